@@ -1,0 +1,93 @@
+import { randomUUID } from 'node:crypto';
+import { createReadStream } from 'node:fs';
+import { mkdir, rename, rm, stat } from 'node:fs/promises';
+import path from 'node:path';
+import type { Readable } from 'node:stream';
+import { FarmError } from './errors.ts';
+
+/** Names of the files of a render, relative to the store. */
+export const artifactKeys = {
+  folder: (renderId: string) => `renders/${renderId}`,
+  upload: (renderId: string) => `renders/${renderId}/upload`,
+  /** 16 kHz mono float32, little-endian, no header. */
+  samples: (renderId: string) => `renders/${renderId}/audio.f32`,
+  segmentFolder: (renderId: string) => `renders/${renderId}/segments`,
+  segmentVideo: (renderId: string, segmentIndex: number) => `renders/${renderId}/segments/${padded(segmentIndex)}.mp4`,
+  /** Names the segments in their order; lies beside them. */
+  segmentList: (renderId: string) => `renders/${renderId}/segments/all.ffconcat`,
+  frame: (renderId: string, frameIndex: number) => `renders/${renderId}/frames/${padded(frameIndex)}.jpg`,
+  video: (renderId: string) => `renders/${renderId}/video.mp4`,
+  receipt: (renderId: string) => `renders/${renderId}/receipt.json`,
+};
+
+function padded(index: number): string {
+  return String(index).padStart(6, '0');
+}
+
+/** Where files of renders live. All processes of a farm see the same store. */
+export interface ArtifactStore {
+  /**
+   * Publishes one file: `write` fills the path that it is given, and the file appears under `key` when it is complete,
+   * or not at all. A second publisher of the same key replaces the file in one step.
+   */
+  publish<T>(key: string, write: (path: string) => Promise<T>): Promise<T>;
+  /** A local path where the file can be read; the file may not exist. */
+  localPath(key: string): string;
+  /** Size in bytes, or undefined when there is no such file. */
+  size(key: string): Promise<number | undefined>;
+  /** Bytes [start, end] of the file, both inclusive. */
+  read(key: string, range?: { start: number; end: number }): Readable;
+  /** Removes a file or a folder with all that is in it; nothing there is fine. */
+  remove(key: string): Promise<void>;
+}
+
+/** Files under a folder that all processes of the farm share. */
+export class LocalArtifacts implements ArtifactStore {
+  readonly #root: string;
+
+  constructor(root: string) {
+    this.#root = path.resolve(root);
+  }
+
+  async publish<T>(key: string, write: (path: string) => Promise<T>): Promise<T> {
+    const target = this.localPath(key);
+    const { dir, name, ext } = path.parse(target);
+    // The extension stays last: ffmpeg chooses the container by it.
+    const draft = path.join(dir, `.${name}.${randomUUID()}${ext}`);
+    try {
+      await mkdir(dir, { recursive: true });
+      const result = await write(draft);
+      await rename(draft, target);
+      return result;
+    } catch (error) {
+      await rm(draft, { force: true });
+      throw isStorageFault(error)
+        ? new FarmError('storage_failed', `Could not write ${key}: ${(error as Error).message}`, { cause: error })
+        : error;
+    }
+  }
+
+  localPath(key: string): string {
+    const target = path.resolve(this.#root, key);
+    if (!target.startsWith(this.#root + path.sep)) throw new RangeError(`Artifact key leaves the store: ${key}`);
+    return target;
+  }
+
+  async size(key: string): Promise<number | undefined> {
+    const found = await stat(this.localPath(key)).catch(() => undefined);
+    return found?.isFile() ? found.size : undefined;
+  }
+
+  read(key: string, range?: { start: number; end: number }): Readable {
+    return createReadStream(this.localPath(key), range ?? {});
+  }
+
+  async remove(key: string): Promise<void> {
+    await rm(this.localPath(key), { recursive: true, force: true });
+  }
+}
+
+function isStorageFault(error: unknown): boolean {
+  const code = (error as NodeJS.ErrnoException | undefined)?.code;
+  return code === 'ENOSPC' || code === 'EACCES' || code === 'EROFS' || code === 'EDQUOT' || code === 'EPERM';
+}

@@ -1,0 +1,41 @@
+import { distance } from 'fastest-levenshtein';
+import { z } from 'zod';
+import { configSchema } from './schema.ts';
+
+/** One line per wrong or unknown key: where it is, what was found, what would be right. */
+export function explainIssues(error: z.ZodError, values: unknown): string[] {
+  return error.issues.flatMap((issue) => {
+    if (issue.code === 'unrecognized_keys') {
+      return issue.keys.map((key) => unknownKey([...issue.path, key]));
+    }
+    const secret = issue.path[0] === 'auth';
+    const found = issue.path.reduce<unknown>(
+      (at, step) => (at as Record<PropertyKey, unknown> | undefined)?.[step],
+      values,
+    );
+    return [
+      `${issue.path.join('.')}: ${found === undefined ? 'missing' : secret ? 'not valid' : `got ${JSON.stringify(found)}`}; ${issue.message}`,
+    ];
+  });
+}
+
+function unknownKey(path: PropertyKey[]): string {
+  const key = String(path.at(-1));
+  const nearest = nearestKey(key, keysAt(path.slice(0, -1)));
+  return `${path.join('.')}: unknown key${nearest ? `; did you mean "${nearest}"?` : ''}`;
+}
+
+function nearestKey(key: string, candidates: string[]): string | undefined {
+  const ranked = candidates.map((candidate) => ({ candidate, steps: distance(key, candidate) }));
+  return ranked.sort((a, b) => a.steps - b.steps)[0]?.candidate;
+}
+
+/** The valid keys of the section at `path`, read from the schema itself. */
+function keysAt(path: PropertyKey[]): string[] {
+  let schema: unknown = z.toJSONSchema(configSchema, { io: 'output', unrepresentable: 'any' });
+  for (const step of path) {
+    const node = schema as { properties?: Record<string, unknown>; additionalProperties?: unknown };
+    schema = node.properties?.[String(step)] ?? node.additionalProperties;
+  }
+  return Object.keys((schema as { properties?: object } | undefined)?.properties ?? {});
+}

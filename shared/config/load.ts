@@ -1,0 +1,89 @@
+import { existsSync, readFileSync } from 'node:fs';
+import path from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { parseDocument } from 'yaml';
+import { type Environment, readEnvironment } from '../environment.ts';
+import { FarmError } from '../errors.ts';
+import { explainIssues } from './explain.ts';
+import { type ModelConfig, resolveModel } from './model-paths.ts';
+import { applyOverrides } from './overrides.ts';
+import { type ConfigValues, configSchema } from './schema.ts';
+
+/** The parsed configuration: the file's own keys, with paths and models resolved beside them. */
+export interface Config extends Omit<ConfigValues, 'models' | 'models_root'> {
+  /** Absolute path of the file that was read, or undefined when the defaults are in force. */
+  readonly sourcePath: string | undefined;
+  /** Absolute path of storage.root. */
+  readonly storageRoot: string;
+  readonly models: ReadonlyMap<string, ModelConfig>;
+}
+
+/** The part of the environment that configures. */
+export type ConfigEnvironment = Pick<Environment, 'redisUrl' | 'configPath' | 'overrides'>;
+
+const REPO_ROOT = fileURLToPath(new URL('../../', import.meta.url));
+/** Where `node avatars/demo/build.ts` puts the demo avatar. */
+export const DEMO_AVATAR_DIR = path.join(REPO_ROOT, 'avatars/demo/build');
+export const DEMO_MODEL_ID = 'demo';
+
+/** Used when the configuration names no models: the avatar that the project builds itself. */
+const DEMO_MODELS = {
+  [DEMO_MODEL_ID]: {
+    model_path: path.join(DEMO_AVATAR_DIR, 'generator.onnx'),
+    audio_encoder_path: path.join(DEMO_AVATAR_DIR, 'audio_encoder.onnx'),
+    background_dir: path.join(DEMO_AVATAR_DIR, 'frames'),
+    crop_rects_path: path.join(DEMO_AVATAR_DIR, 'crop_rects.json'),
+  },
+};
+
+/**
+ * Reads config.yaml (`configPath`, or FARM_CONFIG, or ./config.yaml when it is there, else the defaults), lays the
+ * environment over it and checks every key. Throws FarmError('config_invalid') that lists all that is wrong at once.
+ */
+export function loadConfig(configPath?: string, environment: ConfigEnvironment = readEnvironment()): Config {
+  const asked = configPath ?? environment.configPath;
+  if (asked && !existsSync(asked)) {
+    throw new FarmError('config_invalid', `The configuration file ${path.resolve(asked)} does not exist`);
+  }
+  const found = asked ?? (existsSync('config.yaml') ? 'config.yaml' : undefined);
+  const sourcePath = found && path.resolve(found);
+  const values = sourcePath ? readYaml(sourcePath) : {};
+  applyOverrides(values, environment.overrides);
+  return parseConfig(values, sourcePath, environment.redisUrl);
+}
+
+function readYaml(sourcePath: string): Record<string, unknown> {
+  const document = parseDocument(readFileSync(sourcePath, 'utf8'));
+  const [fault] = document.errors;
+  if (fault) throw new FarmError('config_invalid', `${sourcePath} is not valid YAML: ${fault.message}`);
+  const values: unknown = document.toJS() ?? {};
+  if (typeof values !== 'object' || values === null || Array.isArray(values)) {
+    throw new FarmError('config_invalid', `${sourcePath} holds no sections; expected keys such as "models:"`);
+  }
+  return values as Record<string, unknown>;
+}
+
+function parseConfig(
+  values: Record<string, unknown>,
+  sourcePath: string | undefined,
+  redisUrl: string | undefined,
+): Config {
+  const parsed = configSchema.safeParse(values);
+  if (!parsed.success) {
+    const lines = explainIssues(parsed.error, values).map((line) => `  ${line}`);
+    throw new FarmError('config_invalid', [`Wrong keys in ${sourcePath ?? 'the environment'}:`, ...lines].join('\n'));
+  }
+  const { models_root, models, ...rest } = parsed.data;
+  const configDir = sourcePath ? path.dirname(sourcePath) : process.cwd();
+  const roots = { configDir, modelsRoot: models_root, audioEncoderPath: rest.onnx.audio_encoder_path };
+  const entries = Object.entries(models ?? configSchema.shape.models.parse(DEMO_MODELS) ?? {});
+  return {
+    ...rest,
+    redis: { url: rest.redis.url || redisUrl || '' },
+    onnx: { ...rest.onnx, execution_providers: rest.gpus.enabled ? rest.onnx.execution_providers : ['cpu'] },
+    logging: { ...rest.logging, level: rest.logging.log_level ?? rest.logging.level },
+    sourcePath,
+    storageRoot: path.resolve(configDir, rest.storage.root),
+    models: new Map(entries.map(([modelId, entry]) => [modelId, resolveModel(modelId, entry, roots)])),
+  };
+}

@@ -1,0 +1,68 @@
+import path from 'node:path';
+import type { ModelEntry } from './schema.ts';
+
+/** A model's files as absolute paths, and what is wrong with those that cannot be used on this machine. */
+export interface ModelConfig {
+  readonly modelId: string;
+  readonly modelPath: string;
+  readonly audioEncoderPath: string;
+  readonly backgroundDir: string;
+  readonly cropRectsPath: string;
+  /** As it is written: nothing reads it yet, so it need not be usable here. */
+  readonly sourceVideo: string;
+  /** Frames to use of the avatar; undefined: all there are. */
+  readonly frameLimit: number | undefined;
+  readonly preloadModel: boolean;
+  readonly preloadBackgrounds: boolean;
+  /** GPU number, or undefined for any. */
+  readonly preferredGpu: number | undefined;
+  /** Why this model cannot work here, known from its entry alone; empty when nothing speaks against it. */
+  readonly problems: readonly string[];
+}
+
+const WINDOWS_ABSOLUTE = /^[a-z]:[\\/]|^\\\\/i;
+
+export interface PathRoots {
+  /** Folder of the configuration file. */
+  readonly configDir: string;
+  readonly modelsRoot: string;
+  readonly audioEncoderPath: string;
+}
+
+/** Resolves one entry of `models:`. Relative paths start at models_root, which starts at the configuration file. */
+export function resolveModel(modelId: string, entry: ModelEntry, roots: PathRoots): ModelConfig {
+  const problems: string[] = [];
+  const modelsRoot = foreign(roots.modelsRoot) ? roots.modelsRoot : path.resolve(roots.configDir, roots.modelsRoot);
+  const locate = (key: string, value: string): string => {
+    if (value === '') return '';
+    const base = WINDOWS_ABSOLUTE.test(value) || path.isAbsolute(value) ? '' : modelsRoot;
+    if (foreign(base || value)) {
+      problems.push(
+        `${key}: "${base ? `${base}/${value}` : value}" is a Windows path, and this machine runs ${process.platform}`,
+      );
+      return base ? `${base}/${value}` : value;
+    }
+    return path.resolve(base, process.platform === 'win32' ? value : value.replaceAll('\\', '/'));
+  };
+  const encoder = entry.audio_encoder_path || roots.audioEncoderPath || 'audio_encoder.onnx';
+  if (!entry.background_dir) problems.push('background_dir: not set; it names the folder of the avatar frames');
+  if (!entry.crop_rects_path) problems.push('crop_rects_path: not set; it names the JSON file of the crop rects');
+  return {
+    modelId,
+    modelPath: locate('model_path', entry.model_path),
+    audioEncoderPath: locate('audio_encoder_path', encoder),
+    backgroundDir: locate('background_dir', entry.background_dir),
+    cropRectsPath: locate('crop_rects_path', entry.crop_rects_path),
+    sourceVideo: entry.source_video,
+    frameLimit: entry.num_frames || undefined,
+    preloadModel: entry.preload_model,
+    preloadBackgrounds: entry.preload_backgrounds,
+    preferredGpu: entry.preferred_gpu < 0 ? undefined : entry.preferred_gpu,
+    problems,
+  };
+}
+
+/** True for a Windows path on another system. */
+function foreign(value: string): boolean {
+  return process.platform !== 'win32' && WINDOWS_ABSOLUTE.test(value);
+}

@@ -1,0 +1,204 @@
+import { z } from 'zod';
+
+/**
+ * The configuration file, key by key. Keys, forms and defaults of the one-process server load unchanged; the sections
+ * http, grpc, redis, storage, auth, limits and render are the farm's own.
+ *
+ * The one-process server read 0 and "" as "not set", so for its keys they mean the default here too.
+ */
+
+const orDefault = <T extends z.ZodType>(schema: T, fallback: z.input<T>) =>
+  z.preprocess(
+    (value) => (value === 0 || value === '' || value === null || value === undefined ? fallback : value),
+    schema,
+  );
+
+const positiveInt = (fallback: number) => orDefault(z.int().positive(), fallback);
+const section = <T extends z.ZodRawShape>(shape: T) => z.preprocess(withoutNulls, z.strictObject(shape));
+
+/** A key with nothing behind it, which YAML reads as null, counts as one that is not there. */
+function withoutNulls(value: unknown): unknown {
+  if (typeof value !== 'object' || Array.isArray(value)) return value ?? {};
+  return Object.fromEntries(Object.entries(value ?? {}).filter(([, held]) => held !== null));
+}
+
+const LISTEN_ADDRESS = /^(?:(?<host>.*):)?(?<port>\d{1,5})$/;
+const LAST_PORT = 65_535;
+
+/** ":50053", "0.0.0.0:50053", "50053" or 50053 → host and port. */
+const listenAddress = (fallback: string) =>
+  orDefault(
+    z
+      .union([z.string(), z.int()])
+      .refine(
+        (value) => Number(LISTEN_ADDRESS.exec(String(value))?.groups?.port) <= LAST_PORT,
+        'expected a port such as ":50053" or "0.0.0.0:50053"',
+      )
+      .transform((value) => {
+        const { host, port } = LISTEN_ADDRESS.exec(String(value))?.groups ?? {};
+        return { host: host || undefined, port: Number(port) };
+      }),
+    fallback,
+  );
+
+const server = section({
+  /** ":50053" listens on every address, as for the one-process server; this default on loopback only. */
+  port: listenAddress('127.0.0.1:50053'),
+  max_message_size_mb: positiveInt(100),
+  worker_count_per_gpu: positiveInt(4),
+  queue_size: positiveInt(10_000),
+});
+
+const gpus = section({
+  enabled: z.boolean().default(true),
+  count: positiveInt(1),
+  memory_gb_per_gpu: orDefault(z.number().positive(), 24),
+  assignment_strategy: orDefault(z.enum(['round-robin', 'least-loaded']), 'round-robin'),
+  allow_multi_gpu_models: z.boolean().default(true),
+});
+
+const capacity = section({
+  max_models: positiveInt(100),
+  max_memory_gb: orDefault(z.number().positive(), 20),
+  background_cache_frames: positiveInt(250),
+  eviction_policy: orDefault(z.enum(['lfu', 'lru']), 'lfu'),
+  idle_timeout_minutes: orDefault(z.number().positive(), 60),
+});
+
+const onnx = section({
+  library_path: z.string().default(''),
+  cuda_streams_per_worker: positiveInt(2),
+  intra_op_threads: z.int().nonnegative().default(0),
+  inter_op_threads: z.int().nonnegative().default(0),
+  execution_providers: z
+    .array(z.enum(['cuda', 'webgpu', 'cpu']))
+    .min(1)
+    .default(['cuda', 'cpu']),
+  audio_encoder_path: z.string().default(''),
+});
+
+const output = section({
+  format: orDefault(z.enum(['jpeg', 'raw']), 'jpeg'),
+  jpeg_quality: orDefault(z.int().min(1).max(100), 75),
+});
+
+const logLevel = z.enum(['trace', 'debug', 'info', 'warn', 'error', 'fatal', 'silent']);
+const logging = section({
+  level: orDefault(logLevel, 'info'),
+  log_level: z.preprocess((value) => value || undefined, logLevel.optional()),
+  log_inference_times: z.boolean().default(false),
+  log_compositing_times: z.boolean().default(false),
+  log_cache_stats: z.boolean().default(false),
+  log_gpu_utilization: z.boolean().default(false),
+  save_debug_files: z.boolean().default(false),
+  buffered_logging: z.boolean().default(false),
+  sample_rate: positiveInt(1),
+  auto_flush: z.boolean().default(true),
+  flush_interval_ms: positiveInt(1000),
+});
+
+const model = section({
+  model_path: z.string().min(1),
+  background_dir: z.string().default(''),
+  source_video: z.string().default(''),
+  crop_rects_path: z.string().default(''),
+  crops_video_path: z.string().default(''),
+  rois_video_path: z.string().default(''),
+  crops_frames_dir: z.string().default(''),
+  rois_frames_dir: z.string().default(''),
+  num_frames: z.int().nonnegative().default(0),
+  preload_backgrounds: z.boolean().default(false),
+  preload_model: z.boolean().default(false),
+  preferred_gpu: z.int().min(-1).default(-1),
+  /** New: an encoder for this model alone, instead of onnx.audio_encoder_path. */
+  audio_encoder_path: z.string().default(''),
+});
+
+const http = section({
+  port: orDefault(z.int().min(1).max(LAST_PORT), 8080),
+  host: z.string().min(1).default('127.0.0.1'),
+});
+
+const grpc = section({
+  /** Lets tools such as grpcurl ask which services there are. */
+  reflection: z.boolean().default(true),
+  /** PEM files; relative paths begin at the configuration file. All empty: no TLS. */
+  tls: section({
+    cert_path: z.string().default(''),
+    key_path: z.string().default(''),
+    /** Clients must show a certificate of this authority; empty: they need none. */
+    ca_path: z.string().default(''),
+  }),
+  /** Calls at the same time on one connection. */
+  max_concurrent_streams: positiveInt(100),
+  /** How often a silent connection is asked whether it is still there. */
+  keepalive_seconds: positiveInt(30),
+});
+
+const redis = section({
+  /** Empty: `farm up` starts a private Redis of its own. */
+  url: z
+    .string()
+    .regex(/^(rediss?:\/\/|$)/, 'expected redis://host:port or rediss://host:port')
+    .default(''),
+});
+
+const storage = section({
+  driver: z.enum(['local']).default('local'),
+  /** Folder for uploads, artifacts and the private Redis. All processes of a farm must see the same one. */
+  root: z.string().min(1).default('data'),
+});
+
+const auth = section({
+  /** Empty: no login. Otherwise every HTTP request needs one of these as a bearer token (or as basic-auth password). */
+  api_keys: z.array(z.string().min(8)).default([]),
+});
+
+const limits = section({
+  max_upload_mb: positiveInt(1024),
+  max_audio_minutes: orDefault(z.number().positive(), 60),
+  /** How long a live request may wait for a GPU worker, when its caller sets no deadline. */
+  live_wait_seconds: positiveInt(10),
+  /** How long a drain waits for running work before it hands it back. */
+  drain_seconds: positiveInt(30),
+});
+
+const render = section({
+  segment_frames: positiveInt(100),
+  /** Frames a network batch; part of what makes pictures identical, so the same on every worker. */
+  batch_frames: orDefault(z.int().min(1).max(64), 4),
+  /** Windows an encoder batch; the same on every worker too. */
+  encoder_batch_windows: orDefault(z.int().min(1).max(32), 32),
+  attempts: positiveInt(3),
+  h264_crf: orDefault(z.int().min(1).max(51), 20),
+  h264_preset: orDefault(
+    z.enum(['ultrafast', 'superfast', 'veryfast', 'faster', 'fast', 'medium', 'slow', 'slower', 'veryslow']),
+    'veryfast',
+  ),
+});
+
+export const configSchema = z.strictObject({
+  server,
+  gpus,
+  capacity,
+  onnx,
+  output,
+  logging,
+  models_root: orDefault(z.string(), ''),
+  models: orDefault(
+    z
+      .record(z.string().regex(/^[\w.-]{1,64}$/, 'a model id has letters, digits, ".", "_" and "-" only'), model)
+      .optional(),
+    undefined,
+  ),
+  http,
+  grpc,
+  redis,
+  storage,
+  auth,
+  limits,
+  render,
+});
+
+export type ConfigValues = z.output<typeof configSchema>;
+export type ModelEntry = z.output<typeof model>;

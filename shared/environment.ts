@@ -1,0 +1,35 @@
+/** The one module that reads the environment. Everybody else is handed what it needs. */
+
+export interface Environment {
+  /** REDIS_URL, unless FARM_REDIS__URL says otherwise. */
+  readonly redisUrl: string | undefined;
+  /** FARM_CONFIG: path of the configuration file. */
+  readonly configPath: string | undefined;
+  /** CUDA_VISIBLE_DEVICES: the devices that this process and its children may use, in order. */
+  readonly cudaDevices: readonly string[] | undefined;
+  /** FARM_SECTION__KEY variables: configuration overrides, by their full name. */
+  readonly overrides: ReadonlyMap<string, string>;
+}
+
+/** FARM_ variables that are no configuration keys. */
+const OWN_VARIABLES = new Set(['FARM_CONFIG', 'FARM_SKIP_SETUP']);
+
+export function readEnvironment(variables: NodeJS.ProcessEnv = process.env): Environment {
+  const overrides = new Map<string, string>();
+  for (const [name, value] of Object.entries(variables)) {
+    if (value !== undefined && name.startsWith('FARM_') && !OWN_VARIABLES.has(name)) overrides.set(name, value);
+  }
+  return {
+    redisUrl: variables.REDIS_URL || undefined,
+    configPath: variables.FARM_CONFIG || undefined,
+    cudaDevices: variables.CUDA_VISIBLE_DEVICES?.split(','),
+    overrides,
+  };
+}
+
+/** This process's environment for a child, with `extra` laid over it; without configuration overrides if so wished. */
+export function childEnvironment(extra: Record<string, string>, inheritOverrides = true): NodeJS.ProcessEnv {
+  const inherited = Object.entries(process.env).filter(([name]) => inheritOverrides || !name.startsWith('FARM_'));
+  // Two malloc arenas keep glibc from holding on to one pool of picture buffers per thread.
+  return { MALLOC_ARENA_MAX: '2', ...Object.fromEntries(inherited), ...extra };
+}

@@ -1,0 +1,104 @@
+/**
+ * The one catalogue of errors. Every failure a user or an operator can meet has a stable code here, with what is known
+ * about it everywhere: whether a retry can help, which HTTP status and which gRPC status (by number) answer it.
+ * Messages say what happened and why; `remedy` says what to do about it.
+ */
+
+interface CatalogueEntry {
+  readonly httpStatus: number;
+  /** Canonical gRPC status number: 3 INVALID_ARGUMENT, 5 NOT_FOUND, 6 ALREADY_EXISTS, 8 RESOURCE_EXHAUSTED, … */
+  readonly grpcStatus: number;
+  /** True when the same job may succeed if it is tried again unchanged. */
+  readonly retryable: boolean;
+  readonly remedy: string;
+}
+
+export const ERROR_CATALOGUE = {
+  request_invalid: entry(400, 3, false, 'Correct the named field and send the request again.'),
+  upload_missing: entry(400, 3, false, 'Send multipart/form-data with the audio in a file field named "audio".'),
+  upload_too_large: entry(413, 3, false, 'Send a shorter or compressed file, or raise limits.max_upload_mb.'),
+  audio_empty: entry(422, 3, false, 'Send a file that contains sound; this one has no samples.'),
+  audio_unreadable: entry(422, 3, false, 'Send audio that ffmpeg can decode, such as WAV, MP3, M4A, OGG or FLAC.'),
+  audio_no_stream: entry(422, 3, false, 'Send a file with a sound track; this one has none.'),
+  audio_too_long: entry(422, 3, false, 'Cut the audio into shorter files, or raise limits.max_audio_minutes.'),
+  model_unknown: entry(404, 5, false, 'Use a model id listed under models: in config.yaml.'),
+  model_unusable: entry(422, 9, false, "Mend the model's files or paths; `farm doctor` checks every model."),
+  render_unknown: entry(404, 5, false, 'Check the render id; a deleted render is gone for good.'),
+  render_not_finished: entry(409, 9, false, 'Wait until the render has completed, then ask again.'),
+  render_cancelled: entry(409, 10, false, 'Submit the audio again to render it after all.'),
+  render_failed: entry(409, 9, false, 'Read the error of the render, mend its cause and submit again.'),
+  output_not_kept: entry(409, 9, false, 'Submit the render again with the other `output` to get this form of it.'),
+  preview_unknown: entry(404, 5, false, 'Ask again while the render runs; pictures come twice a second.'),
+  frame_unknown: entry(404, 5, false, 'Ask for a frame index from 0 to frames.total - 1.'),
+  range_unsatisfiable: entry(416, 11, false, 'Ask for a byte range inside the file.'),
+  idempotency_conflict: entry(409, 6, false, 'Use a new Idempotency-Key for a different request.'),
+  queue_full: entry(429, 8, true, 'Wait for the time in Retry-After, or raise server.queue_size.'),
+  deadline_exceeded: entry(504, 4, true, 'Try again, allow more time, or add GPU workers.'),
+  request_cancelled: entry(499, 1, false, 'The caller went away; there is nothing to do.'),
+  farm_draining: entry(503, 14, true, 'Send the request to another front end, or again in a moment.'),
+  redis_unavailable: entry(503, 14, true, 'Check that Redis is running and that redis.url points to it.'),
+  redis_unsuitable: entry(503, 9, false, 'Use Redis 6.2 or newer with maxmemory-policy noeviction.'),
+  storage_failed: entry(503, 14, true, 'Check free space and permissions of storage.root.'),
+  config_invalid: entry(500, 9, false, 'Correct the named key in config.yaml or the environment.'),
+  dependency_missing: entry(500, 9, false, 'Install what is named; `farm doctor` lists everything that is missing.'),
+  inference_failed: entry(500, 13, true, 'See the worker log; `farm doctor` checks the model and the provider.'),
+  encode_failed: entry(500, 13, true, 'See the worker log for what ffmpeg said; `farm doctor` checks ffmpeg.'),
+  worker_lost: entry(500, 14, false, 'The job ended its worker every time it was tried; see the worker log.'),
+  gpu_taken: entry(409, 6, false, 'Stop the other process, or start this one with another --gpu number.'),
+  farm_running: entry(409, 6, false, 'Stop the farm that uses this data folder, or set storage.root to another one.'),
+  unauthorised: entry(401, 16, false, 'Send a configured API key as `Authorization: Bearer <key>`.'),
+  not_found: entry(404, 5, false, 'See docs/http-api.md or /openapi.json for the routes of this server.'),
+  internal: entry(500, 13, true, 'This is a fault of the farm: please report it with the log lines of this time.'),
+} as const satisfies Record<string, CatalogueEntry>;
+
+export type ErrorCode = keyof typeof ERROR_CATALOGUE;
+
+function entry(httpStatus: number, grpcStatus: number, retryable: boolean, remedy: string): CatalogueEntry {
+  return { httpStatus, grpcStatus, retryable, remedy };
+}
+
+/** The form in which an error leaves the process: HTTP bodies, render records, job failures. */
+export interface ErrorReport {
+  code: ErrorCode;
+  message: string;
+  remedy: string;
+}
+
+export class FarmError extends Error {
+  readonly code: ErrorCode;
+
+  /** `message`: what happened and why, with the values that were got and expected. */
+  constructor(code: ErrorCode, message: string, options?: ErrorOptions) {
+    super(message, options);
+    this.name = 'FarmError';
+    this.code = code;
+  }
+
+  get retryable(): boolean {
+    return ERROR_CATALOGUE[this.code].retryable;
+  }
+
+  get grpcStatus(): number {
+    return ERROR_CATALOGUE[this.code].grpcStatus;
+  }
+
+  get httpStatus(): number {
+    return ERROR_CATALOGUE[this.code].httpStatus;
+  }
+
+  toReport(): ErrorReport {
+    return { code: this.code, message: this.message, remedy: ERROR_CATALOGUE[this.code].remedy };
+  }
+
+  /** Rebuilds an error that crossed a process or thread border as a report. */
+  static fromReport(report: ErrorReport): FarmError {
+    return new FarmError(report.code, report.message);
+  }
+
+  /** Anything thrown, as a FarmError: what is not one of ours becomes `fallback` and keeps its cause. */
+  static from(thrown: unknown, fallback: ErrorCode = 'internal'): FarmError {
+    if (thrown instanceof FarmError) return thrown;
+    const message = thrown instanceof Error ? thrown.message : String(thrown);
+    return new FarmError(fallback, message, { cause: thrown });
+  }
+}

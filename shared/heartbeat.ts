@@ -1,0 +1,79 @@
+import type { Redis } from 'ioredis';
+import { z } from 'zod';
+import { KEY_PREFIX } from './redis.ts';
+
+/** What every worker process says of itself every few seconds; silence means it is gone. */
+
+const modelStateSchema = z.object({
+  modelId: z.string(),
+  loaded: z.boolean(),
+  /** Why the model cannot be used on this worker; empty when it can. */
+  problems: z.array(z.string()),
+  /** Since the worker started. */
+  usage: z.object({
+    requestCount: z.int(),
+    totalInferenceMs: z.number(),
+    lastUsedAtMs: z.number().nullable(),
+  }),
+});
+
+export const heartbeatSchema = z.object({
+  workerId: z.string(),
+  /** The GPU whose queue this worker owns; null for a media worker. */
+  gpuId: z.int().nonnegative().nullable(),
+  host: z.string(),
+  pid: z.int(),
+  startedAtMs: z.number(),
+  /** ONNX Runtime execution provider really in use; null until the first model was loaded. */
+  provider: z.string().nullable(),
+  models: z.array(modelStateSchema),
+  draining: z.boolean(),
+  /** Longest time that the thread which talks to Redis was blocked, since the last heartbeat. */
+  eventLoopBlockedMaxMs: z.number(),
+});
+
+export type Heartbeat = z.infer<typeof heartbeatSchema>;
+
+const WORKERS_KEY = `${KEY_PREFIX}:workers`;
+const heartbeatKey = (workerId: string) => `${KEY_PREFIX}:heartbeat:${workerId}`;
+const INTERVAL_MS = 2000;
+/** Three missed beats. */
+const LIFETIME_MS = 7000;
+
+/** Publishes `describe()` now and every two seconds until `stop`, which also takes the last heartbeat back. */
+export function startHeartbeat(redis: Redis, workerId: string, describe: () => Omit<Heartbeat, 'workerId'>) {
+  const beat = async () => {
+    const heartbeat: Heartbeat = { workerId, ...describe() };
+    await redis
+      .multi()
+      .set(heartbeatKey(workerId), JSON.stringify(heartbeat), 'PX', LIFETIME_MS)
+      .sadd(WORKERS_KEY, workerId)
+      .exec();
+  };
+  const beatQuietly = () => void beat().catch(() => {});
+  const timer = setInterval(beatQuietly, INTERVAL_MS);
+  return {
+    first: beat(),
+    now: beatQuietly,
+    async stop(): Promise<void> {
+      clearInterval(timer);
+      await redis.multi().del(heartbeatKey(workerId)).srem(WORKERS_KEY, workerId).exec();
+    },
+  };
+}
+
+/** The workers that are alive, GPU workers first. Names of those that fell silent are removed on the way. */
+export async function readHeartbeats(redis: Redis): Promise<Heartbeat[]> {
+  const workerIds = await redis.smembers(WORKERS_KEY);
+  if (workerIds.length === 0) return [];
+  const texts = await redis.mget(workerIds.map(heartbeatKey));
+  const alive: Heartbeat[] = [];
+  const silent: string[] = [];
+  workerIds.forEach((workerId, index) => {
+    const parsed = heartbeatSchema.safeParse(JSON.parse(texts[index] ?? 'null'));
+    if (parsed.success) alive.push(parsed.data);
+    else silent.push(workerId);
+  });
+  if (silent.length > 0) await redis.srem(WORKERS_KEY, ...silent);
+  return alive.sort((a, b) => (a.gpuId ?? Infinity) - (b.gpuId ?? Infinity) || a.startedAtMs - b.startedAtMs);
+}

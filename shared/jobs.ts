@@ -1,0 +1,61 @@
+import { z } from 'zod';
+
+/**
+ * The jobs of the farm, as a discriminated union on `name`. Data holds references only, never sound or pictures, and is
+ * what Bull Board shows: it is meant to be read by people.
+ */
+
+const frameRange = z.object({ start: z.int().nonnegative(), end: z.int().positive() });
+
+export const prepareJobSchema = z.object({ name: z.literal('prepare'), renderId: z.string() });
+export const segmentJobSchema = z.object({
+  name: z.literal('segment'),
+  renderId: z.string(),
+  modelId: z.string(),
+  segmentIndex: z.int().nonnegative(),
+  segmentCount: z.int().positive(),
+  /** Frames [start, end) of the render. */
+  frames: frameRange,
+});
+export const stitchJobSchema = z.object({ name: z.literal('stitch'), renderId: z.string() });
+
+/**
+ * Frames that somebody waits for: a unary request, or the next few frames of a live stream. What goes in lies under the
+ * request's id (shared/live-payload.ts), what comes out goes to the frame channel of that id (shared/frames.ts).
+ */
+export const liveJobSchema = z.object({
+  name: z.literal('live'),
+  requestId: z.string(),
+  /** 1 for the first try; frames of a lower attempt are fenced out. */
+  attempt: z.int().positive(),
+  modelId: z.string(),
+  /** Frames [start, end) of the sound that the payload is a piece of. */
+  frames: frameRange,
+  /** Position in the avatar's ping-pong of frame 0. */
+  startFrameIndex: z.int().nonnegative(),
+  /** Length of the whole sound in samples, or of what is known of it when these frames do not depend on the rest. */
+  totalSamples: z.int().nonnegative(),
+  /** Place of the payload's first sample in the whole sound. */
+  firstSample: z.int().nonnegative(),
+  /** Feature rows after the frame's own that the network gets to see; 7 is all of them, less means less latency. */
+  rowsAhead: z.int().min(0).max(7),
+  output: z.enum(['jpeg', 'raw']),
+  jpegQuality: z.int().min(1).max(100),
+  /** Nobody waits any longer after this time. */
+  expiresAtMs: z.number(),
+});
+
+export const jobSchema = z.discriminatedUnion('name', [
+  prepareJobSchema,
+  segmentJobSchema,
+  stitchJobSchema,
+  liveJobSchema,
+]);
+
+export type Job = z.infer<typeof jobSchema>;
+export type JobName = Job['name'];
+export type JobOf<N extends JobName> = Extract<Job, { name: N }>;
+export type SegmentJob = JobOf<'segment'>;
+export type LiveJob = JobOf<'live'>;
+/** Jobs that are a part of a render. */
+export type RenderJob = Exclude<Job, LiveJob>;

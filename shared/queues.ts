@@ -1,0 +1,85 @@
+import { type JobsOptions, Queue, type WorkerOptions } from 'bullmq';
+import type { Redis } from 'ioredis';
+import type { Job, JobName } from './jobs.ts';
+import { KEY_PREFIX } from './redis.ts';
+
+export const MEDIA_QUEUE = 'media';
+
+/** The queue of one GPU. Numbers are farm-wide: host A may serve 0–3 and host B 4–7. */
+export function gpuQueue(gpuId: number): string {
+  return `gpu-${gpuId}`;
+}
+
+const GPU_ROSTER_KEY = `${KEY_PREFIX}:gpus`;
+
+/** Notes that queues of these GPUs exist, so that they are looked after when nobody serves them. */
+export async function enrolGpus(redis: Redis, gpuIds: readonly number[]): Promise<void> {
+  if (gpuIds.length > 0) await redis.sadd(GPU_ROSTER_KEY, ...gpuIds);
+}
+
+/** Every GPU that ever had a queue. */
+export async function enrolledGpus(redis: Redis): Promise<number[]> {
+  return (await redis.smembers(GPU_ROSTER_KEY)).map(Number).sort((a, b) => a - b);
+}
+
+/** Jobs that are waiting, running or to be tried again on a queue. */
+export async function backlogOf(queue: Queue): Promise<number> {
+  const counts = await queue.getJobCounts('waiting', 'prioritized', 'active', 'delayed');
+  return Object.values(counts).reduce((sum, count) => sum + count, 0);
+}
+
+/** Lower goes first. A job without a priority would beat them all, so every job has one. */
+export const PRIORITY: Record<JobName, number> = { live: 1, stitch: 100, prepare: 200, segment: 1000 };
+
+/** Told the name of a queue when a live job was put on it, so that its worker looks at once, also when it is busy. */
+export const LIVE_CHANNEL = `${KEY_PREFIX}:live`;
+
+/** Told the id of a model that every GPU worker is to unload as soon as nothing uses it. */
+export const UNLOAD_CHANNEL = `${KEY_PREFIX}:unload`;
+
+/** Nobody looks at a finished live job again, and there are thousands a minute. */
+const KEEP_LIVE = { age: 60, count: 100 };
+const KEEP_COMPLETED = { age: 24 * 3600, count: 2000 };
+const KEEP_FAILED = { age: 7 * 24 * 3600, count: 2000 };
+const BACKOFF = { type: 'exponential', delay: 500, jitter: 0.5 } as const;
+/** References only: anything larger has pictures or sound in it by mistake. */
+const MAX_DATA_BYTES = 16 * 1024;
+
+export function jobOptions(job: Job, attempts: number): JobsOptions {
+  return {
+    jobId: jobId(job),
+    priority: PRIORITY[job.name],
+    attempts,
+    backoff: BACKOFF,
+    removeOnComplete: job.name === 'live' ? KEEP_LIVE : KEEP_COMPLETED,
+    removeOnFail: job.name === 'live' ? KEEP_LIVE : KEEP_FAILED,
+    sizeLimit: MAX_DATA_BYTES,
+  };
+}
+
+/** The same job always has the same id, so that adding it twice is harmless. */
+export function jobId(job: Job): string {
+  switch (job.name) {
+    case 'segment':
+      return `segment-${job.renderId}-${job.segmentIndex}`;
+    case 'live':
+      return `live-${job.requestId}-${job.attempt}`;
+    default:
+      return `${job.name}-${job.renderId}`;
+  }
+}
+
+export function openQueue(name: string, connection: Redis): Queue {
+  return new Queue(name, { connection, prefix: KEY_PREFIX, skipWaitingForReady: true });
+}
+
+/**
+ * A worker that dies is noticed when its job's lock runs out. The thread that renews the lock is never blocked for
+ * long, so the lock can be short and another worker has the job again within seconds.
+ */
+export const WORKER_TIMING = {
+  lockDuration: 8000,
+  stalledInterval: 4000,
+  /** How often a job may end its worker before it is given up. */
+  maxStalledCount: 2,
+} as const satisfies Partial<WorkerOptions>;

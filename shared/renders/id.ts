@@ -1,0 +1,8 @@
+import { randomBytes } from 'node:crypto';
+
+const TIME_DIGITS = 9;
+
+/** A new render id such as "r1k2j3h4g5-9f8e7d6c5b": ids sort by the time they were made. */
+export function newRenderId(nowMs = Date.now()): string {
+  return `r${nowMs.toString(36).padStart(TIME_DIGITS, '0')}-${randomBytes(5).toString('hex')}`;
+}

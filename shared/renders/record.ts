@@ -1,0 +1,97 @@
+import { z } from 'zod';
+import { ERROR_CATALOGUE, type ErrorCode } from '../errors.ts';
+
+/** What the farm knows of one render. Lives in Redis, one JSON value a field, written by whoever did that part. */
+
+export const RENDER_STATUSES = [
+  'queued',
+  'preparing',
+  'rendering',
+  'stitching',
+  'completed',
+  'failed',
+  'cancelled',
+] as const;
+export type RenderStatus = (typeof RENDER_STATUSES)[number];
+
+const TERMINAL: ReadonlySet<RenderStatus> = new Set(['completed', 'failed', 'cancelled']);
+export const isTerminal = (status: RenderStatus): boolean => TERMINAL.has(status);
+
+const errorCodes = Object.keys(ERROR_CATALOGUE) as [ErrorCode, ...ErrorCode[]];
+export const errorReportSchema = z.object({ code: z.enum(errorCodes), message: z.string(), remedy: z.string() });
+
+/** What the user asked for. */
+export const renderRequestSchema = z.object({
+  modelId: z.string(),
+  output: z.enum(['mp4', 'frames']),
+  /** Position in the ping-pong over the avatar's frames at which the render begins. */
+  startFrameIndex: z.int().nonnegative(),
+  jpegQuality: z.int().min(1).max(100),
+  fileName: z.string(),
+  uploadBytes: z.int().nonnegative(),
+  uploadSha256: z.string(),
+});
+export type RenderRequest = z.infer<typeof renderRequestSchema>;
+
+/** What `prepare` decided. Everything that makes the pictures what they are is here, so that any worker makes the same. */
+export const renderPlanSchema = z.object({
+  sampleCount: z.int().positive(),
+  frameCount: z.int().positive(),
+  segmentFrames: z.int().positive(),
+  batchFrames: z.int().positive(),
+  encoderBatchWindows: z.int().positive(),
+  h264Crf: z.int(),
+  h264Preset: z.string(),
+  /** GPU number of each segment's queue. */
+  segmentGpus: z.array(z.int().nonnegative()),
+});
+export type RenderPlan = z.infer<typeof renderPlanSchema>;
+
+/** Milliseconds spent in each stage, summed over all segments. */
+export const stageTimingsSchema = z.object({
+  mel: z.number(),
+  encoder: z.number(),
+  background: z.number(),
+  visual_input: z.number(),
+  inference: z.number(),
+  composite: z.number(),
+  encode: z.number(),
+});
+export type StageTimings = z.infer<typeof stageTimingsSchema>;
+
+export const modelFileSchema = z.object({ path: z.string(), sha256: z.string(), bytes: z.int() });
+
+/** What a GPU worker reports of a finished segment. */
+export const segmentReceiptSchema = z.object({
+  index: z.int(),
+  frames: z.object({ start: z.int(), end: z.int() }),
+  gpu: z.int(),
+  worker: z.string(),
+  provider: z.string(),
+  width: z.int(),
+  height: z.int(),
+  attempt: z.int(),
+  wall_ms: z.number(),
+  timings_ms: stageTimingsSchema,
+  model_files: z.array(modelFileSchema),
+});
+export type SegmentReceipt = z.infer<typeof segmentReceiptSchema>;
+
+export const renderRecordSchema = z.object({
+  renderId: z.string(),
+  status: z.enum(RENDER_STATUSES),
+  request: renderRequestSchema,
+  createdAtMs: z.number(),
+  preparingAtMs: z.number().optional(),
+  /** When the segments were put on the GPU queues. */
+  renderingAtMs: z.number().optional(),
+  /** When the first of them was taken up. */
+  firstSegmentAtMs: z.number().optional(),
+  stitchingAtMs: z.number().optional(),
+  finishedAtMs: z.number().optional(),
+  /** The key that the render was submitted under, freed again with the render. */
+  idempotencyKey: z.string().optional(),
+  plan: renderPlanSchema.optional(),
+  error: errorReportSchema.optional(),
+});
+export type RenderRecord = z.infer<typeof renderRecordSchema>;

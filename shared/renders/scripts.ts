@@ -1,0 +1,66 @@
+/**
+ * The steps on render records that must happen at once or not at all. All keys share the farm's hash tag.
+ * Field values are JSON texts.
+ */
+
+/**
+ * Admits a render: at most `limit` unfinished ones, and one per idempotency key.
+ * KEYS record, index, active, idempotency. ARGV limit, renderId, createdAtMs, idempotency value ('' for none),
+ * idempotency lifetime in ms, then field, value, …
+ * Returns {'admitted'}, {'full', count} or {'known', idempotency value}.
+ */
+export const ADMIT = `
+if ARGV[4] ~= '' then
+  local known = redis.call('GET', KEYS[4])
+  if known then return {'known', known} end
+end
+local active = redis.call('SCARD', KEYS[3])
+if active >= tonumber(ARGV[1]) then return {'full', tostring(active)} end
+for i = 6, #ARGV, 2 do redis.call('HSET', KEYS[1], ARGV[i], ARGV[i + 1]) end
+redis.call('ZADD', KEYS[2], ARGV[3], ARGV[2])
+redis.call('SADD', KEYS[3], ARGV[2])
+if ARGV[4] ~= '' then redis.call('SET', KEYS[4], ARGV[4], 'PX', ARGV[5]) end
+return {'admitted'}
+`;
+
+/**
+ * Moves a render to another status if it is in one that allows it.
+ * KEYS record, active. ARGV renderId, new status, '1' if that ends the render, allowed statuses as a JSON array, then
+ * field, value, …; a time (…AtMs) that is there already stays, so that a retry does not hide how long a step took.
+ * Returns the status before, or nil when there is no such render; nothing changed unless that status was allowed.
+ */
+export const TRANSITION = `
+local raw = redis.call('HGET', KEYS[1], 'status')
+if not raw then return nil end
+local status = cjson.decode(raw)
+local allowed = false
+for _, candidate in ipairs(cjson.decode(ARGV[4])) do if candidate == status then allowed = true end end
+if not allowed then return status end
+redis.call('HSET', KEYS[1], 'status', cjson.encode(ARGV[2]))
+for i = 5, #ARGV, 2 do
+  local command = string.sub(ARGV[i], -4) == 'AtMs' and 'HSETNX' or 'HSET'
+  redis.call(command, KEYS[1], ARGV[i], ARGV[i + 1])
+end
+if ARGV[3] == '1' then redis.call('SREM', KEYS[2], ARGV[1]) end
+return status
+`;
+
+/**
+ * Notes how far a segment is, unless the render has ended or an older attempt speaks; and when the first one began.
+ * KEYS record, progress. ARGV segment index, attempt, frames done, time now.
+ * Returns the render's status, or nil when there is no such render.
+ */
+export const PROGRESS = `
+local raw = redis.call('HGET', KEYS[1], 'status')
+if not raw then return nil end
+local status = cjson.decode(raw)
+if status ~= 'rendering' then return status end
+local before = redis.call('HGET', KEYS[2], ARGV[1])
+if before then
+  local attempt = tonumber(string.match(before, '^(%d+)'))
+  if attempt > tonumber(ARGV[2]) then return status end
+end
+redis.call('HSET', KEYS[2], ARGV[1], ARGV[2] .. ' ' .. ARGV[3])
+redis.call('HSETNX', KEYS[1], 'firstSegmentAtMs', ARGV[4])
+return status
+`;

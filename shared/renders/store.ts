@@ -1,0 +1,217 @@
+import type { Redis } from 'ioredis';
+import { type ErrorReport, FarmError } from '../errors.ts';
+import { KEY_PREFIX } from '../redis.ts';
+import {
+  isTerminal,
+  type RenderPlan,
+  type RenderRecord,
+  type RenderRequest,
+  type RenderStatus,
+  renderRecordSchema,
+  type SegmentReceipt,
+  segmentReceiptSchema,
+} from './record.ts';
+import { ADMIT, PROGRESS, TRANSITION } from './scripts.ts';
+
+const INDEX_KEY = `${KEY_PREFIX}:renders`;
+const ACTIVE_KEY = `${KEY_PREFIX}:renders:active`;
+/** Published with a render's id when it must stop: a nudge, the record itself is what counts. */
+export const CANCEL_CHANNEL = `${KEY_PREFIX}:cancel`;
+const IDEMPOTENCY_LIFETIME_MS = 24 * 3600 * 1000;
+
+const recordKey = (renderId: string) => `${KEY_PREFIX}:render:${renderId}`;
+const progressKey = (renderId: string) => `${recordKey(renderId)}:progress`;
+const receiptsKey = (renderId: string) => `${recordKey(renderId)}:segments`;
+const previewKey = (renderId: string) => `${recordKey(renderId)}:preview`;
+const PREVIEW_LIFETIME_S = 60;
+const idempotencyKey = (key: string) => `${KEY_PREFIX}:idempotency:${key}`;
+
+/** An idempotency key, and a fingerprint of the request that it came with. */
+export interface IdempotencyClaim {
+  readonly key: string;
+  readonly fingerprint: string;
+}
+
+export type Admission =
+  | { outcome: 'admitted' }
+  | { outcome: 'full'; activeCount: number }
+  | { outcome: 'known'; renderId: string; sameRequest: boolean };
+
+/** The records of all renders. Every change of status passes through here, and only allowed ones do. */
+export class RenderStore {
+  readonly #redis: Redis;
+
+  constructor(redis: Redis) {
+    this.#redis = redis;
+  }
+
+  async admit(
+    renderId: string,
+    request: RenderRequest,
+    limit: number,
+    claim: IdempotencyClaim | undefined,
+  ): Promise<Admission> {
+    const createdAtMs = Date.now();
+    const claimed = claim ? JSON.stringify({ renderId, fingerprint: claim.fingerprint }) : '';
+    const answer = (await this.#redis.eval(
+      ADMIT,
+      4,
+      recordKey(renderId),
+      INDEX_KEY,
+      ACTIVE_KEY,
+      idempotencyKey(claim?.key ?? ''),
+      limit,
+      renderId,
+      createdAtMs,
+      claimed,
+      IDEMPOTENCY_LIFETIME_MS,
+      ...fields({ renderId, status: 'queued', request, createdAtMs, ...(claim ? { idempotencyKey: claim.key } : {}) }),
+    )) as [string, string?];
+    const [outcome, detail = ''] = answer;
+    if (outcome === 'full') return { outcome, activeCount: Number(detail) };
+    if (outcome !== 'known') return { outcome: 'admitted' };
+    const known = JSON.parse(detail) as { renderId: string; fingerprint: string };
+    return { outcome, renderId: known.renderId, sameRequest: known.fingerprint === claim?.fingerprint };
+  }
+
+  async find(renderId: string): Promise<RenderRecord | undefined> {
+    const raw = await this.#redis.hgetall(recordKey(renderId));
+    return Object.keys(raw).length > 0 ? parseRecord(raw) : undefined;
+  }
+
+  /** The record, or FarmError('render_unknown'). */
+  async get(renderId: string): Promise<RenderRecord> {
+    const record = await this.find(renderId);
+    if (!record) throw new FarmError('render_unknown', `There is no render ${renderId}`);
+    return record;
+  }
+
+  /** Newest first. `before`: the id of the last render of the page before. */
+  async list(limit: number, before: string | undefined): Promise<RenderRecord[]> {
+    const rank = before === undefined ? -1 : await this.#redis.zrevrank(INDEX_KEY, before);
+    if (rank === null) throw new FarmError('render_unknown', `There is no render ${before} to continue after`);
+    const ids = await this.#redis.zrevrange(INDEX_KEY, rank + 1, rank + limit);
+    const found = await Promise.all(ids.map((id) => this.find(id)));
+    return found.filter((record) => record !== undefined);
+  }
+
+  async countActive(): Promise<number> {
+    return await this.#redis.scard(ACTIVE_KEY);
+  }
+
+  async activeIds(): Promise<string[]> {
+    return await this.#redis.smembers(ACTIVE_KEY);
+  }
+
+  /** True when the render is now being prepared (again, after a retry). */
+  async startPreparing(renderId: string): Promise<boolean> {
+    return await this.#move(renderId, 'preparing', ['queued', 'preparing'], { preparingAtMs: Date.now() });
+  }
+
+  async startRendering(renderId: string, plan: RenderPlan): Promise<boolean> {
+    return await this.#move(renderId, 'rendering', ['preparing'], { plan, renderingAtMs: Date.now() });
+  }
+
+  async startStitching(renderId: string): Promise<boolean> {
+    return await this.#move(renderId, 'stitching', ['rendering', 'stitching'], { stitchingAtMs: Date.now() });
+  }
+
+  async complete(renderId: string): Promise<boolean> {
+    return await this.#move(renderId, 'completed', ['stitching'], { finishedAtMs: Date.now() });
+  }
+
+  /** Ends the render with an error, unless it has ended already; its other jobs are told to stop. */
+  async fail(renderId: string, error: ErrorReport): Promise<boolean> {
+    return await this.#end(renderId, 'failed', { error, finishedAtMs: Date.now() });
+  }
+
+  /** True when the render was still running and is cancelled now. */
+  async cancel(renderId: string): Promise<boolean> {
+    return await this.#end(renderId, 'cancelled', { finishedAtMs: Date.now() });
+  }
+
+  /** Notes frames done of a segment and returns the render's status, or undefined when it is gone. */
+  async reportProgress(
+    renderId: string,
+    segmentIndex: number,
+    attempt: number,
+    framesDone: number,
+  ): Promise<RenderStatus | undefined> {
+    const keys = [recordKey(renderId), progressKey(renderId)];
+    const status = await this.#redis.eval(PROGRESS, 2, ...keys, segmentIndex, attempt, framesDone, Date.now());
+    return (status as RenderStatus | null) ?? undefined;
+  }
+
+  /** Frames done of all segments together. */
+  async framesDone(renderId: string): Promise<number> {
+    const entries = await this.#redis.hvals(progressKey(renderId));
+    return entries.reduce((sum, entry) => sum + Number(entry.split(' ')[1]), 0);
+  }
+
+  /** Keeps the latest picture of a render, a JPEG file, for a minute. */
+  async savePreview(renderId: string, jpeg: Buffer): Promise<void> {
+    await this.#redis.set(previewKey(renderId), jpeg, 'EX', PREVIEW_LIFETIME_S);
+  }
+
+  /** The latest picture, if there is one of the last minute. */
+  async preview(renderId: string): Promise<Buffer | undefined> {
+    return (await this.#redis.getBuffer(previewKey(renderId))) ?? undefined;
+  }
+
+  async saveSegmentReceipt(renderId: string, receipt: SegmentReceipt): Promise<void> {
+    await this.#redis.hset(receiptsKey(renderId), String(receipt.index), JSON.stringify(receipt));
+  }
+
+  /** In the order of the segments. */
+  async segmentReceipts(renderId: string): Promise<SegmentReceipt[]> {
+    const texts = await this.#redis.hvals(receiptsKey(renderId));
+    return texts.map((text) => segmentReceiptSchema.parse(JSON.parse(text))).sort((a, b) => a.index - b.index);
+  }
+
+  async remove(renderId: string): Promise<void> {
+    const claimed = (await this.find(renderId))?.idempotencyKey;
+    await this.#redis
+      .multi()
+      .del(recordKey(renderId), progressKey(renderId), receiptsKey(renderId), previewKey(renderId))
+      .del(idempotencyKey(claimed ?? ''))
+      .zrem(INDEX_KEY, renderId)
+      .srem(ACTIVE_KEY, renderId)
+      .exec();
+  }
+
+  async #end(renderId: string, to: RenderStatus, changes: Record<string, unknown>): Promise<boolean> {
+    const ended = await this.#move(renderId, to, ['queued', 'preparing', 'rendering', 'stitching'], changes);
+    if (ended) await this.#redis.publish(CANCEL_CHANNEL, renderId);
+    return ended;
+  }
+
+  async #move(
+    renderId: string,
+    to: RenderStatus,
+    from: readonly RenderStatus[],
+    changes: Record<string, unknown>,
+  ): Promise<boolean> {
+    const before = await this.#redis.eval(
+      TRANSITION,
+      2,
+      recordKey(renderId),
+      ACTIVE_KEY,
+      renderId,
+      to,
+      isTerminal(to) ? '1' : '0',
+      JSON.stringify(from),
+      ...fields(changes),
+    );
+    return before !== null && from.includes(before as RenderStatus);
+  }
+}
+
+function fields(values: Record<string, unknown>): string[] {
+  return Object.entries(values).flatMap(([name, value]) => [name, JSON.stringify(value)]);
+}
+
+function parseRecord(raw: Record<string, string>): RenderRecord {
+  return renderRecordSchema.parse(
+    Object.fromEntries(Object.entries(raw).map(([name, text]) => [name, JSON.parse(text)])),
+  );
+}

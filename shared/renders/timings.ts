@@ -1,0 +1,15 @@
+import type { SegmentReceipt, StageTimings } from './record.ts';
+
+/** Work of each stage in ms, over all segments. */
+export function sumTimings(segments: readonly SegmentReceipt[]): StageTimings {
+  const sum = { mel: 0, encoder: 0, background: 0, visual_input: 0, inference: 0, composite: 0, encode: 0 };
+  for (const { timings_ms } of segments) {
+    for (const stage of stagesOf(sum)) sum[stage] += timings_ms[stage];
+  }
+  for (const stage of stagesOf(sum)) sum[stage] = Math.round(sum[stage] * 10) / 10;
+  return sum;
+}
+
+function stagesOf(timings: StageTimings): (keyof StageTimings)[] {
+  return Object.keys(timings) as (keyof StageTimings)[];
+}

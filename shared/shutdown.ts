@@ -1,0 +1,34 @@
+/** Time to close connections, on top of the time that running work is given. */
+export const CLOSING_MS = 10_000;
+
+/** A farm that was killed may be starting again already: what is left of it makes room at once. */
+const ORPHAN_MS = 3000;
+
+/**
+ * Calls `drain` once when this process is asked to end: by SIGTERM or SIGINT, or by the end of the process that started
+ * it (so that no child outlives its farm). Ends the process afterwards, and after `deadlineMs` in any case: a drain can
+ * wait for a Redis that never comes back.
+ */
+export function onShutdown(drain: (reason: string) => Promise<void>, deadlineMs: number): void {
+  let draining = false;
+  const begin = (reason: string, patienceMs = deadlineMs) => {
+    if (draining) return;
+    draining = true;
+    setTimeout(() => process.exit(1), patienceMs).unref();
+    drain(reason).then(
+      () => process.exit(0),
+      (error: Error) => {
+        process.stderr.write(`Draining failed: ${error.message}\n`);
+        process.exit(1);
+      },
+    );
+  };
+  process.on('SIGTERM', () => begin('SIGTERM'));
+  process.on('SIGINT', () => begin('SIGINT'));
+  process.on('disconnect', () => begin('parent gone', ORPHAN_MS));
+}
+
+/** Tells the supervisor, if there is one, that this process does its work now. */
+export function reportReady(): void {
+  process.send?.({ type: 'ready' });
+}

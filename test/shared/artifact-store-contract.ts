@@ -1,0 +1,161 @@
+import assert from 'node:assert/strict';
+import { appendFile, readFile, writeFile } from 'node:fs/promises';
+import path from 'node:path';
+import { buffer, text } from 'node:stream/consumers';
+import { type TestContext, test } from 'node:test';
+import { type ArtifactStore, artifactKeys } from '../../shared/artifacts.ts';
+
+const KEY = artifactKeys.segmentVideo('r1', 7);
+
+/** What every artifact store keeps to. `makeStore` opens an empty one that goes when the test ends. */
+export function artifactStoreContract(storeName: string, makeStore: (t: TestContext) => Promise<ArtifactStore>): void {
+  const put = (store: ArtifactStore, key: string, content: string | Uint8Array) =>
+    store.publish(key, (file) => writeFile(file, content));
+
+  test(`${storeName}: what is published can be read, and has its size`, async (t) => {
+    const store = await makeStore(t);
+    assert.equal(await store.size(KEY), undefined);
+    const content = Uint8Array.from({ length: 300_000 }, (_, index) => index % 251);
+    await put(store, KEY, content);
+    assert.equal(await store.size(KEY), content.length);
+    assert.deepEqual(new Uint8Array(await buffer(store.read(KEY))), content);
+    assert.deepEqual(new Uint8Array(await readFile(store.localPath(KEY))), content);
+  });
+
+  test(`${storeName}: publishing passes on what the writer returns`, async (t) => {
+    const store = await makeStore(t);
+    const returned = await store.publish(KEY, async (file) => {
+      await writeFile(file, 'x');
+      return { frames: 3 };
+    });
+    assert.deepEqual(returned, { frames: 3 });
+  });
+
+  test(`${storeName}: the writer gets a path with the extension of the key`, async (t) => {
+    const store = await makeStore(t);
+    await store.publish(KEY, async (file) => {
+      assert.equal(path.extname(file), '.mp4');
+      await writeFile(file, 'x');
+    });
+  });
+
+  test(`${storeName}: a file appears only when it is complete`, async (t) => {
+    const store = await makeStore(t);
+    await store.publish(KEY, async (file) => {
+      await writeFile(file, 'half');
+      assert.equal(await store.size(KEY), undefined);
+      await appendFile(file, ' and half');
+      assert.equal(await store.size(KEY), undefined);
+    });
+    assert.equal(await text(store.read(KEY)), 'half and half');
+  });
+
+  test(`${storeName}: a failed writer leaves nothing, and its error comes through as it is`, async (t) => {
+    const store = await makeStore(t);
+    const failure = new Error('ffmpeg fell over');
+    await assert.rejects(
+      store.publish(KEY, async (file) => {
+        await writeFile(file, 'half');
+        throw failure;
+      }),
+      failure,
+    );
+    assert.equal(await store.size(KEY), undefined);
+  });
+
+  test(`${storeName}: a failed writer leaves the file that was there`, async (t) => {
+    const store = await makeStore(t);
+    await put(store, KEY, 'first');
+    await assert.rejects(
+      store.publish(KEY, async (file) => {
+        await writeFile(file, 'half');
+        throw new Error('no');
+      }),
+    );
+    assert.equal(await text(store.read(KEY)), 'first');
+  });
+
+  test(`${storeName}: a writer that writes nothing is a failure`, async (t) => {
+    const store = await makeStore(t);
+    await assert.rejects(store.publish(KEY, async () => {}));
+    assert.equal(await store.size(KEY), undefined);
+  });
+
+  test(`${storeName}: publishing again replaces the file`, async (t) => {
+    const store = await makeStore(t);
+    await put(store, KEY, 'the first, which is longer');
+    await put(store, KEY, 'second');
+    assert.equal(await text(store.read(KEY)), 'second');
+    assert.equal(await store.size(KEY), 6);
+  });
+
+  test(`${storeName}: of several publishers at once, one has its file there whole`, async (t) => {
+    const store = await makeStore(t);
+    const contents = ['a', 'b', 'c', 'd'].map((letter) => letter.repeat(100_000));
+    await Promise.all(contents.map((content) => put(store, KEY, content)));
+    assert.ok(contents.includes(await text(store.read(KEY))));
+  });
+
+  test(`${storeName}: one who reads while the file is replaced sees the old one whole`, async (t) => {
+    const store = await makeStore(t);
+    const before = 'before '.repeat(100_000);
+    await put(store, KEY, before);
+    const reading = store.read(KEY)[Symbol.asyncIterator]();
+    let got = String((await reading.next()).value);
+    await put(store, KEY, 'after');
+    for (let step = await reading.next(); !step.done; step = await reading.next()) got += String(step.value);
+    assert.equal(got, before);
+  });
+
+  test(`${storeName}: a range is read with both its ends`, async (t) => {
+    const store = await makeStore(t);
+    await put(store, KEY, '0123456789');
+    const read = async (start: number, end: number) => await text(store.read(KEY, { start, end }));
+    assert.equal(await read(0, 0), '0');
+    assert.equal(await read(3, 5), '345');
+    assert.equal(await read(8, 9), '89');
+    assert.equal(await read(0, 9), '0123456789');
+  });
+
+  test(`${storeName}: reading what is not there fails`, async (t) => {
+    const store = await makeStore(t);
+    await assert.rejects(text(store.read(KEY)));
+  });
+
+  test(`${storeName}: removing takes a file, or a folder with all that is in it, and nothing else`, async (t) => {
+    const store = await makeStore(t);
+    const [one, two] = [artifactKeys.frame('r1', 0), artifactKeys.frame('r1', 1)];
+    const other = artifactKeys.video('r10');
+    for (const key of [one, two, other]) await put(store, key, 'x');
+    await store.remove(one);
+    assert.equal(await store.size(one), undefined);
+    assert.equal(await store.size(two), 1);
+    await store.remove(artifactKeys.folder('r1'));
+    assert.equal(await store.size(two), undefined);
+    assert.equal(await store.size(other), 1);
+  });
+
+  test(`${storeName}: removing what is not there is fine`, async (t) => {
+    const store = await makeStore(t);
+    await store.remove(KEY);
+    await store.remove(artifactKeys.folder('r1'));
+  });
+
+  test(`${storeName}: a folder has no size`, async (t) => {
+    const store = await makeStore(t);
+    await put(store, KEY, 'x');
+    assert.equal(await store.size(artifactKeys.segmentFolder('r1')), undefined);
+  });
+
+  test(`${storeName}: a key outside the store is refused by every verb`, async (t) => {
+    const store = await makeStore(t);
+    for (const key of ['../x', 'renders/../../x', '/etc/passwd', '.', '', 'renders/..']) {
+      const refusal = { name: 'RangeError', message: `Artifact key leaves the store: ${key}` };
+      assert.throws(() => store.localPath(key), refusal, key);
+      assert.throws(() => store.read(key), refusal, key);
+      await assert.rejects(store.remove(key), refusal, key);
+      await assert.rejects(store.size(key), refusal, key);
+      await assert.rejects(put(store, key, 'x'), refusal, key);
+    }
+  });
+}

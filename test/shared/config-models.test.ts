@@ -1,0 +1,57 @@
+import assert from 'node:assert/strict';
+import path from 'node:path';
+import { test } from 'node:test';
+import { folder, load, model } from './config-files.ts';
+
+const ENTRY = { model_path: 'ann/net.onnx', background_dir: 'ann/frames', crop_rects_path: '/abs/rects.json' };
+
+test('paths of a model begin at models_root, which begins at the file', () => {
+  const { modelPath, backgroundDir, cropRectsPath, audioEncoderPath, sourceVideo, problems } = model(
+    load({ models_root: 'avatars', models: { ann: ENTRY } }),
+    'ann',
+  );
+  assert.equal(modelPath, path.join(folder, 'avatars/ann/net.onnx'));
+  assert.equal(backgroundDir, path.join(folder, 'avatars/ann/frames'));
+  assert.equal(cropRectsPath, '/abs/rects.json');
+  assert.equal(audioEncoderPath, path.join(folder, 'avatars/audio_encoder.onnx'));
+  assert.equal(sourceVideo, '');
+  assert.deepEqual(problems, []);
+});
+
+test('without models_root they begin at the file, with an absolute one there', () => {
+  assert.equal(model(load({ models: { ann: ENTRY } }), 'ann').modelPath, path.join(folder, 'ann/net.onnx'));
+  const elsewhere = load({ models_root: '/srv/avatars', models: { ann: ENTRY } });
+  assert.equal(model(elsewhere, 'ann').modelPath, '/srv/avatars/ann/net.onnx');
+});
+
+test('backslashes part folders on every system', () => {
+  const entry = { ...ENTRY, model_path: 'ann\\nets\\net.onnx', background_dir: 'ann\\frames' };
+  const { modelPath, backgroundDir } = model(load({ models_root: '/srv/avatars', models: { ann: entry } }), 'ann');
+  assert.equal(modelPath, '/srv/avatars/ann/nets/net.onnx');
+  assert.equal(backgroundDir, '/srv/avatars/ann/frames');
+});
+
+test('a share of a Windows network is a Windows path', { skip: process.platform === 'win32' }, () => {
+  const entry = { ...ENTRY, model_path: '\\\\nas\\models\\net.onnx' };
+  assert.match(model(load({ models: { ann: entry } }), 'ann').problems.join(), /^model_path: .*is a Windows path/);
+});
+
+test('the audio encoder is the model’s own, else that of onnx, else audio_encoder.onnx in models_root', () => {
+  const onnx = { audio_encoder_path: 'shared.onnx' };
+  const own = { ...ENTRY, audio_encoder_path: 'ann/own.onnx' };
+  const models = { ann: own, bob: ENTRY };
+  assert.equal(model(load({ onnx, models }), 'ann').audioEncoderPath, path.join(folder, 'ann/own.onnx'));
+  assert.equal(model(load({ onnx, models }), 'bob').audioEncoderPath, path.join(folder, 'shared.onnx'));
+  assert.equal(model(load({ models }), 'bob').audioEncoderPath, path.join(folder, 'audio_encoder.onnx'));
+});
+
+test('a model without pictures or crop rects says which key is missing', () => {
+  assert.deepEqual(model(load({ models: { ann: { model_path: 'net.onnx' } } }), 'ann').problems, [
+    'background_dir: not set; it names the folder of the avatar frames',
+    'crop_rects_path: not set; it names the JSON file of the crop rects',
+  ]);
+});
+
+test('an empty models section means no models, not the demo', () => {
+  assert.deepEqual([...load({ models: {} }).models.keys()], []);
+});

@@ -1,0 +1,341 @@
+import assert from 'node:assert/strict';
+import { beforeEach, test } from 'node:test';
+import { FarmError } from '../../shared/errors.ts';
+import type { RenderPlan, RenderRequest, SegmentReceipt } from '../../shared/renders/record.ts';
+import { CANCEL_CHANNEL, RenderStore } from '../../shared/renders/store.ts';
+import { startRedisServer } from '../support/redis-server.ts';
+
+const server = await startRedisServer();
+const redis = await server.connect();
+const store = new RenderStore(redis);
+beforeEach(() => redis.flushall());
+
+const NO_LIMIT = 1000;
+const REQUEST: RenderRequest = {
+  modelId: 'ann',
+  output: 'mp4',
+  startFrameIndex: 0,
+  jpegQuality: 75,
+  fileName: 'speech.wav',
+  uploadBytes: 44,
+  uploadSha256: 'abc',
+};
+const PLAN: RenderPlan = {
+  sampleCount: 96_000,
+  frameCount: 150,
+  segmentFrames: 100,
+  batchFrames: 4,
+  encoderBatchWindows: 32,
+  h264Crf: 20,
+  h264Preset: 'veryfast',
+  segmentGpus: [0, 1],
+};
+const FAILURE = new FarmError('audio_empty', 'no samples').toReport();
+
+async function admit(renderId: string): Promise<void> {
+  assert.deepEqual(await store.admit(renderId, REQUEST, NO_LIMIT, undefined), { outcome: 'admitted' });
+}
+
+/** Each status a render can have, and the steps that lead there. */
+const WAYS = {
+  queued: async () => await admit('r1'),
+  preparing: async () => {
+    await WAYS.queued();
+    await store.startPreparing('r1');
+  },
+  rendering: async () => {
+    await WAYS.preparing();
+    await store.startRendering('r1', PLAN);
+  },
+  stitching: async () => {
+    await WAYS.rendering();
+    await store.startStitching('r1');
+  },
+  completed: async () => {
+    await WAYS.stitching();
+    await store.complete('r1');
+  },
+  failed: async () => {
+    await WAYS.rendering();
+    await store.fail('r1', FAILURE);
+  },
+  cancelled: async () => {
+    await WAYS.rendering();
+    await store.cancel('r1');
+  },
+};
+type Status = keyof typeof WAYS;
+
+async function statusNow(): Promise<string> {
+  return (await store.get('r1')).status;
+}
+
+test('an admitted render has its record and counts as active', async () => {
+  const beforeMs = Date.now();
+  await admit('r1');
+  const { createdAtMs, ...record } = await store.get('r1');
+  assert.deepEqual(record, { renderId: 'r1', status: 'queued', request: REQUEST });
+  assert.ok(createdAtMs >= beforeMs && createdAtMs <= Date.now());
+  assert.equal(await store.countActive(), 1);
+  assert.deepEqual(await store.activeIds(), ['r1']);
+});
+
+test('a render that there is not is undefined, or an error that names it', async () => {
+  assert.equal(await store.find('r9'), undefined);
+  await assert.rejects(store.get('r9'), { code: 'render_unknown', message: /r9/ });
+});
+
+test('no more renders are admitted than the limit allows, and the refusal counts them', async () => {
+  assert.deepEqual(await store.admit('r1', REQUEST, 2, undefined), { outcome: 'admitted' });
+  assert.deepEqual(await store.admit('r2', REQUEST, 2, undefined), { outcome: 'admitted' });
+  assert.deepEqual(await store.admit('r3', REQUEST, 2, undefined), { outcome: 'full', activeCount: 2 });
+  assert.equal(await store.find('r3'), undefined);
+  assert.equal((await store.list(10, undefined)).length, 2);
+});
+
+test('of many renders at the same time exactly as many are admitted as the limit allows', async () => {
+  const ids = Array.from({ length: 20 }, (_, index) => `r${index}`);
+  const outcomes = await Promise.all(ids.map((renderId) => store.admit(renderId, REQUEST, 7, undefined)));
+  assert.equal(outcomes.filter(({ outcome }) => outcome === 'admitted').length, 7);
+  assert.equal(await store.countActive(), 7);
+});
+
+for (const [end, move] of Object.entries({
+  completes: () => store.complete('r1'),
+  fails: () => store.fail('r1', FAILURE),
+  'is cancelled': () => store.cancel('r1'),
+})) {
+  test(`a render that ${end} makes room for another`, async () => {
+    await WAYS.stitching();
+    assert.equal((await store.admit('r2', REQUEST, 1, undefined)).outcome, 'full');
+    assert.equal(await move(), true);
+    assert.equal((await store.admit('r2', REQUEST, 1, undefined)).outcome, 'admitted');
+  });
+}
+
+const CLAIM = { key: 'monday', fingerprint: 'same' };
+
+test('the same key with the same request answers with the render it made', async () => {
+  await store.admit('r1', REQUEST, NO_LIMIT, CLAIM);
+  const again = await store.admit('r2', REQUEST, NO_LIMIT, { ...CLAIM });
+  assert.deepEqual(again, { outcome: 'known', renderId: 'r1', sameRequest: true });
+  assert.equal(await store.find('r2'), undefined);
+  assert.equal(await store.countActive(), 1);
+});
+
+test('the same key with another request is told apart', async () => {
+  await store.admit('r1', REQUEST, NO_LIMIT, CLAIM);
+  const other = await store.admit('r2', REQUEST, NO_LIMIT, { ...CLAIM, fingerprint: 'other' });
+  assert.deepEqual(other, { outcome: 'known', renderId: 'r1', sameRequest: false });
+});
+
+test('a known key is answered even when the queue is full', async () => {
+  await store.admit('r1', REQUEST, 1, CLAIM);
+  assert.equal((await store.admit('r2', REQUEST, 1, CLAIM)).outcome, 'known');
+});
+
+test('a key is not used up by a refusal', async () => {
+  await store.admit('r1', REQUEST, 1, undefined);
+  assert.equal((await store.admit('r2', REQUEST, 1, CLAIM)).outcome, 'full');
+  assert.equal((await store.admit('r2', REQUEST, 2, CLAIM)).outcome, 'admitted');
+});
+
+test('renders without a key never meet', async () => {
+  await admit('r1');
+  await admit('r2');
+});
+
+test('of the same request sent many times at once exactly one is admitted, and all answer with it', async () => {
+  const ids = Array.from({ length: 10 }, (_, index) => `r${index}`);
+  const answers = await Promise.all(ids.map((renderId) => store.admit(renderId, REQUEST, NO_LIMIT, CLAIM)));
+  const admitted = ids.filter((_, index) => answers[index]?.outcome === 'admitted');
+  assert.equal(admitted.length, 1);
+  for (const answer of answers) {
+    if (answer.outcome === 'admitted') continue;
+    assert.deepEqual(answer, { outcome: 'known', renderId: admitted[0], sameRequest: true });
+  }
+  assert.equal(await store.countActive(), 1);
+});
+
+test('a key is forgotten after a day', async () => {
+  await store.admit('r1', REQUEST, NO_LIMIT, CLAIM);
+  const [key = ''] = await redis.keys('*idempotency*');
+  const leftMs = await redis.pttl(key);
+  assert.ok(leftMs > 86_000_000 && leftMs <= 86_400_000, `${leftMs}`);
+});
+
+test('a render goes from queued to completed, and each step is dated', async () => {
+  await WAYS.completed();
+  const record = await store.get('r1');
+  const { createdAtMs, preparingAtMs = 0, renderingAtMs = 0, stitchingAtMs = 0, finishedAtMs = 0 } = record;
+  assert.equal(record.status, 'completed');
+  assert.deepEqual(record.plan, PLAN);
+  const times = [createdAtMs, preparingAtMs, renderingAtMs, stitchingAtMs, finishedAtMs];
+  assert.deepEqual([...times].sort(), times);
+  assert.ok(preparingAtMs > 0);
+});
+
+/** From which statuses each step is allowed; from every other one it must change nothing. */
+const STEPS: [string, () => Promise<boolean>, Status[]][] = [
+  ['preparing', () => store.startPreparing('r1'), ['queued', 'preparing']],
+  ['rendering', () => store.startRendering('r1', PLAN), ['preparing']],
+  ['stitching', () => store.startStitching('r1'), ['rendering', 'stitching']],
+  ['completed', () => store.complete('r1'), ['stitching']],
+  ['failed', () => store.fail('r1', FAILURE), ['queued', 'preparing', 'rendering', 'stitching']],
+  ['cancelled', () => store.cancel('r1'), ['queued', 'preparing', 'rendering', 'stitching']],
+];
+for (const [to, step, allowed] of STEPS) {
+  test(`a render becomes ${to} from ${allowed.join(' or ')} alone`, async () => {
+    for (const from of Object.keys(WAYS) as Status[]) {
+      await redis.flushall();
+      await WAYS[from]();
+      const before = await store.get('r1');
+      assert.equal(await step(), allowed.includes(from), `${from} → ${to}`);
+      if (allowed.includes(from)) assert.equal(await statusNow(), to);
+      else assert.deepEqual(await store.get('r1'), before);
+    }
+  });
+
+  test(`a render that there is not does not become ${to}`, async () => {
+    assert.equal(await step(), false);
+    assert.deepEqual(await redis.keys('*'), []);
+  });
+}
+
+test('of completing and cancelling at the same time one wins', async () => {
+  await WAYS.stitching();
+  const won = await Promise.all([store.complete('r1'), store.cancel('r1'), store.fail('r1', FAILURE)]);
+  assert.equal(won.filter(Boolean).length, 1);
+});
+
+test('a failed render keeps its error', async () => {
+  await WAYS.failed();
+  assert.deepEqual((await store.get('r1')).error, FAILURE);
+});
+
+test('cancelling and failing tell whoever works on the render, once', async () => {
+  const listener = await server.connect();
+  const heard: string[] = [];
+  const done = Promise.withResolvers<void>();
+  await listener.subscribe(CANCEL_CHANNEL);
+  listener.on('message', (_channel, renderId) => {
+    if (renderId === 'end') done.resolve();
+    else heard.push(renderId);
+  });
+  await WAYS.cancelled();
+  await store.cancel('r1');
+  await admit('r2');
+  await store.fail('r2', FAILURE);
+  await store.fail('r2', FAILURE);
+  await redis.publish(CANCEL_CHANNEL, 'end');
+  await done.promise;
+  assert.deepEqual(heard, ['r1', 'r2']);
+});
+
+test('progress of the segments adds up', async () => {
+  await WAYS.rendering();
+  assert.equal(await store.framesDone('r1'), 0);
+  assert.equal(await store.reportProgress('r1', 0, 1, 40), 'rendering');
+  assert.equal(await store.reportProgress('r1', 1, 1, 7), 'rendering');
+  assert.equal(await store.reportProgress('r1', 0, 1, 60), 'rendering');
+  assert.equal(await store.framesDone('r1'), 67);
+});
+
+test('a newer attempt at a segment begins anew, and an older one no longer counts', async () => {
+  await WAYS.rendering();
+  await store.reportProgress('r1', 0, 9, 80);
+  await store.reportProgress('r1', 0, 10, 4);
+  assert.equal(await store.framesDone('r1'), 4);
+  assert.equal(await store.reportProgress('r1', 0, 9, 100), 'rendering');
+  assert.equal(await store.framesDone('r1'), 4);
+});
+
+test('progress tells that a render has ended or is gone, and changes nothing then', async () => {
+  for (const status of ['cancelled', 'failed', 'completed', 'stitching'] as const) {
+    await redis.flushall();
+    await WAYS[status]();
+    assert.equal(await store.reportProgress('r1', 0, 1, 10), status);
+    assert.equal(await store.framesDone('r1'), 0);
+  }
+  assert.equal(await store.reportProgress('r9', 0, 1, 10), undefined);
+});
+
+function receipt(index: number, attempt = 1): SegmentReceipt {
+  return {
+    index,
+    frames: { start: index * 100, end: index * 100 + 100 },
+    gpu: 0,
+    worker: 'gpu-0',
+    provider: 'cpu',
+    width: 1280,
+    height: 720,
+    attempt,
+    wall_ms: 1,
+    timings_ms: { mel: 1, encoder: 1, background: 1, visual_input: 1, inference: 1, composite: 1, encode: 1 },
+    model_files: [{ path: '/m/net.onnx', sha256: 'abc', bytes: 3 }],
+  };
+}
+
+test('receipts come back in the order of the segments, one a segment', async () => {
+  await WAYS.rendering();
+  for (const index of [10, 2, 1, 0]) await store.saveSegmentReceipt('r1', receipt(index));
+  await store.saveSegmentReceipt('r1', receipt(2, 5));
+  assert.deepEqual(await store.segmentReceipts('r1'), [receipt(0), receipt(1), receipt(2, 5), receipt(10)]);
+  assert.deepEqual(await store.segmentReceipts('r2'), []);
+});
+
+async function page(limit: number, before?: string): Promise<string[]> {
+  return (await store.list(limit, before)).map(({ renderId }) => renderId);
+}
+
+test('renders are listed newest first, page by page', async () => {
+  for (const renderId of ['r1', 'r2', 'r3', 'r4', 'r5']) await admit(renderId);
+  assert.deepEqual(await page(10), ['r5', 'r4', 'r3', 'r2', 'r1']);
+  assert.deepEqual(await page(2), ['r5', 'r4']);
+  assert.deepEqual(await page(2, 'r4'), ['r3', 'r2']);
+  assert.deepEqual(await page(2, 'r2'), ['r1']);
+  assert.deepEqual(await page(2, 'r1'), []);
+});
+
+test('a page does not move when newer renders come', async () => {
+  for (const renderId of ['r1', 'r2', 'r3']) await admit(renderId);
+  assert.deepEqual(await page(1), ['r3']);
+  await admit('r4');
+  assert.deepEqual(await page(2, 'r3'), ['r2', 'r1']);
+});
+
+test('an empty farm has an empty list, and a page after an unknown render is refused', async () => {
+  assert.deepEqual(await page(10), []);
+  await assert.rejects(store.list(10, 'r9'), { code: 'render_unknown', message: /r9/ });
+});
+
+/** Names of all keys in Redis. */
+async function allKeys(): Promise<string[]> {
+  const keys: string[] = [];
+  for await (const batch of redis.scanStream()) keys.push(...(batch as string[]));
+  return keys.sort();
+}
+
+test('removing a render leaves no key behind', async () => {
+  await WAYS.rendering();
+  await store.reportProgress('r1', 0, 1, 10);
+  await store.saveSegmentReceipt('r1', receipt(0));
+  await store.remove('r1');
+  assert.deepEqual(await allKeys(), []);
+  assert.deepEqual(await page(10), []);
+});
+
+test('removing a render leaves the others as they are', async () => {
+  await admit('r1');
+  await admit('r10');
+  await store.remove('r1');
+  assert.deepEqual(await page(10), ['r10']);
+  assert.equal(await store.countActive(), 1);
+});
+
+test('removing a render frees its idempotency key', async () => {
+  await store.admit('r1', REQUEST, NO_LIMIT, CLAIM);
+  await store.remove('r1');
+  assert.deepEqual(await allKeys(), []);
+  assert.deepEqual(await store.admit('r2', REQUEST, NO_LIMIT, CLAIM), { outcome: 'admitted' });
+});

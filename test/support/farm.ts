@@ -1,0 +1,79 @@
+import { spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import path from 'node:path';
+import { stringify } from 'yaml';
+import { ENTRIES } from '../../cli/farm-processes.ts';
+import { LocalFarm } from '../../cli/local-farm.ts';
+import { freePort } from '../../cli/private-redis.ts';
+import { FarmClient } from '../../client/farm-client.ts';
+import { DEMO_AVATAR_DIR, loadConfig } from '../../shared/config/load.ts';
+
+/** The demo avatar's entry of `models:`. */
+export const DEMO_MODEL = {
+  model_path: path.join(DEMO_AVATAR_DIR, 'generator.onnx'),
+  audio_encoder_path: path.join(DEMO_AVATAR_DIR, 'audio_encoder.onnx'),
+  background_dir: path.join(DEMO_AVATAR_DIR, 'frames'),
+  crop_rects_path: path.join(DEMO_AVATAR_DIR, 'crop_rects.json'),
+};
+
+export interface TestFarm extends AsyncDisposable {
+  readonly url: string;
+  /** host:port of the gRPC services. */
+  readonly grpcAddress: string;
+  readonly client: FarmClient;
+  readonly farm: LocalFarm;
+  /** Folder of the configuration and of all data; gone when the farm is disposed of. */
+  readonly folder: string;
+  /** What the processes logged, line by line. */
+  readonly log: readonly string[];
+}
+
+/**
+ * Starts a whole farm in a private folder: own Redis, free port, real processes.
+ * @param settings laid over the defaults, in the form of config.yaml.
+ */
+export async function startFarm(settings: Record<string, object> = {}): Promise<TestFarm> {
+  await buildDemoAvatar();
+  const folder = await mkdtemp(path.join(tmpdir(), 'farm-test-'));
+  const configPath = path.join(folder, 'config.yaml');
+  const [port, grpcPort] = [await freePort(), await freePort()];
+  await writeFile(
+    configPath,
+    stringify({
+      models: { demo: DEMO_MODEL },
+      ...settings,
+      http: { port, host: '127.0.0.1' },
+      server: { ...settings.server, port: `127.0.0.1:${grpcPort}` },
+      storage: { root: 'data' },
+    }),
+  );
+  const log: string[] = [];
+  const config = loadConfig(configPath, { redisUrl: undefined, configPath: undefined, overrides: new Map() });
+  const farm = await LocalFarm.start({
+    config,
+    inheritOverrides: false,
+    onLine: (name, line) => log.push(`${name} ${line}`),
+  });
+  const url = `http://127.0.0.1:${port}`;
+  return {
+    url,
+    grpcAddress: `127.0.0.1:${grpcPort}`,
+    client: new FarmClient(url),
+    farm,
+    folder,
+    log,
+    async [Symbol.asyncDispose]() {
+      await farm.stop();
+      await rm(folder, { recursive: true, force: true });
+    },
+  };
+}
+
+/** Builds the demo avatar if it is not there; several test files may ask at once. */
+export async function buildDemoAvatar(): Promise<void> {
+  const child = spawn(process.execPath, [ENTRIES.buildDemoAvatar], { stdio: ['ignore', 'ignore', 'inherit'] });
+  const [exitCode] = (await once(child, 'exit')) as [number | null];
+  if (exitCode !== 0) throw new Error(`The demo avatar was not built (exit code ${exitCode})`);
+}

@@ -1,0 +1,12 @@
+import { setImmediate } from 'node:timers/promises';
+
+const PATIENCE_MS = 30_000;
+
+/** Asks again and again until the answer is true; fails after half a minute. For what announces itself in no other way. */
+export async function until(what: string, ask: () => boolean | Promise<boolean>): Promise<void> {
+  const deadlineMs = performance.now() + PATIENCE_MS;
+  while (!(await ask())) {
+    if (performance.now() > deadlineMs) throw new Error(`In vain waited until ${what}`);
+    await setImmediate();
+  }
+}
