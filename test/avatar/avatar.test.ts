@@ -1,0 +1,84 @@
+import assert from 'node:assert/strict';
+import { type TestContext, test } from 'node:test';
+import { type AvatarFiles, checkAvatarFiles, openAvatar } from '../../worker/avatar/avatar.ts';
+import { drawPicture, openWorkspace } from '../gpu/workspace.ts';
+
+const RECT = [4, 4, 20, 20];
+
+interface FixtureOptions {
+  readonly pictures?: number;
+  readonly rects?: number[][];
+  readonly frameLimit?: number;
+}
+
+/** An avatar of 32×24 pictures, numbered from 1, whose red is their index. */
+async function writeAvatar(t: TestContext, options: FixtureOptions = {}): Promise<AvatarFiles> {
+  const { pictures = 3, rects = Array(pictures).fill(RECT), frameLimit } = options;
+  const workspace = await openWorkspace(t);
+  for (let red = 0; red < pictures; red += 1) {
+    await workspace.write(`${String(red + 1).padStart(4, '0')}.png`, await drawPicture('png', { red }));
+  }
+  const cropRectsPath = await workspace.write('rects.json', JSON.stringify(rects));
+  return { backgroundDir: workspace.folder, cropRectsPath, frameLimit };
+}
+
+test('an avatar shows its pictures and rects by frame index', async (t) => {
+  const rects = [RECT, [0, 0, 8, 8], [5, 6, 7, 8]];
+  const avatar = await openAvatar({ modelId: 'ann', cachedFrames: 2, ...(await writeAvatar(t, { rects })) });
+  assert.deepEqual([avatar.modelId, avatar.frameCount, avatar.width, avatar.height], ['ann', 3, 32, 24]);
+  assert.deepEqual(avatar.rect(2), { x1: 5, y1: 6, x2: 7, y2: 8 });
+  avatar.prefetch(1);
+  for (const index of [0, 1, 2]) assert.equal((await avatar.background(index)).data[0], index);
+});
+
+test('an index outside the avatar is a fault of the caller', async (t) => {
+  const avatar = await openAvatar({ modelId: 'ann', cachedFrames: 2, ...(await writeAvatar(t, { frameLimit: 2 })) });
+  assert.equal(avatar.frameCount, 2);
+  assert.throws(() => avatar.rect(2), RangeError);
+  await assert.rejects(avatar.background(2), RangeError);
+  avatar.prefetch(2);
+});
+
+const BROKEN: [string, FixtureOptions, RegExp][] = [
+  ['no pictures', { pictures: 0, rects: [RECT] }, /has no background pictures/],
+  ['too few pictures', { frameLimit: 5 }, /has 3 background pictures: expected num_frames = 5/],
+  ['too few rects', { rects: [RECT] }, /rects\.json has 1 crop rects for 3 background frames/],
+  ['a rect outside the picture', { rects: [RECT, [4, 4, 40, 20], RECT] }, /crop rect 1 .* outside the 32×24 picture/],
+];
+for (const [what, options, message] of BROKEN) {
+  test(`an avatar with ${what} does not open, and the check finds the same`, async (t) => {
+    const files = await writeAvatar(t, options);
+    await assert.rejects(openAvatar({ modelId: 'ann', cachedFrames: 2, ...files }), {
+      code: 'model_unusable',
+      message,
+    });
+    await assert.rejects(openAvatar({ modelId: 'ann', cachedFrames: 2, ...files }), /^FarmError: model ann: /);
+    const problems = await checkAvatarFiles(files);
+    assert.equal(problems.length, 1);
+    assert.match(problems[0] ?? '', message);
+  });
+}
+
+test('the check finds nothing wrong with a sound avatar', async (t) => {
+  assert.deepEqual(await checkAvatarFiles(await writeAvatar(t)), []);
+});
+
+test('the check lists every problem at once', async () => {
+  const problems = await checkAvatarFiles({ backgroundDir: '/nowhere/frames', cropRectsPath: '/nowhere/rects.json' });
+  assert.equal(problems.length, 2);
+  assert.match(problems[0] ?? '', /\/nowhere\/frames/);
+  assert.match(problems[1] ?? '', /\/nowhere\/rects\.json/);
+});
+
+test('the check reads the header of the first picture only', async (t) => {
+  const files = await writeAvatar(t);
+  const workspace = await openWorkspace(t);
+  const picture = await drawPicture('png');
+  // A PNG's size stands in its first 33 bytes: no pixel can be decoded from this file.
+  await workspace.write('0.png', picture.subarray(0, picture.length - 20));
+  await workspace.write('1.png', 'not a picture');
+  const broken = { backgroundDir: workspace.folder, cropRectsPath: files.cropRectsPath };
+  assert.deepEqual(await checkAvatarFiles(broken), []);
+  await workspace.write('0.png', 'not a picture either');
+  assert.match((await checkAvatarFiles(broken))[0] ?? '', /0\.png cannot be read/);
+});

@@ -1,0 +1,40 @@
+/** Which of the avatar's pictures stands behind a frame, and whether it is one that can. */
+import { FarmError } from '../../shared/errors.ts';
+import type { AvatarFrames, Rect, RgbImage } from './contract.ts';
+
+/**
+ * Index of the background at `position` of the endless walk 0, 1, …, n−1, n−2, …, 1, 0, 1, … over n pictures.
+ * @param position start_frame_idx + frame index, 0 or more; may exceed n.
+ * @param frameCount n, 1 or more.
+ */
+export function backgroundIndex(position: number, frameCount: number): number {
+  if (frameCount === 1) return 0;
+  const period = 2 * frameCount - 2;
+  const step = position % period;
+  return step < frameCount ? step : period - step;
+}
+
+/**
+ * Background `index` as it was loaded, against what the avatar says of itself.
+ * @throws FarmError `model_unusable` when the picture is of another size or the rect is empty or reaches beyond it.
+ */
+export function checkBackground(
+  image: RgbImage,
+  rect: Rect,
+  avatar: Pick<AvatarFrames, 'width' | 'height'>,
+  index: number,
+): void {
+  const { width, height } = avatar;
+  if (image.width !== width || image.height !== height || image.data.length !== width * height * 3) {
+    const got = `${image.width}x${image.height}, ${image.data.length} bytes`;
+    throw new FarmError(
+      'model_unusable',
+      `Background ${index} is ${got}; the avatar's pictures are ${width}x${height}.`,
+    );
+  }
+  const whole = [rect.x1, rect.y1, rect.x2, rect.y2].every(Number.isInteger);
+  const inside = whole && 0 <= rect.x1 && rect.x1 < rect.x2 && rect.x2 <= width;
+  if (inside && 0 <= rect.y1 && rect.y1 < rect.y2 && rect.y2 <= height) return;
+  const got = `[${rect.x1}, ${rect.y1}, ${rect.x2}, ${rect.y2}]`;
+  throw new FarmError('model_unusable', `Crop rect ${got} of background ${index} is not inside ${width}x${height}.`);
+}

@@ -1,0 +1,87 @@
+/**
+ * What the pipeline's stages agree on: the rates and sizes of the pipeline definition, the shapes that pass from one
+ * stage to the next, and the four things it borrows from outside (sound, two networks, the avatar's pictures).
+ */
+
+export const SAMPLE_RATE_HZ = 16_000;
+export const FRAMES_PER_SECOND = 25;
+/** 16 000 samples/s ÷ 25 frames/s. */
+export const SAMPLES_PER_FRAME = 640;
+
+export const FFT_SIZE = 800;
+export const HOP_SAMPLES = 200;
+export const MEL_FRAMES_PER_SECOND = 80;
+export const MEL_BANDS = 80;
+/** Length of one encoder window in mel frames. */
+export const WINDOW_MEL_FRAMES = 16;
+/** Floats in one encoder window, mel × time. */
+export const WINDOW_FLOATS = MEL_BANDS * WINDOW_MEL_FRAMES;
+export const FEATURE_SIZE = 512;
+
+/** The network sees feature rows i−8 … i+7 for frame i. */
+export const FEATURE_ROWS_BEFORE = 8;
+export const FEATURE_ROWS_AFTER = 7;
+export const FEATURE_ROWS_PER_FRAME = 16;
+/** Floats in one audio input, [32, 16, 16]. */
+export const AUDIO_INPUT_FLOATS = FEATURE_ROWS_PER_FRAME * FEATURE_SIZE;
+
+/** The network's S×S picture lies this far inside the (S+8)² crop, on every side. */
+export const CROP_MARGIN = 4;
+
+/** Side of the network's picture in pixels. */
+export type NetworkSize = 160 | 320;
+
+/** A half-open range [start, end) of indices: frames, windows, rows. */
+export interface IndexRange {
+  readonly start: number;
+  readonly end: number;
+}
+
+/** A crop rect in picture pixels, x2 and y2 exclusive: width x2 − x1, height y2 − y1. */
+export interface Rect {
+  readonly x1: number;
+  readonly y1: number;
+  readonly x2: number;
+  readonly y2: number;
+}
+
+/** Interleaved 8-bit RGB, row-major, no padding: `data.length === width × height × 3`. */
+export interface RgbImage {
+  readonly width: number;
+  readonly height: number;
+  readonly data: Uint8Array;
+}
+
+/** 16 kHz mono sound in [-1, 1] that can be read in pieces. */
+export interface AudioSource {
+  readonly sampleCount: number;
+  /** Samples [start, end); the range lies within [0, sampleCount]. */
+  read(range: IndexRange): Promise<Float32Array>;
+}
+
+/** Mel windows → speech features. */
+export interface AudioEncoder {
+  /** windows: [count, 1, 80, 16] flat. Returns [count, 512] flat, owned by the caller. */
+  encode(windows: Float32Array, count: number): Promise<Float32Array>;
+}
+
+/** The lip-sync network. */
+export interface LipSyncNetwork {
+  readonly size: NetworkSize;
+  /**
+   * visual: [count, 6, S, S], BGR /255; audio: [count, 32, 16, 16]. Returns [count, 3, S, S], BGR 0…1 (not clamped),
+   * valid until the next call.
+   */
+  generate(visual: Float32Array, audio: Float32Array, count: number): Promise<Float32Array>;
+}
+
+/** The avatar's pictures and where its mouth is in each. */
+export interface AvatarFrames {
+  readonly frameCount: number;
+  readonly width: number;
+  readonly height: number;
+  /** Crop rect of background `index`, 0 ≤ index < frameCount, inside the picture. */
+  rect(index: number): Rect;
+  /** Pixels of background `index`. Shared with a cache: read only. */
+  background(index: number): Promise<RgbImage>;
+}

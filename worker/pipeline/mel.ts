@@ -1,0 +1,93 @@
+/**
+ * Sound → normalised mel, any range of frames at a time. A frame depends on its own 800 samples (and one before them)
+ * alone, and is computed the same way whatever piece it comes from: pieces agree with the whole bit for bit.
+ */
+import { FFT_SIZE, HOP_SAMPLES, type IndexRange, MEL_BANDS } from './contract.ts';
+import { realFftMagnitudes, SPECTRUM_BINS } from './fft.ts';
+import { makeMelFilters } from './mel-filters.ts';
+
+const PRE_EMPHASIS = 0.97;
+const SMALLEST_MAGNITUDE = 1e-5;
+const REFERENCE_DB = 20;
+const LOWEST_DB = -100;
+const LARGEST_VALUE = 4;
+
+const FILTERS = makeMelFilters();
+/** Periodic Hann: the symmetric one (÷ 799) looks almost right and is wrong. */
+const HANN = Float64Array.from({ length: FFT_SIZE }, (_, n) => 0.5 - 0.5 * Math.cos((2 * Math.PI * n) / FFT_SIZE));
+
+const windowed = new Float64Array(FFT_SIZE);
+const magnitudes = new Float64Array(SPECTRUM_BINS);
+
+/** A stretch of a sound at 16 kHz. What it leaves out of [0, totalSamples) must not be needed. */
+export interface SoundPiece {
+  readonly samples: Float32Array;
+  /** Where `samples[0]` lies in the whole sound. */
+  readonly firstSample: number;
+  readonly totalSamples: number;
+}
+
+/** Mel frames of a sound: T = 1 + ⌊samples / 200⌋. */
+export function melFrameCount(sampleCount: number): number {
+  return 1 + Math.floor(sampleCount / HOP_SAMPLES);
+}
+
+/**
+ * The samples [start, end) that `melFrames` reads for these mel frames, within [0, totalSamples]: half an FFT on either
+ * side of each frame's centre, and one sample more in front for the pre-emphasis.
+ */
+export function samplesOfMelFrames(melFrames: IndexRange, totalSamples: number): IndexRange {
+  const first = melFrames.start * HOP_SAMPLES - FFT_SIZE / 2 - 1;
+  const last = (melFrames.end - 1) * HOP_SAMPLES + FFT_SIZE / 2;
+  const end = Math.min(Math.max(last, 0), totalSamples);
+  return { start: Math.min(Math.max(first, 0), end), end };
+}
+
+/**
+ * Normalised mel, values −4 … 4, of frames [start, end) of a sound.
+ * @param piece holds at least `samplesOfMelFrames(melFrames, piece.totalSamples)`.
+ * @param melFrames within [0, melFrameCount(piece.totalSamples)].
+ * @returns (end − start) × 80, time-major.
+ */
+export function computeMel(piece: SoundPiece, melFrames: IndexRange): Float32Array {
+  const count = Math.max(0, melFrames.end - melFrames.start);
+  const mel = new Float32Array(count * MEL_BANDS);
+  const emphasised = preEmphasise(piece, melFrames.start * HOP_SAMPLES - FFT_SIZE / 2, count);
+  for (let frame = 0; frame < count; frame++) {
+    const from = frame * HOP_SAMPLES;
+    for (let n = 0; n < FFT_SIZE; n++) windowed[n] = (emphasised[from + n] as number) * (HANN[n] as number);
+    realFftMagnitudes(windowed, magnitudes, FILTERS.lowestBin, FILTERS.highestBin);
+    writeBands(mel, frame * MEL_BANDS);
+  }
+  return mel;
+}
+
+/**
+ * y[n] = x[n] − 0.97·x[n−1] (y[0] = x[0]) from `start` on, as far as `frameCount` frames reach. Outside the sound y is
+ * zero: the sound is emphasised first and padded then, so x[N−1] leaves no trace in y[N].
+ */
+function preEmphasise(piece: SoundPiece, start: number, frameCount: number): Float64Array {
+  const { samples, firstSample, totalSamples } = piece;
+  const length = frameCount === 0 ? 0 : (frameCount - 1) * HOP_SAMPLES + FFT_SIZE;
+  const emphasised = new Float64Array(length);
+  const end = Math.min(start + length, totalSamples, firstSample + samples.length);
+  for (let n = Math.max(start, firstSample, 0); n < end; n++) {
+    const previous = n === 0 || n === firstSample ? 0 : (samples[n - 1 - firstSample] as number);
+    emphasised[n - start] = (samples[n - firstSample] as number) - PRE_EMPHASIS * previous;
+  }
+  return emphasised;
+}
+
+/** The 80 bands of the spectrum in `magnitudes`, in decibels, scaled from −100 … 0 dB to −4 … 4 and clipped. */
+function writeBands(mel: Float32Array, at: number): void {
+  const { firstBin, offset, weights } = FILTERS;
+  for (let band = 0; band < MEL_BANDS; band++) {
+    const end = offset[band + 1] as number;
+    let bin = firstBin[band] as number;
+    let sum = 0;
+    for (let i = offset[band] as number; i < end; i++) sum += (weights[i] as number) * (magnitudes[bin++] as number);
+    const decibels = 20 * Math.log10(Math.max(SMALLEST_MAGNITUDE, sum)) - REFERENCE_DB;
+    const value = (2 * LARGEST_VALUE * (decibels - LOWEST_DB)) / -LOWEST_DB - LARGEST_VALUE;
+    mel[at + band] = Math.min(LARGEST_VALUE, Math.max(-LARGEST_VALUE, value));
+  }
+}

@@ -1,0 +1,101 @@
+/** Part of the pipeline: sound → mel → windows → features, as far as frames ask for them. */
+import { type AudioEncoder, type AudioSource, FEATURE_SIZE, type IndexRange } from './contract.ts';
+import { type FeatureRows, gatherFeatureRows, rowsOfFrames, windowsOfRows } from './feature-rows.ts';
+import { computeMel, melFrameCount, samplesOfMelFrames } from './mel.ts';
+import type { StageClock } from './stage-timings.ts';
+import { gatherWindows, type MelPiece, melFramesOfWindows, paddedSampleCount, windowCount } from './windows.ts';
+
+export interface FeatureSource {
+  readonly audio: AudioSource;
+  readonly encoder: AudioEncoder;
+}
+
+/** Which windows share a run of the encoder: batch b holds `size` windows from `origin + b · size` on, up to `end`. */
+interface WindowGrid {
+  readonly origin: number;
+  readonly size: number;
+  readonly end: number;
+}
+
+/** Speech features, encoded as frames ask for them, batch by batch of a grid; what lies behind is dropped. */
+export class SlidingFeatures {
+  readonly #parts: FeatureSource;
+  readonly #rowsAhead: number;
+  readonly #signal: AbortSignal;
+  readonly #clock: StageClock;
+  readonly #melFrameTotal: number;
+  readonly #windowTotal: number;
+  readonly #grid: WindowGrid;
+  readonly #batches = new Map<number, Float32Array>();
+
+  /**
+   * @param rowsAhead feature rows after a frame's own that it hears, 0 … 7.
+   * @param run how many windows the encoder takes at once, on a grid over the whole sound; or the frames whose windows
+   * are all taken at once, and no others.
+   */
+  constructor(
+    parts: FeatureSource,
+    rowsAhead: number,
+    run: number | IndexRange,
+    { signal, clock }: { signal: AbortSignal; clock: StageClock },
+  ) {
+    this.#parts = parts;
+    this.#rowsAhead = rowsAhead;
+    this.#signal = signal;
+    this.#clock = clock;
+    this.#melFrameTotal = melFrameCount(paddedSampleCount(parts.audio.sampleCount));
+    this.#windowTotal = windowCount(this.#melFrameTotal);
+    this.#grid = this.#gridOf(run);
+  }
+
+  /** The rows that the audio inputs of these frames are cut from. */
+  async rowsFor(frames: IndexRange): Promise<FeatureRows> {
+    const rows = rowsOfFrames(frames, this.#windowTotal, this.#rowsAhead);
+    const windows = windowsOfRows(rows, this.#windowTotal);
+    const { origin, size } = this.#grid;
+    const first = Math.floor((windows.start - origin) / size);
+    for (const batch of this.#batches.keys()) if (batch < first) this.#batches.delete(batch);
+    for (let batch = first; origin + batch * size < windows.end; batch++) {
+      if (!this.#batches.has(batch)) this.#batches.set(batch, await this.#encode(batch));
+    }
+    return gatherFeatureRows(rows, this.#windowTotal, (window) => {
+      const batch = Math.floor((window - origin) / size);
+      const at = (window - origin - batch * size) * FEATURE_SIZE;
+      return (this.#batches.get(batch) as Float32Array).subarray(at, at + FEATURE_SIZE);
+    });
+  }
+
+  #gridOf(run: number | IndexRange): WindowGrid {
+    if (typeof run === 'number') return { origin: 0, size: run, end: this.#windowTotal };
+    const { start, end } = windowsOfRows(rowsOfFrames(run, this.#windowTotal, this.#rowsAhead), this.#windowTotal);
+    return { origin: start, size: Math.max(1, end - start), end };
+  }
+
+  async #encode(batch: number): Promise<Float32Array> {
+    this.#signal.throwIfAborted();
+    const start = this.#grid.origin + batch * this.#grid.size;
+    const windows = { start, end: Math.min(start + this.#grid.size, this.#grid.end) };
+    this.#clock.start();
+    const mel = await readMel(this.#parts.audio, melFramesOfWindows(windows, this.#melFrameTotal));
+    const gathered = gatherWindows(mel, windows, this.#melFrameTotal);
+    this.#clock.lap('mel');
+    const features = await this.#parts.encoder.encode(gathered, windows.end - windows.start);
+    this.#clock.lap('encoder');
+    return features;
+  }
+}
+
+/** Mel frames of a sound, reading no more of it than they need. */
+export async function readMel(audio: AudioSource, melFrames: IndexRange): Promise<MelPiece> {
+  const totalSamples = paddedSampleCount(audio.sampleCount);
+  const needed = samplesOfMelFrames(melFrames, totalSamples);
+  const held = { start: Math.min(needed.start, audio.sampleCount), end: Math.min(needed.end, audio.sampleCount) };
+  let samples = await audio.read(held);
+  if (held.end < needed.end) {
+    const padded = new Float32Array(needed.end - needed.start);
+    padded.set(samples);
+    samples = padded;
+  }
+  const piece = { samples, firstSample: needed.start, totalSamples };
+  return { data: computeMel(piece, melFrames), firstFrame: melFrames.start };
+}
