@@ -1,0 +1,78 @@
+/** ONNX models of a few hundred bytes with the tensor contract of the farm, or nearly so. */
+
+import { encodeModel } from '../../avatars/onnx/encode.ts';
+import { GraphBuilder, type TensorName } from '../../avatars/onnx/graph.ts';
+
+/** Number of int64 in ONNX's TensorProto.DataType. */
+const INT64 = 7;
+
+export interface TinyEncoderOptions {
+  /** A string is a symbolic dim. */
+  readonly batch?: number | string;
+  readonly inputName?: string;
+  readonly featureSize?: number;
+  /** Adds an input that the contract has not. */
+  readonly speakerInput?: boolean;
+}
+
+/** An encoder whose features of a window are all the mean of its 80×16 values. */
+export function tinyEncoder(options: TinyEncoderOptions = {}): Uint8Array {
+  const { batch = 'batch', inputName = 'mel_spectrogram', featureSize = 512, speakerInput = false } = options;
+  const graph = new GraphBuilder('tiny-encoder', 'for tests');
+  const windows = graph.input(inputName, [batch, 1, 80, 16]);
+  if (speakerInput) graph.input('speaker', [batch, 4]);
+  const mean = graph.node('ReduceMean', [windows], { axes: [2, 3], keepdims: 0 });
+  const features = graph.node('Tile', [mean, graph.integers(1, featureSize)]);
+  graph.output('audio_features', features, [batch, featureSize]);
+  return encodeModel(graph.build());
+}
+
+export interface TinyNetworkOptions {
+  readonly batch?: number | string;
+  /** What input and output declare as their S. */
+  readonly size?: number | string;
+  /** Channels of the output. */
+  readonly channels?: number;
+}
+
+/** A network whose picture is the first three visual channels plus the mean of the audio input. */
+export function tinyNetwork(options: TinyNetworkOptions = {}): Uint8Array {
+  const { batch = 'batch', size = 160, channels = 3 } = options;
+  const { graph, visual, audio } = startNetwork(batch, 6, size);
+  const picture = graph.node('Slice', [visual, graph.integers(0), graph.integers(channels), graph.integers(1)]);
+  const loudness = graph.node('ReduceMean', [audio], { axes: [1, 2, 3], keepdims: 1 });
+  graph.output('output', graph.node('Add', [picture, loudness]), [batch, channels, size, size]);
+  return encodeModel(graph.build());
+}
+
+/** A network that ONNX Runtime opens but cannot run: its symbolic channels hide that six do not make up fours. */
+export function brokenNetwork(): Uint8Array {
+  const { graph, visual, audio } = startNetwork('batch', 'channels', 160);
+  const fours = graph.node('Reshape', [visual, graph.integers(-1, 4, 160, 160)]);
+  const picture = graph.node('Slice', [fours, graph.integers(0), graph.integers(3), graph.integers(1)]);
+  const loudness = graph.node('ReduceMean', [audio], { axes: [1, 2, 3], keepdims: 1 });
+  graph.output('output', graph.node('Add', [picture, loudness]), ['batch', 3, 160, 160]);
+  return encodeModel(graph.build());
+}
+
+/** A network whose channels are known only when it runs: those given, plus the mean of the audio input. */
+export function moodyNetwork(channelsInSilence: number): Uint8Array {
+  const { graph, visual, audio } = startNetwork('batch', 'channels', 160);
+  const loudness = graph.node('Cast', [graph.node('ReduceMean', [audio], { keepdims: 0 })], { to: INT64 });
+  const end = graph.node('Add', [loudness, graph.integers(channelsInSilence)]);
+  const picture = graph.node('Slice', [visual, graph.integers(0), end, graph.integers(1)]);
+  graph.output('output', picture, ['batch', 'pictures', 160, 160]);
+  return encodeModel(graph.build());
+}
+
+function startNetwork(batch: number | string, channels: number | string, size: number | string): NetworkStart {
+  const graph = new GraphBuilder('tiny-network', 'for tests');
+  const visual = graph.input('input', [batch, channels, size, size]);
+  return { graph, visual, audio: graph.input('audio', [batch, 32, 16, 16]) };
+}
+
+interface NetworkStart {
+  readonly graph: GraphBuilder;
+  readonly visual: TensorName;
+  readonly audio: TensorName;
+}

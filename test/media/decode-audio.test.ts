@@ -1,0 +1,206 @@
+import assert from 'node:assert/strict';
+import { copyFile, mkdir, open, readdir, stat, writeFile } from 'node:fs/promises';
+import path from 'node:path';
+import { before, suite, test } from 'node:test';
+import { decodeAudio } from '../../worker/media/decode-audio.ts';
+import { writeWav } from '../support/sound.ts';
+import { ffmpeg, lavfi, loudest, privateFolder, readSamples, rms } from './media-files.ts';
+
+const file = privateFolder();
+const NEVER = new AbortController().signal;
+const RATE_HZ = 16_000;
+const LIMIT_S = 60;
+
+/** Decodes `name` the way the farm does: from a file called `upload`, without an extension. */
+async function decode(name: string, maxSeconds = LIMIT_S) {
+  const folder = file(`store-${name}`);
+  await mkdir(folder, { recursive: true });
+  const [upload, decoded] = [path.join(folder, 'upload'), path.join(folder, 'audio.f32')];
+  await copyFile(file(name), upload);
+  const count = await decodeAudio(upload, decoded, maxSeconds, NEVER);
+  const samples = await readSamples(decoded);
+  assert.equal(samples.length, count);
+  return samples;
+}
+
+const SECONDS = 1.5;
+const AMPLITUDE = 0.25;
+/** The same tone in every channel: whatever the channels, it must come out as loud as it went in. */
+function tone(channels: 'mono' | 'stereo' | '5.1', rateHz = 48_000): string[] {
+  const count = { mono: 1, stereo: 2, '5.1': 6 }[channels];
+  const voices = Array(count).fill(`${AMPLITUDE}*sin(2764*t)`).join('|');
+  return lavfi(`aevalsrc=${voices}:s=${rateHz}:d=${SECONDS}:c=${channels}`);
+}
+
+const [MONO, STEREO, SURROUND] = ['0', '1', '2'];
+
+/** Name, input, options, samples in a packet, the file's rate. Where a packet has none, nothing may be lost. */
+type Sound = readonly [string, string, readonly string[], number, number];
+const SOUNDS: Sound[] = [
+  ['mono-8k.wav', MONO, ['-ar', '8000'], 0, 8000],
+  ['stereo-44k.wav', STEREO, ['-ar', '44100'], 0, 44_100],
+  ['surround-48k-24bit.wav', SURROUND, ['-c:a', 'pcm_s24le'], 0, 48_000],
+  ['mono-96k-float.wav', MONO, ['-ar', '96000', '-c:a', 'pcm_f32le'], 0, 96_000],
+  ['stereo-44k.mp3', STEREO, ['-ar', '44100'], 1152, 44_100],
+  ['stereo-48k.m4a', STEREO, [], 1024, 48_000],
+  ['stereo-44k.ogg', STEREO, ['-ar', '44100', '-c:a', 'libvorbis'], 2048, 44_100],
+  ['mono-22k.flac', MONO, ['-ar', '22050'], 0, 22_050],
+  ['stereo-48k.webm', STEREO, ['-c:a', 'libopus'], 960, 48_000],
+];
+const VIDEOS: Sound[] = [
+  ['with-video.mkv', STEREO, ['-c:v', 'libx264', '-preset', 'ultrafast', '-c:a', 'libopus'], 960, 48_000],
+  ['with-video.mov', SURROUND, ['-c:v', 'libx264', '-preset', 'ultrafast'], 1024, 48_000],
+];
+
+suite('sound in the containers that people send', { concurrency: 3 }, () => {
+  before(async () => {
+    const picture = lavfi(`testsrc=s=64x48:d=${SECONDS}`);
+    const sounds = [...tone('mono'), ...tone('stereo'), ...tone('5.1'), ...picture];
+    const outputs = SOUNDS.flatMap(([name, input, options]) => ['-map', input, ...options, file(name)]);
+    const videos = VIDEOS.flatMap(([name, input, options]) => ['-map', '3', '-map', input, ...options, file(name)]);
+    await ffmpeg(...sounds, ...outputs, ...videos);
+  });
+
+  for (const [name, , , packetSamples, rateHz] of [...SOUNDS, ...VIDEOS]) {
+    test(`${name} gives as many samples as it has seconds, and as loud ones`, async () => {
+      const samples = await decode(name);
+      // The resampler may keep one sample more or fewer.
+      const slack = Math.ceil((packetSamples / rateHz) * RATE_HZ) + (rateHz === RATE_HZ ? 0 : 1);
+      const expected = SECONDS * RATE_HZ;
+      assert.ok(
+        Math.abs(samples.length - expected) <= slack,
+        `${samples.length} samples, expected ${expected} ± ${slack}`,
+      );
+      const loudness = rms(samples.subarray(4000, 20_000)) / (AMPLITUDE / Math.SQRT2);
+      assert.ok(loudness > 0.95 && loudness < 1.05, `${loudness} of the loudness`);
+    });
+  }
+});
+
+test('16-bit WAV at 16 kHz keeps every sample as it is', async () => {
+  const values = Int16Array.from({ length: 40_000 }, (_, index) => ((index * 7919) % 65_536) - 32_768);
+  values.set([32_767, -32_768, 0, 1, -1]);
+  await writeWav(
+    file('exact.wav'),
+    Float32Array.from(values, (value) => Math.max(-1, value / 32_767)),
+  );
+  const written = await readWavValues('exact.wav');
+  assert.deepEqual(
+    await decode('exact.wav'),
+    Float32Array.from(written, (value) => value / 32_768),
+  );
+});
+
+/** The 16-bit values behind a 44-byte header. */
+async function readWavValues(name: string): Promise<Int16Array> {
+  const handle = await open(file(name));
+  const bytes = await handle.readFile();
+  await handle.close();
+  return new Int16Array(bytes.buffer.slice(bytes.byteOffset + 44, bytes.byteOffset + bytes.byteLength));
+}
+
+test('one sample is enough', async () => {
+  await writeWav(file('one.wav'), Float32Array.of(0.5));
+  assert.equal((await decode('one.wav')).length, 1);
+});
+
+test('both channels are heard alike', async () => {
+  const graph = (left: number, right: number) => `aevalsrc=${left}*sin(2764*t)|${right}*sin(2764*t):s=16000:d=0.5`;
+  const outputs = ['-map', '0', file('left.wav'), '-map', '1', file('right.wav')];
+  await ffmpeg(...lavfi(graph(0.5, 0)), ...lavfi(graph(0, 0.5)), ...outputs);
+  const [left, right] = [await decode('left.wav'), await decode('right.wav')];
+  assert.deepEqual(left, right);
+  assert.ok(Math.abs(rms(left) - 0.25 / Math.SQRT2) < 0.002, `${rms(left)}`);
+});
+
+test('full volume in both channels stays within [-1, 1]', async () => {
+  await ffmpeg(...lavfi('aevalsrc=sin(2764*t)|sin(2764*t):s=44100:d=0.5'), '-c:a', 'pcm_s16le', file('loud.wav'));
+  const samples = await decode('loud.wav');
+  // The resampler may overshoot a little.
+  assert.ok(Math.abs(samples[loudest(samples)] ?? 0) <= 1.01);
+});
+
+test('of several sound tracks the first one is decoded', async () => {
+  const tracks = ['-map', '0:a', '-map', '1:a', '-c:a', 'flac'];
+  await ffmpeg(...lavfi('aevalsrc=0:s=16000:d=1'), ...lavfi('sine=d=2:r=16000'), ...tracks, file('two.mkv'));
+  const samples = await decode('two.mkv');
+  assert.equal(samples.length, RATE_HZ);
+  assert.equal(rms(samples), 0);
+});
+
+test('sound whose time stamps begin late begins at once', async () => {
+  await ffmpeg(...lavfi('sine=d=1:r=16000'), '-c:a', 'flac', file('prompt.mkv'));
+  await ffmpeg('-itsoffset', '0.7', '-i', file('prompt.mkv'), '-c', 'copy', file('late.mkv'));
+  assert.deepEqual(await decode('late.mkv'), await decode('prompt.mkv'));
+});
+
+suite('files that are refused', { concurrency: 3 }, () => {
+  before(async () => {
+    await writeWav(file('secret.wav'), new Float32Array(16_000).fill(0.5));
+    await writeWav(file('silent-header.wav'), new Float32Array(0));
+    await writeFile(file('text.wav'), 'Dear farm, please render this letter.\n'.repeat(50));
+    await writeFile(file('empty.wav'), '');
+    const target = file('secret.wav');
+    const list = ['#EXTM3U', '#EXT-X-TARGETDURATION:1', '#EXTINF:1.0,', target, '#EXT-X-ENDLIST', ''];
+    await writeFile(file('playlist.wav'), list.join('\n'));
+    await writeFile(file('concat.wav'), `ffconcat version 1.0\nfile '${target}'\n`);
+    await writeFile(file('concat-relative.wav'), 'ffconcat version 1.0\nfile upload\n');
+    await writeFile(file('page.wav'), `<?xml version="1.0"?><MPD><BaseURL>file://${target}</BaseURL></MPD>`);
+    await writeFile(file('session.wav'), 'v=0\no=- 0 0 IN IP4 127.0.0.1\nm=audio 5004 RTP/AVP 0\n');
+    await ffmpeg(...lavfi('color=s=32x32'), '-frames:v', '1', file('picture.png'));
+    await ffmpeg(...lavfi('testsrc=s=64x48:d=0.2'), file('mute.mp4'));
+  });
+
+  const refused: [string, string, string, RegExp][] = [
+    ['a text', 'text.wav', 'audio_unreadable', /cannot read this file/],
+    ['an empty file', 'empty.wav', 'audio_unreadable', /cannot read this file/],
+    ['a WAV file without samples', 'silent-header.wav', 'audio_empty', /no samples/],
+    ['a picture', 'picture.png', 'audio_unreadable', /cannot read this file/],
+    ['a video without sound', 'mute.mp4', 'audio_no_stream', /no sound track; it holds: video/],
+    ['a playlist that points to a local file', 'playlist.wav', 'audio_unreadable', /cannot read this file/],
+    ['a concat script', 'concat.wav', 'audio_unreadable', /cannot read this file/],
+    ['a concat script that points to itself', 'concat-relative.wav', 'audio_unreadable', /cannot read this file/],
+    ['a DASH manifest', 'page.wav', 'audio_unreadable', /cannot read this file/],
+    ['an SDP session', 'session.wav', 'audio_unreadable', /cannot read this file/],
+  ];
+  for (const [what, name, code, message] of refused) {
+    test(`${what} is refused, and where it was stored is not told`, async () => {
+      await assert.rejects(decode(name), (error: Error & { code?: string }) => {
+        assert.equal(error.code, code, error.message);
+        assert.match(error.message, message);
+        assert.ok(!error.message.includes(path.dirname(file(''))), error.message);
+        return true;
+      });
+    });
+  }
+});
+
+test('a file whose header says that it is too long is refused before it is decoded', async () => {
+  await writeWav(file('long.wav'), new Float32Array(3 * RATE_HZ));
+  await assert.rejects(decode('long.wav', 2.5), {
+    code: 'audio_too_long',
+    message: /^The audio lasts at least 0\.1 min; at most 0\.04\d* min are taken$/,
+  });
+  assert.deepEqual(await readdir(file('store-long.wav')), ['upload']);
+  assert.equal((await decode('long.wav', 3)).length, 48_000);
+});
+
+test('a file whose header is silent about its length is refused once more than the limit was decoded', async () => {
+  await ffmpeg(...lavfi('sine=d=12:r=16000'), '-c:a', 'flac', '-live', '1', '-f', 'matroska', file('endless.mkv'));
+  await assert.rejects(decode('endless.mkv', 2), { code: 'audio_too_long' });
+  const { size } = await stat(file('store-endless.mkv/audio.f32'));
+  assert.equal(size / 4, 3 * RATE_HZ, 'one second over the limit was decoded, not all of it');
+  assert.equal((await decode('endless.mkv', 12)).length, 12 * RATE_HZ);
+});
+
+test('a long picture does not make its short sound too long', async () => {
+  const codecs = ['-c:v', 'libx264', '-preset', 'ultrafast', '-c:a', 'flac'];
+  await ffmpeg(...lavfi('testsrc=s=64x48:d=4'), ...lavfi('sine=d=1:r=16000'), ...codecs, file('long-picture.mkv'));
+  assert.equal((await decode('long-picture.mkv', 2)).length, RATE_HZ);
+});
+
+test('a decode that was called off before it began rejects with the reason', async () => {
+  await writeWav(file('short.wav'), new Float32Array(1600));
+  const reason = new Error('the render was cancelled');
+  await assert.rejects(decodeAudio(file('short.wav'), file('short.f32'), 1, AbortSignal.abort(reason)), reason);
+});

@@ -1,0 +1,108 @@
+import assert from 'node:assert/strict';
+import { once } from 'node:events';
+import { watch } from 'node:fs';
+import { readdir, readFile, stat, writeFile } from 'node:fs/promises';
+import { PassThrough } from 'node:stream';
+import { test } from 'node:test';
+import { type FfmpegCommand, probe, runFfmpeg } from '../../worker/media/ffmpeg.ts';
+import { ffmpeg, lavfi, privateFolder } from './media-files.ts';
+
+const file = privateFolder();
+const NEVER = new AbortController().signal;
+const MINUTE_MS = 60_000;
+
+/** Runs for an hour, in real time, and writes from its first moment on. */
+function endless(outputPath: string): FfmpegCommand {
+  return {
+    inputs: [{ source: 'anullsrc=r=8000:d=3600', options: ['-re', '-f', 'lavfi'] }],
+    outputOptions: ['-c:a', 'pcm_f32le', '-flush_packets', '1', '-f', 'f32le'],
+    outputPath,
+  };
+}
+
+/** Resolves once a file of this name has something in it. */
+async function firstBytes(name: string): Promise<void> {
+  const watcher = watch(file('.'));
+  while (((await stat(file(name)).catch(() => undefined))?.size ?? 0) === 0) await once(watcher, 'change');
+  watcher.close();
+}
+
+/** Processes that have this text in their command line. */
+async function processesWith(text: string): Promise<string[]> {
+  const pids = (await readdir('/proc')).filter((name) => /^\d+$/.test(name) && name !== String(process.pid));
+  const commands = await Promise.all(pids.map((pid) => readFile(`/proc/${pid}/cmdline`, 'utf8').catch(() => '')));
+  return commands.filter((command) => command.includes(text));
+}
+
+const onLinux = { skip: process.platform !== 'linux' };
+
+test('aborting stops ffmpeg, and rejects with the reason once it has ended', onLinux, async () => {
+  const abort = new AbortController();
+  const output = file('aborted.f32');
+  const running = runFfmpeg(endless(output), { signal: abort.signal, timeoutMs: MINUTE_MS });
+  running.catch(() => {});
+  await firstBytes('aborted.f32');
+  assert.equal((await processesWith(output)).length, 1);
+  const reason = new Error('the render was cancelled');
+  abort.abort(reason);
+  await assert.rejects(running, reason);
+  assert.deepEqual(await processesWith(output), []);
+});
+
+test('aborting before ffmpeg has started stops it as well', onLinux, async () => {
+  const abort = new AbortController();
+  const output = file('never.f32');
+  const running = runFfmpeg(endless(output), { signal: abort.signal, timeoutMs: MINUTE_MS });
+  const reason = new Error('too late');
+  abort.abort(reason);
+  await assert.rejects(running, reason);
+  assert.deepEqual(await processesWith(output), []);
+});
+
+test('a command that takes too long is stopped, and the error says after what time', onLinux, async () => {
+  const output = file('slow.f32');
+  await assert.rejects(runFfmpeg(endless(output), { signal: NEVER, timeoutMs: 700 }), {
+    code: 'encode_failed',
+    message: 'ffmpeg was stopped after 0.7 s',
+  });
+  assert.deepEqual(await processesWith(output), []);
+});
+
+test('a failure says what ffmpeg said', async () => {
+  const command = {
+    inputs: [{ source: file('nowhere.wav'), options: [] }],
+    outputOptions: [],
+    outputPath: file('x.wav'),
+  };
+  await assert.rejects(runFfmpeg(command, { signal: NEVER, timeoutMs: MINUTE_MS }), {
+    code: 'encode_failed',
+    message: /nowhere\.wav: No such file or directory/,
+  });
+});
+
+test('a stream can be the input, and a file name may hold spaces', async () => {
+  const source = new PassThrough();
+  const outputPath = file('from a stream.wav');
+  const inputs = [{ source, options: ['-f', 'f32le', '-ar', '16000', '-ac', '1'] }];
+  source.end(Buffer.alloc(16_000 * 4));
+  await runFfmpeg({ inputs, outputOptions: [], outputPath }, { signal: NEVER, timeoutMs: MINUTE_MS });
+  assert.deepEqual(await probe(outputPath, []), [{ codecType: 'audio', durationS: 1 }]);
+});
+
+test('probing tells the tracks and their lengths, as far as the file does', async () => {
+  await ffmpeg(...lavfi('testsrc=s=64x48:d=0.4'), ...lavfi('sine=d=0.2'), file('both.mp4'));
+  const [video, audio] = await probe(file('both.mp4'), []);
+  assert.deepEqual(video, { codecType: 'video', durationS: 0.4 });
+  assert.equal(audio?.codecType, 'audio');
+  assert.ok(Math.abs((audio?.durationS ?? 0) - 0.2) < 0.03, `${audio?.durationS}`);
+  await ffmpeg(...lavfi('sine=d=0.2'), '-c:a', 'flac', '-live', '1', '-f', 'matroska', file('silent.mkv'));
+  assert.deepEqual(await probe(file('silent.mkv'), []), [{ codecType: 'audio', durationS: undefined }]);
+});
+
+test('probing a file that is none is an unreadable file', async () => {
+  await writeFile(file('upload'), 'text');
+  await assert.rejects(probe(file('upload'), []), {
+    code: 'audio_unreadable',
+    message: 'ffmpeg cannot read this file: it is in no sound or video format that is taken',
+  });
+});

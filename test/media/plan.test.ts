@@ -1,0 +1,63 @@
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import { configSchema } from '../../shared/config/schema.ts';
+import { cutSegments, planRender } from '../../worker/media/plan.ts';
+
+test('a render is cut into segments of one length, the last one shorter', () => {
+  assert.deepEqual(cutSegments(250, 100), [
+    { start: 0, end: 100 },
+    { start: 100, end: 200 },
+    { start: 200, end: 250 },
+  ]);
+});
+
+test('a render as long as its segments has no empty one at its end', () => {
+  assert.deepEqual(cutSegments(200, 100), [
+    { start: 0, end: 100 },
+    { start: 100, end: 200 },
+  ]);
+});
+
+test('a render shorter than a segment is one segment', () => {
+  assert.deepEqual(cutSegments(1, 100), [{ start: 0, end: 1 }]);
+  assert.deepEqual(cutSegments(100, 100), [{ start: 0, end: 100 }]);
+});
+
+test('whatever the lengths, the segments follow each other without gap or overlap', () => {
+  for (let frameTotal = 1; frameTotal <= 120; frameTotal++) {
+    for (const segmentFrames of [1, 2, 7, 50, 119, 120, 121]) {
+      const segments = cutSegments(frameTotal, segmentFrames);
+      let next = 0;
+      for (const { start, end } of segments) {
+        assert.equal(start, next);
+        assert.ok(end > start && end - start <= segmentFrames);
+        next = end;
+      }
+      assert.equal(next, frameTotal);
+    }
+  }
+});
+
+test('the plan holds the length and everything that makes the pictures what they are', () => {
+  const settings = configSchema.parse({
+    render: { segment_frames: 50, batch_frames: 8, encoder_batch_windows: 16, h264_crf: 18, h264_preset: 'slow' },
+  }).render;
+  assert.deepEqual(planRender(96_000, settings), {
+    sampleCount: 96_000,
+    frameCount: 150,
+    segmentFrames: 50,
+    batchFrames: 8,
+    encoderBatchWindows: 16,
+    h264Crf: 18,
+    h264Preset: 'slow',
+  });
+});
+
+test('picture and sound end within half a frame of each other, and one sample makes a frame', () => {
+  const { render } = configSchema.parse({});
+  const frames = (sampleCount: number) => planRender(sampleCount, render).frameCount;
+  assert.deepEqual([1, 319, 640, 959, 960, 1599, 1600].map(frames), [1, 1, 1, 1, 2, 2, 3]);
+  for (let sampleCount = 320; sampleCount < 20_000; sampleCount += 37) {
+    assert.ok(Math.abs(frames(sampleCount) * 640 - sampleCount) <= 320, `${sampleCount} samples`);
+  }
+});

@@ -1,0 +1,271 @@
+import assert from 'node:assert/strict';
+import { mkdir, readFile, writeFile } from 'node:fs/promises';
+import { before, suite, test } from 'node:test';
+import { decodeAudio } from '../../worker/media/decode-audio.ts';
+import { SegmentEncoder } from '../../worker/media/encode-segment.ts';
+import { runFfmpeg } from '../../worker/media/ffmpeg.ts';
+import { joinCommand, segmentList } from '../../worker/media/join-segments.ts';
+import { measureVideo } from '../../worker/media/receipt.ts';
+import type { RgbImage } from '../../worker/pipeline/contract.ts';
+import { syllables, writeWav } from '../support/sound.ts';
+import {
+  boxesOf,
+  ffmpeg,
+  lavfi,
+  loudest,
+  privateFolder,
+  readSamples,
+  readTracks,
+  type Track,
+  trackOf,
+} from './media-files.ts';
+
+const file = privateFolder();
+const NEVER = new AbortController().signal;
+const SETTINGS = { crf: 20, preset: 'veryfast' };
+const FRAME_S = 0.04;
+
+/** A picture whose content moves with the frame number. */
+function drawFrame(frameIndex: number, width: number, height: number): RgbImage {
+  const data = new Uint8Array(width * height * 3);
+  for (let y = 0; y < height; y++) {
+    for (let x = 0; x < width; x++) {
+      const at = (y * width + x) * 3;
+      data[at] = (x * 4 + frameIndex * 5) & 255;
+      data[at + 1] = (y * 4 + frameIndex * 3) & 255;
+      data[at + 2] = (x * y + frameIndex) & 255;
+    }
+  }
+  return { width, height, data };
+}
+
+async function encode(name: string, frames: { start: number; end: number }, width = 64, height = 48): Promise<string> {
+  const encoder = new SegmentEncoder({ width, height }, SETTINGS, file(name), NEVER);
+  for (let index = frames.start; index < frames.end; index++) await encoder.write(drawFrame(index, width, height));
+  await encoder.finish();
+  return file(name);
+}
+
+/** Seconds of a time stamp that lies on the grid of 25 frames a second, as a frame number. */
+function frameAt(ptsS: number): number {
+  const frame = ptsS / FRAME_S;
+  assert.ok(Math.abs(frame - Math.round(frame)) < 1e-4, `${ptsS} s is not a multiple of 40 ms`);
+  return Math.round(frame);
+}
+
+const SEGMENTS = [
+  { start: 0, end: 60 },
+  { start: 60, end: 80 },
+];
+const FRAME_COUNT = 80;
+
+suite('segments', { concurrency: 3 }, () => {
+  test('a segment has every frame on the 40 ms grid and begins with a keyframe', async () => {
+    const { packets, frameCount, frameRate } = await trackOf(await encode('grid.mp4', { start: 0, end: 60 }), 'video');
+    assert.equal(frameCount, 60);
+    assert.equal(frameRate, '25/1');
+    assert.deepEqual(
+      packets.map(({ ptsS }) => frameAt(ptsS)),
+      Array.from({ length: 60 }, (_, index) => index),
+    );
+    assert.deepEqual(
+      packets.flatMap(({ isKey }, index) => (isKey ? [index] : [])),
+      [0, 50],
+    );
+  });
+
+  test('the same frames encoded twice are the same bytes', async () => {
+    const range = { start: 10, end: 40 };
+    const [once, twice] = await Promise.all([encode('once.mp4', range), encode('twice.mp4', range)]);
+    assert.deepEqual(await readFile(once), await readFile(twice));
+  });
+
+  test('one frame is a segment', async () => {
+    const { frameCount, packets } = await trackOf(await encode('single.mp4', { start: 3, end: 4 }), 'video');
+    assert.equal(frameCount, 1);
+    assert.equal(packets[0]?.ptsS, 0);
+  });
+
+  test('odd picture sizes are padded to even ones', async () => {
+    const { width, height, frameCount } = await trackOf(await encode('odd.mp4', { start: 0, end: 5 }, 63, 47), 'video');
+    assert.deepEqual({ width, height, frameCount }, { width: 64, height: 48, frameCount: 5 });
+  });
+
+  test('the picture comes back as it went in, colours and all', async () => {
+    const [width, height] = [64, 48];
+    const encoder = new SegmentEncoder({ width, height }, { crf: 1, preset: 'veryfast' }, file('colour.mp4'), NEVER);
+    const flat = new Uint8Array(width * height * 3);
+    for (let at = 0; at < flat.length; at += 3) flat.set([200, 60, 30], at);
+    await encoder.write({ width, height, data: flat });
+    await encoder.finish();
+    await ffmpeg('-i', file('colour.mp4'), '-f', 'rawvideo', '-pix_fmt', 'rgb24', file('colour.rgb'));
+    const decoded = await readFile(file('colour.rgb'));
+    assert.equal(decoded.length, flat.length);
+    for (const [channel, value] of [200, 60, 30].entries()) {
+      const middle = decoded[(24 * width + 32) * 3 + channel] ?? 0;
+      assert.ok(Math.abs(middle - value) <= 3, `channel ${channel}: ${middle}, expected ${value}`);
+    }
+  });
+
+  test('an encoder that cannot write its file says so instead of waiting for ever', async () => {
+    const [width, height] = [640, 480];
+    const encoder = new SegmentEncoder({ width, height }, SETTINGS, file('nowhere/segment.mp4'), NEVER);
+    const frame = drawFrame(0, width, height);
+    await assert.rejects(
+      async () => {
+        for (let count = 0; count < 50; count++) await encoder.write(frame);
+        await encoder.finish();
+      },
+      { code: 'encode_failed', message: /No such file or directory/ },
+    );
+  });
+
+  test('an abandoned encoder has ended, and abandoning a finished one is fine', async () => {
+    const encoder = new SegmentEncoder({ width: 64, height: 48 }, SETTINGS, file('abandoned.mp4'), NEVER);
+    await encoder.write(drawFrame(0, 64, 48));
+    await encoder.abandon();
+    await assert.rejects(encoder.finish());
+    const finished = new SegmentEncoder({ width: 64, height: 48 }, SETTINGS, file('finished.mp4'), NEVER);
+    await finished.write(drawFrame(0, 64, 48));
+    await finished.finish();
+    await finished.abandon();
+  });
+
+  test('aborting rejects with the reason, whether it waits in write or in finish', async () => {
+    const abort = new AbortController();
+    const encoder = new SegmentEncoder({ width: 64, height: 48 }, SETTINGS, file('aborted.mp4'), abort.signal);
+    await encoder.write(drawFrame(0, 64, 48));
+    const reason = new Error('cancelled');
+    abort.abort(reason);
+    await assert.rejects(encoder.finish(), reason);
+  });
+});
+
+/** Joins the two segments with a sound, as the farm does. */
+async function join(sound: string, frameCount = FRAME_COUNT): Promise<string> {
+  const output = file(`joined-${sound}.mp4`);
+  const command = joinCommand(file('parts/all.ffconcat'), file(sound), frameCount, output);
+  await runFfmpeg(command, { signal: NEVER, timeoutMs: 60_000 });
+  return output;
+}
+
+function secondsOf({ packets }: Track): number {
+  return packets.reduce((sum, { durationS }) => sum + durationS, 0);
+}
+
+/** A click of one sample, `seconds` into the sound. */
+const click = (seconds: number, length: number, rateHz = 48_000) =>
+  `aevalsrc=0.9*eq(n\\,${Math.round(seconds * rateHz)}):s=${rateHz}:d=${length}`;
+
+suite('joined videos', { concurrency: 3 }, () => {
+  before(async () => {
+    await mkdir(file('parts'));
+    await Promise.all(SEGMENTS.map((range, index) => encode(`parts/00000${index}.mp4`, range)));
+    await writeFile(file('parts/all.ffconcat'), segmentList(['000000.mp4', '000001.mp4']));
+  });
+
+  test('two segments make one video with every frame on the grid and a keyframe where each begins', async () => {
+    await ffmpeg(...lavfi('sine=d=3.2:r=44100'), '-ac', '2', file('stereo.wav'));
+    const output = await join('stereo.wav');
+    const [video, audio] = await readTracks(output);
+    assert.ok(video && audio);
+    assert.equal(video.frameCount, FRAME_COUNT);
+    assert.deepEqual(
+      video.packets.map(({ ptsS }) => frameAt(ptsS)),
+      Array.from({ length: FRAME_COUNT }, (_, index) => index),
+    );
+    const keys = video.packets.flatMap(({ isKey }, index) => (isKey ? [index] : []));
+    assert.deepEqual(keys, [0, 50, 60]);
+    assert.equal(video.codec, 'h264');
+    assert.equal(video.pixelFormat, 'yuv420p');
+    assert.equal(video.frameRate, '25/1');
+    assert.equal(audio.channels, 2);
+  });
+
+  test('the joined pictures are those of the segments, bit for bit', async () => {
+    await writeWav(file('silence.wav'), new Float32Array(51_200));
+    const output = await join('silence.wav');
+    const raw = ['-f', 'rawvideo', '-pix_fmt', 'yuv420p'];
+    const parts = SEGMENTS.map((_, index) => `parts/00000${index}`);
+    const inputs = [...parts.map((part) => file(`${part}.mp4`)), output].flatMap((name) => ['-i', name]);
+    const outputs = [...parts, 'joined'].flatMap((name, at) => ['-map', `${at}:v`, ...raw, file(`${name}.yuv`)]);
+    await ffmpeg(...inputs, ...outputs);
+    const expected = Buffer.concat(await Promise.all(parts.map((part) => readFile(file(`${part}.yuv`)))));
+    assert.ok(expected.equals(await readFile(file('joined.yuv'))));
+  });
+
+  test('a player can start before the whole file is there', async () => {
+    await writeWav(file('start.wav'), syllables(3.2));
+    const boxes = await boxesOf(await join('start.wav'));
+    assert.ok(boxes.indexOf('moov') < boxes.indexOf('mdat'), boxes.join());
+    assert.equal(boxes[0], 'ftyp');
+  });
+
+  for (const [what, seconds] of [
+    ['as long as the picture', 3.2],
+    ['half a frame shorter', 3.18],
+    ['much shorter', 0.5],
+    ['much longer', 9],
+  ] as const) {
+    test(`sound ${what} ends within one frame of the picture, counted by packets too`, async () => {
+      const name = `sound-${seconds}.wav`;
+      await writeWav(file(name), syllables(seconds));
+      const output = await join(name);
+      const [video, audio] = await readTracks(output);
+      assert.ok(video?.kind === 'video' && audio?.kind === 'audio');
+      assert.ok(Math.abs(audio.durationS - video.durationS) <= FRAME_S, `${audio.durationS} and ${video.durationS} s`);
+      assert.ok(Math.abs(secondsOf(audio) - secondsOf(video)) <= FRAME_S + 1e-6, `${secondsOf(audio)} s of packets`);
+    });
+  }
+
+  test('mono stays mono, and the receipt measures what the file says', async () => {
+    await writeWav(file('mono.wav'), syllables(3.2));
+    const output = await join('mono.wav');
+    const audio = await trackOf(output, 'audio');
+    const measured = await measureVideo(output);
+    assert.deepEqual(measured, { videoSeconds: FRAME_COUNT * FRAME_S, audioSeconds: audio.durationS });
+    assert.equal(audio.channels, 1);
+    assert.equal(audio.codec, 'aac');
+  });
+
+  test('surround sound becomes stereo and does not clip', async () => {
+    const voice = '0.9*sin(2764*t)';
+    const channels = [voice, voice, voice, '0', voice, voice].join('|');
+    await ffmpeg(...lavfi(`aevalsrc=${channels}:s=48000:d=3.2:c=5.1`), '-c:a', 'pcm_s16le', file('surround.wav'));
+    const output = await join('surround.wav');
+    assert.equal((await trackOf(output, 'audio')).channels, 2);
+    await ffmpeg('-i', output, '-f', 'f32le', '-c:a', 'pcm_f32le', file('surround.f32'));
+    const samples = await readSamples(file('surround.f32'));
+    const peak = Math.abs(samples[loudest(samples)] ?? 0);
+    assert.ok(peak > 0.8 && peak < 1, `${peak}`);
+  });
+
+  /** A click in a file whose own time stamps begin elsewhere must not move: picture and sound are cut alike. */
+  for (const [what, name, offset] of [
+    ['a WAV file', 'click.wav', ''],
+    ['an M4A file', 'click.m4a', ''],
+    ['a file whose time stamps begin late', 'late.mkv', '0.6'],
+  ] as const) {
+    test(`the sound of ${what} lies in the video where the pipeline hears it`, async () => {
+      if (offset) {
+        await ffmpeg(...lavfi(click(1, 3.2)), '-c:a', 'flac', file('prompt.mkv'));
+        await ffmpeg('-itsoffset', offset, '-i', file('prompt.mkv'), '-c', 'copy', file(name));
+      } else {
+        await ffmpeg(...lavfi(click(1, 3.2)), file(name));
+      }
+      await decodeAudio(file(name), file(`${name}.f32`), 60, NEVER);
+      const heardS = loudest(await readSamples(file(`${name}.f32`))) / 16_000;
+      const output = await join(name);
+      await ffmpeg('-i', output, '-vn', '-ac', '1', '-c:a', 'pcm_f32le', '-f', 'f32le', file(`${name}.out`));
+      const playedS = loudest(await readSamples(file(`${name}.out`))) / 48_000;
+      assert.ok(Math.abs(heardS - 1) < 0.002, `the pipeline hears it at ${heardS} s`);
+      assert.ok(Math.abs(playedS - heardS) < 0.002, `heard at ${heardS} s, played at ${playedS} s`);
+    });
+  }
+
+  test('the same parts joined twice are the same bytes', async () => {
+    await writeWav(file('again.wav'), syllables(3.2, 22_050), 22_050);
+    const once = await readFile(await join('again.wav'));
+    assert.ok(once.equals(await readFile(await join('again.wav'))));
+  });
+});

@@ -1,0 +1,103 @@
+/**
+ * Execution providers of ONNX Runtime (cuda, cpu, …): which can work here, and which one is used. onnxruntime-node
+ * drops a provider it does not know from a list with no more than a warning, and then runs on the CPU: so providers are
+ * tried one at a time, each asked for alone.
+ */
+
+import { existsSync, readdirSync } from 'node:fs';
+import { createRequire } from 'node:module';
+import { dirname, join } from 'node:path';
+import { listSupportedBackends } from 'onnxruntime-node';
+import { FarmError } from '../../shared/errors.ts';
+
+/** Libraries that onnxruntime-node does not bring along: a provider needs all of its own beside the binding. */
+const PROVIDER_LIBRARIES: Readonly<Record<string, readonly string[]>> =
+  process.platform === 'win32'
+    ? {
+        cuda: ['onnxruntime_providers_shared.dll', 'onnxruntime_providers_cuda.dll'],
+        tensorrt: ['onnxruntime_providers_shared.dll', 'onnxruntime_providers_tensorrt.dll'],
+      }
+    : {
+        cuda: ['libonnxruntime_providers_shared.so', 'libonnxruntime_providers_cuda.so'],
+        tensorrt: ['libonnxruntime_providers_shared.so', 'libonnxruntime_providers_tensorrt.so'],
+      };
+
+export interface PassedOverProvider {
+  readonly provider: string;
+  /** Why it was not used. */
+  readonly reason: string;
+}
+
+/** Which provider a model runs on. */
+export interface ProviderReport {
+  /** The one that is used. */
+  readonly provider: string;
+  /** Those configured before it, in order. */
+  readonly passedOver: readonly PassedOverProvider[];
+}
+
+export type ProviderChoice<T> =
+  | (ProviderReport & { readonly opened: T })
+  | { readonly opened: undefined; readonly passedOver: readonly PassedOverProvider[] };
+
+/**
+ * Why a provider cannot work on this machine, as far as that shows without trying it: not built into this
+ * onnxruntime-node, or its libraries are not installed. A driver that is missing shows only when a model is opened.
+ * @param provider lower-case name, such as `cuda`.
+ * @returns a sentence, or undefined when the provider is worth a try.
+ */
+export function whyUnavailable(provider: string): string | undefined {
+  const backends = listSupportedBackends();
+  const backend = backends.find(({ name }) => name === provider);
+  if (backend === undefined) {
+    const offered = backends.map(({ name }) => name).join(', ');
+    return `this onnxruntime-node (${process.platform}/${process.arch}) offers ${offered} only`;
+  }
+  if (backend.bundled) return undefined;
+  const folder = bindingFolder();
+  const missing = (PROVIDER_LIBRARIES[provider] ?? []).filter((library) => !existsSync(join(folder, library)));
+  return missing.length === 0
+    ? undefined
+    : `${missing.join(' and ')} not found in ${folder}: run \`npm run setup:cuda\``;
+}
+
+/**
+ * Opens something on the first provider that can.
+ * @param configured provider names in order of preference, at least one.
+ * @param open opens on the one provider given. What it throws passes that provider over, except a FarmError: that one
+ * is about the model, not the provider, and is thrown on.
+ * @returns what was opened, the provider it runs on and why the earlier ones were not used; `opened` is undefined when
+ * every provider was passed over.
+ * @throws FarmError `config_invalid` when the list is empty, and what `open` says about the model.
+ */
+export async function openOnFirstProvider<T extends object>(
+  configured: readonly string[],
+  open: (provider: string) => Promise<T>,
+): Promise<ProviderChoice<T>> {
+  if (configured.length === 0) {
+    throw new FarmError('config_invalid', 'onnx.execution_providers is empty: expected at least one, such as cpu');
+  }
+  const passedOver: PassedOverProvider[] = [];
+  for (const provider of configured) {
+    const unavailable = whyUnavailable(provider);
+    if (unavailable !== undefined) {
+      passedOver.push({ provider, reason: unavailable });
+      continue;
+    }
+    try {
+      return { opened: await open(provider), provider, passedOver };
+    } catch (thrown) {
+      if (thrown instanceof FarmError) throw thrown;
+      passedOver.push({ provider, reason: thrown instanceof Error ? thrown.message.trim() : String(thrown) });
+    }
+  }
+  return { opened: undefined, passedOver };
+}
+
+/** Where onnxruntime-node keeps its native code: bin/napi-v<N>/<platform>/<arch>. */
+function bindingFolder(): string {
+  const entry = createRequire(import.meta.url).resolve('onnxruntime-node');
+  const bin = join(dirname(entry), '..', 'bin');
+  const napi = readdirSync(bin).find((name) => name.startsWith('napi-')) ?? 'napi';
+  return join(bin, napi, process.platform, process.arch);
+}

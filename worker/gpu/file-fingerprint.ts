@@ -1,0 +1,32 @@
+/** What identifies a model's file: a render's receipt names its inputs by these. */
+
+import { createHash } from 'node:crypto';
+import { createReadStream } from 'node:fs';
+import { pipeline } from 'node:stream/promises';
+import { FarmError } from '../../shared/errors.ts';
+
+/** Bytes read at a time: with the 64 KiB that streams read by default it takes three times as long. */
+const CHUNK_BYTES = 1024 * 1024;
+
+export interface FileFingerprint {
+  readonly path: string;
+  /** Lower-case hexadecimal. */
+  readonly sha256: string;
+  readonly sizeBytes: number;
+}
+
+/**
+ * Reads a file once, in pieces.
+ * @throws FarmError `model_unusable` when it cannot be read.
+ */
+export async function fingerprintFile(path: string): Promise<FileFingerprint> {
+  const hash = createHash('sha256');
+  const stream = createReadStream(path, { highWaterMark: CHUNK_BYTES });
+  try {
+    await pipeline(stream, hash);
+  } catch (cause) {
+    const reason = cause instanceof Error ? cause.message : String(cause);
+    throw new FarmError('model_unusable', `${path} cannot be read: ${reason}`, { cause });
+  }
+  return { path, sha256: hash.digest('hex'), sizeBytes: stream.bytesRead };
+}

@@ -1,0 +1,72 @@
+import { writeFile } from 'node:fs/promises';
+import { type ArtifactStore, artifactKeys } from '../../shared/artifacts.ts';
+import { type H264Settings, SegmentEncoder } from '../media/encode-segment.ts';
+import { encodeJpeg } from '../media/jpeg.ts';
+import type { RenderedFrame } from '../pipeline/pipeline.ts';
+
+/** Where finished frames go. */
+export interface FrameSink extends AsyncDisposable {
+  /** Takes a frame; waits while too many are on their way. */
+  write(frame: RenderedFrame): Promise<void>;
+  /** Resolves when every frame that was written is safe. */
+  finish(): Promise<void>;
+}
+
+/** A video file, encoded as the frames come. */
+export class SegmentVideo implements FrameSink {
+  readonly #encoder: SegmentEncoder;
+
+  constructor(picture: { width: number; height: number }, settings: H264Settings, path: string, signal: AbortSignal) {
+    this.#encoder = new SegmentEncoder(picture, settings, path, signal);
+  }
+
+  async write(frame: RenderedFrame): Promise<void> {
+    await this.#encoder.write(frame.image);
+  }
+
+  async finish(): Promise<void> {
+    await this.#encoder.finish();
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.#encoder.abandon();
+  }
+}
+
+/** JPEG files on their way at once: enough to keep the encoder's threads busy while the next batch is computed. */
+const FRAMES_IN_FLIGHT = 4;
+
+/** One JPEG file a frame. */
+export class JpegFolder implements FrameSink {
+  readonly #renderId: string;
+  readonly #quality: number;
+  readonly #artifacts: ArtifactStore;
+  readonly #inFlight: Promise<void>[] = [];
+
+  constructor(renderId: string, quality: number, artifacts: ArtifactStore) {
+    this.#renderId = renderId;
+    this.#quality = quality;
+    this.#artifacts = artifacts;
+  }
+
+  async write(frame: RenderedFrame): Promise<void> {
+    const saved = this.#save(frame);
+    // A failure is reported by the write or finish that waits for it.
+    saved.catch(() => {});
+    this.#inFlight.push(saved);
+    if (this.#inFlight.length >= FRAMES_IN_FLIGHT) await this.#inFlight.shift();
+  }
+
+  async finish(): Promise<void> {
+    await Promise.all(this.#inFlight.splice(0));
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await Promise.allSettled(this.#inFlight);
+  }
+
+  async #save({ frameIndex, image }: RenderedFrame): Promise<void> {
+    const jpeg = await encodeJpeg(image, this.#quality);
+    await this.#artifacts.publish(artifactKeys.frame(this.#renderId, frameIndex), (path) => writeFile(path, jpeg));
+  }
+}

@@ -1,0 +1,94 @@
+/** The lip-sync network: the masked face and the speech features around a frame → the face speaking. */
+
+import { FarmError } from '../../shared/errors.ts';
+import type { LipSyncNetwork, NetworkSize } from '../pipeline/contract.ts';
+import type { ProviderReport } from './execution-providers.ts';
+import { OnnxModel, type RunSettings } from './onnx-model.ts';
+import type { ModelContract } from './tensor-contract.ts';
+
+const SIZES: readonly NetworkSize[] = [160, 320];
+const VISUAL = 'input';
+const AUDIO = 'audio';
+const OUTPUT = 'output';
+const OUTPUT_CHANNELS = 3;
+const CONTRACT: ModelContract = {
+  role: 'lip-sync network',
+  inputs: [
+    { name: VISUAL, dims: [6, 'S', 'S'] },
+    { name: AUDIO, dims: [32, 16, 16] },
+  ],
+  outputs: [{ name: OUTPUT, dims: [OUTPUT_CHANNELS, 'S', 'S'] }],
+  namedDims: { S: SIZES },
+};
+
+/**
+ * Frames in one run. On the CPU a bigger batch is no faster and takes 0.4 GB more for every frame; one by one
+ * also makes a frame's bits independent of the frames beside it.
+ */
+const CPU_MAX_BATCH = 1;
+/** What a unary request may ask for at most, so no batch is cut on a GPU. */
+const GPU_MAX_BATCH = 32;
+
+/** The LipSyncNetwork port on ONNX Runtime. One call at a time. */
+export class OnnxLipSyncNetwork implements LipSyncNetwork {
+  readonly size: NetworkSize;
+  readonly provider: ProviderReport;
+  readonly warmUpMs: number;
+  readonly #model: OnnxModel;
+  readonly #maxBatch: number;
+  /** Grown to the largest count seen; every call writes its start. */
+  #output = new Float32Array();
+  #busy = false;
+
+  private constructor(model: OnnxModel, size: NetworkSize) {
+    this.size = size;
+    this.provider = model.provider;
+    this.warmUpMs = model.warmUpMs;
+    this.#model = model;
+    this.#maxBatch = model.provider.provider === 'cpu' ? CPU_MAX_BATCH : GPU_MAX_BATCH;
+  }
+
+  /**
+   * Opens a network file: `input` [batch, 6, S, S] and `audio` [batch, 32, 16, 16] → `output` [batch, 3, S, S],
+   * float32, S = 160 or 320 as the file has it.
+   * @throws FarmError as OnnxModel.open does.
+   */
+  static async open(path: string, settings: RunSettings): Promise<OnnxLipSyncNetwork> {
+    const model = await OnnxModel.open({ path, contract: CONTRACT, ...settings });
+    const size = SIZES.find((candidate) => candidate === model.namedDim('S'));
+    if (size === undefined) throw new RangeError(`S = ${model.namedDim('S')} passed a contract of ${SIZES}`);
+    return new OnnxLipSyncNetwork(model, size);
+  }
+
+  /**
+   * @param visual [count, 6, S, S] flat, BGR /255.
+   * @param audio [count, 32, 16, 16] flat.
+   * @param count number of frames, ≥ 0.
+   * @returns [count, 3, S, S] flat, BGR 0…1 and not clamped. **Valid until the next call**, which writes over it.
+   * @throws FarmError `inference_failed`; `internal` when the call before has not ended.
+   */
+  async generate(visual: Float32Array, audio: Float32Array, count: number): Promise<Float32Array> {
+    if (this.#busy) {
+      throw new FarmError('internal', `${this.#model.path} was called while its last call was running`);
+    }
+    this.#busy = true;
+    try {
+      const output = this.#outputOf(count * OUTPUT_CHANNELS * this.size * this.size);
+      await this.#model.run(count, { [VISUAL]: visual, [AUDIO]: audio }, { [OUTPUT]: output }, this.#maxBatch);
+      return output;
+    } finally {
+      this.#busy = false;
+    }
+  }
+
+  /** Ends the session and lets go of the output. */
+  async release(): Promise<void> {
+    this.#output = new Float32Array();
+    await this.#model.release();
+  }
+
+  #outputOf(floats: number): Float32Array {
+    if (this.#output.length < floats) this.#output = new Float32Array(floats);
+    return this.#output.subarray(0, floats);
+  }
+}

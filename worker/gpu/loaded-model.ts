@@ -1,0 +1,82 @@
+/** One model, ready to render: its network, its encoder, its avatar, and what they were made from. */
+
+import { type Avatar, openAvatar } from '../avatar/avatar.ts';
+import type { AudioEncoder, LipSyncNetwork } from '../pipeline/contract.ts';
+import type { ProviderReport } from './execution-providers.ts';
+import { type FileFingerprint, fingerprintFile } from './file-fingerprint.ts';
+import { OnnxLipSyncNetwork } from './lip-sync-network.ts';
+import type { RunSettings } from './onnx-model.ts';
+import type { SharedEncoders } from './shared-encoders.ts';
+
+/** Where a model's files are. */
+export interface ModelPaths {
+  /** The lip-sync network, ONNX. */
+  readonly modelPath: string;
+  /** The audio encoder, ONNX; models may name the same one. */
+  readonly audioEncoderPath: string;
+  /** Folder of numbered background pictures. */
+  readonly backgroundDir: string;
+  readonly cropRectsPath: string;
+  /** `num_frames`: background pictures used, all when absent. */
+  readonly frameLimit?: number | undefined;
+}
+
+export interface LoadModelOptions extends RunSettings {
+  readonly modelId: string;
+  readonly paths: ModelPaths;
+  /** Decoded background pictures kept in memory, ≥ 1. */
+  readonly cachedFrames: number;
+  readonly encoders: SharedEncoders;
+}
+
+export interface LoadedModel {
+  readonly modelId: string;
+  readonly network: LipSyncNetwork;
+  readonly encoder: AudioEncoder;
+  readonly avatar: Avatar;
+  /** What the network runs on. */
+  readonly provider: ProviderReport;
+  readonly encoderProvider: ProviderReport;
+  /** From the call to ready, warm-up included. */
+  readonly loadMs: number;
+  /** Duration of the network's first run, one frame unless its batch is fixed. */
+  readonly warmUpMs: number;
+  /** The network, the encoder, the crop rects. */
+  readonly files: readonly FileFingerprint[];
+  /** Ends its sessions; nothing of it may be in use. Calling it again does nothing. */
+  release(): Promise<void>;
+}
+
+/**
+ * Loads a model. Nothing stays open when it fails.
+ * @throws FarmError `model_unusable` with the path, what was found and what is expected.
+ * @throws FarmError `dependency_missing` when no configured execution provider works on this machine.
+ */
+export async function loadModel(options: LoadModelOptions): Promise<LoadedModel> {
+  const { modelId, paths, encoders } = options;
+  const startedAt = performance.now();
+  // The avatar first: its mistakes are the common ones and cost nothing to find.
+  const avatar = await openAvatar({ modelId, cachedFrames: options.cachedFrames, ...paths });
+  await using opened = new AsyncDisposableStack();
+  const network = await OnnxLipSyncNetwork.open(paths.modelPath, options);
+  opened.defer(() => network.release());
+  const lease = await encoders.acquire(paths.audioEncoderPath);
+  opened.defer(() => lease.release());
+  const [networkFile, cropRectsFile] = await Promise.all([
+    fingerprintFile(paths.modelPath),
+    fingerprintFile(paths.cropRectsPath),
+  ]);
+  const kept = opened.move();
+  return {
+    modelId,
+    network,
+    encoder: lease.encoder,
+    avatar,
+    provider: network.provider,
+    encoderProvider: lease.provider,
+    loadMs: performance.now() - startedAt,
+    warmUpMs: network.warmUpMs,
+    files: [networkFile, lease.file, cropRectsFile],
+    release: () => kept.disposeAsync(),
+  };
+}

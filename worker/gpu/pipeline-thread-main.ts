@@ -1,0 +1,128 @@
+import { setPriority } from 'node:os';
+import { parentPort, workerData } from 'node:worker_threads';
+import { LocalArtifacts } from '../../shared/artifacts.ts';
+import { FarmError } from '../../shared/errors.ts';
+import { encodeJpeg } from '../media/jpeg.ts';
+import type { RgbImage } from '../pipeline/contract.ts';
+import type { RenderedFrame } from '../pipeline/pipeline.ts';
+import { IdleUnloads } from './idle-unloads.ts';
+import { ModelRegistry } from './model-registry.ts';
+import { renderLive } from './render-live.ts';
+import { renderSegment } from './render-segment.ts';
+import type { FromPipelineThread, PipelineThreadSettings, ToPipelineThread } from './thread-protocol.ts';
+import { Turns } from './turns.ts';
+
+/**
+ * Entry of the pipeline thread: owns this GPU's models and does all the computing. Segments come one after the other;
+ * live tasks run beside them and take turns at the network, batch by batch.
+ */
+
+/** On Linux this lowers the calling thread alone, and what it starts: ONNX Runtime's threads and ffmpeg. */
+const NICENESS = 5;
+// The thread that talks to Redis must get a core at once when it has something to do, however busy the machine is.
+if (process.platform === 'linux') setPriority(NICENESS);
+
+const settings = workerData as PipelineThreadSettings;
+const artifacts = new LocalArtifacts(settings.storageRoot);
+const registry = new ModelRegistry({
+  models: settings.models,
+  providers: settings.providers,
+  threads: { intraOp: settings.intraOpThreads, interOp: settings.interOpThreads },
+  cachedFrames: settings.cachedFrames,
+});
+/** Of the picture that shows how far a render is. */
+const PREVIEW_JPEG_QUALITY = 60;
+
+type Task = Extract<ToPipelineThread, { type: 'render' | 'live' | 'load' }>;
+
+const turns = new Turns();
+const running = new Map<number, AbortController>();
+const unloads = new IdleUnloads((modelId) => registry.unload(modelId).then(announce));
+let provider: string | null = null;
+const liveTasks = new Set<Promise<void>>();
+let lastTask: Promise<void> = Promise.resolve();
+
+parentPort?.on('message', (message: ToPipelineThread) => {
+  switch (message.type) {
+    case 'abort':
+      running.get(message.taskId)?.abort();
+      break;
+    case 'unload':
+      unloads.want(message.modelId);
+      break;
+    case 'close':
+      for (const controller of running.values()) controller.abort();
+      lastTask = Promise.all([lastTask, ...liveTasks]).then(close);
+      break;
+    case 'live': {
+      running.set(message.taskId, new AbortController());
+      const live = perform(message).finally(() => liveTasks.delete(live));
+      liveTasks.add(live);
+      break;
+    }
+    default:
+      running.set(message.taskId, new AbortController());
+      lastTask = lastTask.then(() => perform(message));
+  }
+});
+
+async function perform(message: Task): Promise<void> {
+  const { taskId } = message;
+  const signal = running.get(taskId)?.signal ?? AbortSignal.abort();
+  try {
+    signal.throwIfAborted();
+    send(await resultOf(message, signal));
+  } catch (error) {
+    if (signal.aborted) send({ type: 'aborted', taskId });
+    else send({ type: 'failed', taskId, error: FarmError.from(error, 'inference_failed').toReport() });
+  } finally {
+    running.delete(taskId);
+  }
+}
+
+async function resultOf(message: Task, signal: AbortSignal): Promise<FromPipelineThread> {
+  const { taskId } = message;
+  const modelId = message.type === 'load' ? message.modelId : message.task.modelId;
+  using _use = unloads.use(modelId);
+  const modelWasLoaded = registry.isLoaded(modelId);
+  const askedAt = performance.now();
+  const model = await registry.load(modelId);
+  const modelLoadMs = modelWasLoaded ? 0 : performance.now() - askedAt;
+  provider = model.provider.provider;
+  if (!modelWasLoaded) announce();
+  switch (message.type) {
+    case 'load':
+      return { type: 'loaded', taskId };
+    case 'live': {
+      const onFrame = ({ frameIndex, image }: RenderedFrame) =>
+        send({ type: 'frame', taskId, frameIndex, image }, [image.data.buffer as ArrayBuffer]);
+      const timings = await renderLive(message.task, model, { turns, signal, onFrame });
+      return { type: 'live-done', taskId, result: { modelWasLoaded, modelLoadMs, timings } };
+    }
+    case 'render': {
+      const onProgress = (framesDone: number, latest: RgbImage) =>
+        void encodeJpeg(latest, PREVIEW_JPEG_QUALITY).then(
+          (latestJpeg) => send({ type: 'progress', taskId, framesDone, latestJpeg }),
+          () => {},
+        );
+      return {
+        type: 'rendered',
+        taskId,
+        result: await renderSegment(message.task, model, { artifacts, turns, signal, onProgress }),
+      };
+    }
+  }
+}
+
+function announce(): void {
+  send({ type: 'models', loaded: registry.modelIds, provider });
+}
+
+async function close(): Promise<void> {
+  await registry.close();
+  parentPort?.close();
+}
+
+function send(message: FromPipelineThread, handedOver: ArrayBuffer[] = []): void {
+  parentPort?.postMessage(message, handedOver);
+}

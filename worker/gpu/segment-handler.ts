@@ -1,0 +1,85 @@
+import { type ArtifactStore, artifactKeys } from '../../shared/artifacts.ts';
+import type { ModelConfig } from '../../shared/config/model-paths.ts';
+import { FarmError } from '../../shared/errors.ts';
+import type { SegmentJob } from '../../shared/jobs.ts';
+import { isTerminal, type RenderRecord } from '../../shared/renders/record.ts';
+import type { RenderStore } from '../../shared/renders/store.ts';
+import type { CancelWatch } from '../cancellation.ts';
+import type { JobContext } from '../job-runner.ts';
+import type { ModelUsage } from './model-usage.ts';
+import type { PipelineThread } from './pipeline-thread.ts';
+import type { SegmentTask } from './thread-protocol.ts';
+import { usableModel } from './usable-model.ts';
+
+export interface SegmentHandlerTools {
+  readonly gpuId: number;
+  readonly workerId: string;
+  readonly models: ReadonlyMap<string, ModelConfig>;
+  readonly thread: PipelineThread;
+  readonly usage: ModelUsage;
+  readonly renders: RenderStore;
+  readonly artifacts: ArtifactStore;
+  readonly cancellation: CancelWatch;
+}
+
+/** Handles `segment` jobs: hands the work to the pipeline thread and tells the render's record how it goes. */
+export function segmentHandler(tools: SegmentHandlerTools) {
+  const { renders, cancellation, artifacts } = tools;
+  return async (job: SegmentJob, { attempt, signal, log, showProgress }: JobContext): Promise<void> => {
+    const record = await renders.get(job.renderId);
+    const task = toTask(job, record, tools.models);
+    const frameTotal = job.frames.end - job.frames.start;
+    const report = async (framesDone: number) => {
+      showProgress(Math.round((100 * framesDone) / frameTotal));
+      const status = await renders.reportProgress(job.renderId, job.segmentIndex, attempt, framesDone);
+      if (!status || isTerminal(status)) cancellation.end(job.renderId);
+    };
+    await report(0);
+    try {
+      const result = await tools.thread.render(task, signal, (framesDone, latestJpeg) => {
+        report(framesDone).catch(() => {});
+        renders.savePreview(job.renderId, Buffer.from(latestJpeg)).catch(() => {});
+      });
+      tools.usage.note(job.modelId, result.timings_ms.inference);
+      await renders.saveSegmentReceipt(job.renderId, {
+        index: job.segmentIndex,
+        frames: job.frames,
+        gpu: tools.gpuId,
+        worker: tools.workerId,
+        attempt,
+        ...result,
+      });
+      await report(frameTotal);
+      log.info({ segment: job.segmentIndex, frames: frameTotal, ms: Math.round(result.wall_ms) }, 'segment rendered');
+    } catch (error) {
+      if (signal.aborted) await removeIfEnded(job.renderId);
+      throw error;
+    }
+  };
+
+  /** A cancelled or deleted render leaves nothing behind: whoever stops last takes the rest away. */
+  async function removeIfEnded(renderId: string): Promise<void> {
+    const record = await renders.find(renderId);
+    if (!record || record.status === 'cancelled') await artifacts.remove(artifactKeys.folder(renderId));
+  }
+}
+
+function toTask(job: SegmentJob, record: RenderRecord, models: ReadonlyMap<string, ModelConfig>): SegmentTask {
+  const { plan, request } = record;
+  if (!plan) throw new FarmError('internal', `Render ${job.renderId} has segments but no plan`);
+  usableModel(models, job.modelId);
+  return {
+    renderId: job.renderId,
+    segmentIndex: job.segmentIndex,
+    modelId: job.modelId,
+    frames: job.frames,
+    startFrameIndex: request.startFrameIndex,
+    totalFrames: plan.frameCount,
+    batchFrames: plan.batchFrames,
+    encoderBatchWindows: plan.encoderBatchWindows,
+    output:
+      request.output === 'mp4'
+        ? { kind: 'mp4', crf: plan.h264Crf, preset: plan.h264Preset }
+        : { kind: 'frames', jpegQuality: request.jpegQuality },
+  };
+}

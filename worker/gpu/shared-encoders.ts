@@ -1,0 +1,80 @@
+/** Audio encoders by file: models that name the same file use the same session. */
+
+import { realpath } from 'node:fs/promises';
+import type { AudioEncoder } from '../pipeline/contract.ts';
+import { OnnxAudioEncoder } from './audio-encoder.ts';
+import type { ProviderReport } from './execution-providers.ts';
+import { type FileFingerprint, fingerprintFile } from './file-fingerprint.ts';
+import type { RunSettings } from './onnx-model.ts';
+
+/** One model's hold on an encoder. */
+export interface EncoderLease {
+  readonly encoder: AudioEncoder;
+  readonly provider: ProviderReport;
+  readonly file: FileFingerprint;
+  /** Gives the hold back; the last one to do so ends the session. Calling it again does nothing. */
+  release(): Promise<void>;
+}
+
+interface OpenEncoder {
+  readonly encoder: OnnxAudioEncoder;
+  readonly file: FileFingerprint;
+}
+
+interface Entry {
+  readonly opening: Promise<OpenEncoder>;
+  /** Leases that are out or waiting for the open. */
+  holders: number;
+}
+
+/** Invariant: an encoder is open while, and only while, someone holds it. A failed open is forgotten. */
+export class SharedEncoders {
+  readonly #settings: RunSettings;
+  readonly #entries = new Map<string, Entry>();
+
+  constructor(settings: RunSettings) {
+    this.#settings = settings;
+  }
+
+  /**
+   * Opens an encoder, or joins those who use it.
+   * @throws FarmError as OnnxAudioEncoder.open does.
+   */
+  async acquire(path: string): Promise<EncoderLease> {
+    // A path that does not resolve is left to open(), which says why.
+    const key = await realpath(path).catch(() => path);
+    const entry = this.#entries.get(key) ?? { opening: openEncoder(path, this.#settings), holders: 0 };
+    this.#entries.set(key, entry);
+    entry.holders += 1;
+    try {
+      const { encoder, file } = await entry.opening;
+      let held = true;
+      const release = async () => {
+        if (!held) return;
+        held = false;
+        if (this.#leave(key, entry)) await encoder.release();
+      };
+      return { encoder, provider: encoder.provider, file: { ...file, path }, release };
+    } catch (thrown) {
+      // The first to hear of the failure forgets it, so that whoever asks from now on tries again.
+      if (this.#entries.get(key) === entry) this.#entries.delete(key);
+      throw thrown;
+    }
+  }
+
+  /** Takes one holder off; true when it was the last, and the entry is gone. */
+  #leave(key: string, entry: Entry): boolean {
+    entry.holders -= 1;
+    return entry.holders === 0 && this.#entries.delete(key);
+  }
+}
+
+async function openEncoder(path: string, settings: RunSettings): Promise<OpenEncoder> {
+  const encoder = await OnnxAudioEncoder.open(path, settings);
+  try {
+    return { encoder, file: await fingerprintFile(path) };
+  } catch (thrown) {
+    await encoder.release();
+    throw thrown;
+  }
+}

@@ -1,0 +1,115 @@
+import { execFile } from 'node:child_process';
+import type { Readable } from 'node:stream';
+import { promisify } from 'node:util';
+import fluent from 'fluent-ffmpeg';
+import { z } from 'zod';
+import { FarmError } from '../../shared/errors.ts';
+
+/** The one module that starts ffmpeg and ffprobe. Everything else builds a command as data and hands it in. */
+
+const execute = promisify(execFile);
+
+/** Options stand as ffmpeg takes them, one option or value an element. */
+export interface FfmpegCommand {
+  readonly inputs: readonly { source: string | Readable; options: readonly string[] }[];
+  readonly outputOptions: readonly string[];
+  readonly outputPath: string;
+}
+
+export interface FfmpegLimits {
+  readonly signal: AbortSignal;
+  /** The command is killed after this long. */
+  readonly timeoutMs: number;
+}
+
+const LAST_LINES = 4;
+
+/**
+ * Runs the command to its end. Aborting kills ffmpeg and rejects with the signal's reason; a failure rejects with
+ * FarmError('encode_failed') that carries the last lines of what ffmpeg said.
+ */
+export async function runFfmpeg(command: FfmpegCommand, limits: FfmpegLimits): Promise<void> {
+  const expiry = AbortSignal.timeout(limits.timeoutMs);
+  const stop = AbortSignal.any([limits.signal, expiry]);
+  stop.throwIfAborted();
+  const done = Promise.withResolvers<void>();
+  const run = fluent();
+  for (const { source, options } of command.inputs) run.input(source).inputOptions(paired(options));
+  run.outputOptions(paired(command.outputOptions)).output(command.outputPath);
+  // Before the spawn a kill does nothing, so an abort that comes first is carried out on `start`.
+  const kill = () => run.kill('SIGKILL');
+  run.on('start', () => stop.aborted && kill());
+  run.on('end', () => done.resolve());
+  run.on('error', (error: Error, _stdout: unknown, stderr: unknown) =>
+    done.reject(toFailure(error, String(stderr ?? ''))),
+  );
+  stop.addEventListener('abort', kill, { once: true });
+  run.run();
+  try {
+    await done.promise;
+  } catch (error) {
+    if (expiry.aborted) {
+      throw new FarmError('encode_failed', `ffmpeg was stopped after ${limits.timeoutMs / 1000} s`, { cause: error });
+    }
+    limits.signal.throwIfAborted();
+    throw error;
+  } finally {
+    stop.removeEventListener('abort', kill);
+  }
+}
+
+/** fluent-ffmpeg takes an option and its value as one string. */
+function paired(options: readonly string[]): string[] {
+  const pairs: string[] = [];
+  for (const word of options) {
+    if (word.startsWith('-') || pairs.length === 0) pairs.push(word);
+    else pairs.push(`${pairs.pop()} ${word}`);
+  }
+  return pairs;
+}
+
+function toFailure(error: Error, stderr: string): FarmError {
+  if (/Cannot find ffmpeg|ENOENT/.test(error.message)) {
+    return missing('ffmpeg', error);
+  }
+  const said = stderr.trim().split('\n').slice(-LAST_LINES).join(' | ');
+  return new FarmError('encode_failed', said || error.message, { cause: error });
+}
+
+export interface ProbedStream {
+  readonly codecType: string;
+  /** Seconds, or undefined where the container does not say. */
+  readonly durationS: number | undefined;
+}
+
+const probeSchema = z.object({
+  streams: z.array(z.object({ codec_type: z.string().default('unknown'), duration: z.coerce.number().optional() })),
+  format: z.object({ duration: z.coerce.number().optional() }),
+});
+
+const PROBE_TIMEOUT_MS = 30_000;
+
+/** What ffprobe finds in a file; FarmError('audio_unreadable') when it finds nothing it can read. */
+export async function probe(path: string, options: readonly string[]): Promise<ProbedStream[]> {
+  const shown = ['-v', 'error', '-of', 'json', '-show_entries', 'stream=codec_type,duration:format=duration'];
+  const { stdout } = await execute('ffprobe', [...shown, ...options, path], { timeout: PROBE_TIMEOUT_MS }).catch(
+    (error: NodeJS.ErrnoException & { stderr?: string }) => {
+      if (error.code === 'ENOENT') throw missing('ffprobe', error);
+      throw new FarmError(
+        'audio_unreadable',
+        'ffmpeg cannot read this file: it is in no sound or video format that is taken',
+        {
+          cause: error,
+        },
+      );
+    },
+  );
+  const { streams, format } = probeSchema.parse(JSON.parse(stdout));
+  // The file lasts as long as its longest track, which says nothing of the others.
+  const onlyTrackS = streams.length === 1 ? format.duration : undefined;
+  return streams.map(({ codec_type, duration }) => ({ codecType: codec_type, durationS: duration ?? onlyTrackS }));
+}
+
+function missing(program: string, cause: Error): FarmError {
+  return new FarmError('dependency_missing', `${program} was not found on PATH`, { cause });
+}

@@ -1,0 +1,53 @@
+import { FRAMES_PER_SECOND } from '../pipeline/contract.ts';
+import { UPLOAD_INPUT_OPTIONS } from './decode-audio.ts';
+import type { FfmpegCommand } from './ffmpeg.ts';
+
+const AUDIO_RATE_HZ = 48_000;
+const AUDIO_BITRATE = '160k';
+const SAMPLES_PER_VIDEO_FRAME = AUDIO_RATE_HZ / FRAMES_PER_SECOND;
+
+/**
+ * Length of the sound track in samples at 48 kHz: as long as the picture. All AAC packets together, the priming and the
+ * padding among them, are then longer than the picture by at most one video frame: 1024 + 896 samples.
+ */
+export function soundtrackSamples(frameCount: number): number {
+  return frameCount * SAMPLES_PER_VIDEO_FRAME;
+}
+
+/** The list that ffmpeg's concat demuxer reads; the segments lie beside it. */
+export function segmentList(fileNames: readonly string[]): string {
+  return ['ffconcat version 1.0', ...fileNames.map((name) => `file ${name}`), ''].join('\n');
+}
+
+/**
+ * Joins the segments without re-encoding and adds the uploaded sound, not the pipeline's 16 kHz mono copy of it: cut or
+ * filled with silence to the length of the picture, since both end within half a frame of each other anyway.
+ */
+export function joinCommand(
+  listPath: string,
+  uploadPath: string,
+  frameCount: number,
+  outputPath: string,
+): FfmpegCommand {
+  const samples = soundtrackSamples(frameCount);
+  const sound = [
+    // Time stamps restart at 0, as they did when the sound was decoded for the pipeline.
+    'asetpts=N/SR/TB',
+    // The limit keeps surround sound that is made stereo from clipping.
+    `aresample=${AUDIO_RATE_HZ}:rematrix_maxval=1`,
+    'aformat=channel_layouts=mono|stereo',
+    'apad',
+    `atrim=end_sample=${samples}`,
+  ].join(',');
+  return {
+    inputs: [
+      { source: listPath, options: ['-nostdin', '-f', 'concat', '-safe', '1'] },
+      { source: uploadPath, options: UPLOAD_INPUT_OPTIONS },
+    ],
+    outputOptions: [
+      ...['-map', '0:v:0', '-map', '1:a:0', '-c:v', 'copy', '-af', sound, '-c:a', 'aac', '-b:a', AUDIO_BITRATE],
+      ...['-map_metadata', '-1', '-flags', '+bitexact', '-fflags', '+bitexact', '-movflags', '+faststart', '-f', 'mp4'],
+    ],
+    outputPath,
+  };
+}

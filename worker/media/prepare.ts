@@ -1,0 +1,42 @@
+import { type ArtifactStore, artifactKeys } from '../../shared/artifacts.ts';
+import type { Config } from '../../shared/config/load.ts';
+import type { JobOf } from '../../shared/jobs.ts';
+import type { RenderPlan, RenderRecord } from '../../shared/renders/record.ts';
+import type { RenderStore } from '../../shared/renders/store.ts';
+import type { JobContext } from '../job-runner.ts';
+import { decodeAudio } from './decode-audio.ts';
+import type { Dispatcher } from './dispatch.ts';
+import { cutSegments, planRender } from './plan.ts';
+
+export interface PrepareTools {
+  readonly config: Config;
+  readonly renders: RenderStore;
+  readonly artifacts: ArtifactStore;
+  readonly dispatcher: Dispatcher;
+}
+
+/** Handles `prepare` jobs: decodes the upload, plans the segments and puts them on the GPU queues. */
+export function prepareHandler({ config, renders, artifacts, dispatcher }: PrepareTools) {
+  return async ({ renderId }: JobOf<'prepare'>, { signal, log }: JobContext): Promise<void> => {
+    const record = await renders.get(renderId);
+    const plan = record.plan ?? (await makePlan(record, signal));
+    if (!plan) return;
+    await dispatcher.enqueueSegments(renderId, record.request.modelId, plan);
+    log.info({ frames: plan.frameCount, segments: plan.segmentGpus.length }, 'render planned');
+  };
+
+  /** Undefined when the render ended meanwhile. A plan that was made before a crash is kept, not made anew. */
+  async function makePlan(record: RenderRecord, signal: AbortSignal): Promise<RenderPlan | undefined> {
+    const { renderId, request } = record;
+    if (!(await renders.startPreparing(renderId))) return undefined;
+    const uploadPath = artifacts.localPath(artifactKeys.upload(renderId));
+    const maxSeconds = config.limits.max_audio_minutes * 60;
+    const sampleCount = await artifacts.publish(artifactKeys.samples(renderId), (path) =>
+      decodeAudio(uploadPath, path, maxSeconds, signal),
+    );
+    const outline = planRender(sampleCount, config.render);
+    const segmentCount = cutSegments(outline.frameCount, outline.segmentFrames).length;
+    const plan = { ...outline, segmentGpus: await dispatcher.place(request.modelId, segmentCount) };
+    return (await renders.startRendering(renderId, plan)) ? plan : undefined;
+  }
+}

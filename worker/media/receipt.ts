@@ -1,0 +1,55 @@
+import type { RenderPlan, RenderRecord, SegmentReceipt } from '../../shared/renders/record.ts';
+import { sumTimings } from '../../shared/renders/timings.ts';
+import type { Receipt } from '../../shared/renders/view.ts';
+import { FRAMES_PER_SECOND, SAMPLE_RATE_HZ } from '../pipeline/contract.ts';
+import { probe } from './ffmpeg.ts';
+
+export interface VideoFacts {
+  readonly sha256: string;
+  readonly bytes: number;
+  readonly videoSeconds: number;
+  readonly audioSeconds: number;
+}
+
+/** Durations of picture and sound as the finished file itself says. */
+export async function measureVideo(file: string): Promise<Pick<VideoFacts, 'videoSeconds' | 'audioSeconds'>> {
+  const streams = await probe(file, []);
+  const seconds = (kind: string) => streams.find(({ codecType }) => codecType === kind)?.durationS ?? 0;
+  return { videoSeconds: seconds('video'), audioSeconds: seconds('audio') };
+}
+
+export function buildReceipt(
+  { renderId, request }: RenderRecord,
+  plan: RenderPlan,
+  segments: readonly SegmentReceipt[],
+  video: VideoFacts | undefined,
+): Receipt {
+  const [first] = segments;
+  return {
+    render_id: renderId,
+    model_id: request.modelId,
+    output: request.output,
+    frames: plan.frameCount,
+    fps: FRAMES_PER_SECOND,
+    width: first?.width ?? 0,
+    height: first?.height ?? 0,
+    audio: {
+      file_name: request.fileName,
+      sha256: request.uploadSha256,
+      seconds: plan.sampleCount / SAMPLE_RATE_HZ,
+    },
+    video: video
+      ? { sha256: video.sha256, bytes: video.bytes, seconds: video.videoSeconds, audio_seconds: video.audioSeconds }
+      : null,
+    audio_minus_video_seconds: video ? rounded(video.audioSeconds - video.videoSeconds) : null,
+    model_files: first?.model_files ?? [],
+    providers: [...new Set(segments.map(({ provider }) => provider))],
+    segments: segments.map(({ model_files: _, ...segment }) => segment),
+    timings_ms: sumTimings(segments),
+    finished_at: new Date().toISOString(),
+  };
+}
+
+function rounded(seconds: number): number {
+  return Math.round(seconds * 1e6) / 1e6;
+}

@@ -1,0 +1,22 @@
+import type { RenderStore } from '../../shared/renders/store.ts';
+import type { Dispatcher } from './dispatch.ts';
+
+const SWEEP_EVERY_MS = 10_000;
+/** Longer than the API takes between writing a record and adding its job. */
+const GRACE_MS = 10_000;
+
+/**
+ * Finds renders that were recorded but whose first job never reached the queue, because the process that took them
+ * died in between, and puts them on it.
+ */
+export function startRenderRecovery(renders: RenderStore, dispatcher: Dispatcher): { stop: () => void } {
+  const sweep = async () => {
+    for (const renderId of await renders.activeIds()) {
+      const record = await renders.find(renderId);
+      if (record?.status !== 'queued' || Date.now() - record.createdAtMs < GRACE_MS) continue;
+      await dispatcher.enqueuePrepare(renderId);
+    }
+  };
+  const timer = setInterval(() => void sweep().catch(() => {}), SWEEP_EVERY_MS);
+  return { stop: () => clearInterval(timer) };
+}

@@ -1,0 +1,77 @@
+import { createHash } from 'node:crypto';
+import { createReadStream } from 'node:fs';
+import { stat, writeFile } from 'node:fs/promises';
+import path from 'node:path';
+import { pipeline } from 'node:stream/promises';
+import { type ArtifactStore, artifactKeys } from '../../shared/artifacts.ts';
+import { FarmError } from '../../shared/errors.ts';
+import type { JobOf } from '../../shared/jobs.ts';
+import type { RenderPlan, RenderRecord, SegmentReceipt } from '../../shared/renders/record.ts';
+import type { RenderStore } from '../../shared/renders/store.ts';
+import type { JobContext } from '../job-runner.ts';
+import { runFfmpeg } from './ffmpeg.ts';
+import { joinCommand, segmentList } from './join-segments.ts';
+import { buildReceipt, measureVideo, type VideoFacts } from './receipt.ts';
+
+export interface StitchTools {
+  readonly renders: RenderStore;
+  readonly artifacts: ArtifactStore;
+}
+
+const JOIN_TIMEOUT_MS = 30 * 60 * 1000;
+
+/** Handles `stitch` jobs: joins the segments, adds the sound, writes the receipt and completes the render. */
+export function stitchHandler({ renders, artifacts }: StitchTools) {
+  return async ({ renderId }: JobOf<'stitch'>, { signal, log }: JobContext): Promise<void> => {
+    if (!(await renders.startStitching(renderId))) return;
+    const record = await renders.get(renderId);
+    const { plan } = record;
+    if (!plan) throw new FarmError('internal', `Render ${renderId} is to be stitched but has no plan`);
+    const segments = await renders.segmentReceipts(renderId);
+    checkComplete(plan, segments);
+    const video = record.request.output === 'mp4' ? await makeVideo(record, plan, signal) : undefined;
+    const receipt = buildReceipt(record, plan, segments, video);
+    await artifacts.publish(artifactKeys.receipt(renderId), (target) =>
+      writeFile(target, JSON.stringify(receipt, null, 2)),
+    );
+    if (!(await renders.complete(renderId))) return await artifacts.remove(artifactKeys.folder(renderId));
+    // Only now: a stitch that is tried again still needs its parts.
+    await removeParts(renderId);
+    log.info({ frames: plan.frameCount }, 'render completed');
+  };
+
+  async function makeVideo(record: RenderRecord, plan: RenderPlan, signal: AbortSignal): Promise<VideoFacts> {
+    const { renderId } = record;
+    const names = plan.segmentGpus.map((_, index) => path.basename(artifactKeys.segmentVideo(renderId, index)));
+    const listKey = artifactKeys.segmentList(renderId);
+    await artifacts.publish(listKey, (target) => writeFile(target, segmentList(names)));
+    const uploadPath = artifacts.localPath(artifactKeys.upload(renderId));
+    return await artifacts.publish(artifactKeys.video(renderId), async (target) => {
+      const command = joinCommand(artifacts.localPath(listKey), uploadPath, plan.frameCount, target);
+      await runFfmpeg(command, { signal, timeoutMs: JOIN_TIMEOUT_MS });
+      const [measured, sha256, { size }] = await Promise.all([measureVideo(target), fileSha256(target), stat(target)]);
+      return { ...measured, sha256, bytes: size };
+    });
+  }
+
+  async function removeParts(renderId: string): Promise<void> {
+    const { segmentFolder, samples, upload } = artifactKeys;
+    for (const key of [segmentFolder, samples, upload]) await artifacts.remove(key(renderId));
+  }
+}
+
+/** Every frame of the plan was rendered by somebody. */
+function checkComplete(plan: RenderPlan, segments: readonly SegmentReceipt[]): void {
+  const frames = segments.reduce((sum, segment) => sum + segment.frames.end - segment.frames.start, 0);
+  if (segments.length === plan.segmentGpus.length && frames === plan.frameCount) return;
+  throw new FarmError(
+    'internal',
+    `${segments.length} of ${plan.segmentGpus.length} segments and ${frames} of ${plan.frameCount} frames are there`,
+  );
+}
+
+async function fileSha256(file: string): Promise<string> {
+  const hash = createHash('sha256');
+  await pipeline(createReadStream(file), hash);
+  return hash.digest('hex');
+}
