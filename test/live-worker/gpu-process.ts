@@ -1,0 +1,37 @@
+import { type ChildProcess, spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import path from 'node:path';
+import { after } from 'node:test';
+import { stringify } from 'yaml';
+import { ENTRIES } from '../../cli/farm-processes.ts';
+import { buildDemoAvatar, DEMO_MODEL } from '../support/farm.ts';
+
+/** Writes a configuration for GPU workers with the demo avatar; it is gone after the last test of the file. */
+export async function writeWorkerConfig(settings: Record<string, object> = {}): Promise<string> {
+  await buildDemoAvatar();
+  const folder = await mkdtemp(path.join(tmpdir(), 'farm-test-gpu-'));
+  after(async () => await rm(folder, { recursive: true, force: true }));
+  const file = path.join(folder, 'config.yaml');
+  await writeFile(file, stringify({ models: { demo: DEMO_MODEL }, storage: { root: 'data' }, ...settings }));
+  return file;
+}
+
+/** Starts `worker --gpu N` and waits until it is ready. */
+export async function startGpuProcess(gpuId: number, configPath: string, redisUrl: string): Promise<ChildProcess> {
+  const child = spawn(process.execPath, [ENTRIES.worker, '--gpu', String(gpuId)], {
+    env: { ...process.env, FARM_CONFIG: configPath, FARM_REDIS__URL: redisUrl },
+    stdio: ['ignore', 'ignore', 'inherit', 'ipc'],
+  });
+  await once(child, 'message');
+  return child;
+}
+
+/** Ends a process with a signal and waits for that. */
+export async function endProcess(child: ChildProcess, signal: NodeJS.Signals): Promise<void> {
+  if (child.exitCode !== null || child.signalCode !== null) return;
+  const ended = once(child, 'exit');
+  child.kill(signal);
+  await ended;
+}

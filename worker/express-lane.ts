@@ -1,0 +1,114 @@
+import { randomUUID } from 'node:crypto';
+import { type Queue, Worker } from 'bullmq';
+import type { Redis } from 'ioredis';
+import type { JobName } from '../shared/jobs.ts';
+import { openQueue, PRIORITY, WORKER_TIMING } from '../shared/queues.ts';
+import { KEY_PREFIX } from '../shared/redis.ts';
+import type { JobRunner } from './job-runner.ts';
+import type { LiveNudges } from './live-nudges.ts';
+
+export interface ExpressLaneOptions<N extends JobName> {
+  readonly queueName: string;
+  /** The runner of the ordinary lane, which takes one job at a time. */
+  readonly runner: JobRunner<N | 'live'>;
+  readonly connection: Redis;
+  readonly nudges: LiveNudges;
+}
+
+/** Live jobs at once: they take turns, so that more would only make each of them later. */
+const MAX_LIVE = 8;
+/** How long a live job waits at most whose nudge was lost. */
+const LOOK_EVERY_MS = 250;
+
+/** A worker that is handed its jobs; the lock of each is renewed as if it had picked it up itself. */
+class HandFedWorker extends Worker {
+  startRenewingLocks(): void {
+    this.lockManager.start();
+  }
+}
+
+/**
+ * Picks live jobs up while the ordinary lane of the queue is busy; when it is idle it takes them itself, at once. Looks
+ * when it is nudged, when a job starts or ends, and now and then while anything runs, so no live job is left behind.
+ *
+ * It looks before it takes: taking blindly could bring a second segment. One that slips in is run like any other.
+ */
+export class ExpressLane<N extends JobName> {
+  readonly #runner: JobRunner<N | 'live'>;
+  readonly #worker: HandFedWorker;
+  readonly #queue: Queue;
+  readonly #timer: NodeJS.Timeout;
+  readonly #stopListening: () => void;
+  readonly #processing = new Set<Promise<unknown>>();
+  #looking: Promise<void> | undefined;
+  #lookAgain = false;
+  #open = true;
+
+  constructor({ queueName, runner, connection, nudges }: ExpressLaneOptions<N>) {
+    this.#runner = runner;
+    this.#queue = openQueue(queueName, connection);
+    this.#worker = new HandFedWorker(queueName, (job, token) => runner.run(job, token), {
+      connection,
+      prefix: KEY_PREFIX,
+      autorun: false,
+      ...WORKER_TIMING,
+    });
+    this.#worker.startRenewingLocks();
+    runner.attend(this.#worker);
+    const look = () => this.#look();
+    runner.onChange(look);
+    this.#stopListening = nudges.on(queueName, look);
+    this.#timer = setInterval(look, LOOK_EVERY_MS);
+  }
+
+  /** Stops taking jobs, lets running ones finish for `patienceMs`, then hands them back to the queue. */
+  async drain(patienceMs: number): Promise<void> {
+    this.#open = false;
+    this.#stopListening();
+    clearInterval(this.#timer);
+    await this.#runner.drain(this.#close(), patienceMs);
+  }
+
+  async #close(): Promise<void> {
+    await this.#looking;
+    // Closing a worker waits for the jobs that it picked up itself, and these it did not.
+    await Promise.all(this.#processing);
+    await this.#worker.close();
+    await this.#queue.close();
+  }
+
+  #look(): void {
+    this.#lookAgain = true;
+    if (this.#looking || !this.#mayTake()) return;
+    this.#looking = this.#takeAll()
+      .catch(() => {})
+      .finally(() => {
+        this.#looking = undefined;
+      });
+  }
+
+  async #takeAll(): Promise<void> {
+    while (this.#lookAgain) {
+      this.#lookAgain = false;
+      while (this.#mayTake() && (await this.#liveJobWaits())) {
+        const token = randomUUID();
+        const job = await this.#worker.getNextJob(token, { block: false });
+        if (!job) break;
+        const processing = this.#worker
+          .processJob(job, token, () => false)
+          .catch(() => {})
+          .finally(() => this.#processing.delete(processing));
+        this.#processing.add(processing);
+      }
+    }
+  }
+
+  #mayTake(): boolean {
+    return this.#open && this.#runner.runningCount() > 0 && this.#runner.runningCount('live') < MAX_LIVE;
+  }
+
+  async #liveJobWaits(): Promise<boolean> {
+    const counts = await this.#queue.getCountsPerPriority([PRIORITY.live]);
+    return (counts[PRIORITY.live] ?? 0) > 0;
+  }
+}

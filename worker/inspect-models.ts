@@ -1,0 +1,45 @@
+import { loadConfig } from '../shared/config/load.ts';
+import type { ModelConfig } from '../shared/config/model-paths.ts';
+import { FarmError } from '../shared/errors.ts';
+import { whyUnavailable } from './gpu/execution-providers.ts';
+import { ModelRegistry } from './gpu/model-registry.ts';
+
+/**
+ * `node worker/inspect-models.ts`: loads every configured model once and prints what it found, one JSON object a line:
+ * first the execution providers, then the models. `farm doctor` reads it.
+ */
+async function main(): Promise<void> {
+  const { models, onnx } = loadConfig();
+  for (const provider of onnx.execution_providers) {
+    print({ kind: 'provider', name: provider, problem: whyUnavailable(provider) ?? null });
+  }
+  for (const model of models.values()) {
+    print({ kind: 'model', name: model.modelId, ...(await tryModel(model, onnx.execution_providers)) });
+  }
+}
+
+async function tryModel(model: ModelConfig, providers: readonly string[]) {
+  if (model.problems.length > 0) return { problems: model.problems };
+  const threads = { intraOp: 0, interOp: 1 };
+  const registry = new ModelRegistry({
+    models: new Map([[model.modelId, model]]),
+    providers,
+    threads,
+    cachedFrames: 1,
+  });
+  try {
+    const { avatar, network, provider, warmUpMs } = await registry.load(model.modelId);
+    const { frameCount, width, height } = avatar;
+    return { problems: [], frameCount, width, height, size: network.size, provider: provider.provider, warmUpMs };
+  } catch (error) {
+    return { problems: [FarmError.from(error).message] };
+  } finally {
+    await registry.close();
+  }
+}
+
+function print(line: object): void {
+  process.stdout.write(`${JSON.stringify(line)}\n`);
+}
+
+await main();

@@ -1,0 +1,72 @@
+import type { Redis } from 'ioredis';
+import type { ErrorReport } from '../../shared/errors.ts';
+import { type FrameWriter, type LiveSummary, RedisFrameWriter } from '../../shared/frames.ts';
+import type { LiveJob } from '../../shared/jobs.ts';
+import { encodeJpeg } from '../media/jpeg.ts';
+import type { RenderedFrame } from '../pipeline/pipeline.ts';
+
+/**
+ * Encodes the frames of a live request and writes them to its channel in order, each as soon as it is encoded and
+ * without waiting for the answer to the one before.
+ */
+export class FrameOutlet {
+  readonly #writer: FrameWriter;
+  readonly #job: LiveJob;
+  readonly #onFault: (fault: unknown) => void;
+  readonly #answers: Promise<void>[] = [];
+  /** Settles when everything so far has been encoded and sent. */
+  #sent: Promise<void> = Promise.resolve();
+  #encodeMs = 0;
+
+  /** @param onFault told once a write was refused or a frame could not be encoded: the work is of no use any more. */
+  constructor(redis: Redis, job: LiveJob, onFault: (fault: unknown) => void) {
+    this.#writer = new RedisFrameWriter(redis, job.requestId, job.attempt);
+    this.#job = job;
+    this.#onFault = onFault;
+  }
+
+  taken(gpuId: number): void {
+    this.#note(this.#writer.taken(gpuId));
+  }
+
+  frame({ frameIndex, image }: RenderedFrame): void {
+    const encoded = this.#encode(image);
+    encoded.catch(() => {});
+    this.#sent = this.#sent.then(async () => this.#note(this.#writer.frame(frameIndex, await encoded)));
+    this.#sent.catch(this.#onFault);
+  }
+
+  /** Resolves when all frames are in the channel: the milliseconds that encoding them took, added up. */
+  async flush(): Promise<number> {
+    await this.#sent;
+    await Promise.all(this.#answers.splice(0));
+    return this.#encodeMs;
+  }
+
+  async done(summary: LiveSummary): Promise<void> {
+    await this.#writer.done(summary);
+  }
+
+  async failed(error: ErrorReport): Promise<void> {
+    await this.#sent.catch(() => {});
+    await this.#writer.failed(error);
+  }
+
+  /** Resolves when nothing is on its way any more. */
+  async close(): Promise<void> {
+    await Promise.allSettled([this.#sent, ...this.#answers]);
+  }
+
+  #note(answer: Promise<void>): void {
+    answer.catch(this.#onFault);
+    this.#answers.push(answer);
+  }
+
+  async #encode(image: RenderedFrame['image']): Promise<Buffer> {
+    if (this.#job.output === 'raw') return Buffer.from(image.data.buffer, image.data.byteOffset, image.data.byteLength);
+    const startedAt = performance.now();
+    const jpeg = await encodeJpeg(image, this.#job.jpegQuality);
+    this.#encodeMs += performance.now() - startedAt;
+    return jpeg;
+  }
+}

@@ -1,0 +1,141 @@
+import type { Redis } from 'ioredis';
+import type { ModelConfig } from '../../shared/config/model-paths.ts';
+import { ERROR_CATALOGUE, FarmError } from '../../shared/errors.ts';
+import { FencedOut, frameChannelKey } from '../../shared/frames.ts';
+import type { LiveJob } from '../../shared/jobs.ts';
+import { type LivePayload, readLivePayload } from '../../shared/live-payload.ts';
+import type { CancelWatch } from '../cancellation.ts';
+import type { ModelUsage } from '../gpu/model-usage.ts';
+import type { PipelineThread } from '../gpu/pipeline-thread.ts';
+import type { LiveResult, LiveTask } from '../gpu/thread-protocol.ts';
+import { usableModel } from '../gpu/usable-model.ts';
+import type { JobContext, JobHandler } from '../job-runner.ts';
+import { FrameOutlet } from './frame-outlet.ts';
+import { findResumePoint } from './resume-point.ts';
+import { SignOfLife } from './sign-of-life.ts';
+
+export interface LiveHandlerTools {
+  readonly gpuId: number;
+  readonly models: ReadonlyMap<string, ModelConfig>;
+  readonly thread: PipelineThread;
+  readonly usage: ModelUsage;
+  readonly redis: Redis;
+  readonly cancellation: CancelWatch;
+}
+
+const FRESH = { state: 'fresh' } as const;
+
+/** Abort reason of live work that nobody waits for any longer. */
+class Unwanted extends Error {
+  override readonly name = 'Unwanted';
+}
+
+/**
+ * Handles `live` jobs: has the pipeline thread make the frames and writes each to the request's channel as it comes.
+ * What goes wrong is written there as well; whoever waits decides whether to try again.
+ */
+export function liveHandler(tools: LiveHandlerTools): JobHandler<'live'> {
+  const { redis, gpuId, cancellation } = tools;
+  return async (job, context) => {
+    if (Date.now() > job.expiresAtMs) return 'skipped: nobody waits for it any longer';
+    const ended = new AbortController();
+    const unwatch = cancellation.watch(job.requestId, ended);
+    try {
+      const [payload, from] = await Promise.all([
+        readLivePayload(redis, job.requestId),
+        // The channel of a first pickup is empty, or fences this attempt out: no need to look.
+        context.attempt > 1 ? findResumePoint(redis, job) : FRESH,
+      ]);
+      if (!payload) return 'skipped: its payload is gone';
+      if (from.state === 'over') return 'skipped: it has been answered';
+      const outlet = new FrameOutlet(redis, job, (fault) => ended.abort(fault));
+      if (from.state === 'fresh') outlet.taken(gpuId);
+      const task = toTask(job, payload, from.state === 'fresh' ? job.frames.start : from.frame);
+      const life = new SignOfLife(redis, job, () => ended.abort(new Unwanted('Nobody waits for it any longer')));
+      try {
+        return await work(tools, job, task, { context, ended, outlet });
+      } finally {
+        await Promise.all([life.stop(), outlet.close()]);
+      }
+    } finally {
+      unwatch();
+    }
+  };
+}
+
+/** Tells whoever waits of a job that ended its worker every time; does nothing when nobody can be waiting. */
+export async function liveJobLost(redis: Redis, job: LiveJob): Promise<void> {
+  if ((await redis.exists(frameChannelKey(job.requestId))) === 0) return;
+  const { remedy } = ERROR_CATALOGUE.worker_lost;
+  const message = `Request ${job.requestId} ended its worker every time it was picked up`;
+  const outlet = new FrameOutlet(redis, job, () => {});
+  await outlet.failed({ code: 'worker_lost', message, remedy }).catch(() => {});
+  await outlet.close();
+}
+
+interface Work {
+  readonly context: JobContext;
+  readonly ended: AbortController;
+  readonly outlet: FrameOutlet;
+}
+
+async function work(
+  { gpuId, models, thread, usage }: LiveHandlerTools,
+  job: LiveJob,
+  task: LiveTask,
+  { context, ended, outlet }: Work,
+): Promise<string> {
+  const signal = AbortSignal.any([context.signal, ended.signal]);
+  try {
+    usableModel(models, job.modelId);
+    const result = await thread.live(task, signal, (frame) => {
+      if (!signal.aborted) outlet.frame(frame);
+    });
+    usage.note(job.modelId, result.timings.inference);
+    const encodeMs = await outlet.flush();
+    await outlet.done({ gpuId, ...summaryOf(result, encodeMs) });
+    return 'done';
+  } catch (thrown) {
+    // Back in its queue or with another worker, the job is not ours to judge.
+    if (context.signal.aborted) throw thrown;
+    if (ended.signal.aborted) return `stopped: ${reasonOf(ended.signal.reason)}`;
+    if (thrown instanceof FencedOut) return `stopped: ${reasonOf(thrown)}`;
+    const error = FarmError.from(thrown);
+    context.log.warn({ request: job.requestId, code: error.code, reason: error.message }, 'live request failed');
+    await outlet.failed(error.toReport()).catch(() => {});
+    throw error;
+  }
+}
+
+/** The work on the frames from `firstFrame` on. */
+function toTask(job: LiveJob, { audio, visualFrames, audioFeatures }: LivePayload, firstFrame: number): LiveTask {
+  const { modelId, frames, startFrameIndex, totalSamples, firstSample, rowsAhead } = job;
+  const bytesPerFrame = Math.floor(visualFrames.length / (frames.end - frames.start));
+  return {
+    ...{ modelId, startFrameIndex, totalSamples, firstSample, rowsAhead },
+    frames: { start: firstFrame, end: frames.end },
+    audio: copyOf(audio),
+    visualFrames: copyOf(visualFrames.subarray((firstFrame - frames.start) * bytesPerFrame)),
+    audioFeatures: copyOf(audioFeatures),
+  };
+}
+
+/** What Redis answers may share its memory with other answers; what is handed to the thread must not. */
+function copyOf(bytes: Buffer): Uint8Array {
+  return new Uint8Array(bytes);
+}
+
+function summaryOf({ modelWasLoaded, modelLoadMs, timings }: LiveResult, encodeMs: number) {
+  return {
+    modelWasLoaded,
+    modelLoadMs,
+    audioMs: timings.mel + timings.encoder,
+    inferenceMs: timings.inference,
+    compositeMs: timings.background + timings.visualInput + timings.composite + encodeMs,
+  };
+}
+
+function reasonOf(reason: unknown): string {
+  if (reason instanceof FencedOut) return 'a later attempt has taken over';
+  return reason instanceof Error ? reason.message : String(reason);
+}

@@ -1,0 +1,89 @@
+import { FarmError } from '../../shared/errors.ts';
+import { AUDIO_INPUT_FLOATS, type AudioSource, type IndexRange, type NetworkSize } from '../pipeline/contract.ts';
+import type { GivenInputs } from '../pipeline/pipeline.ts';
+
+/** The payload of a live request as what the pipeline takes. All numbers are float32, little-endian. */
+
+const FLOAT_BYTES = 4;
+
+/** A stretch of a sound, as a source of that part of it. */
+export class PieceOfSound implements AudioSource {
+  readonly sampleCount: number;
+  readonly #samples: Float32Array;
+  readonly #firstSample: number;
+
+  /**
+   * @param firstSample place of `samples[0]` in the whole sound.
+   * @param sampleCount length of the whole sound.
+   */
+  constructor(samples: Float32Array, firstSample: number, sampleCount: number) {
+    this.#samples = samples;
+    this.#firstSample = firstSample;
+    this.sampleCount = sampleCount;
+  }
+
+  /** FarmError `internal` when the range is not all in this piece: whoever cut it took too little. */
+  async read({ start, end }: IndexRange): Promise<Float32Array> {
+    const first = this.#firstSample;
+    const last = first + this.#samples.length;
+    if (start === end || (first <= start && end <= last)) return this.#samples.subarray(start - first, end - first);
+    throw new FarmError(
+      'internal',
+      `Samples [${start}, ${end}) are needed, but the piece has [${first}, ${last}) only`,
+    );
+  }
+}
+
+export interface LiveBytes {
+  readonly audio: Uint8Array;
+  readonly visualFrames: Uint8Array;
+  readonly audioFeatures: Uint8Array;
+}
+
+/** Samples; FarmError `request_invalid` when they are no whole number of float32. */
+export function readSamples(audio: Uint8Array): Float32Array {
+  if (audio.byteLength % FLOAT_BYTES === 0) return toFloats(audio);
+  throw invalid(`the audio has ${audio.byteLength} bytes, expected a multiple of ${FLOAT_BYTES} (float32 samples)`);
+}
+
+/**
+ * What a request brings along instead of sound and of the avatar's pictures.
+ * @param soundless the sound has no samples: frames hear nothing.
+ * @throws FarmError `request_invalid` with the bytes that were got and expected.
+ */
+export function readGivenInputs(
+  { visualFrames, audioFeatures }: LiveBytes,
+  frameCount: number,
+  size: NetworkSize,
+  soundless: boolean,
+): GivenInputs {
+  const seenBytes = frameCount * 6 * size * size * FLOAT_BYTES;
+  const heardBytes = AUDIO_INPUT_FLOATS * FLOAT_BYTES;
+  if (visualFrames.byteLength !== 0 && visualFrames.byteLength !== seenBytes) {
+    const shape = `${frameCount} frames × 6 × ${size} × ${size} float32`;
+    throw invalid(`visual_frames has ${visualFrames.byteLength} bytes, expected ${seenBytes} (${shape})`);
+  }
+  if (audioFeatures.byteLength !== 0 && audioFeatures.byteLength !== heardBytes) {
+    const got = `${audioFeatures.byteLength} bytes`;
+    throw invalid(`audio_features has ${got}, expected ${heardBytes} (32 × 16 × 16 float32)`);
+  }
+  const silence = soundless ? new Float32Array(AUDIO_INPUT_FLOATS) : undefined;
+  return {
+    seen: visualFrames.byteLength > 0 ? toFloats(visualFrames) : undefined,
+    heard: audioFeatures.byteLength > 0 ? toFloats(audioFeatures) : silence,
+  };
+}
+
+/** A view where the bytes are aligned, else a copy. */
+function toFloats(bytes: Uint8Array): Float32Array {
+  const { buffer, byteOffset, byteLength } = byteOffsetAligned(bytes) ? bytes : bytes.slice();
+  return new Float32Array(buffer, byteOffset, byteLength / FLOAT_BYTES);
+}
+
+function byteOffsetAligned({ byteOffset }: Uint8Array): boolean {
+  return byteOffset % FLOAT_BYTES === 0;
+}
+
+function invalid(message: string): FarmError {
+  return new FarmError('request_invalid', message);
+}

@@ -1,0 +1,76 @@
+import { parseArgs } from 'node:util';
+import { LocalArtifacts } from '../shared/artifacts.ts';
+import { type Config, loadConfig } from '../shared/config/load.ts';
+import { FarmError } from '../shared/errors.ts';
+import { createLogger } from '../shared/log.ts';
+import { findRedisProblems, waitUntilReady, workerConnection } from '../shared/redis.ts';
+import { RenderStore } from '../shared/renders/store.ts';
+import { CLOSING_MS, onShutdown, reportReady } from '../shared/shutdown.ts';
+import { CancelWatch } from './cancellation.ts';
+import { startGpuWorker } from './gpu-worker.ts';
+import { startMediaWorker } from './media-worker.ts';
+import type { WorkerTools } from './worker-tools.ts';
+
+/** Entry of a worker process: `node worker/main.ts --gpu N` or `node worker/main.ts --media`. */
+
+const REDIS_PATIENCE_MS = 30_000;
+
+function readRole(): { gpuId: number } | 'media' {
+  const { values } = parseArgs({ options: { gpu: { type: 'string' }, media: { type: 'boolean' } } });
+  const gpuId = Number(values.gpu);
+  if (values.media && values.gpu === undefined) return 'media';
+  if (!values.media && values.gpu !== undefined && Number.isInteger(gpuId) && gpuId >= 0) return { gpuId };
+  throw new FarmError('config_invalid', 'Start a worker with --gpu N (N = 0, 1, …) or with --media');
+}
+
+async function start(): Promise<void> {
+  const role = readRole();
+  const config = loadConfig();
+  const log = createLogger(role === 'media' ? 'media' : `gpu-${role.gpuId}`, config.logging);
+  const connection = workerConnection(redisUrl(config));
+  const subscriber = workerConnection(redisUrl(config));
+  await waitUntilReady(connection, REDIS_PATIENCE_MS);
+  const [problem] = await findRedisProblems(connection);
+  if (problem) throw new FarmError('redis_unsuitable', problem);
+  const cancellation = new CancelWatch(subscriber);
+  await cancellation.listen();
+  const tools: WorkerTools = {
+    connection,
+    subscriber,
+    renders: new RenderStore(connection),
+    artifacts: new LocalArtifacts(config.storageRoot),
+    cancellation,
+    log,
+    fail: (reason) => {
+      log.fatal({ reason }, 'worker cannot go on');
+      log.flush();
+      process.exit(1);
+    },
+  };
+  const drain =
+    role === 'media' ? await startMediaWorker(config, tools) : await startGpuWorker(role.gpuId, config, tools);
+  onShutdown(
+    async (reason) => {
+      log.info({ reason }, 'draining');
+      await drain();
+      connection.disconnect();
+      subscriber.disconnect();
+      log.info('drained');
+      log.flush();
+    },
+    config.limits.drain_seconds * 1000 + CLOSING_MS,
+  );
+  log.info('ready');
+  reportReady();
+}
+
+function redisUrl(config: Config): string {
+  if (config.redis.url) return config.redis.url;
+  throw new FarmError('config_invalid', 'No Redis is named: set REDIS_URL or redis.url, or start with `farm up`');
+}
+
+start().catch((error: unknown) => {
+  const { code, message, remedy } = FarmError.from(error).toReport();
+  process.stderr.write(`${code}: ${message}\n${remedy}\n`);
+  process.exit(1);
+});
