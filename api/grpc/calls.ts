@@ -1,0 +1,145 @@
+import { setTimeout as delay } from 'node:timers/promises';
+import type {
+  handleBidiStreamingCall,
+  handleClientStreamingCall,
+  handleServerStreamingCall,
+  handleUnaryCall,
+  ServerWritableStream,
+} from '@grpc/grpc-js';
+import { FarmError } from '../../shared/errors.ts';
+import type { Logger } from '../../shared/log.ts';
+import { toFarmError, toStatus } from './status.ts';
+
+/** Time for calls that were told to stop to send their status. */
+const FAREWELL_MS = 1000;
+const INTERNAL = 13;
+
+/** A call as far as its life is concerned. */
+interface CallLife {
+  getPath(): string;
+  getDeadline(): Date | number;
+  once(event: 'cancelled', listener: () => void): unknown;
+}
+
+type Written<A> = Pick<ServerWritableStream<unknown, A>, 'write'>;
+type Read = Parameters<handleClientStreamingCall<unknown, unknown>>[0];
+
+/**
+ * Turns plain async functions into gRPC handlers, and keeps count of the calls that run. Here, once for all calls:
+ * cancellation and deadline arrive as AbortSignal, failures leave as status, and messages flow only as fast as the
+ * slower side takes them.
+ */
+export class Calls {
+  readonly #log: Logger;
+  readonly #running = new Map<AbortController, Promise<void>>();
+
+  constructor(log: Logger) {
+    this.#log = log;
+  }
+
+  unary<Q, A>(work: (request: Q, signal: AbortSignal) => Promise<A>): handleUnaryCall<Q, A> {
+    return (call, answer) => {
+      this.#run(call, (signal) => work(call.request, signal)).then(
+        (message) => answer(null, message),
+        (error: unknown) => answer(toStatus(error)),
+      );
+    };
+  }
+
+  clientStream<Q, A>(
+    work: (messages: AsyncIterator<Q>, signal: AbortSignal) => Promise<A>,
+  ): handleClientStreamingCall<Q, A> {
+    return (call, answer) => {
+      this.#run(call, (signal) => work(messagesOf<Q>(call), signal)).then(
+        (message) => answer(null, message),
+        (error: unknown) => answer(toStatus(error)),
+      );
+    };
+  }
+
+  serverStream<Q, A>(work: (request: Q, signal: AbortSignal) => AsyncIterable<A>): handleServerStreamingCall<Q, A> {
+    return (call) => {
+      this.#run(call, (signal) => sendAll(call, work(call.request, signal), signal)).then(
+        () => call.end(),
+        (error: unknown) => call.emit('error', toStatus(error)),
+      );
+    };
+  }
+
+  bidiStream<Q, A>(
+    work: (messages: AsyncIterator<Q>, signal: AbortSignal) => AsyncIterable<A>,
+  ): handleBidiStreamingCall<Q, A> {
+    return (call) => {
+      this.#run(call, (signal) => sendAll(call, work(messagesOf<Q>(call), signal), signal)).then(
+        () => call.end(),
+        (error: unknown) => call.emit('error', toStatus(error)),
+      );
+    };
+  }
+
+  /** Resolves when the last running call has been answered; after `patienceMs` they are told to stop. */
+  async finish(patienceMs: number): Promise<void> {
+    if (await this.#endWithin(patienceMs)) return;
+    const error = new FarmError('farm_draining', `This front end stops; it waited ${patienceMs / 1000} s for the call`);
+    for (const controller of this.#running.keys()) controller.abort(error);
+    await this.#endWithin(FAREWELL_MS);
+  }
+
+  async #endWithin(timeMs: number): Promise<boolean> {
+    const timer = new AbortController();
+    const late = delay(timeMs, false, { signal: timer.signal }).catch(() => false);
+    const ended = Promise.all(this.#running.values()).then(() => true);
+    try {
+      return await Promise.race([ended, late]);
+    } finally {
+      timer.abort();
+    }
+  }
+
+  /** Does the work of a call; rejects with why the call was stopped, when it was. */
+  async #run<R>(call: CallLife, work: (signal: AbortSignal) => Promise<R>): Promise<R> {
+    const controller = new AbortController();
+    const ended = Promise.withResolvers<void>();
+    this.#running.set(controller, ended.promise);
+    // Also said of a call that was answered, when its status is on its way: only then has it ended.
+    call.once('cancelled', () => {
+      this.#running.delete(controller);
+      ended.resolve();
+      controller.abort(goneReason(call));
+    });
+    try {
+      return await work(controller.signal);
+    } catch (thrown) {
+      const error = toFarmError(controller.signal.aborted ? controller.signal.reason : thrown);
+      if (error.grpcStatus === INTERNAL) this.#log.error({ call: call.getPath(), err: thrown }, 'call failed');
+      throw error;
+    }
+  }
+}
+
+/** grpc-js reports a passed deadline and a caller who left in the same way. */
+function goneReason(call: CallLife): FarmError {
+  if (Date.now() < Number(call.getDeadline())) return new FarmError('request_cancelled', 'The caller cancelled');
+  return new FarmError('deadline_exceeded', "The call's deadline has passed");
+}
+
+/** Messages as they are asked for: while nobody asks, HTTP/2 holds the sender back. Leaving early ends nothing. */
+function messagesOf<Q>(call: Read): AsyncIterator<Q> {
+  return call.iterator({ destroyOnReturn: false })[Symbol.asyncIterator]() as AsyncIterator<Q>;
+}
+
+/** Sends each message when the one before it has left: a slow reader is waited for, never buffered for. */
+async function sendAll<A>(call: Written<A>, messages: AsyncIterable<A>, signal: AbortSignal): Promise<void> {
+  for await (const message of messages) {
+    signal.throwIfAborted();
+    const sent = Promise.withResolvers<void>();
+    const stop = () => sent.reject(signal.reason);
+    signal.addEventListener('abort', stop, { once: true });
+    call.write(message, (error?: Error | null) => (error ? sent.reject(error) : sent.resolve()));
+    try {
+      await sent.promise;
+    } finally {
+      signal.removeEventListener('abort', stop);
+    }
+  }
+}

@@ -1,0 +1,76 @@
+import { z } from 'zod';
+import type { Config } from '../../shared/config/load.ts';
+import { FarmError } from '../../shared/errors.ts';
+import type { InferRequest } from '../live.ts';
+import { between, checkMessage, notNegative, sampleRate } from './fields.ts';
+import type { CompositeBatchRequest } from './messages.ts';
+import { decodePcm } from './pcm.ts';
+
+const MAX_BATCH = 32;
+const FLOAT_BYTES = 4;
+/** [32, 16, 16] */
+const FEATURE_FLOATS = 8192;
+/** Channels of the network's visual input. */
+const CHANNELS = 6;
+const NOTHING = Buffer.alloc(0);
+
+const numbersSchema = z.object({
+  batch_size: between(1, MAX_BATCH),
+  start_frame_idx: notNegative,
+  sample_rate: sampleRate,
+});
+
+/**
+ * A CompositeBatchRequest as the live service takes it.
+ * FarmError('request_invalid'): says for each wrong field what was got and what is expected.
+ */
+export function toInferRequest(message: CompositeBatchRequest, { output }: Config): InferRequest {
+  const { batch_size, start_frame_idx, sample_rate } = checkMessage(numbersSchema, message);
+  const hasAudio = message.raw_audio.length > 0;
+  if (!hasAudio) checkFeatures(message.audio_features);
+  checkVisualFrames(message.visual_frames, batch_size);
+  return {
+    modelId: message.model_id,
+    frameCount: batch_size,
+    startFrameIndex: start_frame_idx,
+    audio: decodeSound(message.raw_audio),
+    sampleRateHz: sample_rate,
+    visualFrames: message.visual_frames,
+    audioFeatures: hasAudio ? NOTHING : message.audio_features,
+    output: output.format,
+    jpegQuality: output.jpeg_quality,
+  };
+}
+
+function decodeSound(bytes: Buffer): Float32Array {
+  if (bytes.length % FLOAT_BYTES !== 0) {
+    throw invalid(`raw_audio: got ${bytes.length} bytes, expected a multiple of ${FLOAT_BYTES}: float32 samples`);
+  }
+  const samples = decodePcm(bytes, 'F32LE');
+  const wrong = samples.findIndex((sample) => !Number.isFinite(sample));
+  if (wrong >= 0) throw invalid(`raw_audio: got ${samples[wrong]} as sample ${wrong}, expected numbers in [-1, 1]`);
+  return samples;
+}
+
+function checkFeatures({ length }: Buffer): void {
+  const expected = `${FEATURE_FLOATS} float32 (${FEATURE_FLOATS * FLOAT_BYTES} bytes)`;
+  if (length === 0) {
+    throw invalid(`raw_audio, audio_features: got neither, expected sound in raw_audio, or ${expected} as features`);
+  }
+  if (length !== FEATURE_FLOATS * FLOAT_BYTES) {
+    throw invalid(`audio_features: got ${length} bytes, expected ${expected}`);
+  }
+}
+
+/** The model's S is known to the worker; here S must be a whole number. */
+function checkVisualFrames({ length }: Buffer, batchSize: number): void {
+  if (Number.isInteger(Math.sqrt(length / (batchSize * CHANNELS * FLOAT_BYTES)))) return;
+  const sizes = [320, 160].map((side) => `${batchSize * CHANNELS * side * side * FLOAT_BYTES} (S = ${side})`);
+  throw invalid(
+    `visual_frames: got ${length} bytes, expected ${batchSize}×${CHANNELS}×S×S float32: ${sizes.join(' or ')}, or none`,
+  );
+}
+
+function invalid(message: string): FarmError {
+  return new FarmError('request_invalid', message);
+}

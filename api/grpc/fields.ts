@@ -1,0 +1,47 @@
+import { z } from 'zod';
+import type { Config } from '../../shared/config/load.ts';
+import { FarmError } from '../../shared/errors.ts';
+
+/** Checks of message fields that several messages have in common. Proto3 sends 0 and "" for what was left out. */
+
+export const RATE_MIN_HZ = 8000;
+export const RATE_MAX_HZ = 48_000;
+const DEFAULT_RATE_HZ = 16_000;
+
+const integer = (min: number, max: number, expected: string) =>
+  z.int().refine((value) => value >= min && value <= max, {
+    error: ({ input }) => `got ${input}, expected ${expected}`,
+  });
+
+/** A whole number from `min` to `max`. */
+export const between = (min: number, max: number) => integer(min, max, `${min} to ${max}`);
+
+/** A whole number from 0 on. */
+export const notNegative = integer(0, 2 ** 31 - 1, '0 or more');
+
+/** A whole number in a range; 0 stands for `fallback`. */
+const orDefault = (min: number, max: number, fallback: number) =>
+  z
+    .int()
+    .refine((value) => value === 0 || (value >= min && value <= max), {
+      error: ({ input }) => `got ${input}, expected ${min} to ${max}, or 0 for ${fallback}`,
+    })
+    .transform((value) => value || fallback);
+
+export const sampleRate = orDefault(RATE_MIN_HZ, RATE_MAX_HZ, DEFAULT_RATE_HZ);
+
+export const jpegQuality = (config: Config) => orDefault(1, 100, config.output.jpeg_quality);
+
+/** A model's name; may be left out when there is only one. Whether there is such a model is found out later. */
+export function modelId(config: Config) {
+  const [only] = config.models.keys();
+  return z.string().transform((value) => value || (config.models.size === 1 && only ? only : ''));
+}
+
+/** The message in its checked form, or FarmError('request_invalid') that names each wrong field, got and expected. */
+export function checkMessage<T extends z.ZodType>(schema: T, message: unknown): z.output<T> {
+  const parsed = schema.safeParse(message);
+  if (parsed.success) return parsed.data;
+  const faults = parsed.error.issues.map((issue) => `${issue.path.join('.')}: ${issue.message}`);
+  throw new FarmError('request_invalid', faults.join('; '));
+}

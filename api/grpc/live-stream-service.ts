@@ -1,0 +1,92 @@
+import { z } from 'zod';
+import { FRAMES_PER_SECOND } from '../../shared/audio-context.ts';
+import type { Config } from '../../shared/config/load.ts';
+import { FarmError } from '../../shared/errors.ts';
+import type { StreamOptions } from '../live-stream.ts';
+import type { Services } from '../services.ts';
+import { checkMessage, jpegQuality, modelId, notNegative, sampleRate } from './fields.ts';
+import type { StreamRequest, StreamResponse } from './messages.ts';
+import { PcmDecoder } from './pcm.ts';
+
+const openSchema = (config: Config) =>
+  z.object({
+    model_id: modelId(config),
+    sample_rate: sampleRate,
+    sample_format: z.enum(['F32LE', 'S16LE']),
+    start_frame_idx: notNegative,
+    jpeg_quality: jpegQuality(config),
+    output: z.enum(['JPEG', 'RAW']),
+    latency: z.enum(['EXACT', 'LOW']),
+    fill_gaps_after_ms: notNegative,
+  });
+
+type OpenSettings = z.output<ReturnType<typeof openSchema>>;
+type Messages = AsyncIterator<StreamRequest>;
+
+/** FarmService.Stream: sound in, frames out in order, both at the pace of the slower side. */
+export function streamFrames({ config, live }: Pick<Services, 'config' | 'live'>) {
+  return async function* (messages: Messages, callSignal: AbortSignal): AsyncGenerator<StreamResponse> {
+    const settings = await readOpen(messages, config);
+    // Aborted with what is wrong with the sound, so that the frames stop too.
+    const failing = new AbortController();
+    const stream = await live.openStream(toOptions(settings), AbortSignal.any([callSignal, failing.signal]));
+    yield {
+      opened: {
+        algorithmic_latency_ms: stream.algorithmicLatencyMs,
+        sample_rate: settings.sample_rate,
+        frames_per_second: FRAMES_PER_SECOND,
+      },
+    };
+    feed(stream, messages, settings.sample_format).catch((error: unknown) => failing.abort(error));
+    let frameCount = 0;
+    try {
+      for await (const { frameIndex, timeMs, data, gpuId, latencyMs } of stream.frames()) {
+        const frame = { frame_index: frameIndex, presentation_time_ms: timeMs, data, gpu_id: gpuId };
+        yield { frame: { ...frame, latency_ms: latencyMs } };
+        frameCount++;
+      }
+    } catch (error) {
+      throw failing.signal.aborted ? failing.signal.reason : error;
+    }
+    yield { ended: { frame_count: frameCount } };
+  };
+}
+
+async function readOpen(messages: Messages, config: Config): Promise<OpenSettings> {
+  const { value, done } = await messages.next();
+  const message: StreamRequest | undefined = done ? undefined : value;
+  if (message?.request === 'open') return checkMessage(openSchema(config), message.open);
+  const got = done ? 'the end' : (message?.request ?? 'an empty message');
+  throw new FarmError('request_invalid', `First message of the stream: got ${got}, expected open`);
+}
+
+function toOptions(settings: OpenSettings): StreamOptions {
+  return {
+    modelId: settings.model_id,
+    sampleRateHz: settings.sample_rate,
+    startFrameIndex: settings.start_frame_idx,
+    output: settings.output === 'RAW' ? 'raw' : 'jpeg',
+    jpegQuality: settings.jpeg_quality,
+    latency: settings.latency === 'LOW' ? 'low' : 'exact',
+    fillGapsAfterMs: settings.fill_gaps_after_ms,
+  };
+}
+
+/** Hands the sound over as it comes. The next message is read when the stream has room for it. */
+async function feed(
+  stream: { write(samples: Float32Array): Promise<void>; end(): void },
+  messages: Messages,
+  format: OpenSettings['sample_format'],
+): Promise<void> {
+  const decoder = new PcmDecoder(format);
+  for (let item = await messages.next(); !item.done; item = await messages.next()) {
+    const { request, audio } = item.value;
+    if (request !== 'audio' || !audio) {
+      throw new FarmError('request_invalid', `Later message of the stream: got ${request ?? 'none'}, expected audio`);
+    }
+    const samples = decoder.push(audio);
+    if (samples.length > 0) await stream.write(samples);
+  }
+  decoder.end();
+  stream.end();
+}

@@ -1,0 +1,138 @@
+import type { UntypedServiceImplementation } from '@grpc/grpc-js';
+import { readHeartbeats } from '../../shared/heartbeat.ts';
+import type { Services } from '../services.ts';
+import type { Calls } from './calls.ts';
+import { toInferRequest } from './composite-request.ts';
+import type {
+  CompositeBatchRequest,
+  CompositeBatchResponse,
+  HealthResponse,
+  LoadModelRequest,
+  LoadModelResponse,
+  ModelInfo,
+  ModelRequest,
+  ModelStats,
+  UnloadModelResponse,
+} from './messages.ts';
+import { healthOf, modelInfos, modelStats, NO_GPU } from './model-list.ts';
+import { refusalText, toFarmError } from './status.ts';
+
+/** A model is loaded by one frame of silence. */
+const SILENCE = { audio: new Float32Array(640), sampleRateHz: 16_000 };
+const NOTHING = Buffer.alloc(0);
+
+type MonolithicServices = Pick<Services, 'config' | 'redis' | 'live' | 'models'>;
+
+/** The handlers of proto/monolithic.proto. */
+export function monolithicHandlers(services: MonolithicServices, calls: Calls): UntypedServiceImplementation {
+  const service = new MonolithicService(services);
+  return {
+    InferBatchComposite: calls.unary((request: CompositeBatchRequest, signal) => service.infer(request, signal)),
+    ListModels: calls.unary(() => service.listModels()),
+    LoadModel: calls.unary((request: LoadModelRequest, signal) => service.loadModel(request, signal)),
+    UnloadModel: calls.unary((request: ModelRequest, signal) => service.unloadModel(request, signal)),
+    GetModelStats: calls.unary(() => service.modelStats()),
+    Health: calls.unary(() => service.health()),
+  };
+}
+
+/** What the one-process server offered. A refusal is an answer with success = false, not a status. */
+class MonolithicService {
+  readonly #services: MonolithicServices;
+
+  constructor(services: MonolithicServices) {
+    this.#services = services;
+  }
+
+  async infer(request: CompositeBatchRequest, signal: AbortSignal): Promise<CompositeBatchResponse> {
+    const startedAt = performance.now();
+    try {
+      const { frames, summary } = await this.#services.live.infer(
+        toInferRequest(request, this.#services.config),
+        signal,
+      );
+      return {
+        composited_frames: frames,
+        inference_time_ms: summary.inferenceMs,
+        composite_time_ms: summary.compositeMs,
+        total_time_ms: performance.now() - startedAt,
+        audio_processing_ms: summary.audioMs,
+        model_loaded: summary.modelWasLoaded,
+        model_load_time_ms: summary.modelLoadMs,
+        success: true,
+        error: '',
+        gpu_id: summary.gpuId,
+      };
+    } catch (thrown) {
+      return refusedBatch(refusalText(thrown), performance.now() - startedAt);
+    }
+  }
+
+  async listModels(): Promise<{ models: ModelInfo[] }> {
+    const { config, redis } = this.#services;
+    return { models: modelInfos(config, await readHeartbeats(redis)) };
+  }
+
+  async modelStats(): Promise<{ models: ModelStats[] }> {
+    const { config, redis } = this.#services;
+    return { models: modelStats(config, await readHeartbeats(redis)) };
+  }
+
+  /** Renders one frame with the model, which loads it where it is not loaded. */
+  async loadModel(request: LoadModelRequest, signal: AbortSignal): Promise<LoadModelResponse> {
+    const { live, config } = this.#services;
+    try {
+      const { summary } = await live.infer(
+        {
+          ...SILENCE,
+          modelId: request.model_id,
+          frameCount: 1,
+          startFrameIndex: 0,
+          visualFrames: NOTHING,
+          audioFeatures: NOTHING,
+          output: 'jpeg',
+          jpegQuality: config.output.jpeg_quality,
+          preferredGpu: request.preferred_gpu < 0 ? undefined : request.preferred_gpu,
+        },
+        signal,
+      );
+      return { success: true, error: '', gpu_id: summary.gpuId, load_time_ms: summary.modelLoadMs };
+    } catch (thrown) {
+      return { success: false, error: refusalText(thrown), gpu_id: NO_GPU, load_time_ms: 0 };
+    }
+  }
+
+  async unloadModel({ model_id: modelId }: ModelRequest, signal: AbortSignal): Promise<UnloadModelResponse> {
+    try {
+      await this.#services.models.unload(modelId, signal);
+      return { success: true, error: '' };
+    } catch (thrown) {
+      return { success: false, error: refusalText(thrown) };
+    }
+  }
+
+  /** Answers also while Redis is away: then nothing is healthy. */
+  async health(): Promise<HealthResponse> {
+    const { config, redis } = this.#services;
+    const heartbeats = await readHeartbeats(redis).catch((error: unknown) => {
+      if (toFarmError(error).code === 'redis_unavailable') return [];
+      throw error;
+    });
+    return healthOf(config, heartbeats);
+  }
+}
+
+function refusedBatch(error: string, totalMs: number): CompositeBatchResponse {
+  return {
+    composited_frames: [],
+    inference_time_ms: 0,
+    composite_time_ms: 0,
+    total_time_ms: totalMs,
+    audio_processing_ms: 0,
+    model_loaded: false,
+    model_load_time_ms: 0,
+    success: false,
+    error,
+    gpu_id: NO_GPU,
+  };
+}

@@ -1,0 +1,27 @@
+import type { RenderView } from '../../shared/renders/view.ts';
+import type { Render } from './messages.ts';
+
+/** ETA while there is none. */
+const ETA_UNKNOWN = -1;
+
+/** A render as HTTP shows it, as a message: what is not known is 0 or empty, the ETA −1. */
+export function toRender(view: RenderView, previewJpeg: Buffer = Buffer.alloc(0)): Render {
+  return {
+    render_id: view.id,
+    status: view.status.toUpperCase(),
+    model_id: view.model_id,
+    output: view.output === 'frames' ? 'FRAMES' : 'MP4',
+    file_name: view.file_name,
+    created_at: view.created_at,
+    finished_at: view.finished_at ?? '',
+    audio_seconds: view.audio_seconds ?? 0,
+    frames_done: view.frames.done,
+    frames_total: view.frames.total ?? 0,
+    frames_per_second: view.frames_per_second ?? 0,
+    eta_seconds: view.eta_seconds ?? ETA_UNKNOWN,
+    error: view.error,
+    video_path: view.links.video ?? '',
+    frames_path: view.links.frames ?? '',
+    preview_jpeg: previewJpeg,
+  };
+}

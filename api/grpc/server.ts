@@ -1,0 +1,98 @@
+import { readFileSync } from 'node:fs';
+import path from 'node:path';
+import { setTimeout as delay } from 'node:timers/promises';
+import { promisify } from 'node:util';
+import { Server, ServerCredentials, type ServerOptions } from '@grpc/grpc-js';
+import { ReflectionService } from '@grpc/reflection';
+import type { Config } from '../../shared/config/load.ts';
+import { FarmError } from '../../shared/errors.ts';
+import type { Logger } from '../../shared/log.ts';
+import type { Services } from '../services.ts';
+import { requireApiKey } from './auth.ts';
+import { Calls } from './calls.ts';
+import { FarmHealth } from './health.ts';
+import { streamFrames } from './live-stream-service.ts';
+import { monolithicHandlers } from './monolithic-service.ts';
+import { FARM_SERVICE, MONOLITHIC_SERVICE, reflectedProtos, serviceOf } from './protos.ts';
+import { renderHandlers } from './render-service.ts';
+
+/** ":50053" means every address of this machine, as it did for the one-process server. */
+const ALL_ADDRESSES = '0.0.0.0';
+const KEEPALIVE_TIMEOUT_MS = 20_000;
+/** Time for the last answers to reach their connections. */
+const CLOSING_MS = 250;
+
+export interface GrpcServer {
+  /** "host:port" that it listens on. */
+  readonly address: string;
+  /** Takes no new calls, lets running ones finish within `patienceMs`, tells the rest to stop, and closes. */
+  drain(patienceMs: number): Promise<void>;
+}
+
+/** Starts the gRPC server. FarmError('config_invalid'): the address is taken, or a TLS file cannot be read. */
+export async function startGrpc(services: Services, log: Logger): Promise<GrpcServer> {
+  const { config } = services;
+  const server = new Server(optionsOf(config));
+  const calls = new Calls(log);
+  const health = new FarmHealth(services.redis);
+  server.addService(serviceOf(MONOLITHIC_SERVICE), monolithicHandlers(services, calls));
+  server.addService(serviceOf(FARM_SERVICE), {
+    Stream: calls.bidiStream(streamFrames(services)),
+    ...renderHandlers(services, calls),
+  });
+  if (config.grpc.reflection) new ReflectionService(reflectedProtos()).addToServer(server);
+  await health.start(server);
+  const address = await bind(server, config);
+  return {
+    address,
+    async drain(patienceMs) {
+      health.drain();
+      // Ends when the last connection has closed, which one that watches the health never does.
+      const closed = promisify(server.tryShutdown.bind(server))().catch(() => {});
+      await calls.finish(patienceMs);
+      await Promise.race([closed, delay(CLOSING_MS)]);
+      server.forceShutdown();
+    },
+  };
+}
+
+function optionsOf({ server, grpc, auth }: Config): ServerOptions {
+  const maxMessageBytes = server.max_message_size_mb * 2 ** 20;
+  return {
+    'grpc.max_receive_message_length': maxMessageBytes,
+    'grpc.max_send_message_length': maxMessageBytes,
+    'grpc.max_concurrent_streams': grpc.max_concurrent_streams,
+    'grpc.keepalive_time_ms': grpc.keepalive_seconds * 1000,
+    'grpc.keepalive_timeout_ms': KEEPALIVE_TIMEOUT_MS,
+    interceptors: [requireApiKey(auth.api_keys)],
+  };
+}
+
+async function bind(server: Server, config: Config): Promise<string> {
+  const { host = ALL_ADDRESSES, port } = config.server.port;
+  const credentials = credentialsOf(config);
+  const bound = Promise.withResolvers<number>();
+  server.bindAsync(`${host}:${port}`, credentials, (error, boundPort) => {
+    if (error)
+      bound.reject(new FarmError('config_invalid', `server.port: cannot listen on ${host}:${port}: ${error.message}`));
+    else bound.resolve(boundPort);
+  });
+  return `${host}:${await bound.promise}`;
+}
+
+/** TLS when a certificate is configured; with a CA, clients must show a certificate of that CA. */
+function credentialsOf({ grpc: { tls }, sourcePath }: Config): ServerCredentials {
+  if (tls.cert_path === '' && tls.key_path === '' && tls.ca_path === '') return ServerCredentials.createInsecure();
+  const read = (key: keyof typeof tls) => {
+    const file = path.resolve(sourcePath ? path.dirname(sourcePath) : '', tls[key]);
+    try {
+      return readFileSync(file);
+    } catch (error) {
+      const got = tls[key] === '' ? 'nothing' : `${file} (${(error as Error).message})`;
+      throw new FarmError('config_invalid', `grpc.tls.${key}: got ${got}, expected a PEM file`);
+    }
+  };
+  const authority = tls.ca_path === '' ? null : read('ca_path');
+  const pair = { cert_chain: read('cert_path'), private_key: read('key_path') };
+  return ServerCredentials.createSsl(authority, [pair], authority !== null);
+}

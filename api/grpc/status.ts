@@ -1,0 +1,41 @@
+import { Metadata, type StatusObject } from '@grpc/grpc-js';
+import { type ErrorCode, FarmError } from '../../shared/errors.ts';
+import { asRedisFault } from '../../shared/redis.ts';
+
+/** Trailing metadata of every failed call. */
+export const ERROR_CODE_KEY = 'farm-error-code';
+export const REMEDY_KEY = 'farm-error-remedy';
+
+/**
+ * What MonolithicService tells by gRPC status: the way to the farm and its load. Everything else is an answer with
+ * success = false, as the one-process server gave it.
+ */
+const TOLD_BY_STATUS: ReadonlySet<ErrorCode> = new Set([
+  'request_cancelled',
+  'deadline_exceeded',
+  'queue_full',
+  'farm_draining',
+  'redis_unavailable',
+  'unauthorised',
+]);
+
+/** Any failure as gRPC status: number and message of the catalogue, code and remedy in the metadata. */
+export function toStatus(thrown: unknown): StatusObject {
+  const error = toFarmError(thrown);
+  const { code, message, remedy } = error.toReport();
+  const metadata = new Metadata();
+  metadata.set(ERROR_CODE_KEY, code);
+  metadata.set(REMEDY_KEY, remedy);
+  return { code: error.grpcStatus, details: message, metadata };
+}
+
+/** The text of a success = false answer. What is told by status is thrown again. */
+export function refusalText(thrown: unknown): string {
+  const error = toFarmError(thrown);
+  if (TOLD_BY_STATUS.has(error.code)) throw error;
+  return `${error.code}: ${error.message}`;
+}
+
+export function toFarmError(thrown: unknown): FarmError {
+  return asRedisFault(thrown) ?? FarmError.from(thrown);
+}

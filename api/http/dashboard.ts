@@ -1,0 +1,60 @@
+import { createBullBoard } from '@bull-board/api';
+import { BullMQAdapter } from '@bull-board/api/bullMQAdapter';
+import { FastifyAdapter } from '@bull-board/fastify';
+import type { Queue } from 'bullmq';
+import type { FastifyInstance } from 'fastify';
+import { readHeartbeats } from '../../shared/heartbeat.ts';
+import { jobSchema } from '../../shared/jobs.ts';
+import { gpuQueue, openQueue } from '../../shared/queues.ts';
+import type { Services } from '../services.ts';
+
+const BASE_PATH = '/dashboard';
+const LOOK_FOR_GPUS_EVERY_MS = 5000;
+
+/**
+ * Bull Board with every queue of the farm; queues of GPUs that join later appear by themselves. Read-only: a job that
+ * was retried or removed here would no longer fit its render's record.
+ */
+export async function mountDashboard(app: FastifyInstance, { config, redis, mediaQueue }: Services): Promise<void> {
+  const serverAdapter = new FastifyAdapter();
+  serverAdapter.setBasePath(BASE_PATH);
+  const board = createBullBoard({
+    queues: [adapterOf(mediaQueue, 'decode and plan, join and mux')],
+    serverAdapter,
+    options: { uiConfig: { boardTitle: 'Lipsync Farm' } },
+  });
+  const gpuQueues = new Map<number, Queue>();
+  const show = (gpuId: number) => {
+    if (gpuQueues.has(gpuId)) return;
+    const queue = openQueue(gpuQueue(gpuId), redis);
+    gpuQueues.set(gpuId, queue);
+    board.addQueue(adapterOf(queue, `segments rendered on GPU ${gpuId}`));
+  };
+  for (let gpuId = 0; gpuId < config.gpus.count; gpuId++) show(gpuId);
+  const lookForGpus = async () => {
+    for (const { gpuId } of await readHeartbeats(redis)) if (gpuId !== null) show(gpuId);
+  };
+  const timer = setInterval(() => void lookForGpus().catch(() => {}), LOOK_FOR_GPUS_EVERY_MS);
+  app.addHook('onClose', async () => {
+    clearInterval(timer);
+    await Promise.all([...gpuQueues.values()].map((queue) => queue.close()));
+  });
+  await app.register(serverAdapter.registerPlugin(), { prefix: BASE_PATH });
+}
+
+function adapterOf(queue: Queue, description: string): BullMQAdapter {
+  const adapter = new BullMQAdapter(queue, { readOnlyMode: true, description });
+  adapter.setFormatter('name', ({ data }) => titleOf(data));
+  return adapter;
+}
+
+/** "segment 3 of 8 · frames 200–299 · demo · r…": what a job is, without opening it. */
+function titleOf(data: unknown): string {
+  const parsed = jobSchema.safeParse(data);
+  if (!parsed.success) return 'unknown job';
+  const job = parsed.data;
+  if (job.name === 'prepare' || job.name === 'stitch') return `${job.name} · ${job.renderId}`;
+  const range = `frames ${job.frames.start}–${job.frames.end - 1}`;
+  if (job.name === 'live') return `live · ${range} · ${job.modelId} · ${job.requestId}`;
+  return `segment ${job.segmentIndex + 1} of ${job.segmentCount} · ${range} · ${job.modelId} · ${job.renderId}`;
+}

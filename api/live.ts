@@ -1,0 +1,110 @@
+import type { Redis } from 'ioredis';
+import { ALL_ROWS_AHEAD } from '../shared/audio-context.ts';
+import type { Config } from '../shared/config/load.ts';
+import { FarmError } from '../shared/errors.ts';
+import type { LiveSummary } from '../shared/frames.ts';
+import { LiveDispatcher } from './dispatch.ts';
+import { LiveRequests } from './live-request.ts';
+import { LiveStream, type StreamOptions } from './live-stream.ts';
+import type { Models } from './models.ts';
+import { ReadingConnections } from './reading-connections.ts';
+import { resample } from './resample.ts';
+
+export interface InferRequest {
+  readonly modelId: string;
+  /** 1 … 32. Frames 0 … frameCount − 1 of the sound. */
+  readonly frameCount: number;
+  readonly startFrameIndex: number;
+  /** Mono sound in [-1, 1] at `sampleRateHz`; empty when features are given. */
+  readonly audio: Float32Array;
+  /** 8000 … 48 000. */
+  readonly sampleRateHz: number;
+  /** [frameCount, 6, S, S] float32 little-endian instead of the avatar's own pictures, or empty. */
+  readonly visualFrames: Buffer;
+  /** [32, 16, 16] float32 little-endian for every frame, or empty. */
+  readonly audioFeatures: Buffer;
+  readonly output: 'jpeg' | 'raw';
+  readonly jpegQuality: number;
+  /** A GPU to take if it is alive, before what the model's entry prefers. */
+  readonly preferredGpu?: number | undefined;
+}
+
+export interface InferResult {
+  readonly frames: Buffer[];
+  readonly summary: LiveSummary;
+  /** From the call to the last frame. */
+  readonly totalMs: number;
+}
+
+export interface LiveServiceTools {
+  readonly config: Config;
+  readonly redis: Redis;
+  readonly models: Models;
+  /** Opens a connection for blocking reads. */
+  readonly openReader: () => Redis;
+}
+
+const RATE_MIN_HZ = 8000;
+const RATE_MAX_HZ = 48_000;
+
+/** Live work as a service without a transport: single requests and streams, as jobs on the GPU queues. */
+export class LiveService {
+  readonly #tools: LiveServiceTools;
+  readonly #readers: ReadingConnections;
+  readonly #requests: LiveRequests;
+
+  constructor(tools: LiveServiceTools) {
+    this.#tools = tools;
+    this.#readers = new ReadingConnections(tools.openReader);
+    this.#requests = new LiveRequests({
+      redis: tools.redis,
+      readers: this.#readers,
+      dispatcher: new LiveDispatcher(tools.redis, tools.config),
+      waitMs: tools.config.limits.live_wait_seconds * 1000,
+    });
+  }
+
+  /** FarmError: model_unknown, model_unusable, request_invalid, deadline_exceeded, request_cancelled, worker_lost. */
+  async infer(request: InferRequest, signal: AbortSignal): Promise<InferResult> {
+    const startedAt = performance.now();
+    checkRate(request.sampleRateHz);
+    await this.#tools.models.refuseUnusable(request.modelId);
+    const { modelId, startFrameIndex, output, jpegQuality, preferredGpu, visualFrames, audioFeatures } = request;
+    const sound = resample(request.audio, request.sampleRateHz);
+    const work = {
+      ...{ modelId, startFrameIndex, output, jpegQuality, preferredGpu },
+      frames: { start: 0, end: request.frameCount },
+      totalSamples: sound.length,
+      firstSample: 0,
+      rowsAhead: ALL_ROWS_AHEAD,
+    };
+    const audio = Buffer.from(sound.buffer, sound.byteOffset, sound.byteLength);
+    const answers = this.#requests.run(work, { audio, visualFrames, audioFeatures }, signal);
+    const frames: Buffer[] = [];
+    for (;;) {
+      const answer = await answers.next();
+      if (answer.done) return { frames, summary: answer.value, totalMs: performance.now() - startedAt };
+      frames.push(answer.value.data);
+    }
+  }
+
+  /** FarmError: model_unknown, model_unusable, request_invalid. */
+  async openStream(options: StreamOptions, signal: AbortSignal): Promise<LiveStream> {
+    checkRate(options.sampleRateHz);
+    await this.#tools.models.refuseUnusable(options.modelId);
+    return new LiveStream(options, this.#requests, signal);
+  }
+
+  async close(): Promise<void> {
+    this.#readers.close();
+    await this.#requests.close();
+  }
+}
+
+function checkRate(sampleRateHz: number): void {
+  if (Number.isInteger(sampleRateHz) && sampleRateHz >= RATE_MIN_HZ && sampleRateHz <= RATE_MAX_HZ) return;
+  throw new FarmError(
+    'request_invalid',
+    `sample_rate: got ${sampleRateHz}; expected a whole number from ${RATE_MIN_HZ} to ${RATE_MAX_HZ} Hz`,
+  );
+}

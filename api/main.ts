@@ -1,0 +1,67 @@
+import type { Redis } from 'ioredis';
+import { LocalArtifacts } from '../shared/artifacts.ts';
+import { loadConfig } from '../shared/config/load.ts';
+import { FarmError } from '../shared/errors.ts';
+import { createLogger } from '../shared/log.ts';
+import { MEDIA_QUEUE, openQueue } from '../shared/queues.ts';
+import { producerConnection, waitUntilReady } from '../shared/redis.ts';
+import { RenderStore } from '../shared/renders/store.ts';
+import { CLOSING_MS, onShutdown, reportReady } from '../shared/shutdown.ts';
+import { buildApp } from './app.ts';
+import { type GrpcServer, startGrpc } from './grpc/server.ts';
+import { LiveService } from './live.ts';
+import { Models } from './models.ts';
+import { RenderService } from './renders.ts';
+import type { Services } from './services.ts';
+
+const REDIS_PATIENCE_MS = 30_000;
+
+/** Entry of the front end: `node api/main.ts`. Stateless: any number may run beside each other. */
+async function start(): Promise<void> {
+  const config = loadConfig();
+  if (!config.redis.url) {
+    throw new FarmError('config_invalid', 'No Redis is named: set REDIS_URL or redis.url, or start with `farm up`');
+  }
+  const log = createLogger('api', config.logging);
+  const redis = producerConnection(config.redis.url);
+  // A queue that is opened while Redis is away never recovers; one that was opened before does.
+  await waitUntilReady(redis, REDIS_PATIENCE_MS);
+  const mediaQueue = openQueue(MEDIA_QUEUE, redis);
+  mediaQueue.on('error', (error) => log.warn({ reason: error.message }, 'queue fault'));
+  const store = new RenderStore(redis);
+  const artifacts = new LocalArtifacts(config.storageRoot);
+  const models = new Models(config, redis);
+  const renders = new RenderService({ config, store, artifacts, mediaQueue, models, log });
+  const live = new LiveService({ config, redis, models, openReader: () => openReader(redis) });
+  const services: Services = { config, redis, mediaQueue, store, artifacts, models, renders, live };
+  const app = await buildApp(services, log);
+  const drainMs = config.limits.drain_seconds * 1000;
+  let grpc: GrpcServer | undefined;
+  onShutdown(async (reason) => {
+    log.info({ reason }, 'draining');
+    // A client that leaves a download half read must not hold the process up.
+    const cut = setTimeout(() => app.server.closeAllConnections(), drainMs);
+    await Promise.all([app.close(), grpc?.drain(drainMs)]);
+    clearTimeout(cut);
+    await Promise.all([live.close(), mediaQueue.close()]);
+    redis.disconnect();
+    log.flush();
+  }, drainMs + CLOSING_MS);
+  await app.listen({ host: config.http.host, port: config.http.port });
+  grpc = await startGrpc(services, log);
+  log.info({ http: app.listeningOrigin, grpc: grpc.address }, 'ready');
+  reportReady();
+}
+
+/** A connection for blocking reads. Unlike the one it is made from, it takes commands before it is connected. */
+function openReader(redis: Redis): Redis {
+  const reader = redis.duplicate({ enableOfflineQueue: true });
+  reader.on('error', () => {});
+  return reader;
+}
+
+start().catch((error: unknown) => {
+  const { code, message, remedy } = FarmError.from(error).toReport();
+  process.stderr.write(`${code}: ${message}\n${remedy}\n`);
+  process.exit(1);
+});

@@ -1,0 +1,71 @@
+import { SAMPLE_RATE_HZ } from '../shared/audio-context.ts';
+import { isTerminal, type RenderRecord, type SegmentReceipt } from '../shared/renders/record.ts';
+import type { RenderStore } from '../shared/renders/store.ts';
+import { sumTimings } from '../shared/renders/timings.ts';
+import type { RenderView } from '../shared/renders/view.ts';
+
+/** A render as the API shows it, with what is derived from its record: speed, time left, links. */
+export async function viewRender(record: RenderRecord, store: RenderStore): Promise<RenderView> {
+  const [framesDone, segments] = record.plan
+    ? await Promise.all([store.framesDone(record.renderId), store.segmentReceipts(record.renderId)])
+    : [0, []];
+  return toView(record, framesDone, segments, Date.now());
+}
+
+export function toView(
+  record: RenderRecord,
+  framesDone: number,
+  segments: readonly SegmentReceipt[],
+  nowMs: number,
+): RenderView {
+  const { renderId, request, plan, status, createdAtMs, preparingAtMs, renderingAtMs, stitchingAtMs } = record;
+  const { firstSegmentAtMs } = record;
+  const self = `/v1/renders/${renderId}`;
+  const endMs = record.finishedAtMs ?? nowMs;
+  const renderMs = firstSegmentAtMs === undefined ? undefined : (stitchingAtMs ?? endMs) - firstSegmentAtMs;
+  const framesPerSecond = renderMs && framesDone > 0 ? (1000 * framesDone) / renderMs : undefined;
+  const framesLeft = plan && status === 'rendering' ? plan.frameCount - framesDone : undefined;
+  const completed = status === 'completed';
+  return {
+    id: renderId,
+    status,
+    model_id: request.modelId,
+    output: request.output,
+    file_name: request.fileName,
+    created_at: iso(createdAtMs) ?? '',
+    started_at: iso(preparingAtMs),
+    finished_at: iso(record.finishedAtMs),
+    audio_seconds: plan ? plan.sampleCount / SAMPLE_RATE_HZ : null,
+    frames: { done: framesDone, total: plan?.frameCount ?? null },
+    frames_per_second: framesPerSecond ? round(framesPerSecond, 2) : null,
+    eta_seconds: framesPerSecond && framesLeft !== undefined ? round(framesLeft / framesPerSecond, 1) : null,
+    timings_ms: {
+      queued: (preparingAtMs ?? endMs) - createdAtMs,
+      prepare: span(preparingAtMs, renderingAtMs ?? endMs),
+      waiting: span(renderingAtMs, firstSegmentAtMs ?? endMs),
+      render: renderMs ?? null,
+      stitch: span(stitchingAtMs, endMs),
+      total: isTerminal(status) ? endMs - createdAtMs : null,
+      stages: segments.length > 0 ? sumTimings(segments) : null,
+    },
+    error: record.error ?? null,
+    links: {
+      self,
+      video: completed && request.output === 'mp4' ? `${self}/video` : null,
+      frames: completed && request.output === 'frames' ? `${self}/frames/{index}` : null,
+      receipt: completed ? `${self}/receipt` : null,
+    },
+  };
+}
+
+function span(fromMs: number | undefined, toMs: number): number | null {
+  return fromMs === undefined ? null : toMs - fromMs;
+}
+
+function iso(timeMs: number | undefined): string | null {
+  return timeMs === undefined ? null : new Date(timeMs).toISOString();
+}
+
+function round(value: number, digits: number): number {
+  return Number(value.toFixed(digits));
+}

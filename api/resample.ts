@@ -1,0 +1,110 @@
+/** Sound at any rate → 16 kHz, piece by piece. The pieces may be cut anywhere: the result is the same. */
+
+export const TARGET_RATE_HZ = 16_000;
+/** Zero crossings of the sinc on each side: stop band near −80 dB with the Blackman window. */
+const ZERO_CROSSINGS = 24;
+/** Part of the lower Nyquist frequency that passes. */
+const PASS_BAND = 0.94;
+
+/** A streaming polyphase resampler with a windowed-sinc low-pass. */
+export class Resampler {
+  readonly #stepNumerator: number;
+  readonly #stepDenominator: number;
+  readonly #halfTaps: number;
+  readonly #phases: readonly Float64Array[];
+  /** Input from `#firstHeld` on that later output still needs; samples before 0 and after the end are silence. */
+  #held = new Float32Array();
+  #firstHeld = 0;
+  #received = 0;
+  #produced = 0;
+
+  /** @param sourceRateHz whole number, 8000 … 48 000. */
+  constructor(sourceRateHz: number) {
+    const divisor = greatestCommonDivisor(sourceRateHz, TARGET_RATE_HZ);
+    this.#stepNumerator = sourceRateHz / divisor;
+    this.#stepDenominator = TARGET_RATE_HZ / divisor;
+    const cutoff = PASS_BAND * Math.min(1, TARGET_RATE_HZ / sourceRateHz);
+    this.#halfTaps = Math.ceil(ZERO_CROSSINGS / cutoff);
+    this.#phases = Array.from({ length: this.#stepDenominator }, (_, phase) =>
+      kernel(phase / this.#stepDenominator, this.#halfTaps, cutoff),
+    );
+  }
+
+  /** All output that no longer depends on what comes. */
+  push(samples: Float32Array): Float32Array {
+    const held = new Float32Array(this.#held.length + samples.length);
+    held.set(this.#held);
+    held.set(samples, this.#held.length);
+    this.#held = held;
+    this.#received += samples.length;
+    const lastCentre = this.#received - this.#halfTaps - 1;
+    return this.#produce(Math.floor((lastCentre * this.#stepDenominator) / this.#stepNumerator) + 1);
+  }
+
+  /** The rest, after the last push: ⌈received × 16 000 / rate⌉ samples in all. */
+  end(): Float32Array {
+    return this.#produce(Math.ceil((this.#received * this.#stepDenominator) / this.#stepNumerator));
+  }
+
+  #produce(until: number): Float32Array {
+    const output = new Float32Array(Math.max(0, until - this.#produced));
+    for (let index = 0; index < output.length; index++) {
+      const position = (this.#produced + index) * this.#stepNumerator;
+      const centre = Math.floor(position / this.#stepDenominator);
+      output[index] = this.#filter(centre, this.#phases[position % this.#stepDenominator] as Float64Array);
+    }
+    this.#produced += output.length;
+    this.#forget(Math.floor((this.#produced * this.#stepNumerator) / this.#stepDenominator) - this.#halfTaps);
+    return output;
+  }
+
+  #filter(centre: number, taps: Float64Array): number {
+    const first = centre - this.#halfTaps + 1 - this.#firstHeld;
+    let sum = 0;
+    const from = Math.max(0, -first);
+    const to = Math.min(taps.length, this.#held.length - first);
+    for (let tap = from; tap < to; tap++) sum += (taps[tap] as number) * (this.#held[first + tap] as number);
+    return sum;
+  }
+
+  #forget(before: number): void {
+    const count = Math.min(this.#held.length, Math.max(0, before - this.#firstHeld));
+    this.#held = this.#held.slice(count);
+    this.#firstHeld += count;
+  }
+}
+
+/** A whole sound at once. 16 kHz sound comes back as it is. */
+export function resample(samples: Float32Array, sourceRateHz: number): Float32Array {
+  if (sourceRateHz === TARGET_RATE_HZ) return samples;
+  const resampler = new Resampler(sourceRateHz);
+  const head = resampler.push(samples);
+  const tail = resampler.end();
+  const whole = new Float32Array(head.length + tail.length);
+  whole.set(head);
+  whole.set(tail, head.length);
+  return whole;
+}
+
+/** Taps for an output that lies `fraction` of an input sample after the centre; their sum is 1. */
+function kernel(fraction: number, halfTaps: number, cutoff: number): Float64Array {
+  const taps = Float64Array.from({ length: 2 * halfTaps }, (_, tap) => {
+    const distance = tap - halfTaps + 1 - fraction;
+    return sinc(distance * cutoff) * blackman(distance / halfTaps);
+  });
+  const sum = taps.reduce((total, tap) => total + tap, 0);
+  return taps.map((tap) => tap / sum);
+}
+
+function sinc(x: number): number {
+  return x === 0 ? 1 : Math.sin(Math.PI * x) / (Math.PI * x);
+}
+
+/** x from −1 to 1. */
+function blackman(x: number): number {
+  return Math.abs(x) >= 1 ? 0 : 0.42 + 0.5 * Math.cos(Math.PI * x) + 0.08 * Math.cos(2 * Math.PI * x);
+}
+
+function greatestCommonDivisor(a: number, b: number): number {
+  return b === 0 ? a : greatestCommonDivisor(b, a % b);
+}

@@ -1,0 +1,191 @@
+import assert from 'node:assert/strict';
+import path from 'node:path';
+import { after, before, describe, it } from 'node:test';
+import { type InferRequest, LiveService } from '../../api/live.ts';
+import type { StreamedFrame, StreamOptions } from '../../api/live-stream.ts';
+import { Models } from '../../api/models.ts';
+import { loadConfig } from '../../shared/config/load.ts';
+import { producerConnection, waitUntilReady, workerConnection } from '../../shared/redis.ts';
+import { startFarm, type TestFarm } from '../support/farm.ts';
+import { syllables, writeWav } from '../support/sound.ts';
+import { until } from '../support/until.ts';
+
+const SECONDS = 2;
+const OPEN: StreamOptions = {
+  modelId: 'demo',
+  sampleRateHz: 16_000,
+  startFrameIndex: 0,
+  output: 'jpeg',
+  jpegQuality: 75,
+  latency: 'exact',
+  fillGapsAfterMs: 0,
+};
+const NEVER = new AbortController().signal;
+
+describe('live work', () => {
+  let farm: TestFarm;
+  let service: LiveService;
+  let redis: ReturnType<typeof producerConnection>;
+  let whole: Buffer[];
+  const sound = syllables(SECONDS).map((sample) => Math.round(sample * 32_767) / 32_768);
+
+  before(async () => {
+    farm = await startFarm();
+    const configPath = path.join(farm.folder, 'config.yaml');
+    const config = loadConfig(configPath, { redisUrl: undefined, configPath: undefined, overrides: new Map() });
+    redis = producerConnection(farm.farm.redisUrl);
+    await waitUntilReady(redis, 5000);
+    const openReader = () => workerConnection(farm.farm.redisUrl);
+    service = new LiveService({ config, redis, models: new Models(config, redis), openReader });
+    whole = await wholeRender(farm);
+  });
+  after(async () => {
+    await service.close();
+    redis.disconnect();
+    await farm[Symbol.asyncDispose]();
+  });
+
+  it('gives the first frames of a clip to a single request', async () => {
+    const request: InferRequest = {
+      ...{ modelId: 'demo', frameCount: 24, startFrameIndex: 0, audio: sound, sampleRateHz: 16_000 },
+      ...{ visualFrames: Buffer.alloc(0), audioFeatures: Buffer.alloc(0), output: 'jpeg' as const, jpegQuality: 75 },
+    };
+    const { frames, summary } = await service.infer(request, NEVER);
+    assert.equal(frames.length, 24);
+    assertSame(frames, whole);
+    assert.equal(summary.gpuId, 0);
+    assert.ok(summary.inferenceMs > 0);
+  });
+
+  for (const seed of [1, 2]) {
+    it(`streams the frames of a whole render however the sound is cut (seed ${seed})`, async () => {
+      const frames = await streamed(service, OPEN, cut(sound, seed));
+      assert.deepEqual(
+        frames.map(({ frameIndex, timeMs }) => [frameIndex, timeMs]),
+        whole.map((_, index) => [index, index * 40]),
+      );
+      assertSame(
+        frames.map(({ data }) => data),
+        whole,
+      );
+    });
+  }
+
+  it('waits for less of the sound in low-latency mode, and gives as many frames', async () => {
+    const stream = await service.openStream({ ...OPEN, latency: 'low' }, NEVER);
+    assert.equal(stream.algorithmicLatencyMs, 250);
+    const frames = await streamed(service, { ...OPEN, latency: 'low' }, cut(sound, 4));
+    assert.equal(frames.length, whole.length);
+  });
+
+  it('keeps the face alive while no sound comes', async () => {
+    const stream = await service.openStream({ ...OPEN, fillGapsAfterMs: 50 }, NEVER);
+    await stream.write(sound.subarray(0, 3200));
+    const frames: StreamedFrame[] = [];
+    for await (const frame of stream.frames()) {
+      frames.push(frame);
+      if (frames.length === 20) stream.end();
+    }
+    assert.ok(frames.length >= 20);
+  });
+
+  it('ends with no frames when no sound came', async () => {
+    assert.deepEqual(await streamed(service, OPEN, []), []);
+  });
+
+  it('stops when it is cancelled, and leaves nothing behind', async () => {
+    const abort = new AbortController();
+    const stream = await service.openStream(OPEN, abort.signal);
+    await stream.write(sound);
+    await assert.rejects(
+      async () => {
+        for await (const _ of stream.frames()) abort.abort();
+      },
+      { code: 'request_cancelled' },
+    );
+    await until('its keys are gone', async () => (await redis.keys('{farm}:live:*')).length === 0);
+  });
+
+  it('fails with a deadline when nobody can take it up, and leaves nothing behind', async () => {
+    const config = loadConfig(path.join(farm.folder, 'config.yaml'), {
+      redisUrl: undefined,
+      configPath: undefined,
+      overrides: new Map([['FARM_LIMITS__LIVE_WAIT_SECONDS', '1']]),
+    });
+    // Of this model's GPU there is no worker: the configuration of the workers does not have it.
+    const models = new Map([...config.models, ['ghost', { ...config.models.get('demo'), modelId: 'ghost' }]]);
+    const lonely = new LiveService({
+      config: { ...config, models } as typeof config,
+      redis,
+      models: new Models({ ...config, models } as typeof config, redis),
+      openReader: () => workerConnection(farm.farm.redisUrl),
+    });
+    const stream = await lonely.openStream({ ...OPEN, modelId: 'ghost' }, NEVER);
+    await stream.write(sound);
+    stream.end();
+    await assert.rejects(collect(stream.frames()), { code: 'deadline_exceeded' });
+    await lonely.close();
+    await until('its keys are gone', async () => (await redis.keys('{farm}:live:*')).length === 0);
+  });
+
+  it('goes on when the worker is killed in mid-stream', async () => {
+    const stream = await service.openStream(OPEN, NEVER);
+    await stream.write(sound);
+    stream.end();
+    const frames: StreamedFrame[] = [];
+    for await (const frame of stream.frames()) {
+      if (frames.push(frame) === 5) process.kill(farm.farm.pids.get('gpu-0') ?? 0, 'SIGKILL');
+    }
+    assert.equal(frames.length, whole.length);
+    assertSame(
+      frames.map(({ data }) => data),
+      whole,
+    );
+  });
+});
+
+function assertSame(frames: readonly Buffer[], expected: readonly Buffer[]): void {
+  for (const [index, frame] of frames.entries()) assert.ok(frame.equals(expected[index] as Buffer), `frame ${index}`);
+}
+
+async function wholeRender({ client, folder }: TestFarm): Promise<Buffer[]> {
+  const speech = path.join(folder, 'speech.wav');
+  await writeWav(speech, syllables(SECONDS));
+  const { id } = await client.submit(speech, { output: 'frames' });
+  const { frames } = await client.finished(id);
+  return await Promise.all(Array.from({ length: frames.total ?? 0 }, (_, index) => client.frame(id, index)));
+}
+
+async function streamed(
+  service: LiveService,
+  options: StreamOptions,
+  pieces: Float32Array[],
+): Promise<StreamedFrame[]> {
+  const stream = await service.openStream(options, NEVER);
+  const written = (async () => {
+    for (const piece of pieces) await stream.write(piece);
+    stream.end();
+  })();
+  const frames = await collect(stream.frames());
+  await written;
+  return frames;
+}
+
+async function collect<T>(items: AsyncIterable<T>): Promise<T[]> {
+  const all: T[] = [];
+  for await (const item of items) all.push(item);
+  return all;
+}
+
+/** The sound in pieces of 1 to 4000 samples, the same for the same seed. */
+function cut(sound: Float32Array, seed: number): Float32Array[] {
+  const pieces: Float32Array[] = [];
+  let state = seed;
+  for (let at = 0; at < sound.length; ) {
+    state = (state * 1_103_515_245 + 12_345) % 2 ** 31;
+    const size = 1 + (state % 4000);
+    pieces.push(sound.subarray(at, at + size));
+    at += size;
+  }
+  return pieces;
+}

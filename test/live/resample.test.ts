@@ -1,0 +1,54 @@
+import assert from 'node:assert/strict';
+import { describe, it } from 'node:test';
+import { Resampler, resample } from '../../api/resample.ts';
+
+const RATES_HZ = [8000, 11_025, 22_050, 24_000, 32_000, 44_100, 48_000];
+
+function tone(frequencyHz: number, rateHz: number, seconds = 0.5): Float32Array {
+  return Float32Array.from(
+    { length: rateHz * seconds },
+    (_, i) => 0.5 * Math.sin((2 * Math.PI * frequencyHz * i) / rateHz),
+  );
+}
+
+function peak(samples: Float32Array): number {
+  return samples.reduce((most, sample) => Math.max(most, Math.abs(sample)), 0);
+}
+
+describe('resampling to 16 kHz', () => {
+  for (const rateHz of RATES_HZ) {
+    it(`keeps a tone of 1 kHz as it is, from ${rateHz} Hz`, () => {
+      const got = resample(tone(1000, rateHz), rateHz);
+      assert.equal(got.length, 8000);
+      const expected = tone(1000, 16_000);
+      const middle = got.slice(500, 7500).map((sample, index) => sample - (expected[index + 500] ?? 0));
+      assert.ok(peak(middle) < 1e-3, `off by ${peak(middle)}`);
+    });
+
+    it(`gives the same however the sound is cut, from ${rateHz} Hz`, () => {
+      const sound = tone(440, rateHz, 0.2);
+      const whole = resample(sound, rateHz);
+      const resampler = new Resampler(rateHz);
+      const pieces: number[] = [];
+      for (let at = 0, size = 1; at < sound.length; at += size, size = (size * 7) % 331) {
+        pieces.push(...resampler.push(sound.subarray(at, at + size)));
+      }
+      pieces.push(...resampler.end());
+      assert.deepEqual(Float32Array.from(pieces), whole);
+    });
+  }
+
+  it('lets nothing through that 16 kHz cannot hold', () => {
+    const alias = resample(tone(10_000, 48_000), 48_000);
+    assert.ok(peak(alias.slice(500, 7500)) < 1e-3, `${peak(alias.slice(500, 7500))}`);
+  });
+
+  it('leaves 16 kHz as it is', () => {
+    const sound = tone(440, 16_000);
+    assert.equal(resample(sound, 16_000), sound);
+  });
+
+  it('makes nothing of nothing', () => {
+    assert.equal(resample(new Float32Array(), 44_100).length, 0);
+  });
+});
