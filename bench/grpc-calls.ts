@@ -1,0 +1,82 @@
+import { fileURLToPath } from 'node:url';
+import { Client, credentials, type ServiceDefinition } from '@grpc/grpc-js';
+import { loadSync } from '@grpc/proto-loader';
+
+const PROTO_FOLDER = fileURLToPath(new URL('../proto/', import.meta.url));
+const protos = loadSync(['monolithic.proto', 'farm.proto'], { includeDirs: [PROTO_FOLDER], keepCase: true });
+const LARGEST_MESSAGE = 128 * 2 ** 20;
+
+interface InferAnswer {
+  readonly frames: number;
+  /** The pipeline's share. */
+  readonly workMs: number;
+  readonly totalMs: number;
+}
+
+/** A client as a user would build it, for benchmarks. */
+export class GrpcCalls {
+  readonly #client: Client;
+
+  constructor(address: string) {
+    this.#client = new Client(address, credentials.createInsecure(), {
+      'grpc.max_receive_message_length': LARGEST_MESSAGE,
+    });
+  }
+
+  async infer(modelId: string, audio: Buffer, frames: number): Promise<InferAnswer> {
+    const answer = await this.#unary('InferBatchComposite', {
+      ...{ model_id: modelId, raw_audio: audio, batch_size: frames, sample_rate: 16_000 },
+    });
+    if (!answer.success) throw new Error(String(answer.error));
+    const [audioMs, inferenceMs, compositeMs, totalMs] = [
+      answer.audio_processing_ms,
+      answer.inference_time_ms,
+      answer.composite_time_ms,
+      answer.total_time_ms,
+    ].map((ms) => Number(ms ?? 0)) as [number, number, number, number];
+    const composited = (answer.composited_frames as Buffer[]).length;
+    return { frames: composited, workMs: audioMs + inferenceMs + compositeMs, totalMs };
+  }
+
+  async health(): Promise<void> {
+    await this.#unary('Health', {});
+  }
+
+  /** Opens a stream, sends all of the sound and ends it; resolves with the number of frames when `wanted` are there. */
+  async stream(modelId: string, audio: Buffer, wanted: number): Promise<number> {
+    const { path, requestSerialize, responseDeserialize } = method('lipsync.farm.v1.FarmService', 'Stream');
+    const call = this.#client.makeBidiStreamRequest(path, requestSerialize, responseDeserialize);
+    const done = Promise.withResolvers<number>();
+    let frames = 0;
+    call.on('data', (message: { frame?: object }) => {
+      if (message.frame && ++frames === wanted) done.resolve(frames);
+    });
+    call.on('error', (error) => (frames >= wanted ? undefined : done.reject(error)));
+    call.on('end', () => done.resolve(frames));
+    call.write({ open: { model_id: modelId, sample_rate: 16_000 } });
+    call.write({ audio });
+    call.end();
+    const got = await done.promise;
+    call.cancel();
+    return got;
+  }
+
+  close(): void {
+    this.#client.close();
+  }
+
+  #unary(name: string, request: object): Promise<Record<string, unknown>> {
+    const { path, requestSerialize, responseDeserialize } = method('monolithic.MonolithicService', name);
+    const { promise, resolve, reject } = Promise.withResolvers<Record<string, unknown>>();
+    this.#client.makeUnaryRequest(path, requestSerialize, responseDeserialize, request, (error, answer) =>
+      error ? reject(error) : resolve(answer as Record<string, unknown>),
+    );
+    return promise;
+  }
+}
+
+function method(service: string, name: string) {
+  const definition = (protos[service] as ServiceDefinition)[name];
+  if (!definition) throw new Error(`There is no ${service}/${name}`);
+  return definition;
+}

@@ -1,0 +1,175 @@
+import { mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { availableParallelism, cpus, tmpdir } from 'node:os';
+import path from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { parseArgs } from 'node:util';
+import { stringify } from 'yaml';
+import { LocalFarm } from '../cli/local-farm.ts';
+import { freePort } from '../cli/private-redis.ts';
+import { loadConfig } from '../shared/config/load.ts';
+import type { LiveJob } from '../shared/jobs.ts';
+import { ModelRegistry } from '../worker/gpu/model-registry.ts';
+import { renderLive } from '../worker/gpu/render-live.ts';
+import { Turns } from '../worker/gpu/turns.ts';
+import { encodeJpeg } from '../worker/media/jpeg.ts';
+import { writeCheapAvatar } from './cheap-avatar.ts';
+import { GrpcCalls } from './grpc-calls.ts';
+import { type Spread, spread } from './spread.ts';
+
+/**
+ * `npm run bench:overhead`: what the way through the farm adds to a request. The same 24 frames (a) by the pipeline in
+ * this process, (b) by a unary gRPC call: front end → Redis → worker → Redis → front end, (c) by a gRPC stream. The
+ * networks are the cheapest that are real, the three take turns, and the differences to (a) are taken round by round.
+ * Prints p50, p95 and p99 and where the time of (b) goes; writes bench/out/overhead.json.
+ */
+
+const WARM_UP_ROUNDS = 20;
+/** 24 frames and the sound ahead of the last one. */
+const SAMPLES = 16_000 * 1.5;
+const OUT_DIR = fileURLToPath(new URL('./out/', import.meta.url));
+const JPEG_QUALITY = 75;
+const MODEL_ID = 'cheap';
+
+interface Round {
+  readonly inProcessMs: number;
+  readonly unaryMs: number;
+  readonly streamMs: number;
+  /** Of the unary call, as its answer says: work of the worker, and all of the front end's time. */
+  readonly workMs: number;
+  readonly frontMs: number;
+  /** A gRPC call that does nothing but ask Redis who is alive. */
+  readonly emptyCallMs: number;
+}
+
+async function main(): Promise<void> {
+  const { values } = parseArgs({
+    options: { rounds: { type: 'string', default: '200' }, frames: { type: 'string', default: '24' } },
+  });
+  const frameCount = Number(values.frames);
+  const folder = await mkdtemp(path.join(tmpdir(), 'farm-overhead-'));
+  const configPath = path.join(folder, 'config.yaml');
+  const address = `127.0.0.1:${await freePort()}`;
+  const entry = await writeCheapAvatar(path.join(folder, 'avatar'));
+  const settings = { http: { port: await freePort() }, server: { port: address }, storage: { root: folder } };
+  await writeFile(configPath, stringify({ ...settings, models: { [MODEL_ID]: entry } }));
+  const config = loadConfig(configPath, { redisUrl: undefined, configPath: undefined, overrides: new Map() });
+  const farm = await LocalFarm.start({ config, inheritOverrides: false, onLine: () => {} });
+  const calls = new GrpcCalls(address);
+  try {
+    const inProcess = await startInProcess(entry, frameCount);
+    const audio = speechLike(SAMPLES);
+    const rounds: Round[] = [];
+    for (let round = -WARM_UP_ROUNDS; round < Number(values.rounds); round++) {
+      const measured = await measureRound(inProcess, calls, audio, frameCount);
+      if (round >= 0) rounds.push(measured);
+    }
+    await report(rounds, frameCount);
+  } finally {
+    calls.close();
+    await farm.stop();
+    await rm(folder, { recursive: true, force: true });
+  }
+}
+
+async function measureRound(
+  inProcess: (audio: Float32Array) => Promise<void>,
+  calls: GrpcCalls,
+  audio: Float32Array,
+  frameCount: number,
+): Promise<Round> {
+  const bytes = Buffer.from(audio.buffer, audio.byteOffset, audio.byteLength);
+  const [inProcessMs] = await timed(() => inProcess(audio));
+  const [unaryMs, answer] = await timed(() => calls.infer(MODEL_ID, bytes, frameCount));
+  const [streamMs, frames] = await timed(() => calls.stream(MODEL_ID, bytes, frameCount));
+  const [emptyCallMs] = await timed(() => calls.health());
+  if (frames < frameCount || answer.frames !== frameCount) throw new Error(`Got ${answer.frames} and ${frames} frames`);
+  return { inProcessMs, unaryMs, streamMs, emptyCallMs, workMs: answer.workMs, frontMs: answer.totalMs };
+}
+
+/** The worker's own code for a live request, without thread, queue and network. */
+async function startInProcess(entry: Awaited<ReturnType<typeof writeCheapAvatar>>, frameCount: number) {
+  const paths = {
+    modelPath: entry.model_path,
+    audioEncoderPath: entry.audio_encoder_path,
+    backgroundDir: entry.background_dir,
+    cropRectsPath: entry.crop_rects_path,
+  };
+  const threads = { intraOp: availableParallelism(), interOp: 1 };
+  const models = new Map([[MODEL_ID, paths]]);
+  const model = await new ModelRegistry({ models, providers: ['cpu'], threads, cachedFrames: 8 }).load(MODEL_ID);
+  const turns = new Turns();
+  return async (audio: Float32Array) => {
+    const job = { modelId: MODEL_ID, frames: { start: 0, end: frameCount }, startFrameIndex: 0 };
+    const sound: Pick<LiveJob, 'totalSamples' | 'firstSample' | 'rowsAhead'> = {
+      totalSamples: audio.length,
+      firstSample: 0,
+      rowsAhead: 7,
+    };
+    const given = {
+      audio: new Uint8Array(audio.buffer.slice(0)),
+      visualFrames: new Uint8Array(),
+      audioFeatures: new Uint8Array(),
+    };
+    const encoded: Promise<Buffer>[] = [];
+    await renderLive({ ...job, ...sound, ...given }, model, {
+      turns,
+      signal: new AbortController().signal,
+      onFrame: ({ image }) => void encoded.push(encodeJpeg(image, JPEG_QUALITY)),
+    });
+    await Promise.all(encoded);
+  };
+}
+
+async function timed<T>(work: () => Promise<T>): Promise<[ms: number, result: T]> {
+  const startedAt = performance.now();
+  const result = await work();
+  return [performance.now() - startedAt, result];
+}
+
+/** Deterministic sound with something in every band. */
+function speechLike(samples: number): Float32Array {
+  return Float32Array.from({ length: samples }, (_, i) => 0.3 * Math.sin(i * 0.05) * Math.sin(i * 0.0007) ** 2);
+}
+
+async function report(rounds: readonly Round[], frameCount: number): Promise<void> {
+  const machine = `${availableParallelism()} cores, ${cpus()[0]?.model ?? 'unknown processor'}, Node ${process.version}`;
+  const of = (pick: (round: Round) => number) => spread(rounds.map(pick));
+  const figures = {
+    machine,
+    frames: frameCount,
+    rounds: rounds.length,
+    addedByUnaryMs: of((round) => round.unaryMs - round.inProcessMs),
+    addedByStreamMs: of((round) => round.streamMs - round.inProcessMs),
+    inProcessMs: of((round) => round.inProcessMs),
+    unaryMs: of((round) => round.unaryMs),
+    streamMs: of((round) => round.streamMs),
+    unaryWorkMs: of((round) => round.workMs),
+    unaryFarmMs: of((round) => round.frontMs - round.workMs),
+    unaryGrpcMs: of((round) => round.unaryMs - round.frontMs),
+    emptyCallMs: of((round) => round.emptyCallMs),
+  };
+  const row = (name: string, { median, p95, p99 }: Spread) =>
+    `  ${name.padEnd(52)}${[median, p95, p99].map((ms) => ms.toFixed(2).padStart(9)).join('')}`;
+  process.stdout.write(
+    [
+      `${machine}; ${frameCount} frames a request, ${rounds.length} rounds; milliseconds`,
+      `${' '.repeat(54)}${['p50', 'p95', 'p99'].map((name) => name.padStart(9)).join('')}`,
+      row('added by unary gRPC → Redis → worker → back', figures.addedByUnaryMs),
+      row('added by a gRPC stream', figures.addedByStreamMs),
+      'in all',
+      row('(a) pipeline in process', figures.inProcessMs),
+      row('(b) unary', figures.unaryMs),
+      row('(c) stream', figures.streamMs),
+      'where the time of (b) goes',
+      row('work in the pipeline (as the answer says)', figures.unaryWorkMs),
+      row('front end, queue, thread, frames back', figures.unaryFarmMs),
+      row('gRPC between client and front end', figures.unaryGrpcMs),
+      row('for comparison: an empty gRPC call', figures.emptyCallMs),
+      '',
+    ].join('\n'),
+  );
+  await mkdir(OUT_DIR, { recursive: true });
+  await writeFile(path.join(OUT_DIR, 'overhead.json'), `${JSON.stringify(figures, null, 2)}\n`);
+}
+
+await main();

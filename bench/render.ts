@@ -1,0 +1,122 @@
+import { mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { availableParallelism, cpus, tmpdir } from 'node:os';
+import path from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { parseArgs } from 'node:util';
+import { stringify } from 'yaml';
+import { LocalFarm } from '../cli/local-farm.ts';
+import { freePort } from '../cli/private-redis.ts';
+import { FarmClient } from '../client/farm-client.ts';
+import { loadConfig } from '../shared/config/load.ts';
+import { readHeartbeats } from '../shared/heartbeat.ts';
+import { workerConnection } from '../shared/redis.ts';
+import { type Spread, spread } from './spread.ts';
+
+/**
+ * `npm run bench:render`: renders the sample speech several times through a whole farm and prints the speed, where the
+ * time goes and how long the thread that talks to Redis was blocked at most. Writes bench/out/render.json.
+ */
+
+const SAMPLE_SPEECH = fileURLToPath(new URL('../avatars/demo/sample-speech.wav', import.meta.url));
+const OUT_DIR = fileURLToPath(new URL('./out/', import.meta.url));
+
+interface RunFigures {
+  readonly framesPerSecond: number;
+  readonly totalMs: number;
+  readonly stagesMsPerFrame: Record<string, number>;
+}
+
+async function main(): Promise<void> {
+  const { values } = parseArgs({
+    options: { runs: { type: 'string', default: '5' }, gpus: { type: 'string', default: '1' } },
+  });
+  const folder = await mkdtemp(path.join(tmpdir(), 'farm-bench-'));
+  const configPath = path.join(folder, 'config.yaml');
+  const port = await freePort();
+  await writeFile(
+    configPath,
+    stringify({
+      http: { port },
+      server: { port: `127.0.0.1:${await freePort()}` },
+      storage: { root: folder },
+      gpus: { count: Number(values.gpus) },
+    }),
+  );
+  const config = loadConfig(configPath, { redisUrl: undefined, configPath: undefined, overrides: new Map() });
+  const farm = await LocalFarm.start({ config, inheritOverrides: false, onLine: () => {} });
+  try {
+    const client = new FarmClient(`http://127.0.0.1:${port}`);
+    await renderOnce(client); // loads the model and fills the caches
+    const watch = watchEventLoops(farm.redisUrl);
+    const runs: RunFigures[] = [];
+    for (let run = 0; run < Number(values.runs); run++) runs.push(await renderOnce(client));
+    await report(runs, Number(values.gpus), await watch.stop());
+  } finally {
+    await farm.stop();
+    await rm(folder, { recursive: true, force: true });
+  }
+}
+
+async function renderOnce(client: FarmClient): Promise<RunFigures> {
+  const { id } = await client.submit(SAMPLE_SPEECH);
+  const { frames, frames_per_second, timings_ms } = await client.finished(id);
+  const stages = Object.entries(timings_ms.stages ?? {});
+  return {
+    framesPerSecond: frames_per_second ?? 0,
+    totalMs: timings_ms.total ?? 0,
+    stagesMsPerFrame: Object.fromEntries(stages.map(([stage, ms]) => [stage, ms / frames.done])),
+  };
+}
+
+/** Collects the longest block of each worker's main thread from its heartbeats, which cover all of the time. */
+function watchEventLoops(redisUrl: string) {
+  const redis = workerConnection(redisUrl);
+  const longest = new Map<string, number>();
+  const look = async (): Promise<void> => {
+    for (const { workerId, eventLoopBlockedMaxMs } of await readHeartbeats(redis)) {
+      longest.set(workerId, Math.max(longest.get(workerId) ?? 0, eventLoopBlockedMaxMs));
+    }
+  };
+  const timer = setInterval(() => void look().catch(() => {}), 1000);
+  return {
+    async stop(): Promise<Map<string, number>> {
+      clearInterval(timer);
+      await look();
+      redis.disconnect();
+      return longest;
+    },
+  };
+}
+
+async function report(runs: readonly RunFigures[], gpuCount: number, blockedMs: Map<string, number>): Promise<void> {
+  const machine = `${availableParallelism()} cores, ${cpus()[0]?.model ?? 'unknown processor'}, Node ${process.version}`;
+  const stages = Object.keys(runs[0]?.stagesMsPerFrame ?? {});
+  const figures = {
+    machine,
+    gpuCount,
+    runs: runs.length,
+    framesPerSecond: spread(runs.map((run) => run.framesPerSecond)),
+    totalMs: spread(runs.map((run) => run.totalMs)),
+    stagesMsPerFrame: Object.fromEntries(
+      stages.map((stage) => [stage, spread(runs.map((run) => run.stagesMsPerFrame[stage] ?? 0))]),
+    ),
+    eventLoopBlockedMaxMs: Object.fromEntries(blockedMs),
+  };
+  const line = (name: string, { min, median, max }: Spread, unit: string) =>
+    `  ${name.padEnd(24)}${median.toFixed(2).padStart(9)} ${unit}   (${min.toFixed(2)} … ${max.toFixed(2)})`;
+  process.stdout.write(
+    [
+      `${machine}; ${gpuCount} GPU worker(s) on the CPU; median of ${runs.length} renders (min … max)`,
+      line('speed', figures.framesPerSecond, 'frames/s'),
+      line('submit to finished', figures.totalMs, 'ms'),
+      ...Object.entries(figures.stagesMsPerFrame).map(([stage, ms]) => line(stage, ms, 'ms/frame')),
+      'Longest block of the thread that talks to Redis',
+      ...[...blockedMs].map(([worker, ms]) => `  ${worker.padEnd(24)}${String(ms).padStart(9)} ms`),
+      '',
+    ].join('\n'),
+  );
+  await mkdir(OUT_DIR, { recursive: true });
+  await writeFile(path.join(OUT_DIR, 'render.json'), `${JSON.stringify(figures, null, 2)}\n`);
+}
+
+await main();

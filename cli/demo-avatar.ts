@@ -1,0 +1,14 @@
+import { spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { type Config, DEMO_AVATAR_DIR } from '../shared/config/load.ts';
+import { FarmError } from '../shared/errors.ts';
+import { ENTRIES } from './farm-processes.ts';
+
+/** Builds the demo avatar if the configuration uses it; its builder does nothing when it is there already. */
+export async function buildDemoAvatar(config: Config): Promise<void> {
+  const used = [...config.models.values()].some(({ modelPath }) => modelPath.startsWith(DEMO_AVATAR_DIR));
+  if (!used) return;
+  const child = spawn(process.execPath, [ENTRIES.buildDemoAvatar], { stdio: ['ignore', 'inherit', 'inherit'] });
+  const [exitCode] = (await once(child, 'exit')) as [number | null];
+  if (exitCode !== 0) throw new FarmError('internal', `Building the demo avatar failed (exit code ${exitCode})`);
+}

@@ -1,0 +1,156 @@
+import { execFile } from 'node:child_process';
+import { mkdir, statfs } from 'node:fs/promises';
+import { promisify } from 'node:util';
+import { z } from 'zod';
+import { type Config, DEMO_AVATAR_DIR, loadConfig } from '../shared/config/load.ts';
+import { childEnvironment } from '../shared/environment.ts';
+import { FarmError } from '../shared/errors.ts';
+import { findRedisProblems, producerConnection, waitUntilReady } from '../shared/redis.ts';
+import { buildDemoAvatar } from './demo-avatar.ts';
+import { ENTRIES } from './farm-processes.ts';
+
+const run = promisify(execFile);
+
+interface Finding {
+  readonly subject: string;
+  readonly state: 'ok' | 'note' | 'fault';
+  readonly text: string;
+  /** How to mend it. */
+  readonly remedy?: string;
+}
+
+const NODE_MAJOR = 24;
+const LEAST_FREE_GB = 2;
+const REDIS_PATIENCE_MS = 2000;
+const MARKS = { ok: '✓', note: '–', fault: '✗' } as const;
+
+/** `farm doctor`: checks everything a farm needs and says how to mend what is missing. Exit code 1 if anything is. */
+export async function doctor({ config: configPath }: { config?: string }): Promise<void> {
+  const config = loadConfig(configPath);
+  const source = config.sourcePath ?? 'none; the built-in defaults are in force';
+  report({ subject: 'configuration', state: 'ok', text: source });
+  await buildDemoAvatar(config);
+  const checks = [checkNode(), checkRedis(config), checkFfmpeg(), checkDisk(config), ...(await checkModels(config))];
+  const findings = await Promise.all(checks);
+  for (const finding of findings) report(finding);
+  const faults = findings.filter(({ state }) => state === 'fault').length;
+  process.stdout.write(faults === 0 ? '\nThe farm can run.\n' : `\n${faults} thing(s) to mend.\n`);
+  process.exitCode = faults === 0 ? 0 : 1;
+}
+
+function report({ subject, state, text, remedy }: Finding): void {
+  process.stdout.write(
+    `${MARKS[state]} ${subject.padEnd(16)} ${text}\n${remedy ? `  ${' '.repeat(16)} → ${remedy}\n` : ''}`,
+  );
+}
+
+async function checkNode(): Promise<Finding> {
+  const major = Number(process.versions.node.split('.')[0]);
+  if (major >= NODE_MAJOR) return { subject: 'Node', state: 'ok', text: process.version };
+  const remedy = 'run `npm run setup`, which installs one beside the project';
+  return { subject: 'Node', state: 'fault', text: `${process.version}; the farm needs ${NODE_MAJOR}`, remedy };
+}
+
+async function checkRedis({ redis }: Config): Promise<Finding> {
+  const subject = 'Redis';
+  if (!redis.url) {
+    const version = await firstLine('redis-server', ['--version']);
+    if (version) return { subject, state: 'ok', text: `${version.split(' sha=')[0]}; \`farm up\` starts its own` };
+    return {
+      subject,
+      state: 'fault',
+      text: 'redis-server is not on PATH',
+      remedy: 'apt-get install redis-server, or set REDIS_URL',
+    };
+  }
+  const connection = producerConnection(redis.url);
+  try {
+    await waitUntilReady(connection, REDIS_PATIENCE_MS);
+    const [problem] = await findRedisProblems(connection);
+    if (!problem) return { subject, state: 'ok', text: `answers at ${redis.url}` };
+    return { subject, state: 'fault', text: problem, remedy: 'change it in redis.conf and restart Redis' };
+  } catch (error) {
+    return {
+      subject,
+      state: 'fault',
+      text: (error as Error).message,
+      remedy: 'start Redis or correct redis.url / REDIS_URL',
+    };
+  } finally {
+    connection.disconnect();
+  }
+}
+
+async function checkFfmpeg(): Promise<Finding> {
+  const subject = 'ffmpeg';
+  const remedy = 'apt-get install ffmpeg (or brew install ffmpeg)';
+  const version = await firstLine('ffmpeg', ['-version']);
+  if (!version || !(await firstLine('ffprobe', ['-version']))) {
+    return { subject, state: 'fault', text: 'ffmpeg and ffprobe are not both on PATH', remedy };
+  }
+  const { stdout: encoders } = await run('ffmpeg', ['-hide_banner', '-encoders']);
+  const absent = ['libx264', 'aac'].filter((name) => !new RegExp(`\\s${name}\\s`).test(encoders));
+  if (absent.length === 0) return { subject, state: 'ok', text: version.split(' Copyright')[0] ?? version };
+  return { subject, state: 'fault', text: `this ffmpeg has no encoder ${absent.join(', ')}`, remedy };
+}
+
+async function checkDisk({ storageRoot }: Config): Promise<Finding> {
+  await mkdir(storageRoot, { recursive: true });
+  const { bavail, bsize } = await statfs(storageRoot);
+  const freeGb = (bavail * bsize) / 2 ** 30;
+  const text = `${freeGb.toFixed(1)} GB free in ${storageRoot}`;
+  if (freeGb >= LEAST_FREE_GB) return { subject: 'disk', state: 'ok', text };
+  return { subject: 'disk', state: 'fault', text, remedy: 'free some space or set storage.root to a larger disk' };
+}
+
+const modelLine = z.discriminatedUnion('kind', [
+  z.object({ kind: z.literal('provider'), name: z.string(), problem: z.string().nullable() }),
+  z.object({
+    kind: z.literal('model'),
+    name: z.string(),
+    problems: z.array(z.string()),
+    frameCount: z.int().optional(),
+    width: z.int().optional(),
+    height: z.int().optional(),
+    size: z.int().optional(),
+    provider: z.string().optional(),
+    warmUpMs: z.number().optional(),
+  }),
+]);
+
+/** Asks the worker's own code to load every model. */
+async function checkModels(config: Config): Promise<Finding[]> {
+  const environment = childEnvironment(config.sourcePath ? { FARM_CONFIG: config.sourcePath } : {});
+  const { stdout } = await run(process.execPath, [ENTRIES.inspectModels], { env: environment }).catch(
+    (error: Error) => {
+      throw new FarmError('internal', `The models could not be inspected: ${error.message}`, { cause: error });
+    },
+  );
+  const lines = stdout
+    .trim()
+    .split('\n')
+    .map((line) => modelLine.parse(JSON.parse(line)));
+  const onlyHope = lines.filter((line) => line.kind === 'provider' && line.problem === null).length === 0;
+  return lines.map((line): Finding => {
+    if (line.kind === 'provider') {
+      const subject = `provider ${line.name}`;
+      if (line.problem === null) return { subject, state: 'ok', text: 'available' };
+      return { subject, state: onlyHope ? 'fault' : 'note', text: line.problem };
+    }
+    const subject = `model ${line.name}`;
+    if (line.problems.length > 0) {
+      const remedy = `correct models.${line.name} in ${config.sourcePath ?? DEMO_AVATAR_DIR}`;
+      return { subject, state: 'fault', text: line.problems.join('\n'.padEnd(20)), remedy };
+    }
+    const { frameCount, width, height, size, provider, warmUpMs = 0 } = line;
+    const text = `${frameCount} frames of ${width}×${height}, network ${size}², ${provider}, ${Math.round(warmUpMs)} ms/frame`;
+    return { subject, state: 'ok', text };
+  });
+}
+
+async function firstLine(command: string, args: string[]): Promise<string | undefined> {
+  return await run(command, args).then(
+    ({ stdout }) => stdout.split('\n')[0],
+    () => undefined,
+  );
+}

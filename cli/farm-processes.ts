@@ -1,0 +1,30 @@
+import { fileURLToPath } from 'node:url';
+import type { ProcessSpec } from './processes.ts';
+
+const entry = (file: string) => fileURLToPath(new URL(`../${file}`, import.meta.url));
+
+export const ENTRIES = {
+  api: entry('api/main.ts'),
+  worker: entry('worker/main.ts'),
+  inspectMel: entry('worker/inspect-mel.ts'),
+  inspectModels: entry('worker/inspect-models.ts'),
+  buildDemoAvatar: entry('avatars/demo/build.ts'),
+} as const;
+
+/**
+ * Every process of a farm on one machine: a front end, a media worker, one worker a GPU. ONNX Runtime can only be told
+ * which device to use by CUDA_VISIBLE_DEVICES, so each GPU worker sees one: the Nth of `cudaDevices`, or number N.
+ */
+export function farmProcesses(gpuCount: number, cudaDevices: readonly string[] | undefined): ProcessSpec[] {
+  const gpus = Array.from({ length: gpuCount }, (_, gpuId) => ({
+    name: `gpu-${gpuId}`,
+    script: ENTRIES.worker,
+    args: ['--gpu', String(gpuId)],
+    environment: { CUDA_VISIBLE_DEVICES: cudaDevices?.[gpuId] ?? String(gpuId) },
+  }));
+  return [
+    { name: 'api', script: ENTRIES.api, args: [], environment: {} },
+    { name: 'media', script: ENTRIES.worker, args: ['--media'], environment: {} },
+    ...gpus,
+  ];
+}

@@ -1,0 +1,56 @@
+#!/usr/bin/env node
+import { Command } from 'commander';
+import { FarmError } from '../shared/errors.ts';
+import { demo } from './demo.ts';
+import { doctor } from './doctor.ts';
+import { inspectMel } from './inspect.ts';
+import { render } from './render.ts';
+import { up } from './up.ts';
+
+const DEFAULT_URL = 'http://127.0.0.1:8080';
+
+const program = new Command('farm')
+  .description('Lipsync Farm: audio in, talking-head video out.')
+  .version('0.1.0')
+  .showHelpAfterError();
+
+program
+  .command('up')
+  .description('run a whole farm on this machine: Redis (unless REDIS_URL is set), api, GPU workers, media worker')
+  .option('-c, --config <file>', 'configuration file (default: config.yaml here, else built-in defaults)')
+  .action(up);
+
+program
+  .command('demo')
+  .description('start a farm, render the sample speech with the demo avatar, stop the farm')
+  .option('-o, --out <file>', 'where the video goes', 'out/demo.mp4')
+  .option('-a, --audio <file>', 'another audio file instead of the sample speech')
+  .action(demo);
+
+program
+  .command('render <audio>')
+  .description('submit an audio file to a running farm and fetch the video')
+  .option('-m, --model <id>', 'model id (not needed when the farm has only one)')
+  .option('-o, --out <file>', 'where the video goes (default: the name of the audio file, .mp4)')
+  .option('-u, --url <url>', 'address of the farm', DEFAULT_URL)
+  .option('-k, --api-key <key>', 'API key, if the farm wants one')
+  .action(render);
+
+program
+  .command('doctor')
+  .description('check this machine and the configured models, and say how to mend what is missing')
+  .option('-c, --config <file>', 'configuration file')
+  .action(doctor);
+
+program
+  .command('inspect')
+  .description('look inside the pipeline')
+  .command('mel <audio> <out>')
+  .description('write the normalised mel of an audio file: T×80 float32, little-endian')
+  .action(inspectMel);
+
+program.parseAsync().catch((error: unknown) => {
+  const { code, message, remedy } = FarmError.from(error).toReport();
+  process.stderr.write(`\nfarm: ${message}\n  what to do: ${remedy}  [${code}]\n`);
+  process.exitCode = 1;
+});

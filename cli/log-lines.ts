@@ -1,0 +1,31 @@
+/** Log levels of pino that are worth a word. */
+const LEVEL_NAMES: Record<number, string> = { 40: 'WARN ', 50: 'ERROR ', 60: 'FATAL ' };
+const OWN_FIELDS = new Set(['level', 'time', 'process', 'msg', 'err']);
+
+/** A process's line as a person reads it: JSON log lines become "12:00:01 gpu-0  message key=value". */
+export function formatLine(name: string, line: string): string {
+  const entry = parseEntry(line);
+  const label = name.padEnd(6);
+  if (!entry) return `${new Date().toTimeString().slice(0, 8)} ${label} ${line}`;
+  const at = new Date(entry.time).toTimeString().slice(0, 8);
+  const details = Object.entries(entry)
+    .filter(([key]) => !OWN_FIELDS.has(key))
+    .map(([key, value]) => `${key}=${typeof value === 'string' ? value : JSON.stringify(value)}`);
+  return [`${at} ${label} ${LEVEL_NAMES[entry.level] ?? ''}${entry.msg}`, ...details].join('  ');
+}
+
+interface LogEntry extends Record<string, unknown> {
+  level: number;
+  time: number;
+  msg: string;
+}
+
+function parseEntry(line: string): LogEntry | undefined {
+  if (!line.startsWith('{')) return undefined;
+  try {
+    const entry = JSON.parse(line) as LogEntry;
+    return typeof entry.time === 'number' && typeof entry.msg === 'string' ? entry : undefined;
+  } catch {
+    return undefined;
+  }
+}

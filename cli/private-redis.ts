@@ -1,0 +1,104 @@
+import { type ChildProcess, spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { mkdir, readFile, readlink, realpath, rm, writeFile } from 'node:fs/promises';
+import { createServer } from 'node:net';
+import path from 'node:path';
+import { FarmError } from '../shared/errors.ts';
+import { waitUntilReady, workerConnection } from '../shared/redis.ts';
+
+const START_TIMEOUT_MS = 15_000;
+
+/** A Redis that belongs to one farm: loopback only, append-only file on, nothing evicted. */
+export class PrivateRedis {
+  readonly url: string;
+  readonly #child: ChildProcess;
+  readonly #pidPath: string;
+
+  private constructor(url: string, child: ChildProcess, pidPath: string) {
+    this.url = url;
+    this.#child = child;
+    this.#pidPath = pidPath;
+  }
+
+  /** Starts redis-server with its data in `folder`. FarmError('dependency_missing') when it is not installed. */
+  static async start(folder: string): Promise<PrivateRedis> {
+    await mkdir(folder, { recursive: true });
+    const pidPath = path.join(folder, 'redis.pid');
+    await stopLeftover(pidPath, folder);
+    const port = await freePort();
+    const child = spawn('redis-server', redisArguments(port, folder), {
+      // A process group of its own: Ctrl-C in a terminal must reach the workers first.
+      detached: true,
+      stdio: 'ignore',
+    });
+    const failed = once(child, 'exit').then(([code]) => {
+      throw new FarmError(
+        'redis_unavailable',
+        `redis-server ended at once (exit code ${code}); see ${folder}/redis.log`,
+      );
+    });
+    failed.catch(() => {});
+    await Promise.race([once(child, 'spawn'), once(child, 'error').then(([error]) => Promise.reject(missing(error)))]);
+    await writeFile(pidPath, String(child.pid));
+    const url = `redis://127.0.0.1:${port}`;
+    const probe = workerConnection(url);
+    try {
+      await Promise.race([waitUntilReady(probe, START_TIMEOUT_MS), failed]);
+    } finally {
+      probe.disconnect();
+    }
+    return new PrivateRedis(url, child, pidPath);
+  }
+
+  /** Lets Redis write what it holds and end. */
+  async stop(): Promise<void> {
+    if (this.#child.exitCode === null && this.#child.signalCode === null) {
+      const ended = once(this.#child, 'exit');
+      this.#child.kill('SIGTERM');
+      await ended;
+    }
+    await rm(this.#pidPath, { force: true });
+  }
+}
+
+function redisArguments(port: number, folder: string): string[] {
+  return [
+    ...['--port', String(port), '--bind', '127.0.0.1', '--dir', folder, '--logfile', path.join(folder, 'redis.log')],
+    ...['--appendonly', 'yes', '--appendfsync', 'everysec', '--save', '', '--maxmemory-policy', 'noeviction'],
+  ];
+}
+
+/** A farm that was killed leaves its Redis running; a second one on the same files would spoil them. */
+async function stopLeftover(pidPath: string, folder: string): Promise<void> {
+  const pid = Number(await readFile(pidPath, 'utf8').catch(() => ''));
+  if (!pid) return;
+  const commandLine = await readFile(`/proc/${pid}/cmdline`, 'utf8').catch(() => '');
+  if (commandLine.includes('redis-server') && (await runsIn(pid, folder))) {
+    process.kill(pid, 'SIGTERM');
+    while ((await readFile(`/proc/${pid}/cmdline`, 'utf8').catch(() => '')) !== '') {
+      await new Promise((resolve) => setTimeout(resolve, 50));
+    }
+  }
+  await rm(pidPath, { force: true });
+}
+
+async function runsIn(pid: number, folder: string): Promise<boolean> {
+  const cwd = await readlink(`/proc/${pid}/cwd`).catch(() => '');
+  return cwd === (await realpath(folder));
+}
+
+function missing(error: NodeJS.ErrnoException): FarmError {
+  const reason = error.code === 'ENOENT' ? 'redis-server was not found on PATH' : error.message;
+  return new FarmError('dependency_missing', reason, { cause: error });
+}
+
+/** A TCP port that is free on loopback now. */
+export async function freePort(): Promise<number> {
+  const server = createServer().listen(0, '127.0.0.1');
+  await once(server, 'listening');
+  const address = server.address();
+  server.close();
+  await once(server, 'close');
+  if (address === null || typeof address === 'string') throw new Error('No TCP port was assigned');
+  return address.port;
+}

@@ -1,0 +1,137 @@
+import { type ChildProcess, spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { createInterface } from 'node:readline';
+import { setTimeout as delay } from 'node:timers/promises';
+import { childEnvironment } from '../shared/environment.ts';
+import { FarmError } from '../shared/errors.ts';
+
+export interface ProcessSpec {
+  /** Shown in front of its log lines. */
+  readonly name: string;
+  readonly script: string;
+  readonly args: readonly string[];
+  /** Set in this process alone. */
+  readonly environment: Record<string, string>;
+}
+
+export interface SupervisorOptions {
+  /** Set in every process beside what this one inherited. */
+  readonly environment: Record<string, string>;
+  /** False keeps the FARM_ variables of this process from the others. */
+  readonly inheritOverrides: boolean;
+  readonly onLine: (name: string, line: string) => void;
+  /** How long processes may take to drain before they are killed. */
+  readonly drainMs: number;
+}
+
+const RESTART_AFTER_MS = 500;
+const RESTART_AFTER_MAX_MS = 15_000;
+/** A process that ran this long starts again without delay after a crash. */
+const STEADY_AFTER_MS = 60_000;
+
+interface Supervised {
+  readonly spec: ProcessSpec;
+  child: ChildProcess | undefined;
+  restarts: number;
+}
+
+/** Starts the farm's processes, restarts what crashes, and stops all of them together. */
+export class Supervisor {
+  readonly #options: SupervisorOptions;
+  readonly #processes: Supervised[] = [];
+  readonly #stopping = new AbortController();
+
+  constructor(options: SupervisorOptions) {
+    this.#options = options;
+  }
+
+  /** Starts the processes and resolves when all say that they are ready. The first one that cannot start ends it. */
+  async start(specs: readonly ProcessSpec[]): Promise<void> {
+    await Promise.all(
+      specs.map(async (spec) => {
+        const supervised: Supervised = { spec, child: undefined, restarts: 0 };
+        this.#processes.push(supervised);
+        const exited = await this.#spawnUntilReady(supervised);
+        void this.#keepAlive(supervised, exited);
+      }),
+    );
+  }
+
+  /** Asks every process to drain, kills what has not ended in time, and resolves when none is left. */
+  async stop(): Promise<void> {
+    this.#stopping.abort();
+    await Promise.all(
+      this.#processes.map(async ({ child }) => {
+        if (!child || hasEnded(child)) return;
+        const ended = once(child, 'exit');
+        child.kill('SIGTERM');
+        const killer = setTimeout(() => child.kill('SIGKILL'), this.#options.drainMs);
+        await ended;
+        clearTimeout(killer);
+      }),
+    );
+  }
+
+  /** Process ids by name, of those that run. */
+  get pids(): ReadonlyMap<string, number> {
+    const alive = this.#processes.flatMap(({ spec, child }) =>
+      child?.pid && !hasEnded(child) ? ([[spec.name, child.pid]] as const) : [],
+    );
+    return new Map(alive);
+  }
+
+  /** Resolves to a promise of the process's end. FarmError('internal') when it ends before it is ready. */
+  async #spawnUntilReady(supervised: Supervised): Promise<{ ended: Promise<void> }> {
+    const { name, script, args, environment } = supervised.spec;
+    const child = spawn(process.execPath, [script, ...args], {
+      env: childEnvironment({ ...this.#options.environment, ...environment }, this.#options.inheritOverrides),
+      stdio: ['ignore', 'pipe', 'pipe', 'ipc'],
+    });
+    supervised.child = child;
+    let lastWords = '';
+    forEachLine(child.stdout, (line) => this.#options.onLine(name, line));
+    forEachLine(child.stderr, (line) => {
+      lastWords += `${line}\n`;
+      this.#options.onLine(name, line);
+    });
+    const ended = once(child, 'close').then(() => {});
+    const ready = new Promise<void>((resolve) => child.on('message', () => resolve()));
+    const first = await Promise.race([ready.then(() => 'ready' as const), ended.then(() => 'ended' as const)]);
+    if (first === 'ended') throw new FarmError('internal', `${name} did not start:\n${lastWords.trim()}`);
+    return { ended };
+  }
+
+  async #keepAlive(supervised: Supervised, first: { ended: Promise<void> }): Promise<void> {
+    let current = first;
+    for (;;) {
+      const startedAtMs = Date.now();
+      await current.ended;
+      if (this.#stopping.signal.aborted) return;
+      if (Date.now() - startedAtMs > STEADY_AFTER_MS) supervised.restarts = 0;
+      const restarted = await this.#restart(supervised);
+      if (!restarted) return;
+      current = restarted;
+    }
+  }
+
+  async #restart(supervised: Supervised): Promise<{ ended: Promise<void> } | undefined> {
+    const { name } = supervised.spec;
+    while (!this.#stopping.signal.aborted) {
+      const waitMs = Math.min(RESTART_AFTER_MS * 2 ** supervised.restarts++, RESTART_AFTER_MAX_MS);
+      this.#options.onLine(name, `${name} ended unexpectedly; starting it again in ${waitMs} ms`);
+      await delay(waitMs, undefined, { signal: this.#stopping.signal }).catch(() => {});
+      if (this.#stopping.signal.aborted) return undefined;
+      const running = await this.#spawnUntilReady(supervised).catch(() => undefined);
+      if (running) return running;
+    }
+    return undefined;
+  }
+}
+
+function hasEnded(child: ChildProcess): boolean {
+  return child.exitCode !== null || child.signalCode !== null;
+}
+
+function forEachLine(stream: NodeJS.ReadableStream | null, onLine: (line: string) => void): void {
+  if (stream) createInterface({ input: stream }).on('line', onLine);
+}

@@ -1,0 +1,54 @@
+/**
+ * Up to 32 frames from the beginning of an audio file, as JPEG files. Needs ffmpeg, which decodes the file.
+ *
+ *   node examples/node/infer.mjs speech.mp3 [frames] [folder]
+ *
+ * FARM_ADDRESS is where the farm is (127.0.0.1:50053), FARM_KEY one of its auth.api_keys, if it has any.
+ */
+import { execFileSync } from 'node:child_process';
+import { mkdirSync, writeFileSync } from 'node:fs';
+import { fileURLToPath } from 'node:url';
+import { credentials, loadPackageDefinition, Metadata } from '@grpc/grpc-js';
+import { loadSync } from '@grpc/proto-loader';
+
+const SAMPLE_RATE = 16_000;
+/** The default of 4 MB is too small for many frames. */
+const LARGEST_MESSAGE = 100 * 2 ** 20;
+
+const [audioFile, frames = '25', folder = 'frames'] = process.argv.slice(2);
+if (!audioFile) {
+  console.error('Usage: node examples/node/infer.mjs AUDIO [FRAMES] [FOLDER]');
+  process.exit(2);
+}
+
+const proto = fileURLToPath(new URL('../../proto/monolithic.proto', import.meta.url));
+const { monolithic } = loadPackageDefinition(loadSync(proto, { keepCase: true, defaults: true }));
+const client = new monolithic.MonolithicService(
+  process.env.FARM_ADDRESS ?? '127.0.0.1:50053',
+  credentials.createInsecure(),
+  { 'grpc.max_receive_message_length': LARGEST_MESSAGE, 'grpc.max_send_message_length': LARGEST_MESSAGE },
+);
+const metadata = new Metadata();
+if (process.env.FARM_KEY) metadata.set('authorization', `Bearer ${process.env.FARM_KEY}`);
+
+const ffmpeg = ['-v', 'error', '-i', audioFile, '-f', 'f32le', '-ac', '1', '-ar', String(SAMPLE_RATE), '-'];
+const request = {
+  model_id: 'demo',
+  raw_audio: execFileSync('ffmpeg', ffmpeg, { maxBuffer: LARGEST_MESSAGE }),
+  sample_rate: SAMPLE_RATE,
+  batch_size: Number(frames),
+};
+client.InferBatchComposite(request, metadata, { deadline: Date.now() + 60_000 }, (error, answer) => {
+  client.close();
+  if (error || !answer.success) {
+    console.error(error ? error.message : answer.error);
+    process.exitCode = 1;
+    return;
+  }
+  mkdirSync(folder, { recursive: true });
+  answer.composited_frames.forEach((frame, index) => {
+    writeFileSync(`${folder}/frame-${String(index).padStart(4, '0')}.jpg`, frame);
+  });
+  const total = Math.round(answer.total_time_ms);
+  console.log(`${answer.composited_frames.length} frames in ${folder}/ from GPU ${answer.gpu_id}: ${total} ms`);
+});

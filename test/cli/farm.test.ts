@@ -1,0 +1,114 @@
+import assert from 'node:assert/strict';
+import { once } from 'node:events';
+import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import path from 'node:path';
+import { after, before, describe, it } from 'node:test';
+import { stringify } from 'yaml';
+import { freePort } from '../../cli/private-redis.ts';
+import { FarmClient } from '../../client/farm-client.ts';
+import { DEMO_MODEL } from '../support/farm.ts';
+import { inspectVideo } from '../support/ffprobe.ts';
+import { livingFamily, runCli } from '../support/run-cli.ts';
+import { syllables, writeWav } from '../support/sound.ts';
+import { until } from '../support/until.ts';
+
+describe('the farm command', () => {
+  let folder = '';
+  let speech = '';
+  before(async () => {
+    folder = await mkdtemp(path.join(tmpdir(), 'farm-cli-'));
+    speech = path.join(folder, 'speech.wav');
+    await writeWav(speech, syllables(2));
+  });
+  after(async () => await rm(folder, { recursive: true, force: true }));
+
+  async function writeConfig(name: string, settings: object): Promise<{ file: string; url: string }> {
+    const port = await freePort();
+    const file = path.join(folder, `${name}.yaml`);
+    const server = { port: `127.0.0.1:${await freePort()}` };
+    await writeFile(file, stringify({ http: { port }, server, storage: { root: `${name}-data` }, ...settings }));
+    return { file, url: `http://127.0.0.1:${port}` };
+  }
+
+  it('demo: makes a video, says where it is and leaves no process behind', async () => {
+    const video = path.join(folder, 'demo.mp4');
+    const run = runCli('demo', '--out', video, '--audio', speech);
+    assert.equal(await run.exited, 0, run.output());
+    assert.match(run.output(), /50\/50 frames/);
+    assert.match(run.output(), /inference +\d+ ms/);
+    assert.ok(run.output().includes(video));
+    assert.equal((await inspectVideo(video)).videoTimes.length, 50);
+    assert.deepEqual(await livingFamily(run.family), []);
+  });
+
+  it('up: keeps its work when it is killed, and finishes it when it is started again', async () => {
+    const { file, url } = await writeConfig('durable', {
+      models: { demo: DEMO_MODEL },
+      render: { segment_frames: 20 },
+    });
+    const first = runCli('up', '--config', file);
+    await first.until(/The farm is up/);
+    const client = new FarmClient(url);
+    const { id } = await client.submit(speech);
+    for await (const view of client.watch(id)) if (view.frames.done > 0) break;
+    const gone = once(first.child, 'exit');
+    first.child.kill('SIGKILL');
+    await gone;
+
+    const second = runCli('up', '--config', file);
+    await second.until(/The farm is up/);
+    assert.equal((await client.finished(id)).status, 'completed');
+
+    const third = runCli('up', '--config', file);
+    assert.equal(await third.exited, 1);
+    assert.match(third.output(), /farm_running/);
+
+    second.child.kill('SIGTERM');
+    assert.equal(await second.exited, 0);
+    assert.match(second.output(), /The farm has stopped/);
+    assert.deepEqual(await livingFamily(second.family), []);
+    // What the killed farm left behind gives up by itself.
+    await until('they are gone', async () => (await livingFamily(first.family)).length === 0);
+  });
+
+  it('doctor: finds nothing to mend for the demo', async () => {
+    const run = runCli('doctor');
+    assert.equal(await run.exited, 0, run.output());
+    assert.match(run.output(), /model demo +100 frames of 1280×720, network 320², cpu/);
+  });
+
+  it('doctor: names what is wrong with a model and how to mend it', async () => {
+    const { file } = await writeConfig('wrong', {
+      models_root: 'D:/models',
+      models: {
+        old: { model_path: 'best.onnx' },
+        swapped: { ...DEMO_MODEL, model_path: DEMO_MODEL.audio_encoder_path },
+      },
+    });
+    const run = runCli('doctor', '--config', file);
+    assert.equal(await run.exited, 1);
+    assert.match(run.output(), /✗ model old [\s\S]*model_path: "D:\/models\/best\.onnx" is a Windows path/);
+    assert.match(run.output(), /✗ model swapped .*audio_encoder\.onnx/);
+    assert.match(run.output(), /→ correct models\.old in /);
+  });
+
+  it('inspect mel: writes the mel as float32', async () => {
+    const out = path.join(folder, 'mel.f32');
+    const run = runCli('inspect', 'mel', speech, out);
+    assert.equal(await run.exited, 0, run.output());
+    assert.equal((await readFile(out)).length, (1 + (2 * 16_000) / 200) * 80 * 4);
+  });
+
+  it('render: refuses what the farm refuses, in the same words', async () => {
+    const run = runCli('render', speech, '--url', `http://127.0.0.1:${await freePort()}`);
+    assert.equal(await run.exited, 1);
+    assert.match(run.output(), /No farm answers at http/);
+  });
+
+  it('explains itself', async () => {
+    const run = runCli('--help');
+    assert.equal(await run.exited, 0);
+    for (const command of ['up', 'demo', 'render', 'doctor', 'inspect']) assert.ok(run.output().includes(command));
+  });
+});

@@ -1,0 +1,72 @@
+import assert from 'node:assert/strict';
+import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import path from 'node:path';
+import { after, before, describe, it } from 'node:test';
+import { DEMO_MODEL, startFarm, type TestFarm } from '../support/farm.ts';
+import { syllables, writeWav } from '../support/sound.ts';
+
+describe('a model that is wrong', () => {
+  let farm: TestFarm;
+  let folder = '';
+  let speech = '';
+
+  before(async () => {
+    folder = await mkdtemp(path.join(tmpdir(), 'farm-models-'));
+    speech = path.join(folder, 'speech.wav');
+    await writeWav(speech, syllables(0.4));
+    const write = async (name: string, text: string) => {
+      await writeFile(path.join(folder, name), text);
+      return path.join(folder, name);
+    };
+    const rects = JSON.parse(await readFile(DEMO_MODEL.crop_rects_path, 'utf8')) as number[][];
+    const outside = rects.map((rect, index) => (index === 3 ? [1200, 600, 1400, 800] : rect));
+    farm = await startFarm({
+      models: {
+        demo: DEMO_MODEL,
+        garbage: { ...DEMO_MODEL, model_path: await write('garbage.onnx', 'this is no ONNX file') },
+        shapes: { ...DEMO_MODEL, model_path: DEMO_MODEL.audio_encoder_path },
+        frameless: { ...DEMO_MODEL, background_dir: path.join(folder, 'nowhere') },
+        rectless: {
+          ...DEMO_MODEL,
+          crop_rects_path: await write('few.json', JSON.stringify(rects.slice(0, 5))),
+        },
+        outside: { ...DEMO_MODEL, crop_rects_path: await write('outside.json', JSON.stringify(outside)) },
+      },
+    });
+  });
+  after(async () => {
+    await farm[Symbol.asyncDispose]();
+    await rm(folder, { recursive: true, force: true });
+  });
+
+  const refused = [
+    { model: 'frameless', because: /nowhere/ },
+    { model: 'rectless', because: /few\.json.*5/ },
+    { model: 'outside', because: /outside\.json.*1280/ },
+  ];
+  for (const { model, because } of refused) {
+    it(`is refused at once when its files show it: ${model}`, async () => {
+      await assert.rejects(farm.client.submit(speech, { modelId: model }), {
+        code: 'model_unusable',
+        message: because,
+      });
+    });
+  }
+
+  const failing = [
+    { model: 'garbage', because: /garbage\.onnx/ },
+    { model: 'shapes', because: /audio_encoder\.onnx.*input/s },
+  ];
+  for (const { model, because } of failing) {
+    it(`fails its own renders, with the reason, when loading shows it: ${model}`, async () => {
+      const { id } = await farm.client.submit(speech, { modelId: model });
+      await assert.rejects(farm.client.finished(id), { code: 'model_unusable', message: because });
+    });
+  }
+
+  it('does not keep the others from working', async () => {
+    const { id } = await farm.client.submit(speech, { modelId: 'demo' });
+    assert.equal((await farm.client.finished(id)).status, 'completed');
+  });
+});

@@ -1,0 +1,121 @@
+import assert from 'node:assert/strict';
+import { spawn } from 'node:child_process';
+import { createHash } from 'node:crypto';
+import { once } from 'node:events';
+import { mkdtemp, readFile, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import path from 'node:path';
+import { after, before, describe, it } from 'node:test';
+import { writeCheapAvatar } from '../../bench/cheap-avatar.ts';
+import { ENTRIES } from '../../cli/farm-processes.ts';
+import type { FarmClient } from '../../client/farm-client.ts';
+import { DEMO_MODEL, startFarm, type TestFarm } from '../support/farm.ts';
+import { syllables, writeWav } from '../support/sound.ts';
+
+/** 105 frames, so that segments of 25 and of 100 both end inside the render. */
+const FRAMES = 105;
+/** 60 frames, three segments of 25: enough to kill a worker in between. */
+const VIDEO_FRAMES = 60;
+
+describe('the same audio gives the same bytes', () => {
+  let folder = '';
+  let speech = '';
+  let shortSpeech = '';
+  let models: Record<string, object> = {};
+  const hashes = new Map<string, string>();
+
+  before(async () => {
+    folder = await mkdtemp(path.join(tmpdir(), 'farm-bytes-'));
+    speech = path.join(folder, 'speech.wav');
+    await writeWav(speech, syllables(FRAMES / 25));
+    shortSpeech = path.join(folder, 'short.wav');
+    await writeWav(shortSpeech, syllables(VIDEO_FRAMES / 25));
+    // Frames are compared with small pictures, which are soon made; videos with the demo avatar.
+    models = { demo: DEMO_MODEL, small: await writeCheapAvatar(path.join(folder, 'small')) };
+  });
+  after(async () => await rm(folder, { recursive: true, force: true }));
+
+  it('whatever the segments are, on one GPU worker', async () => {
+    for (const segmentFrames of [10_000, 100, 25]) {
+      await using farm = await startFarm({ models, render: { segment_frames: segmentFrames } });
+      await expectSame('frames', await hashOfFrames(farm.client, speech));
+      if (segmentFrames === 25) await expectSame('mp4', await hashOfVideo(farm.client, shortSpeech, folder));
+    }
+  });
+
+  it('on two GPU workers, also when one is killed in mid-render', async () => {
+    await using farm = await startFarm({ models, render: { segment_frames: 25 }, gpus: { count: 2 } });
+    await expectSame('frames', await hashOfFrames(farm.client, speech));
+    await expectSame('mp4', await hashOfVideo(farm.client, shortSpeech, folder));
+    const killed = await hashOfVideo(farm.client, shortSpeech, folder, async (renderId) => {
+      await killInMidRender(farm, renderId, 'gpu-1');
+    });
+    await expectSame('mp4', killed);
+    assert.ok(farm.log.some((line) => /gpu-1 ended unexpectedly/.test(line)));
+  });
+
+  it('when a worker is killed and never comes back: another works its queue off', async () => {
+    await using farm = await startFarm({ models, render: { segment_frames: 25 } });
+    const stranger = spawn(process.execPath, [ENTRIES.worker, '--gpu', '7'], {
+      env: {
+        ...process.env,
+        FARM_CONFIG: path.join(farm.folder, 'config.yaml'),
+        FARM_REDIS__URL: farm.farm.redisUrl,
+      },
+      stdio: ['ignore', 'ignore', 'inherit', 'ipc'],
+    });
+    await once(stranger, 'message');
+    const hash = await hashOfVideo(farm.client, shortSpeech, folder, async (renderId) => {
+      await untilFramesDone(farm.client, renderId, 1);
+      const ended = once(stranger, 'exit');
+      stranger.kill('SIGKILL');
+      await ended;
+    });
+    await expectSame('mp4', hash);
+    assert.ok(farm.log.some((line) => line.includes('queue has no worker')));
+  });
+
+  async function expectSame(kind: string, hash: string): Promise<void> {
+    assert.equal(hash, hashes.get(kind) ?? hash, `${kind} differ`);
+    hashes.set(kind, hash);
+  }
+});
+
+async function hashOfFrames(client: FarmClient, speech: string): Promise<string> {
+  const { id } = await client.submit(speech, { modelId: 'small', output: 'frames' });
+  const view = await client.finished(id);
+  assert.equal(view.frames.total, FRAMES);
+  const hash = createHash('sha256');
+  for (let index = 0; index < FRAMES; index++) hash.update(await client.frame(id, index));
+  return hash.digest('hex');
+}
+
+async function hashOfVideo(
+  client: FarmClient,
+  speech: string,
+  folder: string,
+  meanwhile: (renderId: string) => Promise<void> = async () => {},
+): Promise<string> {
+  const { id } = await client.submit(speech, { modelId: 'demo' });
+  await meanwhile(id);
+  await client.finished(id);
+  const file = path.join(folder, `${id}.mp4`);
+  await client.saveVideo(id, file);
+  return createHash('sha256')
+    .update(await readFile(file))
+    .digest('hex');
+}
+
+async function killInMidRender({ farm, client }: TestFarm, renderId: string, name: string): Promise<void> {
+  await untilFramesDone(client, renderId, 1);
+  const pid = farm.pids.get(name);
+  assert.ok(pid, `${name} runs`);
+  process.kill(pid, 'SIGKILL');
+}
+
+async function untilFramesDone(client: FarmClient, renderId: string, frames: number): Promise<void> {
+  for await (const view of client.watch(renderId)) {
+    assert.ok(view.status !== 'completed', 'the render ended before the worker could be killed');
+    if (view.frames.done >= frames) return;
+  }
+}

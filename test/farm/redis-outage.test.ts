@@ -1,0 +1,95 @@
+import assert from 'node:assert/strict';
+import { spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { openAsBlob } from 'node:fs';
+import { mkdtemp, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import path from 'node:path';
+import { it } from 'node:test';
+import { freePort } from '../../cli/private-redis.ts';
+import { waitUntilReady, workerConnection } from '../../shared/redis.ts';
+import { startFarm } from '../support/farm.ts';
+import { syllables, writeWav } from '../support/sound.ts';
+
+const API_KEY = 'a-key-for-this-test';
+
+it('answers 503 within two seconds while Redis is down, and works again when it is back', async () => {
+  const folder = await mkdtemp(path.join(tmpdir(), 'farm-outage-'));
+  const port = await freePort();
+  let redis = await startRedis(port, folder);
+  try {
+    await using farm = await startFarm({
+      redis: { url: `redis://127.0.0.1:${port}` },
+      auth: { api_keys: [API_KEY] },
+    });
+    const headers = { authorization: `Bearer ${API_KEY}` };
+    const speech = path.join(folder, 'speech.wav');
+    await writeWav(speech, syllables(0.4));
+    assert.equal((await fetch(`${farm.url}/v1/renders`)).status, 401);
+    assert.equal((await fetch(`${farm.url}/dashboard`)).status, 401);
+    const { id } = await submit(farm.url, speech, headers);
+
+    await stop(redis);
+    const askedAtMs = Date.now();
+    const answers = await Promise.all([
+      fetch(`${farm.url}/v1/renders`, { headers }),
+      fetch(`${farm.url}/v1/renders/${id}`, { headers }),
+      fetch(`${farm.url}/v1/renders`, { headers, method: 'POST', body: new FormData() }),
+    ]);
+    const waitedMs = Date.now() - askedAtMs;
+    for (const answer of answers) {
+      assert.equal(answer.status, 503);
+      assert.ok(Number(answer.headers.get('retry-after')) > 0);
+      assert.equal(((await answer.json()) as { error: { code: string } }).error.code, 'redis_unavailable');
+    }
+    assert.ok(waitedMs < 2000, `${waitedMs} ms`);
+    assert.equal((await fetch(`${farm.url}/healthz`)).status, 200);
+
+    redis = await startRedis(port, folder);
+    await untilCompleted(farm.url, id, headers);
+    const next = await submit(farm.url, speech, headers);
+    await untilCompleted(farm.url, next.id, headers);
+  } finally {
+    await stop(redis);
+    await rm(folder, { recursive: true, force: true });
+  }
+});
+
+async function startRedis(port: number, folder: string) {
+  const child = spawn(
+    'redis-server',
+    ['--port', String(port), '--bind', '127.0.0.1', '--dir', folder, '--appendonly', 'yes', '--save', ''],
+    { stdio: 'ignore' },
+  );
+  const connection = workerConnection(`redis://127.0.0.1:${port}`);
+  await waitUntilReady(connection, 10_000);
+  connection.disconnect();
+  return child;
+}
+
+async function stop(child: Awaited<ReturnType<typeof startRedis>>): Promise<void> {
+  if (child.exitCode !== null || child.signalCode !== null) return;
+  const ended = once(child, 'exit');
+  child.kill('SIGTERM');
+  await ended;
+}
+
+async function submit(url: string, speech: string, headers: Record<string, string>): Promise<{ id: string }> {
+  const body = new FormData();
+  body.set('audio', await openAsBlob(speech), 'speech.wav');
+  const answer = await fetch(`${url}/v1/renders`, { method: 'POST', body, headers });
+  assert.equal(answer.status, 202);
+  return (await answer.json()) as { id: string };
+}
+
+/** Polls, also through answers of 503 while connections come back. */
+async function untilCompleted(url: string, id: string, headers: Record<string, string>): Promise<void> {
+  for (;;) {
+    const answer = await fetch(`${url}/v1/renders/${id}`, { headers });
+    if (answer.status !== 503) {
+      const { status, error } = (await answer.json()) as { status: string; error: unknown };
+      assert.ok(status !== 'failed' && status !== 'cancelled', JSON.stringify(error));
+      if (status === 'completed') return;
+    }
+  }
+}

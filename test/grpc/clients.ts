@@ -1,0 +1,163 @@
+import { once } from 'node:events';
+import { setTimeout as delay } from 'node:timers/promises';
+import { fileURLToPath } from 'node:url';
+import {
+  type CallOptions,
+  type ChannelCredentials,
+  Client,
+  type ClientDuplexStream,
+  type ClientReadableStream,
+  credentials as channelCredentials,
+  Metadata,
+  type MethodDefinition,
+  type ServiceDefinition,
+  type ServiceError,
+} from '@grpc/grpc-js';
+import { loadSync } from '@grpc/proto-loader';
+import { protoPath as healthProto } from 'grpc-health-check';
+import type { StreamRequest } from '../../api/grpc/messages.ts';
+
+/** A client as any user would build it: grpc-js and the .proto files, nothing of the server. */
+
+const PROTO_FOLDER = fileURLToPath(new URL('../../proto/', import.meta.url));
+const protos = loadSync(['monolithic.proto', 'farm.proto', healthProto], {
+  includeDirs: [PROTO_FOLDER],
+  keepCase: true,
+  longs: Number,
+  enums: String,
+  defaults: true,
+  oneofs: true,
+});
+
+export const MONOLITHIC = 'monolithic.MonolithicService';
+export const FARM = 'lipsync.farm.v1.FarmService';
+export const HEALTH = 'grpc.health.v1.Health';
+
+const LARGEST_MESSAGE = 128 * 2 ** 20;
+
+export interface CallSettings {
+  readonly key?: string;
+  readonly timeoutMs?: number;
+}
+
+/** A message that came over a stream. */
+export type Message = Record<string, unknown>;
+
+export class TestClient extends Client {
+  constructor(address: string, credentials: ChannelCredentials = channelCredentials.createInsecure()) {
+    super(address, credentials, {
+      'grpc.max_receive_message_length': LARGEST_MESSAGE,
+      'grpc.max_send_message_length': LARGEST_MESSAGE,
+      // Each test file has farms of its own: no connection may be left over from another.
+      'grpc.use_local_subchannel_pool': 1,
+      // For retries the client keeps a megabyte of what it sends, and calls that sent.
+      'grpc.enable_retries': 0,
+    });
+  }
+
+  unary<A>(service: string, name: string, message: object, settings: CallSettings = {}): Promise<A> {
+    const { path, requestSerialize, responseDeserialize } = method(service, name);
+    const answer = Promise.withResolvers<A>();
+    this.makeUnaryRequest(
+      path,
+      requestSerialize,
+      responseDeserialize,
+      message,
+      metadataOf(settings),
+      optionsOf(settings),
+      (error, value) => (error ? answer.reject(error) : answer.resolve(value as A)),
+    );
+    return answer.promise;
+  }
+
+  /** Uploads all messages and resolves with the answer. */
+  async upload<A>(service: string, name: string, messages: Iterable<object>, settings: CallSettings = {}): Promise<A> {
+    const { path, requestSerialize, responseDeserialize } = method(service, name);
+    const answer = Promise.withResolvers<A>();
+    const call = this.makeClientStreamRequest(
+      path,
+      requestSerialize,
+      responseDeserialize,
+      metadataOf(settings),
+      optionsOf(settings),
+      (error, value) => (error ? answer.reject(error) : answer.resolve(value as A)),
+    );
+    for (const message of messages) call.write(message);
+    call.end();
+    return await answer.promise;
+  }
+
+  watch(service: string, name: string, message: object, settings: CallSettings = {}): ClientReadableStream<Message> {
+    const { path, requestSerialize, responseDeserialize } = method(service, name);
+    return this.makeServerStreamRequest(
+      path,
+      requestSerialize,
+      responseDeserialize as (bytes: Buffer) => Message,
+      message,
+      metadataOf(settings),
+      optionsOf(settings),
+    );
+  }
+
+  stream(settings: CallSettings = {}): ClientDuplexStream<StreamRequest, Message> {
+    const { path, requestSerialize, responseDeserialize } = method(FARM, 'Stream');
+    return this.makeBidiStreamRequest(
+      path,
+      requestSerialize,
+      responseDeserialize as (bytes: Buffer) => Message,
+      metadataOf(settings),
+      optionsOf(settings),
+    );
+  }
+
+  async healthStatus(service = ''): Promise<string> {
+    return (await this.unary<{ status: string }>(HEALTH, 'check', { service })).status;
+  }
+
+  /** Resolves when the health service says `status`. */
+  async untilHealth(status: string, withinMs = 15_000): Promise<void> {
+    const endsAt = Date.now() + withinMs;
+    for (;;) {
+      const got = await this.healthStatus();
+      if (got === status) return;
+      if (Date.now() > endsAt) throw new Error(`Health is ${got} after ${withinMs} ms, expected ${status}`);
+      await delay(100);
+    }
+  }
+}
+
+/** Sends a message when there is room for it. */
+export async function send(call: ClientDuplexStream<StreamRequest, Message>, message: StreamRequest): Promise<void> {
+  if (!call.write(message)) await once(call, 'drain');
+}
+
+/** Rejects unless the call fails; resolves with its error. */
+export async function failureOf(call: Promise<unknown>): Promise<ServiceError> {
+  try {
+    await call;
+  } catch (error) {
+    return error as ServiceError;
+  }
+  throw new Error('The call succeeded, expected it to fail');
+}
+
+/** The farm's own code of a failed call. */
+export const farmCode = (error: ServiceError) => error.metadata.get('farm-error-code')[0];
+
+function method(service: string, name: string): MethodDefinition<object, object> {
+  const found = Object.values(protos[service] as ServiceDefinition).find(({ path }) =>
+    path.toLowerCase().endsWith(`/${name.toLowerCase()}`),
+  );
+  if (!found) throw new Error(`${service} has no method ${name}`);
+  return found as MethodDefinition<object, object>;
+}
+
+function metadataOf({ key }: CallSettings): Metadata {
+  const metadata = new Metadata();
+  if (key !== undefined) metadata.set('authorization', `Bearer ${key}`);
+  return metadata;
+}
+
+function optionsOf({ timeoutMs }: CallSettings): CallOptions {
+  return timeoutMs === undefined ? {} : { deadline: Date.now() + timeoutMs };
+}

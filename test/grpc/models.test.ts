@@ -1,0 +1,94 @@
+import assert from 'node:assert/strict';
+import { after, before, describe, it } from 'node:test';
+import type { HealthResponse, LoadModelResponse, ModelInfo, ModelStats } from '../../api/grpc/messages.ts';
+import { DEMO_MODEL, startFarm, type TestFarm } from '../support/farm.ts';
+import { until } from '../support/until.ts';
+import { MONOLITHIC, TestClient } from './clients.ts';
+
+describe('models over gRPC', () => {
+  let farm: TestFarm;
+  let client: TestClient;
+  const load = (model_id: string, preferred_gpu: number) =>
+    client.unary<LoadModelResponse>(MONOLITHIC, 'LoadModel', { model_id, preferred_gpu });
+  const list = async () => (await client.unary<{ models: ModelInfo[] }>(MONOLITHIC, 'ListModels', {})).models;
+
+  before(async () => {
+    farm = await startFarm({
+      models: { first: DEMO_MODEL, second: DEMO_MODEL, broken: { ...DEMO_MODEL, background_dir: '' } },
+      gpus: { count: 2 },
+      capacity: { max_models: 7 },
+    });
+    client = new TestClient(farm.grpcAddress);
+  });
+  after(async () => {
+    client.close();
+    await farm[Symbol.asyncDispose]();
+  });
+
+  it('are all listed, loaded or not', async () => {
+    assert.deepEqual(
+      (await list()).map(({ model_id, loaded, gpu_id }) => [model_id, loaded, gpu_id]),
+      [
+        ['first', false, -1],
+        ['second', false, -1],
+        ['broken', false, -1],
+      ],
+    );
+  });
+
+  it('are loaded on the GPU that is preferred, once', async () => {
+    const first = await load('second', 1);
+    assert.deepEqual([first.success, first.error, first.gpu_id], [true, '', 1]);
+    assert.ok(first.load_time_ms > 0);
+    const again = await load('second', 1);
+    assert.deepEqual([again.success, again.gpu_id, again.load_time_ms], [true, 1, 0]);
+    await until('a heartbeat says that the model is loaded', async () => (await list())[1]?.loaded === true);
+    const { model_id, gpu_id, memory_mb } = (await list())[1] ?? {};
+    assert.deepEqual({ model_id, gpu_id, memory_mb }, { model_id: 'second', gpu_id: 1, memory_mb: 0 });
+    const health = await client.unary<HealthResponse>(MONOLITHIC, 'Health', {});
+    assert.deepEqual([health.loaded_models, health.max_models, health.gpu_ids], [1, 7, [0, 1]]);
+    const { models } = await client.unary<{ models: ModelStats[] }>(MONOLITHIC, 'GetModelStats', {});
+    assert.deepEqual(
+      models.map(({ model_id, loaded }) => [model_id, loaded]),
+      [
+        ['first', false],
+        ['second', true],
+        ['broken', false],
+      ],
+    );
+  });
+
+  it('are loaded on any GPU when none is preferred', async () => {
+    assert.deepEqual((await load('second', -1)).success, true);
+  });
+
+  it('are loaded elsewhere when the GPU that is preferred is not there', async () => {
+    const { success, gpu_id } = await load('first', 9);
+    assert.ok(success && (gpu_id === 0 || gpu_id === 1));
+  });
+
+  it('are not loaded when they are unknown or cannot be used', async () => {
+    const unknown = await load('nobody', -1);
+    assert.deepEqual([unknown.success, unknown.gpu_id], [false, -1]);
+    assert.match(unknown.error, /model_unknown: .*"nobody"; configured: first, second, broken/);
+    assert.match((await load('broken', -1)).error, /model_unusable: .*background_dir/);
+  });
+
+  it('count their use, and are unloaded on request, once', async () => {
+    await load('second', -1);
+    const stats = async () => {
+      const { models } = await client.unary<{ models: Record<string, unknown>[] }>(MONOLITHIC, 'GetModelStats', {});
+      return models.find((model) => model.model_id === 'second') ?? {};
+    };
+    await until('the use is counted', async () => Number((await stats()).request_count) > 0);
+    const { total_inference_ms, last_used_timestamp } = await stats();
+    assert.ok(Number(total_inference_ms) > 0);
+    assert.ok(Math.abs(Number(last_used_timestamp) - Date.now() / 1000) < 120);
+    const unload = (model_id: string) =>
+      client.unary<{ success: boolean; error: string }>(MONOLITHIC, 'UnloadModel', { model_id });
+    assert.deepEqual(await unload('second'), { success: true, error: '' });
+    assert.equal((await stats()).loaded, false);
+    assert.match((await unload('second')).error, /request_invalid: .*"second" is not loaded/);
+    assert.match((await unload('nobody')).error, /model_unknown/);
+  });
+});

@@ -1,0 +1,68 @@
+import { type ChildProcess, spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import path from 'node:path';
+import { stringify } from 'yaml';
+import { ENTRIES } from '../../cli/farm-processes.ts';
+import { freePort, PrivateRedis } from '../../cli/private-redis.ts';
+import { buildDemoAvatar, DEMO_MODEL } from '../support/farm.ts';
+
+/** Single processes of a farm, so that a test can end one and start it again: no supervisor looks after them. */
+export interface Processes extends AsyncDisposable {
+  readonly grpcAddress: string;
+  /** Folder of the configuration. */
+  readonly folder: string;
+  readonly redis: PrivateRedis;
+  /** Resolves when the process says that it is ready; rejects with what it wrote when it ends first. */
+  start(entry: 'api' | 'worker', ...args: string[]): Promise<ChildProcess>;
+  /** Asks a process to end and waits for it. */
+  stop(child: ChildProcess): Promise<void>;
+}
+
+/** Starts a Redis and prepares a configuration; nothing else runs yet. */
+export async function prepareProcesses(settings: Record<string, object> = {}): Promise<Processes> {
+  await buildDemoAvatar();
+  const folder = await mkdtemp(path.join(tmpdir(), 'farm-test-grpc-'));
+  const redis = await PrivateRedis.start(path.join(folder, 'redis'));
+  const [httpPort, grpcPort] = [await freePort(), await freePort()];
+  const configPath = path.join(folder, 'config.yaml');
+  const fixed = {
+    http: { port: httpPort, host: '127.0.0.1' },
+    server: { port: `127.0.0.1:${grpcPort}` },
+    redis: { url: redis.url },
+    storage: { root: 'data' },
+  };
+  await writeFile(configPath, stringify({ models: { demo: DEMO_MODEL }, ...settings, ...fixed }));
+  const children: ChildProcess[] = [];
+  const stop = async (child: ChildProcess) => {
+    if (child.exitCode !== null || child.signalCode !== null) return;
+    const ended = once(child, 'exit');
+    child.kill('SIGTERM');
+    await ended;
+  };
+  return {
+    grpcAddress: `127.0.0.1:${grpcPort}`,
+    folder,
+    redis,
+    async start(entry, ...args) {
+      const child = spawn(process.execPath, [ENTRIES[entry], ...args], {
+        env: { ...process.env, FARM_CONFIG: configPath },
+        stdio: ['ignore', 'ignore', 'pipe', 'ipc'],
+      });
+      children.push(child);
+      const said: string[] = [];
+      child.stderr?.on('data', (text: Buffer) => said.push(text.toString()));
+      const ended = once(child, 'exit').then(() => Promise.reject(new Error(`${entry} ended: ${said.join('')}`)));
+      ended.catch(() => {});
+      await Promise.race([once(child, 'message'), ended]);
+      return child;
+    },
+    stop,
+    async [Symbol.asyncDispose]() {
+      await Promise.all(children.map(stop));
+      await redis.stop();
+      await rm(folder, { recursive: true, force: true });
+    },
+  };
+}

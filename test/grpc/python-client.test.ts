@@ -1,0 +1,77 @@
+import assert from 'node:assert/strict';
+import { execFile } from 'node:child_process';
+import { mkdtemp, readdir, readFile, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import path from 'node:path';
+import { after, before, describe, it } from 'node:test';
+import { fileURLToPath } from 'node:url';
+import { promisify } from 'node:util';
+import { startFarm, type TestFarm } from '../support/farm.ts';
+import { syllables, writeWav } from '../support/sound.ts';
+import { differences, renderedFrames } from './speech.ts';
+
+const run = promisify(execFile);
+const PYTHON = '/usr/bin/python3';
+const ROOT = fileURLToPath(new URL('../../', import.meta.url));
+const SECONDS = 1.5;
+
+const hasGrpc = await run(PYTHON, ['-c', 'import grpc, grpc_tools.protoc']).then(
+  () => true,
+  () => false,
+);
+const skip = hasGrpc
+  ? false
+  : `${PYTHON} cannot import grpc and grpc_tools: apt install python3-grpcio python3-grpc-tools`;
+
+describe('Python clients, with stubs made from the .proto files', { skip }, () => {
+  let farm: TestFarm;
+  let stubs = '';
+  let speech = '';
+  const inFolder = (name: string) => path.join(farm.folder, name);
+  const example = (name: string, ...args: string[]) =>
+    run(PYTHON, [path.join(ROOT, 'examples/python', name), '--address', farm.grpcAddress, ...args], {
+      env: { ...process.env, PYTHONPATH: stubs, PYTHONDONTWRITEBYTECODE: '1' },
+    });
+  const framesIn = async (folder: string) => {
+    const names = (await readdir(folder)).sort();
+    return await Promise.all(names.map((name) => readFile(path.join(folder, name))));
+  };
+
+  before(async () => {
+    stubs = await mkdtemp(path.join(tmpdir(), 'farm-test-stubs-'));
+    const outputs = [`--python_out=${stubs}`, `--grpc_python_out=${stubs}`];
+    const protos = ['monolithic', 'farm'].map((name) => `proto/${name}.proto`);
+    await run(PYTHON, ['-m', 'grpc_tools.protoc', '-I', 'proto', ...outputs, ...protos], { cwd: ROOT });
+    farm = await startFarm();
+    speech = inFolder('speech.wav');
+    await writeWav(speech, syllables(SECONDS));
+  });
+  after(async () => {
+    await farm[Symbol.asyncDispose]();
+    await rm(stubs, { recursive: true, force: true });
+  });
+
+  it('infer.py writes the frames of a whole render', async () => {
+    const out = inFolder('inferred');
+    const { stdout } = await example('infer.py', speech, '--frames', '32', '--out', out);
+    assert.match(stdout, /^32 frames in .* from GPU 0: \d+ ms, of which inference \d+, audio \d+, composite \d+/);
+    assert.deepEqual(differences(await framesIn(out), (await renderedFrames(farm, SECONDS)).slice(0, 32)), []);
+  });
+
+  it('infer.py says what is wrong', async () => {
+    await assert.rejects(example('infer.py', speech, '--model', 'nobody'), /model_unknown: .*"nobody"/);
+  });
+
+  it('stream.py writes the frames of a whole render, as they come', async () => {
+    const out = inFolder('streamed');
+    const { stdout } = await example('stream.py', speech, '--fast', '--out', out);
+    assert.match(stdout, /^open; .*\nframe 0 at 0 ms/);
+    assert.match(stdout, /ended after 38 frames/);
+    assert.deepEqual(differences(await framesIn(out), await renderedFrames(farm, SECONDS)), []);
+  });
+
+  it('stream.py keeps pace with the sound when it plays it', async () => {
+    const { stdout } = await example('stream.py', speech, '--out', inFolder('played'));
+    assert.match(stdout, /ended after 38 frames/);
+  });
+});

@@ -1,0 +1,167 @@
+import assert from 'node:assert/strict';
+import { readFile } from 'node:fs/promises';
+import path from 'node:path';
+import { after, before, describe, it } from 'node:test';
+import { status } from '@grpc/grpc-js';
+import sharp from 'sharp';
+import type { Render, RenderSpec } from '../../api/grpc/messages.ts';
+import { startFarm, type TestFarm } from '../support/farm.ts';
+import { syllables, writeWav } from '../support/sound.ts';
+import { FARM, failureOf, farmCode, type Message, TestClient } from './clients.ts';
+import { differences, renderedFrames } from './speech.ts';
+
+const SECONDS = 1.5;
+const PIECE = 10_000;
+
+describe('renders over gRPC', () => {
+  let farm: TestFarm;
+  let client: TestClient;
+  let wav: Buffer;
+
+  before(async () => {
+    farm = await startFarm({ server: { queue_size: 2 }, limits: { max_upload_mb: 1 } });
+    client = new TestClient(farm.grpcAddress);
+    wav = await sound(SECONDS);
+  });
+  after(async () => {
+    client.close();
+    await farm[Symbol.asyncDispose]();
+  });
+
+  const sound = async (seconds: number) => {
+    const file = path.join(farm.folder, 'upload.wav');
+    await writeWav(file, syllables(seconds));
+    return await readFile(file);
+  };
+  const submit = (spec: Partial<RenderSpec>, file = wav) =>
+    client.upload<Render>(FARM, 'SubmitRender', [{ spec }, ...pieces(file)]);
+  const get = (render_id: string) => client.unary<Render>(FARM, 'GetRender', { render_id });
+  const cancel = (render_id: string) => client.unary<Render>(FARM, 'CancelRender', { render_id });
+  const watch = async (render_id: string) => {
+    const states: Render[] = [];
+    for await (const state of client.watch(FARM, 'WatchRender', { render_id }) as AsyncIterable<Message>) {
+      states.push(state as unknown as Render);
+    }
+    return states;
+  };
+
+  it('are taken, watched to their end, and found over HTTP: the same frames as those submitted there', async () => {
+    const { render_id, status: first, file_name } = await submit({ output: 'FRAMES', file_name: 'hello.wav' });
+    assert.equal(first, 'QUEUED');
+    assert.equal(file_name, 'hello.wav');
+    const states = await watch(render_id);
+    const order = ['QUEUED', 'PREPARING', 'RENDERING', 'STITCHING', 'COMPLETED'];
+    const seen = states.map((state) => order.indexOf(state.status));
+    assert.deepEqual(
+      seen,
+      seen.toSorted((a, b) => a - b),
+    );
+    const last = states.at(-1);
+    assert.deepEqual(
+      [last?.status, last?.frames_done, last?.frames_total, last?.audio_seconds, last?.error],
+      ['COMPLETED', 38, 38, SECONDS, null],
+    );
+    assert.equal(last?.frames_path, `/v1/renders/${render_id}/frames/{index}`);
+    assert.equal(last?.video_path, '');
+    const frames = await Promise.all(Array.from({ length: 38 }, (_, index) => farm.client.frame(render_id, index)));
+    assert.deepEqual(differences(frames, await renderedFrames(farm, SECONDS)), []);
+  });
+
+  it('give a video by default', async () => {
+    const { render_id } = await submit({ model_id: 'demo' });
+    const last = (await watch(render_id)).at(-1);
+    const video = await fetch(`${farm.url}${last?.video_path}`);
+    assert.equal(video.headers.get('content-type'), 'video/mp4');
+    await video.arrayBuffer();
+    assert.deepEqual(await get(render_id), last);
+  });
+
+  it('are made once for the same idempotency key', async () => {
+    const [first, again] = [await submit({ idempotency_key: 'a' }), await submit({ idempotency_key: 'a' })];
+    assert.equal(first.render_id, again.render_id);
+    const conflict = await failureOf(submit({ idempotency_key: 'a', start_frame_idx: 1 }));
+    assert.deepEqual([conflict.code, farmCode(conflict)], [status.ALREADY_EXISTS, 'idempotency_conflict']);
+    await watch(first.render_id);
+  });
+
+  it('stop when they are cancelled; a finished one stays as it is', async () => {
+    const { render_id } = await submit({}, await sound(20));
+    const cancelled = await cancel(render_id);
+    assert.equal(cancelled.status, 'CANCELLED');
+    assert.equal((await watch(render_id)).at(-1)?.status, 'CANCELLED');
+    const finished = await submit({});
+    const last = (await watch(finished.render_id)).at(-1);
+    assert.deepEqual(await cancel(finished.render_id), last);
+    assert.equal((await fetch(`${farm.url}${last?.video_path}`, { method: 'HEAD' })).status, 200);
+  });
+
+  it('show their latest picture while they run, over both doors', async () => {
+    const { render_id } = await submit({}, await sound(20));
+    const states = client.watch(FARM, 'WatchRender', { render_id, preview: true }) as AsyncIterable<Message>;
+    for await (const state of states) {
+      const picture = (state as unknown as Render).preview_jpeg;
+      if (picture.length === 0) continue;
+      const { format, width, height } = await sharp(picture).metadata();
+      assert.deepEqual({ format, width, height }, { format: 'jpeg', width: 1280, height: 720 });
+      const overHttp = await fetch(`${farm.url}/v1/renders/${render_id}/preview`);
+      assert.equal(overHttp.headers.get('content-type'), 'image/jpeg');
+      break;
+    }
+    await cancel(render_id);
+  });
+
+  it('say why they failed', async () => {
+    const { render_id } = await submit({}, Buffer.from('once upon a time there was no sound\n'.repeat(50)));
+    const last = (await watch(render_id)).at(-1);
+    assert.equal(last?.status, 'FAILED');
+    assert.equal(last?.error?.code, 'audio_unreadable');
+    assert.match(last?.error?.remedy ?? '', /\.$/);
+  });
+
+  it('are refused while the queue is full', async () => {
+    const long = await sound(20);
+    const taken = await Promise.all([submit({}, long), submit({}, long)]);
+    const full = await failureOf(submit({}));
+    assert.deepEqual([full.code, farmCode(full)], [status.RESOURCE_EXHAUSTED, 'queue_full']);
+    await Promise.all(taken.map(({ render_id }) => cancel(render_id)));
+    await watch((await submit({})).render_id);
+  });
+
+  describe('are refused', () => {
+    const upload = (messages: object[]) => client.upload(FARM, 'SubmitRender', messages);
+    const cases: { name: string; call: () => Promise<unknown>; code: number; farm: string }[] = [
+      { name: 'without spec', call: () => upload(pieces(wav)), code: 3, farm: 'request_invalid' },
+      { name: 'without anything', call: () => upload([]), code: 3, farm: 'request_invalid' },
+      { name: 'with two specs', call: () => upload([{ spec: {} }, { spec: {} }]), code: 3, farm: 'request_invalid' },
+      { name: 'without sound', call: () => upload([{ spec: {} }]), code: 3, farm: 'audio_empty' },
+      {
+        name: 'when the file is too large',
+        call: () => submit({}, Buffer.alloc(2 ** 20 + 1)),
+        code: 3,
+        farm: 'upload_too_large',
+      },
+      {
+        name: 'with a quality out of range',
+        call: () => submit({ jpeg_quality: 101 }),
+        code: 3,
+        farm: 'request_invalid',
+      },
+      { name: 'of an unknown model', call: () => submit({ model_id: 'nobody' }), code: 5, farm: 'model_unknown' },
+      { name: 'when asked for by a wrong id', call: () => get('r0-00'), code: 5, farm: 'render_unknown' },
+      { name: 'when watched by a wrong id', call: () => watch('r0-00'), code: 5, farm: 'render_unknown' },
+      { name: 'when cancelled by a wrong id', call: () => cancel('r0-00'), code: 5, farm: 'render_unknown' },
+    ];
+    for (const { name, call, code, farm: expected } of cases) {
+      it(name, async () => {
+        const error = await failureOf(call());
+        assert.deepEqual([error.code, farmCode(error)], [code, expected], error.message);
+      });
+    }
+  });
+});
+
+function pieces(file: Buffer): { audio: Buffer }[] {
+  return Array.from({ length: Math.ceil(file.length / PIECE) }, (_, index) => ({
+    audio: file.subarray(index * PIECE, (index + 1) * PIECE),
+  }));
+}

@@ -1,0 +1,149 @@
+import assert from 'node:assert/strict';
+import { globSync, readFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { describe, it } from 'node:test';
+import { fileURLToPath } from 'node:url';
+import { RULES } from './import-rules.ts';
+import { importsOf, readsProcessEnv, type SourceFile } from './source-imports.ts';
+
+const ROOT = fileURLToPath(new URL('../..', import.meta.url));
+
+/** A wrong tree for each rule, by the rule's name, and the one line that it must answer. */
+const WRONG: Readonly<Record<string, { files: Readonly<Record<string, string>>; answer: string }>> = {
+  'folders import only what they may': {
+    files: { 'api/app.ts': `import type {\n  Consumer,\n} from '../worker/consumer.ts';`, 'worker/consumer.ts': '' },
+    answer: 'api/app.ts imports ../worker/consumer.ts',
+  },
+  'a pipeline stage imports the contract, its tools, the errors and nothing else': {
+    files: { 'worker/pipeline/mel.ts': `import { FFT_SIZE } from './contract.ts';\nimport sharp from 'sharp';` },
+    answer: 'worker/pipeline/mel.ts imports sharp',
+  },
+  'only pipeline.ts and its two halves import the stages': {
+    files: { 'worker/gpu/segment.ts': `export { computeMel } from '../pipeline/mel.ts';` },
+    answer: 'worker/gpu/segment.ts imports ../pipeline/mel.ts',
+  },
+  'onnxruntime-node is imported under worker/gpu only': {
+    files: { 'worker/media/stitch.ts': `const { Tensor } = await import('onnxruntime-node');` },
+    answer: 'worker/media/stitch.ts imports onnxruntime-node',
+  },
+  'one module under worker/media imports fluent-ffmpeg': {
+    files: {
+      'worker/media/ffmpeg.ts': `import f from 'fluent-ffmpeg';`,
+      'worker/x.ts': `import f from 'fluent-ffmpeg';`,
+    },
+    answer: 'worker/x.ts imports fluent-ffmpeg',
+  },
+  'process.env is read in shared/environment.ts only': {
+    files: { 'shared/environment.ts': 'process.env.A;', 'api/main.ts': 'const port = `$' + '{process.env.PORT}`;' },
+    answer: 'api/main.ts reads process.env',
+  },
+  'nothing is exported by default': {
+    files: { 'api/app.ts': 'export default function app() {}' },
+    answer: 'api/app.ts has a default export',
+  },
+  'no file imports itself by way of others': {
+    files: { 'shared/a.ts': `import './b.ts';`, 'shared/b.ts': `import type { A } from './a.ts';` },
+    answer: 'shared/a.ts → shared/b.ts → shared/a.ts',
+  },
+  'every import names a file that exists': {
+    files: { 'worker/main.ts': `new Worker(new URL('./gone.ts', import.meta.url));` },
+    answer: 'worker/main.ts imports ./gone.ts',
+  },
+  'no source file has more than 300 lines': {
+    files: { 'shared/long.ts': '\n'.repeat(301), 'test/long.test.ts': '\n'.repeat(301) },
+    answer: 'shared/long.ts has 301 lines',
+  },
+};
+
+describe('the source tree', () => {
+  const files = readTree();
+  for (const { name, check } of RULES) {
+    it(name, () => {
+      const wrong = check(files);
+      assert.ok(wrong.length === 0, `${name}, but:\n${wrong.map((line) => `  ${line}`).join('\n')}`);
+    });
+  }
+});
+
+describe('each rule', () => {
+  for (const { name, check } of RULES) {
+    it(`can fail: ${name}`, () => {
+      const example = WRONG[name];
+      assert.ok(example, 'has no wrong tree to fail on');
+      assert.deepEqual(check(toFiles(example.files)), [example.answer]);
+    });
+  }
+
+  it('lets a tree pass that keeps them all', () => {
+    const files = toFiles({
+      'shared/errors.ts': '',
+      'api/app.ts': `import { FarmError } from '../shared/errors.ts';\nimport { readFile } from 'node:fs/promises';`,
+      'worker/pipeline/contract.ts': '',
+      'worker/pipeline/mel.ts': `import type { Rect } from './contract.ts';`,
+      'worker/pipeline/pipeline.ts': `import { computeMel } from './mel.ts';`,
+      'avatars/demo/build.ts': `import { type Rect } from '../../worker/pipeline/contract.ts';`,
+      'test/pipeline/mel.test.ts': `import { computeMel } from '../../worker/pipeline/mel.ts';\nprocess.env.REFERENCE_DIR;`,
+    });
+    assert.deepEqual(
+      RULES.flatMap(({ check }) => check(files)),
+      [],
+    );
+  });
+});
+
+describe('the reader of imports', () => {
+  it('finds every form, and tells types from values', () => {
+    const text = [
+      `import './side.ts';`,
+      `import a, { type B } from './a.ts';`,
+      `import { type C } from './c.ts';`,
+      `import * as d from "./d.ts";`,
+      `export * from './e.ts';`,
+      `export type { F } from './f.ts';`,
+      `export {\n  g,\n  type H,\n} from './g.ts';`,
+      `const i = await import('./i.ts');`,
+      `import j from './j.json' with { type: 'json' };`,
+    ].join('\n');
+    const found = importsOf({ path: 'shared/x.ts', text }).map(
+      ({ file, typesOnly }) => `${file}${typesOnly ? ' (types)' : ''}`,
+    );
+    const expected = ['side.ts', 'a.ts', 'c.ts (types)', 'd.ts', 'e.ts', 'f.ts (types)', 'g.ts', 'i.ts', 'j.json'];
+    assert.deepEqual(
+      found,
+      expected.map((name) => `shared/${name}`),
+    );
+  });
+
+  it('is not misled by comments, strings and templates', () => {
+    const text = [
+      `// import './a.ts';`,
+      `/*\nimport './b.ts';\nprocess.env.X */`,
+      'const c = `\nimport "./c.ts";\n`;',
+      `const url = 'http://x'; import('./d.ts');`,
+      `const words = "export x from './e.ts'";`,
+    ].join('\n');
+    assert.deepEqual(
+      importsOf({ path: 'x.ts', text }).map(({ specifier }) => specifier),
+      ['./d.ts'],
+    );
+    assert.equal(readsProcessEnv({ path: 'x.ts', text }), false);
+  });
+
+  it('sees the environment under its other names', () => {
+    for (const text of [`import { env } from 'node:process';`, 'const { env } = process;', `process['env']`]) {
+      assert.equal(readsProcessEnv({ path: 'x.ts', text }), true, text);
+    }
+  });
+});
+
+function readTree(): SourceFile[] {
+  const paths = globSync('*/**/*.ts', {
+    cwd: ROOT,
+    exclude: (name) => name === 'node_modules' || name.startsWith('.'),
+  });
+  return paths.map((path) => ({ path: path.replaceAll('\\', '/'), text: readFileSync(join(ROOT, path), 'utf8') }));
+}
+
+function toFiles(texts: Readonly<Record<string, string>>): SourceFile[] {
+  return Object.entries(texts).map(([path, text]) => ({ path, text }));
+}

@@ -1,0 +1,166 @@
+import {
+  hasDefaultExport,
+  type Import,
+  importsOf,
+  lineCount,
+  readsProcessEnv,
+  type SourceFile,
+} from './source-imports.ts';
+
+/** The rules of the source tree: who may import whom, and what may stand where. Each finds its own violations. */
+
+export interface Rule {
+  readonly name: string;
+  /** One line per violation, naming the file and what is wrong in it. */
+  readonly check: (files: readonly SourceFile[]) => string[];
+}
+
+const MAX_LINES = 300;
+const CONTRACT = 'worker/pipeline/contract.ts';
+/** The order of the stages: the whole, its way from sound to features, its way from features to pictures. */
+const ORDER = ['pipeline', 'sliding-features', 'batch-runner'].map((name) => `worker/pipeline/${name}.ts`);
+/** Arithmetic that stages share; everything else in the folder but the contract and the pipeline is a stage. */
+const PIPELINE_TOOLS = ['fft', 'mel-filters', 'bicubic', 'frame-count', 'stage-timings'].map(
+  (name) => `worker/pipeline/${name}.ts`,
+);
+
+/** Which of our folders each folder may import, besides itself; a folder that is not named may import none. */
+const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
+  api: ['shared'],
+  worker: ['shared'],
+  shared: [],
+  client: ['shared'],
+  cli: ['client', 'shared'],
+  studio: ['client'],
+  avatars: ['shared'],
+  scripts: [],
+  bench: ['api', 'avatars', 'cli', 'client', 'scripts', 'shared', 'worker'],
+};
+
+export const RULES: readonly Rule[] = [
+  {
+    name: 'folders import only what they may',
+    check: onImports((file, { file: target, typesOnly }) => {
+      const from = folderOf(file);
+      if (target === undefined || from === 'test' || folderOf(target) === from) return false;
+      if (from === 'avatars' && target === CONTRACT && typesOnly) return false;
+      return !MAY_IMPORT[from]?.includes(folderOf(target));
+    }),
+  },
+  {
+    name: 'a pipeline stage imports the contract, its tools, the errors and nothing else',
+    check: onImports(
+      (file, { file: target, specifier }) =>
+        isStageOrTool(file) &&
+        !specifier.startsWith('node:') &&
+        ![CONTRACT, 'shared/errors.ts', ...PIPELINE_TOOLS].includes(target ?? specifier),
+    ),
+  },
+  {
+    name: 'only pipeline.ts and its two halves import the stages',
+    check: onImports(
+      (file, { file: target }) =>
+        target !== undefined &&
+        isStage(target) &&
+        !ORDER.includes(file) &&
+        folderOf(file) !== 'test' &&
+        folderOf(file) !== 'bench',
+    ),
+  },
+  {
+    name: 'onnxruntime-node is imported under worker/gpu only',
+    check: onImports(
+      (file, { specifier }) =>
+        packageOf(specifier) === 'onnxruntime-node' &&
+        !/^(?:worker\/gpu|test|bench)\/|^avatars\/.*\.test\.ts$/.test(file),
+    ),
+  },
+  {
+    name: 'one module under worker/media imports fluent-ffmpeg',
+    check: (files) => {
+      const importers = files.filter((file) =>
+        importsOf(file).some(({ specifier }) => packageOf(specifier) === 'fluent-ffmpeg'),
+      );
+      const elsewhere = importers.filter(({ path }) => !path.startsWith('worker/media/'));
+      const wrong = elsewhere.length > 0 ? elsewhere : importers.length > 1 ? importers : [];
+      return wrong.map(({ path }) => `${path} imports fluent-ffmpeg`);
+    },
+  },
+  {
+    name: 'process.env is read in shared/environment.ts only',
+    check: (files) =>
+      files
+        .filter(
+          (file) =>
+            file.path !== 'shared/environment.ts' && !['scripts', 'test', 'bench'].includes(folderOf(file.path)),
+        )
+        .filter(readsProcessEnv)
+        .map(({ path }) => `${path} reads process.env`),
+  },
+  {
+    name: 'nothing is exported by default',
+    check: (files) => files.filter(hasDefaultExport).map(({ path }) => `${path} has a default export`),
+  },
+  { name: 'no file imports itself by way of others', check: findCycles },
+  {
+    name: 'every import names a file that exists',
+    check: (files) => {
+      const known = new Set(files.map(({ path }) => path));
+      return onImports((_, { file }) => file?.endsWith('.ts') === true && !known.has(file))(files);
+    },
+  },
+  {
+    name: `no source file has more than ${MAX_LINES} lines`,
+    check: (files) =>
+      files
+        .filter((file) => !['test', 'bench'].includes(folderOf(file.path)) && lineCount(file) > MAX_LINES)
+        .map((file) => `${file.path} has ${lineCount(file)} lines`),
+  },
+];
+
+function onImports(isWrong: (path: string, wanted: Import) => boolean): Rule['check'] {
+  return (files) =>
+    files.flatMap((file) =>
+      importsOf(file)
+        .filter((wanted) => isWrong(file.path, wanted))
+        .map(({ specifier }) => `${file.path} imports ${specifier}`),
+    );
+}
+
+/** Each cycle once, as `a.ts → b.ts → a.ts`. Imports of types count: they tie two files together as well. */
+function findCycles(files: readonly SourceFile[]): string[] {
+  const targets = new Map(
+    files.map((file) => [file.path, importsOf(file).flatMap(({ file: target }) => target ?? [])]),
+  );
+  const done = new Set<string>();
+  const cycles: string[] = [];
+  const visit = (path: string, trail: string[]): void => {
+    const start = trail.indexOf(path);
+    if (start >= 0) cycles.push([...trail.slice(start), path].join(' → '));
+    if (start >= 0 || done.has(path)) return;
+    for (const target of targets.get(path) ?? []) visit(target, [...trail, path]);
+    done.add(path);
+  };
+  for (const path of targets.keys()) visit(path, []);
+  return cycles;
+}
+
+function isStage(path: string): boolean {
+  return isStageOrTool(path) && !PIPELINE_TOOLS.includes(path);
+}
+
+function isStageOrTool(path: string): boolean {
+  return path.startsWith('worker/pipeline/') && path !== CONTRACT && !ORDER.includes(path);
+}
+
+function folderOf(path: string): string {
+  return path.includes('/') ? (path.split('/')[0] ?? '') : '';
+}
+
+/** 'sharp/lib/x' → 'sharp', '@bull-board/api/y' → '@bull-board/api'. */
+function packageOf(specifier: string): string {
+  return specifier
+    .split('/')
+    .slice(0, specifier.startsWith('@') ? 2 : 1)
+    .join('/');
+}
