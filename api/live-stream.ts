@@ -1,3 +1,4 @@
+import { randomBytes } from 'node:crypto';
 import { ALL_ROWS_AHEAD, algorithmicLatencyMs } from '../shared/audio-context.ts';
 import { FarmError } from '../shared/errors.ts';
 import type { LiveFrame, LiveRequests, LiveWork } from './live-request.ts';
@@ -50,6 +51,9 @@ export class LiveStream {
   readonly #rowsAhead: number;
   readonly #sound: LiveSound;
   readonly #inFlight: MicroBatch[] = [];
+  readonly #streamId = randomBytes(9).toString('base64url');
+  /** The GPU that made the last frame: it knows what has been heard. */
+  #gpuId: number | undefined;
   #ended = false;
   /** First frame that has not been asked for. */
   #nextFrame = 0;
@@ -114,6 +118,7 @@ export class LiveStream {
   async *#deliver(batch: MicroBatch, signal: AbortSignal): AsyncGenerator<StreamedFrame> {
     for (let item = await batch.first; !item.done; item = await batch.frames.next()) {
       const timeMs = item.value.frameIndex * FRAME_MS;
+      this.#gpuId = item.value.gpuId;
       yield { ...item.value, timeMs, latencyMs: performance.now() - batch.readyAtMs };
       this.#askForMore(signal);
     }
@@ -135,9 +140,10 @@ export class LiveStream {
     const { samples, firstSample, totalSamples } = this.#sound.pieceFrom(start);
     const { modelId, startFrameIndex, output, jpegQuality } = this.#options;
     const work: LiveWork = {
-      ...{ modelId, startFrameIndex, output, jpegQuality, firstSample, totalSamples },
+      ...{ modelId, startFrameIndex, output, jpegQuality, firstSample, totalSamples, streamId: this.#streamId },
       frames: { start, end },
       rowsAhead: this.#rowsAhead,
+      preferredGpu: this.#gpuId,
     };
     const audio = Buffer.from(samples.buffer, samples.byteOffset, samples.byteLength);
     const payload = { audio, visualFrames: Buffer.alloc(0), audioFeatures: Buffer.alloc(0) };

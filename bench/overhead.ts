@@ -8,8 +8,8 @@ import { LocalFarm } from '../cli/local-farm.ts';
 import { freePort } from '../cli/private-redis.ts';
 import { loadConfig } from '../shared/config/load.ts';
 import type { LiveJob } from '../shared/jobs.ts';
+import { LiveRenderer } from '../worker/gpu/live-renderer.ts';
 import { ModelRegistry } from '../worker/gpu/model-registry.ts';
-import { renderLive } from '../worker/gpu/render-live.ts';
 import { Turns } from '../worker/gpu/turns.ts';
 import { encodeJpeg } from '../worker/media/jpeg.ts';
 import { writeCheapAvatar } from './cheap-avatar.ts';
@@ -97,9 +97,14 @@ async function startInProcess(entry: Awaited<ReturnType<typeof writeCheapAvatar>
   const threads = { intraOp: availableParallelism(), interOp: 1 };
   const models = new Map([[MODEL_ID, paths]]);
   const model = await new ModelRegistry({ models, providers: ['cpu'], threads, cachedFrames: 8 }).load(MODEL_ID);
-  const turns = new Turns();
+  const renderer = new LiveRenderer(new Turns(), { maxFrames: 8, maxWaitMs: 0 });
   return async (audio: Float32Array) => {
-    const job = { modelId: MODEL_ID, frames: { start: 0, end: frameCount }, startFrameIndex: 0 };
+    const job = {
+      requestId: 'in-process',
+      modelId: MODEL_ID,
+      frames: { start: 0, end: frameCount },
+      startFrameIndex: 0,
+    };
     const sound: Pick<LiveJob, 'totalSamples' | 'firstSample' | 'rowsAhead'> = {
       totalSamples: audio.length,
       firstSample: 0,
@@ -111,10 +116,9 @@ async function startInProcess(entry: Awaited<ReturnType<typeof writeCheapAvatar>
       audioFeatures: new Uint8Array(),
     };
     const encoded: Promise<Buffer>[] = [];
-    await renderLive({ ...job, ...sound, ...given }, model, {
-      turns,
-      signal: new AbortController().signal,
-      onFrame: ({ image }) => void encoded.push(encodeJpeg(image, JPEG_QUALITY)),
+    const { signal } = new AbortController();
+    await renderer.render({ ...job, ...sound, ...given }, model, signal, ({ image }) => {
+      encoded.push(encodeJpeg(image, JPEG_QUALITY));
     });
     await Promise.all(encoded);
   };

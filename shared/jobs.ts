@@ -26,6 +26,8 @@ export const stitchJobSchema = z.object({ name: z.literal('stitch'), renderId: z
 export const liveJobSchema = z.object({
   name: z.literal('live'),
   requestId: z.string(),
+  /** The live stream that the frames belong to; absent for a request of its own. */
+  streamId: z.string().optional(),
   /** 1 for the first try; frames of a lower attempt are fenced out. */
   attempt: z.int().positive(),
   modelId: z.string(),

@@ -109,6 +109,7 @@ function threadSettings(config: Config) {
     intraOpThreads: intra_op_threads || fairShare,
     interOpThreads: inter_op_threads || 1,
     cachedFrames: config.capacity.background_cache_frames,
+    liveBatches: { maxFrames: config.live.max_batch_frames, maxWaitMs: config.live.batch_wait_ms },
   };
 }
 

@@ -163,6 +163,13 @@ const limits = section({
   drain_seconds: positiveInt(30),
 });
 
+const live = section({
+  /** Frames of concurrent live requests in one run of the network, on a GPU; on the CPU every frame has its own run. */
+  max_batch_frames: orDefault(z.int().min(1).max(32), 8),
+  /** How long a run that is not full waits for more frames. */
+  batch_wait_ms: z.number().nonnegative().max(100).default(0),
+});
+
 const render = section({
   segment_frames: positiveInt(100),
   /** Frames a network batch; part of what makes pictures identical, so the same on every worker. */
@@ -197,6 +204,7 @@ export const configSchema = z.strictObject({
   storage,
   auth,
   limits,
+  live,
   render,
 });
 

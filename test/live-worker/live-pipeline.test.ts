@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { samplesUntilReady } from '../../shared/audio-context.ts';
+import { StreamFeatures } from '../../worker/gpu/stream-features.ts';
 import { PieceOfSound } from '../../worker/live/live-inputs.ts';
 import {
   AUDIO_INPUT_FLOATS,
@@ -10,7 +11,13 @@ import {
   type LipSyncNetwork,
   WINDOW_FLOATS,
 } from '../../worker/pipeline/contract.ts';
-import { type GivenInputs, noTimings, type RenderFramesRequest, renderFrames } from '../../worker/pipeline/pipeline.ts';
+import {
+  type FeatureMemory,
+  type GivenInputs,
+  noTimings,
+  type RenderFramesRequest,
+  renderFrames,
+} from '../../worker/pipeline/pipeline.ts';
 
 const SIZE = 160;
 const VISUAL_FLOATS = 6 * SIZE * SIZE;
@@ -56,14 +63,19 @@ const AVATAR: AvatarFrames = {
 
 const SECOND = Float32Array.from({ length: 16_000 }, (_, n) => Math.sin(n * 0.05) * Math.sin(n * 0.0007));
 
-async function run(changes: Partial<RenderFramesRequest>, given: GivenInputs = {}, sampleCount = SECOND.length) {
+async function run(
+  changes: Partial<RenderFramesRequest>,
+  given: GivenInputs = {},
+  sampleCount = SECOND.length,
+  memory?: FeatureMemory,
+) {
   const encoder = new PlainEncoder();
   const network = new RecordingNetwork();
   const audio = new PieceOfSound(SECOND.subarray(0, sampleCount), 0, sampleCount);
   const frames = { start: 5, end: 12 };
   const request = { frames, startFrameIndex: 0, totalFrames: 12, batchFrames: 4, encoderBatchWindows: 8, ...changes };
   const indices: number[] = [];
-  const parts = { audio, encoder, network, avatar: AVATAR, given };
+  const parts = { audio, encoder, network, avatar: AVATAR, given, memory };
   for await (const { frameIndex } of renderFrames({ grid: 'request', ...request }, parts, NEVER, noTimings())) {
     indices.push(frameIndex);
   }
@@ -93,6 +105,26 @@ test('rows further ahead than asked for are silent, in every frame of a batch', 
     const { network } = await run({ rowsAhead, frames: { start: 8, end: 12 } });
     for (const input of network.heard) assert.equal(rowsHeard(input), '1'.repeat(9 + rowsAhead).padEnd(16, '0'));
   }
+});
+
+test('windows that a stream has heard before are not encoded again, and sound the same', async () => {
+  const memory = new StreamFeatures().of('stream');
+  const counts: number[][] = [];
+  // A stream: more is known of its sound at each request, and the last one knows its end.
+  for (const [start, end] of [
+    [0, 4],
+    [4, 5],
+    [5, 9],
+    [9, 25],
+  ] as const) {
+    const frames = { start, end };
+    const sampleCount = end === 25 ? SECOND.length : samplesUntilReady(end - 1, 7);
+    const remembering = await run({ frames, totalFrames: 25 }, {}, sampleCount, memory);
+    const fresh = await run({ frames, totalFrames: 25 });
+    assert.deepEqual(remembering.network.heard, fresh.network.heard);
+    counts.push(remembering.encoder.counts);
+  }
+  assert.deepEqual(counts, [[10], [1], [4], [7]]);
 });
 
 test('no sound is needed for rows that are not heard', async () => {

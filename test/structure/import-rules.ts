@@ -18,7 +18,7 @@ export interface Rule {
 const MAX_LINES = 300;
 const CONTRACT = 'worker/pipeline/contract.ts';
 /** The order of the stages: the whole, its way from sound to features, its way from features to pictures. */
-const ORDER = ['pipeline', 'sliding-features', 'batch-runner'].map((name) => `worker/pipeline/${name}.ts`);
+const ORDER = ['pipeline', 'sliding-features', 'network-batch'].map((name) => `worker/pipeline/${name}.ts`);
 /** Arithmetic that stages share; everything else in the folder but the contract and the pipeline is a stage. */
 const PIPELINE_TOOLS = ['fft', 'mel-filters', 'bicubic', 'frame-count', 'stage-timings'].map(
   (name) => `worker/pipeline/${name}.ts`,

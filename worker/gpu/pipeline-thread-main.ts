@@ -6,8 +6,8 @@ import { encodeJpeg } from '../media/jpeg.ts';
 import type { RgbImage } from '../pipeline/contract.ts';
 import type { RenderedFrame } from '../pipeline/pipeline.ts';
 import { IdleUnloads } from './idle-unloads.ts';
+import { LiveRenderer } from './live-renderer.ts';
 import { ModelRegistry } from './model-registry.ts';
-import { renderLive } from './render-live.ts';
 import { renderSegment } from './render-segment.ts';
 import type { FromPipelineThread, PipelineThreadSettings, ToPipelineThread } from './thread-protocol.ts';
 import { Turns } from './turns.ts';
@@ -36,6 +36,7 @@ const PREVIEW_JPEG_QUALITY = 60;
 type Task = Extract<ToPipelineThread, { type: 'render' | 'live' | 'load' }>;
 
 const turns = new Turns();
+const liveRenderer = new LiveRenderer(turns, settings.liveBatches);
 const running = new Map<number, AbortController>();
 const unloads = new IdleUnloads((modelId) => registry.unload(modelId).then(announce));
 let provider: string | null = null;
@@ -96,7 +97,7 @@ async function resultOf(message: Task, signal: AbortSignal): Promise<FromPipelin
     case 'live': {
       const onFrame = ({ frameIndex, image }: RenderedFrame) =>
         send({ type: 'frame', taskId, frameIndex, image }, [image.data.buffer as ArrayBuffer]);
-      const timings = await renderLive(message.task, model, { turns, signal, onFrame });
+      const timings = await liveRenderer.render(message.task, model, signal, onFrame);
       return { type: 'live-done', taskId, result: { modelWasLoaded, modelLoadMs, timings } };
     }
     case 'render': {

@@ -3,6 +3,7 @@ import type { SegmentReceipt } from '../../shared/renders/record.ts';
 import type { LiveBytes } from '../live/live-inputs.ts';
 import type { IndexRange, RgbImage } from '../pipeline/contract.ts';
 import type { StageTimingsMs } from '../pipeline/stage-timings.ts';
+import type { LiveBatchSettings } from './live-batches.ts';
 import type { ModelPaths } from './loaded-model.ts';
 
 /**
@@ -20,6 +21,7 @@ export interface PipelineThreadSettings {
   readonly interOpThreads: number;
   /** Background pictures that each avatar keeps decoded. */
   readonly cachedFrames: number;
+  readonly liveBatches: LiveBatchSettings;
 }
 
 /** A segment of a render, with everything that decides what its pictures look like. */
@@ -45,6 +47,9 @@ export type SegmentResult = Pick<
 
 /** The frames of a live request, with what came in for them. */
 export interface LiveTask extends LiveBytes {
+  readonly requestId: string;
+  /** The stream that the request is a part of. */
+  readonly streamId?: string | undefined;
   readonly modelId: string;
   readonly frames: IndexRange;
   readonly startFrameIndex: number;

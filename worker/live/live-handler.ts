@@ -109,10 +109,10 @@ async function work(
 
 /** The work on the frames from `firstFrame` on. */
 function toTask(job: LiveJob, { audio, visualFrames, audioFeatures }: LivePayload, firstFrame: number): LiveTask {
-  const { modelId, frames, startFrameIndex, totalSamples, firstSample, rowsAhead } = job;
+  const { requestId, streamId, modelId, frames, startFrameIndex, totalSamples, firstSample, rowsAhead } = job;
   const bytesPerFrame = Math.floor(visualFrames.length / (frames.end - frames.start));
   return {
-    ...{ modelId, startFrameIndex, totalSamples, firstSample, rowsAhead },
+    ...{ requestId, streamId, modelId, startFrameIndex, totalSamples, firstSample, rowsAhead },
     frames: { start: firstFrame, end: frames.end },
     audio: copyOf(audio),
     visualFrames: copyOf(visualFrames.subarray((firstFrame - frames.start) * bytesPerFrame)),

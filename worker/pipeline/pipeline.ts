@@ -6,7 +6,7 @@
  * batch, so batches lie on a grid that is fixed for the whole sound, and are computed whole even for a part of them.
  */
 import { FarmError } from '../../shared/errors.ts';
-import { BatchRunner, type TurnTaker } from './batch-runner.ts';
+import { backgroundIndex } from './background.ts';
 import {
   AUDIO_INPUT_FLOATS,
   type AudioEncoder,
@@ -15,20 +15,22 @@ import {
   FEATURE_ROWS_AFTER,
   type IndexRange,
   type LipSyncNetwork,
+  type NetworkSize,
   type RgbImage,
 } from './contract.ts';
 import { melFrameCount } from './mel.ts';
-import { readMel, SlidingFeatures } from './sliding-features.ts';
+import { type FrameOrder, NetworkBatch } from './network-batch.ts';
+import { type FeatureMemory, readMel, SlidingFeatures } from './sliding-features.ts';
 import { StageClock, type StageTimingsMs } from './stage-timings.ts';
 import { visualInputFloats } from './visual-input.ts';
 import { type MelPiece, paddedSampleCount } from './windows.ts';
 
-export type { TurnTaker } from './batch-runner.ts';
+export { type FrameOrder, NetworkBatch } from './network-batch.ts';
+export type { FeatureMemory } from './sliding-features.ts';
 export { noTimings, type StageTimingsMs } from './stage-timings.ts';
 
 /** 5 s of sound, 320 KB of samples. */
 const MEL_FRAMES_PER_CHUNK = 400;
-const NO_ROWS = { data: new Float32Array(), firstRow: 0 };
 
 /**
  * Where batches begin. `sound`: on a grid over the whole sound, so that any cut of a render gives the same bits.
@@ -61,12 +63,22 @@ export interface GivenInputs {
   readonly seen?: Float32Array | undefined;
 }
 
-export interface PipelineParts {
+/** Runs work that nothing else of the same thread may come in between. */
+export type TurnTaker = <T>(work: () => Promise<T>) => Promise<T>;
+
+/** What frames are ordered with. */
+export interface OrderParts {
   readonly audio: AudioSource;
   readonly encoder: AudioEncoder;
-  readonly network: LipSyncNetwork;
+  readonly network: Pick<LipSyncNetwork, 'size'>;
   readonly avatar: AvatarFrames;
   readonly given?: GivenInputs;
+  /** Features that earlier requests for the same sound have left. Only with the grid `request`. */
+  readonly memory?: FeatureMemory | undefined;
+}
+
+export interface PipelineParts extends OrderParts {
+  readonly network: LipSyncNetwork;
   /** Held around each run of the network and the composites of its pictures. Absent: nobody else runs the network. */
   readonly inTurn?: TurnTaker;
 }
@@ -90,29 +102,112 @@ export async function* renderFrames(
   signal: AbortSignal,
   timings: StageTimingsMs,
 ): AsyncGenerator<RenderedFrame> {
-  checkRequest(request, parts);
-  const { frames, batchFrames, startFrameIndex, rowsAhead = FEATURE_ROWS_AFTER } = request;
-  if (frames.start === frames.end) return;
-  const clock = new StageClock(timings);
-  const { heard, seen } = parts.given ?? {};
-  const wholeSound = request.grid !== 'request';
-  const encoderRun = wholeSound ? request.encoderBatchWindows : frames;
-  const features = heard ? undefined : new SlidingFeatures(parts, rowsAhead, encoderRun, { signal, clock });
-  const sources = { startFrameIndex, rowsAhead, heard, seen: seen && { data: seen, firstFrame: frames.start } };
-  const end = wholeSound ? request.totalFrames : frames.end;
-  const batches = new BatchRunner(parts, sources, Math.min(batchFrames, end), clock);
-  const firstBatch = wholeSound ? Math.floor(frames.start / batchFrames) * batchFrames : frames.start;
-  for (let start = firstBatch; start < frames.end; start += batchFrames) {
-    signal.throwIfAborted();
-    const batch = { start, end: Math.min(start + batchFrames, end) };
-    const rows = (await features?.rowsFor(batch)) ?? NO_ROWS;
-    const wanted = { start: Math.max(start, frames.start), end: Math.min(batch.end, frames.end) };
-    const next = { start: batch.end, end: batch.end < frames.end ? Math.min(batch.end + batchFrames, end) : batch.end };
-    const images = await batches.run({ batch, wanted, next }, rows, signal);
+  const inTurn: TurnTaker = parts.inTurn ?? ((work) => work());
+  const network = new NetworkBatch(parts.network, request.batchFrames);
+  for await (const orders of inBatches(orderFrames(request, parts, signal, timings), request.batchFrames)) {
+    const images = await inTurn(() => {
+      signal.throwIfAborted();
+      return network.run(orders);
+    });
+    const wanted = orders.filter((order) => order.wanted);
     for (const [place, image] of images.entries()) {
       signal.throwIfAborted();
-      yield { frameIndex: wanted.start + place, image };
+      yield { frameIndex: (wanted[place] as FrameOrder).frameIndex, image };
     }
+  }
+}
+
+/**
+ * What the frames of `request.frames` are made from, in order, for whoever runs the network. On the grid of the sound
+ * also the frames beside them that fill their batches. Backgrounds of the frames to come are loaded ahead.
+ * @throws as renderFrames does, but for what the network throws.
+ */
+export async function* orderFrames(
+  request: RenderFramesRequest,
+  parts: OrderParts,
+  signal: AbortSignal,
+  timings: StageTimingsMs,
+): AsyncGenerator<FrameOrder> {
+  checkRequest(request, parts);
+  const { frames, batchFrames, rowsAhead = FEATURE_ROWS_AFTER } = request;
+  if (frames.start === frames.end) return;
+  const { avatar, given } = parts;
+  const wholeSound = request.grid !== 'request';
+  const clock = new StageClock(timings);
+  const encoderRun = wholeSound ? request.encoderBatchWindows : frames;
+  const features = given?.heard ? undefined : new SlidingFeatures(parts, rowsAhead, encoderRun, { signal, clock });
+  const ordered = wholeSound ? wholeBatches(request) : frames;
+  const indexOf = (frame: number) => backgroundIndex(request.startFrameIndex + frame, avatar.frameCount);
+  const backgrounds = new Backgrounds((frame) => avatar.background(indexOf(frame)), ordered, batchFrames);
+  for (let start = ordered.start; start < ordered.end; start += batchFrames) {
+    const batch = { start, end: Math.min(start + batchFrames, ordered.end) };
+    const rows = await features?.rowsFor(batch);
+    for (let frame = batch.start; frame < batch.end; frame++) {
+      signal.throwIfAborted();
+      clock.start();
+      const background = await backgrounds.take(frame);
+      clock.lap('background');
+      yield {
+        frameIndex: frame,
+        wanted: frames.start <= frame && frame < frames.end,
+        avatar,
+        backgroundIndex: indexOf(frame),
+        background,
+        heard: rows ? { rows, rowsAhead } : (given?.heard as Float32Array),
+        seen: given?.seen && seenBy(frame - frames.start, given.seen, parts.network.size),
+        timings,
+      };
+    }
+  }
+}
+
+/** The frames of all batches, on the grid of the sound, that hold a frame asked for. */
+function wholeBatches({ frames, batchFrames, totalFrames }: RenderFramesRequest): IndexRange {
+  const start = Math.floor(frames.start / batchFrames) * batchFrames;
+  return { start, end: Math.min(Math.ceil(frames.end / batchFrames) * batchFrames, totalFrames) };
+}
+
+function seenBy(place: number, seen: Float32Array, size: NetworkSize): Float32Array {
+  const floats = visualInputFloats(size);
+  return seen.subarray(place * floats, (place + 1) * floats);
+}
+
+async function* inBatches<T>(items: AsyncIterable<T>, size: number): AsyncGenerator<T[]> {
+  let batch: T[] = [];
+  for await (const item of items) {
+    batch.push(item);
+    if (batch.length < size) continue;
+    yield batch;
+    batch = [];
+  }
+  if (batch.length > 0) yield batch;
+}
+
+/** The backgrounds of consecutive frames, a few of them on their way while the network runs. */
+class Backgrounds {
+  readonly #load: (frame: number) => Promise<RgbImage>;
+  readonly #end: number;
+  readonly #ahead: number;
+  readonly #loading: Promise<RgbImage>[] = [];
+  #next: number;
+
+  /** @param ahead how many are loaded ahead of the frame that is taken. */
+  constructor(load: (frame: number) => Promise<RgbImage>, { start, end }: IndexRange, ahead: number) {
+    this.#load = load;
+    this.#next = start;
+    this.#end = end;
+    this.#ahead = ahead;
+  }
+
+  /** The background of `frame`; every frame is taken once, in order. */
+  async take(frame: number): Promise<RgbImage> {
+    for (; this.#next <= Math.min(frame + this.#ahead, this.#end - 1); this.#next++) {
+      const loading = this.#load(this.#next);
+      // A picture that cannot be read is the fault of the frame that needs it.
+      loading.catch(() => {});
+      this.#loading.push(loading);
+    }
+    return await (this.#loading.shift() as Promise<RgbImage>);
   }
 }
 
@@ -133,7 +228,7 @@ function checkSound(audio: AudioSource): void {
   if (audio.sampleCount < 1) throw new FarmError('audio_empty', 'The sound has no samples.');
 }
 
-function checkRequest(request: RenderFramesRequest, parts: PipelineParts): void {
+function checkRequest(request: RenderFramesRequest, parts: OrderParts): void {
   if (!parts.given?.heard) checkSound(parts.audio);
   if (parts.avatar.frameCount < 1) throw new FarmError('model_unusable', 'The avatar has no pictures.');
   const { frames, totalFrames, startFrameIndex, batchFrames, encoderBatchWindows } = request;
@@ -152,7 +247,7 @@ function checkRequest(request: RenderFramesRequest, parts: PipelineParts): void 
   checkGiven(request, parts);
 }
 
-function checkGiven({ frames, grid }: RenderFramesRequest, { given, network }: PipelineParts): void {
+function checkGiven({ frames, grid }: RenderFramesRequest, { given, network }: OrderParts): void {
   const { heard, seen } = given ?? {};
   if (!heard && !seen) return;
   const seenFloats = (frames.end - frames.start) * visualInputFloats(network.size);

@@ -1,13 +1,30 @@
 /** Part of the pipeline: sound → mel → windows → features, as far as frames ask for them. */
-import { type AudioEncoder, type AudioSource, FEATURE_SIZE, type IndexRange } from './contract.ts';
+import { type AudioEncoder, type AudioSource, FEATURE_SIZE, type IndexRange, WINDOW_MEL_FRAMES } from './contract.ts';
 import { type FeatureRows, gatherFeatureRows, rowsOfFrames, windowsOfRows } from './feature-rows.ts';
 import { computeMel, melFrameCount, samplesOfMelFrames } from './mel.ts';
 import type { StageClock } from './stage-timings.ts';
-import { gatherWindows, type MelPiece, melFramesOfWindows, paddedSampleCount, windowCount } from './windows.ts';
+import {
+  gatherWindows,
+  type MelPiece,
+  melFramesOfWindows,
+  paddedSampleCount,
+  windowCount,
+  windowStart,
+} from './windows.ts';
+
+/** Features of windows that were encoded before, by the first mel frame of their window. */
+export interface FeatureMemory {
+  /** [512], read only. */
+  get(firstMelFrame: number): Float32Array | undefined;
+  /** Only for windows that no longer depend on what comes after the sound known so far. */
+  set(firstMelFrame: number, features: Float32Array): void;
+}
 
 export interface FeatureSource {
   readonly audio: AudioSource;
   readonly encoder: AudioEncoder;
+  /** Asked before windows are encoded, and told of those that were. */
+  readonly memory?: FeatureMemory | undefined;
 }
 
 /** Which windows share a run of the encoder: batch b holds `size` windows from `origin + b · size` on, up to `end`. */
@@ -72,9 +89,30 @@ export class SlidingFeatures {
   }
 
   async #encode(batch: number): Promise<Float32Array> {
-    this.#signal.throwIfAborted();
     const start = this.#grid.origin + batch * this.#grid.size;
     const windows = { start, end: Math.min(start + this.#grid.size, this.#grid.end) };
+    const { memory } = this.#parts;
+    if (!memory) return await this.#encodeWindows(windows);
+    const features = new Float32Array((windows.end - windows.start) * FEATURE_SIZE);
+    let unknown: IndexRange | undefined;
+    for (let window = windows.start; window < windows.end; window++) {
+      const known = memory.get(windowStart(window, this.#melFrameTotal));
+      if (known) features.set(known, (window - windows.start) * FEATURE_SIZE);
+      else unknown = { start: unknown?.start ?? window, end: window + 1 };
+    }
+    if (!unknown) return features;
+    const encoded = await this.#encodeWindows(unknown);
+    features.set(encoded, (unknown.start - windows.start) * FEATURE_SIZE);
+    for (let window = unknown.start; window < unknown.end; window++) {
+      if (!this.#isFinal(window)) continue;
+      const at = (window - unknown.start) * FEATURE_SIZE;
+      memory.set(windowStart(window, this.#melFrameTotal), encoded.subarray(at, at + FEATURE_SIZE));
+    }
+    return features;
+  }
+
+  async #encodeWindows(windows: IndexRange): Promise<Float32Array> {
+    this.#signal.throwIfAborted();
     this.#clock.start();
     const mel = await readMel(this.#parts.audio, melFramesOfWindows(windows, this.#melFrameTotal));
     const gathered = gatherWindows(mel, windows, this.#melFrameTotal);
@@ -82,6 +120,13 @@ export class SlidingFeatures {
     const features = await this.#parts.encoder.encode(gathered, windows.end - windows.start);
     this.#clock.lap('encoder');
     return features;
+  }
+
+  /** Whether a window lies within the sound so far, without any of the silence after it. */
+  #isFinal(window: number): boolean {
+    const start = windowStart(window, this.#melFrameTotal);
+    const { end } = samplesOfMelFrames({ start, end: start + WINDOW_MEL_FRAMES }, Number.POSITIVE_INFINITY);
+    return end <= this.#parts.audio.sampleCount;
   }
 }
 

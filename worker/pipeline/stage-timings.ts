@@ -15,10 +15,10 @@ export function noTimings(): StageTimingsMs {
   return { mel: 0, encoder: 0, background: 0, visualInput: 0, inference: 0, composite: 0 };
 }
 
-/** Adds the time since `start` or the last lap to a stage. */
+/** Adds the time since it was made, since `start` or since the last lap to a stage. */
 export class StageClock {
   readonly #timings: StageTimingsMs;
-  #sinceMs = 0;
+  #sinceMs = performance.now();
 
   constructor(timings: StageTimingsMs) {
     this.#timings = timings;

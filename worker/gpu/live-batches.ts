@@ -1,0 +1,209 @@
+/** Frames of concurrent live requests for one model, made in shared runs of its network. */
+
+import type { LipSyncNetwork } from '../pipeline/contract.ts';
+import { type FrameOrder, NetworkBatch, type RenderedFrame } from '../pipeline/pipeline.ts';
+import type { Turns } from './turns.ts';
+
+export interface LiveBatchSettings {
+  /** Frames in one run of the network, ≥ 1. */
+  readonly maxFrames: number;
+  /** How long a run that is not full waits for more frames, in ms; 0: not at all. */
+  readonly maxWaitMs: number;
+}
+
+export interface LiveSupply {
+  /** The frames of the request in order, made as they are asked for. */
+  readonly orders: AsyncGenerator<FrameOrder>;
+  /** Requests with the same source are served one after the other; different sources take turns, frame by frame. */
+  readonly source: string;
+  readonly signal: AbortSignal;
+  readonly onFrame: (frame: RenderedFrame) => void;
+}
+
+/**
+ * Fills each run of the network with the frames that are ready, one of every source in turn. While a run is under way
+ * the frames for the next one come together by themselves; so waiting for more pays only when runs are very short.
+ */
+export class LiveBatches {
+  readonly #turns: Turns;
+  readonly #settings: LiveBatchSettings;
+  readonly #network: NetworkBatch;
+  /** The requests of each source, first come first; sources in the order of their next turn. */
+  readonly #sources = new Map<string, Supply[]>();
+  #turnAsked = false;
+  #waiting: NodeJS.Timeout | undefined;
+
+  constructor(network: LipSyncNetwork, turns: Turns, settings: LiveBatchSettings) {
+    this.#turns = turns;
+    this.#settings = settings;
+    this.#network = new NetworkBatch(network, settings.maxFrames);
+  }
+
+  /**
+   * Makes the frames of a request; resolves after its last one. Frames are made ready while earlier ones are computed,
+   * no more than fill a run.
+   * @throws `signal.reason` when the signal is aborted, once a run that holds its frames is over; whatever the orders
+   * or the network throw.
+   */
+  async render(request: LiveSupply): Promise<void> {
+    const supply = new Supply(request, this.#settings.maxFrames, () => this.#askForTurn());
+    const { source } = request;
+    this.#sources.set(source, [...(this.#sources.get(source) ?? []), supply]);
+    try {
+      await supply.done();
+    } finally {
+      const others = this.#sources.get(source)?.filter((other) => other !== supply) ?? [];
+      if (others.length > 0) this.#sources.set(source, others);
+      else this.#sources.delete(source);
+      this.#askForTurn();
+    }
+  }
+
+  #askForTurn(): void {
+    const ready = this.#readyFrames();
+    if (this.#turnAsked || ready === 0) return;
+    const { maxFrames, maxWaitMs } = this.#settings;
+    if (maxWaitMs === 0 || ready >= maxFrames) this.#takeTurn();
+    else this.#waiting ??= setTimeout(() => this.#takeTurn(), maxWaitMs);
+  }
+
+  #takeTurn(): void {
+    clearTimeout(this.#waiting);
+    this.#waiting = undefined;
+    this.#turnAsked = true;
+    // In a moment: frames that are ready together share the first run, too.
+    setImmediate(() => void this.#turns.run('live', NEVER, () => this.#runOnce()));
+  }
+
+  #readyFrames(): number {
+    let ready = 0;
+    for (const [supply] of this.#sources.values()) ready += supply?.ready.length ?? 0;
+    return ready;
+  }
+
+  async #runOnce(): Promise<void> {
+    const chosen = this.#choose();
+    try {
+      await this.#run(chosen);
+    } catch (fault) {
+      if (chosen.length === 1) chosen[0]?.supply.fail(fault);
+      // Only the request at fault is to fail.
+      else for (const one of chosen) await this.#run([one]).catch((own) => one.supply.fail(own));
+    } finally {
+      this.#turnAsked = false;
+      this.#askForTurn();
+    }
+  }
+
+  async #run(chosen: readonly Chosen[]): Promise<void> {
+    if (chosen.length === 0) return;
+    const run = this.#network.run(chosen.map(({ order }) => order));
+    for (const { supply } of chosen) supply.inRun = run;
+    const images = await run;
+    for (const [place, { supply, order }] of chosen.entries()) {
+      const image = images[place];
+      if (image) supply.deliver({ frameIndex: order.frameIndex, image });
+    }
+  }
+
+  /** One frame of each source that has one ready, round after round until the run is full. */
+  #choose(): Chosen[] {
+    const chosen: Chosen[] = [];
+    for (let found = true; found && chosen.length < this.#settings.maxFrames; ) {
+      found = false;
+      for (const [source, supplies] of [...this.#sources]) {
+        const [supply] = supplies;
+        const order = supply?.take();
+        if (!supply || !order) continue;
+        found = true;
+        chosen.push({ supply, order });
+        // To the end of the line.
+        this.#sources.delete(source);
+        this.#sources.set(source, supplies);
+        if (chosen.length === this.#settings.maxFrames) break;
+      }
+    }
+    return chosen;
+  }
+}
+
+const NEVER = new AbortController().signal;
+
+interface Chosen {
+  readonly supply: Supply;
+  readonly order: FrameOrder;
+}
+
+/** One request: its frames on their way from being ordered to being delivered. */
+class Supply {
+  /** Ordered, and not yet in a run. */
+  readonly ready: FrameOrder[] = [];
+  /** The last run that holds frames of this request. */
+  inRun: Promise<unknown> = Promise.resolve();
+  readonly #request: LiveSupply;
+  readonly #readyAhead: number;
+  readonly #onReady: () => void;
+  readonly #failed = Promise.withResolvers<never>();
+  /** Frames that have been ordered and not delivered. */
+  #open = 0;
+  #ended = false;
+  /** Settles when frames have been taken or delivered, or the request has ended. */
+  #moved = Promise.withResolvers<void>();
+
+  /** @param readyAhead frames that are made ready while others are in a run. */
+  constructor(request: LiveSupply, readyAhead: number, onReady: () => void) {
+    this.#request = request;
+    this.#readyAhead = readyAhead;
+    this.#onReady = onReady;
+    this.#failed.promise.catch(() => {});
+  }
+
+  /** Orders all frames and resolves when the last one is delivered. */
+  async done(): Promise<void> {
+    const { signal } = this.#request;
+    const abort = () => this.fail(signal.reason);
+    signal.addEventListener('abort', abort, { once: true });
+    try {
+      signal.throwIfAborted();
+      await Promise.race([this.#orderAll(), this.#failed.promise]);
+    } finally {
+      signal.removeEventListener('abort', abort);
+      await this.inRun.catch(() => {});
+    }
+  }
+
+  take(): FrameOrder | undefined {
+    const order = this.ready.shift();
+    if (order) this.#move();
+    return order;
+  }
+
+  deliver(frame: RenderedFrame): void {
+    this.#open -= 1;
+    if (!this.#ended) this.#request.onFrame(frame);
+    this.#move();
+  }
+
+  fail(reason: unknown): void {
+    this.#ended = true;
+    this.ready.length = 0;
+    this.#failed.reject(reason);
+    this.#move();
+  }
+
+  async #orderAll(): Promise<void> {
+    for await (const order of this.#request.orders) {
+      if (this.#ended) return;
+      this.#open += 1;
+      this.ready.push(order);
+      this.#onReady();
+      while (this.ready.length >= this.#readyAhead) await this.#moved.promise;
+    }
+    while (this.#open > 0 && !this.#ended) await this.#moved.promise;
+  }
+
+  #move(): void {
+    this.#moved.resolve();
+    this.#moved = Promise.withResolvers();
+  }
+}
