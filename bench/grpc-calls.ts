@@ -3,7 +3,10 @@ import { Client, credentials, type ServiceDefinition } from '@grpc/grpc-js';
 import { loadSync } from '@grpc/proto-loader';
 
 const PROTO_FOLDER = fileURLToPath(new URL('../proto/', import.meta.url));
-const protos = loadSync(['monolithic.proto', 'farm.proto'], { includeDirs: [PROTO_FOLDER], keepCase: true });
+const protos = loadSync(['monolithic.proto', 'farm.proto', 'health.proto'], {
+  includeDirs: [PROTO_FOLDER],
+  keepCase: true,
+});
 const LARGEST_MESSAGE = 128 * 2 ** 20;
 
 interface InferAnswer {
@@ -39,7 +42,7 @@ export class GrpcCalls {
   }
 
   async health(): Promise<void> {
-    await this.#unary('Health', {});
+    await this.#unary('Check', {}, 'grpc.health.v1.Health');
   }
 
   /** Opens a stream, sends all of the sound and ends it; resolves with the number of frames when `wanted` are there. */
@@ -65,8 +68,8 @@ export class GrpcCalls {
     this.#client.close();
   }
 
-  #unary(name: string, request: object): Promise<Record<string, unknown>> {
-    const { path, requestSerialize, responseDeserialize } = method('monolithic.MonolithicService', name);
+  #unary(name: string, request: object, service = 'monolithic.MonolithicService'): Promise<Record<string, unknown>> {
+    const { path, requestSerialize, responseDeserialize } = method(service, name);
     const { promise, resolve, reject } = Promise.withResolvers<Record<string, unknown>>();
     this.#client.makeUnaryRequest(path, requestSerialize, responseDeserialize, request, (error, answer) =>
       error ? reject(error) : resolve(answer as Record<string, unknown>),

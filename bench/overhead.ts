@@ -24,8 +24,7 @@ import { type Spread, spread } from './spread.ts';
  */
 
 const WARM_UP_ROUNDS = 20;
-/** 24 frames and the sound ahead of the last one. */
-const SAMPLES = 16_000 * 1.5;
+const SAMPLES_PER_FRAME = 640;
 const OUT_DIR = fileURLToPath(new URL('./out/', import.meta.url));
 const JPEG_QUALITY = 75;
 const MODEL_ID = 'cheap';
@@ -37,7 +36,7 @@ interface Round {
   /** Of the unary call, as its answer says: work of the worker, and all of the front end's time. */
   readonly workMs: number;
   readonly frontMs: number;
-  /** A gRPC call that does nothing but ask Redis who is alive. */
+  /** A gRPC call that does nothing: the standard health check. */
   readonly emptyCallMs: number;
 }
 
@@ -57,7 +56,7 @@ async function main(): Promise<void> {
   const calls = new GrpcCalls(address);
   try {
     const inProcess = await startInProcess(entry, frameCount);
-    const audio = speechLike(SAMPLES);
+    const audio = speechLike(frameCount * SAMPLES_PER_FRAME);
     const rounds: Round[] = [];
     for (let round = -WARM_UP_ROUNDS; round < Number(values.rounds); round++) {
       const measured = await measureRound(inProcess, calls, audio, frameCount);

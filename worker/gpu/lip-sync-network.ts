@@ -40,24 +40,25 @@ export class OnnxLipSyncNetwork implements LipSyncNetwork {
   #output = new Float32Array();
   #busy = false;
 
-  private constructor(model: OnnxModel, size: NetworkSize) {
+  private constructor(model: OnnxModel, size: NetworkSize, maxBatch: number | undefined) {
     this.size = size;
     this.provider = model.provider;
     this.warmUpMs = model.warmUpMs;
     this.#model = model;
-    this.#maxBatch = model.provider.provider === 'cpu' ? CPU_MAX_BATCH : GPU_MAX_BATCH;
+    this.#maxBatch = maxBatch ?? (model.provider.provider === 'cpu' ? CPU_MAX_BATCH : GPU_MAX_BATCH);
   }
 
   /**
    * Opens a network file: `input` [batch, 6, S, S] and `audio` [batch, 32, 16, 16] → `output` [batch, 3, S, S],
    * float32, S = 160 or 320 as the file has it.
+   * @param maxBatch frames in one run, for measuring; 1 on the CPU and 32 elsewhere when absent.
    * @throws FarmError as OnnxModel.open does.
    */
-  static async open(path: string, settings: RunSettings): Promise<OnnxLipSyncNetwork> {
+  static async open(path: string, settings: RunSettings, maxBatch?: number): Promise<OnnxLipSyncNetwork> {
     const model = await OnnxModel.open({ path, contract: CONTRACT, ...settings });
     const size = SIZES.find((candidate) => candidate === model.namedDim('S'));
     if (size === undefined) throw new RangeError(`S = ${model.namedDim('S')} passed a contract of ${SIZES}`);
-    return new OnnxLipSyncNetwork(model, size);
+    return new OnnxLipSyncNetwork(model, size, maxBatch);
   }
 
   /**

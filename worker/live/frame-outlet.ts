@@ -36,15 +36,15 @@ export class FrameOutlet {
     this.#sent.catch(this.#onFault);
   }
 
-  /** Resolves when all frames are in the channel: the milliseconds that encoding them took, added up. */
-  async flush(): Promise<number> {
+  /** Resolves when all frames are encoded and on their way: the milliseconds that encoding them took, added up. */
+  async encoded(): Promise<number> {
     await this.#sent;
-    await Promise.all(this.#answers.splice(0));
     return this.#encodeMs;
   }
 
+  /** Resolves when all frames and the summary are in the channel; Redis keeps them in the order of sending. */
   async done(summary: LiveSummary): Promise<void> {
-    await this.#writer.done(summary);
+    await Promise.all([...this.#answers.splice(0), this.#writer.done(summary)]);
   }
 
   async failed(error: ErrorReport): Promise<void> {

@@ -92,7 +92,7 @@ async function work(
       if (!signal.aborted) outlet.frame(frame);
     });
     usage.note(job.modelId, result.timings.inference);
-    const encodeMs = await outlet.flush();
+    const encodeMs = await outlet.encoded();
     await outlet.done({ gpuId, ...summaryOf(result, encodeMs) });
     return 'done';
   } catch (thrown) {

@@ -1,0 +1,117 @@
+import { mkdir, writeFile } from 'node:fs/promises';
+import { availableParallelism, cpus } from 'node:os';
+import path from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { parseArgs } from 'node:util';
+import { buildBenchModels } from '../avatars/bench/build.ts';
+import { OnnxLipSyncNetwork } from '../worker/gpu/lip-sync-network.ts';
+import { LiveBatches } from '../worker/gpu/live-batches.ts';
+import { Turns } from '../worker/gpu/turns.ts';
+import { AUDIO_INPUT_FLOATS, type AvatarFrames } from '../worker/pipeline/contract.ts';
+import { type FrameOrder, noTimings } from '../worker/pipeline/pipeline.ts';
+import { spread } from './spread.ts';
+
+/**
+ * `npm run bench:batching`: 1, 2, 4 and 8 concurrent streams on one network of a trained avatar's size, each frame in a
+ * run of its own or shared runs. Every stream asks for its frames as fast as it gets them, so the network is always
+ * busy. Prints frames/s and how long a frame takes from being asked for to being there; writes bench/out/batching.json.
+ */
+
+const OUT_DIR = fileURLToPath(new URL('./out/', import.meta.url));
+const STREAMS = [1, 2, 4, 8];
+const PICTURE = { width: 1280, height: 720 };
+const RECT = { x1: 549, y1: 240, x2: 731, y2: 422 };
+
+interface Figures {
+  readonly framesPerSecond: number;
+  readonly frameMs: readonly number[];
+}
+
+async function main(): Promise<void> {
+  const { values } = parseArgs({
+    options: {
+      provider: { type: 'string', default: 'cpu' },
+      size: { type: 'string', default: '160' },
+      batch: { type: 'string', default: '8' },
+      frames: { type: 'string', default: '16' },
+      rounds: { type: 'string', default: '5' },
+    },
+  });
+  const { generatorPath } = await buildBenchModels(values.size === '320' ? 320 : 160);
+  const threads = { intraOp: availableParallelism(), interOp: 1 };
+  const batch = Number(values.batch);
+  const network = await OnnxLipSyncNetwork.open(generatorPath, { providers: [values.provider], threads }, batch);
+  const machine = `${availableParallelism()} cores, ${cpus()[0]?.model ?? 'unknown processor'}, Node ${process.version}`;
+  process.stdout.write(`${machine}; network ${network.size}² on ${network.provider.provider}, runs of 1 or ${batch}\n`);
+  const table: object[] = [];
+  for (const streams of STREAMS) {
+    const alone: Figures[] = [];
+    const shared: Figures[] = [];
+    // Side by side, round by round; the first round warms up.
+    for (let round = 0; round <= Number(values.rounds); round++) {
+      const one = await measure(network, 1, streams, Number(values.frames));
+      const many = await measure(network, batch, streams, Number(values.frames));
+      if (round === 0) continue;
+      alone.push(one);
+      shared.push(many);
+    }
+    table.push({ streams, alone: summary(alone), shared: summary(shared) });
+    print(streams, summary(alone), summary(shared), batch);
+  }
+  await network.release();
+  await mkdir(OUT_DIR, { recursive: true });
+  const figures = { machine, provider: network.provider.provider, size: network.size, batch, table };
+  await writeFile(path.join(OUT_DIR, 'batching.json'), `${JSON.stringify(figures, null, 2)}\n`);
+}
+
+async function measure(
+  network: OnnxLipSyncNetwork,
+  maxFrames: number,
+  streams: number,
+  frames: number,
+): Promise<Figures> {
+  const batches = new LiveBatches(network, new Turns(), { maxFrames, maxWaitMs: 0 });
+  const { signal } = new AbortController();
+  const frameMs: number[] = [];
+  const startedAt = performance.now();
+  await Promise.all(
+    Array.from({ length: streams }, async (_, stream) => {
+      const askedAt: number[] = [];
+      const onFrame = ({ frameIndex }: { frameIndex: number }) =>
+        frameMs.push(performance.now() - (askedAt[frameIndex] ?? startedAt));
+      await batches.render({ orders: orders(frames, askedAt), source: `stream ${stream}`, signal, onFrame });
+    }),
+  );
+  return { framesPerSecond: (1000 * streams * frames) / (performance.now() - startedAt), frameMs };
+}
+
+/** Frames that cost nothing to order, and when each was asked for. */
+async function* orders(count: number, askedAt: number[]): AsyncGenerator<FrameOrder> {
+  const background = { ...PICTURE, data: new Uint8Array(PICTURE.width * PICTURE.height * 3) };
+  const avatar: AvatarFrames = { ...PICTURE, frameCount: 1, rect: () => RECT, background: async () => background };
+  const heard = new Float32Array(AUDIO_INPUT_FLOATS);
+  for (let frameIndex = 0; frameIndex < count; frameIndex++) {
+    askedAt[frameIndex] = performance.now();
+    yield {
+      ...{ frameIndex, wanted: true, avatar, backgroundIndex: 0, background, heard, seen: undefined },
+      timings: noTimings(),
+    };
+  }
+}
+
+function summary(rounds: readonly Figures[]) {
+  const { median: framesPerSecond, min, max } = spread(rounds.map((round) => round.framesPerSecond));
+  const { median: frameMs, p95: frameMsP95 } = spread(rounds.flatMap((round) => round.frameMs));
+  return { framesPerSecond, min, max, frameMs, frameMsP95 };
+}
+
+function print(streams: number, alone: ReturnType<typeof summary>, shared: typeof alone, batch: number): void {
+  const line = (name: string, { framesPerSecond, min, max, frameMs, frameMsP95 }: typeof alone) => {
+    const rate = `${framesPerSecond.toFixed(1)} frames/s (${min.toFixed(1)} … ${max.toFixed(1)})`;
+    return `  ${name.padEnd(12)}${rate.padEnd(34)}a frame takes ${frameMs.toFixed(0)} ms, p95 ${frameMsP95.toFixed(0)}\n`;
+  };
+  process.stdout.write(`${streams} stream${streams === 1 ? '' : 's'}\n`);
+  process.stdout.write(line('runs of 1', alone) + line(`runs of ${batch}`, shared));
+}
+
+await main();
