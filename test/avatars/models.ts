@@ -29,6 +29,7 @@ export class SessionEncoder implements AudioEncoder {
 
 export class SessionNetwork implements LipSyncNetwork {
   readonly size;
+  readonly framesPerRun = 32;
   readonly #session: ort.InferenceSession;
 
   constructor(session: ort.InferenceSession, size: 160 | 320) {

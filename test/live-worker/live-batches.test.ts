@@ -17,6 +17,7 @@ const AVATAR: AvatarFrames = {
 /** Notes what shares a run. A frame is known by the first number that it hears; one that hears −1 breaks its run. */
 class NotingNetwork implements LipSyncNetwork {
   readonly size = SIZE;
+  readonly framesPerRun = 32;
   readonly runs: number[][] = [];
   running = Promise.withResolvers<void>();
 

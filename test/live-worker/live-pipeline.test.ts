@@ -39,6 +39,7 @@ class PlainEncoder implements AudioEncoder {
 /** Remembers what it was given; its pictures are grey. */
 class RecordingNetwork implements LipSyncNetwork {
   readonly size = SIZE;
+  readonly framesPerRun = 32;
   readonly counts: number[] = [];
   readonly heard: Float32Array[] = [];
   readonly seen: Float32Array[] = [];

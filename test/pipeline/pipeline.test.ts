@@ -65,6 +65,7 @@ class LinearEncoder implements AudioEncoder {
 /** Shades the face it sees with the mean of what it hears; also sensitive to its whole batch. */
 class ShadingNetwork implements LipSyncNetwork {
   readonly size = SIZE;
+  readonly framesPerRun = 32;
   readonly counts: number[] = [];
   readonly #output = new Float32Array(16 * 3 * SIZE * SIZE);
 

@@ -34,8 +34,8 @@ export class OnnxLipSyncNetwork implements LipSyncNetwork {
   readonly size: NetworkSize;
   readonly provider: ProviderReport;
   readonly warmUpMs: number;
+  readonly framesPerRun: number;
   readonly #model: OnnxModel;
-  readonly #maxBatch: number;
   /** Grown to the largest count seen; every call writes its start. */
   #output = new Float32Array();
   #busy = false;
@@ -45,7 +45,8 @@ export class OnnxLipSyncNetwork implements LipSyncNetwork {
     this.provider = model.provider;
     this.warmUpMs = model.warmUpMs;
     this.#model = model;
-    this.#maxBatch = maxBatch ?? (model.provider.provider === 'cpu' ? CPU_MAX_BATCH : GPU_MAX_BATCH);
+    const dynamic = maxBatch ?? (model.provider.provider === 'cpu' ? CPU_MAX_BATCH : GPU_MAX_BATCH);
+    this.framesPerRun = model.batch === 'dynamic' ? dynamic : model.batch;
   }
 
   /**
@@ -75,7 +76,7 @@ export class OnnxLipSyncNetwork implements LipSyncNetwork {
     this.#busy = true;
     try {
       const output = this.#outputOf(count * OUTPUT_CHANNELS * this.size * this.size);
-      await this.#model.run(count, { [VISUAL]: visual, [AUDIO]: audio }, { [OUTPUT]: output }, this.#maxBatch);
+      await this.#model.run(count, { [VISUAL]: visual, [AUDIO]: audio }, { [OUTPUT]: output }, this.framesPerRun);
       return output;
     } finally {
       this.#busy = false;

@@ -6,9 +6,6 @@ import { StreamFeatures } from './stream-features.ts';
 import type { LiveTask } from './thread-protocol.ts';
 import type { Turns } from './turns.ts';
 
-/** On a CPU frames that share a run are no faster, and the first one would wait for the last. */
-const CPU_BATCH_FRAMES = 1;
-
 /** What the live requests for one model have in common. */
 interface LiveModel {
   readonly batches: LiveBatches;
@@ -67,7 +64,7 @@ export class LiveRenderer {
     return made;
   }
 
-  #maxFrames({ provider }: LoadedModel): number {
-    return provider.provider === 'cpu' ? CPU_BATCH_FRAMES : this.#settings.maxFrames;
+  #maxFrames({ network }: LoadedModel): number {
+    return Math.min(this.#settings.maxFrames, network.framesPerRun);
   }
 }

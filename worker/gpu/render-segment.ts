@@ -30,11 +30,13 @@ export async function renderSegment(
   const { width, height } = model.avatar;
   let encodeMs = 0;
   const inTurn = <T>(work: () => Promise<T>) => turns.run('segment', signal, work);
+  // Frames that are computed one by one need no common turn: a live request waits for one of them, not for all.
+  const batchFrames = model.network.framesPerRun === 1 ? 1 : task.batchFrames;
   await using audio = await AudioFile.open(artifacts.localPath(artifactKeys.samples(task.renderId)));
 
   const run = async (sink: FrameSink) => {
     let reportedAt = startedAt;
-    for await (const frame of renderFrames(task, { audio, inTurn, ...model }, signal, timings)) {
+    for await (const frame of renderFrames({ ...task, batchFrames }, { audio, inTurn, ...model }, signal, timings)) {
       const handedAt = performance.now();
       await sink.write(frame);
       const now = performance.now();

@@ -68,6 +68,8 @@ export interface AudioEncoder {
 /** The lip-sync network. */
 export interface LipSyncNetwork {
   readonly size: NetworkSize;
+  /** Frames that share one run at most. 1: the picture of a frame never depends on what it was computed with. */
+  readonly framesPerRun: number;
   /**
    * visual: [count, 6, S, S], BGR /255; audio: [count, 32, 16, 16]. Returns [count, 3, S, S], BGR 0…1 (not clamped),
    * valid until the next call.

@@ -31,6 +31,8 @@ export { noTimings, type StageTimingsMs } from './stage-timings.ts';
 
 /** 5 s of sound, 320 KB of samples. */
 const MEL_FRAMES_PER_CHUNK = 400;
+/** Pictures on their way while the network runs, at least. */
+const BACKGROUNDS_AHEAD = 4;
 
 /**
  * Where batches begin. `sound`: on a grid over the whole sound, so that any cut of a render gives the same bits.
@@ -138,7 +140,8 @@ export async function* orderFrames(
   const features = given?.heard ? undefined : new SlidingFeatures(parts, rowsAhead, encoderRun, { signal, clock });
   const ordered = wholeSound ? wholeBatches(request) : frames;
   const indexOf = (frame: number) => backgroundIndex(request.startFrameIndex + frame, avatar.frameCount);
-  const backgrounds = new Backgrounds((frame) => avatar.background(indexOf(frame)), ordered, batchFrames);
+  const ahead = Math.max(batchFrames, BACKGROUNDS_AHEAD);
+  const backgrounds = new Backgrounds((frame) => avatar.background(indexOf(frame)), ordered, ahead);
   for (let start = ordered.start; start < ordered.end; start += batchFrames) {
     const batch = { start, end: Math.min(start + batchFrames, ordered.end) };
     const rows = await features?.rowsFor(batch);
