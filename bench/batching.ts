@@ -1,7 +1,4 @@
-import { mkdir, writeFile } from 'node:fs/promises';
-import { availableParallelism, cpus } from 'node:os';
-import path from 'node:path';
-import { fileURLToPath } from 'node:url';
+import { availableParallelism } from 'node:os';
 import { parseArgs } from 'node:util';
 import { buildBenchModels } from '../avatars/bench/build.ts';
 import { OnnxLipSyncNetwork } from '../worker/gpu/lip-sync-network.ts';
@@ -9,6 +6,7 @@ import { LiveBatches } from '../worker/gpu/live-batches.ts';
 import { Turns } from '../worker/gpu/turns.ts';
 import { AUDIO_INPUT_FLOATS, type AvatarFrames } from '../worker/pipeline/contract.ts';
 import { type FrameOrder, noTimings } from '../worker/pipeline/pipeline.ts';
+import { MACHINE, saveFigures } from './figures.ts';
 import { spread } from './spread.ts';
 
 /**
@@ -17,7 +15,6 @@ import { spread } from './spread.ts';
  * busy. Prints frames/s and how long a frame takes from being asked for to being there; writes bench/out/batching.json.
  */
 
-const OUT_DIR = fileURLToPath(new URL('./out/', import.meta.url));
 const STREAMS = [1, 2, 4, 8];
 const PICTURE = { width: 1280, height: 720 };
 const RECT = { x1: 549, y1: 240, x2: 731, y2: 422 };
@@ -41,8 +38,7 @@ async function main(): Promise<void> {
   const threads = { intraOp: availableParallelism(), interOp: 1 };
   const batch = Number(values.batch);
   const network = await OnnxLipSyncNetwork.open(generatorPath, { providers: [values.provider], threads }, batch);
-  const machine = `${availableParallelism()} cores, ${cpus()[0]?.model ?? 'unknown processor'}, Node ${process.version}`;
-  process.stdout.write(`${machine}; network ${network.size}² on ${network.provider.provider}, runs of 1 or ${batch}\n`);
+  process.stdout.write(`${MACHINE}; network ${network.size}² on ${network.provider.provider}, runs of 1 or ${batch}\n`);
   const table: object[] = [];
   for (const streams of STREAMS) {
     const alone: Figures[] = [];
@@ -59,9 +55,7 @@ async function main(): Promise<void> {
     print(streams, summary(alone), summary(shared), batch);
   }
   await network.release();
-  await mkdir(OUT_DIR, { recursive: true });
-  const figures = { machine, provider: network.provider.provider, size: network.size, batch, table };
-  await writeFile(path.join(OUT_DIR, 'batching.json'), `${JSON.stringify(figures, null, 2)}\n`);
+  await saveFigures('batching', { provider: network.provider.provider, size: network.size, batch, table });
 }
 
 async function measure(

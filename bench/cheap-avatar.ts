@@ -15,6 +15,8 @@ const NETWORK_SIZE = 160;
 const FRAMES = 4;
 const CROP = [80, 10, 240, 170] as const;
 
+export type CheapAvatar = Awaited<ReturnType<typeof writeCheapAvatar>>;
+
 /** Entry of `models:` for the avatar in `folder`, which is written first. */
 export async function writeCheapAvatar(folder: string) {
   const framesDir = path.join(folder, 'frames');

@@ -1,18 +1,14 @@
-import { mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises';
-import { availableParallelism, cpus, tmpdir } from 'node:os';
+import { availableParallelism } from 'node:os';
 import path from 'node:path';
-import { fileURLToPath } from 'node:url';
 import { parseArgs } from 'node:util';
-import { stringify } from 'yaml';
-import { LocalFarm } from '../cli/local-farm.ts';
-import { freePort } from '../cli/private-redis.ts';
-import { loadConfig } from '../shared/config/load.ts';
 import type { LiveJob } from '../shared/jobs.ts';
 import { LiveRenderer } from '../worker/gpu/live-renderer.ts';
 import { ModelRegistry } from '../worker/gpu/model-registry.ts';
 import { Turns } from '../worker/gpu/turns.ts';
 import { encodeJpeg } from '../worker/media/jpeg.ts';
-import { writeCheapAvatar } from './cheap-avatar.ts';
+import { startBenchFarm } from './bench-farm.ts';
+import { type CheapAvatar, writeCheapAvatar } from './cheap-avatar.ts';
+import { MACHINE, saveFigures } from './figures.ts';
 import { GrpcCalls } from './grpc-calls.ts';
 import { type Spread, spread } from './spread.ts';
 
@@ -25,7 +21,6 @@ import { type Spread, spread } from './spread.ts';
 
 const WARM_UP_ROUNDS = 20;
 const SAMPLES_PER_FRAME = 640;
-const OUT_DIR = fileURLToPath(new URL('./out/', import.meta.url));
 const JPEG_QUALITY = 75;
 const MODEL_ID = 'cheap';
 
@@ -45,15 +40,13 @@ async function main(): Promise<void> {
     options: { rounds: { type: 'string', default: '200' }, frames: { type: 'string', default: '24' } },
   });
   const frameCount = Number(values.frames);
-  const folder = await mkdtemp(path.join(tmpdir(), 'farm-overhead-'));
-  const configPath = path.join(folder, 'config.yaml');
-  const address = `127.0.0.1:${await freePort()}`;
-  const entry = await writeCheapAvatar(path.join(folder, 'avatar'));
-  const settings = { http: { port: await freePort() }, server: { port: address }, storage: { root: folder } };
-  await writeFile(configPath, stringify({ ...settings, models: { [MODEL_ID]: entry } }));
-  const config = loadConfig(configPath, { redisUrl: undefined, configPath: undefined, overrides: new Map() });
-  const farm = await LocalFarm.start({ config, inheritOverrides: false, onLine: () => {} });
-  const calls = new GrpcCalls(address);
+  let entry: CheapAvatar | undefined;
+  await using farm = await startBenchFarm(async (folder) => {
+    entry = await writeCheapAvatar(path.join(folder, 'avatar'));
+    return { models: { [MODEL_ID]: entry } };
+  });
+  if (!entry) throw new Error('The farm started without its avatar');
+  const calls = new GrpcCalls(farm.grpcAddress);
   try {
     const inProcess = await startInProcess(entry, frameCount);
     const audio = speechLike(frameCount * SAMPLES_PER_FRAME);
@@ -65,8 +58,6 @@ async function main(): Promise<void> {
     await report(rounds, frameCount);
   } finally {
     calls.close();
-    await farm.stop();
-    await rm(folder, { recursive: true, force: true });
   }
 }
 
@@ -86,7 +77,7 @@ async function measureRound(
 }
 
 /** The worker's own code for a live request, without thread, queue and network. */
-async function startInProcess(entry: Awaited<ReturnType<typeof writeCheapAvatar>>, frameCount: number) {
+async function startInProcess(entry: CheapAvatar, frameCount: number) {
   const paths = {
     modelPath: entry.model_path,
     audioEncoderPath: entry.audio_encoder_path,
@@ -135,10 +126,8 @@ function speechLike(samples: number): Float32Array {
 }
 
 async function report(rounds: readonly Round[], frameCount: number): Promise<void> {
-  const machine = `${availableParallelism()} cores, ${cpus()[0]?.model ?? 'unknown processor'}, Node ${process.version}`;
   const of = (pick: (round: Round) => number) => spread(rounds.map(pick));
   const figures = {
-    machine,
     frames: frameCount,
     rounds: rounds.length,
     addedByUnaryMs: of((round) => round.unaryMs - round.inProcessMs),
@@ -155,7 +144,7 @@ async function report(rounds: readonly Round[], frameCount: number): Promise<voi
     `  ${name.padEnd(52)}${[median, p95, p99].map((ms) => ms.toFixed(2).padStart(9)).join('')}`;
   process.stdout.write(
     [
-      `${machine}; ${frameCount} frames a request, ${rounds.length} rounds; milliseconds`,
+      `${MACHINE}; ${frameCount} frames a request, ${rounds.length} rounds; milliseconds`,
       `${' '.repeat(54)}${['p50', 'p95', 'p99'].map((name) => name.padStart(9)).join('')}`,
       row('added by unary gRPC → Redis → worker → back', figures.addedByUnaryMs),
       row('added by a gRPC stream', figures.addedByStreamMs),
@@ -171,8 +160,7 @@ async function report(rounds: readonly Round[], frameCount: number): Promise<voi
       '',
     ].join('\n'),
   );
-  await mkdir(OUT_DIR, { recursive: true });
-  await writeFile(path.join(OUT_DIR, 'overhead.json'), `${JSON.stringify(figures, null, 2)}\n`);
+  await saveFigures('overhead', figures);
 }
 
 await main();

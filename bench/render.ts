@@ -1,15 +1,10 @@
-import { mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises';
-import { availableParallelism, cpus, tmpdir } from 'node:os';
-import path from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { parseArgs } from 'node:util';
-import { stringify } from 'yaml';
-import { LocalFarm } from '../cli/local-farm.ts';
-import { freePort } from '../cli/private-redis.ts';
-import { FarmClient } from '../client/farm-client.ts';
-import { loadConfig } from '../shared/config/load.ts';
+import type { FarmClient } from '../client/farm-client.ts';
 import { readHeartbeats } from '../shared/heartbeat.ts';
 import { workerConnection } from '../shared/redis.ts';
+import { startBenchFarm } from './bench-farm.ts';
+import { MACHINE, saveFigures } from './figures.ts';
 import { type Spread, spread } from './spread.ts';
 
 /**
@@ -18,7 +13,6 @@ import { type Spread, spread } from './spread.ts';
  */
 
 const SAMPLE_SPEECH = fileURLToPath(new URL('../avatars/demo/sample-speech.wav', import.meta.url));
-const OUT_DIR = fileURLToPath(new URL('./out/', import.meta.url));
 
 interface RunFigures {
   readonly framesPerSecond: number;
@@ -30,31 +24,12 @@ async function main(): Promise<void> {
   const { values } = parseArgs({
     options: { runs: { type: 'string', default: '5' }, gpus: { type: 'string', default: '1' } },
   });
-  const folder = await mkdtemp(path.join(tmpdir(), 'farm-bench-'));
-  const configPath = path.join(folder, 'config.yaml');
-  const port = await freePort();
-  await writeFile(
-    configPath,
-    stringify({
-      http: { port },
-      server: { port: `127.0.0.1:${await freePort()}` },
-      storage: { root: folder },
-      gpus: { count: Number(values.gpus) },
-    }),
-  );
-  const config = loadConfig(configPath, { redisUrl: undefined, configPath: undefined, overrides: new Map() });
-  const farm = await LocalFarm.start({ config, inheritOverrides: false, onLine: () => {} });
-  try {
-    const client = new FarmClient(`http://127.0.0.1:${port}`);
-    await renderOnce(client); // loads the model and fills the caches
-    const watch = watchEventLoops(farm.redisUrl);
-    const runs: RunFigures[] = [];
-    for (let run = 0; run < Number(values.runs); run++) runs.push(await renderOnce(client));
-    await report(runs, Number(values.gpus), await watch.stop());
-  } finally {
-    await farm.stop();
-    await rm(folder, { recursive: true, force: true });
-  }
+  await using farm = await startBenchFarm(() => ({ gpus: { count: Number(values.gpus) } }));
+  await renderOnce(farm.client); // loads the model and fills the caches
+  const watch = watchEventLoops(farm.redisUrl);
+  const runs: RunFigures[] = [];
+  for (let run = 0; run < Number(values.runs); run++) runs.push(await renderOnce(farm.client));
+  await report(runs, Number(values.gpus), await watch.stop());
 }
 
 async function renderOnce(client: FarmClient): Promise<RunFigures> {
@@ -89,10 +64,8 @@ function watchEventLoops(redisUrl: string) {
 }
 
 async function report(runs: readonly RunFigures[], gpuCount: number, blockedMs: Map<string, number>): Promise<void> {
-  const machine = `${availableParallelism()} cores, ${cpus()[0]?.model ?? 'unknown processor'}, Node ${process.version}`;
   const stages = Object.keys(runs[0]?.stagesMsPerFrame ?? {});
   const figures = {
-    machine,
     gpuCount,
     runs: runs.length,
     framesPerSecond: spread(runs.map((run) => run.framesPerSecond)),
@@ -106,7 +79,7 @@ async function report(runs: readonly RunFigures[], gpuCount: number, blockedMs: 
     `  ${name.padEnd(24)}${median.toFixed(2).padStart(9)} ${unit}   (${min.toFixed(2)} … ${max.toFixed(2)})`;
   process.stdout.write(
     [
-      `${machine}; ${gpuCount} GPU worker(s) on the CPU; median of ${runs.length} renders (min … max)`,
+      `${MACHINE}; ${gpuCount} GPU worker(s) on the CPU; median of ${runs.length} renders (min … max)`,
       line('speed', figures.framesPerSecond, 'frames/s'),
       line('submit to finished', figures.totalMs, 'ms'),
       ...Object.entries(figures.stagesMsPerFrame).map(([stage, ms]) => line(stage, ms, 'ms/frame')),
@@ -115,8 +88,7 @@ async function report(runs: readonly RunFigures[], gpuCount: number, blockedMs: 
       '',
     ].join('\n'),
   );
-  await mkdir(OUT_DIR, { recursive: true });
-  await writeFile(path.join(OUT_DIR, 'render.json'), `${JSON.stringify(figures, null, 2)}\n`);
+  await saveFigures('render', figures);
 }
 
 await main();
