@@ -65,7 +65,7 @@ export class LiveDispatcher {
   /** Requests in flight, plus one where the model would have to be loaded first. */
   #cost(gpuId: number, modelId: string): number {
     const worker = this.#workerOf(gpuId);
-    const loaded = worker?.models.some((model) => model.modelId === modelId && model.loaded) ?? false;
+    const loaded = worker?.models.some((model) => model.modelId === modelId && model.loaded !== null) ?? false;
     return (this.#inFlight.get(gpuId) ?? 0) + (loaded ? 0 : 1);
   }
 

@@ -53,7 +53,7 @@ export class Models {
 
   async #isLoaded(modelId: string): Promise<boolean> {
     const heartbeats = await readHeartbeats(this.#redis);
-    return heartbeats.some(({ models }) => models.some((model) => model.modelId === modelId && model.loaded));
+    return heartbeats.some(({ models }) => models.some((model) => model.modelId === modelId && model.loaded !== null));
   }
 }
 

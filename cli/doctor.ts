@@ -114,7 +114,7 @@ const modelLine = z.discriminatedUnion('kind', [
     height: z.int().optional(),
     size: z.int().optional(),
     provider: z.string().optional(),
-    warmUpMs: z.number().optional(),
+    msPerFrame: z.number().optional(),
   }),
 ]);
 
@@ -142,8 +142,8 @@ async function checkModels(config: Config): Promise<Finding[]> {
       const remedy = `correct models.${line.name} in ${config.sourcePath ?? DEMO_AVATAR_DIR}`;
       return { subject, state: 'fault', text: line.problems.join('\n'.padEnd(20)), remedy };
     }
-    const { frameCount, width, height, size, provider, warmUpMs = 0 } = line;
-    const text = `${frameCount} frames of ${width}×${height}, network ${size}², ${provider}, ${Math.round(warmUpMs)} ms/frame`;
+    const { frameCount, width, height, size, provider, msPerFrame = 0 } = line;
+    const text = `${frameCount} frames of ${width}×${height}, network ${size}², ${provider}, ${Math.round(msPerFrame)} ms/frame`;
     return { subject, state: 'ok', text };
   });
 }

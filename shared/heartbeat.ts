@@ -4,9 +4,18 @@ import { KEY_PREFIX } from './redis.ts';
 
 /** What every worker process says of itself every few seconds; silence means it is gone. */
 
+const loadedModelSchema = z.object({
+  /** From the first file that was read to the end of the warm-up. */
+  loadMs: z.number(),
+  /** A run of the network for one frame, measured in the warm-up. */
+  msPerFrame: z.number(),
+});
+export type LoadedModelState = z.infer<typeof loadedModelSchema>;
+
 const modelStateSchema = z.object({
   modelId: z.string(),
-  loaded: z.boolean(),
+  /** Null while the model is not in memory. */
+  loaded: loadedModelSchema.nullable(),
   /** Why the model cannot be used on this worker; empty when it can. */
   problems: z.array(z.string()),
   /** Since the worker started. */

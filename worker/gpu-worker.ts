@@ -44,7 +44,7 @@ export async function startGpuWorker(gpuId: number, config: Config, tools: Worke
     provider: thread.provider,
     models: [...problems].map(([modelId, found]) => ({
       modelId,
-      loaded: thread.loadedModels.includes(modelId),
+      loaded: thread.loadedModels.get(modelId) ?? null,
       problems: found,
       usage: usage.of(modelId),
     })),

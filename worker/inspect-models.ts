@@ -28,9 +28,9 @@ async function tryModel(model: ModelConfig, providers: readonly string[]) {
     cachedFrames: 1,
   });
   try {
-    const { avatar, network, provider, warmUpMs } = await registry.load(model.modelId);
+    const { avatar, network, provider, msPerFrame } = await registry.load(model.modelId);
     const { frameCount, width, height } = avatar;
-    return { problems: [], frameCount, width, height, size: network.size, provider: provider.provider, warmUpMs };
+    return { problems: [], frameCount, width, height, size: network.size, provider: provider.provider, msPerFrame };
   } catch (error) {
     return { problems: [FarmError.from(error).message] };
   } finally {

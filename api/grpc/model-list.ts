@@ -56,7 +56,9 @@ export function healthOf(config: Config, heartbeats: readonly Heartbeat[]): Heal
 
 /** The lowest GPU that has the model in memory. */
 function gpuThatHas(modelId: string, heartbeats: readonly Heartbeat[]): number {
-  const holders = heartbeats.filter(({ models }) => models.some((model) => model.modelId === modelId && model.loaded));
+  const holders = heartbeats.filter(({ models }) =>
+    models.some((model) => model.modelId === modelId && model.loaded !== null),
+  );
   const gpuIds = holders.flatMap(({ gpuId }) => gpuId ?? []);
   return gpuIds.length > 0 ? Math.min(...gpuIds) : NO_GPU;
 }

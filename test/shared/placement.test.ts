@@ -76,7 +76,7 @@ function worker(gpuId: number | null, changes: Partial<Heartbeat> = {}): Heartbe
     pid: 1,
     startedAtMs: 0,
     provider: 'cpu',
-    models: [{ modelId: 'ann', loaded: false, problems: [], usage: UNUSED }],
+    models: [{ modelId: 'ann', loaded: null, problems: [], usage: UNUSED }],
     draining: false,
     eventLoopBlockedMaxMs: 0,
     ...changes,
@@ -97,13 +97,13 @@ test('a GPU with two workers, one of them on its way out, is named once', () => 
 });
 
 test('a worker that cannot use the model is passed over', () => {
-  const broken = [{ modelId: 'ann', loaded: false, problems: ['model_path: no such file'], usage: UNUSED }];
+  const broken = [{ modelId: 'ann', loaded: null, problems: ['model_path: no such file'], usage: UNUSED }];
   const workers = [worker(0, { models: broken }), worker(1)];
   assert.deepEqual(gpusForModel(workers, 'ann'), [1]);
 });
 
 test('a worker whose configuration does not have the model is passed over', () => {
-  const other = [{ modelId: 'bob', loaded: false, problems: [], usage: UNUSED }];
+  const other = [{ modelId: 'bob', loaded: null, problems: [], usage: UNUSED }];
   assert.deepEqual(gpusForModel([worker(0), worker(1, { models: other })], 'bob'), [1]);
 });
 

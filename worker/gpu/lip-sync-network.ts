@@ -34,6 +34,7 @@ export class OnnxLipSyncNetwork implements LipSyncNetwork {
   readonly size: NetworkSize;
   readonly provider: ProviderReport;
   readonly warmUpMs: number;
+  readonly msPerFrame: number;
   readonly framesPerRun: number;
   readonly #model: OnnxModel;
   /** Grown to the largest count seen; every call writes its start. */
@@ -44,6 +45,7 @@ export class OnnxLipSyncNetwork implements LipSyncNetwork {
     this.size = size;
     this.provider = model.provider;
     this.warmUpMs = model.warmUpMs;
+    this.msPerFrame = model.msPerItem;
     this.#model = model;
     const dynamic = maxBatch ?? (model.provider.provider === 'cpu' ? CPU_MAX_BATCH : GPU_MAX_BATCH);
     this.framesPerRun = model.batch === 'dynamic' ? dynamic : model.batch;

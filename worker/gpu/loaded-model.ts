@@ -41,6 +41,8 @@ export interface LoadedModel {
   readonly loadMs: number;
   /** Duration of the network's first run, one frame unless its batch is fixed. */
   readonly warmUpMs: number;
+  /** Duration of a run after that, by frame. */
+  readonly msPerFrame: number;
   /** The network, the encoder, the crop rects. */
   readonly files: readonly FileFingerprint[];
   /** Ends its sessions; nothing of it may be in use. Calling it again does nothing. */
@@ -76,6 +78,7 @@ export async function loadModel(options: LoadModelOptions): Promise<LoadedModel>
     encoderProvider: lease.provider,
     loadMs: performance.now() - startedAt,
     warmUpMs: network.warmUpMs,
+    msPerFrame: network.msPerFrame,
     files: [networkFile, lease.file, cropRectsFile],
     release: () => kept.disposeAsync(),
   };

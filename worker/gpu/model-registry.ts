@@ -1,6 +1,7 @@
 /** The models of one GPU process: loaded when first asked for, kept until unloaded. */
 
 import { FarmError } from '../../shared/errors.ts';
+import type { LoadedModelState } from '../../shared/heartbeat.ts';
 import { type LoadedModel, loadModel, type ModelPaths } from './loaded-model.ts';
 import type { RunSettings } from './onnx-model.ts';
 import { SharedEncoders } from './shared-encoders.ts';
@@ -18,7 +19,7 @@ export class ModelRegistry {
   readonly #options: ModelRegistryOptions;
   readonly #encoders: SharedEncoders;
   readonly #models = new SingleFlight<LoadedModel>();
-  readonly #ready = new Set<string>();
+  readonly #ready = new Map<string, LoadedModel>();
 
   constructor(options: ModelRegistryOptions) {
     this.#options = options;
@@ -38,7 +39,7 @@ export class ModelRegistry {
     const { providers, threads, cachedFrames } = this.#options;
     return await this.#models.get(modelId, async () => {
       const model = await loadModel({ modelId, paths, providers, threads, cachedFrames, encoders: this.#encoders });
-      this.#ready.add(modelId);
+      this.#ready.set(modelId, model);
       return model;
     });
   }
@@ -46,6 +47,11 @@ export class ModelRegistry {
   /** Whether a model is in memory and `load` gives it at once. */
   isLoaded(modelId: string): boolean {
     return this.#ready.has(modelId);
+  }
+
+  /** What is in memory. */
+  loaded(): Map<string, LoadedModelState> {
+    return new Map([...this.#ready].map(([modelId, { loadMs, msPerFrame }]) => [modelId, { loadMs, msPerFrame }]));
   }
 
   /** Ids of the models that are loaded or loading, in the order in which they were asked for. */

@@ -41,6 +41,7 @@ interface OpenSession {
   readonly session: InferenceSession;
   readonly bound: BoundContract;
   readonly warmUpMs: number;
+  readonly msPerItem: number;
 }
 
 /**
@@ -52,13 +53,16 @@ export class OnnxModel {
   readonly provider: ProviderReport;
   /** Duration of the first run, at the smallest batch: tells a GPU from a CPU that took its place. */
   readonly warmUpMs: number;
+  /** Duration of the run after it, by item: what runs take from now on. */
+  readonly msPerItem: number;
   readonly #bound: BoundContract;
   #session: InferenceSession | undefined;
 
-  private constructor(path: string, provider: ProviderReport, { session, bound, warmUpMs }: OpenSession) {
+  private constructor(path: string, provider: ProviderReport, { session, bound, ...warm }: OpenSession) {
     this.path = path;
     this.provider = provider;
-    this.warmUpMs = warmUpMs;
+    this.warmUpMs = warm.warmUpMs;
+    this.msPerItem = warm.msPerItem;
     this.#bound = bound;
     this.#session = session;
   }
@@ -160,25 +164,25 @@ async function openSession(options: OnnxModelOptions, provider: string): Promise
   try {
     const result = bindContract(contract, session.inputMetadata, session.outputMetadata);
     if (!result.fits) throw unusable(path, contract, result.reason);
-    const warmUpMs = await warmUp(session, result.bound, path, contract);
-    return { session, bound: result.bound, warmUpMs };
+    return { session, bound: result.bound, ...(await warmUp(session, result.bound, path, contract)) };
   } catch (thrown) {
     await session.release();
     throw thrown;
   }
 }
 
-/** Runs zeros through the model once: pays the first run's allocations, and checks what symbolic dims really are. */
+/** Runs zeros through the model: pays the first run's allocations, checks what symbolic dims really are, times a run. */
 async function warmUp(
   session: InferenceSession,
   bound: BoundContract,
   path: string,
   contract: ModelContract,
-): Promise<number> {
+): Promise<Pick<OpenSession, 'warmUpMs' | 'msPerItem'>> {
   const batch = bound.batch === 'dynamic' ? 1 : bound.batch;
   const zeros = bound.inputs.map((tensor) => new Float32Array(batch * tensor.floatsPerItem));
+  const feeds = toTensors(bound.inputs, zeros, batch);
   const startedAt = performance.now();
-  const results = await session.run(toTensors(bound.inputs, zeros, batch));
+  const results = await session.run(feeds);
   const warmUpMs = performance.now() - startedAt;
   for (const tensor of bound.outputs) {
     const found = results[tensor.name]?.dims.join(', ');
@@ -187,7 +191,9 @@ async function warmUp(
     const reason = `a run of batch ${batch} gave ${tensor.name} [${found}] instead of [${expected}]`;
     throw unusable(path, contract, `${reason}; ${describeContract(contract)}`);
   }
-  return warmUpMs;
+  const warmAt = performance.now();
+  await session.run(feeds);
+  return { warmUpMs, msPerItem: (performance.now() - warmAt) / batch };
 }
 
 /** The error when no provider opened the model. The CPU can run any sound model, so it tells which side is at fault. */

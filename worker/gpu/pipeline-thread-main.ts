@@ -116,7 +116,7 @@ async function resultOf(message: Task, signal: AbortSignal): Promise<FromPipelin
 }
 
 function announce(): void {
-  send({ type: 'models', loaded: registry.modelIds, provider });
+  send({ type: 'models', loaded: registry.loaded(), provider });
 }
 
 async function close(): Promise<void> {

@@ -1,5 +1,6 @@
 import { Worker } from 'node:worker_threads';
 import { FarmError } from '../../shared/errors.ts';
+import type { LoadedModelState } from '../../shared/heartbeat.ts';
 import type { RenderedFrame } from '../pipeline/pipeline.ts';
 import type {
   FromPipelineThread,
@@ -42,7 +43,7 @@ export class PipelineThread {
   readonly #exited: Promise<void>;
   readonly #listeners: ThreadListeners;
   #lastTaskId = 0;
-  #loaded: readonly string[] = [];
+  #loaded: ReadonlyMap<string, LoadedModelState> = new Map();
   #provider: string | null = null;
 
   constructor(settings: PipelineThreadSettings, listeners: ThreadListeners) {
@@ -59,7 +60,7 @@ export class PipelineThread {
   }
 
   /** Models in memory now. */
-  get loadedModels(): readonly string[] {
+  get loadedModels(): ReadonlyMap<string, LoadedModelState> {
     return this.#loaded;
   }
 

@@ -1,4 +1,5 @@
 import type { ErrorReport } from '../../shared/errors.ts';
+import type { LoadedModelState } from '../../shared/heartbeat.ts';
 import type { SegmentReceipt } from '../../shared/renders/record.ts';
 import type { LiveBytes } from '../live/live-inputs.ts';
 import type { IndexRange, RgbImage } from '../pipeline/contract.ts';
@@ -87,4 +88,4 @@ export type FromPipelineThread =
   | { type: 'failed'; taskId: number; error: ErrorReport }
   | { type: 'aborted'; taskId: number }
   /** Sent whenever it changes: the models in memory and the provider that their networks run on. */
-  | { type: 'models'; loaded: string[]; provider: string | null };
+  | { type: 'models'; loaded: ReadonlyMap<string, LoadedModelState>; provider: string | null };
