@@ -27,6 +27,14 @@ export function readEnvironment(variables: NodeJS.ProcessEnv = process.env): Env
   };
 }
 
+/**
+ * Has ONNX Runtime keep to itself what it is used for: by default it sends that to its maker, and keeps files for it in
+ * the home and the temporary folder. It reads the variable of the process, so this must be called in the main thread.
+ */
+export function declineTelemetry(): void {
+  process.env.ORT_DISABLE_TELEMETRY ??= '1';
+}
+
 /** This process's environment for a child, with `extra` laid over it; without configuration overrides if so wished. */
 export function childEnvironment(extra: Record<string, string>, inheritOverrides = true): NodeJS.ProcessEnv {
   const inherited = Object.entries(process.env).filter(([name]) => inheritOverrides || !name.startsWith('FARM_'));

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { once } from 'node:events';
-import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
+import { mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { after, before, describe, it } from 'node:test';
@@ -9,7 +9,7 @@ import { freePort } from '../../cli/private-redis.ts';
 import { FarmClient } from '../../client/farm-client.ts';
 import { DEMO_MODEL } from '../support/farm.ts';
 import { inspectVideo } from '../support/ffprobe.ts';
-import { livingFamily, runCli } from '../support/run-cli.ts';
+import { livingFamily, runCli, runCliIn } from '../support/run-cli.ts';
 import { syllables, writeWav } from '../support/sound.ts';
 import { until } from '../support/until.ts';
 
@@ -31,15 +31,25 @@ describe('the farm command', () => {
     return { file, url: `http://127.0.0.1:${port}` };
   }
 
-  it('demo: makes a video, says where it is and leaves no process behind', async () => {
+  it('demo: makes a video, says where it is and leaves no process and no file behind', async () => {
     const video = path.join(folder, 'demo.mp4');
-    const run = runCli('demo', '--out', video, '--audio', speech);
+    const scratch = await mkdtemp(path.join(folder, 'scratch-'));
+    // ONNX Runtime must be told by the farm itself to keep no files of its own.
+    const run = runCliIn(
+      { TMPDIR: scratch, ORT_DISABLE_TELEMETRY: undefined },
+      'demo',
+      '--out',
+      video,
+      '--audio',
+      speech,
+    );
     assert.equal(await run.exited, 0, run.output());
     assert.match(run.output(), /50\/50 frames/);
     assert.match(run.output(), /inference +\d+ ms/);
     assert.ok(run.output().includes(video));
     assert.equal((await inspectVideo(video)).videoTimes.length, 50);
     assert.deepEqual(await livingFamily(run.family), []);
+    assert.deepEqual(await readdir(scratch), []);
   });
 
   it('up: keeps its work when it is killed, and finishes it when it is started again', async () => {

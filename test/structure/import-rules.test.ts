@@ -22,9 +22,9 @@ const WRONG: Readonly<Record<string, { files: Readonly<Record<string, string>>; 
     files: { 'worker/gpu/segment.ts': `export { computeMel } from '../pipeline/mel.ts';` },
     answer: 'worker/gpu/segment.ts imports ../pipeline/mel.ts',
   },
-  'onnxruntime-node is imported under worker/gpu only': {
-    files: { 'worker/media/stitch.ts': `const { Tensor } = await import('onnxruntime-node');` },
-    answer: 'worker/media/stitch.ts imports onnxruntime-node',
+  'onnxruntime-node is imported in one module, which turns its telemetry off': {
+    files: { 'worker/gpu/stitch.ts': `const { Tensor } = await import('onnxruntime-node');` },
+    answer: 'worker/gpu/stitch.ts imports onnxruntime-node',
   },
   'one module under worker/media imports fluent-ffmpeg': {
     files: {

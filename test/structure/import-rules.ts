@@ -68,11 +68,10 @@ export const RULES: readonly Rule[] = [
     ),
   },
   {
-    name: 'onnxruntime-node is imported under worker/gpu only',
+    name: 'onnxruntime-node is imported in one module, which turns its telemetry off',
     check: onImports(
       (file, { specifier }) =>
-        packageOf(specifier) === 'onnxruntime-node' &&
-        !/^(?:worker\/gpu|test|bench)\/|^avatars\/.*\.test\.ts$/.test(file),
+        packageOf(specifier) === 'onnxruntime-node' && !/^(?:worker\/gpu\/onnxruntime\.ts$|test\/)/.test(file),
     ),
   },
   {

@@ -21,9 +21,14 @@ export interface CliRun {
 
 /** Starts `farm …` as a user would. */
 export function runCli(...args: string[]): CliRun {
+  return runCliIn({}, ...args);
+}
+
+/** The same with some variables of the environment set, or taken away where they are undefined. */
+export function runCliIn(environment: NodeJS.ProcessEnv, ...args: string[]): CliRun {
   const family = randomUUID();
   const child = spawn(process.execPath, [FARM, ...args], {
-    env: { ...process.env, [MARK]: family },
+    env: { ...process.env, ...environment, [MARK]: family },
     stdio: ['ignore', 'pipe', 'pipe'],
   });
   const lines: string[] = [];

@@ -7,8 +7,8 @@
 import { existsSync, readdirSync } from 'node:fs';
 import { createRequire } from 'node:module';
 import { dirname, join } from 'node:path';
-import { listSupportedBackends } from 'onnxruntime-node';
 import { FarmError } from '../../shared/errors.ts';
+import { listSupportedBackends } from './onnxruntime.ts';
 
 /** Libraries that onnxruntime-node does not bring along: a provider needs all of its own beside the binding. */
 const PROVIDER_LIBRARIES: Readonly<Record<string, readonly string[]>> =

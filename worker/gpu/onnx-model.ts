@@ -1,9 +1,9 @@
 /** One ONNX file as one session: its checked shapes, its provider, its runs. */
 
 import { access, constants } from 'node:fs/promises';
-import { InferenceSession, Tensor } from 'onnxruntime-node';
 import { FarmError } from '../../shared/errors.ts';
 import { openOnFirstProvider, type PassedOverProvider, type ProviderReport } from './execution-providers.ts';
+import { InferenceSession, Tensor } from './onnxruntime.ts';
 import {
   type BoundContract,
   type BoundTensor,

@@ -1,3 +1,4 @@
+import './telemetry-off.ts';
 import { Worker } from 'node:worker_threads';
 import { FarmError } from '../../shared/errors.ts';
 import type { LoadedModelState } from '../../shared/heartbeat.ts';

@@ -1,6 +1,6 @@
 /** What the farm expects of a model's tensors, and whether a model's own description of them fits. */
 
-import type { InferenceSession } from 'onnxruntime-node';
+import type { InferenceSession } from './onnxruntime.ts';
 
 type ValueMetadata = InferenceSession.ValueMetadata;
 
