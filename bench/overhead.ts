@@ -2,6 +2,7 @@ import { availableParallelism } from 'node:os';
 import path from 'node:path';
 import { parseArgs } from 'node:util';
 import type { LiveJob } from '../shared/jobs.ts';
+import { FrameBuffers } from '../worker/gpu/frame-buffers.ts';
 import { LiveRenderer } from '../worker/gpu/live-renderer.ts';
 import { ModelRegistry } from '../worker/gpu/model-registry.ts';
 import { Turns } from '../worker/gpu/turns.ts';
@@ -87,7 +88,8 @@ async function startInProcess(entry: CheapAvatar, frameCount: number) {
   const threads = { intraOp: availableParallelism(), interOp: 1 };
   const models = new Map([[MODEL_ID, paths]]);
   const model = await new ModelRegistry({ models, providers: ['cpu'], threads, cachedFrames: 8 }).load(MODEL_ID);
-  const renderer = new LiveRenderer(new Turns(), { maxFrames: 8, maxWaitMs: 0 });
+  const buffers = new FrameBuffers();
+  const renderer = new LiveRenderer(new Turns(), { maxFrames: 8, maxWaitMs: 0 }, (bytes) => buffers.take(bytes));
   return async (audio: Float32Array) => {
     const job = {
       requestId: 'in-process',
@@ -108,7 +110,7 @@ async function startInProcess(entry: CheapAvatar, frameCount: number) {
     const encoded: Promise<Buffer>[] = [];
     const { signal } = new AbortController();
     await renderer.render({ ...job, ...sound, ...given }, model, signal, ({ image }) => {
-      encoded.push(encodeJpeg(image, JPEG_QUALITY));
+      encoded.push(encodeJpeg(image, JPEG_QUALITY).finally(() => buffers.giveBack(image.data)));
     });
     await Promise.all(encoded);
   };

@@ -27,11 +27,19 @@ export type ChannelEntry =
   | { type: 'done'; summary: LiveSummary }
   | { type: 'failed'; error: ErrorReport };
 
+/** A frame as it leaves the farm. */
+export interface FinishedFrame {
+  readonly frameIndex: number;
+  readonly data: Buffer;
+}
+
 /** The worker's end. Every call rejects with FencedOut once a later attempt has written. */
 export interface FrameWriter {
   taken(gpuId: number): Promise<void>;
-  frame(frameIndex: number, data: Buffer): Promise<void>;
-  done(summary: LiveSummary): Promise<void>;
+  /** Frames in order; they reach the reader together. */
+  frames(frames: readonly FinishedFrame[]): Promise<void>;
+  /** The last frames, if there are any left, and with them the summary. */
+  done(summary: LiveSummary, last: readonly FinishedFrame[]): Promise<void>;
   failed(error: ErrorReport): Promise<void>;
 }
 
@@ -68,21 +76,32 @@ export class RedisFrameWriter implements FrameWriter {
     await this.#redis.expire(this.#key, LIFETIME_S);
   }
 
-  async frame(frameIndex: number, data: Buffer): Promise<void> {
-    await this.#add(String(frameIndex + 1), 'frame', data);
+  async frames(frames: readonly FinishedFrame[]): Promise<void> {
+    await this.#add(frames.map(toEntry));
   }
 
-  async done(summary: LiveSummary): Promise<void> {
-    await this.#add(LAST_SEQUENCE, 'done', JSON.stringify(summary));
+  async done(summary: LiveSummary, last: readonly FinishedFrame[]): Promise<void> {
+    await this.#add([...last.map(toEntry), [LAST_SEQUENCE, 'done', JSON.stringify(summary)]]);
   }
 
   async failed(error: ErrorReport): Promise<void> {
-    await this.#add(LAST_SEQUENCE, 'failed', JSON.stringify(error));
+    await this.#add([[LAST_SEQUENCE, 'failed', JSON.stringify(error)]]);
   }
 
-  /** A channel that was taken away is not made anew: nobody would read it, and nothing would remove it. */
-  async #add(sequence: string, field: ChannelEntry['type'], value: string | Buffer): Promise<void> {
-    await this.#fenced(this.#redis.xadd(this.#key, 'NOMKSTREAM', `${this.#attempt}-${sequence}`, field, value));
+  /**
+   * Several in one transaction, so that a reader who waits is woken once and finds them all. A channel that was taken away is
+   * not made anew: nobody would read it, and nothing would remove it.
+   */
+  async #add(entries: readonly WrittenEntry[]): Promise<void> {
+    const added = entries.length > 1 ? this.#redis.multi() : this.#redis.pipeline();
+    for (const [sequence, field, value] of entries) {
+      added.xadd(this.#key, 'NOMKSTREAM', `${this.#attempt}-${sequence}`, field, value);
+    }
+    await this.#fenced(
+      added.exec().then((answers) => {
+        for (const [fault] of answers ?? []) if (fault) throw fault;
+      }),
+    );
   }
 
   async #fenced(added: Promise<unknown>): Promise<void> {
@@ -93,6 +112,13 @@ export class RedisFrameWriter implements FrameWriter {
       throw error;
     }
   }
+}
+
+/** Sequence, field, value. */
+type WrittenEntry = readonly [string, ChannelEntry['type'], string | Buffer];
+
+function toEntry({ frameIndex, data }: FinishedFrame): WrittenEntry {
+  return [String(frameIndex + 1), 'frame', data];
 }
 
 /** Reads with a connection of its own: a blocking read keeps everything else on its connection waiting. */
@@ -112,11 +138,11 @@ export class RedisFrameReader implements FrameReader {
     const entries = ((answer as [Buffer, [Buffer, Buffer[]][]][] | null)?.[0]?.[1] ?? []) as [Buffer, Buffer[]][];
     const last = entries.at(-1);
     if (last) this.#lastId = last[0].toString();
-    return entries.map(([id, [field, value]]) => toEntry(id.toString(), String(field), value ?? Buffer.alloc(0)));
+    return entries.map(([id, [field, value]]) => fromEntry(id.toString(), String(field), value ?? Buffer.alloc(0)));
   }
 }
 
-function toEntry(id: string, field: string, value: Buffer): ChannelEntry {
+function fromEntry(id: string, field: string, value: Buffer): ChannelEntry {
   switch (field) {
     case 'taken':
       return { type: 'taken', gpuId: z.object({ gpuId: z.int() }).parse(JSON.parse(value.toString())).gpuId };

@@ -125,7 +125,10 @@ async function openArea(audio: Float32Array): Promise<number> {
   const crop = makeCrop(320);
   const background = await avatar.background(0);
   cutCrop(background, avatar.rect(0), crop);
-  return mouthOpenArea(compositeFrame(output, 0, 320, crop, background, avatar.rect(0)), avatar.rect(0));
+  return mouthOpenArea(
+    compositeFrame(output, 0, 320, crop, background, avatar.rect(0), new Uint8Array(background.data.length)),
+    avatar.rect(0),
+  );
 }
 
 function largestChange(output: Float32Array, visual: Float32Array): number {

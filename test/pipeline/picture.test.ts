@@ -127,7 +127,7 @@ function compositeColour(background: RgbImage, rect: Rect, bgr: readonly number[
   bgr.forEach((value, channel) => {
     output.fill(value, 1 + channel * plane, 1 + (channel + 1) * plane);
   });
-  return compositeFrame(output, 1, size, crop, background, rect);
+  return compositeFrame(output, 1, size, crop, background, rect, new Uint8Array(background.data.length).fill(77));
 }
 
 test('a composite changes its rect and nothing else, at every edge, and never the background', () => {

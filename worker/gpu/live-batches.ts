@@ -1,7 +1,7 @@
 /** Frames of concurrent live requests for one model, made in shared runs of its network. */
 
 import type { LipSyncNetwork } from '../pipeline/contract.ts';
-import { type FrameOrder, NetworkBatch, type RenderedFrame } from '../pipeline/pipeline.ts';
+import { type FrameOrder, type MakeBuffer, NetworkBatch, type RenderedFrame } from '../pipeline/pipeline.ts';
 import type { Turns } from './turns.ts';
 
 export interface LiveBatchSettings {
@@ -33,10 +33,10 @@ export class LiveBatches {
   #turnAsked = false;
   #waiting: NodeJS.Timeout | undefined;
 
-  constructor(network: LipSyncNetwork, turns: Turns, settings: LiveBatchSettings) {
+  constructor(network: LipSyncNetwork, turns: Turns, settings: LiveBatchSettings, makeBuffer?: MakeBuffer) {
     this.#turns = turns;
     this.#settings = settings;
-    this.#network = new NetworkBatch(network, settings.maxFrames);
+    this.#network = new NetworkBatch(network, settings.maxFrames, makeBuffer);
   }
 
   /**

@@ -1,5 +1,11 @@
 import { PieceOfSound, readGivenInputs, readSamples } from '../live/live-inputs.ts';
-import { noTimings, orderFrames, type RenderedFrame, type StageTimingsMs } from '../pipeline/pipeline.ts';
+import {
+  type MakeBuffer,
+  noTimings,
+  orderFrames,
+  type RenderedFrame,
+  type StageTimingsMs,
+} from '../pipeline/pipeline.ts';
 import { LiveBatches, type LiveBatchSettings } from './live-batches.ts';
 import type { LoadedModel } from './loaded-model.ts';
 import { StreamFeatures } from './stream-features.ts';
@@ -16,12 +22,15 @@ interface LiveModel {
 export class LiveRenderer {
   readonly #turns: Turns;
   readonly #settings: LiveBatchSettings;
+  readonly #makeBuffer: MakeBuffer | undefined;
   /** Gone with the model. */
   readonly #models = new WeakMap<LoadedModel, LiveModel>();
 
-  constructor(turns: Turns, settings: LiveBatchSettings) {
+  /** @param makeBuffer where the pixels of finished frames go. */
+  constructor(turns: Turns, settings: LiveBatchSettings, makeBuffer?: MakeBuffer) {
     this.#turns = turns;
     this.#settings = settings;
+    this.#makeBuffer = makeBuffer;
   }
 
   /**
@@ -59,7 +68,8 @@ export class LiveRenderer {
     const known = this.#models.get(model);
     if (known) return known;
     const settings = { ...this.#settings, maxFrames: this.#maxFrames(model) };
-    const made = { batches: new LiveBatches(model.network, this.#turns, settings), features: new StreamFeatures() };
+    const batches = new LiveBatches(model.network, this.#turns, settings, this.#makeBuffer);
+    const made = { batches, features: new StreamFeatures() };
     this.#models.set(model, made);
     return made;
   }

@@ -5,6 +5,7 @@ import { FarmError } from '../../shared/errors.ts';
 import { encodeJpeg } from '../media/jpeg.ts';
 import type { RgbImage } from '../pipeline/contract.ts';
 import type { RenderedFrame } from '../pipeline/pipeline.ts';
+import { FrameBuffers } from './frame-buffers.ts';
 import { IdleUnloads } from './idle-unloads.ts';
 import { LiveRenderer } from './live-renderer.ts';
 import { ModelRegistry } from './model-registry.ts';
@@ -36,7 +37,8 @@ const PREVIEW_JPEG_QUALITY = 60;
 type Task = Extract<ToPipelineThread, { type: 'render' | 'live' | 'load' }>;
 
 const turns = new Turns();
-const liveRenderer = new LiveRenderer(turns, settings.liveBatches);
+const buffers = new FrameBuffers();
+const liveRenderer = new LiveRenderer(turns, settings.liveBatches, (byteLength) => buffers.take(byteLength));
 const running = new Map<number, AbortController>();
 const unloads = new IdleUnloads((modelId) => registry.unload(modelId).then(announce));
 let provider: string | null = null;
@@ -47,6 +49,9 @@ parentPort?.on('message', (message: ToPipelineThread) => {
   switch (message.type) {
     case 'abort':
       running.get(message.taskId)?.abort();
+      break;
+    case 'give-back':
+      buffers.giveBack(message.pixels);
       break;
     case 'unload':
       unloads.want(message.modelId);

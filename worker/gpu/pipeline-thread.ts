@@ -97,6 +97,12 @@ export class PipelineThread {
     return result;
   }
 
+  /** Takes the memory of a live frame back, which is gone from this thread then. */
+  giveBack({ data }: RenderedFrame['image']): void {
+    const pixels = data as Uint8Array<ArrayBuffer>;
+    this.#send({ type: 'give-back', pixels }, [pixels.buffer]);
+  }
+
   /** Brings a model into memory ahead of its first segment. */
   async load(modelId: string, signal: AbortSignal): Promise<void> {
     await this.#ask('loaded', signal, { message: (taskId) => ({ type: 'load', taskId, modelId }) });

@@ -73,6 +73,8 @@ export type ToPipelineThread =
   | { type: 'render'; taskId: number; task: SegmentTask }
   /** The bytes of the task are handed over, not copied. */
   | { type: 'live'; taskId: number; task: LiveTask }
+  /** Pixels of a frame that nobody reads any more, handed over: memory for another one. */
+  | { type: 'give-back'; pixels: Uint8Array<ArrayBuffer> }
   | { type: 'abort'; taskId: number }
   | { type: 'load'; taskId: number; modelId: string }
   | { type: 'unload'; modelId: string }

@@ -1,28 +1,47 @@
 import type { Redis } from 'ioredis';
 import type { ErrorReport } from '../../shared/errors.ts';
-import { type FrameWriter, type LiveSummary, RedisFrameWriter } from '../../shared/frames.ts';
+import { type FinishedFrame, type FrameWriter, type LiveSummary, RedisFrameWriter } from '../../shared/frames.ts';
 import type { LiveJob } from '../../shared/jobs.ts';
 import { encodeJpeg } from '../media/jpeg.ts';
 import type { RenderedFrame } from '../pipeline/pipeline.ts';
 
+/** What a request that is answered as a whole writes at a time: each writing wakes Redis and the front end. */
+const GROUP_BYTES = 128 * 1024;
+
 /**
- * Encodes the frames of a live request and writes them to its channel in order, each as soon as it is encoded and
- * without waiting for the answer to the one before.
+ * Encodes the frames of a live request and writes them to its channel in order, without waiting for the answer to the
+ * one before. Those of a stream leave one by one, as soon as each is encoded; for the frames of a single request somebody
+ * waits until they are all there, so they leave in groups.
  */
 export class FrameOutlet {
   readonly #writer: FrameWriter;
   readonly #job: LiveJob;
   readonly #onFault: (fault: unknown) => void;
+  readonly #onEncoded: (image: RenderedFrame['image']) => void;
+  readonly #groupBytes: number;
   readonly #answers: Promise<void>[] = [];
+  /** Encoded, and not yet written. */
+  #held: FinishedFrame[] = [];
+  #heldBytes = 0;
   /** Settles when everything so far has been encoded and sent. */
   #sent: Promise<void> = Promise.resolve();
   #encodeMs = 0;
 
-  /** @param onFault told once a write was refused or a frame could not be encoded: the work is of no use any more. */
-  constructor(redis: Redis, job: LiveJob, onFault: (fault: unknown) => void) {
+  /**
+   * @param onFault told once a write was refused or a frame could not be encoded: the work is of no use any more.
+   * @param onEncoded told of pixels that are not read here any more.
+   */
+  constructor(
+    redis: Redis,
+    job: LiveJob,
+    onFault: (fault: unknown) => void,
+    onEncoded: (image: RenderedFrame['image']) => void = () => {},
+  ) {
     this.#writer = new RedisFrameWriter(redis, job.requestId, job.attempt);
     this.#job = job;
     this.#onFault = onFault;
+    this.#onEncoded = onEncoded;
+    this.#groupBytes = job.streamId === undefined ? GROUP_BYTES : 0;
   }
 
   taken(gpuId: number): void {
@@ -32,11 +51,11 @@ export class FrameOutlet {
   frame({ frameIndex, image }: RenderedFrame): void {
     const encoded = this.#encode(image);
     encoded.catch(() => {});
-    this.#sent = this.#sent.then(async () => this.#note(this.#writer.frame(frameIndex, await encoded)));
+    this.#sent = this.#sent.then(async () => this.#hold({ frameIndex, data: await encoded }));
     this.#sent.catch(this.#onFault);
   }
 
-  /** Resolves when all frames are encoded and on their way: the milliseconds that encoding them took, added up. */
+  /** Resolves when all frames are encoded: the milliseconds that encoding them took, added up. */
   async encoded(): Promise<number> {
     await this.#sent;
     return this.#encodeMs;
@@ -44,7 +63,7 @@ export class FrameOutlet {
 
   /** Resolves when all frames and the summary are in the channel; Redis keeps them in the order of sending. */
   async done(summary: LiveSummary): Promise<void> {
-    await Promise.all([...this.#answers.splice(0), this.#writer.done(summary)]);
+    await Promise.all([...this.#answers.splice(0), this.#writer.done(summary, this.#held)]);
   }
 
   async failed(error: ErrorReport): Promise<void> {
@@ -57,6 +76,15 @@ export class FrameOutlet {
     await Promise.allSettled([this.#sent, ...this.#answers]);
   }
 
+  #hold(frame: FinishedFrame): void {
+    this.#held.push(frame);
+    this.#heldBytes += frame.data.length;
+    if (this.#heldBytes < this.#groupBytes) return;
+    this.#note(this.#writer.frames(this.#held));
+    this.#held = [];
+    this.#heldBytes = 0;
+  }
+
   #note(answer: Promise<void>): void {
     answer.catch(this.#onFault);
     this.#answers.push(answer);
@@ -67,6 +95,7 @@ export class FrameOutlet {
     const startedAt = performance.now();
     const jpeg = await encodeJpeg(image, this.#job.jpegQuality);
     this.#encodeMs += performance.now() - startedAt;
+    this.#onEncoded(image);
     return jpeg;
   }
 }

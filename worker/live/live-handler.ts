@@ -48,7 +48,12 @@ export function liveHandler(tools: LiveHandlerTools): JobHandler<'live'> {
       ]);
       if (!payload) return 'skipped: its payload is gone';
       if (from.state === 'over') return 'skipped: it has been answered';
-      const outlet = new FrameOutlet(redis, job, (fault) => ended.abort(fault));
+      const outlet = new FrameOutlet(
+        redis,
+        job,
+        (fault) => ended.abort(fault),
+        tools.thread.giveBack.bind(tools.thread),
+      );
       if (from.state === 'fresh') outlet.taken(gpuId);
       const task = toTask(job, payload, from.state === 'fresh' ? job.frames.start : from.frame);
       const life = new SignOfLife(redis, job, () => ended.abort(new Unwanted('Nobody waits for it any longer')));

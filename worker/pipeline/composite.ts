@@ -9,6 +9,7 @@ import { CROP_MARGIN, type NetworkSize, type Rect, type RgbImage } from './contr
  * @param output holds [3, S, S], BGR 0…1 (clamped here), from `offset` on.
  * @param crop (S+8)² RGB cut from `rect` of this background; overwritten.
  * @param background not changed.
+ * @param data becomes the picture's pixels, as many bytes as the background has; its contents do not matter.
  */
 export function compositeFrame(
   output: Float32Array,
@@ -17,9 +18,11 @@ export function compositeFrame(
   crop: RgbImage,
   background: RgbImage,
   rect: Rect,
+  data: Uint8Array,
 ): RgbImage {
   putMouth(output, offset, size, crop);
-  const frame = { width: background.width, height: background.height, data: new Uint8Array(background.data) };
+  const frame = { width: background.width, height: background.height, data };
+  data.set(background.data);
   resizeBicubic(crop, { x1: 0, y1: 0, x2: crop.width, y2: crop.height }, frame, rect);
   return frame;
 }

@@ -30,16 +30,24 @@ export interface FrameOrder {
   readonly timings: StageTimingsMs;
 }
 
+/** Memory for a picture: as many bytes as are asked for, whatever they hold. */
+export type MakeBuffer = (byteLength: number) => Uint8Array;
+
 /** One run of the network at a time, for frames of one or several requests, in buffers that serve all runs. */
 export class NetworkBatch {
   readonly #network: LipSyncNetwork;
+  readonly #makeBuffer: MakeBuffer;
   readonly #visual: Float32Array;
   readonly #audio: Float32Array;
   readonly #crops: readonly RgbImage[];
 
-  /** @param largest frames in the largest run. */
-  constructor(network: LipSyncNetwork, largest: number) {
+  /**
+   * @param largest frames in the largest run.
+   * @param makeBuffer where the pixels of finished frames go.
+   */
+  constructor(network: LipSyncNetwork, largest: number, makeBuffer: MakeBuffer = (bytes) => new Uint8Array(bytes)) {
     this.#network = network;
+    this.#makeBuffer = makeBuffer;
     this.#visual = new Float32Array(largest * visualInputFloats(network.size));
     this.#audio = new Float32Array(largest * AUDIO_INPUT_FLOATS);
     this.#crops = Array.from({ length: largest }, () => makeCrop(network.size));
@@ -85,7 +93,9 @@ export class NetworkBatch {
     const clock = new StageClock(timings);
     const { size } = this.#network;
     const at = place * outputFloats(size);
-    const image = compositeFrame(output, at, size, this.#cropAt(place), background, avatar.rect(backgroundIndex));
+    const rect = avatar.rect(backgroundIndex);
+    const data = this.#makeBuffer(background.data.length);
+    const image = compositeFrame(output, at, size, this.#cropAt(place), background, rect, data);
     clock.lap('composite');
     return image;
   }

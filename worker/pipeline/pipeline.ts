@@ -25,7 +25,7 @@ import { StageClock, type StageTimingsMs } from './stage-timings.ts';
 import { visualInputFloats } from './visual-input.ts';
 import { type MelPiece, paddedSampleCount } from './windows.ts';
 
-export { type FrameOrder, NetworkBatch } from './network-batch.ts';
+export { type FrameOrder, type MakeBuffer, NetworkBatch } from './network-batch.ts';
 export type { FeatureMemory } from './sliding-features.ts';
 export { noTimings, type StageTimingsMs } from './stage-timings.ts';
 
