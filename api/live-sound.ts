@@ -1,4 +1,10 @@
-import { firstSampleNeeded, firstSampleNeededToEnd, framesOfSound, readyFrames } from '../shared/audio-context.ts';
+import {
+  firstSampleNeeded,
+  firstSampleNeededToEnd,
+  framesOfSound,
+  readyFrames,
+  samplesUntilReady,
+} from '../shared/audio-context.ts';
 import { Resampler, TARGET_RATE_HZ } from './resample.ts';
 
 /** Sound that a range of frames depends on, as a live job wants it. */
@@ -6,7 +12,7 @@ export interface SoundPiece {
   readonly samples: Float32Array;
   /** Place of the first sample in the whole sound. */
   readonly firstSample: number;
-  /** Length of the whole sound, or of what has come of it while it goes on. */
+  /** Length of the whole sound, or place of the end of `samples` when the frames do not depend on what comes after. */
   readonly totalSamples: number;
 }
 
@@ -50,10 +56,12 @@ export class LiveSound {
     return this.sampleCount === 0 ? 0 : framesOfSound(this.sampleCount);
   }
 
-  /** What frames from `frameIndex` on depend on, up to what has come. */
-  pieceFrom(frameIndex: number): SoundPiece {
-    const first = this.#firstNeeded(frameIndex);
-    return { samples: this.#held.slice(first - this.#firstHeld), firstSample: first, totalSamples: this.sampleCount };
+  /** What frames [start, end) depend on and no more, however much has come. They must be ready, or the sound ended. */
+  pieceFor(start: number, end: number): SoundPiece {
+    const firstSample = this.#firstNeeded(start);
+    const totalSamples = Math.min(this.sampleCount, samplesUntilReady(end - 1, this.#rowsAhead));
+    const samples = this.#held.slice(firstSample - this.#firstHeld, totalSamples - this.#firstHeld);
+    return { samples, firstSample, totalSamples };
   }
 
   /** Lets go of what only frames before `frameIndex` needed. */

@@ -74,8 +74,12 @@ export class LiveStream {
     return algorithmicLatencyMs(this.#rowsAhead);
   }
 
-  /** Takes sound in [-1, 1] at the stream's rate; resolves when more may come. */
+  /**
+   * Takes sound in [-1, 1] at the stream's rate; resolves when more may come, and rejects once the stream has been
+   * stopped. All of it is held, so a long sound must come in pieces.
+   */
   async write(samples: Float32Array): Promise<void> {
+    this.#signal.throwIfAborted();
     if (this.#ended) throw new FarmError('request_invalid', 'Sound came after the end of the stream');
     this.#sound.push(samples);
     this.#writtenAtMs = performance.now();
@@ -137,7 +141,7 @@ export class LiveStream {
   }
 
   #request(start: number, end: number, signal: AbortSignal): MicroBatch {
-    const { samples, firstSample, totalSamples } = this.#sound.pieceFrom(start);
+    const { samples, firstSample, totalSamples } = this.#sound.pieceFor(start, end);
     const { modelId, startFrameIndex, output, jpegQuality } = this.#options;
     const work: LiveWork = {
       ...{ modelId, startFrameIndex, output, jpegQuality, firstSample, totalSamples, streamId: this.#streamId },

@@ -5,10 +5,10 @@ import { FarmError } from '../shared/errors.ts';
 import type { LiveSummary } from '../shared/frames.ts';
 import { LiveDispatcher } from './dispatch.ts';
 import { LiveRequests } from './live-request.ts';
+import { LiveSound, type SoundPiece } from './live-sound.ts';
 import { LiveStream, type StreamOptions } from './live-stream.ts';
 import type { Models } from './models.ts';
 import { ReadingConnections } from './reading-connections.ts';
-import { resample } from './resample.ts';
 
 export interface InferRequest {
   readonly modelId: string;
@@ -70,15 +70,13 @@ export class LiveService {
     checkRate(request.sampleRateHz);
     await this.#tools.models.refuseUnusable(request.modelId);
     const { modelId, startFrameIndex, output, jpegQuality, preferredGpu, visualFrames, audioFeatures } = request;
-    const sound = resample(request.audio, request.sampleRateHz);
+    const { samples, firstSample, totalSamples } = soundOf(request);
     const work = {
-      ...{ modelId, startFrameIndex, output, jpegQuality, preferredGpu },
+      ...{ modelId, startFrameIndex, output, jpegQuality, preferredGpu, firstSample, totalSamples },
       frames: { start: 0, end: request.frameCount },
-      totalSamples: sound.length,
-      firstSample: 0,
       rowsAhead: ALL_ROWS_AHEAD,
     };
-    const audio = Buffer.from(sound.buffer, sound.byteOffset, sound.byteLength);
+    const audio = Buffer.from(samples.buffer, samples.byteOffset, samples.byteLength);
     const answers = this.#requests.run(work, { audio, visualFrames, audioFeatures }, signal);
     const frames: Buffer[] = [];
     for (;;) {
@@ -99,6 +97,17 @@ export class LiveService {
     this.#readers.close();
     await this.#requests.close();
   }
+}
+
+/** What the frames asked for depend on, at 16 kHz: a clip may be much longer than that. */
+function soundOf({ audio, sampleRateHz, frameCount }: InferRequest): SoundPiece {
+  const sound = new LiveSound(sampleRateHz, ALL_ROWS_AHEAD);
+  const second = sampleRateHz;
+  for (let start = 0; start < audio.length && sound.readyFrames < frameCount; start += second) {
+    sound.push(audio.subarray(start, start + second));
+  }
+  if (sound.readyFrames < frameCount) sound.end();
+  return sound.pieceFor(0, frameCount);
 }
 
 function checkRate(sampleRateHz: number): void {

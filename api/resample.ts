@@ -74,18 +74,6 @@ export class Resampler {
   }
 }
 
-/** A whole sound at once. 16 kHz sound comes back as it is. */
-export function resample(samples: Float32Array, sourceRateHz: number): Float32Array {
-  if (sourceRateHz === TARGET_RATE_HZ) return samples;
-  const resampler = new Resampler(sourceRateHz);
-  const head = resampler.push(samples);
-  const tail = resampler.end();
-  const whole = new Float32Array(head.length + tail.length);
-  whole.set(head);
-  whole.set(tail, head.length);
-  return whole;
-}
-
 /** Taps for an output that lies `fraction` of an input sample after the centre; their sum is 1. */
 function kernel(fraction: number, halfTaps: number, cutoff: number): Float64Array {
   const taps = Float64Array.from({ length: 2 * halfTaps }, (_, tap) => {

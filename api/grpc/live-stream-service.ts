@@ -23,6 +23,9 @@ const openSchema = (config: Config) =>
 type OpenSettings = z.output<ReturnType<typeof openSchema>>;
 type Messages = AsyncIterator<StreamRequest>;
 
+/** A message may be as long as an hour of sound; it is decoded and handed over in pieces of about a second. */
+const PIECE_BYTES = 64 * 1024;
+
 /** FarmService.Stream: sound in, frames out in order, both at the pace of the slower side. */
 export function streamFrames({ config, live }: Pick<Services, 'config' | 'live'>) {
   return async function* (messages: Messages, callSignal: AbortSignal): AsyncGenerator<StreamResponse> {
@@ -84,8 +87,10 @@ async function feed(
     if (request !== 'audio' || !audio) {
       throw new FarmError('request_invalid', `Later message of the stream: got ${request ?? 'none'}, expected audio`);
     }
-    const samples = decoder.push(audio);
-    if (samples.length > 0) await stream.write(samples);
+    for (let start = 0; start < audio.length; start += PIECE_BYTES) {
+      const samples = decoder.push(audio.subarray(start, start + PIECE_BYTES));
+      if (samples.length > 0) await stream.write(samples);
+    }
   }
   decoder.end();
   stream.end();

@@ -138,6 +138,23 @@ describe('FarmService.Stream', () => {
     );
   });
 
+  it('sends no more sound to a worker than its frames depend on, however long a message is', async () => {
+    const stream = open();
+    const messages = (stream as AsyncIterable<Message>)[Symbol.asyncIterator]();
+    await messages.next();
+    await send(stream, { audio: f32(speech(60)) });
+    // The first micro-batch has been read to its end, the next two wait for a reader.
+    for (let frame = 0; frame <= 16; frame++) await messages.next();
+    const payloads = await redis.keys('{farm}:live:*:in');
+    const bytes = await Promise.all(payloads.map((key) => redis.hstrlen(key, 'audio')));
+    assert.ok(bytes.length > 0);
+    for (const length of bytes) assert.ok(length < 2 * 16_000 * 4, `${length} bytes for 16 frames`);
+    stream.cancel();
+    await assert.rejects(async () => {
+      for (;;) await messages.next();
+    });
+  });
+
   it('stops when the caller cancels, and leaves nothing behind', async () => {
     const stream = open();
     stream.write({ audio: f32(speech(4)) });
