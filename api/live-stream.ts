@@ -13,7 +13,7 @@ export interface StreamOptions {
   readonly jpegQuality: number;
   /** 'exact': frames equal those of a whole render. 'low': less of the sound ahead of a frame is waited for. */
   readonly latency: 'exact' | 'low';
-  /** When no sound comes for this long, silence is put in so that the face stays alive; 0: never. */
+  /** When the sound has run out for this long, silence is put in so that the face stays alive; 0: never. */
   readonly fillGapsAfterMs: number;
 }
 
@@ -40,7 +40,6 @@ interface MicroBatch {
   readonly frames: AsyncGenerator<LiveFrame>;
   /** The first frame, asked for at once so that work begins before the reader comes to it. */
   readonly first: Promise<IteratorResult<LiveFrame>>;
-  readonly readyAtMs: number;
 }
 
 /** One live stream: sound in, frames out in order, each as soon as its sound is complete. */
@@ -57,7 +56,11 @@ export class LiveStream {
   #ended = false;
   /** First frame that has not been asked for. */
   #nextFrame = 0;
-  #writtenAtMs = performance.now();
+  /** When the sound of frames before `frames` was complete, for frames that have not been handed out. */
+  readonly #completions: { readonly frames: number; readonly atMs: number }[] = [];
+  /** When the sound that came will have run out, if it is played as it comes. */
+  #soundUntilMs = performance.now();
+  #inGap = false;
   #changed = Promise.withResolvers<void>();
 
   constructor(options: StreamOptions, requests: LiveRequests, signal: AbortSignal) {
@@ -81,9 +84,8 @@ export class LiveStream {
   async write(samples: Float32Array): Promise<void> {
     this.#signal.throwIfAborted();
     if (this.#ended) throw new FarmError('request_invalid', 'Sound came after the end of the stream');
-    this.#sound.push(samples);
-    this.#writtenAtMs = performance.now();
-    this.#wake();
+    this.#inGap = false;
+    this.#push(samples);
     while (this.#sound.heldSamples > MOST_HELD_SAMPLES && !this.#signal.aborted) await this.#changed.promise;
   }
 
@@ -91,7 +93,7 @@ export class LiveStream {
   end(): void {
     this.#ended = true;
     this.#sound.end();
-    this.#wake();
+    this.#noteCompletion();
   }
 
   /** The frames in order. More are asked for only while the reader keeps up. */
@@ -121,9 +123,10 @@ export class LiveStream {
 
   async *#deliver(batch: MicroBatch, signal: AbortSignal): AsyncGenerator<StreamedFrame> {
     for (let item = await batch.first; !item.done; item = await batch.frames.next()) {
-      const timeMs = item.value.frameIndex * FRAME_MS;
-      this.#gpuId = item.value.gpuId;
-      yield { ...item.value, timeMs, latencyMs: performance.now() - batch.readyAtMs };
+      const { frameIndex, gpuId } = item.value;
+      this.#gpuId = gpuId;
+      const latencyMs = performance.now() - this.#completedAtMs(frameIndex);
+      yield { ...item.value, timeMs: frameIndex * FRAME_MS, latencyMs };
       this.#askForMore(signal);
     }
   }
@@ -154,22 +157,40 @@ export class LiveStream {
     const frames = this.#requests.run(work, payload, signal);
     const first = frames.next();
     first.catch(() => {});
-    return { frames, first, readyAtMs: performance.now() };
+    return { frames, first };
   }
 
-  /** Puts silence in, in real time, while no sound comes. */
+  /** Puts silence in, in real time, once the sound that came has run out. */
   #startFiller(): NodeJS.Timeout | undefined {
     const { fillGapsAfterMs, sampleRateHz } = this.#options;
     if (fillGapsAfterMs <= 0) return undefined;
-    let filledUntilMs = 0;
     return setInterval(() => {
-      const silentMs = performance.now() - this.#writtenAtMs;
-      if (silentMs < fillGapsAfterMs) filledUntilMs = 0;
-      if (this.#ended || silentMs < fillGapsAfterMs || this.#sound.heldSamples > MOST_HELD_SAMPLES) return;
-      this.#sound.push(new Float32Array(Math.round(((silentMs - filledUntilMs) / 1000) * sampleRateHz)));
-      filledUntilMs = silentMs;
-      this.#wake();
+      const silentMs = performance.now() - this.#soundUntilMs;
+      const tooSoon = silentMs < (this.#inGap ? 0 : fillGapsAfterMs);
+      if (this.#ended || tooSoon || this.#sound.heldSamples > MOST_HELD_SAMPLES) return;
+      this.#inGap = true;
+      this.#push(new Float32Array(Math.round((silentMs * sampleRateHz) / 1000)));
     }, FRAME_MS);
+  }
+
+  #push(samples: Float32Array): void {
+    const lengthMs = (1000 * samples.length) / this.#options.sampleRateHz;
+    // Silence is put in for a time that has passed, sound plays from now on or after the sound before it.
+    this.#soundUntilMs = this.#inGap ? performance.now() : Math.max(performance.now(), this.#soundUntilMs) + lengthMs;
+    this.#sound.push(samples);
+    this.#noteCompletion();
+  }
+
+  #noteCompletion(): void {
+    const frames = this.#sound.readyFrames;
+    if (frames > (this.#completions.at(-1)?.frames ?? 0)) this.#completions.push({ frames, atMs: performance.now() });
+    this.#wake();
+  }
+
+  /** Frames are asked about in their order. */
+  #completedAtMs(frameIndex: number): number {
+    while ((this.#completions[0]?.frames ?? Number.POSITIVE_INFINITY) <= frameIndex) this.#completions.shift();
+    return this.#completions[0]?.atMs ?? performance.now();
   }
 
   #wake(): void {

@@ -4,6 +4,7 @@ import { after, before, describe, it } from 'node:test';
 import { type InferRequest, LiveService } from '../../api/live.ts';
 import type { StreamedFrame, StreamOptions } from '../../api/live-stream.ts';
 import { Models } from '../../api/models.ts';
+import { ALL_ROWS_AHEAD, readyFrames } from '../../shared/audio-context.ts';
 import { loadConfig } from '../../shared/config/load.ts';
 import { producerConnection, waitUntilReady, workerConnection } from '../../shared/redis.ts';
 import { startFarm, type TestFarm } from '../support/farm.ts';
@@ -87,6 +88,25 @@ describe('live work', () => {
       if (frames.length === 20) stream.end();
     }
     assert.ok(frames.length >= 20);
+  });
+
+  it('puts no silence in while sound that came at once is not over yet', async () => {
+    const stream = await service.openStream({ ...OPEN, fillGapsAfterMs: 1 }, NEVER);
+    await stream.write(sound);
+    const frames: Buffer[] = [];
+    for await (const { data } of stream.frames()) if (frames.push(data) === 5) stream.end();
+    assert.equal(frames.length, whole.length);
+    assertSame(frames, whole);
+  });
+
+  it('counts the latency of a frame from when its sound was complete, not from when it was asked for', async () => {
+    const frames = await streamed(service, OPEN, [sound]);
+    // All frames but those that wait for the end were complete at the same moment.
+    const latencies = frames.slice(0, readyFrames(sound.length, ALL_ROWS_AHEAD)).map(({ latencyMs }) => latencyMs);
+    assert.deepEqual(
+      latencies,
+      latencies.toSorted((a, b) => a - b),
+    );
   });
 
   it('ends with no frames when no sound came', async () => {
