@@ -47,12 +47,12 @@ function decodeSound(bytes: Buffer): Float32Array {
     throw invalid(`raw_audio: got ${bytes.length} bytes, expected a multiple of ${FLOAT_BYTES}: float32 samples`);
   }
   const samples = decodePcm(bytes, 'F32LE');
-  const wrong = samples.findIndex((sample) => !Number.isFinite(sample));
-  if (wrong >= 0) throw invalid(`raw_audio: got ${samples[wrong]} as sample ${wrong}, expected numbers in [-1, 1]`);
+  checkNumbers(samples, (got, index) => `raw_audio: got ${got} as sample ${index}, expected numbers in [-1, 1]`);
   return samples;
 }
 
-function checkFeatures({ length }: Buffer): void {
+function checkFeatures(bytes: Buffer): void {
+  const { length } = bytes;
   const expected = `${FEATURE_FLOATS} float32 (${FEATURE_FLOATS * FLOAT_BYTES} bytes)`;
   if (length === 0) {
     throw invalid(`raw_audio, audio_features: got neither, expected sound in raw_audio, or ${expected} as features`);
@@ -60,6 +60,13 @@ function checkFeatures({ length }: Buffer): void {
   if (length !== FEATURE_FLOATS * FLOAT_BYTES) {
     throw invalid(`audio_features: got ${length} bytes, expected ${expected}`);
   }
+  const features = decodePcm(bytes, 'F32LE');
+  checkNumbers(features, (got, index) => `audio_features: got ${got} as number ${index}, expected finite numbers`);
+}
+
+function checkNumbers(numbers: Float32Array, messageFor: (got: number, index: number) => string): void {
+  const wrong = numbers.findIndex((number) => !Number.isFinite(number));
+  if (wrong >= 0) throw invalid(messageFor(numbers[wrong] as number, wrong));
 }
 
 /** The model's S is known to the worker; here S must be a whole number. */

@@ -28,6 +28,10 @@ const orDefault = (min: number, max: number, fallback: number) =>
     })
     .transform((value) => value || fallback);
 
+/** One of the names of an enum; a number that has no name arrives as a number. */
+export const oneOf = <const N extends readonly [string, ...string[]]>(names: N) =>
+  z.enum(names, { error: ({ input }) => `got ${input}, expected ${names.join(' or ')}` });
+
 export const sampleRate = orDefault(RATE_MIN_HZ, RATE_MAX_HZ, DEFAULT_RATE_HZ);
 
 export const jpegQuality = (config: Config) => orDefault(1, 100, config.output.jpeg_quality);

@@ -4,7 +4,7 @@ import type { Config } from '../../shared/config/load.ts';
 import { FarmError } from '../../shared/errors.ts';
 import type { StreamOptions } from '../live-stream.ts';
 import type { Services } from '../services.ts';
-import { checkMessage, jpegQuality, modelId, notNegative, sampleRate } from './fields.ts';
+import { checkMessage, jpegQuality, modelId, notNegative, oneOf, sampleRate } from './fields.ts';
 import type { StreamRequest, StreamResponse } from './messages.ts';
 import { PcmDecoder } from './pcm.ts';
 
@@ -12,11 +12,11 @@ const openSchema = (config: Config) =>
   z.object({
     model_id: modelId(config),
     sample_rate: sampleRate,
-    sample_format: z.enum(['F32LE', 'S16LE']),
+    sample_format: oneOf(['F32LE', 'S16LE']),
     start_frame_idx: notNegative,
     jpeg_quality: jpegQuality(config),
-    output: z.enum(['JPEG', 'RAW']),
-    latency: z.enum(['EXACT', 'LOW']),
+    output: oneOf(['JPEG', 'RAW']),
+    latency: oneOf(['EXACT', 'LOW']),
     fill_gaps_after_ms: notNegative,
   });
 

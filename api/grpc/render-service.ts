@@ -10,7 +10,7 @@ import { isTerminal, type RenderRecord } from '../../shared/renders/record.ts';
 import { viewRender } from '../render-view.ts';
 import type { Services } from '../services.ts';
 import type { Calls } from './calls.ts';
-import { between, checkMessage, jpegQuality, modelId } from './fields.ts';
+import { between, checkMessage, jpegQuality, modelId, oneOf } from './fields.ts';
 import type { Render, RenderIdRequest, SubmitRenderRequest, WatchRenderRequest } from './messages.ts';
 import { toRender } from './render-message.ts';
 
@@ -22,7 +22,7 @@ const NAME_MAX = 255;
 const specSchema = (config: Config) =>
   z.object({
     model_id: modelId(config),
-    output: z.enum(['MP4', 'FRAMES']),
+    output: oneOf(['MP4', 'FRAMES']),
     start_frame_idx: between(0, LAST_START_FRAME),
     jpeg_quality: jpegQuality(config),
     file_name: z.string().max(NAME_MAX),

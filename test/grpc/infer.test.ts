@@ -164,6 +164,11 @@ describe('InferBatchComposite', () => {
         error: /audio_features: got 2048 bytes, expected 8192 float32 \(32768 bytes\)/,
       },
       {
+        name: 'features that are no numbers',
+        fields: { raw_audio: Buffer.alloc(0), audio_features: f32(new Float32Array(8192).fill(Number.NaN)) },
+        error: /audio_features: got NaN as number 0, expected finite numbers/,
+      },
+      {
         name: 'pictures that do not divide',
         fields: { visual_frames: Buffer.alloc(4 * FRAME_FLOATS - 4) },
         error: /visual_frames: got 2457596 bytes, expected 1×6×S×S float32: 2457600 \(S = 320\)/,

@@ -230,6 +230,12 @@ describe('FarmService.Stream', () => {
         text: /sample_rate: got 4000, expected 8000 to 48000, or 0 for 16000/,
       },
       {
+        name: 'a sample format that there is not',
+        fail: () => opened({ sample_format: 7 as unknown as Open['sample_format'] }),
+        code: status.INVALID_ARGUMENT,
+        text: /sample_format: got 7, expected F32LE or S16LE/,
+      },
+      {
         name: 'a quality out of range',
         fail: () => opened({ jpeg_quality: 101 }),
         code: status.INVALID_ARGUMENT,
