@@ -69,8 +69,11 @@ export function jobId(job: Job): string {
   }
 }
 
+/** Faults of its connection reach whoever uses the queue as rejected calls; BullMQ prints them too if nobody listens. */
 export function openQueue(name: string, connection: Redis): Queue {
-  return new Queue(name, { connection, prefix: KEY_PREFIX, skipWaitingForReady: true });
+  const queue = new Queue(name, { connection, prefix: KEY_PREFIX, skipWaitingForReady: true });
+  queue.on('error', () => {});
+  return queue;
 }
 
 /**
