@@ -26,6 +26,9 @@ export class FrameOutlet {
   /** Settles when everything so far has been encoded and sent. */
   #sent: Promise<void> = Promise.resolve();
   #encodeMs = 0;
+  /** Frames that are being encoded now, and since when there are any. */
+  #encoding = 0;
+  #encodingSinceMs = 0;
 
   /**
    * @param onFault told once a write was refused or a frame could not be encoded: the work is of no use any more.
@@ -55,7 +58,7 @@ export class FrameOutlet {
     this.#sent.catch(this.#onFault);
   }
 
-  /** Resolves when all frames are encoded: the milliseconds that encoding them took, added up. */
+  /** Resolves when all frames are encoded: the milliseconds during which any was being encoded. */
   async encoded(): Promise<number> {
     await this.#sent;
     return this.#encodeMs;
@@ -92,10 +95,12 @@ export class FrameOutlet {
 
   async #encode(image: RenderedFrame['image']): Promise<Buffer> {
     if (this.#job.output === 'raw') return Buffer.from(image.data.buffer, image.data.byteOffset, image.data.byteLength);
-    const startedAt = performance.now();
-    const jpeg = await encodeJpeg(image, this.#job.jpegQuality);
-    this.#encodeMs += performance.now() - startedAt;
-    this.#onEncoded(image);
-    return jpeg;
+    if (this.#encoding++ === 0) this.#encodingSinceMs = performance.now();
+    try {
+      return await encodeJpeg(image, this.#job.jpegQuality);
+    } finally {
+      if (--this.#encoding === 0) this.#encodeMs += performance.now() - this.#encodingSinceMs;
+      this.#onEncoded(image);
+    }
   }
 }
