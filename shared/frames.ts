@@ -1,6 +1,7 @@
 import type { Redis } from 'ioredis';
 import { z } from 'zod';
 import { type ErrorReport, FarmError } from './errors.ts';
+import { LIVE_KEYS_LIFETIME_S, livePayloadKey } from './live-payload.ts';
 import { KEY_PREFIX } from './redis.ts';
 import { errorReportSchema } from './renders/record.ts';
 
@@ -33,7 +34,7 @@ export interface FinishedFrame {
   readonly data: Buffer;
 }
 
-/** The worker's end. Every call rejects with FencedOut once a later attempt has written. */
+/** The worker's end. Every call rejects with FencedOut once a later attempt has written, `taken` also when nobody waits. */
 export interface FrameWriter {
   taken(gpuId: number): Promise<void>;
   /** Frames in order; they reach the reader together. */
@@ -49,12 +50,16 @@ export interface FrameReader {
   next(waitMs: number): Promise<ChannelEntry[]>;
 }
 
-/** A later attempt has taken over: whatever this one still makes is of no use. */
+/** A later attempt has taken over, or nobody waits any longer: whatever this one still makes is of no use. */
 export class FencedOut extends Error {
   override readonly name = 'FencedOut';
 }
 
-const LIFETIME_S = 120;
+/** Opens the channel, unless the request was given up and its payload removed: nobody would remove the channel. */
+const OPEN = `
+if redis.call('EXISTS', KEYS[2]) == 0 then return 0 end
+redis.call('XADD', KEYS[1], ARGV[1], 'taken', ARGV[2])
+return redis.call('EXPIRE', KEYS[1], ARGV[3])`;
 /** The id that says "after every frame of this attempt". */
 const LAST_SEQUENCE = '18446744073709551615';
 
@@ -63,17 +68,20 @@ export const frameChannelKey = (requestId: string) => `${KEY_PREFIX}:live:${requ
 export class RedisFrameWriter implements FrameWriter {
   readonly #redis: Redis;
   readonly #key: string;
+  readonly #payloadKey: string;
   readonly #attempt: number;
 
   constructor(redis: Redis, requestId: string, attempt: number) {
     this.#redis = redis;
     this.#key = frameChannelKey(requestId);
+    this.#payloadKey = livePayloadKey(requestId);
     this.#attempt = attempt;
   }
 
   async taken(gpuId: number): Promise<void> {
-    await this.#fenced(this.#redis.xadd(this.#key, `${this.#attempt}-0`, 'taken', JSON.stringify({ gpuId })));
-    await this.#redis.expire(this.#key, LIFETIME_S);
+    const entry = [`${this.#attempt}-0`, JSON.stringify({ gpuId }), LIVE_KEYS_LIFETIME_S];
+    const opened = await this.#fenced(this.#redis.eval(OPEN, 2, this.#key, this.#payloadKey, ...entry));
+    if (opened !== 1) throw new FencedOut('The request was given up');
   }
 
   async frames(frames: readonly FinishedFrame[]): Promise<void> {
@@ -104,9 +112,9 @@ export class RedisFrameWriter implements FrameWriter {
     );
   }
 
-  async #fenced(added: Promise<unknown>): Promise<void> {
+  async #fenced<T>(added: Promise<T>): Promise<T> {
     try {
-      await added;
+      return await added;
     } catch (error) {
       if (error instanceof Error && error.message.includes('equal or smaller')) throw new FencedOut(error.message);
       throw error;

@@ -11,7 +11,8 @@ export interface LivePayload {
   readonly audioFeatures: Buffer;
 }
 
-const LIFETIME_S = 120;
+/** What is left of a request whose front end died goes after this time; one that lives renews it. */
+export const LIVE_KEYS_LIFETIME_S = 120;
 
 export const livePayloadKey = (requestId: string) => `${KEY_PREFIX}:live:${requestId}:in`;
 
@@ -21,7 +22,7 @@ export const liveAliveKey = (requestId: string) => `${KEY_PREFIX}:live:${request
 export async function saveLivePayload(redis: Redis, requestId: string, payload: LivePayload): Promise<void> {
   const key = livePayloadKey(requestId);
   const { audio, visualFrames, audioFeatures } = payload;
-  await redis.multi().hset(key, { audio, visualFrames, audioFeatures }).expire(key, LIFETIME_S).exec();
+  await redis.multi().hset(key, { audio, visualFrames, audioFeatures }).expire(key, LIVE_KEYS_LIFETIME_S).exec();
 }
 
 /** Undefined when it is gone: the request was given up. */

@@ -1,0 +1,55 @@
+import assert from 'node:assert/strict';
+import { randomUUID } from 'node:crypto';
+import { describe, it } from 'node:test';
+import { FencedOut, frameChannelKey, RedisFrameReader, RedisFrameWriter } from '../../shared/frames.ts';
+import { saveLivePayload } from '../../shared/live-payload.ts';
+import { startRedisServer } from '../support/redis-server.ts';
+
+const NOTHING = Buffer.alloc(0);
+const SUMMARY = { gpuId: 3, modelWasLoaded: true, modelLoadMs: 0, audioMs: 1, inferenceMs: 2, compositeMs: 3 };
+const frame = (frameIndex: number) => ({ frameIndex, data: Buffer.from(`frame ${frameIndex}`) });
+
+describe('the frame channel', async () => {
+  const server = await startRedisServer();
+
+  const wanted = async () => {
+    const redis = await server.connect();
+    const requestId = randomUUID();
+    await saveLivePayload(redis, requestId, { audio: NOTHING, visualFrames: NOTHING, audioFeatures: NOTHING });
+    return { redis, requestId };
+  };
+
+  it('carries what a worker says, in order', async () => {
+    const { redis, requestId } = await wanted();
+    const writer = new RedisFrameWriter(redis, requestId, 1);
+    await writer.taken(3);
+    await writer.frames([{ frameIndex: 0, data: Buffer.from('first') }]);
+    await writer.done(SUMMARY, [1, 2].map(frame));
+    assert.deepEqual(await new RedisFrameReader(await server.connect(), requestId).next(1000), [
+      { type: 'taken', gpuId: 3 },
+      { type: 'frame', frameIndex: 0, data: Buffer.from('first') },
+      { type: 'frame', ...frame(1) },
+      { type: 'frame', ...frame(2) },
+      { type: 'done', summary: SUMMARY },
+    ]);
+  });
+
+  it('refuses a worker that was given up', async () => {
+    const { redis, requestId } = await wanted();
+    const [old, next] = [1, 2].map((attempt) => new RedisFrameWriter(redis, requestId, attempt));
+    await old?.taken(0);
+    await next?.taken(1);
+    await assert.rejects(async () => old?.taken(0), FencedOut);
+    await assert.rejects(async () => old?.frames([frame(0)]), FencedOut);
+    await assert.rejects(async () => old?.frames([0, 1].map(frame)), FencedOut);
+  });
+
+  it('is not opened for a request that was given up, and stays closed', async () => {
+    const redis = await server.connect();
+    const requestId = randomUUID();
+    const writer = new RedisFrameWriter(redis, requestId, 1);
+    await assert.rejects(writer.taken(0), FencedOut);
+    await writer.frames([frame(0)]);
+    assert.equal(await redis.exists(frameChannelKey(requestId)), 0);
+  });
+});
