@@ -5,7 +5,13 @@ import type { Redis } from 'ioredis';
 import { FarmError } from '../shared/errors.ts';
 import { frameChannelKey, type LiveSummary, RedisFrameReader } from '../shared/frames.ts';
 import type { LiveJob } from '../shared/jobs.ts';
-import { type LivePayload, liveAliveKey, livePayloadKey, saveLivePayload } from '../shared/live-payload.ts';
+import {
+  LIVE_KEYS_LIFETIME_S,
+  type LivePayload,
+  liveAliveKey,
+  livePayloadKey,
+  saveLivePayload,
+} from '../shared/live-payload.ts';
 import { gpuQueue, jobId, jobOptions, LIVE_CHANNEL, openQueue } from '../shared/queues.ts';
 import { CANCEL_CHANNEL } from '../shared/renders/store.ts';
 import type { LiveDispatcher, Placement } from './dispatch.ts';
@@ -34,6 +40,8 @@ export interface LiveRequestTools {
 const MOST_ATTEMPTS = 3;
 /** A worker at work says so every second; after this long without a word it is given up. */
 const SILENCE_MS = 3000;
+/** A reader may stall for as long as it likes: frames that wait for it must not run out. */
+const RENEW_EVERY_MS = 30_000;
 /** How long one blocking read waits before the state of the worker is looked at. */
 const LOOK_EVERY_MS = 500;
 
@@ -89,6 +97,7 @@ class LiveRun {
     const reader = new RedisFrameReader(connection, this.#requestId);
     const tellWorker = () => void redis.publish(CANCEL_CHANNEL, this.#requestId).catch(() => {});
     signal.addEventListener('abort', tellWorker, { once: true });
+    const renewal = setInterval(() => this.#renewKeys(), RENEW_EVERY_MS);
     try {
       // Not waited for: the job follows on the same connection, so the payload is there before it.
       const saved = saveLivePayload(redis, this.#requestId, payload);
@@ -104,10 +113,17 @@ class LiveRun {
       }
       throw new FarmError('worker_lost', `${MOST_ATTEMPTS} GPU workers in a row went silent over this request`);
     } finally {
+      clearInterval(renewal);
       signal.removeEventListener('abort', tellWorker);
       readers.giveBack(connection);
       const keys = [livePayloadKey, frameChannelKey, liveAliveKey].map((keyOf) => keyOf(this.#requestId));
       redis.del(...keys).catch(() => {});
+    }
+  }
+
+  #renewKeys(): void {
+    for (const keyOf of [livePayloadKey, frameChannelKey]) {
+      this.#tools.redis.expire(keyOf(this.#requestId), LIVE_KEYS_LIFETIME_S).catch(() => {});
     }
   }
 

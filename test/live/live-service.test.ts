@@ -126,6 +126,22 @@ describe('live work', () => {
     await until('its keys are gone', async () => (await redis.keys('{farm}:live:*')).length === 0);
   });
 
+  it('keeps what waits for a reader that stalls, however long', async (t) => {
+    t.mock.timers.enable({ apis: ['setInterval'] });
+    const stream = await service.openStream(OPEN, NEVER);
+    await stream.write(sound);
+    stream.end();
+    const frames = stream.frames();
+    await frames.next();
+    const keys = await redis.keys('{farm}:live:*:out');
+    assert.ok(keys.length > 0);
+    for (const key of keys) await redis.expire(key, 60);
+    t.mock.timers.tick(60_000);
+    for (const key of keys) await until('its time is renewed', async () => (await redis.ttl(key)) > 60);
+    t.mock.timers.reset();
+    assert.equal((await collect(frames)).length, whole.length - 1);
+  });
+
   it('fails with a deadline when nobody can take it up, and leaves nothing behind', async () => {
     const config = loadConfig(path.join(farm.folder, 'config.yaml'), {
       redisUrl: undefined,
