@@ -114,20 +114,21 @@ export class LiveStream {
       clearInterval(filler);
       // Work that nobody will read is of no use to anybody.
       stop.abort();
-      for (const { frames, first } of this.#inFlight) {
-        first.catch(() => {});
-        frames.return(undefined).catch(() => {});
-      }
+      for (const batch of this.#inFlight) giveUp(batch);
     }
   }
 
   async *#deliver(batch: MicroBatch, signal: AbortSignal): AsyncGenerator<StreamedFrame> {
-    for (let item = await batch.first; !item.done; item = await batch.frames.next()) {
-      const { frameIndex, gpuId } = item.value;
-      this.#gpuId = gpuId;
-      const latencyMs = performance.now() - this.#completedAtMs(frameIndex);
-      yield { ...item.value, timeMs: frameIndex * FRAME_MS, latencyMs };
-      this.#askForMore(signal);
+    try {
+      for (let item = await batch.first; !item.done; item = await batch.frames.next()) {
+        const { frameIndex, gpuId } = item.value;
+        this.#gpuId = gpuId;
+        const latencyMs = performance.now() - this.#completedAtMs(frameIndex);
+        yield { ...item.value, timeMs: frameIndex * FRAME_MS, latencyMs };
+        this.#askForMore(signal);
+      }
+    } finally {
+      giveUp(batch);
     }
   }
 
@@ -197,4 +198,9 @@ export class LiveStream {
     this.#changed.resolve();
     this.#changed = Promise.withResolvers<void>();
   }
+}
+
+/** Has a micro-batch clean up after itself; one that has ended has done so. */
+function giveUp({ frames }: MicroBatch): void {
+  frames.return(undefined).catch(() => {});
 }

@@ -126,6 +126,13 @@ describe('live work', () => {
     await until('its keys are gone', async () => (await redis.keys('{farm}:live:*')).length === 0);
   });
 
+  it('leaves nothing behind when its reader goes away in the middle', async () => {
+    const stream = await service.openStream(OPEN, NEVER);
+    await stream.write(sound);
+    for await (const { frameIndex } of stream.frames()) if (frameIndex === 3) break;
+    await until('its keys are gone', async () => (await redis.keys('{farm}:live:*')).length === 0);
+  });
+
   it('keeps what waits for a reader that stalls, however long', async (t) => {
     t.mock.timers.enable({ apis: ['setInterval'] });
     const stream = await service.openStream(OPEN, NEVER);
