@@ -6,12 +6,45 @@ const ZERO_CROSSINGS = 24;
 /** Part of the lower Nyquist frequency that passes. */
 const PASS_BAND = 0.94;
 
+/** Banks that are kept: the largest, of a rate that has no divisor in common with 16 000, has 20 MB. */
+const BANKS_KEPT = 4;
+
+/** The filters of a rate; output n lies at input n · stepNumerator / stepDenominator. */
+interface FilterBank {
+  readonly stepNumerator: number;
+  readonly stepDenominator: number;
+  readonly halfTaps: number;
+  /** For each place between two input samples. */
+  readonly phases: readonly Float64Array[];
+}
+
+/** Least recently used first. */
+const banks = new Map<number, FilterBank>();
+
+/** The bank of a rate. Making one takes 2 ms for 44 100 Hz and 200 ms for 47 999 Hz, so the last few are kept. */
+export function filterBankFor(sourceRateHz: number): FilterBank {
+  const bank = banks.get(sourceRateHz) ?? makeFilterBank(sourceRateHz);
+  banks.delete(sourceRateHz);
+  banks.set(sourceRateHz, bank);
+  const [oldest] = banks.keys();
+  if (banks.size > BANKS_KEPT && oldest !== undefined) banks.delete(oldest);
+  return bank;
+}
+
+function makeFilterBank(sourceRateHz: number): FilterBank {
+  const divisor = greatestCommonDivisor(sourceRateHz, TARGET_RATE_HZ);
+  const stepDenominator = TARGET_RATE_HZ / divisor;
+  const cutoff = PASS_BAND * Math.min(1, TARGET_RATE_HZ / sourceRateHz);
+  const halfTaps = Math.ceil(ZERO_CROSSINGS / cutoff);
+  const phases = Array.from({ length: stepDenominator }, (_, phase) =>
+    kernel(phase / stepDenominator, halfTaps, cutoff),
+  );
+  return { stepNumerator: sourceRateHz / divisor, stepDenominator, halfTaps, phases };
+}
+
 /** A streaming polyphase resampler with a windowed-sinc low-pass. */
 export class Resampler {
-  readonly #stepNumerator: number;
-  readonly #stepDenominator: number;
-  readonly #halfTaps: number;
-  readonly #phases: readonly Float64Array[];
+  readonly #bank: FilterBank;
   /** Input from `#firstHeld` on that later output still needs; samples before 0 and after the end are silence. */
   #held = new Float32Array();
   #firstHeld = 0;
@@ -20,14 +53,7 @@ export class Resampler {
 
   /** @param sourceRateHz whole number, 8000 … 48 000. */
   constructor(sourceRateHz: number) {
-    const divisor = greatestCommonDivisor(sourceRateHz, TARGET_RATE_HZ);
-    this.#stepNumerator = sourceRateHz / divisor;
-    this.#stepDenominator = TARGET_RATE_HZ / divisor;
-    const cutoff = PASS_BAND * Math.min(1, TARGET_RATE_HZ / sourceRateHz);
-    this.#halfTaps = Math.ceil(ZERO_CROSSINGS / cutoff);
-    this.#phases = Array.from({ length: this.#stepDenominator }, (_, phase) =>
-      kernel(phase / this.#stepDenominator, this.#halfTaps, cutoff),
-    );
+    this.#bank = filterBankFor(sourceRateHz);
   }
 
   /** All output that no longer depends on what comes. */
@@ -37,29 +63,30 @@ export class Resampler {
     held.set(samples, this.#held.length);
     this.#held = held;
     this.#received += samples.length;
-    const lastCentre = this.#received - this.#halfTaps - 1;
-    return this.#produce(Math.floor((lastCentre * this.#stepDenominator) / this.#stepNumerator) + 1);
+    const lastCentre = this.#received - this.#bank.halfTaps - 1;
+    return this.#produce(Math.floor((lastCentre * this.#bank.stepDenominator) / this.#bank.stepNumerator) + 1);
   }
 
   /** The rest, after the last push: ⌈received × 16 000 / rate⌉ samples in all. */
   end(): Float32Array {
-    return this.#produce(Math.ceil((this.#received * this.#stepDenominator) / this.#stepNumerator));
+    return this.#produce(Math.ceil((this.#received * this.#bank.stepDenominator) / this.#bank.stepNumerator));
   }
 
   #produce(until: number): Float32Array {
+    const { stepNumerator, stepDenominator, halfTaps, phases } = this.#bank;
     const output = new Float32Array(Math.max(0, until - this.#produced));
     for (let index = 0; index < output.length; index++) {
-      const position = (this.#produced + index) * this.#stepNumerator;
-      const centre = Math.floor(position / this.#stepDenominator);
-      output[index] = this.#filter(centre, this.#phases[position % this.#stepDenominator] as Float64Array);
+      const position = (this.#produced + index) * stepNumerator;
+      const centre = Math.floor(position / stepDenominator);
+      output[index] = this.#filter(centre, phases[position % stepDenominator] as Float64Array);
     }
     this.#produced += output.length;
-    this.#forget(Math.floor((this.#produced * this.#stepNumerator) / this.#stepDenominator) - this.#halfTaps);
+    this.#forget(Math.floor((this.#produced * stepNumerator) / stepDenominator) - halfTaps);
     return output;
   }
 
   #filter(centre: number, taps: Float64Array): number {
-    const first = centre - this.#halfTaps + 1 - this.#firstHeld;
+    const first = centre - this.#bank.halfTaps + 1 - this.#firstHeld;
     let sum = 0;
     const from = Math.max(0, -first);
     const to = Math.min(taps.length, this.#held.length - first);

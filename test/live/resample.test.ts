@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
-import { Resampler } from '../../api/resample.ts';
+import { filterBankFor, Resampler } from '../../api/resample.ts';
 
 const RATES_HZ = [8000, 11_025, 22_050, 24_000, 32_000, 44_100, 48_000];
 
@@ -42,6 +42,13 @@ describe('resampling to 16 kHz', () => {
       assert.deepEqual(Float32Array.from(pieces), whole);
     });
   }
+
+  it('makes the filters of a rate once, and keeps those of the last few rates only', () => {
+    const first = filterBankFor(44_100);
+    assert.equal(filterBankFor(44_100), first);
+    for (const rateHz of [8000, 11_025, 22_050, 48_000]) filterBankFor(rateHz);
+    assert.notEqual(filterBankFor(44_100), first);
+  });
 
   it('lets nothing through that 16 kHz cannot hold', () => {
     const alias = resample(tone(10_000, 48_000), 48_000);
