@@ -31,7 +31,7 @@ export function monolithicHandlers(services: MonolithicServices, calls: Calls): 
     ListModels: calls.unary(() => service.listModels()),
     LoadModel: calls.unary((request: LoadModelRequest, signal) => service.loadModel(request, signal)),
     UnloadModel: calls.unary((request: ModelRequest, signal) => service.unloadModel(request, signal)),
-    GetModelStats: calls.unary(() => service.modelStats()),
+    GetModelStats: calls.unary((request: ModelRequest) => service.modelStats(request)),
     Health: calls.unary(() => service.health()),
   };
 }
@@ -73,9 +73,11 @@ class MonolithicService {
     return { models: modelInfos(config, await readHeartbeats(redis)) };
   }
 
-  async modelStats(): Promise<{ models: ModelStats[] }> {
+  /** Of one model when it is named, and of none when there is no such model. */
+  async modelStats({ model_id: wanted }: ModelRequest): Promise<{ models: ModelStats[] }> {
     const { config, redis } = this.#services;
-    return { models: modelStats(config, await readHeartbeats(redis)) };
+    const all = modelStats(config, await readHeartbeats(redis));
+    return { models: all.filter(({ model_id }) => wanted === '' || wanted === model_id) };
   }
 
   /** Renders one frame with the model, which loads it where it is not loaded. */

@@ -74,6 +74,16 @@ describe('models over gRPC', () => {
     assert.match((await load('broken', -1)).error, /model_unusable: .*background_dir/);
   });
 
+  it('tell of one of them alone when it is named', async () => {
+    const statsOf = async (model_id: string) => {
+      const { models } = await client.unary<{ models: ModelStats[] }>(MONOLITHIC, 'GetModelStats', { model_id });
+      return models.map((model) => model.model_id);
+    };
+    assert.deepEqual(await statsOf('second'), ['second']);
+    assert.deepEqual(await statsOf('nobody'), []);
+    assert.equal((await statsOf('')).length, 3);
+  });
+
   it('count their use, and are unloaded on request, once', async () => {
     await load('second', -1);
     const stats = async () => {
