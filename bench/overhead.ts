@@ -4,7 +4,7 @@ import { parseArgs } from 'node:util';
 import type { LiveJob } from '../shared/jobs.ts';
 import { FrameBuffers } from '../worker/gpu/frame-buffers.ts';
 import { LiveRenderer } from '../worker/gpu/live-renderer.ts';
-import { ModelRegistry } from '../worker/gpu/model-registry.ts';
+import { loadAlone } from '../worker/gpu/loaded-model.ts';
 import { Turns } from '../worker/gpu/turns.ts';
 import { encodeJpeg } from '../worker/media/jpeg.ts';
 import { startBenchFarm } from './bench-farm.ts';
@@ -86,8 +86,7 @@ async function startInProcess(entry: CheapAvatar, frameCount: number) {
     cropRectsPath: entry.crop_rects_path,
   };
   const threads = { intraOp: availableParallelism(), interOp: 1 };
-  const models = new Map([[MODEL_ID, paths]]);
-  const model = await new ModelRegistry({ models, providers: ['cpu'], threads, cachedFrames: 8 }).load(MODEL_ID);
+  const model = await loadAlone({ modelId: MODEL_ID, paths, providers: ['cpu'], threads, cachedFrames: 8 });
   const buffers = new FrameBuffers();
   const renderer = new LiveRenderer(new Turns(), { maxFrames: 8, maxWaitMs: 0 }, (bytes) => buffers.take(bytes));
   return async (audio: Float32Array) => {

@@ -9,6 +9,9 @@ const loadedModelSchema = z.object({
   loadMs: z.number(),
   /** A run of the network for one frame, measured in the warm-up. */
   msPerFrame: z.number(),
+  loadedAtMs: z.number(),
+  /** What it takes now: its networks as measured, the backgrounds that are kept. */
+  memoryBytes: z.number(),
 });
 export type LoadedModelState = z.infer<typeof loadedModelSchema>;
 
@@ -26,6 +29,17 @@ const modelStateSchema = z.object({
   }),
 });
 
+/** Memory of a GPU worker's models and of its process, in bytes. */
+const memorySchema = z.object({
+  /** What its models take together; on CUDA of the device, elsewhere of the process. */
+  usedBytes: z.number(),
+  /** What they may take. */
+  limitBytes: z.number(),
+  /** Resident memory of the whole process. */
+  processBytes: z.number(),
+});
+export type WorkerMemory = z.infer<typeof memorySchema>;
+
 export const heartbeatSchema = z.object({
   workerId: z.string(),
   /** The GPU whose queue this worker owns; null for a media worker. */
@@ -36,6 +50,8 @@ export const heartbeatSchema = z.object({
   /** ONNX Runtime execution provider really in use; null until the first model was loaded. */
   provider: z.string().nullable(),
   models: z.array(modelStateSchema),
+  /** Absent for a media worker. */
+  memory: memorySchema.optional(),
   draining: z.boolean(),
   /** Longest time that the thread which talks to Redis was blocked, since the last heartbeat. */
   eventLoopBlockedMaxMs: z.number(),

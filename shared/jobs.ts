@@ -43,6 +43,8 @@ export const liveJobSchema = z.object({
   rowsAhead: z.int().min(0).max(7),
   output: z.enum(['jpeg', 'raw']),
   jpegQuality: z.int().min(1).max(100),
+  /** The model is to be in memory, and no frame is wanted. */
+  loadOnly: z.boolean().optional(),
   /** Nobody waits any longer after this time. */
   expiresAtMs: z.number(),
 });

@@ -5,14 +5,15 @@ import { startHeartbeat } from '../shared/heartbeat.ts';
 import type { LiveJob, SegmentJob } from '../shared/jobs.ts';
 import { Lease } from '../shared/lease.ts';
 import { enrolGpus, gpuQueue, UNLOAD_CHANNEL } from '../shared/queues.ts';
-import { checkAvatarFiles } from './avatar/avatar.ts';
 import { Consumer } from './consumer.ts';
 import { EventLoopMonitor } from './event-loop-monitor.ts';
 import { ExpressLane } from './express-lane.ts';
+import { startMemoryRecycle } from './gpu/memory-recycle.ts';
 import { ModelUsage } from './gpu/model-usage.ts';
 import { OrphanQueues, type QueueConsumer } from './gpu/orphan-queues.ts';
 import { PipelineThread } from './gpu/pipeline-thread.ts';
 import { segmentHandler } from './gpu/segment-handler.ts';
+import { modelLimits, modelPaths, WorkerModels } from './gpu/worker-models.ts';
 import { liveHandler, liveJobLost } from './live/live-handler.ts';
 import { LiveNudges } from './live-nudges.ts';
 import { RenderJobs } from './render-jobs.ts';
@@ -20,7 +21,7 @@ import type { WorkerTools } from './worker-tools.ts';
 
 /** The process that owns one GPU: its lease, its queue, its pipeline thread. Returns how to drain it. */
 export async function startGpuWorker(gpuId: number, config: Config, tools: WorkerTools): Promise<() => Promise<void>> {
-  const { connection, subscriber, renders, artifacts, cancellation, log, fail } = tools;
+  const { connection, subscriber, renders, artifacts, cancellation, configReload, log, fail } = tools;
   const workerId = `gpu-${gpuId}-${randomUUID().slice(0, 8)}`;
   const holder = { workerId, host: hostname(), pid: process.pid };
   const lease = new Lease(connection, gpuQueue(gpuId), holder);
@@ -31,8 +32,9 @@ export async function startGpuWorker(gpuId: number, config: Config, tools: Worke
     onDeath: (death) => fail(death.message),
     onModels: () => heartbeat.now(),
   });
-  const problems = await modelProblems(config);
   const usage = new ModelUsage();
+  const models = new WorkerModels({ config, gpuId, thread, usage, log, onChange: () => heartbeat.now() });
+  await models.check();
   const monitor = new EventLoopMonitor();
   const startedAtMs = Date.now();
   let draining = false;
@@ -41,34 +43,42 @@ export async function startGpuWorker(gpuId: number, config: Config, tools: Worke
     host: hostname(),
     pid: process.pid,
     startedAtMs,
-    provider: thread.provider,
-    models: [...problems].map(([modelId, found]) => ({
-      modelId,
-      loaded: thread.loadedModels.get(modelId) ?? null,
-      problems: found,
-      usage: usage.of(modelId),
-    })),
+    provider: thread.models.provider,
+    models: models.states(),
+    memory: models.memory(),
     draining,
     eventLoopBlockedMaxMs: Math.round(monitor.takeMaxMs()),
   }));
   await heartbeat.first;
-  for (const [modelId, found] of problems) {
-    if (found.length > 0) log.warn({ model: modelId, problems: found }, 'model cannot be used');
-  }
-  await preload(config, gpuId, thread, tools);
+  configReload.onReload((changes) => models.reconfigure(changes));
+  await models.preload(config.models.keys());
+  const stopRecycle = startMemoryRecycle({
+    models: () => thread.models,
+    log,
+    recycle: () => process.kill(process.pid, 'SIGTERM'),
+  });
 
   const jobs = new RenderJobs(renders, cancellation);
   const segment = segmentHandler({
     gpuId,
     workerId,
     models: config.models,
+    configReload,
     thread,
     usage,
     renders,
     artifacts,
     cancellation,
   });
-  const live = liveHandler({ gpuId, models: config.models, thread, usage, redis: connection, cancellation });
+  const live = liveHandler({
+    gpuId,
+    models: config.models,
+    configReload,
+    thread,
+    usage,
+    redis: connection,
+    cancellation,
+  });
   const handlers = { segment: jobs.handler<'segment'>(segment), live };
   const nudges = new LiveNudges(subscriber);
   await nudges.listen();
@@ -88,6 +98,7 @@ export async function startGpuWorker(gpuId: number, config: Config, tools: Worke
   const orphans = new OrphanQueues({ redis: connection, ownGpuId: gpuId, holder, log, consume });
   return async () => {
     draining = true;
+    stopRecycle();
     heartbeat.now();
     const patienceMs = config.limits.drain_seconds * 1000;
     await Promise.all([consumer.drain(patienceMs), orphans.stop(patienceMs)]);
@@ -101,35 +112,14 @@ function threadSettings(config: Config) {
   const { intra_op_threads, inter_op_threads, execution_providers } = config.onnx;
   // Threads of all GPU workers of a machine together must not outnumber its cores: that loses a third of the speed.
   const fairShare = Math.max(1, Math.floor(availableParallelism() / config.gpus.count));
-  const usable = [...config.models.values()].filter(({ problems }) => problems.length === 0);
   return {
     storageRoot: config.storageRoot,
-    models: new Map(usable.map((model) => [model.modelId, model])),
+    models: modelPaths(config),
+    limits: modelLimits(config),
     providers: execution_providers,
     intraOpThreads: intra_op_threads || fairShare,
     interOpThreads: inter_op_threads || 1,
     cachedFrames: config.capacity.background_cache_frames,
     liveBatches: { maxFrames: config.live.max_batch_frames, maxWaitMs: config.live.batch_wait_ms },
   };
-}
-
-/** What is wrong with each model as far as its files show without loading it. */
-async function modelProblems(config: Config): Promise<Map<string, string[]>> {
-  const found = new Map<string, string[]>();
-  for (const [modelId, model] of config.models) {
-    found.set(modelId, model.problems.length > 0 ? [...model.problems] : await checkAvatarFiles(model));
-  }
-  return found;
-}
-
-async function preload(config: Config, gpuId: number, thread: PipelineThread, { log }: WorkerTools): Promise<void> {
-  for (const { modelId, preloadModel, preferredGpu } of config.models.values()) {
-    if (!preloadModel || (preferredGpu !== undefined && preferredGpu !== gpuId)) continue;
-    try {
-      await thread.load(modelId, new AbortController().signal);
-      log.info({ model: modelId }, 'model preloaded');
-    } catch (error) {
-      log.warn({ model: modelId, reason: (error as Error).message }, 'model could not be preloaded');
-    }
-  }
 }

@@ -2,7 +2,7 @@ import { loadConfig } from '../shared/config/load.ts';
 import type { ModelConfig } from '../shared/config/model-paths.ts';
 import { FarmError } from '../shared/errors.ts';
 import { whyUnavailable } from './gpu/execution-providers.ts';
-import { ModelRegistry } from './gpu/model-registry.ts';
+import { loadAlone } from './gpu/loaded-model.ts';
 
 /**
  * `node worker/inspect-models.ts`: loads every configured model once and prints what it found, one JSON object a line:
@@ -20,21 +20,15 @@ async function main(): Promise<void> {
 
 async function tryModel(model: ModelConfig, providers: readonly string[]) {
   if (model.problems.length > 0) return { problems: model.problems };
-  const threads = { intraOp: 0, interOp: 1 };
-  const registry = new ModelRegistry({
-    models: new Map([[model.modelId, model]]),
-    providers,
-    threads,
-    cachedFrames: 1,
-  });
   try {
-    const { avatar, network, provider, msPerFrame } = await registry.load(model.modelId);
+    const settings = { providers, threads: { intraOp: 0, interOp: 1 } };
+    const loaded = await loadAlone({ modelId: model.modelId, paths: model, cachedFrames: 1, ...settings });
+    const { avatar, network, provider, msPerFrame } = loaded;
+    await loaded.release();
     const { frameCount, width, height } = avatar;
     return { problems: [], frameCount, width, height, size: network.size, provider: provider.provider, msPerFrame };
   } catch (error) {
     return { problems: [FarmError.from(error).message] };
-  } finally {
-    await registry.close();
   }
 }
 

@@ -1,6 +1,7 @@
 import { parseArgs } from 'node:util';
 import { LocalArtifacts } from '../shared/artifacts.ts';
 import { type Config, loadConfig } from '../shared/config/load.ts';
+import { ConfigReload } from '../shared/config/reload.ts';
 import { FarmError } from '../shared/errors.ts';
 import { createLogger } from '../shared/log.ts';
 import { findRedisProblems, waitUntilReady, workerConnection } from '../shared/redis.ts';
@@ -27,6 +28,7 @@ async function start(): Promise<void> {
   const role = readRole();
   const config = loadConfig();
   const log = createLogger(role === 'media' ? 'media' : `gpu-${role.gpuId}`, config.logging);
+  const configReload = new ConfigReload(config, log);
   const connection = workerConnection(redisUrl(config));
   const subscriber = workerConnection(redisUrl(config));
   await waitUntilReady(connection, REDIS_PATIENCE_MS);
@@ -40,6 +42,7 @@ async function start(): Promise<void> {
     renders: new RenderStore(connection),
     artifacts: new LocalArtifacts(config.storageRoot),
     cancellation,
+    configReload,
     log,
     fail: (reason) => {
       log.fatal({ reason }, 'worker cannot go on');
@@ -52,6 +55,7 @@ async function start(): Promise<void> {
   onShutdown(
     async (reason) => {
       log.info({ reason }, 'draining');
+      configReload.stop();
       await drain();
       connection.disconnect();
       subscriber.disconnect();

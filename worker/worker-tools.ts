@@ -1,5 +1,6 @@
 import type { Redis } from 'ioredis';
 import type { ArtifactStore } from '../shared/artifacts.ts';
+import type { ConfigReload } from '../shared/config/reload.ts';
 import type { Logger } from '../shared/log.ts';
 import type { RenderStore } from '../shared/renders/store.ts';
 import type { CancelWatch } from './cancellation.ts';
@@ -12,6 +13,7 @@ export interface WorkerTools {
   readonly renders: RenderStore;
   readonly artifacts: ArtifactStore;
   readonly cancellation: CancelWatch;
+  readonly configReload: ConfigReload;
   readonly log: Logger;
   /** Ends the process because it cannot go on; the supervisor starts another. */
   readonly fail: (reason: string) => void;

@@ -6,9 +6,10 @@ import { type TestContext, test } from 'node:test';
 import { Worker } from 'node:worker_threads';
 import type { ModelPaths } from '../../worker/gpu/loaded-model.ts';
 import { ModelRegistry } from '../../worker/gpu/model-registry.ts';
+import { load, ROOMY, runOnce, unload } from './registries.ts';
 import { openWorkspace, writeTinyModel } from './workspace.ts';
 
-const SETTINGS = { providers: ['cuda', 'cpu'], threads: { intraOp: 1, interOp: 1 }, cachedFrames: 2 };
+const SETTINGS = { providers: ['cuda', 'cpu'], threads: { intraOp: 1, interOp: 1 }, cachedFrames: 2, limits: ROOMY };
 const WINDOW = new Float32Array(80 * 16);
 
 function openRegistry(t: TestContext, models: Record<string, ModelPaths>): ModelRegistry {
@@ -19,7 +20,7 @@ function openRegistry(t: TestContext, models: Record<string, ModelPaths>): Model
 
 test('a loaded model can encode, generate and show its avatar', async (t) => {
   const registry = openRegistry(t, { ann: await writeTinyModel(await openWorkspace(t)) });
-  const { network, encoder, avatar, provider, loadMs, warmUpMs } = await registry.load('ann');
+  const { network, encoder, avatar, provider, loadMs, warmUpMs } = await load(registry, 'ann');
   assert.equal((await encoder.encode(WINDOW, 1)).length, 512);
   assert.equal(
     (await network.generate(new Float32Array(6 * 160 * 160), new Float32Array(8192), 1)).length,
@@ -33,7 +34,7 @@ test('a loaded model can encode, generate and show its avatar', async (t) => {
 
 test('a loaded model names its files by size and SHA-256', async (t) => {
   const paths = await writeTinyModel(await openWorkspace(t));
-  const { files } = await openRegistry(t, { ann: paths }).load('ann');
+  const { files } = await load(openRegistry(t, { ann: paths }), 'ann');
   assert.deepEqual(
     files.map(({ path }) => path),
     [paths.modelPath, paths.audioEncoderPath, paths.cropRectsPath],
@@ -47,23 +48,23 @@ test('a loaded model names its files by size and SHA-256', async (t) => {
 
 test('callers that come while a model loads get that load', async (t) => {
   const registry = openRegistry(t, { ann: await writeTinyModel(await openWorkspace(t)) });
-  const [first, second] = await Promise.all([registry.load('ann'), registry.load('ann')]);
+  const [first, second] = await Promise.all([load(registry, 'ann'), load(registry, 'ann')]);
   assert.equal(first, second);
-  assert.equal(await registry.load('ann'), first);
-  assert.deepEqual(registry.modelIds, ['ann']);
+  assert.equal(await load(registry, 'ann'), first);
+  assert.deepEqual([...registry.loaded().keys()], ['ann']);
 });
 
 test('models of one encoder file share its session until the last of them goes', async (t) => {
   const paths = await writeTinyModel(await openWorkspace(t));
   const registry = openRegistry(t, { ann: paths, bob: paths });
-  const [ann, bob] = await Promise.all([registry.load('ann'), registry.load('bob')]);
+  const [ann, bob] = await Promise.all([load(registry, 'ann'), load(registry, 'bob')]);
   assert.equal(ann.encoder, bob.encoder);
   assert.notEqual(ann.network, bob.network);
-  await registry.unload('ann');
+  await unload(registry, 'ann');
   await bob.encoder.encode(WINDOW, 1);
-  await registry.unload('bob');
+  await unload(registry, 'bob');
   await assert.rejects(bob.encoder.encode(WINDOW, 1), { code: 'inference_failed' });
-  await (await registry.load('bob')).encoder.encode(WINDOW, 1);
+  await (await load(registry, 'bob')).encoder.encode(WINDOW, 1);
 });
 
 for (const missing of ['modelPath', 'audioEncoderPath', 'cropRectsPath'] as const) {
@@ -73,7 +74,7 @@ for (const missing of ['modelPath', 'audioEncoderPath', 'cropRectsPath'] as cons
     const aside = join(workspace.folder, 'aside');
     await rename(paths[missing], aside);
     const registry = openRegistry(t, { ann: paths });
-    const loads = [registry.load('ann'), registry.load('ann')];
+    const loads = [load(registry, 'ann'), load(registry, 'ann')];
     for (const load of loads) {
       await assert.rejects(load, (error: Error & { code?: string }) => {
         assert.equal(error.code, 'model_unusable');
@@ -81,27 +82,23 @@ for (const missing of ['modelPath', 'audioEncoderPath', 'cropRectsPath'] as cons
         return true;
       });
     }
-    assert.deepEqual(registry.modelIds, []);
+    assert.deepEqual([...registry.loaded().keys()], []);
     await rename(aside, paths[missing]);
-    assert.equal((await registry.load('ann')).modelId, 'ann');
+    assert.equal((await load(registry, 'ann')).modelId, 'ann');
   });
 }
 
 test('an unknown id is refused with the known ones', async (t) => {
   const registry = openRegistry(t, { ann: await writeTinyModel(await openWorkspace(t)) });
-  await assert.rejects(registry.load('cleo'), { code: 'model_unknown', message: /no model cleo: configured are ann/ });
+  await assert.rejects(load(registry, 'cleo'), { code: 'model_unknown', message: /no model cleo: configured are ann/ });
 });
 
-test('unloading ends a model, waits for one that loads, and tells of one that is not there', async (t) => {
+test('unloading ends a model, and the next request loads it anew', async (t) => {
   const registry = openRegistry(t, { ann: await writeTinyModel(await openWorkspace(t)) });
-  assert.equal(await registry.unload('ann'), false);
-  const loading = registry.load('ann');
-  // The load has begun once the registry knows it.
-  assert.deepEqual(registry.modelIds, ['ann']);
-  assert.equal(await registry.unload('ann'), true);
-  const { network } = await loading;
-  await assert.rejects(network.generate(new Float32Array(6 * 160 * 160), new Float32Array(8192), 1), /released/);
-  assert.notEqual(await registry.load('ann'), await loading);
+  const first = await load(registry, 'ann');
+  await unload(registry, 'ann');
+  await assert.rejects(runOnce(first), /released/);
+  assert.notEqual(await load(registry, 'ann'), first);
 });
 
 test('a model loads and runs inside a worker thread', async (t) => {

@@ -4,10 +4,11 @@ import { parentPort, workerData } from 'node:worker_threads';
 import type { ModelPaths } from '../../worker/gpu/loaded-model.ts';
 import { ModelRegistry } from '../../worker/gpu/model-registry.ts';
 import type { RunSettings } from '../../worker/gpu/onnx-model.ts';
+import { load, ROOMY } from './registries.ts';
 
 const { paths, ...settings }: RunSettings & { cachedFrames: number; paths: ModelPaths } = workerData;
-const registry = new ModelRegistry({ ...settings, models: new Map([['ann', paths]]) });
-const { network, encoder, avatar } = await registry.load('ann');
+const registry = new ModelRegistry({ ...settings, models: new Map([['ann', paths]]), limits: ROOMY });
+const { network, encoder, avatar } = await load(registry, 'ann');
 const features = await encoder.encode(new Float32Array(80 * 16), 1);
 const picture = await network.generate(new Float32Array(6 * 160 * 160), new Float32Array(8192), 1);
 const background = await avatar.background(0);

@@ -5,6 +5,8 @@ import { GraphBuilder, type TensorName } from '../../avatars/onnx/graph.ts';
 
 /** Number of int64 in ONNX's TensorProto.DataType. */
 const INT64 = 7;
+/** Of the audio input of a frame. */
+const AUDIO_FLOATS = 32 * 16 * 16;
 
 export interface TinyEncoderOptions {
   /** A string is a symbolic dim. */
@@ -42,6 +44,22 @@ export function tinyNetwork(options: TinyNetworkOptions = {}): Uint8Array {
   const picture = graph.node('Slice', [visual, graph.integers(0), graph.integers(channels), graph.integers(1)]);
   const loudness = graph.node('ReduceMean', [audio], { axes: [1, 2, 3], keepdims: 1 });
   graph.output('output', graph.node('Add', [picture, loudness]), [batch, channels, size, size]);
+  return encodeModel(graph.build());
+}
+
+/** A network with so many bytes of weights, a multiple of 32 KiB; they make nothing louder. */
+export function heavyNetwork(weightBytes: number): Uint8Array {
+  const { graph, visual, audio } = startNetwork('batch', 6, 160);
+  const heard = graph.node('Reshape', [audio, graph.integers(-1, AUDIO_FLOATS)]);
+  const columns = weightBytes / (4 * AUDIO_FLOATS);
+  const weights = graph.tensor(
+    [AUDIO_FLOATS, columns],
+    new Float32Array(AUDIO_FLOATS * columns).fill(1 / AUDIO_FLOATS),
+  );
+  const mean = graph.node('ReduceMean', [graph.node('MatMul', [heard, weights])], { axes: [1], keepdims: 1 });
+  const loudness = graph.node('Reshape', [mean, graph.integers(-1, 1, 1, 1)]);
+  const picture = graph.node('Slice', [visual, graph.integers(0), graph.integers(3), graph.integers(1)]);
+  graph.output('output', graph.node('Add', [picture, loudness]), ['batch', 3, 160, 160]);
   return encodeModel(graph.build());
 }
 

@@ -17,7 +17,14 @@ function state(changes: Partial<Heartbeat> = {}): Omit<Heartbeat, 'workerId'> {
     pid: 1,
     startedAtMs: 5,
     provider: null,
-    models: [{ modelId: 'ann', loaded: { loadMs: 90, msPerFrame: 8 }, problems: [], usage: UNUSED }],
+    models: [
+      {
+        modelId: 'ann',
+        loaded: { loadMs: 90, msPerFrame: 8, loadedAtMs: 7, memoryBytes: 1024 },
+        problems: [],
+        usage: UNUSED,
+      },
+    ],
     draining: false,
     eventLoopBlockedMaxMs: 3,
     ...changes,

@@ -25,6 +25,8 @@ export interface OpenAvatarOptions extends AvatarFiles {
 
 export interface Avatar extends AvatarFrames {
   readonly modelId: string;
+  /** Memory of the backgrounds that are kept at the moment, in bytes. */
+  readonly cachedBytes: number;
   /** Starts decoding a background that will be read soon; an index outside the avatar does nothing. */
   prefetch(index: number): void;
 }
@@ -46,6 +48,9 @@ export async function openAvatar(options: OpenAvatarOptions): Promise<Avatar> {
       modelId,
       frameCount: paths.length,
       ...size,
+      get cachedBytes() {
+        return frames.cachedBytes;
+      },
       rect: (index) => rectAt(rects, index, paths.length),
       background: (index) => frames.read(index),
       prefetch: (index) => frames.prefetch(index),

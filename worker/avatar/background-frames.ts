@@ -29,6 +29,13 @@ export class BackgroundFrames {
     this.#cachedFrames = cachedFrames;
   }
 
+  /** Memory of the pictures that are kept, in bytes. */
+  get cachedBytes(): number {
+    let bytes = 0;
+    for (const { data } of this.#decoded.values()) bytes += data.byteLength;
+    return bytes;
+  }
+
   /**
    * The pixels of one background, shared with the cache: read only.
    * @param index 0 ≤ index < number of paths; RangeError otherwise.

@@ -2,6 +2,7 @@
 
 import { createHash } from 'node:crypto';
 import { createReadStream } from 'node:fs';
+import { realpath, stat } from 'node:fs/promises';
 import { pipeline } from 'node:stream/promises';
 import { FarmError } from '../../shared/errors.ts';
 
@@ -29,4 +30,17 @@ export async function fingerprintFile(path: string): Promise<FileFingerprint> {
     throw new FarmError('model_unusable', `${path} cannot be read: ${reason}`, { cause });
   }
   return { path, sha256: hash.digest('hex'), sizeBytes: stream.bytesRead };
+}
+
+/**
+ * Which version of a file or folder is there now, told from its place, size and times without reading it: another
+ * string once it has been changed or replaced. The empty string when it cannot be read.
+ */
+export async function versionOf(path: string): Promise<string> {
+  try {
+    const [place, { size, mtimeMs, ino }] = await Promise.all([realpath(path), stat(path)]);
+    return [place, size, mtimeMs, ino].join('|');
+  } catch {
+    return '';
+  }
 }

@@ -5,8 +5,9 @@ import type { AudioEncoder, LipSyncNetwork } from '../pipeline/contract.ts';
 import type { ProviderReport } from './execution-providers.ts';
 import { type FileFingerprint, fingerprintFile } from './file-fingerprint.ts';
 import { OnnxLipSyncNetwork } from './lip-sync-network.ts';
+import { MemoryProbe } from './memory-probe.ts';
 import type { RunSettings } from './onnx-model.ts';
-import type { SharedEncoders } from './shared-encoders.ts';
+import { SharedEncoders } from './shared-encoders.ts';
 
 /** Where a model's files are. */
 export interface ModelPaths {
@@ -19,6 +20,8 @@ export interface ModelPaths {
   readonly cropRectsPath: string;
   /** `num_frames`: background pictures used, all when absent. */
   readonly frameLimit?: number | undefined;
+  /** Backgrounds are brought into memory with the networks, not when they are first needed. */
+  readonly preloadBackgrounds?: boolean;
 }
 
 export interface LoadModelOptions extends RunSettings {
@@ -27,6 +30,7 @@ export interface LoadModelOptions extends RunSettings {
   /** Decoded background pictures kept in memory, ≥ 1. */
   readonly cachedFrames: number;
   readonly encoders: SharedEncoders;
+  readonly memory: MemoryProbe;
 }
 
 export interface LoadedModel {
@@ -43,11 +47,23 @@ export interface LoadedModel {
   readonly warmUpMs: number;
   /** Duration of a run after that, by frame. */
   readonly msPerFrame: number;
+  /** When it was ready, in ms since 1970. */
+  readonly loadedAtMs: number;
+  /**
+   * What it takes now, in bytes: its network as measured when it was opened, its share of the encoder, the backgrounds
+   * that are kept.
+   */
+  readonly memoryBytes: number;
+  /** The part of it that is the process's own memory: not what its networks take of a CUDA device. */
+  readonly hostBytes: number;
   /** The network, the encoder, the crop rects. */
   readonly files: readonly FileFingerprint[];
   /** Ends its sessions; nothing of it may be in use. Calling it again does nothing. */
   release(): Promise<void>;
 }
+
+/** Pictures that are decoded side by side: libuv has four threads for it. */
+const READ_AT_ONCE = 4;
 
 /**
  * Loads a model. Nothing stays open when it fails.
@@ -60,7 +76,9 @@ export async function loadModel(options: LoadModelOptions): Promise<LoadedModel>
   // The avatar first: its mistakes are the common ones and cost nothing to find.
   const avatar = await openAvatar({ modelId, cachedFrames: options.cachedFrames, ...paths });
   await using opened = new AsyncDisposableStack();
-  const network = await OnnxLipSyncNetwork.open(paths.modelPath, options);
+  const { opened: network, bytes: networkBytes } = await options.memory.measure(paths.modelPath, () =>
+    OnnxLipSyncNetwork.open(paths.modelPath, options),
+  );
   opened.defer(() => network.release());
   const lease = await encoders.acquire(paths.audioEncoderPath);
   opened.defer(() => lease.release());
@@ -68,7 +86,9 @@ export async function loadModel(options: LoadModelOptions): Promise<LoadedModel>
     fingerprintFile(paths.modelPath),
     fingerprintFile(paths.cropRectsPath),
   ]);
+  if (paths.preloadBackgrounds) await readBackgrounds(avatar, options.cachedFrames);
   const kept = opened.move();
+  const memoryBytes = () => networkBytes + lease.memoryBytes + avatar.cachedBytes;
   return {
     modelId,
     network,
@@ -79,7 +99,28 @@ export async function loadModel(options: LoadModelOptions): Promise<LoadedModel>
     loadMs: performance.now() - startedAt,
     warmUpMs: network.warmUpMs,
     msPerFrame: network.msPerFrame,
+    loadedAtMs: Date.now(),
+    get memoryBytes() {
+      return memoryBytes();
+    },
+    get hostBytes() {
+      return network.provider.provider === 'cuda' ? avatar.cachedBytes : memoryBytes();
+    },
     files: [networkFile, lease.file, cropRectsFile],
     release: () => kept.disposeAsync(),
   };
+}
+
+/** Loads a model that shares nothing with others, for whoever needs one only. @throws as loadModel does. */
+export async function loadAlone(options: Omit<LoadModelOptions, 'encoders' | 'memory'>): Promise<LoadedModel> {
+  const memory = new MemoryProbe(options.providers);
+  return await loadModel({ ...options, memory, encoders: new SharedEncoders(options, memory) });
+}
+
+/** Reads the first `count` backgrounds, so that they are kept. @throws FarmError `model_unusable` for one that is unreadable. */
+async function readBackgrounds(avatar: Avatar, count: number): Promise<void> {
+  for (let start = 0; start < Math.min(count, avatar.frameCount); start += READ_AT_ONCE) {
+    const end = Math.min(start + READ_AT_ONCE, count, avatar.frameCount);
+    await Promise.all(Array.from({ length: end - start }, (_, index) => avatar.background(start + index)));
+  }
 }

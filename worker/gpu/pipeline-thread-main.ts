@@ -6,9 +6,9 @@ import { encodeJpeg } from '../media/jpeg.ts';
 import type { RgbImage } from '../pipeline/contract.ts';
 import type { RenderedFrame } from '../pipeline/pipeline.ts';
 import { FrameBuffers } from './frame-buffers.ts';
-import { IdleUnloads } from './idle-unloads.ts';
 import { LiveRenderer } from './live-renderer.ts';
 import { ModelRegistry } from './model-registry.ts';
+import type { ModelUse } from './model-slot.ts';
 import { renderSegment } from './render-segment.ts';
 import type { FromPipelineThread, PipelineThreadSettings, ToPipelineThread } from './thread-protocol.ts';
 import { Turns } from './turns.ts';
@@ -30,9 +30,13 @@ const registry = new ModelRegistry({
   providers: settings.providers,
   threads: { intraOp: settings.intraOpThreads, interOp: settings.interOpThreads },
   cachedFrames: settings.cachedFrames,
+  limits: settings.limits,
+  onChange: () => announce(),
 });
 /** Of the picture that shows how far a render is. */
 const PREVIEW_JPEG_QUALITY = 60;
+/** How often it is said what the models take, also when none has come or gone. */
+const ANNOUNCE_EVERY_MS = 2000;
 
 type Task = Extract<ToPipelineThread, { type: 'render' | 'live' | 'load' }>;
 
@@ -40,9 +44,10 @@ const turns = new Turns();
 const buffers = new FrameBuffers();
 const liveRenderer = new LiveRenderer(turns, settings.liveBatches, (byteLength) => buffers.take(byteLength));
 const running = new Map<number, AbortController>();
-const unloads = new IdleUnloads((modelId) => registry.unload(modelId).then(announce));
 let provider: string | null = null;
-const liveTasks = new Set<Promise<void>>();
+/** Live tasks and loads: they run side by side. */
+const shortTasks = new Set<Promise<void>>();
+const announcer = setInterval(announce, ANNOUNCE_EVERY_MS);
 let lastTask: Promise<void> = Promise.resolve();
 
 parentPort?.on('message', (message: ToPipelineThread) => {
@@ -54,16 +59,20 @@ parentPort?.on('message', (message: ToPipelineThread) => {
       buffers.giveBack(message.pixels);
       break;
     case 'unload':
-      unloads.want(message.modelId);
+      registry.unload(message.modelId);
+      break;
+    case 'configure':
+      void registry.configure(message.models);
       break;
     case 'close':
       for (const controller of running.values()) controller.abort();
-      lastTask = Promise.all([lastTask, ...liveTasks]).then(close);
+      lastTask = Promise.all([lastTask, ...shortTasks]).then(close);
       break;
-    case 'live': {
+    case 'live':
+    case 'load': {
       running.set(message.taskId, new AbortController());
-      const live = perform(message).finally(() => liveTasks.delete(live));
-      liveTasks.add(live);
+      const task = perform(message).finally(() => shortTasks.delete(task));
+      shortTasks.add(task);
       break;
     }
     default:
@@ -88,22 +97,18 @@ async function perform(message: Task): Promise<void> {
 
 async function resultOf(message: Task, signal: AbortSignal): Promise<FromPipelineThread> {
   const { taskId } = message;
-  const modelId = message.type === 'load' ? message.modelId : message.task.modelId;
-  using _use = unloads.use(modelId);
-  const modelWasLoaded = registry.isLoaded(modelId);
-  const askedAt = performance.now();
-  const model = await registry.load(modelId);
-  const modelLoadMs = modelWasLoaded ? 0 : performance.now() - askedAt;
+  using use = await takeModel(message, signal);
+  const { model } = use;
   provider = model.provider.provider;
-  if (!modelWasLoaded) announce();
+  const load = { modelWasLoaded: use.wasLoaded, modelLoadMs: use.waitedMs };
   switch (message.type) {
     case 'load':
-      return { type: 'loaded', taskId };
+      return { type: 'loaded', taskId, result: load };
     case 'live': {
       const onFrame = ({ frameIndex, image }: RenderedFrame) =>
         send({ type: 'frame', taskId, frameIndex, image }, [image.data.buffer as ArrayBuffer]);
       const timings = await liveRenderer.render(message.task, model, signal, onFrame);
-      return { type: 'live-done', taskId, result: { modelWasLoaded, modelLoadMs, timings } };
+      return { type: 'live-done', taskId, result: { ...load, timings } };
     }
     case 'render': {
       const onProgress = (framesDone: number, latest: RgbImage) =>
@@ -120,11 +125,17 @@ async function resultOf(message: Task, signal: AbortSignal): Promise<FromPipelin
   }
 }
 
+async function takeModel({ type, task }: Task, signal: AbortSignal): Promise<ModelUse> {
+  if (type === 'render') return await registry.use(task.modelId, { kind: 'segment', signal });
+  return await registry.use(task.modelId, { kind: type, signal, untilMs: task.waitUntilMs });
+}
+
 function announce(): void {
-  send({ type: 'models', loaded: registry.loaded(), provider });
+  send({ type: 'models', loaded: registry.loaded(), memory: registry.memory(), provider });
 }
 
 async function close(): Promise<void> {
+  clearInterval(announcer);
   await registry.close();
   parentPort?.close();
 }

@@ -1,15 +1,19 @@
 import './telemetry-off.ts';
+import { isDeepStrictEqual } from 'node:util';
 import { Worker } from 'node:worker_threads';
 import { FarmError } from '../../shared/errors.ts';
-import type { LoadedModelState } from '../../shared/heartbeat.ts';
 import type { RenderedFrame } from '../pipeline/pipeline.ts';
+import type { ModelPaths } from './loaded-model.ts';
 import type {
   FromPipelineThread,
   LiveResult,
   LiveTask,
+  LoadResult,
+  LoadTask,
   PipelineThreadSettings,
   SegmentResult,
   SegmentTask,
+  ThreadModels,
   ToPipelineThread,
 } from './thread-protocol.ts';
 
@@ -44,8 +48,7 @@ export class PipelineThread {
   readonly #exited: Promise<void>;
   readonly #listeners: ThreadListeners;
   #lastTaskId = 0;
-  #loaded: ReadonlyMap<string, LoadedModelState> = new Map();
-  #provider: string | null = null;
+  #models: ThreadModels = { loaded: new Map(), memory: { usedBytes: 0, hostBytes: 0 }, provider: null };
 
   constructor(settings: PipelineThreadSettings, listeners: ThreadListeners) {
     this.#listeners = listeners;
@@ -60,14 +63,9 @@ export class PipelineThread {
     });
   }
 
-  /** Models in memory now. */
-  get loadedModels(): ReadonlyMap<string, LoadedModelState> {
-    return this.#loaded;
-  }
-
-  /** Execution provider in use; null before the first model was loaded. */
-  get provider(): string | null {
-    return this.#provider;
+  /** What is in memory, as the thread last said. */
+  get models(): ThreadModels {
+    return this.#models;
   }
 
   /** Renders a segment; rejects with `signal.reason` once the batch that runs at the abort is over. */
@@ -103,14 +101,19 @@ export class PipelineThread {
     this.#send({ type: 'give-back', pixels }, [pixels.buffer]);
   }
 
-  /** Brings a model into memory ahead of its first segment. */
-  async load(modelId: string, signal: AbortSignal): Promise<void> {
-    await this.#ask('loaded', signal, { message: (taskId) => ({ type: 'load', taskId, modelId }) });
+  /** Brings a model into memory; it stays until another needs its place. */
+  async load(task: LoadTask, signal: AbortSignal): Promise<LoadResult> {
+    return (await this.#ask('loaded', signal, { message: (taskId) => ({ type: 'load', taskId, task }) })).result;
   }
 
   /** Frees a model's memory as soon as no task uses it; does nothing when it is not loaded. */
   unload(modelId: string): void {
     this.#send({ type: 'unload', modelId });
+  }
+
+  /** Replaces the models; those in memory whose entries or files have changed go as soon as no task uses them. */
+  configure(models: ReadonlyMap<string, ModelPaths>): void {
+    this.#send({ type: 'configure', models });
   }
 
   /** Ends the thread after the run in progress; a thread that is stopped in mid-run would take the process with it. */
@@ -149,9 +152,10 @@ export class PipelineThread {
 
   #receive(message: FromPipelineThread): void {
     if (message.type === 'models') {
-      this.#loaded = message.loaded;
-      this.#provider = message.provider;
-      this.#listeners.onModels();
+      const loadTimes = (models: ThreadModels) => [...models.loaded].map(([id, { loadedAtMs }]) => [id, loadedAtMs]);
+      const changed = !isDeepStrictEqual(loadTimes(this.#models), loadTimes(message));
+      this.#models = message;
+      if (changed) this.#listeners.onModels();
       return;
     }
     const task = this.#pending.get(message.taskId);

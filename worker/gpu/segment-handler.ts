@@ -1,5 +1,4 @@
 import { type ArtifactStore, artifactKeys } from '../../shared/artifacts.ts';
-import type { ModelConfig } from '../../shared/config/model-paths.ts';
 import { FarmError } from '../../shared/errors.ts';
 import type { SegmentJob } from '../../shared/jobs.ts';
 import { isTerminal, type RenderRecord } from '../../shared/renders/record.ts';
@@ -9,12 +8,11 @@ import type { JobContext } from '../job-runner.ts';
 import type { ModelUsage } from './model-usage.ts';
 import type { PipelineThread } from './pipeline-thread.ts';
 import type { SegmentTask } from './thread-protocol.ts';
-import { usableModel } from './usable-model.ts';
+import { type KnownModels, usableModel } from './usable-model.ts';
 
-export interface SegmentHandlerTools {
+export interface SegmentHandlerTools extends KnownModels {
   readonly gpuId: number;
   readonly workerId: string;
-  readonly models: ReadonlyMap<string, ModelConfig>;
   readonly thread: PipelineThread;
   readonly usage: ModelUsage;
   readonly renders: RenderStore;
@@ -27,7 +25,8 @@ export function segmentHandler(tools: SegmentHandlerTools) {
   const { renders, cancellation, artifacts } = tools;
   return async (job: SegmentJob, { attempt, signal, log, showProgress }: JobContext): Promise<void> => {
     const record = await renders.get(job.renderId);
-    const task = toTask(job, record, tools.models);
+    await usableModel(tools, job.modelId);
+    const task = toTask(job, record);
     const frameTotal = job.frames.end - job.frames.start;
     const report = async (framesDone: number) => {
       showProgress(Math.round((100 * framesDone) / frameTotal));
@@ -64,10 +63,9 @@ export function segmentHandler(tools: SegmentHandlerTools) {
   }
 }
 
-function toTask(job: SegmentJob, record: RenderRecord, models: ReadonlyMap<string, ModelConfig>): SegmentTask {
+function toTask(job: SegmentJob, record: RenderRecord): SegmentTask {
   const { plan, request } = record;
   if (!plan) throw new FarmError('internal', `Render ${job.renderId} has segments but no plan`);
-  usableModel(models, job.modelId);
   return {
     renderId: job.renderId,
     segmentIndex: job.segmentIndex,

@@ -1,10 +1,10 @@
 /** Audio encoders by file: models that name the same file use the same session. */
 
-import { realpath } from 'node:fs/promises';
 import type { AudioEncoder } from '../pipeline/contract.ts';
 import { OnnxAudioEncoder } from './audio-encoder.ts';
 import type { ProviderReport } from './execution-providers.ts';
-import { type FileFingerprint, fingerprintFile } from './file-fingerprint.ts';
+import { type FileFingerprint, fingerprintFile, versionOf } from './file-fingerprint.ts';
+import type { MemoryProbe } from './memory-probe.ts';
 import type { RunSettings } from './onnx-model.ts';
 
 /** One model's hold on an encoder. */
@@ -12,6 +12,8 @@ export interface EncoderLease {
   readonly encoder: AudioEncoder;
   readonly provider: ProviderReport;
   readonly file: FileFingerprint;
+  /** This hold's share of what the encoder takes, in bytes: the less, the more models hold it. */
+  readonly memoryBytes: number;
   /** Gives the hold back; the last one to do so ends the session. Calling it again does nothing. */
   release(): Promise<void>;
 }
@@ -19,6 +21,7 @@ export interface EncoderLease {
 interface OpenEncoder {
   readonly encoder: OnnxAudioEncoder;
   readonly file: FileFingerprint;
+  readonly memoryBytes: number;
 }
 
 interface Entry {
@@ -30,10 +33,13 @@ interface Entry {
 /** Invariant: an encoder is open while, and only while, someone holds it. A failed open is forgotten. */
 export class SharedEncoders {
   readonly #settings: RunSettings;
+  readonly #memory: MemoryProbe;
+  /** By version of the file: one that was replaced is opened anew, beside the old one while that is held. */
   readonly #entries = new Map<string, Entry>();
 
-  constructor(settings: RunSettings) {
+  constructor(settings: RunSettings, memory: MemoryProbe) {
     this.#settings = settings;
+    this.#memory = memory;
   }
 
   /**
@@ -41,23 +47,41 @@ export class SharedEncoders {
    * @throws FarmError as OnnxAudioEncoder.open does.
    */
   async acquire(path: string): Promise<EncoderLease> {
-    // A path that does not resolve is left to open(), which says why.
-    const key = await realpath(path).catch(() => path);
-    const entry = this.#entries.get(key) ?? { opening: openEncoder(path, this.#settings), holders: 0 };
+    // A path that cannot be read is left to open(), which says why.
+    const key = (await versionOf(path)) || path;
+    const entry = this.#entries.get(key) ?? { opening: this.#open(path), holders: 0 };
     this.#entries.set(key, entry);
     entry.holders += 1;
     try {
-      const { encoder, file } = await entry.opening;
+      const { encoder, file, memoryBytes } = await entry.opening;
       let held = true;
       const release = async () => {
         if (!held) return;
         held = false;
         if (this.#leave(key, entry)) await encoder.release();
       };
-      return { encoder, provider: encoder.provider, file: { ...file, path }, release };
+      const share = () => (held ? memoryBytes / entry.holders : 0);
+      return {
+        ...{ encoder, provider: encoder.provider, file: { ...file, path }, release },
+        get memoryBytes() {
+          return share();
+        },
+      };
     } catch (thrown) {
       // The first to hear of the failure forgets it, so that whoever asks from now on tries again.
       if (this.#entries.get(key) === entry) this.#entries.delete(key);
+      throw thrown;
+    }
+  }
+
+  async #open(path: string): Promise<OpenEncoder> {
+    const { opened: encoder, bytes } = await this.#memory.measure(path, () =>
+      OnnxAudioEncoder.open(path, this.#settings),
+    );
+    try {
+      return { encoder, file: await fingerprintFile(path), memoryBytes: bytes };
+    } catch (thrown) {
+      await encoder.release();
       throw thrown;
     }
   }
@@ -66,15 +90,5 @@ export class SharedEncoders {
   #leave(key: string, entry: Entry): boolean {
     entry.holders -= 1;
     return entry.holders === 0 && this.#entries.delete(key);
-  }
-}
-
-async function openEncoder(path: string, settings: RunSettings): Promise<OpenEncoder> {
-  const encoder = await OnnxAudioEncoder.open(path, settings);
-  try {
-    return { encoder, file: await fingerprintFile(path) };
-  } catch (thrown) {
-    await encoder.release();
-    throw thrown;
   }
 }

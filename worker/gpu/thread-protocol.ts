@@ -6,6 +6,7 @@ import type { IndexRange, RgbImage } from '../pipeline/contract.ts';
 import type { StageTimingsMs } from '../pipeline/stage-timings.ts';
 import type { LiveBatchSettings } from './live-batches.ts';
 import type { ModelPaths } from './loaded-model.ts';
+import type { ModelLimits } from './model-limits.ts';
 
 /**
  * All that passes between a GPU process's main thread, which talks to Redis, and its pipeline thread, which computes.
@@ -22,6 +23,7 @@ export interface PipelineThreadSettings {
   readonly interOpThreads: number;
   /** Background pictures that each avatar keeps decoded. */
   readonly cachedFrames: number;
+  readonly limits: ModelLimits;
   readonly liveBatches: LiveBatchSettings;
 }
 
@@ -59,14 +61,35 @@ export interface LiveTask extends LiveBytes {
   /** Place of the first sample of `audio` in the whole sound. */
   readonly firstSample: number;
   readonly rowsAhead: number;
+  /** Until when it may wait for its model's load to begin, in ms since 1970; for ever when absent. */
+  readonly waitUntilMs?: number | undefined;
 }
 
-/** Where the time of a live request went. */
-export interface LiveResult {
+/** A model that is to be in memory, and nothing more. */
+export interface LoadTask {
+  readonly modelId: string;
+  /** Until when it may wait for the load to begin, in ms since 1970; for ever when absent. */
+  readonly waitUntilMs?: number | undefined;
+}
+
+export interface LoadResult {
   readonly modelWasLoaded: boolean;
   /** How long the request waited for its model, 0 when it was loaded. */
   readonly modelLoadMs: number;
+}
+
+/** Where the time of a live request went. */
+export interface LiveResult extends LoadResult {
   readonly timings: StageTimingsMs;
+}
+
+/** What the thread has in memory. */
+export interface ThreadModels {
+  readonly loaded: ReadonlyMap<string, LoadedModelState>;
+  /** What the models take in all, in bytes, and the part of it that is this process's own memory. */
+  readonly memory: { readonly usedBytes: number; readonly hostBytes: number };
+  /** Execution provider of the networks; null before the first was loaded. */
+  readonly provider: string | null;
 }
 
 export type ToPipelineThread =
@@ -76,8 +99,10 @@ export type ToPipelineThread =
   /** Pixels of a frame that nobody reads any more, handed over: memory for another one. */
   | { type: 'give-back'; pixels: Uint8Array<ArrayBuffer> }
   | { type: 'abort'; taskId: number }
-  | { type: 'load'; taskId: number; modelId: string }
+  | { type: 'load'; taskId: number; task: LoadTask }
   | { type: 'unload'; modelId: string }
+  /** The models of a configuration that has changed. */
+  | { type: 'configure'; models: ReadonlyMap<string, ModelPaths> }
   | { type: 'close' };
 
 export type FromPipelineThread =
@@ -86,8 +111,8 @@ export type FromPipelineThread =
   /** A finished frame of a live task; its pixels are handed over, not copied. */
   | { type: 'frame'; taskId: number; frameIndex: number; image: RgbImage }
   | { type: 'live-done'; taskId: number; result: LiveResult }
-  | { type: 'loaded'; taskId: number }
+  | { type: 'loaded'; taskId: number; result: LoadResult }
   | { type: 'failed'; taskId: number; error: ErrorReport }
   | { type: 'aborted'; taskId: number }
-  /** Sent whenever it changes: the models in memory and the provider that their networks run on. */
-  | { type: 'models'; loaded: ReadonlyMap<string, LoadedModelState>; provider: string | null };
+  /** Sent when a model was loaded or unloaded, and now and then: what the models take changes as they are used. */
+  | ({ type: 'models' } & ThreadModels);

@@ -1,11 +1,19 @@
 import type { ModelConfig } from '../../shared/config/model-paths.ts';
+import type { ConfigReload } from '../../shared/config/reload.ts';
 import { FarmError } from '../../shared/errors.ts';
 
+export interface KnownModels {
+  readonly models: ReadonlyMap<string, ModelConfig>;
+  readonly configReload: Pick<ConfigReload, 'refresh'>;
+}
+
 /**
- * The configured model of this id.
+ * The configured model of this id. One that is not known may have been added a moment ago, and the process that sent
+ * the job may have seen it first: so the file is looked at before the job is refused.
  * @throws FarmError `model_unknown`, or `model_unusable` when its configuration shows that it cannot be used.
  */
-export function usableModel(models: ReadonlyMap<string, ModelConfig>, modelId: string): ModelConfig {
+export async function usableModel({ models, configReload }: KnownModels, modelId: string): Promise<ModelConfig> {
+  if (!models.has(modelId)) await configReload.refresh();
   const model = models.get(modelId);
   if (!model) throw new FarmError('model_unknown', `This worker's configuration has no model "${modelId}"`);
   if (model.problems.length > 0) {

@@ -1,5 +1,4 @@
 import type { Redis } from 'ioredis';
-import type { ModelConfig } from '../../shared/config/model-paths.ts';
 import { ERROR_CATALOGUE, FarmError } from '../../shared/errors.ts';
 import { FencedOut, frameChannelKey } from '../../shared/frames.ts';
 import type { LiveJob } from '../../shared/jobs.ts';
@@ -8,15 +7,14 @@ import type { CancelWatch } from '../cancellation.ts';
 import type { ModelUsage } from '../gpu/model-usage.ts';
 import type { PipelineThread } from '../gpu/pipeline-thread.ts';
 import type { LiveResult, LiveTask } from '../gpu/thread-protocol.ts';
-import { usableModel } from '../gpu/usable-model.ts';
+import { type KnownModels, usableModel } from '../gpu/usable-model.ts';
 import type { JobContext, JobHandler } from '../job-runner.ts';
 import { FrameOutlet } from './frame-outlet.ts';
 import { findResumePoint } from './resume-point.ts';
 import { SignOfLife } from './sign-of-life.ts';
 
-export interface LiveHandlerTools {
+export interface LiveHandlerTools extends KnownModels {
   readonly gpuId: number;
-  readonly models: ReadonlyMap<string, ModelConfig>;
   readonly thread: PipelineThread;
   readonly usage: ModelUsage;
   readonly redis: Redis;
@@ -24,6 +22,7 @@ export interface LiveHandlerTools {
 }
 
 const FRESH = { state: 'fresh' } as const;
+const NO_WORK = { audioMs: 0, inferenceMs: 0, compositeMs: 0 };
 
 /** Abort reason of live work that nobody waits for any longer. */
 class Unwanted extends Error {
@@ -85,14 +84,20 @@ interface Work {
 }
 
 async function work(
-  { gpuId, models, thread, usage }: LiveHandlerTools,
+  tools: LiveHandlerTools,
   job: LiveJob,
   task: LiveTask,
   { context, ended, outlet }: Work,
 ): Promise<string> {
+  const { gpuId, thread, usage } = tools;
   const signal = AbortSignal.any([context.signal, ended.signal]);
   try {
-    usableModel(models, job.modelId);
+    await usableModel(tools, job.modelId);
+    if (job.loadOnly) {
+      const result = await thread.load({ modelId: job.modelId, waitUntilMs: job.expiresAtMs }, signal);
+      await outlet.done({ gpuId, ...result, ...NO_WORK });
+      return 'loaded';
+    }
     const result = await thread.live(task, signal, (frame) => {
       if (!signal.aborted) outlet.frame(frame);
     });
@@ -118,6 +123,7 @@ function toTask(job: LiveJob, { audio, visualFrames, audioFeatures }: LivePayloa
   const bytesPerFrame = Math.floor(visualFrames.length / (frames.end - frames.start));
   return {
     ...{ requestId, streamId, modelId, startFrameIndex, totalSamples, firstSample, rowsAhead },
+    waitUntilMs: job.expiresAtMs,
     frames: { start: firstFrame, end: frames.end },
     audio: copyOf(audio),
     visualFrames: copyOf(visualFrames.subarray((firstFrame - frames.start) * bytesPerFrame)),

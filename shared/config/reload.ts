@@ -1,0 +1,134 @@
+import { stat } from 'node:fs/promises';
+import { isDeepStrictEqual } from 'node:util';
+import { FarmError } from '../errors.ts';
+import type { Logger } from '../log.ts';
+import { type Config, loadConfig } from './load.ts';
+import type { ModelConfig } from './model-paths.ts';
+
+/** What a reload did to `models:`. */
+export interface ModelChanges {
+  readonly added: readonly string[];
+  readonly changed: readonly string[];
+  readonly removed: readonly string[];
+}
+
+/**
+ * Asked so often whether the file is another one. Asking, and not waiting to be told, sees every way in which a file is
+ * replaced: written over, renamed into place, behind a symbolic link, on a network drive.
+ */
+const LOOK_EVERY_MS = 500;
+
+/**
+ * Keeps the models of a running process at what its configuration file says: on SIGHUP, and once a change of the file
+ * has been there for two looks, so that it is not read half written. What else has changed waits for a restart, and is
+ * named in the log. A file that is wrong changes nothing.
+ */
+export class ConfigReload {
+  readonly #config: Config;
+  readonly #log: Logger;
+  readonly #listeners = new Set<(changes: ModelChanges) => void>();
+  readonly #timer: NodeJS.Timeout;
+  readonly #onHangUp = () => this.#reload();
+  /** Version of the file that was read last. */
+  #read: Promise<string>;
+  #seen = '';
+
+  /** @param config whose `models` is kept up to date in place, for everyone who holds it. */
+  constructor(config: Config, log: Logger) {
+    this.#config = config;
+    this.#log = log;
+    this.#read = this.#version();
+    this.#timer = setInterval(() => void this.#look(), LOOK_EVERY_MS).unref();
+    process.on('SIGHUP', this.#onHangUp);
+  }
+
+  /** Calls `listener` after every reload, also when no entry has changed: the models' own files may have. */
+  onReload(listener: (changes: ModelChanges) => void): void {
+    this.#listeners.add(listener);
+  }
+
+  /** Reads the file now if it is another one than was read last: for who meets a model that this process does not know. */
+  async refresh(): Promise<void> {
+    const version = await this.#version();
+    if (version !== (await this.#read)) this.#reload();
+  }
+
+  stop(): void {
+    clearInterval(this.#timer);
+    process.off('SIGHUP', this.#onHangUp);
+  }
+
+  async #look(): Promise<void> {
+    const version = await this.#version();
+    const settled = version === this.#seen;
+    this.#seen = version;
+    if (settled && version !== (await this.#read)) this.#reload();
+  }
+
+  /** Size, times and identity of the file; the empty string while there is none. */
+  async #version(): Promise<string> {
+    const { sourcePath } = this.#config;
+    if (sourcePath === undefined) return '';
+    try {
+      const { size, mtimeMs, ctimeMs, ino } = await stat(sourcePath);
+      return [size, mtimeMs, ctimeMs, ino].join('|');
+    } catch {
+      return '';
+    }
+  }
+
+  #reload(): void {
+    this.#read = this.#version();
+    let found: Config;
+    try {
+      found = loadConfig(this.#config.sourcePath);
+    } catch (error) {
+      this.#log.error({ reason: FarmError.from(error).message }, 'configuration not reloaded; the old one stays');
+      return;
+    }
+    const changes = replaceModels(this.#config.models, found.models);
+    const waiting = changedKeys(this.#config, found);
+    if (waiting.length > 0) this.#log.warn({ keys: waiting }, 'changed in the configuration, and needs a restart');
+    this.#log.info(changes, 'configuration reloaded');
+    for (const listener of this.#listeners) listener(changes);
+  }
+}
+
+/** Makes `current` what `next` is, in place and in its order. */
+function replaceModels(current: Config['models'], next: Config['models']): ModelChanges {
+  const changes = {
+    added: [...next.keys()].filter((modelId) => !current.has(modelId)),
+    changed: [...next].flatMap(([modelId, model]) => {
+      const known = current.get(modelId);
+      return known && !isDeepStrictEqual(known, model) ? [modelId] : [];
+    }),
+    removed: [...current.keys()].filter((modelId) => !next.has(modelId)),
+  };
+  // Everybody reads this one map; only here is it written.
+  const models = current as Map<string, ModelConfig>;
+  models.clear();
+  for (const [modelId, model] of next) models.set(modelId, model);
+  return changes;
+}
+
+/** Dotted names of the keys whose values differ, apart from those that only shape models. */
+function changedKeys(before: Config, after: Config): string[] {
+  return differences(plain(before), plain(after));
+}
+
+function plain({ models: _, onnx: { audio_encoder_path: __, ...onnx }, ...rest }: Config): object {
+  return { ...rest, onnx };
+}
+
+function differences(before: object, after: object, prefix = ''): string[] {
+  const [old, young] = [new Map(Object.entries(before)), new Map(Object.entries(after))];
+  return [...new Set([...old.keys(), ...young.keys()])].flatMap((key) => {
+    const [a, b]: unknown[] = [old.get(key), young.get(key)];
+    if (isDeepStrictEqual(a, b)) return [];
+    return isSection(a) && isSection(b) ? differences(a, b, `${prefix}${key}.`) : [`${prefix}${key}`];
+  });
+}
+
+function isSection(value: unknown): value is object {
+  return typeof value === 'object' && value !== null && !Array.isArray(value);
+}

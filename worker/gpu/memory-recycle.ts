@@ -1,0 +1,44 @@
+import type { Logger } from '../../shared/log.ts';
+import type { ThreadModels } from './thread-protocol.ts';
+
+/**
+ * Memory that may stay with the process beyond what its models explain. What the allocator keeps of sessions that have
+ * ended stays below 0.6 GB however often models come and go; more than three times that has leaked.
+ */
+const BOUND_BYTES = 2 * 2 ** 30;
+const LOOK_EVERY_MS = 10_000;
+
+export interface RecycleTools {
+  readonly models: () => ThreadModels;
+  readonly log: Logger;
+  /** Ends the process after its work; the supervisor starts another. */
+  readonly recycle: () => void;
+  readonly boundBytes?: number;
+}
+
+/**
+ * Ends a process in good order whose memory has grown past what its models explain: every session that is opened and
+ * ended leaves a little behind. Does nothing where no supervisor would start another.
+ */
+export function startMemoryRecycle({ models, log, recycle, boundBytes = BOUND_BYTES }: RecycleTools): () => void {
+  if (!process.send) return () => {};
+  // What the process takes without models; libraries that come with the first model belong to it as well.
+  let base = process.memoryUsage.rss();
+  let hadModels = false;
+  const timer = setInterval(() => {
+    const { loaded, memory } = models();
+    const unexplained = process.memoryUsage.rss() - memory.hostBytes;
+    if (loaded.size > 0 && !hadModels) {
+      hadModels = true;
+      base = Math.max(base, unexplained);
+    }
+    if (unexplained - base <= boundBytes) return;
+    clearInterval(timer);
+    log.warn(
+      { unexplainedBytes: unexplained - base, boundBytes },
+      'memory has grown too far; starting the process anew',
+    );
+    recycle();
+  }, LOOK_EVERY_MS).unref();
+  return () => clearInterval(timer);
+}

@@ -1,0 +1,117 @@
+import { FarmError } from '../../shared/errors.ts';
+import type { ModelSlot, ModelUse, UseKind } from './model-slot.ts';
+
+export interface UseOptions {
+  readonly kind: UseKind;
+  readonly signal: AbortSignal;
+  /** Until when it waits for its model's load to begin, in ms since 1970; for ever when absent. */
+  readonly untilMs?: number | undefined;
+}
+
+/** One request for a model that is not in memory, or not for newcomers. */
+export interface Waiter extends UseOptions {
+  readonly modelId: string;
+  /** By performance.now(). */
+  readonly askedAtMs: number;
+  readonly granted: PromiseWithResolvers<ModelUse>;
+}
+
+/**
+ * Requests that wait for a model, first come first. One leaves when it is granted or refused, when its signal is
+ * aborted, or when its time is over and its load has not begun.
+ */
+export class ModelWaiters {
+  readonly #waiting: Waiter[] = [];
+  readonly #onLeave: () => void;
+  readonly #whyNot: (modelId: string) => string;
+  /** The model that is being loaded now. */
+  loading: string | undefined;
+
+  /**
+   * @param onLeave told when a waiter has left by itself.
+   * @param whyNot why a model is not in memory yet, for those whose time is over.
+   */
+  constructor(onLeave: () => void, whyNot: (modelId: string) => string) {
+    this.#onLeave = onLeave;
+    this.#whyNot = whyNot;
+  }
+
+  get first(): Waiter | undefined {
+    return this.#waiting[0];
+  }
+
+  /**
+   * Waits to be granted a use.
+   * @throws the signal's reason; what it is refused with; FarmError `deadline_exceeded` after `untilMs`.
+   */
+  async add(modelId: string, options: UseOptions): Promise<ModelUse> {
+    const { signal, untilMs } = options;
+    const waiter: Waiter = {
+      ...{ modelId, ...options },
+      askedAtMs: performance.now(),
+      granted: Promise.withResolvers(),
+    };
+    this.#waiting.push(waiter);
+    const leave = (reason: unknown) => {
+      if (this.#take(waiter)) waiter.granted.reject(reason);
+      this.#onLeave();
+    };
+    const abort = () => leave(signal.reason);
+    signal.addEventListener('abort', abort, { once: true });
+    const giveUp = () => {
+      if (this.loading !== modelId) leave(this.#overdue(waiter));
+    };
+    const timer = untilMs === undefined ? undefined : setTimeout(giveUp, Math.max(0, untilMs - Date.now()));
+    try {
+      return await waiter.granted.promise;
+    } finally {
+      clearTimeout(timer);
+      signal.removeEventListener('abort', abort);
+    }
+  }
+
+  /** Hands the model to everyone who waits for it, as far as its slot admits them. */
+  grant(slot: ModelSlot, toUse: (waiter: Waiter) => ModelUse): void {
+    for (const waiter of this.#of(slot.modelId)) {
+      if (!slot.admits(waiter.kind)) continue;
+      this.#take(waiter);
+      waiter.granted.resolve(toUse(waiter));
+    }
+  }
+
+  /** Refuses everyone who waits for the model. */
+  refuse(modelId: string, reason: unknown): void {
+    for (const waiter of this.#of(modelId)) {
+      this.#take(waiter);
+      waiter.granted.reject(reason);
+    }
+  }
+
+  /** Refuses those whose time passed while their model was loading, without success. */
+  refuseOverdue(): void {
+    for (const waiter of [...this.#waiting]) {
+      if (waiter.untilMs === undefined || waiter.untilMs > Date.now()) continue;
+      this.#take(waiter);
+      waiter.granted.reject(this.#overdue(waiter));
+    }
+  }
+
+  /** Refuses everyone. */
+  clear(reason: unknown): void {
+    for (const waiter of this.#waiting.splice(0)) waiter.granted.reject(reason);
+  }
+
+  #of(modelId: string): Waiter[] {
+    return this.#waiting.filter((waiter) => waiter.modelId === modelId);
+  }
+
+  #take(waiter: Waiter): boolean {
+    const place = this.#waiting.indexOf(waiter);
+    if (place >= 0) this.#waiting.splice(place, 1);
+    return place >= 0;
+  }
+
+  #overdue({ modelId }: Waiter): FarmError {
+    return new FarmError('deadline_exceeded', `Model ${modelId} found no room in time: ${this.#whyNot(modelId)}`);
+  }
+}

@@ -1,0 +1,124 @@
+import type { Config } from '../../shared/config/load.ts';
+import type { ModelConfig } from '../../shared/config/model-paths.ts';
+import type { ModelChanges } from '../../shared/config/reload.ts';
+import type { Heartbeat, WorkerMemory } from '../../shared/heartbeat.ts';
+import type { Logger } from '../../shared/log.ts';
+import { checkAvatarFiles } from '../avatar/avatar.ts';
+import type { ModelPaths } from './loaded-model.ts';
+import type { ModelLimits } from './model-limits.ts';
+import type { ModelUsage } from './model-usage.ts';
+import type { PipelineThread } from './pipeline-thread.ts';
+
+const GB = 2 ** 30;
+const MINUTE_MS = 60_000;
+const NEVER = new AbortController().signal;
+
+export interface WorkerModelsTools {
+  readonly config: Config;
+  readonly gpuId: number;
+  readonly thread: PipelineThread;
+  readonly usage: ModelUsage;
+  readonly log: Logger;
+  /** Told when what the heartbeat says of models has changed. */
+  readonly onChange: () => void;
+}
+
+/** The models of a GPU worker, seen from its main thread: which are configured, what is wrong with them, what they do. */
+export class WorkerModels {
+  readonly #tools: WorkerModelsTools;
+  #problems: ReadonlyMap<string, readonly string[]> = new Map();
+  #reconfiguring = Promise.resolve();
+
+  constructor(tools: WorkerModelsTools) {
+    this.#tools = tools;
+  }
+
+  /** For the heartbeat: every configured model. */
+  states(): Heartbeat['models'] {
+    const { thread, usage } = this.#tools;
+    return [...this.#problems].map(([modelId, problems]) => ({
+      modelId,
+      loaded: thread.models.loaded.get(modelId) ?? null,
+      problems: [...problems],
+      usage: usage.of(modelId),
+    }));
+  }
+
+  /** For the heartbeat: what the models take of what they may. */
+  memory(): WorkerMemory {
+    return {
+      usedBytes: this.#tools.thread.models.memory.usedBytes,
+      limitBytes: modelLimits(this.#tools.config).maxBytes,
+      processBytes: process.memoryUsage.rss(),
+    };
+  }
+
+  /** Finds what is wrong with each model, as far as its files show it without loading them. */
+  async check(): Promise<void> {
+    const { config, log } = this.#tools;
+    const found = new Map<string, readonly string[]>();
+    for (const [modelId, model] of [...config.models]) {
+      const problems = model.problems.length > 0 ? model.problems : await checkAvatarFiles(model);
+      found.set(modelId, problems);
+      const known = this.#problems.get(modelId) ?? [];
+      if (problems.length > 0 && problems.join() !== known.join()) {
+        log.warn({ model: modelId, problems }, 'model cannot be used');
+      }
+    }
+    this.#problems = found;
+  }
+
+  /**
+   * Loads those that ask for it, one after the other, as many as may be loaded. One that cannot be loaded is left to its
+   * first request.
+   */
+  async preload(modelIds: Iterable<string>): Promise<void> {
+    const { config, gpuId, thread, log } = this.#tools;
+    for (const modelId of modelIds) {
+      const { preloadModel, preferredGpu = gpuId } = config.models.get(modelId) ?? {};
+      if (!preloadModel || preferredGpu !== gpuId) continue;
+      if (thread.models.loaded.size >= config.capacity.max_models) {
+        log.warn({ model: modelId }, 'model not preloaded: capacity.max_models are loaded');
+        continue;
+      }
+      try {
+        await thread.load({ modelId }, NEVER);
+        log.info({ model: modelId }, 'model preloaded');
+      } catch (error) {
+        log.warn({ model: modelId, reason: (error as Error).message }, 'model could not be preloaded');
+      }
+    }
+  }
+
+  /** Puts a configuration that was read again into force; several in a row one after the other. */
+  reconfigure({ added, changed }: ModelChanges): void {
+    this.#tools.thread.configure(modelPaths(this.#tools.config));
+    this.#reconfiguring = this.#reconfiguring.then(async () => {
+      await this.check();
+      this.#tools.onChange();
+      await this.preload([...added, ...changed]);
+    });
+  }
+}
+
+/** What the pipeline thread has to know of the models that may work. */
+export function modelPaths({ models }: Config): Map<string, ModelPaths> {
+  const usable = [...models.values()].filter(({ problems }) => problems.length === 0);
+  return new Map(usable.map((model) => [model.modelId, pathsOf(model)]));
+}
+
+/** Only what a loaded model is made from: a change of anything else must not cost a load. */
+function pathsOf(model: ModelConfig): ModelPaths {
+  const { modelPath, audioEncoderPath, backgroundDir, cropRectsPath, frameLimit, preloadBackgrounds } = model;
+  return { modelPath, audioEncoderPath, backgroundDir, cropRectsPath, frameLimit, preloadBackgrounds };
+}
+
+/** The smaller of the two memory limits is in force: one is meant for the models, the other for the GPU. */
+export function modelLimits({ capacity, gpus }: Config): ModelLimits {
+  return {
+    maxModels: capacity.max_models,
+    maxBytes: Math.min(capacity.max_memory_gb, gpus.memory_gb_per_gpu) * GB,
+    evictionPolicy: capacity.eviction_policy,
+    idleTimeoutMs: capacity.idle_timeout_minutes * MINUTE_MS,
+  };
+}
