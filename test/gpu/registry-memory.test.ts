@@ -1,6 +1,9 @@
 import assert from 'node:assert/strict';
+import { execFile } from 'node:child_process';
 import { stat } from 'node:fs/promises';
 import { type TestContext, test } from 'node:test';
+import { fileURLToPath } from 'node:url';
+import { promisify } from 'node:util';
 import type { ModelPaths } from '../../worker/gpu/loaded-model.ts';
 import { ModelRegistry } from '../../worker/gpu/model-registry.ts';
 import { load, ROOMY, runOnce, unload, use } from './registries.ts';
@@ -9,7 +12,8 @@ import { openWorkspace, writeTinyModel } from './workspace.ts';
 
 const SETTINGS = { providers: ['cpu'], threads: { intraOp: 1, interOp: 1 }, cachedFrames: 2 };
 const MB = 2 ** 20;
-const WEIGHT_BYTES = 16 * MB;
+/** Much more than the process grows or shrinks by beside it. */
+const WEIGHT_BYTES = 64 * MB;
 
 /** Two models of one heavy network, and a memory limit that a test sets. */
 async function openHeavy(t: TestContext) {
@@ -29,20 +33,19 @@ async function openHeavy(t: TestContext) {
   return { registry, limits, paths };
 }
 
-test('what a model takes is what the process grew by, and no less than its file weighs', async (t) => {
-  const { registry, paths } = await openHeavy(t);
-  const before = process.memoryUsage.rss();
-  await load(registry, 'ann');
-  const grown = process.memoryUsage.rss() - before;
-  const { memoryBytes = 0 } = registry.loaded().get('ann') ?? {};
+test('what a model takes is what its process grows by, and no less than its file weighs', async (t) => {
+  const { paths } = await openHeavy(t);
+  const script = fileURLToPath(new URL('./measured-process.ts', import.meta.url));
+  const { stdout } = await promisify(execFile)(process.execPath, [script, JSON.stringify(paths)]);
+  const { memoryBytes, grown } = JSON.parse(stdout) as { memoryBytes: number; grown: number };
   assert.ok(memoryBytes >= (await stat(paths.modelPath)).size, `${memoryBytes}`);
-  assert.ok(Math.abs(memoryBytes - grown) < 16 * MB, `${memoryBytes} of ${grown}`);
+  assert.ok(Math.abs(memoryBytes - grown) < 0.25 * grown, `${memoryBytes} of ${grown}`);
 });
 
 test('a load past the memory limit unloads an idle model', async (t) => {
   const { registry, limits } = await openHeavy(t);
   const { memoryBytes } = await load(registry, 'ann');
-  limits.maxBytes = memoryBytes * 1.5;
+  limits.maxBytes = memoryBytes * 1.6;
   await load(registry, 'bob');
   assert.deepEqual([...registry.loaded().keys()], ['bob']);
   assert.ok(registry.memory().usedBytes <= limits.maxBytes);
@@ -51,7 +54,7 @@ test('a load past the memory limit unloads an idle model', async (t) => {
 test('a load past the memory limit waits while the other model is in use', async (t) => {
   const { registry, limits } = await openHeavy(t);
   const held = await use(registry, 'ann');
-  limits.maxBytes = held.model.memoryBytes * 1.5;
+  limits.maxBytes = held.model.memoryBytes * 1.6;
   let freed = false;
   const bob = use(registry, 'bob').then((granted) => {
     assert.ok(freed, 'bob was let in beside ann');

@@ -1,12 +1,10 @@
 /** What identifies a model's file: a render's receipt names its inputs by these. */
 
 import { createHash } from 'node:crypto';
-import { createReadStream } from 'node:fs';
-import { realpath, stat } from 'node:fs/promises';
-import { pipeline } from 'node:stream/promises';
+import { open, realpath, stat } from 'node:fs/promises';
 import { FarmError } from '../../shared/errors.ts';
 
-/** Bytes read at a time: with the 64 KiB that streams read by default it takes three times as long. */
+/** Bytes read at a time: with 64 KiB it takes three times as long. */
 const CHUNK_BYTES = 1024 * 1024;
 
 export interface FileFingerprint {
@@ -17,19 +15,26 @@ export interface FileFingerprint {
 }
 
 /**
- * Reads a file once, in pieces.
+ * Reads a file once, in pieces, through one buffer: a stream would leave as much garbage as the file is long.
  * @throws FarmError `model_unusable` when it cannot be read.
  */
 export async function fingerprintFile(path: string): Promise<FileFingerprint> {
   const hash = createHash('sha256');
-  const stream = createReadStream(path, { highWaterMark: CHUNK_BYTES });
+  const chunk = Buffer.allocUnsafeSlow(CHUNK_BYTES);
+  let sizeBytes = 0;
   try {
-    await pipeline(stream, hash);
+    await using file = await open(path);
+    for (;;) {
+      const { bytesRead } = await file.read(chunk, 0, CHUNK_BYTES, sizeBytes);
+      if (bytesRead === 0) break;
+      hash.update(chunk.subarray(0, bytesRead));
+      sizeBytes += bytesRead;
+    }
   } catch (cause) {
     const reason = cause instanceof Error ? cause.message : String(cause);
     throw new FarmError('model_unusable', `${path} cannot be read: ${reason}`, { cause });
   }
-  return { path, sha256: hash.digest('hex'), sizeBytes: stream.bytesRead };
+  return { path, sha256: hash.digest('hex'), sizeBytes };
 }
 
 /**
