@@ -7,6 +7,7 @@ import { requireApiKey } from './http/auth.ts';
 import { mountDashboard } from './http/dashboard.ts';
 import { answerError, answerNotFound } from './http/errors.ts';
 import { healthRoutes } from './http/health-routes.ts';
+import { modelRoutes } from './http/model-routes.ts';
 import { renderRoutes } from './http/render-routes.ts';
 import type { Services } from './services.ts';
 
@@ -37,12 +38,14 @@ export async function buildApp(services: Services, log: Logger): Promise<Fastify
     transform: jsonSchemaTransform,
   });
   await app.register(healthRoutes, services);
+  await app.register(modelRoutes, services);
   await app.register(renderRoutes, services);
   await mountDashboard(app, services);
   app.get('/openapi.json', { schema: { hide: true } }, async () => app.swagger());
   app.get('/', { schema: { hide: true } }, async () => ({
     name: 'Lipsync Farm',
     renders: '/v1/renders',
+    models: '/v1/models',
     dashboard: '/dashboard',
     openapi: '/openapi.json',
   }));

@@ -44,6 +44,16 @@ export interface LiveServiceTools {
   readonly openReader: () => Redis;
 }
 
+const NOTHING = { audio: Buffer.alloc(0), visualFrames: Buffer.alloc(0), audioFeatures: Buffer.alloc(0) };
+/** A request for a model alone. */
+const NO_FRAMES = {
+  loadOnly: true,
+  frames: { start: 0, end: 1 },
+  ...{ startFrameIndex: 0, totalSamples: 0, firstSample: 0, rowsAhead: ALL_ROWS_AHEAD },
+  output: 'jpeg',
+  jpegQuality: 1,
+} as const;
+
 const RATE_MIN_HZ = 8000;
 const RATE_MAX_HZ = 48_000;
 
@@ -84,6 +94,19 @@ export class LiveService {
       if (answer.done) return { frames, summary: answer.value, totalMs: performance.now() - startedAt };
       frames.push(answer.value.data);
     }
+  }
+
+  /**
+   * Has a model loaded on a GPU.
+   * @param preferredGpu the one to take if it is alive; else, as without it, one that has the model or has little to do.
+   * FarmError: model_unknown, model_unusable, model_too_large, deadline_exceeded, request_cancelled, worker_lost.
+   */
+  async load(modelId: string, preferredGpu: number | undefined, signal: AbortSignal): Promise<LiveSummary> {
+    await this.#tools.models.refuseUnusable(modelId);
+    const answers = this.#requests.run({ ...NO_FRAMES, modelId, preferredGpu }, NOTHING, signal);
+    const answer = await answers.next();
+    if (answer.done) return answer.value;
+    throw new FarmError('internal', `GPU ${answer.value.gpuId} made a frame that nobody asked for`);
   }
 
   /** FarmError: model_unknown, model_unusable, request_invalid. */

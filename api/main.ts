@@ -1,6 +1,7 @@
 import type { Redis } from 'ioredis';
 import { LocalArtifacts } from '../shared/artifacts.ts';
 import { loadConfig } from '../shared/config/load.ts';
+import { ConfigReload } from '../shared/config/reload.ts';
 import { FarmError } from '../shared/errors.ts';
 import { createLogger } from '../shared/log.ts';
 import { MEDIA_QUEUE, openQueue } from '../shared/queues.ts';
@@ -23,6 +24,7 @@ async function start(): Promise<void> {
     throw new FarmError('config_invalid', 'No Redis is named: set REDIS_URL or redis.url, or start with `farm up`');
   }
   const log = createLogger('api', config.logging);
+  const configReload = new ConfigReload(config, log);
   const redis = producerConnection(config.redis.url);
   // A queue that is opened while Redis is away never recovers; one that was opened before does.
   await waitUntilReady(redis, REDIS_PATIENCE_MS);
@@ -30,7 +32,7 @@ async function start(): Promise<void> {
   mediaQueue.on('error', (error) => log.warn({ reason: error.message }, 'queue fault'));
   const store = new RenderStore(redis);
   const artifacts = new LocalArtifacts(config.storageRoot);
-  const models = new Models(config, redis);
+  const models = new Models(config, redis, configReload);
   const renders = new RenderService({ config, store, artifacts, mediaQueue, models, log });
   const live = new LiveService({ config, redis, models, openReader: () => openReader(redis) });
   const services: Services = { config, redis, mediaQueue, store, artifacts, models, renders, live };
@@ -39,6 +41,7 @@ async function start(): Promise<void> {
   let grpc: GrpcServer | undefined;
   onShutdown(async (reason) => {
     log.info({ reason }, 'draining');
+    configReload.stop();
     // A client that leaves a download half read must not hold the process up.
     const cut = setTimeout(() => app.server.closeAllConnections(), drainMs);
     await Promise.all([app.close(), grpc?.drain(drainMs)]);

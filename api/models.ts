@@ -1,22 +1,36 @@
 import { setTimeout as delay } from 'node:timers/promises';
 import type { Redis } from 'ioredis';
 import type { Config } from '../shared/config/load.ts';
+import type { ConfigReload } from '../shared/config/reload.ts';
 import { FarmError } from '../shared/errors.ts';
 import { readHeartbeats } from '../shared/heartbeat.ts';
+import type { ModelList } from '../shared/models-view.ts';
+import { gpusForModel } from '../shared/placement.ts';
 import { UNLOAD_CHANNEL } from '../shared/queues.ts';
+import { holdersOf, viewModels } from './model-view.ts';
 
 /** What the front end knows of models: those of the configuration, and what the workers say of them. */
 export class Models {
   readonly #config: Config;
   readonly #redis: Redis;
+  readonly #reload: Pick<ConfigReload, 'refresh'> | undefined;
 
-  constructor(config: Config, redis: Redis) {
+  /** @param reload looks for a model that is not known; without it the configuration stays as it is. */
+  constructor(config: Config, redis: Redis, reload?: Pick<ConfigReload, 'refresh'>) {
     this.#config = config;
     this.#redis = redis;
+    this.#reload = reload;
+  }
+
+  /** Every configured model, what the GPU workers say of it, and what their models take. */
+  async list(): Promise<ModelList> {
+    return viewModels(this.#config, await readHeartbeats(this.#redis));
   }
 
   /** FarmError('model_unknown' | 'model_unusable') for a model that no worker of the farm could render. */
   async refuseUnusable(modelId: string): Promise<void> {
+    // It may have been added a moment ago.
+    if (!this.#config.models.has(modelId)) await this.#reload?.refresh();
     const model = this.#config.models.get(modelId);
     if (!model) {
       const known = [...this.#config.models.keys()].join(', ') || 'none';
@@ -29,18 +43,26 @@ export class Models {
     if (problems && found.every((list) => list.length > 0)) throw unusable(modelId, problems);
   }
 
+  /** FarmError('request_invalid') when no worker of that GPU is alive that could use the model. */
+  async refuseGpu(modelId: string, gpuId: number): Promise<void> {
+    const able = gpusForModel(await readHeartbeats(this.#redis), modelId);
+    if (able.includes(gpuId)) return;
+    const found = able.length > 0 ? `can: ${able.join(', ')}` : 'can use it at all';
+    throw new FarmError('request_invalid', `gpu: GPU ${gpuId} has no worker that can use "${modelId}"; ${found}`);
+  }
+
   /**
-   * Has every GPU worker unload the model once nothing uses it, and waits for that. FarmError: model_unknown,
-   * request_invalid when it is loaded nowhere, deadline_exceeded while it is in use.
+   * Has every GPU worker unload the model once nothing uses it, and waits for that; one that is loaded again meanwhile
+   * for other requests has been unloaded. Returns the numbers of the GPUs. FarmError: model_unknown, request_invalid
+   * when it is loaded nowhere, deadline_exceeded while it is in use.
    */
-  async unload(modelId: string, signal: AbortSignal): Promise<void> {
+  async unload(modelId: string, signal: AbortSignal): Promise<number[]> {
     await this.refuseUnusable(modelId);
-    if (!(await this.#isLoaded(modelId))) {
-      throw new FarmError('request_invalid', `Model "${modelId}" is not loaded on any GPU`);
-    }
+    const loads = await this.#loads(modelId);
+    if (loads.size === 0) throw new FarmError('request_invalid', `Model "${modelId}" is not loaded on any GPU`);
     await this.#redis.publish(UNLOAD_CHANNEL, modelId);
     const deadlineMs = Date.now() + UNLOAD_PATIENCE_MS;
-    while (await this.#isLoaded(modelId)) {
+    for (let left = loads; left.size > 0; ) {
       if (Date.now() > deadlineMs) {
         throw new FarmError(
           'deadline_exceeded',
@@ -48,12 +70,16 @@ export class Models {
         );
       }
       await delay(LOOK_EVERY_MS, undefined, { signal });
+      const now = await this.#loads(modelId);
+      left = new Map([...loads].filter(([load]) => now.has(load)));
     }
+    return [...loads.values()];
   }
 
-  async #isLoaded(modelId: string): Promise<boolean> {
-    const heartbeats = await readHeartbeats(this.#redis);
-    return heartbeats.some(({ models }) => models.some((model) => model.modelId === modelId && model.loaded !== null));
+  /** Loads of the model that are in memory, each told from the next one, with their GPUs. */
+  async #loads(modelId: string): Promise<Map<string, number>> {
+    const holders = holdersOf(await readHeartbeats(this.#redis), modelId);
+    return new Map(holders.map(({ workerId, loadedAtMs, gpuId }) => [`${workerId} ${loadedAtMs}`, gpuId]));
   }
 }
 

@@ -4,6 +4,7 @@ import { FarmError } from '../shared/errors.ts';
 import { demo } from './demo.ts';
 import { doctor } from './doctor.ts';
 import { inspectMel } from './inspect.ts';
+import { listModels, loadModel, type ModelsCommandOptions, unloadModel } from './models.ts';
 import { render } from './render.ts';
 import { up } from './up.ts';
 
@@ -35,6 +36,24 @@ program
   .option('-u, --url <url>', 'address of the farm', DEFAULT_URL)
   .option('-k, --api-key <key>', 'API key, if the farm wants one')
   .action(render);
+
+const models = program
+  .command('models')
+  .description('models of a running farm: what is loaded where, memory, use')
+  .option('-u, --url <url>', 'address of the farm', DEFAULT_URL)
+  .option('-k, --api-key <key>', 'API key, if the farm wants one')
+  .action(listModels);
+
+models
+  .command('load <id>')
+  .description('load a model ahead of its first request')
+  .option('-g, --gpu <number>', 'GPU to load it on (default: the farm chooses)', Number)
+  .action((id, options) => loadModel(id, { ...models.opts<ModelsCommandOptions>(), ...options }));
+
+models
+  .command('unload <id>')
+  .description('unload a model on every GPU, as soon as nothing uses it')
+  .action((id) => unloadModel(id, models.opts<ModelsCommandOptions>()));
 
 program
   .command('doctor')

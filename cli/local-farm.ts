@@ -63,6 +63,11 @@ export class LocalFarm {
     return farm;
   }
 
+  /** Has every process read the configuration again. */
+  reload(): void {
+    this.#supervisor.reload();
+  }
+
   /** Drains the processes, then ends Redis. */
   async stop(): Promise<void> {
     await this.#supervisor.stop();

@@ -32,6 +32,8 @@ const STEADY_AFTER_MS = 60_000;
 interface Supervised {
   readonly spec: ProcessSpec;
   child: ChildProcess | undefined;
+  /** It has said so: it listens to signals. */
+  ready: boolean;
   restarts: number;
 }
 
@@ -49,7 +51,7 @@ export class Supervisor {
   async start(specs: readonly ProcessSpec[]): Promise<void> {
     await Promise.all(
       specs.map(async (spec) => {
-        const supervised: Supervised = { spec, child: undefined, restarts: 0 };
+        const supervised: Supervised = { spec, child: undefined, ready: false, restarts: 0 };
         this.#processes.push(supervised);
         const exited = await this.#spawnUntilReady(supervised);
         void this.#keepAlive(supervised, exited);
@@ -72,6 +74,11 @@ export class Supervisor {
     );
   }
 
+  /** Has every process read its configuration again. One that is still starting reads it anyway. */
+  reload(): void {
+    for (const { child, ready } of this.#processes) if (child && ready && !hasEnded(child)) child.kill('SIGHUP');
+  }
+
   /** Process ids by name, of those that run. */
   get pids(): ReadonlyMap<string, number> {
     const alive = this.#processes.flatMap(({ spec, child }) =>
@@ -88,6 +95,7 @@ export class Supervisor {
       stdio: ['ignore', 'pipe', 'pipe', 'ipc'],
     });
     supervised.child = child;
+    supervised.ready = false;
     let lastWords = '';
     forEachLine(child.stdout, (line) => this.#options.onLine(name, line));
     forEachLine(child.stderr, (line) => {
@@ -95,7 +103,9 @@ export class Supervisor {
       this.#options.onLine(name, line);
     });
     const ended = once(child, 'close').then(() => {});
-    const ready = new Promise<void>((resolve) => child.on('message', () => resolve()));
+    const ready = once(child, 'message').then(() => {
+      supervised.ready = true;
+    });
     const first = await Promise.race([ready.then(() => 'ready' as const), ended.then(() => 'ended' as const)]);
     if (first === 'ended') throw new FarmError('internal', `${name} did not start:\n${lastWords.trim()}`);
     return { ended };

@@ -1,7 +1,11 @@
+import { closeSync, openSync } from 'node:fs';
+import { isatty } from 'node:tty';
 import { loadConfig } from '../shared/config/load.ts';
 import { buildDemoAvatar } from './demo-avatar.ts';
 import { LocalFarm } from './local-farm.ts';
 import { formatLine } from './log-lines.ts';
+
+const startedOnTerminal = isatty(1);
 
 export interface UpOptions {
   readonly config?: string;
@@ -13,10 +17,13 @@ export async function up({ config: configPath }: UpOptions): Promise<void> {
   const stopAsked = Promise.withResolvers<void>();
   process.on('SIGINT', () => stopAsked.resolve());
   process.on('SIGTERM', () => stopAsked.resolve());
+  let farm: LocalFarm | undefined;
+  // The signal to reload is also what a terminal sends when it is closed.
+  process.on('SIGHUP', () => (terminalIsGone() ? stopAsked.resolve() : farm?.reload()));
   await buildDemoAvatar(config);
   const print = (text: string) => process.stdout.write(`${text}\n`);
   print('Starting the farm …');
-  const farm = await LocalFarm.start({ config, onLine: (name, line) => print(formatLine(name, line)) });
+  farm = await LocalFarm.start({ config, onLine: (name, line) => print(formatLine(name, line)) });
   const base = `http://${config.http.host}:${config.http.port}`;
   print(
     [
@@ -39,4 +46,15 @@ export async function up({ config: configPath }: UpOptions): Promise<void> {
   print('Draining …');
   await farm.stop();
   print('The farm has stopped.');
+}
+
+/** True when this process was started from a terminal that is no longer there. */
+function terminalIsGone(): boolean {
+  if (!startedOnTerminal) return false;
+  try {
+    closeSync(openSync('/dev/tty', 'r'));
+    return false;
+  } catch {
+    return true;
+  }
 }

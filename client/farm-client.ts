@@ -4,6 +4,14 @@ import { Readable } from 'node:stream';
 import { pipeline } from 'node:stream/promises';
 import { setTimeout as delay } from 'node:timers/promises';
 import { FarmError } from '../shared/errors.ts';
+import {
+  type LoadAnswer,
+  loadAnswerSchema,
+  type ModelList,
+  modelListSchema,
+  type UnloadAnswer,
+  unloadAnswerSchema,
+} from '../shared/models-view.ts';
 import { isTerminal } from '../shared/renders/record.ts';
 import {
   errorBodySchema,
@@ -98,6 +106,25 @@ export class FarmClient {
     const response = await this.#request(`/v1/renders/${renderId}/video`);
     if (!response.body) throw new FarmError('internal', 'The farm answered without a video');
     await pipeline(Readable.fromWeb(response.body), createWriteStream(targetPath));
+  }
+
+  /** Every configured model, and what the GPU workers have in memory. */
+  async models(): Promise<ModelList> {
+    return modelListSchema.parse(await (await this.#request('/v1/models')).json());
+  }
+
+  /** Has a model loaded, on this GPU if one is named. */
+  async loadModel(modelId: string, gpu?: number): Promise<LoadAnswer> {
+    const headers = { 'content-type': 'application/json' };
+    const init = { method: 'POST', headers, body: JSON.stringify(gpu === undefined ? {} : { gpu }) };
+    const response = await this.#request(`/v1/models/${encodeURIComponent(modelId)}/load`, init);
+    return loadAnswerSchema.parse(await response.json());
+  }
+
+  /** Has a model unloaded on every GPU. */
+  async unloadModel(modelId: string): Promise<UnloadAnswer> {
+    const response = await this.#request(`/v1/models/${encodeURIComponent(modelId)}/unload`, { method: 'POST' });
+    return unloadAnswerSchema.parse(await response.json());
   }
 
   async #request(route: string, init: RequestInit = {}): Promise<Response> {

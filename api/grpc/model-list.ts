@@ -1,37 +1,35 @@
 import type { Config } from '../../shared/config/load.ts';
 import type { Heartbeat } from '../../shared/heartbeat.ts';
+import { currentWorkers, holdersOf, totalsOf } from '../model-view.ts';
 import type { HealthResponse, ModelInfo, ModelStats } from './messages.ts';
 
 /** What MonolithicService says of models and GPUs, from what the GPU workers say of themselves. */
 
 /** GPU number where there is none. */
 export const NO_GPU = -1;
-/** Memory of models and GPUs: the farm does not know it yet. */
-const UNKNOWN = 0;
+const MB = 2 ** 20;
+const GB = 2 ** 30;
 
 /** All configured models, in the order of the configuration. */
 export function modelInfos(config: Config, heartbeats: readonly Heartbeat[]): ModelInfo[] {
   return modelStats(config, heartbeats).map(({ total_inference_ms: _, last_used_timestamp: __, ...info }) => info);
 }
 
-/** Requests and times are those of all GPUs together, since their workers started. */
+/** Requests and times are those of all GPUs together, since their workers started; memory is that of the GPU named. */
 export function modelStats(config: Config, heartbeats: readonly Heartbeat[]): ModelStats[] {
   return [...config.models.keys()].map((modelId) => {
-    const gpuId = gpuThatHas(modelId, heartbeats);
-    const usages = heartbeats
-      .flatMap(({ models }) => models.filter((model) => model.modelId === modelId))
-      .map(({ usage }) => usage);
-    const requestCount = usages.reduce((sum, usage) => sum + usage.requestCount, 0);
-    const totalInferenceMs = usages.reduce((sum, usage) => sum + usage.totalInferenceMs, 0);
+    const [holder] = holdersOf(heartbeats, modelId);
+    const { requestCount, totalInferenceMs, lastUsedAtMs } = totalsOf(heartbeats, modelId);
     return {
       model_id: modelId,
-      loaded: gpuId !== NO_GPU,
-      gpu_id: gpuId,
-      memory_mb: UNKNOWN,
+      loaded: holder !== undefined,
+      gpu_id: holder?.gpuId ?? NO_GPU,
+      // Whole megabytes; what is loaded takes at least one.
+      memory_mb: Math.ceil((holder?.memoryBytes ?? 0) / MB),
       request_count: requestCount,
       total_inference_ms: Math.round(totalInferenceMs),
       avg_inference_ms: requestCount > 0 ? totalInferenceMs / requestCount : 0,
-      last_used_timestamp: Math.floor(Math.max(0, ...usages.map(({ lastUsedAtMs }) => lastUsedAtMs ?? 0)) / 1000),
+      last_used_timestamp: Math.floor((lastUsedAtMs ?? 0) / 1000),
     };
   });
 }
@@ -45,20 +43,13 @@ export function liveGpus(heartbeats: readonly Heartbeat[]): number[] {
 /** @param heartbeats none when Redis does not answer. */
 export function healthOf(config: Config, heartbeats: readonly Heartbeat[]): HealthResponse {
   const gpuIds = liveGpus(heartbeats);
+  const usedBytes = (wanted: number) =>
+    currentWorkers(heartbeats).find(({ gpuId }) => gpuId === wanted)?.memory?.usedBytes ?? 0;
   return {
     healthy: gpuIds.length > 0,
     loaded_models: modelInfos(config, heartbeats).filter(({ loaded }) => loaded).length,
     max_models: config.capacity.max_models,
     gpu_ids: gpuIds,
-    gpu_memory_used_gb: gpuIds.map(() => UNKNOWN),
+    gpu_memory_used_gb: gpuIds.map((gpuId) => usedBytes(gpuId) / GB),
   };
-}
-
-/** The lowest GPU that has the model in memory. */
-function gpuThatHas(modelId: string, heartbeats: readonly Heartbeat[]): number {
-  const holders = heartbeats.filter(({ models }) =>
-    models.some((model) => model.modelId === modelId && model.loaded !== null),
-  );
-  const gpuIds = holders.flatMap(({ gpuId }) => gpuId ?? []);
-  return gpuIds.length > 0 ? Math.min(...gpuIds) : NO_GPU;
 }

@@ -17,10 +17,6 @@ import type {
 import { healthOf, modelInfos, modelStats, NO_GPU } from './model-list.ts';
 import { refusalText, toFarmError } from './status.ts';
 
-/** A model is loaded by one frame of silence. */
-const SILENCE = { audio: new Float32Array(640), sampleRateHz: 16_000 };
-const NOTHING = Buffer.alloc(0);
-
 type MonolithicServices = Pick<Services, 'config' | 'redis' | 'live' | 'models'>;
 
 /** The handlers of proto/monolithic.proto. */
@@ -80,25 +76,11 @@ class MonolithicService {
     return { models: all.filter(({ model_id }) => wanted === '' || wanted === model_id) };
   }
 
-  /** Renders one frame with the model, which loads it where it is not loaded. */
   async loadModel(request: LoadModelRequest, signal: AbortSignal): Promise<LoadModelResponse> {
-    const { live, config } = this.#services;
+    const preferredGpu = request.preferred_gpu < 0 ? undefined : request.preferred_gpu;
     try {
-      const { summary } = await live.infer(
-        {
-          ...SILENCE,
-          modelId: request.model_id,
-          frameCount: 1,
-          startFrameIndex: 0,
-          visualFrames: NOTHING,
-          audioFeatures: NOTHING,
-          output: 'jpeg',
-          jpegQuality: config.output.jpeg_quality,
-          preferredGpu: request.preferred_gpu < 0 ? undefined : request.preferred_gpu,
-        },
-        signal,
-      );
-      return { success: true, error: '', gpu_id: summary.gpuId, load_time_ms: summary.modelLoadMs };
+      const { gpuId, modelLoadMs } = await this.#services.live.load(request.model_id, preferredGpu, signal);
+      return { success: true, error: '', gpu_id: gpuId, load_time_ms: modelLoadMs };
     } catch (thrown) {
       return { success: false, error: refusalText(thrown), gpu_id: NO_GPU, load_time_ms: 0 };
     }

@@ -1,0 +1,92 @@
+import type { Config } from '../shared/config/load.ts';
+import type { Heartbeat } from '../shared/heartbeat.ts';
+import type { ModelList, ModelView } from '../shared/models-view.ts';
+
+/** What the farm says of models, from its configuration and from what the GPU workers say of themselves. */
+
+const MB = 2 ** 20;
+
+/** How much a model has been used, on all workers together since they started. */
+export interface ModelTotals {
+  readonly requestCount: number;
+  readonly totalInferenceMs: number;
+  /** In ms since 1970; null when it was never used. */
+  readonly lastUsedAtMs: number | null;
+}
+
+/** All configured models, in the order of the configuration, and what each GPU worker has in memory. */
+export function viewModels(config: Config, heartbeats: readonly Heartbeat[]): ModelList {
+  return {
+    models: [...config.models.keys()].map((modelId) => viewModel(config, heartbeats, modelId)),
+    gpus: currentWorkers(heartbeats).flatMap(({ gpuId, memory, models }) =>
+      gpuId === null || !memory
+        ? []
+        : {
+            gpu: gpuId,
+            models_loaded: models.filter(({ loaded }) => loaded !== null).length,
+            max_models: config.capacity.max_models,
+            memory_used_mb: toMb(memory.usedBytes),
+            memory_limit_mb: toMb(memory.limitBytes),
+            process_mb: toMb(memory.processBytes),
+          },
+    ),
+  };
+}
+
+/** The workers that have the model in memory, by their GPU numbers. */
+export function holdersOf(heartbeats: readonly Heartbeat[], modelId: string) {
+  return currentWorkers(heartbeats).flatMap(({ workerId, gpuId, models }) => {
+    const loaded = models.find((model) => model.modelId === modelId)?.loaded;
+    return loaded && gpuId !== null ? [{ workerId, gpuId, ...loaded }] : [];
+  });
+}
+
+export function totalsOf(heartbeats: readonly Heartbeat[], modelId: string): ModelTotals {
+  const usages = statesOf(heartbeats, modelId).map(({ usage }) => usage);
+  const lastUses = usages.flatMap(({ lastUsedAtMs }) => lastUsedAtMs ?? []);
+  return {
+    requestCount: usages.reduce((sum, usage) => sum + usage.requestCount, 0),
+    totalInferenceMs: usages.reduce((sum, usage) => sum + usage.totalInferenceMs, 0),
+    lastUsedAtMs: lastUses.length > 0 ? Math.max(...lastUses) : null,
+  };
+}
+
+/** The newest process of each GPU: the last heartbeat of a dead one outlives it by seconds. */
+export function currentWorkers(heartbeats: readonly Heartbeat[]): Heartbeat[] {
+  return heartbeats.filter(
+    ({ gpuId, startedAtMs }) =>
+      gpuId !== null && !heartbeats.some((other) => other.gpuId === gpuId && other.startedAtMs > startedAtMs),
+  );
+}
+
+function viewModel(config: Config, heartbeats: readonly Heartbeat[], modelId: string): ModelView {
+  const model = config.models.get(modelId);
+  const found = statesOf(heartbeats, modelId).map(({ problems }) => problems);
+  const problems = model?.problems.length ? model.problems : [...new Set(found.flat())];
+  const { requestCount, totalInferenceMs, lastUsedAtMs } = totalsOf(heartbeats, modelId);
+  return {
+    id: modelId,
+    usable: model?.problems.length === 0 && (found.length === 0 || found.some((list) => list.length === 0)),
+    problems: [...problems],
+    preferred_gpu: model?.preferredGpu ?? null,
+    loaded_on: holdersOf(heartbeats, modelId).map(({ gpuId, memoryBytes, loadMs, msPerFrame, loadedAtMs }) => ({
+      gpu: gpuId,
+      memory_mb: toMb(memoryBytes),
+      load_ms: loadMs,
+      ms_per_frame: msPerFrame,
+      loaded_at: new Date(loadedAtMs).toISOString(),
+    })),
+    requests: requestCount,
+    average_inference_ms: requestCount > 0 ? totalInferenceMs / requestCount : null,
+    last_used_at: lastUsedAtMs === null ? null : new Date(lastUsedAtMs).toISOString(),
+  };
+}
+
+function statesOf(heartbeats: readonly Heartbeat[], modelId: string): Heartbeat['models'] {
+  return heartbeats.flatMap(({ models }) => models.filter((model) => model.modelId === modelId));
+}
+
+/** To a tenth: small models take less than one. */
+function toMb(bytes: number): number {
+  return Math.round((bytes / MB) * 10) / 10;
+}

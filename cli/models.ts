@@ -1,0 +1,44 @@
+import { FarmClient } from '../client/farm-client.ts';
+import type { ModelView } from '../shared/models-view.ts';
+
+export interface ModelsCommandOptions {
+  readonly url: string;
+  readonly apiKey?: string;
+}
+
+export interface LoadCommandOptions extends ModelsCommandOptions {
+  readonly gpu?: number;
+}
+
+/** `farm models`: a line a model, then a line a GPU. */
+export async function listModels({ url, apiKey }: ModelsCommandOptions): Promise<void> {
+  const { models, gpus } = await new FarmClient(url, apiKey).models();
+  const width = Math.max(5, ...models.map(({ id }) => id.length));
+  const lines = models.map((model) => `${model.id.padEnd(width)}  ${describe(model)}`);
+  for (const { gpu, models_loaded, max_models, memory_used_mb, memory_limit_mb } of gpus) {
+    lines.push(`GPU ${gpu}: ${models_loaded} of ${max_models} models, ${memory_used_mb} of ${memory_limit_mb} MB`);
+  }
+  process.stdout.write(`${lines.join('\n')}\n`);
+}
+
+/** `farm models load ID`. */
+export async function loadModel(modelId: string, { url, apiKey, gpu }: LoadCommandOptions): Promise<void> {
+  const answer = await new FarmClient(url, apiKey).loadModel(modelId, gpu);
+  const how = answer.was_loaded ? 'was loaded' : `loaded in ${Math.round(answer.load_ms)} ms`;
+  process.stdout.write(`${modelId} ${how} on GPU ${answer.gpu}\n`);
+}
+
+/** `farm models unload ID`. */
+export async function unloadModel(modelId: string, { url, apiKey }: ModelsCommandOptions): Promise<void> {
+  const { gpus } = await new FarmClient(url, apiKey).unloadModel(modelId);
+  process.stdout.write(`${modelId} unloaded on GPU ${gpus.join(', ')}\n`);
+}
+
+function describe({ usable, problems, loaded_on, requests, average_inference_ms }: ModelView): string {
+  if (!usable) return `cannot be used: ${problems.join('; ')}`;
+  const where = loaded_on.map(
+    ({ gpu, memory_mb, ms_per_frame }) => `GPU ${gpu}: ${memory_mb} MB, ${ms_per_frame.toFixed(1)} ms/frame`,
+  );
+  const use = requests > 0 ? `, ${requests} requests, ${average_inference_ms?.toFixed(1)} ms each` : '';
+  return `${where.join('; ') || 'not loaded'}${use}`;
+}

@@ -1,0 +1,61 @@
+import { z } from 'zod';
+
+/** A farm's models as `/v1/models` shows them; the client reads the same schemas. */
+
+/** A model in the memory of one GPU worker. */
+const loadedOnSchema = z.object({
+  gpu: z.int(),
+  memory_mb: z.number(),
+  /** From the first file that was read to the end of the warm-up. */
+  load_ms: z.number(),
+  /** A run of the network for one frame, measured in the warm-up. */
+  ms_per_frame: z.number(),
+  loaded_at: z.iso.datetime(),
+});
+
+export const modelViewSchema = z.object({
+  id: z.string(),
+  /** Whether a GPU worker can use it, or could as far as is known while none is alive. */
+  usable: z.boolean(),
+  /** What is wrong with it, on any worker. */
+  problems: z.array(z.string()),
+  preferred_gpu: z.int().nullable(),
+  /** Empty while it is loaded nowhere. */
+  loaded_on: z.array(loadedOnSchema),
+  /** Segments and live requests, on all GPU workers since they started. */
+  requests: z.int(),
+  average_inference_ms: z.number().nullable(),
+  last_used_at: z.iso.datetime().nullable(),
+});
+export type ModelView = z.infer<typeof modelViewSchema>;
+
+const gpuMemoryViewSchema = z.object({
+  gpu: z.int(),
+  models_loaded: z.int(),
+  max_models: z.int(),
+  /** What the loaded models take together, of what they may. */
+  memory_used_mb: z.number(),
+  memory_limit_mb: z.number(),
+  /** Resident memory of the worker's process. */
+  process_mb: z.number(),
+});
+
+export const modelListSchema = z.object({ models: z.array(modelViewSchema), gpus: z.array(gpuMemoryViewSchema) });
+export type ModelList = z.infer<typeof modelListSchema>;
+
+export const loadAnswerSchema = z.object({
+  id: z.string(),
+  gpu: z.int(),
+  /** False when this request loaded it. */
+  was_loaded: z.boolean(),
+  /** How long the load took, waiting for room included; 0 when it was loaded. */
+  load_ms: z.number(),
+});
+export type LoadAnswer = z.infer<typeof loadAnswerSchema>;
+
+export const unloadAnswerSchema = z.object({
+  id: z.string(),
+  /** GPUs on which it was loaded and no longer is. */
+  gpus: z.array(z.int()),
+});
+export type UnloadAnswer = z.infer<typeof unloadAnswerSchema>;
