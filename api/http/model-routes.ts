@@ -1,3 +1,4 @@
+import type { FastifyReply } from 'fastify';
 import type { FastifyPluginAsyncZod } from 'fastify-type-provider-zod';
 import { z } from 'zod';
 import { loadAnswerSchema, modelListSchema, unloadAnswerSchema } from '../../shared/models-view.ts';
@@ -30,13 +31,13 @@ export const modelRoutes: FastifyPluginAsyncZod<Services> = async (app, { live, 
         response: { 200: loadAnswerSchema, ...failures },
       },
     },
-    async ({ params: { id }, body, signal }) => {
+    async ({ params: { id }, body }, reply) => {
       const gpu = body?.gpu;
       if (gpu !== undefined) {
         await models.refuseUnusable(id);
         await models.refuseGpu(id, gpu);
       }
-      const { gpuId, modelWasLoaded, modelLoadMs } = await live.load(id, gpu, signal);
+      const { gpuId, modelWasLoaded, modelLoadMs } = await live.load(id, gpu, whileConnected(reply));
       return { id, gpu: gpuId, was_loaded: modelWasLoaded, load_ms: modelLoadMs };
     },
   );
@@ -50,6 +51,13 @@ export const modelRoutes: FastifyPluginAsyncZod<Services> = async (app, { live, 
         response: { 200: unloadAnswerSchema, ...failures },
       },
     },
-    async ({ params: { id }, signal }) => ({ id, gpus: await models.unload(id, signal) }),
+    async ({ params: { id } }, reply) => ({ id, gpus: await models.unload(id, whileConnected(reply)) }),
   );
 };
+
+/** Aborted when the caller goes away. Fastify's own signal is aborted as soon as the body of a request has been read. */
+function whileConnected({ raw }: FastifyReply): AbortSignal {
+  const gone = new AbortController();
+  raw.once('close', () => gone.abort());
+  return gone.signal;
+}

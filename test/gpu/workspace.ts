@@ -15,7 +15,7 @@ export interface Workspace {
 }
 
 /** A temporary folder that goes when the test ends. */
-export async function openWorkspace(test: TestContext): Promise<Workspace> {
+export async function openWorkspace(test: Pick<TestContext, 'after'>): Promise<Workspace> {
   const folder = await mkdtemp(join(tmpdir(), 'farm-test-'));
   test.after(() => rm(folder, { recursive: true }));
   return {

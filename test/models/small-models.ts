@@ -26,9 +26,13 @@ export async function infer(client: TestClient, model_id: string, batch_size = 1
 }
 
 /** Changes `models:` in a farm's configuration as an editor does: a new file takes the place of the old one. */
-export async function rewriteModels(farm: TestFarm, models: Record<string, object>): Promise<void> {
+export async function rewriteModels(
+  farm: TestFarm,
+  models: Record<string, object>,
+  others: Record<string, object> = {},
+): Promise<void> {
   const file = path.join(farm.folder, 'config.yaml');
   const settings = parse(await readFile(file, 'utf8')) as Record<string, unknown>;
-  await writeFile(`${file}.new`, stringify({ ...settings, models }));
+  await writeFile(`${file}.new`, stringify({ ...settings, ...others, models }));
   await rename(`${file}.new`, file);
 }
