@@ -27,7 +27,7 @@ RUN apt-get update \
   && rm -rf /var/lib/apt/lists/*
 COPY --from=farm /usr/local/bin/node /usr/local/bin/node
 COPY --from=farm /farm /farm
-ENV NODE_ENV=production FARM_SKIP_SETUP=1
+ENV NODE_ENV=production FARM_SKIP_SETUP=1 MALLOC_ARENA_MAX=2 MALLOC_MMAP_THRESHOLD_=1048576
 WORKDIR /farm
 # Ubuntu's image has a user of id 1000 too, so that both images write the same volume.
 RUN node scripts/setup-cuda.mjs && mkdir /data && chown 1000:1000 /data

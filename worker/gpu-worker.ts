@@ -8,12 +8,13 @@ import { enrolGpus, gpuQueue, UNLOAD_CHANNEL } from '../shared/queues.ts';
 import { Consumer } from './consumer.ts';
 import { EventLoopMonitor } from './event-loop-monitor.ts';
 import { ExpressLane } from './express-lane.ts';
+import { EntryHistory } from './gpu/entry-history.ts';
 import { startMemoryRecycle } from './gpu/memory-recycle.ts';
 import { ModelUsage } from './gpu/model-usage.ts';
 import { OrphanQueues, type QueueConsumer } from './gpu/orphan-queues.ts';
 import { PipelineThread } from './gpu/pipeline-thread.ts';
 import { segmentHandler } from './gpu/segment-handler.ts';
-import { modelLimits, modelPaths, WorkerModels } from './gpu/worker-models.ts';
+import { modelLimits, WorkerModels } from './gpu/worker-models.ts';
 import { liveHandler, liveJobLost } from './live/live-handler.ts';
 import { LiveNudges } from './live-nudges.ts';
 import { RenderJobs } from './render-jobs.ts';
@@ -28,12 +29,13 @@ export async function startGpuWorker(gpuId: number, config: Config, tools: Worke
   await lease.take((other) => fail(`the lease of gpu-${gpuId} was lost to process ${other.pid} on ${other.host}`));
   await enrolGpus(connection, [gpuId]);
 
-  const thread = new PipelineThread(threadSettings(config), {
+  const history = new EntryHistory(config, configReload);
+  const thread = new PipelineThread(threadSettings(config, history), {
     onDeath: (death) => fail(death.message),
     onModels: () => heartbeat.now(),
   });
   const usage = new ModelUsage();
-  const models = new WorkerModels({ config, gpuId, thread, usage, log, onChange: () => heartbeat.now() });
+  const models = new WorkerModels({ config, history, gpuId, thread, usage, log, onChange: () => heartbeat.now() });
   await models.check();
   const monitor = new EventLoopMonitor();
   const startedAtMs = Date.now();
@@ -64,6 +66,7 @@ export async function startGpuWorker(gpuId: number, config: Config, tools: Worke
     workerId,
     models: config.models,
     configReload,
+    history,
     thread,
     usage,
     renders,
@@ -108,13 +111,13 @@ export async function startGpuWorker(gpuId: number, config: Config, tools: Worke
   };
 }
 
-function threadSettings(config: Config) {
+function threadSettings(config: Config, history: EntryHistory) {
   const { intra_op_threads, inter_op_threads, execution_providers } = config.onnx;
   // Threads of all GPU workers of a machine together must not outnumber its cores: that loses a third of the speed.
   const fairShare = Math.max(1, Math.floor(availableParallelism() / config.gpus.count));
   return {
     storageRoot: config.storageRoot,
-    models: modelPaths(config),
+    models: history.sources(),
     limits: modelLimits(config),
     providers: execution_providers,
     intraOpThreads: intra_op_threads || fairShare,

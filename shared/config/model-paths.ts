@@ -1,3 +1,4 @@
+import { createHash } from 'node:crypto';
 import path from 'node:path';
 import type { ModelEntry } from './schema.ts';
 
@@ -60,6 +61,23 @@ export function resolveModel(modelId: string, entry: ModelEntry, roots: PathRoot
     preferredGpu: entry.preferred_gpu < 0 ? undefined : entry.preferred_gpu,
     problems,
   };
+}
+
+/** What a loaded model is made from; a change of anything else of its entry makes it no other model. */
+export type ModelSources = Pick<
+  ModelConfig,
+  'modelPath' | 'audioEncoderPath' | 'backgroundDir' | 'cropRectsPath' | 'frameLimit' | 'preloadBackgrounds'
+>;
+
+export function sourcesOf(model: ModelConfig): ModelSources {
+  const { modelPath, audioEncoderPath, backgroundDir, cropRectsPath, frameLimit, preloadBackgrounds } = model;
+  return { modelPath, audioEncoderPath, backgroundDir, cropRectsPath, frameLimit, preloadBackgrounds };
+}
+
+/** Tells an entry of `models:` from an earlier one of the same id whose pictures are others. */
+export function entryVersion(model: ModelConfig): string {
+  const { preloadBackgrounds: _, ...sources } = sourcesOf(model);
+  return createHash('sha256').update(JSON.stringify(sources)).digest('hex').slice(0, 12);
 }
 
 /** True for a Windows path on another system. */

@@ -42,6 +42,8 @@ export const renderPlanSchema = z.object({
   encoderBatchWindows: z.int().positive(),
   h264Crf: z.int(),
   h264Preset: z.string(),
+  /** Of the model's entry in the configuration: all segments are made from the same, also when it changes meanwhile. */
+  modelVersion: z.string().optional(),
   /** GPU number of each segment's queue. */
   segmentGpus: z.array(z.int().nonnegative()),
 });

@@ -29,7 +29,11 @@ describe('a configuration that changes under a running farm', () => {
       await bright.write(`frame_00000${index}.png`, await drawPicture('png', { red: 200 }));
     speech = path.join(workspace.folder, 'speech.wav');
     await writeWav(speech, syllables(1));
-    farm = await startFarm({ models: { ann: entry, bob: entry }, limits: { live_wait_seconds: 60 } });
+    farm = await startFarm({
+      models: { ann: entry, bob: entry },
+      limits: { live_wait_seconds: 60 },
+      render: { segment_frames: 5 },
+    });
     client = new TestClient(farm.grpcAddress);
   });
   after(async () => {
@@ -75,9 +79,26 @@ describe('a configuration that changes under a running farm', () => {
     for (const { id } of renders) assert.equal((await farm.client.finished(id)).status, 'completed');
   });
 
+  it('finishes a render with the entry that it was planned with', async () => {
+    const long = path.join(workspace.folder, 'long.wav');
+    await writeWav(long, syllables(8));
+    const { id } = await farm.client.submit(long, { modelId: 'ann' });
+    for await (const view of farm.client.watch(id)) if (view.frames.done > 0) break;
+    const before = reloads();
+    await rewriteModels(farm, { ann: entry, bob: entry, cleo: entry });
+    await until('every process has reloaded', () => reloads() === before + 3);
+    await farm.client.finished(id);
+    const { segments, model_files } = await farm.client.receipt(id);
+    assert.equal(segments.length, 8 * 5);
+    assert.deepEqual(
+      model_files.map((file) => file.path),
+      [brighter.model_path, brighter.audio_encoder_path, brighter.crop_rects_path],
+    );
+  });
+
   it('unloads a removed entry, refuses it from then on and leaves the others alone', async () => {
     await frameOf('bob');
-    await rewriteModels(farm, { ann: brighter, cleo: entry });
+    await rewriteModels(farm, { ann: entry, cleo: entry });
     await until('the front end no longer lists it', async () => !(await listed()).includes('bob'));
     assert.match((await infer(client, 'bob')).error, /model_unknown: .*"bob"; configured: ann, cleo/);
     await assert.rejects(farm.client.submit(speech, { modelId: 'bob' }), { code: 'model_unknown' });
@@ -101,7 +122,7 @@ describe('a configuration that changes under a running farm', () => {
   });
 
   it('names changed keys that need a restart', async () => {
-    await rewriteModels(farm, { ann: brighter, cleo: entry }, { capacity: { max_models: 9 } });
+    await rewriteModels(farm, { ann: entry, cleo: entry }, { capacity: { max_models: 9 } });
     await until('the key is named', () => farm.log.some((line) => /needs a restart/.test(line)));
     assert.ok(farm.log.some((line) => /"keys":\["capacity\.max_models"\]/.test(line)));
     assert.equal((await farm.client.models()).gpus[0]?.max_models, 100);

@@ -5,6 +5,7 @@ import { isTerminal, type RenderRecord } from '../../shared/renders/record.ts';
 import type { RenderStore } from '../../shared/renders/store.ts';
 import type { CancelWatch } from '../cancellation.ts';
 import type { JobContext } from '../job-runner.ts';
+import type { EntryHistory } from './entry-history.ts';
 import type { ModelUsage } from './model-usage.ts';
 import type { PipelineThread } from './pipeline-thread.ts';
 import type { SegmentTask } from './thread-protocol.ts';
@@ -13,6 +14,7 @@ import { type KnownModels, usableModel } from './usable-model.ts';
 export interface SegmentHandlerTools extends KnownModels {
   readonly gpuId: number;
   readonly workerId: string;
+  readonly history: EntryHistory;
   readonly thread: PipelineThread;
   readonly usage: ModelUsage;
   readonly renders: RenderStore;
@@ -22,11 +24,11 @@ export interface SegmentHandlerTools extends KnownModels {
 
 /** Handles `segment` jobs: hands the work to the pipeline thread and tells the render's record how it goes. */
 export function segmentHandler(tools: SegmentHandlerTools) {
-  const { renders, cancellation, artifacts } = tools;
+  const { renders, cancellation, artifacts, history } = tools;
   return async (job: SegmentJob, { attempt, signal, log, showProgress }: JobContext): Promise<void> => {
     const record = await renders.get(job.renderId);
     await usableModel(tools, job.modelId);
-    const task = toTask(job, record);
+    const task = { ...toTask(job, record), modelId: await history.keyOf(job.modelId, record.plan?.modelVersion) };
     const frameTotal = job.frames.end - job.frames.start;
     const report = async (framesDone: number) => {
       showProgress(Math.round((100 * framesDone) / frameTotal));

@@ -1,10 +1,9 @@
 import type { Config } from '../../shared/config/load.ts';
-import type { ModelConfig } from '../../shared/config/model-paths.ts';
 import type { ModelChanges } from '../../shared/config/reload.ts';
 import type { Heartbeat, WorkerMemory } from '../../shared/heartbeat.ts';
 import type { Logger } from '../../shared/log.ts';
 import { checkAvatarFiles } from '../avatar/avatar.ts';
-import type { ModelPaths } from './loaded-model.ts';
+import type { EntryHistory } from './entry-history.ts';
 import type { ModelLimits } from './model-limits.ts';
 import type { ModelUsage } from './model-usage.ts';
 import type { PipelineThread } from './pipeline-thread.ts';
@@ -15,6 +14,7 @@ const NEVER = new AbortController().signal;
 
 export interface WorkerModelsTools {
   readonly config: Config;
+  readonly history: EntryHistory;
   readonly gpuId: number;
   readonly thread: PipelineThread;
   readonly usage: ModelUsage;
@@ -92,25 +92,14 @@ export class WorkerModels {
 
   /** Puts a configuration that was read again into force; several in a row one after the other. */
   reconfigure({ added, changed }: ModelChanges): void {
-    this.#tools.thread.configure(modelPaths(this.#tools.config));
+    this.#tools.history.note();
+    this.#tools.thread.configure(this.#tools.history.sources());
     this.#reconfiguring = this.#reconfiguring.then(async () => {
       await this.check();
       this.#tools.onChange();
       await this.preload([...added, ...changed]);
     });
   }
-}
-
-/** What the pipeline thread has to know of the models that may work. */
-export function modelPaths({ models }: Config): Map<string, ModelPaths> {
-  const usable = [...models.values()].filter(({ problems }) => problems.length === 0);
-  return new Map(usable.map((model) => [model.modelId, pathsOf(model)]));
-}
-
-/** Only what a loaded model is made from: a change of anything else must not cost a load. */
-function pathsOf(model: ModelConfig): ModelPaths {
-  const { modelPath, audioEncoderPath, backgroundDir, cropRectsPath, frameLimit, preloadBackgrounds } = model;
-  return { modelPath, audioEncoderPath, backgroundDir, cropRectsPath, frameLimit, preloadBackgrounds };
 }
 
 /** The smaller of the two memory limits is in force: one is meant for the models, the other for the GPU. */

@@ -1,5 +1,6 @@
 import { type ArtifactStore, artifactKeys } from '../../shared/artifacts.ts';
 import type { Config } from '../../shared/config/load.ts';
+import { entryVersion } from '../../shared/config/model-paths.ts';
 import type { JobOf } from '../../shared/jobs.ts';
 import type { RenderPlan, RenderRecord } from '../../shared/renders/record.ts';
 import type { RenderStore } from '../../shared/renders/store.ts';
@@ -36,7 +37,9 @@ export function prepareHandler({ config, renders, artifacts, dispatcher }: Prepa
     );
     const outline = planRender(sampleCount, config.render);
     const segmentCount = cutSegments(outline.frameCount, outline.segmentFrames).length;
-    const plan = { ...outline, segmentGpus: await dispatcher.place(request.modelId, segmentCount) };
+    const model = config.models.get(request.modelId);
+    const modelVersion = model && entryVersion(model);
+    const plan = { ...outline, modelVersion, segmentGpus: await dispatcher.place(request.modelId, segmentCount) };
     return (await renders.startRendering(renderId, plan)) ? plan : undefined;
   }
 }

@@ -42,12 +42,18 @@ export function buildReceipt(
       ? { sha256: video.sha256, bytes: video.bytes, seconds: video.videoSeconds, audio_seconds: video.audioSeconds }
       : null,
     audio_minus_video_seconds: video ? rounded(video.audioSeconds - video.videoSeconds) : null,
-    model_files: first?.model_files ?? [],
+    model_files: distinctFiles(segments),
     providers: [...new Set(segments.map(({ provider }) => provider))],
     segments: segments.map(({ model_files: _, ...segment }) => segment),
     timings_ms: sumTimings(segments),
     finished_at: new Date().toISOString(),
   };
+}
+
+/** Each file once. One that was replaced while the render ran is there with both of its contents. */
+function distinctFiles(segments: readonly SegmentReceipt[]): SegmentReceipt['model_files'] {
+  const files = segments.flatMap(({ model_files }) => model_files);
+  return [...new Map(files.map((file) => [`${file.path} ${file.sha256}`, file])).values()];
 }
 
 function rounded(seconds: number): number {

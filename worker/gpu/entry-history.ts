@@ -1,0 +1,65 @@
+import type { Config } from '../../shared/config/load.ts';
+import { entryVersion, type ModelSources, sourcesOf } from '../../shared/config/model-paths.ts';
+import type { ConfigReload } from '../../shared/config/reload.ts';
+
+/** Earlier entries of one model that are remembered; a render that is older than so many changes gets the current one. */
+const VERSIONS_KEPT = 8;
+
+/**
+ * The entries that a model has had since this process started, by version: a render finishes with the entry that it
+ * was planned with. Each has a key under which the registry knows it: the id for the current one.
+ */
+export class EntryHistory {
+  readonly #config: Config;
+  readonly #reload: Pick<ConfigReload, 'refresh'>;
+  /** By id, then by version, oldest first. */
+  readonly #entries = new Map<string, Map<string, ModelSources>>();
+
+  constructor(config: Config, reload: Pick<ConfigReload, 'refresh'>) {
+    this.#config = config;
+    this.#reload = reload;
+    this.note();
+  }
+
+  /** Remembers the current entries; called after the configuration has changed. A model that is gone is forgotten. */
+  note(): void {
+    for (const modelId of this.#entries.keys()) if (!this.#config.models.has(modelId)) this.#entries.delete(modelId);
+    for (const model of this.#config.models.values()) {
+      if (model.problems.length > 0) continue;
+      const versions = this.#entries.get(model.modelId) ?? new Map<string, ModelSources>();
+      const version = entryVersion(model);
+      versions.delete(version);
+      versions.set(version, sourcesOf(model));
+      for (const oldest of versions.keys()) {
+        if (versions.size <= VERSIONS_KEPT) break;
+        versions.delete(oldest);
+      }
+      this.#entries.set(model.modelId, versions);
+    }
+  }
+
+  /** All entries by their keys, for the registry. */
+  sources(): Map<string, ModelSources> {
+    const found = new Map<string, ModelSources>();
+    for (const [modelId, versions] of this.#entries) {
+      for (const [version, sources] of versions) found.set(this.#key(modelId, version), sources);
+    }
+    return found;
+  }
+
+  /**
+   * The key of the entry that a render was planned with; of the current one when that is not known here.
+   * @param version absent in plans of older farms.
+   */
+  async keyOf(modelId: string, version: string | undefined): Promise<string> {
+    if (version === undefined) return modelId;
+    // Whoever planned the render may have seen a change of the file first.
+    if (!this.#entries.get(modelId)?.has(version)) await this.#reload.refresh();
+    return this.#entries.get(modelId)?.has(version) ? this.#key(modelId, version) : modelId;
+  }
+
+  #key(modelId: string, version: string): string {
+    const current = this.#config.models.get(modelId);
+    return current && entryVersion(current) === version ? modelId : `${modelId}@${version}`;
+  }
+}
