@@ -9,6 +9,7 @@ import { checkAvatarFiles } from './avatar/avatar.ts';
 import { Consumer } from './consumer.ts';
 import { EventLoopMonitor } from './event-loop-monitor.ts';
 import { ExpressLane } from './express-lane.ts';
+import { deviceName } from './gpu/device-name.ts';
 import { ModelUsage } from './gpu/model-usage.ts';
 import { OrphanQueues, type QueueConsumer } from './gpu/orphan-queues.ts';
 import { PipelineThread } from './gpu/pipeline-thread.ts';
@@ -29,28 +30,42 @@ export async function startGpuWorker(gpuId: number, config: Config, tools: Worke
 
   const thread = new PipelineThread(threadSettings(config), {
     onDeath: (death) => fail(death.message),
-    onModels: () => heartbeat.now(),
+    onModels: () => {
+      heartbeat.now();
+      nameDevice().catch(() => {});
+    },
   });
   const problems = await modelProblems(config);
   const usage = new ModelUsage();
   const monitor = new EventLoopMonitor();
   const startedAtMs = Date.now();
   let draining = false;
+  let device: { readonly provider: string; readonly name: string } | undefined;
   const heartbeat = startHeartbeat(connection, workerId, () => ({
     gpuId,
     host: hostname(),
     pid: process.pid,
     startedAtMs,
     provider: thread.provider,
+    device: device?.name ?? null,
     models: [...problems].map(([modelId, found]) => ({
       modelId,
       loaded: thread.loadedModels.get(modelId) ?? null,
       problems: found,
+      cost: thread.costs.get(modelId) ?? null,
+      setAside: null,
       usage: usage.of(modelId),
     })),
     draining,
+    runningJobs: 0,
     eventLoopBlockedMaxMs: Math.round(monitor.takeMaxMs()),
   }));
+  const nameDevice = async () => {
+    const { provider } = thread;
+    if (!provider || provider === device?.provider) return;
+    device = { provider, name: await deviceName(provider) };
+    heartbeat.now();
+  };
   await heartbeat.first;
   for (const [modelId, found] of problems) {
     if (found.length > 0) log.warn({ model: modelId, problems: found }, 'model cannot be used');

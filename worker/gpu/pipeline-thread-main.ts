@@ -2,11 +2,14 @@ import { setPriority } from 'node:os';
 import { parentPort, workerData } from 'node:worker_threads';
 import { LocalArtifacts } from '../../shared/artifacts.ts';
 import { FarmError } from '../../shared/errors.ts';
+import type { ModelCost } from '../../shared/heartbeat.ts';
 import { encodeJpeg } from '../media/jpeg.ts';
 import type { RgbImage } from '../pipeline/contract.ts';
 import type { RenderedFrame } from '../pipeline/pipeline.ts';
+import { measureFrameMs } from './frame-cost.ts';
 import { IdleUnloads } from './idle-unloads.ts';
 import { LiveRenderer } from './live-renderer.ts';
+import type { LoadedModel } from './loaded-model.ts';
 import { ModelRegistry } from './model-registry.ts';
 import { renderSegment } from './render-segment.ts';
 import type { FromPipelineThread, PipelineThreadSettings, ToPipelineThread } from './thread-protocol.ts';
@@ -40,6 +43,8 @@ const liveRenderer = new LiveRenderer(turns, settings.liveBatches);
 const running = new Map<number, AbortController>();
 const unloads = new IdleUnloads((modelId) => registry.unload(modelId).then(announce));
 let provider: string | null = null;
+const costs = new Map<string, ModelCost>();
+const measuring = new WeakMap<LoadedModel, Promise<void>>();
 const liveTasks = new Set<Promise<void>>();
 let lastTask: Promise<void> = Promise.resolve();
 
@@ -90,7 +95,10 @@ async function resultOf(message: Task, signal: AbortSignal): Promise<FromPipelin
   const model = await registry.load(modelId);
   const modelLoadMs = modelWasLoaded ? 0 : performance.now() - askedAt;
   provider = model.provider.provider;
-  if (!modelWasLoaded) announce();
+  if (!modelWasLoaded) {
+    announce();
+    await measured(model);
+  }
   switch (message.type) {
     case 'load':
       return { type: 'loaded', taskId };
@@ -116,7 +124,24 @@ async function resultOf(message: Task, signal: AbortSignal): Promise<FromPipelin
 }
 
 function announce(): void {
-  send({ type: 'models', loaded: registry.loaded(), provider });
+  send({ type: 'models', loaded: registry.loaded(), provider, costs });
+}
+
+/** Measures what a model costs, once each time it is loaded. Waits for that, as work beside it would spoil the figure. */
+function measured(model: LoadedModel): Promise<void> {
+  const known = measuring.get(model) ?? measure(model);
+  measuring.set(model, known);
+  return known;
+}
+
+async function measure(model: LoadedModel): Promise<void> {
+  try {
+    const frameMs = await turns.run('live', new AbortController().signal, () => measureFrameMs(model));
+    costs.set(model.modelId, { loadMs: model.loadMs, frameMs });
+    announce();
+  } catch {
+    // What is wrong with the model will be said of the first job that it fails.
+  }
 }
 
 async function close(): Promise<void> {

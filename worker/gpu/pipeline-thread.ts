@@ -1,6 +1,6 @@
 import { Worker } from 'node:worker_threads';
 import { FarmError } from '../../shared/errors.ts';
-import type { LoadedModelState } from '../../shared/heartbeat.ts';
+import type { LoadedModelState, ModelCost } from '../../shared/heartbeat.ts';
 import type { RenderedFrame } from '../pipeline/pipeline.ts';
 import type {
   FromPipelineThread,
@@ -45,6 +45,7 @@ export class PipelineThread {
   #lastTaskId = 0;
   #loaded: ReadonlyMap<string, LoadedModelState> = new Map();
   #provider: string | null = null;
+  #costs: ReadonlyMap<string, ModelCost> = new Map();
 
   constructor(settings: PipelineThreadSettings, listeners: ThreadListeners) {
     this.#listeners = listeners;
@@ -67,6 +68,11 @@ export class PipelineThread {
   /** Execution provider in use; null before the first model was loaded. */
   get provider(): string | null {
     return this.#provider;
+  }
+
+  /** What each model that was ever loaded has cost, as last measured. */
+  get costs(): ReadonlyMap<string, ModelCost> {
+    return this.#costs;
   }
 
   /** Renders a segment; rejects with `signal.reason` once the batch that runs at the abort is over. */
@@ -144,6 +150,7 @@ export class PipelineThread {
     if (message.type === 'models') {
       this.#loaded = message.loaded;
       this.#provider = message.provider;
+      this.#costs = message.costs;
       this.#listeners.onModels();
       return;
     }

@@ -1,5 +1,5 @@
 import type { ErrorReport } from '../../shared/errors.ts';
-import type { LoadedModelState } from '../../shared/heartbeat.ts';
+import type { LoadedModelState, ModelCost } from '../../shared/heartbeat.ts';
 import type { SegmentReceipt } from '../../shared/renders/record.ts';
 import type { LiveBytes } from '../live/live-inputs.ts';
 import type { IndexRange, RgbImage } from '../pipeline/contract.ts';
@@ -87,5 +87,13 @@ export type FromPipelineThread =
   | { type: 'loaded'; taskId: number }
   | { type: 'failed'; taskId: number; error: ErrorReport }
   | { type: 'aborted'; taskId: number }
-  /** Sent whenever it changes: the models in memory and the provider that their networks run on. */
-  | { type: 'models'; loaded: ReadonlyMap<string, LoadedModelState>; provider: string | null };
+  /**
+   * Sent whenever it changes: the models in memory, the provider that their networks run on, and the costs of all models
+   * that have ever been loaded.
+   */
+  | {
+      type: 'models';
+      loaded: ReadonlyMap<string, LoadedModelState>;
+      provider: string | null;
+      costs: ReadonlyMap<string, ModelCost>;
+    };

@@ -35,8 +35,8 @@ export function prepareHandler({ config, renders, artifacts, dispatcher }: Prepa
       decodeAudio(uploadPath, path, maxSeconds, signal),
     );
     const outline = planRender(sampleCount, config.render);
-    const segmentCount = cutSegments(outline.frameCount, outline.segmentFrames).length;
-    const plan = { ...outline, segmentGpus: await dispatcher.place(request.modelId, segmentCount) };
+    const segments = cutSegments(outline.frameCount, outline.segmentFrames);
+    const plan = { ...outline, segmentGpus: await dispatcher.place(request.modelId, segments) };
     return (await renders.startRendering(renderId, plan)) ? plan : undefined;
   }
 }
