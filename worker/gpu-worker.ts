@@ -6,16 +6,14 @@ import type { LiveJob, SegmentJob } from '../shared/jobs.ts';
 import { Lease } from '../shared/lease.ts';
 import { enrolGpus, gpuQueue, UNLOAD_CHANNEL } from '../shared/queues.ts';
 import { checkAvatarFiles } from './avatar/avatar.ts';
-import { Consumer } from './consumer.ts';
 import { EventLoopMonitor } from './event-loop-monitor.ts';
-import { ExpressLane } from './express-lane.ts';
 import { deviceName } from './gpu/device-name.ts';
 import { ModelUsage } from './gpu/model-usage.ts';
-import { OrphanQueues, type QueueConsumer } from './gpu/orphan-queues.ts';
 import { PipelineThread } from './gpu/pipeline-thread.ts';
 import { segmentHandler } from './gpu/segment-handler.ts';
+import { SetAsides } from './gpu/set-asides.ts';
+import { GpuQueues } from './gpu-queues.ts';
 import { liveHandler, liveJobLost } from './live/live-handler.ts';
-import { LiveNudges } from './live-nudges.ts';
 import { RenderJobs } from './render-jobs.ts';
 import type { WorkerTools } from './worker-tools.ts';
 
@@ -37,10 +35,11 @@ export async function startGpuWorker(gpuId: number, config: Config, tools: Worke
   });
   const problems = await modelProblems(config);
   const usage = new ModelUsage();
+  const setAsides = new SetAsides(gpuId, () => heartbeat.now());
   const monitor = new EventLoopMonitor();
   const startedAtMs = Date.now();
-  let draining = false;
   let device: { readonly provider: string; readonly name: string } | undefined;
+  let queues: GpuQueues | undefined;
   const heartbeat = startHeartbeat(connection, workerId, () => ({
     gpuId,
     host: hostname(),
@@ -53,11 +52,11 @@ export async function startGpuWorker(gpuId: number, config: Config, tools: Worke
       loaded: thread.loadedModels.get(modelId) ?? null,
       problems: found,
       cost: thread.costs.get(modelId) ?? null,
-      setAside: null,
+      setAside: setAsides.of(modelId),
       usage: usage.of(modelId),
     })),
-    draining,
-    runningJobs: 0,
+    draining: queues?.isOpen === false,
+    runningJobs: queues?.runningJobs ?? 0,
     eventLoopBlockedMaxMs: Math.round(monitor.takeMaxMs()),
   }));
   const nameDevice = async () => {
@@ -82,30 +81,24 @@ export async function startGpuWorker(gpuId: number, config: Config, tools: Worke
     renders,
     artifacts,
     cancellation,
+    setAsides,
   });
-  const live = liveHandler({ gpuId, models: config.models, thread, usage, redis: connection, cancellation });
+  const live = liveHandler({ gpuId, models: config.models, thread, usage, redis: connection, cancellation, setAsides });
   const handlers = { segment: jobs.handler<'segment'>(segment), live };
-  const nudges = new LiveNudges(subscriber);
-  await nudges.listen();
   subscriber.on('message', (channel: string, modelId: string) => channel === UNLOAD_CHANNEL && thread.unload(modelId));
   await subscriber.subscribe(UNLOAD_CHANNEL);
-  const consume = (queueName: string): QueueConsumer => {
-    const onLost = (job: SegmentJob | LiveJob) => (job.name === 'live' ? liveJobLost(connection, job) : jobs.lost(job));
-    const ordinary = new Consumer({ queueName, handlers, connection, log, onLost });
-    const express = new ExpressLane({ queueName, runner: ordinary.runner, connection, nudges });
-    return {
-      drain: async (patienceMs) => {
-        await Promise.all([ordinary.drain(patienceMs), express.drain(patienceMs)]);
-      },
-    };
-  };
-  const consumer = consume(gpuQueue(gpuId));
-  const orphans = new OrphanQueues({ redis: connection, ownGpuId: gpuId, holder, log, consume });
+  const onLost = (job: SegmentJob | LiveJob) => (job.name === 'live' ? liveJobLost(connection, job) : jobs.lost(job));
+  queues = new GpuQueues({
+    ...{ gpuId, holder, config, tools, setAsides },
+    jobs: { handlers, onLost },
+    onChange: () => heartbeat.now(),
+  });
+  const taking = queues;
+  await taking.start();
   return async () => {
-    draining = true;
+    const stopped = taking.stop(config.limits.drain_seconds * 1000);
     heartbeat.now();
-    const patienceMs = config.limits.drain_seconds * 1000;
-    await Promise.all([consumer.drain(patienceMs), orphans.stop(patienceMs)]);
+    await stopped;
     await thread.close();
     await heartbeat.stop();
     await lease.release();

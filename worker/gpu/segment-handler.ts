@@ -8,6 +8,7 @@ import type { CancelWatch } from '../cancellation.ts';
 import type { JobContext } from '../job-runner.ts';
 import type { ModelUsage } from './model-usage.ts';
 import type { PipelineThread } from './pipeline-thread.ts';
+import type { SetAsides } from './set-asides.ts';
 import type { SegmentTask } from './thread-protocol.ts';
 import { usableModel } from './usable-model.ts';
 
@@ -20,12 +21,14 @@ export interface SegmentHandlerTools {
   readonly renders: RenderStore;
   readonly artifacts: ArtifactStore;
   readonly cancellation: CancelWatch;
+  readonly setAsides: SetAsides;
 }
 
 /** Handles `segment` jobs: hands the work to the pipeline thread and tells the render's record how it goes. */
 export function segmentHandler(tools: SegmentHandlerTools) {
-  const { renders, cancellation, artifacts } = tools;
+  const { renders, cancellation, artifacts, setAsides } = tools;
   return async (job: SegmentJob, { attempt, signal, log, showProgress }: JobContext): Promise<void> => {
+    setAsides.refuse(job.modelId);
     const record = await renders.get(job.renderId);
     const task = toTask(job, record, tools.models);
     const frameTotal = job.frames.end - job.frames.start;
@@ -40,6 +43,7 @@ export function segmentHandler(tools: SegmentHandlerTools) {
         report(framesDone).catch(() => {});
         renders.savePreview(job.renderId, Buffer.from(latestJpeg)).catch(() => {});
       });
+      setAsides.succeeded(job);
       tools.usage.note(job.modelId, result.timings_ms.inference);
       await renders.saveSegmentReceipt(job.renderId, {
         index: job.segmentIndex,
@@ -53,6 +57,7 @@ export function segmentHandler(tools: SegmentHandlerTools) {
       log.info({ segment: job.segmentIndex, frames: frameTotal, ms: Math.round(result.wall_ms) }, 'segment rendered');
     } catch (error) {
       if (signal.aborted) await removeIfEnded(job.renderId);
+      else setAsides.failed(job, FarmError.from(error));
       throw error;
     }
   };
