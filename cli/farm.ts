@@ -3,6 +3,7 @@ import { Command } from 'commander';
 import { FarmError } from '../shared/errors.ts';
 import { demo } from './demo.ts';
 import { doctor } from './doctor.ts';
+import { drainGpu, listGpus, resumeGpu } from './gpu.ts';
 import { inspectMel } from './inspect.ts';
 import { render } from './render.ts';
 import { up } from './up.ts';
@@ -35,6 +36,19 @@ program
   .option('-u, --url <url>', 'address of the farm', DEFAULT_URL)
   .option('-k, --api-key <key>', 'API key, if the farm wants one')
   .action(render);
+
+const gpu = program
+  .command('gpu')
+  .description('see the GPUs of a running farm, take them out of service and put them back');
+const gpuCommand = (nameAndArguments: string, description: string) =>
+  gpu
+    .command(nameAndArguments)
+    .description(description)
+    .option('-u, --url <url>', 'address of the farm', DEFAULT_URL)
+    .option('-k, --api-key <key>', 'API key, if the farm wants one');
+gpuCommand('list', 'worker, device, backlog, streams and models of every GPU').action(listGpus);
+gpuCommand('drain <gpu>', 'finish what runs, take nothing new; waiting jobs go to others').action(drainGpu);
+gpuCommand('resume <gpu>', 'take work again, also for models that were set aside').action(resumeGpu);
 
 program
   .command('doctor')

@@ -25,6 +25,7 @@ describe('a model that is wrong', () => {
       models: {
         demo: DEMO_MODEL,
         garbage: { ...DEMO_MODEL, model_path: await write('garbage.onnx', 'this is no ONNX file') },
+        spoilt: { ...DEMO_MODEL, model_path: path.join(folder, 'garbage.onnx') },
         shapes: { ...DEMO_MODEL, model_path: DEMO_MODEL.audio_encoder_path },
         frameless: { ...DEMO_MODEL, background_dir: path.join(folder, 'nowhere') },
         rectless: {
@@ -64,6 +65,15 @@ describe('a model that is wrong', () => {
       await assert.rejects(farm.client.finished(id), { code: 'model_unusable', message: because });
     });
   }
+
+  it('is set aside when it has failed three times in a row', async () => {
+    const rendered = async () => {
+      const { id } = await farm.client.submit(speech, { modelId: 'spoilt' });
+      await farm.client.finished(id);
+    };
+    for (let time = 1; time <= 3; time++) await assert.rejects(rendered, { code: 'model_unusable' });
+    await assert.rejects(rendered, { code: 'model_set_aside', message: /GPU 0 has set model spoilt aside.*garbage/ });
+  });
 
   it('does not keep the others from working', async () => {
     const { id } = await farm.client.submit(speech, { modelId: 'demo' });
