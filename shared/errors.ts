@@ -45,12 +45,6 @@ export const ERROR_CATALOGUE = {
   inference_failed: entry(500, 13, true, 'See the worker log; `farm doctor` checks the model and the provider.'),
   encode_failed: entry(500, 13, true, 'See the worker log for what ffmpeg said; `farm doctor` checks ffmpeg.'),
   worker_lost: entry(500, 14, false, 'The job ended its worker every time it was tried; see the worker log.'),
-  model_set_aside: entry(
-    503,
-    14,
-    false,
-    'Mend what the message names, then `farm gpu resume N`, or restart the worker.',
-  ),
   gpu_unknown: entry(404, 5, false, 'Use a GPU number that GET /v1/gpus lists.'),
   gpu_taken: entry(409, 6, false, 'Stop the other process, or start this one with another --gpu number.'),
   farm_running: entry(409, 6, false, 'Stop the farm that uses this data folder, or set storage.root to another one.'),
@@ -64,7 +58,6 @@ export type ErrorCode = keyof typeof ERROR_CATALOGUE;
 /** Failures that may lie with a worker, its files or its machine: another GPU may do better with the same job. */
 const MAY_LIE_WITH_THE_WORKER: ReadonlySet<ErrorCode> = new Set([
   'model_unusable',
-  'model_set_aside',
   'dependency_missing',
   'inference_failed',
   'encode_failed',

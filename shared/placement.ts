@@ -93,19 +93,31 @@ export function isWorthStealing(
   return idle.loadMs + frames * idle.frameMs < (waiting + active) * frames * frameMs;
 }
 
-/** GPUs whose worker takes work, has the model in its configuration and nothing to say against it. */
+/**
+ * GPUs whose worker takes work, has the model in its configuration and nothing to say against it. When all of these
+ * have set the model aside, they are named all the same: to try again is better than to give up.
+ */
 export function gpusForModel(heartbeats: readonly Heartbeat[], modelId: string): number[] {
-  const gpuIds = [...new Set(heartbeats.flatMap(({ gpuId }) => gpuId ?? []))];
-  return gpuIds.filter((gpuId) => {
-    const able = heartbeats.filter((heartbeat) => heartbeat.gpuId === gpuId && canRender(heartbeat, modelId));
-    return able.length > 0;
-  });
+  const willing = willingGpus(heartbeats, modelId);
+  return willing.length > 0 ? willing : gpusOf(heartbeats.filter((heartbeat) => mayTry(heartbeat, modelId)));
 }
 
-/** Whether a worker takes work for a model. */
-export function canRender({ draining, models }: Heartbeat, modelId: string): boolean {
-  const model = models.find((state) => state.modelId === modelId);
-  return !draining && model !== undefined && model.problems.length === 0 && model.setAside === null;
+/** Those that have not set the model aside. */
+export function willingGpus(heartbeats: readonly Heartbeat[], modelId: string): number[] {
+  return gpusOf(heartbeats.filter((heartbeat) => isWilling(heartbeat, modelId)));
+}
+
+/** Whether a worker takes work for a model that others could do too. */
+export function isWilling(heartbeat: Heartbeat, modelId: string): boolean {
+  return mayTry(heartbeat, modelId) && stateOf(heartbeat, modelId)?.setAside === null;
+}
+
+function mayTry(heartbeat: Heartbeat, modelId: string): boolean {
+  return !heartbeat.draining && stateOf(heartbeat, modelId)?.problems.length === 0;
+}
+
+function gpusOf(heartbeats: readonly Heartbeat[]): number[] {
+  return [...new Set(heartbeats.flatMap(({ gpuId }) => gpuId ?? []))];
 }
 
 /** What is assumed of a model that no GPU of the farm has loaded yet. */

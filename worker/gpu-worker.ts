@@ -11,7 +11,7 @@ import { deviceName } from './gpu/device-name.ts';
 import { ModelUsage } from './gpu/model-usage.ts';
 import { PipelineThread } from './gpu/pipeline-thread.ts';
 import { segmentHandler } from './gpu/segment-handler.ts';
-import { SetAsides } from './gpu/set-asides.ts';
+import { givingAway, SetAsides } from './gpu/set-asides.ts';
 import { GpuQueues } from './gpu-queues.ts';
 import { liveHandler, liveJobLost } from './live/live-handler.ts';
 import { RenderJobs } from './render-jobs.ts';
@@ -35,7 +35,7 @@ export async function startGpuWorker(gpuId: number, config: Config, tools: Worke
   });
   const problems = await modelProblems(config);
   const usage = new ModelUsage();
-  const setAsides = new SetAsides(gpuId, () => heartbeat.now());
+  const setAsides = new SetAsides(() => heartbeat.now());
   const monitor = new EventLoopMonitor();
   const startedAtMs = Date.now();
   let device: { readonly provider: string; readonly name: string } | undefined;
@@ -84,7 +84,7 @@ export async function startGpuWorker(gpuId: number, config: Config, tools: Worke
     setAsides,
   });
   const live = liveHandler({ gpuId, models: config.models, thread, usage, redis: connection, cancellation, setAsides });
-  const handlers = { segment: jobs.handler<'segment'>(segment), live };
+  const handlers = { segment: givingAway(setAsides, jobs.handler<'segment'>(segment)), live };
   subscriber.on('message', (channel: string, modelId: string) => channel === UNLOAD_CHANNEL && thread.unload(modelId));
   await subscriber.subscribe(UNLOAD_CHANNEL);
   const onLost = (job: SegmentJob | LiveJob) => (job.name === 'live' ? liveJobLost(connection, job) : jobs.lost(job));

@@ -16,9 +16,10 @@ export interface JobContext {
   showProgress(percent: number): void;
   /**
    * Moves the job to the queue of a GPU that may do better after this failure, and returns the name of the queue;
-   * undefined when there is none: the job stays, and its failure counts.
+   * undefined when there is none.
+   * @param begun false for a job that was not even tried: that costs no attempt.
    */
-  moveElsewhere(error: FarmError): Promise<string | undefined>;
+  moveElsewhere(error: FarmError, begun: boolean): Promise<string | undefined>;
 }
 
 /** What came of a job, in words for the dashboard. A FarmError that is not retryable fails the job for good. */
@@ -39,7 +40,7 @@ export interface JobRunnerOptions<N extends JobName> {
 
 export interface JobRelocation {
   /** Puts a job that failed here on another queue and names that; undefined when no other is better. */
-  move(bullJob: BullJob, error: FarmError): Promise<string | undefined>;
+  move(bullJob: BullJob, error: FarmError, begun: boolean): Promise<string | undefined>;
 }
 
 /** Abort reason of work that goes back to its queue because this process drains. */
@@ -110,7 +111,7 @@ export class JobRunner<N extends JobName> {
         signal: stop.signal,
         log: log.child({ job: job.name }),
         showProgress: (percent) => void bullJob.updateProgress(percent).catch(() => {}),
-        moveElsewhere: async (error) => await this.#options.relocation?.move(bullJob, error),
+        moveElsewhere: async (error, begun) => await this.#options.relocation?.move(bullJob, error, begun),
       });
     } catch (thrown) {
       if (stop.signal.reason instanceof HandBack) {

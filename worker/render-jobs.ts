@@ -34,7 +34,7 @@ export class RenderJobs {
         // Back in its queue or with another worker, the job is not ours to judge.
         if (!(signal.reason instanceof HandBack || signal.reason instanceof LostLock)) {
           const fault = FarmError.from(error);
-          const queueName = await context.moveElsewhere(fault);
+          const queueName = await context.moveElsewhere(fault, true);
           if (queueName) {
             log.warn({ code: fault.code, reason: fault.message, to: queueName }, 'job moved to another GPU');
             return `moved to ${queueName}: ${fault.message}`;

@@ -1,8 +1,8 @@
 import type { Queue } from 'bullmq';
 import type { Redis } from 'ioredis';
 import type { Config } from '../shared/config/load.ts';
-import { readHeartbeats } from '../shared/heartbeat.ts';
-import { costOn, type GpuState, gpusForModel, placeWork } from '../shared/placement.ts';
+import { type Heartbeat, readHeartbeats } from '../shared/heartbeat.ts';
+import { costOn, type GpuState, gpusForModel, placeWork, willingGpus } from '../shared/placement.ts';
 import { backlogOf, gpuQueue, openQueue } from '../shared/queues.ts';
 import { KEY_PREFIX } from '../shared/redis.ts';
 
@@ -22,11 +22,25 @@ export class SegmentPlacement {
   /**
    * A GPU number for each segment; none when no worker can render the model now.
    * @param frameCounts frames of each segment.
-   * @param avoid GPUs that are out of the question.
    */
-  async place(modelId: string, frameCounts: readonly number[], avoid: readonly number[] = []): Promise<number[]> {
+  async place(modelId: string, frameCounts: readonly number[]): Promise<number[]> {
     const heartbeats = await readHeartbeats(this.#redis);
-    const able = gpusForModel(heartbeats, modelId).filter((gpuId) => !avoid.includes(gpuId));
+    return await this.#placeOn(gpusForModel(heartbeats, modelId), modelId, frameCounts, heartbeats);
+  }
+
+  /** A GPU that may do better with a segment than those that have failed at it; undefined when there is none. */
+  async placeElsewhere(modelId: string, frames: number, failedOn: readonly number[]): Promise<number | undefined> {
+    const heartbeats = await readHeartbeats(this.#redis);
+    const others = willingGpus(heartbeats, modelId).filter((gpuId) => !failedOn.includes(gpuId));
+    return (await this.#placeOn(others, modelId, [frames], heartbeats))[0];
+  }
+
+  async #placeOn(
+    able: readonly number[],
+    modelId: string,
+    frameCounts: readonly number[],
+    heartbeats: readonly Heartbeat[],
+  ): Promise<number[]> {
     if (able.length === 0) return [];
     const candidates = await Promise.all(able.map((gpuId) => this.#stateOf(costOn(heartbeats, gpuId, modelId))));
     const turn = await this.#redis.incr(TURN_KEY);

@@ -46,13 +46,13 @@ describe('a GPU whose files of a model are broken', () => {
     assert.ok((await renderOn(farm, speech, 'fine')).gpus.includes(7));
   });
 
-  it('leaves the model to the other also while that is drained', async () => {
+  it('fails with the reason what no other GPU takes', async () => {
     await farm.client.drainGpu(0);
     await gpuOnce(farm, 0, 'drained', ({ state }) => state === 'drained');
     const { id } = await farm.client.submit(speech, { modelId: 'demo' });
-    await gpuOnce(farm, 0, 'waited for', ({ backlog }) => backlog.waiting === 8);
+    await assert.rejects(farm.client.finished(id), { code: 'model_unusable', message: /garbage\.onnx/ });
     await farm.client.resumeGpu(0);
-    await farm.client.finished(id);
+    await gpuOnce(farm, 0, 'ready', ({ state }) => state === 'ready');
   });
 
   it('tries again when it is resumed', async () => {

@@ -9,6 +9,7 @@ import {
   type PlacementPolicy,
   placeWork,
   streamsOn,
+  willingGpus,
 } from '../../shared/placement.ts';
 
 const UNUSED = { requestCount: 0, totalInferenceMs: 0, lastUsedAtMs: null };
@@ -178,7 +179,14 @@ test('a worker that cannot use the model is passed over', () => {
 test('a worker that has set the model aside is passed over, for that model', () => {
   const models = [model('ann', { setAside: { code: 'inference_failed', reason: 'x', sinceMs: 1 } }), model('bob')];
   assert.deepEqual(gpusForModel([worker(0, { models }), worker(1)], 'ann'), [1]);
-  assert.deepEqual(gpusForModel([worker(0, { models })], 'bob'), [0]);
+  assert.deepEqual(willingGpus([worker(0, { models })], 'bob'), [0]);
+});
+
+test('when all have set the model aside, they are named all the same, but not as willing', () => {
+  const models = [model('ann', { setAside: { code: 'inference_failed', reason: 'x', sinceMs: 1 } })];
+  const workers = [worker(0, { models }), worker(1, { models }), worker(2, { models, draining: true })];
+  assert.deepEqual(gpusForModel(workers, 'ann'), [0, 1]);
+  assert.deepEqual(willingGpus(workers, 'ann'), []);
 });
 
 test('a worker whose configuration does not have the model is passed over', () => {

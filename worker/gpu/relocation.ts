@@ -19,13 +19,14 @@ export class Relocation implements JobRelocation {
     this.#placement = placement;
   }
 
-  async move(bullJob: BullJob, error: FarmError): Promise<string | undefined> {
+  async move(bullJob: BullJob, error: FarmError, begun: boolean): Promise<string | undefined> {
     const { data: job } = jobSchema.safeParse(bullJob.data);
     const { parent } = bullJob;
-    const attempts = attemptsLeft(bullJob, error);
+    const attempts = attemptsLeft(bullJob, begun);
     if (job?.name !== 'segment' || !parent?.id || !error.mayLieWithWorker || attempts < 1) return undefined;
     const failedOn = [...new Set([...(job.moved?.failedOn ?? []), this.#gpuId])];
-    const [gpuId] = await this.#placement.place(job.modelId, [job.frames.end - job.frames.start], failedOn);
+    const frames = job.frames.end - job.frames.start;
+    const gpuId = await this.#placement.placeElsewhere(job.modelId, frames, failedOn);
     if (gpuId === undefined) return undefined;
     const moved: SegmentJob = {
       ...job,
@@ -48,6 +49,6 @@ export class Relocation implements JobRelocation {
 }
 
 /** Work that was not begun costs no attempt. */
-function attemptsLeft({ attemptsMade, opts }: BullJob, { code }: FarmError): number {
-  return (opts.attempts ?? 1) - attemptsMade - (code === 'model_set_aside' ? 0 : 1);
+function attemptsLeft({ attemptsMade, opts }: BullJob, begun: boolean): number {
+  return (opts.attempts ?? 1) - attemptsMade - (begun ? 1 : 0);
 }

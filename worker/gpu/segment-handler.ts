@@ -28,7 +28,6 @@ export interface SegmentHandlerTools {
 export function segmentHandler(tools: SegmentHandlerTools) {
   const { renders, cancellation, artifacts, setAsides } = tools;
   return async (job: SegmentJob, { attempt, signal, log, showProgress }: JobContext): Promise<void> => {
-    setAsides.refuse(job.modelId);
     const record = await renders.get(job.renderId);
     const task = toTask(job, record, tools.models);
     const frameTotal = job.frames.end - job.frames.start;

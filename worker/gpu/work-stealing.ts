@@ -3,7 +3,7 @@ import { GpuDrains } from '../../shared/gpu-drains.ts';
 import { type Heartbeat, readHeartbeats, workerOf } from '../../shared/heartbeat.ts';
 import { jobSchema, type SegmentJob } from '../../shared/jobs.ts';
 import type { Logger } from '../../shared/log.ts';
-import { canRender, costOn, isWorthStealing } from '../../shared/placement.ts';
+import { costOn, isWilling, isWorthStealing } from '../../shared/placement.ts';
 import { enrolledGpus, gpuQueue } from '../../shared/queues.ts';
 import { HandFedWorker, type TakenJob } from '../hand-fed-worker.ts';
 import type { JobRunner } from '../job-runner.ts';
@@ -128,7 +128,7 @@ export class WorkStealing {
 
   #suits(data: unknown, victim: Victim, own: Heartbeat, heartbeats: readonly Heartbeat[]): boolean {
     const { data: job } = jobSchema.safeParse(data);
-    if ((job?.name !== 'segment' && job?.name !== 'live') || !canRender(own, job.modelId)) return false;
+    if ((job?.name !== 'segment' && job?.name !== 'live') || !isWilling(own, job.modelId)) return false;
     if (victim.abandoned) return true;
     if (job.name === 'live' || !this.#tools.sharing || this.#failedAt(job)) return false;
     const idle = costOn(heartbeats, this.#tools.ownGpuId, job.modelId);

@@ -89,7 +89,6 @@ async function work(
 ): Promise<string> {
   const signal = AbortSignal.any([context.signal, ended.signal]);
   try {
-    setAsides.refuse(job.modelId);
     usableModel(models, job.modelId);
     const result = await thread.live(task, signal, (frame) => {
       if (!signal.aborted) outlet.frame(frame);
