@@ -15,7 +15,7 @@ export type LoadedModelState = z.infer<typeof loadedModelSchema>;
 const modelCostSchema = z.object({
   /** What it takes to get the model into memory. */
   loadMs: z.number(),
-  /** A whole frame, from a window of sound to the JPEG, with nothing else running. */
+  /** A whole frame, from a window of sound to the JPEG, in a row of frames with nothing else running. */
   frameMs: z.number(),
 });
 export type ModelCost = z.infer<typeof modelCostSchema>;
