@@ -4,7 +4,7 @@ import { LocalArtifacts } from '../../shared/artifacts.ts';
 import { FarmError } from '../../shared/errors.ts';
 import type { ModelCost } from '../../shared/heartbeat.ts';
 import { encodeJpeg } from '../media/jpeg.ts';
-import type { RgbImage } from '../pipeline/contract.ts';
+import type { IndexRange, RgbImage } from '../pipeline/contract.ts';
 import type { RenderedFrame } from '../pipeline/pipeline.ts';
 import { measureFrameMs } from './frame-cost.ts';
 import { IdleUnloads } from './idle-unloads.ts';
@@ -35,6 +35,8 @@ const registry = new ModelRegistry({
 });
 /** Of the picture that shows how far a render is. */
 const PREVIEW_JPEG_QUALITY = 60;
+/** Fewer frames say little about the pace: their start and end count too much. */
+const PACE_FRAMES = 10;
 
 type Task = Extract<ToPipelineThread, { type: 'render' | 'live' | 'load' }>;
 
@@ -114,11 +116,9 @@ async function resultOf(message: Task, signal: AbortSignal): Promise<FromPipelin
           (latestJpeg) => send({ type: 'progress', taskId, framesDone, latestJpeg }),
           () => {},
         );
-      return {
-        type: 'rendered',
-        taskId,
-        result: await renderSegment(message.task, model, { artifacts, turns, signal, onProgress }),
-      };
+      const result = await renderSegment(message.task, model, { artifacts, turns, signal, onProgress });
+      notePace(modelId, message.task.frames, result.wall_ms);
+      return { type: 'rendered', taskId, result };
     }
   }
 }
@@ -142,6 +142,15 @@ async function measure(model: LoadedModel): Promise<void> {
   } catch {
     // What is wrong with the model will be said of the first job that it fails.
   }
+}
+
+/** A segment that went faster than the measurement shows that this was disturbed. */
+function notePace(modelId: string, { start, end }: IndexRange, wallMs: number): void {
+  const known = costs.get(modelId);
+  const frameMs = wallMs / (end - start);
+  if (!known || end - start < PACE_FRAMES || frameMs >= known.frameMs) return;
+  costs.set(modelId, { ...known, frameMs });
+  announce();
 }
 
 async function close(): Promise<void> {
