@@ -1,8 +1,8 @@
 import assert from 'node:assert/strict';
-import { after, before, describe, it } from 'node:test';
+import { after, before, describe, it, test } from 'node:test';
 import { type ClientDuplexStream, status } from '@grpc/grpc-js';
 import type { Open, StreamRequest } from '../../api/grpc/messages.ts';
-import { startFarm, type TestFarm } from '../support/farm.ts';
+import { DEMO_MODEL, startFarm, type TestFarm } from '../support/farm.ts';
 import { until } from '../support/until.ts';
 import { failureOf, farmCode, type Message, TestClient } from './clients.ts';
 
@@ -21,18 +21,7 @@ describe('live streams', () => {
     await farm[Symbol.asyncDispose]();
   });
 
-  /** A stream that has been let in. */
-  const open = async (): Promise<ClientDuplexStream<StreamRequest, Message>> => {
-    const stream = client.stream();
-    // Who cancels hears of it; these tests do not ask.
-    stream.on('error', () => {});
-    stream.write({ open: { model_id: 'demo' } as Open });
-    const opened = Promise.withResolvers<void>();
-    stream.once('data', () => opened.resolve());
-    stream.once('error', opened.reject);
-    await opened.promise;
-    return stream;
-  };
+  const open = () => openStream(client);
   const capacity = async () => (await farm.client.gpus()).capacity;
 
   it('are let in up to the capacity of the farm; one more is told how much is free', async () => {
@@ -71,3 +60,33 @@ describe('live streams', () => {
     );
   });
 });
+
+test('without a fixed number a GPU takes the streams that it was measured to hold, and not one more', async (t) => {
+  await using farm = await startFarm({
+    models: { demo: { ...DEMO_MODEL, preload_model: true } },
+    live: { max_streams_per_gpu: 0 },
+  });
+  const client = new TestClient(farm.grpcAddress);
+  t.after(() => client.close());
+  const [gpu] = (await farm.client.gpus()).gpus;
+  const frameMs = gpu?.models[0]?.frame_ms;
+  assert.ok(frameMs);
+  const streams = Math.max(1, Math.floor(40 / frameMs));
+  assert.deepEqual(gpu.capacity, { streams, used: 0, free: streams });
+  const opened = await Promise.all(Array.from({ length: streams }, () => openStream(client)));
+  assert.equal(farmCode(await failureOf(openStream(client))), 'capacity_full');
+  for (const stream of opened) stream.cancel();
+});
+
+/** A stream that has been let in. */
+async function openStream(client: TestClient): Promise<ClientDuplexStream<StreamRequest, Message>> {
+  const stream = client.stream();
+  // Who cancels hears of it; these tests do not ask.
+  stream.on('error', () => {});
+  stream.write({ open: { model_id: 'demo' } as Open });
+  const opened = Promise.withResolvers<void>();
+  stream.once('data', () => opened.resolve());
+  stream.once('error', opened.reject);
+  await opened.promise;
+  return stream;
+}
