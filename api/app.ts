@@ -6,6 +6,7 @@ import type { Logger } from '../shared/log.ts';
 import { requireApiKey } from './http/auth.ts';
 import { mountDashboard } from './http/dashboard.ts';
 import { answerError, answerNotFound } from './http/errors.ts';
+import { gpuRoutes } from './http/gpu-routes.ts';
 import { healthRoutes } from './http/health-routes.ts';
 import { modelRoutes } from './http/model-routes.ts';
 import { renderRoutes } from './http/render-routes.ts';
@@ -40,6 +41,7 @@ export async function buildApp(services: Services, log: Logger): Promise<Fastify
   await app.register(healthRoutes, services);
   await app.register(modelRoutes, services);
   await app.register(renderRoutes, services);
+  await app.register(gpuRoutes, services);
   await mountDashboard(app, services);
   app.get('/openapi.json', { schema: { hide: true } }, async () => app.swagger());
   app.get('/', { schema: { hide: true } }, async () => ({

@@ -129,12 +129,16 @@ class LiveRun {
 
   /** A GPU to ask; waits for one to appear while there is none. */
   async #place(failedGpu: number | undefined, expiresAtMs: number, signal: AbortSignal): Promise<Placement> {
-    const { modelId } = this.#work;
+    const { modelId, frames } = this.#work;
+    const wish = {
+      ...{ modelId, avoid: failedGpu, preferredGpu: this.#preferredGpu },
+      frames: frames.end - this.#next,
+    };
     for (;;) {
-      const place = await this.#tools.dispatcher.pick(modelId, failedGpu, this.#preferredGpu);
+      const place = await this.#tools.dispatcher.pick(wish);
       if (place) return place;
       if (Date.now() > expiresAtMs) {
-        throw new FarmError('deadline_exceeded', `No GPU worker that can render "${modelId}" is alive`);
+        throw new FarmError('deadline_exceeded', `No GPU worker that can render "${modelId}" takes work`);
       }
       await delay(LOOK_EVERY_MS, undefined, { signal }).catch(() => {
         throw cancelled();
@@ -142,7 +146,7 @@ class LiveRun {
     }
   }
 
-  /** Undefined when the worker went silent: somebody else must try. */
+  /** Undefined when the worker went silent or failed in a way that another may not: somebody else must try. */
   async *#attempt(
     job: LiveJob,
     place: Placement,
@@ -151,7 +155,7 @@ class LiveRun {
     signal: AbortSignal,
   ): AsyncGenerator<LiveFrame, LiveSummary | undefined> {
     const { gpuId } = place;
-    const leave = this.#tools.dispatcher.occupy(gpuId);
+    const leave = this.#tools.dispatcher.occupy(gpuId, job.frames.end - this.#next);
     let done = false;
     try {
       await Promise.all([saved, this.#enqueue(gpuId, job)]);
@@ -166,7 +170,11 @@ class LiveRun {
             this.#next++;
             yield { frameIndex: entry.frameIndex, data: entry.data, gpuId };
           }
-          if (entry.type === 'failed') throw FarmError.fromReport(entry.error);
+          if (entry.type === 'failed') {
+            const error = FarmError.fromReport(entry.error);
+            if (await this.#mayDoBetterElsewhere(error, job, gpuId)) return undefined;
+            throw error;
+          }
           done = entry.type === 'done';
           if (entry.type === 'done') return entry.summary;
         }
@@ -177,10 +185,17 @@ class LiveRun {
     }
   }
 
+  async #mayDoBetterElsewhere(error: FarmError, { attempt, modelId }: LiveJob, gpuId: number): Promise<boolean> {
+    if (!error.mayLieWithWorker || attempt === MOST_ATTEMPTS) return false;
+    const other = await this.#tools.dispatcher.pick({ modelId, frames: 1, avoid: gpuId });
+    return other !== undefined && other.gpuId !== gpuId;
+  }
+
   /** @param heardAtMs when the worker last said something; 0 while nobody has taken the job up. */
   async #isGivenUp({ expiresAtMs }: LiveJob, place: Placement, heardAtMs: number): Promise<boolean> {
     const { dispatcher, redis, waitMs } = this.#tools;
     if (!(await dispatcher.isCurrent(place))) return true;
+    if (heardAtMs === 0 && !(await dispatcher.takesWork(place))) return true;
     if (heardAtMs > 0) {
       return Date.now() - heardAtMs > SILENCE_MS && (await redis.exists(liveAliveKey(this.#requestId))) === 0;
     }

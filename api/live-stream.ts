@@ -3,6 +3,7 @@ import { ALL_ROWS_AHEAD, algorithmicLatencyMs } from '../shared/audio-context.ts
 import { FarmError } from '../shared/errors.ts';
 import type { LiveFrame, LiveRequests, LiveWork } from './live-request.ts';
 import { LiveSound } from './live-sound.ts';
+import type { StreamPlace } from './stream-admission.ts';
 
 export interface StreamOptions {
   readonly modelId: string;
@@ -47,11 +48,12 @@ export class LiveStream {
   readonly #options: StreamOptions;
   readonly #requests: LiveRequests;
   readonly #signal: AbortSignal;
+  readonly #place: StreamPlace;
   readonly #rowsAhead: number;
   readonly #sound: LiveSound;
   readonly #inFlight: MicroBatch[] = [];
   readonly #streamId = randomBytes(9).toString('base64url');
-  /** The GPU that made the last frame: it knows what has been heard. */
+  /** The GPU that the stream was given, then the one that made the last frame: it knows what has been heard. */
   #gpuId: number | undefined;
   #ended = false;
   /** First frame that has not been asked for. */
@@ -63,8 +65,10 @@ export class LiveStream {
   #inGap = false;
   #changed = Promise.withResolvers<void>();
 
-  constructor(options: StreamOptions, requests: LiveRequests, signal: AbortSignal) {
+  constructor(options: StreamOptions, requests: LiveRequests, place: StreamPlace, signal: AbortSignal) {
     this.#options = options;
+    this.#place = place;
+    this.#gpuId = place.gpuId;
     this.#requests = requests;
     this.#signal = signal;
     this.#rowsAhead = options.latency === 'low' ? LOW_LATENCY_ROWS_AHEAD : ALL_ROWS_AHEAD;
@@ -98,6 +102,7 @@ export class LiveStream {
 
   /** The frames in order. More are asked for only while the reader keeps up. */
   async *frames(): AsyncGenerator<StreamedFrame> {
+    this.#place.keep(() => this.#gpuId);
     const filler = this.#startFiller();
     const stop = new AbortController();
     const signal = AbortSignal.any([this.#signal, stop.signal]);
@@ -111,6 +116,7 @@ export class LiveStream {
         else await this.#changed.promise;
       }
     } finally {
+      this.#place.leave();
       clearInterval(filler);
       // Work that nobody will read is of no use to anybody.
       stop.abort();

@@ -9,6 +9,8 @@ import { LiveSound, type SoundPiece } from './live-sound.ts';
 import { LiveStream, type StreamOptions } from './live-stream.ts';
 import type { Models } from './models.ts';
 import { ReadingConnections } from './reading-connections.ts';
+import { StreamAdmission } from './stream-admission.ts';
+import { StreamSlots } from './stream-slots.ts';
 
 export interface InferRequest {
   readonly modelId: string;
@@ -62,14 +64,17 @@ export class LiveService {
   readonly #tools: LiveServiceTools;
   readonly #readers: ReadingConnections;
   readonly #requests: LiveRequests;
+  readonly #admission: StreamAdmission;
 
   constructor(tools: LiveServiceTools) {
     this.#tools = tools;
     this.#readers = new ReadingConnections(tools.openReader);
+    const dispatcher = new LiveDispatcher(tools.redis, tools.config);
+    this.#admission = new StreamAdmission(new StreamSlots(tools.redis), dispatcher, tools.config);
     this.#requests = new LiveRequests({
       redis: tools.redis,
       readers: this.#readers,
-      dispatcher: new LiveDispatcher(tools.redis, tools.config),
+      dispatcher,
       waitMs: tools.config.limits.live_wait_seconds * 1000,
     });
   }
@@ -109,11 +114,12 @@ export class LiveService {
     throw new FarmError('internal', `GPU ${answer.value.gpuId} made a frame that nobody asked for`);
   }
 
-  /** FarmError: model_unknown, model_unusable, request_invalid. */
+  /** FarmError: model_unknown, model_unusable, request_invalid, capacity_full. */
   async openStream(options: StreamOptions, signal: AbortSignal): Promise<LiveStream> {
     checkRate(options.sampleRateHz);
     await this.#tools.models.refuseUnusable(options.modelId);
-    return new LiveStream(options, this.#requests, signal);
+    const place = await this.#admission.admit(options.modelId, signal);
+    return new LiveStream(options, this.#requests, place, signal);
   }
 
   async close(): Promise<void> {

@@ -9,6 +9,7 @@ import { producerConnection, waitUntilReady } from '../shared/redis.ts';
 import { RenderStore } from '../shared/renders/store.ts';
 import { CLOSING_MS, onShutdown, reportReady } from '../shared/shutdown.ts';
 import { buildApp } from './app.ts';
+import { GpuService } from './gpus.ts';
 import { type GrpcServer, startGrpc } from './grpc/server.ts';
 import { LiveService } from './live.ts';
 import { Models } from './models.ts';
@@ -35,7 +36,8 @@ async function start(): Promise<void> {
   const models = new Models(config, redis, configReload);
   const renders = new RenderService({ config, store, artifacts, mediaQueue, models, log });
   const live = new LiveService({ config, redis, models, openReader: () => openReader(redis) });
-  const services: Services = { config, redis, mediaQueue, store, artifacts, models, renders, live };
+  const gpus = new GpuService(config, redis);
+  const services: Services = { config, redis, mediaQueue, store, artifacts, models, renders, live, gpus };
   const app = await buildApp(services, log);
   const drainMs = config.limits.drain_seconds * 1000;
   let grpc: GrpcServer | undefined;
@@ -46,7 +48,7 @@ async function start(): Promise<void> {
     const cut = setTimeout(() => app.server.closeAllConnections(), drainMs);
     await Promise.all([app.close(), grpc?.drain(drainMs)]);
     clearTimeout(cut);
-    await Promise.all([live.close(), mediaQueue.close()]);
+    await Promise.all([live.close(), gpus.close(), mediaQueue.close()]);
     redis.disconnect();
     log.flush();
   }, drainMs + CLOSING_MS);

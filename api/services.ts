@@ -3,6 +3,7 @@ import type { Redis } from 'ioredis';
 import type { ArtifactStore } from '../shared/artifacts.ts';
 import type { Config } from '../shared/config/load.ts';
 import type { RenderStore } from '../shared/renders/store.ts';
+import type { GpuService } from './gpus.ts';
 import type { LiveService } from './live.ts';
 import type { Models } from './models.ts';
 import type { RenderService } from './renders.ts';
@@ -17,4 +18,5 @@ export interface Services {
   readonly models: Models;
   readonly renders: RenderService;
   readonly live: LiveService;
+  readonly gpus: GpuService;
 }

@@ -3,6 +3,7 @@ import { Command } from 'commander';
 import { FarmError } from '../shared/errors.ts';
 import { demo } from './demo.ts';
 import { doctor } from './doctor.ts';
+import { drainGpu, listGpus, resumeGpu } from './gpu.ts';
 import { inspectMel } from './inspect.ts';
 import { listModels, loadModel, type ModelsCommandOptions, unloadModel } from './models.ts';
 import { render } from './render.ts';
@@ -54,6 +55,18 @@ models
   .command('unload <id>')
   .description('unload a model on every GPU, as soon as nothing uses it')
   .action((id) => unloadModel(id, models.opts<ModelsCommandOptions>()));
+const gpu = program
+  .command('gpu')
+  .description('see the GPUs of a running farm, take them out of service and put them back');
+const gpuCommand = (nameAndArguments: string, description: string) =>
+  gpu
+    .command(nameAndArguments)
+    .description(description)
+    .option('-u, --url <url>', 'address of the farm', DEFAULT_URL)
+    .option('-k, --api-key <key>', 'API key, if the farm wants one');
+gpuCommand('list', 'worker, device, backlog, streams and models of every GPU').action(listGpus);
+gpuCommand('drain <gpu>', 'finish what runs, take nothing new; waiting jobs go to others').action(drainGpu);
+gpuCommand('resume <gpu>', 'take work again, also for models that were set aside').action(resumeGpu);
 
 program
   .command('doctor')

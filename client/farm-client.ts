@@ -4,6 +4,7 @@ import { Readable } from 'node:stream';
 import { pipeline } from 'node:stream/promises';
 import { setTimeout as delay } from 'node:timers/promises';
 import { FarmError } from '../shared/errors.ts';
+import { type GpuList, type GpuView, gpuListSchema, gpuViewSchema } from '../shared/gpu-view.ts';
 import {
   type LoadAnswer,
   loadAnswerSchema,
@@ -125,6 +126,26 @@ export class FarmClient {
   async unloadModel(modelId: string): Promise<UnloadAnswer> {
     const response = await this.#request(`/v1/models/${encodeURIComponent(modelId)}/unload`, { method: 'POST' });
     return unloadAnswerSchema.parse(await response.json());
+  }
+
+  /** Every GPU of the farm, with its worker, backlog, models and room for streams. */
+  async gpus(): Promise<GpuList> {
+    return gpuListSchema.parse(await (await this.#request('/v1/gpus')).json());
+  }
+
+  /** Takes a GPU out of service: it finishes what runs, its waiting jobs go to others. */
+  async drainGpu(gpuId: number): Promise<GpuView> {
+    return await this.#orderGpu(gpuId, 'drain');
+  }
+
+  /** Puts a GPU back into service, with every model that it has set aside. */
+  async resumeGpu(gpuId: number): Promise<GpuView> {
+    return await this.#orderGpu(gpuId, 'resume');
+  }
+
+  async #orderGpu(gpuId: number, order: 'drain' | 'resume'): Promise<GpuView> {
+    const response = await this.#request(`/v1/gpus/${gpuId}/${order}`, { method: 'POST' });
+    return gpuViewSchema.parse(await response.json());
   }
 
   async #request(route: string, init: RequestInit = {}): Promise<Response> {

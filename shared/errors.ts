@@ -39,6 +39,7 @@ export const ERROR_CATALOGUE = {
   range_unsatisfiable: entry(416, 11, false, 'Ask for a byte range inside the file.'),
   idempotency_conflict: entry(409, 6, false, 'Use a new Idempotency-Key for a different request.'),
   queue_full: entry(429, 8, true, 'Wait for the time in Retry-After, or raise server.queue_size.'),
+  capacity_full: entry(429, 8, true, 'Wait until a stream ends, or add GPU workers; GET /v1/gpus shows who has room.'),
   deadline_exceeded: entry(504, 4, true, 'Try again, allow more time, or add GPU workers.'),
   request_cancelled: entry(499, 1, false, 'The caller went away; there is nothing to do.'),
   farm_draining: entry(503, 14, true, 'Send the request to another front end, or again in a moment.'),
@@ -50,6 +51,7 @@ export const ERROR_CATALOGUE = {
   inference_failed: entry(500, 13, true, 'See the worker log; `farm doctor` checks the model and the provider.'),
   encode_failed: entry(500, 13, true, 'See the worker log for what ffmpeg said; `farm doctor` checks ffmpeg.'),
   worker_lost: entry(500, 14, false, 'The job ended its worker every time it was tried; see the worker log.'),
+  gpu_unknown: entry(404, 5, false, 'Use a GPU number that GET /v1/gpus lists.'),
   gpu_taken: entry(409, 6, false, 'Stop the other process, or start this one with another --gpu number.'),
   farm_running: entry(409, 6, false, 'Stop the farm that uses this data folder, or set storage.root to another one.'),
   unauthorised: entry(401, 16, false, 'Send a configured API key as `Authorization: Bearer <key>`.'),
@@ -58,6 +60,15 @@ export const ERROR_CATALOGUE = {
 } as const satisfies Record<string, CatalogueEntry>;
 
 export type ErrorCode = keyof typeof ERROR_CATALOGUE;
+
+/** Failures that may lie with a worker, its files or its machine: another GPU may do better with the same job. */
+const MAY_LIE_WITH_THE_WORKER: ReadonlySet<ErrorCode> = new Set([
+  'model_unusable',
+  'dependency_missing',
+  'inference_failed',
+  'encode_failed',
+  'internal',
+]);
 
 function entry(httpStatus: number, grpcStatus: number, retryable: boolean, remedy: string): CatalogueEntry {
   return { httpStatus, grpcStatus, retryable, remedy };
@@ -82,6 +93,11 @@ export class FarmError extends Error {
 
   get retryable(): boolean {
     return ERROR_CATALOGUE[this.code].retryable;
+  }
+
+  /** True when the same job may succeed on another GPU. */
+  get mayLieWithWorker(): boolean {
+    return MAY_LIE_WITH_THE_WORKER.has(this.code);
   }
 
   get grpcStatus(): number {

@@ -15,12 +15,32 @@ const loadedModelSchema = z.object({
 });
 export type LoadedModelState = z.infer<typeof loadedModelSchema>;
 
+const modelCostSchema = z.object({
+  /** What it takes to get the model into memory. */
+  loadMs: z.number(),
+  /** A whole frame, from a window of sound to the JPEG, in a row of frames with nothing else running. */
+  frameMs: z.number(),
+});
+export type ModelCost = z.infer<typeof modelCostSchema>;
+
+const setAsideSchema = z.object({
+  /** Error code of the last failure. */
+  code: z.string(),
+  reason: z.string(),
+  sinceMs: z.number(),
+});
+export type SetAside = z.infer<typeof setAsideSchema>;
+
 const modelStateSchema = z.object({
   modelId: z.string(),
   /** Null while the model is not in memory. */
   loaded: loadedModelSchema.nullable(),
   /** Why the model cannot be used on this worker; empty when it can. */
   problems: z.array(z.string()),
+  /** Measured after the last load, and kept when the model is unloaded; null before. */
+  cost: modelCostSchema.nullable(),
+  /** Why this worker no longer takes work for the model, after failing at it again and again; null while it does. */
+  setAside: setAsideSchema.nullable(),
   /** Since the worker started. */
   usage: z.object({
     requestCount: z.int(),
@@ -49,10 +69,14 @@ export const heartbeatSchema = z.object({
   startedAtMs: z.number(),
   /** ONNX Runtime execution provider really in use; null until the first model was loaded. */
   provider: z.string().nullable(),
+  /** What the provider computes on, such as "NVIDIA H100 80GB HBM3"; null while the provider is. */
+  device: z.string().nullable(),
   models: z.array(modelStateSchema),
   /** Absent for a media worker. */
   memory: memorySchema.optional(),
+  /** Takes nothing new: it was told to drain, or it is about to end. */
   draining: z.boolean(),
+  runningJobs: z.int().nonnegative(),
   /** Longest time that the thread which talks to Redis was blocked, since the last heartbeat. */
   eventLoopBlockedMaxMs: z.number(),
 });
@@ -101,4 +125,10 @@ export async function readHeartbeats(redis: Redis): Promise<Heartbeat[]> {
   });
   if (silent.length > 0) await redis.srem(WORKERS_KEY, ...silent);
   return alive.sort((a, b) => (a.gpuId ?? Infinity) - (b.gpuId ?? Infinity) || a.startedAtMs - b.startedAtMs);
+}
+
+/** The newest process of a GPU: the last heartbeat of a dead one outlives it by seconds. */
+export function workerOf(heartbeats: readonly Heartbeat[], gpuId: number): Heartbeat | undefined {
+  const own = heartbeats.filter((heartbeat) => heartbeat.gpuId === gpuId);
+  return own.sort((a, b) => b.startedAtMs - a.startedAtMs)[0];
 }

@@ -16,6 +16,16 @@ export const segmentJobSchema = z.object({
   segmentCount: z.int().positive(),
   /** Frames [start, end) of the render. */
   frames: frameRange,
+  /** How the segment came to this queue when it was planned for another one. */
+  moved: z
+    .object({
+      times: z.int().positive(),
+      /** Pickups on the queues before, so that attempts keep counting up. */
+      attempts: z.int().nonnegative(),
+      /** GPUs that have failed at it. */
+      failedOn: z.array(z.int().nonnegative()),
+    })
+    .optional(),
 });
 export const stitchJobSchema = z.object({ name: z.literal('stitch'), renderId: z.string() });
 

@@ -1,54 +1,158 @@
-import type { Heartbeat } from './heartbeat.ts';
+import { type Heartbeat, workerOf } from './heartbeat.ts';
 
-/** Where a render's segments go. Pure: the dispatcher reads the farm's state and hands it in. */
+/** Where work goes. Pure: whoever places it reads the farm's state and hands it in. */
 
 export interface GpuState {
   readonly gpuId: number;
-  /** Jobs waiting and running on the GPU's queue. */
-  readonly backlog: number;
+  /** What waits and runs there, in ms of work. */
+  readonly backlogMs: number;
+  /** What it takes to get the model into memory there; 0 where it is. */
+  readonly loadMs: number;
+  /** One frame of the model there. */
+  readonly frameMs: number;
 }
 
 export interface PlacementPolicy {
   readonly strategy: 'round-robin' | 'least-loaded';
   /** The GPU the model's entry asks for. */
   readonly preferredGpu: number | undefined;
-  /** False keeps all segments of a render on one GPU. */
+  /** False keeps all pieces on one GPU. */
   readonly spread: boolean;
 }
 
+type Load = { -readonly [K in keyof GpuState]: GpuState[K] };
+
 /**
- * One GPU number a segment. `candidates` are the GPUs that can render the model; `firstTurn` shifts the round so that
- * short renders do not all begin on the same GPU.
+ * One GPU number for each piece of work, given as numbers of frames. `candidates` are the GPUs that can render the
+ * model; `firstTurn` shifts the round so that short pieces of work do not all begin on the same GPU.
+ *
+ * The preferred GPU gets everything. Else `least-loaded` takes the GPU that finishes a piece first, loading included;
+ * `round-robin` gives each GPU its turn, but those that would have to load the model have none while one that holds it
+ * gets to the piece before that load is over.
  */
-export function placeSegments(
-  segmentCount: number,
+export function placeWork(
+  pieces: readonly number[],
   candidates: readonly GpuState[],
   policy: PlacementPolicy,
   firstTurn: number,
 ): number[] {
-  if (candidates.length === 0) throw new RangeError('No GPU to place segments on');
+  if (candidates.length === 0) throw new RangeError('No GPU to place work on');
   const preferred = candidates.find(({ gpuId }) => gpuId === policy.preferredGpu);
-  if (preferred) return new Array<number>(segmentCount).fill(preferred.gpuId);
-  const loads = candidates.map((_, index) => ({
+  if (preferred) return pieces.map(() => preferred.gpuId);
+  const loads: Load[] = candidates.map((_, index) => ({
     ...(candidates[(index + firstTurn) % candidates.length] as GpuState),
   }));
-  const pick = (turn: number) => {
-    if (policy.strategy === 'round-robin') return loads[turn % loads.length];
-    return loads.reduce((least, load) => (load.backlog < least.backlog ? load : least));
-  };
-  return Array.from({ length: segmentCount }, (_, index) => {
-    const load = pick(policy.spread ? index : 0);
-    if (!load) throw new RangeError('No GPU to place segments on');
-    if (policy.spread) load.backlog += 1;
+  const place = (frames: number, turn: number) => {
+    const load = policy.strategy === 'round-robin' ? nextInTurn(loads, turn) : firstToFinish(loads, frames);
+    load.backlogMs = finishMs(load, frames);
+    load.loadMs = 0;
     return load.gpuId;
-  });
+  };
+  if (policy.spread) return pieces.map(place);
+  const gpuId = place(
+    pieces.reduce((sum, frames) => sum + frames, 0),
+    0,
+  );
+  return pieces.map(() => gpuId);
 }
 
-/** GPUs with a living, not draining worker that has the model in its configuration and nothing to say against it. */
+function finishMs({ backlogMs, loadMs, frameMs }: GpuState, frames: number): number {
+  return backlogMs + loadMs + frames * frameMs;
+}
+
+function firstToFinish(loads: readonly Load[], frames: number): Load {
+  return loads.reduce((first, load) => (finishMs(load, frames) < finishMs(first, frames) ? load : first));
+}
+
+function nextInTurn(loads: readonly Load[], turn: number): Load {
+  const holders = loads.filter(({ loadMs }) => loadMs === 0);
+  const waitLess = (load: Load) => holders.some(({ backlogMs }) => backlogMs < load.backlogMs + load.loadMs);
+  const round = loads.filter((load) => load.loadMs === 0 || !waitLess(load));
+  return round[turn % round.length] as Load;
+}
+
+/** A queue that work may be taken from. */
+export interface BusyQueue {
+  readonly waiting: number;
+  readonly active: number;
+  /** One frame on the queue's own GPU. */
+  readonly frameMs: number;
+}
+
+/**
+ * True when an idle GPU that loads the model, if it must, and renders one piece is done before the queue's own GPU has
+ * worked everything off. A queue of which nothing runs is about to be taken from by its own GPU.
+ * @param frames of a piece.
+ */
+export function isWorthStealing(
+  idle: Pick<GpuState, 'loadMs' | 'frameMs'>,
+  { waiting, active, frameMs }: BusyQueue,
+  frames: number,
+): boolean {
+  if (waiting === 0 || active === 0) return false;
+  return idle.loadMs + frames * idle.frameMs < (waiting + active) * frames * frameMs;
+}
+
+/**
+ * GPUs whose worker takes work, has the model in its configuration and nothing to say against it. When all of these
+ * have set the model aside, they are named all the same: to try again is better than to give up.
+ */
 export function gpusForModel(heartbeats: readonly Heartbeat[], modelId: string): number[] {
-  const able = heartbeats.filter(
-    ({ gpuId, draining, models }) =>
-      gpuId !== null && !draining && models.some((model) => model.modelId === modelId && model.problems.length === 0),
-  );
-  return [...new Set(able.map(({ gpuId }) => gpuId as number))];
+  const willing = willingGpus(heartbeats, modelId);
+  return willing.length > 0 ? willing : gpusOf(heartbeats.filter((heartbeat) => mayTry(heartbeat, modelId)));
+}
+
+/** Those that have not set the model aside. */
+export function willingGpus(heartbeats: readonly Heartbeat[], modelId: string): number[] {
+  return gpusOf(heartbeats.filter((heartbeat) => isWilling(heartbeat, modelId)));
+}
+
+/** Whether a worker takes work for a model that others could do too. */
+export function isWilling(heartbeat: Heartbeat, modelId: string): boolean {
+  return mayTry(heartbeat, modelId) && stateOf(heartbeat, modelId)?.setAside === null;
+}
+
+function mayTry(heartbeat: Heartbeat, modelId: string): boolean {
+  return !heartbeat.draining && stateOf(heartbeat, modelId)?.problems.length === 0;
+}
+
+function gpusOf(heartbeats: readonly Heartbeat[]): number[] {
+  return [...new Set(heartbeats.flatMap(({ gpuId }) => gpuId ?? []))];
+}
+
+/** What is assumed of a model that no GPU of the farm has loaded yet. */
+const UNMEASURED = { loadMs: 2000, frameMs: 20 };
+
+/**
+ * What a model costs on a GPU: as measured there, else as on the slowest of the others, else a guess.
+ * `loadMs` is 0 where the model is in memory.
+ */
+export function costOn(heartbeats: readonly Heartbeat[], gpuId: number, modelId: string): Omit<GpuState, 'backlogMs'> {
+  const loaded = stateOf(workerOf(heartbeats, gpuId), modelId)?.loaded != null;
+  const { loadMs, frameMs } = measuredCost(heartbeats, gpuId, modelId) ?? UNMEASURED;
+  return { gpuId, loadMs: loaded ? 0 : loadMs, frameMs };
+}
+
+const FRAME_INTERVAL_MS = 40;
+
+/**
+ * Streams of 25 frames a second that a GPU can hold of a model. A GPU that is slower than real time, or of which
+ * nothing is known yet, still takes one.
+ * @param fixed as configured, whatever was measured; 0: as measured.
+ */
+export function streamsOn(heartbeats: readonly Heartbeat[], gpuId: number, modelId: string, fixed: number): number {
+  if (fixed > 0) return fixed;
+  const cost = measuredCost(heartbeats, gpuId, modelId);
+  return cost ? Math.max(1, Math.floor(FRAME_INTERVAL_MS / cost.frameMs)) : 1;
+}
+
+function measuredCost(heartbeats: readonly Heartbeat[], gpuId: number, modelId: string) {
+  const own = stateOf(workerOf(heartbeats, gpuId), modelId)?.cost;
+  if (own) return own;
+  const others = heartbeats.flatMap((heartbeat) => stateOf(heartbeat, modelId)?.cost ?? []);
+  return others.sort((a, b) => b.frameMs - a.frameMs)[0];
+}
+
+function stateOf(heartbeat: Heartbeat | undefined, modelId: string) {
+  return heartbeat?.models.find((model) => model.modelId === modelId);
 }

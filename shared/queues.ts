@@ -61,7 +61,7 @@ export function jobOptions(job: Job, attempts: number): JobsOptions {
 export function jobId(job: Job): string {
   switch (job.name) {
     case 'segment':
-      return `segment-${job.renderId}-${job.segmentIndex}`;
+      return `segment-${job.renderId}-${job.segmentIndex}${job.moved ? `-moved-${job.moved.times}` : ''}`;
     case 'live':
       return `live-${job.requestId}-${job.attempt}`;
     default:

@@ -1,9 +1,8 @@
-import { randomUUID } from 'node:crypto';
-import { type Queue, Worker } from 'bullmq';
+import type { Queue } from 'bullmq';
 import type { Redis } from 'ioredis';
 import type { JobName } from '../shared/jobs.ts';
-import { openQueue, PRIORITY, WORKER_TIMING } from '../shared/queues.ts';
-import { KEY_PREFIX } from '../shared/redis.ts';
+import { openQueue, PRIORITY } from '../shared/queues.ts';
+import { HandFedWorker } from './hand-fed-worker.ts';
 import type { JobRunner } from './job-runner.ts';
 import type { LiveNudges } from './live-nudges.ts';
 
@@ -20,13 +19,6 @@ const MAX_LIVE = 32;
 /** How long a live job waits at most whose nudge was lost. */
 const LOOK_EVERY_MS = 250;
 
-/** A worker that is handed its jobs; the lock of each is renewed as if it had picked it up itself. */
-class HandFedWorker extends Worker {
-  startRenewingLocks(): void {
-    this.lockManager.start();
-  }
-}
-
 /**
  * Picks live jobs up while the ordinary lane of the queue is busy; when it is idle it takes them itself, at once. Looks
  * when it is nudged, when a job starts or ends, and now and then while anything runs, so no live job is left behind.
@@ -35,11 +27,10 @@ class HandFedWorker extends Worker {
  */
 export class ExpressLane<N extends JobName> {
   readonly #runner: JobRunner<N | 'live'>;
-  readonly #worker: HandFedWorker;
+  readonly #worker: HandFedWorker<N | 'live'>;
   readonly #queue: Queue;
   readonly #timer: NodeJS.Timeout;
   readonly #stopListening: () => void;
-  readonly #processing = new Set<Promise<unknown>>();
   #looking: Promise<void> | undefined;
   #lookAgain = false;
   #open = true;
@@ -47,14 +38,7 @@ export class ExpressLane<N extends JobName> {
   constructor({ queueName, runner, connection, nudges }: ExpressLaneOptions<N>) {
     this.#runner = runner;
     this.#queue = openQueue(queueName, connection);
-    this.#worker = new HandFedWorker(queueName, (job, token) => runner.run(job, token), {
-      connection,
-      prefix: KEY_PREFIX,
-      autorun: false,
-      ...WORKER_TIMING,
-    });
-    this.#worker.startRenewingLocks();
-    runner.attend(this.#worker);
+    this.#worker = new HandFedWorker(queueName, runner, connection);
     const look = () => this.#look();
     runner.onChange(look);
     this.#stopListening = nudges.on(queueName, look);
@@ -66,14 +50,8 @@ export class ExpressLane<N extends JobName> {
     this.#open = false;
     this.#stopListening();
     clearInterval(this.#timer);
-    await this.#runner.drain(this.#close(), patienceMs);
-  }
-
-  async #close(): Promise<void> {
     await this.#looking;
-    // Closing a worker waits for the jobs that it picked up itself, and these it did not.
-    await Promise.all(this.#processing);
-    await this.#worker.close();
+    await this.#worker.drain(patienceMs);
     await this.#queue.close();
   }
 
@@ -91,14 +69,9 @@ export class ExpressLane<N extends JobName> {
     while (this.#lookAgain) {
       this.#lookAgain = false;
       while (this.#mayTake() && (await this.#liveJobWaits())) {
-        const token = randomUUID();
-        const job = await this.#worker.getNextJob(token, { block: false });
+        const job = await this.#worker.take();
         if (!job) break;
-        const processing = this.#worker
-          .processJob(job, token, () => false)
-          .catch(() => {})
-          .finally(() => this.#processing.delete(processing));
-        this.#processing.add(processing);
+        void job.run();
       }
     }
   }

@@ -5,18 +5,17 @@ import { startHeartbeat } from '../shared/heartbeat.ts';
 import type { LiveJob, SegmentJob } from '../shared/jobs.ts';
 import { Lease } from '../shared/lease.ts';
 import { enrolGpus, gpuQueue, UNLOAD_CHANNEL } from '../shared/queues.ts';
-import { Consumer } from './consumer.ts';
 import { EventLoopMonitor } from './event-loop-monitor.ts';
-import { ExpressLane } from './express-lane.ts';
+import { deviceName } from './gpu/device-name.ts';
 import { EntryHistory } from './gpu/entry-history.ts';
 import { startMemoryRecycle } from './gpu/memory-recycle.ts';
 import { ModelUsage } from './gpu/model-usage.ts';
-import { OrphanQueues, type QueueConsumer } from './gpu/orphan-queues.ts';
 import { PipelineThread } from './gpu/pipeline-thread.ts';
 import { segmentHandler } from './gpu/segment-handler.ts';
+import { givingAway, SetAsides } from './gpu/set-asides.ts';
 import { modelLimits, WorkerModels } from './gpu/worker-models.ts';
+import { GpuQueues } from './gpu-queues.ts';
 import { liveHandler, liveJobLost } from './live/live-handler.ts';
-import { LiveNudges } from './live-nudges.ts';
 import { RenderJobs } from './render-jobs.ts';
 import type { WorkerTools } from './worker-tools.ts';
 
@@ -32,25 +31,39 @@ export async function startGpuWorker(gpuId: number, config: Config, tools: Worke
   const history = new EntryHistory(config, configReload);
   const thread = new PipelineThread(threadSettings(config, history), {
     onDeath: (death) => fail(death.message),
-    onModels: () => heartbeat.now(),
+    onModels: () => {
+      heartbeat.now();
+      nameDevice().catch(() => {});
+    },
   });
   const usage = new ModelUsage();
-  const models = new WorkerModels({ config, history, gpuId, thread, usage, log, onChange: () => heartbeat.now() });
+  const onChange = () => heartbeat.now();
+  const setAsides = new SetAsides(onChange);
+  const models = new WorkerModels({ config, history, gpuId, thread, usage, setAsides, log, onChange });
   await models.check();
   const monitor = new EventLoopMonitor();
   const startedAtMs = Date.now();
-  let draining = false;
+  let device: { readonly provider: string; readonly name: string } | undefined;
+  let queues: GpuQueues | undefined;
   const heartbeat = startHeartbeat(connection, workerId, () => ({
     gpuId,
     host: hostname(),
     pid: process.pid,
     startedAtMs,
     provider: thread.models.provider,
+    device: device?.name ?? null,
     models: models.states(),
     memory: models.memory(),
-    draining,
+    draining: queues?.isOpen === false,
+    runningJobs: queues?.runningJobs ?? 0,
     eventLoopBlockedMaxMs: Math.round(monitor.takeMaxMs()),
   }));
+  const nameDevice = async () => {
+    const { provider } = thread.models;
+    if (!provider || provider === device?.provider) return;
+    device = { provider, name: await deviceName(provider) };
+    heartbeat.now();
+  };
   await heartbeat.first;
   configReload.onReload((changes) => models.reconfigure(changes));
   await models.preload(config.models.keys());
@@ -72,6 +85,7 @@ export async function startGpuWorker(gpuId: number, config: Config, tools: Worke
     renders,
     artifacts,
     cancellation,
+    setAsides,
   });
   const live = liveHandler({
     gpuId,
@@ -81,30 +95,24 @@ export async function startGpuWorker(gpuId: number, config: Config, tools: Worke
     usage,
     redis: connection,
     cancellation,
+    setAsides,
   });
-  const handlers = { segment: jobs.handler<'segment'>(segment), live };
-  const nudges = new LiveNudges(subscriber);
-  await nudges.listen();
+  const handlers = { segment: givingAway(setAsides, jobs.handler<'segment'>(segment)), live };
   subscriber.on('message', (channel: string, modelId: string) => channel === UNLOAD_CHANNEL && thread.unload(modelId));
   await subscriber.subscribe(UNLOAD_CHANNEL);
-  const consume = (queueName: string): QueueConsumer => {
-    const onLost = (job: SegmentJob | LiveJob) => (job.name === 'live' ? liveJobLost(connection, job) : jobs.lost(job));
-    const ordinary = new Consumer({ queueName, handlers, connection, log, onLost });
-    const express = new ExpressLane({ queueName, runner: ordinary.runner, connection, nudges });
-    return {
-      drain: async (patienceMs) => {
-        await Promise.all([ordinary.drain(patienceMs), express.drain(patienceMs)]);
-      },
-    };
-  };
-  const consumer = consume(gpuQueue(gpuId));
-  const orphans = new OrphanQueues({ redis: connection, ownGpuId: gpuId, holder, log, consume });
+  const onLost = (job: SegmentJob | LiveJob) => (job.name === 'live' ? liveJobLost(connection, job) : jobs.lost(job));
+  queues = new GpuQueues({
+    ...{ gpuId, holder, config, tools, setAsides },
+    jobs: { handlers, onLost },
+    onChange: () => heartbeat.now(),
+  });
+  const taking = queues;
+  await taking.start();
   return async () => {
-    draining = true;
     stopRecycle();
+    const stopped = taking.stop(config.limits.drain_seconds * 1000);
     heartbeat.now();
-    const patienceMs = config.limits.drain_seconds * 1000;
-    await Promise.all([consumer.drain(patienceMs), orphans.stop(patienceMs)]);
+    await stopped;
     await thread.close();
     await heartbeat.stop();
     await lease.release();

@@ -1,7 +1,7 @@
 import { setTimeout as delay } from 'node:timers/promises';
 import { type Job as BullJob, UnrecoverableError, WaitingError, type Worker } from 'bullmq';
 import { FarmError } from '../shared/errors.ts';
-import { type JobName, type JobOf, jobSchema } from '../shared/jobs.ts';
+import { type Job, type JobName, type JobOf, jobSchema } from '../shared/jobs.ts';
 import type { Logger } from '../shared/log.ts';
 
 export interface JobContext {
@@ -14,6 +14,12 @@ export interface JobContext {
   readonly log: Logger;
   /** Percent done, for the dashboard. */
   showProgress(percent: number): void;
+  /**
+   * Moves the job to the queue of a GPU that may do better after this failure, and returns the name of the queue;
+   * undefined when there is none.
+   * @param begun false for a job that was not even tried: that costs no attempt.
+   */
+  moveElsewhere(error: FarmError, begun: boolean): Promise<string | undefined>;
 }
 
 /** What came of a job, in words for the dashboard. A FarmError that is not retryable fails the job for good. */
@@ -28,6 +34,13 @@ export interface JobRunnerOptions<N extends JobName> {
   readonly log: Logger;
   /** Told of a job that failed without its handler: it ended its worker each time it was picked up. */
   readonly onLost: (job: JobOf<N>) => Promise<void>;
+  /** How jobs are moved to other queues; absent: they stay. */
+  readonly relocation?: JobRelocation;
+}
+
+export interface JobRelocation {
+  /** Puts a job that failed here on another queue and names that; undefined when no other is better. */
+  move(bullJob: BullJob, error: FarmError, begun: boolean): Promise<string | undefined>;
 }
 
 /** Abort reason of work that goes back to its queue because this process drains. */
@@ -93,11 +106,12 @@ export class JobRunner<N extends JobName> {
     this.#tell();
     try {
       return await handlers[job.name as N](job, {
-        attempt: bullJob.attemptsStarted,
+        attempt: bullJob.attemptsStarted + attemptsBefore(job),
         lastTry: bullJob.attemptsMade + 1 >= (bullJob.opts.attempts ?? 1),
         signal: stop.signal,
         log: log.child({ job: job.name }),
         showProgress: (percent) => void bullJob.updateProgress(percent).catch(() => {}),
+        moveElsewhere: async (error, begun) => await this.#options.relocation?.move(bullJob, error, begun),
       });
     } catch (thrown) {
       if (stop.signal.reason instanceof HandBack) {
@@ -127,4 +141,8 @@ export class JobRunner<N extends JobName> {
   async #reportLost(bullJob: BullJob): Promise<void> {
     if (await bullJob.isFailed()) await this.#options.onLost(this.#parse(bullJob));
   }
+}
+
+function attemptsBefore(job: Job): number {
+  return job.name === 'segment' ? (job.moved?.attempts ?? 0) : 0;
 }

@@ -22,14 +22,17 @@ export async function startMediaWorker(config: Config, tools: WorkerTools): Prom
   const monitor = new EventLoopMonitor();
   const startedAtMs = Date.now();
   let draining = false;
+  let consumer: Consumer<'prepare' | 'stitch'> | undefined;
   const heartbeat = startHeartbeat(connection, workerId, () => ({
     gpuId: null,
     host: hostname(),
     pid: process.pid,
     startedAtMs,
     provider: null,
+    device: null,
     models: [],
     draining,
+    runningJobs: consumer?.runner.runningCount() ?? 0,
     eventLoopBlockedMaxMs: Math.round(monitor.takeMaxMs()),
   }));
   await heartbeat.first;
@@ -37,7 +40,7 @@ export async function startMediaWorker(config: Config, tools: WorkerTools): Prom
   const dispatcher = new Dispatcher(connection, config);
   const recovery = startRenderRecovery(renders, dispatcher);
   const jobs = new RenderJobs(renders, cancellation);
-  const consumer = new Consumer({
+  const taking = new Consumer({
     queueName: MEDIA_QUEUE,
     handlers: {
       prepare: jobs.handler<'prepare'>(prepareHandler({ config, renders, artifacts, dispatcher })),
@@ -48,10 +51,11 @@ export async function startMediaWorker(config: Config, tools: WorkerTools): Prom
     concurrency: JOBS_AT_ONCE,
     onLost: (job) => jobs.lost(job),
   });
+  consumer = taking;
   return async () => {
     draining = true;
     recovery.stop();
-    await consumer.drain(config.limits.drain_seconds * 1000);
+    await taking.drain(config.limits.drain_seconds * 1000);
     await dispatcher.close();
     await heartbeat.stop();
   };

@@ -33,7 +33,13 @@ export class RenderJobs {
         if (signal.reason instanceof RenderEnded) return 'stopped: render has ended';
         // Back in its queue or with another worker, the job is not ours to judge.
         if (!(signal.reason instanceof HandBack || signal.reason instanceof LostLock)) {
-          await this.#judge(renderId, FarmError.from(error), context.lastTry, log);
+          const fault = FarmError.from(error);
+          const queueName = await context.moveElsewhere(fault, true);
+          if (queueName) {
+            log.warn({ code: fault.code, reason: fault.message, to: queueName }, 'job moved to another GPU');
+            return `moved to ${queueName}: ${fault.message}`;
+          }
+          await this.#judge(renderId, fault, context.lastTry, log);
         }
         throw error;
       } finally {

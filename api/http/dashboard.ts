@@ -3,9 +3,8 @@ import { BullMQAdapter } from '@bull-board/api/bullMQAdapter';
 import { FastifyAdapter } from '@bull-board/fastify';
 import type { Queue } from 'bullmq';
 import type { FastifyInstance } from 'fastify';
-import { readHeartbeats } from '../../shared/heartbeat.ts';
 import { jobSchema } from '../../shared/jobs.ts';
-import { gpuQueue, openQueue } from '../../shared/queues.ts';
+import { enrolledGpus, gpuQueue, openQueue } from '../../shared/queues.ts';
 import type { Services } from '../services.ts';
 
 const BASE_PATH = '/dashboard';
@@ -32,7 +31,7 @@ export async function mountDashboard(app: FastifyInstance, { config, redis, medi
   };
   for (let gpuId = 0; gpuId < config.gpus.count; gpuId++) show(gpuId);
   const lookForGpus = async () => {
-    for (const { gpuId } of await readHeartbeats(redis)) if (gpuId !== null) show(gpuId);
+    for (const gpuId of await enrolledGpus(redis)) show(gpuId);
   };
   const timer = setInterval(() => void lookForGpus().catch(() => {}), LOOK_FOR_GPUS_EVERY_MS);
   app.addHook('onClose', async () => {
@@ -56,5 +55,6 @@ function titleOf(data: unknown): string {
   if (job.name === 'prepare' || job.name === 'stitch') return `${job.name} · ${job.renderId}`;
   const range = `frames ${job.frames.start}–${job.frames.end - 1}`;
   if (job.name === 'live') return `live · ${range} · ${job.modelId} · ${job.requestId}`;
-  return `segment ${job.segmentIndex + 1} of ${job.segmentCount} · ${range} · ${job.modelId} · ${job.renderId}`;
+  const moved = job.moved ? ` · failed on GPU ${job.moved.failedOn.join(', ')}` : '';
+  return `segment ${job.segmentIndex + 1} of ${job.segmentCount} · ${range} · ${job.modelId} · ${job.renderId}${moved}`;
 }

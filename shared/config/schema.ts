@@ -168,6 +168,8 @@ const live = section({
   max_batch_frames: orDefault(z.int().min(1).max(32), 8),
   /** How long a run that is not full waits for more frames. */
   batch_wait_ms: z.number().nonnegative().max(100).default(0),
+  /** Streams that a GPU takes at once; 0: as many as it can render at 25 frames a second, as measured. */
+  max_streams_per_gpu: z.int().nonnegative().default(0),
 });
 
 const render = section({

@@ -1,10 +1,11 @@
 import assert from 'node:assert/strict';
-import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
+import { copyFile, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { after, before, describe, it } from 'node:test';
 import { DEMO_MODEL, startFarm, type TestFarm } from '../support/farm.ts';
 import { syllables, writeWav } from '../support/sound.ts';
+import { until } from '../support/until.ts';
 
 describe('a model that is wrong', () => {
   let farm: TestFarm;
@@ -25,6 +26,7 @@ describe('a model that is wrong', () => {
       models: {
         demo: DEMO_MODEL,
         garbage: { ...DEMO_MODEL, model_path: await write('garbage.onnx', 'this is no ONNX file') },
+        spoilt: { ...DEMO_MODEL, model_path: await write('spoilt.onnx', 'neither is this') },
         shapes: { ...DEMO_MODEL, model_path: DEMO_MODEL.audio_encoder_path },
         frameless: { ...DEMO_MODEL, background_dir: path.join(folder, 'nowhere') },
         rectless: {
@@ -64,6 +66,26 @@ describe('a model that is wrong', () => {
       await assert.rejects(farm.client.finished(id), { code: 'model_unusable', message: because });
     });
   }
+
+  it('is set aside when it has failed three times in a row, and taken up again when it works after all', async () => {
+    const rendered = async () => {
+      const { id } = await farm.client.submit(speech, { modelId: 'spoilt' });
+      return await farm.client.finished(id);
+    };
+    const setAside = async () => {
+      const [gpu] = (await farm.client.gpus()).gpus;
+      return gpu?.models.find(({ model_id }) => model_id === 'spoilt')?.set_aside;
+    };
+    for (let time = 1; time <= 2; time++) await assert.rejects(rendered, { code: 'model_unusable' });
+    assert.equal(await setAside(), null);
+    await assert.rejects(rendered, { code: 'model_unusable' });
+    await until('the third failure is known', async () => (await setAside())?.code === 'model_unusable');
+    // The only GPU there is tries all the same.
+    await assert.rejects(rendered, { code: 'model_unusable', message: /spoilt\.onnx/ });
+    await copyFile(DEMO_MODEL.model_path, path.join(folder, 'spoilt.onnx'));
+    assert.equal((await rendered()).status, 'completed');
+    await until('it is taken up again', async () => (await setAside()) === null);
+  });
 
   it('does not keep the others from working', async () => {
     const { id } = await farm.client.submit(speech, { modelId: 'demo' });

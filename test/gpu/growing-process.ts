@@ -12,7 +12,7 @@ startMemoryRecycle({
   models: () => {
     looks += 1;
     if (looks > LOOKS) process.send?.('looked');
-    return { loaded: new Map(), memory: { usedBytes: explained, hostBytes: explained }, provider: null };
+    return { loaded: new Map(), memory: { usedBytes: explained, hostBytes: explained } };
   },
   log: pino({ level: 'silent' }),
   recycle: () => process.send?.('recycle'),

@@ -17,15 +17,19 @@ function state(changes: Partial<Heartbeat> = {}): Omit<Heartbeat, 'workerId'> {
     pid: 1,
     startedAtMs: 5,
     provider: null,
+    device: null,
     models: [
       {
         modelId: 'ann',
         loaded: { loadMs: 90, msPerFrame: 8, loadedAtMs: 7, memoryBytes: 1024 },
         problems: [],
+        cost: { loadMs: 90, frameMs: 20 },
+        setAside: { code: 'inference_failed', reason: 'out of memory', sinceMs: 7 },
         usage: UNUSED,
       },
     ],
     draining: false,
+    runningJobs: 0,
     eventLoopBlockedMaxMs: 3,
     ...changes,
   };

@@ -9,7 +9,7 @@ const BOUND_BYTES = 2 * 2 ** 30;
 const LOOK_EVERY_MS = 10_000;
 
 export interface RecycleTools {
-  readonly models: () => ThreadModels;
+  readonly models: () => Pick<ThreadModels, 'loaded' | 'memory'>;
   readonly log: Logger;
   /** Ends the process after its work; the supervisor starts another. */
   readonly recycle: () => void;

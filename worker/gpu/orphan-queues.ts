@@ -15,6 +15,8 @@ export interface OrphanQueueTools {
   readonly holder: LeaseHolder;
   readonly log: Logger;
   readonly consume: (queueName: string) => QueueConsumer;
+  /** False while this GPU is out of service itself. */
+  readonly isOpen: () => boolean;
 }
 
 interface Adopted {
@@ -53,13 +55,14 @@ export class OrphanQueues {
   }
 
   async #look(): Promise<void> {
-    const { redis, ownGpuId } = this.#tools;
+    const { redis, ownGpuId, isOpen } = this.#tools;
     for (const gpuId of await enrolledGpus(redis)) {
       if (gpuId === ownGpuId) continue;
       const backlog = await backlogOf(this.#queue(gpuId));
       const adopted = this.#adopted.get(gpuId);
-      if (adopted && (backlog === 0 || (await adopted.lease.isClaimed()))) await this.#giveBack(gpuId, HAND_OVER_MS);
-      else if (!adopted && backlog > 0) await this.#tryAdopt(gpuId, backlog);
+      const leave = backlog === 0 || !isOpen();
+      if (adopted && (leave || (await adopted.lease.isClaimed()))) await this.#giveBack(gpuId, HAND_OVER_MS);
+      else if (!adopted && !leave) await this.#tryAdopt(gpuId, backlog);
     }
   }
 

@@ -7,6 +7,7 @@ import type { RgbImage } from '../pipeline/contract.ts';
 import type { RenderedFrame } from '../pipeline/pipeline.ts';
 import { FrameBuffers } from './frame-buffers.ts';
 import { LiveRenderer } from './live-renderer.ts';
+import { ModelCosts } from './model-costs.ts';
 import { ModelRegistry } from './model-registry.ts';
 import type { ModelUse } from './model-slot.ts';
 import { renderSegment } from './render-segment.ts';
@@ -45,6 +46,7 @@ const buffers = new FrameBuffers();
 const liveRenderer = new LiveRenderer(turns, settings.liveBatches, (byteLength) => buffers.take(byteLength));
 const running = new Map<number, AbortController>();
 let provider: string | null = null;
+const costs = new ModelCosts(turns, announce);
 /** Live tasks and loads: they run side by side. */
 const shortTasks = new Set<Promise<void>>();
 const announcer = setInterval(announce, ANNOUNCE_EVERY_MS);
@@ -101,6 +103,7 @@ async function resultOf(message: Task, signal: AbortSignal): Promise<FromPipelin
   const { model } = use;
   provider = model.provider.provider;
   const load = { modelWasLoaded: use.wasLoaded, modelLoadMs: use.waitedMs };
+  if (!use.wasLoaded) await costs.measured(model);
   switch (message.type) {
     case 'load':
       return { type: 'loaded', taskId, result: load };
@@ -116,11 +119,9 @@ async function resultOf(message: Task, signal: AbortSignal): Promise<FromPipelin
           (latestJpeg) => send({ type: 'progress', taskId, framesDone, latestJpeg }),
           () => {},
         );
-      return {
-        type: 'rendered',
-        taskId,
-        result: await renderSegment(message.task, model, { artifacts, turns, signal, onProgress }),
-      };
+      const result = await renderSegment(message.task, model, { artifacts, turns, signal, onProgress });
+      costs.notePace(model.modelId, message.task.frames, result.wall_ms);
+      return { type: 'rendered', taskId, result };
     }
   }
 }
@@ -131,7 +132,7 @@ async function takeModel({ type, task }: Task, signal: AbortSignal): Promise<Mod
 }
 
 function announce(): void {
-  send({ type: 'models', loaded: registry.loaded(), memory: registry.memory(), provider });
+  send({ type: 'models', loaded: registry.loaded(), memory: registry.memory(), provider, costs: costs.all });
 }
 
 async function close(): Promise<void> {

@@ -37,7 +37,7 @@ interface Request {
 export interface ThreadListeners {
   /** The thread ended without having been closed: nothing more can be rendered here. */
   readonly onDeath: (cause: Error) => void;
-  /** A model was loaded or unloaded. */
+  /** A model was loaded or unloaded, or measured. */
   readonly onModels: () => void;
 }
 
@@ -48,7 +48,12 @@ export class PipelineThread {
   readonly #exited: Promise<void>;
   readonly #listeners: ThreadListeners;
   #lastTaskId = 0;
-  #models: ThreadModels = { loaded: new Map(), memory: { usedBytes: 0, hostBytes: 0 }, provider: null };
+  #models: ThreadModels = {
+    loaded: new Map(),
+    memory: { usedBytes: 0, hostBytes: 0 },
+    provider: null,
+    costs: new Map(),
+  };
 
   constructor(settings: PipelineThreadSettings, listeners: ThreadListeners) {
     this.#listeners = listeners;
@@ -152,8 +157,7 @@ export class PipelineThread {
 
   #receive(message: FromPipelineThread): void {
     if (message.type === 'models') {
-      const loadTimes = (models: ThreadModels) => [...models.loaded].map(([id, { loadedAtMs }]) => [id, loadedAtMs]);
-      const changed = !isDeepStrictEqual(loadTimes(this.#models), loadTimes(message));
+      const changed = !isDeepStrictEqual(momentsOf(this.#models), momentsOf(message));
       this.#models = message;
       if (changed) this.#listeners.onModels();
       return;
@@ -168,4 +172,9 @@ export class PipelineThread {
     else if (message.type !== 'aborted') task?.settle.resolve(message);
     else task?.settle.reject(new FarmError('internal', 'The pipeline thread gave a task up unasked'));
   }
+}
+
+/** What the listener is told of a change of, and not of what the models take, which changes all the time. */
+function momentsOf({ loaded, costs }: ThreadModels) {
+  return { loadedAtMs: [...loaded].map(([modelId, { loadedAtMs }]) => [modelId, loadedAtMs]), costs };
 }

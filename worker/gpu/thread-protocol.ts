@@ -1,5 +1,5 @@
 import type { ErrorReport } from '../../shared/errors.ts';
-import type { LoadedModelState } from '../../shared/heartbeat.ts';
+import type { LoadedModelState, ModelCost } from '../../shared/heartbeat.ts';
 import type { SegmentReceipt } from '../../shared/renders/record.ts';
 import type { LiveBytes } from '../live/live-inputs.ts';
 import type { IndexRange, RgbImage } from '../pipeline/contract.ts';
@@ -90,6 +90,8 @@ export interface ThreadModels {
   readonly memory: { readonly usedBytes: number; readonly hostBytes: number };
   /** Execution provider of the networks; null before the first was loaded. */
   readonly provider: string | null;
+  /** Of all models that have ever been loaded. */
+  readonly costs: ReadonlyMap<string, ModelCost>;
 }
 
 export type ToPipelineThread =

@@ -7,6 +7,7 @@ import type { EntryHistory } from './entry-history.ts';
 import type { ModelLimits } from './model-limits.ts';
 import type { ModelUsage } from './model-usage.ts';
 import type { PipelineThread } from './pipeline-thread.ts';
+import type { SetAsides } from './set-asides.ts';
 
 const GB = 2 ** 30;
 const MINUTE_MS = 60_000;
@@ -18,6 +19,7 @@ export interface WorkerModelsTools {
   readonly gpuId: number;
   readonly thread: PipelineThread;
   readonly usage: ModelUsage;
+  readonly setAsides: SetAsides;
   readonly log: Logger;
   /** Told when what the heartbeat says of models has changed. */
   readonly onChange: () => void;
@@ -35,11 +37,13 @@ export class WorkerModels {
 
   /** For the heartbeat: every configured model. */
   states(): Heartbeat['models'] {
-    const { thread, usage } = this.#tools;
+    const { thread, usage, setAsides } = this.#tools;
     return [...this.#problems].map(([modelId, problems]) => ({
       modelId,
       loaded: thread.models.loaded.get(modelId) ?? null,
       problems: [...problems],
+      cost: thread.models.costs.get(modelId) ?? null,
+      setAside: setAsides.of(modelId),
       usage: usage.of(modelId),
     }));
   }
@@ -94,6 +98,8 @@ export class WorkerModels {
   reconfigure({ added, changed }: ModelChanges): void {
     this.#tools.history.note();
     this.#tools.thread.configure(this.#tools.history.sources());
+    // Another entry is another chance.
+    for (const modelId of changed) this.#tools.setAsides.clear(modelId);
     this.#reconfiguring = this.#reconfiguring.then(async () => {
       await this.check();
       this.#tools.onChange();

@@ -6,6 +6,7 @@ import { type LivePayload, readLivePayload } from '../../shared/live-payload.ts'
 import type { CancelWatch } from '../cancellation.ts';
 import type { ModelUsage } from '../gpu/model-usage.ts';
 import type { PipelineThread } from '../gpu/pipeline-thread.ts';
+import type { SetAsides } from '../gpu/set-asides.ts';
 import type { LiveResult, LiveTask } from '../gpu/thread-protocol.ts';
 import { type KnownModels, usableModel } from '../gpu/usable-model.ts';
 import type { JobContext, JobHandler } from '../job-runner.ts';
@@ -19,6 +20,7 @@ export interface LiveHandlerTools extends KnownModels {
   readonly usage: ModelUsage;
   readonly redis: Redis;
   readonly cancellation: CancelWatch;
+  readonly setAsides: SetAsides;
 }
 
 const FRESH = { state: 'fresh' } as const;
@@ -89,7 +91,7 @@ async function work(
   task: LiveTask,
   { context, ended, outlet }: Work,
 ): Promise<string> {
-  const { gpuId, thread, usage } = tools;
+  const { gpuId, thread, usage, setAsides } = tools;
   const signal = AbortSignal.any([context.signal, ended.signal]);
   try {
     await usableModel(tools, job.modelId);
@@ -101,6 +103,7 @@ async function work(
     const result = await thread.live(task, signal, (frame) => {
       if (!signal.aborted) outlet.frame(frame);
     });
+    setAsides.succeeded(job);
     usage.note(job.modelId, result.timings.inference);
     const encodeMs = await outlet.encoded();
     await outlet.done({ gpuId, ...summaryOf(result, encodeMs) });
@@ -111,6 +114,7 @@ async function work(
     if (ended.signal.aborted) return `stopped: ${reasonOf(ended.signal.reason)}`;
     if (thrown instanceof FencedOut) return `stopped: ${reasonOf(thrown)}`;
     const error = FarmError.from(thrown);
+    setAsides.failed(job, error);
     context.log.warn({ request: job.requestId, code: error.code, reason: error.message }, 'live request failed');
     await outlet.failed(error.toReport()).catch(() => {});
     throw error;

@@ -36,10 +36,10 @@ export function prepareHandler({ config, renders, artifacts, dispatcher }: Prepa
       decodeAudio(uploadPath, path, maxSeconds, signal),
     );
     const outline = planRender(sampleCount, config.render);
-    const segmentCount = cutSegments(outline.frameCount, outline.segmentFrames).length;
+    const segments = cutSegments(outline.frameCount, outline.segmentFrames);
     const model = config.models.get(request.modelId);
     const modelVersion = model && entryVersion(model);
-    const plan = { ...outline, modelVersion, segmentGpus: await dispatcher.place(request.modelId, segmentCount) };
+    const plan = { ...outline, modelVersion, segmentGpus: await dispatcher.place(request.modelId, segments) };
     return (await renders.startRendering(renderId, plan)) ? plan : undefined;
   }
 }

@@ -1,0 +1,136 @@
+import type { Queue } from 'bullmq';
+import type { Redis } from 'ioredis';
+import type { Config } from '../shared/config/load.ts';
+import { FarmError } from '../shared/errors.ts';
+import { GpuDrains, type GpuOrder } from '../shared/gpu-drains.ts';
+import type { Capacity, GpuList, GpuView } from '../shared/gpu-view.ts';
+import { type Heartbeat, readHeartbeats, workerOf } from '../shared/heartbeat.ts';
+import { streamsOn } from '../shared/placement.ts';
+import { enrolledGpus, gpuQueue, openQueue } from '../shared/queues.ts';
+import { freeStreams, StreamSlots, type Usage } from './stream-slots.ts';
+
+type ModelState = Heartbeat['models'][number];
+
+/** The farm's GPUs as an operator sees them, and the orders that he can give them. */
+export class GpuService {
+  readonly #redis: Redis;
+  readonly #config: Config;
+  readonly #drains: GpuDrains;
+  readonly #slots: StreamSlots;
+  readonly #queues = new Map<number, Queue>();
+
+  constructor(config: Config, redis: Redis) {
+    this.#redis = redis;
+    this.#config = config;
+    this.#drains = new GpuDrains(redis);
+    this.#slots = new StreamSlots(redis);
+  }
+
+  /** GPUs with a worker, with work, or with an order to drain. */
+  async list(): Promise<GpuList> {
+    const [heartbeats, enrolled, drained, usage] = await Promise.all([
+      readHeartbeats(this.#redis),
+      enrolledGpus(this.#redis),
+      this.#drains.all(),
+      this.#slots.usage(),
+    ]);
+    const gpuIds = new Set([...heartbeats.flatMap(({ gpuId }) => gpuId ?? []), ...enrolled, ...drained]);
+    const views = await Promise.all(
+      [...gpuIds]
+        .sort((a, b) => a - b)
+        .map((gpuId) => this.#view(gpuId, heartbeats, drained.has(gpuId), usage.get(gpuId))),
+    );
+    const gpus = views.filter(({ gpu, worker, backlog }) => worker !== null || backlog.jobs > 0 || drained.has(gpu));
+    return { gpus, capacity: sumOf(gpus.filter(({ state }) => state === 'ready').map(({ capacity }) => capacity)) };
+  }
+
+  /** @throws FarmError `gpu_unknown`. */
+  async order(gpuId: number, order: GpuOrder): Promise<GpuView> {
+    const known = (await this.list()).gpus.map(({ gpu }) => gpu);
+    if (!known.includes(gpuId)) {
+      throw new FarmError('gpu_unknown', `There is no GPU ${gpuId}; the farm has ${known.join(', ') || 'none'}`);
+    }
+    await this.#drains.give(gpuId, order);
+    const view = (await this.list()).gpus.find(({ gpu }) => gpu === gpuId);
+    if (!view) throw new FarmError('gpu_unknown', `GPU ${gpuId} has just gone`);
+    return view;
+  }
+
+  async close(): Promise<void> {
+    await Promise.all([...this.#queues.values()].map((queue) => queue.close()));
+  }
+
+  async #view(gpuId: number, heartbeats: readonly Heartbeat[], drained: boolean, usage?: Usage): Promise<GpuView> {
+    const worker = workerOf(heartbeats, gpuId);
+    const models = worker?.models ?? [];
+    const streamsOf = (modelId: string) => streamsOn(heartbeats, gpuId, modelId, this.#config.live.max_streams_per_gpu);
+    const costliest = models.filter(({ cost }) => cost !== null).sort((a, b) => frameMsOf(b) - frameMsOf(a))[0];
+    const state = stateOf(worker, drained);
+    return {
+      gpu: gpuId,
+      state,
+      worker: worker?.workerId ?? null,
+      host: worker?.host ?? null,
+      pid: worker?.pid ?? null,
+      started_at: worker ? isoTime(worker.startedAtMs) : null,
+      provider: worker?.provider ?? null,
+      device: worker?.device ?? null,
+      models: models.map((model) => viewOfModel(model, streamsOf(model.modelId))),
+      backlog: await this.#backlog(gpuId, costliest?.cost?.frameMs),
+      capacity: capacityOf(state === 'ready' ? streamsOf((costliest ?? models[0])?.modelId ?? '') : 0, usage),
+    };
+  }
+
+  async #backlog(gpuId: number, frameMs: number | undefined): Promise<GpuView['backlog']> {
+    const queue = this.#queues.get(gpuId) ?? openQueue(gpuQueue(gpuId), this.#redis);
+    this.#queues.set(gpuId, queue);
+    const counts = await queue.getJobCounts('waiting', 'prioritized', 'delayed', 'active');
+    const { waiting = 0, prioritized = 0, delayed = 0, active = 0 } = counts;
+    const jobs = waiting + prioritized + delayed + active;
+    const ms = frameMs === undefined ? null : Math.round(jobs * this.#config.render.segment_frames * frameMs);
+    return { jobs, waiting: jobs - active, active, ms };
+  }
+}
+
+function stateOf(worker: Heartbeat | undefined, drained: boolean): GpuView['state'] {
+  if (!worker) return 'gone';
+  if (!worker.draining) return drained ? 'draining' : 'ready';
+  return worker.runningJobs > 0 ? 'draining' : 'drained';
+}
+
+function viewOfModel(model: ModelState, streams: number): GpuView['models'][number] {
+  const { modelId, loaded, cost, problems, setAside, usage } = model;
+  return {
+    model_id: modelId,
+    loaded: loaded !== null,
+    load_ms: cost?.loadMs ?? null,
+    frame_ms: cost?.frameMs ?? null,
+    inference_ms: loaded?.msPerFrame ?? null,
+    streams,
+    problems,
+    set_aside: setAside && { code: setAside.code, reason: setAside.reason, since: isoTime(setAside.sinceMs) },
+    request_count: usage.requestCount,
+  };
+}
+
+function capacityOf(streams: number, usage: Usage | undefined): Capacity {
+  return { streams, used: usage?.streams ?? 0, free: freeStreams(streams, usage) };
+}
+
+function sumOf(capacities: readonly Capacity[]): Capacity {
+  const total = { streams: 0, used: 0, free: 0 };
+  for (const { streams, used, free } of capacities) {
+    total.streams += streams;
+    total.used += used;
+    total.free += free;
+  }
+  return total;
+}
+
+function frameMsOf({ cost }: ModelState): number {
+  return cost?.frameMs ?? 0;
+}
+
+function isoTime(timeMs: number): string {
+  return new Date(timeMs).toISOString();
+}

@@ -1,0 +1,61 @@
+import { FarmClient } from '../client/farm-client.ts';
+import type { GpuView } from '../shared/gpu-view.ts';
+
+export interface GpuCommandOptions {
+  readonly url: string;
+  readonly apiKey?: string;
+}
+
+/** `farm gpu list`: one line a GPU, then one for each model that it cannot use or has set aside. */
+export async function listGpus({ url, apiKey }: GpuCommandOptions): Promise<void> {
+  const { gpus, capacity } = await new FarmClient(url, apiKey).gpus();
+  const rows = [
+    ['GPU', 'STATE', 'HOST', 'DEVICE', 'JOBS', 'STREAMS', 'MODELS'],
+    ...gpus.map((gpu) => [
+      String(gpu.gpu),
+      gpu.state,
+      gpu.host ?? '-',
+      gpu.device ?? gpu.provider ?? '-',
+      String(gpu.backlog.jobs),
+      `${gpu.capacity.used}/${gpu.capacity.streams}`,
+      gpu.models.flatMap(({ loaded, model_id }) => (loaded ? [model_id] : [])).join(' ') || '-',
+    ]),
+  ];
+  process.stdout.write(`${table(rows)}\n${gpus.map(complaints).join('')}`);
+  process.stdout.write(`\nfree capacity: ${capacity.free} of ${capacity.streams} live streams\n`);
+}
+
+/** `farm gpu drain N`. */
+export async function drainGpu(gpu: string, { url, apiKey }: GpuCommandOptions): Promise<void> {
+  say(await new FarmClient(url, apiKey).drainGpu(Number(gpu)));
+}
+
+/** `farm gpu resume N`. */
+export async function resumeGpu(gpu: string, { url, apiKey }: GpuCommandOptions): Promise<void> {
+  say(await new FarmClient(url, apiKey).resumeGpu(Number(gpu)));
+}
+
+function say({ gpu, state, backlog }: GpuView): void {
+  process.stdout.write(`GPU ${gpu} is ${state}: ${backlog.active} jobs run, ${backlog.waiting} wait\n`);
+}
+
+function complaints({ gpu, models }: GpuView): string {
+  return models
+    .flatMap(({ model_id, problems, set_aside }) => {
+      const because = set_aside ? [`set aside since ${set_aside.since}: ${set_aside.reason}`] : problems;
+      return because.map((reason) => `GPU ${gpu}: ${model_id} ${reason}\n`);
+    })
+    .join('');
+}
+
+function table(rows: readonly (readonly string[])[]): string {
+  const widths = (rows[0] ?? []).map((_, column) => Math.max(...rows.map((row) => row[column]?.length ?? 0)));
+  return rows
+    .map((row) =>
+      row
+        .map((cell, column) => cell.padEnd(widths[column] ?? 0))
+        .join('  ')
+        .trimEnd(),
+    )
+    .join('\n');
+}

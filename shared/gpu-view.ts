@@ -1,0 +1,53 @@
+import { z } from 'zod';
+
+/** The HTTP face of the farm's GPUs: written by the API, read by the client. Times are ISO 8601, durations milliseconds. */
+
+/** Live streams of 25 frames a second. */
+const capacitySchema = z.object({
+  streams: z.int(),
+  used: z.int(),
+  /** Streams that can still be opened. */
+  free: z.int(),
+});
+export type Capacity = z.infer<typeof capacitySchema>;
+
+const gpuModelSchema = z.object({
+  model_id: z.string(),
+  loaded: z.boolean(),
+  /** As last measured on this GPU; null until the model was loaded there. */
+  load_ms: z.number().nullable(),
+  /** A whole frame: sound, network, composite, JPEG. */
+  frame_ms: z.number().nullable(),
+  /** A run of the network for one frame; null while the model is not loaded. */
+  inference_ms: z.number().nullable(),
+  /** Streams that the GPU can hold when all are of this model. */
+  streams: z.int(),
+  problems: z.array(z.string()),
+  set_aside: z.object({ code: z.string(), reason: z.string(), since: z.string() }).nullable(),
+  request_count: z.int(),
+});
+
+export const gpuViewSchema = z.object({
+  gpu: z.int(),
+  /** `gone`: there is work on its queue, and no worker. */
+  state: z.enum(['ready', 'draining', 'drained', 'gone']),
+  worker: z.string().nullable(),
+  host: z.string().nullable(),
+  pid: z.int().nullable(),
+  started_at: z.string().nullable(),
+  provider: z.string().nullable(),
+  device: z.string().nullable(),
+  models: z.array(gpuModelSchema),
+  /** Jobs that wait and run, and the work in them by the costliest model of the GPU, null while nothing is measured. */
+  backlog: z.object({ jobs: z.int(), waiting: z.int(), active: z.int(), ms: z.number().nullable() }),
+  /** By the costliest model that is measured. */
+  capacity: capacitySchema,
+});
+export type GpuView = z.infer<typeof gpuViewSchema>;
+
+export const gpuListSchema = z.object({
+  gpus: z.array(gpuViewSchema),
+  /** Of all GPUs that are ready. */
+  capacity: capacitySchema,
+});
+export type GpuList = z.infer<typeof gpuListSchema>;

@@ -1,0 +1,52 @@
+import assert from 'node:assert/strict';
+import type { ChildProcess } from 'node:child_process';
+import path from 'node:path';
+import { after, before, describe, it } from 'node:test';
+import { endProcess } from '../live-worker/gpu-process.ts';
+import { DEMO_MODEL, startFarm, type TestFarm } from '../support/farm.ts';
+import { syllables, writeWav } from '../support/sound.ts';
+import { gpuOnce, renderOn, startSecondWorker } from './second-worker.ts';
+
+const SECONDS = 2.4;
+const SEGMENT_FRAMES = 10;
+
+describe('when a GPU worker is killed and never comes back', () => {
+  let farm: TestFarm;
+  let lost: ChildProcess;
+  let speech = '';
+  /** The video that GPU 0 makes alone. */
+  let expected: string | undefined;
+
+  before(async () => {
+    farm = await startFarm({
+      // What is placed on GPU 7 alone keeps it busy and its queue long.
+      models: { demo: DEMO_MODEL, elsewhere: { ...DEMO_MODEL, preferred_gpu: 7 } },
+      gpus: { allow_multi_gpu_models: false },
+      render: { segment_frames: SEGMENT_FRAMES },
+    });
+    speech = path.join(farm.folder, 'speech.wav');
+    await writeWav(speech, syllables(SECONDS));
+    expected = (await renderOn(farm, speech, 'demo')).sha256;
+    lost = await startSecondWorker(farm, 7);
+  });
+  after(async () => {
+    await endProcess(lost, 'SIGKILL');
+    await farm[Symbol.asyncDispose]();
+  });
+
+  it('its running and its waiting segments are finished by another, to the same bytes', async () => {
+    const kill = async () => {
+      const { backlog } = await gpuOnce(farm, 7, 'at work', ({ backlog }) => backlog.active > 0);
+      assert.ok(backlog.waiting > 0);
+      await endProcess(lost, 'SIGKILL');
+      await gpuOnce(farm, 7, 'gone', ({ state, backlog }) => state === 'gone' && backlog.jobs > 0);
+    };
+    const { sha256, gpus } = await renderOn(farm, speech, 'elsewhere', kill, SEGMENT_FRAMES + 1);
+    assert.equal(sha256, expected);
+    assert.deepEqual(new Set(gpus), new Set([7, 0]));
+    assert.deepEqual(
+      (await farm.client.gpus()).gpus.map(({ gpu }) => gpu),
+      [0],
+    );
+  });
+});

@@ -1,0 +1,64 @@
+import assert from 'node:assert/strict';
+import type { ChildProcess } from 'node:child_process';
+import { after, before, describe, it } from 'node:test';
+import type { Frame, Open } from '../../api/grpc/messages.ts';
+import { type Message, TestClient } from '../grpc/clients.ts';
+import { f32, speech } from '../grpc/speech.ts';
+import { endProcess } from '../live-worker/gpu-process.ts';
+import { DEMO_MODEL, startFarm, type TestFarm } from '../support/farm.ts';
+import { gpuOnce, startSecondWorker } from './second-worker.ts';
+
+const SECONDS = 2.4;
+
+describe('a live stream at home on a GPU', () => {
+  let farm: TestFarm;
+  let client: TestClient;
+  let other: ChildProcess;
+
+  before(async () => {
+    farm = await startFarm({ models: { demo: DEMO_MODEL, elsewhere: { ...DEMO_MODEL, preferred_gpu: 7 } } });
+    client = new TestClient(farm.grpcAddress);
+    other = await startSecondWorker(farm, 7);
+  });
+  after(async () => {
+    client.close();
+    await endProcess(other, 'SIGKILL');
+    await farm[Symbol.asyncDispose]();
+  });
+
+  /** Streams, and calls `meanwhile` at the fifth frame, half way through. Returns which GPU made each frame. */
+  const stream = async (meanwhile: () => Promise<unknown>): Promise<number[]> => {
+    const call = client.stream();
+    call.write({ open: { model_id: 'elsewhere' } as Open });
+    const sound = f32(speech(SECONDS));
+    const half = sound.length / 2;
+    call.write({ audio: sound.subarray(0, half) });
+    const frames: Frame[] = [];
+    for await (const message of call as AsyncIterable<Message>) {
+      if (!message.frame || frames.push(message.frame as Frame) !== 5) continue;
+      await meanwhile();
+      call.write({ audio: sound.subarray(half) });
+      call.end();
+    }
+    assert.deepEqual(
+      frames.map(({ frame_index }) => frame_index),
+      Array.from({ length: SECONDS * 25 }, (_, index) => index),
+    );
+    return frames.map(({ gpu_id }) => gpu_id);
+  };
+
+  it('goes on with another when that is drained, each frame once', async () => {
+    const gpus = await stream(async () => {
+      await farm.client.drainGpu(7);
+      await gpuOnce(farm, 7, 'out of service', ({ state }) => state !== 'ready');
+    });
+    assert.deepEqual([gpus[0], gpus.at(-1)], [7, 0]);
+    await farm.client.resumeGpu(7);
+    await gpuOnce(farm, 7, 'ready', ({ state }) => state === 'ready');
+  });
+
+  it('goes on with another when its worker is killed and never comes back, each frame once', async () => {
+    const gpus = await stream(() => endProcess(other, 'SIGKILL'));
+    assert.deepEqual([gpus[0], gpus.at(-1)], [7, 0]);
+  });
+});

@@ -1,0 +1,63 @@
+import assert from 'node:assert/strict';
+import type { ChildProcess } from 'node:child_process';
+import { writeFile } from 'node:fs/promises';
+import path from 'node:path';
+import { after, before, describe, it } from 'node:test';
+import { endProcess } from '../live-worker/gpu-process.ts';
+import { DEMO_MODEL, startFarm, type TestFarm } from '../support/farm.ts';
+import { syllables, writeWav } from '../support/sound.ts';
+import { gpuOnce, renderOn, startSecondWorker } from './second-worker.ts';
+
+describe('a GPU whose files of a model are broken', () => {
+  let farm: TestFarm;
+  let broken: ChildProcess;
+  let speech = '';
+
+  before(async () => {
+    farm = await startFarm({
+      models: { demo: DEMO_MODEL, fine: DEMO_MODEL },
+      render: { segment_frames: 5 },
+    });
+    speech = path.join(farm.folder, 'speech.wav');
+    await writeWav(speech, syllables(1.6));
+    const garbage = path.join(farm.folder, 'garbage.onnx');
+    await writeFile(garbage, 'this is no ONNX file');
+    broken = await startSecondWorker(farm, 7, { demo: { ...DEMO_MODEL, model_path: garbage } });
+  });
+  after(async () => {
+    await endProcess(broken, 'SIGTERM');
+    await farm[Symbol.asyncDispose]();
+  });
+
+  it('fails no render: what it cannot do is done by another', async () => {
+    // Nobody holds the model, so the segments are spread over both.
+    const { gpus } = await renderOn(farm, speech, 'demo');
+    assert.deepEqual(new Set(gpus), new Set([0]));
+  });
+
+  it('sets the model aside after three failures in a row, and says why', async () => {
+    const { models } = await gpuOnce(farm, 7, 'set aside', ({ models }) => models.some((model) => model.set_aside));
+    const setAside = models.find(({ model_id }) => model_id === 'demo')?.set_aside;
+    assert.equal(setAside?.code, 'model_unusable');
+    assert.match(setAside?.reason ?? '', /garbage\.onnx/);
+  });
+
+  it('goes on with its other models', async () => {
+    assert.ok((await renderOn(farm, speech, 'fine')).gpus.includes(7));
+  });
+
+  it('fails with the reason what no other GPU takes', async () => {
+    await farm.client.drainGpu(0);
+    await gpuOnce(farm, 0, 'drained', ({ state }) => state === 'drained');
+    const { id } = await farm.client.submit(speech, { modelId: 'demo' });
+    await assert.rejects(farm.client.finished(id), { code: 'model_unusable', message: /garbage\.onnx/ });
+    await farm.client.resumeGpu(0);
+    await gpuOnce(farm, 0, 'ready', ({ state }) => state === 'ready');
+  });
+
+  it('tries again when it is resumed', async () => {
+    const { models } = await farm.client.resumeGpu(7);
+    assert.equal(models.length, 2);
+    await gpuOnce(farm, 7, 'as new', ({ models }) => models.every(({ set_aside }) => set_aside === null));
+  });
+});

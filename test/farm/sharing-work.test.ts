@@ -1,0 +1,92 @@
+import assert from 'node:assert/strict';
+import type { ChildProcess } from 'node:child_process';
+import path from 'node:path';
+import { after, before, describe, it } from 'node:test';
+import { endProcess } from '../live-worker/gpu-process.ts';
+import { DEMO_MODEL, startFarm, type TestFarm } from '../support/farm.ts';
+import { runCli } from '../support/run-cli.ts';
+import { syllables, writeWav } from '../support/sound.ts';
+import { gpuOnce, renderOn, startSecondWorker } from './second-worker.ts';
+
+/** 60 frames in segments of 10. */
+const SECONDS = 2.4;
+
+describe('two GPUs that share their work', () => {
+  let farm: TestFarm;
+  let other: ChildProcess;
+  let speech = '';
+  /** The video that GPU 0 makes alone. */
+  let expected: string | undefined;
+
+  before(async () => {
+    farm = await startFarm({
+      models: { demo: DEMO_MODEL, settled: { ...DEMO_MODEL, preferred_gpu: 0 } },
+      render: { segment_frames: 10 },
+    });
+    speech = path.join(farm.folder, 'speech.wav');
+    await writeWav(speech, syllables(SECONDS));
+    expected = (await renderOn(farm, speech, 'demo')).sha256;
+    other = await startSecondWorker(farm, 7);
+  });
+  after(async () => {
+    await endProcess(other, 'SIGTERM');
+    await farm[Symbol.asyncDispose]();
+  });
+
+  const orderByCli = async (order: 'drain' | 'resume', gpuId: number) => {
+    const run = runCli('gpu', order, String(gpuId), '--url', farm.url);
+    assert.equal(await run.exited, 0, run.output());
+  };
+
+  it('say who they are, what they hold and what it costs', async () => {
+    const { gpus } = await farm.client.gpus();
+    assert.deepEqual(
+      gpus.map(({ gpu, state, pid }) => [gpu, state, pid]),
+      [
+        [0, 'ready', farm.farm.pids.get('gpu-0')],
+        [7, 'ready', other.pid],
+      ],
+    );
+    const [first, second] = gpus;
+    assert.equal(first?.provider, 'cpu');
+    assert.match(first?.device ?? '', /\d cores$/);
+    const demo = first?.models.find(({ model_id }) => model_id === 'demo');
+    assert.ok(demo?.loaded);
+    assert.ok((demo.inference_ms ?? 0) > 0);
+    assert.ok((demo.load_ms ?? 0) > (demo.frame_ms ?? Infinity), `${demo.load_ms} ms, ${demo.frame_ms} ms`);
+    assert.ok(second?.models.every(({ loaded, load_ms }) => !loaded && load_ms === null));
+  });
+
+  it('an idle one takes from the queue of the other, to the same bytes', async () => {
+    const { sha256, gpus } = await renderOn(farm, speech, 'settled');
+    assert.equal(sha256, expected);
+    assert.deepEqual(new Set(gpus), new Set([0, 7]));
+  });
+
+  it('one that is drained finishes what it has begun, and the other does the rest', async () => {
+    const { sha256 } = await renderOn(farm, speech, 'demo', () => orderByCli('drain', 0));
+    assert.equal(sha256, expected);
+    const drained = await gpuOnce(farm, 0, 'drained', ({ state }) => state === 'drained');
+    assert.equal(drained.backlog.jobs, 0);
+    assert.deepEqual(drained.capacity, { streams: 0, used: 0, free: 0 });
+    assert.deepEqual(new Set((await renderOn(farm, speech, 'settled')).gpus), new Set([7]));
+  });
+
+  it('a drain outlives a restart of the worker, and ends when it is resumed', async () => {
+    const before = farm.farm.pids.get('gpu-0') as number;
+    process.kill(before, 'SIGKILL');
+    await gpuOnce(farm, 0, 'back', ({ pid, state }) => pid !== before && state === 'drained');
+    await orderByCli('resume', 0);
+    await gpuOnce(farm, 0, 'ready', ({ state }) => state === 'ready');
+    assert.ok((await renderOn(farm, speech, 'settled')).gpus.includes(0));
+  });
+
+  it('are listed by farm gpu list, and one that is not there is refused', async () => {
+    const list = runCli('gpu', 'list', '--url', farm.url);
+    assert.equal(await list.exited, 0);
+    assert.match(list.output(), /^0 +ready .*\n7 +ready /m);
+    const drain = runCli('gpu', 'drain', '5', '--url', farm.url);
+    assert.equal(await drain.exited, 1);
+    assert.match(drain.output(), /There is no GPU 5; the farm has 0, 7\n.*gpu_unknown/);
+  });
+});
