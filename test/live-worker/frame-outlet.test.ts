@@ -6,6 +6,7 @@ import { LiveRequests } from './live-requests.ts';
 
 const FRAMES = 12;
 const SIZE = { width: 1280, height: 720 };
+const SUMMARY = { gpuId: 0, modelWasLoaded: true, modelLoadMs: 0, audioMs: 0, inferenceMs: 0, compositeMs: 0 };
 
 describe('the outlet of live frames', async () => {
   const server = await startRedisServer();
@@ -22,6 +23,7 @@ describe('the outlet of live frames', async () => {
     }
     const encodeMs = await outlet.encoded();
     const passedMs = performance.now() - startedAt;
+    await outlet.done(SUMMARY);
     await outlet.close();
     assert.equal(await live.framesWritten(job), FRAMES);
     assert.ok(encodeMs > 0 && encodeMs <= passedMs, `${encodeMs} ms of encoding in ${passedMs} ms`);
