@@ -28,10 +28,12 @@ describe('Python clients, with stubs made from the .proto files', { skip }, () =
   let stubs = '';
   let speech = '';
   const inFolder = (name: string) => path.join(farm.folder, name);
-  const example = (name: string, ...args: string[]) =>
-    run(PYTHON, [path.join(ROOT, 'examples/python', name), '--address', farm.grpcAddress, ...args], {
+  const python = (script: string, ...args: string[]) =>
+    run(PYTHON, [path.join(ROOT, script), ...args], {
       env: { ...process.env, PYTHONPATH: stubs, PYTHONDONTWRITEBYTECODE: '1' },
     });
+  const example = (name: string, ...args: string[]) =>
+    python(`examples/python/${name}`, '--address', farm.grpcAddress, ...args);
   const framesIn = async (folder: string) => {
     const names = (await readdir(folder)).sort();
     return await Promise.all(names.map((name) => readFile(path.join(folder, name))));
@@ -50,6 +52,20 @@ describe('Python clients, with stubs made from the .proto files', { skip }, () =
     await farm[Symbol.asyncDispose]();
     await rm(stubs, { recursive: true, force: true });
   });
+
+  for (const [check, does] of Object.entries({
+    batch_sizes: 'asks for 1 to 32 frames',
+    visual_frames: 'brings its own pictures, 79 MB for 32 frames',
+    features: 'brings features instead of sound',
+    sample_rates: 'sends sound at 8000 to 48000 samples a second',
+    positions: 'begins anywhere in the pictures',
+    models: 'lists, loads, counts and unloads models, and asks for the health',
+    refusals: 'is told what is wrong',
+  })) {
+    it(`a client of the one-process server ${does}`, async () => {
+      await python('test/grpc/surface.py', farm.grpcAddress, check);
+    });
+  }
 
   it('infer.py writes the frames of a whole render', async () => {
     const out = inFolder('inferred');
