@@ -46,7 +46,7 @@ describe('access over gRPC', () => {
       ),
     );
     assert.deepEqual(codes, [0, 0, status.INVALID_ARGUMENT, status.INVALID_ARGUMENT, status.NOT_FOUND]);
-    assert.equal(await client.healthStatus(), 'SERVING');
+    await client.untilHealth('SERVING');
     assert.ok((await reflectedServices(farm.grpcAddress)).length > 0);
     client.close();
   });
@@ -77,7 +77,7 @@ describe('access over gRPC', () => {
         grpc: { tls: { cert_path: file('server.crt'), key_path: file('server.key') } },
       });
       const secure = new TestClient(farm.grpcAddress, credentials.createSsl(await readFile(file('server.crt'))));
-      assert.equal(await secure.healthStatus(), 'SERVING');
+      await secure.untilHealth('SERVING');
       const plain = new TestClient(farm.grpcAddress);
       assert.equal((await failureOf(plain.healthStatus())).code, status.UNAVAILABLE);
       for (const client of [secure, plain]) client.close();
@@ -93,7 +93,7 @@ describe('access over gRPC', () => {
         return new TestClient(farm.grpcAddress, credentials.createSsl(root, ...pair));
       };
       const [known, stranger] = [await as('client'), await as('stranger')];
-      assert.equal(await known.healthStatus(), 'SERVING');
+      await known.untilHealth('SERVING');
       assert.equal((await failureOf(stranger.healthStatus())).code, status.UNAVAILABLE);
       for (const client of [known, stranger]) client.close();
     });
