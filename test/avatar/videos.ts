@@ -12,13 +12,14 @@ const LUMA_STEP = 4;
 export interface VideoOptions {
   readonly frames: number;
   readonly rate?: number | undefined;
-  /** Pixels, `WxH`. */
+  /** Pixels, `W:H`. */
   readonly size?: string | undefined;
 }
 
 /** Writes an H.264 video of grey pictures, each one step brighter than the one before (up to 54 of them). */
-export async function writeVideo(path: string, { frames, rate = 25, size = '64x48' }: VideoOptions): Promise<string> {
-  const graph = `nullsrc=s=${size}:r=${rate},geq=lum='16+mod(N\\,54)*${LUMA_STEP}':cb=128:cr=128`;
+export async function writeVideo(path: string, { frames, rate = 25, size = '64:48' }: VideoOptions): Promise<string> {
+  const grey = `geq=lum='16+mod(N\\,54)*${LUMA_STEP}':cb=128:cr=128`;
+  const graph = `nullsrc=s=16x16:r=${rate},format=yuv420p,${grey},scale=${size}:flags=neighbor`;
   const coding = ['-c:v', 'libx264', '-preset', 'ultrafast', '-qp', '0', '-pix_fmt', 'yuv420p'];
   await ffmpeg(...lavfi(graph), '-frames:v', String(frames), ...coding, '-movflags', '+faststart', path);
   return path;

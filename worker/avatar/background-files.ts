@@ -49,6 +49,12 @@ export async function listBackgroundFiles(folder: string, frameLimit?: number): 
   return used.map((file) => join(folder, file.name));
 }
 
+/** Whether a folder exists and has a picture that can be one of an avatar. */
+export async function hasBackgroundFiles(folder: string): Promise<boolean> {
+  const names = await readdir(folder).catch(() => []);
+  return names.some((name) => PICTURE_NAME.test(name));
+}
+
 async function listNumberedFiles(folder: string): Promise<NumberedFile[]> {
   let names: string[];
   try {

@@ -56,14 +56,16 @@ export async function extractFrames(
   }
 }
 
-/**
- * Removes what killed extractions into `folder` have left beside it. Nothing may be extracting into it at this time.
- */
+/** Removes what killed extractions into `folder` have left beside it. Nothing may be extracting into it at this time. */
 export async function removeDrafts(folder: string): Promise<void> {
   const target = resolve(folder);
   const names = await readdir(dirname(target)).catch(() => []);
-  const drafts = names.filter((name) => name.startsWith(draftPrefix(target)));
-  await Promise.all(drafts.map((name) => rm(join(dirname(target), name), { recursive: true, force: true })));
+  for (const name of names.filter((candidate) => candidate.startsWith(draftPrefix(target)))) {
+    // The ffmpeg of a process that was killed may still be writing: under another name it finds the folder no longer.
+    const gone = join(dirname(target), `${draftPrefix(target)}${randomUUID()}`);
+    await rename(join(dirname(target), name), gone);
+    await rm(gone, { recursive: true, force: true });
+  }
 }
 
 function draftPrefix(target: string): string {
