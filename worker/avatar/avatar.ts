@@ -25,7 +25,9 @@ export interface OpenAvatarOptions extends AvatarFiles {
 
 export interface Avatar extends AvatarFrames {
   readonly modelId: string;
-  /** Starts decoding a background that will be read soon; an index outside the avatar does nothing. */
+  /** Bytes of the pictures that are kept in memory. */
+  readonly cachedBytes: number;
+  /** Loads a background that will be read later, while there is room; an index outside the avatar does nothing. */
   prefetch(index: number): void;
 }
 
@@ -41,13 +43,18 @@ export async function openAvatar(options: OpenAvatarOptions): Promise<Avatar> {
     const size = await readPictureSize(paths[0] ?? options.backgroundDir);
     const rects = await readCropRects(cropRectsPath);
     checkCropRects(rects, { ...size, frameCount: paths.length }, cropRectsPath);
-    const frames = new BackgroundFrames(paths, size, options.cachedFrames);
+    const rect = (index: number) => rectAt(rects, index, paths.length);
+    const frames = new BackgroundFrames({ paths, size, rect, cachedFrames: options.cachedFrames });
     return {
       modelId,
       frameCount: paths.length,
       ...size,
-      rect: (index) => rectAt(rects, index, paths.length),
+      rect,
+      get cachedBytes() {
+        return frames.cachedBytes;
+      },
       background: (index) => frames.read(index),
+      crop: (index, cut) => frames.crop(index, cut),
       prefetch: (index) => frames.prefetch(index),
     };
   } catch (cause) {

@@ -86,4 +86,6 @@ export interface AvatarFrames {
   rect(index: number): Rect;
   /** Pixels of background `index`. Shared with a cache: read only. */
   background(index: number): Promise<RgbImage>;
+  /** The (S+8)² crop of background `index`: one that was cut before, or what `cut` makes. Shared: read only. */
+  crop?(index: number, cut: () => RgbImage): RgbImage;
 }

@@ -69,9 +69,14 @@ export class NetworkBatch {
     const clock = new StageClock(timings);
     const rect = avatar.rect(backgroundIndex);
     checkBackground(background, rect, avatar, backgroundIndex);
-    const crop = this.#cropAt(place);
-    cutCrop(background, rect, crop);
     const { size } = this.#network;
+    const crop = this.#cropAt(place);
+    const cut = () => {
+      const made = makeCrop(size);
+      cutCrop(background, rect, made);
+      return made;
+    };
+    crop.data.set((avatar.crop?.(backgroundIndex, cut) ?? cut()).data);
     const visualAt = place * visualInputFloats(size);
     if (seen) this.#visual.set(seen, visualAt);
     else writeVisualInput(crop, size, this.#visual, visualAt);
