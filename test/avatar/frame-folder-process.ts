@@ -3,5 +3,5 @@
 import { readyFrameFolder } from '../../worker/avatar/frame-folder.ts';
 
 const [video = '', folder = ''] = process.argv.slice(2);
-const source = { video, folder, extractionRoot: '', frameLimit: undefined, format: 'png' } as const;
+const source = { video, folder, frameLimit: undefined, format: 'png' } as const;
 process.stdout.write(await readyFrameFolder(source, new AbortController().signal));

@@ -20,7 +20,6 @@ async function open(t: TestContext, frames: number, size?: string) {
   const source: FrameSource = {
     folder: join(root, 'frames'),
     video,
-    extractionRoot: join(root, 'store'),
     frameLimit: undefined,
     format: 'png',
   };
@@ -78,7 +77,7 @@ test('a folder without a name is made for this version of the video and this num
   const { source } = await open(t, 4);
   const nameless = { ...source, folder: '' };
   const all = await readyFrameFolder(nameless, GOING_ON);
-  assert.ok(all.startsWith(join(source.extractionRoot, 'ann-')), all);
+  assert.ok(all.startsWith(`${source.video}.frames-`), all);
   assert.equal(await readyFrameFolder(nameless, GOING_ON), all);
   const two = await readyFrameFolder({ ...nameless, frameLimit: 2 }, GOING_ON);
   assert.deepEqual([await placesIn(all), await placesIn(two)], [upTo(4), upTo(2)]);

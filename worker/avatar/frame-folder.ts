@@ -10,12 +10,10 @@ import { holdLock } from './folder-lock.ts';
 
 /** Pictures as files, as a video, or as both, where the files have precedence. */
 export interface FrameSource {
-  /** Folder of numbered pictures; `""`: one under `extractionRoot`, made from the video. */
+  /** Folder of numbered pictures; `""`: one beside the video, made from it. */
   readonly folder: string;
   /** Video whose pictures go into the folder when it has none; `""`: there is none. */
   readonly video: string;
-  /** Where folders without a name are made. */
-  readonly extractionRoot: string;
   /** Pictures used at most, all when absent. */
   readonly frameLimit: number | undefined;
   readonly format: PictureFormat;
@@ -52,13 +50,17 @@ export async function pendingVideo(source: FrameSource): Promise<string | undefi
   return source.video;
 }
 
-/** The folder by its name, or one that belongs to this version of the video and this number of pictures. */
-async function locateFrames({ folder, video, extractionRoot, frameLimit, format }: FrameSource): Promise<string> {
+/**
+ * Path of the folder, whether or not it is there: by its name, or one that belongs to this version of the video and this
+ * number of pictures.
+ * @throws FarmError `model_unusable` when it depends on a video that cannot be read.
+ */
+export async function locateFrames({ folder, video, frameLimit, format }: FrameSource): Promise<string> {
   if (folder !== '' || video === '') return folder;
   const { size, mtimeMs } = await statVideo(video);
-  const identity = JSON.stringify([resolve(video), size, Math.round(mtimeMs), frameLimit, format]);
+  const identity = JSON.stringify([size, Math.round(mtimeMs), frameLimit, format]);
   const key = createHash('sha256').update(identity).digest('hex').slice(0, 16);
-  return join(extractionRoot, `${parse(video).name}-${key}`);
+  return `${resolve(video)}.frames-${key}`;
 }
 
 async function statVideo(video: string) {
