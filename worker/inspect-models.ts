@@ -1,12 +1,14 @@
 import { loadConfig } from '../shared/config/load.ts';
 import type { ModelConfig } from '../shared/config/model-paths.ts';
 import { FarmError } from '../shared/errors.ts';
+import { checkAvatarFiles, videosToExtract } from './avatar/avatar.ts';
 import { whyUnavailable } from './gpu/execution-providers.ts';
 import { ModelRegistry } from './gpu/model-registry.ts';
 
 /**
  * `node worker/inspect-models.ts`: loads every configured model once and prints what it found, one JSON object a line:
- * first the execution providers, then the models. `farm doctor` reads it.
+ * first the execution providers, then the models. One whose pictures are still in a video is not loaded. `farm doctor`
+ * reads it.
  */
 async function main(): Promise<void> {
   const { models, onnx } = loadConfig();
@@ -28,6 +30,9 @@ async function tryModel(model: ModelConfig, providers: readonly string[]) {
     cachedFrames: 1,
   });
   try {
+    const toExtract = await videosToExtract(model);
+    // An extraction takes as long as the video is; the worker that needs the pictures does it.
+    if (toExtract.length > 0) return { problems: await checkAvatarFiles(model), toExtract };
     const { avatar, network, provider, msPerFrame } = await registry.load(model.modelId);
     const { frameCount, width, height } = avatar;
     return { problems: [], frameCount, width, height, size: network.size, provider: provider.provider, msPerFrame };

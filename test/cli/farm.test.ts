@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { once } from 'node:events';
-import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
+import { mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { after, before, describe, it } from 'node:test';
@@ -91,6 +91,16 @@ describe('the farm command', () => {
     assert.match(run.output(), /✗ model old [\s\S]*model_path: "D:\/models\/best\.onnx" is a Windows path/);
     assert.match(run.output(), /✗ model swapped .*audio_encoder\.onnx/);
     assert.match(run.output(), /→ correct models\.old in /);
+  });
+
+  it('doctor: says that pictures are still in a video, and leaves them there', async () => {
+    const { file } = await writeConfig('video', {
+      models: { ann: { ...DEMO_MODEL, background_dir: 'frames', source_video: speech } },
+    });
+    const run = runCli('doctor', '--config', file);
+    assert.equal(await run.exited, 0, run.output());
+    assert.match(run.output(), /✓ model ann +pictures will be extracted from .*\.wav when a worker loads the model/);
+    assert.ok(!(await readdir(folder)).includes('frames'));
   });
 
   it('inspect mel: writes the mel as float32', async () => {
