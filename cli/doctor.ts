@@ -115,6 +115,7 @@ const modelLine = z.discriminatedUnion('kind', [
     size: z.int().optional(),
     provider: z.string().optional(),
     msPerFrame: z.number().optional(),
+    toExtract: z.array(z.string()).optional(),
   }),
 ]);
 
@@ -141,6 +142,10 @@ async function checkModels(config: Config): Promise<Finding[]> {
     if (line.problems.length > 0) {
       const remedy = `correct models.${line.name} in ${config.sourcePath ?? DEMO_AVATAR_DIR}`;
       return { subject, state: 'fault', text: line.problems.join('\n'.padEnd(20)), remedy };
+    }
+    if (line.toExtract) {
+      const text = `pictures will be extracted from ${line.toExtract.join(', ')} when a worker loads the model`;
+      return { subject, state: 'ok', text };
     }
     const { frameCount, width, height, size, provider, msPerFrame = 0 } = line;
     const text = `${frameCount} frames of ${width}×${height}, network ${size}², ${provider}, ${Math.round(msPerFrame)} ms/frame`;

@@ -1,12 +1,14 @@
 import { loadConfig } from '../shared/config/load.ts';
 import type { ModelConfig } from '../shared/config/model-paths.ts';
 import { FarmError } from '../shared/errors.ts';
+import { checkAvatarFiles, videosToExtract } from './avatar/avatar.ts';
 import { whyUnavailable } from './gpu/execution-providers.ts';
 import { loadAlone } from './gpu/loaded-model.ts';
 
 /**
  * `node worker/inspect-models.ts`: loads every configured model once and prints what it found, one JSON object a line:
- * first the execution providers, then the models. `farm doctor` reads it.
+ * first the execution providers, then the models. One whose pictures are still in a video is not loaded. `farm doctor`
+ * reads it.
  */
 async function main(): Promise<void> {
   const { models, onnx } = loadConfig();
@@ -21,6 +23,9 @@ async function main(): Promise<void> {
 async function tryModel(model: ModelConfig, providers: readonly string[]) {
   if (model.problems.length > 0) return { problems: model.problems };
   try {
+    const toExtract = await videosToExtract(model);
+    // An extraction takes as long as the video is; the worker that needs the pictures does it.
+    if (toExtract.length > 0) return { problems: await checkAvatarFiles(model), toExtract };
     const settings = { providers, threads: { intraOp: 0, interOp: 1 } };
     const loaded = await loadAlone({ modelId: model.modelId, paths: model, cachedFrames: 1, ...settings });
     const { avatar, network, provider, msPerFrame } = loaded;

@@ -7,10 +7,17 @@ export interface ModelConfig {
   readonly modelId: string;
   readonly modelPath: string;
   readonly audioEncoderPath: string;
+  /** Folder of the avatar's pictures; "": one beside the source video, made from it. */
   readonly backgroundDir: string;
   readonly cropRectsPath: string;
-  /** As it is written: nothing reads it yet, so it need not be usable here. */
+  /** Video that the pictures are extracted from when there are none; "" when there is none. */
   readonly sourceVideo: string;
+  /** Pictures of the faces, cut out already, and the video that they are extracted from; both "" when there are none. */
+  readonly cropsDir: string;
+  readonly cropsVideo: string;
+  /** Pictures of the faces from which the mouth is hidden, likewise. */
+  readonly roisDir: string;
+  readonly roisVideo: string;
   /** Frames to use of the avatar; undefined: all there are. */
   readonly frameLimit: number | undefined;
   readonly preloadModel: boolean;
@@ -34,19 +41,23 @@ export interface PathRoots {
 export function resolveModel(modelId: string, entry: ModelEntry, roots: PathRoots): ModelConfig {
   const problems: string[] = [];
   const modelsRoot = foreign(roots.modelsRoot) ? roots.modelsRoot : path.resolve(roots.configDir, roots.modelsRoot);
-  const locate = (key: string, value: string): string => {
+  const place = (value: string): string => {
     if (value === '') return '';
     const base = WINDOWS_ABSOLUTE.test(value) || path.isAbsolute(value) ? '' : modelsRoot;
-    if (foreign(base || value)) {
-      problems.push(
-        `${key}: "${base ? `${base}/${value}` : value}" is a Windows path, and this machine runs ${process.platform}`,
-      );
-      return base ? `${base}/${value}` : value;
-    }
+    if (foreign(base || value)) return base ? `${base}/${value}` : value;
     return path.resolve(base, process.platform === 'win32' ? value : value.replaceAll('\\', '/'));
   };
+  const locate = (key: string, value: string): string => {
+    const placed = place(value);
+    if (foreign(placed)) {
+      problems.push(`${key}: "${placed}" is a Windows path, and this machine runs ${process.platform}`);
+    }
+    return placed;
+  };
   const encoder = entry.audio_encoder_path || roots.audioEncoderPath || 'audio_encoder.onnx';
-  if (!entry.background_dir) problems.push('background_dir: not set; it names the folder of the avatar frames');
+  if (!entry.background_dir && !entry.source_video) {
+    problems.push('background_dir: not set; it names the folder of the avatar frames');
+  }
   if (!entry.crop_rects_path) problems.push('crop_rects_path: not set; it names the JSON file of the crop rects');
   return {
     modelId,
@@ -54,7 +65,12 @@ export function resolveModel(modelId: string, entry: ModelEntry, roots: PathRoot
     audioEncoderPath: locate('audio_encoder_path', encoder),
     backgroundDir: locate('background_dir', entry.background_dir),
     cropRectsPath: locate('crop_rects_path', entry.crop_rects_path),
-    sourceVideo: entry.source_video,
+    // Whether these are needed, and are there, shows when the avatar's files are looked at.
+    sourceVideo: place(entry.source_video),
+    cropsDir: place(entry.crops_frames_dir),
+    cropsVideo: place(entry.crops_video_path),
+    roisDir: place(entry.rois_frames_dir),
+    roisVideo: place(entry.rois_video_path),
     frameLimit: entry.num_frames || undefined,
     preloadModel: entry.preload_model,
     preloadBackgrounds: entry.preload_backgrounds,

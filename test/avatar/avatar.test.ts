@@ -1,7 +1,10 @@
 import assert from 'node:assert/strict';
+import { rm } from 'node:fs/promises';
+import { join } from 'node:path';
 import { type TestContext, test } from 'node:test';
-import { type AvatarFiles, checkAvatarFiles, openAvatar } from '../../worker/avatar/avatar.ts';
+import { type AvatarFiles, checkAvatarFiles, openAvatar, videosToExtract } from '../../worker/avatar/avatar.ts';
 import { drawPicture, openWorkspace } from '../gpu/workspace.ts';
+import { placesIn, upTo, writeVideo } from './videos.ts';
 
 const RECT = [4, 4, 20, 20];
 
@@ -40,8 +43,8 @@ test('an index outside the avatar is a fault of the caller', async (t) => {
 });
 
 const BROKEN: [string, FixtureOptions, RegExp][] = [
-  ['no pictures', { pictures: 0, rects: [RECT] }, /has no background pictures/],
-  ['too few pictures', { frameLimit: 5 }, /has 3 background pictures: expected num_frames = 5/],
+  ['no pictures', { pictures: 0, rects: [RECT] }, /has no pictures/],
+  ['too few pictures', { frameLimit: 5 }, /has 3 pictures: expected num_frames = 5/],
   ['too few rects', { rects: [RECT] }, /rects\.json has 1 crop rects for 3 background frames/],
   ['a rect outside the picture', { rects: [RECT, [4, 4, 40, 20], RECT] }, /crop rect 1 .* outside the 32×24 picture/],
 ];
@@ -81,4 +84,46 @@ test('the check reads the header of the first picture only', async (t) => {
   assert.deepEqual(await checkAvatarFiles(broken), []);
   await workspace.write('0.png', 'not a picture either');
   assert.match((await checkAvatarFiles(broken))[0] ?? '', /0\.png cannot be read/);
+});
+
+/** An avatar whose pictures, of 64×48, are still in a video. */
+async function writeVideoAvatar(t: TestContext, frames: number) {
+  const { folder, write } = await openWorkspace(t);
+  const sourceVideo = await writeVideo(join(folder, 'ann.mp4'), { frames });
+  const cropRectsPath = await write('rects.json', JSON.stringify(Array(3).fill(RECT)));
+  return { backgroundDir: join(folder, 'frames'), sourceVideo, cropRectsPath };
+}
+
+test('an avatar without pictures takes them from its video when it is opened, and the check does not mind', async (t) => {
+  const files = await writeVideoAvatar(t, 3);
+  assert.deepEqual(await checkAvatarFiles(files), []);
+  assert.deepEqual(await videosToExtract(files), [files.sourceVideo]);
+  const avatar = await openAvatar({ modelId: 'ann', cachedFrames: 2, ...files });
+  assert.deepEqual([avatar.frameCount, avatar.width, avatar.height], [3, 64, 48]);
+  assert.deepEqual(await placesIn(files.backgroundDir), upTo(3));
+  assert.deepEqual(await videosToExtract(files), []);
+  await rm(files.sourceVideo);
+  assert.deepEqual(await checkAvatarFiles(files), []);
+});
+
+test('num_frames limits what is extracted, and the folder need not be named', async (t) => {
+  const files = { ...(await writeVideoAvatar(t, 8)), backgroundDir: '', frameLimit: 3 };
+  assert.equal((await openAvatar({ modelId: 'ann', cachedFrames: 2, ...files })).frameCount, 3);
+  assert.deepEqual(await checkAvatarFiles(files), []);
+});
+
+test('after the extraction an avatar is checked as any other', async (t) => {
+  const files = await writeVideoAvatar(t, 8);
+  const message = /rects\.json has 3 crop rects for 8 background frames/;
+  await assert.rejects(openAvatar({ modelId: 'ann', cachedFrames: 2, ...files }), { code: 'model_unusable', message });
+  assert.match((await checkAvatarFiles(files)).join(), message);
+});
+
+test('a video that is not there is a problem only where it is needed', async (t) => {
+  const files = { ...(await writeVideoAvatar(t, 3)), sourceVideo: '/nowhere/ann.mp4' };
+  assert.match((await checkAvatarFiles(files)).join(), /\/nowhere\/ann\.mp4 cannot be read: ENOENT/);
+  const complete = { ...(await writeAvatar(t)), sourceVideo: '/nowhere/ann.mp4' };
+  assert.deepEqual(await checkAvatarFiles(complete), []);
+  const cropless = { ...(await writeAvatar(t)), cropsDir: '/nowhere/crops' };
+  assert.match((await checkAvatarFiles(cropless)).join(), /\/nowhere\/crops/);
 });

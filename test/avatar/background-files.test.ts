@@ -61,14 +61,14 @@ test('a limit leaves out the pictures beyond it, and whatever is wrong there', a
 test('fewer pictures than the limit are refused with both numbers', async (t) => {
   await assert.rejects(listed(t, ['0.jpg', '1.jpg'], 3), {
     code: 'model_unusable',
-    message: /has 2 background pictures: expected num_frames = 3/,
+    message: /has 2 pictures: expected num_frames = 3/,
   });
 });
 
 test('a folder without pictures and a folder that is missing are refused with their paths', async (t) => {
   await assert.rejects(listed(t, ['readme.txt']), {
     code: 'model_unusable',
-    message: /farm-test-.* has no background/,
+    message: /farm-test-.* has no pictures/,
   });
   await assert.rejects(listBackgroundFiles('/nowhere/at/all'), {
     code: 'model_unusable',

@@ -103,6 +103,16 @@ describe('the farm command', () => {
     assert.match(run.output(), /→ correct models\.old in /);
   });
 
+  it('doctor: says that pictures are still in a video, and leaves them there', async () => {
+    const { file } = await writeConfig('video', {
+      models: { ann: { ...DEMO_MODEL, background_dir: 'frames', source_video: speech } },
+    });
+    const run = runCli('doctor', '--config', file);
+    assert.equal(await run.exited, 0, run.output());
+    assert.match(run.output(), /✓ model ann +pictures will be extracted from .*\.wav when a worker loads the model/);
+    assert.ok(!(await readdir(folder)).includes('frames'));
+  });
+
   it('inspect mel: writes the mel as float32', async () => {
     const out = path.join(folder, 'mel.f32');
     const run = runCli('inspect', 'mel', speech, out);

@@ -35,15 +35,25 @@ export interface TinyNetworkOptions {
   readonly size?: number | string;
   /** Channels of the output. */
   readonly channels?: number;
+  /** The visual channel that becomes the first of the output. */
+  readonly firstChannel?: number;
+  /** The picture is what is seen alone. */
+  readonly deaf?: boolean;
 }
 
-/** A network whose picture is the first three visual channels plus the mean of the audio input. */
+/** A network whose picture is the first three visual channels, or others, plus the mean of the audio input. */
 export function tinyNetwork(options: TinyNetworkOptions = {}): Uint8Array {
-  const { batch = 'batch', size = 160, channels = 3 } = options;
+  const { batch = 'batch', size = 160, channels = 3, firstChannel = 0, deaf = false } = options;
   const { graph, visual, audio } = startNetwork(batch, 6, size);
-  const picture = graph.node('Slice', [visual, graph.integers(0), graph.integers(channels), graph.integers(1)]);
+  const picture = graph.node('Slice', [
+    visual,
+    graph.integers(firstChannel),
+    graph.integers(firstChannel + channels),
+    graph.integers(1),
+  ]);
   const loudness = graph.node('ReduceMean', [audio], { axes: [1, 2, 3], keepdims: 1 });
-  graph.output('output', graph.node('Add', [picture, loudness]), [batch, channels, size, size]);
+  const heard = deaf ? graph.node('Sub', [loudness, loudness]) : loudness;
+  graph.output('output', graph.node('Add', [picture, heard]), [batch, channels, size, size]);
   return encodeModel(graph.build());
 }
 

@@ -52,6 +52,29 @@ test('a model without pictures or crop rects says which key is missing', () => {
   ]);
 });
 
+test('a video may stand for the pictures', () => {
+  const { background_dir: _, ...entry } = { ...ENTRY, source_video: 'ann/body.mp4' };
+  const { backgroundDir, sourceVideo, problems } = model(load({ models: { ann: entry } }), 'ann');
+  assert.deepEqual([backgroundDir, sourceVideo, problems], ['', path.join(folder, 'ann/body.mp4'), []]);
+});
+
+test('paths of faces begin at models_root too', () => {
+  const faces = { crops_frames_dir: 'crops', rois_frames_dir: '/abs/rois', rois_video_path: 'ann\\rois.mp4' };
+  const { cropsDir, cropsVideo, roisDir, roisVideo } = model(
+    load({ models_root: 'avatars', models: { ann: { ...ENTRY, ...faces } } }),
+    'ann',
+  );
+  assert.deepEqual(
+    [cropsDir, cropsVideo, roisDir, roisVideo],
+    [path.join(folder, 'avatars/crops'), '', '/abs/rois', path.join(folder, 'avatars/ann/rois.mp4')],
+  );
+});
+
+test('a video that lies elsewhere is no problem of the entry', { skip: process.platform === 'win32' }, () => {
+  const entry = { ...ENTRY, source_video: 'D:\\ann\\body.mp4', crops_video_path: 'D:/ann/crops.mp4' };
+  assert.deepEqual(model(load({ models: { ann: entry } }), 'ann').problems, []);
+});
+
 test('an empty models section means no models, not the demo', () => {
   assert.deepEqual([...load({ models: {} }).models.keys()], []);
 });

@@ -1,4 +1,4 @@
-/** Finds an avatar's background pictures in a folder, whatever numbering its maker used. */
+/** Finds an avatar's pictures in a folder, whatever numbering its maker used. */
 
 import { readdir } from 'node:fs/promises';
 import { join } from 'node:path';
@@ -15,7 +15,7 @@ interface NumberedFile {
 }
 
 /**
- * The background pictures of a folder in order. Files with other names are ignored.
+ * The numbered pictures of a folder in order. Files with other names are ignored.
  * @param folder path of the folder.
  * @param frameLimit how many pictures the avatar has; more are ignored, fewer are an error. Default: all there are.
  * @returns paths by frame index, at least one.
@@ -26,9 +26,7 @@ export async function listBackgroundFiles(folder: string, frameLimit?: number): 
   const files = await listNumberedFiles(folder);
   const first = files[0];
   if (first === undefined) {
-    throw unusable(
-      `${folder} has no background pictures: expected frame_000000.png, 0000.jpg or the like, from 0 or 1`,
-    );
+    throw unusable(`${folder} has no pictures: expected frame_000000.png, 0000.jpg or the like, from 0 or 1`);
   }
   const start = Math.min(first.number, HIGHEST_FIRST_NUMBER);
   const used = files.slice(0, frameLimit);
@@ -44,9 +42,15 @@ export async function listBackgroundFiles(folder: string, frameLimit?: number): 
     );
   }
   if (frameLimit !== undefined && used.length < frameLimit) {
-    throw unusable(`${folder} has ${used.length} background pictures: expected num_frames = ${frameLimit}`);
+    throw unusable(`${folder} has ${used.length} pictures: expected num_frames = ${frameLimit}`);
   }
   return used.map((file) => join(folder, file.name));
+}
+
+/** Whether a folder exists and has a picture that can be one of an avatar. */
+export async function hasBackgroundFiles(folder: string): Promise<boolean> {
+  const names = await readdir(folder).catch(() => []);
+  return names.some((name) => PICTURE_NAME.test(name));
 }
 
 async function listNumberedFiles(folder: string): Promise<NumberedFile[]> {
@@ -55,7 +59,7 @@ async function listNumberedFiles(folder: string): Promise<NumberedFile[]> {
     names = await readdir(folder);
   } catch (cause) {
     const reason = cause instanceof Error ? cause.message : String(cause);
-    throw new FarmError('model_unusable', `the folder of background pictures cannot be read: ${reason}`, { cause });
+    throw new FarmError('model_unusable', `the folder of pictures cannot be read: ${reason}`, { cause });
   }
   return names
     .flatMap((name) => {

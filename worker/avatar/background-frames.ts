@@ -1,82 +1,162 @@
-/** An avatar's background pictures as pixels, through a cache that holds a fixed number of them. */
+/** An avatar's background pictures, kept coded within a bound and decoded when they are asked for. */
 
-import type { RgbImage } from '../pipeline/contract.ts';
-import { type PictureSize, readPicture } from './picture-file.ts';
+import type { Rect, RgbImage } from '../pipeline/contract.ts';
+import { ByteCache } from './byte-cache.ts';
+import { type CodedPicture, codedBytes, codedShareBytes, codePicture, decodeCoded } from './coded-picture.ts';
+import { applyDelta, deltaFrom, type PictureDelta } from './picture-delta.ts';
+import type { PictureSize } from './picture-file.ts';
+
+/** What a model's pictures may take in any case, as far as that many pictures have so many pixels at all. */
+const LARGE_ENOUGH_BYTES = 150e6;
+/** Pictures that are loaded ahead at the same time; the cores belong to the pictures that are needed now. */
+const LOADS_AHEAD = 2;
+
+export interface BackgroundFramesOptions {
+  /** Picture files by frame index. */
+  readonly paths: readonly string[];
+  /** What each must measure, in pixels. */
+  readonly size: PictureSize;
+  /** Where the mouth is in picture `index`, inside the picture. */
+  readonly rect: (index: number) => Rect;
+  /** Pictures kept coded, ≥ 1. */
+  readonly cachedFrames: number;
+}
 
 /**
- * Invariants: at most `cachedFrames` decoded pictures are kept, least recently used out first; a picture is being
- * decoded at most once at any time; a decode that fails is forgotten, so the next reader tries again.
+ * Keeps three things of a picture, and each only in the room that the one before leaves: its coded form; the crop that
+ * the network sees, which is small and spares its resizing; and its pixels, as what differs from those of one base
+ * picture, which spares decoding. The walk over the pictures goes to and fro, so what fits is worth as much as any other
+ * part, and pixels that are kept are not given up for others.
+ *
+ * Invariants: all of it together takes `capacityBytes` at most; coded pictures and crops that were not used for longest go
+ * first; a picture is being coded, and decoded, at most once at any time; a failure is forgotten, so the next reader
+ * tries again.
  */
 export class BackgroundFrames {
-  readonly #paths: readonly string[];
-  readonly #size: PictureSize;
-  readonly #cachedFrames: number;
-  /** In order of use, least recent first. */
-  readonly #decoded = new Map<number, RgbImage>();
+  /** `cachedFrames` times the share of one picture, or 150 MB where the pixels of that many pictures take as much. */
+  readonly capacityBytes: number;
+  readonly #options: BackgroundFramesOptions;
+  readonly #pixelBytes: number;
+  readonly #coded = new ByteCache<CodedPicture>();
+  readonly #crops = new ByteCache<RgbImage>();
+  readonly #deltas = new ByteCache<PictureDelta>();
+  #base: RgbImage | undefined;
+  readonly #coding = new Map<number, Promise<CodedPicture>>();
   readonly #decoding = new Map<number, Promise<RgbImage>>();
+  readonly #ahead = new Set<number>();
+  #loadsAhead = 0;
 
-  /**
-   * @param paths picture files by frame index.
-   * @param size what each must measure, in pixels.
-   * @param cachedFrames pictures kept decoded, ≥ 1; one of 1280×720 takes 2.8 MB.
-   */
-  constructor(paths: readonly string[], size: PictureSize, cachedFrames: number) {
+  constructor(options: BackgroundFramesOptions) {
+    const { cachedFrames, size } = options;
     if (!Number.isInteger(cachedFrames) || cachedFrames < 1) {
       throw new RangeError(`cachedFrames is ${cachedFrames}: expected a whole number of at least 1`);
     }
-    this.#paths = paths;
-    this.#size = size;
-    this.#cachedFrames = cachedFrames;
+    this.#options = options;
+    this.#pixelBytes = size.width * size.height * 3;
+    const enoughBytes = Math.min(cachedFrames * this.#pixelBytes, LARGE_ENOUGH_BYTES);
+    this.capacityBytes = Math.max(cachedFrames * codedShareBytes(size), enoughBytes);
   }
 
-  /** Memory of the pictures that are kept, in bytes. */
+  /** Bytes of what is kept. */
   get cachedBytes(): number {
-    let bytes = 0;
-    for (const { data } of this.#decoded.values()) bytes += data.byteLength;
-    return bytes;
+    const baseBytes = this.#base?.data.length ?? 0;
+    return this.#coded.usedBytes + this.#crops.usedBytes + this.#deltas.usedBytes + baseBytes;
   }
 
   /**
-   * The pixels of one background, shared with the cache: read only.
+   * The pixels of one background; other readers may be given the same: read only.
    * @param index 0 ≤ index < number of paths; RangeError otherwise.
    * @throws FarmError `model_unusable` naming the file: unreadable or of another size.
    */
   async read(index: number): Promise<RgbImage> {
-    const decoded = this.#decoded.get(index);
-    if (decoded === undefined) return await this.#decode(index);
-    this.#keep(index, decoded);
-    return decoded;
+    const delta = this.#deltas.get(index);
+    if (delta !== undefined && this.#base !== undefined) return applyDelta(this.#base, delta);
+    return await once(this.#decoding, index, () => this.#decode(index));
   }
 
-  /** Starts decoding a background that will be read soon. Its errors are left to `read`. */
+  /** The crop of background `index`: the one that is kept, or the one that `cut` makes. Shared: read only. */
+  crop(index: number, cut: () => RgbImage): RgbImage {
+    const kept = this.#crops.get(index);
+    if (kept !== undefined) return kept;
+    const crop = cut();
+    this.#crops.set(index, crop, crop.data.length);
+    this.#shrink();
+    return crop;
+  }
+
+  /** Loads a background that will be read later, while there is room for more. Errors are left to `read`. */
   prefetch(index: number): void {
-    if (!this.#decoded.has(index)) this.#decode(index).catch(() => {});
+    this.#ahead.add(index);
+    void this.#loadAhead();
   }
 
-  /** Joins the decode under way, or starts one. */
-  #decode(index: number): Promise<RgbImage> {
-    const underWay = this.#decoding.get(index);
-    if (underWay !== undefined) return underWay;
-    const decoding = this.#decodeAlone(index).finally(() => this.#decoding.delete(index));
-    this.#decoding.set(index, decoding);
-    return decoding;
+  async #loadAhead(): Promise<void> {
+    if (this.#loadsAhead >= LOADS_AHEAD) return;
+    this.#loadsAhead += 1;
+    for (const index of this.#ahead) {
+      this.#ahead.delete(index);
+      if (!this.#coded.has(index) && this.#hasRoomForCoded()) await this.#code(index).catch(() => {});
+    }
+    this.#loadsAhead -= 1;
   }
 
-  async #decodeAlone(index: number): Promise<RgbImage> {
-    const path = this.#paths[index];
-    if (path === undefined) throw new RangeError(`background ${index} is outside 0 … ${this.#paths.length - 1}`);
-    const image = await readPicture(path, this.#size);
-    this.#keep(index, image);
+  #hasRoomForCoded(): boolean {
+    const { cachedFrames, size } = this.#options;
+    const comingBytes = (this.#coding.size + 1) * codedShareBytes(size);
+    const fits = this.#coded.usedBytes + comingBytes <= this.capacityBytes;
+    return fits && this.#coded.count + this.#coding.size < cachedFrames;
+  }
+
+  async #decode(index: number): Promise<RgbImage> {
+    const coded = this.#coded.get(index) ?? (await this.#code(index));
+    const image = await decodeCoded(coded, this.#options.size, this.#pathOf(index));
+    this.#keepPixels(index, image);
     return image;
   }
 
-  /** Marks a picture as the most recently used and drops the least recently used ones beyond the bound. */
-  #keep(index: number, image: RgbImage): void {
-    this.#decoded.delete(index);
-    this.#decoded.set(index, image);
-    for (const oldest of this.#decoded.keys()) {
-      if (this.#decoded.size <= this.#cachedFrames) break;
-      this.#decoded.delete(oldest);
-    }
+  #code(index: number): Promise<CodedPicture> {
+    return once(this.#coding, index, async () => {
+      const { size, rect } = this.#options;
+      const coded = await codePicture(this.#pathOf(index), size, rect(index));
+      this.#coded.set(index, coded, codedBytes(coded));
+      this.#shrink();
+      return coded;
+    });
   }
+
+  /** Keeps the pixels while there is room for all of them. */
+  #keepPixels(index: number, image: RgbImage): void {
+    const hasRoom = this.cachedBytes + this.#pixelBytes <= this.capacityBytes;
+    if (!hasRoom || this.#deltas.count >= this.#options.cachedFrames) return;
+    if (this.#base === undefined) this.#base = image;
+    const delta = deltaFrom(this.#base, image);
+    this.#deltas.set(index, delta, delta.pixels.length);
+    this.#shrink();
+  }
+
+  #shrink(): void {
+    const { cachedFrames } = this.#options;
+    this.#coded.shrink(this.capacityBytes, cachedFrames);
+    this.#crops.shrink(this.capacityBytes - this.#coded.usedBytes, cachedFrames);
+    const roomBytes = this.capacityBytes - this.#coded.usedBytes - this.#crops.usedBytes - this.#pixelBytes;
+    this.#deltas.shrink(roomBytes);
+    if (roomBytes < 0) this.#base = undefined;
+  }
+
+  #pathOf(index: number): string {
+    const path = this.#options.paths[index];
+    if (path === undefined) {
+      throw new RangeError(`background ${index} is outside 0 … ${this.#options.paths.length - 1}`);
+    }
+    return path;
+  }
+}
+
+/** Joins the work on `key` that is under way, or starts it. */
+function once<T>(underWay: Map<number, Promise<T>>, key: number, work: () => Promise<T>): Promise<T> {
+  const running = underWay.get(key);
+  if (running !== undefined) return running;
+  const started = work().finally(() => underWay.delete(key));
+  underWay.set(key, started);
+  return started;
 }

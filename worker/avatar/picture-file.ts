@@ -1,4 +1,4 @@
-/** Reads picture files to pixels. The one place where worker/avatar meets sharp. */
+/** Picture files → sizes and pixels. */
 
 import sharp from 'sharp';
 import { FarmError } from '../../shared/errors.ts';
@@ -30,12 +30,14 @@ export async function readPictureSize(path: string): Promise<PictureSize> {
 }
 
 /**
- * Decodes a picture to interleaved 8-bit sRGB, whatever it is stored as (grey, 16 bits, CMYK, with alpha).
+ * Decodes a picture file to interleaved 8-bit sRGB, whatever it is stored as (grey, 16 bits, CMYK, with alpha).
+ * @param file the file's content.
  * @param size what it must measure.
- * @throws FarmError `model_unusable` naming the file: unreadable, damaged, or of another size.
+ * @param path where it came from, for messages.
+ * @throws FarmError `model_unusable` naming the file: damaged, or of another size.
  */
-export async function readPicture(path: string, size: PictureSize): Promise<RgbImage> {
-  const { data, info } = await sharp(path)
+export async function decodePicture(file: Uint8Array, size: PictureSize, path: string): Promise<RgbImage> {
+  const { data, info } = await sharp(file)
     .removeAlpha()
     .toColourspace('srgb')
     .raw({ depth: 'uchar' })
@@ -46,14 +48,15 @@ export async function readPicture(path: string, size: PictureSize): Promise<RgbI
   if (info.width !== size.width || info.height !== size.height || info.channels !== RGB_CHANNELS) {
     throw new FarmError(
       'model_unusable',
-      `background picture ${path} is ${info.width}×${info.height} with ${info.channels} channels: ` +
+      `picture ${path} is ${info.width}×${info.height} with ${info.channels} channels: ` +
         `expected ${size.width}×${size.height} with ${RGB_CHANNELS}, as the first one`,
     );
   }
   return { width: info.width, height: info.height, data };
 }
 
-function unreadable(path: string, cause: unknown): FarmError {
+/** What a picture file that cannot be used is answered with. */
+export function unreadable(path: string, cause: unknown): FarmError {
   const reason = cause instanceof Error ? cause.message : String(cause);
-  return new FarmError('model_unusable', `background picture ${path} cannot be read: ${reason}`, { cause });
+  return new FarmError('model_unusable', `picture ${path} cannot be read: ${reason}`, { cause });
 }

@@ -1,7 +1,8 @@
 /** One model, ready to render: its network, its encoder, its avatar, and what they were made from. */
 
-import { type Avatar, openAvatar } from '../avatar/avatar.ts';
+import { type Avatar, type AvatarFiles, openAvatar } from '../avatar/avatar.ts';
 import type { AudioEncoder, LipSyncNetwork } from '../pipeline/contract.ts';
+import { checkFace } from '../pipeline/pipeline.ts';
 import type { ProviderReport } from './execution-providers.ts';
 import { type FileFingerprint, fingerprintFile } from './file-fingerprint.ts';
 import { OnnxLipSyncNetwork } from './lip-sync-network.ts';
@@ -10,16 +11,11 @@ import type { RunSettings } from './onnx-model.ts';
 import { SharedEncoders } from './shared-encoders.ts';
 
 /** Where a model's files are. */
-export interface ModelPaths {
+export interface ModelPaths extends AvatarFiles {
   /** The lip-sync network, ONNX. */
   readonly modelPath: string;
   /** The audio encoder, ONNX; models may name the same one. */
   readonly audioEncoderPath: string;
-  /** Folder of numbered background pictures. */
-  readonly backgroundDir: string;
-  readonly cropRectsPath: string;
-  /** `num_frames`: background pictures used, all when absent. */
-  readonly frameLimit?: number | undefined;
   /** Backgrounds are brought into memory with the networks, not when they are first needed. */
   readonly preloadBackgrounds?: boolean;
 }
@@ -80,6 +76,8 @@ export async function loadModel(options: LoadModelOptions): Promise<LoadedModel>
     OnnxLipSyncNetwork.open(paths.modelPath, options),
   );
   opened.defer(() => network.release());
+  const face = await avatar.face?.(0);
+  if (face) checkFace(face, network.size, 0);
   const lease = await encoders.acquire(paths.audioEncoderPath);
   opened.defer(() => lease.release());
   const [networkFile, cropRectsFile] = await Promise.all([

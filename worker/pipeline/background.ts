@@ -1,6 +1,13 @@
 /** Which of the avatar's pictures stands behind a frame, and whether it is one that can. */
 import { FarmError } from '../../shared/errors.ts';
-import type { AvatarFrames, Rect, RgbImage } from './contract.ts';
+import {
+  type AvatarFrames,
+  CROP_MARGIN,
+  type GivenFace,
+  type NetworkSize,
+  type Rect,
+  type RgbImage,
+} from './contract.ts';
 
 /**
  * Index of the background at `position` of the endless walk 0, 1, …, n−1, n−2, …, 1, 0, 1, … over n pictures.
@@ -37,4 +44,24 @@ export function checkBackground(
   if (inside && 0 <= rect.y1 && rect.y1 < rect.y2 && rect.y2 <= height) return;
   const got = `[${rect.x1}, ${rect.y1}, ${rect.x2}, ${rect.y2}]`;
   throw new FarmError('model_unusable', `Crop rect ${got} of background ${index} is not inside ${width}x${height}.`);
+}
+
+/**
+ * The given face of background `index`, against the network that is to see it.
+ * @throws FarmError `model_unusable` when one of its pictures has another size than the network needs.
+ */
+export function checkFace({ crop, roi }: GivenFace, size: NetworkSize, index: number): void {
+  const whole = size + 2 * CROP_MARGIN;
+  const given: [string, RgbImage | undefined, number[]][] = [
+    ['crop', crop, [whole, size]],
+    ['roi', roi, [size]],
+  ];
+  for (const [what, picture, sides] of given) {
+    if (picture === undefined || sides.some((side) => picture.width === side && picture.height === side)) continue;
+    throw new FarmError(
+      'model_unusable',
+      `The ${what} of background ${index} is ${picture.width}x${picture.height}; ` +
+        `a network of ${size}x${size} takes ${sides.map((side) => `${side}x${side}`).join(' or ')}.`,
+    );
+  }
 }

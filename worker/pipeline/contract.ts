@@ -77,6 +77,14 @@ export interface LipSyncNetwork {
   generate(visual: Float32Array, audio: Float32Array, count: number): Promise<Float32Array>;
 }
 
+/** A face that was cut out before, for what the pipeline cuts out of the background otherwise. */
+export interface GivenFace {
+  /** (S+8)² picture of the crop rect, or its inner S². */
+  readonly crop: RgbImage | undefined;
+  /** S² picture of the face from which the mouth is hidden; it may be hidden in it already. */
+  readonly roi: RgbImage | undefined;
+}
+
 /** The avatar's pictures and where its mouth is in each. */
 export interface AvatarFrames {
   readonly frameCount: number;
@@ -86,4 +94,8 @@ export interface AvatarFrames {
   rect(index: number): Rect;
   /** Pixels of background `index`. Shared with a cache: read only. */
   background(index: number): Promise<RgbImage>;
+  /** The (S+8)² crop of background `index`: one that was cut before, or what `cut` makes. Shared: read only. */
+  crop?(index: number, cut: () => RgbImage): RgbImage;
+  /** The face of background `index`, where the avatar has pictures of it. Shared: read only. */
+  face?(index: number): Promise<GivenFace>;
 }

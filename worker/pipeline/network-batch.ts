@@ -1,17 +1,18 @@
 /** Part of the pipeline: what frames see and hear → one run of the network → its pictures → finished frames. */
 import { writeAudioInput } from './audio-input.ts';
-import { checkBackground } from './background.ts';
+import { checkBackground, checkFace } from './background.ts';
 import { compositeFrame } from './composite.ts';
 import {
   AUDIO_INPUT_FLOATS,
   type AvatarFrames,
+  type GivenFace,
   type LipSyncNetwork,
   type NetworkSize,
   type RgbImage,
 } from './contract.ts';
 import type { FeatureRows } from './feature-rows.ts';
 import { StageClock, type StageTimingsMs } from './stage-timings.ts';
-import { cutCrop, makeCrop, visualInputFloats, writeVisualInput } from './visual-input.ts';
+import { cutCrop, layFace, makeCrop, visualInputFloats, writeVisualInput } from './visual-input.ts';
 
 /** All that one frame is made from. */
 export interface FrameOrder {
@@ -22,6 +23,8 @@ export interface FrameOrder {
   readonly backgroundIndex: number;
   /** The avatar's picture `backgroundIndex`; read only. */
   readonly background: RgbImage;
+  /** The face in it, where the avatar has a picture of that. */
+  readonly face?: GivenFace | undefined;
   /** The audio input, [32, 16, 16], or the feature rows that it is cut from. */
   readonly heard: Float32Array | { readonly rows: FeatureRows; readonly rowsAhead: number };
   /** The visual input, [6, S, S], instead of one made from the background. */
@@ -73,20 +76,31 @@ export class NetworkBatch {
 
   /** What the network is about to see and hear of one frame. */
   #prepare(order: FrameOrder, place: number): void {
-    const { avatar, background, backgroundIndex, heard, seen, timings } = order;
+    const { avatar, background, backgroundIndex, face, heard, seen, timings } = order;
     const clock = new StageClock(timings);
-    const rect = avatar.rect(backgroundIndex);
-    checkBackground(background, rect, avatar, backgroundIndex);
-    const crop = this.#cropAt(place);
-    cutCrop(background, rect, crop);
+    checkBackground(background, avatar.rect(backgroundIndex), avatar, backgroundIndex);
     const { size } = this.#network;
+    const crop = this.#cropAt(place);
+    if (face) checkFace(face, size, backgroundIndex);
+    if (face?.crop?.width !== crop.width) this.#cutCrop(order, crop);
+    if (face?.crop) layFace(face.crop, crop);
     const visualAt = place * visualInputFloats(size);
     if (seen) this.#visual.set(seen, visualAt);
-    else writeVisualInput(crop, size, this.#visual, visualAt);
+    else writeVisualInput(crop, size, this.#visual, visualAt, face?.roi);
     const audioAt = place * AUDIO_INPUT_FLOATS;
     if (heard instanceof Float32Array) this.#audio.set(heard, audioAt);
     else writeAudioInput(heard.rows, order.frameIndex, this.#audio, audioAt, heard.rowsAhead);
     clock.lap('visualInput');
+  }
+
+  /** Fills `crop` from the background, or with what was cut out of it before. */
+  #cutCrop({ avatar, background, backgroundIndex }: FrameOrder, crop: RgbImage): void {
+    const cut = () => {
+      const made = makeCrop(this.#network.size);
+      cutCrop(background, avatar.rect(backgroundIndex), made);
+      return made;
+    };
+    crop.data.set((avatar.crop?.(backgroundIndex, cut) ?? cut()).data);
   }
 
   #composite({ avatar, background, backgroundIndex, timings }: FrameOrder, output: Float32Array, place: number) {

@@ -25,6 +25,7 @@ import { StageClock, type StageTimingsMs } from './stage-timings.ts';
 import { visualInputFloats } from './visual-input.ts';
 import { type MelPiece, paddedSampleCount } from './windows.ts';
 
+export { checkFace } from './background.ts';
 export { type FrameOrder, type MakeBuffer, NetworkBatch } from './network-batch.ts';
 export type { FeatureMemory } from './sliding-features.ts';
 export { noTimings, type StageTimingsMs } from './stage-timings.ts';
@@ -141,14 +142,19 @@ export async function* orderFrames(
   const ordered = wholeSound ? wholeBatches(request) : frames;
   const indexOf = (frame: number) => backgroundIndex(request.startFrameIndex + frame, avatar.frameCount);
   const ahead = Math.max(batchFrames, BACKGROUNDS_AHEAD);
-  const backgrounds = new Backgrounds((frame) => avatar.background(indexOf(frame)), ordered, ahead);
+  const load = async (frame: number) => {
+    const index = indexOf(frame);
+    const [background, face] = await Promise.all([avatar.background(index), avatar.face?.(index)]);
+    return { background, face };
+  };
+  const backgrounds = new Backgrounds(load, ordered, ahead);
   for (let start = ordered.start; start < ordered.end; start += batchFrames) {
     const batch = { start, end: Math.min(start + batchFrames, ordered.end) };
     const rows = await features?.rowsFor(batch);
     for (let frame = batch.start; frame < batch.end; frame++) {
       signal.throwIfAborted();
       clock.start();
-      const background = await backgrounds.take(frame);
+      const { background, face } = await backgrounds.take(frame);
       clock.lap('background');
       yield {
         frameIndex: frame,
@@ -156,6 +162,7 @@ export async function* orderFrames(
         avatar,
         backgroundIndex: indexOf(frame),
         background,
+        face,
         heard: rows ? { rows, rowsAhead } : (given?.heard as Float32Array),
         seen: given?.seen && seenBy(frame - frames.start, given.seen, parts.network.size),
         timings,
@@ -187,15 +194,15 @@ async function* inBatches<T>(items: AsyncIterable<T>, size: number): AsyncGenera
 }
 
 /** The backgrounds of consecutive frames, a few of them on their way while the network runs. */
-class Backgrounds {
-  readonly #load: (frame: number) => Promise<RgbImage>;
+class Backgrounds<T> {
+  readonly #load: (frame: number) => Promise<T>;
   readonly #end: number;
   readonly #ahead: number;
-  readonly #loading: Promise<RgbImage>[] = [];
+  readonly #loading: Promise<T>[] = [];
   #next: number;
 
   /** @param ahead how many are loaded ahead of the frame that is taken. */
-  constructor(load: (frame: number) => Promise<RgbImage>, { start, end }: IndexRange, ahead: number) {
+  constructor(load: (frame: number) => Promise<T>, { start, end }: IndexRange, ahead: number) {
     this.#load = load;
     this.#next = start;
     this.#end = end;
@@ -203,14 +210,14 @@ class Backgrounds {
   }
 
   /** The background of `frame`; every frame is taken once, in order. */
-  async take(frame: number): Promise<RgbImage> {
+  async take(frame: number): Promise<T> {
     for (; this.#next <= Math.min(frame + this.#ahead, this.#end - 1); this.#next++) {
       const loading = this.#load(this.#next);
       // A picture that cannot be read is the fault of the frame that needs it.
       loading.catch(() => {});
       this.#loading.push(loading);
     }
-    return await (this.#loading.shift() as Promise<RgbImage>);
+    return await (this.#loading.shift() as Promise<T>);
   }
 }
 

@@ -27,25 +27,49 @@ export function visualInputFloats(size: NetworkSize): number {
   return 6 * size * size;
 }
 
+/** Lays a picture of the face, (S+8)² or S², on the middle of the crop. */
+export function layFace(face: RgbImage, crop: RgbImage): void {
+  const margin = (crop.width - face.width) / 2;
+  for (let y = 0; y < face.height; y++) {
+    const row = face.data.subarray(y * face.width * 3, (y + 1) * face.width * 3);
+    crop.data.set(row, ((y + margin) * crop.width + margin) * 3);
+  }
+}
+
 /**
- * Writes the visual input of one frame, [6, S, S], BGR 0…1: the inner S×S of the crop in channels 0–2, the same in 3–5
- * with x 5…S−6, y 5…S−11 black.
+ * Writes the visual input of one frame, [6, S, S], BGR 0…1: the inner S×S of the crop in channels 0–2; the same, or `roi`
+ * where it is given, in 3–5 with x 5…S−6, y 5…S−11 black.
  * @param crop (S+8)² RGB; S is `size`.
  * @param input receives 6·S² floats from `offset` on.
+ * @param roi S² RGB.
  */
-export function writeVisualInput(crop: RgbImage, size: NetworkSize, input: Float32Array, offset: number): void {
+export function writeVisualInput(
+  crop: RgbImage,
+  size: NetworkSize,
+  input: Float32Array,
+  offset: number,
+  roi?: RgbImage,
+): void {
   const plane = size * size;
+  writePlanes(crop, size, input, offset);
+  if (roi) writePlanes(roi, size, input, offset + 3 * plane);
+  else input.copyWithin(offset + 3 * plane, offset, offset + 3 * plane);
+  for (let channel = 3; channel < 6; channel++) hideMouth(input, offset + channel * plane, size);
+}
+
+/** The inner S×S of a picture as three planes, BGR 0…1. */
+function writePlanes(picture: RgbImage, size: NetworkSize, input: Float32Array, offset: number): void {
+  const plane = size * size;
+  const margin = (picture.width - size) / 2;
   for (let y = 0; y < size; y++) {
-    let from = ((y + CROP_MARGIN) * crop.width + CROP_MARGIN) * 3;
+    let from = ((y + margin) * picture.width + margin) * 3;
     const rowStart = offset + y * size;
     for (let to = rowStart; to < rowStart + size; to++, from += 3) {
-      input[to] = SCALED[crop.data[from + 2] as number] as number;
-      input[to + plane] = SCALED[crop.data[from + 1] as number] as number;
-      input[to + 2 * plane] = SCALED[crop.data[from] as number] as number;
+      input[to] = SCALED[picture.data[from + 2] as number] as number;
+      input[to + plane] = SCALED[picture.data[from + 1] as number] as number;
+      input[to + 2 * plane] = SCALED[picture.data[from] as number] as number;
     }
   }
-  input.copyWithin(offset + 3 * plane, offset, offset + 3 * plane);
-  for (let channel = 3; channel < 6; channel++) hideMouth(input, offset + channel * plane, size);
 }
 
 function hideMouth(input: Float32Array, planeStart: number, size: NetworkSize): void {

@@ -1,0 +1,36 @@
+/** An avatar's pictures of faces that were cut out before: the crops, or the rois from which the mouth is hidden. */
+
+import { readFile } from 'node:fs/promises';
+import { FarmError } from '../../shared/errors.ts';
+import type { RgbImage } from '../pipeline/contract.ts';
+import { listBackgroundFiles } from './background-files.ts';
+import { decodePicture, readPictureSize, unreadable } from './picture-file.ts';
+
+/** `crop`: (S+8)² of the crop rect, or its inner S². `roi`: S². The pipeline checks them against its network. */
+export type FaceKind = 'crop' | 'roi';
+
+/**
+ * Opens a folder of faces. They are small, and files in use stay in the system's own cache, so none is kept here.
+ * @param frameCount background pictures; each needs a face, further ones are ignored.
+ * @returns reads the face of background `index`, 0 ≤ index < frameCount; FarmError `model_unusable` when its file is
+ * unreadable or of another size than the first.
+ * @throws FarmError `model_unusable` with what was found, what is expected and the path.
+ */
+export async function openFaces(
+  kind: FaceKind,
+  folder: string,
+  frameCount: number,
+): Promise<(index: number) => Promise<RgbImage>> {
+  const paths = await listBackgroundFiles(folder);
+  if (paths.length < frameCount) {
+    throw new FarmError('model_unusable', `${folder} has ${paths.length} ${kind}s for ${frameCount} background frames`);
+  }
+  const size = await readPictureSize(paths[0] ?? folder);
+  return async (index) => {
+    const path = paths[index] ?? folder;
+    const file = await readFile(path).catch((cause: unknown) => {
+      throw unreadable(path, cause);
+    });
+    return await decodePicture(file, size, path);
+  };
+}

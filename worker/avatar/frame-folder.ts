@@ -1,0 +1,72 @@
+/** A folder of an avatar's pictures that may still have to be made from a video. */
+
+import { createHash } from 'node:crypto';
+import { stat } from 'node:fs/promises';
+import { basename, dirname, join, parse, resolve } from 'node:path';
+import { FarmError } from '../../shared/errors.ts';
+import { hasBackgroundFiles } from './background-files.ts';
+import { extractFrames, type PictureFormat, removeDrafts } from './extract-frames.ts';
+import { holdLock } from './folder-lock.ts';
+
+/** Pictures as files, as a video, or as both, where the files have precedence. */
+export interface FrameSource {
+  /** Folder of numbered pictures; `""`: one beside the video, made from it. */
+  readonly folder: string;
+  /** Video whose pictures go into the folder when it has none; `""`: there is none. */
+  readonly video: string;
+  /** Pictures used at most, all when absent. */
+  readonly frameLimit: number | undefined;
+  readonly format: PictureFormat;
+}
+
+/**
+ * The folder with the pictures, which are extracted first when it has none. Processes that ask at the same time, on one
+ * machine or several, extract once; an extraction that was interrupted is done again.
+ * @returns path of the folder. Without a video it is not looked into.
+ * @throws FarmError as extractFrames does; `signal.reason` once the signal is aborted.
+ */
+export async function readyFrameFolder(source: FrameSource, signal: AbortSignal): Promise<string> {
+  const folder = await locateFrames(source);
+  if (source.video === '' || (await hasBackgroundFiles(folder))) return folder;
+  const { dir, base } = parse(folder);
+  await using _lock = await holdLock(join(dir, `.${base}.lock`), signal).catch((cause: unknown) => {
+    if (signal.aborted || !(cause instanceof Error)) throw cause;
+    const what = `pictures of ${source.video} cannot be written to ${folder}: ${cause.message}`;
+    throw new FarmError('storage_failed', what, { cause });
+  });
+  if (await hasBackgroundFiles(folder)) return folder;
+  await removeDrafts(folder);
+  await extractFrames(source.video, folder, source, signal);
+  return folder;
+}
+
+/**
+ * The video that has to be extracted before the avatar can be opened, undefined when there is none.
+ * @throws FarmError `model_unusable` when there is one and it cannot be read.
+ */
+export async function pendingVideo(source: FrameSource): Promise<string | undefined> {
+  if (source.video === '' || (await hasBackgroundFiles(await locateFrames(source)))) return undefined;
+  await statVideo(source.video);
+  return source.video;
+}
+
+/**
+ * Path of the folder, whether or not it is there: by its name, or one that belongs to this version of the video and this
+ * number of pictures.
+ * @throws FarmError `model_unusable` when it depends on a video that cannot be read.
+ */
+export async function locateFrames({ folder, video, frameLimit, format }: FrameSource): Promise<string> {
+  if (folder !== '' || video === '') return folder;
+  const { size, mtimeMs } = await statVideo(video);
+  const identity = JSON.stringify([size, Math.round(mtimeMs), frameLimit, format]);
+  const key = createHash('sha256').update(identity).digest('hex').slice(0, 16);
+  return `${resolve(video)}.frames-${key}`;
+}
+
+async function statVideo(video: string) {
+  const found = await stat(video).catch((cause: Error) => {
+    throw new FarmError('model_unusable', `the video ${video} cannot be read: ${cause.message}`, { cause });
+  });
+  if (found.isFile()) return found;
+  throw new FarmError('model_unusable', `the video ${basename(video)} in ${dirname(video)} is not a file`);
+}
