@@ -9,6 +9,7 @@ import { createRequire } from 'node:module';
 import { dirname, join } from 'node:path';
 import { listSupportedBackends } from 'onnxruntime-node';
 import { FarmError } from '../../shared/errors.ts';
+import type { NodesByProvider } from './node-placement.ts';
 
 /** Libraries that onnxruntime-node does not bring along: a provider needs all of its own beside the binding. */
 const PROVIDER_LIBRARIES: Readonly<Record<string, readonly string[]>> =
@@ -34,10 +35,12 @@ export interface ProviderReport {
   readonly provider: string;
   /** Those configured before it, in order. */
   readonly passedOver: readonly PassedOverProvider[];
+  /** Where the nodes of the warm-up run really ran; empty on the CPU, which runs them all. */
+  readonly nodes: NodesByProvider;
 }
 
 export type ProviderChoice<T> =
-  | (ProviderReport & { readonly opened: T })
+  | (Omit<ProviderReport, 'nodes'> & { readonly opened: T })
   | { readonly opened: undefined; readonly passedOver: readonly PassedOverProvider[] };
 
 /**
