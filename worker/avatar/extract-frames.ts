@@ -1,0 +1,96 @@
+/** The pictures of a video → a folder of numbered picture files, whole or not at all. */
+
+import { randomUUID } from 'node:crypto';
+import { access, mkdir, readdir, rename, rm, statfs } from 'node:fs/promises';
+import { basename, dirname, join, resolve } from 'node:path';
+import { FarmError } from '../../shared/errors.ts';
+import { runFfmpeg } from '../media/ffmpeg.ts';
+import { type PictureFormat, videoFramesCommand } from '../media/video-frames.ts';
+
+export type { PictureFormat } from '../media/video-frames.ts';
+
+/** Half an hour of 1080p takes about a quarter of this on two cores; beyond it ffmpeg hangs. */
+const EXTRACTION_TIMEOUT_MS = 60 * 60 * 1000;
+/** A disk with less free space than one picture needs is full. */
+const FULL_DISK_BYTES = 4 * 1024 * 1024;
+
+export interface ExtractOptions {
+  /** `jpg` when absent: a tenth of a PNG's bytes, and quicker to decode. */
+  readonly format?: PictureFormat | undefined;
+  /** Pictures at most; all when absent. */
+  readonly frameLimit?: number | undefined;
+}
+
+/**
+ * Writes the pictures of a video, at 25 a second, as frame_000000.jpg (or .png) and up. They are written into a hidden
+ * folder beside `folder`, which is then renamed: `folder` has all of them or none, whatever happens in between.
+ * @param folder does not exist, or has hidden files (.gitkeep, .DS_Store) at most, which stay in it.
+ * @returns the number of pictures, at least 1.
+ * @throws FarmError `model_unusable` when the video cannot be read to its end or has no picture, or when `folder`
+ * has other files; `storage_failed` when the pictures cannot be written; `dependency_missing` without ffmpeg; `signal.reason` once the signal is aborted.
+ */
+export async function extractFrames(
+  videoPath: string,
+  folder: string,
+  { format = 'jpg', frameLimit }: ExtractOptions,
+  signal: AbortSignal,
+): Promise<number> {
+  await access(videoPath).catch((cause: Error) => {
+    throw new FarmError('model_unusable', `the video ${videoPath} cannot be read: ${cause.message}`, { cause });
+  });
+  const target = resolve(folder);
+  const draft = join(dirname(target), `${draftPrefix(target)}${randomUUID()}`);
+  try {
+    await mkdir(draft, { recursive: true });
+    const command = videoFramesCommand(videoPath, draft, format, frameLimit);
+    await runFfmpeg(command, { signal, timeoutMs: EXTRACTION_TIMEOUT_MS });
+    const { length: frameCount } = await readdir(draft);
+    if (frameCount === 0) throw new FarmError('model_unusable', `the video ${videoPath} has no pictures`);
+    await publish(draft, target);
+    return frameCount;
+  } catch (error) {
+    throw await explain(error, videoPath, target);
+  } finally {
+    // What cannot be removed now is removed before the next extraction.
+    await rm(draft, { recursive: true, force: true }).catch(() => {});
+  }
+}
+
+/**
+ * Removes what killed extractions into `folder` have left beside it. Nothing may be extracting into it at this time.
+ */
+export async function removeDrafts(folder: string): Promise<void> {
+  const target = resolve(folder);
+  const names = await readdir(dirname(target)).catch(() => []);
+  const drafts = names.filter((name) => name.startsWith(draftPrefix(target)));
+  await Promise.all(drafts.map((name) => rm(join(dirname(target), name), { recursive: true, force: true })));
+}
+
+function draftPrefix(target: string): string {
+  return `.${basename(target)}.draft-`;
+}
+
+/** A folder can take the place of an empty one only. */
+async function publish(draft: string, target: string): Promise<void> {
+  const present = await readdir(target).catch(() => []);
+  const other = present.find((name) => !name.startsWith('.'));
+  if (other !== undefined) {
+    throw new FarmError('model_unusable', `${target} must be empty to receive pictures of a video: it has ${other}`);
+  }
+  for (const name of present) await rename(join(target, name), join(draft, name));
+  await rename(draft, target);
+}
+
+async function explain(error: unknown, videoPath: string, target: string): Promise<unknown> {
+  if (error instanceof Error && 'syscall' in error) {
+    const reason = error.message;
+    return new FarmError('storage_failed', `pictures cannot be written to ${target}: ${reason}`, { cause: error });
+  }
+  if (!(error instanceof FarmError) || error.code !== 'encode_failed') return error;
+  // ffmpeg fails in the same way for a bad video and for a full disk.
+  const { bavail, bsize } = await statfs(dirname(target));
+  if (bavail * bsize < FULL_DISK_BYTES) {
+    return new FarmError('storage_failed', `the disk of ${target} is full: ${error.message}`, { cause: error });
+  }
+  return new FarmError('model_unusable', `the video ${videoPath} cannot be read: ${error.message}`, { cause: error });
+}

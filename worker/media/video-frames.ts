@@ -1,0 +1,46 @@
+import { FRAMES_PER_SECOND } from '../pipeline/contract.ts';
+import { UPLOAD_INPUT_OPTIONS } from './decode-audio.ts';
+import type { FfmpegCommand } from './ffmpeg.ts';
+
+/** How a picture of a video is written to a file: JPEG at mjpeg's best quality, or PNG without any loss. */
+export type PictureFormat = 'jpg' | 'png';
+
+/** Names of extracted pictures, in the form that ffmpeg numbers by. */
+const NAME_PATTERN = 'frame_%06d';
+/**
+ * JPEG is full-range BT.601 by definition (JFIF), video of this size usually narrow BT.709. The chroma of nearly every
+ * video has half the resolution anyway, so a JPEG that does the same loses none of it.
+ */
+const JPEG_FILTER =
+  'scale=out_color_matrix=bt601:out_range=pc:flags=bicubic+accurate_rnd+full_chroma_int,format=yuvj420p';
+const PNG_FILTER = 'scale=flags=bicubic+accurate_rnd+full_chroma_int+full_chroma_inp,format=rgb24';
+
+/**
+ * The pictures of a video as numbered files, frame_000000 and up.
+ * A video of 25 frames a second gives each of its pictures once; any other is brought to 25 by leaving out or repeating
+ * pictures, since the avatar is played at that rate and its head must move at its real speed.
+ * @param folder exists, and receives the pictures.
+ * @param frameLimit pictures at most; all when absent.
+ */
+export function videoFramesCommand(
+  videoPath: string,
+  folder: string,
+  format: PictureFormat,
+  frameLimit?: number,
+): FfmpegCommand {
+  const [filter, quality] =
+    // The same Huffman tables in every picture: whoever works on the coded pictures needs to know one set only.
+    format === 'jpg' ? [JPEG_FILTER, ['-q:v', '1', '-qmin', '1', '-huffman', 'default']] : [PNG_FILTER, []];
+  return {
+    inputs: [{ source: videoPath, options: [...UPLOAD_INPUT_OPTIONS, '-xerror'] }],
+    outputOptions: [
+      ...['-map', '0:v:0', '-an', '-sn', '-dn'],
+      ...['-vf', `fps=${FRAMES_PER_SECOND},${filter}`],
+      ...quality,
+      ...(frameLimit === undefined ? [] : ['-frames:v', String(frameLimit)]),
+      ...['-f', 'image2', '-start_number', '0'],
+    ],
+    // A percent sign that is the folder's own stands for a number otherwise.
+    outputPath: `${folder.replaceAll('%', '%%')}/${NAME_PATTERN}.${format}`,
+  };
+}
