@@ -23,6 +23,7 @@ export const ERROR_CATALOGUE = {
   audio_too_long: entry(422, 3, false, 'Cut the audio into shorter files, or raise limits.max_audio_minutes.'),
   model_unknown: entry(404, 5, false, 'Use a model id listed under models: in config.yaml.'),
   model_unusable: entry(422, 9, false, "Mend the model's files or paths; `farm doctor` checks every model."),
+  model_exists: entry(409, 6, false, 'Choose another --id, or give --force to replace what is there.'),
   render_unknown: entry(404, 5, false, 'Check the render id; a deleted render is gone for good.'),
   render_not_finished: entry(409, 9, false, 'Wait until the render has completed, then ask again.'),
   render_cancelled: entry(409, 10, false, 'Submit the audio again to render it after all.'),
