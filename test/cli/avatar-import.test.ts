@@ -4,6 +4,7 @@ import { cp, mkdir, mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/pr
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { after, before, beforeEach, describe, it } from 'node:test';
+import { buildBenchModels } from '../../avatars/bench/build.ts';
 import { loadConfig } from '../../shared/config/load.ts';
 import { checkAvatarFiles } from '../../worker/avatar/avatar.ts';
 import { readCropRects } from '../../worker/avatar/crop-rects.ts';
@@ -13,7 +14,7 @@ import { brokenNetwork, tinyNetwork } from '../gpu/tiny-onnx.ts';
 import { landmarksFor, writeDataset } from '../support/dataset.ts';
 import { buildDemoAvatar } from '../support/farm.ts';
 import { decodeFrames, inspectVideo } from '../support/ffprobe.ts';
-import { runCli } from '../support/run-cli.ts';
+import { livingFamily, runCli } from '../support/run-cli.ts';
 
 const PICTURES = 6;
 const CONFIG = '# ours\nmodels_root: datasets\nrender: {h264_preset: ultrafast}\n';
@@ -145,6 +146,19 @@ describe('farm avatar import', () => {
     assert.match(output, /video +6 pictures of anna\.mp4/);
     assert.equal((await readdir(frames)).length, PICTURES);
     assert.deepEqual(await readCropRects(path.join(dataset, 'crop_rects.json')), rects);
+  });
+
+  it('changes nothing when it is interrupted in the middle of the preview', async () => {
+    const { generatorPath } = await buildBenchModels();
+    const filesBefore = await readdir(dataset, { recursive: true });
+    const run = runCli('avatar', 'import', dataset, '--config', configPath, '--model', generatorPath);
+    await run.until(/encoder/);
+    run.child.kill('SIGTERM');
+    assert.equal(await run.exited, 1, run.output());
+    assert.match(run.output(), /interrupted; nothing was changed/);
+    assert.equal(await readFile(configPath, 'utf8'), CONFIG);
+    assert.deepEqual(await readdir(dataset, { recursive: true }), filesBefore);
+    assert.deepEqual(await livingFamily(run.family), []);
   });
 
   it('removes the pictures of a video again when the import fails', async () => {
