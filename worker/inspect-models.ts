@@ -1,6 +1,7 @@
 import { loadConfig } from '../shared/config/load.ts';
 import type { ModelConfig } from '../shared/config/model-paths.ts';
 import { FarmError } from '../shared/errors.ts';
+import { deviceName } from './gpu/device-name.ts';
 import { whyUnavailable } from './gpu/execution-providers.ts';
 import { ModelRegistry } from './gpu/model-registry.ts';
 
@@ -11,7 +12,8 @@ import { ModelRegistry } from './gpu/model-registry.ts';
 async function main(): Promise<void> {
   const { models, onnx } = loadConfig();
   for (const provider of onnx.execution_providers) {
-    print({ kind: 'provider', name: provider, problem: whyUnavailable(provider) ?? null });
+    const problem = whyUnavailable(provider) ?? null;
+    print({ kind: 'provider', name: provider, problem, device: await deviceName(provider) });
   }
   for (const model of models.values()) {
     print({ kind: 'model', name: model.modelId, ...(await tryModel(model, onnx.execution_providers)) });
@@ -30,7 +32,7 @@ async function tryModel(model: ModelConfig, providers: readonly string[]) {
   try {
     const { avatar, network, provider, msPerFrame } = await registry.load(model.modelId);
     const { frameCount, width, height } = avatar;
-    return { problems: [], frameCount, width, height, size: network.size, provider: provider.provider, msPerFrame };
+    return { problems: [], frameCount, width, height, size: network.size, ...provider, msPerFrame };
   } catch (error) {
     return { problems: [FarmError.from(error).message] };
   } finally {

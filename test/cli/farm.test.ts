@@ -76,6 +76,7 @@ describe('the farm command', () => {
     const run = runCli('doctor');
     assert.equal(await run.exited, 0, run.output());
     assert.match(run.output(), /model demo +100 frames of 1280×720, network 320², cpu/);
+    assert.match(run.output(), /provider cpu +.+, \d+ cores/);
   });
 
   it('doctor: names what is wrong with a model and how to mend it', async () => {
