@@ -172,8 +172,9 @@ async function runBare(
   }
 }
 
-/** The same numbers on every machine: pictures of 0 … 1, features around 0. */
+/** The same numbers on every machine, 0 … 1, as pictures are; the features of the demo avatar are never negative. */
 function inputsFor(size: NetworkSize, frames: number): { visual: Float32Array; audio: Float32Array } {
-  const visual = new SeededRandom(1).uniform(frames * 6 * size * size, 0.5).map((value) => value + 0.5);
-  return { visual, audio: new SeededRandom(2).uniform(frames * AUDIO_INPUT_FLOATS, 1) };
+  const numbers = (seed: number, count: number) =>
+    new SeededRandom(seed).uniform(count, 0.5).map((value) => value + 0.5);
+  return { visual: numbers(1, frames * 6 * size * size), audio: numbers(2, frames * AUDIO_INPUT_FLOATS) };
 }
