@@ -110,6 +110,7 @@ describe('the farm command', () => {
   it('explains itself', async () => {
     const run = runCli('--help');
     assert.equal(await run.exited, 0);
-    for (const command of ['up', 'demo', 'render', 'doctor', 'inspect']) assert.ok(run.output().includes(command));
+    for (const command of ['up', 'demo', 'render', 'doctor', 'avatar', 'inspect'])
+      assert.ok(run.output().includes(command));
   });
 });
