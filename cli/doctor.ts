@@ -22,6 +22,8 @@ interface Finding {
 const NODE_MAJOR = 24;
 const LEAST_FREE_GB = 2;
 const REDIS_PATIENCE_MS = 2000;
+/** Where the text of a finding goes on. */
+const SECOND_LINE = '\n'.padEnd(20);
 const MARKS = { ok: '✓', note: '–', fault: '✗' } as const;
 
 /** `farm doctor`: checks everything a farm needs and says how to mend what is missing. Exit code 1 if anything is. */
@@ -104,7 +106,7 @@ async function checkDisk({ storageRoot }: Config): Promise<Finding> {
 }
 
 const modelLine = z.discriminatedUnion('kind', [
-  z.object({ kind: z.literal('provider'), name: z.string(), problem: z.string().nullable() }),
+  z.object({ kind: z.literal('provider'), name: z.string(), problem: z.string().nullable(), device: z.string() }),
   z.object({
     kind: z.literal('model'),
     name: z.string(),
@@ -114,6 +116,8 @@ const modelLine = z.discriminatedUnion('kind', [
     height: z.int().optional(),
     size: z.int().optional(),
     provider: z.string().optional(),
+    passedOver: z.array(z.object({ provider: z.string(), reason: z.string() })).default([]),
+    nodes: z.record(z.string(), z.int()).default({}),
     msPerFrame: z.number().optional(),
     toExtract: z.array(z.string()).optional(),
   }),
@@ -135,21 +139,30 @@ async function checkModels(config: Config): Promise<Finding[]> {
   return lines.map((line): Finding => {
     if (line.kind === 'provider') {
       const subject = `provider ${line.name}`;
-      if (line.problem === null) return { subject, state: 'ok', text: 'available' };
+      if (line.problem === null) return { subject, state: 'ok', text: line.device };
       return { subject, state: onlyHope ? 'fault' : 'note', text: line.problem };
     }
     const subject = `model ${line.name}`;
     if (line.problems.length > 0) {
       const remedy = `correct models.${line.name} in ${config.sourcePath ?? DEMO_AVATAR_DIR}`;
-      return { subject, state: 'fault', text: line.problems.join('\n'.padEnd(20)), remedy };
+      return { subject, state: 'fault', text: line.problems.join(SECOND_LINE), remedy };
     }
     if (line.toExtract) {
       const text = `pictures will be extracted from ${line.toExtract.join(', ')} when a worker loads the model`;
       return { subject, state: 'ok', text };
     }
     const { frameCount, width, height, size, provider, msPerFrame = 0 } = line;
-    const text = `${frameCount} frames of ${width}×${height}, network ${size}², ${provider}, ${Math.round(msPerFrame)} ms/frame`;
-    return { subject, state: 'ok', text };
+    const nodes = Object.entries(line.nodes).map(([name, count]) => ` (${count} nodes on ${name})`);
+    const speed = `${provider}${nodes.join('')}, ${Math.round(msPerFrame)} ms/frame`;
+    // What shows without opening a model stands with the provider.
+    const unavailable = new Set(
+      lines.flatMap((other) => (other.kind === 'provider' && other.problem ? other.name : [])),
+    );
+    const others = line.passedOver
+      .filter((other) => !unavailable.has(other.provider))
+      .map((other) => `not on ${other.provider}: ${other.reason}`);
+    const text = [`${frameCount} frames of ${width}×${height}, network ${size}², ${speed}`, ...others];
+    return { subject, state: 'ok', text: text.join(SECOND_LINE) };
   });
 }
 

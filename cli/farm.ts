@@ -1,6 +1,7 @@
 #!/usr/bin/env node
 import { Command } from 'commander';
-import { FarmError } from '../shared/errors.ts';
+import { reportFailure } from '../shared/report-failure.ts';
+import { importAvatar } from './avatar.ts';
 import { demo } from './demo.ts';
 import { doctor } from './doctor.ts';
 import { drainGpu, listGpus, resumeGpu } from './gpu.ts';
@@ -81,8 +82,19 @@ program
   .description('write the normalised mel of an audio file: T×80 float32, little-endian')
   .action(inspectMel);
 
-program.parseAsync().catch((error: unknown) => {
-  const { code, message, remedy } = FarmError.from(error).toReport();
-  process.stderr.write(`\nfarm: ${message}\n  what to do: ${remedy}  [${code}]\n`);
-  process.exitCode = 1;
-});
+program
+  .command('avatar')
+  .description('make models of the farm')
+  .command('import <dir>')
+  .description('take a SyncTalk_2D or Ultralight dataset folder: crop rects, test run, configuration entry, preview')
+  .option('-i, --id <name>', 'model id (default: the name of the folder)')
+  .option('-c, --config <file>', 'configuration file to add the model to (default: FARM_CONFIG, else config.yaml here)')
+  .option('-m, --model <onnx>', 'the lip-sync network (default: found in the folder by its tensors)')
+  .option('-a, --audio-encoder <onnx>', 'the audio encoder (default: found in the folder, else the configured one)')
+  .option('-s, --size <pixels>', 'what the size of the network must be, 160 or 320 (default: as the network has it)')
+  .option('-o, --out <dir>', 'where crop rects, preview and pictures of a video go (default: the folder itself)')
+  .option('--no-preview', 'leave out the 2 s of video')
+  .option('-f, --force', 'replace an entry of this id, and other crop rects')
+  .action(importAvatar);
+
+program.parseAsync().catch(reportFailure);

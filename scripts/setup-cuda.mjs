@@ -24,7 +24,7 @@ function main() {
   const { status } = spawnSync(process.execPath, [script], { stdio: 'inherit', env: installEnvironment() });
   const missing = missingLibraries();
   if (status === 0 && missing.length === 0)
-    return say(`done: ${FOLDER}. \`npm run doctor\` shows whether the GPU is used.`);
+    return say(`done: ${FOLDER}. \`npm run gpu:check\` shows whether they work.`);
   const { version } = JSON.parse(readFileSync(join(PACKAGE, 'package.json'), 'utf8'));
   fail(
     [
@@ -35,6 +35,7 @@ function main() {
       ...LIBRARIES.map((library) => `    ${library}`),
       `of exactly version ${version} into`,
       `    ${FOLDER}`,
+      'docs/gpu.md has another source. Then `npm run gpu:check` shows whether they work.',
     ].join('\n'),
   );
 }

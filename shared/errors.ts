@@ -29,6 +29,7 @@ export const ERROR_CATALOGUE = {
     false,
     'Raise capacity.max_memory_gb and gpus.memory_gb_per_gpu, or lower capacity.background_cache_frames.',
   ),
+  model_exists: entry(409, 6, false, 'Choose another --id, or give --force to replace what is there.'),
   render_unknown: entry(404, 5, false, 'Check the render id; a deleted render is gone for good.'),
   render_not_finished: entry(409, 9, false, 'Wait until the render has completed, then ask again.'),
   render_cancelled: entry(409, 10, false, 'Submit the audio again to render it after all.'),

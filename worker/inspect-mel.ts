@@ -6,6 +6,7 @@ import { Readable } from 'node:stream';
 import { pipeline } from 'node:stream/promises';
 import { parseArgs } from 'node:util';
 import { FarmError } from '../shared/errors.ts';
+import { reportFailure } from '../shared/report-failure.ts';
 import { AudioFile } from './media/audio-file.ts';
 import { decodeAudio } from './media/decode-audio.ts';
 import { MEL_BANDS } from './pipeline/contract.ts';
@@ -48,8 +49,4 @@ async function writeMel(sound: AudioFile, outputPath: string): Promise<number> {
   return floats / MEL_BANDS;
 }
 
-main().catch((error: unknown) => {
-  const { code, message, remedy } = FarmError.from(error).toReport();
-  process.stderr.write(`${code}: ${message}\n${remedy}\n`);
-  process.exit(1);
-});
+main().catch(reportFailure);

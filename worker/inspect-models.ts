@@ -2,6 +2,7 @@ import { loadConfig } from '../shared/config/load.ts';
 import type { ModelConfig } from '../shared/config/model-paths.ts';
 import { FarmError } from '../shared/errors.ts';
 import { checkAvatarFiles, videosToExtract } from './avatar/avatar.ts';
+import { deviceName } from './gpu/device-name.ts';
 import { whyUnavailable } from './gpu/execution-providers.ts';
 import { loadAlone } from './gpu/loaded-model.ts';
 
@@ -13,7 +14,8 @@ import { loadAlone } from './gpu/loaded-model.ts';
 async function main(): Promise<void> {
   const { models, onnx } = loadConfig();
   for (const provider of onnx.execution_providers) {
-    print({ kind: 'provider', name: provider, problem: whyUnavailable(provider) ?? null });
+    const problem = whyUnavailable(provider) ?? null;
+    print({ kind: 'provider', name: provider, problem, device: await deviceName(provider) });
   }
   for (const model of models.values()) {
     print({ kind: 'model', name: model.modelId, ...(await tryModel(model, onnx.execution_providers)) });
@@ -31,7 +33,7 @@ async function tryModel(model: ModelConfig, providers: readonly string[]) {
     const { avatar, network, provider, msPerFrame } = loaded;
     await loaded.release();
     const { frameCount, width, height } = avatar;
-    return { problems: [], frameCount, width, height, size: network.size, provider: provider.provider, msPerFrame };
+    return { problems: [], frameCount, width, height, size: network.size, ...provider, msPerFrame };
   } catch (error) {
     return { problems: [FarmError.from(error).message] };
   }

@@ -60,7 +60,7 @@ export function warpMouth(graph: GraphBuilder, place: MouthPlace, mouth: Articul
   const insideBow = m.relu(m.sub(1, m.square(acrossSquared)));
   const lowerPower = m.sub(LOWER_POWER, m.mul(round, LOWER_POWER - LOWER_ROUND_POWER));
   const lift = m.mul(m.pow(inside, UPPER_POWER), m.mul(mouth.opening, UPPER_LIP_LIFT));
-  const drop = m.mul(m.pow(insideBow, lowerPower), m.mul(mouth.opening, LOWER_LIP_DROP));
+  const drop = m.mul(m.powByLog(insideBow, lowerPower), m.mul(mouth.opening, LOWER_LIP_DROP));
   const cornerRise = m.mul(m.min(acrossSquared, 1.2), MOUTH_CORNER_LIFT * NETWORK_SCALE);
   const belowLine = m.add(y, cornerRise);
 

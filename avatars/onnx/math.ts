@@ -10,6 +10,9 @@ export interface AxisSlice {
   readonly end: number;
 }
 
+/** Stands for 0, whose logarithm some GPUs cannot hold: its powers are as good as 0. */
+const SMALLEST_BASE = 1e-30;
+
 export type GraphMath = ReturnType<typeof mathOf>;
 
 export function mathOf(graph: GraphBuilder) {
@@ -31,13 +34,17 @@ export function mathOf(graph: GraphBuilder) {
     clip,
     min: binary('Min'),
     max: binary('Max'),
-    pow: binary('Pow'),
+    pow: (a: TensorName, b: number) => graph.node('Pow', [a, graph.scalar(b)]),
     greater: binary('Greater'),
     exp: unary('Exp'),
     log: unary('Log'),
     sqrt: unary('Sqrt'),
     relu: unary('Relu'),
     square: (a: TensorName) => mul(a, a),
+
+    /** a to a power that is a tensor, a ≥ 0. ONNX Runtime 1.30 fails on WebGPU when `Pow` spreads a [1, …, 1] exponent. */
+    powByLog: (a: TensorName, b: TensorName) =>
+      graph.node('Exp', [mul(b, graph.node('Log', [graph.node('Max', [a, graph.scalar(SMALLEST_BASE)])]))]),
 
     /** 0 up to `from`, 1 beyond `to`, straight in between; falling where `to` < `from`. */
     ramp: (a: TensorName, from: number, to: number) => clip(div(sub(a, from), to - from), 0, 1),

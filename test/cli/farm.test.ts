@@ -86,6 +86,7 @@ describe('the farm command', () => {
     const run = runCli('doctor');
     assert.equal(await run.exited, 0, run.output());
     assert.match(run.output(), /model demo +100 frames of 1280×720, network 320², cpu/);
+    assert.match(run.output(), /provider cpu +.+, \d+ cores/);
   });
 
   it('doctor: names what is wrong with a model and how to mend it', async () => {
@@ -129,6 +130,7 @@ describe('the farm command', () => {
   it('explains itself', async () => {
     const run = runCli('--help');
     assert.equal(await run.exited, 0);
-    for (const command of ['up', 'demo', 'render', 'doctor', 'inspect']) assert.ok(run.output().includes(command));
+    for (const command of ['up', 'demo', 'render', 'doctor', 'avatar', 'inspect'])
+      assert.ok(run.output().includes(command));
   });
 });

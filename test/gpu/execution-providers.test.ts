@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { FarmError } from '../../shared/errors.ts';
-import { openOnFirstProvider, whyUnavailable } from '../../worker/gpu/execution-providers.ts';
+import { librariesNotFound, openOnFirstProvider, whyUnavailable } from '../../worker/gpu/execution-providers.ts';
 
 test('the CPU is always available', () => {
   assert.equal(whyUnavailable('cpu'), undefined);
@@ -46,4 +46,10 @@ test('an empty list of providers is a mistake of the configuration', async () =>
     openOnFirstProvider([], async () => ({})),
     { code: 'config_invalid' },
   );
+});
+
+test('libraries that a provider lacks are told from those that it has', () => {
+  const output =
+    '\tlibcublasLt.so.12 => not found\n\tlibm.so.6 => /lib/libm.so.6 (0x1)\n\tlibcudnn.so.9 => not found\n';
+  assert.deepEqual(librariesNotFound(output), ['libcublasLt.so.12', 'libcudnn.so.9']);
 });

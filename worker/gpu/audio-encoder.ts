@@ -14,6 +14,9 @@ const CONTRACT: ModelContract = {
   namedDims: {},
 };
 
+/** Names of the tensors that tell an audio encoder from other networks. */
+export const AUDIO_ENCODER_INPUTS: readonly string[] = CONTRACT.inputs.map(({ name }) => name);
+
 /** Windows in one run: batches save a quarter of the time, and this bounds the memory of a long clip. */
 const MAX_BATCH = 32;
 

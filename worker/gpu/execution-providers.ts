@@ -4,10 +4,13 @@
  * tried one at a time, each asked for alone.
  */
 
+import { execFile } from 'node:child_process';
 import { existsSync, readdirSync } from 'node:fs';
 import { createRequire } from 'node:module';
 import { dirname, join } from 'node:path';
+import { promisify } from 'node:util';
 import { FarmError } from '../../shared/errors.ts';
+import type { NodesByProvider } from './node-placement.ts';
 import { listSupportedBackends } from './onnxruntime.ts';
 
 /** Libraries that onnxruntime-node does not bring along: a provider needs all of its own beside the binding. */
@@ -22,6 +25,8 @@ const PROVIDER_LIBRARIES: Readonly<Record<string, readonly string[]>> =
         tensorrt: ['libonnxruntime_providers_shared.so', 'libonnxruntime_providers_tensorrt.so'],
       };
 
+const LDD_TIMEOUT_MS = 5000;
+
 export interface PassedOverProvider {
   readonly provider: string;
   /** Why it was not used. */
@@ -34,10 +39,12 @@ export interface ProviderReport {
   readonly provider: string;
   /** Those configured before it, in order. */
   readonly passedOver: readonly PassedOverProvider[];
+  /** Where the nodes of the warm-up run really ran; empty on the CPU, which runs them all. */
+  readonly nodes: NodesByProvider;
 }
 
 export type ProviderChoice<T> =
-  | (ProviderReport & { readonly opened: T })
+  | (Omit<ProviderReport, 'nodes'> & { readonly opened: T })
   | { readonly opened: undefined; readonly passedOver: readonly PassedOverProvider[] };
 
 /**
@@ -88,10 +95,29 @@ export async function openOnFirstProvider<T extends object>(
       return { opened: await open(provider), provider, passedOver };
     } catch (thrown) {
       if (thrown instanceof FarmError) throw thrown;
-      passedOver.push({ provider, reason: thrown instanceof Error ? thrown.message.trim() : String(thrown) });
+      const reason = thrown instanceof Error ? thrown.message.trim() : String(thrown);
+      passedOver.push({ provider, reason: reason + (await lackOf(provider)) });
     }
   }
   return { opened: undefined, passedOver };
+}
+
+/** Libraries that `ldd` did not find, by its output. */
+export function librariesNotFound(lddOutput: string): string[] {
+  return [...lddOutput.matchAll(/^\s*(\S+) => not found/gm)].map(([, name = '']) => name);
+}
+
+/**
+ * What a provider's libraries need and this machine lacks, as the end of a sentence. ONNX Runtime says only that such a
+ * library does not load, and why on stderr.
+ */
+async function lackOf(provider: string): Promise<string> {
+  const paths = (PROVIDER_LIBRARIES[provider] ?? []).map((library) => join(bindingFolder(), library));
+  if (process.platform !== 'linux' || paths.length === 0) return '';
+  const { stdout } = await promisify(execFile)('ldd', paths, { timeout: LDD_TIMEOUT_MS }).catch(() => ({ stdout: '' }));
+  const lacking = [...new Set(librariesNotFound(stdout))];
+  if (lacking.length === 0) return '';
+  return `; not found here: ${lacking.join(', ')} (they come with the driver, the CUDA runtime and cuDNN)`;
 }
 
 /** Where onnxruntime-node keeps its native code: bin/napi-v<N>/<platform>/<arch>. */

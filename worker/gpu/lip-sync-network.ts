@@ -21,6 +21,9 @@ const CONTRACT: ModelContract = {
   namedDims: { S: SIZES },
 };
 
+/** Names of the tensors that tell a lip-sync network from others. */
+export const LIP_SYNC_INPUTS: readonly string[] = CONTRACT.inputs.map(({ name }) => name);
+
 /**
  * Frames in one run. On the CPU a bigger batch is no faster and takes 0.4 GB more for every frame; one by one
  * also makes a frame's bits independent of the frames beside it.

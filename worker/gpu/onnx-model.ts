@@ -3,6 +3,7 @@
 import { access, constants } from 'node:fs/promises';
 import { FarmError } from '../../shared/errors.ts';
 import { openOnFirstProvider, type PassedOverProvider, type ProviderReport } from './execution-providers.ts';
+import { checkPlacement, type NodesByProvider, PlacementProbe } from './node-placement.ts';
 import { InferenceSession, Tensor } from './onnxruntime.ts';
 import {
   type BoundContract,
@@ -40,6 +41,7 @@ const LOG_FATAL_ONLY = 4;
 interface OpenSession {
   readonly session: InferenceSession;
   readonly bound: BoundContract;
+  readonly nodes: NodesByProvider;
   readonly warmUpMs: number;
   readonly msPerItem: number;
 }
@@ -81,7 +83,7 @@ export class OnnxModel {
     const choice = await openOnFirstProvider(options.providers, (provider) => openSession(options, provider));
     if (choice.opened === undefined) throw await blame(options, choice.passedOver);
     const { provider, passedOver, opened } = choice;
-    return new OnnxModel(path, { provider, passedOver }, opened);
+    return new OnnxModel(path, { provider, passedOver, nodes: opened.nodes }, opened);
   }
 
   /** Length of the batch axis if the model fixes it. */
@@ -150,7 +152,9 @@ export class OnnxModel {
 /** Opens the file on one provider, checks and warms it. A FarmError is about the model, other errors the provider. */
 async function openSession(options: OnnxModelOptions, provider: string): Promise<OpenSession> {
   const { path, contract, threads } = options;
+  await using probe = provider === 'cpu' ? undefined : await PlacementProbe.start();
   const session = await InferenceSession.create(path, {
+    ...probe?.sessionOptions,
     executionProviders: [provider],
     intraOpNumThreads: threads.intraOp,
     interOpNumThreads: threads.interOp,
@@ -164,7 +168,9 @@ async function openSession(options: OnnxModelOptions, provider: string): Promise
   try {
     const result = bindContract(contract, session.inputMetadata, session.outputMetadata);
     if (!result.fits) throw unusable(path, contract, result.reason);
-    return { session, bound: result.bound, ...(await warmUp(session, result.bound, path, contract)) };
+    const warm = await warmUp(session, result.bound, options, probe);
+    checkPlacement(provider, warm.nodes);
+    return { session, bound: result.bound, ...warm };
   } catch (thrown) {
     await session.release();
     throw thrown;
@@ -175,9 +181,9 @@ async function openSession(options: OnnxModelOptions, provider: string): Promise
 async function warmUp(
   session: InferenceSession,
   bound: BoundContract,
-  path: string,
-  contract: ModelContract,
-): Promise<Pick<OpenSession, 'warmUpMs' | 'msPerItem'>> {
+  { path, contract }: OnnxModelOptions,
+  probe: PlacementProbe | undefined,
+): Promise<Pick<OpenSession, 'nodes' | 'warmUpMs' | 'msPerItem'>> {
   const batch = bound.batch === 'dynamic' ? 1 : bound.batch;
   const zeros = bound.inputs.map((tensor) => new Float32Array(batch * tensor.floatsPerItem));
   const feeds = toTensors(bound.inputs, zeros, batch);
@@ -191,9 +197,10 @@ async function warmUp(
     const reason = `a run of batch ${batch} gave ${tensor.name} [${found}] instead of [${expected}]`;
     throw unusable(path, contract, `${reason}; ${describeContract(contract)}`);
   }
+  const nodes = (await probe?.read(session)) ?? {};
   const warmAt = performance.now();
   await session.run(feeds);
-  return { warmUpMs, msPerItem: (performance.now() - warmAt) / batch };
+  return { nodes, warmUpMs, msPerItem: (performance.now() - warmAt) / batch };
 }
 
 /** The error when no provider opened the model. The CPU can run any sound model, so it tells which side is at fault. */

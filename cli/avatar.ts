@@ -1,0 +1,22 @@
+import { ENTRIES } from './farm-processes.ts';
+import { runEntry } from './run-entry.ts';
+
+export interface ImportAvatarOptions {
+  readonly id?: string;
+  readonly config?: string;
+  readonly model?: string;
+  readonly audioEncoder?: string;
+  readonly size?: string;
+  readonly out?: string;
+  readonly preview: boolean;
+  readonly force?: boolean;
+}
+
+/** `farm avatar import DIR`: the worker's own code does it. */
+export async function importAvatar(folder: string, options: ImportAvatarOptions): Promise<void> {
+  const { id, config, model, audioEncoder, size, out, preview, force } = options;
+  const named = { id, config, model, 'audio-encoder': audioEncoder, size, out };
+  const given = Object.entries(named).flatMap(([name, value]) => (value === undefined ? [] : [`--${name}=${value}`]));
+  const flags = [...(preview ? [] : ['--no-preview']), ...(force ? ['--force'] : [])];
+  await runEntry(ENTRIES.importAvatar, [...given, ...flags, '--', folder]);
+}

@@ -1,0 +1,76 @@
+import assert from 'node:assert/strict';
+import { mkdir, writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { type TestContext, test } from 'node:test';
+import { findDataset, rectsFromLandmarks } from '../../worker/avatar/dataset.ts';
+import { drawPicture, openWorkspace } from '../gpu/workspace.ts';
+import { landmarksFor } from '../support/dataset.ts';
+
+const RECT = { x1: 4, y1: 2, x2: 20, y2: 18 };
+
+/** Pictures and landmarks of these numbers, 32×24. */
+async function dataset(t: TestContext, pictures: readonly number[], landmarks: readonly number[]) {
+  const { folder } = await openWorkspace(t);
+  const [pictureFolder, landmarksFolder] = [join(folder, 'full_body_img'), join(folder, 'landmarks')];
+  for (const each of [pictureFolder, landmarksFolder]) await mkdir(each);
+  for (const number of pictures) await writeFile(join(pictureFolder, `${number}.jpg`), await drawPicture('jpg'));
+  for (const number of landmarks) {
+    const rect = { ...RECT, x1: RECT.x1 + number, x2: RECT.x2 + number };
+    await writeFile(join(landmarksFolder, `${number}.lms`), landmarksFor(rect));
+  }
+  return { folder, pictureFolder, landmarksFolder };
+}
+
+test('each picture gets the rect of the landmarks of its number', async (t) => {
+  const numbers = [0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10];
+  const { pictureFolder, landmarksFolder } = await dataset(t, numbers, numbers);
+  const { rects, size } = await rectsFromLandmarks(pictureFolder, landmarksFolder);
+  assert.deepEqual(
+    rects.map(({ x1 }) => x1),
+    numbers.map((number) => RECT.x1 + number),
+  );
+  assert.deepEqual(rects[0], RECT);
+  assert.deepEqual(size, { width: 32, height: 24 });
+});
+
+test('pictures without landmarks and landmarks without pictures are named', async (t) => {
+  const { pictureFolder, landmarksFolder } = await dataset(t, [0, 1, 2, 3, 4, 5, 6], [0, 9]);
+  await assert.rejects(rectsFromLandmarks(pictureFolder, landmarksFolder), {
+    code: 'model_unusable',
+    message:
+      /^7 pictures in .*, 2 landmark files in .*: no landmarks for picture 1, 2, 3, 4, 5 and 1 more; no picture for landmarks 9;/,
+  });
+});
+
+test('a rect outside its picture is refused with the number of the frame', async (t) => {
+  const { pictureFolder, landmarksFolder } = await dataset(t, [0, 1], [0, 1]);
+  await writeFile(join(landmarksFolder, '1.lms'), landmarksFor({ x1: 20, y1: 2, x2: 40, y2: 22 }));
+  await assert.rejects(rectsFromLandmarks(pictureFolder, landmarksFolder), {
+    code: 'model_unusable',
+    message: /crop rect 1 in .*landmarks is \[20, 2, 40, 22\], outside the 32×24 picture/,
+  });
+});
+
+test('the parts of a dataset are found by their names', async (t) => {
+  const { folder, pictureFolder, landmarksFolder } = await dataset(t, [], []);
+  for (const name of ['b.onnx', 'a.onnx', 'anna.mp4', 'aud_ave.npy']) await writeFile(join(folder, name), '');
+  assert.deepEqual(await findDataset(folder), {
+    folder,
+    pictures: { kind: 'folder', path: pictureFolder },
+    landmarksFolder,
+    onnxPaths: [join(folder, 'a.onnx'), join(folder, 'b.onnx')],
+  });
+});
+
+test('without pictures there must be one video, or one at the right rate beside its original', async (t) => {
+  const { folder } = await openWorkspace(t);
+  await assert.rejects(findDataset(folder), { code: 'model_unusable', message: /has no folder landmarks/ });
+  await mkdir(join(folder, 'landmarks'));
+  await assert.rejects(findDataset(folder), /has no folder full_body_img and no video/);
+  await writeFile(join(folder, 'anna.mp4'), '');
+  assert.deepEqual((await findDataset(folder)).pictures, { kind: 'video', path: join(folder, 'anna.mp4') });
+  await writeFile(join(folder, 'anna_25fps.mp4'), '');
+  assert.deepEqual((await findDataset(folder)).pictures, { kind: 'video', path: join(folder, 'anna_25fps.mp4') });
+  await writeFile(join(folder, 'other_25fps.mp4'), '');
+  await assert.rejects(findDataset(folder), /the videos anna.mp4, anna_25fps.mp4, other_25fps.mp4/);
+});
