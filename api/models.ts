@@ -47,8 +47,11 @@ export class Models {
   async refuseGpu(modelId: string, gpuId: number): Promise<void> {
     const able = gpusForModel(await readHeartbeats(this.#redis), modelId);
     if (able.includes(gpuId)) return;
-    const found = able.length > 0 ? `can: ${able.join(', ')}` : 'can use it at all';
-    throw new FarmError('request_invalid', `gpu: GPU ${gpuId} has no worker that can use "${modelId}"; ${found}`);
+    const others = able.join(', ') || 'none';
+    throw new FarmError(
+      'request_invalid',
+      `gpu: GPU ${gpuId} has no worker that can use "${modelId}"; those that can: ${others}`,
+    );
   }
 
   /**

@@ -28,8 +28,8 @@ export class ConfigReload {
   readonly #log: Logger;
   readonly #listeners = new Set<(changes: ModelChanges) => void>();
   readonly #timer: NodeJS.Timeout;
-  readonly #onHangUp = () => this.#reload();
-  /** Version of the file that was read last. */
+  readonly #onHangUp = () => void this.#version().then((version) => this.#reload(version));
+  /** Version of the file that was read last, taken before it was read. */
   #read: Promise<string>;
   #seen = '';
 
@@ -50,7 +50,7 @@ export class ConfigReload {
   /** Reads the file now if it is another one than was read last: for who meets a model that this process does not know. */
   async refresh(): Promise<void> {
     const version = await this.#version();
-    if (version !== (await this.#read)) this.#reload();
+    if (version !== (await this.#read)) this.#reload(version);
   }
 
   stop(): void {
@@ -62,7 +62,7 @@ export class ConfigReload {
     const version = await this.#version();
     const settled = version === this.#seen;
     this.#seen = version;
-    if (settled && version !== (await this.#read)) this.#reload();
+    if (settled && version !== (await this.#read)) this.#reload(version);
   }
 
   /** Size, times and identity of the file; the empty string while there is none. */
@@ -77,8 +77,8 @@ export class ConfigReload {
     }
   }
 
-  #reload(): void {
-    this.#read = this.#version();
+  #reload(version: string): void {
+    this.#read = Promise.resolve(version);
     let found: Config;
     try {
       found = loadConfig(this.#config.sourcePath);

@@ -4,7 +4,7 @@ import { isDeepStrictEqual } from 'node:util';
 import { FarmError } from '../../shared/errors.ts';
 import type { LoadedModelState } from '../../shared/heartbeat.ts';
 import { chooseVictim, type UseCount } from './eviction.ts';
-import { loadModel, type ModelPaths } from './loaded-model.ts';
+import { type LoadedModel, loadModel, type ModelPaths } from './loaded-model.ts';
 import { MemoryProbe } from './memory-probe.ts';
 import { fits, type ModelLimits, memoryOf, tooLarge, whyNoRoom } from './model-limits.ts';
 import { ModelSlot, type ModelUse, type UseKind, versionsOf } from './model-slot.ts';
@@ -18,8 +18,8 @@ export interface ModelRegistryOptions extends RunSettings {
   /** Background pictures that each model keeps in memory, ≥ 1. */
   readonly cachedFrames: number;
   readonly limits: ModelLimits;
-  /** Told whenever a model was loaded or unloaded. */
-  readonly onChange?: () => void;
+  /** Told whenever a model was loaded, and which, or unloaded. */
+  readonly onChange?: (loaded?: LoadedModel) => void;
 }
 
 const SWEEPS_PER_TIMEOUT = 4;
@@ -208,7 +208,7 @@ export class ModelRegistry {
       const slot = new ModelSlot(await loadModel({ modelId, paths, ...parts }), paths, versions);
       this.#slots.add(slot);
       if (await this.#settle(slot)) this.#open(slot);
-      this.#options.onChange?.();
+      this.#options.onChange?.(slot.model);
       this.#unloadUnused();
     } catch (error) {
       this.#waiters.refuse(modelId, error);

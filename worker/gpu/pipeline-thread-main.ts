@@ -32,7 +32,10 @@ const registry = new ModelRegistry({
   threads: { intraOp: settings.intraOpThreads, interOp: settings.interOpThreads },
   cachedFrames: settings.cachedFrames,
   limits: settings.limits,
-  onChange: () => announce(),
+  onChange: (loaded) => {
+    provider = loaded?.provider.provider ?? provider;
+    announce();
+  },
 });
 /** Of the picture that shows how far a render is. */
 const PREVIEW_JPEG_QUALITY = 60;
@@ -101,7 +104,6 @@ async function resultOf(message: Task, signal: AbortSignal): Promise<FromPipelin
   const { taskId } = message;
   using use = await takeModel(message, signal);
   const { model } = use;
-  provider = model.provider.provider;
   const load = { modelWasLoaded: use.wasLoaded, modelLoadMs: use.waitedMs };
   if (!use.wasLoaded) await costs.measured(model);
   switch (message.type) {

@@ -100,10 +100,13 @@ export class WorkerModels {
     this.#tools.thread.configure(this.#tools.history.sources());
     // Another entry is another chance.
     for (const modelId of changed) this.#tools.setAsides.clear(modelId);
-    this.#reconfiguring = this.#reconfiguring.then(async () => {
+    const follow = async () => {
       await this.check();
       this.#tools.onChange();
       await this.preload([...added, ...changed]);
+    };
+    this.#reconfiguring = this.#reconfiguring.then(follow).catch((error: Error) => {
+      this.#tools.log.error({ reason: error.message }, 'models could not be checked');
     });
   }
 }
