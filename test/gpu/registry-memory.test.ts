@@ -45,7 +45,7 @@ test('what a model takes is what its process grows by, and no less than its file
 test('a load past the memory limit unloads an idle model', async (t) => {
   const { registry, limits } = await openHeavy(t);
   const { memoryBytes } = await load(registry, 'ann');
-  limits.maxBytes = memoryBytes * 1.6;
+  limits.maxBytes = memoryBytes * 1.3;
   await load(registry, 'bob');
   assert.deepEqual([...registry.loaded().keys()], ['bob']);
   assert.ok(registry.memory().usedBytes <= limits.maxBytes);
@@ -54,7 +54,7 @@ test('a load past the memory limit unloads an idle model', async (t) => {
 test('a load past the memory limit waits while the other model is in use', async (t) => {
   const { registry, limits } = await openHeavy(t);
   const held = await use(registry, 'ann');
-  limits.maxBytes = held.model.memoryBytes * 1.6;
+  limits.maxBytes = held.model.memoryBytes * 1.3;
   let freed = false;
   const bob = use(registry, 'bob').then((granted) => {
     assert.ok(freed, 'bob was let in beside ann');

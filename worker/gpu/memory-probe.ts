@@ -29,6 +29,8 @@ export interface DeviceMemory {
 export class MemoryProbe {
   readonly #seen = new Map<string, number>();
   readonly #cuda: boolean;
+  /** The first open also brings the libraries in: its figure says too much of the file. */
+  #isFirst = true;
 
   /** @param providers those that may be used; the device is asked only if CUDA is one that can work here. */
   constructor(providers: readonly string[]) {
@@ -57,7 +59,8 @@ export class MemoryProbe {
       () => 0,
     );
     const bytes = Math.max(growth, fileBytes, this.#seen.get(version) ?? 0);
-    this.#seen.set(version, bytes);
+    if (!this.#isFirst) this.#seen.set(version, bytes);
+    this.#isFirst = false;
     return bytes;
   }
 }
