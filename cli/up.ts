@@ -20,6 +20,8 @@ export async function up({ config: configPath }: UpOptions): Promise<void> {
   let farm: LocalFarm | undefined;
   // The signal to reload is also what a terminal sends when it is closed.
   process.on('SIGHUP', () => (terminalIsGone() ? stopAsked.resolve() : farm?.reload()));
+  // A terminal that is gone takes no more lines; that must not end the farm in the middle of its work.
+  process.stdout.on('error', () => {});
   await buildDemoAvatar(config);
   const print = (text: string) => process.stdout.write(`${text}\n`);
   print('Starting the farm …');
