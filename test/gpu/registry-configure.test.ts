@@ -62,10 +62,14 @@ test('an encoder that was replaced is not shared with those who hold the old one
   await held.model.encoder.encode(new Float32Array(80 * 16), 1);
 });
 
-test('a removed model is refused to who comes, and unloaded when its users are done', async (t) => {
+test('a removed model is refused to who waits or comes, and unloaded when its users are done', async (t) => {
   const { registry } = await openRegistry(t);
   const held = await use(registry, 'ann');
+  registry.unload('ann');
+  const waiting = use(registry, 'ann');
+  const refused = assert.rejects(waiting, { code: 'model_unknown', message: /no model ann: configured are none/ });
   await registry.configure(new Map());
+  await refused;
   await assert.rejects(use(registry, 'ann'), { code: 'model_unknown' });
   await runOnce(held.model);
   assert.equal(registry.loaded().size, 1);

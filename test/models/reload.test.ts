@@ -16,6 +16,7 @@ describe('a configuration that changes under a running farm', () => {
   /** The same model before backgrounds of another colour. */
   let brighter: ModelEntry;
   let speech = '';
+  let long = '';
   const teardown: (() => Promise<unknown>)[] = [];
   const later = { after: (fn: () => Promise<unknown>) => void teardown.push(fn) };
   let workspace: Workspace;
@@ -28,7 +29,9 @@ describe('a configuration that changes under a running farm', () => {
     for (const index of [0, 1, 2])
       await bright.write(`frame_00000${index}.png`, await drawPicture('png', { red: 200 }));
     speech = path.join(workspace.folder, 'speech.wav');
+    long = path.join(workspace.folder, 'long.wav');
     await writeWav(speech, syllables(1));
+    await writeWav(long, syllables(8));
     farm = await startFarm({
       models: { ann: entry, bob: entry },
       limits: { live_wait_seconds: 60 },
@@ -80,8 +83,6 @@ describe('a configuration that changes under a running farm', () => {
   });
 
   it('finishes a render with the entry that it was planned with', async () => {
-    const long = path.join(workspace.folder, 'long.wav');
-    await writeWav(long, syllables(8));
     const { id } = await farm.client.submit(long, { modelId: 'ann' });
     for await (const view of farm.client.watch(id)) if (view.frames.done > 0) break;
     const before = reloads();
@@ -97,8 +98,11 @@ describe('a configuration that changes under a running farm', () => {
   });
 
   it('unloads a removed entry, refuses it from then on and leaves the others alone', async () => {
-    await frameOf('bob');
+    const { id } = await farm.client.submit(long, { modelId: 'bob' });
+    for await (const view of farm.client.watch(id)) if (view.frames.done > 0) break;
     await rewriteModels(farm, { ann: entry, cleo: entry });
+    const why = /configuration has no model "bob"/;
+    await assert.rejects(farm.client.finished(id), { code: 'model_unknown', message: why });
     await until('the front end no longer lists it', async () => !(await listed()).includes('bob'));
     assert.match((await infer(client, 'bob')).error, /model_unknown: .*"bob"; configured: ann, cleo/);
     await assert.rejects(farm.client.submit(speech, { modelId: 'bob' }), { code: 'model_unknown' });
@@ -146,9 +150,14 @@ describe('a configuration that changes under a running farm', () => {
     const { gpu, was_loaded, load_ms } = await farm.client.loadModel('cleo', 0);
     assert.deepEqual([gpu, was_loaded], [0, false]);
     assert.ok(load_ms > 0);
+    const bare = await fetch(`${farm.url}/v1/models/cleo/load`, { method: 'POST' });
+    assert.deepEqual(await bare.json(), { id: 'cleo', gpu: 0, was_loaded: true, load_ms: 0 });
     await until('it is shown', async () => (await loadedOn()).length === 1);
     assert.deepEqual(await farm.client.unloadModel('cleo'), { id: 'cleo', gpus: [0] });
-    await assert.rejects(farm.client.loadModel('cleo', 7), { code: 'request_invalid', message: /GPU 7 .*can: 0/ });
+    await assert.rejects(farm.client.loadModel('cleo', 7), {
+      code: 'request_invalid',
+      message: /GPU 7 .*those that can: 0/,
+    });
     await assert.rejects(farm.client.loadModel('nobody'), { code: 'model_unknown' });
     await assert.rejects(farm.client.unloadModel('cleo'), { code: 'request_invalid', message: /not loaded/ });
   });

@@ -110,6 +110,9 @@ export class ModelRegistry {
    */
   async configure(models: ReadonlyMap<string, ModelPaths>): Promise<void> {
     this.#models = models;
+    for (const modelId of this.#waiters.modelIds) {
+      if (!models.has(modelId)) this.#waiters.refuse(modelId, this.#unknown(modelId));
+    }
     this.#closeWhere(({ modelId, paths }) => !isDeepStrictEqual(paths, models.get(modelId)));
     const current = [...this.#slots];
     const versions = await Promise.all(current.map(({ paths }) => versionsOf(paths)));

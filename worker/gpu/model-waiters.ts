@@ -40,6 +40,11 @@ export class ModelWaiters {
     return this.#waiting[0];
   }
 
+  /** Models that somebody waits for. */
+  get modelIds(): Set<string> {
+    return new Set(this.#waiting.map(({ modelId }) => modelId));
+  }
+
   /**
    * Waits to be granted a use.
    * @throws the signal's reason; what it is refused with; FarmError `deadline_exceeded` after `untilMs`.
