@@ -26,7 +26,8 @@ describe('two GPUs that share their work', () => {
     speech = path.join(farm.folder, 'speech.wav');
     await writeWav(speech, syllables(SECONDS));
     expected = (await renderOn(farm, speech, 'demo')).sha256;
-    other = await startSecondWorker(farm, 7);
+    // It holds a model of which all work is placed on the other.
+    other = await startSecondWorker(farm, 7, { settled: { ...DEMO_MODEL, preferred_gpu: 7, preload_model: true } });
   });
   after(async () => {
     await endProcess(other, 'SIGTERM');
@@ -54,7 +55,13 @@ describe('two GPUs that share their work', () => {
     assert.ok(demo?.loaded);
     assert.ok((demo.inference_ms ?? 0) > 0);
     assert.ok((demo.load_ms ?? 0) > (demo.frame_ms ?? Infinity), `${demo.load_ms} ms, ${demo.frame_ms} ms`);
-    assert.ok(second?.models.every(({ loaded, load_ms }) => !loaded && load_ms === null));
+    assert.deepEqual(
+      second?.models.map(({ model_id, loaded, load_ms }) => [model_id, loaded, load_ms !== null]),
+      [
+        ['demo', false, false],
+        ['settled', true, true],
+      ],
+    );
   });
 
   it('an idle one takes from the queue of the other, to the same bytes', async () => {

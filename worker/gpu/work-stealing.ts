@@ -105,13 +105,11 @@ export class WorkStealing {
     const others = (await enrolledGpus(redis)).filter((gpuId) => gpuId !== ownGpuId);
     const victims = await Promise.all(
       others.map(async (gpuId) => {
-        const {
-          waiting = 0,
-          prioritized = 0,
-          active = 0,
-        } = await queues.queue(gpuId).getJobCounts('waiting', 'prioritized', 'active');
+        const counts = await queues.queue(gpuId).getJobCounts('waiting', 'prioritized', 'delayed', 'active');
+        const { waiting = 0, prioritized = 0, delayed = 0, active = 0 } = counts;
         const abandoned = drained.has(gpuId) || !workerOf(heartbeats, gpuId);
-        return { gpuId, waiting: waiting + prioritized, active, abandoned };
+        // Jobs that are to be tried again come up only when somebody takes from the queue.
+        return { gpuId, waiting: waiting + prioritized + (abandoned ? delayed : 0), active, abandoned };
       }),
     );
     return victims
@@ -122,8 +120,8 @@ export class WorkStealing {
   /** What the next job of a queue is. */
   async #nextOn(gpuId: number): Promise<unknown> {
     const queue = this.#tools.queues.queue(gpuId);
-    const [next] = [...(await queue.getWaiting(-1, -1)), ...(await queue.getPrioritized(0, 0))];
-    return next?.data;
+    const first = [await queue.getWaiting(0, 0), await queue.getPrioritized(0, 0), await queue.getDelayed(0, 0)];
+    return first.flat()[0]?.data;
   }
 
   #suits(data: unknown, victim: Victim, own: Heartbeat, heartbeats: readonly Heartbeat[]): boolean {
