@@ -42,6 +42,7 @@ export class WorkStealing {
   readonly #drains: GpuDrains;
   readonly #lanes = new Map<number, HandFedWorker<'segment' | 'live'>>();
   readonly #timer: NodeJS.Timeout;
+  #taking: Promise<TakenJob | undefined> = Promise.resolve(undefined);
   #working: Promise<void> | undefined;
   #open = true;
 
@@ -55,6 +56,8 @@ export class WorkStealing {
   async stop(patienceMs: number): Promise<void> {
     this.#open = false;
     clearInterval(this.#timer);
+    // A job that is being taken is handed back before its lane closes.
+    await this.#taking.catch(() => {});
     await Promise.all([...this.#lanes.values()].map((lane) => lane.drain(patienceMs)));
     await this.#working;
   }
@@ -70,7 +73,8 @@ export class WorkStealing {
 
   async #workWhileIdle(): Promise<void> {
     while (this.#mayTake()) {
-      const job = await this.#takeOne();
+      this.#taking = this.#takeOne();
+      const job = await this.#taking;
       if (!job) return;
       await job.run();
     }
@@ -89,7 +93,7 @@ export class WorkStealing {
       if (!suits(await this.#nextOn(victim.gpuId)) || !this.#mayTake()) continue;
       const job = await this.#lane(victim.gpuId).take();
       // Another worker was faster, and the job behind it may not be for us.
-      if (job && suits(job.data)) {
+      if (job && this.#open && suits(job.data)) {
         this.#tools.log.info({ from: gpuQueue(victim.gpuId), waiting: victim.waiting }, 'taking work of another GPU');
         return job;
       }
