@@ -1,3 +1,4 @@
+import { setTimeout as delay } from 'node:timers/promises';
 import type { Queue } from 'bullmq';
 import type { Redis } from 'ioredis';
 import type { Config } from '../shared/config/load.ts';
@@ -8,6 +9,10 @@ import { type Heartbeat, readHeartbeats, workerOf } from '../shared/heartbeat.ts
 import { streamsOn } from '../shared/placement.ts';
 import { enrolledGpus, gpuQueue, openQueue } from '../shared/queues.ts';
 import { freeStreams, StreamSlots, type Usage } from './stream-slots.ts';
+
+/** A worker hears of an order at once, or else when it next looks. */
+const FOLLOWS_WITHIN_MS = 2500;
+const LOOK_EVERY_MS = 50;
 
 type ModelState = Heartbeat['models'][number];
 
@@ -44,16 +49,24 @@ export class GpuService {
     return { gpus, capacity: sumOf(gpus.filter(({ state }) => state === 'ready').map(({ capacity }) => capacity)) };
   }
 
-  /** @throws FarmError `gpu_unknown`. */
+  /**
+   * Gives an order, and waits a moment for the worker to follow it.
+   * @throws FarmError `gpu_unknown`.
+   */
   async order(gpuId: number, order: GpuOrder): Promise<GpuView> {
     const known = (await this.list()).gpus.map(({ gpu }) => gpu);
     if (!known.includes(gpuId)) {
       throw new FarmError('gpu_unknown', `There is no GPU ${gpuId}; the farm has ${known.join(', ') || 'none'}`);
     }
     await this.#drains.give(gpuId, order);
-    const view = (await this.list()).gpus.find(({ gpu }) => gpu === gpuId);
-    if (!view) throw new FarmError('gpu_unknown', `GPU ${gpuId} has just gone`);
-    return view;
+    const deadlineMs = Date.now() + FOLLOWS_WITHIN_MS;
+    for (;;) {
+      const view = (await this.list()).gpus.find(({ gpu }) => gpu === gpuId);
+      if (!view) throw new FarmError('gpu_unknown', `GPU ${gpuId} has no worker and nothing on its queue any more`);
+      const out = view.state === 'draining' || view.state === 'drained';
+      if (order === 'drain' || !out || Date.now() > deadlineMs) return view;
+      await delay(LOOK_EVERY_MS);
+    }
   }
 
   async close(): Promise<void> {

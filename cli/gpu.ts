@@ -36,7 +36,7 @@ export async function resumeGpu(gpu: string, { url, apiKey }: GpuCommandOptions)
 }
 
 function say({ gpu, state, backlog }: GpuView): void {
-  process.stdout.write(`GPU ${gpu} is ${state}: ${backlog.active} jobs run, ${backlog.waiting} wait\n`);
+  process.stdout.write(`GPU ${gpu} is ${state}; jobs: ${backlog.active} running, ${backlog.waiting} waiting\n`);
 }
 
 function complaints({ gpu, models }: GpuView): string {

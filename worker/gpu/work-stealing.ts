@@ -42,6 +42,7 @@ export class WorkStealing {
   readonly #drains: GpuDrains;
   readonly #lanes = new Map<number, HandFedWorker<'segment' | 'live'>>();
   readonly #timer: NodeJS.Timeout;
+  #taking: Promise<TakenJob | undefined> = Promise.resolve(undefined);
   #working: Promise<void> | undefined;
   #open = true;
 
@@ -55,6 +56,8 @@ export class WorkStealing {
   async stop(patienceMs: number): Promise<void> {
     this.#open = false;
     clearInterval(this.#timer);
+    // A job that is being taken is handed back before its lane closes.
+    await this.#taking.catch(() => {});
     await Promise.all([...this.#lanes.values()].map((lane) => lane.drain(patienceMs)));
     await this.#working;
   }
@@ -70,7 +73,8 @@ export class WorkStealing {
 
   async #workWhileIdle(): Promise<void> {
     while (this.#mayTake()) {
-      const job = await this.#takeOne();
+      this.#taking = this.#takeOne();
+      const job = await this.#taking;
       if (!job) return;
       await job.run();
     }
@@ -89,7 +93,7 @@ export class WorkStealing {
       if (!suits(await this.#nextOn(victim.gpuId)) || !this.#mayTake()) continue;
       const job = await this.#lane(victim.gpuId).take();
       // Another worker was faster, and the job behind it may not be for us.
-      if (job && suits(job.data)) {
+      if (job && this.#open && suits(job.data)) {
         this.#tools.log.info({ from: gpuQueue(victim.gpuId), waiting: victim.waiting }, 'taking work of another GPU');
         return job;
       }
@@ -105,13 +109,11 @@ export class WorkStealing {
     const others = (await enrolledGpus(redis)).filter((gpuId) => gpuId !== ownGpuId);
     const victims = await Promise.all(
       others.map(async (gpuId) => {
-        const {
-          waiting = 0,
-          prioritized = 0,
-          active = 0,
-        } = await queues.queue(gpuId).getJobCounts('waiting', 'prioritized', 'active');
+        const counts = await queues.queue(gpuId).getJobCounts('waiting', 'prioritized', 'delayed', 'active');
+        const { waiting = 0, prioritized = 0, delayed = 0, active = 0 } = counts;
         const abandoned = drained.has(gpuId) || !workerOf(heartbeats, gpuId);
-        return { gpuId, waiting: waiting + prioritized, active, abandoned };
+        // Jobs that are to be tried again come up only when somebody takes from the queue.
+        return { gpuId, waiting: waiting + prioritized + (abandoned ? delayed : 0), active, abandoned };
       }),
     );
     return victims
@@ -122,8 +124,8 @@ export class WorkStealing {
   /** What the next job of a queue is. */
   async #nextOn(gpuId: number): Promise<unknown> {
     const queue = this.#tools.queues.queue(gpuId);
-    const [next] = [...(await queue.getWaiting(-1, -1)), ...(await queue.getPrioritized(0, 0))];
-    return next?.data;
+    const first = [await queue.getWaiting(0, 0), await queue.getPrioritized(0, 0), await queue.getDelayed(0, 0)];
+    return first.flat()[0]?.data;
   }
 
   #suits(data: unknown, victim: Victim, own: Heartbeat, heartbeats: readonly Heartbeat[]): boolean {
