@@ -1,8 +1,8 @@
-import { hostname } from 'node:os';
 import { setTimeout as delay } from 'node:timers/promises';
 import type { Redis } from 'ioredis';
 import { z } from 'zod';
 import { FarmError } from './errors.ts';
+import { hasEnded } from './process-life.ts';
 import { KEY_PREFIX } from './redis.ts';
 
 /** One process a GPU queue: whoever holds the lease consumes it. A lease that is not renewed runs out. */
@@ -51,7 +51,7 @@ export class Lease {
     const deadlineMs = Date.now() + patienceMs;
     for (;;) {
       const left = await this.#holder();
-      const holder = await this.#tryTake(left && isDeadHere(left) ? left : undefined);
+      const holder = await this.#tryTake(left && hasEnded(left) ? left : undefined);
       if (!holder) break;
       if (Date.now() > deadlineMs) {
         const { host, pid } = holder;
@@ -101,15 +101,5 @@ export class Lease {
       clearInterval(this.#timer);
       onLost(holder);
     }, RENEW_EVERY_MS);
-  }
-}
-
-function isDeadHere({ host, pid }: LeaseHolder): boolean {
-  if (host !== hostname()) return false;
-  try {
-    process.kill(pid, 0);
-    return false;
-  } catch (error) {
-    return (error as NodeJS.ErrnoException).code === 'ESRCH';
   }
 }

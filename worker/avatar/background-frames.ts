@@ -7,7 +7,7 @@ import { applyDelta, deltaFrom, type PictureDelta } from './picture-delta.ts';
 import type { PictureSize } from './picture-file.ts';
 
 /** What a model's pictures may take in any case, as far as that many pictures have so many pixels at all. */
-const LARGE_ENOUGH_BYTES = 150e6;
+const LARGE_ENOUGH_BYTES = 135e6;
 /** Pictures that are loaded ahead at the same time; the cores belong to the pictures that are needed now. */
 const LOADS_AHEAD = 2;
 
@@ -33,7 +33,7 @@ export interface BackgroundFramesOptions {
  * tries again.
  */
 export class BackgroundFrames {
-  /** `cachedFrames` times the share of one picture, or 150 MB where the pixels of that many pictures take as much. */
+  /** `cachedFrames` times the share of one picture, or 135 MB where the pixels of that many pictures take as much. */
   readonly capacityBytes: number;
   readonly #options: BackgroundFramesOptions;
   readonly #pixelBytes: number;

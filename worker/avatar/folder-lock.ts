@@ -6,6 +6,7 @@ import { hostname } from 'node:os';
 import { dirname } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 import { z } from 'zod';
+import { hasEnded } from '../../shared/process-life.ts';
 
 /** How often the holder touches its file. */
 const SIGN_OF_LIFE_MS = 2000;
@@ -39,7 +40,7 @@ export async function holdLock(path: string, signal: AbortSignal): Promise<Async
     if (seen?.token !== other.holder.token || seen.mtimeMs !== other.mtimeMs) {
       seen = { token: other.holder.token, mtimeMs: other.mtimeMs, atMs: performance.now() };
     }
-    if (isDead(other.holder) || performance.now() - seen.atMs > SILENCE_MS) await remove(path, other.holder.token);
+    if (hasEnded(other.holder) || performance.now() - seen.atMs > SILENCE_MS) await remove(path, other.holder.token);
     else await delay(LOOK_EVERY_MS, undefined, { signal }).catch(() => signal.throwIfAborted());
   }
   const touching = setInterval(() => {
@@ -73,17 +74,6 @@ async function look(path: string): Promise<{ holder: Holder; mtimeMs: number } |
   } catch (error) {
     if ((error as NodeJS.ErrnoException).code === 'ENOENT') return undefined;
     throw error;
-  }
-}
-
-/** True for a process of this machine that has ended. */
-function isDead({ host, pid }: Holder): boolean {
-  if (host !== hostname()) return false;
-  try {
-    process.kill(pid, 0);
-    return false;
-  } catch (error) {
-    return (error as NodeJS.ErrnoException).code === 'ESRCH';
   }
 }
 
