@@ -8,6 +8,8 @@ RUN apt-get update \
   && rm -rf /var/lib/apt/lists/*
 # Everything is in the image: scripts/setup.mjs has nothing to do, onnxruntime-node nothing to download.
 ENV NODE_ENV=production FARM_SKIP_SETUP=1 ONNXRUNTIME_NODE_INSTALL=skip
+# As `farm up` sets them for its processes.
+ENV MALLOC_ARENA_MAX=2 MALLOC_MMAP_THRESHOLD_=1048576
 WORKDIR /farm
 COPY package.json package-lock.json .npmrc ./
 RUN npm ci --omit=dev && npm cache clean --force

@@ -8,6 +8,7 @@ import type { Capacity, GpuList, GpuView } from '../shared/gpu-view.ts';
 import { type Heartbeat, readHeartbeats, workerOf } from '../shared/heartbeat.ts';
 import { streamsOn } from '../shared/placement.ts';
 import { enrolledGpus, gpuQueue, openQueue } from '../shared/queues.ts';
+import { toMb } from './model-view.ts';
 import { freeStreams, StreamSlots, type Usage } from './stream-slots.ts';
 
 /** A worker hears of an order at once, or else when it next looks. */
@@ -88,6 +89,7 @@ export class GpuService {
       started_at: worker ? isoTime(worker.startedAtMs) : null,
       provider: worker?.provider ?? null,
       device: worker?.device ?? null,
+      memory: memoryOf(worker),
       models: models.map((model) => viewOfModel(model, streamsOf(model.modelId))),
       backlog: await this.#backlog(gpuId, costliest?.cost?.frameMs),
       capacity: capacityOf(state === 'ready' ? streamsOf((costliest ?? models[0])?.modelId ?? '') : 0, usage),
@@ -105,6 +107,12 @@ export class GpuService {
   }
 }
 
+function memoryOf(worker: Heartbeat | undefined): GpuView['memory'] {
+  if (!worker?.memory) return null;
+  const { usedBytes, limitBytes, processBytes } = worker.memory;
+  return { used_mb: toMb(usedBytes), limit_mb: toMb(limitBytes), process_mb: toMb(processBytes) };
+}
+
 function stateOf(worker: Heartbeat | undefined, drained: boolean): GpuView['state'] {
   if (!worker) return 'gone';
   if (!worker.draining) return drained ? 'draining' : 'ready';
@@ -116,6 +124,7 @@ function viewOfModel(model: ModelState, streams: number): GpuView['models'][numb
   return {
     model_id: modelId,
     loaded: loaded !== null,
+    memory_mb: loaded && toMb(loaded.memoryBytes),
     load_ms: cost?.loadMs ?? null,
     frame_ms: cost?.frameMs ?? null,
     inference_ms: loaded?.msPerFrame ?? null,

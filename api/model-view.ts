@@ -87,6 +87,6 @@ function statesOf(heartbeats: readonly Heartbeat[], modelId: string): Heartbeat[
 }
 
 /** To a tenth: small models take less than one. */
-function toMb(bytes: number): number {
+export function toMb(bytes: number): number {
   return Math.round((bytes / MB) * 10) / 10;
 }

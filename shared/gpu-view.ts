@@ -14,6 +14,8 @@ export type Capacity = z.infer<typeof capacitySchema>;
 const gpuModelSchema = z.object({
   model_id: z.string(),
   loaded: z.boolean(),
+  /** What it takes now; null while it is not loaded. */
+  memory_mb: z.number().nullable(),
   /** As last measured on this GPU; null until the model was loaded there. */
   load_ms: z.number().nullable(),
   /** A whole frame: sound, network, composite, JPEG. */
@@ -37,6 +39,8 @@ export const gpuViewSchema = z.object({
   started_at: z.string().nullable(),
   provider: z.string().nullable(),
   device: z.string().nullable(),
+  /** What its models take, what they may take, and the resident memory of its process. */
+  memory: z.object({ used_mb: z.number(), limit_mb: z.number(), process_mb: z.number() }).nullable(),
   models: z.array(gpuModelSchema),
   /** Jobs that wait and run, and the work in them by the costliest model of the GPU, null while nothing is measured. */
   backlog: z.object({ jobs: z.int(), waiting: z.int(), active: z.int(), ms: z.number().nullable() }),

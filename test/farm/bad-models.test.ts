@@ -3,7 +3,7 @@ import { copyFile, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { after, before, describe, it } from 'node:test';
-import { DEMO_MODEL, startFarm, type TestFarm } from '../support/farm.ts';
+import { buildDemoAvatar, DEMO_MODEL, startFarm, type TestFarm } from '../support/farm.ts';
 import { syllables, writeWav } from '../support/sound.ts';
 import { until } from '../support/until.ts';
 
@@ -13,6 +13,7 @@ describe('a model that is wrong', () => {
   let speech = '';
 
   before(async () => {
+    await buildDemoAvatar();
     folder = await mkdtemp(path.join(tmpdir(), 'farm-models-'));
     speech = path.join(folder, 'speech.wav');
     await writeWav(speech, syllables(0.4));
