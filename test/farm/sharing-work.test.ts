@@ -21,7 +21,8 @@ describe('two GPUs that share their work', () => {
   before(async () => {
     farm = await startFarm({
       models: { demo: DEMO_MODEL, settled: { ...DEMO_MODEL, preferred_gpu: 0 } },
-      render: { segment_frames: 10 },
+      // Slow to encode: there must be something left when the idle one looks.
+      render: { segment_frames: 10, h264_preset: 'veryslow' },
     });
     speech = path.join(farm.folder, 'speech.wav');
     await writeWav(speech, syllables(SECONDS));

@@ -46,10 +46,10 @@ describe('renders over gRPC', () => {
   };
 
   it('are taken, watched to their end, and found over HTTP: the same frames as those submitted there', async () => {
-    const { render_id, status: first, file_name } = await submit({ output: 'FRAMES', file_name: 'hello.wav' });
-    assert.equal(first, 'QUEUED');
-    assert.equal(file_name, 'hello.wav');
-    const states = await watch(render_id);
+    const submitted = await submit({ output: 'FRAMES', file_name: 'hello.wav' });
+    const { render_id } = submitted;
+    assert.equal(submitted.file_name, 'hello.wav');
+    const states = [submitted, ...(await watch(render_id))];
     const order = ['QUEUED', 'PREPARING', 'RENDERING', 'STITCHING', 'COMPLETED'];
     const seen = states.map((state) => order.indexOf(state.status));
     assert.deepEqual(
