@@ -11,6 +11,7 @@ import { CLOSING_MS, onShutdown, reportReady } from '../shared/shutdown.ts';
 import { buildApp } from './app.ts';
 import { GpuService } from './gpus.ts';
 import { type GrpcServer, startGrpc } from './grpc/server.ts';
+import { Connections } from './http/connections.ts';
 import { LiveService } from './live.ts';
 import { Models } from './models.ts';
 import { RenderService } from './renders.ts';
@@ -39,6 +40,7 @@ async function start(): Promise<void> {
   const gpus = new GpuService(config, redis);
   const services: Services = { config, redis, mediaQueue, store, artifacts, models, renders, live, gpus };
   const app = await buildApp(services, log);
+  const connections = new Connections(app.server);
   const drainMs = config.limits.drain_seconds * 1000;
   let grpc: GrpcServer | undefined;
   onShutdown(async (reason) => {
@@ -46,7 +48,9 @@ async function start(): Promise<void> {
     configReload.stop();
     // A client that leaves a download half read must not hold the process up.
     const cut = setTimeout(() => app.server.closeAllConnections(), drainMs);
-    await Promise.all([app.close(), grpc?.drain(drainMs)]);
+    const closed = app.close();
+    connections.closeUnused();
+    await Promise.all([closed, grpc?.drain(drainMs)]);
     clearTimeout(cut);
     await Promise.all([live.close(), gpus.close(), mediaQueue.close()]);
     redis.disconnect();
