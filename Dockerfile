@@ -9,7 +9,7 @@ RUN apt-get update \
 # Everything is in the image: scripts/setup.mjs has nothing to do, onnxruntime-node nothing to download.
 ENV NODE_ENV=production FARM_SKIP_SETUP=1 ONNXRUNTIME_NODE_INSTALL=skip
 # As `farm up` sets them for its processes.
-ENV MALLOC_ARENA_MAX=2 MALLOC_MMAP_THRESHOLD_=1048576
+ENV MALLOC_ARENA_MAX=2 MALLOC_MMAP_THRESHOLD_=8388608 MALLOC_TRIM_THRESHOLD_=67108864
 WORKDIR /farm
 COPY package.json package-lock.json .npmrc ./
 RUN npm ci --omit=dev && npm cache clean --force
@@ -29,7 +29,7 @@ RUN apt-get update \
   && rm -rf /var/lib/apt/lists/*
 COPY --from=farm /usr/local/bin/node /usr/local/bin/node
 COPY --from=farm /farm /farm
-ENV NODE_ENV=production FARM_SKIP_SETUP=1 MALLOC_ARENA_MAX=2 MALLOC_MMAP_THRESHOLD_=1048576
+ENV NODE_ENV=production FARM_SKIP_SETUP=1 MALLOC_ARENA_MAX=2 MALLOC_MMAP_THRESHOLD_=8388608 MALLOC_TRIM_THRESHOLD_=67108864
 WORKDIR /farm
 # Ubuntu's image has a user of id 1000 too, so that both images write the same volume.
 RUN node scripts/setup-cuda.mjs && mkdir /data && chown 1000:1000 /data
