@@ -8,7 +8,7 @@ import type { Capacity, GpuList, GpuView } from '../shared/gpu-view.ts';
 import { type Heartbeat, readHeartbeats, workerOf } from '../shared/heartbeat.ts';
 import { streamsOn } from '../shared/placement.ts';
 import { enrolledGpus, gpuQueue, openQueue } from '../shared/queues.ts';
-import { toMb } from './model-view.ts';
+import { toMb, toTenth } from './model-view.ts';
 import { freeStreams, StreamSlots, type Usage } from './stream-slots.ts';
 
 /** A worker hears of an order at once, or else when it next looks. */
@@ -125,9 +125,9 @@ function viewOfModel(model: ModelState, streams: number): GpuView['models'][numb
     model_id: modelId,
     loaded: loaded !== null,
     memory_mb: loaded && toMb(loaded.memoryBytes),
-    load_ms: cost?.loadMs ?? null,
-    frame_ms: cost?.frameMs ?? null,
-    inference_ms: loaded?.msPerFrame ?? null,
+    load_ms: cost && toTenth(cost.loadMs),
+    frame_ms: cost && toTenth(cost.frameMs),
+    inference_ms: loaded && toTenth(loaded.msPerFrame),
     streams,
     problems,
     set_aside: setAside && { code: setAside.code, reason: setAside.reason, since: isoTime(setAside.sinceMs) },

@@ -72,8 +72,8 @@ function viewModel(config: Config, heartbeats: readonly Heartbeat[], modelId: st
     loaded_on: holdersOf(heartbeats, modelId).map(({ gpuId, memoryBytes, loadMs, msPerFrame, loadedAtMs }) => ({
       gpu: gpuId,
       memory_mb: toMb(memoryBytes),
-      load_ms: loadMs,
-      ms_per_frame: msPerFrame,
+      load_ms: toTenth(loadMs),
+      ms_per_frame: toTenth(msPerFrame),
       loaded_at: new Date(loadedAtMs).toISOString(),
     })),
     requests: requestCount,
@@ -86,7 +86,12 @@ function statesOf(heartbeats: readonly Heartbeat[], modelId: string): Heartbeat[
   return heartbeats.flatMap(({ models }) => models.filter((model) => model.modelId === modelId));
 }
 
-/** To a tenth: small models take less than one. */
+/** Small models take less than one MB. */
 export function toMb(bytes: number): number {
-  return Math.round((bytes / MB) * 10) / 10;
+  return toTenth(bytes / MB);
+}
+
+/** What is measured says nothing beyond that. */
+export function toTenth(value: number): number {
+  return Math.round(value * 10) / 10;
 }

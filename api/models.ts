@@ -3,7 +3,7 @@ import type { Redis } from 'ioredis';
 import type { Config } from '../shared/config/load.ts';
 import type { ConfigReload } from '../shared/config/reload.ts';
 import { FarmError } from '../shared/errors.ts';
-import { readHeartbeats } from '../shared/heartbeat.ts';
+import { type Heartbeat, readHeartbeats, workerOf } from '../shared/heartbeat.ts';
 import type { ModelList } from '../shared/models-view.ts';
 import { gpusForModel } from '../shared/placement.ts';
 import { UNLOAD_CHANNEL } from '../shared/queues.ts';
@@ -45,7 +45,14 @@ export class Models {
 
   /** FarmError('request_invalid') when no worker of that GPU is alive that could use the model. */
   async refuseGpu(modelId: string, gpuId: number): Promise<void> {
-    const able = gpusForModel(await readHeartbeats(this.#redis), modelId);
+    const deadlineMs = Date.now() + HEARS_WITHIN_MS;
+    let heartbeats = await readHeartbeats(this.#redis);
+    // A worker hears of a model that was added a moment ago when it next looks.
+    while (isNewTo(workerOf(heartbeats, gpuId), modelId) && Date.now() < deadlineMs) {
+      await delay(LOOK_EVERY_MS);
+      heartbeats = await readHeartbeats(this.#redis);
+    }
+    const able = gpusForModel(heartbeats, modelId);
     if (able.includes(gpuId)) return;
     const others = able.join(', ') || 'none';
     throw new FarmError(
@@ -86,6 +93,13 @@ export class Models {
   }
 }
 
+/** True for a worker that does not know of the model. */
+function isNewTo(worker: Heartbeat | undefined, modelId: string): boolean {
+  return worker !== undefined && !worker.models.some((model) => model.modelId === modelId);
+}
+
+/** Two looks at the configuration file, and a heartbeat. */
+const HEARS_WITHIN_MS = 3000;
 const UNLOAD_PATIENCE_MS = 10_000;
 const LOOK_EVERY_MS = 50;
 

@@ -55,7 +55,8 @@ export function loadConfig(configPath?: string, environment: ConfigEnvironment =
 function readYaml(sourcePath: string): Record<string, unknown> {
   const document = parseDocument(readFileSync(sourcePath, 'utf8'));
   const [fault] = document.errors;
-  if (fault) throw new FarmError('config_invalid', `${sourcePath} is not valid YAML: ${fault.message}`);
+  if (fault)
+    throw new FarmError('config_invalid', `${sourcePath} is not valid YAML: ${fault.message.split('\n', 1)[0]}`);
   const values: unknown = document.toJS() ?? {};
   if (typeof values !== 'object' || values === null || Array.isArray(values)) {
     throw new FarmError('config_invalid', `${sourcePath} holds no sections; expected keys such as "models:"`);

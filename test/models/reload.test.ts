@@ -55,6 +55,7 @@ describe('a configuration that changes under a running farm', () => {
 
   it('has a new entry that is usable at once', async () => {
     await rewriteModels(farm, { ann: entry, bob: entry, cleo: entry });
+    assert.equal((await farm.client.loadModel('cleo', 0)).gpu, 0);
     assert.ok((await frameOf('cleo')).length > 0);
     const { id } = await farm.client.submit(speech, { modelId: 'cleo' });
     assert.equal((await farm.client.finished(id)).frames.done, 25);
