@@ -53,10 +53,10 @@ export async function startFarm(settings: Record<string, object> = {}): Promise<
   );
   const log: string[] = [];
   const config = loadConfig(configPath, { redisUrl: undefined, configPath: undefined, overrides: new Map() });
-  const farm = await LocalFarm.start({
-    config,
-    inheritOverrides: false,
-    onLine: (name, line) => log.push(`${name} ${line}`),
+  const onLine = (name: string, line: string) => void log.push(`${name} ${line}`);
+  const farm = await LocalFarm.start({ config, inheritOverrides: false, onLine }).catch(async (error: unknown) => {
+    await rm(folder, { recursive: true, force: true });
+    throw error;
   });
   const url = `http://127.0.0.1:${port}`;
   return {
