@@ -7,7 +7,7 @@ import { createLogger } from '../shared/log.ts';
 import { MEDIA_QUEUE, openQueue } from '../shared/queues.ts';
 import { producerConnection, waitUntilReady } from '../shared/redis.ts';
 import { RenderStore } from '../shared/renders/store.ts';
-import { CLOSING_MS, onShutdown, reportReady } from '../shared/shutdown.ts';
+import { CLOSING_MS, endUnstarted, onShutdown, reportReady } from '../shared/shutdown.ts';
 import { buildApp } from './app.ts';
 import { GpuService } from './gpus.ts';
 import { type GrpcServer, startGrpc } from './grpc/server.ts';
@@ -69,8 +69,4 @@ function openReader(redis: Redis): Redis {
   return reader;
 }
 
-start().catch((error: unknown) => {
-  const { code, message, remedy } = FarmError.from(error).toReport();
-  process.stderr.write(`${code}: ${message}\n${remedy}\n`);
-  process.exit(1);
-});
+start().catch(endUnstarted);

@@ -4,6 +4,7 @@ import { createInterface } from 'node:readline';
 import { setTimeout as delay } from 'node:timers/promises';
 import { childEnvironment } from '../shared/environment.ts';
 import { FarmError } from '../shared/errors.ts';
+import type { StartMessage } from '../shared/shutdown.ts';
 
 export interface ProcessSpec {
   /** Shown in front of its log lines. */
@@ -87,7 +88,9 @@ export class Supervisor {
     return new Map(alive);
   }
 
-  /** Resolves to a promise of the process's end. FarmError('internal') when it ends before it is ready. */
+  /**
+   * Resolves to a promise of the process's end. FarmError when it ends before it is ready: what it says, or `internal`.
+   */
   async #spawnUntilReady(supervised: Supervised): Promise<{ ended: Promise<void> }> {
     const { name, script, args, environment } = supervised.spec;
     const child = spawn(process.execPath, [script, ...args], {
@@ -103,11 +106,11 @@ export class Supervisor {
       this.#options.onLine(name, line);
     });
     const ended = once(child, 'close').then(() => {});
-    const ready = once(child, 'message').then(() => {
-      supervised.ready = true;
-    });
-    const first = await Promise.race([ready.then(() => 'ready' as const), ended.then(() => 'ended' as const)]);
-    if (first === 'ended') throw new FarmError('internal', `${name} did not start:\n${lastWords.trim()}`);
+    const told = once(child, 'message').then(([message]) => message as StartMessage);
+    const first = await Promise.race([told, ended]);
+    if (!first) throw new FarmError('internal', `${name} did not start:\n${lastWords.trim()}`);
+    if (first.type === 'failed') throw new FarmError(first.error.code, `${name} did not start: ${first.error.message}`);
+    supervised.ready = true;
     return { ended };
   }
 

@@ -1,3 +1,5 @@
+import { type ErrorReport, FarmError } from './errors.ts';
+
 /** Time to close connections, on top of the time that running work is given. */
 export const CLOSING_MS = 10_000;
 
@@ -28,7 +30,22 @@ export function onShutdown(drain: (reason: string) => Promise<void>, deadlineMs:
   process.on('disconnect', () => begin('parent gone', ORPHAN_MS));
 }
 
+/** What a process tells its supervisor of its start. */
+export type StartMessage = { type: 'ready' } | { type: 'failed'; error: ErrorReport };
+
 /** Tells the supervisor, if there is one, that this process does its work now. */
 export function reportReady(): void {
-  process.send?.({ type: 'ready' });
+  tellSupervisor({ type: 'ready' }, () => {});
+}
+
+/** Ends a process that cannot start: says why on standard error, and to the supervisor, if there is one. */
+export function endUnstarted(thrown: unknown): void {
+  const error = FarmError.from(thrown).toReport();
+  process.stderr.write(`${error.code}: ${error.message}\n${error.remedy}\n`);
+  tellSupervisor({ type: 'failed', error }, () => process.exit(1));
+}
+
+function tellSupervisor(message: StartMessage, then: () => void): void {
+  if (process.send) process.send(message, then);
+  else then();
 }

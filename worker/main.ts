@@ -6,7 +6,7 @@ import { FarmError } from '../shared/errors.ts';
 import { createLogger } from '../shared/log.ts';
 import { findRedisProblems, waitUntilReady, workerConnection } from '../shared/redis.ts';
 import { RenderStore } from '../shared/renders/store.ts';
-import { CLOSING_MS, onShutdown, reportReady } from '../shared/shutdown.ts';
+import { CLOSING_MS, endUnstarted, onShutdown, reportReady } from '../shared/shutdown.ts';
 import { CancelWatch } from './cancellation.ts';
 import { startGpuWorker } from './gpu-worker.ts';
 import { startMediaWorker } from './media-worker.ts';
@@ -73,8 +73,4 @@ function redisUrl(config: Config): string {
   throw new FarmError('config_invalid', 'No Redis is named: set REDIS_URL or redis.url, or start with `farm up`');
 }
 
-start().catch((error: unknown) => {
-  const { code, message, remedy } = FarmError.from(error).toReport();
-  process.stderr.write(`${code}: ${message}\n${remedy}\n`);
-  process.exit(1);
-});
+start().catch(endUnstarted);

@@ -82,6 +82,17 @@ describe('the farm command', () => {
     await until('they are gone', async () => (await livingFamily(first.family)).length === 0);
   });
 
+  it('up: says why a process cannot start, and leaves none behind', async () => {
+    const { file } = await writeConfig('certless', {
+      models: { demo: DEMO_MODEL },
+      grpc: { tls: { cert_path: 'nothing.crt', key_path: 'nothing.key' } },
+    });
+    const run = runCli('up', '--config', file);
+    assert.equal(await run.exited, 1);
+    assert.match(run.output(), /farm: api did not start: .*nothing\.crt[\s\S]*\[config_invalid\]/);
+    assert.deepEqual(await livingFamily(run.family), []);
+  });
+
   it('doctor: finds nothing to mend for the demo', async () => {
     const run = runCli('doctor');
     assert.equal(await run.exited, 0, run.output());
