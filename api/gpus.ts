@@ -89,6 +89,7 @@ export class GpuService {
       started_at: worker ? isoTime(worker.startedAtMs) : null,
       provider: worker?.provider ?? null,
       device: worker?.device ?? null,
+      max_models: this.#config.capacity.max_models,
       memory: memoryOf(worker),
       models: models.map((model) => viewOfModel(model, streamsOf(model.modelId))),
       backlog: await this.#backlog(gpuId, costliest?.cost?.frameMs),

@@ -1,5 +1,5 @@
 import type { Config } from '../shared/config/load.ts';
-import type { Heartbeat } from '../shared/heartbeat.ts';
+import { currentWorkers, type Heartbeat } from '../shared/heartbeat.ts';
 import type { ModelList, ModelView } from '../shared/models-view.ts';
 
 /** What the farm says of models, from its configuration and from what the GPU workers say of themselves. */
@@ -14,23 +14,9 @@ export interface ModelTotals {
   readonly lastUsedAtMs: number | null;
 }
 
-/** All configured models, in the order of the configuration, and what each GPU worker has in memory. */
+/** All configured models, in the order of the configuration. */
 export function viewModels(config: Config, heartbeats: readonly Heartbeat[]): ModelList {
-  return {
-    models: [...config.models.keys()].map((modelId) => viewModel(config, heartbeats, modelId)),
-    gpus: currentWorkers(heartbeats).flatMap(({ gpuId, memory, models }) =>
-      gpuId === null || !memory
-        ? []
-        : {
-            gpu: gpuId,
-            models_loaded: models.filter(({ loaded }) => loaded !== null).length,
-            max_models: config.capacity.max_models,
-            memory_used_mb: toMb(memory.usedBytes),
-            memory_limit_mb: toMb(memory.limitBytes),
-            process_mb: toMb(memory.processBytes),
-          },
-    ),
-  };
+  return { models: [...config.models.keys()].map((modelId) => viewModel(config, heartbeats, modelId)) };
 }
 
 /** The workers that have the model in memory, by their GPU numbers. */
@@ -49,14 +35,6 @@ export function totalsOf(heartbeats: readonly Heartbeat[], modelId: string): Mod
     totalInferenceMs: usages.reduce((sum, usage) => sum + usage.totalInferenceMs, 0),
     lastUsedAtMs: lastUses.length > 0 ? Math.max(...lastUses) : null,
   };
-}
-
-/** The newest process of each GPU: the last heartbeat of a dead one outlives it by seconds. */
-export function currentWorkers(heartbeats: readonly Heartbeat[]): Heartbeat[] {
-  return heartbeats.filter(
-    ({ gpuId, startedAtMs }) =>
-      gpuId !== null && !heartbeats.some((other) => other.gpuId === gpuId && other.startedAtMs > startedAtMs),
-  );
 }
 
 function viewModel(config: Config, heartbeats: readonly Heartbeat[], modelId: string): ModelView {

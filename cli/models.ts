@@ -12,11 +12,13 @@ export interface LoadCommandOptions extends ModelsCommandOptions {
 
 /** `farm models`: a line a model, then a line a GPU. */
 export async function listModels({ url, apiKey }: ModelsCommandOptions): Promise<void> {
-  const { models, gpus } = await new FarmClient(url, apiKey).models();
+  const client = new FarmClient(url, apiKey);
+  const [{ models }, { gpus }] = await Promise.all([client.models(), client.gpus()]);
   const width = Math.max(5, ...models.map(({ id }) => id.length));
   const lines = models.map((model) => `${model.id.padEnd(width)}  ${describe(model)}`);
-  for (const { gpu, models_loaded, max_models, memory_used_mb, memory_limit_mb } of gpus) {
-    lines.push(`GPU ${gpu}: ${models_loaded} of ${max_models} models, ${memory_used_mb} of ${memory_limit_mb} MB`);
+  for (const { gpu, models: own, max_models, memory } of gpus) {
+    const count = own.filter(({ loaded }) => loaded).length;
+    if (memory) lines.push(`GPU ${gpu}: ${count} of ${max_models} models, ${memory.used_mb} of ${memory.limit_mb} MB`);
   }
   process.stdout.write(`${lines.join('\n')}\n`);
 }

@@ -39,6 +39,8 @@ export const gpuViewSchema = z.object({
   started_at: z.string().nullable(),
   provider: z.string().nullable(),
   device: z.string().nullable(),
+  /** Models that it may have in memory at once. */
+  max_models: z.int(),
   /** What its models take, what they may take, and the resident memory of its process. */
   memory: z.object({ used_mb: z.number(), limit_mb: z.number(), process_mb: z.number() }).nullable(),
   models: z.array(gpuModelSchema),

@@ -127,8 +127,15 @@ export async function readHeartbeats(redis: Redis): Promise<Heartbeat[]> {
   return alive.sort((a, b) => (a.gpuId ?? Infinity) - (b.gpuId ?? Infinity) || a.startedAtMs - b.startedAtMs);
 }
 
-/** The newest process of a GPU: the last heartbeat of a dead one outlives it by seconds. */
+/** The newest process of each GPU: the last heartbeat of a dead one outlives it by seconds. */
+export function currentWorkers(heartbeats: readonly Heartbeat[]): Heartbeat[] {
+  return heartbeats.filter(
+    ({ gpuId, startedAtMs }) =>
+      gpuId !== null && !heartbeats.some((other) => other.gpuId === gpuId && other.startedAtMs > startedAtMs),
+  );
+}
+
+/** The process that serves a GPU now. */
 export function workerOf(heartbeats: readonly Heartbeat[], gpuId: number): Heartbeat | undefined {
-  const own = heartbeats.filter((heartbeat) => heartbeat.gpuId === gpuId);
-  return own.sort((a, b) => b.startedAtMs - a.startedAtMs)[0];
+  return currentWorkers(heartbeats).find((worker) => worker.gpuId === gpuId);
 }

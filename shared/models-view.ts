@@ -29,18 +29,7 @@ export const modelViewSchema = z.object({
 });
 export type ModelView = z.infer<typeof modelViewSchema>;
 
-const gpuMemoryViewSchema = z.object({
-  gpu: z.int(),
-  models_loaded: z.int(),
-  max_models: z.int(),
-  /** What the loaded models take together, of what they may. */
-  memory_used_mb: z.number(),
-  memory_limit_mb: z.number(),
-  /** Resident memory of the worker's process. */
-  process_mb: z.number(),
-});
-
-export const modelListSchema = z.object({ models: z.array(modelViewSchema), gpus: z.array(gpuMemoryViewSchema) });
+export const modelListSchema = z.object({ models: z.array(modelViewSchema) });
 export type ModelList = z.infer<typeof modelListSchema>;
 
 export const loadAnswerSchema = z.object({

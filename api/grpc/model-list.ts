@@ -1,6 +1,6 @@
 import type { Config } from '../../shared/config/load.ts';
-import type { Heartbeat } from '../../shared/heartbeat.ts';
-import { currentWorkers, holdersOf, totalsOf } from '../model-view.ts';
+import { type Heartbeat, workerOf } from '../../shared/heartbeat.ts';
+import { holdersOf, totalsOf } from '../model-view.ts';
 import type { HealthResponse, ModelInfo, ModelStats } from './messages.ts';
 
 /** What MonolithicService says of models and GPUs, from what the GPU workers say of themselves. */
@@ -43,8 +43,7 @@ export function liveGpus(heartbeats: readonly Heartbeat[]): number[] {
 /** @param heartbeats none when Redis does not answer. */
 export function healthOf(config: Config, heartbeats: readonly Heartbeat[]): HealthResponse {
   const gpuIds = liveGpus(heartbeats);
-  const usedBytes = (wanted: number) =>
-    currentWorkers(heartbeats).find(({ gpuId }) => gpuId === wanted)?.memory?.usedBytes ?? 0;
+  const usedBytes = (gpuId: number) => workerOf(heartbeats, gpuId)?.memory?.usedBytes ?? 0;
   return {
     healthy: gpuIds.length > 0,
     loaded_models: modelInfos(config, heartbeats).filter(({ loaded }) => loaded).length,

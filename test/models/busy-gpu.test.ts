@@ -39,8 +39,8 @@ describe('a GPU that may have one model and is busy with a long segment', () => 
         ),
       );
       await until('it is unloaded when it is idle', async () => {
-        const { gpus } = await farm.client.models();
-        return gpus[0]?.models_loaded === 0 && gpus[0].memory_used_mb === 0;
+        const [gpu] = (await farm.client.gpus()).gpus;
+        return gpu !== undefined && gpu.models.every(({ loaded }) => !loaded) && gpu.memory?.used_mb === 0;
       });
     } finally {
       client.close();

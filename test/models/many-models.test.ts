@@ -64,7 +64,9 @@ function watchLoaded(client: Awaited<ReturnType<typeof startFarm>>['client']) {
   let stopped = false;
   const looking = (async () => {
     while (!stopped) {
-      for (const { models_loaded } of (await client.models()).gpus) most = Math.max(most, models_loaded);
+      for (const { models } of (await client.gpus()).gpus) {
+        most = Math.max(most, models.filter(({ loaded }) => loaded).length);
+      }
     }
   })();
   return {

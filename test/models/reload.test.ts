@@ -109,8 +109,9 @@ describe('a configuration that changes under a running farm', () => {
     await assert.rejects(farm.client.submit(speech, { modelId: 'bob' }), { code: 'model_unknown' });
     assert.deepEqual(await listed(), ['ann', 'cleo']);
     await until('its memory is free', async () => {
-      const { models, gpus } = await farm.client.models();
-      return gpus[0]?.models_loaded === models.filter(({ loaded_on }) => loaded_on.length > 0).length;
+      const [{ models }, { gpus }] = await Promise.all([farm.client.models(), farm.client.gpus()]);
+      const inMemory = gpus[0]?.models.filter(({ loaded }) => loaded).length;
+      return inMemory === models.filter(({ loaded_on }) => loaded_on.length > 0).length;
     });
     await frameOf('cleo');
   });
@@ -130,7 +131,7 @@ describe('a configuration that changes under a running farm', () => {
     await rewriteModels(farm, { ann: entry, cleo: entry }, { capacity: { max_models: 9 } });
     await until('the key is named', () => farm.log.some((line) => /needs a restart/.test(line)));
     assert.ok(farm.log.some((line) => /"keys":\["capacity\.max_models"\]/.test(line)));
-    assert.equal((await farm.client.models()).gpus[0]?.max_models, 100);
+    assert.equal((await farm.client.gpus()).gpus[0]?.max_models, 100);
   });
 
   it('sees files that were replaced in their place when it is told to reload', async () => {
