@@ -40,7 +40,8 @@ describe('a GPU that may have one model and is busy with a long segment', () => 
       );
       await until('it is unloaded when it is idle', async () => {
         const [gpu] = (await farm.client.gpus()).gpus;
-        return gpu !== undefined && gpu.models.every(({ loaded }) => !loaded) && gpu.memory?.used_mb === 0;
+        const loaded = gpu?.models.filter((model) => model.loaded) ?? [];
+        return loaded.length === 0 && gpu?.memory?.used_mb === 0;
       });
     } finally {
       client.close();
