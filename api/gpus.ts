@@ -4,12 +4,12 @@ import type { Redis } from 'ioredis';
 import type { Config } from '../shared/config/load.ts';
 import { FarmError } from '../shared/errors.ts';
 import { GpuDrains, type GpuOrder } from '../shared/gpu-drains.ts';
-import type { Capacity, GpuList, GpuView } from '../shared/gpu-view.ts';
 import { type Heartbeat, readHeartbeats, workerOf } from '../shared/heartbeat.ts';
 import { streamsOn } from '../shared/placement.ts';
 import { enrolledGpus, gpuQueue, openQueue } from '../shared/queues.ts';
+import type { Capacity, GpuList, GpuView } from '../shared/views/gpu-view.ts';
+import { freeStreams, StreamSlots, type Usage } from './live/slots.ts';
 import { toMb, toTenth } from './model-view.ts';
-import { freeStreams, StreamSlots, type Usage } from './stream-slots.ts';
 
 /** A worker hears of an order at once, or else when it next looks. */
 const FOLLOWS_WITHIN_MS = 2500;

@@ -1,6 +1,6 @@
 import type { Config } from '../shared/config/load.ts';
 import { currentWorkers, type Heartbeat } from '../shared/heartbeat.ts';
-import type { ModelList, ModelView } from '../shared/models-view.ts';
+import type { ModelList, ModelView } from '../shared/views/models-view.ts';
 
 /** What the farm says of models, from its configuration and from what the GPU workers say of themselves. */
 

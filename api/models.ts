@@ -4,9 +4,9 @@ import type { Config } from '../shared/config/load.ts';
 import type { ConfigReload } from '../shared/config/reload.ts';
 import { FarmError } from '../shared/errors.ts';
 import { type Heartbeat, readHeartbeats, workerOf } from '../shared/heartbeat.ts';
-import type { ModelList } from '../shared/models-view.ts';
 import { gpusForModel } from '../shared/placement.ts';
 import { UNLOAD_CHANNEL } from '../shared/queues.ts';
+import type { ModelList } from '../shared/views/models-view.ts';
 import { holdersOf, viewModels } from './model-view.ts';
 
 /** What the front end knows of models: those of the configuration, and what the workers say of them. */

@@ -7,7 +7,7 @@ import { type ArtifactStore, artifactKeys } from '../shared/artifacts.ts';
 import type { Config } from '../shared/config/load.ts';
 import { FarmError } from '../shared/errors.ts';
 import type { Job } from '../shared/jobs.ts';
-import type { Logger } from '../shared/log.ts';
+import type { Logger } from '../shared/process/log.ts';
 import { jobOptions } from '../shared/queues.ts';
 import { newRenderId } from '../shared/renders/id.ts';
 import { isTerminal, type RenderRecord, type RenderRequest } from '../shared/renders/record.ts';

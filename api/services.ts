@@ -4,7 +4,7 @@ import type { ArtifactStore } from '../shared/artifacts.ts';
 import type { Config } from '../shared/config/load.ts';
 import type { RenderStore } from '../shared/renders/store.ts';
 import type { GpuService } from './gpus.ts';
-import type { LiveService } from './live.ts';
+import type { LiveService } from './live/live.ts';
 import type { Models } from './models.ts';
 import type { RenderService } from './renders.ts';
 

@@ -3,7 +3,7 @@ import { mkdir, mkdtemp, readdir, rm, symlink } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { parseArgs, promisify } from 'node:util';
-import { childEnvironment } from '../shared/environment.ts';
+import { childEnvironment } from '../shared/process/environment.ts';
 import { listBackgroundFiles } from '../worker/avatar/background-files.ts';
 import { BackgroundFrames } from '../worker/avatar/background-frames.ts';
 import { extractFrames, type PictureFormat } from '../worker/avatar/extract-frames.ts';

@@ -1,9 +1,9 @@
 import { availableParallelism } from 'node:os';
 import { parseArgs } from 'node:util';
 import { buildBenchModels } from '../avatars/bench/build.ts';
-import { OnnxLipSyncNetwork } from '../worker/gpu/lip-sync-network.ts';
-import { LiveBatches } from '../worker/gpu/live-batches.ts';
-import { Turns } from '../worker/gpu/turns.ts';
+import { LiveBatches } from '../worker/engine/live-batches.ts';
+import { Turns } from '../worker/engine/turns.ts';
+import { OnnxLipSyncNetwork } from '../worker/onnx/lip-sync-network.ts';
 import { AUDIO_INPUT_FLOATS, type AvatarFrames } from '../worker/pipeline/contract.ts';
 import { type FrameOrder, noTimings } from '../worker/pipeline/pipeline.ts';
 import { MACHINE, saveFigures } from './figures.ts';

@@ -2,7 +2,7 @@ import { availableParallelism } from 'node:os';
 import { parseArgs } from 'node:util';
 import { buildBenchModels } from '../avatars/bench/build.ts';
 import { FarmError } from '../shared/errors.ts';
-import { whyUnavailable } from '../worker/gpu/execution-providers.ts';
+import { whyUnavailable } from '../worker/onnx/execution-providers.ts';
 import { MACHINE, saveFigures } from './figures.ts';
 import {
   type BatchTiming,

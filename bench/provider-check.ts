@@ -1,10 +1,10 @@
 import { SeededRandom } from '../avatars/bench/random.ts';
-import { OnnxAudioEncoder } from '../worker/gpu/audio-encoder.ts';
-import { deviceName } from '../worker/gpu/device-name.ts';
-import { OnnxLipSyncNetwork } from '../worker/gpu/lip-sync-network.ts';
-import type { NodesByProvider } from '../worker/gpu/node-placement.ts';
-import type { RunSettings, ThreadCounts } from '../worker/gpu/onnx-model.ts';
-import { InferenceSession, Tensor } from '../worker/gpu/onnxruntime.ts';
+import { OnnxAudioEncoder } from '../worker/onnx/audio-encoder.ts';
+import { deviceName } from '../worker/onnx/device-name.ts';
+import { OnnxLipSyncNetwork } from '../worker/onnx/lip-sync-network.ts';
+import type { NodesByProvider } from '../worker/onnx/node-placement.ts';
+import type { RunSettings, ThreadCounts } from '../worker/onnx/onnx-model.ts';
+import { InferenceSession, Tensor } from '../worker/onnx/onnxruntime.ts';
 import { AUDIO_INPUT_FLOATS, type NetworkSize, WINDOW_FLOATS } from '../worker/pipeline/contract.ts';
 import { type Spread, spread } from './spread.ts';
 

@@ -6,9 +6,9 @@ const entry = (file: string) => fileURLToPath(new URL(`../${file}`, import.meta.
 export const ENTRIES = {
   api: entry('api/main.ts'),
   worker: entry('worker/main.ts'),
-  importAvatar: entry('worker/import-avatar.ts'),
-  inspectMel: entry('worker/inspect-mel.ts'),
-  inspectModels: entry('worker/inspect-models.ts'),
+  importAvatar: entry('worker/commands/import-avatar.ts'),
+  inspectMel: entry('worker/commands/inspect-mel.ts'),
+  inspectModels: entry('worker/commands/inspect-models.ts'),
   buildDemoAvatar: entry('avatars/demo/build.ts'),
 } as const;
 

@@ -1,6 +1,6 @@
 #!/usr/bin/env node
 import { Command } from 'commander';
-import { reportFailure } from '../shared/report-failure.ts';
+import { reportFailure } from '../shared/process/report-failure.ts';
 import { importAvatar } from './avatar.ts';
 import { demo } from './demo.ts';
 import { doctor } from './doctor.ts';

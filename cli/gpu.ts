@@ -1,5 +1,5 @@
 import { FarmClient } from '../client/farm-client.ts';
-import type { GpuView } from '../shared/gpu-view.ts';
+import type { GpuView } from '../shared/views/gpu-view.ts';
 
 export interface GpuCommandOptions {
   readonly url: string;

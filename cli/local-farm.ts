@@ -1,9 +1,9 @@
 import { mkdir, readFile, rm, writeFile } from 'node:fs/promises';
 import path from 'node:path';
 import type { Config } from '../shared/config/load.ts';
-import { readEnvironment } from '../shared/environment.ts';
 import { FarmError } from '../shared/errors.ts';
-import { CLOSING_MS } from '../shared/shutdown.ts';
+import { readEnvironment } from '../shared/process/environment.ts';
+import { CLOSING_MS } from '../shared/process/shutdown.ts';
 import { farmProcesses } from './farm-processes.ts';
 import { PrivateRedis } from './private-redis.ts';
 import { Supervisor } from './processes.ts';

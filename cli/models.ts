@@ -1,5 +1,5 @@
 import { FarmClient } from '../client/farm-client.ts';
-import type { ModelView } from '../shared/models-view.ts';
+import type { ModelView } from '../shared/views/models-view.ts';
 
 export interface ModelsCommandOptions {
   readonly url: string;

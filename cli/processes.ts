@@ -2,9 +2,9 @@ import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { createInterface } from 'node:readline';
 import { setTimeout as delay } from 'node:timers/promises';
-import { childEnvironment } from '../shared/environment.ts';
 import { FarmError } from '../shared/errors.ts';
-import type { StartMessage } from '../shared/shutdown.ts';
+import { childEnvironment } from '../shared/process/environment.ts';
+import type { StartMessage } from '../shared/process/shutdown.ts';
 
 export interface ProcessSpec {
   /** Shown in front of its log lines. */

@@ -1,4 +1,4 @@
-import type { RenderView } from '../shared/renders/view.ts';
+import type { RenderView } from '../shared/views/render-view.ts';
 
 const BAR_WIDTH = 30;
 /** Where the output is no terminal, a line is printed only this often. */

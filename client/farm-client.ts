@@ -4,7 +4,8 @@ import { Readable } from 'node:stream';
 import { pipeline } from 'node:stream/promises';
 import { setTimeout as delay } from 'node:timers/promises';
 import { FarmError } from '../shared/errors.ts';
-import { type GpuList, type GpuView, gpuListSchema, gpuViewSchema } from '../shared/gpu-view.ts';
+import { isTerminal } from '../shared/renders/record.ts';
+import { type GpuList, type GpuView, gpuListSchema, gpuViewSchema } from '../shared/views/gpu-view.ts';
 import {
   type LoadAnswer,
   loadAnswerSchema,
@@ -12,8 +13,7 @@ import {
   modelListSchema,
   type UnloadAnswer,
   unloadAnswerSchema,
-} from '../shared/models-view.ts';
-import { isTerminal } from '../shared/renders/record.ts';
+} from '../shared/views/models-view.ts';
 import {
   errorBodySchema,
   type Receipt,
@@ -22,7 +22,7 @@ import {
   receiptSchema,
   renderPageSchema,
   renderViewSchema,
-} from '../shared/renders/view.ts';
+} from '../shared/views/render-view.ts';
 
 export interface SubmitOptions {
   modelId?: string;

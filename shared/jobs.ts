@@ -31,7 +31,7 @@ export const stitchJobSchema = z.object({ name: z.literal('stitch'), renderId: z
 
 /**
  * Frames that somebody waits for: a unary request, or the next few frames of a live stream. What goes in lies under the
- * request's id (shared/live-payload.ts), what comes out goes to the frame channel of that id (shared/frames.ts).
+ * request's id (shared/live/live-payload.ts), what comes out goes to the frame channel of that id (shared/live/frames.ts).
  */
 export const liveJobSchema = z.object({
   name: z.literal('live'),

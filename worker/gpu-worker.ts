@@ -3,21 +3,21 @@ import { availableParallelism, hostname } from 'node:os';
 import type { Config } from '../shared/config/load.ts';
 import { startHeartbeat } from '../shared/heartbeat.ts';
 import type { LiveJob, SegmentJob } from '../shared/jobs.ts';
-import { Lease } from '../shared/lease.ts';
 import { enrolGpus, gpuQueue, UNLOAD_CHANNEL } from '../shared/queues.ts';
+import { PipelineThread } from './engine/pipeline-thread.ts';
 import { EventLoopMonitor } from './event-loop-monitor.ts';
-import { deviceName } from './gpu/device-name.ts';
 import { EntryHistory } from './gpu/entry-history.ts';
+import { liveHandler, liveJobLost } from './gpu/live-handler.ts';
 import { startMemoryRecycle } from './gpu/memory-recycle.ts';
 import { ModelUsage } from './gpu/model-usage.ts';
-import { PipelineThread } from './gpu/pipeline-thread.ts';
 import { segmentHandler } from './gpu/segment-handler.ts';
-import { givingAway, SetAsides } from './gpu/set-asides.ts';
 import { modelLimits, WorkerModels } from './gpu/worker-models.ts';
-import { GpuQueues } from './gpu-queues.ts';
-import { liveHandler, liveJobLost } from './live/live-handler.ts';
-import { RenderJobs } from './render-jobs.ts';
-import type { WorkerTools } from './worker-tools.ts';
+import { RenderJobs } from './jobs/render-jobs.ts';
+import type { WorkerTools } from './jobs/worker-tools.ts';
+import { deviceName } from './onnx/device-name.ts';
+import { givingAway, SetAsides } from './queues/blocklist.ts';
+import { GpuQueues } from './queues/gpu-queues.ts';
+import { Lease } from './queues/lease.ts';
 
 /** The process that owns one GPU: its lease, its queue, its pipeline thread. Returns how to drain it. */
 export async function startGpuWorker(gpuId: number, config: Config, tools: WorkerTools): Promise<() => Promise<void>> {

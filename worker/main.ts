@@ -3,14 +3,14 @@ import { LocalArtifacts } from '../shared/artifacts.ts';
 import { type Config, loadConfig } from '../shared/config/load.ts';
 import { ConfigReload } from '../shared/config/reload.ts';
 import { FarmError } from '../shared/errors.ts';
-import { createLogger } from '../shared/log.ts';
+import { createLogger } from '../shared/process/log.ts';
+import { CLOSING_MS, endUnstarted, onShutdown, reportReady } from '../shared/process/shutdown.ts';
 import { findRedisProblems, waitUntilReady, workerConnection } from '../shared/redis.ts';
 import { RenderStore } from '../shared/renders/store.ts';
-import { CLOSING_MS, endUnstarted, onShutdown, reportReady } from '../shared/shutdown.ts';
-import { CancelWatch } from './cancellation.ts';
 import { startGpuWorker } from './gpu-worker.ts';
+import { CancelWatch } from './jobs/cancellation.ts';
+import type { WorkerTools } from './jobs/worker-tools.ts';
 import { startMediaWorker } from './media-worker.ts';
-import type { WorkerTools } from './worker-tools.ts';
 
 /** Entry of a worker process: `node worker/main.ts --gpu N` or `node worker/main.ts --media`. */
 

@@ -3,14 +3,14 @@ import { hostname } from 'node:os';
 import type { Config } from '../shared/config/load.ts';
 import { startHeartbeat } from '../shared/heartbeat.ts';
 import { MEDIA_QUEUE } from '../shared/queues.ts';
-import { Consumer } from './consumer.ts';
 import { EventLoopMonitor } from './event-loop-monitor.ts';
+import { Consumer } from './jobs/consumer.ts';
+import { RenderJobs } from './jobs/render-jobs.ts';
+import type { WorkerTools } from './jobs/worker-tools.ts';
 import { Dispatcher } from './media/dispatch.ts';
 import { prepareHandler } from './media/prepare.ts';
 import { startRenderRecovery } from './media/recover-renders.ts';
 import { stitchHandler } from './media/stitch.ts';
-import { RenderJobs } from './render-jobs.ts';
-import type { WorkerTools } from './worker-tools.ts';
 
 /** Decoding and stitching wait for ffmpeg most of the time. */
 const JOBS_AT_ONCE = 2;

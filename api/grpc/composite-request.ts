@@ -1,7 +1,7 @@
 import { z } from 'zod';
 import type { Config } from '../../shared/config/load.ts';
 import { FarmError } from '../../shared/errors.ts';
-import type { InferRequest } from '../live.ts';
+import type { InferRequest } from '../live/live.ts';
 import { between, checkMessage, notNegative, sampleRate } from './fields.ts';
 import type { CompositeBatchRequest } from './messages.ts';
 import { decodePcm } from './pcm.ts';

@@ -1,8 +1,8 @@
 import { z } from 'zod';
-import { FRAMES_PER_SECOND } from '../../shared/audio-context.ts';
 import type { Config } from '../../shared/config/load.ts';
 import { FarmError } from '../../shared/errors.ts';
-import type { StreamOptions } from '../live-stream.ts';
+import { FRAMES_PER_SECOND } from '../live/audio-context.ts';
+import type { StreamOptions } from '../live/live-stream.ts';
 import type { Services } from '../services.ts';
 import { checkMessage, jpegQuality, modelId, notNegative, oneOf, sampleRate } from './fields.ts';
 import type { StreamRequest, StreamResponse } from './messages.ts';

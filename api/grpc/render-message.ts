@@ -1,4 +1,4 @@
-import type { RenderView } from '../../shared/renders/view.ts';
+import type { RenderView } from '../../shared/views/render-view.ts';
 import type { Render } from './messages.ts';
 
 /** ETA while there is none. */

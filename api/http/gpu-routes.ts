@@ -1,7 +1,7 @@
 import type { FastifyPluginAsyncZod } from 'fastify-type-provider-zod';
 import { z } from 'zod';
-import { gpuListSchema, gpuViewSchema } from '../../shared/gpu-view.ts';
-import { errorBodySchema } from '../../shared/renders/view.ts';
+import { gpuListSchema, gpuViewSchema } from '../../shared/views/gpu-view.ts';
+import { errorBodySchema } from '../../shared/views/render-view.ts';
 import type { Services } from '../services.ts';
 
 const gpuParams = z.object({ id: z.coerce.number().int().nonnegative() });

@@ -1,8 +1,8 @@
 import type { FastifyReply } from 'fastify';
 import type { FastifyPluginAsyncZod } from 'fastify-type-provider-zod';
 import { z } from 'zod';
-import { loadAnswerSchema, modelListSchema, unloadAnswerSchema } from '../../shared/models-view.ts';
-import { errorBodySchema } from '../../shared/renders/view.ts';
+import { loadAnswerSchema, modelListSchema, unloadAnswerSchema } from '../../shared/views/models-view.ts';
+import { errorBodySchema } from '../../shared/views/render-view.ts';
 import type { Services } from '../services.ts';
 
 const modelParams = z.object({ id: z.string().min(1).max(64) });

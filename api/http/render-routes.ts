@@ -3,7 +3,7 @@ import { z } from 'zod';
 import { artifactKeys } from '../../shared/artifacts.ts';
 import { FarmError } from '../../shared/errors.ts';
 import { isTerminal, type RenderRecord } from '../../shared/renders/record.ts';
-import { errorBodySchema, renderPageSchema, renderViewSchema } from '../../shared/renders/view.ts';
+import { errorBodySchema, renderPageSchema, renderViewSchema } from '../../shared/views/render-view.ts';
 import { viewRender } from '../render-view.ts';
 import type { Services } from '../services.ts';
 import { readRenderUpload } from './render-upload.ts';

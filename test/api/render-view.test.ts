@@ -3,7 +3,7 @@ import { test } from 'node:test';
 import { toView } from '../../api/render-view.ts';
 import { FarmError } from '../../shared/errors.ts';
 import type { RenderPlan, RenderRecord, RenderRequest, SegmentReceipt } from '../../shared/renders/record.ts';
-import { renderViewSchema } from '../../shared/renders/view.ts';
+import { renderViewSchema } from '../../shared/views/render-view.ts';
 
 const T0 = Date.UTC(2025, 0, 1, 12);
 const REQUEST: RenderRequest = {

@@ -3,7 +3,7 @@ import { rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { type TestContext, test } from 'node:test';
 import { type AvatarFiles, checkAvatarFiles, openAvatar, videosToExtract } from '../../worker/avatar/avatar.ts';
-import { drawPicture, openWorkspace } from '../gpu/workspace.ts';
+import { drawPicture, openWorkspace } from '../models/workspace.ts';
 import { placesIn, upTo, writeVideo } from './videos.ts';
 
 const RECT = [4, 4, 20, 20];

@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { basename } from 'node:path';
 import { type TestContext, test } from 'node:test';
 import { listBackgroundFiles } from '../../worker/avatar/background-files.ts';
-import { openWorkspace } from '../gpu/workspace.ts';
+import { openWorkspace } from '../models/workspace.ts';
 
 /** A folder with empty files of these names: listing reads no content. */
 async function folderOf(t: TestContext, names: readonly string[]): Promise<string> {

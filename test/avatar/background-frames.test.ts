@@ -5,7 +5,7 @@ import { type TestContext, test } from 'node:test';
 import sharp, { type Sharp } from 'sharp';
 import { BackgroundFrames } from '../../worker/avatar/background-frames.ts';
 import type { PictureSize } from '../../worker/avatar/picture-file.ts';
-import { drawPicture, openWorkspace } from '../gpu/workspace.ts';
+import { drawPicture, openWorkspace } from '../models/workspace.ts';
 import { until } from '../support/until.ts';
 import { writePhotograph } from './photograph.ts';
 

@@ -4,7 +4,7 @@ import { join } from 'node:path';
 import { type TestContext, test } from 'node:test';
 import sharp from 'sharp';
 import { codedBytes, codedShareBytes, codePicture, decodeCoded } from '../../worker/avatar/coded-picture.ts';
-import { drawPicture, openWorkspace } from '../gpu/workspace.ts';
+import { drawPicture, openWorkspace } from '../models/workspace.ts';
 import { photograph, writePhotograph } from './photograph.ts';
 
 const SIZE = { width: 960, height: 720 };

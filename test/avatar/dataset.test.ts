@@ -3,7 +3,7 @@ import { mkdir, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { type TestContext, test } from 'node:test';
 import { findDataset, rectsFromLandmarks } from '../../worker/avatar/dataset.ts';
-import { drawPicture, openWorkspace } from '../gpu/workspace.ts';
+import { drawPicture, openWorkspace } from '../models/workspace.ts';
 import { landmarksFor } from '../support/dataset.ts';
 
 const RECT = { x1: 4, y1: 2, x2: 20, y2: 18 };

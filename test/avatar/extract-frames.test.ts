@@ -4,8 +4,8 @@ import { dirname, join } from 'node:path';
 import { type TestContext, test } from 'node:test';
 import sharp from 'sharp';
 import { extractFrames } from '../../worker/avatar/extract-frames.ts';
-import { openWorkspace } from '../gpu/workspace.ts';
 import { ffmpeg, lavfi } from '../media/media-files.ts';
+import { openWorkspace } from '../models/workspace.ts';
 import { until } from '../support/until.ts';
 import { placesIn, upTo, writeVideo } from './videos.ts';
 

@@ -6,7 +6,7 @@ import { hostname } from 'node:os';
 import { join } from 'node:path';
 import { test } from 'node:test';
 import { holdLock } from '../../worker/avatar/folder-lock.ts';
-import { openWorkspace } from '../gpu/workspace.ts';
+import { openWorkspace } from '../models/workspace.ts';
 
 const GOING_ON = new AbortController().signal;
 

@@ -6,7 +6,7 @@ import { delimiter, join } from 'node:path';
 import { type TestContext, test } from 'node:test';
 import { fileURLToPath } from 'node:url';
 import { type FrameSource, pendingVideo, readyFrameFolder } from '../../worker/avatar/frame-folder.ts';
-import { openWorkspace } from '../gpu/workspace.ts';
+import { openWorkspace } from '../models/workspace.ts';
 import { until } from '../support/until.ts';
 import { placesIn, upTo, writeVideo } from './videos.ts';
 

@@ -10,7 +10,7 @@ import { checkAvatarFiles } from '../../worker/avatar/avatar.ts';
 import { readCropRects } from '../../worker/avatar/crop-rects.ts';
 import type { Rect } from '../../worker/pipeline/contract.ts';
 import { writeVideo } from '../avatar/videos.ts';
-import { brokenNetwork, tinyNetwork } from '../gpu/tiny-onnx.ts';
+import { brokenNetwork, tinyNetwork } from '../onnx/tiny-onnx.ts';
 import { landmarksFor, writeDataset } from '../support/dataset.ts';
 import { buildDemoAvatar } from '../support/farm.ts';
 import { decodeFrames, inspectVideo } from '../support/ffprobe.ts';

@@ -7,7 +7,7 @@ import path from 'node:path';
 import { after, before, describe, it } from 'node:test';
 import { promisify } from 'node:util';
 import sharp from 'sharp';
-import type { RenderView } from '../../shared/renders/view.ts';
+import type { RenderView } from '../../shared/views/render-view.ts';
 import { DEMO_MODEL, startFarm, type TestFarm } from '../support/farm.ts';
 import { inspectVideo, topLevelBoxes } from '../support/ffprobe.ts';
 import { syllables, writeWav } from '../support/sound.ts';

@@ -2,8 +2,8 @@ import type { ChildProcess } from 'node:child_process';
 import { readFile, writeFile } from 'node:fs/promises';
 import path from 'node:path';
 import { parse, stringify } from 'yaml';
-import type { GpuView } from '../../shared/gpu-view.ts';
-import { startGpuProcess } from '../live-worker/gpu-process.ts';
+import type { GpuView } from '../../shared/views/gpu-view.ts';
+import { startGpuProcess } from '../gpu/gpu-process.ts';
 import type { TestFarm } from '../support/farm.ts';
 import { until } from '../support/until.ts';
 

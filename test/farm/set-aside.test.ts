@@ -3,7 +3,7 @@ import type { ChildProcess } from 'node:child_process';
 import { writeFile } from 'node:fs/promises';
 import path from 'node:path';
 import { after, before, describe, it } from 'node:test';
-import { endProcess } from '../live-worker/gpu-process.ts';
+import { endProcess } from '../gpu/gpu-process.ts';
 import { DEMO_MODEL, startFarm, type TestFarm } from '../support/farm.ts';
 import { syllables, writeWav } from '../support/sound.ts';
 import { gpuOnce, renderOn, startSecondWorker } from './second-worker.ts';

@@ -4,7 +4,7 @@ import { once } from 'node:events';
 import { test } from 'node:test';
 import { fileURLToPath } from 'node:url';
 
-const SCRIPT = fileURLToPath(new URL('./growing-process.ts', import.meta.url));
+const SCRIPT = fileURLToPath(new URL('../models/growing-process.ts', import.meta.url));
 
 for (const { explainedMb, said } of [
   { explainedMb: 0, said: 'recycle' },

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { after, before, describe, it } from 'node:test';
 import type { HealthResponse, LoadModelResponse, ModelInfo, ModelStats } from '../../api/grpc/messages.ts';
-import { infer } from '../models/small-models.ts';
+import { infer } from '../farm/small-models.ts';
 import { DEMO_MODEL, startFarm, type TestFarm } from '../support/farm.ts';
 import { until } from '../support/until.ts';
 import { MONOLITHIC, TestClient } from './clients.ts';

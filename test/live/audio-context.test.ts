@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
-import * as context from '../../shared/audio-context.ts';
+import * as context from '../../api/live/audio-context.ts';
 import { rowsOfFrames, windowsOfRows } from '../../worker/pipeline/feature-rows.ts';
 import { frameCount } from '../../worker/pipeline/frame-count.ts';
 import { melFrameCount, samplesOfMelFrames } from '../../worker/pipeline/mel.ts';

@@ -1,10 +1,10 @@
 import assert from 'node:assert/strict';
 import path from 'node:path';
 import { after, before, describe, it } from 'node:test';
-import { type InferRequest, LiveService } from '../../api/live.ts';
-import type { StreamedFrame, StreamOptions } from '../../api/live-stream.ts';
+import { ALL_ROWS_AHEAD, readyFrames } from '../../api/live/audio-context.ts';
+import { type InferRequest, LiveService } from '../../api/live/live.ts';
+import type { StreamedFrame, StreamOptions } from '../../api/live/live-stream.ts';
 import { Models } from '../../api/models.ts';
-import { ALL_ROWS_AHEAD, readyFrames } from '../../shared/audio-context.ts';
 import { loadConfig } from '../../shared/config/load.ts';
 import { producerConnection, waitUntilReady, workerConnection } from '../../shared/redis.ts';
 import { startFarm, type TestFarm } from '../support/farm.ts';

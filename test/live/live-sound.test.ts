@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
-import { LiveSound } from '../../api/live-sound.ts';
-import { ALL_ROWS_AHEAD, firstSampleNeeded, framesOfSound, samplesUntilReady } from '../../shared/audio-context.ts';
+import { ALL_ROWS_AHEAD, firstSampleNeeded, framesOfSound, samplesUntilReady } from '../../api/live/audio-context.ts';
+import { LiveSound } from '../../api/live/live-sound.ts';
 
 const SECOND = 16_000;
 /** Sample i has the value i, so that a piece shows where it was cut. */

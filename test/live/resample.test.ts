@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
-import { filterBankFor, Resampler } from '../../api/resample.ts';
+import { filterBankFor, Resampler } from '../../api/live/resample.ts';
 
 const RATES_HZ = [8000, 11_025, 22_050, 24_000, 32_000, 44_100, 48_000];
 

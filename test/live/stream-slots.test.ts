@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { beforeEach, test } from 'node:test';
-import { freeStreams, StreamSlots } from '../../api/stream-slots.ts';
+import { freeStreams, StreamSlots } from '../../api/live/slots.ts';
 import { startRedisServer } from '../support/redis-server.ts';
 
 const server = await startRedisServer();

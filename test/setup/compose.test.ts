@@ -7,7 +7,7 @@ import { Ajv } from 'ajv';
 import { parse } from 'yaml';
 import { farmProcesses } from '../../cli/farm-processes.ts';
 import { loadConfig } from '../../shared/config/load.ts';
-import { readEnvironment } from '../../shared/environment.ts';
+import { readEnvironment } from '../../shared/process/environment.ts';
 
 const ROOT = fileURLToPath(new URL('../..', import.meta.url));
 const HAS_COMMAND = ['api', 'media', 'gpu-0', 'gpu-1'];

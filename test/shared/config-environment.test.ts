@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { loadConfig } from '../../shared/config/load.ts';
-import { type Environment, readEnvironment } from '../../shared/environment.ts';
+import { type Environment, readEnvironment } from '../../shared/process/environment.ts';
 import { complaints, configFile, load, model } from './config-files.ts';
 
 test('the environment goes over the file, whatever the case of a model id', () => {

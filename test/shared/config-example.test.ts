@@ -5,7 +5,7 @@ import { test } from 'node:test';
 import { fileURLToPath } from 'node:url';
 import { parse } from 'yaml';
 import { loadConfig } from '../../shared/config/load.ts';
-import { readEnvironment } from '../../shared/environment.ts';
+import { readEnvironment } from '../../shared/process/environment.ts';
 import { BUILT_IN, KNOWN_KEYS, leafKeys, withoutPlace } from './config-files.ts';
 
 const EXAMPLE = fileURLToPath(new URL('../../config.example.yaml', import.meta.url));

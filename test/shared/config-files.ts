@@ -7,7 +7,7 @@ import { stringify } from 'yaml';
 import { z } from 'zod';
 import { type Config, DEMO_MODEL_ID, loadConfig } from '../../shared/config/load.ts';
 import { configSchema } from '../../shared/config/schema.ts';
-import { readEnvironment } from '../../shared/environment.ts';
+import { readEnvironment } from '../../shared/process/environment.ts';
 
 /** Configuration files of a test file, in a folder that goes after its last test. */
 

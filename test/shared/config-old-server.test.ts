@@ -4,7 +4,7 @@ import { test } from 'node:test';
 import { fileURLToPath } from 'node:url';
 import { parse } from 'yaml';
 import { loadConfig } from '../../shared/config/load.ts';
-import { readEnvironment } from '../../shared/environment.ts';
+import { readEnvironment } from '../../shared/process/environment.ts';
 import { BUILT_IN, KNOWN_KEYS, leafKeys, load, model, withoutPlace } from './config-files.ts';
 
 const OLD_SERVER = fileURLToPath(new URL('fixtures/old-server.yaml', import.meta.url));

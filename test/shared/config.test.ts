@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import path from 'node:path';
 import { test } from 'node:test';
 import { DEMO_AVATAR_DIR, DEMO_MODEL_ID, loadConfig } from '../../shared/config/load.ts';
-import { readEnvironment } from '../../shared/environment.ts';
+import { readEnvironment } from '../../shared/process/environment.ts';
 import { BUILT_IN, complaints, configFile, load, model, withoutPlace } from './config-files.ts';
 
 test('without a word of configuration the demo avatar renders on this machine alone', () => {

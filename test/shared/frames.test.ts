@@ -1,8 +1,8 @@
 import assert from 'node:assert/strict';
 import { randomUUID } from 'node:crypto';
 import { describe, it } from 'node:test';
-import { FencedOut, frameChannelKey, RedisFrameReader, RedisFrameWriter } from '../../shared/frames.ts';
-import { saveLivePayload } from '../../shared/live-payload.ts';
+import { FencedOut, frameChannelKey, RedisFrameReader, RedisFrameWriter } from '../../shared/live/frames.ts';
+import { saveLivePayload } from '../../shared/live/live-payload.ts';
 import { startRedisServer } from '../support/redis-server.ts';
 
 const NOTHING = Buffer.alloc(0);

@@ -11,7 +11,10 @@ const ROOT = fileURLToPath(new URL('../..', import.meta.url));
 /** A wrong tree for each rule, by the rule's name, and the one line that it must answer. */
 const WRONG: Readonly<Record<string, { files: Readonly<Record<string, string>>; answer: string }>> = {
   'folders import only what they may': {
-    files: { 'api/app.ts': `import type {\n  Consumer,\n} from '../worker/consumer.ts';`, 'worker/consumer.ts': '' },
+    files: {
+      'api/app.ts': `import type {\n  Consumer,\n} from '../worker/consumer.ts';`,
+      'worker/jobs/consumer.ts': '',
+    },
     answer: 'api/app.ts imports ../worker/consumer.ts',
   },
   'a pipeline stage imports the contract, its tools, the errors and nothing else': {
@@ -19,12 +22,12 @@ const WRONG: Readonly<Record<string, { files: Readonly<Record<string, string>>; 
     answer: 'worker/pipeline/mel.ts imports sharp',
   },
   'only pipeline.ts and its two halves import the stages': {
-    files: { 'worker/gpu/segment.ts': `export { computeMel } from '../pipeline/mel.ts';` },
-    answer: 'worker/gpu/segment.ts imports ../pipeline/mel.ts',
+    files: { 'worker/engine/segment.ts': `export { computeMel } from '../pipeline/mel.ts';` },
+    answer: 'worker/engine/segment.ts imports ../pipeline/mel.ts',
   },
   'onnxruntime-node is imported in one module, which turns its telemetry off': {
-    files: { 'worker/gpu/stitch.ts': `const { Tensor } = await import('onnxruntime-node');` },
-    answer: 'worker/gpu/stitch.ts imports onnxruntime-node',
+    files: { 'worker/media/stitch.ts': `const { Tensor } = await import('onnxruntime-node');` },
+    answer: 'worker/media/stitch.ts imports onnxruntime-node',
   },
   'one module under worker/media imports fluent-ffmpeg': {
     files: {
@@ -33,8 +36,11 @@ const WRONG: Readonly<Record<string, { files: Readonly<Record<string, string>>; 
     },
     answer: 'worker/x.ts imports fluent-ffmpeg',
   },
-  'process.env is read in shared/environment.ts only': {
-    files: { 'shared/environment.ts': 'process.env.A;', 'api/main.ts': 'const port = `$' + '{process.env.PORT}`;' },
+  'process.env is read in shared/process/environment.ts only': {
+    files: {
+      'shared/process/environment.ts': 'process.env.A;',
+      'api/main.ts': 'const port = `$' + '{process.env.PORT}`;',
+    },
     answer: 'api/main.ts reads process.env',
   },
   'nothing is exported by default': {

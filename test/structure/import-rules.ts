@@ -71,7 +71,7 @@ export const RULES: readonly Rule[] = [
     name: 'onnxruntime-node is imported in one module, which turns its telemetry off',
     check: onImports(
       (file, { specifier }) =>
-        packageOf(specifier) === 'onnxruntime-node' && !/^(?:worker\/gpu\/onnxruntime\.ts$|test\/)/.test(file),
+        packageOf(specifier) === 'onnxruntime-node' && !/^(?:worker\/onnx\/onnxruntime\.ts$|test\/)/.test(file),
     ),
   },
   {
@@ -86,12 +86,13 @@ export const RULES: readonly Rule[] = [
     },
   },
   {
-    name: 'process.env is read in shared/environment.ts only',
+    name: 'process.env is read in shared/process/environment.ts only',
     check: (files) =>
       files
         .filter(
           (file) =>
-            file.path !== 'shared/environment.ts' && !['scripts', 'test', 'bench'].includes(folderOf(file.path)),
+            file.path !== 'shared/process/environment.ts' &&
+            !['scripts', 'test', 'bench'].includes(folderOf(file.path)),
         )
         .filter(readsProcessEnv)
         .map(({ path }) => `${path} reads process.env`),

@@ -6,7 +6,7 @@ import { hostname } from 'node:os';
 import { dirname } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 import { z } from 'zod';
-import { hasEnded } from '../../shared/process-life.ts';
+import { hasEnded } from '../../shared/process/process-life.ts';
 
 /** How often the holder touches its file. */
 const SIGN_OF_LIFE_MS = 2000;

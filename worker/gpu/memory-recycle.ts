@@ -1,5 +1,5 @@
-import type { Logger } from '../../shared/log.ts';
-import type { ThreadModels } from './thread-protocol.ts';
+import type { Logger } from '../../shared/process/log.ts';
+import type { ThreadModels } from '../engine/thread-protocol.ts';
 
 /**
  * Memory that may stay with the process beyond what its models explain. 200 loads and unloads of a network of 50 MB left

@@ -3,13 +3,13 @@ import { FarmError } from '../../shared/errors.ts';
 import type { SegmentJob } from '../../shared/jobs.ts';
 import { isTerminal, type RenderRecord } from '../../shared/renders/record.ts';
 import type { RenderStore } from '../../shared/renders/store.ts';
-import type { CancelWatch } from '../cancellation.ts';
-import type { JobContext } from '../job-runner.ts';
+import type { PipelineThread } from '../engine/pipeline-thread.ts';
+import type { SegmentTask } from '../engine/thread-protocol.ts';
+import type { CancelWatch } from '../jobs/cancellation.ts';
+import type { JobContext } from '../jobs/job-runner.ts';
+import type { SetAsides } from '../queues/blocklist.ts';
 import type { EntryHistory } from './entry-history.ts';
 import type { ModelUsage } from './model-usage.ts';
-import type { PipelineThread } from './pipeline-thread.ts';
-import type { SetAsides } from './set-asides.ts';
-import type { SegmentTask } from './thread-protocol.ts';
 import { type KnownModels, usableModel } from './usable-model.ts';
 
 export interface SegmentHandlerTools extends KnownModels {

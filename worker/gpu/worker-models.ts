@@ -1,13 +1,13 @@
 import type { Config } from '../../shared/config/load.ts';
 import type { ModelChanges } from '../../shared/config/reload.ts';
 import type { Heartbeat, WorkerMemory } from '../../shared/heartbeat.ts';
-import type { Logger } from '../../shared/log.ts';
+import type { Logger } from '../../shared/process/log.ts';
 import { checkAvatarFiles } from '../avatar/avatar.ts';
+import type { PipelineThread } from '../engine/pipeline-thread.ts';
+import type { ModelLimits } from '../models/model-limits.ts';
+import type { SetAsides } from '../queues/blocklist.ts';
 import type { EntryHistory } from './entry-history.ts';
-import type { ModelLimits } from './model-limits.ts';
 import type { ModelUsage } from './model-usage.ts';
-import type { PipelineThread } from './pipeline-thread.ts';
-import type { SetAsides } from './set-asides.ts';
 
 const GB = 2 ** 30;
 const MINUTE_MS = 60_000;

@@ -5,8 +5,8 @@ import type { Job, SegmentJob } from '../../shared/jobs.ts';
 import { enrolGpus, gpuQueue, jobId, jobOptions, MEDIA_QUEUE, openQueue } from '../../shared/queues.ts';
 import { KEY_PREFIX } from '../../shared/redis.ts';
 import type { RenderPlan } from '../../shared/renders/record.ts';
+import { SegmentPlacement } from '../jobs/segment-placement.ts';
 import type { IndexRange } from '../pipeline/contract.ts';
-import { SegmentPlacement } from '../segment-placement.ts';
 import { cutSegments } from './plan.ts';
 
 /** Decides which GPU gets which segment, and puts jobs on their queues. */

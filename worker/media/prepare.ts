@@ -4,7 +4,7 @@ import { entryVersion } from '../../shared/config/model-paths.ts';
 import type { JobOf } from '../../shared/jobs.ts';
 import type { RenderPlan, RenderRecord } from '../../shared/renders/record.ts';
 import type { RenderStore } from '../../shared/renders/store.ts';
-import type { JobContext } from '../job-runner.ts';
+import type { JobContext } from '../jobs/job-runner.ts';
 import { decodeAudio } from './decode-audio.ts';
 import type { Dispatcher } from './dispatch.ts';
 import { cutSegments, planRender } from './plan.ts';

@@ -8,7 +8,7 @@ import { FarmError } from '../../shared/errors.ts';
 import type { JobOf } from '../../shared/jobs.ts';
 import type { RenderPlan, RenderRecord, SegmentReceipt } from '../../shared/renders/record.ts';
 import type { RenderStore } from '../../shared/renders/store.ts';
-import type { JobContext } from '../job-runner.ts';
+import type { JobContext } from '../jobs/job-runner.ts';
 import { runFfmpeg } from './ffmpeg.ts';
 import { joinCommand, segmentList } from './join-segments.ts';
 import { buildReceipt, measureVideo, type VideoFacts } from './receipt.ts';

@@ -1,0 +1,92 @@
+import type { Config } from '../../shared/config/load.ts';
+import { FarmError } from '../../shared/errors.ts';
+import { streamsOn } from '../../shared/placement.ts';
+import type { LiveDispatcher } from './dispatch.ts';
+import { freeStreams, newSlotId, type StreamSlots } from './slots.ts';
+
+/** Often enough that a slot outlives a Redis that is away for some seconds. */
+const RENEW_EVERY_MS = 3000;
+
+/** A stream's place on the farm. */
+export interface StreamPlace {
+  /** Where it is at home; undefined while no GPU can render its model. */
+  readonly gpuId: number | undefined;
+  /** Keeps the place until it is left; `whereNow` says which GPU the stream's frames come from. */
+  keep(whereNow: () => number | undefined): void;
+  leave(): void;
+}
+
+/** Lets as many live streams in as the GPUs can hold at 25 frames a second. */
+export class StreamAdmission {
+  readonly #slots: StreamSlots;
+  readonly #dispatcher: LiveDispatcher;
+  readonly #fixed: number;
+
+  constructor(slots: StreamSlots, dispatcher: LiveDispatcher, config: Config) {
+    this.#slots = slots;
+    this.#dispatcher = dispatcher;
+    this.#fixed = config.live.max_streams_per_gpu;
+  }
+
+  /**
+   * A place on the GPU that suits the stream best and has room. While no GPU can render the model the stream is let in
+   * without one: it waits for a worker as single requests do. The place is free again once `signal` is aborted.
+   * @throws FarmError `capacity_full` with what is in use.
+   */
+  async admit(modelId: string, signal: AbortSignal): Promise<StreamPlace> {
+    const gpuIds = await this.#dispatcher.rank(modelId);
+    const shares = await Promise.all(gpuIds.map((gpuId) => this.#shareOn(gpuId, modelId)));
+    const slot = gpuIds.length > 0 ? await this.#slots.take(shares) : { slotId: newSlotId(), gpuId: undefined };
+    if (!slot) throw await this.#full(modelId, gpuIds);
+    const place = this.#place(modelId, slot.slotId, slot.gpuId);
+    signal.addEventListener('abort', () => place.leave(), { once: true });
+    if (signal.aborted) place.leave();
+    return place;
+  }
+
+  #place(modelId: string, slotId: string, gpuId: number | undefined): StreamPlace {
+    let timer: NodeJS.Timeout | undefined;
+    let renewing = Promise.resolve();
+    let left = false;
+    return {
+      gpuId,
+      keep: (whereNow) => {
+        const renew = async () => {
+          const now = whereNow();
+          if (now !== undefined) await this.#slots.renew(slotId, await this.#shareOn(now, modelId));
+        };
+        if (left) return;
+        timer = setInterval(() => {
+          renewing = renew().catch(() => {});
+        }, RENEW_EVERY_MS);
+      },
+      leave: () => {
+        left = true;
+        clearInterval(timer);
+        renewing.then(() => this.#slots.release(slotId)).catch(() => {});
+      },
+    };
+  }
+
+  async #shareOn(gpuId: number, modelId: string) {
+    const heartbeats = await this.#dispatcher.heartbeats();
+    return { gpuId, share: 1 / streamsOn(heartbeats, gpuId, modelId, this.#fixed) };
+  }
+
+  async #full(modelId: string, gpuIds: readonly number[]): Promise<FarmError> {
+    const [usage, heartbeats] = await Promise.all([this.#slots.usage(), this.#dispatcher.heartbeats()]);
+    const gpus = gpuIds.map((gpuId) => {
+      const perGpu = streamsOn(heartbeats, gpuId, modelId, this.#fixed);
+      const used = usage.get(gpuId);
+      return { gpuId, perGpu, used: used?.streams ?? 0, free: freeStreams(perGpu, used) };
+    });
+    const free = gpus.reduce((sum, gpu) => sum + gpu.free, 0);
+    const parts = gpus.map(
+      ({ gpuId, perGpu, used }) => `GPU ${gpuId} holds ${used}, at most ${perGpu} of "${modelId}"`,
+    );
+    return new FarmError(
+      'capacity_full',
+      `No room for another stream of "${modelId}". Free capacity of the farm: ${free} streams; ${parts.join('; ')}`,
+    );
+  }
+}

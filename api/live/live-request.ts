@@ -1,0 +1,223 @@
+import { randomBytes } from 'node:crypto';
+import { setTimeout as delay } from 'node:timers/promises';
+import type { Queue } from 'bullmq';
+import type { Redis } from 'ioredis';
+import { FarmError } from '../../shared/errors.ts';
+import type { LiveJob } from '../../shared/jobs.ts';
+import { frameChannelKey, type LiveSummary, RedisFrameReader } from '../../shared/live/frames.ts';
+import {
+  LIVE_KEYS_LIFETIME_S,
+  type LivePayload,
+  liveAliveKey,
+  livePayloadKey,
+  saveLivePayload,
+} from '../../shared/live/live-payload.ts';
+import { gpuQueue, jobId, jobOptions, LIVE_CHANNEL, openQueue } from '../../shared/queues.ts';
+import { CANCEL_CHANNEL } from '../../shared/renders/store.ts';
+import type { LiveDispatcher, Placement } from './dispatch.ts';
+import type { ReadingConnections } from './reading-connections.ts';
+
+/** What is asked for; which GPU does it, and at which try, is found out on the way. */
+export type LiveWork = Omit<LiveJob, 'name' | 'requestId' | 'attempt' | 'expiresAtMs'> & {
+  readonly preferredGpu?: number | undefined;
+};
+
+export interface LiveFrame {
+  readonly frameIndex: number;
+  readonly data: Buffer;
+  readonly gpuId: number;
+}
+
+export interface LiveRequestTools {
+  readonly redis: Redis;
+  readonly readers: ReadingConnections;
+  readonly dispatcher: LiveDispatcher;
+  /** How long a request waits for a worker to take it up. */
+  readonly waitMs: number;
+}
+
+/** A dead worker costs a try; three dead workers in a row are no accident. */
+const MOST_ATTEMPTS = 3;
+/** A worker at work says so every second; after this long without a word it is given up. */
+const SILENCE_MS = 3000;
+/** A reader may stall for as long as it likes: frames that wait for it must not run out. */
+const RENEW_EVERY_MS = 30_000;
+/** How long one blocking read waits before the state of the worker is looked at. */
+const LOOK_EVERY_MS = 500;
+
+/** Runs live work on the farm: places it, reads its frames, places it anew when its worker dies, cleans up. */
+export class LiveRequests {
+  readonly #tools: LiveRequestTools;
+  readonly #queues = new Map<number, Queue>();
+
+  constructor(tools: LiveRequestTools) {
+    this.#tools = tools;
+  }
+
+  /**
+   * The frames in order, each once, then the summary as return value.
+   * FarmError: deadline_exceeded when nobody takes it up, request_cancelled on abort, worker_lost, what the worker says.
+   */
+  run(work: LiveWork, payload: LivePayload, signal: AbortSignal): AsyncGenerator<LiveFrame, LiveSummary> {
+    const queueOf = (gpuId: number) => {
+      const queue = this.#queues.get(gpuId) ?? openQueue(gpuQueue(gpuId), this.#tools.redis);
+      this.#queues.set(gpuId, queue);
+      return queue;
+    };
+    return new LiveRun(this.#tools, queueOf, work).frames(payload, signal);
+  }
+
+  async close(): Promise<void> {
+    await Promise.all([...this.#queues.values()].map((queue) => queue.close()));
+  }
+}
+
+/** One request on its way through the farm. */
+class LiveRun {
+  readonly #tools: LiveRequestTools;
+  readonly #queueOf: (gpuId: number) => Queue;
+  readonly #work: Omit<LiveWork, 'preferredGpu'>;
+  readonly #preferredGpu: number | undefined;
+  readonly #requestId = randomBytes(9).toString('base64url');
+  /** The frame that comes next; what a new attempt sends again before it is dropped. */
+  #next: number;
+
+  constructor(tools: LiveRequestTools, queueOf: (gpuId: number) => Queue, work: LiveWork) {
+    this.#tools = tools;
+    this.#queueOf = queueOf;
+    const { preferredGpu, ...rest } = work;
+    this.#work = rest;
+    this.#preferredGpu = preferredGpu;
+    this.#next = work.frames.start;
+  }
+
+  async *frames(payload: LivePayload, signal: AbortSignal): AsyncGenerator<LiveFrame, LiveSummary> {
+    const { redis, readers } = this.#tools;
+    const connection = readers.lend();
+    const reader = new RedisFrameReader(connection, this.#requestId);
+    const tellWorker = () => void redis.publish(CANCEL_CHANNEL, this.#requestId).catch(() => {});
+    signal.addEventListener('abort', tellWorker, { once: true });
+    const renewal = setInterval(() => this.#renewKeys(), RENEW_EVERY_MS);
+    try {
+      // Not waited for: the job follows on the same connection, so the payload is there before it.
+      const saved = saveLivePayload(redis, this.#requestId, payload);
+      saved.catch(() => {});
+      let failedGpu: number | undefined;
+      for (let attempt = 1; attempt <= MOST_ATTEMPTS; attempt++) {
+        const expiresAtMs = Date.now() + this.#tools.waitMs;
+        const place = await this.#place(failedGpu, expiresAtMs, signal);
+        const job: LiveJob = { name: 'live', requestId: this.#requestId, attempt, expiresAtMs, ...this.#work };
+        const summary = yield* this.#attempt(job, place, reader, saved, signal);
+        if (summary) return summary;
+        failedGpu = place.gpuId;
+      }
+      throw new FarmError('worker_lost', `${MOST_ATTEMPTS} GPU workers in a row went silent over this request`);
+    } finally {
+      clearInterval(renewal);
+      signal.removeEventListener('abort', tellWorker);
+      readers.giveBack(connection);
+      const keys = [livePayloadKey, frameChannelKey, liveAliveKey].map((keyOf) => keyOf(this.#requestId));
+      redis.del(...keys).catch(() => {});
+    }
+  }
+
+  #renewKeys(): void {
+    for (const keyOf of [livePayloadKey, frameChannelKey]) {
+      this.#tools.redis.expire(keyOf(this.#requestId), LIVE_KEYS_LIFETIME_S).catch(() => {});
+    }
+  }
+
+  /** A GPU to ask; waits for one to appear while there is none. */
+  async #place(failedGpu: number | undefined, expiresAtMs: number, signal: AbortSignal): Promise<Placement> {
+    const { modelId, frames } = this.#work;
+    const wish = {
+      ...{ modelId, avoid: failedGpu, preferredGpu: this.#preferredGpu },
+      frames: frames.end - this.#next,
+    };
+    for (;;) {
+      const place = await this.#tools.dispatcher.pick(wish);
+      if (place) return place;
+      if (Date.now() > expiresAtMs) {
+        throw new FarmError('deadline_exceeded', `No GPU worker that can render "${modelId}" takes work`);
+      }
+      await delay(LOOK_EVERY_MS, undefined, { signal }).catch(() => {
+        throw cancelled();
+      });
+    }
+  }
+
+  /** Undefined when the worker went silent or failed in a way that another may not: somebody else must try. */
+  async *#attempt(
+    job: LiveJob,
+    place: Placement,
+    reader: RedisFrameReader,
+    saved: Promise<void>,
+    signal: AbortSignal,
+  ): AsyncGenerator<LiveFrame, LiveSummary | undefined> {
+    const { gpuId } = place;
+    const leave = this.#tools.dispatcher.occupy(gpuId, job.frames.end - this.#next);
+    let done = false;
+    try {
+      await Promise.all([saved, this.#enqueue(gpuId, job)]);
+      let heardAtMs = 0;
+      for (;;) {
+        const entries = await reader.next(LOOK_EVERY_MS);
+        if (signal.aborted) throw cancelled();
+        if (entries.length > 0) heardAtMs = Date.now();
+        else if (await this.#isGivenUp(job, place, heardAtMs)) return undefined;
+        for (const entry of entries) {
+          if (entry.type === 'frame' && entry.frameIndex === this.#next) {
+            this.#next++;
+            yield { frameIndex: entry.frameIndex, data: entry.data, gpuId };
+          }
+          if (entry.type === 'failed') {
+            const error = FarmError.fromReport(entry.error);
+            if (await this.#mayDoBetterElsewhere(error, job, gpuId)) return undefined;
+            throw error;
+          }
+          done = entry.type === 'done';
+          if (entry.type === 'done') return entry.summary;
+        }
+      }
+    } finally {
+      leave();
+      if (!done) await this.#withdraw(gpuId, job).catch(() => {});
+    }
+  }
+
+  async #mayDoBetterElsewhere(error: FarmError, { attempt, modelId }: LiveJob, gpuId: number): Promise<boolean> {
+    if (!error.mayLieWithWorker || attempt === MOST_ATTEMPTS) return false;
+    const other = await this.#tools.dispatcher.pick({ modelId, frames: 1, avoid: gpuId });
+    return other !== undefined && other.gpuId !== gpuId;
+  }
+
+  /** @param heardAtMs when the worker last said something; 0 while nobody has taken the job up. */
+  async #isGivenUp({ expiresAtMs }: LiveJob, place: Placement, heardAtMs: number): Promise<boolean> {
+    const { dispatcher, redis, waitMs } = this.#tools;
+    if (!(await dispatcher.isCurrent(place))) return true;
+    if (heardAtMs === 0 && !(await dispatcher.takesWork(place))) return true;
+    if (heardAtMs > 0) {
+      return Date.now() - heardAtMs > SILENCE_MS && (await redis.exists(liveAliveKey(this.#requestId))) === 0;
+    }
+    if (Date.now() > expiresAtMs) {
+      throw new FarmError('deadline_exceeded', `No worker took the request up within ${waitMs / 1000} s`);
+    }
+    return false;
+  }
+
+  async #enqueue(gpuId: number, job: LiveJob): Promise<void> {
+    await this.#queueOf(gpuId).add(job.name, job, jobOptions(job, 1));
+    // A nudge only, so nobody waits for it.
+    this.#tools.redis.publish(LIVE_CHANNEL, gpuQueue(gpuId)).catch(() => {});
+  }
+
+  /** Takes the job off its queue, or tells the worker that has it to stop. */
+  async #withdraw(gpuId: number, job: LiveJob): Promise<void> {
+    await this.#tools.redis.publish(CANCEL_CHANNEL, this.#requestId);
+    await this.#queueOf(gpuId).remove(jobId(job));
+  }
+}
+
+function cancelled(): FarmError {
+  return new FarmError('request_cancelled', 'The caller cancelled the request or its deadline passed');
+}

@@ -1,0 +1,88 @@
+import {
+  firstSampleNeeded,
+  firstSampleNeededToEnd,
+  framesOfSound,
+  readyFrames,
+  samplesUntilReady,
+} from './audio-context.ts';
+import { Resampler, TARGET_RATE_HZ } from './resample.ts';
+
+/** Sound that a range of frames depends on, as a live job wants it. */
+export interface SoundPiece {
+  readonly samples: Float32Array;
+  /** Place of the first sample in the whole sound. */
+  readonly firstSample: number;
+  /** Length of the whole sound, or place of the end of `samples` when the frames do not depend on what comes after. */
+  readonly totalSamples: number;
+}
+
+/** The sound of a live stream: takes pieces at any rate, keeps at 16 kHz what later frames still need. */
+export class LiveSound {
+  readonly #rowsAhead: number;
+  readonly #resampler: Resampler | undefined;
+  #held = new Float32Array();
+  #firstHeld = 0;
+  #ended = false;
+
+  constructor(sampleRateHz: number, rowsAhead: number) {
+    this.#rowsAhead = rowsAhead;
+    this.#resampler = sampleRateHz === TARGET_RATE_HZ ? undefined : new Resampler(sampleRateHz);
+  }
+
+  /** Samples at 16 kHz so far. */
+  get sampleCount(): number {
+    return this.#firstHeld + this.#held.length;
+  }
+
+  /** Samples kept in memory. */
+  get heldSamples(): number {
+    return this.#held.length;
+  }
+
+  push(samples: Float32Array): void {
+    this.#append(this.#resampler ? this.#resampler.push(samples) : samples);
+  }
+
+  /** No more sound comes. */
+  end(): void {
+    if (this.#ended) return;
+    this.#ended = true;
+    if (this.#resampler) this.#append(this.#resampler.end());
+  }
+
+  /** Frames, from 0, that can be rendered now; all there are once the sound has ended. None for no sound at all. */
+  get readyFrames(): number {
+    if (!this.#ended) return readyFrames(this.sampleCount, this.#rowsAhead);
+    return this.sampleCount === 0 ? 0 : framesOfSound(this.sampleCount);
+  }
+
+  /** What frames [start, end) depend on and no more, however much has come. They must be ready, or the sound ended. */
+  pieceFor(start: number, end: number): SoundPiece {
+    const firstSample = this.#firstNeeded(start);
+    const totalSamples = Math.min(this.sampleCount, samplesUntilReady(end - 1, this.#rowsAhead));
+    const samples = this.#held.slice(firstSample - this.#firstHeld, totalSamples - this.#firstHeld);
+    return { samples, firstSample, totalSamples };
+  }
+
+  /** Lets go of what only frames before `frameIndex` needed. */
+  forgetBefore(frameIndex: number): void {
+    const first = this.#firstNeeded(frameIndex);
+    this.#held = this.#held.slice(first - this.#firstHeld);
+    this.#firstHeld = first;
+  }
+
+  /** The end is not known before it comes, and pulls the last windows back: so a stream keeps what that may need. */
+  #firstNeeded(frameIndex: number): number {
+    const needed = this.#ended
+      ? firstSampleNeededToEnd(frameIndex, this.sampleCount)
+      : Math.min(firstSampleNeeded(frameIndex), firstSampleNeededToEnd(frameIndex, this.sampleCount));
+    return Math.max(this.#firstHeld, needed);
+  }
+
+  #append(samples: Float32Array): void {
+    const held = new Float32Array(this.#held.length + samples.length);
+    held.set(this.#held);
+    held.set(samples, this.#held.length);
+    this.#held = held;
+  }
+}

@@ -1,0 +1,148 @@
+import type { Redis } from 'ioredis';
+import type { Config } from '../../shared/config/load.ts';
+import { FarmError } from '../../shared/errors.ts';
+import type { LiveSummary } from '../../shared/live/frames.ts';
+import type { Models } from '../models.ts';
+import { StreamAdmission } from './admission.ts';
+import { ALL_ROWS_AHEAD } from './audio-context.ts';
+import { LiveDispatcher } from './dispatch.ts';
+import { LiveRequests } from './live-request.ts';
+import { LiveSound, type SoundPiece } from './live-sound.ts';
+import { LiveStream, type StreamOptions } from './live-stream.ts';
+import { ReadingConnections } from './reading-connections.ts';
+import { StreamSlots } from './slots.ts';
+
+export interface InferRequest {
+  readonly modelId: string;
+  /** 1 … 32. Frames 0 … frameCount − 1 of the sound. */
+  readonly frameCount: number;
+  readonly startFrameIndex: number;
+  /** Mono sound in [-1, 1] at `sampleRateHz`; empty when features are given. */
+  readonly audio: Float32Array;
+  /** 8000 … 48 000. */
+  readonly sampleRateHz: number;
+  /** [frameCount, 6, S, S] float32 little-endian instead of the avatar's own pictures, or empty. */
+  readonly visualFrames: Buffer;
+  /** [32, 16, 16] float32 little-endian for every frame, or empty. */
+  readonly audioFeatures: Buffer;
+  readonly output: 'jpeg' | 'raw';
+  readonly jpegQuality: number;
+  /** A GPU to take if it is alive, before what the model's entry prefers. */
+  readonly preferredGpu?: number | undefined;
+}
+
+export interface InferResult {
+  readonly frames: Buffer[];
+  readonly summary: LiveSummary;
+  /** From the call to the last frame. */
+  readonly totalMs: number;
+}
+
+export interface LiveServiceTools {
+  readonly config: Config;
+  readonly redis: Redis;
+  readonly models: Models;
+  /** Opens a connection for blocking reads. */
+  readonly openReader: () => Redis;
+}
+
+const NOTHING = { audio: Buffer.alloc(0), visualFrames: Buffer.alloc(0), audioFeatures: Buffer.alloc(0) };
+/** A request for a model alone. */
+const NO_FRAMES = {
+  loadOnly: true,
+  frames: { start: 0, end: 1 },
+  ...{ startFrameIndex: 0, totalSamples: 0, firstSample: 0, rowsAhead: ALL_ROWS_AHEAD },
+  output: 'jpeg',
+  jpegQuality: 1,
+} as const;
+
+const RATE_MIN_HZ = 8000;
+const RATE_MAX_HZ = 48_000;
+
+/** Live work as a service without a transport: single requests and streams, as jobs on the GPU queues. */
+export class LiveService {
+  readonly #tools: LiveServiceTools;
+  readonly #readers: ReadingConnections;
+  readonly #requests: LiveRequests;
+  readonly #admission: StreamAdmission;
+
+  constructor(tools: LiveServiceTools) {
+    this.#tools = tools;
+    this.#readers = new ReadingConnections(tools.openReader);
+    const dispatcher = new LiveDispatcher(tools.redis, tools.config);
+    this.#admission = new StreamAdmission(new StreamSlots(tools.redis), dispatcher, tools.config);
+    this.#requests = new LiveRequests({
+      redis: tools.redis,
+      readers: this.#readers,
+      dispatcher,
+      waitMs: tools.config.limits.live_wait_seconds * 1000,
+    });
+  }
+
+  /** FarmError: model_unknown, model_unusable, request_invalid, deadline_exceeded, request_cancelled, worker_lost. */
+  async infer(request: InferRequest, signal: AbortSignal): Promise<InferResult> {
+    const startedAt = performance.now();
+    checkRate(request.sampleRateHz);
+    await this.#tools.models.refuseUnusable(request.modelId);
+    const { modelId, startFrameIndex, output, jpegQuality, preferredGpu, visualFrames, audioFeatures } = request;
+    const { samples, firstSample, totalSamples } = soundOf(request);
+    const work = {
+      ...{ modelId, startFrameIndex, output, jpegQuality, preferredGpu, firstSample, totalSamples },
+      frames: { start: 0, end: request.frameCount },
+      rowsAhead: ALL_ROWS_AHEAD,
+    };
+    const audio = Buffer.from(samples.buffer, samples.byteOffset, samples.byteLength);
+    const answers = this.#requests.run(work, { audio, visualFrames, audioFeatures }, signal);
+    const frames: Buffer[] = [];
+    for (;;) {
+      const answer = await answers.next();
+      if (answer.done) return { frames, summary: answer.value, totalMs: performance.now() - startedAt };
+      frames.push(answer.value.data);
+    }
+  }
+
+  /**
+   * Has a model loaded on a GPU.
+   * @param preferredGpu the one to take if it is alive; else, as without it, one that has the model or has little to do.
+   * FarmError: model_unknown, model_unusable, model_too_large, deadline_exceeded, request_cancelled, worker_lost.
+   */
+  async load(modelId: string, preferredGpu: number | undefined, signal: AbortSignal): Promise<LiveSummary> {
+    await this.#tools.models.refuseUnusable(modelId);
+    const answers = this.#requests.run({ ...NO_FRAMES, modelId, preferredGpu }, NOTHING, signal);
+    const answer = await answers.next();
+    if (answer.done) return answer.value;
+    throw new FarmError('internal', `GPU ${answer.value.gpuId} made a frame that nobody asked for`);
+  }
+
+  /** FarmError: model_unknown, model_unusable, request_invalid, capacity_full. */
+  async openStream(options: StreamOptions, signal: AbortSignal): Promise<LiveStream> {
+    checkRate(options.sampleRateHz);
+    await this.#tools.models.refuseUnusable(options.modelId);
+    const place = await this.#admission.admit(options.modelId, signal);
+    return new LiveStream(options, this.#requests, place, signal);
+  }
+
+  async close(): Promise<void> {
+    this.#readers.close();
+    await this.#requests.close();
+  }
+}
+
+/** What the frames asked for depend on, at 16 kHz: a clip may be much longer than that. */
+function soundOf({ audio, sampleRateHz, frameCount }: InferRequest): SoundPiece {
+  const sound = new LiveSound(sampleRateHz, ALL_ROWS_AHEAD);
+  const second = sampleRateHz;
+  for (let start = 0; start < audio.length && sound.readyFrames < frameCount; start += second) {
+    sound.push(audio.subarray(start, start + second));
+  }
+  if (sound.readyFrames < frameCount) sound.end();
+  return sound.pieceFor(0, frameCount);
+}
+
+function checkRate(sampleRateHz: number): void {
+  if (Number.isInteger(sampleRateHz) && sampleRateHz >= RATE_MIN_HZ && sampleRateHz <= RATE_MAX_HZ) return;
+  throw new FarmError(
+    'request_invalid',
+    `sample_rate: got ${sampleRateHz}; expected a whole number from ${RATE_MIN_HZ} to ${RATE_MAX_HZ} Hz`,
+  );
+}

@@ -1,0 +1,166 @@
+import type { Redis } from 'ioredis';
+import { z } from 'zod';
+import { type ErrorReport, FarmError } from '../errors.ts';
+import { KEY_PREFIX } from '../redis.ts';
+import { errorReportSchema } from '../renders/record.ts';
+import { LIVE_KEYS_LIFETIME_S, livePayloadKey } from './live-payload.ts';
+
+/**
+ * The frame channel: how finished frames of a live request get from its worker to whoever waits for them. The first
+ * adapter is a Redis stream a request. Entry ids are `<attempt>-<frame + 1>`: Redis refuses an id that is not above the
+ * last one, so a worker that was given up cannot write after its successor, and no frame comes twice.
+ */
+
+/** How the work went, sent after the last frame. */
+export const liveSummarySchema = z.object({
+  gpuId: z.int().nonnegative(),
+  modelWasLoaded: z.boolean(),
+  modelLoadMs: z.number(),
+  audioMs: z.number(),
+  inferenceMs: z.number(),
+  compositeMs: z.number(),
+});
+export type LiveSummary = z.infer<typeof liveSummarySchema>;
+
+export type ChannelEntry =
+  | { type: 'taken'; gpuId: number }
+  | { type: 'frame'; frameIndex: number; data: Buffer }
+  | { type: 'done'; summary: LiveSummary }
+  | { type: 'failed'; error: ErrorReport };
+
+/** A frame as it leaves the farm. */
+export interface FinishedFrame {
+  readonly frameIndex: number;
+  readonly data: Buffer;
+}
+
+/** The worker's end. Every call rejects with FencedOut once a later attempt has written, `taken` also when nobody waits. */
+export interface FrameWriter {
+  taken(gpuId: number): Promise<void>;
+  /** Frames in order; they reach the reader together. */
+  frames(frames: readonly FinishedFrame[]): Promise<void>;
+  /** The last frames, if there are any left, and with them the summary. */
+  done(summary: LiveSummary, last: readonly FinishedFrame[]): Promise<void>;
+  failed(error: ErrorReport): Promise<void>;
+}
+
+/** The waiting end. */
+export interface FrameReader {
+  /** Entries that come within `waitMs`, in order; empty when none did. */
+  next(waitMs: number): Promise<ChannelEntry[]>;
+}
+
+/** A later attempt has taken over, or nobody waits any longer: whatever this one still makes is of no use. */
+export class FencedOut extends Error {
+  override readonly name = 'FencedOut';
+}
+
+/** Opens the channel, unless the request was given up and its payload removed: nobody would remove the channel. */
+const OPEN = `
+if redis.call('EXISTS', KEYS[2]) == 0 then return 0 end
+redis.call('XADD', KEYS[1], ARGV[1], 'taken', ARGV[2])
+return redis.call('EXPIRE', KEYS[1], ARGV[3])`;
+/** The id that says "after every frame of this attempt". */
+const LAST_SEQUENCE = '18446744073709551615';
+
+export const frameChannelKey = (requestId: string) => `${KEY_PREFIX}:live:${requestId}:out`;
+
+export class RedisFrameWriter implements FrameWriter {
+  readonly #redis: Redis;
+  readonly #key: string;
+  readonly #payloadKey: string;
+  readonly #attempt: number;
+
+  constructor(redis: Redis, requestId: string, attempt: number) {
+    this.#redis = redis;
+    this.#key = frameChannelKey(requestId);
+    this.#payloadKey = livePayloadKey(requestId);
+    this.#attempt = attempt;
+  }
+
+  async taken(gpuId: number): Promise<void> {
+    const entry = [`${this.#attempt}-0`, JSON.stringify({ gpuId }), LIVE_KEYS_LIFETIME_S];
+    const opened = await this.#fenced(this.#redis.eval(OPEN, 2, this.#key, this.#payloadKey, ...entry));
+    if (opened !== 1) throw new FencedOut('The request was given up');
+  }
+
+  async frames(frames: readonly FinishedFrame[]): Promise<void> {
+    await this.#add(frames.map(toEntry));
+  }
+
+  async done(summary: LiveSummary, last: readonly FinishedFrame[]): Promise<void> {
+    await this.#add([...last.map(toEntry), [LAST_SEQUENCE, 'done', JSON.stringify(summary)]]);
+  }
+
+  async failed(error: ErrorReport): Promise<void> {
+    await this.#add([[LAST_SEQUENCE, 'failed', JSON.stringify(error)]]);
+  }
+
+  /**
+   * Several in one transaction, so that a reader who waits is woken once and finds them all. A channel that was taken away is
+   * not made anew: nobody would read it, and nothing would remove it.
+   */
+  async #add(entries: readonly WrittenEntry[]): Promise<void> {
+    const added = entries.length > 1 ? this.#redis.multi() : this.#redis.pipeline();
+    for (const [sequence, field, value] of entries) {
+      added.xadd(this.#key, 'NOMKSTREAM', `${this.#attempt}-${sequence}`, field, value);
+    }
+    await this.#fenced(
+      added.exec().then((answers) => {
+        for (const [fault] of answers ?? []) if (fault) throw fault;
+      }),
+    );
+  }
+
+  async #fenced<T>(added: Promise<T>): Promise<T> {
+    try {
+      return await added;
+    } catch (error) {
+      if (error instanceof Error && error.message.includes('equal or smaller')) throw new FencedOut(error.message);
+      throw error;
+    }
+  }
+}
+
+/** Sequence, field, value. */
+type WrittenEntry = readonly [string, ChannelEntry['type'], string | Buffer];
+
+function toEntry({ frameIndex, data }: FinishedFrame): WrittenEntry {
+  return [String(frameIndex + 1), 'frame', data];
+}
+
+/** Reads with a connection of its own: a blocking read keeps everything else on its connection waiting. */
+export class RedisFrameReader implements FrameReader {
+  readonly #connection: Redis;
+  readonly #key: string;
+  #lastId = '0-0';
+
+  constructor(connection: Redis, requestId: string) {
+    this.#connection = connection;
+    this.#key = frameChannelKey(requestId);
+  }
+
+  async next(waitMs: number): Promise<ChannelEntry[]> {
+    const blockMs = Math.max(1, Math.ceil(waitMs));
+    const answer = await this.#connection.xreadBuffer('BLOCK', blockMs, 'STREAMS', this.#key, this.#lastId);
+    const entries = ((answer as [Buffer, [Buffer, Buffer[]][]][] | null)?.[0]?.[1] ?? []) as [Buffer, Buffer[]][];
+    const last = entries.at(-1);
+    if (last) this.#lastId = last[0].toString();
+    return entries.map(([id, [field, value]]) => fromEntry(id.toString(), String(field), value ?? Buffer.alloc(0)));
+  }
+}
+
+function fromEntry(id: string, field: string, value: Buffer): ChannelEntry {
+  switch (field) {
+    case 'taken':
+      return { type: 'taken', gpuId: z.object({ gpuId: z.int() }).parse(JSON.parse(value.toString())).gpuId };
+    case 'frame':
+      return { type: 'frame', frameIndex: Number(id.split('-')[1]) - 1, data: value };
+    case 'done':
+      return { type: 'done', summary: liveSummarySchema.parse(JSON.parse(value.toString())) };
+    case 'failed':
+      return { type: 'failed', error: errorReportSchema.parse(JSON.parse(value.toString())) };
+    default:
+      throw new FarmError('internal', `Frame channel entry of unknown kind "${field}"`);
+  }
+}

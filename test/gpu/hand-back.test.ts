@@ -1,0 +1,75 @@
+import assert from 'node:assert/strict';
+import type { ChildProcess } from 'node:child_process';
+import { afterEach, test } from 'node:test';
+import type { LiveJob } from '../../shared/jobs.ts';
+import { LiveRequests } from '../engine/live-requests.ts';
+import { startRedisServer } from '../support/redis-server.ts';
+import { syllables } from '../support/sound.ts';
+import { endProcess, startGpuProcess, writeWorkerConfig } from './gpu-process.ts';
+
+const redis = await startRedisServer();
+const configPath = await writeWorkerConfig({ limits: { drain_seconds: 1 } });
+const SOUND = syllables(20);
+const PAYLOAD = { audio: Buffer.from(SOUND.buffer) };
+/** More than any machine makes in the second that a drain lasts. */
+const MANY_FRAMES = 500;
+
+const workers: ChildProcess[] = [];
+afterEach(async () => {
+  await Promise.all(workers.splice(0).map((worker) => endProcess(worker, 'SIGKILL')));
+});
+
+async function startWorker(gpuId = 0): Promise<ChildProcess> {
+  const worker = await startGpuProcess(gpuId, configPath, redis.url);
+  workers.push(worker);
+  return worker;
+}
+
+/** Sends a long job to GPU 0, calls `atFrame` when its first frame comes, and reads until the end. */
+async function readAll(live: LiveRequests, job: LiveJob, atFrame: () => Promise<void>): Promise<number[]> {
+  await live.save(job, PAYLOAD);
+  const adding = live.add(job);
+  const frames: number[] = [];
+  let interrupted: Promise<void> | undefined;
+  for await (const entry of live.entries(job.requestId)) {
+    if (entry.type === 'frame') frames.push(entry.frameIndex);
+    if (frames.length > 0) interrupted ??= atFrame();
+    assert.notEqual(entry.type, 'failed', JSON.stringify(entry));
+    if (entry.type === 'done') break;
+  }
+  await Promise.all([adding, interrupted]);
+  return frames;
+}
+
+test('a job that a draining worker hands back is finished by the next one, each frame once', async () => {
+  await using live = new LiveRequests(redis.url);
+  const first = await startWorker();
+  const job = live.job({ frames: { start: 0, end: MANY_FRAMES }, totalSamples: SOUND.length, output: 'jpeg' });
+  let drained = false;
+  const frames = await readAll(live, job, async () => {
+    await endProcess(first, 'SIGTERM');
+    drained = true;
+    await startWorker();
+  });
+  assert.ok(drained);
+  assert.deepEqual(
+    frames,
+    Array.from({ length: MANY_FRAMES }, (_, index) => index),
+  );
+});
+
+test('the queue of a worker that is gone is worked off by another one, live jobs too', async () => {
+  await using live = new LiveRequests(redis.url, 1);
+  await startWorker(0);
+  await endProcess(await startWorker(1), 'SIGKILL');
+  const answers = await Promise.all(
+    [1, 2, 3].map((count) =>
+      live.ask(live.job({ frames: { start: 0, end: count }, totalSamples: SOUND.length }), PAYLOAD),
+    ),
+  );
+  assert.deepEqual(
+    answers.map(({ frames }) => frames.size),
+    [1, 2, 3],
+  );
+  for (const { taken } of answers) assert.equal(taken, 0);
+});

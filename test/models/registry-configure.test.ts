@@ -1,0 +1,78 @@
+import assert from 'node:assert/strict';
+import { rename } from 'node:fs/promises';
+import { type TestContext, test } from 'node:test';
+import type { ModelPaths } from '../../worker/models/loaded-model.ts';
+import { ModelRegistry } from '../../worker/models/model-registry.ts';
+import { tinyEncoder, tinyNetwork } from '../onnx/tiny-onnx.ts';
+import { until } from '../support/until.ts';
+import { load, ROOMY, runOnce, use } from './registries.ts';
+import { openWorkspace, writeTinyModel } from './workspace.ts';
+
+async function openRegistry(t: TestContext) {
+  const workspace = await openWorkspace(t);
+  const paths = await writeTinyModel(workspace);
+  const models = new Map([['ann', paths]]);
+  const settings = { providers: ['cpu'], threads: { intraOp: 1, interOp: 1 }, cachedFrames: 2, limits: ROOMY };
+  const registry = new ModelRegistry({ ...settings, models });
+  t.after(() => registry.close());
+  const replace = async (path: string, content: Uint8Array) =>
+    await rename(await workspace.write('new', content), path);
+  return { registry, workspace, paths, models, replace };
+}
+
+test('a changed entry is loaded anew, while its users keep what they have', async (t) => {
+  const { registry, workspace, paths } = await openRegistry(t);
+  const held = await use(registry, 'ann');
+  const other: ModelPaths = { ...paths, modelPath: await workspace.write('other.onnx', tinyNetwork({ size: 320 })) };
+  await registry.configure(new Map([['ann', other]]));
+  assert.equal((await load(registry, 'ann')).network.size, 320);
+  await runOnce(held.model);
+  held[Symbol.dispose]();
+  await until('the old one is released', () =>
+    runOnce(held.model).then(
+      () => false,
+      () => true,
+    ),
+  );
+});
+
+test('an entry that is the same, from files that are the same, stays loaded', async (t) => {
+  const { registry, paths } = await openRegistry(t);
+  const loaded = await load(registry, 'ann');
+  await registry.configure(new Map([['ann', { ...paths }]]));
+  assert.equal(await load(registry, 'ann'), loaded);
+});
+
+test('a network that was replaced in its place is loaded anew', async (t) => {
+  const { registry, paths, models, replace } = await openRegistry(t);
+  assert.equal((await load(registry, 'ann')).network.size, 160);
+  await replace(paths.modelPath, tinyNetwork({ size: 320 }));
+  assert.equal((await load(registry, 'ann')).network.size, 160);
+  await registry.configure(models);
+  assert.equal((await load(registry, 'ann')).network.size, 320);
+});
+
+test('an encoder that was replaced is not shared with those who hold the old one', async (t) => {
+  const { registry, paths, models, replace } = await openRegistry(t);
+  using held = await use(registry, 'ann');
+  await replace(paths.audioEncoderPath, tinyEncoder({ batch: 'windows' }));
+  await registry.configure(models);
+  const { encoder } = await load(registry, 'ann');
+  assert.notEqual(encoder, held.model.encoder);
+  await held.model.encoder.encode(new Float32Array(80 * 16), 1);
+});
+
+test('a removed model is refused to who waits or comes, and unloaded when its users are done', async (t) => {
+  const { registry } = await openRegistry(t);
+  const held = await use(registry, 'ann');
+  registry.unload('ann');
+  const waiting = use(registry, 'ann');
+  const refused = assert.rejects(waiting, { code: 'model_unknown', message: /no model ann: configured are none/ });
+  await registry.configure(new Map());
+  await refused;
+  await assert.rejects(use(registry, 'ann'), { code: 'model_unknown' });
+  await runOnce(held.model);
+  assert.equal(registry.loaded().size, 1);
+  held[Symbol.dispose]();
+  await until('it is unloaded', () => registry.loaded().size === 0);
+});

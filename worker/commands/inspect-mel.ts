@@ -1,0 +1,52 @@
+import { createWriteStream } from 'node:fs';
+import { mkdtemp, rm } from 'node:fs/promises';
+import { endianness, tmpdir } from 'node:os';
+import path from 'node:path';
+import { Readable } from 'node:stream';
+import { pipeline } from 'node:stream/promises';
+import { parseArgs } from 'node:util';
+import { FarmError } from '../../shared/errors.ts';
+import { reportFailure } from '../../shared/process/report-failure.ts';
+import { AudioFile } from '../media/audio-file.ts';
+import { decodeAudio } from '../media/decode-audio.ts';
+import { MEL_BANDS } from '../pipeline/contract.ts';
+import { melOfSound } from '../pipeline/pipeline.ts';
+
+/** A day of sound. */
+const LONGEST_SECONDS = 24 * 3600;
+
+/**
+ * `node worker/commands/inspect-mel.ts IN OUT`: decodes IN as a render would and writes its normalised mel to OUT, T×80 float32,
+ * little-endian, time-major, so that anyone can compare it with their own.
+ */
+async function main(): Promise<void> {
+  const { positionals } = parseArgs({ allowPositionals: true });
+  const [inputPath, outputPath] = positionals;
+  if (!inputPath || !outputPath) throw new FarmError('request_invalid', 'Usage: inspect mel IN OUT');
+  if (endianness() !== 'LE') throw new FarmError('internal', 'This command needs a little-endian machine');
+  const folder = await mkdtemp(path.join(tmpdir(), 'farm-mel-'));
+  try {
+    const samplesPath = path.join(folder, 'audio.f32');
+    await decodeAudio(inputPath, samplesPath, LONGEST_SECONDS, new AbortController().signal);
+    await using sound = await AudioFile.open(samplesPath);
+    const melFrames = await writeMel(sound, outputPath);
+    process.stdout.write(`${outputPath}: ${melFrames} × ${MEL_BANDS} float32 from ${sound.sampleCount} samples\n`);
+  } finally {
+    await rm(folder, { recursive: true });
+  }
+}
+
+/** Returns the number of mel frames written. */
+async function writeMel(sound: AudioFile, outputPath: string): Promise<number> {
+  let floats = 0;
+  const chunks = async function* () {
+    for await (const { data } of melOfSound(sound)) {
+      floats += data.length;
+      yield Buffer.from(data.buffer, data.byteOffset, data.byteLength);
+    }
+  };
+  await pipeline(Readable.from(chunks()), createWriteStream(outputPath));
+  return floats / MEL_BANDS;
+}
+
+main().catch(reportFailure);

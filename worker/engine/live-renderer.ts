@@ -1,0 +1,80 @@
+import type { LoadedModel } from '../models/loaded-model.ts';
+import {
+  type MakeBuffer,
+  noTimings,
+  orderFrames,
+  type RenderedFrame,
+  type StageTimingsMs,
+} from '../pipeline/pipeline.ts';
+import { LiveBatches, type LiveBatchSettings } from './live-batches.ts';
+import { PieceOfSound, readGivenInputs, readSamples } from './live-inputs.ts';
+import { StreamFeatures } from './stream-features.ts';
+import type { LiveTask } from './thread-protocol.ts';
+import type { Turns } from './turns.ts';
+
+/** What the live requests for one model have in common. */
+interface LiveModel {
+  readonly batches: LiveBatches;
+  readonly features: StreamFeatures;
+}
+
+/** Makes the frames of live requests, those for the same model in shared runs of its network. */
+export class LiveRenderer {
+  readonly #turns: Turns;
+  readonly #settings: LiveBatchSettings;
+  readonly #makeBuffer: MakeBuffer | undefined;
+  /** Gone with the model. */
+  readonly #models = new WeakMap<LoadedModel, LiveModel>();
+
+  /** @param makeBuffer where the pixels of finished frames go. */
+  constructor(turns: Turns, settings: LiveBatchSettings, makeBuffer?: MakeBuffer) {
+    this.#turns = turns;
+    this.#settings = settings;
+    this.#makeBuffer = makeBuffer;
+  }
+
+  /**
+   * Runs the pipeline over the frames of a request and hands each over as it is finished, in order.
+   * @throws `signal.reason` when the signal is aborted; FarmError as the pipeline does.
+   */
+  async render(
+    task: LiveTask,
+    model: LoadedModel,
+    signal: AbortSignal,
+    onFrame: (frame: RenderedFrame) => void,
+  ): Promise<StageTimingsMs> {
+    const { batches, features } = this.#liveModel(model);
+    const { frames, startFrameIndex, totalSamples, rowsAhead, streamId } = task;
+    const { network, encoder, avatar } = model;
+    const timings = noTimings();
+    const parts = {
+      audio: new PieceOfSound(readSamples(task.audio), task.firstSample, totalSamples),
+      given: readGivenInputs(task, frames.end - frames.start, network.size, totalSamples === 0),
+      memory: streamId === undefined ? undefined : features.of(streamId),
+      ...{ encoder, network, avatar },
+    };
+    const request = {
+      ...{ frames, startFrameIndex, rowsAhead, totalFrames: frames.end },
+      batchFrames: this.#maxFrames(model),
+      encoderBatchWindows: 1,
+      grid: 'request',
+    } as const;
+    const orders = orderFrames(request, parts, signal, timings);
+    await batches.render({ orders, source: streamId ?? task.requestId, signal, onFrame });
+    return timings;
+  }
+
+  #liveModel(model: LoadedModel): LiveModel {
+    const known = this.#models.get(model);
+    if (known) return known;
+    const settings = { ...this.#settings, maxFrames: this.#maxFrames(model) };
+    const batches = new LiveBatches(model.network, this.#turns, settings, this.#makeBuffer);
+    const made = { batches, features: new StreamFeatures() };
+    this.#models.set(model, made);
+    return made;
+  }
+
+  #maxFrames({ network }: LoadedModel): number {
+    return Math.min(this.#settings.maxFrames, network.framesPerRun);
+  }
+}

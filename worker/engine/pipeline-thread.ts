@@ -1,0 +1,180 @@
+import '../onnx/telemetry-off.ts';
+import { isDeepStrictEqual } from 'node:util';
+import { Worker } from 'node:worker_threads';
+import { FarmError } from '../../shared/errors.ts';
+import type { ModelPaths } from '../models/loaded-model.ts';
+import type { RenderedFrame } from '../pipeline/pipeline.ts';
+import type {
+  FromPipelineThread,
+  LiveResult,
+  LiveTask,
+  LoadResult,
+  LoadTask,
+  PipelineThreadSettings,
+  SegmentResult,
+  SegmentTask,
+  ThreadModels,
+  ToPipelineThread,
+} from './thread-protocol.ts';
+
+/** What a task says on its way, and what it ends with. */
+type TaskReport = Extract<FromPipelineThread, { type: 'progress' | 'frame' }>;
+type TaskEnd = Extract<FromPipelineThread, { type: 'rendered' | 'live-done' | 'loaded' }>;
+type EndType = TaskEnd['type'];
+
+interface PendingTask {
+  readonly onReport: (report: TaskReport) => void;
+  readonly settle: PromiseWithResolvers<TaskEnd>;
+}
+
+interface Request {
+  readonly message: (taskId: number) => ToPipelineThread;
+  /** Buffers that go over to the thread. */
+  readonly handedOver?: ArrayBuffer[];
+  readonly onReport?: (report: TaskReport) => void;
+}
+
+export interface ThreadListeners {
+  /** The thread ended without having been closed: nothing more can be rendered here. */
+  readonly onDeath: (cause: Error) => void;
+  /** A model was loaded or unloaded, or measured. */
+  readonly onModels: () => void;
+}
+
+/** The main thread's end of the pipeline thread. */
+export class PipelineThread {
+  readonly #thread: Worker;
+  readonly #pending = new Map<number, PendingTask>();
+  readonly #exited: Promise<void>;
+  readonly #listeners: ThreadListeners;
+  #lastTaskId = 0;
+  #models: ThreadModels = {
+    loaded: new Map(),
+    memory: { usedBytes: 0, hostBytes: 0 },
+    provider: null,
+    costs: new Map(),
+  };
+
+  constructor(settings: PipelineThreadSettings, listeners: ThreadListeners) {
+    this.#listeners = listeners;
+    this.#thread = new Worker(new URL('./pipeline-thread-main.ts', import.meta.url), { workerData: settings });
+    this.#thread.on('message', (message: FromPipelineThread) => this.#receive(message));
+    this.#exited = new Promise((resolve) => this.#thread.once('exit', () => resolve()));
+    this.#thread.on('error', (error) => {
+      const death = new FarmError('inference_failed', `The pipeline thread died: ${error.message}`, { cause: error });
+      for (const { settle } of this.#pending.values()) settle.reject(death);
+      this.#pending.clear();
+      listeners.onDeath(death);
+    });
+  }
+
+  /** What is in memory, as the thread last said. */
+  get models(): ThreadModels {
+    return this.#models;
+  }
+
+  /** Renders a segment; rejects with `signal.reason` once the batch that runs at the abort is over. */
+  async render(
+    task: SegmentTask,
+    signal: AbortSignal,
+    onProgress: (framesDone: number, latestJpeg: Uint8Array) => void,
+  ): Promise<SegmentResult> {
+    const { result } = await this.#ask('rendered', signal, {
+      message: (taskId) => ({ type: 'render', taskId, task }),
+      onReport: (report) => report.type === 'progress' && onProgress(report.framesDone, report.latestJpeg),
+    });
+    return result;
+  }
+
+  /**
+   * Makes the frames of a live request, between the batches of whatever else runs; `onFrame` gets them in order. The
+   * task's bytes are gone from this thread afterwards: each must be the only view of its buffer.
+   * Rejects with `signal.reason` once the batch that runs at the abort is over.
+   */
+  async live(task: LiveTask, signal: AbortSignal, onFrame: (frame: RenderedFrame) => void): Promise<LiveResult> {
+    const { result } = await this.#ask('live-done', signal, {
+      message: (taskId) => ({ type: 'live', taskId, task }),
+      handedOver: [task.audio, task.visualFrames, task.audioFeatures].map(({ buffer }) => buffer as ArrayBuffer),
+      onReport: (report) => report.type === 'frame' && onFrame(report),
+    });
+    return result;
+  }
+
+  /** Takes the memory of a live frame back, which is gone from this thread then. */
+  giveBack({ data }: RenderedFrame['image']): void {
+    const pixels = data as Uint8Array<ArrayBuffer>;
+    this.#send({ type: 'give-back', pixels }, [pixels.buffer]);
+  }
+
+  /** Brings a model into memory; it stays until another needs its place. */
+  async load(task: LoadTask, signal: AbortSignal): Promise<LoadResult> {
+    return (await this.#ask('loaded', signal, { message: (taskId) => ({ type: 'load', taskId, task }) })).result;
+  }
+
+  /** Frees a model's memory as soon as no task uses it; does nothing when it is not loaded. */
+  unload(modelId: string): void {
+    this.#send({ type: 'unload', modelId });
+  }
+
+  /** Replaces the models; those in memory whose entries or files have changed go as soon as no task uses them. */
+  configure(models: ReadonlyMap<string, ModelPaths>): void {
+    this.#send({ type: 'configure', models });
+  }
+
+  /** Ends the thread after the run in progress; a thread that is stopped in mid-run would take the process with it. */
+  async close(): Promise<void> {
+    this.#send({ type: 'close' });
+    await this.#exited;
+  }
+
+  async #ask<T extends EndType>(
+    end: T,
+    signal: AbortSignal,
+    { message, handedOver = [], onReport = () => {} }: Request,
+  ): Promise<Extract<TaskEnd, { type: T }>> {
+    signal.throwIfAborted();
+    const taskId = ++this.#lastTaskId;
+    const settle = Promise.withResolvers<TaskEnd>();
+    this.#pending.set(taskId, { onReport, settle });
+    const abort = () => this.#send({ type: 'abort', taskId });
+    signal.addEventListener('abort', abort, { once: true });
+    this.#send(message(taskId), handedOver);
+    try {
+      const ended = await settle.promise;
+      if (ended.type !== end) throw new FarmError('internal', `The pipeline thread ended a task as ${ended.type}`);
+      return ended as Extract<TaskEnd, { type: T }>;
+    } catch (error) {
+      signal.throwIfAborted();
+      throw error;
+    } finally {
+      signal.removeEventListener('abort', abort);
+    }
+  }
+
+  #send(message: ToPipelineThread, handedOver: ArrayBuffer[] = []): void {
+    this.#thread.postMessage(message, handedOver);
+  }
+
+  #receive(message: FromPipelineThread): void {
+    if (message.type === 'models') {
+      const changed = !isDeepStrictEqual(momentsOf(this.#models), momentsOf(message));
+      this.#models = message;
+      if (changed) this.#listeners.onModels();
+      return;
+    }
+    const task = this.#pending.get(message.taskId);
+    if (message.type === 'progress' || message.type === 'frame') {
+      task?.onReport(message);
+      return;
+    }
+    this.#pending.delete(message.taskId);
+    if (message.type === 'failed') task?.settle.reject(FarmError.fromReport(message.error));
+    else if (message.type !== 'aborted') task?.settle.resolve(message);
+    else task?.settle.reject(new FarmError('internal', 'The pipeline thread gave a task up unasked'));
+  }
+}
+
+/** What the listener is told of a change of, and not of what the models take, which changes all the time. */
+function momentsOf({ loaded, costs }: ThreadModels) {
+  return { loadedAtMs: [...loaded].map(([modelId, { loadedAtMs }]) => [modelId, loadedAtMs]), costs };
+}

@@ -1,0 +1,120 @@
+import type { ErrorReport } from '../../shared/errors.ts';
+import type { LoadedModelState, ModelCost } from '../../shared/heartbeat.ts';
+import type { SegmentReceipt } from '../../shared/renders/record.ts';
+import type { ModelPaths } from '../models/loaded-model.ts';
+import type { ModelLimits } from '../models/model-limits.ts';
+import type { IndexRange, RgbImage } from '../pipeline/contract.ts';
+import type { StageTimingsMs } from '../pipeline/stage-timings.ts';
+import type { LiveBatchSettings } from './live-batches.ts';
+import type { LiveBytes } from './live-inputs.ts';
+
+/**
+ * All that passes between a GPU process's main thread, which talks to Redis, and its pipeline thread, which computes.
+ * One run of a network blocks its thread for as long as it takes: so the two are apart.
+ */
+
+/** Handed over at the start of the thread. */
+export interface PipelineThreadSettings {
+  readonly storageRoot: string;
+  readonly models: ReadonlyMap<string, ModelPaths>;
+  /** ONNX Runtime execution providers, in the order in which they are tried. */
+  readonly providers: readonly string[];
+  readonly intraOpThreads: number;
+  readonly interOpThreads: number;
+  /** Background pictures that each avatar keeps decoded. */
+  readonly cachedFrames: number;
+  readonly limits: ModelLimits;
+  readonly liveBatches: LiveBatchSettings;
+}
+
+/** A segment of a render, with everything that decides what its pictures look like. */
+export interface SegmentTask {
+  readonly renderId: string;
+  readonly segmentIndex: number;
+  readonly modelId: string;
+  readonly frames: IndexRange;
+  readonly startFrameIndex: number;
+  readonly totalFrames: number;
+  readonly batchFrames: number;
+  readonly encoderBatchWindows: number;
+  readonly output:
+    | { readonly kind: 'mp4'; readonly crf: number; readonly preset: string }
+    | { readonly kind: 'frames'; readonly jpegQuality: number };
+}
+
+/** What the thread knows of a finished segment; the rest of its receipt is known to the main thread. */
+export type SegmentResult = Pick<
+  SegmentReceipt,
+  'provider' | 'width' | 'height' | 'wall_ms' | 'timings_ms' | 'model_files'
+>;
+
+/** The frames of a live request, with what came in for them. */
+export interface LiveTask extends LiveBytes {
+  readonly requestId: string;
+  /** The stream that the request is a part of. */
+  readonly streamId?: string | undefined;
+  readonly modelId: string;
+  readonly frames: IndexRange;
+  readonly startFrameIndex: number;
+  /** Length of the whole sound in samples; 0: frames hear nothing. */
+  readonly totalSamples: number;
+  /** Place of the first sample of `audio` in the whole sound. */
+  readonly firstSample: number;
+  readonly rowsAhead: number;
+  /** Until when it may wait for its model's load to begin, in ms since 1970; for ever when absent. */
+  readonly waitUntilMs?: number | undefined;
+}
+
+/** A model that is to be in memory, and nothing more. */
+export interface LoadTask {
+  readonly modelId: string;
+  /** Until when it may wait for the load to begin, in ms since 1970; for ever when absent. */
+  readonly waitUntilMs?: number | undefined;
+}
+
+export interface LoadResult {
+  readonly modelWasLoaded: boolean;
+  /** How long the request waited for its model, 0 when it was loaded. */
+  readonly modelLoadMs: number;
+}
+
+/** Where the time of a live request went. */
+export interface LiveResult extends LoadResult {
+  readonly timings: StageTimingsMs;
+}
+
+/** What the thread has in memory. */
+export interface ThreadModels {
+  readonly loaded: ReadonlyMap<string, LoadedModelState>;
+  /** What the models take in all, in bytes, and the part of it that is this process's own memory. */
+  readonly memory: { readonly usedBytes: number; readonly hostBytes: number };
+  /** Execution provider of the networks; null before the first was loaded. */
+  readonly provider: string | null;
+  /** Of all models that have ever been loaded. */
+  readonly costs: ReadonlyMap<string, ModelCost>;
+}
+
+export type ToPipelineThread =
+  | { type: 'render'; taskId: number; task: SegmentTask }
+  /** The bytes of the task are handed over, not copied. */
+  | { type: 'live'; taskId: number; task: LiveTask }
+  /** Pixels of a frame that nobody reads any more, handed over: memory for another one. */
+  | { type: 'give-back'; pixels: Uint8Array<ArrayBuffer> }
+  | { type: 'abort'; taskId: number }
+  | { type: 'load'; taskId: number; task: LoadTask }
+  | { type: 'unload'; modelId: string }
+  /** The models of a configuration that has changed. */
+  | { type: 'configure'; models: ReadonlyMap<string, ModelPaths> }
+  | { type: 'close' };
+
+export type FromPipelineThread =
+  | { type: 'progress'; taskId: number; framesDone: number; latestJpeg: Uint8Array }
+  | { type: 'rendered'; taskId: number; result: SegmentResult }
+  /** A finished frame of a live task; its pixels are handed over, not copied. */
+  | { type: 'frame'; taskId: number; frameIndex: number; image: RgbImage }
+  | { type: 'live-done'; taskId: number; result: LiveResult }
+  | { type: 'loaded'; taskId: number; result: LoadResult }
+  | { type: 'failed'; taskId: number; error: ErrorReport }
+  | { type: 'aborted'; taskId: number }
+  /** Sent when a model was loaded or unloaded, and now and then: what the models take changes as they are used. */
+  | ({ type: 'models' } & ThreadModels);

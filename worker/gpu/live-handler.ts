@@ -1,0 +1,156 @@
+import type { Redis } from 'ioredis';
+import { ERROR_CATALOGUE, FarmError } from '../../shared/errors.ts';
+import type { LiveJob } from '../../shared/jobs.ts';
+import { FencedOut, frameChannelKey } from '../../shared/live/frames.ts';
+import { type LivePayload, readLivePayload } from '../../shared/live/live-payload.ts';
+import type { PipelineThread } from '../engine/pipeline-thread.ts';
+import type { LiveResult, LiveTask } from '../engine/thread-protocol.ts';
+import type { CancelWatch } from '../jobs/cancellation.ts';
+import type { JobContext, JobHandler } from '../jobs/job-runner.ts';
+import type { SetAsides } from '../queues/blocklist.ts';
+import { FrameOutlet } from './frame-publisher.ts';
+import { SignOfLife } from './liveness.ts';
+import type { ModelUsage } from './model-usage.ts';
+import { findResumePoint } from './resume-point.ts';
+import { type KnownModels, usableModel } from './usable-model.ts';
+
+export interface LiveHandlerTools extends KnownModels {
+  readonly gpuId: number;
+  readonly thread: PipelineThread;
+  readonly usage: ModelUsage;
+  readonly redis: Redis;
+  readonly cancellation: CancelWatch;
+  readonly setAsides: SetAsides;
+}
+
+const FRESH = { state: 'fresh' } as const;
+const NO_WORK = { audioMs: 0, inferenceMs: 0, compositeMs: 0 };
+
+/** Abort reason of live work that nobody waits for any longer. */
+class Unwanted extends Error {
+  override readonly name = 'Unwanted';
+}
+
+/**
+ * Handles `live` jobs: has the pipeline thread make the frames and writes each to the request's channel as it comes.
+ * What goes wrong is written there as well; whoever waits decides whether to try again.
+ */
+export function liveHandler(tools: LiveHandlerTools): JobHandler<'live'> {
+  const { redis, gpuId, cancellation } = tools;
+  return async (job, context) => {
+    if (Date.now() > job.expiresAtMs) return 'skipped: nobody waits for it any longer';
+    const ended = new AbortController();
+    const unwatch = cancellation.watch(job.requestId, ended);
+    try {
+      const [payload, from] = await Promise.all([
+        readLivePayload(redis, job.requestId),
+        // The channel of a first pickup is empty, or fences this attempt out: no need to look.
+        context.attempt > 1 ? findResumePoint(redis, job) : FRESH,
+      ]);
+      if (!payload) return 'skipped: its payload is gone';
+      if (from.state === 'over') return 'skipped: it has been answered';
+      const outlet = new FrameOutlet(
+        redis,
+        job,
+        (fault) => ended.abort(fault),
+        tools.thread.giveBack.bind(tools.thread),
+      );
+      if (from.state === 'fresh') outlet.taken(gpuId);
+      const task = toTask(job, payload, from.state === 'fresh' ? job.frames.start : from.frame);
+      const life = new SignOfLife(redis, job, () => ended.abort(new Unwanted('Nobody waits for it any longer')));
+      try {
+        return await work(tools, job, task, { context, ended, outlet });
+      } finally {
+        await Promise.all([life.stop(), outlet.close()]);
+      }
+    } finally {
+      unwatch();
+    }
+  };
+}
+
+/** Tells whoever waits of a job that ended its worker every time; does nothing when nobody can be waiting. */
+export async function liveJobLost(redis: Redis, job: LiveJob): Promise<void> {
+  if ((await redis.exists(frameChannelKey(job.requestId))) === 0) return;
+  const { remedy } = ERROR_CATALOGUE.worker_lost;
+  const message = `Request ${job.requestId} ended its worker every time it was picked up`;
+  const outlet = new FrameOutlet(redis, job, () => {});
+  await outlet.failed({ code: 'worker_lost', message, remedy }).catch(() => {});
+  await outlet.close();
+}
+
+interface Work {
+  readonly context: JobContext;
+  readonly ended: AbortController;
+  readonly outlet: FrameOutlet;
+}
+
+async function work(
+  tools: LiveHandlerTools,
+  job: LiveJob,
+  task: LiveTask,
+  { context, ended, outlet }: Work,
+): Promise<string> {
+  const { gpuId, thread, usage, setAsides } = tools;
+  const signal = AbortSignal.any([context.signal, ended.signal]);
+  try {
+    await usableModel(tools, job.modelId);
+    if (job.loadOnly) {
+      const result = await thread.load({ modelId: job.modelId, waitUntilMs: job.expiresAtMs }, signal);
+      await outlet.done({ gpuId, ...result, ...NO_WORK });
+      return 'loaded';
+    }
+    const result = await thread.live(task, signal, (frame) => {
+      if (!signal.aborted) outlet.frame(frame);
+    });
+    setAsides.succeeded(job);
+    usage.note(job.modelId, result.timings.inference);
+    const encodeMs = await outlet.encoded();
+    await outlet.done({ gpuId, ...summaryOf(result, encodeMs) });
+    return 'done';
+  } catch (thrown) {
+    // Back in its queue or with another worker, the job is not ours to judge.
+    if (context.signal.aborted) throw thrown;
+    if (ended.signal.aborted) return `stopped: ${reasonOf(ended.signal.reason)}`;
+    if (thrown instanceof FencedOut) return `stopped: ${reasonOf(thrown)}`;
+    const error = FarmError.from(thrown);
+    setAsides.failed(job, error);
+    context.log.warn({ request: job.requestId, code: error.code, reason: error.message }, 'live request failed');
+    await outlet.failed(error.toReport()).catch(() => {});
+    throw error;
+  }
+}
+
+/** The work on the frames from `firstFrame` on. */
+function toTask(job: LiveJob, { audio, visualFrames, audioFeatures }: LivePayload, firstFrame: number): LiveTask {
+  const { requestId, streamId, modelId, frames, startFrameIndex, totalSamples, firstSample, rowsAhead } = job;
+  const bytesPerFrame = Math.floor(visualFrames.length / (frames.end - frames.start));
+  return {
+    ...{ requestId, streamId, modelId, startFrameIndex, totalSamples, firstSample, rowsAhead },
+    waitUntilMs: job.expiresAtMs,
+    frames: { start: firstFrame, end: frames.end },
+    audio: copyOf(audio),
+    visualFrames: copyOf(visualFrames.subarray((firstFrame - frames.start) * bytesPerFrame)),
+    audioFeatures: copyOf(audioFeatures),
+  };
+}
+
+/** What Redis answers may share its memory with other answers; what is handed to the thread must not. */
+function copyOf(bytes: Buffer): Uint8Array {
+  return new Uint8Array(bytes);
+}
+
+function summaryOf({ modelWasLoaded, modelLoadMs, timings }: LiveResult, encodeMs: number) {
+  return {
+    modelWasLoaded,
+    modelLoadMs,
+    audioMs: timings.mel + timings.encoder,
+    inferenceMs: timings.inference,
+    compositeMs: timings.background + timings.visualInput + timings.composite + encodeMs,
+  };
+}
+
+function reasonOf(reason: unknown): string {
+  if (reason instanceof FencedOut) return 'a later attempt has taken over';
+  return reason instanceof Error ? reason.message : String(reason);
+}

@@ -1,0 +1,48 @@
+import type { Redis } from 'ioredis';
+import { liveAliveKey, livePayloadKey } from '../../shared/live/live-payload.ts';
+
+const LIFETIME_MS = 3000;
+const RENEW_EVERY_MS = 1000;
+
+/**
+ * Sets the key for ARGV[2] ms, or deletes it when that is 0, unless a later attempt has it. Returns 1 while the request
+ * is still wanted: no later attempt, and its payload is there.
+ */
+const RENEW = `
+local held = tonumber(redis.call('GET', KEYS[1]) or '0')
+if held > tonumber(ARGV[1]) then return 0 end
+if ARGV[2] == '0' then redis.call('DEL', KEYS[1]) else redis.call('SET', KEYS[1], ARGV[1], 'PX', ARGV[2]) end
+return redis.call('EXISTS', KEYS[2])`;
+
+/** Shows that this process works on a request, and sees once a second whether the work is still wanted. */
+export class SignOfLife {
+  readonly #redis: Redis;
+  readonly #requestId: string;
+  readonly #attempt: number;
+  readonly #timer: NodeJS.Timeout;
+
+  /** @param onUnwanted called when a later attempt has taken over, or whoever asked has given up. */
+  constructor(redis: Redis, { requestId, attempt }: { requestId: string; attempt: number }, onUnwanted: () => void) {
+    this.#redis = redis;
+    this.#requestId = requestId;
+    this.#attempt = attempt;
+    const show = () =>
+      this.#set(LIFETIME_MS).then(
+        (wanted) => wanted || onUnwanted(),
+        () => {},
+      );
+    void show();
+    this.#timer = setInterval(() => void show(), RENEW_EVERY_MS);
+  }
+
+  /** Takes the key away. */
+  async stop(): Promise<void> {
+    clearInterval(this.#timer);
+    await this.#set(0).catch(() => {});
+  }
+
+  async #set(lifetimeMs: number): Promise<boolean> {
+    const keys = [liveAliveKey(this.#requestId), livePayloadKey(this.#requestId)];
+    return (await this.#redis.eval(RENEW, keys.length, ...keys, this.#attempt, lifetimeMs)) === 1;
+  }
+}

@@ -1,0 +1,148 @@
+import { setTimeout as delay } from 'node:timers/promises';
+import { type Job as BullJob, UnrecoverableError, WaitingError, type Worker } from 'bullmq';
+import { FarmError } from '../../shared/errors.ts';
+import { type Job, type JobName, type JobOf, jobSchema } from '../../shared/jobs.ts';
+import type { Logger } from '../../shared/process/log.ts';
+
+export interface JobContext {
+  /** Number of this pickup, from 1: higher than that of any earlier one, also of one that still runs somewhere. */
+  readonly attempt: number;
+  /** True when a failure of this try would be final, whatever its kind. */
+  readonly lastTry: boolean;
+  /** Aborted when the job's lock is lost or a drain's deadline passes; its reason is LostLock or HandBack then. */
+  readonly signal: AbortSignal;
+  readonly log: Logger;
+  /** Percent done, for the dashboard. */
+  showProgress(percent: number): void;
+  /**
+   * Moves the job to the queue of a GPU that may do better after this failure, and returns the name of the queue;
+   * undefined when there is none.
+   * @param begun false for a job that was not even tried: that costs no attempt.
+   */
+  moveElsewhere(error: FarmError, begun: boolean): Promise<string | undefined>;
+}
+
+/** What came of a job, in words for the dashboard. A FarmError that is not retryable fails the job for good. */
+export type JobHandler<N extends JobName> = (job: JobOf<N>, context: JobContext) => Promise<string>;
+
+/** One handler for each kind of job on the queue; a kind without one does not compile. */
+export type JobHandlers<N extends JobName> = { readonly [K in N]: JobHandler<K> };
+
+export interface JobRunnerOptions<N extends JobName> {
+  readonly queueName: string;
+  readonly handlers: JobHandlers<N>;
+  readonly log: Logger;
+  /** Told of a job that failed without its handler: it ended its worker each time it was picked up. */
+  readonly onLost: (job: JobOf<N>) => Promise<void>;
+  /** How jobs are moved to other queues; absent: they stay. */
+  readonly relocation?: JobRelocation;
+}
+
+export interface JobRelocation {
+  /** Puts a job that failed here on another queue and names that; undefined when no other is better. */
+  move(bullJob: BullJob, error: FarmError, begun: boolean): Promise<string | undefined>;
+}
+
+/** Abort reason of work that goes back to its queue because this process drains. */
+export class HandBack extends Error {
+  override readonly name = 'HandBack';
+}
+
+/** Abort reason of work that another worker has by now. */
+export class LostLock extends Error {
+  override readonly name = 'LostLock';
+}
+
+/** Runs the jobs of one queue through their handlers, whichever BullMQ worker of this process picked them up. */
+export class JobRunner<N extends JobName> {
+  readonly #options: JobRunnerOptions<N>;
+  readonly #running = new Map<string, { readonly stop: AbortController; readonly name: string }>();
+  readonly #watchers = new Set<() => void>();
+
+  constructor(options: JobRunnerOptions<N>) {
+    this.#options = options;
+  }
+
+  /** Jobs of this kind that run now; of all kinds without an argument. */
+  runningCount(name?: N): number {
+    return [...this.#running.values()].filter((job) => name === undefined || job.name === name).length;
+  }
+
+  /** Calls `watcher` whenever a job starts or ends. */
+  onChange(watcher: () => void): void {
+    this.#watchers.add(watcher);
+  }
+
+  /** Listens to what a worker says of the jobs that it picked up. */
+  attend(worker: Worker): void {
+    const { queueName, log } = this.#options;
+    worker.on('error', (error) => log.warn({ queue: queueName, reason: error.message }, 'queue fault'));
+    worker.on('failed', (job) => void (job && this.#reportLost(job).catch(() => {})));
+    worker.on('lockRenewalFailed', (jobIds) => {
+      for (const jobId of jobIds) this.#running.get(jobId)?.stop.abort(new LostLock('The lock of the job was lost'));
+    });
+  }
+
+  /** Waits for `closed`; jobs that still run after `patienceMs` are handed back to their queue. */
+  async drain(closed: Promise<void>, patienceMs: number): Promise<void> {
+    const deadline = new AbortController();
+    const expired = delay(patienceMs, undefined, { signal: deadline.signal, ref: false }).then(
+      () => {
+        for (const { stop } of this.#running.values()) stop.abort(new HandBack('The worker drains'));
+      },
+      () => {},
+    );
+    await closed;
+    deadline.abort();
+    await expired;
+  }
+
+  /** Processes a job that was picked up with `token`. */
+  async run(bullJob: BullJob, token: string | undefined): Promise<string> {
+    const { handlers, log } = this.#options;
+    const job = this.#parse(bullJob);
+    const stop = new AbortController();
+    this.#running.set(String(bullJob.id), { stop, name: job.name });
+    this.#tell();
+    try {
+      return await handlers[job.name as N](job, {
+        attempt: bullJob.attemptsStarted + attemptsBefore(job),
+        lastTry: bullJob.attemptsMade + 1 >= (bullJob.opts.attempts ?? 1),
+        signal: stop.signal,
+        log: log.child({ job: job.name }),
+        showProgress: (percent) => void bullJob.updateProgress(percent).catch(() => {}),
+        moveElsewhere: async (error, begun) => await this.#options.relocation?.move(bullJob, error, begun),
+      });
+    } catch (thrown) {
+      if (stop.signal.reason instanceof HandBack) {
+        await bullJob.moveToWait(token);
+        throw new WaitingError();
+      }
+      const error = FarmError.from(thrown);
+      throw error.retryable ? error : new UnrecoverableError(`${error.code}: ${error.message}`);
+    } finally {
+      this.#running.delete(String(bullJob.id));
+      this.#tell();
+    }
+  }
+
+  #tell(): void {
+    for (const watcher of this.#watchers) watcher();
+  }
+
+  #parse(bullJob: BullJob): JobOf<N> {
+    const parsed = jobSchema.safeParse(bullJob.data);
+    if (!parsed.success || !(parsed.data.name in this.#options.handlers)) {
+      throw new UnrecoverableError(`No handler for job ${bullJob.name} on queue ${this.#options.queueName}`);
+    }
+    return parsed.data as JobOf<N>;
+  }
+
+  async #reportLost(bullJob: BullJob): Promise<void> {
+    if (await bullJob.isFailed()) await this.#options.onLost(this.#parse(bullJob));
+  }
+}
+
+function attemptsBefore(job: Job): number {
+  return job.name === 'segment' ? (job.moved?.attempts ?? 0) : 0;
+}

@@ -1,0 +1,71 @@
+import type { Queue } from 'bullmq';
+import type { Redis } from 'ioredis';
+import type { Config } from '../../shared/config/load.ts';
+import { type Heartbeat, readHeartbeats } from '../../shared/heartbeat.ts';
+import { costOn, type GpuState, gpusForModel, placeWork, willingGpus } from '../../shared/placement.ts';
+import { backlogOf, gpuQueue, openQueue } from '../../shared/queues.ts';
+import { KEY_PREFIX } from '../../shared/redis.ts';
+
+const TURN_KEY = `${KEY_PREFIX}:turn`;
+
+/** Decides which GPU gets which segment, from what the workers say of themselves and what waits on their queues. */
+export class SegmentPlacement {
+  readonly #redis: Redis;
+  readonly #config: Config;
+  readonly #queues = new Map<number, Queue>();
+
+  constructor(redis: Redis, config: Config) {
+    this.#redis = redis;
+    this.#config = config;
+  }
+
+  /**
+   * A GPU number for each segment; none when no worker can render the model now.
+   * @param frameCounts frames of each segment.
+   */
+  async place(modelId: string, frameCounts: readonly number[]): Promise<number[]> {
+    const heartbeats = await readHeartbeats(this.#redis);
+    return await this.#placeOn(gpusForModel(heartbeats, modelId), modelId, frameCounts, heartbeats);
+  }
+
+  /** A GPU that may do better with a segment than those that have failed at it; undefined when there is none. */
+  async placeElsewhere(modelId: string, frames: number, failedOn: readonly number[]): Promise<number | undefined> {
+    const heartbeats = await readHeartbeats(this.#redis);
+    const others = willingGpus(heartbeats, modelId).filter((gpuId) => !failedOn.includes(gpuId));
+    return (await this.#placeOn(others, modelId, [frames], heartbeats))[0];
+  }
+
+  async #placeOn(
+    able: readonly number[],
+    modelId: string,
+    frameCounts: readonly number[],
+    heartbeats: readonly Heartbeat[],
+  ): Promise<number[]> {
+    if (able.length === 0) return [];
+    const candidates = await Promise.all(able.map((gpuId) => this.#stateOf(costOn(heartbeats, gpuId, modelId))));
+    const turn = await this.#redis.incr(TURN_KEY);
+    const policy = {
+      strategy: this.#config.gpus.assignment_strategy,
+      preferredGpu: this.#config.models.get(modelId)?.preferredGpu,
+      spread: this.#config.gpus.allow_multi_gpu_models,
+    };
+    return placeWork(frameCounts, candidates, policy, turn % candidates.length);
+  }
+
+  /** The queue of a GPU; open until this is closed. */
+  queue(gpuId: number): Queue {
+    const known = this.#queues.get(gpuId) ?? openQueue(gpuQueue(gpuId), this.#redis);
+    this.#queues.set(gpuId, known);
+    return known;
+  }
+
+  async close(): Promise<void> {
+    await Promise.all([...this.#queues.values()].map((queue) => queue.close()));
+  }
+
+  /** What waits is counted as whole segments of the model in question: others differ, but not by much. */
+  async #stateOf(cost: Omit<GpuState, 'backlogMs'>): Promise<GpuState> {
+    const jobs = await backlogOf(this.queue(cost.gpuId));
+    return { ...cost, backlogMs: jobs * this.#config.render.segment_frames * cost.frameMs };
+  }
+}

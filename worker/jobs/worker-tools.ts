@@ -1,0 +1,20 @@
+import type { Redis } from 'ioredis';
+import type { ArtifactStore } from '../../shared/artifacts.ts';
+import type { ConfigReload } from '../../shared/config/reload.ts';
+import type { Logger } from '../../shared/process/log.ts';
+import type { RenderStore } from '../../shared/renders/store.ts';
+import type { CancelWatch } from './cancellation.ts';
+
+/** What every worker process has, whatever its role. */
+export interface WorkerTools {
+  readonly connection: Redis;
+  /** A connection that only listens to messages. */
+  readonly subscriber: Redis;
+  readonly renders: RenderStore;
+  readonly artifacts: ArtifactStore;
+  readonly cancellation: CancelWatch;
+  readonly configReload: ConfigReload;
+  readonly log: Logger;
+  /** Ends the process because it cannot go on; the supervisor starts another. */
+  readonly fail: (reason: string) => void;
+}

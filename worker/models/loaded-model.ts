@@ -1,0 +1,124 @@
+/** One model, ready to render: its network, its encoder, its avatar, and what they were made from. */
+
+import { type Avatar, type AvatarFiles, openAvatar } from '../avatar/avatar.ts';
+import type { ProviderReport } from '../onnx/execution-providers.ts';
+import { OnnxLipSyncNetwork } from '../onnx/lip-sync-network.ts';
+import type { RunSettings } from '../onnx/onnx-model.ts';
+import type { AudioEncoder, LipSyncNetwork } from '../pipeline/contract.ts';
+import { checkFace } from '../pipeline/pipeline.ts';
+import { type FileFingerprint, fingerprintFile } from './file-fingerprint.ts';
+import { MemoryProbe } from './memory-probe.ts';
+import { SharedEncoders } from './shared-encoders.ts';
+
+/** Where a model's files are. */
+export interface ModelPaths extends AvatarFiles {
+  /** The lip-sync network, ONNX. */
+  readonly modelPath: string;
+  /** The audio encoder, ONNX; models may name the same one. */
+  readonly audioEncoderPath: string;
+  /** Backgrounds are brought into memory with the networks, not when they are first needed. */
+  readonly preloadBackgrounds?: boolean;
+}
+
+export interface LoadModelOptions extends RunSettings {
+  readonly modelId: string;
+  readonly paths: ModelPaths;
+  /** Decoded background pictures kept in memory, ≥ 1. */
+  readonly cachedFrames: number;
+  readonly encoders: SharedEncoders;
+  readonly memory: MemoryProbe;
+}
+
+export interface LoadedModel {
+  readonly modelId: string;
+  readonly network: LipSyncNetwork;
+  readonly encoder: AudioEncoder;
+  readonly avatar: Avatar;
+  /** What the network runs on. */
+  readonly provider: ProviderReport;
+  readonly encoderProvider: ProviderReport;
+  /** From the call to ready, warm-up included. */
+  readonly loadMs: number;
+  /** Duration of the network's first run, one frame unless its batch is fixed. */
+  readonly warmUpMs: number;
+  /** Duration of a run after that, by frame. */
+  readonly msPerFrame: number;
+  /** When it was ready, in ms since 1970. */
+  readonly loadedAtMs: number;
+  /**
+   * What it takes now, in bytes: its network as measured when it was opened, its share of the encoder, the backgrounds
+   * that are kept.
+   */
+  readonly memoryBytes: number;
+  /** The part of it that is the process's own memory: not what its networks take of a CUDA device. */
+  readonly hostBytes: number;
+  /** The network, the encoder, the crop rects. */
+  readonly files: readonly FileFingerprint[];
+  /** Ends its sessions; nothing of it may be in use. Calling it again does nothing. */
+  release(): Promise<void>;
+}
+
+/** Pictures that are decoded side by side: libuv has four threads for it. */
+const READ_AT_ONCE = 4;
+
+/**
+ * Loads a model. Nothing stays open when it fails.
+ * @throws FarmError `model_unusable` with the path, what was found and what is expected.
+ * @throws FarmError `dependency_missing` when no configured execution provider works on this machine.
+ */
+export async function loadModel(options: LoadModelOptions): Promise<LoadedModel> {
+  const { modelId, paths, encoders } = options;
+  const startedAt = performance.now();
+  // The avatar first: its mistakes are the common ones and cost nothing to find.
+  const avatar = await openAvatar({ modelId, cachedFrames: options.cachedFrames, ...paths });
+  await using opened = new AsyncDisposableStack();
+  const { opened: network, bytes: networkBytes } = await options.memory.measure(paths.modelPath, () =>
+    OnnxLipSyncNetwork.open(paths.modelPath, options),
+  );
+  opened.defer(() => network.release());
+  const face = await avatar.face?.(0);
+  if (face) checkFace(face, network.size, 0);
+  const lease = await encoders.acquire(paths.audioEncoderPath);
+  opened.defer(() => lease.release());
+  const [networkFile, cropRectsFile] = await Promise.all([
+    fingerprintFile(paths.modelPath),
+    fingerprintFile(paths.cropRectsPath),
+  ]);
+  if (paths.preloadBackgrounds) await readBackgrounds(avatar, options.cachedFrames);
+  const kept = opened.move();
+  const memoryBytes = () => networkBytes + lease.memoryBytes + avatar.cachedBytes;
+  return {
+    modelId,
+    network,
+    encoder: lease.encoder,
+    avatar,
+    provider: network.provider,
+    encoderProvider: lease.provider,
+    loadMs: performance.now() - startedAt,
+    warmUpMs: network.warmUpMs,
+    msPerFrame: network.msPerFrame,
+    loadedAtMs: Date.now(),
+    get memoryBytes() {
+      return memoryBytes();
+    },
+    get hostBytes() {
+      return network.provider.provider === 'cuda' ? avatar.cachedBytes : memoryBytes();
+    },
+    files: [networkFile, lease.file, cropRectsFile],
+    release: () => kept.disposeAsync(),
+  };
+}
+
+/** Loads a model that shares nothing with others, for whoever needs one only. @throws as loadModel does. */
+export async function loadAlone(options: Omit<LoadModelOptions, 'encoders' | 'memory'>): Promise<LoadedModel> {
+  const memory = new MemoryProbe(options.providers);
+  return await loadModel({ ...options, memory, encoders: new SharedEncoders(options, memory) });
+}
+
+/** Reads the first `count` backgrounds, so that they are kept. @throws FarmError `model_unusable` for one that is unreadable. */
+async function readBackgrounds(avatar: Avatar, count: number): Promise<void> {
+  for (let start = 0; start < Math.min(count, avatar.frameCount); start += READ_AT_ONCE) {
+    const end = Math.min(start + READ_AT_ONCE, count, avatar.frameCount);
+    await Promise.all(Array.from({ length: end - start }, (_, index) => avatar.background(start + index)));
+  }
+}

@@ -1,0 +1,94 @@
+/** Audio encoders by file: models that name the same file use the same session. */
+
+import { OnnxAudioEncoder } from '../onnx/audio-encoder.ts';
+import type { ProviderReport } from '../onnx/execution-providers.ts';
+import type { RunSettings } from '../onnx/onnx-model.ts';
+import type { AudioEncoder } from '../pipeline/contract.ts';
+import { type FileFingerprint, fingerprintFile, versionOf } from './file-fingerprint.ts';
+import type { MemoryProbe } from './memory-probe.ts';
+
+/** One model's hold on an encoder. */
+export interface EncoderLease {
+  readonly encoder: AudioEncoder;
+  readonly provider: ProviderReport;
+  readonly file: FileFingerprint;
+  /** This hold's share of what the encoder takes, in bytes: the less, the more models hold it. */
+  readonly memoryBytes: number;
+  /** Gives the hold back; the last one to do so ends the session. Calling it again does nothing. */
+  release(): Promise<void>;
+}
+
+interface OpenEncoder {
+  readonly encoder: OnnxAudioEncoder;
+  readonly file: FileFingerprint;
+  readonly memoryBytes: number;
+}
+
+interface Entry {
+  readonly opening: Promise<OpenEncoder>;
+  /** Leases that are out or waiting for the open. */
+  holders: number;
+}
+
+/** Invariant: an encoder is open while, and only while, someone holds it. A failed open is forgotten. */
+export class SharedEncoders {
+  readonly #settings: RunSettings;
+  readonly #memory: MemoryProbe;
+  /** By version of the file: one that was replaced is opened anew, beside the old one while that is held. */
+  readonly #entries = new Map<string, Entry>();
+
+  constructor(settings: RunSettings, memory: MemoryProbe) {
+    this.#settings = settings;
+    this.#memory = memory;
+  }
+
+  /**
+   * Opens an encoder, or joins those who use it.
+   * @throws FarmError as OnnxAudioEncoder.open does.
+   */
+  async acquire(path: string): Promise<EncoderLease> {
+    // A path that cannot be read is left to open(), which says why.
+    const key = (await versionOf(path)) || path;
+    const entry = this.#entries.get(key) ?? { opening: this.#open(path), holders: 0 };
+    this.#entries.set(key, entry);
+    entry.holders += 1;
+    try {
+      const { encoder, file, memoryBytes } = await entry.opening;
+      let held = true;
+      const release = async () => {
+        if (!held) return;
+        held = false;
+        if (this.#leave(key, entry)) await encoder.release();
+      };
+      const share = () => (held ? memoryBytes / entry.holders : 0);
+      return {
+        ...{ encoder, provider: encoder.provider, file: { ...file, path }, release },
+        get memoryBytes() {
+          return share();
+        },
+      };
+    } catch (thrown) {
+      // The first to hear of the failure forgets it, so that whoever asks from now on tries again.
+      if (this.#entries.get(key) === entry) this.#entries.delete(key);
+      throw thrown;
+    }
+  }
+
+  async #open(path: string): Promise<OpenEncoder> {
+    const { opened: encoder, bytes } = await this.#memory.measure(path, () =>
+      OnnxAudioEncoder.open(path, this.#settings),
+    );
+    try {
+      return { encoder, file: await fingerprintFile(path), memoryBytes: bytes };
+    } catch (thrown) {
+      await encoder.release();
+      throw thrown;
+    }
+  }
+
+  /** Takes one holder off; true when it was the last, and the entry is gone. */
+  #leave(key: string, entry: Entry): boolean {
+    entry.holders -= 1;
+    return entry.holders === 0 && this.#entries.delete(key);
+  }
+}

@@ -1,0 +1,84 @@
+import type { Redis } from 'ioredis';
+import { type GpuDrains, listenForOrders } from '../../shared/gpu-drains.ts';
+import type { SetAsides } from './blocklist.ts';
+import type { QueueConsumer } from './orphan-queues.ts';
+
+export interface QueueGateTools {
+  readonly gpuId: number;
+  readonly drains: GpuDrains;
+  /** A connection that only listens. */
+  readonly subscriber: Redis;
+  readonly setAsides: SetAsides;
+  readonly consume: () => QueueConsumer;
+  /** The GPU was taken out of service, or put back. */
+  readonly onChange: () => void;
+}
+
+/** How long it takes at most until an order is seen whose nudge was lost. */
+const LOOK_EVERY_MS = 2000;
+/** What runs when a drain is ordered may finish, however long it takes; the longest time that a timer can wait. */
+const AS_LONG_AS_IT_TAKES_MS = 2 ** 31 - 1;
+
+/** Opens and closes this GPU's own queue as the operator orders. */
+export class QueueGate {
+  readonly #tools: QueueGateTools;
+  /** Those that still finish something after a drain was ordered, and the one that takes jobs. */
+  readonly #consumers = new Set<QueueConsumer>();
+  #taking: QueueConsumer | undefined;
+  #timer: NodeJS.Timeout | undefined;
+  #looking: Promise<void> = Promise.resolve();
+
+  constructor(tools: QueueGateTools) {
+    this.#tools = tools;
+  }
+
+  /** True while jobs are taken. */
+  get isOpen(): boolean {
+    return this.#taking !== undefined;
+  }
+
+  /** Takes jobs from now on, unless the GPU is out of service. */
+  async start(): Promise<void> {
+    const { subscriber, gpuId, setAsides } = this.#tools;
+    await listenForOrders(subscriber, gpuId, (order) => {
+      if (order === 'resume') setAsides.clear();
+      this.#look();
+    });
+    this.#look();
+    this.#timer = setInterval(() => this.#look(), LOOK_EVERY_MS);
+    await this.#looking;
+  }
+
+  /** Takes no more jobs, lets running ones finish for `patienceMs`, then hands them back. */
+  async stop(patienceMs: number): Promise<void> {
+    clearInterval(this.#timer);
+    await this.#looking;
+    this.#taking = undefined;
+    await Promise.all([...this.#consumers].map((consumer) => consumer.drain(patienceMs)));
+  }
+
+  #look(): void {
+    this.#looking = this.#looking.then(() => this.#follow()).catch(() => {});
+  }
+
+  async #follow(): Promise<void> {
+    const { drains, gpuId, consume, onChange } = this.#tools;
+    const open = !(await drains.has(gpuId));
+    if (open === this.isOpen) return;
+    if (open) {
+      this.#taking = consume();
+      this.#consumers.add(this.#taking);
+    } else {
+      this.#finish(this.#taking as QueueConsumer);
+      this.#taking = undefined;
+    }
+    onChange();
+  }
+
+  #finish(consumer: QueueConsumer): void {
+    consumer
+      .drain(AS_LONG_AS_IT_TAKES_MS)
+      .catch(() => {})
+      .finally(() => this.#consumers.delete(consumer));
+  }
+}

@@ -1,0 +1,105 @@
+import { setTimeout as delay } from 'node:timers/promises';
+import type { Redis } from 'ioredis';
+import { z } from 'zod';
+import { FarmError } from '../../shared/errors.ts';
+import { hasEnded } from '../../shared/process/process-life.ts';
+import { KEY_PREFIX } from '../../shared/redis.ts';
+
+/** One process a GPU queue: whoever holds the lease consumes it. A lease that is not renewed runs out. */
+
+const holderSchema = z.object({ workerId: z.string(), host: z.string(), pid: z.int() });
+export type LeaseHolder = z.infer<typeof holderSchema>;
+
+const LIFETIME_MS = 8000;
+const RENEW_EVERY_MS = 2500;
+const RETRY_EVERY_MS = 300;
+const CLAIM_LIFETIME_MS = 2000;
+/** Long enough for an old lease to run out, or for a stand-in to finish its segment and step back. */
+const PATIENCE_MS = 30_000;
+
+/** KEYS lease. ARGV own value, lifetime in ms, value that may be replaced ('' for none). Returns nil or the holder. */
+const TAKE = `
+local holder = redis.call('GET', KEYS[1])
+if holder and holder ~= ARGV[1] and holder ~= ARGV[3] then return holder end
+redis.call('SET', KEYS[1], ARGV[1], 'PX', ARGV[2])
+return nil
+`;
+
+/** KEYS lease. ARGV own value. Lets go of a lease that is ours. */
+const RELEASE = `if redis.call('GET', KEYS[1]) == ARGV[1] then return redis.call('DEL', KEYS[1]) end return 0`;
+
+export class Lease {
+  readonly #redis: Redis;
+  readonly #key: string;
+  readonly #claimKey: string;
+  readonly #value: string;
+  #timer: NodeJS.Timeout | undefined;
+
+  constructor(redis: Redis, name: string, holder: LeaseHolder) {
+    this.#redis = redis;
+    this.#key = `${KEY_PREFIX}:lease:${name}`;
+    this.#claimKey = `${this.#key}:claim`;
+    this.#value = JSON.stringify(holderSchema.parse(holder));
+  }
+
+  /**
+   * For the process that the lease is meant for: takes it and keeps it. A lease left by a dead process of this host is
+   * taken at once; one that is merely old runs out while we wait; a stand-in sees the claim and gives it back.
+   * FarmError('gpu_taken') says who holds it after `patienceMs`. `onLost` is called if the lease is ever lost.
+   */
+  async take(onLost: (holder: LeaseHolder) => void, patienceMs = PATIENCE_MS): Promise<void> {
+    const deadlineMs = Date.now() + patienceMs;
+    for (;;) {
+      const left = await this.#holder();
+      const holder = await this.#tryTake(left && hasEnded(left) ? left : undefined);
+      if (!holder) break;
+      if (Date.now() > deadlineMs) {
+        const { host, pid } = holder;
+        throw new FarmError('gpu_taken', `${this.#key} is held by process ${pid} on host ${host}`);
+      }
+      await this.#redis.set(this.#claimKey, this.#value, 'PX', CLAIM_LIFETIME_MS);
+      await delay(RETRY_EVERY_MS);
+    }
+    await this.#redis.del(this.#claimKey);
+    this.#keep(onLost);
+  }
+
+  /** For a stand-in: takes the lease if it has run out and nobody claims it. Returns whether it did. */
+  async takeAbandoned(onLost: (holder: LeaseHolder) => void): Promise<boolean> {
+    if ((await this.isClaimed()) || (await this.#tryTake(undefined))) return false;
+    this.#keep(onLost);
+    return true;
+  }
+
+  /** True while the process that the lease is meant for waits for it. */
+  async isClaimed(): Promise<boolean> {
+    return (await this.#redis.exists(this.#claimKey)) === 1;
+  }
+
+  async release(): Promise<void> {
+    clearInterval(this.#timer);
+    await this.#redis.eval(RELEASE, 1, this.#key, this.#value);
+  }
+
+  async #holder(): Promise<LeaseHolder | undefined> {
+    const value = await this.#redis.get(this.#key);
+    return value === null ? undefined : holderSchema.parse(JSON.parse(value));
+  }
+
+  /** Undefined when the lease is ours now, else who holds it. `replaceable` may be pushed aside. */
+  async #tryTake(replaceable: LeaseHolder | undefined): Promise<LeaseHolder | undefined> {
+    const aside = replaceable ? JSON.stringify(replaceable) : '';
+    const holder = (await this.#redis.eval(TAKE, 1, this.#key, this.#value, LIFETIME_MS, aside)) as string | null;
+    return holder === null ? undefined : holderSchema.parse(JSON.parse(holder));
+  }
+
+  #keep(onLost: (holder: LeaseHolder) => void): void {
+    this.#timer = setInterval(async () => {
+      // An unreachable Redis is no loss yet: nobody else can take the lease there either.
+      const holder = await this.#tryTake(undefined).catch(() => undefined);
+      if (!holder) return;
+      clearInterval(this.#timer);
+      onLost(holder);
+    }, RENEW_EVERY_MS);
+  }
+}

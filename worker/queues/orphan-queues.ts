@@ -1,0 +1,92 @@
+import type { Queue } from 'bullmq';
+import type { Redis } from 'ioredis';
+import type { Logger } from '../../shared/process/log.ts';
+import { backlogOf, enrolledGpus, gpuQueue, openQueue } from '../../shared/queues.ts';
+import { Lease, type LeaseHolder } from './lease.ts';
+
+/** Something that works off a queue until it is told to stop. */
+export interface QueueConsumer {
+  drain(patienceMs: number): Promise<void>;
+}
+
+export interface OrphanQueueTools {
+  readonly redis: Redis;
+  readonly ownGpuId: number;
+  readonly holder: LeaseHolder;
+  readonly log: Logger;
+  readonly consume: (queueName: string) => QueueConsumer;
+  /** False while this GPU is out of service itself. */
+  readonly isOpen: () => boolean;
+}
+
+interface Adopted {
+  readonly lease: Lease;
+  readonly consumer: QueueConsumer;
+}
+
+const LOOK_EVERY_MS = 2000;
+/** How long a running segment may still take when the queue's own worker is back. */
+const HAND_OVER_MS = 5000;
+
+/**
+ * Stands in for GPU workers that are gone: a queue with work and without a lease is worked off by this GPU, until it
+ * is empty or its own worker comes back and claims it. So no render waits for a machine that never returns.
+ */
+export class OrphanQueues {
+  readonly #tools: OrphanQueueTools;
+  readonly #adopted = new Map<number, Adopted>();
+  readonly #queues = new Map<number, Queue>();
+  readonly #timer: NodeJS.Timeout;
+  #looking: Promise<void> = Promise.resolve();
+
+  constructor(tools: OrphanQueueTools) {
+    this.#tools = tools;
+    this.#timer = setInterval(() => {
+      this.#looking = this.#looking.then(() => this.#look()).catch(() => {});
+    }, LOOK_EVERY_MS);
+  }
+
+  /** Gives every adopted queue back. */
+  async stop(patienceMs: number): Promise<void> {
+    clearInterval(this.#timer);
+    await this.#looking;
+    await Promise.all([...this.#adopted.keys()].map((gpuId) => this.#giveBack(gpuId, patienceMs)));
+    await Promise.all([...this.#queues.values()].map((queue) => queue.close()));
+  }
+
+  async #look(): Promise<void> {
+    const { redis, ownGpuId, isOpen } = this.#tools;
+    for (const gpuId of await enrolledGpus(redis)) {
+      if (gpuId === ownGpuId) continue;
+      const backlog = await backlogOf(this.#queue(gpuId));
+      const adopted = this.#adopted.get(gpuId);
+      const leave = backlog === 0 || !isOpen();
+      if (adopted && (leave || (await adopted.lease.isClaimed()))) await this.#giveBack(gpuId, HAND_OVER_MS);
+      else if (!adopted && !leave) await this.#tryAdopt(gpuId, backlog);
+    }
+  }
+
+  async #tryAdopt(gpuId: number, backlog: number): Promise<void> {
+    const { redis, holder, log, consume } = this.#tools;
+    const lease = new Lease(redis, gpuQueue(gpuId), holder);
+    const taken = await lease.takeAbandoned(() => void this.#giveBack(gpuId, 0).catch(() => {}));
+    if (!taken) return;
+    log.warn({ gpu: gpuId, backlog }, 'queue has no worker; working it off here');
+    this.#adopted.set(gpuId, { lease, consumer: consume(gpuQueue(gpuId)) });
+  }
+
+  async #giveBack(gpuId: number, patienceMs: number): Promise<void> {
+    const adopted = this.#adopted.get(gpuId);
+    if (!adopted) return;
+    this.#adopted.delete(gpuId);
+    await adopted.consumer.drain(patienceMs);
+    await adopted.lease.release();
+    this.#tools.log.info({ gpu: gpuId }, 'queue given back');
+  }
+
+  #queue(gpuId: number): Queue {
+    const queue = this.#queues.get(gpuId) ?? openQueue(gpuQueue(gpuId), this.#tools.redis);
+    this.#queues.set(gpuId, queue);
+    return queue;
+  }
+}

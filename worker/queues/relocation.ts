@@ -1,0 +1,54 @@
+import type { Job as BullJob } from 'bullmq';
+import type { FarmError } from '../../shared/errors.ts';
+import { jobSchema, type SegmentJob } from '../../shared/jobs.ts';
+import { gpuQueue, jobOptions } from '../../shared/queues.ts';
+import type { JobRelocation } from '../jobs/job-runner.ts';
+import type { SegmentPlacement } from '../jobs/segment-placement.ts';
+
+/**
+ * Moves segments that this GPU has failed at, or does not take, to the queue of a GPU that may do better. A moved
+ * segment is a new child of the same stitch job, added before its old self ends: should the worker die in between, both
+ * are rendered, to the same bytes.
+ */
+export class Relocation implements JobRelocation {
+  readonly #gpuId: number;
+  readonly #placement: SegmentPlacement;
+
+  constructor(gpuId: number, placement: SegmentPlacement) {
+    this.#gpuId = gpuId;
+    this.#placement = placement;
+  }
+
+  async move(bullJob: BullJob, error: FarmError, begun: boolean): Promise<string | undefined> {
+    const { data: job } = jobSchema.safeParse(bullJob.data);
+    const { parent } = bullJob;
+    const attempts = attemptsLeft(bullJob, begun);
+    if (job?.name !== 'segment' || !parent?.id || !error.mayLieWithWorker || attempts < 1) return undefined;
+    const failedOn = [...new Set([...(job.moved?.failedOn ?? []), this.#gpuId])];
+    const frames = job.frames.end - job.frames.start;
+    const gpuId = await this.#placement.placeElsewhere(job.modelId, frames, failedOn);
+    if (gpuId === undefined) return undefined;
+    const moved: SegmentJob = {
+      ...job,
+      moved: {
+        times: (job.moved?.times ?? 0) + 1,
+        attempts: (job.moved?.attempts ?? 0) + bullJob.attemptsStarted,
+        failedOn,
+      },
+    };
+    const options = { ...jobOptions(moved, attempts), failParentOnFailure: true };
+    const added = this.#placement
+      .queue(gpuId)
+      .add(moved.name, moved, { ...options, parent: { id: parent.id, queue: parent.queueKey } });
+    // The stitch job may be gone with its render by now: then nobody needs the segment.
+    return await added.then(
+      () => gpuQueue(gpuId),
+      () => undefined,
+    );
+  }
+}
+
+/** Work that was not begun costs no attempt. */
+function attemptsLeft({ attemptsMade, opts }: BullJob, begun: boolean): number {
+  return (opts.attempts ?? 1) - attemptsMade - (begun ? 1 : 0);
+}

@@ -1,0 +1,155 @@
+import type { Redis } from 'ioredis';
+import { GpuDrains } from '../../shared/gpu-drains.ts';
+import { type Heartbeat, readHeartbeats, workerOf } from '../../shared/heartbeat.ts';
+import { jobSchema, type SegmentJob } from '../../shared/jobs.ts';
+import { costOn, isWilling, isWorthStealing } from '../../shared/placement.ts';
+import type { Logger } from '../../shared/process/log.ts';
+import { enrolledGpus, gpuQueue } from '../../shared/queues.ts';
+import type { JobRunner } from '../jobs/job-runner.ts';
+import type { SegmentPlacement } from '../jobs/segment-placement.ts';
+import { HandFedWorker, type TakenJob } from './hand-fed-worker.ts';
+
+export interface WorkStealingTools {
+  readonly redis: Redis;
+  readonly ownGpuId: number;
+  readonly log: Logger;
+  readonly queues: Pick<SegmentPlacement, 'queue'>;
+  /** Runs the jobs of another GPU's queue. */
+  readonly runnerFor: (queueName: string) => JobRunner<'segment' | 'live'>;
+  /** True while this GPU has nothing to do and may take work. */
+  readonly isIdle: () => boolean;
+  /** False: the segments of a render stay on the GPU that they were given to, as long as it works. */
+  readonly sharing: boolean;
+}
+
+/** Another GPU's queue, as far as it matters to whoever wants to help. */
+interface Victim {
+  readonly gpuId: number;
+  readonly waiting: number;
+  readonly active: number;
+  /** Its own worker takes nothing from it. */
+  readonly abandoned: boolean;
+}
+
+const LOOK_EVERY_MS = 1000;
+
+/**
+ * Gives an idle GPU something to do: one job at a time from the longest queue of the others, queues first from which
+ * their own worker takes nothing. The job stays on its queue; only who runs it is new, and the receipt says so.
+ */
+export class WorkStealing {
+  readonly #tools: WorkStealingTools;
+  readonly #drains: GpuDrains;
+  readonly #lanes = new Map<number, HandFedWorker<'segment' | 'live'>>();
+  readonly #timer: NodeJS.Timeout;
+  #taking: Promise<TakenJob | undefined> = Promise.resolve(undefined);
+  #working: Promise<void> | undefined;
+  #open = true;
+
+  constructor(tools: WorkStealingTools) {
+    this.#tools = tools;
+    this.#drains = new GpuDrains(tools.redis);
+    this.#timer = setInterval(() => this.#look(), LOOK_EVERY_MS);
+  }
+
+  /** Takes nothing more, lets a running job finish for `patienceMs`, then hands it back. */
+  async stop(patienceMs: number): Promise<void> {
+    this.#open = false;
+    clearInterval(this.#timer);
+    // A job that is being taken is handed back before its lane closes.
+    await this.#taking.catch(() => {});
+    await Promise.all([...this.#lanes.values()].map((lane) => lane.drain(patienceMs)));
+    await this.#working;
+  }
+
+  #look(): void {
+    if (this.#working) return;
+    this.#working = this.#workWhileIdle()
+      .catch(() => {})
+      .finally(() => {
+        this.#working = undefined;
+      });
+  }
+
+  async #workWhileIdle(): Promise<void> {
+    while (this.#mayTake()) {
+      this.#taking = this.#takeOne();
+      const job = await this.#taking;
+      if (!job) return;
+      await job.run();
+    }
+  }
+
+  #mayTake(): boolean {
+    return this.#open && this.#tools.isIdle();
+  }
+
+  async #takeOne(): Promise<TakenJob | undefined> {
+    const heartbeats = await readHeartbeats(this.#tools.redis);
+    const own = workerOf(heartbeats, this.#tools.ownGpuId);
+    if (!own) return undefined;
+    for (const victim of await this.#victims(heartbeats)) {
+      const suits = (data: unknown) => this.#suits(data, victim, own, heartbeats);
+      if (!suits(await this.#nextOn(victim.gpuId)) || !this.#mayTake()) continue;
+      const job = await this.#lane(victim.gpuId).take();
+      // Another worker was faster, and the job behind it may not be for us.
+      if (job && this.#open && suits(job.data)) {
+        this.#tools.log.info({ from: gpuQueue(victim.gpuId), waiting: victim.waiting }, 'taking work of another GPU');
+        return job;
+      }
+      await job?.handBack();
+    }
+    return undefined;
+  }
+
+  /** Queues with something waiting: abandoned ones first, then the longest. */
+  async #victims(heartbeats: readonly Heartbeat[]): Promise<Victim[]> {
+    const { redis, ownGpuId, queues } = this.#tools;
+    const drained = await this.#drains.all();
+    const others = (await enrolledGpus(redis)).filter((gpuId) => gpuId !== ownGpuId);
+    const victims = await Promise.all(
+      others.map(async (gpuId) => {
+        const counts = await queues.queue(gpuId).getJobCounts('waiting', 'prioritized', 'delayed', 'active');
+        const { waiting = 0, prioritized = 0, delayed = 0, active = 0 } = counts;
+        const abandoned = drained.has(gpuId) || !workerOf(heartbeats, gpuId);
+        // Jobs that are to be tried again come up only when somebody takes from the queue.
+        return { gpuId, waiting: waiting + prioritized + (abandoned ? delayed : 0), active, abandoned };
+      }),
+    );
+    return victims
+      .filter(({ waiting }) => waiting > 0)
+      .sort((a, b) => Number(b.abandoned) - Number(a.abandoned) || b.waiting - a.waiting);
+  }
+
+  /** What the next job of a queue is. */
+  async #nextOn(gpuId: number): Promise<unknown> {
+    const queue = this.#tools.queues.queue(gpuId);
+    const first = [await queue.getWaiting(0, 0), await queue.getPrioritized(0, 0), await queue.getDelayed(0, 0)];
+    return first.flat()[0]?.data;
+  }
+
+  #suits(data: unknown, victim: Victim, own: Heartbeat, heartbeats: readonly Heartbeat[]): boolean {
+    const { data: job } = jobSchema.safeParse(data);
+    if ((job?.name !== 'segment' && job?.name !== 'live') || !isWilling(own, job.modelId)) return false;
+    if (victim.abandoned) return true;
+    if (job.name === 'live' || !this.#tools.sharing || this.#failedAt(job)) return false;
+    const idle = costOn(heartbeats, this.#tools.ownGpuId, job.modelId);
+    const there = costOn(heartbeats, victim.gpuId, job.modelId);
+    return isWorthStealing(idle, { ...victim, frameMs: there.frameMs }, job.frames.end - job.frames.start);
+  }
+
+  #failedAt({ moved }: SegmentJob): boolean {
+    return moved?.failedOn.includes(this.#tools.ownGpuId) ?? false;
+  }
+
+  #lane(gpuId: number): HandFedWorker<'segment' | 'live'> {
+    const known = this.#lanes.get(gpuId);
+    if (known) return known;
+    const queueName = gpuQueue(gpuId);
+    const lane = new HandFedWorker(queueName, this.#tools.runnerFor(queueName), this.#tools.redis);
+    // The worker of a drained queue does not look after it.
+    lane.watchForStalledJobs();
+    this.#lanes.set(gpuId, lane);
+    return lane;
+  }
+}
