@@ -25,6 +25,18 @@ const WRONG: Readonly<Record<string, { files: Readonly<Record<string, string>>; 
     files: { 'worker/engine/segment.ts': `export { computeMel } from '../pipeline/mel.ts';` },
     answer: 'worker/engine/segment.ts imports ../pipeline/mel.ts',
   },
+  'no two folders of worker/ import each other': {
+    files: {
+      'worker/jobs/a.ts': `import type { B } from '../queues/b.ts';`,
+      'worker/jobs/c.ts': '',
+      'worker/queues/b.ts': `import { c } from '../jobs/c.ts';`,
+    },
+    answer: 'worker/jobs and worker/queues import each other: worker/jobs/a.ts, worker/queues/b.ts',
+  },
+  'worker/pipeline and worker/onnx know nothing of Redis, jobs or the configuration': {
+    files: { 'worker/onnx/session.ts': `import { jobId } from '../../shared/jobs.ts';`, 'shared/jobs.ts': '' },
+    answer: 'worker/onnx/session.ts imports ../../shared/jobs.ts',
+  },
   'onnxruntime-node is imported in one module, which turns its telemetry off': {
     files: { 'worker/media/stitch.ts': `const { Tensor } = await import('onnxruntime-node');` },
     answer: 'worker/media/stitch.ts imports onnxruntime-node',

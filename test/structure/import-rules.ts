@@ -24,6 +24,9 @@ const PIPELINE_TOOLS = ['fft', 'mel-filters', 'bicubic', 'frame-count', 'stage-t
   (name) => `worker/pipeline/${name}.ts`,
 );
 
+/** All that the folders without Redis, jobs and configuration may use of `shared/`. */
+const FOR_PURE_ROOMS = ['shared/errors.ts', 'shared/process/environment.ts'];
+
 /** Which of our folders each folder may import, besides itself; a folder that is not named may import none. */
 const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
   api: ['shared'],
@@ -65,6 +68,16 @@ export const RULES: readonly Rule[] = [
         !ORDER.includes(file) &&
         folderOf(file) !== 'test' &&
         folderOf(file) !== 'bench',
+    ),
+  },
+  { name: 'no two folders of worker/ import each other', check: findMutualFolders },
+  {
+    name: 'worker/pipeline and worker/onnx know nothing of Redis, jobs or the configuration',
+    check: onImports(
+      (file, { file: target, specifier }) =>
+        /^worker\/(?:pipeline|onnx)\//.test(file) &&
+        (['bullmq', 'ioredis'].includes(packageOf(specifier)) ||
+          (target !== undefined && folderOf(target) === 'shared' && !FOR_PURE_ROOMS.includes(target))),
     ),
   },
   {
@@ -143,6 +156,28 @@ function findCycles(files: readonly SourceFile[]): string[] {
   };
   for (const path of targets.keys()) visit(path, []);
   return cycles;
+}
+
+/** Pairs of folders inside worker/ of which each imports the other. */
+function findMutualFolders(files: readonly SourceFile[]): string[] {
+  const imports = new Map<string, string>();
+  for (const file of files) {
+    const from = roomOf(file.path);
+    for (const { file: target } of importsOf(file)) {
+      const to = target && roomOf(target);
+      if (from && to && from !== to) imports.set(`${from} → ${to}`, file.path);
+    }
+  }
+  return [...imports].flatMap(([arrow, path]) => {
+    const [from = '', to = ''] = arrow.split(' → ');
+    const back = imports.get(`${to} → ${from}`);
+    return from < to && back ? [`${from} and ${to} import each other: ${path}, ${back}`] : [];
+  });
+}
+
+/** 'worker/gpu/x.ts' → 'worker/gpu'; undefined outside the folders of worker/. */
+function roomOf(path: string): string | undefined {
+  return /^(worker\/[^/]+)\//.exec(path)?.[1];
 }
 
 function isStage(path: string): boolean {
