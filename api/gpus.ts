@@ -121,7 +121,7 @@ function stateOf(worker: Heartbeat | undefined, drained: boolean): GpuView['stat
 }
 
 function viewOfModel(model: ModelState, streams: number): GpuView['models'][number] {
-  const { modelId, loaded, cost, problems, setAside, usage } = model;
+  const { modelId, loaded, cost, problems, blocked, usage } = model;
   return {
     model_id: modelId,
     loaded: loaded !== null,
@@ -131,7 +131,7 @@ function viewOfModel(model: ModelState, streams: number): GpuView['models'][numb
     inference_ms: loaded && toTenth(loaded.msPerFrame),
     streams,
     problems,
-    set_aside: setAside && { code: setAside.code, reason: setAside.reason, since: isoTime(setAside.sinceMs) },
+    blocked: blocked && { code: blocked.code, reason: blocked.reason, since: isoTime(blocked.sinceMs) },
     request_count: usage.requestCount,
   };
 }

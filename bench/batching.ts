@@ -83,11 +83,11 @@ async function measure(
 async function* orders(count: number, askedAt: number[]): AsyncGenerator<FrameOrder> {
   const background = { ...PICTURE, data: new Uint8Array(PICTURE.width * PICTURE.height * 3) };
   const avatar: AvatarFrames = { ...PICTURE, frameCount: 1, rect: () => RECT, background: async () => background };
-  const heard = new Float32Array(AUDIO_INPUT_FLOATS);
+  const audioInput = new Float32Array(AUDIO_INPUT_FLOATS);
   for (let frameIndex = 0; frameIndex < count; frameIndex++) {
     askedAt[frameIndex] = performance.now();
     yield {
-      ...{ frameIndex, wanted: true, avatar, backgroundIndex: 0, background, heard, seen: undefined },
+      ...{ frameIndex, wanted: true, avatar, backgroundIndex: 0, background, audioInput, visualInput: undefined },
       timings: noTimings(),
     };
   }

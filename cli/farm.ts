@@ -67,7 +67,7 @@ const gpuCommand = (nameAndArguments: string, description: string) =>
     .option('-k, --api-key <key>', 'API key, if the farm wants one');
 gpuCommand('list', 'worker, device, backlog, streams and models of every GPU').action(listGpus);
 gpuCommand('drain <gpu>', 'finish what runs, take nothing new; waiting jobs go to others').action(drainGpu);
-gpuCommand('resume <gpu>', 'take work again, also for models that were set aside').action(resumeGpu);
+gpuCommand('resume <gpu>', 'take work again, also for models that are blocked there').action(resumeGpu);
 
 program
   .command('doctor')

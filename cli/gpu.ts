@@ -6,7 +6,7 @@ export interface GpuCommandOptions {
   readonly apiKey?: string;
 }
 
-/** `farm gpu list`: one line a GPU, then one for each model that it cannot use or has set aside. */
+/** `farm gpu list`: one line a GPU, then one for each model that it cannot use or has blocked. */
 export async function listGpus({ url, apiKey }: GpuCommandOptions): Promise<void> {
   const { gpus, capacity } = await new FarmClient(url, apiKey).gpus();
   const rows = [
@@ -41,8 +41,8 @@ function say({ gpu, state, backlog }: GpuView): void {
 
 function complaints({ gpu, models }: GpuView): string {
   return models
-    .flatMap(({ model_id, problems, set_aside }) => {
-      const because = set_aside ? [`set aside since ${set_aside.since}: ${set_aside.reason}`] : problems;
+    .flatMap(({ model_id, problems, blocked }) => {
+      const because = blocked ? [`blocked since ${blocked.since}: ${blocked.reason}`] : problems;
       return because.map((reason) => `GPU ${gpu}: ${model_id} ${reason}\n`);
     })
     .join('');

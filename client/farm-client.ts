@@ -138,7 +138,7 @@ export class FarmClient {
     return await this.#orderGpu(gpuId, 'drain');
   }
 
-  /** Puts a GPU back into service, with every model that it has set aside. */
+  /** Puts a GPU back into service, and unblocks every model there. */
   async resumeGpu(gpuId: number): Promise<GpuView> {
     return await this.#orderGpu(gpuId, 'resume');
   }

@@ -3,7 +3,7 @@ import { KEY_PREFIX } from './redis.ts';
 
 const DRAINED_KEY = `${KEY_PREFIX}:gpus:drained`;
 
-/** Told "<gpu> drain" or "<gpu> resume" when an operator asks for it: a nudge, the truth is in the set. */
+/** Told "<gpu> drain" or "<gpu> resume" when an operator asks for it: a wake-up, the truth is in the set. */
 export const GPU_ORDERS_CHANNEL = `${KEY_PREFIX}:gpus:orders`;
 
 export type GpuOrder = 'drain' | 'resume';

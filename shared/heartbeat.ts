@@ -23,13 +23,13 @@ const modelCostSchema = z.object({
 });
 export type ModelCost = z.infer<typeof modelCostSchema>;
 
-const setAsideSchema = z.object({
+const blockedModelSchema = z.object({
   /** Error code of the last failure. */
   code: z.string(),
   reason: z.string(),
   sinceMs: z.number(),
 });
-export type SetAside = z.infer<typeof setAsideSchema>;
+export type BlockedModel = z.infer<typeof blockedModelSchema>;
 
 const modelStateSchema = z.object({
   modelId: z.string(),
@@ -40,7 +40,7 @@ const modelStateSchema = z.object({
   /** Measured after the last load, and kept when the model is unloaded; null before. */
   cost: modelCostSchema.nullable(),
   /** Why this worker no longer takes work for the model, after failing at it again and again; null while it does. */
-  setAside: setAsideSchema.nullable(),
+  blocked: blockedModelSchema.nullable(),
   /** Since the worker started. */
   usage: z.object({
     requestCount: z.int(),

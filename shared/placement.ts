@@ -95,21 +95,21 @@ export function isWorthStealing(
 
 /**
  * GPUs whose worker takes work, has the model in its configuration and nothing to say against it. When all of these
- * have set the model aside, they are named all the same: to try again is better than to give up.
+ * have blocked the model, they are named all the same: to try again is better than to give up.
  */
 export function gpusForModel(heartbeats: readonly Heartbeat[], modelId: string): number[] {
   const willing = willingGpus(heartbeats, modelId);
   return willing.length > 0 ? willing : gpusOf(heartbeats.filter((heartbeat) => mayTry(heartbeat, modelId)));
 }
 
-/** Those that have not set the model aside. */
+/** Those that have not blocked the model. */
 export function willingGpus(heartbeats: readonly Heartbeat[], modelId: string): number[] {
   return gpusOf(heartbeats.filter((heartbeat) => isWilling(heartbeat, modelId)));
 }
 
 /** Whether a worker takes work for a model that others could do too. */
 export function isWilling(heartbeat: Heartbeat, modelId: string): boolean {
-  return mayTry(heartbeat, modelId) && stateOf(heartbeat, modelId)?.setAside === null;
+  return mayTry(heartbeat, modelId) && stateOf(heartbeat, modelId)?.blocked === null;
 }
 
 function mayTry(heartbeat: Heartbeat, modelId: string): boolean {

@@ -15,7 +15,7 @@ import { modelLimits, WorkerModels } from './gpu/worker-models.ts';
 import { RenderJobs } from './jobs/render-jobs.ts';
 import type { WorkerTools } from './jobs/worker-tools.ts';
 import { deviceName } from './onnx/device-name.ts';
-import { givingAway, SetAsides } from './queues/blocklist.ts';
+import { Blocklist, givingAway } from './queues/blocklist.ts';
 import { GpuQueues } from './queues/gpu-queues.ts';
 import { Lease } from './queues/lease.ts';
 
@@ -38,8 +38,8 @@ export async function startGpuWorker(gpuId: number, config: Config, tools: Worke
   });
   const usage = new ModelUsage();
   const onChange = () => heartbeat.now();
-  const setAsides = new SetAsides(onChange);
-  const models = new WorkerModels({ config, history, gpuId, thread, usage, setAsides, log, onChange });
+  const blocklist = new Blocklist(onChange);
+  const models = new WorkerModels({ config, history, gpuId, thread, usage, blocklist, log, onChange });
   await models.check();
   const monitor = new EventLoopMonitor();
   const startedAtMs = Date.now();
@@ -85,7 +85,7 @@ export async function startGpuWorker(gpuId: number, config: Config, tools: Worke
     renders,
     artifacts,
     cancellation,
-    setAsides,
+    blocklist,
   });
   const live = liveHandler({
     gpuId,
@@ -95,14 +95,14 @@ export async function startGpuWorker(gpuId: number, config: Config, tools: Worke
     usage,
     redis: connection,
     cancellation,
-    setAsides,
+    blocklist,
   });
-  const handlers = { segment: givingAway(setAsides, jobs.handler<'segment'>(segment)), live };
+  const handlers = { segment: givingAway(blocklist, jobs.handler<'segment'>(segment)), live };
   subscriber.on('message', (channel: string, modelId: string) => channel === UNLOAD_CHANNEL && thread.unload(modelId));
   await subscriber.subscribe(UNLOAD_CHANNEL);
   const onLost = (job: SegmentJob | LiveJob) => (job.name === 'live' ? liveJobLost(connection, job) : jobs.lost(job));
   queues = new GpuQueues({
-    ...{ gpuId, holder, config, tools, setAsides },
+    ...{ gpuId, holder, config, tools, blocklist },
     jobs: { handlers, onLost },
     onChange: () => heartbeat.now(),
   });

@@ -36,7 +36,7 @@ export const gpuRoutes: FastifyPluginAsyncZod<Services> = async (app, { gpus }) 
     '/v1/gpus/:id/resume',
     {
       schema: {
-        summary: 'Put a GPU back into service, with every model that it has set aside',
+        summary: 'Put a GPU back into service, and unblocks every model there',
         params: gpuParams,
         response: { 200: gpuViewSchema, ...errors },
       },

@@ -207,7 +207,7 @@ class LiveRun {
 
   async #enqueue(gpuId: number, job: LiveJob): Promise<void> {
     await this.#queueOf(gpuId).add(job.name, job, jobOptions(job, 1));
-    // A nudge only, so nobody waits for it.
+    // Only a wake-up, so nobody waits for it.
     this.#tools.redis.publish(LIVE_CHANNEL, gpuQueue(gpuId)).catch(() => {});
   }
 

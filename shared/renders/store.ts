@@ -15,7 +15,7 @@ import { ADMIT, PROGRESS, TRANSITION } from './scripts.ts';
 
 const INDEX_KEY = `${KEY_PREFIX}:renders`;
 const ACTIVE_KEY = `${KEY_PREFIX}:renders:active`;
-/** Published with a render's id when it must stop: a nudge, the record itself is what counts. */
+/** Published with a render's id when it must stop: a wake-up, the record itself is what counts. */
 export const CANCEL_CHANNEL = `${KEY_PREFIX}:cancel`;
 const IDEMPOTENCY_LIFETIME_MS = 24 * 3600 * 1000;
 

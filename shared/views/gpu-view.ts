@@ -25,7 +25,7 @@ const gpuModelSchema = z.object({
   /** Streams that the GPU can hold when all are of this model. */
   streams: z.int(),
   problems: z.array(z.string()),
-  set_aside: z.object({ code: z.string(), reason: z.string(), since: z.string() }).nullable(),
+  blocked: z.object({ code: z.string(), reason: z.string(), since: z.string() }).nullable(),
   request_count: z.int(),
 });
 

@@ -67,7 +67,7 @@ describe('live jobs beside a render', () => {
     assert.equal(await hashOfVideo(id), undisturbed);
   });
 
-  it('are answered when the nudge is lost', async () => {
+  it('are answered when the wake-up is lost', async () => {
     const id = await startRender();
     const job = request(2);
     await live.save(job, PAYLOAD);
@@ -92,7 +92,7 @@ describe('live jobs beside a render', () => {
     }
   });
 
-  it('stop when they are cancelled, and leave no sign of life', async () => {
+  it('stop when they are cancelled, and leave no liveness key', async () => {
     // More frames than can be done before the cancellation arrives.
     const job = request(2000);
     await live.save(job, PAYLOAD);
@@ -125,7 +125,7 @@ describe('live jobs beside a render', () => {
       break;
     }
     await adding;
-    // What a front end does when the sign of life goes out: a second attempt.
+    // What a front end does when the liveness key expires: a second attempt.
     const answer = await live.ask({ ...job, attempt: 2 }, PAYLOAD);
     assert.equal(answer.end.type, 'done');
     const again = await ask(3);

@@ -22,11 +22,11 @@ class NotingNetwork implements LipSyncNetwork {
   running = Promise.withResolvers<void>();
 
   async generate(_visual: Float32Array, audio: Float32Array, count: number): Promise<Float32Array> {
-    const heard = Array.from({ length: count }, (_, place) => audio[place * AUDIO_INPUT_FLOATS] as number);
-    this.runs.push(heard);
+    const audioInput = Array.from({ length: count }, (_, place) => audio[place * AUDIO_INPUT_FLOATS] as number);
+    this.runs.push(audioInput);
     this.running.resolve();
     await new Promise(setImmediate);
-    if (heard.includes(-1)) throw new Error('unlucky');
+    if (audioInput.includes(-1)) throw new Error('unlucky');
     return new Float32Array(count * 3 * SIZE * SIZE);
   }
 }
@@ -35,8 +35,15 @@ async function* orders(marks: readonly number[], onOrder: () => void = () => {})
   for (const [frameIndex, mark] of marks.entries()) {
     onOrder();
     yield {
-      ...{ frameIndex, wanted: true, avatar: AVATAR, backgroundIndex: 0, background: BACKGROUND, seen: undefined },
-      heard: new Float32Array(AUDIO_INPUT_FLOATS).fill(mark),
+      ...{
+        frameIndex,
+        wanted: true,
+        avatar: AVATAR,
+        backgroundIndex: 0,
+        background: BACKGROUND,
+        visualInput: undefined,
+      },
+      audioInput: new Float32Array(AUDIO_INPUT_FLOATS).fill(mark),
       timings: noTimings(),
     };
   }

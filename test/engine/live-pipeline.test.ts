@@ -41,14 +41,14 @@ class RecordingNetwork implements LipSyncNetwork {
   readonly size = SIZE;
   readonly framesPerRun = 32;
   readonly counts: number[] = [];
-  readonly heard: Float32Array[] = [];
-  readonly seen: Float32Array[] = [];
+  readonly audioInput: Float32Array[] = [];
+  readonly visualInput: Float32Array[] = [];
 
   async generate(visual: Float32Array, audio: Float32Array, count: number): Promise<Float32Array> {
     this.counts.push(count);
     for (let i = 0; i < count; i++) {
-      this.heard.push(audio.slice(i * AUDIO_INPUT_FLOATS, (i + 1) * AUDIO_INPUT_FLOATS));
-      this.seen.push(visual.slice(i * VISUAL_FLOATS, (i + 1) * VISUAL_FLOATS));
+      this.audioInput.push(audio.slice(i * AUDIO_INPUT_FLOATS, (i + 1) * AUDIO_INPUT_FLOATS));
+      this.visualInput.push(visual.slice(i * VISUAL_FLOATS, (i + 1) * VISUAL_FLOATS));
     }
     return new Float32Array(count * 3 * SIZE * SIZE).fill(0.5);
   }
@@ -98,17 +98,17 @@ test('batches begin with the request, and the encoder runs once over what it nee
 test('frames hear the same on either grid', async () => {
   const [request, sound] = [await run({}), await run({ grid: 'sound', totalFrames: 25 })];
   // On the grid of the sound the batches are 4 … 7 and 8 … 11: frame 4 was not asked for.
-  assert.deepEqual(request.network.heard, sound.network.heard.slice(1));
+  assert.deepEqual(request.network.audioInput, sound.network.audioInput.slice(1));
 });
 
 test('rows further ahead than asked for are silent, in every frame of a batch', async () => {
   for (const rowsAhead of [0, 2, 7]) {
     const { network } = await run({ rowsAhead, frames: { start: 8, end: 12 } });
-    for (const input of network.heard) assert.equal(rowsHeard(input), '1'.repeat(9 + rowsAhead).padEnd(16, '0'));
+    for (const input of network.audioInput) assert.equal(rowsHeard(input), '1'.repeat(9 + rowsAhead).padEnd(16, '0'));
   }
 });
 
-test('windows that a stream has heard before are not encoded again, and sound the same', async () => {
+test('windows that a stream has audioInput before are not encoded again, and sound the same', async () => {
   const memory = new StreamFeatures().of('stream');
   const counts: number[][] = [];
   // A stream: more is known of its sound at each request, and the last one knows its end.
@@ -122,38 +122,38 @@ test('windows that a stream has heard before are not encoded again, and sound th
     const sampleCount = end === 25 ? SECOND.length : samplesUntilReady(end - 1, 7);
     const remembering = await run({ frames, totalFrames: 25 }, {}, sampleCount, memory);
     const fresh = await run({ frames, totalFrames: 25 });
-    assert.deepEqual(remembering.network.heard, fresh.network.heard);
+    assert.deepEqual(remembering.network.audioInput, fresh.network.audioInput);
     counts.push(remembering.encoder.counts);
   }
   assert.deepEqual(counts, [[10], [1], [4], [7]]);
 });
 
-test('no sound is needed for rows that are not heard', async () => {
+test('no sound is needed for rows that are not audioInput', async () => {
   const frames = { start: 8, end: 10 };
   const [enough, all] = [
     await run({ rowsAhead: 2, frames }, {}, samplesUntilReady(9, 2)),
     await run({ rowsAhead: 2, frames }),
   ];
-  assert.deepEqual(enough.network.heard, all.network.heard);
+  assert.deepEqual(enough.network.audioInput, all.network.audioInput);
 });
 
 test('given inputs are what the network gets, and no sound is read for them', async () => {
-  const heard = Float32Array.from({ length: AUDIO_INPUT_FLOATS }, (_, i) => i);
-  const seen = Float32Array.from({ length: 7 * VISUAL_FLOATS }, (_, i) => i);
-  const { encoder, network } = await run({}, { heard, seen }, 0);
+  const audioInput = Float32Array.from({ length: AUDIO_INPUT_FLOATS }, (_, i) => i);
+  const visualInput = Float32Array.from({ length: 7 * VISUAL_FLOATS }, (_, i) => i);
+  const { encoder, network } = await run({}, { audioInput, visualInput }, 0);
   assert.deepEqual(encoder.counts, []);
-  for (const [place, input] of network.seen.entries()) {
-    assert.deepEqual(input, seen.slice(place * VISUAL_FLOATS, (place + 1) * VISUAL_FLOATS));
-    assert.deepEqual(network.heard[place], heard);
+  for (const [place, input] of network.visualInput.entries()) {
+    assert.deepEqual(input, visualInput.slice(place * VISUAL_FLOATS, (place + 1) * VISUAL_FLOATS));
+    assert.deepEqual(network.audioInput[place], audioInput);
   }
 });
 
 test('given inputs of another size, or on the grid of the sound, are refused', async () => {
-  const heard = new Float32Array(AUDIO_INPUT_FLOATS);
+  const audioInput = new Float32Array(AUDIO_INPUT_FLOATS);
   const refusal = { code: 'request_invalid', message: /Given inputs must be 8192 and 1075200 floats/ };
-  await assert.rejects(run({}, { heard: heard.subarray(1) }), refusal);
-  await assert.rejects(run({}, { seen: new Float32Array(VISUAL_FLOATS) }), refusal);
-  await assert.rejects(run({ grid: 'sound' }, { heard }), refusal);
+  await assert.rejects(run({}, { audioInput: audioInput.subarray(1) }), refusal);
+  await assert.rejects(run({}, { visualInput: new Float32Array(VISUAL_FLOATS) }), refusal);
+  await assert.rejects(run({ grid: 'sound' }, { audioInput }), refusal);
 });
 
 test('whoever takes turns at the network holds it until its pictures are used up', async () => {

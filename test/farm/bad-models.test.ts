@@ -68,24 +68,24 @@ describe('a model that is wrong', () => {
     });
   }
 
-  it('is set aside when it has failed three times in a row, and taken up again when it works after all', async () => {
+  it('is blocked when it has failed three times in a row, and taken up again when it works after all', async () => {
     const rendered = async () => {
       const { id } = await farm.client.submit(speech, { modelId: 'spoilt' });
       return await farm.client.finished(id);
     };
-    const setAside = async () => {
+    const blocked = async () => {
       const [gpu] = (await farm.client.gpus()).gpus;
-      return gpu?.models.find(({ model_id }) => model_id === 'spoilt')?.set_aside;
+      return gpu?.models.find(({ model_id }) => model_id === 'spoilt')?.blocked;
     };
     for (let time = 1; time <= 2; time++) await assert.rejects(rendered, { code: 'model_unusable' });
-    assert.equal(await setAside(), null);
+    assert.equal(await blocked(), null);
     await assert.rejects(rendered, { code: 'model_unusable' });
-    await until('the third failure is known', async () => (await setAside())?.code === 'model_unusable');
+    await until('the third failure is known', async () => (await blocked())?.code === 'model_unusable');
     // The only GPU there is tries all the same.
     await assert.rejects(rendered, { code: 'model_unusable', message: /spoilt\.onnx/ });
     await copyFile(DEMO_MODEL.model_path, path.join(folder, 'spoilt.onnx'));
     assert.equal((await rendered()).status, 'completed');
-    await until('it is taken up again', async () => (await setAside()) === null);
+    await until('it is taken up again', async () => (await blocked()) === null);
   });
 
   it('does not keep the others from working', async () => {

@@ -40,7 +40,7 @@ async function workersOn(...gpuIds: number[]): Promise<void> {
   for (const gpuId of gpuIds) {
     const state: Omit<Heartbeat, 'workerId'> = {
       ...{ gpuId, host: 'here', pid: 1, startedAtMs: 0, provider: 'cpu', device: null },
-      models: [{ modelId: 'ann', loaded: null, problems: [], cost: null, setAside: null, usage }],
+      models: [{ modelId: 'ann', loaded: null, problems: [], cost: null, blocked: null, usage }],
       ...{ draining: false, runningJobs: 0, eventLoopBlockedMaxMs: 0 },
     };
     const heartbeat = startHeartbeat(redis, `w${gpuId}`, () => state);

@@ -24,7 +24,7 @@ function state(changes: Partial<Heartbeat> = {}): Omit<Heartbeat, 'workerId'> {
         loaded: { loadMs: 90, msPerFrame: 8, loadedAtMs: 7, memoryBytes: 1024 },
         problems: [],
         cost: { loadMs: 90, frameMs: 20 },
-        setAside: { code: 'inference_failed', reason: 'out of memory', sinceMs: 7 },
+        blocked: { code: 'inference_failed', reason: 'out of memory', sinceMs: 7 },
         usage: UNUSED,
       },
     ],

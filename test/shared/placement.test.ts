@@ -138,7 +138,7 @@ test('a queue of which nothing runs yet is left to its own GPU', () => {
 type ModelState = Heartbeat['models'][number];
 
 function model(modelId: string, changes: Partial<ModelState> = {}): ModelState {
-  return { modelId, loaded: null, problems: [], cost: null, setAside: null, usage: UNUSED, ...changes };
+  return { modelId, loaded: null, problems: [], cost: null, blocked: null, usage: UNUSED, ...changes };
 }
 
 function worker(gpuId: number | null, changes: Partial<Heartbeat> = {}): Heartbeat {
@@ -176,14 +176,14 @@ test('a worker that cannot use the model is passed over', () => {
   assert.deepEqual(gpusForModel([worker(0, { models: broken }), worker(1)], 'ann'), [1]);
 });
 
-test('a worker that has set the model aside is passed over, for that model', () => {
-  const models = [model('ann', { setAside: { code: 'inference_failed', reason: 'x', sinceMs: 1 } }), model('bob')];
+test('a worker that has blocked the model is passed over, for that model', () => {
+  const models = [model('ann', { blocked: { code: 'inference_failed', reason: 'x', sinceMs: 1 } }), model('bob')];
   assert.deepEqual(gpusForModel([worker(0, { models }), worker(1)], 'ann'), [1]);
   assert.deepEqual(willingGpus([worker(0, { models })], 'bob'), [0]);
 });
 
-test('when all have set the model aside, they are named all the same, but not as willing', () => {
-  const models = [model('ann', { setAside: { code: 'inference_failed', reason: 'x', sinceMs: 1 } })];
+test('when all have blocked the model, they are named all the same, but not as willing', () => {
+  const models = [model('ann', { blocked: { code: 'inference_failed', reason: 'x', sinceMs: 1 } })];
   const workers = [worker(0, { models }), worker(1, { models }), worker(2, { models, draining: true })];
   assert.deepEqual(gpusForModel(workers, 'ann'), [0, 1]);
   assert.deepEqual(willingGpus(workers, 'ann'), []);

@@ -9,7 +9,7 @@ import { z } from 'zod';
 import { hasEnded } from '../../shared/process/process-life.ts';
 
 /** How often the holder touches its file. */
-const SIGN_OF_LIFE_MS = 2000;
+const TOUCH_EVERY_MS = 2000;
 /** A holder that has not touched its file for this long is gone. Long enough for a busy network file system. */
 const SILENCE_MS = 20_000;
 const LOOK_EVERY_MS = 200;
@@ -46,7 +46,7 @@ export async function holdLock(path: string, signal: AbortSignal): Promise<Async
   const touching = setInterval(() => {
     const now = new Date();
     utimes(path, now, now).catch(() => {});
-  }, SIGN_OF_LIFE_MS);
+  }, TOUCH_EVERY_MS);
   touching.unref();
   return {
     async [Symbol.asyncDispose]() {

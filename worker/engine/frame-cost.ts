@@ -35,7 +35,7 @@ async function passMs({ encoder, network, avatar }: LoadedModel): Promise<number
     grid: 'request',
   };
   const audio = { sampleCount: 0, read: async () => new Float32Array(0) };
-  const parts = { audio, encoder, network, avatar, given: { heard: new Float32Array(AUDIO_INPUT_FLOATS) } };
+  const parts = { audio, encoder, network, avatar, given: { audioInput: new Float32Array(AUDIO_INPUT_FLOATS) } };
   const pictures: Promise<Buffer>[] = [];
   for await (const { image } of renderFrames(request, parts, NEVER, noTimings())) {
     pictures.push(encodeJpeg(image, JPEG_QUALITY));

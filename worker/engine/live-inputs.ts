@@ -69,8 +69,8 @@ export function readGivenInputs(
   }
   const silence = soundless ? new Float32Array(AUDIO_INPUT_FLOATS) : undefined;
   return {
-    seen: visualFrames.byteLength > 0 ? toFloats(visualFrames) : undefined,
-    heard: audioFeatures.byteLength > 0 ? toFloats(audioFeatures) : silence,
+    visualInput: visualFrames.byteLength > 0 ? toFloats(visualFrames) : undefined,
+    audioInput: audioFeatures.byteLength > 0 ? toFloats(audioFeatures) : silence,
   };
 }
 

@@ -13,7 +13,7 @@ const GROUP_BYTES = 128 * 1024;
  * one before. Those of a stream leave one by one, as soon as each is encoded; for the frames of a single request somebody
  * waits until they are all there, so they leave in groups.
  */
-export class FrameOutlet {
+export class FramePublisher {
   readonly #writer: FrameWriter;
   readonly #job: LiveJob;
   readonly #onFault: (fault: unknown) => void;

@@ -7,9 +7,9 @@ import type { PipelineThread } from '../engine/pipeline-thread.ts';
 import type { LiveResult, LiveTask } from '../engine/thread-protocol.ts';
 import type { CancelWatch } from '../jobs/cancellation.ts';
 import type { JobContext, JobHandler } from '../jobs/job-runner.ts';
-import type { SetAsides } from '../queues/blocklist.ts';
-import { FrameOutlet } from './frame-publisher.ts';
-import { SignOfLife } from './liveness.ts';
+import type { Blocklist } from '../queues/blocklist.ts';
+import { FramePublisher } from './frame-publisher.ts';
+import { Liveness } from './liveness.ts';
 import type { ModelUsage } from './model-usage.ts';
 import { findResumePoint } from './resume-point.ts';
 import { type KnownModels, usableModel } from './usable-model.ts';
@@ -20,7 +20,7 @@ export interface LiveHandlerTools extends KnownModels {
   readonly usage: ModelUsage;
   readonly redis: Redis;
   readonly cancellation: CancelWatch;
-  readonly setAsides: SetAsides;
+  readonly blocklist: Blocklist;
 }
 
 const FRESH = { state: 'fresh' } as const;
@@ -49,19 +49,19 @@ export function liveHandler(tools: LiveHandlerTools): JobHandler<'live'> {
       ]);
       if (!payload) return 'skipped: its payload is gone';
       if (from.state === 'over') return 'skipped: it has been answered';
-      const outlet = new FrameOutlet(
+      const publisher = new FramePublisher(
         redis,
         job,
         (fault) => ended.abort(fault),
         tools.thread.giveBack.bind(tools.thread),
       );
-      if (from.state === 'fresh') outlet.taken(gpuId);
+      if (from.state === 'fresh') publisher.taken(gpuId);
       const task = toTask(job, payload, from.state === 'fresh' ? job.frames.start : from.frame);
-      const life = new SignOfLife(redis, job, () => ended.abort(new Unwanted('Nobody waits for it any longer')));
+      const life = new Liveness(redis, job, () => ended.abort(new Unwanted('Nobody waits for it any longer')));
       try {
-        return await work(tools, job, task, { context, ended, outlet });
+        return await work(tools, job, task, { context, ended, publisher });
       } finally {
-        await Promise.all([life.stop(), outlet.close()]);
+        await Promise.all([life.stop(), publisher.close()]);
       }
     } finally {
       unwatch();
@@ -74,39 +74,39 @@ export async function liveJobLost(redis: Redis, job: LiveJob): Promise<void> {
   if ((await redis.exists(frameChannelKey(job.requestId))) === 0) return;
   const { remedy } = ERROR_CATALOGUE.worker_lost;
   const message = `Request ${job.requestId} ended its worker every time it was picked up`;
-  const outlet = new FrameOutlet(redis, job, () => {});
-  await outlet.failed({ code: 'worker_lost', message, remedy }).catch(() => {});
-  await outlet.close();
+  const publisher = new FramePublisher(redis, job, () => {});
+  await publisher.failed({ code: 'worker_lost', message, remedy }).catch(() => {});
+  await publisher.close();
 }
 
 interface Work {
   readonly context: JobContext;
   readonly ended: AbortController;
-  readonly outlet: FrameOutlet;
+  readonly publisher: FramePublisher;
 }
 
 async function work(
   tools: LiveHandlerTools,
   job: LiveJob,
   task: LiveTask,
-  { context, ended, outlet }: Work,
+  { context, ended, publisher }: Work,
 ): Promise<string> {
-  const { gpuId, thread, usage, setAsides } = tools;
+  const { gpuId, thread, usage, blocklist } = tools;
   const signal = AbortSignal.any([context.signal, ended.signal]);
   try {
     await usableModel(tools, job.modelId);
     if (job.loadOnly) {
       const result = await thread.load({ modelId: job.modelId, waitUntilMs: job.expiresAtMs }, signal);
-      await outlet.done({ gpuId, ...result, ...NO_WORK });
+      await publisher.done({ gpuId, ...result, ...NO_WORK });
       return 'loaded';
     }
     const result = await thread.live(task, signal, (frame) => {
-      if (!signal.aborted) outlet.frame(frame);
+      if (!signal.aborted) publisher.frame(frame);
     });
-    setAsides.succeeded(job);
+    blocklist.succeeded(job);
     usage.note(job.modelId, result.timings.inference);
-    const encodeMs = await outlet.encoded();
-    await outlet.done({ gpuId, ...summaryOf(result, encodeMs) });
+    const encodeMs = await publisher.encoded();
+    await publisher.done({ gpuId, ...summaryOf(result, encodeMs) });
     return 'done';
   } catch (thrown) {
     // Back in its queue or with another worker, the job is not ours to judge.
@@ -114,9 +114,9 @@ async function work(
     if (ended.signal.aborted) return `stopped: ${reasonOf(ended.signal.reason)}`;
     if (thrown instanceof FencedOut) return `stopped: ${reasonOf(thrown)}`;
     const error = FarmError.from(thrown);
-    setAsides.failed(job, error);
+    blocklist.failed(job, error);
     context.log.warn({ request: job.requestId, code: error.code, reason: error.message }, 'live request failed');
-    await outlet.failed(error.toReport()).catch(() => {});
+    await publisher.failed(error.toReport()).catch(() => {});
     throw error;
   }
 }

@@ -15,7 +15,7 @@ if ARGV[2] == '0' then redis.call('DEL', KEYS[1]) else redis.call('SET', KEYS[1]
 return redis.call('EXISTS', KEYS[2])`;
 
 /** Shows that this process works on a request, and sees once a second whether the work is still wanted. */
-export class SignOfLife {
+export class Liveness {
   readonly #redis: Redis;
   readonly #requestId: string;
   readonly #attempt: number;

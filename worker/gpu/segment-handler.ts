@@ -7,7 +7,7 @@ import type { PipelineThread } from '../engine/pipeline-thread.ts';
 import type { SegmentTask } from '../engine/thread-protocol.ts';
 import type { CancelWatch } from '../jobs/cancellation.ts';
 import type { JobContext } from '../jobs/job-runner.ts';
-import type { SetAsides } from '../queues/blocklist.ts';
+import type { Blocklist } from '../queues/blocklist.ts';
 import type { EntryHistory } from './entry-history.ts';
 import type { ModelUsage } from './model-usage.ts';
 import { type KnownModels, usableModel } from './usable-model.ts';
@@ -21,12 +21,12 @@ export interface SegmentHandlerTools extends KnownModels {
   readonly renders: RenderStore;
   readonly artifacts: ArtifactStore;
   readonly cancellation: CancelWatch;
-  readonly setAsides: SetAsides;
+  readonly blocklist: Blocklist;
 }
 
 /** Handles `segment` jobs: hands the work to the pipeline thread and tells the render's record how it goes. */
 export function segmentHandler(tools: SegmentHandlerTools) {
-  const { renders, cancellation, artifacts, history, setAsides } = tools;
+  const { renders, cancellation, artifacts, history, blocklist } = tools;
   return async (job: SegmentJob, { attempt, signal, log, showProgress }: JobContext): Promise<void> => {
     const record = await renders.get(job.renderId);
     await usableModel(tools, job.modelId);
@@ -43,7 +43,7 @@ export function segmentHandler(tools: SegmentHandlerTools) {
         report(framesDone).catch(() => {});
         renders.savePreview(job.renderId, Buffer.from(latestJpeg)).catch(() => {});
       });
-      setAsides.succeeded(job);
+      blocklist.succeeded(job);
       tools.usage.note(job.modelId, result.timings_ms.inference);
       await renders.saveSegmentReceipt(job.renderId, {
         index: job.segmentIndex,
@@ -57,7 +57,7 @@ export function segmentHandler(tools: SegmentHandlerTools) {
       log.info({ segment: job.segmentIndex, frames: frameTotal, ms: Math.round(result.wall_ms) }, 'segment rendered');
     } catch (error) {
       if (signal.aborted) await removeIfEnded(job.renderId);
-      else setAsides.failed(job, FarmError.from(error));
+      else blocklist.failed(job, FarmError.from(error));
       throw error;
     }
   };

@@ -5,7 +5,7 @@ import type { Logger } from '../../shared/process/log.ts';
 import { checkAvatarFiles } from '../avatar/avatar.ts';
 import type { PipelineThread } from '../engine/pipeline-thread.ts';
 import type { ModelLimits } from '../models/model-limits.ts';
-import type { SetAsides } from '../queues/blocklist.ts';
+import type { Blocklist } from '../queues/blocklist.ts';
 import type { EntryHistory } from './entry-history.ts';
 import type { ModelUsage } from './model-usage.ts';
 
@@ -19,7 +19,7 @@ export interface WorkerModelsTools {
   readonly gpuId: number;
   readonly thread: PipelineThread;
   readonly usage: ModelUsage;
-  readonly setAsides: SetAsides;
+  readonly blocklist: Blocklist;
   readonly log: Logger;
   /** Told when what the heartbeat says of models has changed. */
   readonly onChange: () => void;
@@ -37,13 +37,13 @@ export class WorkerModels {
 
   /** For the heartbeat: every configured model. */
   states(): Heartbeat['models'] {
-    const { thread, usage, setAsides } = this.#tools;
+    const { thread, usage, blocklist } = this.#tools;
     return [...this.#problems].map(([modelId, problems]) => ({
       modelId,
       loaded: thread.models.loaded.get(modelId) ?? null,
       problems: [...problems],
       cost: thread.models.costs.get(modelId) ?? null,
-      setAside: setAsides.of(modelId),
+      blocked: blocklist.of(modelId),
       usage: usage.of(modelId),
     }));
   }
@@ -99,7 +99,7 @@ export class WorkerModels {
     this.#tools.history.note();
     this.#tools.thread.configure(this.#tools.history.sources());
     // Another entry is another chance.
-    for (const modelId of changed) this.#tools.setAsides.clear(modelId);
+    for (const modelId of changed) this.#tools.blocklist.clear(modelId);
     const follow = async () => {
       await this.check();
       this.#tools.onChange();

@@ -8,7 +8,7 @@ export class RenderEnded extends Error {
 
 /**
  * Carries the end of a render or of a live request to the jobs of this process that still work on it. The message is a
- * nudge only: jobs also look for themselves whenever they start and once a second or so, so a lost one costs no more.
+ * wake-up only: jobs also look for themselves whenever they start and once a second or so, so a lost one costs no more.
  */
 export class CancelWatch {
   readonly #subscriber: Redis;

@@ -26,9 +26,9 @@ export interface FrameOrder {
   /** The face in it, where the avatar has a picture of that. */
   readonly face?: GivenFace | undefined;
   /** The audio input, [32, 16, 16], or the feature rows that it is cut from. */
-  readonly heard: Float32Array | { readonly rows: FeatureRows; readonly rowsAhead: number };
+  readonly audioInput: Float32Array | { readonly rows: FeatureRows; readonly rowsAhead: number };
   /** The visual input, [6, S, S], instead of one made from the background. */
-  readonly seen: Float32Array | undefined;
+  readonly visualInput: Float32Array | undefined;
   /** Grows by this frame's share of the stages. */
   readonly timings: StageTimingsMs;
 }
@@ -76,7 +76,7 @@ export class NetworkBatch {
 
   /** What the network is about to see and hear of one frame. */
   #prepare(order: FrameOrder, place: number): void {
-    const { avatar, background, backgroundIndex, face, heard, seen, timings } = order;
+    const { avatar, background, backgroundIndex, face, audioInput, visualInput, timings } = order;
     const clock = new StageClock(timings);
     checkBackground(background, avatar.rect(backgroundIndex), avatar, backgroundIndex);
     const { size } = this.#network;
@@ -85,11 +85,11 @@ export class NetworkBatch {
     if (face?.crop?.width !== crop.width) this.#cutCrop(order, crop);
     if (face?.crop) layFace(face.crop, crop);
     const visualAt = place * visualInputFloats(size);
-    if (seen) this.#visual.set(seen, visualAt);
+    if (visualInput) this.#visual.set(visualInput, visualAt);
     else writeVisualInput(crop, size, this.#visual, visualAt, face?.roi);
     const audioAt = place * AUDIO_INPUT_FLOATS;
-    if (heard instanceof Float32Array) this.#audio.set(heard, audioAt);
-    else writeAudioInput(heard.rows, order.frameIndex, this.#audio, audioAt, heard.rowsAhead);
+    if (audioInput instanceof Float32Array) this.#audio.set(audioInput, audioAt);
+    else writeAudioInput(audioInput.rows, order.frameIndex, this.#audio, audioAt, audioInput.rowsAhead);
     clock.lap('visualInput');
   }
 

@@ -61,9 +61,9 @@ export interface RenderFramesRequest {
 /** What a caller has made already and the stages need not make. Only with the grid `request`. */
 export interface GivenInputs {
   /** The audio input of every frame, [32, 16, 16]: the sound is not read. */
-  readonly heard?: Float32Array | undefined;
+  readonly audioInput?: Float32Array | undefined;
   /** Visual inputs of the frames asked for, [count, 6, S, S]; they are still composited onto the avatar's pictures. */
-  readonly seen?: Float32Array | undefined;
+  readonly visualInput?: Float32Array | undefined;
 }
 
 /** Runs work that nothing else of the same thread may come in between. */
@@ -138,7 +138,7 @@ export async function* orderFrames(
   const wholeSound = request.grid !== 'request';
   const clock = new StageClock(timings);
   const encoderRun = wholeSound ? request.encoderBatchWindows : frames;
-  const features = given?.heard ? undefined : new SlidingFeatures(parts, rowsAhead, encoderRun, { signal, clock });
+  const features = given?.audioInput ? undefined : new SlidingFeatures(parts, rowsAhead, encoderRun, { signal, clock });
   const ordered = wholeSound ? wholeBatches(request) : frames;
   const indexOf = (frame: number) => backgroundIndex(request.startFrameIndex + frame, avatar.frameCount);
   const ahead = Math.max(batchFrames, BACKGROUNDS_AHEAD);
@@ -163,8 +163,8 @@ export async function* orderFrames(
         backgroundIndex: indexOf(frame),
         background,
         face,
-        heard: rows ? { rows, rowsAhead } : (given?.heard as Float32Array),
-        seen: given?.seen && seenBy(frame - frames.start, given.seen, parts.network.size),
+        audioInput: rows ? { rows, rowsAhead } : (given?.audioInput as Float32Array),
+        visualInput: given?.visualInput && visualInputOf(frame - frames.start, given.visualInput, parts.network.size),
         timings,
       };
     }
@@ -177,9 +177,9 @@ function wholeBatches({ frames, batchFrames, totalFrames }: RenderFramesRequest)
   return { start, end: Math.min(Math.ceil(frames.end / batchFrames) * batchFrames, totalFrames) };
 }
 
-function seenBy(place: number, seen: Float32Array, size: NetworkSize): Float32Array {
+function visualInputOf(place: number, visualInput: Float32Array, size: NetworkSize): Float32Array {
   const floats = visualInputFloats(size);
-  return seen.subarray(place * floats, (place + 1) * floats);
+  return visualInput.subarray(place * floats, (place + 1) * floats);
 }
 
 async function* inBatches<T>(items: AsyncIterable<T>, size: number): AsyncGenerator<T[]> {
@@ -239,7 +239,7 @@ function checkSound(audio: AudioSource): void {
 }
 
 function checkRequest(request: RenderFramesRequest, parts: OrderParts): void {
-  if (!parts.given?.heard) checkSound(parts.audio);
+  if (!parts.given?.audioInput) checkSound(parts.audio);
   if (parts.avatar.frameCount < 1) throw new FarmError('model_unusable', 'The avatar has no pictures.');
   const { frames, totalFrames, startFrameIndex, batchFrames, encoderBatchWindows } = request;
   const { rowsAhead = FEATURE_ROWS_AFTER } = request;
@@ -258,13 +258,14 @@ function checkRequest(request: RenderFramesRequest, parts: OrderParts): void {
 }
 
 function checkGiven({ frames, grid }: RenderFramesRequest, { given, network }: OrderParts): void {
-  const { heard, seen } = given ?? {};
-  if (!heard && !seen) return;
+  const { audioInput, visualInput } = given ?? {};
+  if (!audioInput && !visualInput) return;
   const seenFloats = (frames.end - frames.start) * visualInputFloats(network.size);
   const fits =
-    (heard?.length ?? AUDIO_INPUT_FLOATS) === AUDIO_INPUT_FLOATS && (seen?.length ?? seenFloats) === seenFloats;
+    (audioInput?.length ?? AUDIO_INPUT_FLOATS) === AUDIO_INPUT_FLOATS &&
+    (visualInput?.length ?? seenFloats) === seenFloats;
   if (grid === 'request' && fits) return;
-  const got = `${heard?.length ?? 'no'} and ${seen?.length ?? 'no'} floats, grid ${grid}`;
+  const got = `${audioInput?.length ?? 'no'} and ${visualInput?.length ?? 'no'} floats, grid ${grid}`;
   throw new FarmError(
     'request_invalid',
     `Given inputs must be ${AUDIO_INPUT_FLOATS} and ${seenFloats} floats, with the grid of the request: got ${got}`,

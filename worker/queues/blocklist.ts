@@ -1,5 +1,5 @@
 import type { FarmError } from '../../shared/errors.ts';
-import type { SetAside } from '../../shared/heartbeat.ts';
+import type { BlockedModel } from '../../shared/heartbeat.ts';
 import type { LiveJob, SegmentJob } from '../../shared/jobs.ts';
 import type { JobHandler } from '../jobs/job-runner.ts';
 
@@ -13,24 +13,24 @@ type GpuJob = Pick<SegmentJob | LiveJob, 'name' | 'modelId'>;
  * It takes no more work for them that another would take, until it is told to, starts anew, or has tried again with
  * success because there was no other.
  */
-export class SetAsides {
+export class Blocklist {
   readonly #onChange: () => void;
   /** Failures in a row, by model and kind of job. */
   readonly #failures = new Map<string, number>();
   readonly #models = new Map<string, { readonly error: FarmError; readonly sinceMs: number }>();
 
-  /** @param onChange called when a model was set aside or is taken up again. */
+  /** @param onChange called when a model was blocked or is taken up again. */
   constructor(onChange: () => void) {
     this.#onChange = onChange;
   }
 
   /** Null for a model that is in use. */
-  of(modelId: string): SetAside | null {
+  of(modelId: string): BlockedModel | null {
     const found = this.#models.get(modelId);
     return found ? { code: found.error.code, reason: found.error.message, sinceMs: found.sinceMs } : null;
   }
 
-  /** The failure that made this worker set a model aside; undefined for a model that is in use. */
+  /** The failure that made this worker block a model; undefined for a model that is in use. */
   reasonFor(modelId: string): FarmError | undefined {
     return this.#models.get(modelId)?.error;
   }
@@ -62,12 +62,12 @@ export class SetAsides {
   }
 }
 
-/** Hands segments of a model that is set aside to a GPU that may do better, and tries them here when there is none. */
-export function givingAway(setAsides: SetAsides, handler: JobHandler<'segment'>): JobHandler<'segment'> {
+/** Hands segments of a model that is blocked to a GPU that may do better, and tries them here when there is none. */
+export function givingAway(blocklist: Blocklist, handler: JobHandler<'segment'>): JobHandler<'segment'> {
   return async (job, context) => {
-    const reason = setAsides.reasonFor(job.modelId);
+    const reason = blocklist.reasonFor(job.modelId);
     const queueName = reason && (await context.moveElsewhere(reason, false));
-    return queueName ? `moved to ${queueName}: the model is set aside here` : await handler(job, context);
+    return queueName ? `moved to ${queueName}: the model is blocked here` : await handler(job, context);
   };
 }
 

@@ -1,34 +1,34 @@
 import type { Redis } from 'ioredis';
 import { type GpuDrains, listenForOrders } from '../../shared/gpu-drains.ts';
-import type { SetAsides } from './blocklist.ts';
+import type { Blocklist } from './blocklist.ts';
 import type { QueueConsumer } from './orphan-queues.ts';
 
-export interface QueueGateTools {
+export interface DrainGateTools {
   readonly gpuId: number;
   readonly drains: GpuDrains;
   /** A connection that only listens. */
   readonly subscriber: Redis;
-  readonly setAsides: SetAsides;
+  readonly blocklist: Blocklist;
   readonly consume: () => QueueConsumer;
   /** The GPU was taken out of service, or put back. */
   readonly onChange: () => void;
 }
 
-/** How long it takes at most until an order is seen whose nudge was lost. */
+/** How long it takes at most until an order is seen whose wake-up was lost. */
 const LOOK_EVERY_MS = 2000;
 /** What runs when a drain is ordered may finish, however long it takes; the longest time that a timer can wait. */
 const AS_LONG_AS_IT_TAKES_MS = 2 ** 31 - 1;
 
 /** Opens and closes this GPU's own queue as the operator orders. */
-export class QueueGate {
-  readonly #tools: QueueGateTools;
+export class DrainGate {
+  readonly #tools: DrainGateTools;
   /** Those that still finish something after a drain was ordered, and the one that takes jobs. */
   readonly #consumers = new Set<QueueConsumer>();
   #taking: QueueConsumer | undefined;
   #timer: NodeJS.Timeout | undefined;
   #looking: Promise<void> = Promise.resolve();
 
-  constructor(tools: QueueGateTools) {
+  constructor(tools: DrainGateTools) {
     this.#tools = tools;
   }
 
@@ -39,9 +39,9 @@ export class QueueGate {
 
   /** Takes jobs from now on, unless the GPU is out of service. */
   async start(): Promise<void> {
-    const { subscriber, gpuId, setAsides } = this.#tools;
+    const { subscriber, gpuId, blocklist } = this.#tools;
     await listenForOrders(subscriber, gpuId, (order) => {
-      if (order === 'resume') setAsides.clear();
+      if (order === 'resume') blocklist.clear();
       this.#look();
     });
     this.#look();

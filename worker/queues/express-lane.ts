@@ -4,24 +4,24 @@ import type { JobName } from '../../shared/jobs.ts';
 import { openQueue, PRIORITY } from '../../shared/queues.ts';
 import type { JobRunner } from '../jobs/job-runner.ts';
 import { HandFedWorker } from './hand-fed-worker.ts';
-import type { LiveNudges } from './live-wake-ups.ts';
+import type { LiveWakeUps } from './live-wake-ups.ts';
 
 export interface ExpressLaneOptions<N extends JobName> {
   readonly queueName: string;
   /** The runner of the ordinary lane, which takes one job at a time. */
   readonly runner: JobRunner<N | 'live'>;
   readonly connection: Redis;
-  readonly nudges: LiveNudges;
+  readonly wakeUps: LiveWakeUps;
 }
 
 /** Live jobs at once: the frames of all of them share the runs of the network. Each may bring 59 MB along. */
 const MAX_LIVE = 32;
-/** How long a live job waits at most whose nudge was lost. */
+/** How long a live job waits at most whose wake-up was lost. */
 const LOOK_EVERY_MS = 250;
 
 /**
  * Picks live jobs up while the ordinary lane of the queue is busy; when it is idle it takes them itself, at once. Looks
- * when it is nudged, when a job starts or ends, and now and then while anything runs, so no live job is left behind.
+ * when it is woken, when a job starts or ends, and now and then while anything runs, so no live job is left behind.
  *
  * It looks before it takes: taking blindly could bring a second segment. One that slips in is run like any other.
  */
@@ -35,13 +35,13 @@ export class ExpressLane<N extends JobName> {
   #lookAgain = false;
   #open = true;
 
-  constructor({ queueName, runner, connection, nudges }: ExpressLaneOptions<N>) {
+  constructor({ queueName, runner, connection, wakeUps }: ExpressLaneOptions<N>) {
     this.#runner = runner;
     this.#queue = openQueue(queueName, connection);
     this.#worker = new HandFedWorker(queueName, runner, connection);
     const look = () => this.#look();
     runner.onChange(look);
-    this.#stopListening = nudges.on(queueName, look);
+    this.#stopListening = wakeUps.on(queueName, look);
     this.#timer = setInterval(look, LOOK_EVERY_MS);
   }
 

@@ -5,11 +5,11 @@ import { Consumer } from '../jobs/consumer.ts';
 import { JobRunner, type JobRunnerOptions } from '../jobs/job-runner.ts';
 import { SegmentPlacement } from '../jobs/segment-placement.ts';
 import type { WorkerTools } from '../jobs/worker-tools.ts';
-import type { SetAsides } from './blocklist.ts';
-import { QueueGate } from './drain-gate.ts';
+import type { Blocklist } from './blocklist.ts';
+import { DrainGate } from './drain-gate.ts';
 import { ExpressLane } from './express-lane.ts';
 import type { LeaseHolder } from './lease.ts';
-import { LiveNudges } from './live-wake-ups.ts';
+import { LiveWakeUps } from './live-wake-ups.ts';
 import { OrphanQueues, type QueueConsumer } from './orphan-queues.ts';
 import { Relocation } from './relocation.ts';
 import { WorkStealing } from './work-stealing.ts';
@@ -21,7 +21,7 @@ export interface GpuQueuesOptions {
   readonly holder: LeaseHolder;
   readonly config: Config;
   readonly tools: Pick<WorkerTools, 'connection' | 'subscriber' | 'log'>;
-  readonly setAsides: SetAsides;
+  readonly blocklist: Blocklist;
   readonly jobs: Pick<JobRunnerOptions<GpuJobName>, 'handlers' | 'onLost'>;
   /** The GPU was taken out of service or put back, or finished something while it is out. */
   readonly onChange: () => void;
@@ -31,22 +31,22 @@ export interface GpuQueuesOptions {
 export class GpuQueues {
   readonly #options: GpuQueuesOptions;
   readonly #placement: SegmentPlacement;
-  readonly #nudges: LiveNudges;
+  readonly #wakeUps: LiveWakeUps;
   readonly #runners = new Set<JobRunner<GpuJobName>>();
-  readonly #gate: QueueGate;
+  readonly #gate: DrainGate;
   #orphans: OrphanQueues | undefined;
   #stealing: WorkStealing | undefined;
   #stopping = false;
 
   constructor(options: GpuQueuesOptions) {
     this.#options = options;
-    const { gpuId, config, tools, setAsides, onChange } = options;
+    const { gpuId, config, tools, blocklist, onChange } = options;
     const { connection, subscriber } = tools;
     this.#placement = new SegmentPlacement(connection, config);
-    this.#nudges = new LiveNudges(subscriber);
+    this.#wakeUps = new LiveWakeUps(subscriber);
     const drains = new GpuDrains(connection);
     const consume = () => this.#consume(gpuQueue(gpuId));
-    this.#gate = new QueueGate({ gpuId, drains, subscriber, setAsides, consume, onChange });
+    this.#gate = new DrainGate({ gpuId, drains, subscriber, blocklist, consume, onChange });
   }
 
   /** True while jobs are taken. */
@@ -63,7 +63,7 @@ export class GpuQueues {
   async start(): Promise<void> {
     const { gpuId, holder, config, tools } = this.#options;
     const { connection: redis, log } = tools;
-    await this.#nudges.listen();
+    await this.#wakeUps.listen();
     await this.#gate.start();
     const consume = (queueName: string) => this.#consume(queueName);
     this.#orphans = new OrphanQueues({ redis, ownGpuId: gpuId, holder, log, consume, isOpen: () => this.isOpen });
@@ -88,7 +88,7 @@ export class GpuQueues {
     const { connection } = this.#options.tools;
     const ordinary = new Consumer({ ...this.#runnerOptions(queueName), connection });
     const { runner } = ordinary;
-    const express = new ExpressLane({ queueName, runner, connection, nudges: this.#nudges });
+    const express = new ExpressLane({ queueName, runner, connection, wakeUps: this.#wakeUps });
     this.#watched(runner);
     return {
       drain: async (patienceMs) => {

@@ -1,8 +1,8 @@
 import type { Redis } from 'ioredis';
 import { LIVE_CHANNEL } from '../../shared/queues.ts';
 
-/** Tells the express lanes of this process that a live job was put on their queue. A nudge only: some are lost. */
-export class LiveNudges {
+/** Tells the express lanes of this process that a live job was put on their queue. Only a wake-up: some are lost. */
+export class LiveWakeUps {
   readonly #subscriber: Redis;
   readonly #listeners = new Map<string, () => void>();
 

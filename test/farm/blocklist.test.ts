@@ -35,11 +35,11 @@ describe('a GPU whose files of a model are broken', () => {
     assert.deepEqual(new Set(gpus), new Set([0]));
   });
 
-  it('sets the model aside after three failures in a row, and says why', async () => {
-    const { models } = await gpuOnce(farm, 7, 'set aside', ({ models }) => models.some((model) => model.set_aside));
-    const setAside = models.find(({ model_id }) => model_id === 'demo')?.set_aside;
-    assert.equal(setAside?.code, 'model_unusable');
-    assert.match(setAside?.reason ?? '', /garbage\.onnx/);
+  it('blocks the model after three failures in a row, and says why', async () => {
+    const { models } = await gpuOnce(farm, 7, 'blocked', ({ models }) => models.some((model) => model.blocked));
+    const blocked = models.find(({ model_id }) => model_id === 'demo')?.blocked;
+    assert.equal(blocked?.code, 'model_unusable');
+    assert.match(blocked?.reason ?? '', /garbage\.onnx/);
   });
 
   it('goes on with its other models', async () => {
@@ -58,6 +58,6 @@ describe('a GPU whose files of a model are broken', () => {
   it('tries again when it is resumed', async () => {
     const { models } = await farm.client.resumeGpu(7);
     assert.equal(models.length, 2);
-    await gpuOnce(farm, 7, 'as new', ({ models }) => models.every(({ set_aside }) => set_aside === null));
+    await gpuOnce(farm, 7, 'as new', ({ models }) => models.every(({ blocked }) => blocked === null));
   });
 });
