@@ -2,10 +2,10 @@ import { z } from 'zod';
 import type { Config } from '../../shared/config/load.ts';
 import { FarmError } from '../../shared/errors.ts';
 import { FRAMES_PER_SECOND } from '../live/audio-context.ts';
-import type { StreamOptions } from '../live/live-stream.ts';
+import type { StreamedFrame, StreamOptions } from '../live/live-stream.ts';
 import type { Services } from '../services.ts';
 import { checkMessage, jpegQuality, modelId, notNegative, oneOf, sampleRate } from './fields.ts';
-import type { StreamRequest, StreamResponse } from './messages.ts';
+import type { Frame, StreamRequest, StreamResponse } from './messages.ts';
 import { PcmDecoder } from './pcm.ts';
 
 const openSchema = (config: Config) =>
@@ -18,6 +18,7 @@ const openSchema = (config: Config) =>
     output: oneOf(['JPEG', 'RAW']),
     latency: oneOf(['EXACT', 'LOW']),
     fill_gaps_after_ms: notNegative,
+    catch_up: oneOf(['KEEP', 'SKIP']),
   });
 
 type OpenSettings = z.output<ReturnType<typeof openSchema>>;
@@ -41,17 +42,24 @@ export function streamFrames({ config, live }: Pick<Services, 'config' | 'live'>
       },
     };
     feed(stream, messages, settings.sample_format).catch((error: unknown) => failing.abort(error));
-    let frameCount = 0;
+    const ended = { frame_count: 0, skipped_frames: 0 };
     try {
-      for await (const { frameIndex, timeMs, data, gpuId, latencyMs } of stream.frames()) {
-        const frame = { frame_index: frameIndex, presentation_time_ms: timeMs, data, gpu_id: gpuId };
-        yield { frame: { ...frame, latency_ms: latencyMs } };
-        frameCount++;
+      for await (const frame of stream.frames()) {
+        yield { frame: toFrame(frame) };
+        ended.frame_count++;
+        ended.skipped_frames += frame.skippedFrames;
       }
     } catch (error) {
       throw failing.signal.aborted ? failing.signal.reason : error;
     }
-    yield { ended: { frame_count: frameCount } };
+    yield { ended };
+  };
+}
+
+function toFrame({ frameIndex, timeMs, data, gpuId, latencyMs, skippedFrames }: StreamedFrame): Frame {
+  return {
+    ...{ frame_index: frameIndex, presentation_time_ms: timeMs, data, gpu_id: gpuId, latency_ms: latencyMs },
+    skipped_frames: skippedFrames,
   };
 }
 
@@ -72,6 +80,7 @@ function toOptions(settings: OpenSettings): StreamOptions {
     jpegQuality: settings.jpeg_quality,
     latency: settings.latency === 'LOW' ? 'low' : 'exact',
     fillGapsAfterMs: settings.fill_gaps_after_ms,
+    catchUp: settings.catch_up === 'SKIP' ? 'skip' : 'keep',
   };
 }
 

@@ -80,6 +80,7 @@ export interface Open {
   readonly output: 'JPEG' | 'RAW';
   readonly latency: 'EXACT' | 'LOW';
   readonly fill_gaps_after_ms: number;
+  readonly catch_up: 'KEEP' | 'SKIP';
 }
 
 /** `request` names the field that is set; undefined for an empty message. */
@@ -101,12 +102,13 @@ export interface Frame {
   readonly data: Buffer;
   readonly gpu_id: number;
   readonly latency_ms: number;
+  readonly skipped_frames: number;
 }
 
 export type StreamResponse =
   | { readonly opened: Opened }
   | { readonly frame: Frame }
-  | { readonly ended: { readonly frame_count: number } };
+  | { readonly ended: { readonly frame_count: number; readonly skipped_frames: number } };
 
 export interface RenderSpec {
   readonly model_id: string;

@@ -1,9 +1,10 @@
 import { randomBytes } from 'node:crypto';
 import { FarmError } from '../../shared/errors.ts';
 import type { StreamPlace } from './admission.ts';
-import { ALL_ROWS_AHEAD, algorithmicLatencyMs } from './audio-context.ts';
+import { ALL_ROWS_AHEAD, algorithmicLatencyMs, SAMPLE_RATE_HZ, samplesUntilReady } from './audio-context.ts';
 import type { LiveFrame, LiveRequests, LiveWork } from './live-request.ts';
 import { LiveSound } from './live-sound.ts';
+import { PlayClock } from './play-clock.ts';
 
 export interface StreamOptions {
   readonly modelId: string;
@@ -16,6 +17,18 @@ export interface StreamOptions {
   readonly latency: 'exact' | 'low';
   /** When the sound has run out for this long, silence is put in so that the face stays alive; 0: never. */
   readonly fillGapsAfterMs: number;
+  /** What happens to frames that are too late to be shown in time: 'keep' sends them all, 'skip' leaves them out. */
+  readonly catchUp: 'keep' | 'skip';
+}
+
+export interface LiveStreamTools {
+  readonly requests: LiveRequests;
+  /** The place that the stream was let in with. */
+  readonly place: StreamPlace;
+  /** A new place, after the first was given back. FarmError: capacity_full. */
+  readonly admit: () => Promise<StreamPlace>;
+  /** Without sound for this long, the stream gives its place back until sound comes again. */
+  readonly idleMs: number;
 }
 
 export interface StreamedFrame extends LiveFrame {
@@ -23,6 +36,8 @@ export interface StreamedFrame extends LiveFrame {
   readonly timeMs: number;
   /** From the moment its sound was complete to the moment it was handed out. */
   readonly latencyMs: number;
+  /** Frames right before this one that were left out because they would have come too late. */
+  readonly skippedFrames: number;
 }
 
 const FRAME_MS = 40;
@@ -35,41 +50,50 @@ const MICRO_BATCH_FRAMES = 16;
 const MICRO_BATCHES_IN_FLIGHT = 2;
 /** Sound that may wait to be rendered, 5 s; a writer that is further ahead waits. */
 const MOST_HELD_SAMPLES = 5 * 1000 * SAMPLES_PER_MS;
+/** How often it is looked whether a stream is idle, at least. */
+const IDLE_LOOK_MS = 1000;
+/** A frame that is asked for this long after it should have been shown is too late. */
+const LATE_MS = 400;
 
 /** A micro-batch that is being rendered. */
 interface MicroBatch {
   readonly frames: AsyncGenerator<LiveFrame>;
   /** The first frame, asked for at once so that work begins before the reader comes to it. */
   readonly first: Promise<IteratorResult<LiveFrame>>;
+  /** Frames that were left out before it. */
+  readonly skippedFrames: number;
 }
 
 /** One live stream: sound in, frames out in order, each as soon as its sound is complete. */
 export class LiveStream {
   readonly #options: StreamOptions;
-  readonly #requests: LiveRequests;
+  readonly #tools: LiveStreamTools;
   readonly #signal: AbortSignal;
-  readonly #place: StreamPlace;
   readonly #rowsAhead: number;
   readonly #sound: LiveSound;
   readonly #inFlight: MicroBatch[] = [];
   readonly #streamId = randomBytes(9).toString('base64url');
   /** The GPU that the stream was given, then the one that made the last frame: it knows what has been heard. */
   #gpuId: number | undefined;
+  /** Undefined while the stream is idle. */
+  #place: StreamPlace | undefined;
   #ended = false;
   /** First frame that has not been asked for. */
   #nextFrame = 0;
   /** When the sound of frames before `frames` was complete, for frames that have not been handed out. */
   readonly #completions: { readonly frames: number; readonly atMs: number }[] = [];
-  /** When the sound that came will have run out, if it is played as it comes. */
-  #soundUntilMs = performance.now();
+  readonly #playClock = new PlayClock(performance.now());
   #inGap = false;
+  /** Sound that was offered and has not been taken yet. */
+  #isWriting = false;
+  #lastSoundAtMs = performance.now();
   #changed = Promise.withResolvers<void>();
 
-  constructor(options: StreamOptions, requests: LiveRequests, place: StreamPlace, signal: AbortSignal) {
+  constructor(options: StreamOptions, tools: LiveStreamTools, signal: AbortSignal) {
     this.#options = options;
-    this.#place = place;
-    this.#gpuId = place.gpuId;
-    this.#requests = requests;
+    this.#tools = tools;
+    this.#place = tools.place;
+    this.#gpuId = tools.place.gpuId;
     this.#signal = signal;
     this.#rowsAhead = options.latency === 'low' ? LOW_LATENCY_ROWS_AHEAD : ALL_ROWS_AHEAD;
     this.#sound = new LiveSound(options.sampleRateHz, this.#rowsAhead);
@@ -84,13 +108,21 @@ export class LiveStream {
   /**
    * Takes sound in [-1, 1] at the stream's rate; resolves when more may come, and rejects once the stream has been
    * stopped. All of it is held, so a long sound must come in pieces.
+   * @throws FarmError `capacity_full` when the stream was idle and another one has its place.
    */
   async write(samples: Float32Array): Promise<void> {
     this.#signal.throwIfAborted();
     if (this.#ended) throw new FarmError('request_invalid', 'Sound came after the end of the stream');
-    this.#inGap = false;
-    this.#push(samples);
-    while (this.#sound.heldSamples > MOST_HELD_SAMPLES && !this.#signal.aborted) await this.#changed.promise;
+    this.#isWriting = true;
+    try {
+      await this.#takePlace();
+      this.#inGap = false;
+      this.#push(samples);
+      while (this.#sound.heldSamples > MOST_HELD_SAMPLES && !this.#signal.aborted) await this.#changed.promise;
+    } finally {
+      this.#isWriting = false;
+      this.#lastSoundAtMs = performance.now();
+    }
   }
 
   /** No more sound will come: the rest of the frames follows, then the end. */
@@ -102,8 +134,9 @@ export class LiveStream {
 
   /** The frames in order. More are asked for only while the reader keeps up. */
   async *frames(): AsyncGenerator<StreamedFrame> {
-    this.#place.keep(() => this.#gpuId);
+    this.#place?.keep(() => this.#gpuId);
     const filler = this.#startFiller();
+    const idleWatch = setInterval(() => this.#leaveWhenIdle(), Math.min(this.#tools.idleMs, IDLE_LOOK_MS));
     const stop = new AbortController();
     const signal = AbortSignal.any([this.#signal, stop.signal]);
     try {
@@ -116,7 +149,8 @@ export class LiveStream {
         else await this.#changed.promise;
       }
     } finally {
-      this.#place.leave();
+      this.#place?.leave();
+      clearInterval(idleWatch);
       clearInterval(filler);
       // Work that nobody will read is of no use to anybody.
       stop.abort();
@@ -125,12 +159,14 @@ export class LiveStream {
   }
 
   async *#deliver(batch: MicroBatch, signal: AbortSignal): AsyncGenerator<StreamedFrame> {
+    let { skippedFrames } = batch;
     try {
       for (let item = await batch.first; !item.done; item = await batch.frames.next()) {
         const { frameIndex, gpuId } = item.value;
         this.#gpuId = gpuId;
         const latencyMs = performance.now() - this.#completedAtMs(frameIndex);
-        yield { ...item.value, timeMs: frameIndex * FRAME_MS, latencyMs };
+        yield { ...item.value, timeMs: frameIndex * FRAME_MS, latencyMs, skippedFrames };
+        skippedFrames = 0;
         this.#askForMore(signal);
       }
     } finally {
@@ -140,17 +176,35 @@ export class LiveStream {
 
   #askForMore(signal: AbortSignal): void {
     while (this.#inFlight.length < MICRO_BATCHES_IN_FLIGHT) {
-      const start = this.#nextFrame;
+      const start = this.#firstInTime(this.#nextFrame);
       const end = Math.min(this.#sound.readyFrames, start + MICRO_BATCH_FRAMES);
       if (end <= start) return;
-      this.#inFlight.push(this.#request(start, end, signal));
+      this.#inFlight.push({ ...this.#request(start, end, signal), skippedFrames: start - this.#nextFrame });
       this.#nextFrame = end;
       this.#sound.forgetBefore(end);
       this.#wake();
     }
   }
 
-  #request(start: number, end: number, signal: AbortSignal): MicroBatch {
+  /**
+   * The frame to ask for next: `frame`, or the first ready one that is not late when `frame` is too late and late frames
+   * are left out. The last ready frame is never left out.
+   */
+  #firstInTime(frame: number): number {
+    const lastReady = this.#sound.readyFrames - 1;
+    if (this.#options.catchUp === 'keep' || frame >= lastReady || this.#latenessMs(frame) <= LATE_MS) return frame;
+    let next = frame + 1;
+    while (next < lastReady && this.#latenessMs(next) > 0) next++;
+    return next;
+  }
+
+  /** How long ago the sound that a frame waits for was over, if it was played as it came; negative while it is not. */
+  #latenessMs(frame: number): number {
+    const neededMs = (1000 * samplesUntilReady(frame, this.#rowsAhead)) / SAMPLE_RATE_HZ;
+    return performance.now() - this.#playClock.heardAtMs(neededMs);
+  }
+
+  #request(start: number, end: number, signal: AbortSignal): Pick<MicroBatch, 'frames' | 'first'> {
     const { samples, firstSample, totalSamples } = this.#sound.pieceFor(start, end);
     const { modelId, startFrameIndex, output, jpegQuality } = this.#options;
     const work: LiveWork = {
@@ -161,10 +215,24 @@ export class LiveStream {
     };
     const audio = Buffer.from(samples.buffer, samples.byteOffset, samples.byteLength);
     const payload = { audio, visualFrames: Buffer.alloc(0), audioFeatures: Buffer.alloc(0) };
-    const frames = this.#requests.run(work, payload, signal);
+    const frames = this.#tools.requests.run(work, payload, signal);
     const first = frames.next();
     first.catch(() => {});
     return { frames, first };
+  }
+
+  /** Gives the place back when no sound has come for so long that others may need it more. */
+  #leaveWhenIdle(): void {
+    const isIdle = !this.#ended && !this.#isWriting && performance.now() - this.#lastSoundAtMs > this.#tools.idleMs;
+    if (!isIdle) return;
+    this.#place?.leave();
+    this.#place = undefined;
+  }
+
+  async #takePlace(): Promise<void> {
+    if (this.#place) return;
+    this.#place = await this.#tools.admit();
+    this.#place.keep(() => this.#gpuId);
   }
 
   /** Puts silence in, in real time, once the sound that came has run out. */
@@ -172,9 +240,9 @@ export class LiveStream {
     const { fillGapsAfterMs, sampleRateHz } = this.#options;
     if (fillGapsAfterMs <= 0) return undefined;
     return setInterval(() => {
-      const silentMs = performance.now() - this.#soundUntilMs;
+      const silentMs = performance.now() - this.#playClock.untilMs;
       const tooSoon = silentMs < (this.#inGap ? 0 : fillGapsAfterMs);
-      if (this.#ended || tooSoon || this.#sound.heldSamples > MOST_HELD_SAMPLES) return;
+      if (this.#ended || !this.#place || tooSoon || this.#sound.heldSamples > MOST_HELD_SAMPLES) return;
       this.#inGap = true;
       this.#push(new Float32Array(Math.round((silentMs * sampleRateHz) / 1000)));
     }, FRAME_MS);
@@ -182,8 +250,9 @@ export class LiveStream {
 
   #push(samples: Float32Array): void {
     const lengthMs = (1000 * samples.length) / this.#options.sampleRateHz;
-    // Silence is put in for a time that has passed, sound plays from now on or after the sound before it.
-    this.#soundUntilMs = this.#inGap ? performance.now() : Math.max(performance.now(), this.#soundUntilMs) + lengthMs;
+    // Silence is put in for a time that has passed.
+    if (this.#inGap) this.#playClock.continueFor(lengthMs);
+    else this.#playClock.arrive(lengthMs, performance.now());
     this.#sound.push(samples);
     this.#noteCompletion();
   }

@@ -118,8 +118,14 @@ export class LiveService {
   async openStream(options: StreamOptions, signal: AbortSignal): Promise<LiveStream> {
     checkRate(options.sampleRateHz);
     await this.#tools.models.refuseUnusable(options.modelId);
-    const place = await this.#admission.admit(options.modelId, signal);
-    return new LiveStream(options, this.#requests, place, signal);
+    const admit = () => this.#admission.admit(options.modelId, signal);
+    const tools = {
+      requests: this.#requests,
+      place: await admit(),
+      admit,
+      idleMs: this.#tools.config.live.idle_stream_seconds * 1000,
+    };
+    return new LiveStream(options, tools, signal);
   }
 
   async close(): Promise<void> {

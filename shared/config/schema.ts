@@ -163,6 +163,9 @@ const limits = section({
   drain_seconds: positiveInt(30),
 });
 
+/** A day: longer waits are "never". */
+const MOST_SECONDS = 86_400;
+
 const live = section({
   /** Frames of concurrent live requests in one run of the network, on a GPU; on the CPU every frame has its own run. */
   max_batch_frames: orDefault(z.int().min(1).max(32), 8),
@@ -170,6 +173,8 @@ const live = section({
   batch_wait_ms: z.number().nonnegative().max(100).default(0),
   /** Streams that a GPU takes at once; 0: as many as it can render at 25 frames a second, as measured. */
   max_streams_per_gpu: z.int().nonnegative().default(0),
+  /** An open stream without sound for this long gives its place back until sound comes again. */
+  idle_stream_seconds: orDefault(z.number().positive().max(MOST_SECONDS), 120),
 });
 
 const render = section({

@@ -20,6 +20,7 @@ const OPEN: StreamOptions = {
   jpegQuality: 75,
   latency: 'exact',
   fillGapsAfterMs: 0,
+  catchUp: 'keep',
 };
 const NEVER = new AbortController().signal;
 
