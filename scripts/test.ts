@@ -1,12 +1,19 @@
 import { spawnSync } from 'node:child_process';
-import { existsSync, globSync, statSync } from 'node:fs';
+import { once } from 'node:events';
+import { globSync, statSync } from 'node:fs';
 import { delimiter, join } from 'node:path';
+import { run } from 'node:test';
+import { spec } from 'node:test/reporters';
 import { fileURLToPath } from 'node:url';
+import { parseArgs } from 'node:util';
+import { TestReport } from './test-report.ts';
 
 /**
  * `npm test`: types, lint, then all tests (the import rules are among them), in one readable run that fails if any part
- * does. Words after `--` choose tests: a file, a folder, a part of a file's name, or an option of `node --test`:
- * `npm test -- mel`, `npm test -- test/pipeline --test-name-pattern=silence`. `--check-only` stops after the import rules.
+ * does, and says at its end what was slowest and what was skipped. Words after `--` choose tests: a file, a folder, a
+ * part of a file's name; `--test-name-pattern` and `--test-skip-pattern` choose by the name of the test, as with
+ * `node --test`: `npm test -- mel`, `npm test -- test/pipeline --test-name-pattern=silence`. `--check-only` stops after
+ * the import rules.
  */
 
 const ROOT = fileURLToPath(new URL('..', import.meta.url));
@@ -18,63 +25,106 @@ const FILES_AT_ONCE = 2;
 /** No single test may hang the run. */
 const TEST_TIMEOUT_MS = 240_000;
 
-/** What a machine may lack, and the tests that are then skipped. */
-const OPTIONAL = [
-  {
-    has: () => existsSync(process.env.REFERENCE_DIR ?? ''),
-    skipped: 'the comparison with the original Python numbers: set REFERENCE_DIR to their folder',
-  },
-];
-
-function main(args: string[]): number {
-  const checkOnly = args.includes('--check-only');
-  const words = args.filter((arg) => arg !== '--check-only');
-  const tests = checkOnly ? [RULES] : chooseTests(words.filter((word) => !word.startsWith('-')));
-  if (tests.length === 0) {
-    console.error(`No test file matches ${words.join(' ')}`);
-    return 1;
-  }
-  const failed = [
-    run('Types', ['tsc', '--noEmit']),
-    run('Lint', ['biome', 'check', '--error-on-warnings']),
-    runTests(checkOnly ? 'Import rules' : 'Tests', tests, words),
-  ].filter((part) => part !== undefined);
-  if (failed.length > 0) console.error(`\nFailed: ${failed.join(', ')}. See above.`);
-  return failed.length > 0 ? 1 : 0;
+interface Choice {
+  readonly checkOnly: boolean;
+  /** Paths of test files, from the root. */
+  readonly files: readonly string[];
+  readonly namePatterns: readonly string[];
+  readonly skipPatterns: readonly string[];
 }
 
-function chooseTests(words: string[]): string[] {
-  const all = globSync(ALL_TESTS, { cwd: ROOT }).sort();
+async function main(args: string[]): Promise<boolean> {
+  const startedMs = performance.now();
+  prepareEnvironment();
+  const choice = readChoice(args);
+  const parts = [
+    { title: 'Types', passed: () => runTool('tsc', '--noEmit') },
+    { title: 'Lint', passed: () => runTool('biome', 'check', '--error-on-warnings') },
+    { title: choice.checkOnly ? 'Import rules' : 'Tests', passed: () => runTests(choice) },
+  ];
+  const failed: string[] = [];
+  for (const { title, passed } of parts) {
+    console.log(`\n── ${title} ${'─'.repeat(Math.max(0, 76 - title.length))}`);
+    if (!(await passed())) failed.push(title);
+  }
+  console.log(`${minutes(performance.now() - startedMs)} in all`);
+  if (failed.length > 0) console.error(`Failed: ${failed.join(', ')}. See above.`);
+  return failed.length === 0;
+}
+
+function prepareEnvironment(): void {
+  process.chdir(ROOT);
+  Object.assign(process.env, {
+    ORT_DISABLE_TELEMETRY: '1',
+    // The tests start some hundred processes, which spend a third of their start compiling the same files.
+    NODE_COMPILE_CACHE: join(ROOT, 'node_modules', '.cache', 'node'),
+    ...process.env,
+    PATH: `${BIN}${delimiter}${process.env.PATH ?? ''}`,
+  });
+}
+
+function readChoice(args: string[]): Choice {
+  const { values, positionals: words } = parseArgs({
+    args,
+    allowPositionals: true,
+    options: {
+      'check-only': { type: 'boolean', default: false },
+      'test-name-pattern': { type: 'string', multiple: true, default: [] },
+      'test-skip-pattern': { type: 'string', multiple: true, default: [] },
+    },
+  });
+  const files = values['check-only'] ? [RULES] : chooseFiles(words);
+  if (files.length === 0) throw new Error(`No test file matches ${words.join(' ')}`);
+  return {
+    checkOnly: values['check-only'],
+    files,
+    namePatterns: values['test-name-pattern'],
+    skipPatterns: values['test-skip-pattern'],
+  };
+}
+
+function chooseFiles(words: readonly string[]): string[] {
+  const all = globSync(ALL_TESTS).sort();
   if (words.length === 0) return all;
   return all.filter((file) => words.some((word) => matches(file, word)));
 }
 
 function matches(file: string, word: string): boolean {
   const path = word.replace(/^\.\//, '').replace(/\/$/, '');
-  const isFolder = statSync(join(ROOT, path), { throwIfNoEntry: false })?.isDirectory();
+  const isFolder = statSync(path, { throwIfNoEntry: false })?.isDirectory();
   return isFolder ? file.startsWith(`${path}/`) : file.includes(path);
 }
 
-function runTests(title: string, tests: string[], words: string[]): string | undefined {
-  const options = words.filter((word) => word.startsWith('-'));
-  const limits = [`--test-concurrency=${FILES_AT_ONCE}`, `--test-timeout=${TEST_TIMEOUT_MS}`];
-  for (const { has, skipped } of OPTIONAL) if (!has()) console.log(`\nSkipped here: ${skipped}`);
-  return run(title, [process.execPath, '--test', '--test-reporter=spec', ...limits, ...options, ...tests]);
+async function runTests({ files, namePatterns, skipPatterns }: Choice): Promise<boolean> {
+  const tests = run({
+    files,
+    concurrency: FILES_AT_ONCE,
+    timeout: TEST_TIMEOUT_MS,
+    testNamePatterns: [...namePatterns],
+    testSkipPatterns: [...skipPatterns],
+  });
+  const report = new TestReport(tests, ROOT);
+  const results = tests.compose(spec);
+  results.pipe(process.stdout);
+  await once(results, 'end');
+  console.log(['', ...report.lines()].join('\n'));
+  return report.succeeded;
 }
 
-/** Runs one part under its heading; the title when it failed. */
-function run(title: string, [command = '', ...args]: string[]): string | undefined {
-  console.log(`\n── ${title} ${'─'.repeat(Math.max(0, 76 - title.length))}`);
-  const env = {
-    ORT_DISABLE_TELEMETRY: '1',
-    // The tests start some hundred processes, which spend a third of their start compiling the same files.
-    NODE_COMPILE_CACHE: join(ROOT, 'node_modules', '.cache', 'node'),
-    ...process.env,
-    PATH: `${BIN}${delimiter}${process.env.PATH ?? ''}`,
-  };
-  const { status, error } = spawnSync(command, args, { cwd: ROOT, env, stdio: 'inherit' });
+function runTool(command: string, ...args: string[]): boolean {
+  const { status, error } = spawnSync(command, args, { stdio: 'inherit' });
   if (error) console.error(error.message);
-  return status === 0 ? undefined : title;
+  return status === 0;
 }
 
-process.exitCode = main(process.argv.slice(2));
+function minutes(durationMs: number): string {
+  const seconds = Math.round(durationMs / 1000);
+  return `${Math.floor(seconds / 60)}:${String(seconds % 60).padStart(2, '0')} min`;
+}
+
+try {
+  if (!(await main(process.argv.slice(2)))) process.exitCode = 1;
+} catch (error) {
+  console.error((error as Error).message);
+  process.exitCode = 1;
+}
