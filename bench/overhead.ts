@@ -1,6 +1,8 @@
 import { availableParallelism } from 'node:os';
 import path from 'node:path';
 import { parseArgs } from 'node:util';
+import { resolveModel } from '../shared/config/model-config.ts';
+import { modelSchema } from '../shared/config/schema.ts';
 import type { LiveJob } from '../shared/jobs.ts';
 import { FrameBuffers } from '../worker/engine/frame-buffers.ts';
 import { LiveRenderer } from '../worker/engine/live-renderer.ts';
@@ -79,14 +81,10 @@ async function measureRound(
 
 /** The worker's own code for a live request, without thread, queue and network. */
 async function startInProcess(entry: CheapAvatar, frameCount: number) {
-  const paths = {
-    modelPath: entry.model_path,
-    audioEncoderPath: entry.audio_encoder_path,
-    backgroundDir: entry.background_dir,
-    cropRectsPath: entry.crop_rects_path,
-  };
+  const roots = { configDir: '/', modelsRoot: '', audioEncoderPath: '' };
+  const configured = resolveModel(MODEL_ID, modelSchema.parse(entry), roots);
   const threads = { intraOp: availableParallelism(), interOp: 1 };
-  const model = await loadAlone({ modelId: MODEL_ID, paths, providers: ['cpu'], threads, cachedFrames: 8 });
+  const model = await loadAlone({ entry: configured, providers: ['cpu'], threads, cachedFrames: 8 });
   const buffers = new FrameBuffers();
   const renderer = new LiveRenderer(new Turns(), { maxFrames: 8, maxWaitMs: 0 }, (bytes) => buffers.take(bytes));
   return async (audio: Float32Array) => {

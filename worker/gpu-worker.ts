@@ -125,7 +125,7 @@ function threadSettings(config: Config, history: EntryHistory) {
   const fairShare = Math.max(1, Math.floor(availableParallelism() / config.gpus.count));
   return {
     storageRoot: config.storageRoot,
-    models: history.sources(),
+    models: history.all(),
     limits: modelLimits(config),
     providers: execution_providers,
     intraOpThreads: intra_op_threads || fairShare,

@@ -5,7 +5,7 @@ import { parseDocument } from 'yaml';
 import { FarmError } from '../errors.ts';
 import { type Environment, readEnvironment } from '../process/environment.ts';
 import { explainIssues } from './explain.ts';
-import { type ModelConfig, resolveModel } from './model-paths.ts';
+import { type ModelConfig, resolveModel } from './model-config.ts';
 import { applyOverrides } from './overrides.ts';
 import { type ConfigValues, configSchema } from './schema.ts';
 

@@ -3,7 +3,7 @@ import { isDeepStrictEqual } from 'node:util';
 import { FarmError } from '../errors.ts';
 import type { Logger } from '../process/log.ts';
 import { type Config, loadConfig } from './load.ts';
-import type { ModelConfig } from './model-paths.ts';
+import type { ModelConfig } from './model-config.ts';
 
 /** What a reload did to `models:`. */
 export interface ModelChanges {

@@ -97,7 +97,8 @@ const logging = section({
   flush_interval_ms: positiveInt(1000),
 });
 
-const model = section({
+/** One entry of `models:`. */
+export const modelSchema = section({
   model_path: z.string().min(1),
   background_dir: z.string().default(''),
   source_video: z.string().default(''),
@@ -201,7 +202,7 @@ export const configSchema = z.strictObject({
   models_root: orDefault(z.string(), ''),
   models: orDefault(
     z
-      .record(z.string().regex(/^[\w.-]{1,64}$/, 'a model id has letters, digits, ".", "_" and "-" only'), model)
+      .record(z.string().regex(/^[\w.-]{1,64}$/, 'a model id has letters, digits, ".", "_" and "-" only'), modelSchema)
       .optional(),
     undefined,
   ),
@@ -216,4 +217,4 @@ export const configSchema = z.strictObject({
 });
 
 export type ConfigValues = z.output<typeof configSchema>;
-export type ModelEntry = z.output<typeof model>;
+export type ModelEntry = z.output<typeof modelSchema>;

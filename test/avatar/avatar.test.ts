@@ -2,8 +2,10 @@ import assert from 'node:assert/strict';
 import { rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { type TestContext, test } from 'node:test';
-import { type AvatarFiles, checkAvatarFiles, openAvatar, videosToExtract } from '../../worker/avatar/avatar.ts';
+import type { ModelConfig } from '../../shared/config/model-config.ts';
+import { checkAvatarFiles, openAvatar, videosToExtract } from '../../worker/avatar/avatar.ts';
 import { drawPicture, openWorkspace } from '../models/workspace.ts';
+import { modelConfig } from '../support/model-config.ts';
 import { placesIn, upTo, writeVideo } from './videos.ts';
 
 const RECT = [4, 4, 20, 20];
@@ -15,19 +17,19 @@ interface FixtureOptions {
 }
 
 /** An avatar of 32×24 pictures, numbered from 1, whose red is their index. */
-async function writeAvatar(t: TestContext, options: FixtureOptions = {}): Promise<AvatarFiles> {
+async function writeAvatar(t: TestContext, options: FixtureOptions = {}): Promise<ModelConfig> {
   const { pictures = 3, rects = Array(pictures).fill(RECT), frameLimit } = options;
   const workspace = await openWorkspace(t);
   for (let red = 0; red < pictures; red += 1) {
     await workspace.write(`${String(red + 1).padStart(4, '0')}.png`, await drawPicture('png', { red }));
   }
   const cropRectsPath = await workspace.write('rects.json', JSON.stringify(rects));
-  return { backgroundDir: workspace.folder, cropRectsPath, frameLimit };
+  return modelConfig({ backgroundDir: workspace.folder, cropRectsPath, frameLimit });
 }
 
 test('an avatar shows its pictures and rects by frame index', async (t) => {
   const rects = [RECT, [0, 0, 8, 8], [5, 6, 7, 8]];
-  const avatar = await openAvatar({ modelId: 'ann', cachedFrames: 2, ...(await writeAvatar(t, { rects })) });
+  const avatar = await openAvatar(await writeAvatar(t, { rects }), 2);
   assert.deepEqual([avatar.modelId, avatar.frameCount, avatar.width, avatar.height], ['ann', 3, 32, 24]);
   assert.deepEqual(avatar.rect(2), { x1: 5, y1: 6, x2: 7, y2: 8 });
   avatar.prefetch(1);
@@ -35,7 +37,7 @@ test('an avatar shows its pictures and rects by frame index', async (t) => {
 });
 
 test('an index outside the avatar is a fault of the caller', async (t) => {
-  const avatar = await openAvatar({ modelId: 'ann', cachedFrames: 2, ...(await writeAvatar(t, { frameLimit: 2 })) });
+  const avatar = await openAvatar(await writeAvatar(t, { frameLimit: 2 }), 2);
   assert.equal(avatar.frameCount, 2);
   assert.throws(() => avatar.rect(2), RangeError);
   await assert.rejects(avatar.background(2), RangeError);
@@ -51,11 +53,11 @@ const BROKEN: [string, FixtureOptions, RegExp][] = [
 for (const [what, options, message] of BROKEN) {
   test(`an avatar with ${what} does not open, and the check finds the same`, async (t) => {
     const files = await writeAvatar(t, options);
-    await assert.rejects(openAvatar({ modelId: 'ann', cachedFrames: 2, ...files }), {
+    await assert.rejects(openAvatar(files, 2), {
       code: 'model_unusable',
       message,
     });
-    await assert.rejects(openAvatar({ modelId: 'ann', cachedFrames: 2, ...files }), /^FarmError: model ann: /);
+    await assert.rejects(openAvatar(files, 2), /^FarmError: model ann: /);
     const problems = await checkAvatarFiles(files);
     assert.equal(problems.length, 1);
     assert.match(problems[0] ?? '', message);
@@ -67,7 +69,9 @@ test('the check finds nothing wrong with a sound avatar', async (t) => {
 });
 
 test('the check lists every problem at once', async () => {
-  const problems = await checkAvatarFiles({ backgroundDir: '/nowhere/frames', cropRectsPath: '/nowhere/rects.json' });
+  const problems = await checkAvatarFiles(
+    modelConfig({ backgroundDir: '/nowhere/frames', cropRectsPath: '/nowhere/rects.json' }),
+  );
   assert.equal(problems.length, 2);
   assert.match(problems[0] ?? '', /\/nowhere\/frames/);
   assert.match(problems[1] ?? '', /\/nowhere\/rects\.json/);
@@ -80,7 +84,7 @@ test('the check reads the header of the first picture only', async (t) => {
   // A PNG's size stands in its first 33 bytes: no pixel can be decoded from this file.
   await workspace.write('0.png', picture.subarray(0, picture.length - 20));
   await workspace.write('1.png', 'not a picture');
-  const broken = { backgroundDir: workspace.folder, cropRectsPath: files.cropRectsPath };
+  const broken = modelConfig({ backgroundDir: workspace.folder, cropRectsPath: files.cropRectsPath });
   assert.deepEqual(await checkAvatarFiles(broken), []);
   await workspace.write('0.png', 'not a picture either');
   assert.match((await checkAvatarFiles(broken))[0] ?? '', /0\.png cannot be read/);
@@ -91,14 +95,14 @@ async function writeVideoAvatar(t: TestContext, frames: number) {
   const { folder, write } = await openWorkspace(t);
   const sourceVideo = await writeVideo(join(folder, 'ann.mp4'), { frames });
   const cropRectsPath = await write('rects.json', JSON.stringify(Array(3).fill(RECT)));
-  return { backgroundDir: join(folder, 'frames'), sourceVideo, cropRectsPath };
+  return modelConfig({ backgroundDir: join(folder, 'frames'), sourceVideo, cropRectsPath });
 }
 
 test('an avatar without pictures takes them from its video when it is opened, and the check does not mind', async (t) => {
   const files = await writeVideoAvatar(t, 3);
   assert.deepEqual(await checkAvatarFiles(files), []);
   assert.deepEqual(await videosToExtract(files), [files.sourceVideo]);
-  const avatar = await openAvatar({ modelId: 'ann', cachedFrames: 2, ...files });
+  const avatar = await openAvatar(files, 2);
   assert.deepEqual([avatar.frameCount, avatar.width, avatar.height], [3, 64, 48]);
   assert.deepEqual(await placesIn(files.backgroundDir), upTo(3));
   assert.deepEqual(await videosToExtract(files), []);
@@ -108,14 +112,14 @@ test('an avatar without pictures takes them from its video when it is opened, an
 
 test('num_frames limits what is extracted, and the folder need not be named', async (t) => {
   const files = { ...(await writeVideoAvatar(t, 8)), backgroundDir: '', frameLimit: 3 };
-  assert.equal((await openAvatar({ modelId: 'ann', cachedFrames: 2, ...files })).frameCount, 3);
+  assert.equal((await openAvatar(files, 2)).frameCount, 3);
   assert.deepEqual(await checkAvatarFiles(files), []);
 });
 
 test('after the extraction an avatar is checked as any other', async (t) => {
   const files = await writeVideoAvatar(t, 8);
   const message = /rects\.json has 3 crop rects for 8 background frames/;
-  await assert.rejects(openAvatar({ modelId: 'ann', cachedFrames: 2, ...files }), { code: 'model_unusable', message });
+  await assert.rejects(openAvatar(files, 2), { code: 'model_unusable', message });
   assert.match((await checkAvatarFiles(files)).join(), message);
 });
 

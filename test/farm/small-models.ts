@@ -2,14 +2,14 @@ import { readFile, rename, writeFile } from 'node:fs/promises';
 import path from 'node:path';
 import { parse, stringify } from 'yaml';
 import type { CompositeBatchRequest, CompositeBatchResponse } from '../../api/grpc/messages.ts';
-import type { ModelPaths } from '../../worker/models/loaded-model.ts';
+import type { ModelConfig } from '../../shared/config/model-config.ts';
 import { MONOLITHIC, type TestClient } from '../grpc/clients.ts';
 import type { TestFarm } from '../support/farm.ts';
 
 /** A tiny model as an entry of `models:`. */
 export type ModelEntry = ReturnType<typeof entryOf>;
 
-export function entryOf({ modelPath, audioEncoderPath, backgroundDir, cropRectsPath }: ModelPaths) {
+export function entryOf({ modelPath, audioEncoderPath, backgroundDir, cropRectsPath }: ModelConfig) {
   return {
     model_path: modelPath,
     audio_encoder_path: audioEncoderPath,

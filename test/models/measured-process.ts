@@ -3,12 +3,12 @@
 import { ModelRegistry } from '../../worker/models/model-registry.ts';
 import { load, ROOMY } from './registries.ts';
 
-const [paths = ''] = process.argv.slice(2);
+const [entry = ''] = process.argv.slice(2);
 const registry = new ModelRegistry({
   providers: ['cpu'],
   threads: { intraOp: 1, interOp: 1 },
   cachedFrames: 2,
-  models: new Map([['ann', JSON.parse(paths)]]),
+  models: new Map([['ann', JSON.parse(entry)]]),
   limits: ROOMY,
 });
 const before = process.memoryUsage.rss();

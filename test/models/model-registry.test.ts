@@ -4,16 +4,17 @@ import { readFile, rename } from 'node:fs/promises';
 import { join } from 'node:path';
 import { type TestContext, test } from 'node:test';
 import { Worker } from 'node:worker_threads';
-import type { ModelPaths } from '../../worker/models/loaded-model.ts';
+import type { ModelConfig } from '../../shared/config/model-config.ts';
 import { ModelRegistry } from '../../worker/models/model-registry.ts';
+import { modelsById } from '../support/model-config.ts';
 import { load, ROOMY, runOnce, unload } from './registries.ts';
 import { openWorkspace, writeTinyModel } from './workspace.ts';
 
 const SETTINGS = { providers: ['cuda', 'cpu'], threads: { intraOp: 1, interOp: 1 }, cachedFrames: 2, limits: ROOMY };
 const WINDOW = new Float32Array(80 * 16);
 
-function openRegistry(t: TestContext, models: Record<string, ModelPaths>): ModelRegistry {
-  const registry = new ModelRegistry({ ...SETTINGS, models: new Map(Object.entries(models)) });
+function openRegistry(t: TestContext, models: Record<string, ModelConfig>): ModelRegistry {
+  const registry = new ModelRegistry({ ...SETTINGS, models: modelsById(models) });
   t.after(() => registry.close());
   return registry;
 }
@@ -33,11 +34,11 @@ test('a loaded model can encode, generate and show its avatar', async (t) => {
 });
 
 test('a loaded model names its files by size and SHA-256', async (t) => {
-  const paths = await writeTinyModel(await openWorkspace(t));
-  const { files } = await load(openRegistry(t, { ann: paths }), 'ann');
+  const entry = await writeTinyModel(await openWorkspace(t));
+  const { files } = await load(openRegistry(t, { ann: entry }), 'ann');
   assert.deepEqual(
     files.map(({ path }) => path),
-    [paths.modelPath, paths.audioEncoderPath, paths.cropRectsPath],
+    [entry.modelPath, entry.audioEncoderPath, entry.cropRectsPath],
   );
   for (const { path, sha256, sizeBytes } of files) {
     const bytes = await readFile(path);
@@ -55,8 +56,8 @@ test('callers that come while a model loads get that load', async (t) => {
 });
 
 test('models of one encoder file share its session until the last of them goes', async (t) => {
-  const paths = await writeTinyModel(await openWorkspace(t));
-  const registry = openRegistry(t, { ann: paths, bob: paths });
+  const entry = await writeTinyModel(await openWorkspace(t));
+  const registry = openRegistry(t, { ann: entry, bob: entry });
   const [ann, bob] = await Promise.all([load(registry, 'ann'), load(registry, 'bob')]);
   assert.equal(ann.encoder, bob.encoder);
   assert.notEqual(ann.network, bob.network);
@@ -70,20 +71,20 @@ test('models of one encoder file share its session until the last of them goes',
 for (const missing of ['modelPath', 'audioEncoderPath', 'cropRectsPath'] as const) {
   test(`a load that fails for its ${missing} is forgotten: the next one finds what was mended`, async (t) => {
     const workspace = await openWorkspace(t);
-    const paths = await writeTinyModel(workspace);
+    const entry = await writeTinyModel(workspace);
     const aside = join(workspace.folder, 'aside');
-    await rename(paths[missing], aside);
-    const registry = openRegistry(t, { ann: paths });
+    await rename(entry[missing], aside);
+    const registry = openRegistry(t, { ann: entry });
     const loads = [load(registry, 'ann'), load(registry, 'ann')];
     for (const load of loads) {
       await assert.rejects(load, (error: Error & { code?: string }) => {
         assert.equal(error.code, 'model_unusable');
-        assert.ok(error.message.includes(paths[missing]));
+        assert.ok(error.message.includes(entry[missing]));
         return true;
       });
     }
     assert.deepEqual([...registry.loaded().keys()], []);
-    await rename(aside, paths[missing]);
+    await rename(aside, entry[missing]);
     assert.equal((await load(registry, 'ann')).modelId, 'ann');
   });
 }
@@ -102,8 +103,8 @@ test('unloading ends a model, and the next request loads it anew', async (t) => 
 });
 
 test('a model loads and runs inside a worker thread', async (t) => {
-  const paths = await writeTinyModel(await openWorkspace(t));
-  const worker = new Worker(new URL('./registry-thread.ts', import.meta.url), { workerData: { paths, ...SETTINGS } });
+  const entry = await writeTinyModel(await openWorkspace(t));
+  const worker = new Worker(new URL('./registry-thread.ts', import.meta.url), { workerData: { entry, ...SETTINGS } });
   const [answer, exitCode] = await new Promise<[unknown, number]>((resolve, reject) => {
     let message: unknown;
     worker.once('message', (value) => {

@@ -1,9 +1,10 @@
 import assert from 'node:assert/strict';
 import { type TestContext, test } from 'node:test';
+import type { ModelConfig } from '../../shared/config/model-config.ts';
 import { Turns } from '../../worker/engine/turns.ts';
-import type { ModelPaths } from '../../worker/models/loaded-model.ts';
 import type { ModelLimits } from '../../worker/models/model-limits.ts';
 import { ModelRegistry } from '../../worker/models/model-registry.ts';
+import { modelsById } from '../support/model-config.ts';
 import { until } from '../support/until.ts';
 import { load, ROOMY, runOnce, unload, use } from './registries.ts';
 import { openWorkspace, writeTinyModel } from './workspace.ts';
@@ -13,18 +14,18 @@ const IDS = ['ann', 'bob', 'cleo', 'dora'];
 
 /** A registry of tiny models with `changes` to limits that nothing reaches, and the most models it ever had. */
 async function openRegistry(t: TestContext, changes: Partial<ModelLimits>, ids = IDS) {
-  const paths: ModelPaths = await writeTinyModel(await openWorkspace(t));
+  const entry: ModelConfig = await writeTinyModel(await openWorkspace(t));
   let most = 0;
   const registry = new ModelRegistry({
     ...SETTINGS,
-    models: new Map(ids.map((id) => [id, paths])),
+    models: modelsById(Object.fromEntries(ids.map((id) => [id, entry]))),
     limits: { ...ROOMY, ...changes },
     onChange: () => {
       most = Math.max(most, registry.loaded().size);
     },
   });
   t.after(() => registry.close());
-  return { registry, paths, most: () => most, ids: () => [...registry.loaded().keys()].sort() };
+  return { registry, entry, most: () => most, ids: () => [...registry.loaded().keys()].sort() };
 }
 
 test('forty models are all served by three places, whoever asks at once', async (t) => {
@@ -130,13 +131,8 @@ test('who finds no room in time is told what keeps it', async (t) => {
 });
 
 test('a load that fails lets those behind it pass', async (t) => {
-  const { registry, paths } = await openRegistry(t, { maxModels: 1 });
-  await registry.configure(
-    new Map([
-      ['ann', paths],
-      ['bad', { ...paths, modelPath: `${paths.modelPath}.gone` }],
-    ]),
-  );
+  const { registry, entry } = await openRegistry(t, { maxModels: 1 });
+  await registry.configure(modelsById({ ann: entry, bad: { ...entry, modelPath: `${entry.modelPath}.gone` } }));
   const held = await use(registry, 'ann');
   const bad = use(registry, 'bad');
   const after = use(registry, 'ann');

@@ -4,9 +4,10 @@ import { stat } from 'node:fs/promises';
 import { type TestContext, test } from 'node:test';
 import { fileURLToPath } from 'node:url';
 import { promisify } from 'node:util';
-import type { ModelPaths } from '../../worker/models/loaded-model.ts';
+import type { ModelConfig } from '../../shared/config/model-config.ts';
 import { ModelRegistry } from '../../worker/models/model-registry.ts';
 import { heavyNetwork } from '../onnx/tiny-onnx.ts';
+import { modelsById } from '../support/model-config.ts';
 import { load, ROOMY, runOnce, unload, use } from './registries.ts';
 import { openWorkspace, writeTinyModel } from './workspace.ts';
 
@@ -19,26 +20,23 @@ const WEIGHT_BYTES = 64 * MB;
 async function openHeavy(t: TestContext) {
   const workspace = await openWorkspace(t);
   const tiny = await writeTinyModel(workspace);
-  const paths = { ...tiny, modelPath: await workspace.write('heavy.onnx', heavyNetwork(WEIGHT_BYTES)) };
+  const entry = { ...tiny, modelPath: await workspace.write('heavy.onnx', heavyNetwork(WEIGHT_BYTES)) };
   const limits = { ...ROOMY };
   const registry = new ModelRegistry({
     ...SETTINGS,
-    models: new Map([
-      ['ann', paths],
-      ['bob', paths],
-    ]),
+    models: modelsById({ ann: entry, bob: entry }),
     limits,
   });
   t.after(() => registry.close());
-  return { registry, limits, paths };
+  return { registry, limits, entry };
 }
 
 test('what a model takes is what its process grows by, and no less than its file weighs', async (t) => {
-  const { paths } = await openHeavy(t);
+  const { entry } = await openHeavy(t);
   const script = fileURLToPath(new URL('./measured-process.ts', import.meta.url));
-  const { stdout } = await promisify(execFile)(process.execPath, [script, JSON.stringify(paths)]);
+  const { stdout } = await promisify(execFile)(process.execPath, [script, JSON.stringify(entry)]);
   const { memoryBytes, grown } = JSON.parse(stdout) as { memoryBytes: number; grown: number };
-  assert.ok(memoryBytes >= (await stat(paths.modelPath)).size, `${memoryBytes}`);
+  assert.ok(memoryBytes >= (await stat(entry.modelPath)).size, `${memoryBytes}`);
   assert.ok(Math.abs(memoryBytes - grown) < 0.25 * grown, `${memoryBytes} of ${grown}`);
 });
 
@@ -84,13 +82,10 @@ test('a model that alone passes the memory limit is refused with both figures, a
 test('an encoder that models share counts once', async (t) => {
   const workspace = await openWorkspace(t);
   const tiny = await writeTinyModel(workspace);
-  const other: ModelPaths = { ...tiny, modelPath: await workspace.write('heavy.onnx', heavyNetwork(WEIGHT_BYTES)) };
+  const other: ModelConfig = { ...tiny, modelPath: await workspace.write('heavy.onnx', heavyNetwork(WEIGHT_BYTES)) };
   const registry = new ModelRegistry({
     ...SETTINGS,
-    models: new Map([
-      ['ann', tiny],
-      ['bob', other],
-    ]),
+    models: modelsById({ ann: tiny, bob: other }),
     limits: ROOMY,
   });
   t.after(() => registry.close());
@@ -108,10 +103,7 @@ test('backgrounds that are kept count, and preload_backgrounds brings them in be
   const tiny = await writeTinyModel(await openWorkspace(t));
   const registry = new ModelRegistry({
     ...SETTINGS,
-    models: new Map([
-      ['lazy', tiny],
-      ['eager', { ...tiny, preloadBackgrounds: true }],
-    ]),
+    models: modelsById({ lazy: tiny, eager: { ...tiny, preloadBackgrounds: true } }),
     limits: ROOMY,
   });
   t.after(() => registry.close());

@@ -1,13 +1,13 @@
 /** Loads a tiny model inside a worker thread, runs it and ends. */
 
 import { parentPort, workerData } from 'node:worker_threads';
-import type { ModelPaths } from '../../worker/models/loaded-model.ts';
+import type { ModelConfig } from '../../shared/config/model-config.ts';
 import { ModelRegistry } from '../../worker/models/model-registry.ts';
 import type { RunSettings } from '../../worker/onnx/onnx-model.ts';
 import { load, ROOMY } from './registries.ts';
 
-const { paths, ...settings }: RunSettings & { cachedFrames: number; paths: ModelPaths } = workerData;
-const registry = new ModelRegistry({ ...settings, models: new Map([['ann', paths]]), limits: ROOMY });
+const { entry, ...settings }: RunSettings & { cachedFrames: number; entry: ModelConfig } = workerData;
+const registry = new ModelRegistry({ ...settings, models: new Map([['ann', entry]]), limits: ROOMY });
 const { network, encoder, avatar } = await load(registry, 'ann');
 const features = await encoder.encode(new Float32Array(80 * 16), 1);
 const picture = await network.generate(new Float32Array(6 * 160 * 160), new Float32Array(8192), 1);

@@ -5,8 +5,9 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import type { TestContext } from 'node:test';
 import sharp from 'sharp';
-import type { ModelPaths } from '../../worker/models/loaded-model.ts';
+import type { ModelConfig } from '../../shared/config/model-config.ts';
 import { tinyEncoder, tinyNetwork } from '../onnx/tiny-onnx.ts';
+import { modelConfig } from '../support/model-config.ts';
 
 export interface Workspace {
   readonly folder: string;
@@ -43,14 +44,14 @@ export async function drawPicture(extension: 'png' | 'jpg' | 'jpeg', picture: Pi
 }
 
 /** The files of a whole tiny model with three backgrounds of 32×24. */
-export async function writeTinyModel(workspace: Workspace): Promise<ModelPaths> {
+export async function writeTinyModel(workspace: Workspace): Promise<ModelConfig> {
   for (const index of [0, 1, 2]) {
     await workspace.write(`frame_${String(index).padStart(6, '0')}.png`, await drawPicture('png', { red: index }));
   }
-  return {
+  return modelConfig({
     modelPath: await workspace.write('network.onnx', tinyNetwork()),
     audioEncoderPath: await workspace.write('encoder.onnx', tinyEncoder()),
     backgroundDir: workspace.folder,
     cropRectsPath: await workspace.write('rects.json', JSON.stringify(Array(3).fill([4, 4, 20, 20]))),
-  };
+  });
 }

@@ -1,5 +1,6 @@
 /** One avatar: its background pictures and crop rects, opened and checked together. */
 
+import type { ModelConfig } from '../../shared/config/model-config.ts';
 import { FarmError } from '../../shared/errors.ts';
 import type { AvatarFrames, GivenFace, Rect, RgbImage } from '../pipeline/contract.ts';
 import { listBackgroundFiles } from './background-files.ts';
@@ -8,29 +9,6 @@ import { checkCropRects, readCropRects } from './crop-rects.ts';
 import { type FaceKind, openFaces } from './face-frames.ts';
 import { type FrameSource, locateFrames, pendingVideo, readyFrameFolder } from './frame-folder.ts';
 import { readPictureSize } from './picture-file.ts';
-
-/** Where an avatar's files are. A folder without pictures gets them from its video, where it has one. */
-export interface AvatarFiles {
-  /** Folder of numbered pictures; `""`: one beside the source video, made from it. */
-  readonly backgroundDir: string;
-  readonly sourceVideo?: string | undefined;
-  /** JSON file of crop rects, one a picture. */
-  readonly cropRectsPath: string;
-  /** `num_frames`: how many of the pictures are used, all when absent. */
-  readonly frameLimit?: number | undefined;
-  /** Pictures of the faces, cut out already. All absent or `""`: the pipeline cuts them out. */
-  readonly cropsDir?: string | undefined;
-  readonly cropsVideo?: string | undefined;
-  /** Pictures of the faces from which the mouth is hidden. All absent or `""`: it is hidden from the crops. */
-  readonly roisDir?: string | undefined;
-  readonly roisVideo?: string | undefined;
-}
-
-export interface OpenAvatarOptions extends AvatarFiles {
-  readonly modelId: string;
-  /** Background pictures kept in memory, coded, ≥ 1. */
-  readonly cachedFrames: number;
-}
 
 export interface Avatar extends AvatarFrames {
   readonly modelId: string;
@@ -46,21 +24,26 @@ const GOING_ON = AbortSignal.any([]);
 /**
  * Opens an avatar: extracts pictures that are still in a video, lists them, reads the size of the first and checks every
  * crop rect against it. Pixels are decoded when they are asked for; a picture of another size is found then.
+ * @param cachedFrames background pictures kept in memory, coded, ≥ 1.
  * @param signal ends an extraction.
  * @throws FarmError `model_unusable` with what was found, what is expected and the path; `storage_failed` when pictures of
  * a video cannot be written; `signal.reason` once the signal is aborted.
  */
-export async function openAvatar(options: OpenAvatarOptions, signal: AbortSignal = GOING_ON): Promise<Avatar> {
-  const { modelId, cropRectsPath, cachedFrames } = options;
+export async function openAvatar(
+  model: ModelConfig,
+  cachedFrames: number,
+  signal: AbortSignal = GOING_ON,
+): Promise<Avatar> {
+  const { modelId, cropRectsPath } = model;
   return await named(modelId, async () => {
-    const folder = await readyFrameFolder(backgroundsOf(options), signal);
-    const paths = await listBackgroundFiles(folder, options.frameLimit);
+    const folder = await readyFrameFolder(backgroundsOf(model), signal);
+    const paths = await listBackgroundFiles(folder, model.frameLimit);
     const size = await readPictureSize(paths[0] ?? folder);
     const rects = await readCropRects(cropRectsPath);
     checkCropRects(rects, { ...size, frameCount: paths.length }, cropRectsPath);
     const rect = (index: number) => rectAt(rects, index, paths.length);
     const frames = new BackgroundFrames({ paths, size, rect, cachedFrames });
-    const faces = await readyFaces(options, paths.length, signal);
+    const faces = await readyFaces(model, paths.length, signal);
     return {
       modelId,
       frameCount: paths.length,
@@ -82,7 +65,7 @@ export async function openAvatar(options: OpenAvatarOptions, signal: AbortSignal
  * that are still in a video are no problem, and what depends on them is not checked.
  * @returns every problem found, as sentences that name the path; none when the avatar can be opened.
  */
-export async function checkAvatarFiles(files: AvatarFiles): Promise<string[]> {
+export async function checkAvatarFiles(model: ModelConfig): Promise<string[]> {
   const problems: string[] = [];
   const attempt = async <T>(step: () => T | Promise<T>): Promise<T | undefined> => {
     try {
@@ -93,33 +76,51 @@ export async function checkAvatarFiles(files: AvatarFiles): Promise<string[]> {
       return undefined;
     }
   };
-  const paths = await attempt(() => listReady(backgroundsOf(files), files.frameLimit));
+  const paths = await attempt(() => listReady(backgroundsOf(model), model.frameLimit));
   const first = paths?.[0];
   const size = first === undefined ? undefined : await attempt(() => readPictureSize(first));
-  const rects = await attempt(() => readCropRects(files.cropRectsPath));
+  const rects = await attempt(() => readCropRects(model.cropRectsPath));
   if (paths !== undefined && size !== undefined && rects !== undefined) {
-    await attempt(() => checkCropRects(rects, { ...size, frameCount: paths.length }, files.cropRectsPath));
+    await attempt(() => checkCropRects(rects, { ...size, frameCount: paths.length }, model.cropRectsPath));
   }
-  for (const [, source] of facesOf(files)) await attempt(() => listReady(source));
+  for (const [kind, source] of facesOf(model)) {
+    // A folder of pictures is looked at as it is when the avatar is opened.
+    await attempt(
+      async () => (await listReady(source)) && openFaces(kind, await locateFrames(source), paths?.length ?? 1),
+    );
+  }
   return problems;
+}
+
+/**
+ * Extracts the pictures that are still in videos, so that opening the avatar takes no longer than it does later.
+ * @throws as openAvatar does for a video that cannot be read.
+ */
+export async function extractPictures(model: ModelConfig, signal: AbortSignal = GOING_ON): Promise<void> {
+  await named(model.modelId, async () => {
+    for (const source of sourcesOf(model)) if (source.video !== '') await readyFrameFolder(source, signal);
+  });
 }
 
 /**
  * The videos whose pictures have to be extracted before the avatar can be opened.
  * @throws FarmError `model_unusable` when one of them cannot be read.
  */
-export async function videosToExtract(files: AvatarFiles): Promise<string[]> {
-  const sources = [backgroundsOf(files), ...facesOf(files).map(([, source]) => source)];
-  return (await Promise.all(sources.map(pendingVideo))).filter((video) => video !== undefined);
+export async function videosToExtract(model: ModelConfig): Promise<string[]> {
+  return (await Promise.all(sourcesOf(model).map(pendingVideo))).filter((video) => video !== undefined);
 }
 
-function backgroundsOf({ backgroundDir, sourceVideo = '', frameLimit }: AvatarFiles): FrameSource {
+function sourcesOf(model: ModelConfig): FrameSource[] {
+  return [backgroundsOf(model), ...facesOf(model).map(([, source]) => source)];
+}
+
+function backgroundsOf({ backgroundDir, sourceVideo, frameLimit }: ModelConfig): FrameSource {
   return { folder: backgroundDir, video: sourceVideo, frameLimit, format: 'jpg' };
 }
 
 /** Faces are small and what the network sees, so they are extracted without any loss. */
-function facesOf(files: AvatarFiles): [FaceKind, FrameSource][] {
-  const { cropsDir = '', cropsVideo = '', roisDir = '', roisVideo = '', frameLimit } = files;
+function facesOf(model: ModelConfig): [FaceKind, FrameSource][] {
+  const { cropsDir, cropsVideo, roisDir, roisVideo, frameLimit } = model;
   const sources: [FaceKind, FrameSource][] = [
     ['crop', { folder: cropsDir, video: cropsVideo, frameLimit, format: 'png' }],
     ['roi', { folder: roisDir, video: roisVideo, frameLimit, format: 'png' }],
@@ -135,9 +136,9 @@ async function listReady(source: FrameSource, frameLimit?: number): Promise<stri
 
 type ReadFace = (index: number) => Promise<RgbImage>;
 
-async function readyFaces(files: AvatarFiles, frameCount: number, signal: AbortSignal) {
+async function readyFaces(model: ModelConfig, frameCount: number, signal: AbortSignal) {
   const faces = new Map<FaceKind, ReadFace>();
-  for (const [kind, source] of facesOf(files)) {
+  for (const [kind, source] of facesOf(model)) {
     faces.set(kind, await openFaces(kind, await readyFrameFolder(source, signal), frameCount));
   }
   return faces;

@@ -14,6 +14,7 @@ import { readCropRects } from '../avatar/crop-rects.ts';
 import { findDataset, PICTURES_FOLDER, rectsFromLandmarks } from '../avatar/dataset.ts';
 import { extractFrames } from '../avatar/extract-frames.ts';
 import { loadAlone } from '../models/loaded-model.ts';
+import { findProblems } from '../models/model-problems.ts';
 import { findNetworks } from '../onnx/exported-networks.ts';
 import type { Rect } from '../pipeline/contract.ts';
 import { type PreviewFacts, renderPreview } from './preview-video.ts';
@@ -100,10 +101,11 @@ async function tryModel(
   const { execution_providers, intra_op_threads } = config.onnx;
   const model = config.models.get(modelId);
   if (model === undefined) throw new FarmError('internal', `the new configuration has no model ${modelId}`);
-  if (model.problems.length > 0) throw new FarmError('model_unusable', model.problems.join('; '));
+  const entry = { ...model, cropRectsPath: rectsDraft };
+  const problems = await findProblems(entry);
+  if (problems.length > 0) throw new FarmError('model_unusable', problems.join('; '));
   const loaded = await loadAlone({
-    modelId,
-    paths: { ...model, cropRectsPath: rectsDraft },
+    entry,
     providers: execution_providers,
     threads: { intraOp: intra_op_threads || availableParallelism(), interOp: 1 },
     cachedFrames: config.capacity.background_cache_frames,

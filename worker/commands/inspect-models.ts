@@ -1,8 +1,9 @@
 import { loadConfig } from '../../shared/config/load.ts';
-import type { ModelConfig } from '../../shared/config/model-paths.ts';
+import type { ModelConfig } from '../../shared/config/model-config.ts';
 import { FarmError } from '../../shared/errors.ts';
-import { checkAvatarFiles, videosToExtract } from '../avatar/avatar.ts';
+import { videosToExtract } from '../avatar/avatar.ts';
 import { loadAlone } from '../models/loaded-model.ts';
+import { findProblems } from '../models/model-problems.ts';
 import { deviceName } from '../onnx/device-name.ts';
 import { whyUnavailable } from '../onnx/execution-providers.ts';
 
@@ -23,13 +24,14 @@ async function main(): Promise<void> {
 }
 
 async function tryModel(model: ModelConfig, providers: readonly string[]) {
-  if (model.problems.length > 0) return { problems: model.problems };
   try {
+    const problems = await findProblems(model);
+    if (problems.length > 0) return { problems };
     const toExtract = await videosToExtract(model);
     // An extraction takes as long as the video is; the worker that needs the pictures does it.
-    if (toExtract.length > 0) return { problems: await checkAvatarFiles(model), toExtract };
+    if (toExtract.length > 0) return { problems, toExtract };
     const settings = { providers, threads: { intraOp: 0, interOp: 1 } };
-    const loaded = await loadAlone({ modelId: model.modelId, paths: model, cachedFrames: 1, ...settings });
+    const loaded = await loadAlone({ entry: model, cachedFrames: 1, ...settings });
     const { avatar, network, provider, msPerFrame } = loaded;
     await loaded.release();
     const { frameCount, width, height } = avatar;

@@ -1,8 +1,8 @@
 import '../onnx/telemetry-off.ts';
 import { isDeepStrictEqual } from 'node:util';
 import { Worker } from 'node:worker_threads';
+import type { ModelConfig } from '../../shared/config/model-config.ts';
 import { FarmError } from '../../shared/errors.ts';
-import type { ModelPaths } from '../models/loaded-model.ts';
 import type { RenderedFrame } from '../pipeline/pipeline.ts';
 import type {
   FromPipelineThread,
@@ -117,7 +117,7 @@ export class PipelineThread {
   }
 
   /** Replaces the models; those in memory whose entries or files have changed go as soon as no task uses them. */
-  configure(models: ReadonlyMap<string, ModelPaths>): void {
+  configure(models: ReadonlyMap<string, ModelConfig>): void {
     this.#send({ type: 'configure', models });
   }
 

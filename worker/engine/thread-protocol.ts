@@ -1,7 +1,7 @@
+import type { ModelConfig } from '../../shared/config/model-config.ts';
 import type { ErrorReport } from '../../shared/errors.ts';
 import type { LoadedModelState, ModelCost } from '../../shared/heartbeat.ts';
 import type { SegmentReceipt } from '../../shared/renders/record.ts';
-import type { ModelPaths } from '../models/loaded-model.ts';
 import type { ModelLimits } from '../models/model-limits.ts';
 import type { IndexRange, RgbImage } from '../pipeline/contract.ts';
 import type { StageTimingsMs } from '../pipeline/stage-timings.ts';
@@ -16,7 +16,7 @@ import type { LiveBytes } from './live-inputs.ts';
 /** Handed over at the start of the thread. */
 export interface PipelineThreadSettings {
   readonly storageRoot: string;
-  readonly models: ReadonlyMap<string, ModelPaths>;
+  readonly models: ReadonlyMap<string, ModelConfig>;
   /** ONNX Runtime execution providers, in the order in which they are tried. */
   readonly providers: readonly string[];
   readonly intraOpThreads: number;
@@ -104,7 +104,7 @@ export type ToPipelineThread =
   | { type: 'load'; taskId: number; task: LoadTask }
   | { type: 'unload'; modelId: string }
   /** The models of a configuration that has changed. */
-  | { type: 'configure'; models: ReadonlyMap<string, ModelPaths> }
+  | { type: 'configure'; models: ReadonlyMap<string, ModelConfig> }
   | { type: 'close' };
 
 export type FromPipelineThread =

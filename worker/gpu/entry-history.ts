@@ -1,5 +1,5 @@
 import type { Config } from '../../shared/config/load.ts';
-import { entryVersion, type ModelSources, sourcesOf } from '../../shared/config/model-paths.ts';
+import { entryVersion, type ModelConfig } from '../../shared/config/model-config.ts';
 import type { ConfigReload } from '../../shared/config/reload.ts';
 
 /** Earlier entries of one model that are remembered; a render that is older than so many changes gets the current one. */
@@ -13,7 +13,7 @@ export class EntryHistory {
   readonly #config: Config;
   readonly #reload: Pick<ConfigReload, 'refresh'>;
   /** By id, then by version, oldest first. */
-  readonly #entries = new Map<string, Map<string, ModelSources>>();
+  readonly #entries = new Map<string, Map<string, ModelConfig>>();
 
   constructor(config: Config, reload: Pick<ConfigReload, 'refresh'>) {
     this.#config = config;
@@ -26,10 +26,10 @@ export class EntryHistory {
     for (const modelId of this.#entries.keys()) if (!this.#config.models.has(modelId)) this.#entries.delete(modelId);
     for (const model of this.#config.models.values()) {
       if (model.problems.length > 0) continue;
-      const versions = this.#entries.get(model.modelId) ?? new Map<string, ModelSources>();
+      const versions = this.#entries.get(model.modelId) ?? new Map<string, ModelConfig>();
       const version = entryVersion(model);
       versions.delete(version);
-      versions.set(version, sourcesOf(model));
+      versions.set(version, model);
       for (const oldest of versions.keys()) {
         if (versions.size <= VERSIONS_KEPT) break;
         versions.delete(oldest);
@@ -38,11 +38,14 @@ export class EntryHistory {
     }
   }
 
-  /** All entries by their keys, for the registry. */
-  sources(): Map<string, ModelSources> {
-    const found = new Map<string, ModelSources>();
-    for (const [modelId, versions] of this.#entries) {
-      for (const [version, sources] of versions) found.set(this.#key(modelId, version), sources);
+  /** All entries for the registry, each under its key and with that for an id. */
+  all(): Map<string, ModelConfig> {
+    const found = new Map<string, ModelConfig>();
+    for (const [id, versions] of this.#entries) {
+      for (const [version, model] of versions) {
+        const modelId = this.#key(id, version);
+        found.set(modelId, { ...model, modelId });
+      }
     }
     return found;
   }

@@ -1,4 +1,4 @@
-import type { ModelConfig } from '../../shared/config/model-paths.ts';
+import type { ModelConfig } from '../../shared/config/model-config.ts';
 import type { ConfigReload } from '../../shared/config/reload.ts';
 import { FarmError } from '../../shared/errors.ts';
 

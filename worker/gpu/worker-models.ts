@@ -2,9 +2,9 @@ import type { Config } from '../../shared/config/load.ts';
 import type { ModelChanges } from '../../shared/config/reload.ts';
 import type { Heartbeat, WorkerMemory } from '../../shared/heartbeat.ts';
 import type { Logger } from '../../shared/process/log.ts';
-import { checkAvatarFiles } from '../avatar/avatar.ts';
 import type { PipelineThread } from '../engine/pipeline-thread.ts';
 import type { ModelLimits } from '../models/model-limits.ts';
+import { findProblems } from '../models/model-problems.ts';
 import type { Blocklist } from '../queues/blocklist.ts';
 import type { EntryHistory } from './entry-history.ts';
 import type { ModelUsage } from './model-usage.ts';
@@ -62,7 +62,7 @@ export class WorkerModels {
     const { config, log } = this.#tools;
     const found = new Map<string, readonly string[]>();
     for (const [modelId, model] of [...config.models]) {
-      const problems = model.problems.length > 0 ? model.problems : await checkAvatarFiles(model);
+      const problems = await findProblems(model);
       found.set(modelId, problems);
       const known = this.#problems.get(modelId) ?? [];
       if (problems.length > 0 && problems.join() !== known.join()) {
@@ -97,7 +97,7 @@ export class WorkerModels {
   /** Puts a configuration that was read again into force; several in a row one after the other. */
   reconfigure({ added, changed }: ModelChanges): void {
     this.#tools.history.note();
-    this.#tools.thread.configure(this.#tools.history.sources());
+    this.#tools.thread.configure(this.#tools.history.all());
     // Another entry is another chance.
     for (const modelId of changed) this.#tools.blocklist.clear(modelId);
     const follow = async () => {

@@ -1,6 +1,6 @@
 import { type ArtifactStore, artifactKeys } from '../../shared/artifacts.ts';
 import type { Config } from '../../shared/config/load.ts';
-import { entryVersion } from '../../shared/config/model-paths.ts';
+import { entryVersion } from '../../shared/config/model-config.ts';
 import type { JobOf } from '../../shared/jobs.ts';
 import type { RenderPlan, RenderRecord } from '../../shared/renders/record.ts';
 import type { RenderStore } from '../../shared/renders/store.ts';

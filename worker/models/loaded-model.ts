@@ -1,6 +1,7 @@
 /** One model, ready to render: its network, its encoder, its avatar, and what they were made from. */
 
-import { type Avatar, type AvatarFiles, openAvatar } from '../avatar/avatar.ts';
+import type { ModelConfig } from '../../shared/config/model-config.ts';
+import { type Avatar, openAvatar } from '../avatar/avatar.ts';
 import type { ProviderReport } from '../onnx/execution-providers.ts';
 import { OnnxLipSyncNetwork } from '../onnx/lip-sync-network.ts';
 import type { RunSettings } from '../onnx/onnx-model.ts';
@@ -10,19 +11,8 @@ import { type FileFingerprint, fingerprintFile } from './file-fingerprint.ts';
 import { MemoryProbe } from './memory-probe.ts';
 import { SharedEncoders } from './shared-encoders.ts';
 
-/** Where a model's files are. */
-export interface ModelPaths extends AvatarFiles {
-  /** The lip-sync network, ONNX. */
-  readonly modelPath: string;
-  /** The audio encoder, ONNX; models may name the same one. */
-  readonly audioEncoderPath: string;
-  /** Backgrounds are brought into memory with the networks, not when they are first needed. */
-  readonly preloadBackgrounds?: boolean;
-}
-
 export interface LoadModelOptions extends RunSettings {
-  readonly modelId: string;
-  readonly paths: ModelPaths;
+  readonly entry: ModelConfig;
   /** Decoded background pictures kept in memory, ≥ 1. */
   readonly cachedFrames: number;
   readonly encoders: SharedEncoders;
@@ -67,28 +57,28 @@ const READ_AT_ONCE = 4;
  * @throws FarmError `dependency_missing` when no configured execution provider works on this machine.
  */
 export async function loadModel(options: LoadModelOptions): Promise<LoadedModel> {
-  const { modelId, paths, encoders } = options;
+  const { entry, encoders } = options;
   const startedAt = performance.now();
   // The avatar first: its mistakes are the common ones and cost nothing to find.
-  const avatar = await openAvatar({ modelId, cachedFrames: options.cachedFrames, ...paths });
+  const avatar = await openAvatar(entry, options.cachedFrames);
   await using opened = new AsyncDisposableStack();
-  const { opened: network, bytes: networkBytes } = await options.memory.measure(paths.modelPath, () =>
-    OnnxLipSyncNetwork.open(paths.modelPath, options),
+  const { opened: network, bytes: networkBytes } = await options.memory.measure(entry.modelPath, () =>
+    OnnxLipSyncNetwork.open(entry.modelPath, options),
   );
   opened.defer(() => network.release());
   const face = await avatar.face?.(0);
   if (face) checkFace(face, network.size, 0);
-  const lease = await encoders.acquire(paths.audioEncoderPath);
+  const lease = await encoders.acquire(entry.audioEncoderPath);
   opened.defer(() => lease.release());
   const [networkFile, cropRectsFile] = await Promise.all([
-    fingerprintFile(paths.modelPath),
-    fingerprintFile(paths.cropRectsPath),
+    fingerprintFile(entry.modelPath),
+    fingerprintFile(entry.cropRectsPath),
   ]);
-  if (paths.preloadBackgrounds) await readBackgrounds(avatar, options.cachedFrames);
+  if (entry.preloadBackgrounds) await readBackgrounds(avatar, options.cachedFrames);
   const kept = opened.move();
   const memoryBytes = () => networkBytes + lease.memoryBytes + avatar.cachedBytes;
   return {
-    modelId,
+    modelId: entry.modelId,
     network,
     encoder: lease.encoder,
     avatar,

@@ -1,20 +1,20 @@
 /** The models of one GPU process: loaded when they are asked for, unloaded when others need their place. */
 
-import { isDeepStrictEqual } from 'node:util';
+import { loadsTheSame, type ModelConfig } from '../../shared/config/model-config.ts';
 import { FarmError } from '../../shared/errors.ts';
 import type { LoadedModelState } from '../../shared/heartbeat.ts';
 import type { RunSettings } from '../onnx/onnx-model.ts';
 import { chooseVictim, type UseCount } from './eviction.ts';
-import { type LoadedModel, loadModel, type ModelPaths } from './loaded-model.ts';
+import type { LoadedModel } from './loaded-model.ts';
 import { MemoryProbe } from './memory-probe.ts';
 import { fits, type ModelLimits, memoryOf, tooLarge, whyNoRoom } from './model-limits.ts';
-import { ModelSlot, type ModelUse, type UseKind, versionsOf } from './model-slot.ts';
+import { loadSlot, type ModelSlot, type ModelUse, type UseKind, versionsOf } from './model-slot.ts';
 import { ModelWaiters, type UseOptions } from './model-waiters.ts';
 import { SharedEncoders } from './shared-encoders.ts';
 
 export interface ModelRegistryOptions extends RunSettings {
-  /** Every configured model, by id. */
-  readonly models: ReadonlyMap<string, ModelPaths>;
+  /** Every configured model by its id. */
+  readonly models: ReadonlyMap<string, ModelConfig>;
   /** Background pictures that each model keeps in memory, ≥ 1. */
   readonly cachedFrames: number;
   readonly limits: ModelLimits;
@@ -42,7 +42,7 @@ export class ModelRegistry {
   /** What a model took when it was last loaded, in bytes. */
   readonly #lastBytes = new Map<string, number>();
   readonly #sweeper: NodeJS.Timeout;
-  #models: ReadonlyMap<string, ModelPaths>;
+  #models: ReadonlyMap<string, ModelConfig>;
   #serving = Promise.resolve();
   #isServing = false;
   #serveAgain = false;
@@ -108,14 +108,14 @@ export class ModelRegistry {
    * Replaces the configured models. A model whose entry or files have changed, or that is no longer there, is unloaded
    * when its users are done; new requests get the new one.
    */
-  async configure(models: ReadonlyMap<string, ModelPaths>): Promise<void> {
+  async configure(models: ReadonlyMap<string, ModelConfig>): Promise<void> {
     this.#models = models;
     for (const modelId of this.#waiters.modelIds) {
       if (!models.has(modelId)) this.#waiters.refuse(modelId, this.#unknown(modelId));
     }
-    this.#closeWhere(({ modelId, paths }) => !isDeepStrictEqual(paths, models.get(modelId)));
+    this.#closeWhere((slot) => !this.#isCurrent(slot));
     const current = [...this.#slots];
-    const versions = await Promise.all(current.map(({ paths }) => versionsOf(paths)));
+    const versions = await Promise.all(current.map(({ entry }) => versionsOf(entry)));
     const changed = new Set(current.filter((slot, index) => slot.versions !== versions[index]));
     this.#closeWhere((slot) => changed.has(slot));
   }
@@ -204,11 +204,9 @@ export class ModelRegistry {
   async #load(modelId: string): Promise<void> {
     this.#waiters.loading = modelId;
     try {
-      const paths = this.#models.get(modelId);
-      if (!paths) throw this.#unknown(modelId);
-      const versions = await versionsOf(paths);
-      const parts = { ...this.#options, encoders: this.#encoders, memory: this.#memory };
-      const slot = new ModelSlot(await loadModel({ modelId, paths, ...parts }), paths, versions);
+      const entry = this.#models.get(modelId);
+      if (!entry) throw this.#unknown(modelId);
+      const slot = await loadSlot({ ...this.#options, entry, encoders: this.#encoders, memory: this.#memory });
       this.#slots.add(slot);
       if (await this.#settle(slot)) this.#open(slot);
       this.#options.onChange?.(slot.model);
@@ -245,8 +243,13 @@ export class ModelRegistry {
   #open(slot: ModelSlot): void {
     if (slot.state !== 'new') return;
     // The configuration may have changed since the load began.
-    slot.state = isDeepStrictEqual(this.#models.get(slot.modelId), slot.paths) ? 'open' : 'closed';
+    slot.state = this.#isCurrent(slot) ? 'open' : 'closed';
     this.#grant(slot);
+  }
+
+  #isCurrent({ modelId, entry }: ModelSlot): boolean {
+    const configured = this.#models.get(modelId);
+    return configured !== undefined && loadsTheSame(configured, entry);
   }
 
   #closeWhere(isOutdated: (slot: ModelSlot) => boolean): void {

@@ -1,5 +1,7 @@
+import { filesOf, type ModelConfig } from '../../shared/config/model-config.ts';
+import { extractPictures } from '../avatar/avatar.ts';
 import { versionOf } from './file-fingerprint.ts';
-import type { LoadedModel, ModelPaths } from './loaded-model.ts';
+import { type LoadedModel, type LoadModelOptions, loadModel } from './loaded-model.ts';
 
 /** A segment holds its model for long; live requests and explicit loads let go of it soon. */
 export type UseKind = 'segment' | 'live' | 'load';
@@ -21,7 +23,8 @@ export interface ModelUse extends Disposable {
 /** A model in memory, with its users. */
 export class ModelSlot {
   readonly model: LoadedModel;
-  readonly paths: ModelPaths;
+  /** What it was loaded from. */
+  readonly entry: ModelConfig;
   /** Of its files, as they were when its load began. */
   readonly versions: string;
   state: SlotState = 'new';
@@ -30,9 +33,9 @@ export class ModelSlot {
   #segments = 0;
   #released: Promise<void> | undefined;
 
-  constructor(model: LoadedModel, paths: ModelPaths, versions: string) {
+  constructor(model: LoadedModel, entry: ModelConfig, versions: string) {
     this.model = model;
-    this.paths = paths;
+    this.entry = entry;
     this.versions = versions;
   }
 
@@ -88,9 +91,16 @@ export class ModelSlot {
   }
 }
 
+/** Loads a model into a slot of its own. @throws as loadModel does. */
+export async function loadSlot(options: LoadModelOptions): Promise<ModelSlot> {
+  const { entry } = options;
+  // Pictures that come out of a video now are no change of the files.
+  await extractPictures(entry);
+  const versions = await versionsOf(entry);
+  return new ModelSlot(await loadModel(options), entry, versions);
+}
+
 /** Which versions of a model's files are there now. */
-export async function versionsOf(paths: ModelPaths): Promise<string> {
-  const { modelPath, audioEncoderPath, backgroundDir, cropRectsPath } = paths;
-  const versions = await Promise.all([modelPath, audioEncoderPath, backgroundDir, cropRectsPath].map(versionOf));
-  return versions.join('\n');
+export async function versionsOf(entry: ModelConfig): Promise<string> {
+  return (await Promise.all(filesOf(entry).map(versionOf))).join('\n');
 }

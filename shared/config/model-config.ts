@@ -1,8 +1,12 @@
 import { createHash } from 'node:crypto';
 import path from 'node:path';
+import { isDeepStrictEqual } from 'node:util';
 import type { ModelEntry } from './schema.ts';
 
-/** A model's files as absolute paths, and what is wrong with those that cannot be used on this machine. */
+/**
+ * One entry of `models:`, resolved: files as absolute paths, and what is wrong with those that cannot be used on this
+ * machine. It travels whole, from the configuration to the worker that loads it.
+ */
 export interface ModelConfig {
   readonly modelId: string;
   readonly modelPath: string;
@@ -79,21 +83,49 @@ export function resolveModel(modelId: string, entry: ModelEntry, roots: PathRoot
   };
 }
 
-/** What a loaded model is made from; a change of anything else of its entry makes it no other model. */
-export type ModelSources = Pick<
-  ModelConfig,
-  'modelPath' | 'audioEncoderPath' | 'backgroundDir' | 'cropRectsPath' | 'frameLimit' | 'preloadBackgrounds'
->;
-
-export function sourcesOf(model: ModelConfig): ModelSources {
-  const { modelPath, audioEncoderPath, backgroundDir, cropRectsPath, frameLimit, preloadBackgrounds } = model;
-  return { modelPath, audioEncoderPath, backgroundDir, cropRectsPath, frameLimit, preloadBackgrounds };
-}
+/**
+ * What each field is to a model in memory: a `file` that it is made from, another thing that shapes its `pictures`,
+ * how its `memory` is filled, or `handling` that does not touch it. A new field does not compile until it is placed here.
+ */
+const ROLES: Readonly<Record<keyof ModelConfig, 'file' | 'pictures' | 'memory' | 'handling'>> = {
+  modelId: 'handling',
+  modelPath: 'file',
+  audioEncoderPath: 'file',
+  backgroundDir: 'file',
+  cropRectsPath: 'file',
+  sourceVideo: 'file',
+  cropsDir: 'file',
+  cropsVideo: 'file',
+  roisDir: 'file',
+  roisVideo: 'file',
+  frameLimit: 'pictures',
+  preloadModel: 'handling',
+  preloadBackgrounds: 'memory',
+  preferredGpu: 'handling',
+  problems: 'handling',
+};
 
 /** Tells an entry of `models:` from an earlier one of the same id whose pictures are others. */
 export function entryVersion(model: ModelConfig): string {
-  const { preloadBackgrounds: _, ...sources } = sourcesOf(model);
-  return createHash('sha256').update(JSON.stringify(sources)).digest('hex').slice(0, 12);
+  const shaping = fieldsOf(model, ['file', 'pictures']);
+  return createHash('sha256').update(JSON.stringify(shaping)).digest('hex').slice(0, 12);
+}
+
+/** Whether a model that was loaded from the one entry is what the other asks for, as long as the files stay the same. */
+export function loadsTheSame(a: ModelConfig, b: ModelConfig): boolean {
+  const roles = ['file', 'pictures', 'memory'];
+  return isDeepStrictEqual(fieldsOf(a, roles), fieldsOf(b, roles));
+}
+
+/** All files, folders and videos that the model names. */
+export function filesOf(model: ModelConfig): string[] {
+  return fieldsOf(model, ['file']).flatMap(([, value]) => (typeof value === 'string' && value !== '' ? [value] : []));
+}
+
+function fieldsOf(model: ModelConfig, roles: readonly string[]): [string, unknown][] {
+  return Object.entries(ROLES).flatMap(([field, role]) =>
+    roles.includes(role) ? [[field, model[field as keyof ModelConfig]]] : [],
+  );
 }
 
 /** True for a Windows path on another system. */

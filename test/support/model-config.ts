@@ -1,0 +1,28 @@
+import type { ModelConfig } from '../../shared/config/model-config.ts';
+
+/** A model's configuration from what a test says of it; everything else is as if its entry did not name it. */
+export function modelConfig(values: Partial<ModelConfig> = {}): ModelConfig {
+  return {
+    modelId: 'ann',
+    modelPath: '',
+    audioEncoderPath: '',
+    backgroundDir: '',
+    cropRectsPath: '',
+    sourceVideo: '',
+    cropsDir: '',
+    cropsVideo: '',
+    roisDir: '',
+    roisVideo: '',
+    frameLimit: undefined,
+    preloadModel: false,
+    preloadBackgrounds: false,
+    preferredGpu: undefined,
+    problems: [],
+    ...values,
+  };
+}
+
+/** Models by id, each with the id that it is named here. */
+export function modelsById(models: Record<string, ModelConfig>): Map<string, ModelConfig> {
+  return new Map(Object.entries(models).map(([modelId, model]) => [modelId, { ...model, modelId }]));
+}
