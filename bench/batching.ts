@@ -4,8 +4,8 @@ import { buildBenchModels } from '../avatars/bench/build.ts';
 import { LiveBatches } from '../worker/engine/live-batches.ts';
 import { Turns } from '../worker/engine/turns.ts';
 import { OnnxLipSyncNetwork } from '../worker/onnx/lip-sync-network.ts';
-import { AUDIO_INPUT_FLOATS, type AvatarFrames } from '../worker/pipeline/contract.ts';
-import { type FrameOrder, noTimings } from '../worker/pipeline/pipeline.ts';
+import { AUDIO_INPUT_FLOATS, type AvatarFrames, type FrameInputs } from '../worker/pipeline/contract.ts';
+import { noTimings } from '../worker/pipeline/stage-timings.ts';
 import { MACHINE, saveFigures } from './figures.ts';
 import { spread } from './spread.ts';
 
@@ -73,14 +73,14 @@ async function measure(
       const askedAt: number[] = [];
       const onFrame = ({ frameIndex }: { frameIndex: number }) =>
         frameMs.push(performance.now() - (askedAt[frameIndex] ?? startedAt));
-      await batches.render({ orders: orders(frames, askedAt), source: `stream ${stream}`, signal, onFrame });
+      await batches.render({ inputs: frameInputs(frames, askedAt), source: `stream ${stream}`, signal, onFrame });
     }),
   );
   return { framesPerSecond: (1000 * streams * frames) / (performance.now() - startedAt), frameMs };
 }
 
-/** Frames that cost nothing to order, and when each was asked for. */
-async function* orders(count: number, askedAt: number[]): AsyncGenerator<FrameOrder> {
+/** Inputs that cost nothing to gather, and when each was asked for. */
+async function* frameInputs(count: number, askedAt: number[]): AsyncGenerator<FrameInputs> {
   const background = { ...PICTURE, data: new Uint8Array(PICTURE.width * PICTURE.height * 3) };
   const avatar: AvatarFrames = { ...PICTURE, frameCount: 1, rect: () => RECT, background: async () => background };
   const audioInput = new Float32Array(AUDIO_INPUT_FLOATS);

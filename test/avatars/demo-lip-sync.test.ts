@@ -6,7 +6,8 @@ import { generatorGraph } from '../../avatars/demo/generator-model.ts';
 import { mouthOpenArea } from '../../avatars/demo/mouth-area.ts';
 import { backgroundIndex } from '../../worker/pipeline/background.ts';
 import { frameCount } from '../../worker/pipeline/frame-count.ts';
-import { noTimings, renderFrames } from '../../worker/pipeline/pipeline.ts';
+import { renderFrames } from '../../worker/pipeline/render-frames.ts';
+import { noTimings } from '../../worker/pipeline/stage-timings.ts';
 import { openDemoAvatar } from './demo-avatar.ts';
 import { openGraph, SessionEncoder, SessionNetwork } from './models.ts';
 

@@ -1,9 +1,11 @@
 /** ONNX sessions over encoded graphs, and small pictures and sounds for them. */
+
 import * as ort from 'onnxruntime-node';
 import { encodeModel } from '../../avatars/onnx/encode.ts';
 import type { Graph } from '../../avatars/onnx/graph.ts';
 import type { AudioEncoder, AvatarFrames, LipSyncNetwork, Rect } from '../../worker/pipeline/contract.ts';
-import { cutCrop, makeCrop, visualInputFloats, writeVisualInput } from '../../worker/pipeline/visual-input.ts';
+import { visualInputFloats } from '../../worker/pipeline/contract.ts';
+import { cutCrop, makeCrop, writeVisualInput } from '../../worker/pipeline/visual-input.ts';
 
 export function openGraph(graph: Graph): Promise<ort.InferenceSession> {
   return ort.InferenceSession.create(encodeModel(graph), { intraOpNumThreads: 2 });

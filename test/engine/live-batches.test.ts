@@ -2,8 +2,14 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { LiveBatches, type LiveBatchSettings } from '../../worker/engine/live-batches.ts';
 import { Turns } from '../../worker/engine/turns.ts';
-import { AUDIO_INPUT_FLOATS, type AvatarFrames, type LipSyncNetwork } from '../../worker/pipeline/contract.ts';
-import { type FrameOrder, noTimings, type RenderedFrame } from '../../worker/pipeline/pipeline.ts';
+import {
+  AUDIO_INPUT_FLOATS,
+  type AvatarFrames,
+  type FrameInputs,
+  type LipSyncNetwork,
+} from '../../worker/pipeline/contract.ts';
+import type { RenderedFrame } from '../../worker/pipeline/render-frames.ts';
+import { noTimings } from '../../worker/pipeline/stage-timings.ts';
 
 const SIZE = 160;
 const NEVER = new AbortController().signal;
@@ -31,7 +37,7 @@ class NotingNetwork implements LipSyncNetwork {
   }
 }
 
-async function* orders(marks: readonly number[], onOrder: () => void = () => {}): AsyncGenerator<FrameOrder> {
+async function* frameInputs(marks: readonly number[], onOrder: () => void = () => {}): AsyncGenerator<FrameInputs> {
   for (const [frameIndex, mark] of marks.entries()) {
     onOrder();
     yield {
@@ -55,7 +61,12 @@ function start(settings: Partial<LiveBatchSettings> = {}) {
   const batches = new LiveBatches(network, turns, { maxFrames: 4, maxWaitMs: 0, ...settings });
   const render = async (source: string, marks: readonly number[], signal = NEVER, onOrder?: () => void) => {
     const frames: RenderedFrame[] = [];
-    await batches.render({ orders: orders(marks, onOrder), source, signal, onFrame: (frame) => frames.push(frame) });
+    await batches.render({
+      inputs: frameInputs(marks, onOrder),
+      source,
+      signal,
+      onFrame: (frame) => frames.push(frame),
+    });
     return frames.map(({ frameIndex }) => frameIndex);
   };
   return { network, turns, render };

@@ -11,13 +11,10 @@ import {
   type LipSyncNetwork,
   WINDOW_FLOATS,
 } from '../../worker/pipeline/contract.ts';
-import {
-  type FeatureMemory,
-  type GivenInputs,
-  noTimings,
-  type RenderFramesRequest,
-  renderFrames,
-} from '../../worker/pipeline/pipeline.ts';
+import type { GivenInputs, RenderFramesRequest } from '../../worker/pipeline/frame-request.ts';
+import { renderFrames } from '../../worker/pipeline/render-frames.ts';
+import type { FeatureMemory } from '../../worker/pipeline/sliding-features.ts';
+import { noTimings } from '../../worker/pipeline/stage-timings.ts';
 
 const SIZE = 160;
 const VISUAL_FLOATS = 6 * SIZE * SIZE;

@@ -1,10 +1,15 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 import * as context from '../../api/live/audio-context.ts';
-import { rowsOfFrames, windowsOfRows } from '../../worker/pipeline/feature-rows.ts';
 import { frameCount } from '../../worker/pipeline/frame-count.ts';
-import { melFrameCount, samplesOfMelFrames } from '../../worker/pipeline/mel.ts';
-import { melFramesOfWindows, windowCount } from '../../worker/pipeline/windows.ts';
+import {
+  melFrameCount,
+  melFramesOfWindows,
+  rowsOfFrames,
+  samplesOfMelFrames,
+  windowCount,
+  windowsOfRows,
+} from '../../worker/pipeline/sound-ranges.ts';
 
 /** Samples [start, end) that frames of a sound depend on, by the pipeline's own stages. */
 function dependence(first: number, last: number, sampleCount: number): { start: number; end: number } {

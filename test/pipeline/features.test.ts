@@ -2,22 +2,20 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { writeAudioInput } from '../../worker/pipeline/audio-input.ts';
 import { AUDIO_INPUT_FLOATS, FEATURE_SIZE, MEL_BANDS, WINDOW_FLOATS } from '../../worker/pipeline/contract.ts';
+import { gatherFeatureRows } from '../../worker/pipeline/feature-rows.ts';
+import { frameCount } from '../../worker/pipeline/frame-count.ts';
 import {
   featureRowCount,
-  gatherFeatureRows,
-  rowsOfFrames,
-  windowOfRow,
-  windowsOfRows,
-} from '../../worker/pipeline/feature-rows.ts';
-import { frameCount } from '../../worker/pipeline/frame-count.ts';
-import { melFrameCount } from '../../worker/pipeline/mel.ts';
-import {
-  gatherWindows,
+  melFrameCount,
   melFramesOfWindows,
   paddedSampleCount,
+  rowsOfFrames,
   windowCount,
+  windowOfRow,
   windowStart,
-} from '../../worker/pipeline/windows.ts';
+  windowsOfRows,
+} from '../../worker/pipeline/sound-ranges.ts';
+import { gatherWindows } from '../../worker/pipeline/windows.ts';
 import { largestDifference, referenceFloats, referenceMissing } from './files.ts';
 
 test('the reference clip has 520 windows, 522 feature rows and 523 frames', () => {

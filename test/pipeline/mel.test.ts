@@ -2,7 +2,8 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { FFT_SIZE, type IndexRange, MEL_BANDS } from '../../worker/pipeline/contract.ts';
 import { realFftMagnitudes, SPECTRUM_BINS } from '../../worker/pipeline/fft.ts';
-import { computeMel, melFrameCount, samplesOfMelFrames } from '../../worker/pipeline/mel.ts';
+import { computeMel } from '../../worker/pipeline/mel.ts';
+import { melFrameCount, samplesOfMelFrames } from '../../worker/pipeline/sound-ranges.ts';
 import { fixtureFloats, largestDifference, referenceFloats, referenceMissing } from './files.ts';
 
 function wholeMel(samples: Float32Array): Float32Array {

@@ -5,7 +5,8 @@ import { backgroundIndex, checkBackground } from '../../worker/pipeline/backgrou
 import { resizeBicubic } from '../../worker/pipeline/bicubic.ts';
 import { compositeFrame } from '../../worker/pipeline/composite.ts';
 import type { NetworkSize, Rect, RgbImage } from '../../worker/pipeline/contract.ts';
-import { cutCrop, makeCrop, visualInputFloats, writeVisualInput } from '../../worker/pipeline/visual-input.ts';
+import { visualInputFloats } from '../../worker/pipeline/contract.ts';
+import { cutCrop, makeCrop, writeVisualInput } from '../../worker/pipeline/visual-input.ts';
 import { fixtureBytes, largestDifference, referenceBytes, referenceFloats, referenceMissing } from './files.ts';
 
 function picture(width: number, height: number, value: (i: number) => number): RgbImage {

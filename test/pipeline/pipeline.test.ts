@@ -13,14 +13,12 @@ import {
   WINDOW_FLOATS,
 } from '../../worker/pipeline/contract.ts';
 import { frameCount } from '../../worker/pipeline/frame-count.ts';
-import { computeMel, melFrameCount } from '../../worker/pipeline/mel.ts';
-import {
-  melOfSound,
-  noTimings,
-  type PipelineParts,
-  type RenderFramesRequest,
-  renderFrames,
-} from '../../worker/pipeline/pipeline.ts';
+import type { RenderFramesRequest } from '../../worker/pipeline/frame-request.ts';
+import { computeMel } from '../../worker/pipeline/mel.ts';
+import { melOfSound } from '../../worker/pipeline/mel-of-sound.ts';
+import { type PipelineParts, renderFrames } from '../../worker/pipeline/render-frames.ts';
+import { melFrameCount } from '../../worker/pipeline/sound-ranges.ts';
+import { noTimings } from '../../worker/pipeline/stage-timings.ts';
 
 const SIZE = 160;
 const NEVER = new AbortController().signal;

@@ -21,9 +21,13 @@ const WRONG: Readonly<Record<string, { files: Readonly<Record<string, string>>; 
     files: { 'worker/pipeline/mel.ts': `import { FFT_SIZE } from './contract.ts';\nimport sharp from 'sharp';` },
     answer: 'worker/pipeline/mel.ts imports sharp',
   },
-  'only pipeline.ts and its two halves import the stages': {
-    files: { 'worker/engine/segment.ts': `export { computeMel } from '../pipeline/mel.ts';` },
-    answer: 'worker/engine/segment.ts imports ../pipeline/mel.ts',
+  'only pipeline.ts imports the stages': {
+    files: { 'worker/pipeline/render-frames.ts': `export { computeMel } from './mel.ts';` },
+    answer: 'worker/pipeline/render-frames.ts imports ./mel.ts',
+  },
+  'pipeline.ts imports the contract, the stages and their tools and nothing else': {
+    files: { 'worker/pipeline/pipeline.ts': `import { computeMel } from './mel.ts';\nimport './render-frames.ts';` },
+    answer: 'worker/pipeline/pipeline.ts imports ./render-frames.ts',
   },
   'no two folders of worker/ import each other': {
     files: {

@@ -17,10 +17,19 @@ export interface Rule {
 
 const MAX_LINES = 300;
 const CONTRACT = 'worker/pipeline/contract.ts';
-/** The order of the stages: the whole, its way from sound to features, its way from features to pictures. */
-const ORDER = ['pipeline', 'sliding-features', 'network-batch'].map((name) => `worker/pipeline/${name}.ts`);
-/** Arithmetic that stages share; everything else in the folder but the contract and the pipeline is a stage. */
-const PIPELINE_TOOLS = ['fft', 'mel-filters', 'bicubic', 'frame-count', 'stage-timings'].map(
+const PIPELINE = 'worker/pipeline/pipeline.ts';
+/** What runs the pipeline over many frames; it knows pipeline.ts and no stage. */
+const PIPELINE_RUNNERS = [
+  'frame-inputs',
+  'frame-request',
+  'look-ahead',
+  'mel-of-sound',
+  'network-runs',
+  'render-frames',
+  'sliding-features',
+].map((name) => `worker/pipeline/${name}.ts`);
+/** Arithmetic that stages share. Everything else in the folder but the contract, the pipeline and its runners is a stage. */
+const PIPELINE_TOOLS = ['fft', 'mel-filters', 'bicubic', 'frame-count', 'sound-ranges', 'stage-timings'].map(
   (name) => `worker/pipeline/${name}.ts`,
 );
 
@@ -60,14 +69,21 @@ export const RULES: readonly Rule[] = [
     ),
   },
   {
-    name: 'only pipeline.ts and its two halves import the stages',
+    name: 'only pipeline.ts imports the stages',
     check: onImports(
       (file, { file: target }) =>
         target !== undefined &&
         isStage(target) &&
-        !ORDER.includes(file) &&
+        file !== PIPELINE &&
         folderOf(file) !== 'test' &&
         folderOf(file) !== 'bench',
+    ),
+  },
+  {
+    name: 'pipeline.ts imports the contract, the stages and their tools and nothing else',
+    check: onImports(
+      (file, { file: target }) =>
+        file === PIPELINE && (target === undefined || (target !== CONTRACT && !isStageOrTool(target))),
     ),
   },
   { name: 'no two folders of worker/ import each other', check: findMutualFolders },
@@ -185,7 +201,7 @@ function isStage(path: string): boolean {
 }
 
 function isStageOrTool(path: string): boolean {
-  return path.startsWith('worker/pipeline/') && path !== CONTRACT && !ORDER.includes(path);
+  return path.startsWith('worker/pipeline/') && ![CONTRACT, PIPELINE, ...PIPELINE_RUNNERS].includes(path);
 }
 
 function folderOf(path: string): string {

@@ -10,7 +10,7 @@ import { reportFailure } from '../../shared/process/report-failure.ts';
 import { AudioFile } from '../media/audio-file.ts';
 import { decodeAudio } from '../media/decode-audio.ts';
 import { MEL_BANDS } from '../pipeline/contract.ts';
-import { melOfSound } from '../pipeline/pipeline.ts';
+import { melOfSound } from '../pipeline/mel-of-sound.ts';
 
 /** A day of sound. */
 const LONGEST_SECONDS = 24 * 3600;

@@ -1,7 +1,9 @@
 import { encodeJpeg } from '../media/jpeg.ts';
 import type { LoadedModel } from '../models/loaded-model.ts';
 import { AUDIO_INPUT_FLOATS, WINDOW_FLOATS } from '../pipeline/contract.ts';
-import { noTimings, type RenderFramesRequest, renderFrames } from '../pipeline/pipeline.ts';
+import type { RenderFramesRequest } from '../pipeline/frame-request.ts';
+import { renderFrames } from '../pipeline/render-frames.ts';
+import { noTimings } from '../pipeline/stage-timings.ts';
 
 /** What is measured with: as many frames as share a run when some streams are under way, and not fewer than two. */
 const MOST_FRAMES = 4;

@@ -2,7 +2,7 @@ import { writeFile } from 'node:fs/promises';
 import { type ArtifactStore, artifactKeys } from '../../shared/artifacts.ts';
 import { type H264Settings, SegmentEncoder } from '../media/encode-segment.ts';
 import { encodeJpeg } from '../media/jpeg.ts';
-import type { RenderedFrame } from '../pipeline/pipeline.ts';
+import type { RenderedFrame } from '../pipeline/render-frames.ts';
 
 /** Where finished frames go. */
 export interface FrameSink extends AsyncDisposable {

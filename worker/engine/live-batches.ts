@@ -1,7 +1,8 @@
 /** Frames of concurrent live requests for one model, made in shared runs of its network. */
 
-import type { LipSyncNetwork } from '../pipeline/contract.ts';
-import { type FrameOrder, type MakeBuffer, NetworkBatch, type RenderedFrame } from '../pipeline/pipeline.ts';
+import type { FrameInputs, LipSyncNetwork, MakePixels } from '../pipeline/contract.ts';
+import { NetworkRuns } from '../pipeline/network-runs.ts';
+import type { RenderedFrame } from '../pipeline/render-frames.ts';
 import type { Turns } from './turns.ts';
 
 export interface LiveBatchSettings {
@@ -12,8 +13,8 @@ export interface LiveBatchSettings {
 }
 
 export interface LiveSupply {
-  /** The frames of the request in order, made as they are asked for. */
-  readonly orders: AsyncGenerator<FrameOrder>;
+  /** What the frames of the request are made from, in order, gathered as they are asked for. */
+  readonly inputs: AsyncGenerator<FrameInputs>;
   /** Requests with the same source are served one after the other; different sources take turns, frame by frame. */
   readonly source: string;
   readonly signal: AbortSignal;
@@ -27,22 +28,22 @@ export interface LiveSupply {
 export class LiveBatches {
   readonly #turns: Turns;
   readonly #settings: LiveBatchSettings;
-  readonly #network: NetworkBatch;
+  readonly #network: NetworkRuns;
   /** The requests of each source, first come first; sources in the order of their next turn. */
   readonly #sources = new Map<string, Supply[]>();
   #turnAsked = false;
   #waiting: NodeJS.Timeout | undefined;
 
-  constructor(network: LipSyncNetwork, turns: Turns, settings: LiveBatchSettings, makeBuffer?: MakeBuffer) {
+  constructor(network: LipSyncNetwork, turns: Turns, settings: LiveBatchSettings, makePixels?: MakePixels) {
     this.#turns = turns;
     this.#settings = settings;
-    this.#network = new NetworkBatch(network, settings.maxFrames, makeBuffer);
+    this.#network = new NetworkRuns(network, settings.maxFrames, makePixels);
   }
 
   /**
    * Makes the frames of a request; resolves after its last one. Frames are made ready while earlier ones are computed,
    * no more than fill a run.
-   * @throws `signal.reason` when the signal is aborted, once a run that holds its frames is over; whatever the orders
+   * @throws `signal.reason` when the signal is aborted, once a run that holds its frames is over; whatever the inputs
    * or the network throw.
    */
   async render(request: LiveSupply): Promise<void> {
@@ -97,12 +98,12 @@ export class LiveBatches {
 
   async #run(chosen: readonly Chosen[]): Promise<void> {
     if (chosen.length === 0) return;
-    const run = this.#network.run(chosen.map(({ order }) => order));
+    const run = this.#network.run(chosen.map(({ frame }) => frame));
     for (const { supply } of chosen) supply.inRun = run;
     const images = await run;
-    for (const [place, { supply, order }] of chosen.entries()) {
+    for (const [place, { supply, frame }] of chosen.entries()) {
       const image = images[place];
-      if (image) supply.deliver({ frameIndex: order.frameIndex, image });
+      if (image) supply.deliver({ frameIndex: frame.frameIndex, image });
     }
   }
 
@@ -113,10 +114,10 @@ export class LiveBatches {
       found = false;
       for (const [source, supplies] of [...this.#sources]) {
         const [supply] = supplies;
-        const order = supply?.take();
-        if (!supply || !order) continue;
+        const frame = supply?.take();
+        if (!supply || !frame) continue;
         found = true;
-        chosen.push({ supply, order });
+        chosen.push({ supply, frame });
         // To the end of the line.
         this.#sources.delete(source);
         this.#sources.set(source, supplies);
@@ -131,20 +132,20 @@ const NEVER = new AbortController().signal;
 
 interface Chosen {
   readonly supply: Supply;
-  readonly order: FrameOrder;
+  readonly frame: FrameInputs;
 }
 
-/** One request: its frames on their way from being ordered to being delivered. */
+/** One request: its frames on their way from their inputs to their delivery. */
 class Supply {
-  /** Ordered, and not yet in a run. */
-  readonly ready: FrameOrder[] = [];
+  /** Inputs that are gathered, and not yet in a run. */
+  readonly ready: FrameInputs[] = [];
   /** The last run that holds frames of this request. */
   inRun: Promise<unknown> = Promise.resolve();
   readonly #request: LiveSupply;
   readonly #readyAhead: number;
   readonly #onReady: () => void;
   readonly #failed = Promise.withResolvers<never>();
-  /** Frames that have been ordered and not delivered. */
+  /** Frames whose inputs are gathered and that are not delivered. */
   #open = 0;
   #ended = false;
   /** Settles when frames have been taken or delivered, or the request has ended. */
@@ -158,24 +159,24 @@ class Supply {
     this.#failed.promise.catch(() => {});
   }
 
-  /** Orders all frames and resolves when the last one is delivered. */
+  /** Gathers the inputs of all frames and resolves when the last one is delivered. */
   async done(): Promise<void> {
     const { signal } = this.#request;
     const abort = () => this.fail(signal.reason);
     signal.addEventListener('abort', abort, { once: true });
     try {
       signal.throwIfAborted();
-      await Promise.race([this.#orderAll(), this.#failed.promise]);
+      await Promise.race([this.#gatherAll(), this.#failed.promise]);
     } finally {
       signal.removeEventListener('abort', abort);
       await this.inRun.catch(() => {});
     }
   }
 
-  take(): FrameOrder | undefined {
-    const order = this.ready.shift();
-    if (order) this.#move();
-    return order;
+  take(): FrameInputs | undefined {
+    const frame = this.ready.shift();
+    if (frame) this.#move();
+    return frame;
   }
 
   deliver(frame: RenderedFrame): void {
@@ -191,11 +192,11 @@ class Supply {
     this.#move();
   }
 
-  async #orderAll(): Promise<void> {
-    for await (const order of this.#request.orders) {
+  async #gatherAll(): Promise<void> {
+    for await (const frame of this.#request.inputs) {
       if (this.#ended) return;
       this.#open += 1;
-      this.ready.push(order);
+      this.ready.push(frame);
       this.#onReady();
       while (this.ready.length >= this.#readyAhead) await this.#moved.promise;
     }

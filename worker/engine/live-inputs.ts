@@ -1,6 +1,6 @@
 import { FarmError } from '../../shared/errors.ts';
 import { AUDIO_INPUT_FLOATS, type AudioSource, type IndexRange, type NetworkSize } from '../pipeline/contract.ts';
-import type { GivenInputs } from '../pipeline/pipeline.ts';
+import type { GivenInputs } from '../pipeline/frame-request.ts';
 
 /** The payload of a live request as what the pipeline takes. All numbers are float32, little-endian. */
 

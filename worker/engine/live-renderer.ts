@@ -1,11 +1,8 @@
 import type { LoadedModel } from '../models/loaded-model.ts';
-import {
-  type MakeBuffer,
-  noTimings,
-  orderFrames,
-  type RenderedFrame,
-  type StageTimingsMs,
-} from '../pipeline/pipeline.ts';
+import type { MakePixels } from '../pipeline/contract.ts';
+import { gatherFrameInputs } from '../pipeline/frame-inputs.ts';
+import type { RenderedFrame } from '../pipeline/render-frames.ts';
+import { noTimings, type StageTimingsMs } from '../pipeline/stage-timings.ts';
 import { LiveBatches, type LiveBatchSettings } from './live-batches.ts';
 import { PieceOfSound, readGivenInputs, readSamples } from './live-inputs.ts';
 import { StreamFeatures } from './stream-features.ts';
@@ -22,15 +19,15 @@ interface LiveModel {
 export class LiveRenderer {
   readonly #turns: Turns;
   readonly #settings: LiveBatchSettings;
-  readonly #makeBuffer: MakeBuffer | undefined;
+  readonly #makePixels: MakePixels | undefined;
   /** Gone with the model. */
   readonly #models = new WeakMap<LoadedModel, LiveModel>();
 
-  /** @param makeBuffer where the pixels of finished frames go. */
-  constructor(turns: Turns, settings: LiveBatchSettings, makeBuffer?: MakeBuffer) {
+  /** @param makePixels where the pixels of finished frames go. */
+  constructor(turns: Turns, settings: LiveBatchSettings, makePixels?: MakePixels) {
     this.#turns = turns;
     this.#settings = settings;
-    this.#makeBuffer = makeBuffer;
+    this.#makePixels = makePixels;
   }
 
   /**
@@ -59,8 +56,8 @@ export class LiveRenderer {
       encoderBatchWindows: 1,
       grid: 'request',
     } as const;
-    const orders = orderFrames(request, parts, signal, timings);
-    await batches.render({ orders, source: streamId ?? task.requestId, signal, onFrame });
+    const inputs = gatherFrameInputs(request, parts, signal, timings);
+    await batches.render({ inputs, source: streamId ?? task.requestId, signal, onFrame });
     return timings;
   }
 
@@ -68,7 +65,7 @@ export class LiveRenderer {
     const known = this.#models.get(model);
     if (known) return known;
     const settings = { ...this.#settings, maxFrames: this.#maxFrames(model) };
-    const batches = new LiveBatches(model.network, this.#turns, settings, this.#makeBuffer);
+    const batches = new LiveBatches(model.network, this.#turns, settings, this.#makePixels);
     const made = { batches, features: new StreamFeatures() };
     this.#models.set(model, made);
     return made;

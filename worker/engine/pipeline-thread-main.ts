@@ -6,7 +6,7 @@ import { encodeJpeg } from '../media/jpeg.ts';
 import { ModelRegistry } from '../models/model-registry.ts';
 import type { ModelUse } from '../models/model-slot.ts';
 import type { RgbImage } from '../pipeline/contract.ts';
-import type { RenderedFrame } from '../pipeline/pipeline.ts';
+import type { RenderedFrame } from '../pipeline/render-frames.ts';
 import { FrameBuffers } from './frame-buffers.ts';
 import { LiveRenderer } from './live-renderer.ts';
 import { ModelCosts } from './model-costs.ts';

@@ -3,7 +3,7 @@ import { isDeepStrictEqual } from 'node:util';
 import { Worker } from 'node:worker_threads';
 import type { ModelConfig } from '../../shared/config/model-config.ts';
 import { FarmError } from '../../shared/errors.ts';
-import type { RenderedFrame } from '../pipeline/pipeline.ts';
+import type { RenderedFrame } from '../pipeline/render-frames.ts';
 import type {
   FromPipelineThread,
   LiveResult,

@@ -1,4 +1,4 @@
-import type { FeatureMemory } from '../pipeline/pipeline.ts';
+import type { FeatureMemory } from '../pipeline/sliding-features.ts';
 
 /** More than a stream's next frames can hear of the past: a frame hears 16 windows, a request has 16 frames. */
 const WINDOWS_KEPT = 96;

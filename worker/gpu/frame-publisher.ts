@@ -3,7 +3,7 @@ import type { ErrorReport } from '../../shared/errors.ts';
 import type { LiveJob } from '../../shared/jobs.ts';
 import { type FinishedFrame, type FrameWriter, type LiveSummary, RedisFrameWriter } from '../../shared/live/frames.ts';
 import { encodeJpeg } from '../media/jpeg.ts';
-import type { RenderedFrame } from '../pipeline/pipeline.ts';
+import type { RenderedFrame } from '../pipeline/render-frames.ts';
 
 /** What a request that is answered as a whole writes at a time: each writing wakes Redis and the front end. */
 const GROUP_BYTES = 128 * 1024;

@@ -1,5 +1,11 @@
 /** F → what the network hears at one frame: the 16 feature rows around it. */
-import { AUDIO_INPUT_FLOATS, FEATURE_ROWS_AFTER, FEATURE_ROWS_BEFORE, FEATURE_SIZE } from './contract.ts';
+import {
+  AUDIO_INPUT_FLOATS,
+  FEATURE_ROWS_AFTER,
+  FEATURE_ROWS_BEFORE,
+  FEATURE_SIZE,
+  type FeatureRows,
+} from './contract.ts';
 
 /**
  * Writes the audio input of frame `frameIndex`, [32, 16, 16]: rows frameIndex−8 … frameIndex+7, 16 × 512 reshaped.
@@ -9,7 +15,7 @@ import { AUDIO_INPUT_FLOATS, FEATURE_ROWS_AFTER, FEATURE_ROWS_BEFORE, FEATURE_SI
  * @param rowsAhead rows after the frame's own that it hears; those beyond are zero, also where `rows` holds them.
  */
 export function writeAudioInput(
-  rows: { readonly data: Float32Array; readonly firstRow: number },
+  rows: FeatureRows,
   frameIndex: number,
   input: Float32Array,
   offset: number,

@@ -1,7 +1,9 @@
 /**
  * What the pipeline's stages agree on: the rates and sizes of the pipeline definition, the shapes that pass from one
- * stage to the next, and the four things it borrows from outside (sound, two networks, the avatar's pictures).
+ * stage to the next, the inputs of a frame, and the four things it borrows from outside (sound, two networks, the
+ * avatar's pictures).
  */
+import type { StageTimingsMs } from './stage-timings.ts';
 
 export const SAMPLE_RATE_HZ = 16_000;
 export const FRAMES_PER_SECOND = 25;
@@ -31,6 +33,16 @@ export const CROP_MARGIN = 4;
 /** Side of the network's picture in pixels. */
 export type NetworkSize = 160 | 320;
 
+/** Floats in one visual input, [6, S, S]. */
+export function visualInputFloats(size: NetworkSize): number {
+  return 6 * size * size;
+}
+
+/** Floats in one picture of the network, [3, S, S]. */
+export function outputFloats(size: NetworkSize): number {
+  return 3 * size * size;
+}
+
 /** A half-open range [start, end) of indices: frames, windows, rows. */
 export interface IndexRange {
   readonly start: number;
@@ -50,6 +62,18 @@ export interface RgbImage {
   readonly width: number;
   readonly height: number;
   readonly data: Uint8Array;
+}
+
+/** A stretch of a sound's mel: `data` is time-major, 80 values a frame, its first frame is `firstFrame` of the sound. */
+export interface MelPiece {
+  readonly data: Float32Array;
+  readonly firstFrame: number;
+}
+
+/** A stretch of F, the feature rows: `data` holds 512 values a row, its first row is row `firstRow` of F. */
+export interface FeatureRows {
+  readonly data: Float32Array;
+  readonly firstRow: number;
 }
 
 /** 16 kHz mono sound in [-1, 1] that can be read in pieces. */
@@ -99,3 +123,40 @@ export interface AvatarFrames {
   /** The face of background `index`, where the avatar has pictures of it. Shared: read only. */
   face?(index: number): Promise<GivenFace>;
 }
+
+/** What stands behind a frame. */
+export interface FrameBackground {
+  readonly backgroundIndex: number;
+  /** The avatar's picture `backgroundIndex`; read only. */
+  readonly background: RgbImage;
+  /** The face in it, where the avatar has a picture of that. */
+  readonly face?: GivenFace | undefined;
+}
+
+/** All that one frame is made from. */
+export interface FrameInputs extends FrameBackground {
+  readonly frameIndex: number;
+  /** False for a frame that only fills its batch: the network sees it, and nobody wants its picture. */
+  readonly wanted: boolean;
+  readonly avatar: AvatarFrames;
+  /** The audio input, [32, 16, 16], or the feature rows that it is cut from. */
+  readonly audioInput: Float32Array | { readonly rows: FeatureRows; readonly rowsAhead: number };
+  /** The visual input, [6, S, S], instead of one made from the background. */
+  readonly visualInput: Float32Array | undefined;
+  /** Grows by this frame's share of the stages. */
+  readonly timings: StageTimingsMs;
+}
+
+/** Memory for one run of the network. */
+export interface RunBuffers {
+  /** [count, 6, S, S] */
+  readonly visual: Float32Array;
+  /** [count, 32, 16, 16] */
+  readonly audio: Float32Array;
+  /** The crop of each frame, (S+8)². */
+  readonly crops: readonly RgbImage[];
+  readonly makePixels: MakePixels;
+}
+
+/** Memory for a finished frame: as many bytes as are asked for, whatever they hold. */
+export type MakePixels = (byteLength: number) => Uint8Array;

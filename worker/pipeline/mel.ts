@@ -2,9 +2,10 @@
  * Sound → normalised mel, any range of frames at a time. A frame depends on its own 800 samples (and one before them)
  * alone, and is computed the same way whatever piece it comes from: pieces agree with the whole bit for bit.
  */
-import { FFT_SIZE, HOP_SAMPLES, type IndexRange, MEL_BANDS } from './contract.ts';
+import { type AudioSource, FFT_SIZE, HOP_SAMPLES, type IndexRange, MEL_BANDS, type MelPiece } from './contract.ts';
 import { realFftMagnitudes, SPECTRUM_BINS } from './fft.ts';
 import { makeMelFilters } from './mel-filters.ts';
+import { paddedSampleCount, samplesOfMelFrames } from './sound-ranges.ts';
 
 const PRE_EMPHASIS = 0.97;
 const SMALLEST_MAGNITUDE = 1e-5;
@@ -27,20 +28,19 @@ export interface SoundPiece {
   readonly totalSamples: number;
 }
 
-/** Mel frames of a sound: T = 1 + ⌊samples / 200⌋. */
-export function melFrameCount(sampleCount: number): number {
-  return 1 + Math.floor(sampleCount / HOP_SAMPLES);
-}
-
-/**
- * The samples [start, end) that `melFrames` reads for these mel frames, within [0, totalSamples]: half an FFT on either
- * side of each frame's centre, and one sample more in front for the pre-emphasis.
- */
-export function samplesOfMelFrames(melFrames: IndexRange, totalSamples: number): IndexRange {
-  const first = melFrames.start * HOP_SAMPLES - FFT_SIZE / 2 - 1;
-  const last = (melFrames.end - 1) * HOP_SAMPLES + FFT_SIZE / 2;
-  const end = Math.min(Math.max(last, 0), totalSamples);
-  return { start: Math.min(Math.max(first, 0), end), end };
+/** Mel frames of a sound, reading no more of it than they need. */
+export async function readMel(audio: AudioSource, melFrames: IndexRange): Promise<MelPiece> {
+  const totalSamples = paddedSampleCount(audio.sampleCount);
+  const needed = samplesOfMelFrames(melFrames, totalSamples);
+  const held = { start: Math.min(needed.start, audio.sampleCount), end: Math.min(needed.end, audio.sampleCount) };
+  let samples = await audio.read(held);
+  if (held.end < needed.end) {
+    const padded = new Float32Array(needed.end - needed.start);
+    padded.set(samples);
+    samples = padded;
+  }
+  const piece = { samples, firstSample: needed.start, totalSamples };
+  return { data: computeMel(piece, melFrames), firstFrame: melFrames.start };
 }
 
 /**

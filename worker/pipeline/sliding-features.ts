@@ -1,16 +1,22 @@
-/** Part of the pipeline: sound → mel → windows → features, as far as frames ask for them. */
-import { type AudioEncoder, type AudioSource, FEATURE_SIZE, type IndexRange, WINDOW_MEL_FRAMES } from './contract.ts';
-import { type FeatureRows, gatherFeatureRows, rowsOfFrames, windowsOfRows } from './feature-rows.ts';
-import { computeMel, melFrameCount, samplesOfMelFrames } from './mel.ts';
-import type { StageClock } from './stage-timings.ts';
 import {
-  gatherWindows,
-  type MelPiece,
-  melFramesOfWindows,
+  type AudioEncoder,
+  type AudioSource,
+  FEATURE_SIZE,
+  type FeatureRows,
+  type IndexRange,
+  WINDOW_MEL_FRAMES,
+} from './contract.ts';
+import { encodeWindows, gatherFeatureRows } from './pipeline.ts';
+import {
+  melFrameCount,
   paddedSampleCount,
+  rowsOfFrames,
+  samplesOfMelFrames,
   windowCount,
   windowStart,
-} from './windows.ts';
+  windowsOfRows,
+} from './sound-ranges.ts';
+import type { StageClock } from './stage-timings.ts';
 
 /** Features of windows that were encoded before, by the first mel frame of their window. */
 export interface FeatureMemory {
@@ -34,7 +40,7 @@ interface WindowGrid {
   readonly end: number;
 }
 
-/** Speech features, encoded as frames ask for them, batch by batch of a grid; what lies behind is dropped. */
+/** Speech features, encoded as frames need them, batch by batch of a grid; batches that no later frame needs are dropped. */
 export class SlidingFeatures {
   readonly #parts: FeatureSource;
   readonly #rowsAhead: number;
@@ -94,32 +100,36 @@ export class SlidingFeatures {
     const { memory } = this.#parts;
     if (!memory) return await this.#encodeWindows(windows);
     const features = new Float32Array((windows.end - windows.start) * FEATURE_SIZE);
+    const unknown = this.#recall(windows, memory, features);
+    if (!unknown) return features;
+    const encoded = await this.#encodeWindows(unknown);
+    features.set(encoded, (unknown.start - windows.start) * FEATURE_SIZE);
+    this.#remember(unknown, memory, encoded);
+    return features;
+  }
+
+  /** Copies the features that are remembered; returns the smallest range that holds all the others. */
+  #recall(windows: IndexRange, memory: FeatureMemory, features: Float32Array): IndexRange | undefined {
     let unknown: IndexRange | undefined;
     for (let window = windows.start; window < windows.end; window++) {
       const known = memory.get(windowStart(window, this.#melFrameTotal));
       if (known) features.set(known, (window - windows.start) * FEATURE_SIZE);
       else unknown = { start: unknown?.start ?? window, end: window + 1 };
     }
-    if (!unknown) return features;
-    const encoded = await this.#encodeWindows(unknown);
-    features.set(encoded, (unknown.start - windows.start) * FEATURE_SIZE);
-    for (let window = unknown.start; window < unknown.end; window++) {
+    return unknown;
+  }
+
+  #remember(windows: IndexRange, memory: FeatureMemory, encoded: Float32Array): void {
+    for (let window = windows.start; window < windows.end; window++) {
       if (!this.#isFinal(window)) continue;
-      const at = (window - unknown.start) * FEATURE_SIZE;
+      const at = (window - windows.start) * FEATURE_SIZE;
       memory.set(windowStart(window, this.#melFrameTotal), encoded.subarray(at, at + FEATURE_SIZE));
     }
-    return features;
   }
 
   async #encodeWindows(windows: IndexRange): Promise<Float32Array> {
     this.#signal.throwIfAborted();
-    this.#clock.start();
-    const mel = await readMel(this.#parts.audio, melFramesOfWindows(windows, this.#melFrameTotal));
-    const gathered = gatherWindows(mel, windows, this.#melFrameTotal);
-    this.#clock.lap('mel');
-    const features = await this.#parts.encoder.encode(gathered, windows.end - windows.start);
-    this.#clock.lap('encoder');
-    return features;
+    return await encodeWindows(this.#parts, windows, this.#clock);
   }
 
   /** Whether a window lies within the sound so far, without any of the silence after it. */
@@ -128,19 +138,4 @@ export class SlidingFeatures {
     const { end } = samplesOfMelFrames({ start, end: start + WINDOW_MEL_FRAMES }, Number.POSITIVE_INFINITY);
     return end <= this.#parts.audio.sampleCount;
   }
-}
-
-/** Mel frames of a sound, reading no more of it than they need. */
-export async function readMel(audio: AudioSource, melFrames: IndexRange): Promise<MelPiece> {
-  const totalSamples = paddedSampleCount(audio.sampleCount);
-  const needed = samplesOfMelFrames(melFrames, totalSamples);
-  const held = { start: Math.min(needed.start, audio.sampleCount), end: Math.min(needed.end, audio.sampleCount) };
-  let samples = await audio.read(held);
-  if (held.end < needed.end) {
-    const padded = new Float32Array(needed.end - needed.start);
-    padded.set(samples);
-    samples = padded;
-  }
-  const piece = { samples, firstSample: needed.start, totalSamples };
-  return { data: computeMel(piece, melFrames), firstFrame: melFrames.start };
 }

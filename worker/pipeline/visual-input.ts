@@ -1,7 +1,7 @@
 /** Background and crop rect → what the network sees of one frame: the face as it is, and the face with the mouth hidden. */
 
 import { resizeBicubic } from './bicubic.ts';
-import { CROP_MARGIN, type NetworkSize, type Rect, type RgbImage } from './contract.ts';
+import { type AvatarFrames, CROP_MARGIN, type NetworkSize, type Rect, type RgbImage } from './contract.ts';
 
 /** The hidden area begins this far from the left and the top of the picture … */
 const MASK_INSET = 5;
@@ -17,18 +17,36 @@ export function makeCrop(size: NetworkSize): RgbImage {
   return { width: side, height: side, data: new Uint8Array(side * side * 3) };
 }
 
+/**
+ * The crop of a frame: the face that the avatar has a picture of, or else, and around it, what `rect` cuts out of the
+ * background.
+ * @param crop (S+8)², overwritten.
+ */
+export function fillCrop(
+  crop: RgbImage,
+  avatar: Pick<AvatarFrames, 'rect' | 'crop'>,
+  index: number,
+  background: RgbImage,
+  face: RgbImage | undefined,
+): void {
+  if (face?.width !== crop.width) {
+    const cut = () => {
+      const made = { ...crop, data: new Uint8Array(crop.data.length) };
+      cutCrop(background, avatar.rect(index), made);
+      return made;
+    };
+    crop.data.set((avatar.crop?.(index, cut) ?? cut()).data);
+  }
+  if (face) layFace(face, crop);
+}
+
 /** Fills `crop` with `rect` of `background`, bicubic. `rect` is not empty and lies inside the background. */
 export function cutCrop(background: RgbImage, rect: Rect, crop: RgbImage): void {
   resizeBicubic(background, rect, crop, { x1: 0, y1: 0, x2: crop.width, y2: crop.height });
 }
 
-/** Floats in one visual input, 6·S². */
-export function visualInputFloats(size: NetworkSize): number {
-  return 6 * size * size;
-}
-
 /** Lays a picture of the face, (S+8)² or S², on the middle of the crop. */
-export function layFace(face: RgbImage, crop: RgbImage): void {
+function layFace(face: RgbImage, crop: RgbImage): void {
   const margin = (crop.width - face.width) / 2;
   for (let y = 0; y < face.height; y++) {
     const row = face.data.subarray(y * face.width * 3, (y + 1) * face.width * 3);

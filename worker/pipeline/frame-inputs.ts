@@ -1,0 +1,71 @@
+import { FEATURE_ROWS_AFTER, type FrameInputs, type IndexRange, visualInputFloats } from './contract.ts';
+import { checkRequest, type InputParts, type RenderFramesRequest } from './frame-request.ts';
+import { LookAhead } from './look-ahead.ts';
+import { loadBackground } from './pipeline.ts';
+import { SlidingFeatures } from './sliding-features.ts';
+import { StageClock, type StageTimingsMs } from './stage-timings.ts';
+
+/** Backgrounds that are being loaded while the network runs, at least. */
+const BACKGROUNDS_AHEAD = 4;
+
+/**
+ * What the frames of `request.frames` are made from, in order, for the caller to run the network on. On the grid of the
+ * sound also the frames beside them that fill their batches.
+ * @throws FarmError `audio_empty`, `request_invalid` (a range or size that cannot be), `model_unusable` (no pictures);
+ * `signal.reason` once the signal is aborted; whatever the encoder and the avatar throw.
+ */
+export async function* gatherFrameInputs(
+  request: RenderFramesRequest,
+  parts: InputParts,
+  signal: AbortSignal,
+  timings: StageTimingsMs,
+): AsyncGenerator<FrameInputs> {
+  checkRequest(request, parts);
+  const { frames, startFrameIndex, batchFrames, rowsAhead = FEATURE_ROWS_AFTER } = request;
+  if (frames.start === frames.end) return;
+  const { avatar, given } = parts;
+  const clock = new StageClock(timings);
+  const computed = framesOfBatches(request);
+  const features = given?.audioInput ? undefined : slidingFeatures(request, parts, { signal, clock });
+  const load = (frame: number) => loadBackground(avatar, startFrameIndex + frame);
+  const backgrounds = new LookAhead(load, computed, Math.max(batchFrames, BACKGROUNDS_AHEAD));
+  for (let start = computed.start; start < computed.end; start += batchFrames) {
+    const end = Math.min(start + batchFrames, computed.end);
+    const rows = await features?.rowsFor({ start, end });
+    for (let frameIndex = start; frameIndex < end; frameIndex++) {
+      signal.throwIfAborted();
+      clock.start();
+      const background = await backgrounds.take(frameIndex);
+      clock.lap('background');
+      yield {
+        frameIndex,
+        wanted: frames.start <= frameIndex && frameIndex < frames.end,
+        avatar,
+        ...background,
+        audioInput: rows ? { rows, rowsAhead } : (given?.audioInput as Float32Array),
+        visualInput: givenVisualInput(frameIndex - frames.start, parts),
+        timings,
+      };
+    }
+  }
+}
+
+/** On the grid of the sound all frames of the batches that hold a frame asked for, else the frames asked for. */
+function framesOfBatches({ grid, frames, batchFrames, totalFrames }: RenderFramesRequest): IndexRange {
+  if (grid === 'request') return frames;
+  const start = Math.floor(frames.start / batchFrames) * batchFrames;
+  return { start, end: Math.min(Math.ceil(frames.end / batchFrames) * batchFrames, totalFrames) };
+}
+
+function slidingFeatures(
+  { grid, frames, encoderBatchWindows, rowsAhead = FEATURE_ROWS_AFTER }: RenderFramesRequest,
+  parts: InputParts,
+  run: { signal: AbortSignal; clock: StageClock },
+): SlidingFeatures {
+  return new SlidingFeatures(parts, rowsAhead, grid === 'request' ? frames : encoderBatchWindows, run);
+}
+
+function givenVisualInput(place: number, { given, network }: InputParts): Float32Array | undefined {
+  const floats = visualInputFloats(network.size);
+  return given?.visualInput?.subarray(place * floats, (place + 1) * floats);
+}

@@ -1,0 +1,103 @@
+/** What frames are asked for and what they are made with, and the check that this can be done. */
+import { FarmError } from '../../shared/errors.ts';
+import {
+  AUDIO_INPUT_FLOATS,
+  type AudioEncoder,
+  type AudioSource,
+  type AvatarFrames,
+  FEATURE_ROWS_AFTER,
+  type IndexRange,
+  type LipSyncNetwork,
+  visualInputFloats,
+} from './contract.ts';
+import type { FeatureMemory } from './sliding-features.ts';
+
+/**
+ * Where batches begin. `sound`: on a grid over the whole sound, so that any cut of a render gives the same bits.
+ * `request`: with the frames asked for; nothing is computed that they do not need, and the encoder runs once.
+ */
+export type BatchGrid = 'sound' | 'request';
+
+export interface RenderFramesRequest {
+  /** The frames wanted, within [0, totalFrames). */
+  readonly frames: IndexRange;
+  /** Place of frame 0 in the avatar's ping-pong walk. */
+  readonly startFrameIndex: number;
+  /** Frames of the whole render: where the last network batch ends. */
+  readonly totalFrames: number;
+  /** Frames in one run of the network. */
+  readonly batchFrames: number;
+  /** Windows in one run of the encoder, on the grid of the sound. */
+  readonly encoderBatchWindows: number;
+  /** `sound` when absent. */
+  readonly grid?: BatchGrid;
+  /** Feature rows after its own that a frame hears, 0 … 7, all of them when absent; the rest are zero rows. */
+  readonly rowsAhead?: number;
+}
+
+/** Inputs that the caller has made already, so that the stages need not make them. Only with the grid `request`. */
+export interface GivenInputs {
+  /** The audio input of every frame, [32, 16, 16]: the sound is not read. */
+  readonly audioInput?: Float32Array | undefined;
+  /** Visual inputs of the frames asked for, [count, 6, S, S]; they are still composited onto the avatar's pictures. */
+  readonly visualInput?: Float32Array | undefined;
+}
+
+/** What the inputs of frames are made with. */
+export interface InputParts {
+  readonly audio: AudioSource;
+  readonly encoder: AudioEncoder;
+  readonly network: Pick<LipSyncNetwork, 'size'>;
+  readonly avatar: AvatarFrames;
+  readonly given?: GivenInputs;
+  /** Features that earlier requests for the same sound have left. Only with the grid `request`. */
+  readonly memory?: FeatureMemory | undefined;
+}
+
+/** @throws FarmError `audio_empty`, `model_unusable` (no pictures), `request_invalid` (a range or size that cannot be). */
+export function checkRequest(request: RenderFramesRequest, parts: InputParts): void {
+  if (!parts.given?.audioInput) checkSound(parts.audio);
+  if (parts.avatar.frameCount < 1) throw new FarmError('model_unusable', 'The avatar has no pictures.');
+  const { frames, totalFrames, startFrameIndex, batchFrames, encoderBatchWindows } = request;
+  const { rowsAhead = FEATURE_ROWS_AFTER } = request;
+  const integers = [
+    frames.start,
+    frames.end,
+    totalFrames,
+    startFrameIndex,
+    batchFrames,
+    encoderBatchWindows,
+    rowsAhead,
+  ];
+  const inRange = 0 <= frames.start && frames.start <= frames.end && frames.end <= totalFrames;
+  const positive = startFrameIndex >= 0 && batchFrames >= 1 && encoderBatchWindows >= 1;
+  const inReach = rowsAhead >= 0 && rowsAhead <= FEATURE_ROWS_AFTER;
+  if (!inRange || !positive || !inReach || !integers.every(Number.isSafeInteger)) {
+    const got = JSON.stringify(request);
+    throw new FarmError(
+      'request_invalid',
+      `The frames must lie within [0, totalFrames) and batches hold 1 or more: ${got}`,
+    );
+  }
+  checkGiven(request, parts);
+}
+
+/** @throws FarmError `audio_empty`. */
+export function checkSound(audio: AudioSource): void {
+  if (audio.sampleCount < 1) throw new FarmError('audio_empty', 'The sound has no samples.');
+}
+
+function checkGiven({ frames, grid }: RenderFramesRequest, { given, network }: InputParts): void {
+  const { audioInput, visualInput } = given ?? {};
+  if (!audioInput && !visualInput) return;
+  const visualFloats = (frames.end - frames.start) * visualInputFloats(network.size);
+  const fits =
+    (audioInput?.length ?? AUDIO_INPUT_FLOATS) === AUDIO_INPUT_FLOATS &&
+    (visualInput?.length ?? visualFloats) === visualFloats;
+  if (grid === 'request' && fits) return;
+  const got = `${audioInput?.length ?? 'no'} and ${visualInput?.length ?? 'no'} floats, grid ${grid}`;
+  throw new FarmError(
+    'request_invalid',
+    `Given inputs must be ${AUDIO_INPUT_FLOATS} and ${visualFloats} floats, with the grid of the request: got ${got}`,
+  );
+}
