@@ -4,6 +4,7 @@ import { reportFailure } from '../shared/process/report-failure.ts';
 import { importAvatar } from './avatar.ts';
 import { demo } from './demo.ts';
 import { doctor } from './doctor.ts';
+import { down } from './down.ts';
 import { drainGpu, listGpus, resumeGpu } from './gpu.ts';
 import { inspectMel } from './inspect.ts';
 import { listModels, loadModel, type ModelsCommandOptions, unloadModel } from './models.ts';
@@ -22,6 +23,12 @@ program
   .description('run a whole farm on this machine: Redis (unless REDIS_URL is set), api, GPU workers, media worker')
   .option('-c, --config <file>', 'configuration file (default: config.yaml here, else built-in defaults)')
   .action(up);
+
+program
+  .command('down')
+  .description('stop the farm of this folder and wait until it has drained')
+  .option('-c, --config <file>', 'its configuration file (default: config.yaml here, else built-in defaults)')
+  .action(down);
 
 program
   .command('demo')

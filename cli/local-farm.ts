@@ -1,9 +1,9 @@
-import { mkdir, readFile, rm, writeFile } from 'node:fs/promises';
 import path from 'node:path';
 import type { Config } from '../shared/config/load.ts';
 import { FarmError } from '../shared/errors.ts';
 import { readEnvironment } from '../shared/process/environment.ts';
 import { CLOSING_MS } from '../shared/process/shutdown.ts';
+import { lockFolder } from './farm-lock.ts';
 import { farmProcesses } from './farm-processes.ts';
 import { PrivateRedis } from './private-redis.ts';
 import { Supervisor } from './processes.ts';
@@ -15,100 +15,90 @@ export interface LocalFarmOptions {
   readonly onLine: (name: string, line: string) => void;
 }
 
+/** Milliseconds that a farm with this configuration takes at most to drain; what is left then is killed. */
+export function longestDrainMs(config: Config): number {
+  return config.limits.drain_seconds * 1000 + 2 * CLOSING_MS;
+}
+
 /** All processes of a farm on this machine, with a Redis of their own when none is configured. */
 export class LocalFarm {
-  readonly #supervisor: Supervisor;
-  readonly #redis: PrivateRedis | undefined;
-  readonly #lockPath: string;
-  readonly redisUrl: string;
+  readonly #options: LocalFarmOptions;
+  #unlock: (() => Promise<void>) | undefined;
+  #redis: PrivateRedis | undefined;
+  #supervisor: Supervisor | undefined;
+  #starting: Promise<void> | undefined;
+  #stopAsked = false;
 
-  private constructor(supervisor: Supervisor, redis: PrivateRedis | undefined, redisUrl: string, lockPath: string) {
-    this.#supervisor = supervisor;
-    this.#redis = redis;
-    this.redisUrl = redisUrl;
-    this.#lockPath = lockPath;
+  constructor(options: LocalFarmOptions) {
+    this.#options = options;
+  }
+
+  /** A farm that takes renders. */
+  static async start(options: LocalFarmOptions): Promise<LocalFarm> {
+    const farm = new LocalFarm(options);
+    await farm.start();
+    return farm;
   }
 
   get hasPrivateRedis(): boolean {
     return this.#redis !== undefined;
   }
 
+  get redisUrl(): string {
+    return this.#redis?.url ?? this.#options.config.redis.url;
+  }
+
   /** Process ids by name. */
   get pids(): ReadonlyMap<string, number> {
-    return this.#supervisor.pids;
+    return this.#supervisor?.pids ?? new Map();
   }
 
   /** Starts everything and resolves when it takes renders. What was started is stopped again when something fails. */
-  static async start({ config, inheritOverrides = true, onLine }: LocalFarmOptions): Promise<LocalFarm> {
-    const lockPath = await lockFolder(config.storageRoot);
-    const redis = config.redis.url ? undefined : await startRedis(config.storageRoot, lockPath);
-    const redisUrl = redis?.url ?? config.redis.url;
-    const supervisor = new Supervisor({
-      environment: {
-        ...(config.sourcePath ? { FARM_CONFIG: config.sourcePath } : {}),
-        FARM_REDIS__URL: redisUrl,
-        FARM_STORAGE__ROOT: config.storageRoot,
-      },
-      inheritOverrides,
-      onLine,
-      drainMs: config.limits.drain_seconds * 1000 + 2 * CLOSING_MS,
-    });
-    const farm = new LocalFarm(supervisor, redis, redisUrl, lockPath);
+  async start(): Promise<void> {
+    this.#starting = this.#startAll();
     try {
-      await supervisor.start(farmProcesses(config.gpus.count, readEnvironment().cudaDevices));
+      await this.#starting;
     } catch (error) {
-      await farm.stop();
+      await this.stop();
       throw error;
     }
-    return farm;
   }
 
   /** Has every process read the configuration again. */
   reload(): void {
-    this.#supervisor.reload();
+    this.#supervisor?.reload();
   }
 
-  /** Drains the processes, then ends Redis. */
+  /** Drains the processes, then ends Redis. A start that is under way ends, too, and rejects. */
   async stop(): Promise<void> {
-    await this.#supervisor.stop();
+    this.#stopAsked = true;
+    await this.#supervisor?.stop();
+    await this.#starting?.catch(() => {}); // Whoever started it is told.
     await this.#redis?.stop();
-    await rm(this.#lockPath, { force: true });
+    await this.#unlock?.();
   }
-}
 
-async function startRedis(storageRoot: string, lockPath: string): Promise<PrivateRedis> {
-  try {
-    return await PrivateRedis.start(path.join(storageRoot, 'redis'));
-  } catch (error) {
-    await rm(lockPath, { force: true });
-    throw error;
+  /** Ends the processes at once, and Redis as soon as it has written what it holds. Renders go on at the next start. */
+  async kill(): Promise<void> {
+    this.#supervisor?.kill();
+    await this.stop();
   }
-}
 
-/** One farm a data folder. FarmError('farm_running') names the process that has it. */
-async function lockFolder(storageRoot: string): Promise<string> {
-  await mkdir(storageRoot, { recursive: true });
-  const lockPath = path.join(storageRoot, 'farm.pid');
-  for (;;) {
-    try {
-      await writeFile(lockPath, String(process.pid), { flag: 'wx' });
-      return lockPath;
-    } catch (error) {
-      if ((error as NodeJS.ErrnoException).code !== 'EEXIST') throw error;
-    }
-    const holder = Number(await readFile(lockPath, 'utf8').catch(() => ''));
-    if (holder && isAlive(holder)) {
-      throw new FarmError('farm_running', `A farm already runs on ${storageRoot} (process ${holder})`);
-    }
-    await rm(lockPath, { force: true });
-  }
-}
-
-function isAlive(pid: number): boolean {
-  try {
-    process.kill(pid, 0);
-    return true;
-  } catch {
-    return false;
+  async #startAll(): Promise<void> {
+    const { config, inheritOverrides = true, onLine } = this.#options;
+    this.#unlock = await lockFolder(config.storageRoot);
+    if (!config.redis.url) this.#redis = await PrivateRedis.start(path.join(config.storageRoot, 'redis'));
+    if (this.#stopAsked) throw new FarmError('request_cancelled', 'The farm was told to stop before it had started');
+    this.#supervisor = new Supervisor({
+      environment: {
+        ...(config.sourcePath ? { FARM_CONFIG: config.sourcePath } : {}),
+        FARM_REDIS__URL: this.redisUrl,
+        FARM_STORAGE__ROOT: config.storageRoot,
+      },
+      inheritOverrides,
+      onLine,
+      drainMs: longestDrainMs(config),
+    });
+    await this.#supervisor.start(farmProcesses(config.gpus.count, readEnvironment().cudaDevices));
   }
 }

@@ -1,12 +1,18 @@
 import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { mkdir, readFile, readlink, realpath, rm, writeFile } from 'node:fs/promises';
+import { mkdir, readFile, rm, writeFile } from 'node:fs/promises';
 import { createServer } from 'node:net';
 import path from 'node:path';
+import { setTimeout as delay } from 'node:timers/promises';
+import { z } from 'zod';
 import { FarmError } from '../shared/errors.ts';
+import { hasEnded, identityOf, isSurelyAlive } from '../shared/process/process-life.ts';
 import { waitUntilReady, workerConnection } from '../shared/redis.ts';
 
 const START_TIMEOUT_MS = 15_000;
+const LOOK_EVERY_MS = 50;
+
+const pidFileSchema = z.object({ host: z.string(), pid: z.int().positive(), startMark: z.string().optional() });
 
 /** A Redis that belongs to one farm: loopback only, append-only file on, nothing evicted. */
 export class PrivateRedis {
@@ -23,8 +29,8 @@ export class PrivateRedis {
   /** Starts redis-server with its data in `folder`. FarmError('dependency_missing') when it is not installed. */
   static async start(folder: string): Promise<PrivateRedis> {
     await mkdir(folder, { recursive: true });
-    const pidPath = path.join(folder, 'redis.pid');
-    await stopLeftover(pidPath, folder);
+    const pidPath = pidPathOf(folder);
+    await stopLeftoverRedis(folder);
     const port = await freePort();
     const child = spawn('redis-server', redisArguments(port, folder), {
       // A process group of its own: Ctrl-C in a terminal must reach the workers first.
@@ -39,7 +45,7 @@ export class PrivateRedis {
     });
     failed.catch(() => {});
     await Promise.race([once(child, 'spawn'), once(child, 'error').then(([error]) => Promise.reject(missing(error)))]);
-    await writeFile(pidPath, String(child.pid));
+    await writeFile(pidPath, JSON.stringify(identityOf(child.pid ?? 0)));
     const url = `redis://127.0.0.1:${port}`;
     const probe = workerConnection(url);
     try {
@@ -68,23 +74,27 @@ function redisArguments(port: number, folder: string): string[] {
   ];
 }
 
-/** A farm that was killed leaves its Redis running; a second one on the same files would spoil them. */
-async function stopLeftover(pidPath: string, folder: string): Promise<void> {
-  const pid = Number(await readFile(pidPath, 'utf8').catch(() => ''));
-  if (!pid) return;
-  const commandLine = await readFile(`/proc/${pid}/cmdline`, 'utf8').catch(() => '');
-  if (commandLine.includes('redis-server') && (await runsIn(pid, folder))) {
-    process.kill(pid, 'SIGTERM');
-    while ((await readFile(`/proc/${pid}/cmdline`, 'utf8').catch(() => '')) !== '') {
-      await new Promise((resolve) => setTimeout(resolve, 50));
-    }
-  }
-  await rm(pidPath, { force: true });
+const pidPathOf = (folder: string) => path.join(folder, 'redis.pid');
+
+/**
+ * Ends the Redis of a farm that was killed, if it still runs in `folder`: a second one on the same files would spoil
+ * them. Returns whether there was one.
+ */
+export async function stopLeftoverRedis(folder: string): Promise<boolean> {
+  const leftover = await readPidFile(folder);
+  if (!leftover || !isSurelyAlive(leftover)) return false;
+  process.kill(leftover.pid, 'SIGTERM');
+  while (!hasEnded(leftover)) await delay(LOOK_EVERY_MS);
+  await rm(pidPathOf(folder), { force: true });
+  return true;
 }
 
-async function runsIn(pid: number, folder: string): Promise<boolean> {
-  const cwd = await readlink(`/proc/${pid}/cwd`).catch(() => '');
-  return cwd === (await realpath(folder));
+async function readPidFile(folder: string): Promise<z.output<typeof pidFileSchema> | undefined> {
+  try {
+    return pidFileSchema.parse(JSON.parse(await readFile(pidPathOf(folder), 'utf8')));
+  } catch {
+    return undefined; // None, or not ours.
+  }
 }
 
 function missing(error: NodeJS.ErrnoException): FarmError {

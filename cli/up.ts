@@ -1,11 +1,9 @@
-import { closeSync, openSync } from 'node:fs';
-import { isatty } from 'node:tty';
-import { loadConfig } from '../shared/config/load.ts';
+import { type Config, loadConfig } from '../shared/config/load.ts';
+import { exitCodeOf, onEndRequest, terminalIsGone } from '../shared/process/end-requests.ts';
 import { buildDemoAvatar } from './demo-avatar.ts';
+import { httpUrl } from './farm-address.ts';
 import { LocalFarm } from './local-farm.ts';
 import { formatLine } from './log-lines.ts';
-
-const startedOnTerminal = isatty(1);
 
 export interface UpOptions {
   readonly config?: string;
@@ -13,50 +11,65 @@ export interface UpOptions {
 
 /** `farm up`: runs a whole farm on this machine until it is told to stop. */
 export async function up({ config: configPath }: UpOptions): Promise<void> {
-  const config = loadConfig(configPath);
-  const stopAsked = Promise.withResolvers<void>();
-  process.on('SIGINT', () => stopAsked.resolve());
-  process.on('SIGTERM', () => stopAsked.resolve());
-  let farm: LocalFarm | undefined;
-  // The signal to reload is also what a terminal sends when it is closed.
-  process.on('SIGHUP', () => (terminalIsGone() ? stopAsked.resolve() : farm?.reload()));
   // A terminal that is gone takes no more lines; that must not end the farm in the middle of its work.
   process.stdout.on('error', () => {});
-  await buildDemoAvatar(config);
-  const print = (text: string) => process.stdout.write(`${text}\n`);
-  print('Starting the farm …');
-  farm = await LocalFarm.start({ config, onLine: (name, line) => print(formatLine(name, line)) });
-  const base = `http://${config.http.host}:${config.http.port}`;
-  print(
-    [
-      '',
-      'The farm is up.',
-      `  HTTP       ${base}`,
-      `  gRPC       ${config.server.port.host ?? '0.0.0.0'}:${config.server.port.port}`,
-      `  Dashboard  ${base}/dashboard`,
-      `  Redis      ${farm.redisUrl}${farm.hasPrivateRedis ? '  (its own)' : ''}`,
-      `  Data       ${config.storageRoot}`,
-      `  Models     ${[...config.models.keys()].join(', ') || 'none'}`,
-      `  Processes  ${[...farm.pids].map(([name, pid]) => `${name} ${pid}`).join(', ')}`,
-      '',
-      `Submit a render:  curl -F audio=@speech.wav ${base}/v1/renders`,
-      'Stop with Ctrl-C: running work is finished or handed back.',
-      '',
-    ].join('\n'),
-  );
-  await stopAsked.promise;
-  print('Draining …');
-  await farm.stop();
+  const config = loadConfig(configPath);
+  const farm = new LocalFarm({ config, onLine: (name, line) => print(formatLine(name, line)) });
+  const ending = new AbortController();
+  onEndRequest({
+    first: (reason) => ending.abort(reason),
+    again: async (signal) => {
+      print('Ending at once; unfinished renders go on when the farm is started again.');
+      await farm.kill();
+      process.exit(exitCodeOf(signal));
+    },
+  });
+  // The signal to reload is also what a terminal sends when it is closed.
+  process.on('SIGHUP', () => terminalIsGone() || farm.reload());
+  ending.signal.addEventListener('abort', () => print('Draining; a second Ctrl-C or SIGTERM ends the farm at once …'));
+  try {
+    await buildDemoAvatar(config, ending.signal);
+    print(`Starting the farm (process ${process.pid}) …`);
+    const stopped = stopWhenAsked(farm, ending.signal);
+    await farm.start();
+    print(describe(farm, config, configPath));
+    await stopped;
+  } catch (error) {
+    // What fails because it was asked to stop is no failure.
+    if (!ending.signal.aborted) throw error;
+    await farm.stop();
+  }
   print('The farm has stopped.');
 }
 
-/** True when this process was started from a terminal that is no longer there. */
-function terminalIsGone(): boolean {
-  if (!startedOnTerminal) return false;
-  try {
-    closeSync(openSync('/dev/tty', 'r'));
-    return false;
-  } catch {
-    return true;
-  }
+async function stopWhenAsked(farm: LocalFarm, signal: AbortSignal): Promise<void> {
+  const asked = Promise.withResolvers<void>();
+  signal.addEventListener('abort', () => asked.resolve());
+  if (signal.aborted) asked.resolve();
+  await asked.promise;
+  await farm.stop();
+}
+
+function describe(farm: LocalFarm, config: Config, configPath: string | undefined): string {
+  const base = httpUrl(config);
+  const down = configPath ? `farm down --config ${configPath}` : 'farm down';
+  return [
+    '',
+    `The farm is up (process ${process.pid}).`,
+    `  HTTP       ${base}`,
+    `  gRPC       ${config.server.port.host ?? '0.0.0.0'}:${config.server.port.port}`,
+    `  Dashboard  ${base}/dashboard`,
+    `  Redis      ${farm.redisUrl}${farm.hasPrivateRedis ? '  (its own)' : ''}`,
+    `  Data       ${config.storageRoot}`,
+    `  Models     ${[...config.models.keys()].join(', ') || 'none'}`,
+    `  Processes  ${[...farm.pids].map(([name, pid]) => `${name} ${pid}`).join(', ')}`,
+    '',
+    `Submit a render:  curl -F audio=@speech.wav ${base}/v1/renders`,
+    `Stop with Ctrl-C, or with \`npx ${down}\`: running work is finished or handed back.`,
+    '',
+  ].join('\n');
+}
+
+function print(text: string): void {
+  process.stdout.write(`${text}\n`);
 }

@@ -12,7 +12,7 @@ export interface Environment {
 }
 
 /** FARM_ variables that are no configuration keys. */
-const OWN_VARIABLES = new Set(['FARM_CONFIG', 'FARM_SKIP_SETUP']);
+const OWN_VARIABLES = new Set(['FARM_CONFIG', 'FARM_SKIP_SETUP', 'FARM_URL', 'FARM_API_KEY']);
 
 export function readEnvironment(variables: NodeJS.ProcessEnv = process.env): Environment {
   const overrides = new Map<string, string>();
@@ -25,6 +25,20 @@ export function readEnvironment(variables: NodeJS.ProcessEnv = process.env): Env
     cudaDevices: variables.CUDA_VISIBLE_DEVICES?.split(','),
     overrides,
   };
+}
+
+/** FARM_URL and FARM_API_KEY: the farm that commands speak to. */
+export function readFarmAddress(variables: NodeJS.ProcessEnv = process.env): { url?: string; apiKey?: string } {
+  const { FARM_URL: url, FARM_API_KEY: apiKey } = variables;
+  return { ...(url ? { url } : {}), ...(apiKey ? { apiKey } : {}) };
+}
+
+/** Names under which npm runs what people start in this project; `npx` is its own. */
+const NPM_SCRIPTS = new Set(['start', 'farm', 'demo', 'npx']);
+
+/** True when this process stands below `npm start`, `npm run farm`, `npm run demo` or `npx`. */
+export function isBelowNpm(variables: NodeJS.ProcessEnv = process.env): boolean {
+  return NPM_SCRIPTS.has(variables.npm_lifecycle_event ?? '');
 }
 
 /**

@@ -1,4 +1,5 @@
 import { type ErrorReport, FarmError } from '../errors.ts';
+import { exitCodeOf, onEndRequest } from './end-requests.ts';
 
 /** Time to close connections, on top of the time that running work is given. */
 export const CLOSING_MS = 10_000;
@@ -7,9 +8,10 @@ export const CLOSING_MS = 10_000;
 const ORPHAN_MS = 3000;
 
 /**
- * Calls `drain` once when this process is asked to end: by SIGTERM or SIGINT, or by the end of the process that started
- * it (so that no child outlives its farm). Ends the process afterwards, and after `deadlineMs` in any case: a drain can
- * wait for a Redis that never comes back.
+ * Calls `drain` once when this process is asked to end: by a signal, or by the end of the process that started it (so
+ * that no child outlives its farm). Ends the process afterwards, and after `deadlineMs` in any case: a drain can wait for
+ * a Redis that never comes back. A second signal ends it at once, unless it has a supervisor, which decides that itself:
+ * both get the Ctrl-C of a terminal.
  */
 export function onShutdown(drain: (reason: string) => Promise<void>, deadlineMs: number): void {
   let draining = false;
@@ -25,8 +27,12 @@ export function onShutdown(drain: (reason: string) => Promise<void>, deadlineMs:
       },
     );
   };
-  process.on('SIGTERM', () => begin('SIGTERM'));
-  process.on('SIGINT', () => begin('SIGINT'));
+  onEndRequest({
+    first: begin,
+    again: (signal) => {
+      if (process.send === undefined) process.exit(exitCodeOf(signal));
+    },
+  });
   process.on('disconnect', () => begin('parent gone', ORPHAN_MS));
 }
 

@@ -2,10 +2,13 @@ import { type ChildProcess, spawn } from 'node:child_process';
 import { randomUUID } from 'node:crypto';
 import { once } from 'node:events';
 import { readdir, readFile } from 'node:fs/promises';
+import path from 'node:path';
 import { createInterface } from 'node:readline';
 import { fileURLToPath } from 'node:url';
 
-const FARM = fileURLToPath(new URL('../../cli/farm.ts', import.meta.url));
+const ROOT = fileURLToPath(new URL('../../', import.meta.url));
+/** The `farm` command's own file. */
+export const FARM = path.join(ROOT, 'cli/farm.ts');
 const MARK = 'TEST_FAMILY';
 
 export interface CliRun {
@@ -26,8 +29,18 @@ export function runCli(...args: string[]): CliRun {
 
 /** The same with some variables of the environment set, or taken away where they are undefined. */
 export function runCliIn(environment: NodeJS.ProcessEnv, ...args: string[]): CliRun {
+  return runCommand(process.execPath, [FARM, ...args], { environment });
+}
+
+/** Starts any command, in the repository unless another folder is named. */
+export function runCommand(
+  command: string,
+  args: readonly string[],
+  { environment = {}, cwd = ROOT }: { environment?: NodeJS.ProcessEnv; cwd?: string } = {},
+): CliRun {
   const family = randomUUID();
-  const child = spawn(process.execPath, [FARM, ...args], {
+  const child = spawn(command, args, {
+    cwd,
     env: { ...process.env, ...environment, [MARK]: family },
     stdio: ['ignore', 'pipe', 'pipe'],
   });
@@ -52,7 +65,7 @@ export function runCliIn(environment: NodeJS.ProcessEnv, ...args: string[]): Cli
       listeners.add(look);
       look();
       const ended = exited.then((code) =>
-        Promise.reject(new Error(`farm ${args[0]} ended with ${code}:\n${output()}`)),
+        Promise.reject(new Error(`${[command, ...args].join(' ')} ended with ${code}:\n${output()}`)),
       );
       ended.catch(() => {});
       await Promise.race([seen.promise, ended]);

@@ -1,0 +1,59 @@
+import path from 'node:path';
+import { setTimeout as delay } from 'node:timers/promises';
+import { loadConfig } from '../shared/config/load.ts';
+import { FarmError } from '../shared/errors.ts';
+import { hasEnded, isSurelyAlive, type ProcessIdentity } from '../shared/process/process-life.ts';
+import { readHolder } from './farm-lock.ts';
+import { longestDrainMs } from './local-farm.ts';
+import { stopLeftoverRedis } from './private-redis.ts';
+
+const LOOK_EVERY_MS = 100;
+/** For what a farm does beside draining: ending Redis, tidying up. */
+const MARGIN_MS = 10_000;
+
+export interface DownOptions {
+  readonly config?: string;
+}
+
+/** `farm down`: ends the farm on the data folder of this configuration and waits until it has drained. */
+export async function down({ config: configPath }: DownOptions): Promise<void> {
+  const config = loadConfig(configPath);
+  const { storageRoot } = config;
+  const holder = await readHolder(storageRoot);
+  if (!holder || hasEnded(holder)) {
+    const hadRedis = await stopLeftoverRedis(path.join(storageRoot, 'redis'));
+    print(`No farm runs on ${storageRoot}${hadRedis ? '; the Redis that a killed one left there is ended' : ''}.`);
+    return;
+  }
+  signalFarm(holder, storageRoot);
+  print(`The farm (process ${holder.pid}) is draining: it finishes what runs, or hands it back …`);
+  const deadlineMs = performance.now() + longestDrainMs(config) + MARGIN_MS;
+  while (!hasEnded(holder)) {
+    if (performance.now() > deadlineMs) {
+      throw new FarmError('farm_not_stopped', `The farm (process ${holder.pid}) still runs on ${storageRoot}`);
+    }
+    await delay(LOOK_EVERY_MS);
+  }
+  print('The farm has stopped.');
+}
+
+/** A process that is not certainly the farm is never sent a signal. */
+function signalFarm(holder: ProcessIdentity, storageRoot: string): void {
+  const { host, pid } = holder;
+  if (!isSurelyAlive(holder)) {
+    const why = `host ${host} says that it runs it as process ${pid}, which cannot be verified here`;
+    throw new FarmError('farm_not_stopped', `The farm on ${storageRoot} was not told to stop: ${why}`);
+  }
+  try {
+    process.kill(pid, 'SIGTERM');
+  } catch (error) {
+    const { code } = error as NodeJS.ErrnoException;
+    if (code === 'ESRCH') return;
+    const why = code === 'EPERM' ? 'it belongs to another user' : code;
+    throw new FarmError('farm_not_stopped', `The farm (process ${pid}) was not told to stop: ${why}`, { cause: error });
+  }
+}
+
+function print(text: string): void {
+  process.stdout.write(`${text}\n`);
+}

@@ -1,0 +1,31 @@
+import { FarmClient } from '../client/farm-client.ts';
+import { type Config, loadConfig } from '../shared/config/load.ts';
+import { readFarmAddress } from '../shared/process/environment.ts';
+
+/** Which farm a command speaks to. */
+export interface FarmOptions {
+  readonly url?: string;
+  readonly apiKey?: string;
+  readonly config?: string;
+}
+
+/** Where clients on this machine reach the farm's front end. */
+export function httpUrl({ http: { host, port } }: Pick<Config, 'http'>): string {
+  if (host === '0.0.0.0') return `http://127.0.0.1:${port}`;
+  if (host === '::') return `http://[::1]:${port}`;
+  return `http://${host.includes(':') ? `[${host}]` : host}:${port}`;
+}
+
+/**
+ * The farm that is meant: by --url, else by FARM_URL, else the one of the configuration (--config, FARM_CONFIG,
+ * config.yaml here, the defaults). The key: --api-key, else FARM_API_KEY, else the first of the configuration, which only
+ * its own farm is told. FarmError: url_invalid, config_invalid.
+ */
+export function openFarm({ url, apiKey, config: configPath }: FarmOptions): FarmClient {
+  const environment = readFarmAddress();
+  const key = apiKey ?? environment.apiKey;
+  const named = url ?? environment.url;
+  if (named !== undefined) return new FarmClient(named, key);
+  const config = loadConfig(configPath);
+  return new FarmClient(httpUrl(config), key ?? config.auth.api_keys[0]);
+}

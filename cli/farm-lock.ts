@@ -1,0 +1,102 @@
+import { randomUUID } from 'node:crypto';
+import { constants } from 'node:fs';
+import { copyFile, link, mkdir, readFile, rename, rm, writeFile } from 'node:fs/promises';
+import { hostname } from 'node:os';
+import path from 'node:path';
+import { z } from 'zod';
+import { FarmError } from '../shared/errors.ts';
+import { hasEnded, ownIdentity, type ProcessIdentity } from '../shared/process/process-life.ts';
+
+/** farm.pid in the data folder: which `farm up` has it, so that there is one at a time and `farm down` finds it. */
+
+const holderSchema = z.object({ host: z.string(), pid: z.int().positive(), startMark: z.string().optional() });
+
+/** A number is what older farms wrote. */
+const fileSchema = z.union([
+  holderSchema,
+  z
+    .int()
+    .positive()
+    .transform((pid): z.output<typeof holderSchema> => ({ host: hostname(), pid })),
+]);
+
+const lockPathOf = (storageRoot: string) => path.join(storageRoot, 'farm.pid');
+
+/**
+ * Takes the data folder for this process; what is returned gives it back. FarmError('farm_running') names the process
+ * that has it, FarmError('storage_failed') says why the folder cannot be used.
+ */
+export async function lockFolder(storageRoot: string): Promise<() => Promise<void>> {
+  const lockPath = lockPathOf(storageRoot);
+  const me = ownIdentity();
+  // Written aside and linked, so that nobody ever reads half of it.
+  const draft = `${lockPath}.${randomUUID()}`;
+  try {
+    await mkdir(storageRoot, { recursive: true });
+    await writeFile(draft, JSON.stringify(me));
+    while (!(await tryLink(draft, lockPath))) {
+      const holder = await readHolder(storageRoot);
+      if (holder && !hasEnded(holder)) throw new FarmError('farm_running', describeHolder(storageRoot, holder));
+      await removeLock(storageRoot, holder);
+    }
+  } catch (error) {
+    if (error instanceof FarmError) throw error;
+    const reason = (error as Error).message;
+    throw new FarmError('storage_failed', `The data folder ${storageRoot} cannot be used: ${reason}`, { cause: error });
+  } finally {
+    await rm(draft, { force: true }).catch(() => {}); // Beside the lock it does no harm.
+  }
+  return () => removeLock(storageRoot, me);
+}
+
+/** Who has the data folder, or had it and was killed; undefined when nobody has. */
+export async function readHolder(storageRoot: string): Promise<ProcessIdentity | undefined> {
+  return await readFrom(lockPathOf(storageRoot));
+}
+
+/** Removes the lock of one holder, or one that nobody can read; puts it back should it have become another's. */
+async function removeLock(storageRoot: string, of: ProcessIdentity | undefined): Promise<void> {
+  const lockPath = lockPathOf(storageRoot);
+  const aside = `${lockPath}.${randomUUID()}`;
+  try {
+    await rename(lockPath, aside);
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code === 'ENOENT') return;
+    throw error;
+  }
+  const taken = await readFrom(aside);
+  const isTheirs = taken === undefined || (taken.pid === of?.pid && taken.startMark === of.startMark);
+  if (!isTheirs) await tryLink(aside, lockPath);
+  await rm(aside, { force: true });
+}
+
+async function tryLink(from: string, to: string): Promise<boolean> {
+  // Some file systems have no links. A copy may be seen half written, in a moment that is hard to hit.
+  const copy = (error: NodeJS.ErrnoException) =>
+    error.code === 'EEXIST' ? Promise.reject(error) : copyFile(from, to, constants.COPYFILE_EXCL);
+  try {
+    await link(from, to).catch(copy);
+    return true;
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code === 'EEXIST') return false;
+    throw error;
+  }
+}
+
+async function readFrom(lockPath: string): Promise<ProcessIdentity | undefined> {
+  const text = await readFile(lockPath, 'utf8').catch((error: NodeJS.ErrnoException) => {
+    if (error.code === 'ENOENT') return '';
+    throw error;
+  });
+  try {
+    return fileSchema.parse(JSON.parse(text));
+  } catch {
+    return undefined; // Not what a farm writes: nobody can be meant by it.
+  }
+}
+
+function describeHolder(storageRoot: string, { host, pid }: ProcessIdentity): string {
+  const running = `A farm already runs on ${storageRoot} (process ${pid}`;
+  if (host === hostname()) return `${running})`;
+  return `${running} on host ${host}; should that host be gone, remove ${lockPathOf(storageRoot)})`;
+}
