@@ -1,20 +1,20 @@
 import { isTerminal, type RenderRecord, type SegmentReceipt } from '../shared/renders/record.ts';
-import type { RenderStore } from '../shared/renders/store.ts';
+import type { RenderProgress, RenderStore } from '../shared/renders/store.ts';
 import { sumTimings } from '../shared/renders/timings.ts';
 import type { RenderView } from '../shared/views/render-view.ts';
 import { SAMPLE_RATE_HZ } from './live/audio-context.ts';
 
 /** A render as the API shows it, with what is derived from its record: speed, time left, links. */
 export async function viewRender(record: RenderRecord, store: RenderStore): Promise<RenderView> {
-  const [framesDone, segments] = record.plan
-    ? await Promise.all([store.framesDone(record.renderId), store.segmentReceipts(record.renderId)])
-    : [0, []];
-  return toView(record, framesDone, segments, Date.now());
+  const [progress, segments] = record.plan
+    ? await Promise.all([store.progress(record.renderId), store.segmentReceipts(record.renderId)])
+    : [{ framesDone: 0, framesRepeating: 0 }, []];
+  return toView(record, progress, segments, Date.now());
 }
 
 export function toView(
   record: RenderRecord,
-  framesDone: number,
+  { framesDone, framesRepeating }: RenderProgress,
   segments: readonly SegmentReceipt[],
   nowMs: number,
 ): RenderView {
@@ -24,7 +24,7 @@ export function toView(
   const endMs = record.finishedAtMs ?? nowMs;
   const renderMs = firstSegmentAtMs === undefined ? undefined : (stitchingAtMs ?? endMs) - firstSegmentAtMs;
   const framesPerSecond = renderMs && framesDone > 0 ? (1000 * framesDone) / renderMs : undefined;
-  const framesLeft = plan && status === 'rendering' ? plan.frameCount - framesDone : undefined;
+  const framesLeft = plan && status === 'rendering' ? plan.frameCount - framesDone + framesRepeating : undefined;
   const completed = status === 'completed';
   return {
     id: renderId,
@@ -36,7 +36,7 @@ export function toView(
     started_at: iso(preparingAtMs),
     finished_at: iso(record.finishedAtMs),
     audio_seconds: plan ? plan.sampleCount / SAMPLE_RATE_HZ : null,
-    frames: { done: framesDone, total: plan?.frameCount ?? null },
+    frames: { done: framesDone, total: plan?.frameCount ?? null, repeating: framesRepeating },
     frames_per_second: framesPerSecond ? round(framesPerSecond, 2) : null,
     eta_seconds: framesPerSecond && framesLeft !== undefined ? round(framesLeft / framesPerSecond, 1) : null,
     timings_ms: {

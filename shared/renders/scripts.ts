@@ -47,6 +47,7 @@ return status
 
 /**
  * Notes how far a segment is, unless the render has ended or an older attempt speaks; and when the first one began.
+ * The entry is "attempt, frames of it, most frames of any attempt": what was done once counts as done.
  * KEYS record, progress. ARGV segment index, attempt, frames done, time now.
  * Returns the render's status, or nil when there is no such render.
  */
@@ -56,11 +57,12 @@ if not raw then return nil end
 local status = cjson.decode(raw)
 if status ~= 'rendering' then return status end
 local before = redis.call('HGET', KEYS[2], ARGV[1])
+local most = tonumber(ARGV[3])
 if before then
-  local attempt = tonumber(string.match(before, '^(%d+)'))
-  if attempt > tonumber(ARGV[2]) then return status end
+  if tonumber(string.match(before, '^(%d+)')) > tonumber(ARGV[2]) then return status end
+  most = math.max(most, tonumber(string.match(before, '(%d+)$')))
 end
-redis.call('HSET', KEYS[2], ARGV[1], ARGV[2] .. ' ' .. ARGV[3])
+redis.call('HSET', KEYS[2], ARGV[1], ARGV[2] .. ' ' .. ARGV[3] .. ' ' .. most)
 redis.call('HSETNX', KEYS[1], 'firstSegmentAtMs', ARGV[4])
 return status
 `;

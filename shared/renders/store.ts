@@ -38,6 +38,13 @@ export type Admission =
   | { outcome: 'known'; renderId: string; sameRequest: boolean };
 
 /** The records of all renders. Every change of status passes through here, and only allowed ones do. */
+export interface RenderProgress {
+  /** Never falls: frames that a lost worker had done stay counted. */
+  readonly framesDone: number;
+  /** How many of them are still to be rendered again. */
+  readonly framesRepeating: number;
+}
+
 export class RenderStore {
   readonly #redis: Redis;
 
@@ -142,10 +149,14 @@ export class RenderStore {
     return (status as RenderStatus | null) ?? undefined;
   }
 
-  /** Frames done of all segments together. */
-  async framesDone(renderId: string): Promise<number> {
+  /** Of all segments together. */
+  async progress(renderId: string): Promise<RenderProgress> {
     const entries = await this.#redis.hvals(progressKey(renderId));
-    return entries.reduce((sum, entry) => sum + Number(entry.split(' ')[1]), 0);
+    const counts = entries.map((entry) => entry.split(' ').map(Number));
+    return {
+      framesDone: counts.reduce((sum, [, , most = 0]) => sum + most, 0),
+      framesRepeating: counts.reduce((sum, [, now = 0, most = 0]) => sum + most - now, 0),
+    };
   }
 
   /** Keeps the latest picture of a render, a JPEG file, for a minute. */

@@ -13,7 +13,13 @@ export const renderViewSchema = z.object({
   started_at: z.string().nullable(),
   finished_at: z.string().nullable(),
   audio_seconds: z.number().nullable(),
-  frames: z.object({ done: z.int(), total: z.int().nullable() }),
+  frames: z.object({
+    /** Never falls. */
+    done: z.int(),
+    total: z.int().nullable(),
+    /** Of `done`: frames that are rendered again, because their worker was lost or their segment failed. */
+    repeating: z.int(),
+  }),
   frames_per_second: z.number().nullable(),
   eta_seconds: z.number().nullable(),
   timings_ms: z.object({

@@ -33,8 +33,14 @@ const STITCHING: RenderRecord = { ...RENDERING, status: 'stitching', stitchingAt
 const COMPLETED: RenderRecord = { ...STITCHING, status: 'completed', finishedAtMs: T0 + 4000 };
 
 /** The view at `afterMs` after the render was made; it always fits its own schema. */
-function view(record: RenderRecord, afterMs: number, framesDone = 0, segments: SegmentReceipt[] = []) {
-  return renderViewSchema.parse(toView(record, framesDone, segments, T0 + afterMs));
+function view(
+  record: RenderRecord,
+  afterMs: number,
+  framesDone = 0,
+  segments: SegmentReceipt[] = [],
+  framesRepeating = 0,
+) {
+  return renderViewSchema.parse(toView(record, { framesDone, framesRepeating }, segments, T0 + afterMs));
 }
 
 function receipt(index: number, inference: number): SegmentReceipt {
@@ -64,7 +70,7 @@ test('a queued render has waited since it was made, and has no more to tell', ()
     started_at: null,
     finished_at: null,
     audio_seconds: null,
-    frames: { done: 0, total: null },
+    frames: { done: 0, total: null, repeating: 0 },
     frames_per_second: null,
     eta_seconds: null,
     timings_ms: { queued: 70, prepare: null, waiting: null, render: null, stitch: null, total: null, stages: null },
@@ -84,7 +90,7 @@ test('a render that is being prepared has begun', () => {
 test('a render under way knows its length, its speed and the time that is left', () => {
   const { audio_seconds, frames, frames_per_second, eta_seconds, timings_ms } = view(RENDERING, 2400, 50);
   assert.equal(audio_seconds, 6);
-  assert.deepEqual(frames, { done: 50, total: 150 });
+  assert.deepEqual(frames, { done: 50, total: 150, repeating: 0 });
   assert.equal(frames_per_second, 25);
   assert.equal(eta_seconds, 4);
   assert.equal(timings_ms.prepare, 200);
@@ -152,6 +158,12 @@ test('a completed render links to its video and its receipt, and its times add u
       total: 4000,
     },
   );
+});
+
+test('the time left takes in frames that are rendered again', () => {
+  const { frames, eta_seconds } = view(RENDERING, 2400, 50, [], 25);
+  assert.deepEqual(frames, { done: 50, total: 150, repeating: 25 });
+  assert.equal(eta_seconds, 5);
 });
 
 test('a render of frames links to its frames instead of a video', () => {

@@ -234,20 +234,23 @@ test('cancelling and failing tell whoever works on the render, once', async () =
 
 test('progress of the segments adds up', async () => {
   await WAYS.rendering();
-  assert.equal(await store.framesDone('r1'), 0);
+  assert.deepEqual(await store.progress('r1'), { framesDone: 0, framesRepeating: 0 });
   assert.equal(await store.reportProgress('r1', 0, 1, 40), 'rendering');
   assert.equal(await store.reportProgress('r1', 1, 1, 7), 'rendering');
   assert.equal(await store.reportProgress('r1', 0, 1, 60), 'rendering');
-  assert.equal(await store.framesDone('r1'), 67);
+  assert.deepEqual(await store.progress('r1'), { framesDone: 67, framesRepeating: 0 });
 });
 
-test('a newer attempt at a segment begins anew, and an older one no longer counts', async () => {
+test('a newer attempt at a segment repeats frames that stay counted, and an older one no longer counts', async () => {
   await WAYS.rendering();
   await store.reportProgress('r1', 0, 9, 80);
+  await store.reportProgress('r1', 1, 1, 10);
   await store.reportProgress('r1', 0, 10, 4);
-  assert.equal(await store.framesDone('r1'), 4);
+  assert.deepEqual(await store.progress('r1'), { framesDone: 90, framesRepeating: 76 });
   assert.equal(await store.reportProgress('r1', 0, 9, 100), 'rendering');
-  assert.equal(await store.framesDone('r1'), 4);
+  assert.deepEqual(await store.progress('r1'), { framesDone: 90, framesRepeating: 76 });
+  await store.reportProgress('r1', 0, 10, 100);
+  assert.deepEqual(await store.progress('r1'), { framesDone: 110, framesRepeating: 0 });
 });
 
 test('progress tells that a render has ended or is gone, and changes nothing then', async () => {
@@ -255,7 +258,7 @@ test('progress tells that a render has ended or is gone, and changes nothing the
     await redis.flushall();
     await WAYS[status]();
     assert.equal(await store.reportProgress('r1', 0, 1, 10), status);
-    assert.equal(await store.framesDone('r1'), 0);
+    assert.deepEqual(await store.progress('r1'), { framesDone: 0, framesRepeating: 0 });
   }
   assert.equal(await store.reportProgress('r9', 0, 1, 10), undefined);
 });
