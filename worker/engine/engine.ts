@@ -1,0 +1,185 @@
+import { LocalArtifacts } from '../../shared/artifacts.ts';
+import { FarmError } from '../../shared/errors.ts';
+import { encodeJpeg } from '../media/jpeg.ts';
+import { ModelRegistry } from '../models/model-registry.ts';
+import type { ModelUse } from '../models/model-slot.ts';
+import { FrameBuffers } from './frame-buffers.ts';
+import { LiveRenderer } from './live-renderer.ts';
+import { ModelCosts } from './model-costs.ts';
+import { renderSegment } from './render-segment.ts';
+import type { FromPipelineThread, LoadResult, PipelineThreadSettings, ToPipelineThread } from './thread-protocol.ts';
+import { Turns } from './turns.ts';
+
+/** Of the picture that shows how far a render is. */
+const PREVIEW_JPEG_QUALITY = 60;
+/** How often the thread reports what its models take, also when none was loaded or unloaded. */
+const ANNOUNCE_EVERY_MS = 2000;
+
+type Task = Extract<ToPipelineThread, { type: 'render' | 'live' | 'load' }>;
+type RenderTask = Extract<Task, { type: 'render' }>;
+type LiveTask = Extract<Task, { type: 'live' }>;
+
+export interface EngineListeners {
+  /** @param handedOver buffers that go over to the receiver. */
+  readonly send: (message: FromPipelineThread, handedOver?: ArrayBuffer[]) => void;
+  /** Told when everything has ended after `close`. */
+  readonly onClosed: () => void;
+}
+
+/**
+ * Owns this GPU's models and does all the computing. Segments come one after the other; live tasks and loads run beside
+ * them, and all take turns at the network, batch by batch.
+ */
+export class Engine {
+  readonly #listeners: EngineListeners;
+  readonly #artifacts: LocalArtifacts;
+  readonly #registry: ModelRegistry;
+  readonly #turns = new Turns();
+  readonly #buffers = new FrameBuffers();
+  readonly #liveRenderer: LiveRenderer;
+  readonly #costs: ModelCosts;
+  readonly #announcer: NodeJS.Timeout;
+  /** Tasks that have not ended, by id. */
+  readonly #running = new Map<number, AbortController>();
+  /** Live tasks and loads: they run side by side. */
+  readonly #shortTasks = new Set<Promise<void>>();
+  /** Ends when all segments so far have ended: they run one after the other. */
+  #segments: Promise<void> = Promise.resolve();
+  /** Execution provider of the model that was loaded last. */
+  #provider: string | null = null;
+
+  constructor(settings: PipelineThreadSettings, listeners: EngineListeners) {
+    this.#listeners = listeners;
+    this.#artifacts = new LocalArtifacts(settings.storageRoot);
+    this.#registry = new ModelRegistry({
+      models: settings.models,
+      providers: settings.providers,
+      threads: { intraOp: settings.intraOpThreads, interOp: settings.interOpThreads },
+      cachedFrames: settings.cachedFrames,
+      limits: settings.limits,
+      onChange: (loaded) => {
+        this.#provider = loaded?.provider.provider ?? this.#provider;
+        this.#announce();
+      },
+    });
+    this.#liveRenderer = new LiveRenderer(this.#turns, settings.liveBatches, (bytes) => this.#buffers.take(bytes));
+    this.#costs = new ModelCosts(this.#turns, () => this.#announce());
+    this.#announcer = setInterval(() => this.#announce(), ANNOUNCE_EVERY_MS);
+  }
+
+  /** Does what the main thread asks; answers come through `send`. */
+  receive(message: ToPipelineThread): void {
+    switch (message.type) {
+      case 'render':
+      case 'live':
+      case 'load':
+        this.#start(message);
+        break;
+      case 'abort':
+        this.#running.get(message.taskId)?.abort();
+        break;
+      case 'give-back':
+        this.#buffers.giveBack(message.pixels);
+        break;
+      case 'unload':
+        this.#registry.unload(message.modelId);
+        break;
+      case 'configure':
+        void this.#registry.configure(message.models);
+        break;
+      case 'close':
+        void this.#close();
+    }
+  }
+
+  #start(task: Task): void {
+    const controller = new AbortController();
+    this.#running.set(task.taskId, controller);
+    const run = () => this.#run(task, controller.signal);
+    if (task.type === 'render') {
+      this.#segments = this.#segments.then(run);
+      return;
+    }
+    const ended = run().finally(() => this.#shortTasks.delete(ended));
+    this.#shortTasks.add(ended);
+  }
+
+  /** Runs a task and sends how it ended. */
+  async #run(task: Task, signal: AbortSignal): Promise<void> {
+    const { taskId } = task;
+    try {
+      signal.throwIfAborted();
+      this.#listeners.send(await this.#resultOf(task, signal));
+    } catch (error) {
+      if (signal.aborted) this.#listeners.send({ type: 'aborted', taskId });
+      else
+        this.#listeners.send({ type: 'failed', taskId, error: FarmError.from(error, 'inference_failed').toReport() });
+    } finally {
+      this.#running.delete(taskId);
+    }
+  }
+
+  async #resultOf(task: Task, signal: AbortSignal): Promise<FromPipelineThread> {
+    using use = await this.#takeModel(task, signal);
+    if (!use.wasLoaded) await this.#costs.measured(use.model);
+    switch (task.type) {
+      case 'load':
+        return { type: 'loaded', taskId: task.taskId, result: loadResult(use) };
+      case 'live':
+        return await this.#renderLive(task, use, signal);
+      case 'render':
+        return await this.#renderSegment(task, use, signal);
+    }
+  }
+
+  async #takeModel({ type, task }: Task, signal: AbortSignal): Promise<ModelUse> {
+    if (type === 'render') return await this.#registry.use(task.modelId, { kind: 'segment', signal });
+    return await this.#registry.use(task.modelId, { kind: type, signal, untilMs: task.waitUntilMs });
+  }
+
+  async #renderLive({ taskId, task }: LiveTask, use: ModelUse, signal: AbortSignal): Promise<FromPipelineThread> {
+    const timings = await this.#liveRenderer.render(task, use.model, signal, ({ frameIndex, image }) =>
+      this.#listeners.send({ type: 'frame', taskId, frameIndex, image }, [image.data.buffer as ArrayBuffer]),
+    );
+    return { type: 'live-done', taskId, result: { ...loadResult(use), timings } };
+  }
+
+  async #renderSegment(
+    { taskId, task }: RenderTask,
+    { model }: ModelUse,
+    signal: AbortSignal,
+  ): Promise<FromPipelineThread> {
+    const result = await renderSegment(task, model, {
+      artifacts: this.#artifacts,
+      turns: this.#turns,
+      signal,
+      onProgress: (framesDone, latest) =>
+        void encodeJpeg(latest, PREVIEW_JPEG_QUALITY).then(
+          (latestJpeg) => this.#listeners.send({ type: 'progress', taskId, framesDone, latestJpeg }),
+          // A preview less; the segment's own pictures are encoded apart from it.
+          () => {},
+        ),
+    });
+    this.#costs.notePace(model.modelId, task.frames, result.wall_ms);
+    return { type: 'rendered', taskId, result };
+  }
+
+  #announce(): void {
+    const loaded = this.#registry.loaded();
+    const memory = this.#registry.memory();
+    this.#listeners.send({ type: 'models', loaded, memory, provider: this.#provider, costs: this.#costs.all });
+  }
+
+  /** Aborts what runs, waits for its end, and unloads the models. */
+  async #close(): Promise<void> {
+    for (const controller of this.#running.values()) controller.abort();
+    await Promise.all([this.#segments, ...this.#shortTasks]);
+    clearInterval(this.#announcer);
+    await this.#registry.close();
+    this.#listeners.onClosed();
+  }
+}
+
+function loadResult({ wasLoaded, waitedMs }: ModelUse): LoadResult {
+  return { modelWasLoaded: wasLoaded, modelLoadMs: waitedMs };
+}
