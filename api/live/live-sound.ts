@@ -1,3 +1,4 @@
+import { Resampler, TARGET_RATE_HZ } from '../../shared/sound/resample.ts';
 import {
   firstSampleNeeded,
   firstSampleNeededToEnd,
@@ -5,7 +6,6 @@ import {
   readyFrames,
   samplesUntilReady,
 } from './audio-context.ts';
-import { Resampler, TARGET_RATE_HZ } from './resample.ts';
 
 /** Sound that a range of frames depends on, as a live job wants it. */
 export interface SoundPiece {

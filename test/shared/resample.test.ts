@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
-import { filterBankFor, Resampler } from '../../api/live/resample.ts';
+import { filterBankFor, Resampler } from '../../shared/sound/resample.ts';
 
 const RATES_HZ = [8000, 11_025, 22_050, 24_000, 32_000, 44_100, 48_000];
 
@@ -50,10 +50,20 @@ describe('resampling to 16 kHz', () => {
     assert.notEqual(filterBankFor(44_100), first);
   });
 
-  it('lets nothing through that 16 kHz cannot hold', () => {
-    const alias = resample(tone(10_000, 48_000), 48_000);
-    assert.ok(peak(alias.slice(500, 7500)) < 1e-3, `${peak(alias.slice(500, 7500))}`);
-  });
+  for (const rateHz of [22_050, 44_100, 48_000]) {
+    const middleOf = (frequencyHz: number) => peak(resample(tone(frequencyHz, rateHz), rateHz).slice(500, 7500));
+    it(`keeps what a voice has, up to 6.8 kHz, from ${rateHz} Hz`, () => {
+      for (const frequencyHz of [100, 3000, 6000, 6800]) {
+        assert.ok(Math.abs(middleOf(frequencyHz) - 0.5) < 0.005, `${frequencyHz} Hz: ${middleOf(frequencyHz)}`);
+      }
+    });
+
+    it(`lets nothing through that 16 kHz cannot hold, from ${rateHz} Hz`, () => {
+      for (const frequencyHz of [8500, 9000, 10_000, 11_000]) {
+        assert.ok(middleOf(frequencyHz) < 1e-4, `${frequencyHz} Hz: ${middleOf(frequencyHz)}`);
+      }
+    });
+  }
 
   it('makes nothing of nothing', () => {
     assert.equal(resample(new Float32Array(), 44_100).length, 0);
