@@ -1,6 +1,7 @@
 import type { Redis } from 'ioredis';
 import { LocalArtifacts } from '../shared/artifacts.ts';
 import { loadConfig } from '../shared/config/load.ts';
+import { keysWithoutEffect } from '../shared/config/no-effect.ts';
 import { ConfigReload } from '../shared/config/reload.ts';
 import { FarmError } from '../shared/errors.ts';
 import { createLogger } from '../shared/process/log.ts';
@@ -26,6 +27,8 @@ async function start(): Promise<void> {
     throw new FarmError('config_invalid', 'No Redis is named: set REDIS_URL or redis.url, or start with `farm up`');
   }
   const log = createLogger('api', config.logging);
+  for (const { key, why } of keysWithoutEffect(config))
+    log.warn({ key, why }, 'key of the configuration has no effect');
   const configReload = new ConfigReload(config, log);
   const redis = producerConnection(config.redis.url);
   // A queue that is opened while Redis is away never recovers; one that was opened before does.

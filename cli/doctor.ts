@@ -3,6 +3,7 @@ import { mkdir, statfs } from 'node:fs/promises';
 import { promisify } from 'node:util';
 import { z } from 'zod';
 import { type Config, DEMO_AVATAR_DIR, loadConfig } from '../shared/config/load.ts';
+import { keysWithoutEffect } from '../shared/config/no-effect.ts';
 import { FarmError } from '../shared/errors.ts';
 import { childEnvironment } from '../shared/process/environment.ts';
 import { findRedisProblems, producerConnection, waitUntilReady } from '../shared/redis.ts';
@@ -31,6 +32,9 @@ export async function doctor({ config: configPath }: { config?: string }): Promi
   const config = loadConfig(configPath);
   const source = config.sourcePath ?? 'none; the built-in defaults are in force';
   report({ subject: 'configuration', state: 'ok', text: source });
+  for (const { key, why } of keysWithoutEffect(config)) {
+    report({ subject: 'configuration', state: 'note', text: `${key} has no effect: ${why}` });
+  }
   await buildDemoAvatar(config);
   const checks = [checkNode(), checkRedis(config), checkFfmpeg(), checkDisk(config), ...(await checkModels(config))];
   const findings = await Promise.all(checks);

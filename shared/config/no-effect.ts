@@ -1,0 +1,43 @@
+import type { Config } from './load.ts';
+import { type ConfigValues, configSchema } from './schema.ts';
+
+/** Keys of the one-process server that are read and checked, so that its file loads as it is, and change nothing here. */
+
+type Section = 'server' | 'onnx' | 'logging';
+type Key = { [S in Section]: `${S}.${keyof ConfigValues[S] & string}` }[Section];
+
+const IN_THE_RECEIPT = 'the receipt of a render has the time of every stage';
+
+/** Why each of them changes nothing; ends a sentence. */
+const REASONS: Partial<Record<Key, string>> = {
+  'server.worker_count_per_gpu': 'each GPU has one worker process, which fills it by itself',
+  'onnx.library_path': 'ONNX Runtime comes with the package onnxruntime-node',
+  'onnx.cuda_streams_per_worker': 'ONNX Runtime for Node offers no choice of streams',
+  'onnx.inter_op_threads': 'the operators of a network run one after the other',
+  'logging.log_inference_times': IN_THE_RECEIPT,
+  'logging.log_compositing_times': IN_THE_RECEIPT,
+  'logging.log_cache_stats': 'GET /v1/models shows what a model keeps in memory',
+  'logging.log_gpu_utilization': '`farm gpu` and GET /v1/gpus show how busy each GPU is',
+  'logging.save_debug_files': 'no files are written but those of the renders',
+  'logging.sample_rate': 'every line is written',
+};
+
+export interface KeyWithoutEffect {
+  /** Dotted, as in `logging.sample_rate`. */
+  readonly key: string;
+  readonly why: string;
+}
+
+/** Keys that are set to something else than their default and have no effect: whoever set them is to know. */
+export function keysWithoutEffect(config: Config): KeyWithoutEffect[] {
+  const defaults = configSchema.parse({});
+  return Object.entries(REASONS).flatMap(([key, why]) => {
+    const [section = '', name = ''] = key.split('.');
+    return valueAt(config, section, name) === valueAt(defaults, section, name) ? [] : [{ key, why }];
+  });
+}
+
+function valueAt(values: object, section: string, name: string): unknown {
+  const held: unknown = Object.entries(values).find(([key]) => key === section)?.[1];
+  return Object.entries(held ?? {}).find(([key]) => key === name)?.[1];
+}
