@@ -1,12 +1,14 @@
-import { setImmediate } from 'node:timers/promises';
+import { setTimeout as delay } from 'node:timers/promises';
 
 const PATIENCE_MS = 30_000;
+/** Often enough that no test waits long, and seldom enough to leave the processor to what is waited for. */
+const ASK_EVERY_MS = 20;
 
 /** Asks again and again until the answer is true; fails after half a minute. For what announces itself in no other way. */
 export async function until(what: string, ask: () => boolean | Promise<boolean>): Promise<void> {
   const deadlineMs = performance.now() + PATIENCE_MS;
   while (!(await ask())) {
     if (performance.now() > deadlineMs) throw new Error(`In vain waited until ${what}`);
-    await setImmediate();
+    await delay(ASK_EVERY_MS);
   }
 }
