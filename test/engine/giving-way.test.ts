@@ -6,10 +6,12 @@ import { after, before, describe, it } from 'node:test';
 import { liveAliveKey } from '../../shared/live/live-payload.ts';
 import { CANCEL_CHANNEL } from '../../shared/renders/store.ts';
 import { startFarm, type TestFarm } from '../support/farm.ts';
+import { SMALL_MODEL } from '../support/small-avatar.ts';
 import { syllables, writeWav } from '../support/sound.ts';
 import { LiveRequests, summaryOf } from './live-requests.ts';
 
-const SECONDS = 8;
+/** Long enough for a few requests while it is rendered. */
+const SECONDS = 30;
 const AT_ONCE = 8;
 const SOUND = syllables(4);
 const PAYLOAD = { audio: Buffer.from(SOUND.buffer) };
@@ -21,7 +23,7 @@ describe('live jobs beside a render', () => {
 
   before(async () => {
     // One segment: without giving way everything else would wait for the whole render.
-    farm = await startFarm({ render: { segment_frames: 10_000 } });
+    farm = await startFarm({ models: { small: SMALL_MODEL }, render: { segment_frames: 10_000 } });
     live = new LiveRequests(farm.farm.redisUrl);
     speech = path.join(farm.folder, 'speech.wav');
     await writeWav(speech, syllables(SECONDS));
@@ -116,7 +118,7 @@ describe('live jobs beside a render', () => {
   });
 
   it('leave nothing poisonous behind when their worker is killed', async () => {
-    const job = request(90);
+    const job = request(500);
     await live.save(job, PAYLOAD);
     const adding = live.add(job);
     for await (const entry of live.entries(job.requestId)) {

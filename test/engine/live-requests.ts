@@ -38,7 +38,7 @@ export class LiveRequests implements AsyncDisposable {
       name: 'live',
       requestId: randomUUID(),
       attempt: 1,
-      modelId: 'demo',
+      modelId: 'small',
       frames: { start: 0, end: 1 },
       startFrameIndex: 0,
       totalSamples: 0,

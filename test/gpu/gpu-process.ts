@@ -6,15 +6,15 @@ import path from 'node:path';
 import { after } from 'node:test';
 import { stringify } from 'yaml';
 import { ENTRIES } from '../../cli/farm-processes.ts';
-import { buildDemoAvatar, DEMO_MODEL } from '../support/farm.ts';
+import { buildSmallAvatar, SMALL_MODEL } from '../support/small-avatar.ts';
 
-/** Writes a configuration for GPU workers with the demo avatar; it is gone after the last test of the file. */
+/** Writes a configuration for GPU workers with the small avatar; it is gone after the last test of the file. */
 export async function writeWorkerConfig(settings: Record<string, object> = {}): Promise<string> {
-  await buildDemoAvatar();
+  await buildSmallAvatar();
   const folder = await mkdtemp(path.join(tmpdir(), 'farm-test-gpu-'));
   after(async () => await rm(folder, { recursive: true, force: true }));
   const file = path.join(folder, 'config.yaml');
-  await writeFile(file, stringify({ models: { demo: DEMO_MODEL }, storage: { root: 'data' }, ...settings }));
+  await writeFile(file, stringify({ models: { small: SMALL_MODEL }, storage: { root: 'data' }, ...settings }));
   return file;
 }
 

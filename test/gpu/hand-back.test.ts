@@ -12,7 +12,7 @@ const configPath = await writeWorkerConfig({ limits: { drain_seconds: 1 } });
 const SOUND = syllables(20);
 const PAYLOAD = { audio: Buffer.from(SOUND.buffer) };
 /** More than any machine makes in the second that a drain lasts. */
-const MANY_FRAMES = 500;
+const MANY_FRAMES = 2000;
 
 const workers: ChildProcess[] = [];
 afterEach(async () => {

@@ -9,6 +9,7 @@ import { LocalFarm } from '../../cli/local-farm.ts';
 import { freePort } from '../../cli/private-redis.ts';
 import { FarmClient } from '../../client/farm-client.ts';
 import { DEMO_AVATAR_DIR, loadConfig } from '../../shared/config/load.ts';
+import { buildSmallAvatar, SMALL_MODEL } from './small-avatar.ts';
 
 /** The demo avatar's entry of `models:`. */
 export const DEMO_MODEL = {
@@ -35,14 +36,15 @@ export interface TestFarm extends AsyncDisposable {
  * @param settings laid over the defaults, in the form of config.yaml.
  */
 export async function startFarm(settings: Record<string, object> = {}): Promise<TestFarm> {
-  await buildDemoAvatar();
+  const models = settings.models ?? { demo: DEMO_MODEL };
+  await buildAvatars(models);
   const folder = await mkdtemp(path.join(tmpdir(), 'farm-test-'));
   const configPath = path.join(folder, 'config.yaml');
   const [port, grpcPort] = [await freePort(), await freePort()];
   await writeFile(
     configPath,
     stringify({
-      models: { demo: DEMO_MODEL },
+      models,
       ...settings,
       // Tests open more streams at once than a processor renders in real time; those of admission set their own.
       live: { max_streams_per_gpu: 32, ...settings.live },
@@ -71,6 +73,13 @@ export async function startFarm(settings: Record<string, object> = {}): Promise<
       await rm(folder, { recursive: true, force: true });
     },
   };
+}
+
+/** Builds those of the repository's avatars that entries of `models:` name. */
+export async function buildAvatars(models: object): Promise<void> {
+  const named = JSON.stringify(models);
+  if (named.includes(SMALL_MODEL.model_path)) await buildSmallAvatar();
+  if (named.includes(DEMO_AVATAR_DIR)) await buildDemoAvatar();
 }
 
 /** Builds the demo avatar if it is not there; several test files may ask at once. */
