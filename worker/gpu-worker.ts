@@ -1,11 +1,10 @@
-import { randomUUID } from 'node:crypto';
-import { availableParallelism, hostname } from 'node:os';
+import { availableParallelism } from 'node:os';
 import type { Config } from '../shared/config/load.ts';
-import { startHeartbeat } from '../shared/heartbeat.ts';
+import { type Heartbeat, startHeartbeat } from '../shared/heartbeat.ts';
 import type { LiveJob, SegmentJob } from '../shared/jobs.ts';
 import { enrolGpus, gpuQueue, UNLOAD_CHANNEL } from '../shared/queues.ts';
 import { PipelineThread } from './engine/pipeline-thread.ts';
-import { EventLoopMonitor } from './event-loop-monitor.ts';
+import type { PipelineThreadSettings } from './engine/thread-protocol.ts';
 import { EntryHistory } from './gpu/entry-history.ts';
 import { liveHandler, liveJobLost } from './gpu/live-handler.ts';
 import { startMemoryRecycle } from './gpu/memory-recycle.ts';
@@ -18,108 +17,160 @@ import { deviceName } from './onnx/device-name.ts';
 import { Blocklist, givingAway } from './queues/blocklist.ts';
 import { GpuQueues } from './queues/gpu-queues.ts';
 import { Lease } from './queues/lease.ts';
+import { WorkerProcess } from './worker-process.ts';
 
 /** The process that owns one GPU: its lease, its queue, its pipeline thread. Returns how to drain it. */
 export async function startGpuWorker(gpuId: number, config: Config, tools: WorkerTools): Promise<() => Promise<void>> {
-  const { connection, subscriber, renders, artifacts, cancellation, configReload, log, fail } = tools;
-  const workerId = `gpu-${gpuId}-${randomUUID().slice(0, 8)}`;
-  const holder = { workerId, host: hostname(), pid: process.pid };
-  const lease = new Lease(connection, gpuQueue(gpuId), holder);
-  await lease.take((other) => fail(`the lease of gpu-${gpuId} was lost to process ${other.pid} on ${other.host}`));
-  await enrolGpus(connection, [gpuId]);
-
-  const history = new EntryHistory(config, configReload);
-  const thread = new PipelineThread(threadSettings(config, history), {
-    onDeath: (death) => fail(death.message),
-    onModels: () => {
-      heartbeat.now();
-      nameDevice().catch(() => {});
-    },
-  });
-  const usage = new ModelUsage();
-  const onChange = () => heartbeat.now();
-  const blocklist = new Blocklist(onChange);
-  const models = new WorkerModels({ config, history, gpuId, thread, usage, blocklist, log, onChange });
-  await models.check();
-  const monitor = new EventLoopMonitor();
-  const startedAtMs = Date.now();
-  let device: { readonly provider: string; readonly name: string } | undefined;
-  let queues: GpuQueues | undefined;
-  const heartbeat = startHeartbeat(connection, workerId, () => ({
-    gpuId,
-    host: hostname(),
-    pid: process.pid,
-    startedAtMs,
-    provider: thread.models.provider,
-    device: device?.name ?? null,
-    models: models.states(),
-    memory: models.memory(),
-    draining: queues?.isOpen === false,
-    runningJobs: queues?.runningJobs ?? 0,
-    eventLoopBlockedMaxMs: Math.round(monitor.takeMaxMs()),
-  }));
-  const nameDevice = async () => {
-    const { provider } = thread.models;
-    if (!provider || provider === device?.provider) return;
-    device = { provider, name: await deviceName(provider) };
-    heartbeat.now();
-  };
-  await heartbeat.first;
-  configReload.onReload((changes) => models.reconfigure(changes));
-  await models.preload(config.models.keys());
-  const stopRecycle = startMemoryRecycle({
-    models: () => thread.models,
-    log,
-    recycle: () => process.kill(process.pid, 'SIGTERM'),
-  });
-
-  const jobs = new RenderJobs(renders, cancellation);
-  const segment = segmentHandler({
-    gpuId,
-    workerId,
-    models: config.models,
-    configReload,
-    history,
-    thread,
-    usage,
-    renders,
-    artifacts,
-    cancellation,
-    blocklist,
-  });
-  const live = liveHandler({
-    gpuId,
-    models: config.models,
-    configReload,
-    thread,
-    usage,
-    redis: connection,
-    cancellation,
-    blocklist,
-  });
-  const handlers = { segment: givingAway(blocklist, jobs.handler<'segment'>(segment)), live };
-  subscriber.on('message', (channel: string, modelId: string) => channel === UNLOAD_CHANNEL && thread.unload(modelId));
-  await subscriber.subscribe(UNLOAD_CHANNEL);
-  const onLost = (job: SegmentJob | LiveJob) => (job.name === 'live' ? liveJobLost(connection, job) : jobs.lost(job));
-  queues = new GpuQueues({
-    ...{ gpuId, holder, config, tools, blocklist },
-    jobs: { handlers, onLost },
-    onChange: () => heartbeat.now(),
-  });
-  const taking = queues;
-  await taking.start();
+  const self = new WorkerProcess(`gpu-${gpuId}`);
+  const lease = await takeLease(gpuId, self, tools);
+  await enrolGpus(tools.connection, [gpuId]);
+  const worker = new GpuWorker(gpuId, config, tools, self);
+  await worker.start();
   return async () => {
-    stopRecycle();
-    const stopped = taking.stop(config.limits.drain_seconds * 1000);
-    heartbeat.now();
-    await stopped;
-    await thread.close();
-    await heartbeat.stop();
+    await worker.drain();
     await lease.release();
   };
 }
 
-function threadSettings(config: Config, history: EntryHistory) {
+async function takeLease(gpuId: number, { holder }: WorkerProcess, { connection, fail }: WorkerTools): Promise<Lease> {
+  const lease = new Lease(connection, gpuQueue(gpuId), holder);
+  await lease.take((other) => fail(`the lease of gpu-${gpuId} was lost to process ${other.pid} on ${other.host}`));
+  return lease;
+}
+
+class GpuWorker {
+  readonly #gpuId: number;
+  readonly #config: Config;
+  readonly #tools: WorkerTools;
+  readonly #self: WorkerProcess;
+  readonly #history: EntryHistory;
+  readonly #thread: PipelineThread;
+  readonly #usage = new ModelUsage();
+  readonly #blocklist = new Blocklist(() => this.#beat());
+  readonly #models: WorkerModels;
+  #heartbeat: ReturnType<typeof startHeartbeat> | undefined;
+  #queues: GpuQueues | undefined;
+  #stopRecycle = () => {};
+  #device: { readonly provider: string; readonly name: string } | undefined;
+
+  constructor(gpuId: number, config: Config, tools: WorkerTools, self: WorkerProcess) {
+    this.#gpuId = gpuId;
+    this.#config = config;
+    this.#tools = tools;
+    this.#self = self;
+    this.#history = new EntryHistory(config, tools.configReload);
+    this.#thread = new PipelineThread(threadSettings(config, this.#history), {
+      onDeath: (death) => tools.fail(death.message),
+      onModels: () => {
+        this.#beat();
+        void this.#nameDevice();
+      },
+    });
+    this.#models = new WorkerModels({
+      ...{ config, gpuId, log: tools.log, history: this.#history, thread: this.#thread, usage: this.#usage },
+      blocklist: this.#blocklist,
+      onChange: () => this.#beat(),
+    });
+  }
+
+  async start(): Promise<void> {
+    await this.#models.check();
+    await this.#startHeartbeat();
+    this.#tools.configReload.onReload((changes) => this.#models.reconfigure(changes));
+    await this.#models.preload(this.#config.models.keys());
+    this.#watchMemory();
+    await this.#unloadOnRequest();
+    await this.#takeJobs();
+  }
+
+  async drain(): Promise<void> {
+    this.#stopRecycle();
+    const stopped = this.#queues?.stop(this.#config.limits.drain_seconds * 1000);
+    this.#beat();
+    await stopped;
+    await this.#thread.close();
+    await this.#heartbeat?.stop();
+  }
+
+  #beat(): void {
+    this.#heartbeat?.now();
+  }
+
+  async #startHeartbeat(): Promise<void> {
+    this.#heartbeat = startHeartbeat(this.#tools.connection, this.#self.workerId, () => this.#describe());
+    await this.#heartbeat.first;
+  }
+
+  #describe(): Omit<Heartbeat, 'workerId'> {
+    return {
+      gpuId: this.#gpuId,
+      ...this.#self.describe(),
+      provider: this.#thread.models.provider,
+      device: this.#device?.name ?? null,
+      models: this.#models.states(),
+      memory: this.#models.memory(),
+      draining: this.#queues?.isOpen === false,
+      runningJobs: this.#queues?.runningJobs ?? 0,
+    };
+  }
+
+  /** Finds out what the provider computes on, once it is known. */
+  async #nameDevice(): Promise<void> {
+    const { provider } = this.#thread.models;
+    if (!provider || provider === this.#device?.provider) return;
+    this.#device = { provider, name: await deviceName(provider) };
+    this.#beat();
+  }
+
+  #watchMemory(): void {
+    this.#stopRecycle = startMemoryRecycle({
+      models: () => this.#thread.models,
+      log: this.#tools.log,
+      recycle: () => process.kill(process.pid, 'SIGTERM'),
+    });
+  }
+
+  async #unloadOnRequest(): Promise<void> {
+    const { subscriber } = this.#tools;
+    subscriber.on('message', (channel: string, modelId: string) => {
+      if (channel === UNLOAD_CHANNEL) this.#thread.unload(modelId);
+    });
+    await subscriber.subscribe(UNLOAD_CHANNEL);
+  }
+
+  async #takeJobs(): Promise<void> {
+    this.#queues = new GpuQueues({
+      gpuId: this.#gpuId,
+      holder: this.#self.holder,
+      config: this.#config,
+      tools: this.#tools,
+      blocklist: this.#blocklist,
+      jobs: this.#jobs(),
+      onChange: () => this.#beat(),
+    });
+    await this.#queues.start();
+  }
+
+  #jobs() {
+    const { connection: redis, renders, artifacts, cancellation, configReload } = this.#tools;
+    const jobs = new RenderJobs(renders, cancellation);
+    const common = {
+      ...{ gpuId: this.#gpuId, models: this.#config.models, thread: this.#thread, usage: this.#usage },
+      ...{ configReload, cancellation, blocklist: this.#blocklist },
+    };
+    const { workerId } = this.#self;
+    const segment = segmentHandler({ ...common, workerId, history: this.#history, renders, artifacts });
+    return {
+      handlers: {
+        segment: givingAway(this.#blocklist, jobs.handler<'segment'>(segment)),
+        live: liveHandler({ ...common, redis }),
+      },
+      onLost: (job: SegmentJob | LiveJob) => (job.name === 'live' ? liveJobLost(redis, job) : jobs.lost(job)),
+    };
+  }
+}
+
+function threadSettings(config: Config, history: EntryHistory): PipelineThreadSettings {
   const { intra_op_threads, inter_op_threads, execution_providers } = config.onnx;
   // Threads of all GPU workers of a machine together must not outnumber its cores: that loses a third of the speed.
   const fairShare = Math.max(1, Math.floor(availableParallelism() / config.gpus.count));

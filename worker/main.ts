@@ -3,7 +3,7 @@ import { LocalArtifacts } from '../shared/artifacts.ts';
 import { type Config, loadConfig } from '../shared/config/load.ts';
 import { ConfigReload } from '../shared/config/reload.ts';
 import { FarmError } from '../shared/errors.ts';
-import { createLogger } from '../shared/process/log.ts';
+import { createLogger, type Logger } from '../shared/process/log.ts';
 import { CLOSING_MS, endUnstarted, onShutdown, reportReady } from '../shared/process/shutdown.ts';
 import { findRedisProblems, waitUntilReady, workerConnection } from '../shared/redis.ts';
 import { RenderStore } from '../shared/renders/store.ts';
@@ -28,6 +28,16 @@ async function start(): Promise<void> {
   const role = readRole();
   const config = loadConfig();
   const log = createLogger(role === 'media' ? 'media' : `gpu-${role.gpuId}`, config.logging);
+  const tools = await makeTools(config, log);
+  const drain =
+    role === 'media' ? await startMediaWorker(config, tools) : await startGpuWorker(role.gpuId, config, tools);
+  onShutdown((reason) => end(reason, tools, drain), config.limits.drain_seconds * 1000 + CLOSING_MS);
+  log.info('ready');
+  reportReady();
+}
+
+/** Connects to Redis, once it is there and suits the farm, and makes what both roles work with. */
+async function makeTools(config: Config, log: Logger): Promise<WorkerTools> {
   const configReload = new ConfigReload(config, log);
   const connection = workerConnection(redisUrl(config));
   const subscriber = workerConnection(redisUrl(config));
@@ -36,36 +46,25 @@ async function start(): Promise<void> {
   if (problem) throw new FarmError('redis_unsuitable', problem);
   const cancellation = new CancelWatch(subscriber);
   await cancellation.listen();
-  const tools: WorkerTools = {
-    connection,
-    subscriber,
-    renders: new RenderStore(connection),
-    artifacts: new LocalArtifacts(config.storageRoot),
-    cancellation,
-    configReload,
-    log,
-    fail: (reason) => {
-      log.fatal({ reason }, 'worker cannot go on');
-      log.flush();
-      process.exit(1);
-    },
+  const renders = new RenderStore(connection);
+  const artifacts = new LocalArtifacts(config.storageRoot);
+  const fail = (reason: string) => {
+    log.fatal({ reason }, 'worker cannot go on');
+    log.flush();
+    process.exit(1);
   };
-  const drain =
-    role === 'media' ? await startMediaWorker(config, tools) : await startGpuWorker(role.gpuId, config, tools);
-  onShutdown(
-    async (reason) => {
-      log.info({ reason }, 'draining');
-      configReload.stop();
-      await drain();
-      connection.disconnect();
-      subscriber.disconnect();
-      log.info('drained');
-      log.flush();
-    },
-    config.limits.drain_seconds * 1000 + CLOSING_MS,
-  );
-  log.info('ready');
-  reportReady();
+  return { connection, subscriber, renders, artifacts, cancellation, configReload, log, fail };
+}
+
+async function end(reason: string, tools: WorkerTools, drain: () => Promise<void>): Promise<void> {
+  const { connection, subscriber, configReload, log } = tools;
+  log.info({ reason }, 'draining');
+  configReload.stop();
+  await drain();
+  connection.disconnect();
+  subscriber.disconnect();
+  log.info('drained');
+  log.flush();
 }
 
 function redisUrl(config: Config): string {

@@ -1,9 +1,7 @@
-import { randomUUID } from 'node:crypto';
-import { hostname } from 'node:os';
+import type { Redis } from 'ioredis';
 import type { Config } from '../shared/config/load.ts';
 import { startHeartbeat } from '../shared/heartbeat.ts';
 import { MEDIA_QUEUE } from '../shared/queues.ts';
-import { EventLoopMonitor } from './event-loop-monitor.ts';
 import { Consumer } from './jobs/consumer.ts';
 import { RenderJobs } from './jobs/render-jobs.ts';
 import type { WorkerTools } from './jobs/worker-tools.ts';
@@ -11,36 +9,52 @@ import { Dispatcher } from './media/dispatch.ts';
 import { prepareHandler } from './media/prepare.ts';
 import { startRenderRecovery } from './media/recover-renders.ts';
 import { stitchHandler } from './media/stitch.ts';
+import { WorkerProcess } from './worker-process.ts';
 
 /** Decoding and stitching wait for ffmpeg most of the time. */
 const JOBS_AT_ONCE = 2;
 
+/** What changes in a media worker's heartbeat. */
+interface MediaState {
+  draining: boolean;
+  consumer: Consumer<'prepare' | 'stitch'> | undefined;
+}
+
 /** The process that decodes uploads, plans renders and stitches them. Returns how to drain it. */
 export async function startMediaWorker(config: Config, tools: WorkerTools): Promise<() => Promise<void>> {
-  const { connection, renders, artifacts, cancellation, log } = tools;
-  const workerId = `media-${randomUUID().slice(0, 8)}`;
-  const monitor = new EventLoopMonitor();
-  const startedAtMs = Date.now();
-  let draining = false;
-  let consumer: Consumer<'prepare' | 'stitch'> | undefined;
-  const heartbeat = startHeartbeat(connection, workerId, () => ({
+  const state: MediaState = { draining: false, consumer: undefined };
+  const heartbeat = startMediaHeartbeat(tools.connection, state);
+  await heartbeat.first;
+  const dispatcher = new Dispatcher(tools.connection, config);
+  const recovery = startRenderRecovery(tools.renders, dispatcher);
+  const consumer = takeJobs(config, tools, dispatcher);
+  state.consumer = consumer;
+  return async () => {
+    state.draining = true;
+    recovery.stop();
+    await consumer.drain(config.limits.drain_seconds * 1000);
+    await dispatcher.close();
+    await heartbeat.stop();
+  };
+}
+
+function startMediaHeartbeat(redis: Redis, state: MediaState) {
+  const self = new WorkerProcess('media');
+  return startHeartbeat(redis, self.workerId, () => ({
     gpuId: null,
-    host: hostname(),
-    pid: process.pid,
-    startedAtMs,
+    ...self.describe(),
     provider: null,
     device: null,
     models: [],
-    draining,
-    runningJobs: consumer?.runner.runningCount() ?? 0,
-    eventLoopBlockedMaxMs: Math.round(monitor.takeMaxMs()),
+    draining: state.draining,
+    runningJobs: state.consumer?.runner.runningCount() ?? 0,
   }));
-  await heartbeat.first;
+}
 
-  const dispatcher = new Dispatcher(connection, config);
-  const recovery = startRenderRecovery(renders, dispatcher);
+function takeJobs(config: Config, tools: WorkerTools, dispatcher: Dispatcher): Consumer<'prepare' | 'stitch'> {
+  const { connection, renders, artifacts, cancellation, log } = tools;
   const jobs = new RenderJobs(renders, cancellation);
-  const taking = new Consumer({
+  return new Consumer({
     queueName: MEDIA_QUEUE,
     handlers: {
       prepare: jobs.handler<'prepare'>(prepareHandler({ config, renders, artifacts, dispatcher })),
@@ -51,12 +65,4 @@ export async function startMediaWorker(config: Config, tools: WorkerTools): Prom
     concurrency: JOBS_AT_ONCE,
     onLost: (job) => jobs.lost(job),
   });
-  consumer = taking;
-  return async () => {
-    draining = true;
-    recovery.stop();
-    await taking.drain(config.limits.drain_seconds * 1000);
-    await dispatcher.close();
-    await heartbeat.stop();
-  };
 }
