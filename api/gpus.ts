@@ -1,12 +1,11 @@
 import { setTimeout as delay } from 'node:timers/promises';
-import type { Queue } from 'bullmq';
 import type { Redis } from 'ioredis';
 import type { Config } from '../shared/config/load.ts';
 import { FarmError } from '../shared/errors.ts';
 import { GpuDrains, type GpuOrder } from '../shared/gpu-drains.ts';
 import { type Heartbeat, readHeartbeats, workerOf } from '../shared/heartbeat.ts';
 import { streamsOn } from '../shared/placement.ts';
-import { enrolledGpus, gpuQueue, openQueue } from '../shared/queues.ts';
+import { enrolledGpus, type QueueClients } from '../shared/queues.ts';
 import type { Capacity, GpuList, GpuView } from '../shared/views/gpu-view.ts';
 import { freeStreams, StreamSlots, type Usage } from './live/slots.ts';
 import { toMb, toTenth } from './model-view.ts';
@@ -23,11 +22,12 @@ export class GpuService {
   readonly #config: Config;
   readonly #drains: GpuDrains;
   readonly #slots: StreamSlots;
-  readonly #queues = new Map<number, Queue>();
+  readonly #queues: QueueClients;
 
-  constructor(config: Config, redis: Redis) {
+  constructor(config: Config, redis: Redis, queues: QueueClients) {
     this.#redis = redis;
     this.#config = config;
+    this.#queues = queues;
     this.#drains = new GpuDrains(redis);
     this.#slots = new StreamSlots(redis);
   }
@@ -70,10 +70,6 @@ export class GpuService {
     }
   }
 
-  async close(): Promise<void> {
-    await Promise.all([...this.#queues.values()].map((queue) => queue.close()));
-  }
-
   async #view(gpuId: number, heartbeats: readonly Heartbeat[], drained: boolean, usage?: Usage): Promise<GpuView> {
     const worker = workerOf(heartbeats, gpuId);
     const models = worker?.models ?? [];
@@ -98,9 +94,7 @@ export class GpuService {
   }
 
   async #backlog(gpuId: number, frameMs: number | undefined): Promise<GpuView['backlog']> {
-    const queue = this.#queues.get(gpuId) ?? openQueue(gpuQueue(gpuId), this.#redis);
-    this.#queues.set(gpuId, queue);
-    const counts = await queue.getJobCounts('waiting', 'prioritized', 'delayed', 'active');
+    const counts = await this.#queues.gpu(gpuId).getJobCounts('waiting', 'prioritized', 'delayed', 'active');
     const { waiting = 0, prioritized = 0, delayed = 0, active = 0 } = counts;
     const jobs = waiting + prioritized + delayed + active;
     const ms = frameMs === undefined ? null : Math.round(jobs * this.#config.render.segment_frames * frameMs);

@@ -2,13 +2,12 @@ import { createHash } from 'node:crypto';
 import { createWriteStream } from 'node:fs';
 import { type Readable, Transform } from 'node:stream';
 import { pipeline } from 'node:stream/promises';
-import type { Queue } from 'bullmq';
 import { type ArtifactStore, artifactKeys } from '../shared/artifacts.ts';
 import type { Config } from '../shared/config/load.ts';
 import { FarmError } from '../shared/errors.ts';
 import type { Job } from '../shared/jobs.ts';
 import type { Logger } from '../shared/process/log.ts';
-import { jobOptions } from '../shared/queues.ts';
+import { jobOptions, type QueueClients } from '../shared/queues.ts';
 import { newRenderId } from '../shared/renders/id.ts';
 import { isTerminal, type RenderRecord, type RenderRequest } from '../shared/renders/record.ts';
 import type { RenderStore } from '../shared/renders/store.ts';
@@ -26,7 +25,7 @@ export interface RenderServiceTools {
   readonly config: Config;
   readonly store: RenderStore;
   readonly artifacts: ArtifactStore;
-  readonly mediaQueue: Queue;
+  readonly queues: QueueClients;
   readonly models: Models;
   readonly log: Logger;
 }
@@ -112,7 +111,7 @@ export class RenderService {
     }
     // Should this fail, a media worker finds the record and adds the job: the render is taken either way.
     const job: Job = { name: 'prepare', renderId };
-    await this.#tools.mediaQueue
+    await this.#tools.queues.media
       .add(job.name, job, jobOptions(job, config.render.attempts))
       .catch((error: Error) => this.#tools.log.warn({ render: renderId, reason: error.message }, 'job not added yet'));
     return await store.get(renderId);

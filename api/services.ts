@@ -1,7 +1,7 @@
-import type { Queue } from 'bullmq';
 import type { Redis } from 'ioredis';
 import type { ArtifactStore } from '../shared/artifacts.ts';
 import type { Config } from '../shared/config/load.ts';
+import type { QueueClients } from '../shared/queues.ts';
 import type { RenderStore } from '../shared/renders/store.ts';
 import type { GpuService } from './gpus.ts';
 import type { LiveService } from './live/live.ts';
@@ -12,7 +12,7 @@ import type { RenderService } from './renders.ts';
 export interface Services {
   readonly config: Config;
   readonly redis: Redis;
-  readonly mediaQueue: Queue;
+  readonly queues: QueueClients;
   readonly store: RenderStore;
   readonly artifacts: ArtifactStore;
   readonly models: Models;

@@ -1,5 +1,6 @@
 import type { Redis } from 'ioredis';
 import { z } from 'zod';
+import { type RepeatLog, repeat } from './process/repeat.ts';
 import { KEY_PREFIX } from './redis.ts';
 
 /** What every worker process says of itself every few seconds; silence means it is gone. */
@@ -90,7 +91,12 @@ const INTERVAL_MS = 2000;
 const LIFETIME_MS = 7000;
 
 /** Publishes `describe()` now and every two seconds until `stop`, which also takes the last heartbeat back. */
-export function startHeartbeat(redis: Redis, workerId: string, describe: () => Omit<Heartbeat, 'workerId'>) {
+export function startHeartbeat(
+  redis: Redis,
+  workerId: string,
+  describe: () => Omit<Heartbeat, 'workerId'>,
+  log: RepeatLog,
+) {
   const beat = async () => {
     const heartbeat: Heartbeat = { workerId, ...describe() };
     await redis
@@ -99,13 +105,12 @@ export function startHeartbeat(redis: Redis, workerId: string, describe: () => O
       .sadd(WORKERS_KEY, workerId)
       .exec();
   };
-  const beatQuietly = () => void beat().catch(() => {});
-  const timer = setInterval(beatQuietly, INTERVAL_MS);
+  const beating = repeat(beat, { name: 'heartbeat', everyMs: INTERVAL_MS, log });
   return {
     first: beat(),
-    now: beatQuietly,
+    now: beating.now,
     async stop(): Promise<void> {
-      clearInterval(timer);
+      await beating.stop();
       await redis.multi().del(heartbeatKey(workerId)).srem(WORKERS_KEY, workerId).exec();
     },
   };

@@ -76,6 +76,35 @@ export function openQueue(name: string, connection: Redis): Queue {
   return queue;
 }
 
+/** The queues that a process puts jobs on and asks about, each opened when it is first needed. */
+export class QueueClients {
+  readonly #connection: Redis;
+  readonly #queues = new Map<string, Queue>();
+
+  constructor(connection: Redis) {
+    this.#connection = connection;
+  }
+
+  /** The queue of one GPU; open until all are closed. */
+  gpu(gpuId: number): Queue {
+    return this.named(gpuQueue(gpuId));
+  }
+
+  get media(): Queue {
+    return this.named(MEDIA_QUEUE);
+  }
+
+  named(name: string): Queue {
+    const queue = this.#queues.get(name) ?? openQueue(name, this.#connection);
+    this.#queues.set(name, queue);
+    return queue;
+  }
+
+  async close(): Promise<void> {
+    await Promise.all([...this.#queues.values()].map((queue) => queue.close()));
+  }
+}
+
 /**
  * A worker that dies is noticed when its job's lock runs out. The thread that renews the lock is never blocked for
  * long, so the lock can be short and another worker has the job again within seconds.

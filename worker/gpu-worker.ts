@@ -32,8 +32,12 @@ export async function startGpuWorker(gpuId: number, config: Config, tools: Worke
   };
 }
 
-async function takeLease(gpuId: number, { holder }: WorkerProcess, { connection, fail }: WorkerTools): Promise<Lease> {
-  const lease = new Lease(connection, gpuQueue(gpuId), holder);
+async function takeLease(
+  gpuId: number,
+  { holder }: WorkerProcess,
+  { connection, log, fail }: WorkerTools,
+): Promise<Lease> {
+  const lease = new Lease(connection, gpuQueue(gpuId), holder, log);
   await lease.take((other) => fail(`the lease of gpu-${gpuId} was lost to process ${other.pid} on ${other.host}`));
   return lease;
 }
@@ -50,7 +54,7 @@ class GpuWorker {
   readonly #models: WorkerModels;
   #heartbeat: ReturnType<typeof startHeartbeat> | undefined;
   #queues: GpuQueues | undefined;
-  #stopRecycle = () => {};
+  #stopRecycle = async () => {};
   #device: { readonly provider: string; readonly name: string } | undefined;
 
   constructor(gpuId: number, config: Config, tools: WorkerTools, self: WorkerProcess) {
@@ -84,7 +88,7 @@ class GpuWorker {
   }
 
   async drain(): Promise<void> {
-    this.#stopRecycle();
+    await this.#stopRecycle();
     const stopped = this.#queues?.stop(this.#config.limits.drain_seconds * 1000);
     this.#beat();
     await stopped;
@@ -97,7 +101,8 @@ class GpuWorker {
   }
 
   async #startHeartbeat(): Promise<void> {
-    this.#heartbeat = startHeartbeat(this.#tools.connection, this.#self.workerId, () => this.#describe());
+    const { connection, log } = this.#tools;
+    this.#heartbeat = startHeartbeat(connection, this.#self.workerId, () => this.#describe(), log);
     await this.#heartbeat.first;
   }
 

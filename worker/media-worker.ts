@@ -1,4 +1,3 @@
-import type { Redis } from 'ioredis';
 import type { Config } from '../shared/config/load.ts';
 import { startHeartbeat } from '../shared/heartbeat.ts';
 import { MEDIA_QUEUE } from '../shared/queues.ts';
@@ -23,24 +22,24 @@ interface MediaState {
 /** The process that decodes uploads, plans renders and stitches them. Returns how to drain it. */
 export async function startMediaWorker(config: Config, tools: WorkerTools): Promise<() => Promise<void>> {
   const state: MediaState = { draining: false, consumer: undefined };
-  const heartbeat = startMediaHeartbeat(tools.connection, state);
+  const heartbeat = startMediaHeartbeat(tools, state);
   await heartbeat.first;
   const dispatcher = new Dispatcher(tools.connection, config);
-  const recovery = startRenderRecovery(tools.renders, dispatcher);
+  const recovery = startRenderRecovery(tools.renders, dispatcher, tools.log);
   const consumer = takeJobs(config, tools, dispatcher);
   state.consumer = consumer;
   return async () => {
     state.draining = true;
-    recovery.stop();
+    await recovery.stop();
     await consumer.drain(config.limits.drain_seconds * 1000);
     await dispatcher.close();
     await heartbeat.stop();
   };
 }
 
-function startMediaHeartbeat(redis: Redis, state: MediaState) {
+function startMediaHeartbeat({ connection, log }: WorkerTools, state: MediaState) {
   const self = new WorkerProcess('media');
-  return startHeartbeat(redis, self.workerId, () => ({
+  const describe = () => ({
     gpuId: null,
     ...self.describe(),
     provider: null,
@@ -48,7 +47,8 @@ function startMediaHeartbeat(redis: Redis, state: MediaState) {
     models: [],
     draining: state.draining,
     runningJobs: state.consumer?.runner.runningCount() ?? 0,
-  }));
+  });
+  return startHeartbeat(connection, self.workerId, describe, log);
 }
 
 function takeJobs(config: Config, tools: WorkerTools, dispatcher: Dispatcher): Consumer<'prepare' | 'stitch'> {

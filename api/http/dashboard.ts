@@ -4,7 +4,8 @@ import { FastifyAdapter } from '@bull-board/fastify';
 import type { Queue } from 'bullmq';
 import type { FastifyInstance } from 'fastify';
 import { jobSchema } from '../../shared/jobs.ts';
-import { enrolledGpus, gpuQueue, openQueue } from '../../shared/queues.ts';
+import { repeat } from '../../shared/process/repeat.ts';
+import { enrolledGpus } from '../../shared/queues.ts';
 import type { Services } from '../services.ts';
 
 const BASE_PATH = '/dashboard';
@@ -14,30 +15,26 @@ const LOOK_FOR_GPUS_EVERY_MS = 5000;
  * Bull Board with every queue of the farm; queues of GPUs that join later appear by themselves. Read-only: a job that
  * was retried or removed here would no longer fit its render's record.
  */
-export async function mountDashboard(app: FastifyInstance, { config, redis, mediaQueue }: Services): Promise<void> {
+export async function mountDashboard(app: FastifyInstance, { config, redis, queues }: Services): Promise<void> {
   const serverAdapter = new FastifyAdapter();
   serverAdapter.setBasePath(BASE_PATH);
   const board = createBullBoard({
-    queues: [adapterOf(mediaQueue, 'decode and plan, join and mux')],
+    queues: [adapterOf(queues.media, 'decode and plan, join and mux')],
     serverAdapter,
     options: { uiConfig: { boardTitle: 'Lipsync Farm' } },
   });
-  const gpuQueues = new Map<number, Queue>();
+  const shown = new Set<number>();
   const show = (gpuId: number) => {
-    if (gpuQueues.has(gpuId)) return;
-    const queue = openQueue(gpuQueue(gpuId), redis);
-    gpuQueues.set(gpuId, queue);
-    board.addQueue(adapterOf(queue, `segments rendered on GPU ${gpuId}`));
+    if (shown.has(gpuId)) return;
+    shown.add(gpuId);
+    board.addQueue(adapterOf(queues.gpu(gpuId), `segments rendered on GPU ${gpuId}`));
   };
   for (let gpuId = 0; gpuId < config.gpus.count; gpuId++) show(gpuId);
   const lookForGpus = async () => {
     for (const gpuId of await enrolledGpus(redis)) show(gpuId);
   };
-  const timer = setInterval(() => void lookForGpus().catch(() => {}), LOOK_FOR_GPUS_EVERY_MS);
-  app.addHook('onClose', async () => {
-    clearInterval(timer);
-    await Promise.all([...gpuQueues.values()].map((queue) => queue.close()));
-  });
+  const looking = repeat(lookForGpus, { name: 'show new GPUs', everyMs: LOOK_FOR_GPUS_EVERY_MS, log: app.log });
+  app.addHook('onClose', async () => await looking.stop());
   await app.register(serverAdapter.registerPlugin(), { prefix: BASE_PATH });
 }
 

@@ -1,6 +1,7 @@
 import type { Config } from '../../shared/config/load.ts';
 import { FarmError } from '../../shared/errors.ts';
 import { streamsOn } from '../../shared/placement.ts';
+import { type Repeated, type RepeatLog, repeat } from '../../shared/process/repeat.ts';
 import type { LiveDispatcher } from './dispatch.ts';
 import { freeStreams, newSlotId, type StreamSlots } from './slots.ts';
 
@@ -21,8 +22,10 @@ export class StreamAdmission {
   readonly #slots: StreamSlots;
   readonly #dispatcher: LiveDispatcher;
   readonly #fixed: number;
+  readonly #log: RepeatLog;
 
-  constructor(slots: StreamSlots, dispatcher: LiveDispatcher, config: Config) {
+  constructor(slots: StreamSlots, dispatcher: LiveDispatcher, { config, log }: { config: Config; log: RepeatLog }) {
+    this.#log = log;
     this.#slots = slots;
     this.#dispatcher = dispatcher;
     this.#fixed = config.live.max_streams_per_gpu;
@@ -45,8 +48,7 @@ export class StreamAdmission {
   }
 
   #place(modelId: string, slotId: string, gpuId: number | undefined): StreamPlace {
-    let timer: NodeJS.Timeout | undefined;
-    let renewing = Promise.resolve();
+    let renewal: Repeated | undefined;
     let left = false;
     return {
       gpuId,
@@ -56,14 +58,16 @@ export class StreamAdmission {
           if (now !== undefined) await this.#slots.renew(slotId, await this.#shareOn(now, modelId));
         };
         if (left) return;
-        timer = setInterval(() => {
-          renewing = renew().catch(() => {});
-        }, RENEW_EVERY_MS);
+        renewal = repeat(renew, { name: "renew a stream's place", everyMs: RENEW_EVERY_MS, log: this.#log });
       },
       leave: () => {
         left = true;
-        clearInterval(timer);
-        renewing.then(() => this.#slots.release(slotId)).catch(() => {});
+        const release = async () => {
+          await renewal?.stop();
+          await this.#slots.release(slotId);
+        };
+        // A slot that is not given back runs out within seconds.
+        release().catch(() => {});
       },
     };
   }

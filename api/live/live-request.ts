@@ -1,6 +1,5 @@
 import { randomBytes } from 'node:crypto';
 import { setTimeout as delay } from 'node:timers/promises';
-import type { Queue } from 'bullmq';
 import type { Redis } from 'ioredis';
 import { FarmError } from '../../shared/errors.ts';
 import type { LiveJob } from '../../shared/jobs.ts';
@@ -12,7 +11,8 @@ import {
   livePayloadKey,
   saveLivePayload,
 } from '../../shared/live/live-payload.ts';
-import { gpuQueue, jobId, jobOptions, LIVE_CHANNEL, openQueue } from '../../shared/queues.ts';
+import { type RepeatLog, repeat } from '../../shared/process/repeat.ts';
+import { gpuQueue, jobId, jobOptions, LIVE_CHANNEL, type QueueClients } from '../../shared/queues.ts';
 import { CANCEL_CHANNEL } from '../../shared/renders/store.ts';
 import type { LiveDispatcher, Placement } from './dispatch.ts';
 import type { ReadingConnections } from './reading-connections.ts';
@@ -30,6 +30,8 @@ export interface LiveFrame {
 
 export interface LiveRequestTools {
   readonly redis: Redis;
+  readonly queues: QueueClients;
+  readonly log: RepeatLog;
   readonly readers: ReadingConnections;
   readonly dispatcher: LiveDispatcher;
   /** How long a request waits for a worker to take it up. */
@@ -48,7 +50,6 @@ const LOOK_EVERY_MS = 500;
 /** Runs live work on the farm: places it, reads its frames, places it anew when its worker dies, cleans up. */
 export class LiveRequests {
   readonly #tools: LiveRequestTools;
-  readonly #queues = new Map<number, Queue>();
 
   constructor(tools: LiveRequestTools) {
     this.#tools = tools;
@@ -59,32 +60,21 @@ export class LiveRequests {
    * FarmError: deadline_exceeded when nobody takes it up, request_cancelled on abort, worker_lost, what the worker says.
    */
   run(work: LiveWork, payload: LivePayload, signal: AbortSignal): AsyncGenerator<LiveFrame, LiveSummary> {
-    const queueOf = (gpuId: number) => {
-      const queue = this.#queues.get(gpuId) ?? openQueue(gpuQueue(gpuId), this.#tools.redis);
-      this.#queues.set(gpuId, queue);
-      return queue;
-    };
-    return new LiveRun(this.#tools, queueOf, work).frames(payload, signal);
-  }
-
-  async close(): Promise<void> {
-    await Promise.all([...this.#queues.values()].map((queue) => queue.close()));
+    return new LiveRun(this.#tools, work).frames(payload, signal);
   }
 }
 
 /** One request on its way through the farm. */
 class LiveRun {
   readonly #tools: LiveRequestTools;
-  readonly #queueOf: (gpuId: number) => Queue;
   readonly #work: Omit<LiveWork, 'preferredGpu'>;
   readonly #preferredGpu: number | undefined;
   readonly #requestId = randomBytes(9).toString('base64url');
   /** The frame that comes next; what a new attempt sends again before it is dropped. */
   #next: number;
 
-  constructor(tools: LiveRequestTools, queueOf: (gpuId: number) => Queue, work: LiveWork) {
+  constructor(tools: LiveRequestTools, work: LiveWork) {
     this.#tools = tools;
-    this.#queueOf = queueOf;
     const { preferredGpu, ...rest } = work;
     this.#work = rest;
     this.#preferredGpu = preferredGpu;
@@ -97,7 +87,9 @@ class LiveRun {
     const reader = new RedisFrameReader(connection, this.#requestId);
     const tellWorker = () => void redis.publish(CANCEL_CHANNEL, this.#requestId).catch(() => {});
     signal.addEventListener('abort', tellWorker, { once: true });
-    const renewal = setInterval(() => this.#renewKeys(), RENEW_EVERY_MS);
+    const renewal = repeat(() => this.#renewKeys(), {
+      ...{ name: 'renew the keys of a live request', everyMs: RENEW_EVERY_MS, log: this.#tools.log },
+    });
     try {
       // Not waited for: the job follows on the same connection, so the payload is there before it.
       const saved = saveLivePayload(redis, this.#requestId, payload);
@@ -113,7 +105,7 @@ class LiveRun {
       }
       throw new FarmError('worker_lost', `${MOST_ATTEMPTS} GPU workers in a row went silent over this request`);
     } finally {
-      clearInterval(renewal);
+      void renewal.stop();
       signal.removeEventListener('abort', tellWorker);
       readers.giveBack(connection);
       const keys = [livePayloadKey, frameChannelKey, liveAliveKey].map((keyOf) => keyOf(this.#requestId));
@@ -121,10 +113,9 @@ class LiveRun {
     }
   }
 
-  #renewKeys(): void {
-    for (const keyOf of [livePayloadKey, frameChannelKey]) {
-      this.#tools.redis.expire(keyOf(this.#requestId), LIVE_KEYS_LIFETIME_S).catch(() => {});
-    }
+  async #renewKeys(): Promise<void> {
+    const keys = [livePayloadKey, frameChannelKey].map((keyOf) => keyOf(this.#requestId));
+    await Promise.all(keys.map((key) => this.#tools.redis.expire(key, LIVE_KEYS_LIFETIME_S)));
   }
 
   /** A GPU to ask; waits for one to appear while there is none. */
@@ -206,7 +197,7 @@ class LiveRun {
   }
 
   async #enqueue(gpuId: number, job: LiveJob): Promise<void> {
-    await this.#queueOf(gpuId).add(job.name, job, jobOptions(job, 1));
+    await this.#tools.queues.gpu(gpuId).add(job.name, job, jobOptions(job, 1));
     // Only a wake-up, so nobody waits for it.
     this.#tools.redis.publish(LIVE_CHANNEL, gpuQueue(gpuId)).catch(() => {});
   }
@@ -214,7 +205,7 @@ class LiveRun {
   /** Takes the job off its queue, or tells the worker that has it to stop. */
   async #withdraw(gpuId: number, job: LiveJob): Promise<void> {
     await this.#tools.redis.publish(CANCEL_CHANNEL, this.#requestId);
-    await this.#queueOf(gpuId).remove(jobId(job));
+    await this.#tools.queues.gpu(gpuId).remove(jobId(job));
   }
 }
 

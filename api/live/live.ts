@@ -2,6 +2,8 @@ import type { Redis } from 'ioredis';
 import type { Config } from '../../shared/config/load.ts';
 import { FarmError } from '../../shared/errors.ts';
 import type { LiveSummary } from '../../shared/live/frames.ts';
+import type { RepeatLog } from '../../shared/process/repeat.ts';
+import type { QueueClients } from '../../shared/queues.ts';
 import type { Models } from '../models.ts';
 import { StreamAdmission } from './admission.ts';
 import { ALL_ROWS_AHEAD } from './audio-context.ts';
@@ -41,7 +43,9 @@ export interface InferResult {
 export interface LiveServiceTools {
   readonly config: Config;
   readonly redis: Redis;
+  readonly queues: QueueClients;
   readonly models: Models;
+  readonly log: RepeatLog;
   /** Opens a connection for blocking reads. */
   readonly openReader: () => Redis;
 }
@@ -70,9 +74,11 @@ export class LiveService {
     this.#tools = tools;
     this.#readers = new ReadingConnections(tools.openReader);
     const dispatcher = new LiveDispatcher(tools.redis, tools.config);
-    this.#admission = new StreamAdmission(new StreamSlots(tools.redis), dispatcher, tools.config);
+    this.#admission = new StreamAdmission(new StreamSlots(tools.redis), dispatcher, tools);
     this.#requests = new LiveRequests({
       redis: tools.redis,
+      queues: tools.queues,
+      log: tools.log,
       readers: this.#readers,
       dispatcher,
       waitMs: tools.config.limits.live_wait_seconds * 1000,
@@ -128,9 +134,8 @@ export class LiveService {
     return new LiveStream(options, tools, signal);
   }
 
-  async close(): Promise<void> {
+  close(): void {
     this.#readers.close();
-    await this.#requests.close();
   }
 }
 

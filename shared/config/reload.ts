@@ -2,6 +2,7 @@ import { stat } from 'node:fs/promises';
 import { isDeepStrictEqual } from 'node:util';
 import { FarmError } from '../errors.ts';
 import type { Logger } from '../process/log.ts';
+import { type Repeated, repeat } from '../process/repeat.ts';
 import { type Config, loadConfig } from './load.ts';
 import type { ModelConfig } from './model-config.ts';
 
@@ -27,7 +28,7 @@ export class ConfigReload {
   readonly #config: Config;
   readonly #log: Logger;
   readonly #listeners = new Set<(changes: ModelChanges) => void>();
-  readonly #timer: NodeJS.Timeout;
+  readonly #looking: Repeated;
   readonly #onHangUp = () => void this.#version().then((version) => this.#reload(version));
   /** Version of the file that was read last, taken before it was read. */
   #read: Promise<string>;
@@ -38,7 +39,9 @@ export class ConfigReload {
     this.#config = config;
     this.#log = log;
     this.#read = this.#version();
-    this.#timer = setInterval(() => void this.#look(), LOOK_EVERY_MS).unref();
+    this.#looking = repeat(() => this.#look(), {
+      ...{ name: 'look at the configuration', everyMs: LOOK_EVERY_MS, log, keepsProcessAlive: false },
+    });
     process.on('SIGHUP', this.#onHangUp);
   }
 
@@ -54,7 +57,7 @@ export class ConfigReload {
   }
 
   stop(): void {
-    clearInterval(this.#timer);
+    void this.#looking.stop();
     process.off('SIGHUP', this.#onHangUp);
   }
 

@@ -6,8 +6,10 @@ import { type InferRequest, LiveService } from '../../api/live/live.ts';
 import type { StreamedFrame, StreamOptions } from '../../api/live/live-stream.ts';
 import { Models } from '../../api/models.ts';
 import { loadConfig } from '../../shared/config/load.ts';
+import { QueueClients } from '../../shared/queues.ts';
 import { producerConnection, waitUntilReady, workerConnection } from '../../shared/redis.ts';
 import { startFarm, type TestFarm } from '../support/farm.ts';
+import { QUIET_LOG } from '../support/quiet-log.ts';
 import { syllables, writeWav } from '../support/sound.ts';
 import { until } from '../support/until.ts';
 
@@ -28,6 +30,7 @@ describe('live work', () => {
   let farm: TestFarm;
   let service: LiveService;
   let redis: ReturnType<typeof producerConnection>;
+  let queues: QueueClients;
   let whole: Buffer[];
   const sound = syllables(SECONDS).map((sample) => Math.round(sample * 32_767) / 32_768);
 
@@ -38,11 +41,16 @@ describe('live work', () => {
     redis = producerConnection(farm.farm.redisUrl);
     await waitUntilReady(redis, 5000);
     const openReader = () => workerConnection(farm.farm.redisUrl);
-    service = new LiveService({ config, redis, models: new Models(config, redis), openReader });
+    queues = new QueueClients(redis);
+    service = new LiveService({
+      ...{ config, redis, queues, openReader, log: QUIET_LOG },
+      models: new Models(config, redis),
+    });
     whole = await wholeRender(farm);
   });
   after(async () => {
-    await service.close();
+    service.close();
+    await queues.close();
     redis.disconnect();
     await farm[Symbol.asyncDispose]();
   });
@@ -135,7 +143,7 @@ describe('live work', () => {
   });
 
   it('keeps what waits for a reader that stalls, however long', async (t) => {
-    t.mock.timers.enable({ apis: ['setInterval'] });
+    t.mock.timers.enable({ apis: ['setInterval', 'setTimeout'] });
     const stream = await service.openStream(OPEN, NEVER);
     await stream.write(sound);
     stream.end();
@@ -144,7 +152,7 @@ describe('live work', () => {
     const keys = await redis.keys('{farm}:live:*:out');
     assert.ok(keys.length > 0);
     for (const key of keys) await redis.expire(key, 60);
-    t.mock.timers.tick(60_000);
+    t.mock.timers.tick(30_000);
     for (const key of keys) await until('its time is renewed', async () => (await redis.ttl(key)) > 60);
     t.mock.timers.reset();
     assert.equal((await collect(frames)).length, whole.length - 1);
@@ -160,7 +168,7 @@ describe('live work', () => {
     const models = new Map([...config.models, ['ghost', { ...config.models.get('demo'), modelId: 'ghost' }]]);
     const lonely = new LiveService({
       config: { ...config, models } as typeof config,
-      redis,
+      ...{ redis, queues, log: QUIET_LOG },
       models: new Models({ ...config, models } as typeof config, redis),
       openReader: () => workerConnection(farm.farm.redisUrl),
     });
@@ -168,7 +176,7 @@ describe('live work', () => {
     await stream.write(sound);
     stream.end();
     await assert.rejects(collect(stream.frames()), { code: 'deadline_exceeded' });
-    await lonely.close();
+    lonely.close();
     await until('its keys are gone', async () => (await redis.keys('{farm}:live:*')).length === 0);
   });
 

@@ -3,8 +3,14 @@
 import { hostname } from 'node:os';
 import { workerConnection } from '../../shared/redis.ts';
 import { Lease } from '../../worker/queues/lease.ts';
+import { QUIET_LOG } from '../support/quiet-log.ts';
 
 const [url = '', name = ''] = process.argv.slice(2);
-const lease = new Lease(workerConnection(url), name, { workerId: 'child', host: hostname(), pid: process.pid });
+const lease = new Lease(
+  workerConnection(url),
+  name,
+  { workerId: 'child', host: hostname(), pid: process.pid },
+  QUIET_LOG,
+);
 await lease.take(() => process.exit(1));
 process.send?.('held');

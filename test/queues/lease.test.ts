@@ -5,6 +5,7 @@ import { hostname } from 'node:os';
 import { beforeEach, type TestContext, test } from 'node:test';
 import { fileURLToPath } from 'node:url';
 import { Lease, type LeaseHolder } from '../../worker/queues/lease.ts';
+import { QUIET_LOG } from '../support/quiet-log.ts';
 import { startRedisServer } from '../support/redis-server.ts';
 import { until } from '../support/until.ts';
 
@@ -17,7 +18,7 @@ beforeEach(() => redis.flushall());
 
 /** A lease on gpu-0 that is released when the test ends. */
 function leaseOf(t: TestContext, workerId: string, holder: Partial<LeaseHolder> = {}): Lease {
-  const lease = new Lease(redis, 'gpu-0', { workerId, host: HERE, pid: process.pid, ...holder });
+  const lease = new Lease(redis, 'gpu-0', { workerId, host: HERE, pid: process.pid, ...holder }, QUIET_LOG);
   t.after(() => lease.release());
   return lease;
 }
@@ -45,7 +46,7 @@ test('the second process is told which process on which host holds the lease', a
 
 test('leases of other GPUs are no hindrance', async (t) => {
   await leaseOf(t, 'first').take(mustKeep);
-  const other = new Lease(redis, 'gpu-1', { workerId: 'second', host: HERE, pid: process.pid });
+  const other = new Lease(redis, 'gpu-1', { workerId: 'second', host: HERE, pid: process.pid }, QUIET_LOG);
   t.after(() => other.release());
   await other.take(mustKeep, 0);
 });
@@ -97,7 +98,7 @@ test('a lease runs out when nobody renews it', async (t) => {
 });
 
 test('a lease is renewed while it is held', async (t) => {
-  t.mock.timers.enable({ apis: ['setInterval'] });
+  t.mock.timers.enable({ apis: ['setTimeout'] });
   await leaseOf(t, 'first').take(mustKeep);
   const [key = ''] = await redis.keys('*lease*');
   await redis.pexpire(key, 1000);
@@ -106,7 +107,7 @@ test('a lease is renewed while it is held', async (t) => {
 });
 
 test('whoever loses its lease is told once, and by whom it is held', async (t) => {
-  t.mock.timers.enable({ apis: ['setInterval'] });
+  t.mock.timers.enable({ apis: ['setTimeout'] });
   const lost: LeaseHolder[] = [];
   await leaseOf(t, 'first').take((holder) => void (holder && lost.push(holder)));
   await redis.flushall();

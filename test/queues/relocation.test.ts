@@ -6,10 +6,11 @@ import { FarmError } from '../../shared/errors.ts';
 import { type Heartbeat, startHeartbeat } from '../../shared/heartbeat.ts';
 import type { SegmentJob } from '../../shared/jobs.ts';
 import { readEnvironment } from '../../shared/process/environment.ts';
-import { gpuQueue, jobOptions, MEDIA_QUEUE, openQueue } from '../../shared/queues.ts';
+import { gpuQueue, jobOptions, MEDIA_QUEUE, QueueClients } from '../../shared/queues.ts';
 import { KEY_PREFIX } from '../../shared/redis.ts';
 import { SegmentPlacement } from '../../worker/jobs/segment-placement.ts';
 import { Relocation } from '../../worker/queues/relocation.ts';
+import { QUIET_LOG } from '../support/quiet-log.ts';
 import { startRedisServer } from '../support/redis-server.ts';
 
 const server = await startRedisServer();
@@ -25,11 +26,13 @@ const SEGMENT: SegmentJob = {
   frames: { start: 0, end: 5 },
 };
 
+let queues: QueueClients;
 let placement: SegmentPlacement;
 beforeEach(async () => {
   await redis.flushall();
-  placement = new SegmentPlacement(redis, CONFIG);
-  clearAfterwards.push(() => placement.close());
+  queues = new QueueClients(redis);
+  placement = new SegmentPlacement(redis, queues, CONFIG);
+  clearAfterwards.push(() => queues.close());
 });
 const clearAfterwards: (() => Promise<void>)[] = [];
 afterEach(async () => void (await Promise.all(clearAfterwards.splice(0).map((clear) => clear()))));
@@ -43,7 +46,7 @@ async function workersOn(...gpuIds: number[]): Promise<void> {
       models: [{ modelId: 'ann', loaded: null, problems: [], cost: null, blocked: null, usage }],
       ...{ draining: false, runningJobs: 0, eventLoopBlockedMaxMs: 0 },
     };
-    const heartbeat = startHeartbeat(redis, `w${gpuId}`, () => state);
+    const heartbeat = startHeartbeat(redis, `w${gpuId}`, () => state, QUIET_LOG);
     await heartbeat.first;
     clearAfterwards.push(() => heartbeat.stop());
   }
@@ -69,21 +72,19 @@ async function takenSegment(attempts: number, segment = SEGMENT): Promise<{ job:
 test('a failed segment becomes a child of the same stitch job on the queue of another GPU', async () => {
   await workersOn(0, 3);
   const { job, finish } = await takenSegment(3);
-  assert.equal(await new Relocation(0, placement).move(job, FAILURE, true), 'gpu-3');
+  assert.equal(await new Relocation(0, placement, queues).move(job, FAILURE, true), 'gpu-3');
   await finish();
-  const [moved] = await placement.queue(3).getPrioritized();
+  const [moved] = await queues.gpu(3).getPrioritized();
   assert.deepEqual(moved?.data, { ...SEGMENT, moved: { times: 1, attempts: 1, failedOn: [0] } });
   assert.equal(moved?.opts.attempts, 2);
-  const media = openQueue(MEDIA_QUEUE, redis);
-  clearAfterwards.push(() => media.close());
-  assert.equal(await media.getJobState('stitch-r1'), 'waiting-children');
+  assert.equal(await queues.media.getJobState('stitch-r1'), 'waiting-children');
 });
 
 test('one that was not begun keeps all its attempts', async () => {
   await workersOn(0, 3);
   const { job } = await takenSegment(3);
-  await new Relocation(0, placement).move(job, FAILURE, false);
-  assert.equal((await placement.queue(3).getPrioritized())[0]?.opts.attempts, 3);
+  await new Relocation(0, placement, queues).move(job, FAILURE, false);
+  assert.equal((await queues.gpu(3).getPrioritized())[0]?.opts.attempts, 3);
 });
 
 const staying: { name: string; gpus: number[]; attempts: number; error: FarmError; segment?: SegmentJob }[] = [
@@ -107,7 +108,7 @@ for (const { name, gpus, attempts, error, segment } of staying) {
   test(`a segment stays where it is when ${name}`, async () => {
     await workersOn(...gpus);
     const { job } = await takenSegment(attempts, segment);
-    assert.equal(await new Relocation(0, placement).move(job, error, true), undefined);
-    assert.equal(await placement.queue(3).count(), 0);
+    assert.equal(await new Relocation(0, placement, queues).move(job, error, true), undefined);
+    assert.equal(await queues.gpu(3).count(), 0);
   });
 }

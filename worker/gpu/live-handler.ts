@@ -57,7 +57,12 @@ export function liveHandler(tools: LiveHandlerTools): JobHandler<'live'> {
       );
       if (from.state === 'fresh') publisher.taken(gpuId);
       const task = toTask(job, payload, from.state === 'fresh' ? job.frames.start : from.frame);
-      const life = new Liveness(redis, job, () => ended.abort(new Unwanted('Nobody waits for it any longer')));
+      const life = new Liveness(
+        redis,
+        job,
+        () => ended.abort(new Unwanted('Nobody waits for it any longer')),
+        context.log,
+      );
       try {
         return await work(tools, job, task, { context, ended, publisher });
       } finally {

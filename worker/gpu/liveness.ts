@@ -1,5 +1,6 @@
 import type { Redis } from 'ioredis';
 import { liveAliveKey, livePayloadKey } from '../../shared/live/live-payload.ts';
+import { type Repeated, type RepeatLog, repeat } from '../../shared/process/repeat.ts';
 
 const LIFETIME_MS = 3000;
 const RENEW_EVERY_MS = 1000;
@@ -19,25 +20,33 @@ export class Liveness {
   readonly #redis: Redis;
   readonly #requestId: string;
   readonly #attempt: number;
-  readonly #timer: NodeJS.Timeout;
+  readonly #showing: Repeated;
 
   /** @param onUnwanted called when a later attempt has taken over, or whoever asked has given up. */
-  constructor(redis: Redis, { requestId, attempt }: { requestId: string; attempt: number }, onUnwanted: () => void) {
+  constructor(
+    redis: Redis,
+    { requestId, attempt }: { requestId: string; attempt: number },
+    onUnwanted: () => void,
+    log: RepeatLog,
+  ) {
     this.#redis = redis;
     this.#requestId = requestId;
     this.#attempt = attempt;
-    const show = () =>
-      this.#set(LIFETIME_MS).then(
-        (wanted) => wanted || onUnwanted(),
-        () => {},
-      );
-    void show();
-    this.#timer = setInterval(() => void show(), RENEW_EVERY_MS);
+    const show = async () => {
+      if (!(await this.#set(LIFETIME_MS))) onUnwanted();
+    };
+    this.#showing = repeat(show, {
+      name: 'show that a live request is alive',
+      everyMs: RENEW_EVERY_MS,
+      log,
+      first: 'now',
+    });
   }
 
   /** Takes the key away. */
   async stop(): Promise<void> {
-    clearInterval(this.#timer);
+    await this.#showing.stop();
+    // The key runs out by itself within seconds.
     await this.#set(0).catch(() => {});
   }
 

@@ -1,4 +1,5 @@
 import type { Logger } from '../../shared/process/log.ts';
+import { repeat } from '../../shared/process/repeat.ts';
 import type { ThreadModels } from '../engine/thread-protocol.ts';
 
 /**
@@ -21,13 +22,13 @@ export interface RecycleTools {
  * Ends a process in good order whose memory has grown past what its models explain: every session that is opened and
  * ended leaves a little behind. Does nothing where no supervisor would start another.
  */
-export function startMemoryRecycle(tools: RecycleTools): () => void {
+export function startMemoryRecycle(tools: RecycleTools): () => Promise<void> {
   const { models, log, recycle, boundBytes = BOUND_BYTES, lookEveryMs = LOOK_EVERY_MS } = tools;
-  if (!process.send) return () => {};
+  if (!process.send) return async () => {};
   // What the process takes without models; libraries that come with the first model belong to it as well.
   let base = process.memoryUsage.rss();
   let hadModels = false;
-  const timer = setInterval(() => {
+  const look = () => {
     const { loaded, memory } = models();
     const unexplained = process.memoryUsage.rss() - memory.hostBytes;
     if (loaded.size > 0 && !hadModels) {
@@ -35,12 +36,15 @@ export function startMemoryRecycle(tools: RecycleTools): () => void {
       base = Math.max(base, unexplained);
     }
     if (unexplained - base <= boundBytes) return;
-    clearInterval(timer);
+    void looking.stop();
     log.warn(
       { unexplainedBytes: unexplained - base, boundBytes },
       'memory has grown too far; starting the process anew',
     );
     recycle();
-  }, lookEveryMs).unref();
-  return () => clearInterval(timer);
+  };
+  const looking = repeat(look, {
+    ...{ name: 'look at the memory of the process', everyMs: lookEveryMs, log, keepsProcessAlive: false },
+  });
+  return looking.stop;
 }

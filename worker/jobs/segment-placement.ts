@@ -1,9 +1,8 @@
-import type { Queue } from 'bullmq';
 import type { Redis } from 'ioredis';
 import type { Config } from '../../shared/config/load.ts';
 import { type Heartbeat, readHeartbeats } from '../../shared/heartbeat.ts';
 import { costOn, type GpuState, gpusForModel, placeWork, willingGpus } from '../../shared/placement.ts';
-import { backlogOf, gpuQueue, openQueue } from '../../shared/queues.ts';
+import { backlogOf, type QueueClients } from '../../shared/queues.ts';
 import { KEY_PREFIX } from '../../shared/redis.ts';
 
 const TURN_KEY = `${KEY_PREFIX}:turn`;
@@ -12,10 +11,11 @@ const TURN_KEY = `${KEY_PREFIX}:turn`;
 export class SegmentPlacement {
   readonly #redis: Redis;
   readonly #config: Config;
-  readonly #queues = new Map<number, Queue>();
+  readonly #queues: QueueClients;
 
-  constructor(redis: Redis, config: Config) {
+  constructor(redis: Redis, queues: QueueClients, config: Config) {
     this.#redis = redis;
+    this.#queues = queues;
     this.#config = config;
   }
 
@@ -52,20 +52,9 @@ export class SegmentPlacement {
     return placeWork(frameCounts, candidates, policy, turn % candidates.length);
   }
 
-  /** The queue of a GPU; open until this is closed. */
-  queue(gpuId: number): Queue {
-    const known = this.#queues.get(gpuId) ?? openQueue(gpuQueue(gpuId), this.#redis);
-    this.#queues.set(gpuId, known);
-    return known;
-  }
-
-  async close(): Promise<void> {
-    await Promise.all([...this.#queues.values()].map((queue) => queue.close()));
-  }
-
   /** What waits is counted as whole segments of the model in question: others differ, but not by much. */
   async #stateOf(cost: Omit<GpuState, 'backlogMs'>): Promise<GpuState> {
-    const jobs = await backlogOf(this.queue(cost.gpuId));
+    const jobs = await backlogOf(this.#queues.gpu(cost.gpuId));
     return { ...cost, backlogMs: jobs * this.#config.render.segment_frames * cost.frameMs };
   }
 }

@@ -1,8 +1,8 @@
-import { FlowProducer, type Queue } from 'bullmq';
+import { FlowProducer } from 'bullmq';
 import type { Redis } from 'ioredis';
 import type { Config } from '../../shared/config/load.ts';
 import type { Job, SegmentJob } from '../../shared/jobs.ts';
-import { enrolGpus, gpuQueue, jobId, jobOptions, MEDIA_QUEUE, openQueue } from '../../shared/queues.ts';
+import { enrolGpus, gpuQueue, jobId, jobOptions, MEDIA_QUEUE, QueueClients } from '../../shared/queues.ts';
 import { KEY_PREFIX } from '../../shared/redis.ts';
 import type { RenderPlan } from '../../shared/renders/record.ts';
 import { SegmentPlacement } from '../jobs/segment-placement.ts';
@@ -15,14 +15,14 @@ export class Dispatcher {
   readonly #config: Config;
   readonly #flows: FlowProducer;
   readonly #placement: SegmentPlacement;
-  readonly #mediaQueue: Queue;
+  readonly #queues: QueueClients;
 
   constructor(redis: Redis, config: Config) {
     this.#redis = redis;
     this.#config = config;
     this.#flows = new FlowProducer({ connection: redis, prefix: KEY_PREFIX });
-    this.#placement = new SegmentPlacement(redis, config);
-    this.#mediaQueue = openQueue(MEDIA_QUEUE, redis);
+    this.#queues = new QueueClients(redis);
+    this.#placement = new SegmentPlacement(redis, this.#queues, config);
   }
 
   /** GPU number of each of a render's segments. */
@@ -38,7 +38,7 @@ export class Dispatcher {
   /** Puts a planned render on the queues, all of it or nothing. Doing it again changes nothing. */
   async enqueueSegments(renderId: string, modelId: string, plan: RenderPlan): Promise<void> {
     const stitch: Job = { name: 'stitch', renderId };
-    if (await this.#mediaQueue.getJob(jobId(stitch))) return;
+    if (await this.#queues.media.getJob(jobId(stitch))) return;
     const { attempts } = this.#config.render;
     const ranges = cutSegments(plan.frameCount, plan.segmentFrames);
     const children = ranges.map((frames, segmentIndex) => {
@@ -63,11 +63,10 @@ export class Dispatcher {
   /** Puts a render at its beginning; a job that is there already stays as it is. */
   async enqueuePrepare(renderId: string): Promise<void> {
     const job: Job = { name: 'prepare', renderId };
-    await this.#mediaQueue.add(job.name, job, jobOptions(job, this.#config.render.attempts));
+    await this.#queues.media.add(job.name, job, jobOptions(job, this.#config.render.attempts));
   }
 
   async close(): Promise<void> {
-    await this.#flows.close();
-    await Promise.all([this.#placement.close(), this.#mediaQueue.close()]);
+    await Promise.all([this.#flows.close(), this.#queues.close()]);
   }
 }

@@ -1,3 +1,4 @@
+import { type Repeated, type RepeatLog, repeat } from '../../shared/process/repeat.ts';
 import type { RenderStore } from '../../shared/renders/store.ts';
 import type { Dispatcher } from './dispatch.ts';
 
@@ -9,7 +10,7 @@ const GRACE_MS = 10_000;
  * Finds renders that were recorded but whose first job never reached the queue, because the process that took them
  * died in between, and puts them on it.
  */
-export function startRenderRecovery(renders: RenderStore, dispatcher: Dispatcher): { stop: () => void } {
+export function startRenderRecovery(renders: RenderStore, dispatcher: Dispatcher, log: RepeatLog): Repeated {
   const sweep = async () => {
     for (const renderId of await renders.activeIds()) {
       const record = await renders.find(renderId);
@@ -17,6 +18,5 @@ export function startRenderRecovery(renders: RenderStore, dispatcher: Dispatcher
       await dispatcher.enqueuePrepare(renderId);
     }
   };
-  const timer = setInterval(() => void sweep().catch(() => {}), SWEEP_EVERY_MS);
-  return { stop: () => clearInterval(timer) };
+  return repeat(sweep, { name: 'look for renders without a job', everyMs: SWEEP_EVERY_MS, log });
 }

@@ -1,5 +1,7 @@
 import type { Redis } from 'ioredis';
 import { type GpuDrains, listenForOrders } from '../../shared/gpu-drains.ts';
+import type { Logger } from '../../shared/process/log.ts';
+import { type Repeated, repeat } from '../../shared/process/repeat.ts';
 import type { Blocklist } from './blocklist.ts';
 import type { QueueConsumer } from './orphan-queues.ts';
 
@@ -9,6 +11,7 @@ export interface DrainGateTools {
   /** A connection that only listens. */
   readonly subscriber: Redis;
   readonly blocklist: Blocklist;
+  readonly log: Logger;
   readonly consume: () => QueueConsumer;
   /** The GPU was taken out of service, or put back. */
   readonly onChange: () => void;
@@ -25,8 +28,7 @@ export class DrainGate {
   /** Those that still finish something after a drain was ordered, and the one that takes jobs. */
   readonly #consumers = new Set<QueueConsumer>();
   #taking: QueueConsumer | undefined;
-  #timer: NodeJS.Timeout | undefined;
-  #looking: Promise<void> = Promise.resolve();
+  #looking: Repeated | undefined;
 
   constructor(tools: DrainGateTools) {
     this.#tools = tools;
@@ -39,26 +41,23 @@ export class DrainGate {
 
   /** Takes jobs from now on, unless the GPU is out of service. */
   async start(): Promise<void> {
-    const { subscriber, gpuId, blocklist } = this.#tools;
+    const { subscriber, gpuId, blocklist, log } = this.#tools;
     await listenForOrders(subscriber, gpuId, (order) => {
       if (order === 'resume') blocklist.clear();
-      this.#look();
+      this.#looking?.now();
     });
-    this.#look();
-    this.#timer = setInterval(() => this.#look(), LOOK_EVERY_MS);
-    await this.#looking;
+    await this.#follow();
+    // At once again: an order may have come while this one was followed.
+    this.#looking = repeat(() => this.#follow(), {
+      ...{ name: 'follow the drain orders', everyMs: LOOK_EVERY_MS, log, first: 'now' },
+    });
   }
 
   /** Takes no more jobs, lets running ones finish for `patienceMs`, then hands them back. */
   async stop(patienceMs: number): Promise<void> {
-    clearInterval(this.#timer);
-    await this.#looking;
+    await this.#looking?.stop();
     this.#taking = undefined;
     await Promise.all([...this.#consumers].map((consumer) => consumer.drain(patienceMs)));
-  }
-
-  #look(): void {
-    this.#looking = this.#looking.then(() => this.#follow()).catch(() => {});
   }
 
   async #follow(): Promise<void> {
@@ -78,7 +77,7 @@ export class DrainGate {
   #finish(consumer: QueueConsumer): void {
     consumer
       .drain(AS_LONG_AS_IT_TAKES_MS)
-      .catch(() => {})
+      .catch((error: Error) => this.#tools.log.warn({ reason: error.message }, 'could not close a drained queue'))
       .finally(() => this.#consumers.delete(consumer));
   }
 }

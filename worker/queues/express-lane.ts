@@ -1,17 +1,19 @@
 import type { Queue } from 'bullmq';
 import type { Redis } from 'ioredis';
 import type { JobName } from '../../shared/jobs.ts';
-import { openQueue, PRIORITY } from '../../shared/queues.ts';
+import { type Repeated, type RepeatLog, repeat } from '../../shared/process/repeat.ts';
+import { PRIORITY } from '../../shared/queues.ts';
 import type { JobRunner } from '../jobs/job-runner.ts';
 import { HandFedWorker } from './hand-fed-worker.ts';
 import type { LiveWakeUps } from './live-wake-ups.ts';
 
 export interface ExpressLaneOptions<N extends JobName> {
-  readonly queueName: string;
+  readonly queue: Queue;
   /** The runner of the ordinary lane, which takes one job at a time. */
   readonly runner: JobRunner<N | 'live'>;
   readonly connection: Redis;
   readonly wakeUps: LiveWakeUps;
+  readonly log: RepeatLog;
 }
 
 /** Live jobs at once: the frames of all of them share the runs of the network. Each may bring 59 MB along. */
@@ -29,50 +31,34 @@ export class ExpressLane<N extends JobName> {
   readonly #runner: JobRunner<N | 'live'>;
   readonly #worker: HandFedWorker<N | 'live'>;
   readonly #queue: Queue;
-  readonly #timer: NodeJS.Timeout;
+  readonly #looking: Repeated;
   readonly #stopListening: () => void;
-  #looking: Promise<void> | undefined;
-  #lookAgain = false;
   #open = true;
 
-  constructor({ queueName, runner, connection, wakeUps }: ExpressLaneOptions<N>) {
+  constructor({ queue, runner, connection, wakeUps, log }: ExpressLaneOptions<N>) {
     this.#runner = runner;
-    this.#queue = openQueue(queueName, connection);
-    this.#worker = new HandFedWorker(queueName, runner, connection);
-    const look = () => this.#look();
+    this.#queue = queue;
+    this.#worker = new HandFedWorker(queue.name, runner, connection);
+    const name = `look for live jobs on ${queue.name}`;
+    this.#looking = repeat(() => this.#takeAll(), { name, everyMs: LOOK_EVERY_MS, log });
+    const look = () => this.#looking.now();
     runner.onChange(look);
-    this.#stopListening = wakeUps.on(queueName, look);
-    this.#timer = setInterval(look, LOOK_EVERY_MS);
+    this.#stopListening = wakeUps.on(queue.name, look);
   }
 
   /** Stops taking jobs, lets running ones finish for `patienceMs`, then hands them back to the queue. */
   async drain(patienceMs: number): Promise<void> {
     this.#open = false;
     this.#stopListening();
-    clearInterval(this.#timer);
-    await this.#looking;
+    await this.#looking.stop();
     await this.#worker.drain(patienceMs);
-    await this.#queue.close();
-  }
-
-  #look(): void {
-    this.#lookAgain = true;
-    if (this.#looking || !this.#mayTake()) return;
-    this.#looking = this.#takeAll()
-      .catch(() => {})
-      .finally(() => {
-        this.#looking = undefined;
-      });
   }
 
   async #takeAll(): Promise<void> {
-    while (this.#lookAgain) {
-      this.#lookAgain = false;
-      while (this.#mayTake() && (await this.#liveJobWaits())) {
-        const job = await this.#worker.take();
-        if (!job) break;
-        void job.run();
-      }
+    while (this.#mayTake() && (await this.#liveJobWaits())) {
+      const job = await this.#worker.take();
+      if (!job) return;
+      void job.run();
     }
   }
 

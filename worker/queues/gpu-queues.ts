@@ -1,6 +1,6 @@
 import type { Config } from '../../shared/config/load.ts';
 import { GpuDrains } from '../../shared/gpu-drains.ts';
-import { gpuQueue } from '../../shared/queues.ts';
+import { gpuQueue, QueueClients } from '../../shared/queues.ts';
 import { Consumer } from '../jobs/consumer.ts';
 import { JobRunner, type JobRunnerOptions } from '../jobs/job-runner.ts';
 import { SegmentPlacement } from '../jobs/segment-placement.ts';
@@ -30,6 +30,7 @@ export interface GpuQueuesOptions {
 /** Where the jobs of a GPU worker come from: its own queue, queues of lost workers, and the long queues of others. */
 export class GpuQueues {
   readonly #options: GpuQueuesOptions;
+  readonly #queues: QueueClients;
   readonly #placement: SegmentPlacement;
   readonly #wakeUps: LiveWakeUps;
   readonly #runners = new Set<JobRunner<GpuJobName>>();
@@ -41,12 +42,13 @@ export class GpuQueues {
   constructor(options: GpuQueuesOptions) {
     this.#options = options;
     const { gpuId, config, tools, blocklist, onChange } = options;
-    const { connection, subscriber } = tools;
-    this.#placement = new SegmentPlacement(connection, config);
+    const { connection, subscriber, log } = tools;
+    this.#queues = new QueueClients(connection);
+    this.#placement = new SegmentPlacement(connection, this.#queues, config);
     this.#wakeUps = new LiveWakeUps(subscriber);
     const drains = new GpuDrains(connection);
     const consume = () => this.#consume(gpuQueue(gpuId));
-    this.#gate = new DrainGate({ gpuId, drains, subscriber, blocklist, consume, onChange });
+    this.#gate = new DrainGate({ gpuId, drains, subscriber, blocklist, log, consume, onChange });
   }
 
   /** True while jobs are taken. */
@@ -66,9 +68,10 @@ export class GpuQueues {
     await this.#wakeUps.listen();
     await this.#gate.start();
     const consume = (queueName: string) => this.#consume(queueName);
-    this.#orphans = new OrphanQueues({ redis, ownGpuId: gpuId, holder, log, consume, isOpen: () => this.isOpen });
+    const shared = { redis, queues: this.#queues, ownGpuId: gpuId, log };
+    this.#orphans = new OrphanQueues({ ...shared, holder, consume, isOpen: () => this.isOpen });
     this.#stealing = new WorkStealing({
-      ...{ redis, ownGpuId: gpuId, log, queues: this.#placement },
+      ...shared,
       runnerFor: (queueName) => this.#watched(new JobRunner(this.#runnerOptions(queueName))),
       isIdle: () => this.isOpen && this.runningJobs === 0,
       sharing: config.gpus.allow_multi_gpu_models,
@@ -81,14 +84,15 @@ export class GpuQueues {
     await Promise.all(
       [this.#gate, this.#orphans, this.#stealing].map(async (source) => await source?.stop(patienceMs)),
     );
-    await this.#placement.close();
+    await this.#queues.close();
   }
 
   #consume(queueName: string): QueueConsumer {
-    const { connection } = this.#options.tools;
+    const { connection, log } = this.#options.tools;
     const ordinary = new Consumer({ ...this.#runnerOptions(queueName), connection });
     const { runner } = ordinary;
-    const express = new ExpressLane({ queueName, runner, connection, wakeUps: this.#wakeUps });
+    const queue = this.#queues.named(queueName);
+    const express = new ExpressLane({ queue, runner, connection, wakeUps: this.#wakeUps, log });
     this.#watched(runner);
     return {
       drain: async (patienceMs) => {
@@ -100,7 +104,7 @@ export class GpuQueues {
 
   #runnerOptions(queueName: string): JobRunnerOptions<GpuJobName> {
     const { gpuId, jobs, tools } = this.#options;
-    return { queueName, ...jobs, log: tools.log, relocation: new Relocation(gpuId, this.#placement) };
+    return { queueName, ...jobs, log: tools.log, relocation: new Relocation(gpuId, this.#placement, this.#queues) };
   }
 
   #watched(runner: JobRunner<GpuJobName>): JobRunner<GpuJobName> {

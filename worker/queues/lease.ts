@@ -3,6 +3,7 @@ import type { Redis } from 'ioredis';
 import { z } from 'zod';
 import { FarmError } from '../../shared/errors.ts';
 import { hasEnded } from '../../shared/process/process-life.ts';
+import { type Repeated, type RepeatLog, repeat } from '../../shared/process/repeat.ts';
 import { KEY_PREFIX } from '../../shared/redis.ts';
 
 /** One process a GPU queue: whoever holds the lease consumes it. A lease that is not renewed runs out. */
@@ -33,10 +34,12 @@ export class Lease {
   readonly #key: string;
   readonly #claimKey: string;
   readonly #value: string;
-  #timer: NodeJS.Timeout | undefined;
+  readonly #log: RepeatLog;
+  #renewal: Repeated | undefined;
 
-  constructor(redis: Redis, name: string, holder: LeaseHolder) {
+  constructor(redis: Redis, name: string, holder: LeaseHolder, log: RepeatLog) {
     this.#redis = redis;
+    this.#log = log;
     this.#key = `${KEY_PREFIX}:lease:${name}`;
     this.#claimKey = `${this.#key}:claim`;
     this.#value = JSON.stringify(holderSchema.parse(holder));
@@ -77,7 +80,7 @@ export class Lease {
   }
 
   async release(): Promise<void> {
-    clearInterval(this.#timer);
+    await this.#renewal?.stop();
     await this.#redis.eval(RELEASE, 1, this.#key, this.#value);
   }
 
@@ -94,12 +97,13 @@ export class Lease {
   }
 
   #keep(onLost: (holder: LeaseHolder) => void): void {
-    this.#timer = setInterval(async () => {
+    const renew = async () => {
       // An unreachable Redis is no loss yet: nobody else can take the lease there either.
-      const holder = await this.#tryTake(undefined).catch(() => undefined);
+      const holder = await this.#tryTake(undefined);
       if (!holder) return;
-      clearInterval(this.#timer);
+      void this.#renewal?.stop();
       onLost(holder);
-    }, RENEW_EVERY_MS);
+    };
+    this.#renewal = repeat(renew, { name: `renew ${this.#key}`, everyMs: RENEW_EVERY_MS, log: this.#log });
   }
 }

@@ -1,7 +1,7 @@
-import type { Queue } from 'bullmq';
 import type { Redis } from 'ioredis';
 import type { Logger } from '../../shared/process/log.ts';
-import { backlogOf, enrolledGpus, gpuQueue, openQueue } from '../../shared/queues.ts';
+import { type Repeated, repeat } from '../../shared/process/repeat.ts';
+import { backlogOf, enrolledGpus, gpuQueue, type QueueClients } from '../../shared/queues.ts';
 import { Lease, type LeaseHolder } from './lease.ts';
 
 /** Something that works off a queue until it is told to stop. */
@@ -11,6 +11,7 @@ export interface QueueConsumer {
 
 export interface OrphanQueueTools {
   readonly redis: Redis;
+  readonly queues: QueueClients;
   readonly ownGpuId: number;
   readonly holder: LeaseHolder;
   readonly log: Logger;
@@ -35,30 +36,26 @@ const HAND_OVER_MS = 5000;
 export class OrphanQueues {
   readonly #tools: OrphanQueueTools;
   readonly #adopted = new Map<number, Adopted>();
-  readonly #queues = new Map<number, Queue>();
-  readonly #timer: NodeJS.Timeout;
-  #looking: Promise<void> = Promise.resolve();
+  readonly #looking: Repeated;
 
   constructor(tools: OrphanQueueTools) {
     this.#tools = tools;
-    this.#timer = setInterval(() => {
-      this.#looking = this.#looking.then(() => this.#look()).catch(() => {});
-    }, LOOK_EVERY_MS);
+    this.#looking = repeat(() => this.#look(), {
+      ...{ name: 'look for queues without a worker', everyMs: LOOK_EVERY_MS, log: tools.log },
+    });
   }
 
   /** Gives every adopted queue back. */
   async stop(patienceMs: number): Promise<void> {
-    clearInterval(this.#timer);
-    await this.#looking;
+    await this.#looking.stop();
     await Promise.all([...this.#adopted.keys()].map((gpuId) => this.#giveBack(gpuId, patienceMs)));
-    await Promise.all([...this.#queues.values()].map((queue) => queue.close()));
   }
 
   async #look(): Promise<void> {
-    const { redis, ownGpuId, isOpen } = this.#tools;
+    const { redis, queues, ownGpuId, isOpen } = this.#tools;
     for (const gpuId of await enrolledGpus(redis)) {
       if (gpuId === ownGpuId) continue;
-      const backlog = await backlogOf(this.#queue(gpuId));
+      const backlog = await backlogOf(queues.gpu(gpuId));
       const adopted = this.#adopted.get(gpuId);
       const leave = backlog === 0 || !isOpen();
       if (adopted && (leave || (await adopted.lease.isClaimed()))) await this.#giveBack(gpuId, HAND_OVER_MS);
@@ -68,8 +65,12 @@ export class OrphanQueues {
 
   async #tryAdopt(gpuId: number, backlog: number): Promise<void> {
     const { redis, holder, log, consume } = this.#tools;
-    const lease = new Lease(redis, gpuQueue(gpuId), holder);
-    const taken = await lease.takeAbandoned(() => void this.#giveBack(gpuId, 0).catch(() => {}));
+    const lease = new Lease(redis, gpuQueue(gpuId), holder, log);
+    const taken = await lease.takeAbandoned(() => {
+      this.#giveBack(gpuId, 0).catch((error: Error) => {
+        log.warn({ gpu: gpuId, reason: error.message }, 'queue not given back in good order');
+      });
+    });
     if (!taken) return;
     log.warn({ gpu: gpuId, backlog }, 'queue has no worker; working it off here');
     this.#adopted.set(gpuId, { lease, consumer: consume(gpuQueue(gpuId)) });
@@ -82,11 +83,5 @@ export class OrphanQueues {
     await adopted.consumer.drain(patienceMs);
     await adopted.lease.release();
     this.#tools.log.info({ gpu: gpuId }, 'queue given back');
-  }
-
-  #queue(gpuId: number): Queue {
-    const queue = this.#queues.get(gpuId) ?? openQueue(gpuQueue(gpuId), this.#tools.redis);
-    this.#queues.set(gpuId, queue);
-    return queue;
   }
 }

@@ -1,7 +1,7 @@
 import type { Job as BullJob } from 'bullmq';
 import type { FarmError } from '../../shared/errors.ts';
 import { jobSchema, type SegmentJob } from '../../shared/jobs.ts';
-import { gpuQueue, jobOptions } from '../../shared/queues.ts';
+import { gpuQueue, jobOptions, type QueueClients } from '../../shared/queues.ts';
 import type { JobRelocation } from '../jobs/job-runner.ts';
 import type { SegmentPlacement } from '../jobs/segment-placement.ts';
 
@@ -13,10 +13,12 @@ import type { SegmentPlacement } from '../jobs/segment-placement.ts';
 export class Relocation implements JobRelocation {
   readonly #gpuId: number;
   readonly #placement: SegmentPlacement;
+  readonly #queues: QueueClients;
 
-  constructor(gpuId: number, placement: SegmentPlacement) {
+  constructor(gpuId: number, placement: SegmentPlacement, queues: QueueClients) {
     this.#gpuId = gpuId;
     this.#placement = placement;
+    this.#queues = queues;
   }
 
   async move(bullJob: BullJob, error: FarmError, begun: boolean): Promise<string | undefined> {
@@ -37,8 +39,8 @@ export class Relocation implements JobRelocation {
       },
     };
     const options = { ...jobOptions(moved, attempts), failParentOnFailure: true };
-    const added = this.#placement
-      .queue(gpuId)
+    const added = this.#queues
+      .gpu(gpuId)
       .add(moved.name, moved, { ...options, parent: { id: parent.id, queue: parent.queueKey } });
     // The stitch job may be gone with its render by now: then nobody needs the segment.
     return await added.then(

@@ -4,16 +4,16 @@ import { type Heartbeat, readHeartbeats, workerOf } from '../../shared/heartbeat
 import { jobSchema, type SegmentJob } from '../../shared/jobs.ts';
 import { costOn, isWilling, isWorthStealing } from '../../shared/placement.ts';
 import type { Logger } from '../../shared/process/log.ts';
-import { enrolledGpus, gpuQueue } from '../../shared/queues.ts';
+import { type Repeated, repeat } from '../../shared/process/repeat.ts';
+import { enrolledGpus, gpuQueue, type QueueClients } from '../../shared/queues.ts';
 import type { JobRunner } from '../jobs/job-runner.ts';
-import type { SegmentPlacement } from '../jobs/segment-placement.ts';
 import { HandFedWorker, type TakenJob } from './hand-fed-worker.ts';
 
 export interface WorkStealingTools {
   readonly redis: Redis;
   readonly ownGpuId: number;
   readonly log: Logger;
-  readonly queues: Pick<SegmentPlacement, 'queue'>;
+  readonly queues: QueueClients;
   /** Runs the jobs of another GPU's queue. */
   readonly runnerFor: (queueName: string) => JobRunner<'segment' | 'live'>;
   /** True while this GPU has nothing to do and may take work. */
@@ -41,34 +41,26 @@ export class WorkStealing {
   readonly #tools: WorkStealingTools;
   readonly #drains: GpuDrains;
   readonly #lanes = new Map<number, HandFedWorker<'segment' | 'live'>>();
-  readonly #timer: NodeJS.Timeout;
+  readonly #working: Repeated;
   #taking: Promise<TakenJob | undefined> = Promise.resolve(undefined);
-  #working: Promise<void> | undefined;
   #open = true;
 
   constructor(tools: WorkStealingTools) {
     this.#tools = tools;
     this.#drains = new GpuDrains(tools.redis);
-    this.#timer = setInterval(() => this.#look(), LOOK_EVERY_MS);
+    this.#working = repeat(() => this.#workWhileIdle(), {
+      ...{ name: 'look for work of other GPUs', everyMs: LOOK_EVERY_MS, log: tools.log },
+    });
   }
 
   /** Takes nothing more, lets a running job finish for `patienceMs`, then hands it back. */
   async stop(patienceMs: number): Promise<void> {
     this.#open = false;
-    clearInterval(this.#timer);
-    // A job that is being taken is handed back before its lane closes.
+    const stopped = this.#working.stop();
+    // A job that is being taken is handed back before its lane closes. That it cannot be taken was logged there.
     await this.#taking.catch(() => {});
     await Promise.all([...this.#lanes.values()].map((lane) => lane.drain(patienceMs)));
-    await this.#working;
-  }
-
-  #look(): void {
-    if (this.#working) return;
-    this.#working = this.#workWhileIdle()
-      .catch(() => {})
-      .finally(() => {
-        this.#working = undefined;
-      });
+    await stopped;
   }
 
   async #workWhileIdle(): Promise<void> {
@@ -109,7 +101,7 @@ export class WorkStealing {
     const others = (await enrolledGpus(redis)).filter((gpuId) => gpuId !== ownGpuId);
     const victims = await Promise.all(
       others.map(async (gpuId) => {
-        const counts = await queues.queue(gpuId).getJobCounts('waiting', 'prioritized', 'delayed', 'active');
+        const counts = await queues.gpu(gpuId).getJobCounts('waiting', 'prioritized', 'delayed', 'active');
         const { waiting = 0, prioritized = 0, delayed = 0, active = 0 } = counts;
         const abandoned = drained.has(gpuId) || !workerOf(heartbeats, gpuId);
         // Jobs that are to be tried again come up only when somebody takes from the queue.
@@ -123,7 +115,7 @@ export class WorkStealing {
 
   /** What the next job of a queue is. */
   async #nextOn(gpuId: number): Promise<unknown> {
-    const queue = this.#tools.queues.queue(gpuId);
+    const queue = this.#tools.queues.gpu(gpuId);
     const first = [await queue.getWaiting(0, 0), await queue.getPrioritized(0, 0), await queue.getDelayed(0, 0)];
     return first.flat()[0]?.data;
   }
