@@ -1,22 +1,14 @@
-import type { Redis } from 'ioredis';
-import { LocalArtifacts } from '../shared/artifacts.ts';
 import { loadConfig } from '../shared/config/load.ts';
 import { keysWithoutEffect } from '../shared/config/no-effect.ts';
 import { ConfigReload } from '../shared/config/reload.ts';
 import { FarmError } from '../shared/errors.ts';
 import { createLogger } from '../shared/process/log.ts';
 import { CLOSING_MS, endUnstarted, onShutdown, reportReady } from '../shared/process/shutdown.ts';
-import { QueueClients } from '../shared/queues.ts';
 import { producerConnection, waitUntilReady } from '../shared/redis.ts';
-import { RenderStore } from '../shared/renders/store.ts';
 import { buildApp } from './app.ts';
-import { GpuService } from './gpus.ts';
 import { type GrpcServer, startGrpc } from './grpc/server.ts';
 import { Connections } from './http/connections.ts';
-import { LiveService } from './live/live.ts';
-import { Models } from './models.ts';
-import { RenderService } from './renders.ts';
-import type { Services } from './services.ts';
+import { openServices } from './services.ts';
 
 const REDIS_PATIENCE_MS = 30_000;
 
@@ -31,16 +23,8 @@ async function start(): Promise<void> {
     log.warn({ key, why }, 'key of the configuration has no effect');
   const configReload = new ConfigReload(config, log);
   const redis = producerConnection(config.redis.url);
-  // A queue that is opened while Redis is away never recovers; one that was opened before does.
   await waitUntilReady(redis, REDIS_PATIENCE_MS);
-  const queues = new QueueClients(redis);
-  const store = new RenderStore(redis);
-  const artifacts = new LocalArtifacts(config.storageRoot);
-  const models = new Models(config, redis, configReload);
-  const renders = new RenderService({ config, store, artifacts, queues, models, log });
-  const live = new LiveService({ config, redis, queues, models, log, openReader: () => openReader(redis) });
-  const gpus = new GpuService(config, redis, queues);
-  const services: Services = { config, redis, queues, store, artifacts, models, renders, live, gpus };
+  const services = openServices({ config, redis, log, reload: configReload });
   const app = await buildApp(services, log);
   const connections = new Connections(app.server);
   const drainMs = config.limits.drain_seconds * 1000;
@@ -54,8 +38,7 @@ async function start(): Promise<void> {
     connections.closeUnused();
     await Promise.all([closed, grpc?.drain(drainMs)]);
     clearTimeout(cut);
-    live.close();
-    await queues.close();
+    await services.close();
     redis.disconnect();
     log.flush();
   }, drainMs + CLOSING_MS);
@@ -63,13 +46,6 @@ async function start(): Promise<void> {
   grpc = await startGrpc(services, log);
   log.info({ http: app.listeningOrigin, grpc: grpc.address }, 'ready');
   reportReady();
-}
-
-/** A connection for blocking reads. Unlike the one it is made from, it takes commands before it is connected. */
-function openReader(redis: Redis): Redis {
-  const reader = redis.duplicate({ enableOfflineQueue: true });
-  reader.on('error', () => {});
-  return reader;
 }
 
 start().catch(endUnstarted);

@@ -1,12 +1,15 @@
 import type { Redis } from 'ioredis';
-import type { ArtifactStore } from '../shared/artifacts.ts';
+import { type ArtifactStore, LocalArtifacts } from '../shared/artifacts.ts';
 import type { Config } from '../shared/config/load.ts';
-import type { QueueClients } from '../shared/queues.ts';
-import type { RenderStore } from '../shared/renders/store.ts';
-import type { GpuService } from './gpus.ts';
-import type { LiveService } from './live/live.ts';
-import type { Models } from './models.ts';
-import type { RenderService } from './renders.ts';
+import type { ConfigReload } from '../shared/config/reload.ts';
+import type { Logger } from '../shared/process/log.ts';
+import { QueueClients } from '../shared/queues.ts';
+import { readerConnection } from '../shared/redis.ts';
+import { RenderStore } from '../shared/renders/store.ts';
+import { GpuService } from './gpus.ts';
+import { LiveService } from './live/live.ts';
+import { Models } from './models.ts';
+import { RenderService } from './renders.ts';
 
 /** What the routes and the gRPC services work with. */
 export interface Services {
@@ -19,4 +22,31 @@ export interface Services {
   readonly renders: RenderService;
   readonly live: LiveService;
   readonly gpus: GpuService;
+}
+
+export interface ServiceTools {
+  readonly config: Config;
+  /** A connection that is ready: a queue that is opened while Redis is away never recovers. Stays the caller's. */
+  readonly redis: Redis;
+  readonly log: Logger;
+  /** Looks for models that are not known; without it the configuration stays as it is. */
+  readonly reload?: Pick<ConfigReload, 'refresh'>;
+}
+
+/** Everything that a front end does, without a transport. */
+export function openServices({ config, redis, log, reload }: ServiceTools): Services & { close(): Promise<void> } {
+  const queues = new QueueClients(redis);
+  const store = new RenderStore(redis);
+  const artifacts = new LocalArtifacts(config.storageRoot);
+  const models = new Models(config, redis, reload);
+  const renders = new RenderService({ config, store, artifacts, queues, models, log });
+  const live = new LiveService({ config, redis, queues, models, log, openReader: () => readerConnection(redis) });
+  const gpus = new GpuService(config, redis, queues);
+  return {
+    ...{ config, redis, queues, store, artifacts, models, renders, live, gpus },
+    async close() {
+      live.close();
+      await queues.close();
+    },
+  };
 }

@@ -32,6 +32,11 @@ export function workerConnection(url: string): Redis {
   return quiet(new Redis(url, { ...shared, maxRetriesPerRequest: null }));
 }
 
+/** For blocking reads, to the same Redis. Unlike a producer's connection it takes commands before it is connected. */
+export function readerConnection(redis: Redis): Redis {
+  return quiet(redis.duplicate({ enableOfflineQueue: true }));
+}
+
 /** Connection faults reach the callers as rejected commands; the event must have a listener or it ends the process. */
 function quiet(redis: Redis): Redis {
   redis.on('error', () => {});

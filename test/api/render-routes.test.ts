@@ -1,0 +1,88 @@
+import assert from 'node:assert/strict';
+import { writeFile } from 'node:fs/promises';
+import { describe, it } from 'node:test';
+import { artifactKeys } from '../../shared/artifacts.ts';
+import type { RenderStatus } from '../../shared/renders/record.ts';
+import type { RenderView } from '../../shared/views/render-view.ts';
+import { startApi } from '../support/api.ts';
+
+const { app, services, renderIn } = await startApi();
+const VIDEO = Buffer.from('0123456789'.repeat(100));
+const get = (url: string, headers: Record<string, string> = {}) => app.inject({ url, headers });
+
+/** A completed render with its files. */
+async function completed(output: 'mp4' | 'frames' = 'mp4'): Promise<string> {
+  const id = await renderIn('completed', { output });
+  const key = output === 'mp4' ? artifactKeys.video(id) : artifactKeys.frame(id, 7);
+  for (const file of [key, artifactKeys.receipt(id)]) {
+    await services.artifacts.publish(file, (path) => writeFile(path, VIDEO));
+  }
+  return id;
+}
+
+describe('the files of a render', () => {
+  it('are served whole, in part, or not at all when the client has them', async () => {
+    const url = `/v1/renders/${await completed()}/video`;
+    const whole = await get(url);
+    assert.equal(whole.statusCode, 200);
+    assert.equal(whole.headers['content-type'], 'video/mp4');
+    assert.deepEqual(whole.rawPayload, VIDEO);
+    const part = await get(url, { range: 'bytes=100-199' });
+    assert.equal(part.statusCode, 206);
+    assert.equal(part.headers['content-range'], 'bytes 100-199/1000');
+    assert.deepEqual(part.rawPayload, VIDEO.subarray(100, 200));
+    const known = await get(url, { 'if-none-match': String(whole.headers.etag) });
+    assert.equal(known.statusCode, 304);
+    const head = await app.inject({ method: 'HEAD', url });
+    assert.equal(head.headers['content-length'], '1000');
+  });
+
+  it('are the video or the frames, as was asked for, and the receipt', async () => {
+    const video = await completed('mp4');
+    const frames = await completed('frames');
+    assert.equal((await get(`/v1/renders/${video}/frames/7`)).json().error.code, 'output_not_kept');
+    assert.equal((await get(`/v1/renders/${frames}/video`)).json().error.code, 'output_not_kept');
+    assert.equal((await get(`/v1/renders/${frames}/frames/75`)).json().error.code, 'frame_unknown');
+    const frame = await get(`/v1/renders/${frames}/frames/7`);
+    assert.equal(frame.headers['content-type'], 'image/jpeg');
+    assert.deepEqual(frame.rawPayload, VIDEO);
+    assert.deepEqual((await get(`/v1/renders/${video}/receipt`)).rawPayload, VIDEO);
+  });
+
+  for (const [status, code] of [
+    ['queued', 'render_not_finished'],
+    ['rendering', 'render_not_finished'],
+    ['failed', 'render_failed'],
+    ['cancelled', 'render_cancelled'],
+  ] as const satisfies [RenderStatus, string][]) {
+    it(`are refused with ${code} when it is ${status}`, async () => {
+      const id = await renderIn(status);
+      for (const file of ['video', 'receipt']) {
+        const answer = await get(`/v1/renders/${id}/${file}`);
+        assert.equal(answer.statusCode, 409);
+        assert.equal(answer.json().error.code, code);
+      }
+    });
+  }
+});
+
+describe('DELETE', () => {
+  const remove = (id: string) => app.inject({ method: 'DELETE', url: `/v1/renders/${id}` });
+
+  it('cancels a render that is unfinished and takes its files away', async () => {
+    const id = await renderIn('rendering');
+    await services.artifacts.publish(artifactKeys.upload(id), (path) => writeFile(path, VIDEO));
+    const answer = await remove(id);
+    assert.equal(answer.statusCode, 200);
+    assert.equal(answer.json<RenderView>().status, 'cancelled');
+    assert.equal(await services.artifacts.size(artifactKeys.upload(id)), undefined);
+  });
+
+  it('removes a render that has ended', async () => {
+    const id = await completed();
+    assert.equal((await remove(id)).statusCode, 204);
+    assert.equal((await get(`/v1/renders/${id}`)).json().error.code, 'render_unknown');
+    assert.equal(await services.artifacts.size(artifactKeys.video(id)), undefined);
+    assert.equal((await remove(id)).statusCode, 404);
+  });
+});
