@@ -4,11 +4,11 @@ import { loadsTheSame, type ModelConfig } from '../../shared/config/model-config
 import { FarmError } from '../../shared/errors.ts';
 import type { LoadedModelState } from '../../shared/heartbeat.ts';
 import type { RunSettings } from '../onnx/onnx-model.ts';
-import { chooseVictim, type UseCount } from './eviction.ts';
 import type { LoadedModel } from './loaded-model.ts';
 import { MemoryProbe } from './memory-probe.ts';
-import { fits, type ModelLimits, memoryOf, tooLarge, whyNoRoom } from './model-limits.ts';
+import type { ModelLimits } from './model-limits.ts';
 import { loadSlot, type ModelSlot, type ModelUse, type UseKind, versionsOf } from './model-slot.ts';
+import { ModelSlots } from './model-slots.ts';
 import { ModelWaiters, type UseOptions } from './model-waiters.ts';
 import { SharedEncoders } from './shared-encoders.ts';
 
@@ -24,42 +24,42 @@ export interface ModelRegistryOptions extends RunSettings {
 
 const SWEEPS_PER_TIMEOUT = 4;
 const LONGEST_SWEEP_MS = 30_000;
-const NEVER_USED: UseCount = { uses: 0, lastUsedAtMs: 0 };
 
 /**
  * Invariants: never more than `maxModels` in memory; a model in use is never unloaded; loads come one after the other,
- * in the order of asking, so that each can be measured and nobody waits for ever. Whoever waits holds nothing, so no
- * two wait for each other. While somebody waits for room one model takes no newcomers that would keep it longer: its
- * users come to an end, and it makes room. A load that fails leaves nothing behind.
+ * in the order of the requests, so that each can be measured and no request waits for ever. A request that waits holds
+ * no model, so no two wait for each other. While a request waits for room, one model in use takes no new uses that would
+ * keep it longer: its uses end, and it is unloaded. A load that fails leaves nothing behind.
  */
 export class ModelRegistry {
   readonly #options: ModelRegistryOptions;
   readonly #memory: MemoryProbe;
   readonly #encoders: SharedEncoders;
-  readonly #slots = new Set<ModelSlot>();
+  readonly #slots: ModelSlots;
   readonly #waiters: ModelWaiters;
-  readonly #counts = new Map<string, UseCount>();
-  /** What a model took when it was last loaded, in bytes. */
-  readonly #lastBytes = new Map<string, number>();
   readonly #sweeper: NodeJS.Timeout;
   #models: ReadonlyMap<string, ModelConfig>;
   #serving = Promise.resolve();
   #isServing = false;
   #serveAgain = false;
-  /** In use, and the next to go because somebody waits for room. */
-  #makingRoom: ModelSlot | undefined;
+  /** In use, and the next to be unloaded because a request waits for room. */
+  #pendingEviction: ModelSlot | undefined;
 
   constructor(options: ModelRegistryOptions) {
     this.#options = options;
     this.#models = options.models;
     this.#memory = new MemoryProbe(options.providers);
     this.#encoders = new SharedEncoders(options, this.#memory);
+    this.#slots = new ModelSlots(options.limits, () => {
+      options.onChange?.();
+      this.#serve();
+    });
     this.#waiters = new ModelWaiters(
       () => this.#serve(),
       () => this.#whyNotYet(),
     );
     const sweepMs = Math.min(options.limits.idleTimeoutMs / SWEEPS_PER_TIMEOUT, LONGEST_SWEEP_MS);
-    this.#sweeper = setInterval(() => this.#unloadUnused(), sweepMs).unref();
+    this.#sweeper = setInterval(() => this.#slots.unloadUnused(), sweepMs).unref();
   }
 
   /**
@@ -70,7 +70,7 @@ export class ModelRegistry {
   async use(modelId: string, options: UseOptions): Promise<ModelUse> {
     options.signal.throwIfAborted();
     if (!this.#models.has(modelId)) throw this.#unknown(modelId);
-    const slot = this.#slotFor(modelId, options.kind);
+    const slot = this.#slots.find(modelId, options.kind);
     if (slot) return this.#use(slot, options.kind, 0);
     const granted = this.#waiters.add(modelId, options);
     this.#serve();
@@ -79,34 +79,28 @@ export class ModelRegistry {
 
   /** What is in memory, by model id, with what it takes now. */
   loaded(): Map<string, LoadedModelState> {
-    // A model that closes may stand beside the one that follows it; the later one speaks for the id.
-    return new Map(
-      [...this.#slots].map(({ modelId, model }) => {
-        const { loadMs, msPerFrame, loadedAtMs, memoryBytes } = model;
-        return [modelId, { loadMs, msPerFrame, loadedAtMs, memoryBytes }];
-      }),
-    );
+    return this.#slots.loaded();
   }
 
   /** Memory that the models take in all, in bytes, and the part of it that is this process's own. */
-  memory(): ReturnType<typeof memoryOf> {
-    return memoryOf(this.#slots);
+  memory(): ReturnType<ModelSlots['memory']> {
+    return this.#slots.memory();
   }
 
-  /** Unloads a model as soon as its users are done. Who asks for it from now on gets it loaded anew, after that. */
+  /** Unloads a model as soon as its uses have ended. A request that comes from now on has it loaded anew, after that. */
   unload(modelId: string): void {
     for (const slot of this.#slots) {
       if (slot.modelId !== modelId) continue;
       if (slot.state === 'open') slot.state = 'retiring';
-      // It goes in any case now, whoever waits for room.
-      if (slot === this.#makingRoom) this.#makingRoom = undefined;
+      // It is unloaded in any case now: this eviction must not be cancelled when its request stops waiting.
+      if (slot === this.#pendingEviction) this.#pendingEviction = undefined;
     }
-    this.#unloadUnused();
+    this.#slots.unloadUnused();
   }
 
   /**
    * Replaces the configured models. A model whose entry or files have changed, or that is no longer there, is unloaded
-   * when its users are done; new requests get the new one.
+   * when its uses have ended; new requests get the new one.
    */
   async configure(models: ReadonlyMap<string, ModelConfig>): Promise<void> {
     this.#models = models;
@@ -120,28 +114,23 @@ export class ModelRegistry {
     this.#closeWhere((slot) => changed.has(slot));
   }
 
-  /** Refuses who still waits, waits for the load in progress, and unloads everything. Nothing may be in use. */
+  /** Refuses the requests that wait, waits for the load in progress, and unloads everything. Nothing may be in use. */
   async close(): Promise<void> {
     clearInterval(this.#sweeper);
     this.#waiters.clear(new FarmError('farm_draining', 'The worker ends'));
     await this.#serving;
-    await Promise.all([...this.#slots].map((slot) => this.#unload(slot)));
+    await Promise.all([...this.#slots].map((slot) => this.#slots.unload(slot)));
   }
 
   #use(slot: ModelSlot, kind: UseKind, waitedMs: number): ModelUse {
-    const { uses } = this.#countOf(slot);
-    this.#counts.set(slot.modelId, { uses: uses + (kind === 'load' ? 0 : 1), lastUsedAtMs: Date.now() });
+    this.#slots.countUse(slot, kind);
     return slot.use(kind, waitedMs, () => {
-      this.#unloadUnused();
+      this.#slots.unloadUnused();
       this.#serve();
     });
   }
 
-  #slotFor(modelId: string, kind: UseKind): ModelSlot | undefined {
-    return [...this.#slots].find((slot) => slot.modelId === modelId && slot.admits(kind));
-  }
-
-  /** Looks after those who wait; called when something has changed for them. */
+  /** Serves the requests that wait; called when something has changed for them. */
   #serve(): void {
     this.#serveAgain = true;
     if (!this.#isServing) this.#serving = this.#serveAll();
@@ -151,9 +140,9 @@ export class ModelRegistry {
     this.#isServing = true;
     while (this.#serveAgain) {
       this.#serveAgain = false;
-      this.#letIn();
+      this.#cancelPendingEviction();
       for (let first = this.#waiters.first; first; first = this.#waiters.first) {
-        const ready = this.#slotFor(first.modelId, first.kind);
+        const ready = this.#slots.find(first.modelId, first.kind);
         if (ready) this.#grant(ready);
         else if (await this.#makeRoom(first.modelId)) await this.#load(first.modelId);
         else break;
@@ -166,39 +155,29 @@ export class ModelRegistry {
     this.#waiters.grant(slot, ({ kind, askedAtMs }) => this.#use(slot, kind, performance.now() - askedAtMs));
   }
 
-  /** Whoever was to make room need not: it is seen anew who waits for what. */
-  #letIn(): void {
-    if (this.#makingRoom?.state === 'retiring') this.#makingRoom.state = 'open';
-    this.#makingRoom = undefined;
+  /** Before the waiting requests are looked at again: the first of them may need no room any more. */
+  #cancelPendingEviction(): void {
+    if (this.#pendingEviction?.state === 'retiring') this.#pendingEviction.state = 'open';
+    this.#pendingEviction = undefined;
   }
 
   /** Unloads idle models until another one fits. False when it has to wait for models in use. */
   async #makeRoom(modelId: string): Promise<boolean> {
-    const { limits } = this.#options;
     for (;;) {
-      // One that is to go at its users' end goes before it comes back.
+      // A model that is retiring is unloaded before it is loaded again.
       if ([...this.#slots].some((slot) => slot.modelId === modelId && slot.state === 'retiring')) return false;
-      if (this.#slots.size === 0 || fits(this.#slots, limits, 1, this.#lastBytes.get(modelId))) return true;
-      const victim = this.#victim(({ isIdle }) => isIdle);
+      if (this.#slots.hasRoomFor(modelId)) return true;
+      const victim = this.#slots.victim(({ isIdle }) => isIdle);
       if (victim) {
-        await this.#unload(victim);
+        await this.#slots.unload(victim);
         continue;
       }
       const open = (slot: ModelSlot) => slot.state === 'open';
-      this.#makingRoom = this.#victim((slot) => open(slot) && !slot.hasSegment) ?? this.#victim(open);
-      if (this.#makingRoom) this.#makingRoom.state = 'retiring';
+      this.#pendingEviction = this.#slots.victim((slot) => open(slot) && !slot.hasSegment) ?? this.#slots.victim(open);
+      if (this.#pendingEviction) this.#pendingEviction.state = 'retiring';
       this.#waiters.refuseOverdue();
       return false;
     }
-  }
-
-  #victim(may: (slot: ModelSlot) => boolean): ModelSlot | undefined {
-    const { evictionPolicy } = this.#options.limits;
-    return chooseVictim([...this.#slots].filter(may), (slot) => this.#countOf(slot), evictionPolicy);
-  }
-
-  #countOf({ modelId }: ModelSlot): UseCount {
-    return this.#counts.get(modelId) ?? NEVER_USED;
   }
 
   async #load(modelId: string): Promise<void> {
@@ -210,7 +189,7 @@ export class ModelRegistry {
       this.#slots.add(slot);
       if (await this.#settle(slot)) this.#open(slot);
       this.#options.onChange?.(slot.model);
-      this.#unloadUnused();
+      this.#slots.unloadUnused();
     } catch (error) {
       this.#waiters.refuse(modelId, error);
     } finally {
@@ -220,20 +199,19 @@ export class ModelRegistry {
 
   /**
    * Holds a new model against the memory limit, now that it is known what it takes.
-   * @returns false when it has to go again and wait for models in use to go first.
+   * @returns false when it was unloaded again and has to wait until models in use are unloaded.
    * @throws FarmError `model_too_large`.
    */
   async #settle(slot: ModelSlot): Promise<boolean> {
-    this.#lastBytes.set(slot.modelId, slot.model.memoryBytes);
-    while (!fits(this.#slots, this.#options.limits)) {
-      const other = this.#victim((candidate) => candidate.isIdle && candidate !== slot);
+    while (!this.#slots.fit) {
+      const other = this.#slots.victim((candidate) => candidate.isIdle && candidate !== slot);
       if (other) {
-        await this.#unload(other);
+        await this.#slots.unload(other);
         continue;
       }
       const alone = this.#slots.size === 1;
-      const error = tooLarge(slot, this.#options.limits);
-      await this.#unload(slot);
+      const error = this.#slots.tooLarge(slot);
+      await this.#slots.unload(slot);
       if (alone) throw error;
       return false;
     }
@@ -253,34 +231,8 @@ export class ModelRegistry {
   }
 
   #closeWhere(isOutdated: (slot: ModelSlot) => boolean): void {
-    for (const slot of this.#slots) {
-      if (!isOutdated(slot)) continue;
-      slot.state = 'closed';
-      this.#lastBytes.delete(slot.modelId);
-    }
-    this.#unloadUnused();
-    this.#serve();
-  }
-
-  /** Unloads what nobody uses and has no reason to stay: it is to go, idle for too long, or over the memory limit. */
-  #unloadUnused(): void {
-    const unusedSinceMs = Date.now() - this.#options.limits.idleTimeoutMs;
-    for (const slot of this.#slots) {
-      const isToGo = slot.state === 'retiring' || slot.state === 'closed';
-      const isUnused = slot.state === 'open' && slot.idleSinceMs <= unusedSinceMs;
-      if (slot.isIdle && (isToGo || isUnused)) void this.#unload(slot);
-    }
-    // Pictures that came into memory since the load count, too.
-    const over =
-      !fits(this.#slots, this.#options.limits) && this.#victim(({ isIdle, state }) => isIdle && state === 'open');
-    if (over) void this.#unload(over).then(() => this.#unloadUnused());
-  }
-
-  async #unload(slot: ModelSlot): Promise<void> {
-    // What cannot be released is as good as gone: nothing more can be done about it here.
-    await slot.release().catch(() => {});
-    if (!this.#slots.delete(slot)) return;
-    this.#options.onChange?.();
+    this.#slots.closeWhere(isOutdated);
+    this.#slots.unloadUnused();
     this.#serve();
   }
 
@@ -291,6 +243,6 @@ export class ModelRegistry {
 
   #whyNotYet(): string {
     const { loading } = this.#waiters;
-    return loading ? `model ${loading} is being loaded` : whyNoRoom(this.#slots, this.#options.limits);
+    return loading ? `model ${loading} is being loaded` : this.#slots.whyNoRoom;
   }
 }

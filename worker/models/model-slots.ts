@@ -1,0 +1,125 @@
+/** What is in memory, held against the limits. */
+
+import type { FarmError } from '../../shared/errors.ts';
+import type { LoadedModelState } from '../../shared/heartbeat.ts';
+import { chooseVictim, type UseCount } from './eviction.ts';
+import { fits, type ModelLimits, memoryOf, tooLarge, whyNoRoom } from './model-limits.ts';
+import type { ModelSlot, UseKind } from './model-slot.ts';
+
+const NEVER_USED: UseCount = { uses: 0, lastUsedAtMs: 0 };
+
+export class ModelSlots implements Iterable<ModelSlot> {
+  readonly #limits: ModelLimits;
+  readonly #onUnloaded: () => void;
+  readonly #slots = new Set<ModelSlot>();
+  /** How much each model was used; kept when it is unloaded. */
+  readonly #counts = new Map<string, UseCount>();
+  /** What a model took when it was last loaded, in bytes. */
+  readonly #lastBytes = new Map<string, number>();
+
+  /** @param onUnloaded told whenever a model has left memory. */
+  constructor(limits: ModelLimits, onUnloaded: () => void) {
+    this.#limits = limits;
+    this.#onUnloaded = onUnloaded;
+  }
+
+  [Symbol.iterator](): Iterator<ModelSlot> {
+    return this.#slots.values();
+  }
+
+  get size(): number {
+    return this.#slots.size;
+  }
+
+  /** Adds a model that was loaded just now, whether it fits or not. */
+  add(slot: ModelSlot): void {
+    this.#slots.add(slot);
+    this.#lastBytes.set(slot.modelId, slot.model.memoryBytes);
+  }
+
+  /** The slot that a new use of a model may join. */
+  find(modelId: string, kind: UseKind): ModelSlot | undefined {
+    return [...this.#slots].find((slot) => slot.modelId === modelId && slot.admits(kind));
+  }
+
+  /** Notes a use, for the choice of what goes first. Being loaded on request is none. */
+  countUse({ modelId }: ModelSlot, kind: UseKind): void {
+    const { uses } = this.#countOf(modelId);
+    this.#counts.set(modelId, { uses: uses + (kind === 'load' ? 0 : 1), lastUsedAtMs: Date.now() });
+  }
+
+  /** What is in memory, by model id, with what it takes now. */
+  loaded(): Map<string, LoadedModelState> {
+    // A model that closes may stand beside the one that follows it; the later one speaks for the id.
+    return new Map(
+      [...this.#slots].map(({ modelId, model }) => {
+        const { loadMs, msPerFrame, loadedAtMs, memoryBytes } = model;
+        return [modelId, { loadMs, msPerFrame, loadedAtMs, memoryBytes }];
+      }),
+    );
+  }
+
+  /** Memory that the models take in all, in bytes, and the part of it that is this process's own. */
+  memory(): ReturnType<typeof memoryOf> {
+    return memoryOf(this.#slots);
+  }
+
+  /** Whether the models in memory are within the limits. */
+  get fit(): boolean {
+    return fits(this.#slots, this.#limits);
+  }
+
+  /** Whether a model may be loaded beside those in memory, as far as it is known what it takes. */
+  hasRoomFor(modelId: string): boolean {
+    return this.#slots.size === 0 || fits(this.#slots, this.#limits, 1, this.#lastBytes.get(modelId));
+  }
+
+  /** Why nothing can be loaded beside these models. */
+  get whyNoRoom(): string {
+    return whyNoRoom(this.#slots, this.#limits);
+  }
+
+  /** The error of a model that takes more than all models may. */
+  tooLarge(slot: ModelSlot): FarmError {
+    return tooLarge(slot, this.#limits);
+  }
+
+  /** The slot to unload first among those that `may` allows, by the eviction policy. */
+  victim(may: (slot: ModelSlot) => boolean): ModelSlot | undefined {
+    const candidates = [...this.#slots].filter(may);
+    return chooseVictim(candidates, ({ modelId }) => this.#countOf(modelId), this.#limits.evictionPolicy);
+  }
+
+  /** Lets nobody in any more where `isOutdated`, and forgets what these models took. */
+  closeWhere(isOutdated: (slot: ModelSlot) => boolean): void {
+    for (const slot of this.#slots) {
+      if (!isOutdated(slot)) continue;
+      slot.state = 'closed';
+      this.#lastBytes.delete(slot.modelId);
+    }
+  }
+
+  /** Unloads idle models that are retiring or closed, were unused for too long, or are over the memory limit. */
+  unloadUnused(): void {
+    const unusedSinceMs = Date.now() - this.#limits.idleTimeoutMs;
+    for (const slot of this.#slots) {
+      const isToGo = slot.state === 'retiring' || slot.state === 'closed';
+      const isUnused = slot.state === 'open' && slot.idleSinceMs <= unusedSinceMs;
+      if (slot.isIdle && (isToGo || isUnused)) void this.unload(slot);
+    }
+    // Pictures that came into memory since the load count, too.
+    const over = !this.fit && this.victim(({ isIdle, state }) => isIdle && state === 'open');
+    if (over) void this.unload(over).then(() => this.unloadUnused());
+  }
+
+  /** Unloads a model that nobody uses. */
+  async unload(slot: ModelSlot): Promise<void> {
+    // A session that cannot be released is lost to this process; nothing more can be done about it here.
+    await slot.release().catch(() => {});
+    if (this.#slots.delete(slot)) this.#onUnloaded();
+  }
+
+  #countOf(modelId: string): UseCount {
+    return this.#counts.get(modelId) ?? NEVER_USED;
+  }
+}
