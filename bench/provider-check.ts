@@ -3,7 +3,7 @@ import { OnnxAudioEncoder } from '../worker/onnx/audio-encoder.ts';
 import { deviceName } from '../worker/onnx/device-name.ts';
 import { OnnxLipSyncNetwork } from '../worker/onnx/lip-sync-network.ts';
 import type { NodesByProvider } from '../worker/onnx/node-placement.ts';
-import type { RunSettings, ThreadCounts } from '../worker/onnx/onnx-model.ts';
+import type { RunSettings, ThreadCounts } from '../worker/onnx/onnx-session.ts';
 import { InferenceSession, Tensor } from '../worker/onnx/onnxruntime.ts';
 import { AUDIO_INPUT_FLOATS, type NetworkSize, WINDOW_FLOATS } from '../worker/pipeline/contract.ts';
 import { type Spread, spread } from './spread.ts';

@@ -3,7 +3,7 @@
 import { parentPort, workerData } from 'node:worker_threads';
 import type { ModelConfig } from '../../shared/config/model-config.ts';
 import { ModelRegistry } from '../../worker/models/model-registry.ts';
-import type { RunSettings } from '../../worker/onnx/onnx-model.ts';
+import type { RunSettings } from '../../worker/onnx/onnx-session.ts';
 import { load, ROOMY } from './registries.ts';
 
 const { entry, ...settings }: RunSettings & { cachedFrames: number; entry: ModelConfig } = workerData;

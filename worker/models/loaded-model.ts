@@ -4,7 +4,7 @@ import type { ModelConfig } from '../../shared/config/model-config.ts';
 import { type Avatar, openAvatar } from '../avatar/avatar.ts';
 import type { ProviderReport } from '../onnx/execution-providers.ts';
 import { OnnxLipSyncNetwork } from '../onnx/lip-sync-network.ts';
-import type { RunSettings } from '../onnx/onnx-model.ts';
+import type { RunSettings } from '../onnx/onnx-session.ts';
 import type { AudioEncoder, LipSyncNetwork } from '../pipeline/contract.ts';
 import { checkFace } from '../pipeline/pipeline.ts';
 import { type FileFingerprint, fingerprintFile } from './file-fingerprint.ts';

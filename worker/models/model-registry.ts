@@ -3,7 +3,7 @@
 import { loadsTheSame, type ModelConfig } from '../../shared/config/model-config.ts';
 import { FarmError } from '../../shared/errors.ts';
 import type { LoadedModelState } from '../../shared/heartbeat.ts';
-import type { RunSettings } from '../onnx/onnx-model.ts';
+import type { RunSettings } from '../onnx/onnx-session.ts';
 import type { LoadedModel } from './loaded-model.ts';
 import { MemoryProbe } from './memory-probe.ts';
 import type { ModelLimits } from './model-limits.ts';

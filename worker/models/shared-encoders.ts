@@ -2,7 +2,7 @@
 
 import { OnnxAudioEncoder } from '../onnx/audio-encoder.ts';
 import type { ProviderReport } from '../onnx/execution-providers.ts';
-import type { RunSettings } from '../onnx/onnx-model.ts';
+import type { RunSettings } from '../onnx/onnx-session.ts';
 import type { AudioEncoder } from '../pipeline/contract.ts';
 import { type FileFingerprint, fingerprintFile, versionOf } from './file-fingerprint.ts';
 import type { MemoryProbe } from './memory-probe.ts';

@@ -2,7 +2,8 @@
 
 import { type AudioEncoder, FEATURE_SIZE, MEL_BANDS, WINDOW_MEL_FRAMES } from '../pipeline/contract.ts';
 import type { ProviderReport } from './execution-providers.ts';
-import { OnnxModel, type RunSettings } from './onnx-model.ts';
+import { OnnxModel } from './onnx-model.ts';
+import type { RunSettings } from './onnx-session.ts';
 import type { ModelContract } from './tensor-contract.ts';
 
 const INPUT = 'mel_spectrogram';

@@ -3,7 +3,8 @@
 import { FarmError } from '../../shared/errors.ts';
 import type { LipSyncNetwork, NetworkSize } from '../pipeline/contract.ts';
 import type { ProviderReport } from './execution-providers.ts';
-import { OnnxModel, type RunSettings } from './onnx-model.ts';
+import { OnnxModel } from './onnx-model.ts';
+import type { RunSettings } from './onnx-session.ts';
 import type { ModelContract } from './tensor-contract.ts';
 
 const SIZES: readonly NetworkSize[] = [160, 320];
