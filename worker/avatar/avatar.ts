@@ -7,7 +7,7 @@ import { listBackgroundFiles } from './background-files.ts';
 import { BackgroundFrames } from './background-frames.ts';
 import { checkCropRects, readCropRects } from './crop-rects.ts';
 import { type FaceKind, openFaces } from './face-frames.ts';
-import { type FrameSource, locateFrames, pendingVideo, readyFrameFolder } from './frame-folder.ts';
+import { checkedPendingVideo, type FrameSource, locateFrames, pendingVideo, readyFrameFolder } from './frame-folder.ts';
 import { readPictureSize } from './picture-file.ts';
 
 export interface Avatar extends AvatarFrames {
@@ -130,7 +130,7 @@ function facesOf(model: ModelConfig): [FaceKind, FrameSource][] {
 
 /** The pictures of a source, undefined while they are still in their video. */
 async function listReady(source: FrameSource, frameLimit?: number): Promise<string[] | undefined> {
-  if ((await pendingVideo(source)) !== undefined) return undefined;
+  if ((await checkedPendingVideo(source)) !== undefined) return undefined;
   return await listBackgroundFiles(await locateFrames(source), frameLimit);
 }
 

@@ -4,6 +4,7 @@ import { createHash } from 'node:crypto';
 import { stat } from 'node:fs/promises';
 import { basename, dirname, join, parse, resolve } from 'node:path';
 import { FarmError } from '../../shared/errors.ts';
+import { probe } from '../media/ffmpeg.ts';
 import { hasBackgroundFiles } from './background-files.ts';
 import { extractFrames, type PictureFormat, removeDrafts } from './extract-frames.ts';
 import { holdLock } from './folder-lock.ts';
@@ -48,6 +49,21 @@ export async function pendingVideo(source: FrameSource): Promise<string | undefi
   if (source.video === '' || (await hasBackgroundFiles(await locateFrames(source)))) return undefined;
   await statVideo(source.video);
   return source.video;
+}
+
+/**
+ * The same, having looked whether its pictures can be extracted, as far as its first bytes show that.
+ * @throws FarmError `model_unusable` when they cannot; `dependency_missing` without ffprobe.
+ */
+export async function checkedPendingVideo(source: FrameSource): Promise<string | undefined> {
+  const video = await pendingVideo(source);
+  if (video === undefined) return undefined;
+  const streams = await probe(video, []).catch((cause: unknown) => {
+    if (!(cause instanceof FarmError) || cause.code === 'dependency_missing') throw cause;
+    throw new FarmError('model_unusable', `the video ${video} cannot be read: ${cause.message}`, { cause });
+  });
+  if (streams.some(({ codecType }) => codecType === 'video')) return video;
+  throw new FarmError('model_unusable', `the video ${video} has no picture`);
 }
 
 /**

@@ -1,0 +1,54 @@
+import assert from 'node:assert/strict';
+import { after, before, describe, it } from 'node:test';
+import type { KeyFarm } from './key-farm.ts';
+
+/** Looks at what comes out of the farm, and fails unless the key shows in it. */
+export type KeyCheck<B> = (bench: B) => Promise<void>;
+
+/** One farm, with the keys that show in what comes out of it. */
+export interface KeyTable<B extends { readonly farm: KeyFarm }> {
+  readonly title: string;
+  /** Starts the farm and does what all checks need; a check finds it in the state that the one before has left. */
+  readonly start: () => Promise<B>;
+  /** By dotted key, `demo` standing for the id of a model; several keys that show together are parted by spaces. */
+  readonly checks: Readonly<Record<string, KeyCheck<B>>>;
+  /** Checks of what a farm has said and done once it has ended. */
+  readonly afterTheEnd?: Readonly<Record<string, KeyCheck<B>>>;
+}
+
+export function keysIn(table: Pick<KeyTable<never>, 'checks' | 'afterTheEnd'>): string[] {
+  return [...Object.keys(table.checks), ...Object.keys(table.afterTheEnd ?? {})].flatMap((keys) => keys.split(' '));
+}
+
+/**
+ * One test a key, all on one farm.
+ * @param others further tests on the same farm, before it ends.
+ */
+export function testKeys<B extends { readonly farm: KeyFarm }>(
+  table: KeyTable<B>,
+  others: (test: typeof it, bench: () => B) => void = () => {},
+): void {
+  describe(table.title, () => {
+    let bench: B;
+    const stack = new AsyncDisposableStack();
+    before(async () => {
+      bench = await table.start();
+      stack.use(bench.farm);
+    });
+    after(() => stack.disposeAsync());
+
+    for (const [keys, check] of Object.entries(table.checks)) it(keys, () => check(bench));
+    others(it, () => bench);
+    for (const [keys, check] of Object.entries(table.afterTheEnd ?? {})) {
+      it(`${keys}, at the end`, async () => {
+        await bench.farm.stop();
+        await check(bench);
+      });
+    }
+    it('the farm had all of these keys in its file', () => {
+      const { keysSet } = bench.farm;
+      const absent = keysIn(table).filter((key) => !keysSet.has(key));
+      assert.deepEqual(absent, []);
+    });
+  });
+}

@@ -1,0 +1,154 @@
+import { mkdir, writeFile } from 'node:fs/promises';
+import path from 'node:path';
+import sharp from 'sharp';
+import { encodeModel } from '../../avatars/onnx/encode.ts';
+import { GraphBuilder, type TensorName } from '../../avatars/onnx/graph.ts';
+import { ffmpeg, lavfi } from '../media/media-files.ts';
+import { tinyEncoder, tinyNetwork } from '../onnx/tiny-onnx.ts';
+
+/** Avatars that cost next to nothing, and of which the colours tell what they were made from. */
+
+export const SIZE = { width: 32, height: 24 };
+/** Side of what the networks see. */
+const FACE = 160;
+/** Of each picture. */
+export const RECT = [4, 4, 20, 20] as const;
+const PICTURES = 3;
+
+export const COLOURS = {
+  black: [0, 0, 0],
+  grey: [128, 128, 128],
+  red: [220, 20, 20],
+  green: [20, 200, 20],
+  blue: [20, 20, 220],
+  yellow: [220, 220, 20],
+} as const;
+export type Colour = keyof typeof COLOURS;
+
+/** The nearest of the colours at a place in a frame of raw pixels. */
+export function colourAt(frame: Buffer, x: number, y: number): Colour {
+  const at = (y * SIZE.width + x) * 3;
+  const distance = (colour: Colour) =>
+    COLOURS[colour].reduce<number>((sum, value, channel) => sum + (value - (frame[at + channel] ?? 0)) ** 2, 0);
+  const names = Object.keys(COLOURS) as Colour[];
+  return names.reduce((best, name) => (distance(name) < distance(best) ? name : best));
+}
+
+/** Writes pictures of these colours, one each, into a folder. */
+export async function drawPictures(folder: string, colours: readonly Colour[], size = SIZE): Promise<void> {
+  await mkdir(folder, { recursive: true });
+  for (const [index, colour] of colours.entries()) {
+    const [r, g, b] = COLOURS[colour];
+    const picture = sharp({ create: { ...size, channels: 3, background: { r, g, b } } });
+    await picture.png().toFile(path.join(folder, `frame_${String(index).padStart(6, '0')}.png`));
+  }
+}
+
+/** Faces for the networks, one for each picture. */
+export async function drawFaces(folder: string, colour: Colour): Promise<void> {
+  await drawPictures(folder, Array(PICTURES).fill(colour), { width: FACE, height: FACE });
+}
+
+/** A video of one colour with as many pictures as an avatar has. */
+export async function filmColour(file: string, colour: Colour, size = SIZE): Promise<void> {
+  const [r, g, b] = COLOURS[colour];
+  const graph = `color=c=0x${Buffer.from([r, g, b]).toString('hex')}:s=${size.width}x${size.height}:r=25`;
+  const coding = ['-c:v', 'libx264', '-preset', 'ultrafast', '-crf', '1', '-pix_fmt', 'yuv420p'];
+  await ffmpeg(...lavfi(graph), '-frames:v', String(PICTURES), ...coding, file);
+}
+
+export async function filmFaces(file: string, colour: Colour): Promise<void> {
+  await filmColour(file, colour, { width: FACE, height: FACE });
+}
+
+/**
+ * The files that the tests' models are made of, in one folder:
+ * `crop.onnx` shows the face that it sees, `masked.onnx` the face with the mouth hidden, `audio_encoder.onnx` hears.
+ */
+export async function writeParts(folder: string): Promise<void> {
+  await mkdir(folder, { recursive: true });
+  const file = (name: string) => path.join(folder, name);
+  await Promise.all([
+    writeFile(file('crop.onnx'), tinyNetwork({ deaf: true })),
+    writeFile(file('masked.onnx'), tinyNetwork({ deaf: true, firstChannel: 3 })),
+    writeFile(file('audio_encoder.onnx'), tinyEncoder()),
+    writeFile(file('other_encoder.onnx'), tinyEncoder({ batch: 'windows' })),
+    writeFile(file('rects.json'), rectsOf(RECT)),
+    writeFile(file('low_rects.json'), rectsOf([14, 10, 28, 24])),
+    writeFile(file('tall_rects.json'), rectsOf([4, 0, 28, 24])),
+    drawPictures(file('blue'), Array(PICTURES).fill('blue')),
+    drawPictures(file('red-green-yellow'), ['red', 'green', 'yellow']),
+  ]);
+}
+
+export function rectsOf(rect: readonly number[], count = PICTURES): string {
+  return JSON.stringify(Array(count).fill(rect));
+}
+
+/** What a run of the counting network says of itself, in the colour of a mouth: a tenth of full for each frame. */
+export const COUNTED = { frames: 0.1, windows: 0.02 };
+const COUNTING_BATCH = 4;
+const FLOAT = 1;
+
+/**
+ * A network for four frames at a time whose mouth is as red as there are frames in the run, which are those that see
+ * anything, and as green as there were windows in the run of the encoder.
+ */
+export function countingNetwork(): Uint8Array {
+  const graph = new GraphBuilder('counting_network', 'For tests: shows how many frames and windows share a run.');
+  const visual = graph.input('input', [COUNTING_BATCH, 6, FACE, FACE]);
+  const audio = graph.input('audio', [COUNTING_BATCH, 32, 16, 16]);
+  const seen = graph.node('Sign', [graph.node('ReduceMax', [visual], { axes: [1, 2, 3], keepdims: 1 })]);
+  const frames = graph.node('ReduceSum', [seen, graph.integers(0)], { keepdims: 1 });
+  const red = graph.node('Mul', [frames, graph.scalar(COUNTED.frames)]);
+  const windows = graph.node('ReduceMax', [audio], { axes: [1, 2, 3], keepdims: 1 });
+  const green = graph.node('Mul', [windows, graph.scalar(COUNTED.windows)]);
+  const plane = graph.integers(COUNTING_BATCH, 1, FACE, FACE);
+  const spread = (value: TensorName) => graph.node('Expand', [value, plane]);
+  const none = graph.node('Mul', [green, graph.scalar(0)]);
+  // The network's planes are blue, green, red.
+  const picture = graph.node('Concat', [spread(none), spread(green), spread(red)], { axis: 1 });
+  graph.output('output', picture, [COUNTING_BATCH, 3, FACE, FACE]);
+  return encodeModel(graph.build());
+}
+
+/** An encoder whose features are the number of windows in its run. */
+export function countingEncoder(): Uint8Array {
+  const graph = new GraphBuilder('counting_encoder', 'For tests: hears how many windows share a run.');
+  const windows = graph.input('mel_spectrogram', ['batch', 1, 80, 16]);
+  const count = graph.node('Gather', [graph.node('Shape', [windows]), graph.integers(0)], { axis: 0 });
+  const nothing = graph.node('Mul', [
+    graph.node('ReduceMean', [windows], { axes: [2, 3], keepdims: 0 }),
+    graph.scalar(0),
+  ]);
+  const counted = graph.node('Add', [nothing, graph.node('Cast', [count], { to: FLOAT })]);
+  graph.output('audio_features', graph.node('Tile', [counted, graph.integers(1, 512)]), ['batch', 512]);
+  return encodeModel(graph.build());
+}
+
+/** An encoder that works on one window and fails at more of them: a fault that may be gone the next time. */
+export function singleWindowEncoder(): Uint8Array {
+  const graph = new GraphBuilder('single_window_encoder', 'For tests: fails at more than one window.');
+  const windows = graph.input('mel_spectrogram', ['batch', 1, 80, 16]);
+  const one = graph.node('Reshape', [windows, graph.integers(1, 1, 80, 16)]);
+  const mean = graph.node('ReduceMean', [one], { axes: [2, 3], keepdims: 0 });
+  graph.output('audio_features', graph.node('Tile', [mean, graph.integers(1, 512)]), ['batch', 512]);
+  return encodeModel(graph.build());
+}
+
+/** Side of the square matrices that the slow network multiplies for each frame: some tenths of a second on a core. */
+const SLOW_SIDE = 2048;
+
+/** A network that takes its time with each frame. */
+export function slowNetwork(): Uint8Array {
+  const graph = new GraphBuilder('slow_network', 'For tests: takes its time.');
+  const visual = graph.input('input', ['batch', 6, FACE, FACE]);
+  const audio = graph.input('audio', ['batch', 32, 16, 16]);
+  const heard = graph.node('ReduceMean', [audio], { keepdims: 0 });
+  const matrix = graph.node('Expand', [heard, graph.integers(SLOW_SIDE, SLOW_SIDE)]);
+  const product = graph.node('ReduceMean', [graph.node('MatMul', [matrix, matrix])], { keepdims: 0 });
+  const nothing = graph.node('Mul', [product, graph.scalar(0)]);
+  const picture = graph.node('Slice', [visual, graph.integers(0), graph.integers(3), graph.integers(1)]);
+  graph.output('output', graph.node('Add', [picture, nothing]), ['batch', 3, FACE, FACE]);
+  return encodeModel(graph.build());
+}

@@ -1,0 +1,325 @@
+import assert from 'node:assert/strict';
+import { access, copyFile, rm, writeFile } from 'node:fs/promises';
+import path from 'node:path';
+import { status } from '@grpc/grpc-js';
+import { until } from '../../support/until.ts';
+import { farmSays, KeyFarm, keysOf, type Settings } from '../key-farm.ts';
+import type { KeyTable } from '../key-table.ts';
+import {
+  type Colour,
+  colourAt,
+  drawFaces,
+  drawPictures,
+  filmColour,
+  filmFaces,
+  RECT,
+  rectsOf,
+  writeParts,
+} from '../pictures.ts';
+
+type Entry = Readonly<Record<string, unknown>>;
+
+/** Paths of models begin at `models_root`. */
+const PLAIN = { model_path: 'crop.onnx', background_dir: 'blue', crop_rects_path: 'rects.json' } as const;
+const MASKED = { ...PLAIN, model_path: 'masked.onnx' } as const;
+
+/** Places in a picture: the middle of the mouth's rect, of the other rect, and a corner that no mouth reaches. */
+const MOUTH = [12, 12] as const;
+const LOW_MOUTH = [21, 17] as const;
+const CORNER = [30, 1] as const;
+/** A tall face, and the place in it that is all below what is hidden of the mouth. */
+const TALL = { ...PLAIN, model_path: 'masked.onnx', crop_rects_path: 'tall_rects.json' } as const;
+const CHIN = [16, 22] as const;
+
+/** An entry before and after the configuration is read again, and what is to be seen of it each time. */
+interface Change<T> {
+  readonly before: Entry;
+  readonly after: Entry;
+  readonly look: (farm: KeyFarm, modelId: string) => Promise<T>;
+  readonly seen: readonly [T, T];
+}
+
+const at =
+  ([x, y]: readonly [number, number], start = 0) =>
+  async (farm: KeyFarm, modelId: string): Promise<Colour> => {
+    const [frame] = await farm.frames(modelId, { start });
+    return colourAt(frame as Buffer, x, y);
+  };
+
+/** The encoder that a render was made with, by its receipt. */
+const encoderOf = async (farm: KeyFarm, modelId: string): Promise<string> => {
+  const { model_files } = await farm.render(modelId, 0.1);
+  return path.basename(model_files[1]?.path ?? '');
+};
+
+const loadedUnasked = async (farm: KeyFarm, modelId: string): Promise<string> => {
+  const isLoaded = async () =>
+    (await farm.client.models()).models.some(({ id, loaded_on }) => id === modelId && loaded_on.length > 0);
+  if (farm.keysSet.has('models.demo.preload_model')) await until(`${modelId} is loaded by itself`, isLoaded);
+  return (await isLoaded()) ? 'loaded' : 'not loaded';
+};
+
+/** By the key that changes; each has a model of that name. */
+const CHANGES: Readonly<Record<string, Change<string>>> = {
+  model_path: { before: PLAIN, after: MASKED, look: at(MOUTH), seen: ['blue', 'black'] },
+  background_dir: {
+    before: PLAIN,
+    after: { ...PLAIN, background_dir: 'red-green-yellow' },
+    look: at(CORNER),
+    seen: ['blue', 'red'],
+  },
+  crop_rects_path: {
+    before: MASKED,
+    after: { ...MASKED, crop_rects_path: 'low_rects.json' },
+    look: at(LOW_MOUTH),
+    seen: ['blue', 'black'],
+  },
+  audio_encoder_path: {
+    before: PLAIN,
+    after: { ...PLAIN, audio_encoder_path: 'own_encoder.onnx' },
+    look: encoderOf,
+    seen: ['audio_encoder.onnx', 'own_encoder.onnx'],
+  },
+  source_video: {
+    before: PLAIN,
+    after: { ...PLAIN, background_dir: '', source_video: 'red.mp4' },
+    look: at(CORNER),
+    seen: ['blue', 'red'],
+  },
+  crops_frames_dir: {
+    before: PLAIN,
+    after: { ...PLAIN, crops_frames_dir: 'green-faces' },
+    look: at(MOUTH),
+    seen: ['blue', 'green'],
+  },
+  crops_video_path: {
+    before: PLAIN,
+    after: { ...PLAIN, crops_video_path: 'yellow-faces.mp4' },
+    look: at(MOUTH),
+    seen: ['blue', 'yellow'],
+  },
+  rois_frames_dir: {
+    before: TALL,
+    after: { ...TALL, rois_frames_dir: 'green-faces' },
+    look: at(CHIN),
+    seen: ['blue', 'green'],
+  },
+  rois_video_path: {
+    before: TALL,
+    after: { ...TALL, rois_video_path: 'yellow-faces.mp4' },
+    look: at(CHIN),
+    seen: ['blue', 'yellow'],
+  },
+  num_frames: {
+    before: { ...PLAIN, background_dir: 'red-green-yellow' },
+    after: { ...PLAIN, background_dir: 'red-green-yellow', num_frames: 2 },
+    // Two pictures are walked 0, 1, 0; three 0, 1, 2.
+    look: at(CORNER, 2),
+    seen: ['yellow', 'red'],
+  },
+  preload_model: {
+    before: PLAIN,
+    after: { ...PLAIN, preload_model: true },
+    look: loadedUnasked,
+    seen: ['not loaded', 'loaded'],
+  },
+};
+
+/** Models that cannot be used once the configuration has been read again, and what is said of each. */
+const BROKEN: Readonly<Record<string, { entry: Entry; because: RegExp }>> = {
+  'no-network': { entry: { ...PLAIN, model_path: 'nowhere.onnx' }, because: /nowhere\.onnx/ },
+  'no-encoder': { entry: { ...PLAIN, audio_encoder_path: 'nowhere.onnx' }, because: /nowhere\.onnx/ },
+  'no-crops': { entry: { ...PLAIN, crops_frames_dir: 'nowhere' }, because: /nowhere/ },
+  'no-rois': { entry: { ...PLAIN, rois_video_path: 'nowhere.mp4' }, because: /nowhere\.mp4/ },
+  'few-crops': { entry: { ...PLAIN, crops_frames_dir: 'one-face' }, because: /one-face has 1 crops for 3/ },
+  'no-video': { entry: { ...PLAIN, background_dir: '', source_video: 'nowhere.mp4' }, because: /nowhere\.mp4/ },
+  'no-film': { entry: { ...PLAIN, background_dir: '', source_video: 'rects.json' }, because: /rects\.json/ },
+};
+
+/** Of four pictures three are kept, and two of the four are gone from the disk once the model is loaded. */
+const KEPT_PICTURES = 3;
+
+/** Keys that are read and have no effect, each with a value that is not its default. */
+const WITHOUT_EFFECT = {
+  server: { worker_count_per_gpu: 8 },
+  onnx: { library_path: '/usr/lib/libonnxruntime.so', cuda_streams_per_worker: 4, inter_op_threads: 3 },
+  logging: {
+    log_inference_times: true,
+    log_compositing_times: true,
+    log_cache_stats: true,
+    log_gpu_utilization: true,
+    save_debug_files: true,
+    sample_rate: 10,
+  },
+} as const;
+
+interface Bench {
+  readonly farm: KeyFarm;
+  readonly looks: ReadonlyMap<string, readonly [string, string]>;
+  readonly sharedEncoders: readonly [string, string];
+  /** Whether pictures that are gone from the disk can be shown all the same, by their number. */
+  readonly shownFromMemory: readonly boolean[];
+  readonly doctor: string;
+}
+
+async function start(): Promise<Bench> {
+  const [http, grpc] = process.platform === 'linux' ? ['127.0.0.2', '127.0.0.3'] : ['127.0.0.1', '127.0.0.1'];
+  const farm = await KeyFarm.prepare({ http, grpc });
+  const root = path.join(farm.folder, 'avatars');
+  await writeParts(root);
+  await writeFiles(root);
+  const hoarder = { ...PLAIN, background_dir: 'four', crop_rects_path: 'four_rects.json', preload_backgrounds: true };
+  const before = Object.fromEntries(Object.entries(CHANGES).map(([key, change]) => [key, change.before]));
+  await farm.up({
+    ...WITHOUT_EFFECT,
+    http: { host: http },
+    // Its own level alone would keep all lines back.
+    logging: { ...WITHOUT_EFFECT.logging, level: 'silent', log_level: 'info' },
+    gpus: { enabled: false },
+    onnx: { ...WITHOUT_EFFECT.onnx, execution_providers: ['cuda'] },
+    capacity: { background_cache_frames: KEPT_PICTURES },
+    output: { format: 'raw' },
+    grpc: { reflection: false },
+    storage: { driver: 'local', root: 'kept' },
+    models_root: 'avatars',
+    models: { ...before, hoarder },
+  });
+  const shownFromMemory = await emptyUnder(farm, root);
+  const first = await lookAtAll(farm);
+  const firstEncoder = await encoderOf(farm, 'model_path');
+  const after = Object.fromEntries(Object.entries(CHANGES).map(([key, change]) => [key, change.after]));
+  const broken = Object.fromEntries(Object.entries(BROKEN).map(([id, { entry }]) => [id, entry]));
+  const settings: Settings = {
+    onnx: { ...WITHOUT_EFFECT.onnx, execution_providers: ['cuda'], audio_encoder_path: 'other_encoder.onnx' },
+  };
+  await farm.reload({ ...settings, models: { ...after, ...broken } });
+  const second = await lookAtAll(farm);
+  return {
+    farm,
+    looks: new Map(Object.keys(CHANGES).map((key) => [key, [first.get(key) ?? '', second.get(key) ?? '']])),
+    sharedEncoders: [firstEncoder, await encoderOf(farm, 'model_path')],
+    shownFromMemory,
+    doctor: await farmSays('doctor', '--config', farm.configPath),
+  };
+}
+
+async function writeFiles(root: string): Promise<void> {
+  const file = (name: string) => path.join(root, name);
+  await Promise.all([
+    drawFaces(file('green-faces'), 'green'),
+    drawPictures(file('one-face'), ['green'], { width: 160, height: 160 }),
+    filmFaces(file('yellow-faces.mp4'), 'yellow'),
+    filmColour(file('red.mp4'), 'red'),
+    drawPictures(file('four'), ['red', 'green', 'yellow', 'red']),
+    writeFile(file('four_rects.json'), rectsOf(RECT, 4)),
+  ]);
+  await copyFile(file('audio_encoder.onnx'), file('own_encoder.onnx'));
+}
+
+/** What is seen of each model; of one that fails, why. */
+async function lookAtAll(farm: KeyFarm): Promise<Map<string, string>> {
+  const seen = new Map<string, string>();
+  for (const [key, { look }] of Object.entries(CHANGES)) {
+    seen.set(key, await look(farm, key).catch((error: Error) => error.message));
+  }
+  return seen;
+}
+
+/** Takes the last two pictures of a model that is loaded away. */
+async function emptyUnder(farm: KeyFarm, root: string): Promise<boolean[]> {
+  await farm.client.loadModel('hoarder');
+  for (const index of [2, 3]) await rm(path.join(root, 'four', `frame_00000${index}.png`));
+  const shown: boolean[] = [];
+  for (const start of [0, 1, 2, 3]) shown.push((await farm.infer('hoarder', { start })).success);
+  return shown;
+}
+
+const changesAsItShould =
+  (key: string) =>
+  async ({ looks }: Bench) => {
+    assert.deepEqual(looks.get(key), CHANGES[key]?.seen);
+  };
+
+const saysThatItHasNoEffect =
+  (key: string) =>
+  async ({ farm, doctor }: Bench) => {
+    const said = farm.output.filter((line) => line.includes(`key=${key} `));
+    assert.equal(said.length, 1, 'the front end says it, once');
+    assert.match(said[0] ?? '', /WARN key of the configuration has no effect .* why=.+/);
+    assert.ok(doctor.includes(`${key} has no effect: `), doctor);
+  };
+
+/** gRPC status of a call of the reflection service. */
+function reflectionStatus({ grpc }: KeyFarm): Promise<number> {
+  const same = (bytes: Buffer) => bytes;
+  const call = grpc.makeBidiStreamRequest('/grpc.reflection.v1.ServerReflection/ServerReflectionInfo', same, same);
+  const ended = Promise.withResolvers<number>();
+  call
+    .on('data', () => {})
+    .on('error', () => {})
+    .on('status', ({ code }) => ended.resolve(code));
+  call.end();
+  return ended.promise;
+}
+
+export const modelKeys: KeyTable<Bench> = {
+  title: 'keys of models, and what shapes pictures',
+  start,
+  checks: {
+    ...Object.fromEntries(Object.keys(CHANGES).map((key) => [`models.demo.${key}`, changesAsItShould(key)])),
+    ...Object.fromEntries(keysOf(WITHOUT_EFFECT).map((key) => [key, saysThatItHasNoEffect(key)])),
+    models_root: async ({ farm }) => {
+      const { model_files } = await farm.render('model_path', 0.1);
+      assert.equal(model_files[0]?.path, path.join(farm.folder, 'avatars', 'masked.onnx'));
+    },
+    'onnx.audio_encoder_path': async ({ sharedEncoders }) => {
+      assert.deepEqual(sharedEncoders, ['audio_encoder.onnx', 'other_encoder.onnx']);
+    },
+    'capacity.background_cache_frames models.demo.preload_backgrounds': async ({ shownFromMemory }) => {
+      // The third was read ahead of its use, and the fourth found no room.
+      assert.deepEqual(shownFromMemory, [true, true, true, false]);
+    },
+    'output.format': async ({ farm }) => {
+      const [frame] = await farm.frames('model_path');
+      assert.equal(frame?.length, 32 * 24 * 3);
+    },
+    'gpus.enabled': async ({ farm }) => {
+      const { providers } = await farm.render('background_dir', 0.1);
+      assert.deepEqual(providers, ['cpu'], 'though cuda alone is configured');
+    },
+    'http.host http.port': async ({ farm }) => {
+      assert.equal((await fetch(`${farm.url}/healthz`)).status, 200);
+      const elsewhere = fetch(`http://127.0.0.1:${farm.httpPort}/healthz`);
+      if (process.platform === 'linux') await assert.rejects(elsewhere, 'nothing listens on the other addresses');
+    },
+    'server.port': async ({ farm }) => {
+      assert.equal(await farm.grpc.healthStatus(), 'SERVING');
+      assert.ok(farm.output.includes(`  gRPC       ${farm.grpcAddress}`));
+    },
+    'grpc.reflection': async ({ farm }) => {
+      assert.equal(await reflectionStatus(farm), status.UNIMPLEMENTED);
+    },
+    'storage.driver storage.root': async ({ farm }) => {
+      const { render_id } = await farm.render('background_dir', 0.1);
+      await access(path.join(farm.folder, 'kept', 'renders', render_id, 'receipt.json'));
+      const other = path.join(farm.folder, 'other.yaml');
+      await writeFile(other, 'storage: { driver: s3 }\n');
+      assert.match(await farmSays('doctor', '--config', other), /storage\.driver: got "s3"; .*local/);
+    },
+    'logging.level logging.log_level': async ({ farm }) => {
+      assert.ok(
+        farm.output.some((line) => line.includes('render planned')),
+        'the older name wins',
+      );
+    },
+  },
+};
+
+/** What is said of models that cannot be used, by the farm and by `farm doctor`. */
+export async function judgements({ farm, doctor }: Bench) {
+  const { models } = await farm.client.models();
+  return Object.entries(BROKEN).map(([id, { because }]) => {
+    const problems = models.find((model) => model.id === id)?.problems.join('\n') ?? '';
+    return { id, because, problems, doctor: doctor.split('\n').find((line) => line.includes(`model ${id} `)) ?? '' };
+  });
+}
