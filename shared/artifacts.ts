@@ -11,6 +11,8 @@ export const artifactKeys = {
   upload: (renderId: string) => `renders/${renderId}/upload`,
   /** 16 kHz mono float32, little-endian, no header. */
   samples: (renderId: string) => `renders/${renderId}/audio.f32`,
+  /** What the ear is to hear: 16-bit at the upload's own rate, little-endian, no header; the plan says how to read it. */
+  sound: (renderId: string) => `renders/${renderId}/sound.s16`,
   segmentFolder: (renderId: string) => `renders/${renderId}/segments`,
   segmentVideo: (renderId: string, segmentIndex: number) => `renders/${renderId}/segments/${padded(segmentIndex)}.mp4`,
   /** Names the segments in their order; lies beside them. */

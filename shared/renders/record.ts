@@ -33,9 +33,23 @@ export const renderRequestSchema = z.object({
 });
 export type RenderRequest = z.infer<typeof renderRequestSchema>;
 
+/** How to read the sound that `prepare` keeps for the ear (`artifactKeys.sound`). */
+export const soundForEarSchema = z.object({
+  sampleRateHz: z.int().positive(),
+  /** Interleaved in the file: 1 or 2. */
+  storedChannels: z.int().positive(),
+  /** To be played: 1 when both stored channels are the same. */
+  channels: z.int().positive(),
+  /** Full scale of the file stands for this much. */
+  gain: z.number().positive(),
+});
+export type SoundForEar = z.infer<typeof soundForEarSchema>;
+
 /** What `prepare` decided. Everything that makes the pictures what they are is here, so that any worker makes the same. */
 export const renderPlanSchema = z.object({
   sampleCount: z.int().positive(),
+  /** Of a video; a render to frames has none. */
+  sound: soundForEarSchema.optional(),
   frameCount: z.int().positive(),
   segmentFrames: z.int().positive(),
   batchFrames: z.int().positive(),

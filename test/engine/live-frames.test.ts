@@ -36,7 +36,7 @@ describe('frames of live jobs', () => {
     await farm.client.finished(id);
     for (let index = 0; index < FRAMES; index++) whole.push(Buffer.from(await farm.client.frame(id, index)));
     const decoded = path.join(farm.folder, 'speech.f32');
-    await decodeAudio(speech, decoded, SECONDS + 1, new AbortController().signal);
+    await decodeAudio(speech, { mouth: decoded }, SECONDS + 1, new AbortController().signal);
     sound = await readFile(decoded);
   });
   after(async () => {

@@ -4,7 +4,7 @@ import { watch } from 'node:fs';
 import { readdir, readFile, stat, writeFile } from 'node:fs/promises';
 import { PassThrough } from 'node:stream';
 import { test } from 'node:test';
-import { type FfmpegCommand, probe, runFfmpeg } from '../../worker/media/ffmpeg.ts';
+import { type FfmpegCommand, outputOf, probe, runFfmpeg } from '../../worker/media/ffmpeg.ts';
 import { ffmpeg, lavfi, privateFolder } from './media-files.ts';
 
 const file = privateFolder();
@@ -86,17 +86,33 @@ test('a stream can be the input, and a file name may hold spaces', async () => {
   const inputs = [{ source, options: ['-f', 'f32le', '-ar', '16000', '-ac', '1'] }];
   source.end(Buffer.alloc(16_000 * 4));
   await runFfmpeg({ inputs, outputOptions: [], outputPath }, { signal: NEVER, timeoutMs: MINUTE_MS });
-  assert.deepEqual(await probe(outputPath, []), [{ codecType: 'audio', durationS: 1 }]);
+  assert.deepEqual(await probe(outputPath, []), [
+    {
+      index: 0,
+      codecType: 'audio',
+      codec: 'pcm_s16le',
+      durationS: 1,
+      sampleRateHz: 16_000,
+      channels: 1,
+      layout: undefined,
+      isDefault: false,
+    },
+  ]);
 });
 
 test('probing tells the tracks and their lengths, as far as the file does', async () => {
   await ffmpeg(...lavfi('testsrc=s=64x48:d=0.4'), ...lavfi('sine=d=0.2'), file('both.mp4'));
   const [video, audio] = await probe(file('both.mp4'), []);
-  assert.deepEqual(video, { codecType: 'video', durationS: 0.4 });
-  assert.equal(audio?.codecType, 'audio');
+  assert.equal(video?.durationS, 0.4);
+  assert.deepEqual([video?.codecType, video?.codec, video?.channels], ['video', 'h264', 0]);
+  assert.deepEqual(
+    [audio?.codecType, audio?.codec, audio?.sampleRateHz, audio?.layout, audio?.isDefault],
+    ['audio', 'aac', 44_100, 'mono', true],
+  );
   assert.ok(Math.abs((audio?.durationS ?? 0) - 0.2) < 0.03, `${audio?.durationS}`);
   await ffmpeg(...lavfi('sine=d=0.2'), '-c:a', 'flac', '-live', '1', '-f', 'matroska', file('silent.mkv'));
-  assert.deepEqual(await probe(file('silent.mkv'), []), [{ codecType: 'audio', durationS: undefined }]);
+  const [silent] = await probe(file('silent.mkv'), []);
+  assert.deepEqual([silent?.codecType, silent?.durationS], ['audio', undefined]);
 });
 
 test('probing a file that is none is an unreadable file', async () => {
@@ -105,4 +121,24 @@ test('probing a file that is none is an unreadable file', async () => {
     code: 'audio_unreadable',
     message: 'ffmpeg cannot read this file: it is in no sound or video format that is taken',
   });
+});
+
+test('output is read as it comes; leaving early ends ffmpeg', onLinux, async () => {
+  const args = ['-v', 'error', '-f', 'lavfi', '-i', 'anullsrc=r=8007', '-f', 'f32le', 'pipe:1'];
+  for await (const bytes of outputOf('ffmpeg', args, { signal: NEVER, timeoutMs: MINUTE_MS })) {
+    assert.ok(bytes.length > 0);
+    assert.equal((await processesWith('anullsrc=r=8007')).length, 1);
+    break;
+  }
+  assert.deepEqual(await processesWith('anullsrc=r=8007'), []);
+});
+
+test('output that is called off ends ffmpeg and rejects with the reason', onLinux, async () => {
+  const abort = new AbortController();
+  const reason = new Error('the render was cancelled');
+  const args = ['-v', 'error', '-f', 'lavfi', '-i', 'anullsrc=r=8009', '-f', 'f32le', 'pipe:1'];
+  await assert.rejects(async () => {
+    for await (const _ of outputOf('ffmpeg', args, { signal: abort.signal, timeoutMs: MINUTE_MS })) abort.abort(reason);
+  }, reason);
+  assert.deepEqual(await processesWith('anullsrc=r=8009'), []);
 });

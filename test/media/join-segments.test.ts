@@ -20,16 +20,28 @@ test('the list names the segments in their order, one a line', () => {
   assert.equal(segmentList(['000000.mp4', '000001.mp4']), 'ffconcat version 1.0\nfile 000000.mp4\nfile 000001.mp4\n');
 });
 
-test('joining copies the picture, and reads nothing outside the list and the upload', () => {
-  const { inputs, outputOptions, outputPath } = joinCommand('/s/all.ffconcat', '/s/upload', 50, '/s/video.mp4');
+const SOUND = { path: '/s/sound.s16', sampleRateHz: 44_100, storedChannels: 2, channels: 2, gain: 1 };
+
+test('joining copies the picture, and reads nothing outside the list and the sound', () => {
+  const { inputs, outputOptions, outputPath } = joinCommand('/s/all.ffconcat', SOUND, 50, '/s/video.mp4');
   assert.deepEqual(
     inputs.map(({ source }) => source),
-    ['/s/all.ffconcat', '/s/upload'],
+    ['/s/all.ffconcat', '/s/sound.s16'],
   );
-  const [list, upload] = inputs.map(({ options }) => options.join(' '));
+  const [list, sound] = inputs.map(({ options }) => options.join(' '));
   assert.match(list ?? '', /-f concat -safe 1$/);
-  assert.match(upload ?? '', /-format_whitelist \S*wav\S* -protocol_whitelist file$/);
+  assert.equal(sound, '-f s16le -ar 44100 -ac 2');
   assert.match(outputOptions.join(' '), /-map 0:v:0 -map 1:a:0 -c:v copy /);
   assert.match(outputOptions.join(' '), /-map_metadata -1 /);
   assert.equal(outputPath, '/s/video.mp4');
+});
+
+test('sound is brought back to its loudness, and to one channel when both are the same', () => {
+  const filterOf = (changes: Partial<typeof SOUND>) => {
+    const { outputOptions } = joinCommand('/s/list', { ...SOUND, ...changes }, 1, '/s/video.mp4');
+    return outputOptions[outputOptions.indexOf('-af') + 1];
+  };
+  assert.equal(filterOf({}), 'aresample=48000,apad,atrim=end_sample=1920');
+  assert.match(filterOf({ gain: 2 }) ?? '', /^aformat=sample_fmts=fltp,volume=2:precision=float,/);
+  assert.match(filterOf({ channels: 1 }) ?? '', /^pan=mono\|c0=c0,/);
 });

@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict';
 import { mkdir, readFile, writeFile } from 'node:fs/promises';
 import { before, suite, test } from 'node:test';
+import { checkInStep } from '../../worker/media/check-video.ts';
 import { decodeAudio } from '../../worker/media/decode-audio.ts';
 import { SegmentEncoder } from '../../worker/media/encode-segment.ts';
 import { runFfmpeg } from '../../worker/media/ffmpeg.ts';
@@ -144,8 +145,11 @@ suite('segments', { concurrency: 3 }, () => {
 /** Joins the two segments with a sound, as the farm does. */
 async function join(sound: string, frameCount = FRAME_COUNT): Promise<string> {
   const output = file(`joined-${sound}.mp4`);
-  const command = joinCommand(file('parts/all.ffconcat'), file(sound), frameCount, output);
+  const ear = file(`${sound}.s16`);
+  const decoded = await decodeAudio(file(sound), { mouth: file(`${sound}.f32`), ear }, 60, NEVER);
+  const command = joinCommand(file('parts/all.ffconcat'), { ...decoded.ear, path: ear }, frameCount, output);
   await runFfmpeg(command, { signal: NEVER, timeoutMs: 60_000 });
+  await checkInStep(output, frameCount, NEVER);
   return output;
 }
 
@@ -253,9 +257,8 @@ suite('joined videos', { concurrency: 3 }, () => {
       } else {
         await ffmpeg(...lavfi(click(1, 3.2)), file(name));
       }
-      await decodeAudio(file(name), file(`${name}.f32`), 60, NEVER);
-      const heardS = loudest(await readSamples(file(`${name}.f32`))) / 16_000;
       const output = await join(name);
+      const heardS = loudest(await readSamples(file(`${name}.f32`))) / 16_000;
       await ffmpeg('-i', output, '-vn', '-ac', '1', '-c:a', 'pcm_f32le', '-f', 'f32le', file(`${name}.out`));
       const playedS = loudest(await readSamples(file(`${name}.out`))) / 48_000;
       assert.ok(Math.abs(heardS - 1) < 0.002, `the pipeline hears it at ${heardS} s`);

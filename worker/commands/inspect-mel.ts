@@ -27,7 +27,7 @@ async function main(): Promise<void> {
   const folder = await mkdtemp(path.join(tmpdir(), 'farm-mel-'));
   try {
     const samplesPath = path.join(folder, 'audio.f32');
-    await decodeAudio(inputPath, samplesPath, LONGEST_SECONDS, new AbortController().signal);
+    await decodeAudio(inputPath, { mouth: samplesPath }, LONGEST_SECONDS, new AbortController().signal);
     await using sound = await AudioFile.open(samplesPath);
     const melFrames = await writeMel(sound, outputPath);
     process.stdout.write(`${outputPath}: ${melFrames} × ${MEL_BANDS} float32 from ${sound.sampleCount} samples\n`);

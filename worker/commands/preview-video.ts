@@ -47,10 +47,11 @@ export async function renderPreview(
   const folder = await mkdtemp(join(tmpdir(), 'farm-preview-'));
   try {
     const artifacts = new LocalArtifacts(folder);
-    const decoded = await artifacts.publish(artifactKeys.samples(RENDER_ID), (path) =>
-      decodeAudio(audioPath, path, MAX_SOUND_SECONDS, signal),
+    const ear = artifacts.localPath(artifactKeys.sound(RENDER_ID));
+    const decoded = await artifacts.publish(artifactKeys.samples(RENDER_ID), (mouth) =>
+      decodeAudio(audioPath, { mouth, ear }, MAX_SOUND_SECONDS, signal),
     );
-    const samples = Math.min(decoded, seconds * SAMPLE_RATE_HZ);
+    const samples = Math.min(decoded.sampleCount, seconds * SAMPLE_RATE_HZ);
     await truncate(artifacts.localPath(artifactKeys.samples(RENDER_ID)), samples * BYTES_PER_SAMPLE);
     const { frameCount, ...plan } = planRender(samples, settings);
     const task = {
@@ -66,7 +67,7 @@ export async function renderPreview(
     const { wall_ms } = await renderSegment(task, model, { artifacts, turns: new Turns(), signal, onProgress() {} });
     const listPath = artifacts.localPath(artifactKeys.segmentList(RENDER_ID));
     await writeFile(listPath, segmentList([basename(artifactKeys.segmentVideo(RENDER_ID, 0))]));
-    const command = joinCommand(listPath, audioPath, frameCount, outputPath);
+    const command = joinCommand(listPath, { ...decoded.ear, path: ear }, frameCount, outputPath);
     await runFfmpeg(command, { signal, timeoutMs: JOIN_TIMEOUT_MS });
     return { frames: frameCount, msPerFrame: wall_ms / frameCount };
   } finally {

@@ -1,77 +1,188 @@
-import { stat } from 'node:fs/promises';
 import { FarmError } from '../../shared/errors.ts';
-import { SAMPLE_RATE_HZ } from '../pipeline/contract.ts';
-import { type FfmpegCommand, probe, runFfmpeg } from './ffmpeg.ts';
-
-/** Any audio file → 16 kHz mono float32, the form in which the pipeline reads sound. */
-
-const BYTES_PER_SAMPLE = 4;
-/** Decoding runs at a hundred times real time or more; beyond this it hangs. */
-const DECODE_TIMEOUT_MS = 10 * 60 * 1000;
+import type { SoundForEar } from '../../shared/renders/record.ts';
+import { Resampler, TARGET_RATE_HZ } from '../../shared/sound/resample.ts';
+import { outputOf } from './ffmpeg.ts';
+import { MonoMix } from './mono-mix.ts';
+import { SampleWriter } from './sample-writer.ts';
+import { findSoundTrack, type SoundForm, type SoundTrack } from './sound-track.ts';
+import { type StereoBlock, StereoMix } from './stereo-mix.ts';
+import { UPLOAD_INPUT_OPTIONS } from './upload-input.ts';
 
 /**
- * Containers that hold sound. Playlists and everything else that makes ffmpeg open further files or addresses are
- * left out, and the protocols are narrowed to the file itself.
+ * Reads an upload once and writes what the farm needs of it: 16 kHz mono for the mouth, and 16-bit sound at the file's
+ * own quality for the ear. Nothing looks at the upload afterwards.
  */
-const CONTAINERS = [
-  'wav,w64,mp3,mov,matroska,ogg,flac,aac,aiff,au,caf,amr,ac3,eac3,dts,avi,asf,flv,mpeg,mpegts,mpegvideo,wv,ape,tta',
-  'gsm,voc,rm,nut,tak,oma,mpc,mpc8,adx,ast,xwma,mlp,truehd,spdif,dv,gxf,mxf,wtv,ivf,loas,latm,sbc,aptx,nistsphere,ircam',
-].join(',');
 
-const GUARDS = ['-format_whitelist', CONTAINERS, '-protocol_whitelist', 'file'];
+const BYTES_PER_FLOAT = 4;
+/** Decoding runs at a hundred times real time or more; beyond this it hangs. */
+const DECODE_TIMEOUT_MS = 30 * 60 * 1000;
+/** Largest part of the samples that may be damaged. */
+const MOST_DAMAGED = 0.1;
+const SCALE_16_BIT = 32_768;
 
-/** Input options that make ffmpeg safe to point at an upload. */
-export const UPLOAD_INPUT_OPTIONS = ['-nostdin', ...GUARDS];
+/** Where the sound goes; without a path for the ear only the mouth's is made. */
+export interface SoundPaths {
+  /** 16 kHz mono float32, little-endian, no header. */
+  readonly mouth: string;
+  /** Interleaved 16-bit, little-endian, no header; `SoundForEar` says how to read it. */
+  readonly ear?: string;
+}
 
-export function decodeCommand(inputPath: string, outputPath: string, maxSeconds: number): FfmpegCommand {
-  return {
-    inputs: [{ source: inputPath, options: UPLOAD_INPUT_OPTIONS }],
-    outputOptions: [
-      ...['-map', '0:a:0', '-vn', '-sn', '-dn'],
-      // Channels are averaged: without the limit ffmpeg makes stereo 3 dB louder than the same sound in mono.
-      ...['-af', 'aresample=rematrix_maxval=1'],
-      ...['-ac', '1', '-ar', String(SAMPLE_RATE_HZ), '-c:a', 'pcm_f32le', '-f', 'f32le'],
-      // One second over the limit is enough to see that it is passed.
-      ...['-t', String(maxSeconds + 1)],
-    ],
-    outputPath,
-  };
+export interface DecodedSound {
+  /** Samples at 16 kHz. */
+  readonly sampleCount: number;
+  readonly ear: SoundForEar;
+  /** Samples of the upload that were no numbers, or absurdly loud, and were made silent. */
+  readonly replacedSamples: number;
+}
+
+/** ffmpeg's arguments: one track to interleaved float32 on standard output, in a form that never changes. */
+export function decodeArguments(inputPath: string, { streamIndex, form }: SoundTrack): string[] {
+  const layout = form.channels === 'unknown' ? '' : `:channel_layouts=${form.channels}`;
+  return [
+    ...['-v', 'error', ...UPLOAD_INPUT_OPTIONS],
+    // ffmpeg is not to guess where channels are that the file says nothing of.
+    ...['-guess_layout_max', '2', '-i', inputPath],
+    ...['-map', `0:${streamIndex}`, '-vn', '-sn', '-dn'],
+    ...['-af', `aresample=${form.sampleRateHz},aformat=sample_fmts=flt:sample_rates=${form.sampleRateHz}${layout}`],
+    ...['-c:a', 'pcm_f32le', '-f', 'f32le', 'pipe:1'],
+  ];
 }
 
 /**
- * Decodes the first sound track. Returns the number of samples written to `outputPath`.
- * FarmError: audio_unreadable, audio_no_stream, audio_too_long, audio_empty.
+ * Decodes the default sound track, or the first one where none is. Stops early when it is longer than `maxSeconds`.
+ * FarmError: audio_unreadable, audio_no_stream, audio_too_long, audio_empty, storage_failed.
  */
 export async function decodeAudio(
   inputPath: string,
-  outputPath: string,
+  paths: SoundPaths,
   maxSeconds: number,
   signal: AbortSignal,
-): Promise<number> {
-  const streams = await probe(inputPath, GUARDS);
-  const sound = streams.find(({ codecType }) => codecType === 'audio');
-  if (!sound) {
-    const kinds = [...new Set(streams.map(({ codecType }) => codecType))].join(', ') || 'nothing';
-    throw new FarmError('audio_no_stream', `The file has no sound track; it holds: ${kinds}`);
+): Promise<DecodedSound> {
+  signal.throwIfAborted();
+  const track = await findSoundTrack(inputPath);
+  const { sampleRateHz } = track.form;
+  await using mouth = await SampleWriter.create(paths.mouth);
+  await using ear = paths.ear === undefined ? undefined : await SampleWriter.create(paths.ear);
+  const mix = new StereoMix(track.form);
+  const hearing = new Hearing(sampleRateHz);
+  let frames = 0;
+  for await (const samples of decodedSeconds(inputPath, track, signal)) {
+    frames += samples.length / track.form.gains.length;
+    if (frames > maxSeconds * sampleRateHz) throw tooLong(maxSeconds);
+    const block = mix.mix(samples);
+    await mouth.write(hearing.push(block));
+    await ear?.write(to16Bit(block, headroomOf(track.form)));
   }
-  if (sound.durationS !== undefined) refuseIfTooLong(sound.durationS, maxSeconds);
-  try {
-    await runFfmpeg(decodeCommand(inputPath, outputPath, maxSeconds), { signal, timeoutMs: DECODE_TIMEOUT_MS });
-  } catch (error) {
-    if (!(error instanceof FarmError) || error.code !== 'encode_failed') throw error;
-    throw new FarmError('audio_unreadable', `ffmpeg cannot decode this file: ${error.message}`, { cause: error });
-  }
-  const sampleCount = Math.floor((await stat(outputPath)).size / BYTES_PER_SAMPLE);
-  if (sampleCount === 0) throw new FarmError('audio_empty', 'The sound track holds no samples');
-  refuseIfTooLong(sampleCount / SAMPLE_RATE_HZ, maxSeconds);
-  return sampleCount;
+  if (frames === 0) throw new FarmError('audio_empty', 'The sound track holds no samples');
+  await mouth.write(hearing.end());
+  refuseIfDamaged(mix.replacedSamples, frames * track.form.gains.length);
+  if (mix.levelling !== 1) await mouth.scale(mix.levelling);
+  const storedChannels = track.form.channels === 'mono' ? 1 : 2;
+  return {
+    sampleCount: hearing.sampleCount,
+    replacedSamples: mix.replacedSamples,
+    ear: {
+      sampleRateHz,
+      storedChannels,
+      channels: track.channels === 1 && mix.isMono ? 1 : storedChannels,
+      gain: headroomOf(track.form) * mix.levelling,
+    },
+  };
 }
 
-function refuseIfTooLong(seconds: number, maxSeconds: number): void {
-  if (seconds <= maxSeconds) return;
-  const got = (seconds / 60).toFixed(1);
+/** The decoded track in pieces of a second, interleaved; the last one may be shorter. */
+async function* decodedSeconds(path: string, track: SoundTrack, signal: AbortSignal): AsyncGenerator<Float32Array> {
+  const { sampleRateHz, gains } = track.form;
+  const second = Buffer.alloc(sampleRateHz * gains.length * BYTES_PER_FLOAT);
+  let filled = 0;
+  try {
+    const limits = { signal, timeoutMs: DECODE_TIMEOUT_MS };
+    for await (const chunk of outputOf('ffmpeg', decodeArguments(path, track), limits)) {
+      for (let taken = 0; taken < chunk.length; ) {
+        const count = chunk.copy(second, filled, taken);
+        taken += count;
+        filled += count;
+        if (filled < second.length) break;
+        yield floatsOf(second);
+        filled = 0;
+      }
+    }
+  } catch (error) {
+    throw error instanceof FarmError && error.code === 'encode_failed' ? unreadable(track, error) : error;
+  }
+  const frameBytes = gains.length * BYTES_PER_FLOAT;
+  if (filled >= frameBytes) yield floatsOf(second.subarray(0, filled - (filled % frameBytes)));
+}
+
+function floatsOf(bytes: Buffer): Float32Array {
+  return new Float32Array(new Uint8Array(bytes).buffer);
+}
+
+/** What the mouth hears of the mix, at 16 kHz. */
+class Hearing {
+  readonly #mono: MonoMix;
+  /** None where it would change nothing. */
+  readonly #resampler: Resampler | undefined;
+  sampleCount = 0;
+
+  constructor(sampleRateHz: number) {
+    this.#mono = new MonoMix(sampleRateHz);
+    if (sampleRateHz !== TARGET_RATE_HZ) this.#resampler = new Resampler(sampleRateHz);
+  }
+
+  push(block: StereoBlock): Float32Array {
+    const mono = this.#mono.mix(block);
+    return this.#counted(this.#resampler?.push(mono) ?? mono);
+  }
+
+  end(): Float32Array {
+    return this.#counted(this.#resampler?.end() ?? new Float32Array());
+  }
+
+  #counted(samples: Float32Array): Float32Array {
+    this.sampleCount += samples.length;
+    return samples;
+  }
+}
+
+/** How much louder than full scale the sum of all channels can be: it is stored that much quieter, so it never clips. */
+function headroomOf({ gains }: SoundForm): number {
+  const sum = (side: 0 | 1) => gains.reduce((total, gain) => total + gain[side], 0);
+  return Math.max(sum(0), sum(1));
+}
+
+/** Interleaved, with what is over full scale clipped as players do. */
+function to16Bit({ left, right }: StereoBlock, headroom: number): Int16Array {
+  const scale = SCALE_16_BIT / headroom;
+  const channels = left === right ? 1 : 2;
+  const stored = new Int16Array(channels * left.length);
+  for (let at = 0; at < left.length; at++) {
+    stored[at * channels] = clipped((left[at] as number) * scale);
+    if (channels === 2) stored[at * 2 + 1] = clipped((right[at] as number) * scale);
+  }
+  return stored;
+}
+
+function clipped(value: number): number {
+  return Math.max(-SCALE_16_BIT, Math.min(SCALE_16_BIT - 1, Math.round(value)));
+}
+
+function tooLong(maxSeconds: number): FarmError {
+  return new FarmError('audio_too_long', `The audio lasts more than ${maxSeconds / 60} min, the most that is taken`);
+}
+
+function refuseIfDamaged(replaced: number, total: number): void {
+  if (replaced <= MOST_DAMAGED * total) return;
+  const percent = Math.round((100 * replaced) / total);
   throw new FarmError(
-    'audio_too_long',
-    `The audio lasts at least ${got} min; at most ${maxSeconds / 60} min are taken`,
+    'audio_unreadable',
+    `${percent} % of the samples are no numbers, or far louder than full scale, which is ±1 for samples in float`,
   );
+}
+
+function unreadable({ codec }: SoundTrack, cause: FarmError): FarmError {
+  return new FarmError('audio_unreadable', `The sound track (${codec}) cannot be decoded; the file may be damaged`, {
+    cause,
+  });
 }

@@ -1,4 +1,5 @@
-import { execFile } from 'node:child_process';
+import { execFile, spawn } from 'node:child_process';
+import { once } from 'node:events';
 import type { Readable } from 'node:stream';
 import { promisify } from 'node:util';
 import fluent from 'fluent-ffmpeg';
@@ -76,22 +77,85 @@ function toFailure(error: Error, stderr: string): FarmError {
   return new FarmError('encode_failed', said || error.message, { cause: error });
 }
 
-export interface ProbedStream {
-  readonly codecType: string;
-  /** Seconds, or undefined where the container does not say. */
-  readonly durationS: number | undefined;
+/** Bytes of what a program says that are kept: a damaged file makes ffmpeg say the same thing for hours. */
+const KEPT_TEXT = 4096;
+
+/**
+ * Runs ffmpeg or ffprobe and yields what it writes to standard output. Leaving the loop early kills it. Aborting
+ * rejects with the signal's reason, a failure with FarmError('encode_failed').
+ */
+export async function* outputOf(
+  program: 'ffmpeg' | 'ffprobe',
+  args: readonly string[],
+  { signal, timeoutMs }: FfmpegLimits,
+): AsyncGenerator<Buffer> {
+  const expiry = AbortSignal.timeout(timeoutMs);
+  const stop = AbortSignal.any([signal, expiry]);
+  signal.throwIfAborted();
+  const child = spawn(program, args, { stdio: ['ignore', 'pipe', 'pipe'] });
+  const closed = once(child, 'close') as Promise<[code: number | null, signal: string | null]>;
+  // Looked at once the output has ended.
+  closed.catch(() => {});
+  let said = '';
+  child.stderr.on('data', (text) => {
+    said = `${said}${text}`.slice(-KEPT_TEXT);
+  });
+  const kill = () => child.kill('SIGKILL');
+  stop.addEventListener('abort', kill, { once: true });
+  try {
+    yield* child.stdout as AsyncIterable<Buffer>;
+    const [code, killedBy] = await closed.catch((error: Error) => Promise.reject(toFailure(error, '')));
+    signal.throwIfAborted();
+    if (expiry.aborted) throw new FarmError('encode_failed', `${program} was stopped after ${timeoutMs / 1000} s`);
+    if (code !== 0) throw toFailure(new Error(`${program} ended with ${killedBy ?? code}`), said);
+  } finally {
+    stop.removeEventListener('abort', kill);
+    kill();
+    await closed.catch(() => {});
+  }
 }
 
+export interface ProbedStream {
+  /** Number of the stream in the file. */
+  readonly index: number;
+  readonly codecType: string;
+  /** Name of the codec in ffmpeg's words, such as `aac`. */
+  readonly codec: string;
+  /** Seconds, or undefined where the container does not say. An estimate in files without an index: no fact. */
+  readonly durationS: number | undefined;
+  /** 0 for what is no sound, or does not say. */
+  readonly sampleRateHz: number;
+  readonly channels: number;
+  /** Where the channels are, such as `5.1`; undefined where the file does not say. */
+  readonly layout: string | undefined;
+  /** The track that the file wants to be played. */
+  readonly isDefault: boolean;
+}
+
+const probedStreamSchema = z.object({
+  index: z.int(),
+  codec_type: z.string().default('unknown'),
+  codec_name: z.string().default('unknown'),
+  duration: z.coerce.number().optional(),
+  sample_rate: z.coerce.number().default(0),
+  channels: z.int().default(0),
+  channel_layout: z.string().optional(),
+  disposition: z.object({ default: z.int() }).optional(),
+});
+
 const probeSchema = z.object({
-  streams: z.array(z.object({ codec_type: z.string().default('unknown'), duration: z.coerce.number().optional() })),
+  streams: z.array(probedStreamSchema),
   format: z.object({ duration: z.coerce.number().optional() }),
 });
+
+const PROBED =
+  'stream=index,codec_type,codec_name,duration,sample_rate,channels,channel_layout:stream_disposition=default:format=duration';
 
 const PROBE_TIMEOUT_MS = 30_000;
 
 /** What ffprobe finds in a file; FarmError('audio_unreadable') when it finds nothing it can read. */
 export async function probe(path: string, options: readonly string[]): Promise<ProbedStream[]> {
-  const shown = ['-v', 'error', '-of', 'json', '-show_entries', 'stream=codec_type,duration:format=duration'];
+  const shown = ['-v', 'error', '-of', 'json', '-show_entries', PROBED];
   const { stdout } = await execute('ffprobe', [...shown, ...options, path], { timeout: PROBE_TIMEOUT_MS }).catch(
     (error: NodeJS.ErrnoException & { stderr?: string }) => {
       if (error.code === 'ENOENT') throw missing('ffprobe', error);
@@ -107,7 +171,16 @@ export async function probe(path: string, options: readonly string[]): Promise<P
   const { streams, format } = probeSchema.parse(JSON.parse(stdout));
   // The file lasts as long as its longest track, which says nothing of the others.
   const onlyTrackS = streams.length === 1 ? format.duration : undefined;
-  return streams.map(({ codec_type, duration }) => ({ codecType: codec_type, durationS: duration ?? onlyTrackS }));
+  return streams.map((stream) => ({
+    index: stream.index,
+    codecType: stream.codec_type,
+    codec: stream.codec_name,
+    durationS: stream.duration ?? onlyTrackS,
+    sampleRateHz: stream.sample_rate,
+    channels: stream.channels,
+    layout: stream.channel_layout === 'unknown' ? undefined : stream.channel_layout,
+    isDefault: stream.disposition?.default === 1,
+  }));
 }
 
 function missing(program: string, cause: Error): FarmError {

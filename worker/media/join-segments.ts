@@ -1,5 +1,5 @@
+import type { SoundForEar } from '../../shared/renders/record.ts';
 import { FRAMES_PER_SECOND } from '../pipeline/contract.ts';
-import { UPLOAD_INPUT_OPTIONS } from './decode-audio.ts';
 import type { FfmpegCommand } from './ffmpeg.ts';
 
 const AUDIO_RATE_HZ = 48_000;
@@ -20,34 +20,39 @@ export function segmentList(fileNames: readonly string[]): string {
 }
 
 /**
- * Joins the segments without re-encoding and adds the uploaded sound, not the pipeline's 16 kHz mono copy of it: cut or
- * filled with silence to the length of the picture, since both end within half a frame of each other anyway.
+ * Joins the segments without re-encoding and adds the sound that `prepare` kept for the ear: cut or filled with silence
+ * to the length of the picture, since both end within half a frame of each other anyway.
  */
 export function joinCommand(
   listPath: string,
-  uploadPath: string,
+  sound: SoundForEar & { readonly path: string },
   frameCount: number,
   outputPath: string,
 ): FfmpegCommand {
-  const samples = soundtrackSamples(frameCount);
-  const sound = [
-    // Time stamps restart at 0, as they did when the sound was decoded for the pipeline.
-    'asetpts=N/SR/TB',
-    // The limit keeps surround sound that is made stereo from clipping.
-    `aresample=${AUDIO_RATE_HZ}:rematrix_maxval=1`,
-    'aformat=channel_layouts=mono|stereo',
-    'apad',
-    `atrim=end_sample=${samples}`,
-  ].join(',');
+  const { sampleRateHz, storedChannels } = sound;
   return {
     inputs: [
       { source: listPath, options: ['-nostdin', '-f', 'concat', '-safe', '1'] },
-      { source: uploadPath, options: UPLOAD_INPUT_OPTIONS },
+      {
+        source: sound.path,
+        options: ['-f', 's16le', '-ar', String(sampleRateHz), '-ac', String(storedChannels)],
+      },
     ],
     outputOptions: [
-      ...['-map', '0:v:0', '-map', '1:a:0', '-c:v', 'copy', '-af', sound, '-c:a', 'aac', '-b:a', AUDIO_BITRATE],
+      ...['-map', '0:v:0', '-map', '1:a:0', '-c:v', 'copy'],
+      ...['-af', soundFilter(sound, frameCount), '-c:a', 'aac', '-b:a', AUDIO_BITRATE],
       ...['-map_metadata', '-1', '-flags', '+bitexact', '-fflags', '+bitexact', '-movflags', '+faststart', '-f', 'mp4'],
     ],
     outputPath,
   };
+}
+
+function soundFilter({ storedChannels, channels, gain }: SoundForEar, frameCount: number): string {
+  return [
+    ...(channels < storedChannels ? ['pan=mono|c0=c0'] : []),
+    ...(gain === 1 ? [] : ['aformat=sample_fmts=fltp', `volume=${gain}:precision=float`]),
+    `aresample=${AUDIO_RATE_HZ}`,
+    'apad',
+    `atrim=end_sample=${soundtrackSamples(frameCount)}`,
+  ].join(',');
 }

@@ -2,10 +2,11 @@ import { type ArtifactStore, artifactKeys } from '../../shared/artifacts.ts';
 import type { Config } from '../../shared/config/load.ts';
 import { entryVersion } from '../../shared/config/model-config.ts';
 import type { JobOf } from '../../shared/jobs.ts';
+import type { Logger } from '../../shared/process/log.ts';
 import type { RenderPlan, RenderRecord } from '../../shared/renders/record.ts';
 import type { RenderStore } from '../../shared/renders/store.ts';
 import type { JobContext } from '../jobs/job-runner.ts';
-import { decodeAudio } from './decode-audio.ts';
+import { type DecodedSound, decodeAudio, type SoundPaths } from './decode-audio.ts';
 import type { Dispatcher } from './dispatch.ts';
 import { cutSegments, planRender } from './plan.ts';
 
@@ -20,26 +21,38 @@ export interface PrepareTools {
 export function prepareHandler({ config, renders, artifacts, dispatcher }: PrepareTools) {
   return async ({ renderId }: JobOf<'prepare'>, { signal, log }: JobContext): Promise<void> => {
     const record = await renders.get(renderId);
-    const plan = record.plan ?? (await makePlan(record, signal));
+    const plan = record.plan ?? (await makePlan(record, signal, log));
     if (!plan) return;
     await dispatcher.enqueueSegments(renderId, record.request.modelId, plan);
+    // All that is needed of it has been read, and a plan is never made twice.
+    await artifacts.remove(artifactKeys.upload(renderId));
     log.info({ frames: plan.frameCount, segments: plan.segmentGpus.length }, 'render planned');
   };
 
   /** Undefined when the render ended meanwhile. A plan that was made before a crash is kept, not made anew. */
-  async function makePlan(record: RenderRecord, signal: AbortSignal): Promise<RenderPlan | undefined> {
+  async function makePlan(record: RenderRecord, signal: AbortSignal, log: Logger): Promise<RenderPlan | undefined> {
     const { renderId, request } = record;
     if (!(await renders.startPreparing(renderId))) return undefined;
-    const uploadPath = artifacts.localPath(artifactKeys.upload(renderId));
-    const maxSeconds = config.limits.max_audio_minutes * 60;
-    const sampleCount = await artifacts.publish(artifactKeys.samples(renderId), (path) =>
-      decodeAudio(uploadPath, path, maxSeconds, signal),
-    );
+    const { ear, sampleCount, replacedSamples } = await readUpload(record, signal);
+    if (replacedSamples > 0) log.warn({ samples: replacedSamples }, 'damaged samples were made silent');
+    const sound = request.output === 'mp4' ? ear : undefined;
     const outline = planRender(sampleCount, config.render);
     const segments = cutSegments(outline.frameCount, outline.segmentFrames);
     const model = config.models.get(request.modelId);
     const modelVersion = model && entryVersion(model);
-    const plan = { ...outline, modelVersion, segmentGpus: await dispatcher.place(request.modelId, segments) };
+    const plan = { ...outline, sound, modelVersion, segmentGpus: await dispatcher.place(request.modelId, segments) };
     return (await renders.startRendering(renderId, plan)) ? plan : undefined;
+  }
+
+  async function readUpload({ renderId, request }: RenderRecord, signal: AbortSignal): Promise<DecodedSound> {
+    const upload = artifacts.localPath(artifactKeys.upload(renderId));
+    const maxSeconds = config.limits.max_audio_minutes * 60;
+    const decode = (paths: Pick<SoundPaths, 'ear'>) =>
+      artifacts.publish(artifactKeys.samples(renderId), (mouth) =>
+        decodeAudio(upload, { ...paths, mouth }, maxSeconds, signal),
+      );
+    // Nobody plays frames.
+    if (request.output === 'frames') return await decode({});
+    return await artifacts.publish(artifactKeys.sound(renderId), (ear) => decode({ ear }));
   }
 }

@@ -6,9 +6,10 @@ import { pipeline } from 'node:stream/promises';
 import { type ArtifactStore, artifactKeys } from '../../shared/artifacts.ts';
 import { FarmError } from '../../shared/errors.ts';
 import type { JobOf } from '../../shared/jobs.ts';
-import type { RenderPlan, RenderRecord, SegmentReceipt } from '../../shared/renders/record.ts';
+import type { RenderPlan, RenderRecord, SegmentReceipt, SoundForEar } from '../../shared/renders/record.ts';
 import type { RenderStore } from '../../shared/renders/store.ts';
 import type { JobContext } from '../jobs/job-runner.ts';
+import { checkInStep } from './check-video.ts';
 import { runFfmpeg } from './ffmpeg.ts';
 import { joinCommand, segmentList } from './join-segments.ts';
 import { buildReceipt, measureVideo, type VideoFacts } from './receipt.ts';
@@ -45,19 +46,25 @@ export function stitchHandler({ renders, artifacts }: StitchTools) {
     const names = plan.segmentGpus.map((_, index) => path.basename(artifactKeys.segmentVideo(renderId, index)));
     const listKey = artifactKeys.segmentList(renderId);
     await artifacts.publish(listKey, (target) => writeFile(target, segmentList(names)));
-    const uploadPath = artifacts.localPath(artifactKeys.upload(renderId));
+    const sound = soundOf(plan, artifacts.localPath(artifactKeys.sound(renderId)));
     return await artifacts.publish(artifactKeys.video(renderId), async (target) => {
-      const command = joinCommand(artifacts.localPath(listKey), uploadPath, plan.frameCount, target);
+      const command = joinCommand(artifacts.localPath(listKey), sound, plan.frameCount, target);
       await runFfmpeg(command, { signal, timeoutMs: JOIN_TIMEOUT_MS });
+      await checkInStep(target, plan.frameCount, signal);
       const [measured, sha256, { size }] = await Promise.all([measureVideo(target), fileSha256(target), stat(target)]);
       return { ...measured, sha256, bytes: size };
     });
   }
 
   async function removeParts(renderId: string): Promise<void> {
-    const { segmentFolder, samples, upload } = artifactKeys;
-    for (const key of [segmentFolder, samples, upload]) await artifacts.remove(key(renderId));
+    const { segmentFolder, samples, sound, upload } = artifactKeys;
+    for (const key of [segmentFolder, samples, sound, upload]) await artifacts.remove(key(renderId));
   }
+}
+
+function soundOf({ sound }: RenderPlan, path: string): SoundForEar & { path: string } {
+  if (sound) return { ...sound, path };
+  throw new FarmError('internal', 'The plan says nothing of the sound: it was made by an earlier version of the farm');
 }
 
 /** Every frame of the plan was rendered by somebody. */

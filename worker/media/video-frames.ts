@@ -1,6 +1,6 @@
 import { FRAMES_PER_SECOND } from '../pipeline/contract.ts';
-import { UPLOAD_INPUT_OPTIONS } from './decode-audio.ts';
 import type { FfmpegCommand } from './ffmpeg.ts';
+import { UPLOAD_INPUT_OPTIONS } from './upload-input.ts';
 
 /** How a picture of a video is written to a file: JPEG at mjpeg's best quality, or PNG without any loss. */
 export type PictureFormat = 'jpg' | 'png';

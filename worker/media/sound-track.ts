@@ -1,0 +1,75 @@
+import { FarmError } from '../../shared/errors.ts';
+import { type ProbedStream, probe } from './ffmpeg.ts';
+import { UPLOAD_GUARDS } from './upload-input.ts';
+
+/** Which track of an upload is its sound, and in what form ffmpeg hands it over. */
+
+export interface SoundTrack {
+  /** Number of the stream in the file. */
+  readonly streamIndex: number;
+  readonly codec: string;
+  /** As the beginning of the file says; lossy sound may change it later. */
+  readonly channels: number;
+  readonly form: SoundForm;
+}
+
+/** The form is the same from the first sample to the last, whatever changes in the file. */
+export interface SoundForm {
+  readonly sampleRateHz: number;
+  /** What each channel of the form gives to the left and to the right ear; mono sound has one list of one channel. */
+  readonly gains: readonly (readonly [left: number, right: number])[];
+  readonly channels: 'mono' | 'stereo' | '3.0' | 'unknown';
+}
+
+const LOWEST_RATE_HZ = 8000;
+const HIGHEST_RATE_HZ = 48_000;
+/** Lossy sound is taken at one of these, as high as the later parts of a file may turn out to be. */
+const LOWEST_LOSSY_RATE_HZ = 44_100;
+/** Formats of one rate and one number of channels, whose samples come out as they went in. */
+const LOSSLESS = /^(pcm_.*|flac|alac|wavpack|tta|ape)$/;
+/** With more channels there is no agreement on where they are. */
+const MOST_PLACED_CHANNELS = 8;
+
+type Gains = SoundForm['gains'][number];
+const LEFT: Gains = [1, 0];
+const RIGHT: Gains = [0, 1];
+/** ffmpeg folds surround into left and right; the centre, where the voice is, stays apart and keeps its level. */
+const CENTRE: Gains = [1, 1];
+const SOMEWHERE: Gains = [Math.SQRT1_2, Math.SQRT1_2];
+
+/** FarmError: audio_unreadable, audio_no_stream. */
+export async function findSoundTrack(inputPath: string): Promise<SoundTrack> {
+  const streams = await probe(inputPath, UPLOAD_GUARDS);
+  const sounds = streams.filter(({ codecType }) => codecType === 'audio');
+  const sound = sounds.find(({ isDefault }) => isDefault) ?? sounds[0];
+  if (!sound) {
+    const kinds = [...new Set(streams.map(({ codecType }) => codecType))].join(', ') || 'nothing';
+    throw new FarmError('audio_no_stream', `The file has no sound track; it holds: ${kinds}`);
+  }
+  const { index, codec, channels } = sound;
+  if (channels === 0 || sound.sampleRateHz === 0) {
+    throw new FarmError('audio_unreadable', `The sound track (${codec}) does not say its sample rate and channels`);
+  }
+  return { streamIndex: index, codec, channels, form: formOf(sound) };
+}
+
+/** The form for a track; says nothing of what changes later in it, so it must do for that as well. */
+export function formOf({ codec, channels, layout, sampleRateHz }: ProbedStream): SoundForm {
+  const lossless = LOSSLESS.test(codec);
+  const rate = { sampleRateHz: lossless ? clamp(sampleRateHz, LOWEST_RATE_HZ) : lossyRate(sampleRateHz) };
+  if (lossless && channels === 1) return { ...rate, channels: 'mono', gains: [[1, 1]] };
+  if (lossless && channels === 2) return { ...rate, channels: 'stereo', gains: [LEFT, RIGHT] };
+  if (channels <= 2 || (layout !== undefined && channels <= MOST_PLACED_CHANNELS)) {
+    return { ...rate, channels: '3.0', gains: [LEFT, RIGHT, CENTRE] };
+  }
+  // The first two are left and right in every common order.
+  return { ...rate, channels: 'unknown', gains: [LEFT, RIGHT, ...Array<Gains>(channels - 2).fill(SOMEWHERE)] };
+}
+
+function lossyRate(rateHz: number): number {
+  return rateHz < LOWEST_LOSSY_RATE_HZ ? HIGHEST_RATE_HZ : clamp(rateHz, LOWEST_LOSSY_RATE_HZ);
+}
+
+function clamp(rateHz: number, lowestHz: number): number {
+  return Math.min(HIGHEST_RATE_HZ, Math.max(lowestHz, rateHz));
+}
