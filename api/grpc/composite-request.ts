@@ -3,7 +3,7 @@ import type { Config } from '../../shared/config/load.ts';
 import { FarmError } from '../../shared/errors.ts';
 import type { InferRequest } from '../live/live.ts';
 import { between, checkMessage, notNegative, sampleRate } from './fields.ts';
-import type { CompositeBatchRequest } from './messages.ts';
+import type { CompositeBatchRequest } from './messages/monolithic.ts';
 import { decodePcm } from './pcm.ts';
 
 const MAX_BATCH = 32;

@@ -5,7 +5,7 @@ import { FRAMES_PER_SECOND } from '../live/audio-context.ts';
 import type { StreamedFrame, StreamOptions } from '../live/live-stream.ts';
 import type { Services } from '../services.ts';
 import { checkMessage, jpegQuality, modelId, notNegative, oneOf, sampleRate } from './fields.ts';
-import type { Frame, StreamRequest, StreamResponse } from './messages.ts';
+import type { Frame, StreamRequest, StreamResponse } from './messages/farm.ts';
 import { PcmDecoder } from './pcm.ts';
 
 const openSchema = (config: Config) =>
@@ -92,10 +92,12 @@ async function feed(
 ): Promise<void> {
   const decoder = new PcmDecoder(format);
   for (let item = await messages.next(); !item.done; item = await messages.next()) {
-    const { request, audio } = item.value;
-    if (request !== 'audio' || !audio) {
-      throw new FarmError('request_invalid', `Later message of the stream: got ${request ?? 'none'}, expected audio`);
+    const message = item.value;
+    if (message.request !== 'audio') {
+      const got = message.request ?? 'an empty message';
+      throw new FarmError('request_invalid', `Later message of the stream: got ${got}, expected audio`);
     }
+    const { audio } = message;
     for (let start = 0; start < audio.length; start += PIECE_BYTES) {
       const samples = decoder.push(audio.subarray(start, start + PIECE_BYTES));
       if (samples.length > 0) await stream.write(samples);

@@ -1,7 +1,7 @@
 import type { Config } from '../../shared/config/load.ts';
 import { type Heartbeat, workerOf } from '../../shared/heartbeat.ts';
 import { holdersOf, totalsOf } from '../model-view.ts';
-import type { HealthResponse, ModelInfo, ModelStats } from './messages.ts';
+import type { HealthResponse, ModelInfo, ModelStats } from './messages/monolithic.ts';
 
 /** What MonolithicService says of models and GPUs, from what the GPU workers say of themselves. */
 

@@ -6,14 +6,15 @@ import { toInferRequest } from './composite-request.ts';
 import type {
   CompositeBatchRequest,
   CompositeBatchResponse,
+  GetModelStatsRequest,
   HealthResponse,
   LoadModelRequest,
   LoadModelResponse,
   ModelInfo,
-  ModelRequest,
   ModelStats,
+  UnloadModelRequest,
   UnloadModelResponse,
-} from './messages.ts';
+} from './messages/monolithic.ts';
 import { healthOf, modelInfos, modelStats, NO_GPU } from './model-list.ts';
 import { refusalText, toFarmError } from './status.ts';
 
@@ -26,8 +27,8 @@ export function monolithicHandlers(services: MonolithicServices, calls: Calls): 
     InferBatchComposite: calls.unary((request: CompositeBatchRequest, signal) => service.infer(request, signal)),
     ListModels: calls.unary(() => service.listModels()),
     LoadModel: calls.unary((request: LoadModelRequest, signal) => service.loadModel(request, signal)),
-    UnloadModel: calls.unary((request: ModelRequest, signal) => service.unloadModel(request, signal)),
-    GetModelStats: calls.unary((request: ModelRequest) => service.modelStats(request)),
+    UnloadModel: calls.unary((request: UnloadModelRequest, signal) => service.unloadModel(request, signal)),
+    GetModelStats: calls.unary((request: GetModelStatsRequest) => service.modelStats(request)),
     Health: calls.unary(() => service.health()),
   };
 }
@@ -70,7 +71,7 @@ class MonolithicService {
   }
 
   /** Of one model when it is named, and of none when there is no such model. */
-  async modelStats({ model_id: wanted }: ModelRequest): Promise<{ models: ModelStats[] }> {
+  async modelStats({ model_id: wanted }: GetModelStatsRequest): Promise<{ models: ModelStats[] }> {
     const { config, redis } = this.#services;
     const all = modelStats(config, await readHeartbeats(redis));
     return { models: all.filter(({ model_id }) => wanted === '' || wanted === model_id) };
@@ -86,7 +87,7 @@ class MonolithicService {
     }
   }
 
-  async unloadModel({ model_id: modelId }: ModelRequest, signal: AbortSignal): Promise<UnloadModelResponse> {
+  async unloadModel({ model_id: modelId }: UnloadModelRequest, signal: AbortSignal): Promise<UnloadModelResponse> {
     try {
       await this.#services.models.unload(modelId, signal);
       return { success: true, error: '' };

@@ -1,5 +1,5 @@
 import { FarmError } from '../../shared/errors.ts';
-import type { SampleFormat } from './messages.ts';
+import type { SampleFormat } from './messages/farm.ts';
 
 const SAMPLE_BYTES: Record<SampleFormat, number> = { F32LE: 4, S16LE: 2 };
 const S16_SCALE = 32_768;

@@ -1,5 +1,5 @@
 import type { RenderView } from '../../shared/views/render-view.ts';
-import type { Render } from './messages.ts';
+import type { Render } from './messages/farm.ts';
 
 /** ETA while there is none. */
 const ETA_UNKNOWN = -1;
@@ -8,7 +8,7 @@ const ETA_UNKNOWN = -1;
 export function toRender(view: RenderView, previewJpeg: Buffer = Buffer.alloc(0)): Render {
   return {
     render_id: view.id,
-    status: view.status.toUpperCase(),
+    status: view.status.toUpperCase() as Uppercase<typeof view.status>,
     model_id: view.model_id,
     output: view.output === 'frames' ? 'FRAMES' : 'MP4',
     file_name: view.file_name,

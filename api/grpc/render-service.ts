@@ -11,7 +11,13 @@ import { viewRender } from '../render-view.ts';
 import type { Services } from '../services.ts';
 import type { Calls } from './calls.ts';
 import { between, checkMessage, jpegQuality, modelId, oneOf } from './fields.ts';
-import type { Render, RenderIdRequest, SubmitRenderRequest, WatchRenderRequest } from './messages.ts';
+import type {
+  CancelRenderRequest,
+  GetRenderRequest,
+  Render,
+  SubmitRenderRequest,
+  WatchRenderRequest,
+} from './messages/farm.ts';
 import { toRender } from './render-message.ts';
 
 const LOOK_EVERY_MS = 250;
@@ -38,9 +44,9 @@ export function renderHandlers(services: RenderServices, calls: Calls): UntypedS
   const show = async (record: RenderRecord) => toRender(await viewRender(record, store));
   return {
     SubmitRender: calls.clientStream(async (upload: Upload) => show(await submit(services, upload))),
-    GetRender: calls.unary(async ({ render_id }: RenderIdRequest) => show(await renders.get(render_id))),
+    GetRender: calls.unary(async ({ render_id }: GetRenderRequest) => show(await renders.get(render_id))),
     WatchRender: calls.serverStream((request: WatchRenderRequest, signal) => watch(services, request, signal)),
-    CancelRender: calls.unary(async ({ render_id }: RenderIdRequest) => {
+    CancelRender: calls.unary(async ({ render_id }: CancelRenderRequest) => {
       // Not cancelOrRemove: a render that completes at this moment must keep its result.
       const record = await renders.get(render_id);
       if (await store.cancel(render_id)) await artifacts.remove(artifactKeys.folder(render_id));
@@ -70,11 +76,12 @@ async function submit({ config, renders }: RenderServices, upload: Upload): Prom
 
 async function* audioOf(upload: Upload): AsyncGenerator<Buffer> {
   for (let item = await upload.next(); !item.done; item = await upload.next()) {
-    const { part, audio } = item.value;
-    if (part !== 'audio' || !audio) {
-      throw new FarmError('request_invalid', `Later message of the upload: got ${part ?? 'none'}, expected audio`);
+    const message = item.value;
+    if (message.part !== 'audio') {
+      const got = message.part ?? 'an empty message';
+      throw new FarmError('request_invalid', `Later message of the upload: got ${got}, expected audio`);
     }
-    if (audio.length > 0) yield audio;
+    if (message.audio.length > 0) yield message.audio;
   }
 }
 

@@ -3,7 +3,7 @@ import { tmpdir } from 'node:os';
 import path from 'node:path';
 import type { ChannelCredentials } from '@grpc/grpc-js';
 import { parse, stringify } from 'yaml';
-import type { CompositeBatchResponse } from '../../api/grpc/messages.ts';
+import type { CompositeBatchResponse } from '../../api/grpc/messages/monolithic.ts';
 import { freePort } from '../../cli/private-redis.ts';
 import { FarmClient } from '../../client/farm-client.ts';
 import { MONOLITHIC, TestClient } from '../grpc/clients.ts';

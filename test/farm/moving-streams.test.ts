@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import type { ChildProcess } from 'node:child_process';
 import { after, before, describe, it } from 'node:test';
-import type { Frame, Open } from '../../api/grpc/messages.ts';
+import type { Frame, Open } from '../../api/grpc/messages/farm.ts';
 import { endProcess } from '../gpu/gpu-process.ts';
 import { type Message, TestClient } from '../grpc/clients.ts';
 import { f32, speech } from '../grpc/speech.ts';

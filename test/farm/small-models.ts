@@ -1,7 +1,7 @@
 import { readFile, rename, writeFile } from 'node:fs/promises';
 import path from 'node:path';
 import { parse, stringify } from 'yaml';
-import type { CompositeBatchRequest, CompositeBatchResponse } from '../../api/grpc/messages.ts';
+import type { CompositeBatchRequest, CompositeBatchResponse } from '../../api/grpc/messages/monolithic.ts';
 import type { ModelConfig } from '../../shared/config/model-config.ts';
 import { MONOLITHIC, type TestClient } from '../grpc/clients.ts';
 import type { TestFarm } from '../support/farm.ts';

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { after, before, describe, it, test } from 'node:test';
 import { type ClientDuplexStream, status } from '@grpc/grpc-js';
-import type { Open, StreamRequest } from '../../api/grpc/messages.ts';
+import type { Open, StreamRequest } from '../../api/grpc/messages/farm.ts';
 import { DEMO_MODEL, startFarm, type TestFarm } from '../support/farm.ts';
 import { until } from '../support/until.ts';
 import { failureOf, farmCode, type Message, TestClient } from './clients.ts';

@@ -15,7 +15,7 @@ import {
 } from '@grpc/grpc-js';
 import { loadSync } from '@grpc/proto-loader';
 import { protoPath as healthProto } from 'grpc-health-check';
-import type { StreamRequest } from '../../api/grpc/messages.ts';
+import type { StreamRequest } from '../../api/grpc/messages/farm.ts';
 
 /** A client as any user would build it: grpc-js and the .proto files, nothing of the server. */
 

@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { once } from 'node:events';
 import { describe, it } from 'node:test';
 import { status } from '@grpc/grpc-js';
-import type { Open } from '../../api/grpc/messages.ts';
+import type { Open } from '../../api/grpc/messages/farm.ts';
 import { failureOf, farmCode, HEALTH, type Message, MONOLITHIC, TestClient } from './clients.ts';
 import { type Processes, prepareProcesses } from './processes.ts';
 import { f32, speech } from './speech.ts';

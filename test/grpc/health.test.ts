@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 import { status } from '@grpc/grpc-js';
-import type { HealthResponse, LoadModelResponse } from '../../api/grpc/messages.ts';
+import type { HealthResponse, LoadModelResponse } from '../../api/grpc/messages/monolithic.ts';
 import { FARM, failureOf, farmCode, HEALTH, type Message, MONOLITHIC, TestClient } from './clients.ts';
 import { prepareProcesses } from './processes.ts';
 

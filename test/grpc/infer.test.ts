@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { after, before, describe, it } from 'node:test';
 import { status } from '@grpc/grpc-js';
 import sharp from 'sharp';
-import type { CompositeBatchRequest, CompositeBatchResponse } from '../../api/grpc/messages.ts';
+import type { CompositeBatchRequest, CompositeBatchResponse } from '../../api/grpc/messages/monolithic.ts';
 import { DEMO_MODEL, startFarm, type TestFarm } from '../support/farm.ts';
 import { type CallSettings, failureOf, MONOLITHIC, TestClient } from './clients.ts';
 import { differences, f32, renderedFrames, speech } from './speech.ts';

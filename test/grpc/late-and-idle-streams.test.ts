@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { after, before, describe, it } from 'node:test';
 import { setTimeout as delay } from 'node:timers/promises';
 import { type ClientDuplexStream, status } from '@grpc/grpc-js';
-import type { Frame, Open, StreamRequest } from '../../api/grpc/messages.ts';
+import type { Frame, Open, StreamRequest } from '../../api/grpc/messages/farm.ts';
 import { startFarm, type TestFarm } from '../support/farm.ts';
 import { until } from '../support/until.ts';
 import { failureOf, farmCode, type Message, send, TestClient } from './clients.ts';

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { after, before, describe, it } from 'node:test';
-import type { HealthResponse, LoadModelResponse, ModelInfo, ModelStats } from '../../api/grpc/messages.ts';
+import type { HealthResponse, LoadModelResponse, ModelInfo, ModelStats } from '../../api/grpc/messages/monolithic.ts';
 import { infer } from '../farm/small-models.ts';
 import { DEMO_MODEL, startFarm, type TestFarm } from '../support/farm.ts';
 import { until } from '../support/until.ts';

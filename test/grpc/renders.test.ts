@@ -4,7 +4,7 @@ import path from 'node:path';
 import { after, before, describe, it } from 'node:test';
 import { status } from '@grpc/grpc-js';
 import sharp from 'sharp';
-import type { Render, RenderSpec } from '../../api/grpc/messages.ts';
+import type { Render, RenderSpec } from '../../api/grpc/messages/farm.ts';
 import { startFarm, type TestFarm } from '../support/farm.ts';
 import { syllables, writeWav } from '../support/sound.ts';
 import { FARM, failureOf, farmCode, type Message, TestClient } from './clients.ts';

@@ -3,7 +3,7 @@ import { after, before, describe, it } from 'node:test';
 import { setTimeout as delay } from 'node:timers/promises';
 import { type ClientDuplexStream, status } from '@grpc/grpc-js';
 import type { Redis } from 'ioredis';
-import type { Frame, Open, Opened, StreamRequest } from '../../api/grpc/messages.ts';
+import type { Frame, Open, Opened, StreamRequest } from '../../api/grpc/messages/farm.ts';
 import { workerConnection } from '../../shared/redis.ts';
 import { startFarm, type TestFarm } from '../support/farm.ts';
 import { type CallSettings, failureOf, farmCode, type Message, send, TestClient } from './clients.ts';

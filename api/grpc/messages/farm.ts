@@ -1,0 +1,106 @@
+// Written by scripts/generate-grpc-messages.ts from proto/farm.proto, where the meaning of the fields stands.
+// Field names as in the file, enums by name, 64-bit numbers as numbers; a received message has every field set.
+
+export type SampleFormat = 'F32LE' | 'S16LE';
+
+export type OutputFormat = 'JPEG' | 'RAW';
+
+export type LatencyMode = 'EXACT' | 'LOW';
+
+export type CatchUp = 'KEEP' | 'SKIP';
+
+export type StreamRequest =
+  | { readonly request?: 'open'; readonly open: Open }
+  | { readonly request?: 'audio'; readonly audio: Buffer };
+
+export interface Open {
+  readonly model_id: string;
+  readonly sample_rate: number;
+  readonly sample_format: SampleFormat;
+  readonly start_frame_idx: number;
+  readonly jpeg_quality: number;
+  readonly output: OutputFormat;
+  readonly latency: LatencyMode;
+  readonly fill_gaps_after_ms: number;
+  readonly catch_up: CatchUp;
+}
+
+export type StreamResponse =
+  | { readonly response?: 'opened'; readonly opened: Opened }
+  | { readonly response?: 'frame'; readonly frame: Frame }
+  | { readonly response?: 'ended'; readonly ended: Ended };
+
+export interface Opened {
+  readonly algorithmic_latency_ms: number;
+  readonly sample_rate: number;
+  readonly frames_per_second: number;
+}
+
+export interface Frame {
+  readonly frame_index: number;
+  readonly presentation_time_ms: number;
+  readonly data: Buffer;
+  readonly gpu_id: number;
+  readonly latency_ms: number;
+  readonly skipped_frames: number;
+}
+
+export interface Ended {
+  readonly frame_count: number;
+  readonly skipped_frames: number;
+}
+
+export type SubmitRenderRequest =
+  | { readonly part?: 'spec'; readonly spec: RenderSpec }
+  | { readonly part?: 'audio'; readonly audio: Buffer };
+
+export type RenderOutput = 'MP4' | 'FRAMES';
+
+export interface RenderSpec {
+  readonly model_id: string;
+  readonly output: RenderOutput;
+  readonly start_frame_idx: number;
+  readonly jpeg_quality: number;
+  readonly file_name: string;
+  readonly idempotency_key: string;
+}
+
+export interface GetRenderRequest {
+  readonly render_id: string;
+}
+
+export interface WatchRenderRequest {
+  readonly render_id: string;
+  readonly preview: boolean;
+}
+
+export interface CancelRenderRequest {
+  readonly render_id: string;
+}
+
+export type RenderStatus = 'QUEUED' | 'PREPARING' | 'RENDERING' | 'STITCHING' | 'COMPLETED' | 'FAILED' | 'CANCELLED';
+
+export interface Render {
+  readonly render_id: string;
+  readonly status: RenderStatus;
+  readonly model_id: string;
+  readonly output: RenderOutput;
+  readonly file_name: string;
+  readonly created_at: string;
+  readonly finished_at: string;
+  readonly audio_seconds: number;
+  readonly frames_done: number;
+  readonly frames_total: number;
+  readonly frames_per_second: number;
+  readonly eta_seconds: number;
+  readonly error: RenderError | null;
+  readonly video_path: string;
+  readonly frames_path: string;
+  readonly preview_jpeg: Buffer;
+}
+
+export interface RenderError {
+  readonly code: string;
+  readonly message: string;
+  readonly remedy: string;
+}
