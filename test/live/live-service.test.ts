@@ -10,12 +10,16 @@ import { QueueClients } from '../../shared/queues.ts';
 import { producerConnection, waitUntilReady, workerConnection } from '../../shared/redis.ts';
 import { startFarm, type TestFarm } from '../support/farm.ts';
 import { QUIET_LOG } from '../support/quiet-log.ts';
+import { faceBrightness, SMALL_MODEL, SMALL_PICTURES } from '../support/small-avatar.ts';
 import { syllables, writeWav } from '../support/sound.ts';
 import { until } from '../support/until.ts';
 
 const SECONDS = 2;
+const SAMPLES_OF_FIVE_FRAMES = 5 * 640;
+/** A frame hears this many frames of the sound before it, and after it. */
+const FRAMES_HEARD = 10;
 const OPEN: StreamOptions = {
-  modelId: 'demo',
+  modelId: 'small',
   sampleRateHz: 16_000,
   startFrameIndex: 0,
   output: 'jpeg',
@@ -35,7 +39,7 @@ describe('live work', () => {
   const sound = syllables(SECONDS).map((sample) => Math.round(sample * 32_767) / 32_768);
 
   before(async () => {
-    farm = await startFarm();
+    farm = await startFarm({ models: { small: SMALL_MODEL } });
     const configPath = path.join(farm.folder, 'config.yaml');
     const config = loadConfig(configPath, { redisUrl: undefined, configPath: undefined, overrides: new Map() });
     redis = producerConnection(farm.farm.redisUrl);
@@ -57,7 +61,7 @@ describe('live work', () => {
 
   it('gives the first frames of a clip to a single request', async () => {
     const request: InferRequest = {
-      ...{ modelId: 'demo', frameCount: 24, startFrameIndex: 0, audio: sound, sampleRateHz: 16_000 },
+      ...{ modelId: 'small', frameCount: 24, startFrameIndex: 0, audio: sound, sampleRateHz: 16_000 },
       ...{ visualFrames: Buffer.alloc(0), audioFeatures: Buffer.alloc(0), output: 'jpeg' as const, jpegQuality: 75 },
     };
     const { frames, summary } = await service.infer(request, NEVER);
@@ -84,19 +88,22 @@ describe('live work', () => {
   it('waits for less of the sound in low-latency mode, and gives as many frames', async () => {
     const stream = await service.openStream({ ...OPEN, latency: 'low' }, NEVER);
     assert.equal(stream.algorithmicLatencyMs, 250);
+    stream.end();
     const frames = await streamed(service, { ...OPEN, latency: 'low' }, cut(sound, 4));
     assert.equal(frames.length, whole.length);
   });
 
-  it('keeps the face alive while no sound comes', async () => {
+  it('closes the mouth and keeps the face alive while no sound comes', async () => {
     const stream = await service.openStream({ ...OPEN, fillGapsAfterMs: 50 }, NEVER);
-    await stream.write(sound.subarray(0, 3200));
-    const frames: StreamedFrame[] = [];
-    for await (const frame of stream.frames()) {
-      frames.push(frame);
-      if (frames.length === 20) stream.end();
-    }
-    assert.ok(frames.length >= 20);
+    await stream.write(sound.subarray(0, SAMPLES_OF_FIVE_FRAMES));
+    const frames: Buffer[] = [];
+    for await (const { data } of stream.frames()) if (frames.push(data) === 40) stream.end();
+    const brightness = await Promise.all(frames.map(faceBrightness));
+    assert.ok(Math.min(...brightness.slice(0, 5)) > 8, `the mouth is open at first: ${brightness}`);
+    const silentFrom = 5 + FRAMES_HEARD;
+    assert.ok(Math.max(...brightness.slice(silentFrom).map(Math.abs)) < 1, `and closed in the end: ${brightness}`);
+    const silent = frames.slice(silentFrom).map((jpeg) => jpeg.toString('base64'));
+    assert.equal(new Set(silent).size, SMALL_PICTURES, 'all pictures of the avatar are shown');
   });
 
   it('puts no silence in while sound that came at once is not over yet', async () => {
@@ -165,7 +172,7 @@ describe('live work', () => {
       overrides: new Map([['FARM_LIMITS__LIVE_WAIT_SECONDS', '1']]),
     });
     // Of this model's GPU there is no worker: the configuration of the workers does not have it.
-    const models = new Map([...config.models, ['ghost', { ...config.models.get('demo'), modelId: 'ghost' }]]);
+    const models = new Map([...config.models, ['ghost', { ...config.models.get('small'), modelId: 'ghost' }]]);
     const lonely = new LiveService({
       config: { ...config, models } as typeof config,
       ...{ redis, queues, log: QUIET_LOG },

@@ -12,14 +12,16 @@ import { type Graph, GraphBuilder } from '../../avatars/onnx/graph.ts';
 
 const OUT_DIR = path.join(import.meta.dirname, 'build');
 const NETWORK_SIDE = 160;
-const FACE = { x1: 8, y1: 4, x2: 48, y2: 44 } as const;
-const PICTURES = 7;
 /** What a window of silence has in every band. */
 const SILENCE = -4;
 /** Of the whole range of brightness, for each unit by which the mel is above silence. */
 const BRIGHTER_BY = 0.1;
 
+/** Number of its pictures. */
+export const SMALL_PICTURES = 7;
 export const SMALL_PICTURE = { width: 64, height: 48 } as const;
+/** Crop rect of every picture. */
+export const SMALL_FACE = { x1: 8, y1: 4, x2: 48, y2: 44 } as const;
 
 /** The small avatar's entry of `models:`. */
 export const SMALL_MODEL = {
@@ -44,24 +46,24 @@ export async function faceBrightness(jpeg: Uint8Array, frameIndex: number): Prom
 }
 
 async function meanOfFace(file: Uint8Array): Promise<number> {
-  const { x1, y1, x2, y2 } = FACE;
+  const { x1, y1, x2, y2 } = SMALL_FACE;
   const face = sharp(file).extract({ left: x1, top: y1, width: x2 - x1, height: y2 - y1 });
   const { data } = await face.raw().toBuffer({ resolveWithObject: true });
   return data.reduce((sum, value) => sum + value, 0) / data.length;
 }
 
 function pingPong(frameIndex: number): number {
-  const phase = frameIndex % (2 * PICTURES - 2);
-  return phase < PICTURES ? phase : 2 * PICTURES - 2 - phase;
+  const phase = frameIndex % (2 * SMALL_PICTURES - 2);
+  return phase < SMALL_PICTURES ? phase : 2 * SMALL_PICTURES - 2 - phase;
 }
 
 async function writeAvatar(folder: string): Promise<Record<string, unknown>> {
   await mkdir(path.join(folder, 'frames'));
-  for (let index = 0; index < PICTURES; index++) {
+  for (let index = 0; index < SMALL_PICTURES; index++) {
     await writeFile(path.join(folder, 'frames', `frame_00000${index}.jpg`), await picture(index));
   }
-  const { x1, y1, x2, y2 } = FACE;
-  await writeFile(path.join(folder, 'crop_rects.json'), JSON.stringify(Array(PICTURES).fill([x1, y1, x2, y2])));
+  const { x1, y1, x2, y2 } = SMALL_FACE;
+  await writeFile(path.join(folder, 'crop_rects.json'), JSON.stringify(Array(SMALL_PICTURES).fill([x1, y1, x2, y2])));
   await writeFile(path.join(folder, 'audio_encoder.onnx'), encodeModel(encoderGraph()));
   await writeFile(path.join(folder, 'generator.onnx'), encodeModel(generatorGraph()));
   return { about: 'A small avatar for tests.' };
