@@ -36,7 +36,7 @@ describe('InferBatchComposite', () => {
       models: { demo: DEMO_MODEL, other: DEMO_MODEL, broken: { ...DEMO_MODEL, model_path: 'D:\\models\\best.onnx' } },
     });
     client = new TestClient(farm.grpcAddress);
-    expected = await renderedFrames(farm, SECONDS);
+    expected = await renderedFrames(farm, SECONDS, { modelId: 'demo' });
   });
   after(async () => {
     client.close();
@@ -86,7 +86,7 @@ describe('InferBatchComposite', () => {
   });
 
   it('starts where it is told in the pictures, beyond their number too', async () => {
-    const far = await renderedFrames(farm, SECONDS, FAR_START);
+    const far = await renderedFrames(farm, SECONDS, { modelId: 'demo', startFrame: FAR_START });
     const got = await frames({ batch_size: 8, start_frame_idx: FAR_START });
     assert.deepEqual(differences(got, far.slice(0, 8)), []);
     assert.notDeepEqual(differences(got, expected.slice(0, 8)), []);

@@ -1,4 +1,5 @@
 import path from 'node:path';
+import type { SubmitOptions } from '../../client/farm-client.ts';
 import type { TestFarm } from '../support/farm.ts';
 import { syllables, writeWav } from '../support/sound.ts';
 
@@ -23,10 +24,10 @@ export function s16(samples: Float32Array): Buffer {
 }
 
 /** The frames of a whole render of `speech(seconds)` over HTTP: what live frames are compared with. */
-export async function renderedFrames(farm: TestFarm, seconds: number, startFrame = 0): Promise<Buffer[]> {
+export async function renderedFrames(farm: TestFarm, seconds: number, options: SubmitOptions = {}): Promise<Buffer[]> {
   const file = path.join(farm.folder, `speech-${seconds}.wav`);
   await writeWav(file, syllables(seconds));
-  const { id } = await farm.client.submit(file, { modelId: 'demo', output: 'frames', startFrame });
+  const { id } = await farm.client.submit(file, { ...options, output: 'frames' });
   const { frames } = await farm.client.finished(id);
   return await Promise.all(Array.from({ length: frames.total ?? 0 }, (_, index) => farm.client.frame(id, index)));
 }

@@ -1,38 +1,42 @@
 import assert from 'node:assert/strict';
 import { after, before, describe, it } from 'node:test';
-import { setTimeout as delay } from 'node:timers/promises';
 import { type ClientDuplexStream, status } from '@grpc/grpc-js';
-import type { Redis } from 'ioredis';
 import type { Frame, Open, Opened, StreamRequest } from '../../api/grpc/messages/farm.ts';
-import { workerConnection } from '../../shared/redis.ts';
+import { LiveRequests } from '../engine/live-requests.ts';
 import { startFarm, type TestFarm } from '../support/farm.ts';
+import { faceBrightness, SMALL_MODEL, SMALL_PICTURE, SMALL_PICTURES } from '../support/small-avatar.ts';
+import { until } from '../support/until.ts';
 import { type CallSettings, failureOf, farmCode, type Message, send, TestClient } from './clients.ts';
 import { differences, f32, renderedFrames, s16, speech } from './speech.ts';
 
 const SECONDS = 2.4;
-const FRAME_BYTES = 1280 * 720 * 3;
+const FRAME_BYTES = SMALL_PICTURE.width * SMALL_PICTURE.height * 3;
+/** A frame hears this many frames of the sound before it, and after it. */
+const FRAMES_HEARD = 10;
 
 describe('FarmService.Stream', () => {
   let farm: TestFarm;
   let client: TestClient;
-  let redis: Redis;
+  /** Looks at the jobs and the keys of the streams. */
+  let live: LiveRequests;
   let expected: Buffer[];
 
   before(async () => {
-    farm = await startFarm();
+    // Two names for one avatar, so that the jobs of two streams can be told apart.
+    farm = await startFarm({ models: { small: SMALL_MODEL, other: SMALL_MODEL } });
     client = new TestClient(farm.grpcAddress);
-    redis = workerConnection(farm.farm.redisUrl);
-    expected = await renderedFrames(farm, SECONDS);
+    live = new LiveRequests(farm.farm.redisUrl);
+    expected = await renderedFrames(farm, SECONDS, { modelId: 'small' });
   });
   after(async () => {
     client.close();
-    redis.disconnect();
+    await live[Symbol.asyncDispose]();
     await farm[Symbol.asyncDispose]();
   });
 
   const open = (settings: Partial<Open> = {}, call?: CallSettings): ClientDuplexStream<StreamRequest, Message> => {
     const stream = client.stream(call);
-    stream.write({ open: { model_id: 'demo', ...settings } as Open });
+    stream.write({ open: { model_id: 'small', ...settings } as Open });
     return stream;
   };
   /** Sends sound in pieces, and returns the whole answer. */
@@ -44,6 +48,12 @@ describe('FarmService.Stream', () => {
     return await answer;
   };
 
+  /** Micro-batches that were rendered of a model. */
+  const finishedJobs = async (modelId: string) => {
+    const jobs = await live.queue.getJobs('completed');
+    return jobs.filter(({ name, data }) => name === 'live' && data.modelId === modelId).length;
+  };
+
   it('says when it is open, gives every frame with its time, and says when it has ended', async () => {
     const { opened, frames, ended } = await converse([f32(speech(SECONDS))]);
     assert.equal(opened?.frames_per_second, 25);
@@ -53,7 +63,7 @@ describe('FarmService.Stream', () => {
       frames.map(({ frame_index, presentation_time_ms, gpu_id }) => [frame_index, presentation_time_ms, gpu_id]),
       expected.map((_, index) => [index, index * 40, 0]),
     );
-    assert.equal(ended, expected.length);
+    assert.deepEqual(ended, { frame_count: expected.length, skipped_frames: 0 });
     assert.deepEqual(differences(pictures(frames), expected), []);
   });
 
@@ -89,27 +99,28 @@ describe('FarmService.Stream', () => {
   it('gives the first frames before the sound has ended', async () => {
     const stream = open();
     stream.write({ audio: f32(speech(SECONDS)) });
-    for await (const message of stream as AsyncIterable<Message>) {
-      const frame = message.frame as Frame | null;
-      if (frame?.frame_index === 10) stream.end();
-      if (message.ended) assert.deepEqual(message.ended, { frame_count: expected.length, skipped_frames: 0 });
-    }
+    const { ended } = await collect(stream, ({ frame_index }) => frame_index === 10 && stream.end());
+    assert.deepEqual(ended, { frame_count: expected.length, skipped_frames: 0 });
   });
 
-  it('puts silence in while no sound comes', async () => {
+  it('closes the mouth and keeps the face alive while no sound comes', async () => {
     const stream = open({ fill_gaps_after_ms: 200 });
     stream.write({ audio: f32(speech(0.4)) });
-    let frames = 0;
-    for await (const message of stream as AsyncIterable<Message>) {
-      if (message.frame && ++frames === 40) stream.end();
-    }
-    assert.ok(frames >= 40, `${frames} frames of 10 frames of sound`);
+    const silentFrom = 10 + FRAMES_HEARD;
+    const silentUntil = silentFrom + SMALL_PICTURES;
+    const answer = await collect(stream, ({ frame_index }) => frame_index === silentUntil && stream.end());
+    const frames = pictures(answer.frames);
+    const brightness = await Promise.all(frames.map(faceBrightness));
+    assert.ok(Math.min(...brightness.slice(0, 10)) > 8, `the mouth is open at first: ${brightness}`);
+    assert.ok(Math.max(...brightness.slice(silentFrom).map(Math.abs)) < 1, `and closed in the end: ${brightness}`);
+    const silent = frames.slice(silentFrom).map((jpeg) => jpeg.toString('base64'));
+    assert.equal(new Set(silent).size, SMALL_PICTURES, 'all pictures of the avatar are shown');
   });
 
   it('waits for a slow reader: neither frames nor sound pile up, and nothing is lost', async () => {
     const [seconds, rate] = [12, 48_000];
     const sound = speech(seconds, rate);
-    const stream = open({ sample_rate: rate });
+    const stream = open({ sample_rate: rate, output: 'RAW' });
     // A grpc-js client that has never read anything reads ahead without end; one that has reads 16 messages ahead.
     const messages = (stream as AsyncIterable<Message>)[Symbol.asyncIterator]();
     await messages.next();
@@ -121,11 +132,12 @@ describe('FarmService.Stream', () => {
       }
       stream.end();
     })();
-    const before = await finishedJobs(redis);
-    await untilStill(() => written);
-    await untilStill(() => finishedJobs(redis));
+    const before = await finishedJobs('small');
+    // Time enough for the stalled stream to be rendered to its end, were it not held back.
+    const { ended } = await converse([f32(speech(seconds))], { model_id: 'other' });
+    assert.equal(ended?.frame_count, seconds * 25);
     assert.ok(written < seconds * 10, 'the writer was not held back');
-    const rendered = (await finishedJobs(redis)) - before;
+    const rendered = (await finishedJobs('small')) - before;
     assert.ok(rendered <= 8, `${rendered} micro-batches were rendered for a reader that took nothing`);
     const indices: number[] = [];
     for (let item = await messages.next(); !item.done; item = await messages.next()) {
@@ -145,8 +157,8 @@ describe('FarmService.Stream', () => {
     await send(stream, { audio: f32(speech(60)) });
     // The first micro-batch has been read to its end, the next two wait for a reader.
     for (let frame = 0; frame <= 16; frame++) await messages.next();
-    const payloads = await redis.keys('{farm}:live:*:in');
-    const bytes = await Promise.all(payloads.map((key) => redis.hstrlen(key, 'audio')));
+    const payloads = await live.redis.keys('{farm}:live:*:in');
+    const bytes = await Promise.all(payloads.map((key) => live.redis.hstrlen(key, 'audio')));
     assert.ok(bytes.length > 0);
     for (const length of bytes) assert.ok(length < 2 * 16_000 * 4, `${length} bytes for 16 frames`);
     stream.cancel();
@@ -164,20 +176,23 @@ describe('FarmService.Stream', () => {
       })(),
     );
     assert.equal(error.code, status.CANCELLED);
-    await untilStill(() => finishedJobs(redis));
-    assert.deepEqual(await unfinishedJobs(redis), 0);
+    await until(
+      'no job is left',
+      async () => (await live.queue.getJobCountByTypes('active', 'waiting', 'prioritized')) === 0,
+    );
+    await until('its keys are gone', async () => (await live.redis.keys('{farm}:live:*')).length === 0);
     assert.deepEqual(differences(pictures((await converse([f32(speech(SECONDS))])).frames), expected), []);
   });
 
   it('ends at its deadline', async () => {
-    const stream = open({}, { timeoutMs: 1000 });
+    const stream = open({}, { timeoutMs: 500 });
     stream.write({ audio: f32(speech(0.5)) });
     assert.equal((await failureOf(collect(stream))).code, status.DEADLINE_EXCEEDED);
   });
 
   it('gives no frames for no sound', async () => {
     const { frames, ended } = await converse([]);
-    assert.deepEqual([frames.length, ended], [0, 0]);
+    assert.deepEqual([frames.length, ended?.frame_count], [0, 0]);
   });
 
   describe('refuses', () => {
@@ -187,7 +202,7 @@ describe('FarmService.Stream', () => {
       stream.end();
       return failureOf(collect(stream));
     };
-    const opened = (settings: Partial<Open>) => first({ open: { model_id: 'demo', ...settings } as Open });
+    const opened = (settings: Partial<Open>) => first({ open: { model_id: 'small', ...settings } as Open });
     const cases: { name: string; fail: () => ReturnType<typeof first>; code: number; text: RegExp }[] = [
       {
         name: 'sound before open',
@@ -205,7 +220,7 @@ describe('FarmService.Stream', () => {
         name: 'a second open',
         fail: () => {
           const stream = open();
-          stream.write({ open: { model_id: 'demo' } as Open });
+          stream.write({ open: { model_id: 'small' } as Open });
           return failureOf(collect(stream));
         },
         code: status.INVALID_ARGUMENT,
@@ -263,16 +278,22 @@ describe('FarmService.Stream', () => {
 interface Answer {
   opened: Opened | undefined;
   frames: Frame[];
-  /** Number of frames that the end names. */
-  ended: number | undefined;
+  /** What the end says. */
+  ended: { frame_count: number; skipped_frames: number } | undefined;
 }
 
-async function collect(stream: ClientDuplexStream<StreamRequest, Message>): Promise<Answer> {
+async function collect(
+  stream: ClientDuplexStream<StreamRequest, Message>,
+  onFrame: (frame: Frame) => unknown = () => {},
+): Promise<Answer> {
   const answer: Answer = { opened: undefined, frames: [], ended: undefined };
   for await (const message of stream as AsyncIterable<Message>) {
     if (message.opened) answer.opened = message.opened as Opened;
-    if (message.frame) answer.frames.push(message.frame as Frame);
-    if (message.ended) answer.ended = (message.ended as { frame_count: number }).frame_count;
+    if (message.frame) {
+      answer.frames.push(message.frame as Frame);
+      onFrame(message.frame as Frame);
+    }
+    if (message.ended) answer.ended = message.ended as NonNullable<Answer['ended']>;
   }
   return answer;
 }
@@ -287,26 +308,5 @@ function* cutAtRandom(bytes: Buffer, seed: number, longest: number): Generator<B
     const end = start + 1 + Math.floor((state / 2 ** 32) * longest);
     yield bytes.subarray(start, end);
     start = end;
-  }
-}
-
-async function finishedJobs(redis: Redis): Promise<number> {
-  return await redis.zcard('{farm}:gpu-0:completed');
-}
-
-async function unfinishedJobs(redis: Redis): Promise<number> {
-  const [active, waiting, prioritized] = await Promise.all([
-    redis.llen('{farm}:gpu-0:active'),
-    redis.llen('{farm}:gpu-0:wait'),
-    redis.zcard('{farm}:gpu-0:prioritized'),
-  ]);
-  return active + waiting + prioritized;
-}
-
-/** Resolves when a number has not changed for a second. */
-async function untilStill(read: () => number | Promise<number>): Promise<void> {
-  for (let last = -1, now = await read(); now !== last; now = await read()) {
-    last = now;
-    await delay(1000);
   }
 }
