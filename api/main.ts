@@ -2,6 +2,7 @@ import { loadConfig } from '../shared/config/load.ts';
 import { keysWithoutEffect } from '../shared/config/no-effect.ts';
 import { ConfigReload } from '../shared/config/reload.ts';
 import { FarmError } from '../shared/errors.ts';
+import { findListenFault } from '../shared/process/listen-fault.ts';
 import { createLogger } from '../shared/process/log.ts';
 import { CLOSING_MS, endUnstarted, onShutdown, reportReady } from '../shared/process/shutdown.ts';
 import { producerConnection, waitUntilReady } from '../shared/redis.ts';
@@ -42,7 +43,10 @@ async function start(): Promise<void> {
     redis.disconnect();
     log.flush();
   }, drainMs + CLOSING_MS);
-  await app.listen({ host: config.http.host, port: config.http.port });
+  const { host, port } = config.http;
+  await app.listen({ host, port }).catch(async (error: Error) => {
+    throw (await findListenFault('http.port', host, port)) ?? error;
+  });
   grpc = await startGrpc(services, log);
   log.info({ http: app.listeningOrigin, grpc: grpc.address }, 'ready');
   reportReady();

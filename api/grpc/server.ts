@@ -6,6 +6,7 @@ import { Server, ServerCredentials, type ServerOptions } from '@grpc/grpc-js';
 import { ReflectionService } from '@grpc/reflection';
 import type { Config } from '../../shared/config/load.ts';
 import { FarmError } from '../../shared/errors.ts';
+import { findListenFault } from '../../shared/process/listen-fault.ts';
 import type { Logger } from '../../shared/process/log.ts';
 import type { Services } from '../services.ts';
 import { requireApiKey } from './auth.ts';
@@ -29,7 +30,7 @@ export interface GrpcServer {
   drain(patienceMs: number): Promise<void>;
 }
 
-/** Starts the gRPC server. FarmError('config_invalid'): the address is taken, or a TLS file cannot be read. */
+/** Starts the gRPC server. FarmError: port_taken; config_invalid for another address that cannot be used, or a TLS file that cannot be read. */
 export async function startGrpc(services: Services, log: Logger): Promise<GrpcServer> {
   const { config } = services;
   const server = new Server(optionsOf(config));
@@ -73,11 +74,14 @@ async function bind(server: Server, config: Config): Promise<string> {
   const credentials = credentialsOf(config);
   const bound = Promise.withResolvers<number>();
   server.bindAsync(`${host}:${port}`, credentials, (error, boundPort) => {
-    if (error)
-      bound.reject(new FarmError('config_invalid', `server.port: cannot listen on ${host}:${port}: ${error.message}`));
+    if (error) bound.reject(error);
     else bound.resolve(boundPort);
   });
-  return `${host}:${await bound.promise}`;
+  const boundPort = await bound.promise.catch(async (error: Error) => {
+    const fault = await findListenFault('server.port', host.replace(/^\[|\]$/g, ''), port);
+    throw fault ?? new FarmError('config_invalid', `server.port: cannot listen on ${host}:${port}: ${error.message}`);
+  });
+  return `${host}:${boundPort}`;
 }
 
 /** TLS when a certificate is configured; with a CA, clients must show a certificate of that CA. */

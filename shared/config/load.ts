@@ -1,4 +1,4 @@
-import { existsSync, readFileSync } from 'node:fs';
+import { accessSync, constants, existsSync, readFileSync, statSync } from 'node:fs';
 import path from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { parseDocument } from 'yaml';
@@ -47,9 +47,22 @@ export function loadConfig(configPath?: string, environment: ConfigEnvironment =
   }
   const found = asked ?? (existsSync('config.yaml') ? 'config.yaml' : undefined);
   const sourcePath = found && path.resolve(found);
+  if (sourcePath) refuseUnreadable(sourcePath);
   const values = sourcePath ? readYaml(sourcePath) : {};
   applyOverrides(values, environment.overrides);
   return parseConfig(values, sourcePath, environment.redisUrl);
+}
+
+function refuseUnreadable(sourcePath: string): void {
+  try {
+    if (statSync(sourcePath).isDirectory()) throw new Error('it is a folder');
+    accessSync(sourcePath, constants.R_OK);
+  } catch (error) {
+    const { message } = error as Error;
+    throw new FarmError('config_invalid', `The configuration ${sourcePath} cannot be read: ${message}`, {
+      cause: error,
+    });
+  }
 }
 
 function readYaml(sourcePath: string): Record<string, unknown> {
