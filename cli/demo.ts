@@ -5,13 +5,16 @@ import path from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { stringify } from 'yaml';
 import { FarmClient } from '../client/farm-client.ts';
+import { checkInput, checkOutput } from '../client/files.ts';
 import { type Config, loadConfig } from '../shared/config/load.ts';
 import { FarmError } from '../shared/errors.ts';
+import { exitCodeOf, onEndRequest } from '../shared/process/end-requests.ts';
 import { buildDemoAvatar } from './demo-avatar.ts';
+import { httpUrl } from './farm-address.ts';
 import { LocalFarm } from './local-farm.ts';
 import { formatLine } from './log-lines.ts';
 import { freePort } from './private-redis.ts';
-import { showProgress, timingsTable } from './progress.ts';
+import { ProgressDisplay, timingsTable } from './progress.ts';
 
 const SAMPLE_SPEECH = fileURLToPath(new URL('../avatars/demo/sample-speech.wav', import.meta.url));
 
@@ -26,29 +29,41 @@ export interface DemoOptions {
  */
 export async function demo({ out, audio = SAMPLE_SPEECH }: DemoOptions): Promise<void> {
   const videoPath = path.resolve(out);
-  const logPath = videoPath.replace(/\.mp4$/, '.log');
-  await mkdir(path.dirname(videoPath), { recursive: true });
+  const logPath = videoPath.replace(/(\.mp4)?$/, '.log');
+  await checkInput(audio);
+  await mkdir(path.dirname(videoPath), { recursive: true }).catch(() => {}); // The check says why it cannot be used.
+  await checkOutput(videoPath, { overwrite: true, input: audio });
   const folder = await mkdtemp(path.join(tmpdir(), 'lipsync-farm-demo-'));
   const config = await writeDemoConfig(folder);
   const log = createWriteStream(logPath);
-  let farm: LocalFarm | undefined;
-  const interrupted = Promise.withResolvers<never>();
-  interrupted.promise.catch(() => {});
-  const interrupt = () => interrupted.reject(new FarmError('render_cancelled', 'Interrupted'));
-  process.once('SIGINT', interrupt).once('SIGTERM', interrupt);
+  const onLine = (name: string, line: string) => void log.write(`${formatLine(name, line)}\n`);
+  const farm = new LocalFarm({ config, inheritOverrides: false, onLine });
+  const interrupted = new AbortController();
+  const stopListening = onEndRequest({
+    first: (reason) => {
+      print('\nStopping the farm; a second Ctrl-C ends it at once …');
+      process.exitCode = exitCodeOf(reason === 'SIGINT' ? 'SIGINT' : 'SIGTERM');
+      interrupted.abort();
+      void farm.stop();
+    },
+    again: async (signal) => {
+      await farm.kill();
+      await rm(folder, { recursive: true, force: true });
+      process.exit(exitCodeOf(signal));
+    },
+  });
   try {
-    await buildDemoAvatar(config);
+    await buildDemoAvatar(config, interrupted.signal);
     print('Starting a farm: Redis, api, media worker, GPU worker on the CPU');
-    farm = await LocalFarm.start({
-      config,
-      inheritOverrides: false,
-      onLine: (name, line) => log.write(`${formatLine(name, line)}\n`),
-    });
-    const client = new FarmClient(`http://${config.http.host}:${config.http.port}`);
-    await Promise.race([renderTo(videoPath, audio, client), interrupted.promise]);
+    await farm.start();
+    await renderTo(videoPath, audio, new FarmClient(httpUrl(config)), interrupted.signal);
     print(`\nVideo  ${videoPath}\nLog    ${logPath}`);
+  } catch (error) {
+    // What fails because the farm was told to stop is no failure.
+    if (!interrupted.signal.aborted) throw error;
   } finally {
-    await farm?.stop();
+    await farm.stop();
+    stopListening();
     log.end();
     await rm(folder, { recursive: true, force: true });
   }
@@ -66,12 +81,12 @@ async function writeDemoConfig(folder: string): Promise<Config> {
   return loadConfig(configPath, { redisUrl: undefined, configPath: undefined, overrides: new Map() });
 }
 
-async function renderTo(videoPath: string, audioPath: string, client: FarmClient): Promise<void> {
+async function renderTo(videoPath: string, audioPath: string, client: FarmClient, signal: AbortSignal): Promise<void> {
   print(`Submitting ${path.relative('.', audioPath)} to POST /v1/renders`);
   const { id } = await client.submit(audioPath, { modelId: 'demo' });
-  const last = await showProgress(client.watch(id));
+  const last = await new ProgressDisplay().show(client.watch(id, { forMs: 0, signal }));
   if (last.error) throw FarmError.fromReport(last.error);
-  await client.saveVideo(id, videoPath);
+  await client.saveVideo(id, videoPath, signal);
   print(`\n${timingsTable(last)}`);
   const { audio, frames, audio_minus_video_seconds } = await client.receipt(id);
   const difference = ((audio_minus_video_seconds ?? 0) * 1000).toFixed(1);

@@ -1,22 +1,44 @@
 #!/usr/bin/env node
-import { Command } from 'commander';
+import { Command, InvalidArgumentError } from 'commander';
 import { reportFailure } from '../shared/process/report-failure.ts';
 import { importAvatar } from './avatar.ts';
 import { demo } from './demo.ts';
 import { doctor } from './doctor.ts';
 import { down } from './down.ts';
+import type { FarmOptions } from './farm-address.ts';
 import { drainGpu, listGpus, resumeGpu } from './gpu.ts';
 import { inspectMel } from './inspect.ts';
-import { listModels, loadModel, type ModelsCommandOptions, unloadModel } from './models.ts';
-import { render } from './render.ts';
+import { listModels, loadModel, unloadModel } from './models.ts';
+import { cancelRender, type RenderCommandOptions, render } from './render.ts';
 import { up } from './up.ts';
 
-const DEFAULT_URL = 'http://127.0.0.1:8080';
+/** Wrong words on the command line. */
+const USAGE_EXIT_CODE = 2;
 
 const program = new Command('farm')
   .description('Lipsync Farm: audio in, talking-head video out.')
   .version('0.1.0')
-  .showHelpAfterError();
+  .showHelpAfterError('Run it with --help to see what it takes.')
+  .exitOverride(({ exitCode }) => process.exit(exitCode === 0 ? 0 : USAGE_EXIT_CODE));
+
+/** For commands that speak to a running farm. */
+function speaksToFarm(command: Command): Command {
+  return command
+    .option(
+      '-u, --url <url>',
+      'address of the farm (default: FARM_URL, else http.host and http.port of the configuration)',
+    )
+    .option(
+      '-k, --api-key <key>',
+      'API key (default: FARM_API_KEY, else the first of auth.api_keys in the configuration)',
+    )
+    .option('-c, --config <file>', 'configuration of the farm (default: FARM_CONFIG, else config.yaml here)');
+}
+
+function wholeNumber(text: string): number {
+  if (!/^\d{1,9}$/.test(text)) throw new InvalidArgumentError('Expected a whole number.');
+  return Number(text);
+}
 
 program
   .command('up')
@@ -37,44 +59,51 @@ program
   .option('-a, --audio <file>', 'another audio file instead of the sample speech')
   .action(demo);
 
-program
-  .command('render <audio>')
-  .description('submit an audio file to a running farm and fetch the video')
+speaksToFarm(program.command('render [audio]'))
+  .description('submit an audio file to a running farm and fetch the video; Ctrl-C cancels the render')
   .option('-m, --model <id>', 'model id (not needed when the farm has only one)')
-  .option('-o, --out <file>', 'where the video goes (default: the name of the audio file, .mp4)')
-  .option('-u, --url <url>', 'address of the farm', DEFAULT_URL)
-  .option('-k, --api-key <key>', 'API key, if the farm wants one')
-  .action(render);
+  .option('-o, --out <file>', 'where the video goes (default: the name of the audio file, .mp4, in this folder)')
+  .option('-f, --force', 'replace the file that --out names')
+  .option('-r, --resume <id>', 'instead of submitting: watch a render of this id and fetch its video')
+  .option('-p, --patience <seconds>', 'how long to try again while the farm does not answer', wholeNumber, 120)
+  .action((audio: string | undefined, options: RenderCommandOptions, command: Command) => {
+    if ((audio === undefined) === (options.resume === undefined)) {
+      command.error('error: farm render takes either an audio file or --resume ID');
+    }
+    return render(audio, options);
+  });
 
-const models = program
-  .command('models')
+speaksToFarm(program.command('cancel <id>')).description('cancel a render that is not finished').action(cancelRender);
+
+const models = speaksToFarm(program.command('models'))
   .description('models of a running farm: what is loaded where, memory, use')
-  .option('-u, --url <url>', 'address of the farm', DEFAULT_URL)
-  .option('-k, --api-key <key>', 'API key, if the farm wants one')
   .action(listModels);
 
 models
   .command('load <id>')
   .description('load a model ahead of its first request')
-  .option('-g, --gpu <number>', 'GPU to load it on (default: the farm chooses)', Number)
-  .action((id, options) => loadModel(id, { ...models.opts<ModelsCommandOptions>(), ...options }));
+  .option('-g, --gpu <number>', 'GPU to load it on (default: the farm chooses)', wholeNumber)
+  .action((id, options) => loadModel(id, { ...models.opts<FarmOptions>(), ...options }));
 
 models
   .command('unload <id>')
   .description('unload a model on every GPU, as soon as nothing uses it')
-  .action((id) => unloadModel(id, models.opts<ModelsCommandOptions>()));
+  .action((id) => unloadModel(id, models.opts<FarmOptions>()));
+
 const gpu = program
   .command('gpu')
   .description('see the GPUs of a running farm, take them out of service and put them back');
-const gpuCommand = (nameAndArguments: string, description: string) =>
-  gpu
-    .command(nameAndArguments)
-    .description(description)
-    .option('-u, --url <url>', 'address of the farm', DEFAULT_URL)
-    .option('-k, --api-key <key>', 'API key, if the farm wants one');
-gpuCommand('list', 'worker, device, backlog, streams and models of every GPU').action(listGpus);
-gpuCommand('drain <gpu>', 'finish what runs, take nothing new; waiting jobs go to others').action(drainGpu);
-gpuCommand('resume <gpu>', 'take work again, also for models that are blocked there').action(resumeGpu);
+speaksToFarm(gpu.command('list'))
+  .description('worker, device, backlog, streams and models of every GPU')
+  .action(listGpus);
+speaksToFarm(gpu.command('drain'))
+  .description('finish what runs, take nothing new; waiting jobs go to others')
+  .argument('<gpu>', 'its number', wholeNumber)
+  .action(drainGpu);
+speaksToFarm(gpu.command('resume'))
+  .description('take work again, also for models that are blocked there')
+  .argument('<gpu>', 'its number', wholeNumber)
+  .action(resumeGpu);
 
 program
   .command('doctor')

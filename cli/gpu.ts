@@ -1,14 +1,9 @@
-import { FarmClient } from '../client/farm-client.ts';
 import type { GpuView } from '../shared/views/gpu-view.ts';
-
-export interface GpuCommandOptions {
-  readonly url: string;
-  readonly apiKey?: string;
-}
+import { type FarmOptions, openFarm } from './farm-address.ts';
 
 /** `farm gpu list`: one line a GPU, then one for each model that it cannot use or has blocked. */
-export async function listGpus({ url, apiKey }: GpuCommandOptions): Promise<void> {
-  const { gpus, capacity } = await new FarmClient(url, apiKey).gpus();
+export async function listGpus(options: FarmOptions): Promise<void> {
+  const { gpus, capacity } = await openFarm(options).gpus();
   const rows = [
     ['GPU', 'STATE', 'HOST', 'DEVICE', 'JOBS', 'STREAMS', 'MODELS'],
     ...gpus.map((gpu) => [
@@ -26,13 +21,13 @@ export async function listGpus({ url, apiKey }: GpuCommandOptions): Promise<void
 }
 
 /** `farm gpu drain N`. */
-export async function drainGpu(gpu: string, { url, apiKey }: GpuCommandOptions): Promise<void> {
-  say(await new FarmClient(url, apiKey).drainGpu(Number(gpu)));
+export async function drainGpu(gpu: number, options: FarmOptions): Promise<void> {
+  say(await openFarm(options).drainGpu(gpu));
 }
 
 /** `farm gpu resume N`. */
-export async function resumeGpu(gpu: string, { url, apiKey }: GpuCommandOptions): Promise<void> {
-  say(await new FarmClient(url, apiKey).resumeGpu(Number(gpu)));
+export async function resumeGpu(gpu: number, options: FarmOptions): Promise<void> {
+  say(await openFarm(options).resumeGpu(gpu));
 }
 
 function say({ gpu, state, backlog }: GpuView): void {

@@ -1,18 +1,13 @@
-import { FarmClient } from '../client/farm-client.ts';
 import type { ModelView } from '../shared/views/models-view.ts';
+import { type FarmOptions, openFarm } from './farm-address.ts';
 
-export interface ModelsCommandOptions {
-  readonly url: string;
-  readonly apiKey?: string;
-}
-
-export interface LoadCommandOptions extends ModelsCommandOptions {
+export interface LoadCommandOptions extends FarmOptions {
   readonly gpu?: number;
 }
 
 /** `farm models`: a line a model, then a line a GPU. */
-export async function listModels({ url, apiKey }: ModelsCommandOptions): Promise<void> {
-  const client = new FarmClient(url, apiKey);
+export async function listModels(options: FarmOptions): Promise<void> {
+  const client = openFarm(options);
   const [{ models }, { gpus }] = await Promise.all([client.models(), client.gpus()]);
   const width = Math.max(5, ...models.map(({ id }) => id.length));
   const lines = models.map((model) => `${model.id.padEnd(width)}  ${describe(model)}`);
@@ -24,15 +19,15 @@ export async function listModels({ url, apiKey }: ModelsCommandOptions): Promise
 }
 
 /** `farm models load ID`. */
-export async function loadModel(modelId: string, { url, apiKey, gpu }: LoadCommandOptions): Promise<void> {
-  const answer = await new FarmClient(url, apiKey).loadModel(modelId, gpu);
+export async function loadModel(modelId: string, options: LoadCommandOptions): Promise<void> {
+  const answer = await openFarm(options).loadModel(modelId, options.gpu);
   const how = answer.was_loaded ? 'was loaded' : `loaded in ${Math.round(answer.load_ms)} ms`;
   process.stdout.write(`${modelId} ${how} on GPU ${answer.gpu}\n`);
 }
 
 /** `farm models unload ID`. */
-export async function unloadModel(modelId: string, { url, apiKey }: ModelsCommandOptions): Promise<void> {
-  const { gpus } = await new FarmClient(url, apiKey).unloadModel(modelId);
+export async function unloadModel(modelId: string, options: FarmOptions): Promise<void> {
+  const { gpus } = await openFarm(options).unloadModel(modelId);
   process.stdout.write(`${modelId} unloaded on GPU ${gpus.join(', ')}\n`);
 }
 

@@ -3,35 +3,81 @@ import type { RenderView } from '../shared/views/render-view.ts';
 const BAR_WIDTH = 30;
 /** Where the output is no terminal, a line is printed only this often. */
 const PLAIN_LINE_EVERY_MS = 2000;
+/** An estimate that grows by less keeps what it said. */
+const GROWTH_TO_SAY = { factor: 1.25, seconds: 2 };
 
 /** "rendering  [#####-----]  120/204 frames  25.3 frames/s  ETA 4 s" */
-export function progressLine({ status, frames, frames_per_second, eta_seconds }: RenderView): string {
+export function progressLine({ status, frames, frames_per_second }: RenderView, timeLeft: string | undefined): string {
   const total = frames.total ?? 0;
   const filled = total > 0 ? Math.round((BAR_WIDTH * frames.done) / total) : 0;
   const bar = `[${'█'.repeat(filled)}${'░'.repeat(BAR_WIDTH - filled)}]`;
   const parts = [status.padEnd(9), bar, `${frames.done}/${frames.total ?? '?'} frames`];
   if (frames_per_second !== null) parts.push(`${frames_per_second.toFixed(1)} frames/s`);
-  if (eta_seconds !== null) parts.push(`ETA ${Math.ceil(eta_seconds)} s`);
+  if (timeLeft !== undefined) parts.push(timeLeft);
+  if (frames.repeating > 0) parts.push(`retrying: ${frames.repeating} frames again`);
   return parts.join('  ');
 }
 
-/** Shows a render's states: one line that is drawn over on a terminal, a line now and then elsewhere. */
-export async function showProgress(states: AsyncIterable<RenderView>, out = process.stdout): Promise<RenderView> {
-  let last: RenderView | undefined;
-  let printedAtMs = 0;
-  for await (const view of states) {
-    const changed = view.status !== last?.status;
-    last = view;
-    if (out.isTTY) {
-      out.write(`\r\x1b[K${progressLine(view)}`);
-    } else if (changed || Date.now() - printedAtMs > PLAIN_LINE_EVERY_MS) {
-      printedAtMs = Date.now();
-      out.write(`${progressLine(view)}\n`);
-    }
+/** The time left as it is shown: it falls, or says that it was wrong. */
+export class TimeLeft {
+  #endsAtMs: number | undefined;
+
+  /** "ETA 4 s" at `nowMs`, or undefined while nothing is known. */
+  show(etaSeconds: number | null, nowMs: number): string | undefined {
+    if (etaSeconds === null) return undefined;
+    const before = this.#endsAtMs === undefined ? undefined : Math.max(0, (this.#endsAtMs - nowMs) / 1000);
+    const grown = before !== undefined && etaSeconds > before * GROWTH_TO_SAY.factor + GROWTH_TO_SAY.seconds;
+    if (before === undefined || grown || etaSeconds < before) this.#endsAtMs = nowMs + etaSeconds * 1000;
+    const seconds = Math.ceil(((this.#endsAtMs ?? nowMs) - nowMs) / 1000);
+    if (grown) return `ETA ${seconds} s (more than thought)`;
+    return seconds > 0 ? `ETA ${seconds} s` : 'nearly done';
   }
-  if (out.isTTY) out.write('\n');
-  if (!last) throw new Error('No state was shown');
-  return last;
+}
+
+/** Shows a render's states: one line that is drawn over on a terminal, a line now and then elsewhere. */
+export class ProgressDisplay {
+  readonly #out: NodeJS.WriteStream;
+  readonly #timeLeft = new TimeLeft();
+  #lineIsOpen = false;
+
+  constructor(out: NodeJS.WriteStream = process.stdout) {
+    this.#out = out;
+  }
+
+  /** Shows them all and resolves to the last one. */
+  async show(states: AsyncIterable<RenderView>): Promise<RenderView> {
+    let last: RenderView | undefined;
+    let printedAtMs = 0;
+    try {
+      for await (const view of states) {
+        const changed = view.status !== last?.status || view.frames.repeating > (last?.frames.repeating ?? 0);
+        last = view;
+        const line = progressLine(view, this.#timeLeft.show(view.eta_seconds, performance.now()));
+        if (this.#out.isTTY) {
+          this.#out.write(`\r\x1b[K${line}`);
+          this.#lineIsOpen = true;
+        } else if (changed || performance.now() - printedAtMs > PLAIN_LINE_EVERY_MS) {
+          printedAtMs = performance.now();
+          this.#out.write(`${line}\n`);
+        }
+      }
+    } finally {
+      this.#closeLine();
+    }
+    if (!last) throw new Error('No state was shown');
+    return last;
+  }
+
+  /** A line of its own, below the progress so far. */
+  say(text: string): void {
+    this.#closeLine();
+    this.#out.write(`${text}\n`);
+  }
+
+  #closeLine(): void {
+    if (this.#lineIsOpen) this.#out.write('\n');
+    this.#lineIsOpen = false;
+  }
 }
 
 /** The timings of a finished render as a small table: the farm's steps, then the work inside `render`. */

@@ -1,23 +1,170 @@
+import { randomUUID } from 'node:crypto';
+import { stat } from 'node:fs/promises';
 import path from 'node:path';
-import { FarmClient } from '../client/farm-client.ts';
+import type { FarmClient } from '../client/farm-client.ts';
+import { checkInput, checkOutput, type OutputRules } from '../client/files.ts';
+import { type Patience, patiently } from '../client/patience.ts';
 import { FarmError } from '../shared/errors.ts';
-import { showProgress, timingsTable } from './progress.ts';
+import { exitCodeOf, onEndRequest } from '../shared/process/end-requests.ts';
+import { isTerminal } from '../shared/renders/record.ts';
+import type { RenderView } from '../shared/views/render-view.ts';
+import { type FarmOptions, openFarm } from './farm-address.ts';
+import { ProgressDisplay, timingsTable } from './progress.ts';
 
-export interface RenderCommandOptions {
-  readonly url: string;
+export interface RenderCommandOptions extends FarmOptions {
   readonly model?: string;
   readonly out?: string;
-  readonly apiKey?: string;
+  readonly force?: boolean;
+  readonly resume?: string;
+  /** Seconds to try again while the farm does not answer. */
+  readonly patience: number;
 }
 
-/** `farm render AUDIO`: submits, shows progress, fetches the video. */
-export async function render(audioPath: string, { url, model, out, apiKey }: RenderCommandOptions): Promise<void> {
-  const client = new FarmClient(url, apiKey);
-  const { id } = await client.submit(audioPath, model ? { modelId: model } : {});
-  const last = await showProgress(client.watch(id));
-  if (last.error) throw FarmError.fromReport(last.error);
-  if (last.status === 'cancelled') throw new FarmError('render_cancelled', `Render ${id} was cancelled`);
-  const videoPath = path.resolve(out ?? `${path.parse(audioPath).name}.mp4`);
-  await client.saveVideo(id, videoPath);
-  process.stdout.write(`\n${timingsTable(last)}\n\n${videoPath}\n`);
+/** `farm render AUDIO`, or `farm render --resume ID`: submits, shows progress, fetches the video. */
+export async function render(audioPath: string | undefined, options: RenderCommandOptions): Promise<void> {
+  const { out, force = false } = options;
+  const videoPath = out ?? (audioPath === undefined ? undefined : videoNameOf(audioPath));
+  const rules = { overwrite: force, input: audioPath };
+  if (audioPath !== undefined) await checkInput(audioPath);
+  if (videoPath !== undefined) await checkOutput(videoPath, rules);
+  const client = openFarm(options);
+  await client.greet();
+
+  const session = new RenderSession(client, options.patience * 1000, videoPath);
+  await session.run(async () => {
+    const first = await (audioPath === undefined
+      ? session.find(options.resume ?? '')
+      : session.submit(audioPath, options.model));
+    const target = path.resolve(videoPath ?? videoNameOf(first.file_name));
+    if (first.output === 'mp4') await checkOutput(target, rules);
+    const last = await session.watch(first);
+    if (last.output === 'mp4') await session.fetch(last, target, rules);
+    const result = last.output === 'mp4' ? target : `Its frames: ${client.url}${last.links.frames}`;
+    process.stdout.write(`\n${timingsTable(last)}\n\n${result}\n`);
+  });
+}
+
+/** `farm cancel ID`: ends a render that is not finished; a finished one stays. */
+export async function cancelRender(renderId: string, options: FarmOptions): Promise<void> {
+  const client = openFarm(options);
+  process.stdout.write(`${await cancelIfRunning(client, renderId)}\n`);
+}
+
+/** One render from here to its end, whatever comes in between. */
+class RenderSession {
+  readonly #client: FarmClient;
+  readonly #patience: Patience;
+  readonly #display = new ProgressDisplay();
+  readonly #stop = new AbortController();
+  readonly #videoPath: string | undefined;
+  #renderId: string | undefined;
+  /** Or was cancelled: there is nothing to go on with. */
+  #hasFailed = false;
+
+  constructor(client: FarmClient, patienceMs: number, videoPath: string | undefined) {
+    this.#client = client;
+    this.#videoPath = videoPath;
+    this.#patience = {
+      forMs: patienceMs,
+      signal: this.#stop.signal,
+      onTrouble: ({ message }) => this.#display.say(`${message}. Trying again for ${patienceMs / 1000} s …`),
+      onRecovery: () => this.#display.say('The farm answers again.'),
+    };
+  }
+
+  /** Ctrl-C and SIGTERM cancel the render, and a second one leaves at once. A closed terminal cancels nothing. */
+  async run(work: () => Promise<void>): Promise<void> {
+    let ending: 'SIGINT' | 'SIGTERM' | undefined;
+    const stopListening = onEndRequest({
+      first: (reason) => {
+        if (reason === 'terminal closed') process.exit(exitCodeOf('SIGHUP'));
+        ending = reason === 'SIGINT' ? 'SIGINT' : 'SIGTERM';
+        const id = this.#renderId;
+        this.#display.say(id ? `Cancelling render ${id} …` : 'Cancelling as soon as the farm has answered …');
+        this.#stop.abort(new FarmError('request_cancelled', 'Interrupted'));
+      },
+      again: (signal) => {
+        this.#display.say(this.#waysOn());
+        process.exit(exitCodeOf(signal));
+      },
+    });
+    try {
+      await work();
+    } catch (error) {
+      if (ending === undefined) throw this.#withWaysOn(error);
+      await this.#cancel();
+      process.exitCode = exitCodeOf(ending);
+    } finally {
+      stopListening();
+    }
+  }
+
+  async submit(audioPath: string, modelId: string | undefined): Promise<RenderView> {
+    const { size } = await stat(audioPath);
+    this.#display.say(`Sending ${audioPath} (${(size / 2 ** 20).toFixed(1)} MB) to ${this.#client.url}`);
+    // The same key every time: should an answer be lost, the next one is about the render that was taken the first time.
+    const options = { ...(modelId ? { modelId } : {}), idempotencyKey: randomUUID() };
+    const view = await patiently(() => this.#client.submit(audioPath, options), this.#patience);
+    return this.#take(view, 'Ctrl-C cancels it');
+  }
+
+  async find(renderId: string): Promise<RenderView> {
+    return this.#take(await patiently(() => this.#client.get(renderId), this.#patience), 'going on with it');
+  }
+
+  /** Resolves to the completed render; a failed or cancelled one is thrown as its error. */
+  async watch({ id }: RenderView): Promise<RenderView> {
+    const last = await this.#display.show(this.#client.watch(id, this.#patience));
+    this.#hasFailed = last.status !== 'completed';
+    if (last.error) throw FarmError.fromReport(last.error);
+    if (last.status === 'cancelled') throw new FarmError('render_cancelled', `Render ${id} was cancelled`);
+    return last;
+  }
+
+  async fetch({ id }: RenderView, target: string, rules: OutputRules): Promise<void> {
+    await checkOutput(target, rules);
+    await patiently(() => this.#client.saveVideo(id, target, this.#stop.signal), this.#patience);
+  }
+
+  #take(view: RenderView, what: string): RenderView {
+    this.#renderId = view.id;
+    this.#display.say(`Render ${view.id} is ${view.status}; ${what}.`);
+    this.#stop.signal.throwIfAborted();
+    return view;
+  }
+
+  async #cancel(): Promise<void> {
+    try {
+      this.#display.say(this.#renderId ? await cancelIfRunning(this.#client, this.#renderId) : this.#waysOn());
+    } catch (error) {
+      throw this.#withWaysOn(error);
+    }
+  }
+
+  /** A fault that is not the render's own leaves the render as it is. */
+  #withWaysOn(error: unknown): unknown {
+    if (this.#renderId && !this.#hasFailed) this.#display.say(this.#waysOn());
+    return error;
+  }
+
+  #waysOn(): string {
+    const id = this.#renderId;
+    if (!id)
+      return `The farm did not answer. Should it have taken the render, ${this.#client.url}/v1/renders lists it.`;
+    const out = this.#videoPath === undefined ? '' : ` --out ${this.#videoPath}`;
+    return `The farm keeps render ${id}:\n  farm render --resume ${id}${out}   goes on with it\n  farm cancel ${id}   cancels it`;
+  }
+}
+
+/** What became of it, as a sentence. */
+async function cancelIfRunning(client: FarmClient, renderId: string): Promise<string> {
+  const { status } = await client.get(renderId);
+  // To the farm, deleting a finished render is to throw its result away.
+  if (isTerminal(status)) return `Render ${renderId} had ended before: it is ${status}.`;
+  await client.remove(renderId);
+  return `Render ${renderId} is cancelled.`;
+}
+
+function videoNameOf(fileName: string): string {
+  return `${path.parse(fileName).name}.mp4`;
 }

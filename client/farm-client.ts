@@ -1,8 +1,7 @@
-import { createWriteStream, openAsBlob } from 'node:fs';
 import path from 'node:path';
 import { Readable } from 'node:stream';
-import { pipeline } from 'node:stream/promises';
 import { setTimeout as delay } from 'node:timers/promises';
+import { z } from 'zod';
 import { FarmError } from '../shared/errors.ts';
 import { isTerminal } from '../shared/renders/record.ts';
 import { type GpuList, type GpuView, gpuListSchema, gpuViewSchema } from '../shared/views/gpu-view.ts';
@@ -15,7 +14,6 @@ import {
   unloadAnswerSchema,
 } from '../shared/views/models-view.ts';
 import {
-  errorBodySchema,
   type Receipt,
   type RenderPage,
   type RenderView,
@@ -23,6 +21,9 @@ import {
   renderPageSchema,
   renderViewSchema,
 } from '../shared/views/render-view.ts';
+import { Connection } from './connection.ts';
+import { openInput, writeWhole } from './files.ts';
+import { type Patience, patiently } from './patience.ts';
 
 export interface SubmitOptions {
   modelId?: string;
@@ -33,16 +34,28 @@ export interface SubmitOptions {
 }
 
 const POLL_EVERY_MS = 250;
+const GREETING_WITHIN_MS = 10_000;
+/** Loading a model may wait for a place and for a large file. */
+const LOAD_WITHIN_MS = 600_000;
+const IMPATIENT: Patience = { forMs: 0 };
 
-/** A farm, spoken to over HTTP. Every refusal is thrown as the FarmError that the farm answered with. */
+/** A farm, spoken to over HTTP. Every fault is thrown as a FarmError, as {@link Connection} says. */
 export class FarmClient {
-  readonly #baseUrl: string;
-  readonly #apiKey: string | undefined;
+  readonly #connection: Connection;
 
-  /** @param baseUrl such as "http://127.0.0.1:8080". */
+  /** @param baseUrl such as "http://127.0.0.1:8080". FarmError('url_invalid') for what is no address of a farm. */
   constructor(baseUrl: string, apiKey?: string) {
-    this.#baseUrl = baseUrl.replace(/\/$/, '');
-    this.#apiKey = apiKey;
+    this.#connection = new Connection(baseUrl, apiKey);
+  }
+
+  get url(): string {
+    return this.#connection.url;
+  }
+
+  /** Resolves if a farm answers that takes this key. */
+  async greet(): Promise<void> {
+    const signal = AbortSignal.timeout(GREETING_WITHIN_MS);
+    await this.#connection.read(z.object({ name: z.literal('Lipsync Farm') }), '/', { signal });
   }
 
   /** Uploads an audio file and returns the new render. */
@@ -55,28 +68,34 @@ export class FarmClient {
       jpeg_quality: options.jpegQuality,
     };
     for (const [name, value] of Object.entries(fields)) if (value !== undefined) form.set(name, String(value));
-    form.set('audio', await openAsBlob(audioPath), path.basename(audioPath));
+    form.set('audio', await openInput(audioPath), path.basename(audioPath));
     const headers = options.idempotencyKey ? { 'idempotency-key': options.idempotencyKey } : {};
-    const response = await this.#request('/v1/renders', { method: 'POST', body: form, headers });
-    return renderViewSchema.parse(await response.json());
+    // An upload takes as long as it takes; an answer that does not come after it ends by itself.
+    const signal = new AbortController().signal;
+    return await this.#connection.read(renderViewSchema, '/v1/renders', {
+      method: 'POST',
+      body: form,
+      headers,
+      signal,
+    });
   }
 
   async get(renderId: string): Promise<RenderView> {
-    return renderViewSchema.parse(await (await this.#request(`/v1/renders/${renderId}`)).json());
+    return await this.#connection.read(renderViewSchema, renderPath(renderId));
   }
 
   /** Newest first. */
   async list(limit = 20): Promise<RenderPage> {
-    return renderPageSchema.parse(await (await this.#request(`/v1/renders?limit=${limit}`)).json());
+    return await this.#connection.read(renderPageSchema, `/v1/renders?limit=${limit}`);
   }
 
   /** The render's state again and again until it has ended, the last one included. */
-  async *watch(renderId: string, signal?: AbortSignal): AsyncGenerator<RenderView> {
+  async *watch(renderId: string, patience: Patience = IMPATIENT): AsyncGenerator<RenderView> {
     for (;;) {
-      const view = await this.get(renderId);
+      const view = await patiently(() => this.get(renderId), patience);
       yield view;
       if (isTerminal(view.status)) return;
-      await delay(POLL_EVERY_MS, undefined, signal ? { signal } : {});
+      await delay(POLL_EVERY_MS, undefined, { signal: patience.signal }).catch(() => patience.signal?.throwIfAborted());
     }
   }
 
@@ -91,46 +110,49 @@ export class FarmClient {
 
   /** Cancels a running render, removes a finished one. */
   async remove(renderId: string): Promise<void> {
-    await this.#request(`/v1/renders/${renderId}`, { method: 'DELETE' });
+    await this.#connection.request(renderPath(renderId), { method: 'DELETE' });
   }
 
   async receipt(renderId: string): Promise<Receipt> {
-    return receiptSchema.parse(await (await this.#request(`/v1/renders/${renderId}/receipt`)).json());
+    return await this.#connection.read(receiptSchema, `${renderPath(renderId)}/receipt`);
   }
 
   async frame(renderId: string, frameIndex: number): Promise<Buffer> {
-    const response = await this.#request(`/v1/renders/${renderId}/frames/${frameIndex}`);
-    return Buffer.from(await response.arrayBuffer());
+    const response = await this.#connection.request(`${renderPath(renderId)}/frames/${frameIndex}`);
+    return Buffer.from(await this.#connection.guard(response.arrayBuffer()));
   }
 
-  async saveVideo(renderId: string, targetPath: string): Promise<void> {
-    const response = await this.#request(`/v1/renders/${renderId}/video`);
-    if (!response.body) throw new FarmError('internal', 'The farm answered without a video');
-    await pipeline(Readable.fromWeb(response.body), createWriteStream(targetPath));
+  /** Fetches the video. `targetPath` is there when all of it is, and not before. FarmError('output_unwritable'). */
+  async saveVideo(renderId: string, targetPath: string, signal?: AbortSignal): Promise<void> {
+    const { body } = await this.#connection.request(`${renderPath(renderId)}/video`, { signal: signal ?? null });
+    if (!body) throw new FarmError('answer_unexpected', `${this.url} answered without a video`);
+    await writeWhole(targetPath, this.#chunks(Readable.fromWeb(body), signal));
   }
 
   /** Every configured model, and what the GPU workers have in memory. */
   async models(): Promise<ModelList> {
-    return modelListSchema.parse(await (await this.#request('/v1/models')).json());
+    return await this.#connection.read(modelListSchema, '/v1/models');
   }
 
   /** Has a model loaded, on this GPU if one is named. */
   async loadModel(modelId: string, gpu?: number): Promise<LoadAnswer> {
-    const headers = { 'content-type': 'application/json' };
-    const init = { method: 'POST', headers, body: JSON.stringify(gpu === undefined ? {} : { gpu }) };
-    const response = await this.#request(`/v1/models/${encodeURIComponent(modelId)}/load`, init);
-    return loadAnswerSchema.parse(await response.json());
+    return await this.#connection.read(loadAnswerSchema, `/v1/models/${encodeURIComponent(modelId)}/load`, {
+      method: 'POST',
+      headers: { 'content-type': 'application/json' },
+      body: JSON.stringify(gpu === undefined ? {} : { gpu }),
+      signal: AbortSignal.timeout(LOAD_WITHIN_MS),
+    });
   }
 
   /** Has a model unloaded on every GPU. */
   async unloadModel(modelId: string): Promise<UnloadAnswer> {
-    const response = await this.#request(`/v1/models/${encodeURIComponent(modelId)}/unload`, { method: 'POST' });
-    return unloadAnswerSchema.parse(await response.json());
+    const route = `/v1/models/${encodeURIComponent(modelId)}/unload`;
+    return await this.#connection.read(unloadAnswerSchema, route, { method: 'POST' });
   }
 
   /** Every GPU of the farm, with its worker, backlog, models and room for streams. */
   async gpus(): Promise<GpuList> {
-    return gpuListSchema.parse(await (await this.#request('/v1/gpus')).json());
+    return await this.#connection.read(gpuListSchema, '/v1/gpus');
   }
 
   /** Takes a GPU out of service: it finishes what runs, its waiting jobs go to others. */
@@ -144,23 +166,19 @@ export class FarmClient {
   }
 
   async #orderGpu(gpuId: number, order: 'drain' | 'resume'): Promise<GpuView> {
-    const response = await this.#request(`/v1/gpus/${gpuId}/${order}`, { method: 'POST' });
-    return gpuViewSchema.parse(await response.json());
+    return await this.#connection.read(gpuViewSchema, `/v1/gpus/${gpuId}/${order}`, { method: 'POST' });
   }
 
-  async #request(route: string, init: RequestInit = {}): Promise<Response> {
-    const headers = new Headers(init.headers);
-    if (this.#apiKey) headers.set('authorization', `Bearer ${this.#apiKey}`);
-    const response = await fetch(`${this.#baseUrl}${route}`, { ...init, headers }).catch((error: Error) => {
-      throw new FarmError('internal', `No farm answers at ${this.#baseUrl}: ${describe(error)}`, { cause: error });
-    });
-    if (response.ok) return response;
-    const body = errorBodySchema.safeParse(await response.json().catch(() => undefined));
-    if (body.success) throw FarmError.fromReport(body.data.error);
-    throw new FarmError('internal', `${this.#baseUrl}${route} answered ${response.status}`);
+  async *#chunks(body: Readable, signal: AbortSignal | undefined): AsyncGenerator<Buffer> {
+    const chunks = body[Symbol.asyncIterator]();
+    for (;;) {
+      const { done, value } = await this.#connection.guard(chunks.next(), signal);
+      if (done) return;
+      yield value;
+    }
   }
 }
 
-function describe({ message, cause }: Error): string {
-  return cause instanceof Error ? cause.message || String((cause as NodeJS.ErrnoException).code) : message;
+function renderPath(renderId: string): string {
+  return `/v1/renders/${encodeURIComponent(renderId)}`;
 }

@@ -5,9 +5,11 @@ import { isBelowNpm } from './environment.ts';
 
 /** How a process hears that it is to end. */
 
+export type EndReason = 'SIGINT' | 'SIGTERM' | 'terminal closed' | 'npm has ended';
+
 export interface EndRequests {
   /** Called once: by the first signal, or because the terminal or the npm above this process is gone. */
-  first(reason: string): void;
+  first(reason: EndReason): void;
   /** Called for each further signal: whoever sends it will not wait. */
   again(signal: 'SIGINT' | 'SIGTERM'): void;
 }
@@ -28,7 +30,7 @@ export function onEndRequest(requests: EndRequests): () => void {
   // Under a supervisor, that is who watches npm and the terminal.
   const belowNpm = isBelowNpm() && process.send === undefined;
   let askedAtMs: number | undefined;
-  const first = (reason: string) => {
+  const first = (reason: EndReason) => {
     if (askedAtMs !== undefined) return;
     askedAtMs = performance.now();
     requests.first(reason);
@@ -62,8 +64,8 @@ export function onEndRequest(requests: EndRequests): () => void {
   };
 }
 
-/** What a shell makes of a process that a signal ended: 130 for SIGINT, 143 for SIGTERM. */
-export function exitCodeOf(signal: 'SIGINT' | 'SIGTERM'): number {
+/** What a shell makes of a process that a signal ended: 129 for SIGHUP, 130 for SIGINT, 143 for SIGTERM. */
+export function exitCodeOf(signal: 'SIGHUP' | 'SIGINT' | 'SIGTERM'): number {
   return 128 + constants.signals[signal];
 }
 

@@ -132,16 +132,10 @@ describe('the farm command', () => {
     assert.equal((await readFile(out)).length, (1 + (2 * 16_000) / 200) * 80 * 4);
   });
 
-  it('render: refuses what the farm refuses, in the same words', async () => {
-    const run = runCli('render', speech, '--url', `http://127.0.0.1:${await freePort()}`);
-    assert.equal(await run.exited, 1);
-    assert.match(run.output(), /No farm answers at http/);
-  });
-
   it('explains itself', async () => {
     const run = runCli('--help');
     assert.equal(await run.exited, 0);
-    for (const command of ['up', 'demo', 'render', 'doctor', 'avatar', 'inspect'])
+    for (const command of ['up', 'down', 'demo', 'render', 'cancel', 'doctor', 'avatar', 'inspect'])
       assert.ok(run.output().includes(command));
   });
 });
