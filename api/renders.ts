@@ -7,7 +7,7 @@ import type { Config } from '../shared/config/load.ts';
 import { FarmError } from '../shared/errors.ts';
 import type { Job } from '../shared/jobs.ts';
 import type { Logger } from '../shared/process/log.ts';
-import { jobOptions, type QueueClients } from '../shared/queues.ts';
+import { jobOptions, prepareQueue, type QueueClients } from '../shared/queues.ts';
 import { newRenderId } from '../shared/renders/id.ts';
 import { isTerminal, type RenderRecord, type RenderRequest } from '../shared/renders/record.ts';
 import type { RenderStore } from '../shared/renders/store.ts';
@@ -111,7 +111,8 @@ export class RenderService {
     }
     // Should this fail, a media worker finds the record and adds the job: the render is taken either way.
     const job: Job = { name: 'prepare', renderId };
-    await this.#tools.queues.media
+    await this.#tools.queues
+      .media(prepareQueue(upload.uploadBytes))
       .add(job.name, job, jobOptions(job, config.render.attempts))
       .catch((error: Error) => this.#tools.log.warn({ render: renderId, reason: error.message }, 'job not added yet'));
     return await store.get(renderId);

@@ -3,7 +3,24 @@ import type { Redis } from 'ioredis';
 import type { Job, JobName } from './jobs.ts';
 import { KEY_PREFIX } from './redis.ts';
 
-export const MEDIA_QUEUE = 'media';
+/** Queues of the media workers: long sounds have one of their own, so that short ones never wait behind them. */
+export const MEDIA_QUEUES = ['media', 'media-long'] as const;
+export type MediaQueue = (typeof MEDIA_QUEUES)[number];
+
+/** 26 minutes of MP3, two and a half of uncompressed stereo: more may take seconds to decode. */
+const LONG_UPLOAD_BYTES = 24 * 2 ** 20;
+/** Ten minutes: more may take seconds to join. */
+const LONG_RENDER_FRAMES = 15_000;
+
+/** The queue of the `prepare` job of an upload. */
+export function prepareQueue(uploadBytes: number): MediaQueue {
+  return uploadBytes < LONG_UPLOAD_BYTES ? 'media' : 'media-long';
+}
+
+/** The queue of the `stitch` job of a render. */
+export function stitchQueue(frameCount: number): MediaQueue {
+  return frameCount < LONG_RENDER_FRAMES ? 'media' : 'media-long';
+}
 
 /** The queue of one GPU. Numbers are farm-wide: host A may serve 0–3 and host B 4–7. */
 export function gpuQueue(gpuId: number): string {
@@ -28,7 +45,10 @@ export async function backlogOf(queue: Queue): Promise<number> {
   return Object.values(counts).reduce((sum, count) => sum + count, 0);
 }
 
-/** Lower goes first. A job without a priority would beat them all, so every job has one. */
+/**
+ * Lower goes first. A job without a priority would beat them all, so every job has one. That of a segment is where they
+ * begin: when its turn comes is found out on the way (worker/jobs/fair-order.ts).
+ */
 export const PRIORITY: Record<JobName, number> = { live: 1, stitch: 100, prepare: 200, segment: 1000 };
 
 /** Told the name of a queue when a live job was put on it, so that its worker looks at once, also when it is busy. */
@@ -45,10 +65,11 @@ const BACKOFF = { type: 'exponential', delay: 500, jitter: 0.5 } as const;
 /** References only: anything larger has pictures or sound in it by mistake. */
 const MAX_DATA_BYTES = 16 * 1024;
 
-export function jobOptions(job: Job, attempts: number): JobsOptions {
+/** @param priority of a segment on its queue. */
+export function jobOptions(job: Job, attempts: number, priority: number = PRIORITY[job.name]): JobsOptions {
   return {
     jobId: jobId(job),
-    priority: PRIORITY[job.name],
+    priority,
     attempts,
     backoff: BACKOFF,
     removeOnComplete: job.name === 'live' ? KEEP_LIVE : KEEP_COMPLETED,
@@ -90,8 +111,8 @@ export class QueueClients {
     return this.named(gpuQueue(gpuId));
   }
 
-  get media(): Queue {
-    return this.named(MEDIA_QUEUE);
+  media(name: MediaQueue): Queue {
+    return this.named(name);
   }
 
   named(name: string): Queue {

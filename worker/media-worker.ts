@@ -1,6 +1,6 @@
 import type { Config } from '../shared/config/load.ts';
 import { startHeartbeat } from '../shared/heartbeat.ts';
-import { MEDIA_QUEUE } from '../shared/queues.ts';
+import { MEDIA_QUEUES, type MediaQueue } from '../shared/queues.ts';
 import { Consumer } from './jobs/consumer.ts';
 import { RenderJobs } from './jobs/render-jobs.ts';
 import type { WorkerTools } from './jobs/worker-tools.ts';
@@ -10,28 +10,27 @@ import { startRenderRecovery } from './media/recover-renders.ts';
 import { stitchHandler } from './media/stitch.ts';
 import { WorkerProcess } from './worker-process.ts';
 
-/** Decoding and stitching wait for ffmpeg most of the time. */
-const JOBS_AT_ONCE = 2;
+/** Decoding and stitching wait for ffmpeg most of the time. Long sounds have a place of their own. */
+const JOBS_AT_ONCE: Record<MediaQueue, number> = { media: 2, 'media-long': 1 };
 
 /** What changes in a media worker's heartbeat. */
 interface MediaState {
   draining: boolean;
-  consumer: Consumer<'prepare' | 'stitch'> | undefined;
+  consumers: readonly Consumer<'prepare' | 'stitch'>[];
 }
 
 /** The process that decodes uploads, plans renders and stitches them. Returns how to drain it. */
 export async function startMediaWorker(config: Config, tools: WorkerTools): Promise<() => Promise<void>> {
-  const state: MediaState = { draining: false, consumer: undefined };
+  const state: MediaState = { draining: false, consumers: [] };
   const heartbeat = startMediaHeartbeat(tools, state);
   await heartbeat.first;
   const dispatcher = new Dispatcher(tools.connection, config);
   const recovery = startRenderRecovery(tools.renders, dispatcher, tools.log);
-  const consumer = takeJobs(config, tools, dispatcher);
-  state.consumer = consumer;
+  state.consumers = takeJobs(config, tools, dispatcher);
   return async () => {
     state.draining = true;
     await recovery.stop();
-    await consumer.drain(config.limits.drain_seconds * 1000);
+    await Promise.all(state.consumers.map((consumer) => consumer.drain(config.limits.drain_seconds * 1000)));
     await dispatcher.close();
     await heartbeat.stop();
   };
@@ -46,23 +45,24 @@ function startMediaHeartbeat({ connection, log }: WorkerTools, state: MediaState
     device: null,
     models: [],
     draining: state.draining,
-    runningJobs: state.consumer?.runner.runningCount() ?? 0,
+    runningJobs: state.consumers.reduce((sum, { runner }) => sum + runner.runningCount(), 0),
   });
   return startHeartbeat(connection, self.workerId, describe, log);
 }
 
-function takeJobs(config: Config, tools: WorkerTools, dispatcher: Dispatcher): Consumer<'prepare' | 'stitch'> {
+function takeJobs(config: Config, tools: WorkerTools, dispatcher: Dispatcher): Consumer<'prepare' | 'stitch'>[] {
   const { connection, renders, artifacts, cancellation, log } = tools;
   const jobs = new RenderJobs(renders, cancellation);
-  return new Consumer({
-    queueName: MEDIA_QUEUE,
-    handlers: {
-      prepare: jobs.handler<'prepare'>(prepareHandler({ config, renders, artifacts, dispatcher })),
-      stitch: jobs.handler<'stitch'>(stitchHandler({ renders, artifacts })),
-    },
-    connection,
-    log,
-    concurrency: JOBS_AT_ONCE,
-    onLost: (job) => jobs.lost(job),
-  });
+  const handlers = {
+    prepare: jobs.handler<'prepare'>(prepareHandler({ config, renders, artifacts, dispatcher })),
+    stitch: jobs.handler<'stitch'>(stitchHandler({ renders, artifacts })),
+  };
+  return MEDIA_QUEUES.map(
+    (queueName) =>
+      new Consumer({
+        ...{ queueName, handlers, connection, log },
+        concurrency: JOBS_AT_ONCE[queueName],
+        onLost: (job) => jobs.lost(job),
+      }),
+  );
 }

@@ -5,10 +5,14 @@ import type { Queue } from 'bullmq';
 import type { FastifyInstance } from 'fastify';
 import { jobSchema } from '../../shared/jobs.ts';
 import { repeat } from '../../shared/process/repeat.ts';
-import { enrolledGpus } from '../../shared/queues.ts';
+import { enrolledGpus, MEDIA_QUEUES, type MediaQueue } from '../../shared/queues.ts';
 import type { Services } from '../services.ts';
 
 const BASE_PATH = '/dashboard';
+const MEDIA_DESCRIPTIONS: Record<MediaQueue, string> = {
+  media: 'decode and plan, join and mux',
+  'media-long': 'the same for long sounds, so that short ones do not wait behind them',
+};
 const LOOK_FOR_GPUS_EVERY_MS = 5000;
 
 /**
@@ -19,7 +23,7 @@ export async function mountDashboard(app: FastifyInstance, { config, redis, queu
   const serverAdapter = new FastifyAdapter();
   serverAdapter.setBasePath(BASE_PATH);
   const board = createBullBoard({
-    queues: [adapterOf(queues.media, 'decode and plan, join and mux')],
+    queues: MEDIA_QUEUES.map((name) => adapterOf(queues.media(name), MEDIA_DESCRIPTIONS[name])),
     serverAdapter,
     options: { uiConfig: { boardTitle: 'Lipsync Farm' } },
   });

@@ -318,7 +318,7 @@ describe('renders over HTTP', () => {
     const { queues } = (await answer.json()) as {
       queues: { name: string; readOnlyMode: boolean; jobs: { name: string }[] }[];
     };
-    assert.deepEqual(queues.map(({ name }) => name).sort(), ['gpu-0', 'media']);
+    assert.deepEqual(queues.map(({ name }) => name).sort(), ['gpu-0', 'media', 'media-long']);
     assert.ok(queues.every(({ readOnlyMode }) => readOnlyMode));
     const [job] = queues.find(({ name }) => name === 'gpu-0')?.jobs ?? [];
     assert.match(job?.name ?? '', /^segment 1 of 1 · frames 0–\d+ · demo · r/);

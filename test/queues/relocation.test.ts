@@ -6,7 +6,7 @@ import { FarmError } from '../../shared/errors.ts';
 import { type Heartbeat, startHeartbeat } from '../../shared/heartbeat.ts';
 import type { SegmentJob } from '../../shared/jobs.ts';
 import { readEnvironment } from '../../shared/process/environment.ts';
-import { gpuQueue, jobOptions, MEDIA_QUEUE, QueueClients } from '../../shared/queues.ts';
+import { gpuQueue, jobOptions, QueueClients } from '../../shared/queues.ts';
 import { KEY_PREFIX } from '../../shared/redis.ts';
 import { SegmentPlacement } from '../../worker/jobs/segment-placement.ts';
 import { Relocation } from '../../worker/queues/relocation.ts';
@@ -57,7 +57,7 @@ async function takenSegment(attempts: number, segment = SEGMENT): Promise<{ job:
   const flows = new FlowProducer({ connection: redis, prefix: KEY_PREFIX });
   const options = { ...jobOptions(segment, attempts), failParentOnFailure: true };
   await flows.add({
-    ...{ name: 'stitch', queueName: MEDIA_QUEUE, data: {}, opts: { jobId: 'stitch-r1' } },
+    ...{ name: 'stitch', queueName: 'media', data: {}, opts: { jobId: 'stitch-r1' } },
     children: [{ name: 'segment', queueName: gpuQueue(0), data: segment, opts: options }],
   });
   const worker = new Worker(gpuQueue(0), null, { connection: redis, prefix: KEY_PREFIX });
@@ -77,7 +77,7 @@ test('a failed segment becomes a child of the same stitch job on the queue of an
   const [moved] = await queues.gpu(3).getPrioritized();
   assert.deepEqual(moved?.data, { ...SEGMENT, moved: { times: 1, attempts: 1, failedOn: [0] } });
   assert.equal(moved?.opts.attempts, 2);
-  assert.equal(await queues.media.getJobState('stitch-r1'), 'waiting-children');
+  assert.equal(await queues.media('media').getJobState('stitch-r1'), 'waiting-children');
 });
 
 test('one that was not begun keeps all its attempts', async () => {

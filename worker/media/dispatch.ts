@@ -2,9 +2,18 @@ import { FlowProducer } from 'bullmq';
 import type { Redis } from 'ioredis';
 import type { Config } from '../../shared/config/load.ts';
 import type { Job, SegmentJob } from '../../shared/jobs.ts';
-import { enrolGpus, gpuQueue, jobId, jobOptions, MEDIA_QUEUE, QueueClients } from '../../shared/queues.ts';
+import {
+  enrolGpus,
+  gpuQueue,
+  jobId,
+  jobOptions,
+  prepareQueue,
+  QueueClients,
+  stitchQueue,
+} from '../../shared/queues.ts';
 import { KEY_PREFIX } from '../../shared/redis.ts';
-import type { RenderPlan } from '../../shared/renders/record.ts';
+import type { RenderPlan, RenderRecord } from '../../shared/renders/record.ts';
+import { fairTurns } from '../jobs/fair-order.ts';
 import { SegmentPlacement } from '../jobs/segment-placement.ts';
 import type { IndexRange } from '../pipeline/contract.ts';
 import { cutSegments } from './plan.ts';
@@ -38,22 +47,24 @@ export class Dispatcher {
   /** Puts a planned render on the queues, all of it or nothing. Doing it again changes nothing. */
   async enqueueSegments(renderId: string, modelId: string, plan: RenderPlan): Promise<void> {
     const stitch: Job = { name: 'stitch', renderId };
-    if (await this.#queues.media.getJob(jobId(stitch))) return;
+    const queueName = stitchQueue(plan.frameCount);
+    if (await this.#queues.media(queueName).getJob(jobId(stitch))) return;
     const { attempts } = this.#config.render;
     const ranges = cutSegments(plan.frameCount, plan.segmentFrames);
+    const priorities = await this.#priorities(plan, ranges);
     const children = ranges.map((frames, segmentIndex) => {
       const job: SegmentJob = { name: 'segment', renderId, modelId, segmentIndex, segmentCount: ranges.length, frames };
       return {
         name: job.name,
         queueName: gpuQueue(plan.segmentGpus[segmentIndex] ?? 0),
         data: job,
-        opts: { ...jobOptions(job, attempts), failParentOnFailure: true },
+        opts: { ...jobOptions(job, attempts, priorities[segmentIndex]), failParentOnFailure: true },
       };
     });
     await enrolGpus(this.#redis, plan.segmentGpus);
     await this.#flows.add({
       name: stitch.name,
-      queueName: MEDIA_QUEUE,
+      queueName,
       data: stitch,
       opts: jobOptions(stitch, attempts),
       children,
@@ -61,9 +72,27 @@ export class Dispatcher {
   }
 
   /** Puts a render at its beginning; a job that is there already stays as it is. */
-  async enqueuePrepare(renderId: string): Promise<void> {
+  async enqueuePrepare({ renderId, request }: RenderRecord): Promise<void> {
     const job: Job = { name: 'prepare', renderId };
-    await this.#queues.media.add(job.name, job, jobOptions(job, this.#config.render.attempts));
+    await this.#queues
+      .media(prepareQueue(request.uploadBytes))
+      .add(job.name, job, jobOptions(job, this.#config.render.attempts));
+  }
+
+  /** What gives each segment its turn among the other renders of its queue. */
+  async #priorities(plan: RenderPlan, ranges: readonly IndexRange[]): Promise<number[]> {
+    const priorities: number[] = [];
+    for (const gpuId of new Set(plan.segmentGpus)) {
+      const own = ranges.flatMap((range, index) => (plan.segmentGpus[index] === gpuId ? { index, ...range } : []));
+      const turns = await fairTurns(
+        this.#queues.gpu(gpuId),
+        own.map(({ start, end }) => end - start),
+      );
+      own.forEach(({ index }, place) => {
+        priorities[index] = turns[place] as number;
+      });
+    }
+    return priorities;
   }
 
   async close(): Promise<void> {

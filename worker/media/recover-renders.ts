@@ -15,7 +15,7 @@ export function startRenderRecovery(renders: RenderStore, dispatcher: Dispatcher
     for (const renderId of await renders.activeIds()) {
       const record = await renders.find(renderId);
       if (record?.status !== 'queued' || Date.now() - record.createdAtMs < GRACE_MS) continue;
-      await dispatcher.enqueuePrepare(renderId);
+      await dispatcher.enqueuePrepare(record);
     }
   };
   return repeat(sweep, { name: 'look for renders without a job', everyMs: SWEEP_EVERY_MS, log });

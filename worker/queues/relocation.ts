@@ -2,6 +2,7 @@ import type { Job as BullJob } from 'bullmq';
 import type { FarmError } from '../../shared/errors.ts';
 import { jobSchema, type SegmentJob } from '../../shared/jobs.ts';
 import { gpuQueue, jobOptions, type QueueClients } from '../../shared/queues.ts';
+import { fairTurns } from '../jobs/fair-order.ts';
 import type { JobRelocation } from '../jobs/job-runner.ts';
 import type { SegmentPlacement } from '../jobs/segment-placement.ts';
 
@@ -38,10 +39,11 @@ export class Relocation implements JobRelocation {
         failedOn,
       },
     };
-    const options = { ...jobOptions(moved, attempts), failParentOnFailure: true };
-    const added = this.#queues
-      .gpu(gpuId)
-      .add(moved.name, moved, { ...options, parent: { id: parent.id, queue: parent.queueKey } });
+    const queue = this.#queues.gpu(gpuId);
+    // Its turn had come: it is the next of its render there.
+    const [priority] = await fairTurns(queue, [frames]);
+    const options = { ...jobOptions(moved, attempts, priority), failParentOnFailure: true };
+    const added = queue.add(moved.name, moved, { ...options, parent: { id: parent.id, queue: parent.queueKey } });
     // The stitch job may be gone with its render by now: then nobody needs the segment.
     return await added.then(
       () => gpuQueue(gpuId),

@@ -1,0 +1,93 @@
+import type { Job as BullJob, Queue } from 'bullmq';
+import { jobSchema } from '../../shared/jobs.ts';
+import { PRIORITY } from '../../shared/queues.ts';
+
+/**
+ * In which order a GPU queue gives the segments of several renders out: self-clocked fair queueing (docs/decisions/0039).
+ * A queue has a clock, in ticks of work. A segment is due at the clock's time when it was put there, plus the work of
+ * its render up to its own end; the one that is due first goes first, and of several that are due at the same time the
+ * one that came first. The clock is read off the queue itself: it stands where the segments that run and wait are.
+ */
+
+/** Frames in a tick: a second of video. Any part of one counts whole. */
+const FRAMES_PER_TICK = 25;
+/** The clock is set back by so much once it has passed it: BullMQ takes priorities up to 2 097 151. */
+const RESTART_TICKS = 1_000_000;
+const HIGHEST_PRIORITY = 2_097_151;
+
+const ticksOf = (frames: number) => Math.ceil(frames / FRAMES_PER_TICK);
+const dueAt = (priority: number) => priority - PRIORITY.segment;
+
+/** A segment on a queue, as far as the order goes. */
+export interface QueuedSegment {
+  readonly priority: number;
+  readonly frames: number;
+}
+
+/**
+ * Where the clock of a queue stands, in ticks. 0 when no segment waits: what comes then has nobody to pass.
+ * @param running segments that run now.
+ * @param next the one that goes next.
+ */
+export function clockOf(running: readonly QueuedSegment[], next: QueuedSegment | undefined): number {
+  if (!next) return 0;
+  const latest = dueAt(next.priority);
+  // What runs may be due later than what waits, after the clock was set back, or earlier, when it was tried again.
+  const begun = Math.min(latest, Math.max(0, ...running.map(({ priority }) => dueAt(priority))));
+  return Math.max(begun, latest - ticksOf(next.frames));
+}
+
+/**
+ * The priorities of a render's segments on one queue, in their order: lower goes first.
+ * @param clockTicks where the queue's clock stands.
+ * @param frameCounts frames of each segment.
+ */
+export function fairPriorities(clockTicks: number, frameCounts: readonly number[]): number[] {
+  let due = clockTicks;
+  return frameCounts.map((frames) => {
+    due += ticksOf(frames);
+    return Math.min(HIGHEST_PRIORITY, PRIORITY.segment + due);
+  });
+}
+
+/**
+ * The priorities that segments of one render need on this queue to get their fair turn.
+ * @param frameCounts frames of each segment, in their order.
+ */
+export async function fairTurns(queue: Queue, frameCounts: readonly number[]): Promise<number[]> {
+  await setClockBack(queue, RESTART_TICKS);
+  const [running, next] = await Promise.all([queue.getActive(), nextSegment(queue)]);
+  return fairPriorities(clockOf(segmentsIn(running), segmentsIn([next])[0]), frameCounts);
+}
+
+/** The segment that goes next: live jobs wait before it. */
+async function nextSegment(queue: Queue): Promise<BullJob | undefined> {
+  const counts = await queue.getCountsPerPriority([PRIORITY.live]);
+  const live = counts[PRIORITY.live] ?? 0;
+  return (await queue.getPrioritized(live, live))[0];
+}
+
+/**
+ * Sets the clock of a queue back by `ticks` once it has passed that: makes everything on it due so much earlier. A queue
+ * gets there only when it has not been empty for days. Doing it twice at a time does no harm, and what was put there
+ * meanwhile is put right by the next one.
+ */
+export async function setClockBack(queue: Queue, ticks: number): Promise<void> {
+  const [next, [last]] = await Promise.all([nextSegment(queue), queue.getPrioritized(-1, -1)]);
+  if (!next || !last) return;
+  // No render is half as long: what is due so much later was put there by a clock that has been set back since.
+  const isOfOldClock = (due: number) => due > ticks || due - dueAt(next.priority) > ticks / 2;
+  if (!isOfOldClock(dueAt(next.priority)) && !isOfOldClock(dueAt(last.priority))) return;
+  for (const job of await queue.getJobs(['active', 'prioritized', 'delayed'], 0, -1, true)) {
+    const due = dueAt(job.priority);
+    if (isOfOldClock(due)) await job.changePriority({ priority: PRIORITY.segment + Math.max(0, due - ticks) });
+  }
+}
+
+function segmentsIn(jobs: readonly (BullJob | undefined)[]): QueuedSegment[] {
+  return jobs.flatMap((job) => {
+    const { data } = jobSchema.safeParse(job?.data);
+    if (!job || data?.name !== 'segment') return [];
+    return [{ priority: job.priority, frames: data.frames.end - data.frames.start }];
+  });
+}
