@@ -29,15 +29,11 @@ export interface InferRequest {
   readonly audioFeatures: Buffer;
   readonly output: 'jpeg' | 'raw';
   readonly jpegQuality: number;
-  /** A GPU to take if it is alive, before what the model's entry prefers. */
-  readonly preferredGpu?: number | undefined;
 }
 
 export interface InferResult {
   readonly frames: Buffer[];
   readonly summary: LiveSummary;
-  /** From the call to the last frame. */
-  readonly totalMs: number;
 }
 
 export interface LiveServiceTools {
@@ -87,13 +83,12 @@ export class LiveService {
 
   /** FarmError: model_unknown, model_unusable, request_invalid, deadline_exceeded, request_cancelled, worker_lost. */
   async infer(request: InferRequest, signal: AbortSignal): Promise<InferResult> {
-    const startedAt = performance.now();
     checkRate(request.sampleRateHz);
     await this.#tools.models.refuseUnusable(request.modelId);
-    const { modelId, startFrameIndex, output, jpegQuality, preferredGpu, visualFrames, audioFeatures } = request;
+    const { modelId, startFrameIndex, output, jpegQuality, visualFrames, audioFeatures } = request;
     const { samples, firstSample, totalSamples } = soundOf(request);
     const work = {
-      ...{ modelId, startFrameIndex, output, jpegQuality, preferredGpu, firstSample, totalSamples },
+      ...{ modelId, startFrameIndex, output, jpegQuality, firstSample, totalSamples },
       frames: { start: 0, end: request.frameCount },
       rowsAhead: ALL_ROWS_AHEAD,
     };
@@ -102,7 +97,7 @@ export class LiveService {
     const frames: Buffer[] = [];
     for (;;) {
       const answer = await answers.next();
-      if (answer.done) return { frames, summary: answer.value, totalMs: performance.now() - startedAt };
+      if (answer.done) return { frames, summary: answer.value };
       frames.push(answer.value.data);
     }
   }

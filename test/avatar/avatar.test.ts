@@ -32,7 +32,6 @@ test('an avatar shows its pictures and rects by frame index', async (t) => {
   const avatar = await openAvatar(await writeAvatar(t, { rects }), 2);
   assert.deepEqual([avatar.modelId, avatar.frameCount, avatar.width, avatar.height], ['ann', 3, 32, 24]);
   assert.deepEqual(avatar.rect(2), { x1: 5, y1: 6, x2: 7, y2: 8 });
-  avatar.prefetch(1);
   for (const index of [0, 1, 2]) assert.equal((await avatar.background(index)).data[0], index);
 });
 
@@ -41,7 +40,6 @@ test('an index outside the avatar is a fault of the caller', async (t) => {
   assert.equal(avatar.frameCount, 2);
   assert.throws(() => avatar.rect(2), RangeError);
   await assert.rejects(avatar.background(2), RangeError);
-  avatar.prefetch(2);
 });
 
 const BROKEN: [string, FixtureOptions, RegExp][] = [

@@ -1,12 +1,11 @@
 import assert from 'node:assert/strict';
-import { readFile, rm } from 'node:fs/promises';
+import { rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { type TestContext, test } from 'node:test';
 import sharp, { type Sharp } from 'sharp';
 import { BackgroundFrames } from '../../worker/avatar/background-frames.ts';
 import type { PictureSize } from '../../worker/avatar/picture-file.ts';
 import { drawPicture, openWorkspace } from '../models/workspace.ts';
-import { until } from '../support/until.ts';
 import { writePhotograph } from './photograph.ts';
 
 const SIZE = { width: 32, height: 24 };
@@ -71,26 +70,6 @@ test('a cached picture is not read again, even when its file is gone', async (t)
   assert.deepEqual([...(await frames.read(0)).data], [...image.data]);
 });
 
-test('a prefetched picture is there for the reader', async (t) => {
-  const { frames, paths } = await openFrames(t, 2);
-  frames.prefetch(1);
-  await until('it is there', () => frames.cachedBytes > 0);
-  await rm(paths[1] ?? '');
-  frames.prefetch(1);
-  assert.equal((await frames.read(1)).data[0], 1);
-});
-
-test('pictures are prefetched until their number is reached, and none is given up for a later one', async (t) => {
-  const { frames, paths } = await openFrames(t, 2);
-  for (const index of [0, 1, 2]) frames.prefetch(index);
-  const kept = async (index: number) => (await readFile(paths[index] ?? '')).length;
-  const bothBytes = (await kept(0)) + (await kept(1));
-  await until('two are there', () => frames.cachedBytes >= bothBytes);
-  for (const path of paths) await rm(path);
-  assert.deepEqual([(await frames.read(0)).data[0], (await frames.read(1)).data[0]], [0, 1]);
-  await assert.rejects(frames.read(2), { code: 'model_unusable' });
-});
-
 test('what is kept stays within the bound, and pictures do not depend on it', async (t) => {
   const { folder } = await openWorkspace(t);
   const size = { width: 400, height: 300 };
@@ -120,13 +99,6 @@ test('a crop is cut once while there is room for it', async (t) => {
     frames.crop(1, () => assert.fail('cut again')),
     crop,
   );
-});
-
-test('a prefetch that fails is silent, and the read after it says why', async (t) => {
-  const { frames, paths } = await openFrames(t, 2);
-  await rm(paths[1] ?? '');
-  frames.prefetch(1);
-  await assert.rejects(frames.read(1), { code: 'model_unusable', message: /1\.png cannot be read/ });
 });
 
 test('a read that failed is tried again', async (t) => {

@@ -14,8 +14,6 @@ export interface Avatar extends AvatarFrames {
   readonly modelId: string;
   /** Bytes of the pictures that are kept in memory. */
   readonly cachedBytes: number;
-  /** Loads a background that will be read later, while there is room; an index outside the avatar does nothing. */
-  prefetch(index: number): void;
 }
 
 /** An extraction that nobody may end. */
@@ -55,7 +53,6 @@ export async function openAvatar(
       background: (index) => frames.read(index),
       crop: (index, cut) => frames.crop(index, cut),
       ...(faces.size === 0 ? {} : { face: (index) => readFaces(faces, index) }),
-      prefetch: (index) => frames.prefetch(index),
     };
   });
 }

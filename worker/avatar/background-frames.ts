@@ -8,8 +8,6 @@ import type { PictureSize } from './picture-file.ts';
 
 /** What a model's pictures may take in any case, as far as that many pictures have so many pixels at all. */
 const LARGE_ENOUGH_BYTES = 135e6;
-/** Pictures that are loaded ahead at the same time; the cores belong to the pictures that are needed now. */
-const LOADS_AHEAD = 2;
 
 export interface BackgroundFramesOptions {
   /** Picture files by frame index. */
@@ -43,8 +41,6 @@ export class BackgroundFrames {
   #base: RgbImage | undefined;
   readonly #coding = new Map<number, Promise<CodedPicture>>();
   readonly #decoding = new Map<number, Promise<RgbImage>>();
-  readonly #ahead = new Set<number>();
-  #loadsAhead = 0;
 
   constructor(options: BackgroundFramesOptions) {
     const { cachedFrames, size } = options;
@@ -82,29 +78,6 @@ export class BackgroundFrames {
     this.#crops.set(index, crop, crop.data.length);
     this.#shrink();
     return crop;
-  }
-
-  /** Loads a background that will be read later, while there is room for more. Errors are left to `read`. */
-  prefetch(index: number): void {
-    this.#ahead.add(index);
-    void this.#loadAhead();
-  }
-
-  async #loadAhead(): Promise<void> {
-    if (this.#loadsAhead >= LOADS_AHEAD) return;
-    this.#loadsAhead += 1;
-    for (const index of this.#ahead) {
-      this.#ahead.delete(index);
-      if (!this.#coded.has(index) && this.#hasRoomForCoded()) await this.#code(index).catch(() => {});
-    }
-    this.#loadsAhead -= 1;
-  }
-
-  #hasRoomForCoded(): boolean {
-    const { cachedFrames, size } = this.#options;
-    const comingBytes = (this.#coding.size + 1) * codedShareBytes(size);
-    const fits = this.#coded.usedBytes + comingBytes <= this.capacityBytes;
-    return fits && this.#coded.count + this.#coding.size < cachedFrames;
   }
 
   async #decode(index: number): Promise<RgbImage> {

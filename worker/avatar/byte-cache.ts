@@ -19,10 +19,6 @@ export class ByteCache<V> {
     return this.#kept.size;
   }
 
-  has(key: number): boolean {
-    return this.#kept.has(key);
-  }
-
   /** What is kept under `key`, which is the most recently used from now on. */
   get(key: number): V | undefined {
     const kept = this.#kept.get(key);

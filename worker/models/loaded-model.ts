@@ -26,11 +26,8 @@ export interface LoadedModel {
   readonly avatar: Avatar;
   /** What the network runs on. */
   readonly provider: ProviderReport;
-  readonly encoderProvider: ProviderReport;
   /** From the call to ready, warm-up included. */
   readonly loadMs: number;
-  /** Duration of the network's first run, one frame unless its batch is fixed. */
-  readonly warmUpMs: number;
   /** Duration of a run after that, by frame. */
   readonly msPerFrame: number;
   /** When it was ready, in ms since 1970. */
@@ -83,9 +80,7 @@ export async function loadModel(options: LoadModelOptions): Promise<LoadedModel>
     encoder: lease.encoder,
     avatar,
     provider: network.provider,
-    encoderProvider: lease.provider,
     loadMs: performance.now() - startedAt,
-    warmUpMs: network.warmUpMs,
     msPerFrame: network.msPerFrame,
     loadedAtMs: Date.now(),
     get memoryBytes() {

@@ -1,7 +1,6 @@
 /** Audio encoders by file: models that name the same file use the same session. */
 
 import { OnnxAudioEncoder } from '../onnx/audio-encoder.ts';
-import type { ProviderReport } from '../onnx/execution-providers.ts';
 import type { RunSettings } from '../onnx/onnx-session.ts';
 import type { AudioEncoder } from '../pipeline/contract.ts';
 import { type FileFingerprint, fingerprintFile, versionOf } from './file-fingerprint.ts';
@@ -10,7 +9,6 @@ import type { MemoryProbe } from './memory-probe.ts';
 /** One model's hold on an encoder. */
 export interface EncoderLease {
   readonly encoder: AudioEncoder;
-  readonly provider: ProviderReport;
   readonly file: FileFingerprint;
   /** This hold's share of what the encoder takes, in bytes: the less, the more models hold it. */
   readonly memoryBytes: number;
@@ -62,7 +60,7 @@ export class SharedEncoders {
       };
       const share = () => (held ? memoryBytes / entry.holders : 0);
       return {
-        ...{ encoder, provider: encoder.provider, file: { ...file, path }, release },
+        ...{ encoder, file: { ...file, path }, release },
         get memoryBytes() {
           return share();
         },

@@ -24,12 +24,10 @@ const MAX_BATCH = 32;
 /** The AudioEncoder port on ONNX Runtime. Safe to share between models: no call depends on another. */
 export class OnnxAudioEncoder implements AudioEncoder {
   readonly provider: ProviderReport;
-  readonly warmUpMs: number;
   readonly #model: OnnxModel;
 
   private constructor(model: OnnxModel) {
     this.provider = model.provider;
-    this.warmUpMs = model.warmUpMs;
     this.#model = model;
   }
 
