@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { deviceGrowth, parseDeviceMemory } from '../../worker/models/memory-probe.ts';
+import { deviceGrowth } from '../../worker/models/memory-probe.ts';
+import { parseDeviceMemory } from '../../worker/onnx/nvidia-smi.ts';
 
 const MIB = 2 ** 20;
 

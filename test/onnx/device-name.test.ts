@@ -1,7 +1,8 @@
 import assert from 'node:assert/strict';
 import { availableParallelism } from 'node:os';
 import { test } from 'node:test';
-import { deviceName, nvidiaDevice, vulkanDevice } from '../../worker/onnx/device-name.ts';
+import { deviceName, vulkanDevice } from '../../worker/onnx/device-name.ts';
+import { nvidiaDevice } from '../../worker/onnx/nvidia-smi.ts';
 
 const NVIDIA = [
   '0, GPU-5e1a6c7e-0a35-2c1b-9d4e-111111111111, NVIDIA H100 80GB HBM3',

@@ -1,15 +1,9 @@
 /** What an execution provider computes on, by name: for reports and logs; nothing is decided by it. */
 
-import { execFile } from 'node:child_process';
 import { availableParallelism, cpus } from 'node:os';
-import { promisify } from 'node:util';
 import { readEnvironment } from '../../shared/process/environment.ts';
-
-const run = promisify(execFile);
-
-/** A driver in trouble can make its tools hang, and a name is not worth waiting for. */
-const TOOL_TIMEOUT_MS = 5000;
-const NVIDIA_QUERY = ['--query-gpu=index,uuid,name', '--format=csv,noheader'];
+import { nvidiaDeviceName } from './nvidia-smi.ts';
+import { outputOf } from './system-tools.ts';
 
 /** Vulkan device types as WebGPU prefers them. */
 const VULKAN_TYPES = ['DISCRETE_GPU', 'INTEGRATED_GPU', 'VIRTUAL_GPU', 'CPU'];
@@ -27,34 +21,16 @@ export async function deviceName(provider: string): Promise<string> {
       return `${cpus()[0]?.model.trim() ?? 'unknown processor'}, ${availableParallelism()} cores`;
     case 'cuda':
     case 'tensorrt':
-      return nvidiaDevice(await outputOf('nvidia-smi', NVIDIA_QUERY), readEnvironment().cudaDevices) ?? 'CUDA device';
+      return (await nvidiaDeviceName(readEnvironment().cudaDevices)) ?? 'CUDA device';
     case 'webgpu':
       return (
-        vulkanDevice(await outputOf('vulkaninfo', ['--summary'])) ??
-        nvidiaDevice(await outputOf('nvidia-smi', NVIDIA_QUERY), undefined) ??
+        vulkanDevice((await outputOf('vulkaninfo', ['--summary'])) ?? '') ??
+        (await nvidiaDeviceName(undefined)) ??
         'WebGPU adapter'
       );
     default:
       return provider;
   }
-}
-
-/**
- * The first of the visible NVIDIA devices.
- * @param listing what nvidia-smi prints of index, uuid and name as CSV without header.
- * @param visible entries of CUDA_VISIBLE_DEVICES, indices or the beginnings of uuids; undefined: every device.
- * @returns its name, or undefined when the listing does not have it.
- */
-export function nvidiaDevice(listing: string, visible: readonly string[] | undefined): string | undefined {
-  const devices = listing
-    .split('\n')
-    .map((line) => line.split(',').map((field) => field.trim()))
-    .map(([index, uuid, ...name]) => ({ index, uuid, name: name.join(', ') }))
-    .filter(({ name }) => name !== '');
-  if (visible === undefined) return devices[0]?.name;
-  const wanted = visible[0]?.trim() ?? '';
-  if (wanted === '') return undefined;
-  return devices.find(({ index, uuid }) => index === wanted || uuid?.startsWith(wanted))?.name;
 }
 
 /**
@@ -68,12 +44,4 @@ export function vulkanDevice(summary: string): string | undefined {
   const rankOf = (index: number) => VULKAN_TYPES.indexOf(types[index] ?? '') + 1 || VULKAN_TYPES.length + 1;
   const order = names.map((name, index) => ({ name, rank: rankOf(index) }));
   return order.sort((a, b) => a.rank - b.rank)[0]?.name;
-}
-
-/** What a tool prints, or nothing when it is not installed or fails. */
-async function outputOf(command: string, args: readonly string[]): Promise<string> {
-  return await run(command, args, { timeout: TOOL_TIMEOUT_MS }).then(
-    ({ stdout }) => stdout,
-    () => '',
-  );
 }

@@ -4,14 +4,13 @@
  * tried one at a time, each asked for alone.
  */
 
-import { execFile } from 'node:child_process';
 import { existsSync, readdirSync } from 'node:fs';
 import { createRequire } from 'node:module';
 import { dirname, join } from 'node:path';
-import { promisify } from 'node:util';
 import { FarmError } from '../../shared/errors.ts';
 import type { NodesByProvider } from './node-placement.ts';
 import { listSupportedBackends } from './onnxruntime.ts';
+import { outputOf } from './system-tools.ts';
 
 /** Libraries that onnxruntime-node does not bring along: a provider needs all of its own beside the binding. */
 const PROVIDER_LIBRARIES: Readonly<Record<string, readonly string[]>> =
@@ -24,8 +23,6 @@ const PROVIDER_LIBRARIES: Readonly<Record<string, readonly string[]>> =
         cuda: ['libonnxruntime_providers_shared.so', 'libonnxruntime_providers_cuda.so'],
         tensorrt: ['libonnxruntime_providers_shared.so', 'libonnxruntime_providers_tensorrt.so'],
       };
-
-const LDD_TIMEOUT_MS = 5000;
 
 export interface PassedOverProvider {
   readonly provider: string;
@@ -114,8 +111,7 @@ export function librariesNotFound(lddOutput: string): string[] {
 async function lackOf(provider: string): Promise<string> {
   const paths = (PROVIDER_LIBRARIES[provider] ?? []).map((library) => join(bindingFolder(), library));
   if (process.platform !== 'linux' || paths.length === 0) return '';
-  const { stdout } = await promisify(execFile)('ldd', paths, { timeout: LDD_TIMEOUT_MS }).catch(() => ({ stdout: '' }));
-  const lacking = [...new Set(librariesNotFound(stdout))];
+  const lacking = [...new Set(librariesNotFound((await outputOf('ldd', paths)) ?? ''))];
   if (lacking.length === 0) return '';
   return `; not found here: ${lacking.join(', ')} (they come with the driver, the CUDA runtime and cuDNN)`;
 }
