@@ -2,6 +2,8 @@ import { createHash } from 'node:crypto';
 import { createWriteStream } from 'node:fs';
 import { type Readable, Transform } from 'node:stream';
 import { pipeline } from 'node:stream/promises';
+import { setTimeout as delay } from 'node:timers/promises';
+import { isDeepStrictEqual } from 'node:util';
 import { type ArtifactStore, artifactKeys } from '../shared/artifacts.ts';
 import type { Config } from '../shared/config/load.ts';
 import { FarmError } from '../shared/errors.ts';
@@ -11,7 +13,10 @@ import { jobOptions, prepareQueue, type QueueClients } from '../shared/queues.ts
 import { newRenderId } from '../shared/renders/id.ts';
 import { isTerminal, type RenderRecord, type RenderRequest } from '../shared/renders/record.ts';
 import type { RenderStore } from '../shared/renders/store.ts';
+import type { RenderView } from '../shared/views/render-view.ts';
 import type { Models } from './models.ts';
+import { frameOf, type RenderFileName, receiptOf, unfinished, videoOf } from './render-files.ts';
+import { viewRender } from './render-view.ts';
 
 /** What a caller chooses about a render; the rest of the request is known once the upload has been read. */
 export type RenderOptions = Pick<RenderRequest, 'modelId' | 'output' | 'startFrameIndex' | 'jpegQuality'>;
@@ -20,6 +25,22 @@ export type RenderOptions = Pick<RenderRequest, 'modelId' | 'output' | 'startFra
 export type StoredUpload = Pick<RenderRequest, 'fileName' | 'uploadBytes' | 'uploadSha256'> & {
   readonly renderId: string;
 };
+
+/** A file of a render, to be sent whole or in part. */
+export interface RenderFile extends RenderFileName {
+  readonly sizeBytes: number;
+  /** Bytes [start, end], both inclusive. */
+  read(range?: { start: number; end: number }): Readable;
+}
+
+/** How a render stands, and its latest picture as JPEG if that was asked for and there is one. */
+export interface RenderState {
+  readonly view: RenderView;
+  readonly preview: Buffer | undefined;
+}
+
+/** How often a watched render is looked at. */
+const LOOK_EVERY_MS = 250;
 
 export interface RenderServiceTools {
   readonly config: Config;
@@ -30,7 +51,7 @@ export interface RenderServiceTools {
   readonly log: Logger;
 }
 
-/** Renders as a service without a transport: what HTTP and gRPC both call. */
+/** The one door to renders, without a transport: HTTP and gRPC translate what they are asked for into these calls. */
 export class RenderService {
   readonly #tools: RenderServiceTools;
 
@@ -49,16 +70,13 @@ export class RenderService {
     const renderId = newRenderId();
     const hash = createHash('sha256');
     let uploadBytes = 0;
-    const maxBytes = this.#tools.config.limits.max_upload_mb * 2 ** 20;
+    const maxMb = this.#tools.config.limits.max_upload_mb;
     const meter = new Transform({
       transform(chunk: Buffer, _encoding, done) {
         uploadBytes += chunk.length;
-        if (uploadBytes > maxBytes) {
-          done(new FarmError('upload_too_large', `The upload is larger than ${maxBytes / 2 ** 20} MB`));
-          return;
-        }
         hash.update(chunk);
-        done(null, chunk);
+        if (uploadBytes <= maxMb * 2 ** 20) done(null, chunk);
+        else done(new FarmError('upload_too_large', `The upload is larger than ${maxMb} MB`));
       },
     });
     try {
@@ -82,54 +100,129 @@ export class RenderService {
    * the render it made the first time. Whatever is refused leaves no upload behind.
    * FarmError: model_unknown, model_unusable, queue_full, idempotency_conflict, redis_unavailable.
    */
-  async submit(
-    upload: StoredUpload,
-    options: RenderOptions,
-    idempotencyKey: string | undefined,
-  ): Promise<RenderRecord> {
+  async submit(upload: StoredUpload, options: RenderOptions, idempotencyKey: string | undefined): Promise<RenderView> {
     const { renderId, ...file } = upload;
-    const { store, config } = this.#tools;
-    try {
-      await this.#tools.models.refuseUnusable(options.modelId);
-      const request: RenderRequest = { ...options, ...file };
-      const claim = idempotencyKey ? { key: idempotencyKey, fingerprint: fingerprint(request) } : undefined;
-      const admission = await store.admit(renderId, request, config.server.queue_size, claim);
-      if (admission.outcome === 'full') throw this.#full(admission.activeCount);
-      if (admission.outcome === 'known') {
-        if (!admission.sameRequest) {
-          throw new FarmError(
-            'idempotency_conflict',
-            `Idempotency-Key "${idempotencyKey}" was used for another request`,
-          );
-        }
+    const renderedAs = await this.#admit(renderId, { ...options, ...file }, idempotencyKey).catch(
+      async (error: unknown) => {
         await this.discardUpload(renderId);
-        return await store.get(admission.renderId);
-      }
-    } catch (error) {
-      await this.discardUpload(renderId);
-      throw error;
+        throw error;
+      },
+    );
+    if (renderedAs === renderId) await this.#enqueue(upload);
+    else await this.discardUpload(renderId);
+    return await this.get(renderedAs);
+  }
+
+  /** How a render stands. FarmError('render_unknown'). */
+  async get(renderId: string): Promise<RenderView> {
+    return await this.#view(await this.#tools.store.get(renderId));
+  }
+
+  /** A page of renders, newest first. `before`: the id of the last render of the page before. */
+  async list(limit: number, before: string | undefined): Promise<{ renders: RenderView[]; next: string | null }> {
+    const records = await this.#tools.store.list(limit, before);
+    const last = records.length === limit ? records.at(-1) : undefined;
+    return { renders: await Promise.all(records.map((record) => this.#view(record))), next: last?.renderId ?? null };
+  }
+
+  /**
+   * How a render stands, now and whenever that has changed; the last state is the one in which it ended. Speed, times
+   * and time left, which change all the time, do not count. FarmError('render_unknown').
+   */
+  async *watch(renderId: string, { preview }: { preview: boolean }, signal: AbortSignal): AsyncGenerator<RenderState> {
+    let last: unknown;
+    for (;;) {
+      const view = await this.get(renderId);
+      const state = { view, preview: preview ? await this.#tools.store.preview(renderId) : undefined };
+      const { frames_per_second: _, eta_seconds: __, timings_ms: ___, ...lasting } = view;
+      if (!isDeepStrictEqual([lasting, state.preview], last)) yield state;
+      last = [lasting, state.preview];
+      if (isTerminal(view.status)) return;
+      await delay(LOOK_EVERY_MS, undefined, { signal });
     }
-    // Should this fail, a media worker finds the record and adds the job: the render is taken either way.
-    const job: Job = { name: 'prepare', renderId };
-    await this.#tools.queues
-      .media(prepareQueue(upload.uploadBytes))
-      .add(job.name, job, jobOptions(job, config.render.attempts))
-      .catch((error: Error) => this.#tools.log.warn({ render: renderId, reason: error.message }, 'job not added yet'));
-    return await store.get(renderId);
   }
 
-  async get(renderId: string): Promise<RenderRecord> {
-    return await this.#tools.store.get(renderId);
+  /** Cancels a render; one that has ended stays as it is, with its result. Returns how it stands then. */
+  async cancel(renderId: string): Promise<RenderView> {
+    const { store, artifacts } = this.#tools;
+    if (await store.cancel(renderId)) await artifacts.remove(artifactKeys.folder(renderId));
+    return await this.get(renderId);
   }
 
-  /** Cancels a render that runs, removes one that has ended. Returns which of the two happened. */
-  async cancelOrRemove(renderId: string): Promise<'cancelled' | 'removed'> {
+  /** Cancels a render that runs and returns how it stands then; removes one that has ended, record and files. */
+  async cancelOrRemove(renderId: string): Promise<RenderView | undefined> {
     const { store, artifacts } = this.#tools;
     const record = await store.get(renderId);
-    const outcome = !isTerminal(record.status) && (await store.cancel(renderId)) ? 'cancelled' : 'removed';
-    if (outcome === 'removed') await store.remove(renderId);
+    const cancelled = !isTerminal(record.status) && (await store.cancel(renderId));
+    if (!cancelled) await store.remove(renderId);
     await artifacts.remove(artifactKeys.folder(renderId));
-    return outcome;
+    return cancelled ? await this.get(renderId) : undefined;
+  }
+
+  /** FarmError: render_unknown, output_not_kept, render_not_finished, render_failed, render_cancelled, storage_failed. */
+  async video(renderId: string): Promise<RenderFile> {
+    return await this.#present(videoOf(await this.#tools.store.get(renderId)));
+  }
+
+  /** FarmError: render_unknown, render_not_finished, render_failed, render_cancelled, storage_failed. */
+  async receipt(renderId: string): Promise<RenderFile> {
+    return await this.#present(receiptOf(await this.#tools.store.get(renderId)));
+  }
+
+  /** FarmError: those of the video, and frame_unknown. */
+  async frame(renderId: string, frameIndex: number): Promise<RenderFile> {
+    const record = await this.#tools.store.get(renderId);
+    const frame = await this.#find(frameOf(record, frameIndex));
+    if (!frame) throw unfinished(record, `Frame ${frameIndex}`);
+    return frame;
+  }
+
+  /** The latest picture of a render, as JPEG. FarmError: render_unknown, preview_unknown. */
+  async preview(renderId: string): Promise<Buffer> {
+    const { status } = await this.#tools.store.get(renderId);
+    const jpeg = await this.#tools.store.preview(renderId);
+    if (!jpeg) throw new FarmError('preview_unknown', `Render ${renderId} has no recent picture; it is ${status}`);
+    return jpeg;
+  }
+
+  /** The id under which the request is rendered: its own, or that of the render which its key has made before. */
+  async #admit(renderId: string, request: RenderRequest, idempotencyKey: string | undefined): Promise<string> {
+    const { store, config, models } = this.#tools;
+    await models.refuseUnusable(request.modelId);
+    const claim = idempotencyKey ? { key: idempotencyKey, fingerprint: fingerprint(request) } : undefined;
+    const admission = await store.admit(renderId, request, config.server.queue_size, claim);
+    if (admission.outcome === 'admitted') return renderId;
+    if (admission.outcome === 'full') throw this.#full(admission.activeCount);
+    if (admission.sameRequest) return admission.renderId;
+    throw new FarmError('idempotency_conflict', `Idempotency-Key "${idempotencyKey}" was used for another request`);
+  }
+
+  /** Should this fail, a media worker finds the record and adds the job: the render is taken either way. */
+  async #enqueue({ renderId, uploadBytes }: StoredUpload): Promise<void> {
+    const { queues, config, log } = this.#tools;
+    const job: Job = { name: 'prepare', renderId };
+    await queues
+      .media(prepareQueue(uploadBytes))
+      .add(job.name, job, jobOptions(job, config.render.attempts))
+      .catch((error: Error) => log.warn({ render: renderId, reason: error.message }, 'job not added yet'));
+  }
+
+  async #view(record: RenderRecord): Promise<RenderView> {
+    return await viewRender(record, this.#tools.store);
+  }
+
+  async #present(name: RenderFileName): Promise<RenderFile> {
+    const file = await this.#find(name);
+    if (!file) throw new FarmError('storage_failed', `${name.key} is not in the store of this server`);
+    return file;
+  }
+
+  async #find(name: RenderFileName): Promise<RenderFile | undefined> {
+    const { artifacts } = this.#tools;
+    const sizeBytes = await artifacts.size(name.key);
+    return sizeBytes === undefined
+      ? undefined
+      : { ...name, sizeBytes, read: (range) => artifacts.read(name.key, range) };
   }
 
   #full(activeCount: number): FarmError {

@@ -1,5 +1,5 @@
 import type { Redis } from 'ioredis';
-import { type ArtifactStore, LocalArtifacts } from '../shared/artifacts.ts';
+import { LocalArtifacts } from '../shared/artifacts.ts';
 import type { Config } from '../shared/config/load.ts';
 import type { ConfigReload } from '../shared/config/reload.ts';
 import type { Logger } from '../shared/process/log.ts';
@@ -16,8 +16,6 @@ export interface Services {
   readonly config: Config;
   readonly redis: Redis;
   readonly queues: QueueClients;
-  readonly store: RenderStore;
-  readonly artifacts: ArtifactStore;
   readonly models: Models;
   readonly renders: RenderService;
   readonly live: LiveService;
@@ -43,7 +41,7 @@ export function openServices({ config, redis, log, reload }: ServiceTools): Serv
   const live = new LiveService({ config, redis, queues, models, log, openReader: () => readerConnection(redis) });
   const gpus = new GpuService(config, redis, queues);
   return {
-    ...{ config, redis, queues, store, artifacts, models, renders, live, gpus },
+    ...{ config, redis, queues, models, renders, live, gpus },
     async close() {
       live.close();
       await queues.close();

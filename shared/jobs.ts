@@ -1,4 +1,5 @@
 import { z } from 'zod';
+import { JPEG_QUALITY } from './limits.ts';
 
 /**
  * The jobs of the farm, as a discriminated union on `name`. Data holds references only, never sound or pictures, and is
@@ -52,7 +53,7 @@ export const liveJobSchema = z.object({
   /** Feature rows after the frame's own that the network gets to see; 7 is all of them, less means less latency. */
   rowsAhead: z.int().min(0).max(7),
   output: z.enum(['jpeg', 'raw']),
-  jpegQuality: z.int().min(1).max(100),
+  jpegQuality: z.int().min(JPEG_QUALITY.min).max(JPEG_QUALITY.max),
   /** The model is to be in memory, and no frame is wanted. */
   loadOnly: z.boolean().optional(),
   /** Nobody waits any longer after this time. */

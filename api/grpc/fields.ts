@@ -1,11 +1,10 @@
 import { z } from 'zod';
 import type { Config } from '../../shared/config/load.ts';
 import { FarmError } from '../../shared/errors.ts';
+import { JPEG_QUALITY, SAMPLE_RATE_HZ_RANGE } from '../../shared/limits.ts';
 
 /** Checks of message fields that several messages have in common. Proto3 sends 0 and "" for what was left out. */
 
-export const RATE_MIN_HZ = 8000;
-export const RATE_MAX_HZ = 48_000;
 const DEFAULT_RATE_HZ = 16_000;
 
 const integer = (min: number, max: number, expected: string) =>
@@ -32,9 +31,10 @@ const orDefault = (min: number, max: number, fallback: number) =>
 export const oneOf = <const N extends readonly [string, ...string[]]>(names: N) =>
   z.enum(names, { error: ({ input }) => `got ${input}, expected ${names.join(' or ')}` });
 
-export const sampleRate = orDefault(RATE_MIN_HZ, RATE_MAX_HZ, DEFAULT_RATE_HZ);
+export const sampleRate = orDefault(SAMPLE_RATE_HZ_RANGE.min, SAMPLE_RATE_HZ_RANGE.max, DEFAULT_RATE_HZ);
 
-export const jpegQuality = (config: Config) => orDefault(1, 100, config.output.jpeg_quality);
+export const jpegQuality = (config: Config) =>
+  orDefault(JPEG_QUALITY.min, JPEG_QUALITY.max, config.output.jpeg_quality);
 
 /** A model's name; may be left out when there is only one. Whether there is such a model is found out later. */
 export function modelId(config: Config) {

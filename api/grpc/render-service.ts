@@ -1,29 +1,21 @@
 import { Readable } from 'node:stream';
-import { setTimeout as delay } from 'node:timers/promises';
-import { isDeepStrictEqual } from 'node:util';
 import type { UntypedServiceImplementation } from '@grpc/grpc-js';
 import { z } from 'zod';
-import { artifactKeys } from '../../shared/artifacts.ts';
 import type { Config } from '../../shared/config/load.ts';
 import { FarmError } from '../../shared/errors.ts';
-import { isTerminal, type RenderRecord } from '../../shared/renders/record.ts';
-import { viewRender } from '../render-view.ts';
+import { LAST_START_FRAME, NAME_MAX } from '../../shared/limits.ts';
+import type { RenderView } from '../../shared/views/render-view.ts';
+import type { RenderService } from '../renders.ts';
 import type { Services } from '../services.ts';
 import type { Calls } from './calls.ts';
 import { between, checkMessage, jpegQuality, modelId, oneOf } from './fields.ts';
 import type {
   CancelRenderRequest,
   GetRenderRequest,
-  Render,
   SubmitRenderRequest,
   WatchRenderRequest,
 } from './messages/farm.ts';
 import { toRender } from './render-message.ts';
-
-const LOOK_EVERY_MS = 250;
-/** As over HTTP: positions further on are the same pictures again. */
-const LAST_START_FRAME = 1_000_000_000;
-const NAME_MAX = 255;
 
 const specSchema = (config: Config) =>
   z.object({
@@ -35,27 +27,23 @@ const specSchema = (config: Config) =>
     idempotency_key: z.string().max(NAME_MAX),
   });
 
-type RenderServices = Pick<Services, 'config' | 'renders' | 'store' | 'artifacts'>;
+type RenderServices = Pick<Services, 'config' | 'renders'>;
 type Upload = AsyncIterator<SubmitRenderRequest>;
 
 /** The render calls of proto/farm.proto. */
-export function renderHandlers(services: RenderServices, calls: Calls): UntypedServiceImplementation {
-  const { renders, store, artifacts } = services;
-  const show = async (record: RenderRecord) => toRender(await viewRender(record, store));
+export function renderHandlers({ config, renders }: RenderServices, calls: Calls): UntypedServiceImplementation {
   return {
-    SubmitRender: calls.clientStream(async (upload: Upload) => show(await submit(services, upload))),
-    GetRender: calls.unary(async ({ render_id }: GetRenderRequest) => show(await renders.get(render_id))),
-    WatchRender: calls.serverStream((request: WatchRenderRequest, signal) => watch(services, request, signal)),
-    CancelRender: calls.unary(async ({ render_id }: CancelRenderRequest) => {
-      // Not cancelOrRemove: a render that completes at this moment must keep its result.
-      const record = await renders.get(render_id);
-      if (await store.cancel(render_id)) await artifacts.remove(artifactKeys.folder(render_id));
-      return await show(isTerminal(record.status) ? record : await renders.get(render_id));
+    SubmitRender: calls.clientStream(async (upload: Upload) => toRender(await submit(config, renders, upload))),
+    GetRender: calls.unary(async ({ render_id }: GetRenderRequest) => toRender(await renders.get(render_id))),
+    WatchRender: calls.serverStream(async function* ({ render_id, preview }: WatchRenderRequest, signal) {
+      for await (const state of renders.watch(render_id, { preview }, signal))
+        yield toRender(state.view, state.preview);
     }),
+    CancelRender: calls.unary(async ({ render_id }: CancelRenderRequest) => toRender(await renders.cancel(render_id))),
   };
 }
 
-async function submit({ config, renders }: RenderServices, upload: Upload): Promise<RenderRecord> {
+async function submit(config: Config, renders: RenderService, upload: Upload): Promise<RenderView> {
   // Refuse before the upload is read; submit counts again when the record is written.
   await renders.refuseIfFull();
   const first = await upload.next();
@@ -82,24 +70,5 @@ async function* audioOf(upload: Upload): AsyncGenerator<Buffer> {
       throw new FarmError('request_invalid', `Later message of the upload: got ${got}, expected audio`);
     }
     if (message.audio.length > 0) yield message.audio;
-  }
-}
-
-/** The state whenever it has changed; speed and time left, which change all the time, do not count. */
-async function* watch(
-  { renders, store }: RenderServices,
-  { render_id: renderId, preview }: WatchRenderRequest,
-  signal: AbortSignal,
-): AsyncGenerator<Render> {
-  let last: Render | undefined;
-  for (;;) {
-    const record = await renders.get(renderId);
-    const picture = preview ? await store.preview(renderId) : undefined;
-    const render = toRender(await viewRender(record, store), picture);
-    const lasting = { ...render, frames_per_second: 0, eta_seconds: 0 };
-    if (!isDeepStrictEqual(lasting, last)) yield render;
-    last = lasting;
-    if (isTerminal(record.status)) return;
-    await delay(LOOK_EVERY_MS, undefined, { signal });
   }
 }

@@ -3,7 +3,9 @@ import type { FastifyRequest } from 'fastify';
 import { z } from 'zod';
 import type { Config } from '../../shared/config/load.ts';
 import { FarmError } from '../../shared/errors.ts';
+import { JPEG_QUALITY, LAST_START_FRAME } from '../../shared/limits.ts';
 import type { RenderOptions, RenderService, StoredUpload } from '../renders.ts';
+import { wholeNumber } from './whole-number.ts';
 
 /** The text fields beside the audio file. All may be left out. */
 export function renderFieldsSchema(config: Config) {
@@ -11,8 +13,8 @@ export function renderFieldsSchema(config: Config) {
   return z.strictObject({
     model_id: z.string().default(config.models.size === 1 && firstModel ? firstModel : ''),
     output: z.enum(['mp4', 'frames']).default('mp4'),
-    start_frame: z.coerce.number().int().min(0).max(1_000_000_000).default(0),
-    jpeg_quality: z.coerce.number().int().min(1).max(100).default(config.output.jpeg_quality),
+    start_frame: wholeNumber(0, LAST_START_FRAME).default(0),
+    jpeg_quality: wholeNumber(JPEG_QUALITY.min, JPEG_QUALITY.max).default(config.output.jpeg_quality),
     fps: z.coerce.number().pipe(z.literal(25, 'renders have 25 frames a second')).default(25),
   });
 }

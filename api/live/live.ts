@@ -1,6 +1,7 @@
 import type { Redis } from 'ioredis';
 import type { Config } from '../../shared/config/load.ts';
 import { FarmError } from '../../shared/errors.ts';
+import { SAMPLE_RATE_HZ_RANGE } from '../../shared/limits.ts';
 import type { LiveSummary } from '../../shared/live/frames.ts';
 import type { RepeatLog } from '../../shared/process/repeat.ts';
 import type { QueueClients } from '../../shared/queues.ts';
@@ -55,9 +56,6 @@ const NO_FRAMES = {
   output: 'jpeg',
   jpegQuality: 1,
 } as const;
-
-const RATE_MIN_HZ = 8000;
-const RATE_MAX_HZ = 48_000;
 
 /** Live work as a service without a transport: single requests and streams, as jobs on the GPU queues. */
 export class LiveService {
@@ -146,9 +144,10 @@ function soundOf({ audio, sampleRateHz, frameCount }: InferRequest): SoundPiece 
 }
 
 function checkRate(sampleRateHz: number): void {
-  if (Number.isInteger(sampleRateHz) && sampleRateHz >= RATE_MIN_HZ && sampleRateHz <= RATE_MAX_HZ) return;
+  const { min, max } = SAMPLE_RATE_HZ_RANGE;
+  if (Number.isInteger(sampleRateHz) && sampleRateHz >= min && sampleRateHz <= max) return;
   throw new FarmError(
     'request_invalid',
-    `sample_rate: got ${sampleRateHz}; expected a whole number from ${RATE_MIN_HZ} to ${RATE_MAX_HZ} Hz`,
+    `sample_rate: got ${sampleRateHz}; expected a whole number from ${min} to ${max} Hz`,
   );
 }

@@ -1,4 +1,5 @@
 import { z } from 'zod';
+import { JPEG_QUALITY, MODEL_ID } from '../limits.ts';
 
 /**
  * The configuration file, key by key. Keys, forms and defaults of the one-process server load unchanged; the sections
@@ -79,7 +80,7 @@ const onnx = section({
 
 const output = section({
   format: orDefault(z.enum(['jpeg', 'raw']), 'jpeg'),
-  jpeg_quality: orDefault(z.int().min(1).max(100), 75),
+  jpeg_quality: orDefault(z.int().min(JPEG_QUALITY.min).max(JPEG_QUALITY.max), 75),
 });
 
 const logLevel = z.enum(['trace', 'debug', 'info', 'warn', 'error', 'fatal', 'silent']);
@@ -202,7 +203,7 @@ export const configSchema = z.strictObject({
   models_root: orDefault(z.string(), ''),
   models: orDefault(
     z
-      .record(z.string().regex(/^[\w.-]{1,64}$/, 'a model id has letters, digits, ".", "_" and "-" only'), modelSchema)
+      .record(z.string().regex(MODEL_ID, 'a model id has letters, digits, ".", "_" and "-" only'), modelSchema)
       .optional(),
     undefined,
   ),

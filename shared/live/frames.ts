@@ -63,6 +63,16 @@ return redis.call('EXPIRE', KEYS[1], ARGV[3])`;
 /** The id that says "after every frame of this attempt". */
 const LAST_SEQUENCE = '18446744073709551615';
 
+function entryId(attempt: number, sequence: string): string {
+  return `${attempt}-${sequence}`;
+}
+
+/** What an entry's id says: the attempt that wrote it, and the frames that are in the channel with it. */
+export function readEntryId(id: string): { attempt: number; framesDone: number } {
+  const [attempt = 0, framesDone = 0] = id.split('-').map(Number);
+  return { attempt, framesDone };
+}
+
 export const frameChannelKey = (requestId: string) => `${KEY_PREFIX}:live:${requestId}:out`;
 
 export class RedisFrameWriter implements FrameWriter {
@@ -79,7 +89,7 @@ export class RedisFrameWriter implements FrameWriter {
   }
 
   async taken(gpuId: number): Promise<void> {
-    const entry = [`${this.#attempt}-0`, JSON.stringify({ gpuId }), LIVE_KEYS_LIFETIME_S];
+    const entry = [entryId(this.#attempt, '0'), JSON.stringify({ gpuId }), LIVE_KEYS_LIFETIME_S];
     const opened = await this.#fenced(this.#redis.eval(OPEN, 2, this.#key, this.#payloadKey, ...entry));
     if (opened !== 1) throw new FencedOut('The request was given up');
   }
@@ -103,7 +113,7 @@ export class RedisFrameWriter implements FrameWriter {
   async #add(entries: readonly WrittenEntry[]): Promise<void> {
     const added = entries.length > 1 ? this.#redis.multi() : this.#redis.pipeline();
     for (const [sequence, field, value] of entries) {
-      added.xadd(this.#key, 'NOMKSTREAM', `${this.#attempt}-${sequence}`, field, value);
+      added.xadd(this.#key, 'NOMKSTREAM', entryId(this.#attempt, sequence), field, value);
     }
     await this.#fenced(
       added.exec().then((answers) => {
@@ -155,7 +165,7 @@ function fromEntry(id: string, field: string, value: Buffer): ChannelEntry {
     case 'taken':
       return { type: 'taken', gpuId: z.object({ gpuId: z.int() }).parse(JSON.parse(value.toString())).gpuId };
     case 'frame':
-      return { type: 'frame', frameIndex: Number(id.split('-')[1]) - 1, data: value };
+      return { type: 'frame', frameIndex: readEntryId(id).framesDone - 1, data: value };
     case 'done':
       return { type: 'done', summary: liveSummarySchema.parse(JSON.parse(value.toString())) };
     case 'failed':

@@ -1,5 +1,6 @@
 import { z } from 'zod';
 import { ERROR_CATALOGUE, type ErrorCode } from '../errors.ts';
+import { JPEG_QUALITY } from '../limits.ts';
 
 /** What the farm knows of one render. Lives in Redis, one JSON value a field, written by whoever did that part. */
 
@@ -26,7 +27,7 @@ export const renderRequestSchema = z.object({
   output: z.enum(['mp4', 'frames']),
   /** Position in the ping-pong over the avatar's frames at which the render begins. */
   startFrameIndex: z.int().nonnegative(),
-  jpegQuality: z.int().min(1).max(100),
+  jpegQuality: z.int().min(JPEG_QUALITY.min).max(JPEG_QUALITY.max),
   fileName: z.string(),
   uploadBytes: z.int().nonnegative(),
   uploadSha256: z.string(),

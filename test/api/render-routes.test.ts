@@ -6,7 +6,7 @@ import type { RenderStatus } from '../../shared/renders/record.ts';
 import type { RenderView } from '../../shared/views/render-view.ts';
 import { startApi } from '../support/api.ts';
 
-const { app, services, renderIn } = await startApi();
+const { app, artifacts, renderIn } = await startApi();
 const VIDEO = Buffer.from('0123456789'.repeat(100));
 const get = (url: string, headers: Record<string, string> = {}) => app.inject({ url, headers });
 
@@ -15,7 +15,7 @@ async function completed(output: 'mp4' | 'frames' = 'mp4'): Promise<string> {
   const id = await renderIn('completed', { output });
   const key = output === 'mp4' ? artifactKeys.video(id) : artifactKeys.frame(id, 7);
   for (const file of [key, artifactKeys.receipt(id)]) {
-    await services.artifacts.publish(file, (path) => writeFile(path, VIDEO));
+    await artifacts.publish(file, (path) => writeFile(path, VIDEO));
   }
   return id;
 }
@@ -71,18 +71,18 @@ describe('DELETE', () => {
 
   it('cancels a render that is unfinished and takes its files away', async () => {
     const id = await renderIn('rendering');
-    await services.artifacts.publish(artifactKeys.upload(id), (path) => writeFile(path, VIDEO));
+    await artifacts.publish(artifactKeys.upload(id), (path) => writeFile(path, VIDEO));
     const answer = await remove(id);
     assert.equal(answer.statusCode, 200);
     assert.equal(answer.json<RenderView>().status, 'cancelled');
-    assert.equal(await services.artifacts.size(artifactKeys.upload(id)), undefined);
+    assert.equal(await artifacts.size(artifactKeys.upload(id)), undefined);
   });
 
   it('removes a render that has ended', async () => {
     const id = await completed();
     assert.equal((await remove(id)).statusCode, 204);
     assert.equal((await get(`/v1/renders/${id}`)).json().error.code, 'render_unknown');
-    assert.equal(await services.artifacts.size(artifactKeys.video(id)), undefined);
+    assert.equal(await artifacts.size(artifactKeys.video(id)), undefined);
     assert.equal((await remove(id)).statusCode, 404);
   });
 });

@@ -7,12 +7,14 @@ import { stringify } from 'yaml';
 import { buildApp } from '../../api/app.ts';
 import { openServices, type Services } from '../../api/services.ts';
 import { PrivateRedis } from '../../cli/private-redis.ts';
+import { type ArtifactStore, LocalArtifacts } from '../../shared/artifacts.ts';
 import { loadConfig } from '../../shared/config/load.ts';
 import { FarmError } from '../../shared/errors.ts';
 import { createLogger } from '../../shared/process/log.ts';
 import { producerConnection, waitUntilReady } from '../../shared/redis.ts';
 import { newRenderId } from '../../shared/renders/id.ts';
 import type { RenderPlan, RenderRequest, RenderStatus } from '../../shared/renders/record.ts';
+import { RenderStore } from '../../shared/renders/store.ts';
 
 const READY_WITHIN_MS = 10_000;
 
@@ -20,6 +22,9 @@ export interface TestApi {
   /** The HTTP server as the front end composes it, for `app.inject`; it listens nowhere unless the test has it listen. */
   readonly app: FastifyInstance;
   readonly services: Services;
+  /** What the services and the workers write to. */
+  readonly store: RenderStore;
+  readonly artifacts: ArtifactStore;
   /** Takes a render and moves it on to a status, as a worker would. Its files are the test's affair. */
   renderIn(status: RenderStatus, request?: Partial<RenderRequest>): Promise<string>;
 }
@@ -69,10 +74,18 @@ export async function startApi(settings: Record<string, unknown> = {}): Promise<
     await server.stop();
     await rm(folder, { recursive: true, force: true });
   });
-  return { app, services, renderIn: (status, request) => renderIn(services, status, { ...REQUEST, ...request }) };
+  const store = new RenderStore(redis);
+  const artifacts = new LocalArtifacts(config.storageRoot);
+  return {
+    app,
+    services,
+    store,
+    artifacts,
+    renderIn: (status, request) => renderIn(store, status, { ...REQUEST, ...request }),
+  };
 }
 
-async function renderIn({ store }: Services, status: RenderStatus, request: RenderRequest): Promise<string> {
+async function renderIn(store: RenderStore, status: RenderStatus, request: RenderRequest): Promise<string> {
   const id = newRenderId();
   await store.admit(id, request, Number.MAX_SAFE_INTEGER, undefined);
   const steps: [RenderStatus, () => Promise<boolean>][] = [

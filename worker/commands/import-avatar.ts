@@ -8,6 +8,7 @@ import { LocalArtifacts } from '../../shared/artifacts.ts';
 import { addModel, hasModel } from '../../shared/config/add-model.ts';
 import type { Config } from '../../shared/config/load.ts';
 import { FarmError } from '../../shared/errors.ts';
+import { MODEL_ID } from '../../shared/limits.ts';
 import { type Environment, readEnvironment } from '../../shared/process/environment.ts';
 import { reportFailure } from '../../shared/process/report-failure.ts';
 import { readCropRects } from '../avatar/crop-rects.ts';
@@ -26,7 +27,6 @@ import { type PreviewFacts, renderPreview } from './preview-video.ts';
 
 const SAMPLE_SPEECH = fileURLToPath(new URL('../../avatars/demo/sample-speech.wav', import.meta.url));
 const PREVIEW_SECONDS = 2;
-const MODEL_ID = /^[\w.-]{1,64}$/;
 const RECTS_FILE = 'crop_rects.json';
 
 interface ImportOptions {

@@ -1,6 +1,6 @@
 import type { Redis } from 'ioredis';
 import type { LiveJob } from '../../shared/jobs.ts';
-import { frameChannelKey } from '../../shared/live/frames.ts';
+import { frameChannelKey, readEntryId } from '../../shared/live/frames.ts';
 
 /** Where a job goes on that was picked up before: handed back by a worker that drained, or left by one that died. */
 export type ResumePoint =
@@ -9,12 +9,12 @@ export type ResumePoint =
   | { readonly state: 'begun'; readonly frame: number }
   | { readonly state: 'over' };
 
-/** Reads it off the last entry of the channel: entry ids are `<attempt>-<frame + 1>` (shared/live/frames.ts). */
+/** Reads it off the last entry of the channel. */
 export async function findResumePoint(redis: Redis, job: LiveJob): Promise<ResumePoint> {
   const [last] = await redis.xrevrangeBuffer(frameChannelKey(job.requestId), '+', '-', 'COUNT', 1);
   if (!last) return { state: 'fresh' };
-  const [attempt = 0, sequence = 0] = last[0].toString().split('-').map(Number);
+  const { attempt, framesDone } = readEntryId(last[0].toString());
   if (attempt < job.attempt) return { state: 'fresh' };
-  if (attempt > job.attempt || sequence > job.frames.end) return { state: 'over' };
-  return { state: 'begun', frame: Math.max(sequence, job.frames.start) };
+  if (attempt > job.attempt || framesDone > job.frames.end) return { state: 'over' };
+  return { state: 'begun', frame: Math.max(framesDone, job.frames.start) };
 }

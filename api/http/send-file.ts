@@ -1,24 +1,13 @@
 import type { FastifyReply, FastifyRequest } from 'fastify';
-import type { ArtifactStore } from '../../shared/artifacts.ts';
-import { FarmError } from '../../shared/errors.ts';
+import type { RenderFile } from '../renders.ts';
 import { parseByteRange } from './byte-range.ts';
 
-export interface ArtifactAnswer {
-  readonly key: string;
-  readonly contentType: string;
-  /** Name under which a browser saves it. */
-  readonly fileName: string;
-}
-
 /** Streams a finished file, whole or the range that was asked for. It never changes, so its name and size tag it. */
-export async function sendArtifact(
-  store: ArtifactStore,
-  { key, contentType, fileName }: ArtifactAnswer,
+export function sendFile(
+  { key, contentType, fileName, sizeBytes, read }: RenderFile,
   request: FastifyRequest,
   reply: FastifyReply,
-): Promise<FastifyReply> {
-  const sizeBytes = await store.size(key);
-  if (sizeBytes === undefined) throw new FarmError('storage_failed', `${key} is not in the store of this server`);
+): FastifyReply {
   const etag = `"${key.replaceAll('/', '-')}-${sizeBytes}"`;
   reply
     .header('accept-ranges', 'bytes')
@@ -35,7 +24,7 @@ export async function sendArtifact(
   } else {
     reply.header('content-length', sizeBytes);
   }
-  return reply.send(store.read(key, range));
+  return reply.send(read(range));
 }
 
 function rangeOf(request: FastifyRequest, reply: FastifyReply, sizeBytes: number) {

@@ -1,0 +1,66 @@
+import { artifactKeys } from '../shared/artifacts.ts';
+import { FarmError } from '../shared/errors.ts';
+import { isTerminal, type RenderRecord } from '../shared/renders/record.ts';
+
+/** Which file of the store answers which question about a render, or the error that says why there is none yet. */
+export interface RenderFileName {
+  readonly key: string;
+  readonly contentType: string;
+  /** Name under which a browser saves it. */
+  readonly fileName: string;
+}
+
+type Output = RenderRecord['request']['output'];
+
+/** FarmError: output_not_kept, render_not_finished, render_failed, render_cancelled. */
+export function videoOf(record: RenderRecord): RenderFileName {
+  refuseOtherOutput(record, 'mp4');
+  refuseUnfinished(record);
+  const { renderId } = record;
+  return { key: artifactKeys.video(renderId), contentType: 'video/mp4', fileName: `${renderId}.mp4` };
+}
+
+/** FarmError: render_not_finished, render_failed, render_cancelled. */
+export function receiptOf(record: RenderRecord): RenderFileName {
+  refuseUnfinished(record);
+  const { renderId } = record;
+  return {
+    key: artifactKeys.receipt(renderId),
+    contentType: 'application/json',
+    fileName: `${renderId}-receipt.json`,
+  };
+}
+
+/** A frame is there as soon as it is rendered. FarmError: output_not_kept, frame_unknown. */
+export function frameOf(record: RenderRecord, frameIndex: number): RenderFileName {
+  refuseOtherOutput(record, 'frames');
+  const { renderId, plan } = record;
+  if (plan && frameIndex >= plan.frameCount) {
+    throw new FarmError(
+      'frame_unknown',
+      `Render ${renderId} has frames 0 to ${plan.frameCount - 1}; there is no frame ${frameIndex}`,
+    );
+  }
+  const key = artifactKeys.frame(renderId, frameIndex);
+  return { key, contentType: 'image/jpeg', fileName: `${renderId}-${frameIndex}.jpg` };
+}
+
+/** Why something of a render that is not completed is not there: render_not_finished, render_failed, render_cancelled. */
+export function unfinished({ renderId, status, error }: RenderRecord, wanted: string): FarmError {
+  if (status === 'failed') {
+    return new FarmError('render_failed', `Render ${renderId} failed: ${error?.message ?? 'the reason is not known'}`);
+  }
+  if (isTerminal(status) && status !== 'completed') {
+    return new FarmError('render_cancelled', `Render ${renderId} was cancelled`);
+  }
+  return new FarmError('render_not_finished', `${wanted} of render ${renderId} is not there yet; it is ${status}`);
+}
+
+function refuseOtherOutput({ renderId, request }: RenderRecord, output: Output): void {
+  if (request.output === output) return;
+  throw new FarmError('output_not_kept', `Render ${renderId} was made with output=${request.output}, not ${output}`);
+}
+
+function refuseUnfinished(record: RenderRecord): void {
+  if (record.status !== 'completed') throw unfinished(record, 'The result');
+}

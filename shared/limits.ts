@@ -1,0 +1,22 @@
+/** Ranges and forms that several doors, the configuration and the jobs have in common: one place for each. */
+
+/** Of a JPEG. */
+export const JPEG_QUALITY = { min: 1, max: 100 } as const;
+
+/** Samples a second of live sound. */
+export const SAMPLE_RATE_HZ_RANGE = { min: 8000, max: 48_000 } as const;
+
+/** Position in an avatar's pictures at which a render may begin; positions further on are the same pictures again. */
+export const LAST_START_FRAME = 1_000_000_000;
+
+/** Frame of a render that a path may name. */
+export const LAST_FRAME = 999_999_999;
+
+/** Characters of a file's name and of an idempotency key. */
+export const NAME_MAX = 255;
+
+/** A key of `models:`. */
+export const MODEL_ID = /^[\w.-]{1,64}$/;
+
+/** Renders on one page of the list. */
+export const PAGE = { min: 1, max: 100, default: 20 } as const;
