@@ -1,8 +1,8 @@
 import { isTerminal, type RenderRecord, type SegmentReceipt } from '../shared/renders/record.ts';
 import type { RenderProgress, RenderStore } from '../shared/renders/store.ts';
 import { sumTimings } from '../shared/renders/timings.ts';
+import { SAMPLE_RATE_HZ } from '../shared/sound/rates.ts';
 import type { RenderView } from '../shared/views/render-view.ts';
-import { SAMPLE_RATE_HZ } from './live/audio-context.ts';
 
 /** A render as the API shows it, with what is derived from its record: speed, time left, links. */
 export async function viewRender(record: RenderRecord, store: RenderStore): Promise<RenderView> {

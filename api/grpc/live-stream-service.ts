@@ -1,7 +1,7 @@
 import { z } from 'zod';
 import type { Config } from '../../shared/config/load.ts';
 import { FarmError } from '../../shared/errors.ts';
-import { FRAMES_PER_SECOND } from '../live/audio-context.ts';
+import { FRAMES_PER_SECOND } from '../../shared/sound/rates.ts';
 import type { StreamedFrame, StreamOptions } from '../live/live-stream.ts';
 import type { Services } from '../services.ts';
 import { checkMessage, jpegQuality, modelId, notNegative, oneOf, sampleRate } from './fields.ts';

@@ -1,27 +1,23 @@
 /**
  * How much sound frames depend on. The front end cuts live sound by it; the pipeline's own stages define it, and a test
- * holds the two together. Samples at 16 kHz, frames at 25/s.
+ * compares the two. Samples at 16 kHz, frames at 25/s.
  */
+import {
+  FEATURE_ROWS_BEFORE,
+  FFT_SIZE,
+  FRAMES_PER_SECOND,
+  HOP_SAMPLES,
+  MEL_FRAMES_PER_SECOND,
+  SAMPLE_RATE_HZ,
+  SAMPLES_PER_FRAME,
+  WINDOW_MEL_FRAMES,
+} from '../../shared/sound/rates.ts';
 
-export const SAMPLE_RATE_HZ = 16_000;
-const SAMPLES_PER_FRAME = 640;
-const HOP_SAMPLES = 200;
-const HALF_FFT_SAMPLES = 400;
+const HALF_FFT_SAMPLES = FFT_SIZE / 2;
 /** Pre-emphasis looks at the sample before. */
 const PRE_EMPHASIS_SAMPLES = 1;
-const WINDOW_MEL_FRAMES = 16;
-const MEL_FRAMES_PER_SECOND = 80;
-export const FRAMES_PER_SECOND = 25;
-const ROWS_BEFORE = 8;
-/** All the feature rows ahead of a frame that the network was trained to see. */
-export const ALL_ROWS_AHEAD = 7;
 /** Feature row r shows window r − 1: the first row is there twice. */
 const ROW_LEAD = 1;
-
-/** Frames of a whole sound: ⌊N/640 + ½⌋, at least 1. */
-export function framesOfSound(sampleCount: number): number {
-  return Math.max(1, Math.floor(sampleCount / SAMPLES_PER_FRAME + 0.5));
-}
 
 /** First mel frame of encoder window `index` of a sound that goes on long enough. */
 function windowStart(index: number): number {
@@ -44,7 +40,7 @@ export function readyFrames(sampleCount: number, rowsAhead: number): number {
 
 /** First sample that frames from `frameIndex` on depend on. */
 export function firstSampleNeeded(frameIndex: number): number {
-  const firstMelFrame = windowStart(frameIndex - ROWS_BEFORE - ROW_LEAD);
+  const firstMelFrame = windowStart(frameIndex - FEATURE_ROWS_BEFORE - ROW_LEAD);
   return Math.max(0, firstMelFrame * HOP_SAMPLES - HALF_FFT_SAMPLES - PRE_EMPHASIS_SAMPLES);
 }
 

@@ -1,11 +1,6 @@
-import { Resampler, TARGET_RATE_HZ } from '../../shared/sound/resample.ts';
-import {
-  firstSampleNeeded,
-  firstSampleNeededToEnd,
-  framesOfSound,
-  readyFrames,
-  samplesUntilReady,
-} from './audio-context.ts';
+import { frameCount, SAMPLE_RATE_HZ } from '../../shared/sound/rates.ts';
+import { Resampler } from '../../shared/sound/resample.ts';
+import { firstSampleNeeded, firstSampleNeededToEnd, readyFrames, samplesUntilReady } from './audio-context.ts';
 
 /** Sound that a range of frames depends on, as a live job wants it. */
 export interface SoundPiece {
@@ -26,7 +21,7 @@ export class LiveSound {
 
   constructor(sampleRateHz: number, rowsAhead: number) {
     this.#rowsAhead = rowsAhead;
-    this.#resampler = sampleRateHz === TARGET_RATE_HZ ? undefined : new Resampler(sampleRateHz);
+    this.#resampler = sampleRateHz === SAMPLE_RATE_HZ ? undefined : new Resampler(sampleRateHz);
   }
 
   /** Samples at 16 kHz so far. */
@@ -53,7 +48,7 @@ export class LiveSound {
   /** Frames, from 0, that can be rendered now; all there are once the sound has ended. None for no sound at all. */
   get readyFrames(): number {
     if (!this.#ended) return readyFrames(this.sampleCount, this.#rowsAhead);
-    return this.sampleCount === 0 ? 0 : framesOfSound(this.sampleCount);
+    return this.sampleCount === 0 ? 0 : frameCount(this.sampleCount);
   }
 
   /** What frames [start, end) depend on and no more, however much has come. They must be ready, or the sound ended. */

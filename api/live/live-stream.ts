@@ -1,7 +1,8 @@
 import { randomBytes } from 'node:crypto';
 import { FarmError } from '../../shared/errors.ts';
+import { FEATURE_ROWS_AFTER, SAMPLE_RATE_HZ } from '../../shared/sound/rates.ts';
 import type { StreamPlace } from './admission.ts';
-import { ALL_ROWS_AHEAD, algorithmicLatencyMs, SAMPLE_RATE_HZ, samplesUntilReady } from './audio-context.ts';
+import { algorithmicLatencyMs, samplesUntilReady } from './audio-context.ts';
 import type { LiveFrame, LiveRequests, LiveWork } from './live-request.ts';
 import { LiveSound } from './live-sound.ts';
 import { PlayClock } from './play-clock.ts';
@@ -95,7 +96,7 @@ export class LiveStream {
     this.#place = tools.place;
     this.#gpuId = tools.place.gpuId;
     this.#signal = signal;
-    this.#rowsAhead = options.latency === 'low' ? LOW_LATENCY_ROWS_AHEAD : ALL_ROWS_AHEAD;
+    this.#rowsAhead = options.latency === 'low' ? LOW_LATENCY_ROWS_AHEAD : FEATURE_ROWS_AFTER;
     this.#sound = new LiveSound(options.sampleRateHz, this.#rowsAhead);
     signal.addEventListener('abort', () => this.#wake(), { once: true });
   }

@@ -5,9 +5,9 @@ import { SAMPLE_RATE_HZ_RANGE } from '../../shared/limits.ts';
 import type { LiveSummary } from '../../shared/live/frames.ts';
 import type { RepeatLog } from '../../shared/process/repeat.ts';
 import type { QueueClients } from '../../shared/queues.ts';
+import { FEATURE_ROWS_AFTER } from '../../shared/sound/rates.ts';
 import type { Models } from '../models.ts';
 import { StreamAdmission } from './admission.ts';
-import { ALL_ROWS_AHEAD } from './audio-context.ts';
 import { LiveDispatcher } from './dispatch.ts';
 import { LiveRequests } from './live-request.ts';
 import { LiveSound, type SoundPiece } from './live-sound.ts';
@@ -52,7 +52,7 @@ const NOTHING = { audio: Buffer.alloc(0), visualFrames: Buffer.alloc(0), audioFe
 const NO_FRAMES = {
   loadOnly: true,
   frames: { start: 0, end: 1 },
-  ...{ startFrameIndex: 0, totalSamples: 0, firstSample: 0, rowsAhead: ALL_ROWS_AHEAD },
+  ...{ startFrameIndex: 0, totalSamples: 0, firstSample: 0, rowsAhead: FEATURE_ROWS_AFTER },
   output: 'jpeg',
   jpegQuality: 1,
 } as const;
@@ -88,7 +88,7 @@ export class LiveService {
     const work = {
       ...{ modelId, startFrameIndex, output, jpegQuality, firstSample, totalSamples },
       frames: { start: 0, end: request.frameCount },
-      rowsAhead: ALL_ROWS_AHEAD,
+      rowsAhead: FEATURE_ROWS_AFTER,
     };
     const audio = Buffer.from(samples.buffer, samples.byteOffset, samples.byteLength);
     const answers = this.#requests.run(work, { audio, visualFrames, audioFeatures }, signal);
@@ -134,7 +134,7 @@ export class LiveService {
 
 /** What the frames asked for depend on, at 16 kHz: a clip may be much longer than that. */
 function soundOf({ audio, sampleRateHz, frameCount }: InferRequest): SoundPiece {
-  const sound = new LiveSound(sampleRateHz, ALL_ROWS_AHEAD);
+  const sound = new LiveSound(sampleRateHz, FEATURE_ROWS_AFTER);
   const second = sampleRateHz;
   for (let start = 0; start < audio.length && sound.readyFrames < frameCount; start += second) {
     sound.push(audio.subarray(start, start + second));

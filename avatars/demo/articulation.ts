@@ -1,7 +1,8 @@
 /** Part of the demo's generator: 16 feature rows → how the mouth is held at this frame. */
+import { FEATURE_SIZE, WINDOW_MEL_FRAMES } from '../../shared/sound/rates.ts';
 import type { GraphBuilder, TensorName } from '../onnx/graph.ts';
 import { type GraphMath, mathOf } from '../onnx/math.ts';
-import { BAND_GROUPS, FEATURE_SIZE, groupCentreHz, WINDOW_MEL_FRAMES } from './audio-features.ts';
+import { BAND_GROUPS, groupCentreHz } from './audio-features.ts';
 
 const ROWS = 16;
 /** Rows of the audio input that are read: the frame's own is row 8. */

@@ -1,9 +1,6 @@
 /** What the 512 numbers of the demo's audio encoder mean; the encoder writes them, the generator reads them. */
+import { FEATURE_SIZE, MEL_BANDS, WINDOW_MEL_FRAMES } from '../../shared/sound/rates.ts';
 
-/** Mel windows: 80 bands × 16 mel frames, 80 mel frames/s. */
-export const MEL_BANDS = 80;
-export const WINDOW_MEL_FRAMES = 16;
-export const FEATURE_SIZE = 512;
 /** Feature 16·group + time: mean square of the sound (full scale 1) in a group of mel bands at a mel frame of the window. */
 export const BAND_GROUPS = FEATURE_SIZE / WINDOW_MEL_FRAMES;
 

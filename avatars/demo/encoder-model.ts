@@ -1,16 +1,9 @@
 /** The demo's audio encoder: a mel window → how loud each group of mel bands is at each of its 16 mel frames. */
+import { FEATURE_SIZE, MEL_BANDS, SAMPLE_RATE_HZ, WINDOW_MEL_FRAMES } from '../../shared/sound/rates.ts';
 import { type Graph, GraphBuilder } from '../onnx/graph.ts';
 import { mathOf } from '../onnx/math.ts';
-import {
-  BAND_CENTRES_HZ,
-  BAND_GROUPS,
-  FEATURE_SIZE,
-  groupOfBand,
-  MEL_BANDS,
-  WINDOW_MEL_FRAMES,
-} from './audio-features.ts';
+import { BAND_CENTRES_HZ, BAND_GROUPS, groupOfBand } from './audio-features.ts';
 
-const SAMPLE_RATE_HZ = 16_000;
 const PRE_EMPHASIS = 0.97;
 /** Silence in the normalised mel, and decibels for each unit above it (8 units stand for 100 dB). */
 const SILENCE = -4;

@@ -2,8 +2,8 @@
  * Sound at any rate → 16 kHz, piece by piece. The pieces may be cut anywhere: the result is the same. Uploads and live
  * sound both pass through here, so the same sound gives the same frames at either door.
  */
+import { SAMPLE_RATE_HZ } from './rates.ts';
 
-export const TARGET_RATE_HZ = 16_000;
 /** Zero crossings of the sinc on each side: stop band near −80 dB with the Blackman window. */
 const ZERO_CROSSINGS = 24;
 /** Part of the lower Nyquist frequency that passes. */
@@ -35,9 +35,9 @@ export function filterBankFor(sourceRateHz: number): FilterBank {
 }
 
 function makeFilterBank(sourceRateHz: number): FilterBank {
-  const divisor = greatestCommonDivisor(sourceRateHz, TARGET_RATE_HZ);
-  const stepDenominator = TARGET_RATE_HZ / divisor;
-  const cutoff = PASS_BAND * Math.min(1, TARGET_RATE_HZ / sourceRateHz);
+  const divisor = greatestCommonDivisor(sourceRateHz, SAMPLE_RATE_HZ);
+  const stepDenominator = SAMPLE_RATE_HZ / divisor;
+  const cutoff = PASS_BAND * Math.min(1, SAMPLE_RATE_HZ / sourceRateHz);
   const halfTaps = Math.ceil(ZERO_CROSSINGS / cutoff);
   const phases = Array.from({ length: stepDenominator }, (_, phase) =>
     kernel(phase / stepDenominator, halfTaps, cutoff),

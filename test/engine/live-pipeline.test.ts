@@ -1,13 +1,13 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { samplesUntilReady } from '../../api/live/audio-context.ts';
+import { FEATURE_SIZE } from '../../shared/sound/rates.ts';
 import { PieceOfSound } from '../../worker/engine/live-inputs.ts';
 import { StreamFeatures } from '../../worker/engine/stream-features.ts';
 import {
   AUDIO_INPUT_FLOATS,
   type AudioEncoder,
   type AvatarFrames,
-  FEATURE_SIZE,
   type LipSyncNetwork,
   WINDOW_FLOATS,
 } from '../../worker/pipeline/contract.ts';

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 import * as context from '../../api/live/audio-context.ts';
-import { frameCount } from '../../worker/pipeline/frame-count.ts';
+import { FEATURE_ROWS_AFTER, frameCount } from '../../shared/sound/rates.ts';
 import {
   melFrameCount,
   melFramesOfWindows,
@@ -23,14 +23,14 @@ describe('the sound that live frames wait for', () => {
   it('is what the pipeline reads for them, for a sound that goes on', () => {
     for (let frame = 0; frame < 400; frame++) {
       const { start, end } = dependence(frame, frame, 1_000_000);
-      assert.equal(context.samplesUntilReady(frame, context.ALL_ROWS_AHEAD), end, `end of frame ${frame}`);
+      assert.equal(context.samplesUntilReady(frame, FEATURE_ROWS_AFTER), end, `end of frame ${frame}`);
       assert.ok(context.firstSampleNeeded(frame) <= start, `start of frame ${frame}`);
     }
   });
 
   it('is what the pipeline reads at the end of a sound, where windows are pulled back', () => {
     for (let sampleCount = 3000; sampleCount < 40_000; sampleCount += 37) {
-      const last = context.framesOfSound(sampleCount) - 1;
+      const last = frameCount(sampleCount) - 1;
       for (let frame = Math.max(0, last - 20); frame <= last; frame++) {
         const { start } = dependence(frame, last, sampleCount);
         assert.ok(context.firstSampleNeededToEnd(frame, sampleCount) <= start, `${frame} of ${sampleCount}`);
@@ -39,7 +39,7 @@ describe('the sound that live frames wait for', () => {
   });
 
   it('makes frames ready one after the other, none too early', () => {
-    for (const rowsAhead of [0, 2, context.ALL_ROWS_AHEAD]) {
+    for (const rowsAhead of [0, 2, FEATURE_ROWS_AFTER]) {
       for (let sampleCount = 0; sampleCount < 60_000; sampleCount += 61) {
         const ready = context.readyFrames(sampleCount, rowsAhead);
         assert.ok(context.samplesUntilReady(ready, rowsAhead) > sampleCount);
@@ -48,14 +48,8 @@ describe('the sound that live frames wait for', () => {
     }
   });
 
-  it('counts frames as the pipeline does', () => {
-    for (let sampleCount = 1; sampleCount < 50_000; sampleCount += 7) {
-      assert.equal(context.framesOfSound(sampleCount), frameCount(sampleCount));
-    }
-  });
-
   it('comes to 450 ms, and to 250 ms with two rows ahead', () => {
-    assert.equal(context.algorithmicLatencyMs(context.ALL_ROWS_AHEAD), 450);
+    assert.equal(context.algorithmicLatencyMs(FEATURE_ROWS_AFTER), 450);
     assert.equal(context.algorithmicLatencyMs(2), 250);
   });
 });

@@ -1,13 +1,14 @@
 import assert from 'node:assert/strict';
 import path from 'node:path';
 import { after, before, describe, it } from 'node:test';
-import { ALL_ROWS_AHEAD, readyFrames } from '../../api/live/audio-context.ts';
+import { readyFrames } from '../../api/live/audio-context.ts';
 import { type InferRequest, LiveService } from '../../api/live/live.ts';
 import type { StreamedFrame, StreamOptions } from '../../api/live/live-stream.ts';
 import { Models } from '../../api/models.ts';
 import { loadConfig } from '../../shared/config/load.ts';
 import { QueueClients } from '../../shared/queues.ts';
 import { producerConnection, waitUntilReady, workerConnection } from '../../shared/redis.ts';
+import { FEATURE_ROWS_AFTER } from '../../shared/sound/rates.ts';
 import { startFarm, type TestFarm } from '../support/farm.ts';
 import { QUIET_LOG } from '../support/quiet-log.ts';
 import { faceBrightness, SMALL_MODEL, SMALL_PICTURES } from '../support/small-avatar.ts';
@@ -118,7 +119,7 @@ describe('live work', () => {
   it('counts the latency of a frame from when its sound was complete, not from when it was asked for', async () => {
     const frames = await streamed(service, OPEN, [sound]);
     // All frames but those that wait for the end were complete at the same moment.
-    const latencies = frames.slice(0, readyFrames(sound.length, ALL_ROWS_AHEAD)).map(({ latencyMs }) => latencyMs);
+    const latencies = frames.slice(0, readyFrames(sound.length, FEATURE_ROWS_AFTER)).map(({ latencyMs }) => latencyMs);
     assert.deepEqual(
       latencies,
       latencies.toSorted((a, b) => a - b),

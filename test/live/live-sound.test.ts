@@ -1,7 +1,8 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
-import { ALL_ROWS_AHEAD, firstSampleNeeded, framesOfSound, samplesUntilReady } from '../../api/live/audio-context.ts';
+import { firstSampleNeeded, samplesUntilReady } from '../../api/live/audio-context.ts';
 import { LiveSound } from '../../api/live/live-sound.ts';
+import { FEATURE_ROWS_AFTER, frameCount } from '../../shared/sound/rates.ts';
 
 const SECOND = 16_000;
 /** Sample i has the value i, so that a piece shows where it was cut. */
@@ -9,27 +10,27 @@ const numbered = (sampleCount: number) => Float32Array.from({ length: sampleCoun
 
 describe('the sound of a live stream', () => {
   it('gives a range of frames what they depend on and no more, however much has come', () => {
-    const sound = new LiveSound(SECOND, ALL_ROWS_AHEAD);
+    const sound = new LiveSound(SECOND, FEATURE_ROWS_AFTER);
     sound.push(numbered(100 * SECOND));
     for (const start of [0, 16, 1600]) {
       const { samples, firstSample, totalSamples } = sound.pieceFor(start, start + 16);
       assert.equal(firstSample, firstSampleNeeded(start));
-      assert.equal(totalSamples, samplesUntilReady(start + 15, ALL_ROWS_AHEAD));
+      assert.equal(totalSamples, samplesUntilReady(start + 15, FEATURE_ROWS_AFTER));
       assert.deepEqual([samples[0], samples.at(-1)], [firstSample, totalSamples - 1]);
     }
   });
 
   it('gives the last frames everything up to the end', () => {
-    const sound = new LiveSound(SECOND, ALL_ROWS_AHEAD);
+    const sound = new LiveSound(SECOND, FEATURE_ROWS_AFTER);
     sound.push(numbered(3 * SECOND));
     sound.end();
-    const frames = framesOfSound(3 * SECOND);
+    const frames = frameCount(3 * SECOND);
     const { samples, totalSamples } = sound.pieceFor(frames - 5, frames);
     assert.deepEqual([samples.at(-1), totalSamples], [3 * SECOND - 1, 3 * SECOND]);
   });
 
   it('lets go of what only earlier frames needed', () => {
-    const sound = new LiveSound(SECOND, ALL_ROWS_AHEAD);
+    const sound = new LiveSound(SECOND, FEATURE_ROWS_AFTER);
     sound.push(numbered(10 * SECOND));
     sound.forgetBefore(200);
     assert.equal(sound.heldSamples, 10 * SECOND - firstSampleNeeded(200));

@@ -1,7 +1,8 @@
 import assert from 'node:assert/strict';
 import { type TestContext, test } from 'node:test';
+import { FEATURE_SIZE } from '../../shared/sound/rates.ts';
 import { OnnxAudioEncoder } from '../../worker/onnx/audio-encoder.ts';
-import { FEATURE_SIZE, WINDOW_FLOATS } from '../../worker/pipeline/contract.ts';
+import { WINDOW_FLOATS } from '../../worker/pipeline/contract.ts';
 import { openWorkspace } from '../models/workspace.ts';
 import { type TinyEncoderOptions, tinyEncoder } from './tiny-onnx.ts';
 

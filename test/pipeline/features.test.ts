@@ -1,9 +1,9 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
+import { FEATURE_SIZE, frameCount, MEL_BANDS } from '../../shared/sound/rates.ts';
 import { writeAudioInput } from '../../worker/pipeline/audio-input.ts';
-import { AUDIO_INPUT_FLOATS, FEATURE_SIZE, MEL_BANDS, WINDOW_FLOATS } from '../../worker/pipeline/contract.ts';
+import { AUDIO_INPUT_FLOATS, WINDOW_FLOATS } from '../../worker/pipeline/contract.ts';
 import { gatherFeatureRows } from '../../worker/pipeline/feature-rows.ts';
-import { frameCount } from '../../worker/pipeline/frame-count.ts';
 import {
   featureRowCount,
   melFrameCount,

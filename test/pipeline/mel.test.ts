@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { FFT_SIZE, type IndexRange, MEL_BANDS } from '../../worker/pipeline/contract.ts';
+import { FFT_SIZE, MEL_BANDS } from '../../shared/sound/rates.ts';
+import type { IndexRange } from '../../worker/pipeline/contract.ts';
 import { realFftMagnitudes, SPECTRUM_BINS } from '../../worker/pipeline/fft.ts';
 import { computeMel } from '../../worker/pipeline/mel.ts';
 import { melFrameCount, samplesOfMelFrames } from '../../worker/pipeline/sound-ranges.ts';

@@ -1,18 +1,17 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { FarmError } from '../../shared/errors.ts';
+import { FEATURE_SIZE, frameCount } from '../../shared/sound/rates.ts';
 import {
   AUDIO_INPUT_FLOATS,
   type AudioEncoder,
   type AudioSource,
   type AvatarFrames,
-  FEATURE_SIZE,
   type IndexRange,
   type LipSyncNetwork,
   type RgbImage,
   WINDOW_FLOATS,
 } from '../../worker/pipeline/contract.ts';
-import { frameCount } from '../../worker/pipeline/frame-count.ts';
 import type { RenderFramesRequest } from '../../worker/pipeline/frame-request.ts';
 import { computeMel } from '../../worker/pipeline/mel.ts';
 import { melOfSound } from '../../worker/pipeline/mel-of-sound.ts';

@@ -17,7 +17,7 @@ const WRONG: Readonly<Record<string, { files: Readonly<Record<string, string>>; 
     },
     answer: 'api/app.ts imports ../worker/consumer.ts',
   },
-  'a pipeline stage imports the contract, its tools, the errors and nothing else': {
+  'a pipeline stage imports the contract, its tools, the rates, the errors and nothing else': {
     files: { 'worker/pipeline/mel.ts': `import { FFT_SIZE } from './contract.ts';\nimport sharp from 'sharp';` },
     answer: 'worker/pipeline/mel.ts imports sharp',
   },

@@ -17,6 +17,7 @@ export interface Rule {
 
 const MAX_LINES = 300;
 const CONTRACT = 'worker/pipeline/contract.ts';
+const RATES = 'shared/sound/rates.ts';
 const PIPELINE = 'worker/pipeline/pipeline.ts';
 /** What runs the pipeline over many frames; it knows pipeline.ts and no stage. */
 const PIPELINE_RUNNERS = [
@@ -29,12 +30,12 @@ const PIPELINE_RUNNERS = [
   'sliding-features',
 ].map((name) => `worker/pipeline/${name}.ts`);
 /** Arithmetic that stages share. Everything else in the folder but the contract, the pipeline and its runners is a stage. */
-const PIPELINE_TOOLS = ['fft', 'mel-filters', 'bicubic', 'frame-count', 'sound-ranges', 'stage-timings'].map(
+const PIPELINE_TOOLS = ['fft', 'mel-filters', 'bicubic', 'sound-ranges', 'stage-timings'].map(
   (name) => `worker/pipeline/${name}.ts`,
 );
 
 /** All that the folders without Redis, jobs and configuration may use of `shared/`. */
-const FOR_PURE_ROOMS = ['shared/errors.ts', 'shared/process/environment.ts'];
+const FOR_PURE_ROOMS = ['shared/errors.ts', 'shared/process/environment.ts', RATES];
 
 /** Which of our folders each folder may import, besides itself; a folder that is not named may import none. */
 const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
@@ -60,12 +61,12 @@ export const RULES: readonly Rule[] = [
     }),
   },
   {
-    name: 'a pipeline stage imports the contract, its tools, the errors and nothing else',
+    name: 'a pipeline stage imports the contract, its tools, the rates, the errors and nothing else',
     check: onImports(
       (file, { file: target, specifier }) =>
         isStageOrTool(file) &&
         !specifier.startsWith('node:') &&
-        ![CONTRACT, 'shared/errors.ts', ...PIPELINE_TOOLS].includes(target ?? specifier),
+        ![CONTRACT, RATES, 'shared/errors.ts', ...PIPELINE_TOOLS].includes(target ?? specifier),
     ),
   },
   {

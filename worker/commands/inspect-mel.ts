@@ -7,9 +7,9 @@ import { pipeline } from 'node:stream/promises';
 import { parseArgs } from 'node:util';
 import { FarmError } from '../../shared/errors.ts';
 import { reportFailure } from '../../shared/process/report-failure.ts';
+import { MEL_BANDS } from '../../shared/sound/rates.ts';
 import { AudioFile } from '../media/audio-file.ts';
 import { decodeAudio } from '../media/decode-audio.ts';
-import { MEL_BANDS } from '../pipeline/contract.ts';
 import { melOfSound } from '../pipeline/mel-of-sound.ts';
 
 /** A day of sound. */

@@ -5,6 +5,7 @@ import { tmpdir } from 'node:os';
 import { basename, join } from 'node:path';
 import { artifactKeys, LocalArtifacts } from '../../shared/artifacts.ts';
 import type { Config } from '../../shared/config/load.ts';
+import { SAMPLE_RATE_HZ } from '../../shared/sound/rates.ts';
 import { renderSegment } from '../engine/render-segment.ts';
 import { Turns } from '../engine/turns.ts';
 import { decodeAudio } from '../media/decode-audio.ts';
@@ -12,7 +13,6 @@ import { runFfmpeg } from '../media/ffmpeg.ts';
 import { joinCommand, segmentList } from '../media/join-segments.ts';
 import { planRender } from '../media/plan.ts';
 import type { LoadedModel } from '../models/loaded-model.ts';
-import { SAMPLE_RATE_HZ } from '../pipeline/contract.ts';
 
 const RENDER_ID = 'preview';
 const BYTES_PER_SAMPLE = 4;

@@ -1,5 +1,5 @@
 import { FarmError } from '../../shared/errors.ts';
-import { FRAMES_PER_SECOND } from '../pipeline/contract.ts';
+import { FRAMES_PER_SECOND } from '../../shared/sound/rates.ts';
 import { outputOf } from './ffmpeg.ts';
 
 const CHECK_TIMEOUT_MS = 10 * 60 * 1000;

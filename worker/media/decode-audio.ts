@@ -1,6 +1,7 @@
 import { FarmError } from '../../shared/errors.ts';
 import type { SoundForEar } from '../../shared/renders/record.ts';
-import { Resampler, TARGET_RATE_HZ } from '../../shared/sound/resample.ts';
+import { SAMPLE_RATE_HZ } from '../../shared/sound/rates.ts';
+import { Resampler } from '../../shared/sound/resample.ts';
 import { outputOf } from './ffmpeg.ts';
 import { MonoMix } from './mono-mix.ts';
 import { SampleWriter } from './sample-writer.ts';
@@ -128,7 +129,7 @@ class Hearing {
 
   constructor(sampleRateHz: number) {
     this.#mono = new MonoMix(sampleRateHz);
-    if (sampleRateHz !== TARGET_RATE_HZ) this.#resampler = new Resampler(sampleRateHz);
+    if (sampleRateHz !== SAMPLE_RATE_HZ) this.#resampler = new Resampler(sampleRateHz);
   }
 
   push(block: StereoBlock): Float32Array {

@@ -1,6 +1,7 @@
 import { once } from 'node:events';
 import { PassThrough } from 'node:stream';
-import { FRAMES_PER_SECOND, type RgbImage } from '../pipeline/contract.ts';
+import { FRAMES_PER_SECOND } from '../../shared/sound/rates.ts';
+import type { RgbImage } from '../pipeline/contract.ts';
 import { type FfmpegCommand, runFfmpeg } from './ffmpeg.ts';
 
 export interface H264Settings {

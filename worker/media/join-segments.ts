@@ -1,5 +1,5 @@
 import type { SoundForEar } from '../../shared/renders/record.ts';
-import { FRAMES_PER_SECOND } from '../pipeline/contract.ts';
+import { FRAMES_PER_SECOND } from '../../shared/sound/rates.ts';
 import type { FfmpegCommand } from './ffmpeg.ts';
 
 const AUDIO_RATE_HZ = 48_000;

@@ -1,7 +1,7 @@
 import type { Config } from '../../shared/config/load.ts';
 import type { RenderPlan } from '../../shared/renders/record.ts';
+import { frameCount } from '../../shared/sound/rates.ts';
 import type { IndexRange } from '../pipeline/contract.ts';
-import { frameCount } from '../pipeline/frame-count.ts';
 
 /** Frames [start, end) of each segment: all of `segmentFrames` but the last. */
 export function cutSegments(frameTotal: number, segmentFrames: number): IndexRange[] {

@@ -1,7 +1,7 @@
 import type { RenderPlan, RenderRecord, SegmentReceipt } from '../../shared/renders/record.ts';
 import { sumTimings } from '../../shared/renders/timings.ts';
+import { FRAMES_PER_SECOND, SAMPLE_RATE_HZ } from '../../shared/sound/rates.ts';
 import type { Receipt } from '../../shared/views/render-view.ts';
-import { FRAMES_PER_SECOND, SAMPLE_RATE_HZ } from '../pipeline/contract.ts';
 import { probe } from './ffmpeg.ts';
 
 export interface VideoFacts {

@@ -1,4 +1,4 @@
-import { FRAMES_PER_SECOND } from '../pipeline/contract.ts';
+import { FRAMES_PER_SECOND } from '../../shared/sound/rates.ts';
 import type { FfmpegCommand } from './ffmpeg.ts';
 import { UPLOAD_INPUT_OPTIONS } from './upload-input.ts';
 

@@ -1,6 +1,7 @@
 /** The audio encoder network: mel windows → speech features. */
 
-import { type AudioEncoder, FEATURE_SIZE, MEL_BANDS, WINDOW_MEL_FRAMES } from '../pipeline/contract.ts';
+import { FEATURE_SIZE, MEL_BANDS, WINDOW_MEL_FRAMES } from '../../shared/sound/rates.ts';
+import type { AudioEncoder } from '../pipeline/contract.ts';
 import type { ProviderReport } from './execution-providers.ts';
 import { OnnxModel } from './onnx-model.ts';
 import type { RunSettings } from './onnx-session.ts';

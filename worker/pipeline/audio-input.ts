@@ -1,11 +1,6 @@
 /** F → what the network hears at one frame: the 16 feature rows around it. */
-import {
-  AUDIO_INPUT_FLOATS,
-  FEATURE_ROWS_AFTER,
-  FEATURE_ROWS_BEFORE,
-  FEATURE_SIZE,
-  type FeatureRows,
-} from './contract.ts';
+import { FEATURE_ROWS_AFTER, FEATURE_ROWS_BEFORE, FEATURE_SIZE } from '../../shared/sound/rates.ts';
+import { AUDIO_INPUT_FLOATS, type FeatureRows } from './contract.ts';
 
 /**
  * Writes the audio input of frame `frameIndex`, [32, 16, 16]: rows frameIndex−8 … frameIndex+7, 16 × 512 reshaped.

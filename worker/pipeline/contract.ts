@@ -1,31 +1,21 @@
 /**
- * What the pipeline's stages agree on: the rates and sizes of the pipeline definition, the shapes that pass from one
- * stage to the next, the inputs of a frame, and the four things it borrows from outside (sound, two networks, the
+ * What the pipeline's stages agree on: sizes (the rates are in shared/sound/rates.ts), the shapes that pass from one stage
+ * to the next, the inputs of a frame, and the four things it borrows from outside (sound, two networks, the
  * avatar's pictures).
  */
+import {
+  FEATURE_ROWS_AFTER,
+  FEATURE_ROWS_BEFORE,
+  FEATURE_SIZE,
+  MEL_BANDS,
+  WINDOW_MEL_FRAMES,
+} from '../../shared/sound/rates.ts';
 import type { StageTimingsMs } from './stage-timings.ts';
 
-export const SAMPLE_RATE_HZ = 16_000;
-export const FRAMES_PER_SECOND = 25;
-/** 16 000 samples/s ÷ 25 frames/s. */
-export const SAMPLES_PER_FRAME = 640;
-
-export const FFT_SIZE = 800;
-export const HOP_SAMPLES = 200;
-export const MEL_FRAMES_PER_SECOND = 80;
-export const MEL_BANDS = 80;
-/** Length of one encoder window in mel frames. */
-export const WINDOW_MEL_FRAMES = 16;
 /** Floats in one encoder window, mel × time. */
 export const WINDOW_FLOATS = MEL_BANDS * WINDOW_MEL_FRAMES;
-export const FEATURE_SIZE = 512;
-
-/** The network sees feature rows i−8 … i+7 for frame i. */
-export const FEATURE_ROWS_BEFORE = 8;
-export const FEATURE_ROWS_AFTER = 7;
-export const FEATURE_ROWS_PER_FRAME = 16;
-/** Floats in one audio input, [32, 16, 16]. */
-export const AUDIO_INPUT_FLOATS = FEATURE_ROWS_PER_FRAME * FEATURE_SIZE;
+/** Floats in one audio input, [32, 16, 16]: the feature rows that a frame hears. */
+export const AUDIO_INPUT_FLOATS = (FEATURE_ROWS_BEFORE + 1 + FEATURE_ROWS_AFTER) * FEATURE_SIZE;
 
 /** The network's S×S picture lies this far inside the (S+8)² crop, on every side. */
 export const CROP_MARGIN = 4;

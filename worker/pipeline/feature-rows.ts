@@ -1,5 +1,6 @@
 /** Encoded windows → F, the feature rows that audio inputs are cut from: the first and the last window stand twice. */
-import { FEATURE_SIZE, type FeatureRows, type IndexRange } from './contract.ts';
+import { FEATURE_SIZE } from '../../shared/sound/rates.ts';
+import type { FeatureRows, IndexRange } from './contract.ts';
 import { windowOfRow } from './sound-ranges.ts';
 
 /** Rows [start, end) of F. `featuresOf` gives the 512 features of a window in `windowsOfRows(rows)`. */

@@ -2,7 +2,7 @@
  * The spectrum of one mel frame: a real FFT of 800 points, done as a complex FFT of 400 (Stockham, 4·4·5·5) whose
  * input is the even samples as real and the odd ones as imaginary part. Tables are made once; a call allocates nothing.
  */
-import { FFT_SIZE } from './contract.ts';
+import { FFT_SIZE } from '../../shared/sound/rates.ts';
 
 const HALF_SIZE = FFT_SIZE / 2;
 /** Bins 0 … 400 of a real signal's spectrum. */

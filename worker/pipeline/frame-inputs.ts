@@ -1,4 +1,5 @@
-import { FEATURE_ROWS_AFTER, type FrameInputs, type IndexRange, visualInputFloats } from './contract.ts';
+import { FEATURE_ROWS_AFTER } from '../../shared/sound/rates.ts';
+import { type FrameInputs, type IndexRange, visualInputFloats } from './contract.ts';
 import { checkRequest, type InputParts, type RenderFramesRequest } from './frame-request.ts';
 import { LookAhead } from './look-ahead.ts';
 import { loadBackground } from './pipeline.ts';

@@ -1,11 +1,12 @@
 /** What frames are asked for and what they are made with, and the check that this can be done. */
+
 import { FarmError } from '../../shared/errors.ts';
+import { FEATURE_ROWS_AFTER } from '../../shared/sound/rates.ts';
 import {
   AUDIO_INPUT_FLOATS,
   type AudioEncoder,
   type AudioSource,
   type AvatarFrames,
-  FEATURE_ROWS_AFTER,
   type IndexRange,
   type LipSyncNetwork,
   visualInputFloats,

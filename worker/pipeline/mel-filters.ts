@@ -2,7 +2,7 @@
  * The 80 triangular filters that turn a magnitude spectrum into mel bands: Slaney's mel scale (linear below 1 kHz,
  * logarithmic above) and Slaney's normalisation (every triangle has area 1 in Hz), as `librosa.filters.mel` makes them.
  */
-import { FFT_SIZE, MEL_BANDS, SAMPLE_RATE_HZ } from './contract.ts';
+import { FFT_SIZE, MEL_BANDS, SAMPLE_RATE_HZ } from '../../shared/sound/rates.ts';
 
 const LOWEST_HZ = 55;
 const HIGHEST_HZ = 7600;

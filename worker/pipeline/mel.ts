@@ -2,7 +2,8 @@
  * Sound → normalised mel, any range of frames at a time. A frame depends on its own 800 samples (and one before them)
  * alone, and is computed the same way whatever piece it comes from: pieces agree with the whole bit for bit.
  */
-import { type AudioSource, FFT_SIZE, HOP_SAMPLES, type IndexRange, MEL_BANDS, type MelPiece } from './contract.ts';
+import { FFT_SIZE, HOP_SAMPLES, MEL_BANDS } from '../../shared/sound/rates.ts';
+import type { AudioSource, IndexRange, MelPiece } from './contract.ts';
 import { realFftMagnitudes, SPECTRUM_BINS } from './fft.ts';
 import { makeMelFilters } from './mel-filters.ts';
 import { paddedSampleCount, samplesOfMelFrames } from './sound-ranges.ts';

@@ -1,11 +1,5 @@
-import {
-  type AudioEncoder,
-  type AudioSource,
-  FEATURE_SIZE,
-  type FeatureRows,
-  type IndexRange,
-  WINDOW_MEL_FRAMES,
-} from './contract.ts';
+import { FEATURE_SIZE, WINDOW_MEL_FRAMES } from '../../shared/sound/rates.ts';
+import type { AudioEncoder, AudioSource, FeatureRows, IndexRange } from './contract.ts';
 import { encodeWindows, gatherFeatureRows } from './pipeline.ts';
 import {
   melFrameCount,

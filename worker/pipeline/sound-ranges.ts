@@ -8,10 +8,10 @@ import {
   FFT_SIZE,
   FRAMES_PER_SECOND,
   HOP_SAMPLES,
-  type IndexRange,
   MEL_FRAMES_PER_SECOND,
   WINDOW_MEL_FRAMES,
-} from './contract.ts';
+} from '../../shared/sound/rates.ts';
+import type { IndexRange } from './contract.ts';
 
 /** 1 + ⌊3000 / 200⌋ = 16 mel frames: the shortest sound that fills a window. */
 const SHORTEST_SOUND_SAMPLES = (WINDOW_MEL_FRAMES - 1) * HOP_SAMPLES;

@@ -1,5 +1,6 @@
 /** Mel → the encoder's windows of 16 mel frames, one for every video frame and two more at the end. */
-import { type IndexRange, MEL_BANDS, type MelPiece, WINDOW_FLOATS, WINDOW_MEL_FRAMES } from './contract.ts';
+import { MEL_BANDS, WINDOW_MEL_FRAMES } from '../../shared/sound/rates.ts';
+import { type IndexRange, type MelPiece, WINDOW_FLOATS } from './contract.ts';
 import { windowStart } from './sound-ranges.ts';
 
 /**
