@@ -1,10 +1,12 @@
 import { readFile, stat, writeFile } from 'node:fs/promises';
 import path from 'node:path';
 import { isDeepStrictEqual } from 'node:util';
-import { type Document, isMap, parseDocument } from 'yaml';
+import { type Document, isAlias, isMap } from 'yaml';
 import { LocalArtifacts } from '../artifacts.ts';
 import { FarmError } from '../errors.ts';
-import { indentOf, insertEntry } from './insert-entry.ts';
+import { decodeText, encodeText, NEW_TEXT_FORM } from '../text-file.ts';
+import { parseConfigDocument, readConfigValues } from './document.ts';
+import { indentOf, insertEntry, lineEndOf } from './insert-entry.ts';
 import { type Config, type ConfigEnvironment, loadConfig } from './load.ts';
 
 /** Adding an entry of `models:` to a configuration file, which stays its owner's: comments, order and all other keys. */
@@ -30,50 +32,62 @@ export interface AddModelOptions {
 
 /**
  * Writes the entry. The new file takes the place of the old one only after `check` has seen it loaded and resolved:
- * until then, and when anything fails, the old one is untouched.
+ * until then, and when anything fails, the old one is untouched. `check` can ask for itself whether somebody else has
+ * changed the file meanwhile, as the last thing before it publishes files of its own.
  * @throws FarmError `model_exists`; `config_invalid` when the file is wrong, before or after, or was changed meanwhile;
  * what `check` throws.
  */
-export async function addModel<T>(options: AddModelOptions, check: (config: Config) => Promise<T>): Promise<T> {
+export async function addModel<T>(
+  options: AddModelOptions,
+  check: (config: Config, refuseIfChanged: () => Promise<void>) => Promise<T>,
+): Promise<T> {
   const { model, replace, environment } = options;
   const configPath = path.resolve(options.configPath);
   const present = await stat(configPath).catch(() => undefined);
   if (present) loadConfig(configPath, environment);
-  const text = present ? await readFile(configPath, 'utf8') : '';
-  const document = parseDocument(text);
-  if (document.hasIn(['models', model.modelId]) && !replace) {
+  const file = present ? await readFile(configPath) : undefined;
+  const { text, ...form } = file ? decodeText(file, configPath, 'config_invalid') : { text: '', ...NEW_TEXT_FORM };
+  if (namesModel(text, model.modelId, configPath) && !replace) {
     throw new FarmError('model_exists', `${configPath} has a model "${model.modelId}" already`);
   }
-  const changed = withEntry(text, model.modelId, entryOf(model, document, path.dirname(configPath)));
+  const changed = withEntry(text, model, configPath);
   const store = new LocalArtifacts(path.dirname(configPath));
   return await store.publish(path.basename(configPath), async (draft) => {
-    await writeFile(draft, changed, present && { mode: present.mode });
-    const result = await check(loadConfig(draft, environment));
-    if (present && (await readFile(configPath, 'utf8')) !== text) {
+    await writeFile(draft, encodeText(changed, form), present && { mode: present.mode });
+    const refuseIfChanged = async () => {
+      if (!file || (await readFile(configPath)).equals(file)) return;
       throw new FarmError(
         'config_invalid',
         `${configPath} was changed by somebody else meanwhile: nothing was written`,
       );
-    }
+    };
+    const result = await check(loadConfig(draft, environment), refuseIfChanged);
+    await refuseIfChanged();
     return result;
   });
 }
 
 /** Whether the file would refuse a model of this id, known before any work is done for it. */
-export function hasModel(configPath: string, modelId: string, environment: ConfigEnvironment): Promise<boolean> {
-  return readFile(configPath, 'utf8').then(
-    (text) => {
-      loadConfig(configPath, environment);
-      return parseDocument(text).hasIn(['models', modelId]);
-    },
-    () => false,
-  );
+export async function hasModel(configPath: string, modelId: string, environment: ConfigEnvironment): Promise<boolean> {
+  const present = await stat(configPath).catch(() => undefined);
+  if (!present) return false;
+  loadConfig(configPath, environment);
+  return namesModel(decodeText(await readFile(configPath), configPath, 'config_invalid').text, modelId, configPath);
+}
+
+/** Whether `models:` has the id, itself or through a merge key. */
+function namesModel(text: string, modelId: string, configPath: string): boolean {
+  const { models } = readConfigValues(text, configPath);
+  return typeof models === 'object' && models !== null && Object.hasOwn(models, modelId);
+}
+
+function modelsRoot(text: string, configPath: string): string {
+  const { models_root } = readConfigValues(text, configPath);
+  return typeof models_root === 'string' ? models_root : '';
 }
 
 /** The values of the new entry: paths from models_root where the files lie under it, else absolute ones. */
-function entryOf(model: NewModel, document: Document, configDir: string): Record<string, string> {
-  const written = document.get('models_root');
-  const root = path.resolve(configDir, typeof written === 'string' ? written : '');
+function entryOf(model: NewModel, root: string): Record<string, string> {
   const { modelPath, audioEncoderPath, backgroundDir, cropRectsPath } = model;
   return {
     model_path: relativeWithin(root, modelPath),
@@ -90,18 +104,28 @@ function relativeWithin(root: string, file: string): string {
 }
 
 /** The file with the entry: some lines more where that gives what is meant, else the whole document written anew. */
-function withEntry(text: string, modelId: string, entry: Record<string, string>): string {
-  const document = parseDocument(text);
+function withEntry(text: string, model: NewModel, configPath: string): string {
+  const { modelId } = model;
+  const document = parseConfigDocument(text);
+  const entry = entryOf(model, path.resolve(path.dirname(configPath), modelsRoot(text, configPath)));
+  for (const keys of [['models'], ['models', modelId]]) {
+    if (!isAlias(document.getIn(keys, true))) continue;
+    throw new FarmError(
+      'config_invalid',
+      `${keys.join('.')} in ${configPath} is an alias, which cannot be added to: write out what it stands for first`,
+    );
+  }
   // "models:" alone is null, which takes no entries.
   if (!isMap(document.get('models', true))) document.set('models', document.createNode({}));
   for (const [key, value] of Object.entries(entry)) document.setIn(['models', modelId, key], value);
   const longer = insertEntry(text, 'models', modelId, entry);
   if (longer !== undefined && means(longer, document)) return longer;
   const indent = indentOf(text).length;
-  return document.toString({ lineWidth: 0, indent, flowCollectionPadding: /[[{] \S/.test(text) });
+  const anew = document.toString({ lineWidth: 0, indent, flowCollectionPadding: /[[{] \S/.test(text) });
+  return anew.replaceAll('\n', lineEndOf(text));
 }
 
 function means(text: string, wanted: Document): boolean {
-  const document = parseDocument(text);
+  const document = parseConfigDocument(text);
   return document.errors.length === 0 && isDeepStrictEqual(document.toJS(), wanted.toJS());
 }

@@ -1,4 +1,5 @@
-import { isCollection, isMap, isNode, isPair, parseDocument, stringify } from 'yaml';
+import { isCollection, isMap, isNode, isPair, stringify } from 'yaml';
+import { parseConfigDocument } from './document.ts';
 
 /**
  * Text of a YAML file with one more entry in a map at its top, whose lines are all that is added: what a library writes
@@ -13,19 +14,20 @@ export function insertEntry(
   key: string,
   entry: Readonly<Record<string, string>>,
 ): string | undefined {
-  const document = parseDocument(text);
+  const document = parseConfigDocument(text);
+  const newline = lineEndOf(text);
   const map = document.get(section, true);
   if (map === undefined) {
-    const before = text === '' || text.endsWith('\n') ? text : `${text}\n`;
-    return `${before}${section}:\n${entryLines(indentOf(text), key, entry)}`;
+    const before = text === '' || text.endsWith('\n') ? text : `${text}${newline}`;
+    return `${before}${section}:${newline}${entryLines(indentOf(text), key, entry, newline)}`;
   }
   if (!isMap(map) || map.flow || map.range === undefined || map.range === null) return undefined;
   const [start] = map.range;
   const indent = text.slice(text.lastIndexOf('\n', start - 1) + 1, start);
   if (indent === '' || indent.trim() !== '') return undefined;
-  const end = lineEnd(text, lastOffset(map));
+  const end = afterLine(text, lastOffset(map));
   const before = text.slice(0, end);
-  return `${before}${before.endsWith('\n') ? '' : '\n'}${entryLines(indent, key, entry)}${text.slice(end)}`;
+  return `${before}${before.endsWith('\n') ? '' : newline}${entryLines(indent, key, entry, newline)}${text.slice(end)}`;
 }
 
 /** The first indentation of a YAML text; two spaces when it has none. */
@@ -33,9 +35,14 @@ export function indentOf(text: string): string {
   return /^( +)\S/m.exec(text)?.[1] ?? '  ';
 }
 
-function entryLines(indent: string, key: string, entry: Readonly<Record<string, string>>): string {
+/** How the lines of a text end; as on Unix when it has only one. */
+export function lineEndOf(text: string): '\n' | '\r\n' {
+  return /\r\n/.test(text) ? '\r\n' : '\n';
+}
+
+function entryLines(indent: string, key: string, entry: Readonly<Record<string, string>>, newline: string): string {
   const pairs = Object.entries(entry).map(([name, value]) => `${indent}${indent}${scalarLine(name, value)}`);
-  return `${indent}${scalarLine(key, null)}${pairs.join('')}`;
+  return `${indent}${scalarLine(key, null)}${pairs.join('')}`.replaceAll('\n', newline);
 }
 
 /** `name: value` and a newline, quoted where YAML asks for it. */
@@ -50,7 +57,7 @@ function lastOffset(node: unknown): number {
   return (isNode(node) && node.range?.[1]) || 0;
 }
 
-function lineEnd(text: string, offset: number): number {
+function afterLine(text: string, offset: number): number {
   if (text[offset - 1] === '\n') return offset;
   const newline = text.indexOf('\n', offset);
   return newline < 0 ? text.length : newline + 1;

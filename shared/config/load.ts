@@ -1,9 +1,10 @@
 import { accessSync, constants, existsSync, readFileSync, statSync } from 'node:fs';
 import path from 'node:path';
 import { fileURLToPath } from 'node:url';
-import { parseDocument } from 'yaml';
 import { FarmError } from '../errors.ts';
 import { type Environment, readEnvironment } from '../process/environment.ts';
+import { decodeText } from '../text-file.ts';
+import { readConfigValues } from './document.ts';
 import { explainIssues } from './explain.ts';
 import { type ModelConfig, resolveModel } from './model-config.ts';
 import { applyOverrides } from './overrides.ts';
@@ -48,7 +49,7 @@ export function loadConfig(configPath?: string, environment: ConfigEnvironment =
   const found = asked ?? (existsSync('config.yaml') ? 'config.yaml' : undefined);
   const sourcePath = found && path.resolve(found);
   if (sourcePath) refuseUnreadable(sourcePath);
-  const values = sourcePath ? readYaml(sourcePath) : {};
+  const values = sourcePath ? readFileValues(sourcePath) : {};
   applyOverrides(values, environment.overrides);
   return parseConfig(values, sourcePath, environment.redisUrl);
 }
@@ -65,16 +66,8 @@ function refuseUnreadable(sourcePath: string): void {
   }
 }
 
-function readYaml(sourcePath: string): Record<string, unknown> {
-  const document = parseDocument(readFileSync(sourcePath, 'utf8'));
-  const [fault] = document.errors;
-  if (fault)
-    throw new FarmError('config_invalid', `${sourcePath} is not valid YAML: ${fault.message.split('\n', 1)[0]}`);
-  const values: unknown = document.toJS() ?? {};
-  if (typeof values !== 'object' || values === null || Array.isArray(values)) {
-    throw new FarmError('config_invalid', `${sourcePath} holds no sections; expected keys such as "models:"`);
-  }
-  return values as Record<string, unknown>;
+function readFileValues(sourcePath: string): Record<string, unknown> {
+  return readConfigValues(decodeText(readFileSync(sourcePath), sourcePath, 'config_invalid').text, sourcePath);
 }
 
 function parseConfig(

@@ -12,12 +12,14 @@ export function applyOverrides(values: Record<string, unknown>, overrides: Reado
     let target = values;
     for (const step of path.slice(0, -1)) {
       const key = existingKey(target, step);
-      target[key] ??= {};
-      const next = target[key];
-      if (typeof next !== 'object' || next === null || Array.isArray(next)) {
+      const next = target[key] ?? {};
+      if (typeof next !== 'object' || Array.isArray(next)) {
         throw new FarmError('config_invalid', `${name}: ${key} is a value, not a section`);
       }
-      target = next as Record<string, unknown>;
+      // A copy, since a YAML alias lets two keys hold the same section.
+      const section = { ...next } as Record<string, unknown>;
+      target[key] = section;
+      target = section;
     }
     const leaf = path.at(-1);
     if (leaf) target[existingKey(target, leaf)] = scalar(text);

@@ -93,6 +93,51 @@ describe('adding a model to a configuration file', () => {
     assert.equal((await stat(configPath)).mode & 0o777, 0o640);
   });
 
+  it('keeps the encoding and the line ends of the file', async () => {
+    const text = '# Größe\r\nmodels:\r\n  bob: {model_path: b.onnx}\r\nhttp: {port: 81}\r\n';
+    const utf16 = Buffer.from(`\uFEFF${text}`, 'utf16le');
+    const forms: [string, Buffer, (file: Buffer) => string][] = [
+      ['a mark', Buffer.from(`\uFEFF${text}`), (file) => file.toString('utf8')],
+      ['UTF-16LE', utf16, (file) => file.toString('utf16le')],
+      ['UTF-16BE', Buffer.from(utf16).swap16(), (file) => file.swap16().toString('utf16le')],
+    ];
+    for (const [form, before, decode] of forms) {
+      await writeFile(configPath, before);
+      assert.deepEqual([...(await add()).models.keys()], ['bob', 'anna'], form);
+      const lines = decode(await readFile(configPath)).split('\r\n');
+      const at = lines.indexOf('  anna:');
+      assert.equal(lines.splice(at, 4).length, 4, form);
+      assert.equal(lines.join('\r\n'), `\uFEFF${text}`, form);
+    }
+  });
+
+  it('leaves anchors, aliases and merge keys as they are', async () => {
+    const before = [
+      ...['x-shared: &shared', '  preferred_gpu: 1', 'models: &all', '  bob: &bob', '    <<: *shared # one for all'],
+      ...['    model_path: b.onnx', '  carl:', '    <<: [*bob, *shared]', ''],
+    ].join('\n');
+    await writeFile(configPath, before);
+    const config = await add();
+    assert.ok((await readFile(configPath, 'utf8')).startsWith(`${before}  anna:\n    model_path:`));
+    assert.equal(config.models.get('carl')?.preferredGpu, 1);
+    assert.equal(config.models.get('anna')?.preferredGpu, undefined);
+  });
+
+  it('refuses by name what it cannot add to, and an id that a merge key brings in', async () => {
+    const shared = 'x-models: &m\n  anna: &anna\n    model_path: a.onnx\n';
+    const texts: [string, RegExp][] = [
+      [`${shared}models: *m\n`, /models in .* is an alias/],
+      [`${shared}models:\n  anna: *anna\n`, /models\.anna in .* is an alias/],
+    ];
+    for (const [text, message] of texts) {
+      await writeFile(configPath, text);
+      await assert.rejects(add(true), { code: 'config_invalid', message });
+      assert.equal(await readFile(configPath, 'utf8'), text);
+    }
+    await writeFile(configPath, `${shared}models:\n  <<: *m\n`);
+    await assert.rejects(add(), { code: 'model_exists' });
+  });
+
   it('refuses an id that is there, and replaces its files alone when it may', async () => {
     const text = 'models:\n  anna: # mine\n    model_path: old.onnx\n    preferred_gpu: 1\n';
     await writeFile(configPath, text);

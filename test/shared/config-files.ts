@@ -16,9 +16,9 @@ after(() => rmSync(folder, { recursive: true }));
 let filesWritten = 0;
 
 /** Writes a configuration file and returns its path. */
-export function configFile(content: string | object): string {
+export function configFile(content: string | Uint8Array | object): string {
   const file = path.join(folder, `config-${filesWritten++}.yaml`);
-  writeFileSync(file, typeof content === 'string' ? content : stringify(content));
+  writeFileSync(file, typeof content === 'string' || content instanceof Uint8Array ? content : stringify(content));
   return file;
 }
 

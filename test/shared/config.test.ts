@@ -113,3 +113,39 @@ test('an empty file is the defaults', () => {
     assert.deepEqual(withoutPlace(load(text)), withoutPlace(BUILT_IN));
   }
 });
+
+test("merge keys and aliases hold, and keys that begin with x- are their owner's", () => {
+  const text = [
+    ...['x-shared: &shared', '  preferred_gpu: 1', '  num_frames: 7', 'models:'],
+    ...['  ann: &ann', '    <<: *shared', '    model_path: a.onnx', '    num_frames: 9', '  bob: *ann', ''],
+  ].join('\n');
+  const config = load(text, { FARM_MODELS__BOB__NUM_FRAMES: '3' });
+  assert.deepEqual([model(config, 'ann').preferredGpu, model(config, 'ann').frameLimit], [1, 9]);
+  assert.equal(model(config, 'bob').frameLimit, 3);
+  for (const wrong of ['http: *nowhere\n', 'http: {<<: 12}\n']) assert.throws(() => load(wrong), /is not valid YAML: /);
+});
+
+const TEXT = 'models_root: Größe\r\nhttp:\r\n  port: 9000\r\n';
+const UTF16 = Buffer.from(TEXT, 'utf16le');
+const BIG = Buffer.from(UTF16).swap16();
+
+test('a file is read with a byte order mark, in UTF-16 and with the line ends of Windows', () => {
+  const forms = [
+    Buffer.from(TEXT),
+    Buffer.from(`\uFEFF${TEXT}`),
+    Buffer.concat([Buffer.from([0xff, 0xfe]), UTF16]),
+    Buffer.concat([Buffer.from([0xfe, 0xff]), BIG]),
+  ];
+  for (const form of forms) assert.equal(load(form).http.port, 9000);
+});
+
+test('another encoding is named, with what to do', () => {
+  const forms: [Buffer, RegExp][] = [
+    [UTF16, /has zero bytes: it is no text, or UTF-16 without a byte order mark; save it as UTF-8/],
+    [BIG, /has zero bytes/],
+    [Buffer.from(TEXT, 'latin1'), /is not encoded in UTF-8: save it as UTF-8/],
+    [Buffer.from([0xff, 0xfe, 0, 0, 0x61, 0, 0, 0]), /is encoded in UTF-32/],
+    [Buffer.concat([Buffer.from([0xff, 0xfe]), UTF16, Buffer.from('a')]), /is damaged UTF-16/],
+  ];
+  for (const [form, message] of forms) assert.throws(() => load(form), { code: 'config_invalid', message });
+});

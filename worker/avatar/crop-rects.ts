@@ -6,6 +6,7 @@
 import { readFile } from 'node:fs/promises';
 import { z } from 'zod';
 import { FarmError } from '../../shared/errors.ts';
+import { decodeText } from '../../shared/text-file.ts';
 import type { Rect } from '../pipeline/contract.ts';
 
 const EXPECTED_RECT = 'expected [x1, y1, x2, y2] in whole pixels with x1 < x2 and y1 < y2';
@@ -22,18 +23,18 @@ const fileSchema = z.union([z.array(z.unknown()).min(1), z.record(z.string().reg
 
 /**
  * Reads and parses a crop rects file.
- * @param path JSON file in either form.
+ * @param path JSON file in either form, in UTF-8, or in UTF-16 with a byte order mark.
  * @returns one rect a frame, by frame index; not yet checked against the picture.
  * @throws FarmError `model_unusable`: unreadable, or anything parseCropRects refuses.
  */
 export async function readCropRects(path: string): Promise<Rect[]> {
-  let text: string;
+  let file: Uint8Array;
   try {
-    text = await readFile(path, 'utf8');
+    file = await readFile(path);
   } catch (cause) {
     throw new FarmError('model_unusable', `crop rects ${path} cannot be read: ${messageOf(cause)}`, { cause });
   }
-  return parseCropRects(text, path);
+  return parseCropRects(decodeText(file, path, 'model_unusable').text, path);
 }
 
 /**

@@ -18,7 +18,7 @@ const TOP_LANDMARK = 52;
  * @throws FarmError `model_unusable`: another number of points, a line that is not two numbers, or x2 ≤ x1.
  */
 export function cropRectFromLandmarks(text: string, path: string): Rect {
-  const lines = text.split('\n').filter((line) => line.trim() !== '');
+  const lines = text.split(/\r\n|\r|\n/).filter((line) => line.trim() !== '');
   if (lines.length !== LANDMARK_COUNT) {
     throw new FarmError('model_unusable', `${path} has ${lines.length} landmarks: expected ${LANDMARK_COUNT}`);
   }

@@ -1,0 +1,41 @@
+import { type Document, type ParsedNode, parseDocument } from 'yaml';
+import { FarmError } from '../errors.ts';
+
+/** Keys at the top of the file that begin so are their owner's: a place for what anchors and merge keys share. */
+const OWNERS_KEY = /^x-/;
+
+/** The document of a configuration file: YAML 1.2 with merge keys (`<<: *base`). Faults are in its `errors`. */
+export function parseConfigDocument(text: string): Document.Parsed<ParsedNode> {
+  return parseDocument(text, { merge: true });
+}
+
+/**
+ * What a configuration file says, anchors and merge keys resolved, without the owner's own `x-` keys.
+ * @param name path of the file, for messages.
+ * @throws FarmError `config_invalid`: not YAML, a reference to nothing, or something else than sections.
+ */
+export function readConfigValues(text: string, name: string): Record<string, unknown> {
+  const document = parseConfigDocument(text);
+  const [fault] = document.errors;
+  if (fault) throw notYaml(name, fault);
+  const values = plainValues(document, name) ?? {};
+  if (typeof values !== 'object' || Array.isArray(values)) {
+    throw new FarmError('config_invalid', `${name} holds no sections; expected keys such as "models:"`);
+  }
+  return Object.fromEntries(Object.entries(values).filter(([key]) => !OWNERS_KEY.test(key)));
+}
+
+/** References are resolved here, so an alias without its anchor is found here too. */
+function plainValues(document: Document, name: string): unknown {
+  try {
+    return document.toJS();
+  } catch (cause) {
+    throw notYaml(name, cause as Error);
+  }
+}
+
+function notYaml(name: string, fault: Error): FarmError {
+  return new FarmError('config_invalid', `${name} is not valid YAML: ${fault.message.split('\n', 1)[0]}`, {
+    cause: fault,
+  });
+}
