@@ -34,10 +34,9 @@ export async function openAvatar(
 ): Promise<Avatar> {
   const { modelId, cropRectsPath } = model;
   return await named(modelId, async () => {
-    const folder = await readyFrameFolder(backgroundsOf(model), signal);
-    const paths = await listBackgroundFiles(folder, model.frameLimit);
-    const size = await readPictureSize(paths[0] ?? folder);
     const rects = await readCropRects(cropRectsPath);
+    const paths = await readyBackgrounds(model, rects.length, signal);
+    const size = await readPictureSize(paths[0] ?? '');
     checkCropRects(rects, { ...size, frameCount: paths.length }, cropRectsPath);
     const rect = (index: number) => rectAt(rects, index, paths.length);
     const frames = new BackgroundFrames({ paths, size, rect, cachedFrames });
@@ -95,8 +94,28 @@ export async function checkAvatarFiles(model: ModelConfig): Promise<string[]> {
  */
 export async function extractPictures(model: ModelConfig, signal: AbortSignal = GOING_ON): Promise<void> {
   await named(model.modelId, async () => {
-    for (const source of sourcesOf(model)) if (source.video !== '') await readyFrameFolder(source, signal);
+    if (sourcesOf(model).every(({ video }) => video === '')) return;
+    const rects = await readCropRects(model.cropRectsPath);
+    const paths = await readyBackgrounds(model, rects.length, signal);
+    for (const [, source] of facesOf(model)) await readyFaceFolder(source, paths.length, signal);
   });
+}
+
+/** Paths of the background pictures, extracted first where they are still in a video. */
+async function readyBackgrounds(model: ModelConfig, rectCount: number, signal: AbortSignal): Promise<string[]> {
+  const { frameLimit, cropRectsPath } = model;
+  // Rects beyond the pictures of a folder are ignored; beyond those of a video they show that it is the wrong one.
+  const needed =
+    frameLimit === undefined
+      ? { frames: rectCount, for: `${rectCount} crop rects in ${cropRectsPath}` }
+      : { frames: frameLimit, for: `num_frames = ${frameLimit}` };
+  const folder = await readyFrameFolder({ ...backgroundsOf(model), needed }, signal);
+  return await listBackgroundFiles(folder, frameLimit);
+}
+
+async function readyFaceFolder(source: FrameSource, frameCount: number, signal: AbortSignal): Promise<string> {
+  const needed = { frames: frameCount, for: `${frameCount} background frames` };
+  return await readyFrameFolder({ ...source, needed }, signal);
 }
 
 /**
@@ -136,7 +155,7 @@ type ReadFace = (index: number) => Promise<RgbImage>;
 async function readyFaces(model: ModelConfig, frameCount: number, signal: AbortSignal) {
   const faces = new Map<FaceKind, ReadFace>();
   for (const [kind, source] of facesOf(model)) {
-    faces.set(kind, await openFaces(kind, await readyFrameFolder(source, signal), frameCount));
+    faces.set(kind, await openFaces(kind, await readyFaceFolder(source, frameCount, signal), frameCount));
   }
   return faces;
 }

@@ -7,10 +7,9 @@
  * and the eye too. Both are MCU-aligned JPEG or small pictures, as painting in the compressed domain wants them.
  */
 
-import { readFile } from 'node:fs/promises';
 import sharp, { type Sharp } from 'sharp';
 import type { Rect, RgbImage } from '../pipeline/contract.ts';
-import { decodePicture, type PictureSize, unreadable } from './picture-file.ts';
+import { decodePicture, type PictureSize, readPictureFile } from './picture-file.ts';
 
 /** 523 pictures of 1280×720 in 125 MB, so that they stay below 150 MB with what the heap loses between them. */
 const BYTES_PER_PIXEL = 0.26;
@@ -22,7 +21,7 @@ const JPEG_QUALITIES = [92, 90, 87, 83, 75];
 const MCU_PIXELS = 16;
 
 export interface CodedPicture {
-  /** A picture file of any form. */
+  /** A picture file of any form; whoever reads it has to stand it upright, as decodePicture does. */
   readonly file: Buffer;
   /** A PNG file of part of the picture, which takes the place of what `file` has there. */
   readonly exact?: { readonly area: Rect; readonly file: Buffer };
@@ -44,9 +43,7 @@ export function codedBytes({ file, exact }: CodedPicture): number {
  * @throws FarmError `model_unusable` naming the file: unreadable, damaged, or of another size.
  */
 export async function codePicture(path: string, size: PictureSize, rect: Rect): Promise<CodedPicture> {
-  const file = await readFile(path).catch((cause: unknown) => {
-    throw unreadable(path, cause);
-  });
+  const file = await readPictureFile(path);
   const shareBytes = codedShareBytes(size);
   if (file.length <= shareBytes) return { file };
   const pixels = await decodePicture(file, size, path);

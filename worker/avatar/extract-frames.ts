@@ -1,9 +1,10 @@
 /** The pictures of a video → a folder of numbered picture files, whole or not at all. */
 
 import { randomUUID } from 'node:crypto';
-import { access, mkdir, readdir, rename, rm, statfs } from 'node:fs/promises';
+import { mkdir, readdir, rename, rm, statfs } from 'node:fs/promises';
 import { basename, dirname, join, resolve } from 'node:path';
 import { FarmError } from '../../shared/errors.ts';
+import { findCutOff } from '../media/cut-off.ts';
 import { runFfmpeg } from '../media/ffmpeg.ts';
 import { type PictureFormat, videoFramesCommand } from '../media/video-frames.ts';
 
@@ -19,6 +20,8 @@ export interface ExtractOptions {
   readonly format?: PictureFormat | undefined;
   /** Pictures at most; all when absent. */
   readonly frameLimit?: number | undefined;
+  /** Sees the number of pictures before they appear; when it throws, none do. */
+  readonly check?: ((frameCount: number) => void) | undefined;
 }
 
 /**
@@ -26,18 +29,17 @@ export interface ExtractOptions {
  * folder beside `folder`, which is then renamed: `folder` has all of them or none, whatever happens in between.
  * @param folder does not exist, or has hidden files (.gitkeep, .DS_Store) at most, which stay in it.
  * @returns the number of pictures, at least 1.
- * @throws FarmError `model_unusable` when the video cannot be read to its end or has no picture, or when `folder`
- * has other files; `storage_failed` when the pictures cannot be written; `dependency_missing` without ffmpeg; `signal.reason` once the signal is aborted.
+ * @throws FarmError `model_unusable` when the video was cut off, cannot be read to its end or has no picture, or when
+ * `folder` has other files; `storage_failed` when the pictures cannot be written; `dependency_missing` without ffmpeg;
+ * what `check` throws; `signal.reason` once the signal is aborted.
  */
 export async function extractFrames(
   videoPath: string,
   folder: string,
-  { format = 'jpg', frameLimit }: ExtractOptions,
+  { format = 'jpg', frameLimit, check }: ExtractOptions,
   signal: AbortSignal,
 ): Promise<number> {
-  await access(videoPath).catch((cause: Error) => {
-    throw new FarmError('model_unusable', `the video ${videoPath} cannot be read: ${cause.message}`, { cause });
-  });
+  await refuseCutOff(videoPath);
   const target = resolve(folder);
   const draft = join(dirname(target), `${draftPrefix(target)}${randomUUID()}`);
   try {
@@ -46,6 +48,7 @@ export async function extractFrames(
     await runFfmpeg(command, { signal, timeoutMs: EXTRACTION_TIMEOUT_MS });
     const { length: frameCount } = await readdir(draft);
     if (frameCount === 0) throw new FarmError('model_unusable', `the video ${videoPath} has no pictures`);
+    check?.(frameCount);
     await publish(draft, target);
     return frameCount;
   } catch (error) {
@@ -54,6 +57,18 @@ export async function extractFrames(
     // What cannot be removed now is removed before the next extraction.
     await rm(draft, { recursive: true, force: true }).catch(() => {});
   }
+}
+
+/** @throws FarmError `model_unusable` naming a video that cannot be read, or that was cut off. */
+export async function refuseCutOff(videoPath: string): Promise<void> {
+  const missing = await findCutOff(videoPath).catch((cause: Error) => {
+    throw new FarmError('model_unusable', `the video ${videoPath} cannot be read: ${cause.message}`, { cause });
+  });
+  if (missing === undefined) return;
+  throw new FarmError(
+    'model_unusable',
+    `the video ${videoPath} is not whole: ${missing}; copy or download it again, or let the recording end`,
+  );
 }
 
 /** Removes what killed extractions into `folder` have left beside it. Nothing may be extracting into it at this time. */

@@ -1,10 +1,9 @@
 /** An avatar's pictures of faces that were cut out before: the crops, or the rois from which the mouth is hidden. */
 
-import { readFile } from 'node:fs/promises';
 import { FarmError } from '../../shared/errors.ts';
 import type { RgbImage } from '../pipeline/contract.ts';
 import { listBackgroundFiles } from './background-files.ts';
-import { decodePicture, readPictureSize, unreadable } from './picture-file.ts';
+import { decodePicture, readPictureFile, readPictureSize } from './picture-file.ts';
 
 /** `crop`: (S+8)² of the crop rect, or its inner S². `roi`: S². The pipeline checks them against its network. */
 export type FaceKind = 'crop' | 'roi';
@@ -28,9 +27,6 @@ export async function openFaces(
   const size = await readPictureSize(paths[0] ?? folder);
   return async (index) => {
     const path = paths[index] ?? folder;
-    const file = await readFile(path).catch((cause: unknown) => {
-      throw unreadable(path, cause);
-    });
-    return await decodePicture(file, size, path);
+    return await decodePicture(await readPictureFile(path), size, path);
   };
 }

@@ -6,7 +6,7 @@ import { basename, dirname, join, parse, resolve } from 'node:path';
 import { FarmError } from '../../shared/errors.ts';
 import { probe } from '../media/ffmpeg.ts';
 import { hasBackgroundFiles } from './background-files.ts';
-import { extractFrames, type PictureFormat, removeDrafts } from './extract-frames.ts';
+import { extractFrames, type PictureFormat, refuseCutOff, removeDrafts } from './extract-frames.ts';
 import { holdLock } from './folder-lock.ts';
 
 /** Pictures as files, as a video, or as both, where the files have precedence. */
@@ -18,6 +18,8 @@ export interface FrameSource {
   /** Pictures used at most, all when absent. */
   readonly frameLimit: number | undefined;
   readonly format: PictureFormat;
+  /** Pictures that the video must have, and what for: "2 crop rects in …"; any number will do when absent. */
+  readonly needed?: { readonly frames: number; readonly for: string } | undefined;
 }
 
 /**
@@ -37,8 +39,17 @@ export async function readyFrameFolder(source: FrameSource, signal: AbortSignal)
   });
   if (await hasBackgroundFiles(folder)) return folder;
   await removeDrafts(folder);
-  await extractFrames(source.video, folder, source, signal);
+  await extractFrames(source.video, folder, { ...source, check: (found) => refuseTooFew(found, source) }, signal);
   return folder;
+}
+
+function refuseTooFew(found: number, { video, needed }: FrameSource): void {
+  if (needed === undefined || found >= needed.frames) return;
+  throw new FarmError(
+    'model_unusable',
+    `the video ${video} has ${found} pictures at 25 a second, for ${needed.for}: it was cut off, or they belong to ` +
+      `another video or rate; num_frames: ${found} uses what is there`,
+  );
 }
 
 /**
@@ -52,12 +63,13 @@ export async function pendingVideo(source: FrameSource): Promise<string | undefi
 }
 
 /**
- * The same, having looked whether its pictures can be extracted, as far as its first bytes show that.
+ * The same, having looked whether its pictures can be extracted, as far as its headers show that.
  * @throws FarmError `model_unusable` when they cannot; `dependency_missing` without ffprobe.
  */
 export async function checkedPendingVideo(source: FrameSource): Promise<string | undefined> {
   const video = await pendingVideo(source);
   if (video === undefined) return undefined;
+  await refuseCutOff(video);
   const streams = await probe(video, []).catch((cause: unknown) => {
     if (!(cause instanceof FarmError) || cause.code === 'dependency_missing') throw cause;
     throw new FarmError('model_unusable', `the video ${video} cannot be read: ${cause.message}`, { cause });

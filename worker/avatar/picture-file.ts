@@ -1,5 +1,9 @@
-/** Picture files → sizes and pixels. */
+/**
+ * Picture files → sizes and pixels: the one place where an avatar's pictures are opened. A picture whose EXIF data says
+ * that it lies on its side is stood upright, as OpenCV and browsers do: landmarks and crop rects were made from it so.
+ */
 
+import { readFile } from 'node:fs/promises';
 import sharp from 'sharp';
 import { FarmError } from '../../shared/errors.ts';
 import type { RgbImage } from '../pipeline/contract.ts';
@@ -9,6 +13,8 @@ sharp.cache(false);
 sharp.concurrency(1);
 
 const RGB_CHANNELS = 3;
+/** libuv has four threads for it. */
+const DECODED_AT_ONCE = 4;
 
 export interface PictureSize {
   /** Pixels. */
@@ -17,20 +23,27 @@ export interface PictureSize {
 }
 
 /**
- * The size of a picture, from its header only.
+ * The size of a picture, upright, from its header only.
  * @throws FarmError `model_unusable` naming the file when it is missing or no picture.
  */
 export async function readPictureSize(path: string): Promise<PictureSize> {
   try {
-    const { width, height } = await sharp(path).metadata();
-    return { width, height };
+    const { autoOrient } = await sharp(path).metadata();
+    return autoOrient;
   } catch (cause) {
     throw unreadable(path, cause);
   }
 }
 
+/** The bytes of a picture file. @throws FarmError `model_unusable` naming the file. */
+export async function readPictureFile(path: string): Promise<Buffer> {
+  return await readFile(path).catch((cause: unknown) => {
+    throw unreadable(path, cause);
+  });
+}
+
 /**
- * Decodes a picture file to interleaved 8-bit sRGB, whatever it is stored as (grey, 16 bits, CMYK, with alpha).
+ * Decodes a picture file to interleaved 8-bit sRGB, upright, whatever it is stored as (grey, 16 bits, CMYK, with alpha).
  * @param file the file's content.
  * @param size what it must measure.
  * @param path where it came from, for messages.
@@ -38,6 +51,7 @@ export async function readPictureSize(path: string): Promise<PictureSize> {
  */
 export async function decodePicture(file: Uint8Array, size: PictureSize, path: string): Promise<RgbImage> {
   const { data, info } = await sharp(file)
+    .autoOrient()
     .removeAlpha()
     .toColourspace('srgb')
     .raw({ depth: 'uchar' })
@@ -55,8 +69,20 @@ export async function decodePicture(file: Uint8Array, size: PictureSize, path: s
   return { width: info.width, height: info.height, data };
 }
 
+/**
+ * Decodes every picture, to find those that were cut off or have another size before a render does.
+ * @throws FarmError `model_unusable` naming the first file that cannot be used; `signal.reason` once it is aborted.
+ */
+export async function checkPictures(paths: readonly string[], size: PictureSize, signal: AbortSignal): Promise<void> {
+  for (let start = 0; start < paths.length; start += DECODED_AT_ONCE) {
+    signal.throwIfAborted();
+    const some = paths.slice(start, start + DECODED_AT_ONCE);
+    await Promise.all(some.map(async (path) => await decodePicture(await readPictureFile(path), size, path)));
+  }
+}
+
 /** What a picture file that cannot be used is answered with. */
-export function unreadable(path: string, cause: unknown): FarmError {
+function unreadable(path: string, cause: unknown): FarmError {
   const reason = cause instanceof Error ? cause.message : String(cause);
   return new FarmError('model_unusable', `picture ${path} cannot be read: ${reason}`, { cause });
 }
