@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { mkdir, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { type TestContext, test } from 'node:test';
-import { findDataset, rectsFromLandmarks } from '../../worker/avatar/dataset.ts';
+import { findDataset, readLandmarkRects, rectsOfPictures } from '../../worker/avatar/dataset.ts';
 import { drawPicture, openWorkspace } from '../models/workspace.ts';
 import { landmarksFor } from '../support/dataset.ts';
 
@@ -21,10 +21,14 @@ async function dataset(t: TestContext, pictures: readonly number[], landmarks: r
   return { folder, pictureFolder, landmarksFolder };
 }
 
+async function rectsFrom(pictureFolder: string, landmarksFolder: string) {
+  return await rectsOfPictures(pictureFolder, await readLandmarkRects(landmarksFolder));
+}
+
 test('each picture gets the rect of the landmarks of its number', async (t) => {
   const numbers = [0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10];
   const { pictureFolder, landmarksFolder } = await dataset(t, numbers, numbers);
-  const { rects, size } = await rectsFromLandmarks(pictureFolder, landmarksFolder);
+  const { rects, size } = await rectsFrom(pictureFolder, landmarksFolder);
   assert.deepEqual(
     rects.map(({ x1 }) => x1),
     numbers.map((number) => RECT.x1 + number),
@@ -35,7 +39,7 @@ test('each picture gets the rect of the landmarks of its number', async (t) => {
 
 test('pictures without landmarks and landmarks without pictures are named', async (t) => {
   const { pictureFolder, landmarksFolder } = await dataset(t, [0, 1, 2, 3, 4, 5, 6], [0, 9]);
-  await assert.rejects(rectsFromLandmarks(pictureFolder, landmarksFolder), {
+  await assert.rejects(rectsFrom(pictureFolder, landmarksFolder), {
     code: 'model_unusable',
     message:
       /^7 pictures in .*, 2 landmark files in .*: no landmarks for picture 1, 2, 3, 4, 5 and 1 more; no picture for landmarks 9;/,
@@ -45,7 +49,7 @@ test('pictures without landmarks and landmarks without pictures are named', asyn
 test('a rect outside its picture is refused with the number of the frame', async (t) => {
   const { pictureFolder, landmarksFolder } = await dataset(t, [0, 1], [0, 1]);
   await writeFile(join(landmarksFolder, '1.lms'), landmarksFor({ x1: 20, y1: 2, x2: 40, y2: 22 }));
-  await assert.rejects(rectsFromLandmarks(pictureFolder, landmarksFolder), {
+  await assert.rejects(rectsFrom(pictureFolder, landmarksFolder), {
     code: 'model_unusable',
     message: /crop rect 1 in .*landmarks is \[20, 2, 40, 22\], outside the 32×24 picture/,
   });
@@ -53,12 +57,11 @@ test('a rect outside its picture is refused with the number of the frame', async
 
 test('the parts of a dataset are found by their names', async (t) => {
   const { folder, pictureFolder, landmarksFolder } = await dataset(t, [], []);
-  for (const name of ['b.onnx', 'a.onnx', 'anna.mp4', 'aud_ave.npy']) await writeFile(join(folder, name), '');
+  for (const name of ['anna.mp4', 'aud_ave.npy']) await writeFile(join(folder, name), '');
   assert.deepEqual(await findDataset(folder), {
     folder,
     pictures: { kind: 'folder', path: pictureFolder },
     landmarksFolder,
-    onnxPaths: [join(folder, 'a.onnx'), join(folder, 'b.onnx')],
   });
 });
 

@@ -6,30 +6,47 @@ import { tinyEncoder, tinyNetwork } from './tiny-onnx.ts';
 
 const NONE = { modelPath: undefined, audioEncoderPath: undefined };
 
+function among(folder: string, onnxPaths: readonly string[], checkpointPaths: readonly string[] = []) {
+  return { folder, onnxPaths, checkpointPaths };
+}
+
 test('the two networks are told apart by the tensors that they take, whatever their names', async (t) => {
-  const workspace = await openWorkspace(t);
-  const first = await workspace.write('a.onnx', tinyEncoder());
-  const second = await workspace.write('b.onnx', tinyNetwork());
-  assert.deepEqual(await findNetworks([first, second], NONE), { modelPath: second, audioEncoderPath: first });
-  assert.deepEqual(await findNetworks([second], NONE), { modelPath: second, audioEncoderPath: undefined });
+  const { folder, write } = await openWorkspace(t);
+  const encoder = await write('a.onnx', tinyEncoder());
+  const network = await write('b.onnx', tinyNetwork());
+  const both = await findNetworks(among(folder, [encoder, network]), NONE);
+  assert.deepEqual(both, { modelPath: network, audioEncoderPath: encoder, notes: [] });
+  assert.equal((await findNetworks(among(folder, [network]), NONE)).audioEncoderPath, undefined);
 });
 
-test('of several that fit none is guessed, and the option that names one is told', async (t) => {
-  const workspace = await openWorkspace(t);
-  const epochs = [await workspace.write('50.onnx', tinyNetwork()), await workspace.write('99.onnx', tinyNetwork())];
-  await assert.rejects(findNetworks(epochs, NONE), {
+test('of several in a folder the highest number is taken, and of those without numbers none', async (t) => {
+  const { folder, write } = await openWorkspace(t);
+  const epochs = [await write('9.onnx', tinyNetwork()), await write('50.onnx', tinyNetwork())];
+  const found = await findNetworks(among(folder, epochs), NONE);
+  assert.equal(found.modelPath, epochs[1]);
+  assert.deepEqual(found.notes, ['50.onnx is taken, not 9.onnx: --model names another']);
+  const named = [await write('best.onnx', tinyNetwork()), await write('last.onnx', tinyNetwork())];
+  await assert.rejects(findNetworks(among(folder, named), NONE), {
     code: 'model_unusable',
-    message: '50.onnx, 99.onnx all take input and audio: name one with --model',
+    message: 'best.onnx, last.onnx all take input and audio: name one with --model',
   });
-  const named = { ...NONE, modelPath: epochs[1] };
-  assert.deepEqual(await findNetworks(epochs, named), { ...named, audioEncoderPath: undefined });
+  const given = await findNetworks(among(folder, named), { ...NONE, modelPath: named[1] });
+  assert.equal(given.modelPath, named[1]);
+});
+
+test('a file that ONNX Runtime cannot open is passed over and named', async (t) => {
+  const { folder, write } = await openWorkspace(t);
+  const broken = await write('broken.onnx', 'no network');
+  const network = await write('good.onnx', tinyNetwork());
+  const { modelPath, notes } = await findNetworks(among(folder, [broken, network]), NONE);
+  assert.equal(modelPath, network);
+  assert.match(notes.join(), /ONNX Runtime cannot open broken\.onnx: /);
+  await assert.rejects(findNetworks(among(folder, [broken]), NONE), /found ONNX Runtime cannot open broken\.onnx: /);
 });
 
 test('a folder without a lip-sync network says what it has', async (t) => {
-  const workspace = await openWorkspace(t);
-  const odd = await workspace.write('odd.onnx', tinyEncoder({ inputName: 'wave' }));
-  await assert.rejects(findNetworks([odd], NONE), /takes input and audio; found odd.onnx \(takes wave\)/);
-  await assert.rejects(findNetworks([], NONE), /found none/);
-  const broken = await workspace.write('broken.onnx', 'no network');
-  await assert.rejects(findNetworks([broken], NONE), /ONNX Runtime cannot open .*broken\.onnx/);
+  const { folder, write } = await openWorkspace(t);
+  const odd = await write('odd.onnx', tinyEncoder({ inputName: 'wave' }));
+  await assert.rejects(findNetworks(among(folder, [odd]), NONE), /takes input and audio; found odd\.onnx takes wave/);
+  await assert.rejects(findNetworks(among(folder, []), NONE), /found no ONNX file; export the network/);
 });

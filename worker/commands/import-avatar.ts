@@ -1,24 +1,33 @@
 import { existsSync } from 'node:fs';
-import { rm, writeFile } from 'node:fs/promises';
+import { mkdir, rm, writeFile } from 'node:fs/promises';
 import { availableParallelism } from 'node:os';
 import path from 'node:path';
 import { fileURLToPath } from 'node:url';
-import { isDeepStrictEqual, parseArgs } from 'node:util';
+import { isDeepStrictEqual } from 'node:util';
 import { LocalArtifacts } from '../../shared/artifacts.ts';
-import { addModel, hasModel } from '../../shared/config/add-model.ts';
+import { addModel, hasModel, type NewModel } from '../../shared/config/add-model.ts';
 import type { Config } from '../../shared/config/load.ts';
 import { FarmError } from '../../shared/errors.ts';
-import { MODEL_ID } from '../../shared/limits.ts';
-import { type Environment, readEnvironment } from '../../shared/process/environment.ts';
 import { reportFailure } from '../../shared/process/report-failure.ts';
 import { readCropRects } from '../avatar/crop-rects.ts';
-import { findDataset, PICTURES_FOLDER, rectsFromLandmarks } from '../avatar/dataset.ts';
+import {
+  type Dataset,
+  type DatasetRects,
+  findDataset,
+  matchRects,
+  PICTURES_FOLDER,
+  readLandmarkRects,
+  rectsOfPictures,
+} from '../avatar/dataset.ts';
 import { extractFrames } from '../avatar/extract-frames.ts';
+import { checkPictures } from '../avatar/picture-file.ts';
 import { loadAlone } from '../models/loaded-model.ts';
 import { findProblems } from '../models/model-problems.ts';
-import { findNetworks } from '../onnx/exported-networks.ts';
+import { type ExportedNetworks, findNetworks } from '../onnx/exported-networks.ts';
+import { findNetworkFiles } from '../onnx/network-files.ts';
 import type { Rect } from '../pipeline/contract.ts';
-import { type PreviewFacts, renderPreview } from './preview-video.ts';
+import { type ImportOptions, readImportOptions } from './import-options.ts';
+import { renderPreview } from './preview-video.ts';
 
 /**
  * `node worker/commands/import-avatar.ts DIR …`: makes a model of the farm from a dataset folder. `farm avatar import` runs it.
@@ -29,55 +38,94 @@ const SAMPLE_SPEECH = fileURLToPath(new URL('../../avatars/demo/sample-speech.wa
 const PREVIEW_SECONDS = 2;
 const RECTS_FILE = 'crop_rects.json';
 
-interface ImportOptions {
-  readonly folder: string;
-  readonly modelId: string;
-  readonly configPath: string;
-  readonly modelPath: string | undefined;
-  readonly audioEncoderPath: string | undefined;
-  /** What S must be; read from the network when absent. */
-  readonly size: number | undefined;
-  readonly outDir: string;
-  readonly preview: boolean;
-  readonly replace: boolean;
-  readonly environment: Environment;
-}
-
 async function importAvatar(options: ImportOptions, signal: AbortSignal): Promise<void> {
-  const { folder, modelId, configPath, outDir, environment } = options;
+  const { modelId, configPath, outDir, environment } = options;
   if (!options.replace && (await hasModel(configPath, modelId, environment))) {
     throw new FarmError('model_exists', `${configPath} has a model "${modelId}" already`);
   }
-  const dataset = await findDataset(folder);
-  const networks = await findNetworks(dataset.onnxPaths, options);
+  const { dataset, networks: found } = await findParts(options);
+  const { notes, ...networks } = found;
   await using undo = new AsyncDisposableStack();
-  let backgroundDir = dataset.pictures.path;
-  if (dataset.pictures.kind === 'video') {
-    backgroundDir = path.join(outDir, PICTURES_FOLDER);
-    const frames = await extractFrames(dataset.pictures.path, backgroundDir, {}, signal);
-    undo.defer(() => rm(backgroundDir, { recursive: true, force: true }));
-    say('video', `${frames} pictures of ${path.basename(dataset.pictures.path)} → ${backgroundDir}`);
-  }
-  const { rects, size } = await rectsFromLandmarks(backgroundDir, dataset.landmarksFolder);
+  for (const needed of [outDir, path.dirname(configPath)]) await makeFolder(needed, undo);
+  const pictures = await readyPictures(dataset, options, undo, signal);
+  const { rects, size, backgroundDir } = pictures;
   say('pictures', `${rects.length} of ${size.width}×${size.height} in ${backgroundDir}`);
   say('rects', describeRects(rects));
-
-  const output = new LocalArtifacts(outDir);
-  const cropRectsPath = output.localPath(RECTS_FILE);
+  for (const note of notes) say('note', note);
+  const cropRectsPath = path.join(outDir, RECTS_FILE);
   if (!options.replace) await keepOtherRects(cropRectsPath, rects);
-  const model = { modelId, backgroundDir, cropRectsPath, ...networks };
-  const added = { configPath, model, replace: options.replace, environment };
-  await addModel(added, async (config) => {
-    await output.publish(RECTS_FILE, async (draft) => {
-      await writeFile(
-        draft,
-        `[\n${rects.map(({ x1, y1, x2, y2 }) => `  [${x1}, ${y1}, ${x2}, ${y2}]`).join(',\n')}\n]\n`,
-      );
-      await tryModel(config, options, draft, output, signal);
-    });
-  });
+  await publish({ modelId, backgroundDir, cropRectsPath, ...networks }, rects, options, signal);
   undo.move();
   say('config', `models.${modelId} in ${configPath}`);
+}
+
+/** Preview, crop rects and configuration are drafts until everything has been tried; then they are renamed, in this order. */
+async function publish(model: NewModel, rects: readonly Rect[], options: ImportOptions, signal: AbortSignal) {
+  const { configPath, replace, environment } = options;
+  const output = new LocalArtifacts(options.outDir);
+  await addModel({ configPath, model, replace, environment }, async (config, refuseIfChanged) => {
+    await output.publish(RECTS_FILE, async (rectsDraft) => {
+      await writeFile(rectsDraft, rectsJson(rects));
+      const attempt = async (previewDraft?: string) => {
+        await tryModel(config, options, { rectsDraft, previewDraft }, signal);
+        signal.throwIfAborted();
+        await refuseIfChanged();
+      };
+      await (options.preview ? output.publish(previewFile(options), attempt) : attempt());
+    });
+  });
+}
+
+/** Makes a folder that is not there; `undo` removes all that was made for it. */
+async function makeFolder(folder: string, undo: AsyncDisposableStack): Promise<void> {
+  const made = await mkdir(folder, { recursive: true }).catch((cause: Error) => {
+    throw new FarmError('storage_failed', `${folder} cannot be made: ${cause.message}`, { cause });
+  });
+  if (made !== undefined) undo.defer(() => rm(made, { recursive: true, force: true }));
+}
+
+/** Looks for everything before it answers, so that one answer names all that is missing. */
+async function findParts(options: ImportOptions): Promise<{ dataset: Dataset; networks: ExportedNetworks }> {
+  const [dataset, networks] = await Promise.allSettled([
+    findDataset(options.folder),
+    findNetworkFiles(options.folder).then((files) => findNetworks(files, options)),
+  ]);
+  if (dataset.status === 'fulfilled' && networks.status === 'fulfilled') {
+    return { dataset: dataset.value, networks: networks.value };
+  }
+  const reasons: unknown[] = [dataset, networks].flatMap((part) => (part.status === 'rejected' ? [part.reason] : []));
+  const unknown = reasons.find((reason) => !(reason instanceof FarmError));
+  if (unknown !== undefined) throw unknown;
+  throw new FarmError('model_unusable', reasons.map((reason) => (reason as FarmError).message).join('\n'), {
+    cause: reasons[0],
+  });
+}
+
+/** The pictures and their rects, with pictures that are still in a video extracted; `undo` removes those again. */
+async function readyPictures(
+  { pictures, landmarksFolder }: Dataset,
+  { outDir }: ImportOptions,
+  undo: AsyncDisposableStack,
+  signal: AbortSignal,
+): Promise<DatasetRects & { backgroundDir: string }> {
+  const landmarks = await readLandmarkRects(landmarksFolder);
+  if (pictures.kind === 'folder') {
+    const found = await rectsOfPictures(pictures.path, landmarks);
+    await checkPictures(found.paths, found.size, signal);
+    return { ...found, backgroundDir: pictures.path };
+  }
+  const backgroundDir = path.join(outDir, PICTURES_FOLDER);
+  const check = (count: number) => {
+    matchRects([...Array(count).keys()], `${pictures.path}, at 25 a second`, landmarks);
+  };
+  const frames = await extractFrames(pictures.path, backgroundDir, { check }, signal);
+  undo.defer(() => rm(backgroundDir, { recursive: true, force: true }));
+  say('video', `${frames} pictures of ${path.basename(pictures.path)} → ${backgroundDir}`);
+  return { ...(await rectsOfPictures(backgroundDir, landmarks)), backgroundDir };
+}
+
+function rectsJson(rects: readonly Rect[]): string {
+  return `[\n${rects.map(({ x1, y1, x2, y2 }) => `  [${x1}, ${y1}, ${x2}, ${y2}]`).join(',\n')}\n]\n`;
 }
 
 /** Crop rects that somebody made by hand are not ours to replace. */
@@ -93,12 +141,12 @@ async function keepOtherRects(cropRectsPath: string, rects: readonly Rect[]): Pr
 /** Loads the model as a GPU worker would, which runs both networks once, and renders the preview with it. */
 async function tryModel(
   config: Config,
-  { modelId, size, preview }: ImportOptions,
-  rectsDraft: string,
-  output: LocalArtifacts,
+  options: ImportOptions,
+  { rectsDraft, previewDraft }: { rectsDraft: string; previewDraft: string | undefined },
   signal: AbortSignal,
 ): Promise<void> {
   const { execution_providers, intra_op_threads } = config.onnx;
+  const { modelId, size } = options;
   const model = config.models.get(modelId);
   if (model === undefined) throw new FarmError('internal', `the new configuration has no model ${modelId}`);
   const entry = { ...model, cropRectsPath: rectsDraft };
@@ -117,17 +165,18 @@ async function tryModel(
     }
     say('network', `${model.modelPath}, ${network.size}², ${provider.provider}, ${msPerFrame.toFixed(1)} ms/frame`);
     say('encoder', model.audioEncoderPath);
-    if (!preview) return;
-    const settings = config.render;
-    const facts = await output.publish(`${modelId}-preview.mp4`, async (outputPath): Promise<PreviewFacts> => {
-      const wanted = { audioPath: SAMPLE_SPEECH, seconds: PREVIEW_SECONDS, settings, outputPath };
-      return await renderPreview(loaded, wanted, signal);
-    });
+    if (previewDraft === undefined) return;
+    const wanted = { audioPath: SAMPLE_SPEECH, seconds: PREVIEW_SECONDS, settings: config.render };
+    const facts = await renderPreview(loaded, { ...wanted, outputPath: previewDraft }, signal);
     const speed = `${facts.msPerFrame.toFixed(1)} ms/frame in all`;
-    say('preview', `${output.localPath(`${modelId}-preview.mp4`)}, ${facts.frames} frames, ${speed}`);
+    say('preview', `${path.join(options.outDir, previewFile(options))}, ${facts.frames} frames, ${speed}`);
   } finally {
     await loaded.release();
   }
+}
+
+function previewFile({ modelId }: ImportOptions): string {
+  return `${modelId}-preview.mp4`;
 }
 
 function describeRects(rects: readonly Rect[]): string {
@@ -140,51 +189,13 @@ function say(subject: string, text: string): void {
   process.stdout.write(`${subject.padEnd(10)}${text}\n`);
 }
 
-function readOptions(): ImportOptions {
-  const { values, positionals } = parseArgs({
-    allowPositionals: true,
-    options: {
-      id: { type: 'string' },
-      config: { type: 'string' },
-      model: { type: 'string' },
-      'audio-encoder': { type: 'string' },
-      size: { type: 'string' },
-      out: { type: 'string' },
-      'no-preview': { type: 'boolean', default: false },
-      force: { type: 'boolean', default: false },
-    },
-  });
-  const [folder = ''] = positionals;
-  const environment = readEnvironment();
-  const modelId = values.id ?? path.basename(path.resolve(folder));
-  if (!MODEL_ID.test(modelId)) {
-    throw new FarmError(
-      'request_invalid',
-      `"${modelId}" cannot be a model id: name one with --id, of letters, digits, ".", "_" and "-"`,
-    );
-  }
-  const absolute = (value: string | undefined) => (value === undefined ? undefined : path.resolve(value));
-  return {
-    folder: path.resolve(folder),
-    modelId,
-    configPath: path.resolve(values.config ?? environment.configPath ?? 'config.yaml'),
-    modelPath: absolute(values.model),
-    audioEncoderPath: absolute(values['audio-encoder']),
-    size: values.size === undefined ? undefined : Number(values.size),
-    outDir: path.resolve(values.out ?? folder),
-    preview: !values['no-preview'],
-    replace: values.force,
-    environment,
-  };
-}
-
 async function main(): Promise<void> {
   const stop = new AbortController();
   const interrupt = () =>
     stop.abort(new FarmError('render_cancelled', 'The import was interrupted; nothing was changed'));
   // Both may come twice: from the terminal, and from the command that started this.
   process.on('SIGINT', interrupt).on('SIGTERM', interrupt);
-  await importAvatar(readOptions(), stop.signal);
+  await importAvatar(readImportOptions(), stop.signal);
 }
 
 main().catch(reportFailure);

@@ -1,62 +1,120 @@
 /** Which of some ONNX files is the lip-sync network and which the audio encoder, told by the tensors that they take. */
 
-import { basename } from 'node:path';
+import { basename, dirname, relative } from 'node:path';
 import { FarmError } from '../../shared/errors.ts';
 import { AUDIO_ENCODER_INPUTS } from './audio-encoder.ts';
 import { LIP_SYNC_INPUTS } from './lip-sync-network.ts';
+import { type NetworkFiles, newestCheckpoint, SEARCHED } from './network-files.ts';
 import { InferenceSession } from './onnxruntime.ts';
 
 export interface ExportedNetworks {
   readonly modelPath: string;
   /** Undefined when the files have none: the configuration may name one for all models. */
   readonly audioEncoderPath: string | undefined;
+  /** Sentences on what was passed over, and how to choose it all the same. */
+  readonly notes: readonly string[];
 }
 
 interface Candidate {
+  /** From the folder that was searched. */
+  readonly name: string;
   readonly path: string;
+  /** Empty for a file that ONNX Runtime cannot open. */
   readonly inputs: readonly string[];
+  readonly problem?: string;
 }
+
+/** Each is opened to see what it takes; that many are no avatar's. */
+const MAX_OPENED = 60;
+/** Names that a message lists. */
+const LISTED = 6;
+const CONTRACT =
+  '"input" float32 [batch, 6, S, S] and "audio" float32 [batch, 32, 16, 16] → "output" [batch, 3, S, S], S = 320 or 160';
 
 /**
  * Finds the two networks. What the caller names is taken as it is; whether shapes fit is for the model's load to check.
- * @param paths ONNX files to look through.
+ * Of several that fit, the nearest to the folder is taken, in `checkpoint/` before its neighbours; of several in one
+ * folder the one with the highest number in its name, and without numbers none.
  * @param named paths that the user gave.
- * @throws FarmError `model_unusable`: a file that ONNX Runtime cannot open, no lip-sync network, or several of a kind;
- * says which files there are and which option names one.
+ * @throws FarmError `model_unusable`: no lip-sync network, or several that nothing tells apart; says which files there
+ * are, what to do with checkpoints of PyTorch, and which option names a file.
  */
 export async function findNetworks(
-  paths: readonly string[],
+  files: NetworkFiles,
   named: { modelPath: string | undefined; audioEncoderPath: string | undefined },
 ): Promise<ExportedNetworks> {
   const search = named.modelPath === undefined || named.audioEncoderPath === undefined;
   const candidates: Candidate[] = [];
-  for (const path of search ? paths : []) candidates.push({ path, inputs: await inputNames(path) });
-  const found = candidates.map(({ path, inputs }) => `${basename(path)} (takes ${inputs.join(', ')})`).join(', ');
-  const only = (wanted: readonly string[], option: string): string | undefined => {
-    const fitting = candidates.filter(({ inputs }) => wanted.every((name) => inputs.includes(name)));
-    if (fitting.length < 2) return fitting[0]?.path;
-    const names = fitting.map(({ path }) => basename(path)).join(', ');
-    throw new FarmError('model_unusable', `${names} all take ${wanted.join(' and ')}: name one with ${option}`);
-  };
-  const modelPath = named.modelPath ?? only(LIP_SYNC_INPUTS, '--model');
-  if (modelPath === undefined) {
-    const wanted = LIP_SYNC_INPUTS.join(' and ');
-    throw new FarmError(
-      'model_unusable',
-      `there is no ONNX file that takes ${wanted}; found ${found || 'none'}: export the network, or name it with --model`,
-    );
+  for (const path of search ? files.onnxPaths.slice(0, MAX_OPENED) : []) {
+    candidates.push(await inspect(path, relative(files.folder, path)));
   }
-  return { modelPath, audioEncoderPath: named.audioEncoderPath ?? only(AUDIO_ENCODER_INPUTS, '--audio-encoder') };
+  const notes: string[] = [];
+  const pick = (wanted: readonly string[], option: string): string | undefined => {
+    const fitting = candidates.filter(({ inputs }) => wanted.every((name) => inputs.includes(name)));
+    const chosen = choose(fitting, wanted, option);
+    const others = fitting.filter((candidate) => candidate !== chosen);
+    if (chosen && others.length > 0) {
+      notes.push(`${chosen.name} is taken, not ${listed(others.map(({ name }) => name))}: ${option} names another`);
+    }
+    return chosen?.path;
+  };
+  const modelPath = named.modelPath ?? pick(LIP_SYNC_INPUTS, '--model');
+  if (modelPath === undefined) throw new FarmError('model_unusable', await whyNone(files, candidates));
+  const audioEncoderPath = named.audioEncoderPath ?? pick(AUDIO_ENCODER_INPUTS, '--audio-encoder');
+  notes.push(...candidates.flatMap(({ problem }) => problem ?? []));
+  return { modelPath, audioEncoderPath, notes };
 }
 
-async function inputNames(path: string): Promise<readonly string[]> {
+/** The first folder's, and in it the highest number's. */
+function choose(fitting: readonly Candidate[], wanted: readonly string[], option: string): Candidate | undefined {
+  const [first] = fitting;
+  if (first === undefined) return undefined;
+  const nearest = fitting.filter(({ path }) => dirname(path) === dirname(first.path));
+  const [best = first, second] = nearest.toSorted((a, b) => numberIn(b.name) - numberIn(a.name));
+  if (second === undefined || numberIn(best.name) > numberIn(second.name)) return best;
+  const names = listed(nearest.map(({ name }) => name));
+  throw new FarmError('model_unusable', `${names} all take ${wanted.join(' and ')}: name one with ${option}`);
+}
+
+/** The last number in a file's name, as in `195.onnx` or `unet_epoch_195.onnx`; −1 without one. */
+function numberIn(name: string): number {
+  const digits = /(\d+)\D*$/.exec(basename(name, '.onnx'))?.[1];
+  return digits === undefined ? -1 : Number(digits);
+}
+
+async function whyNone(files: NetworkFiles, candidates: readonly Candidate[]): Promise<string> {
+  const { folder, checkpointPaths } = files;
+  const found = candidates.map(({ name, inputs, problem }) => problem ?? `${name} takes ${inputs.join(', ')}`);
+  const sentences = [
+    `no lip-sync network: looked in ${folder} ${SEARCHED} for an ONNX file that takes ${LIP_SYNC_INPUTS.join(' and ')}`,
+    found.length > 0 ? `found ${listed(found)}` : 'found no ONNX file',
+  ];
+  if (checkpointPaths.length === 0) {
+    return `${sentences.join('; ')}; export the network (${CONTRACT}), or name its file with --model`;
+  }
+  const newest = await newestCheckpoint(files);
+  const looks = newest === undefined ? '' : `, of which ${relative(folder, newest)} looks like the newest`;
+  return [
+    ...sentences,
+    `there are PyTorch checkpoints: ${listed(checkpointPaths.map((path) => relative(folder, path)))}${looks}`,
+    `the farm does not read these yet: export ${newest === undefined ? 'the network' : 'it'} to ONNX ` +
+      `(${CONTRACT}), put the file beside it and import again; docs/avatars.md shows how`,
+  ].join('; ');
+}
+
+async function inspect(path: string, name: string): Promise<Candidate> {
   try {
     const session = await InferenceSession.create(path, { graphOptimizationLevel: 'disabled', logSeverityLevel: 4 });
-    const names = session.inputNames;
+    const inputs = session.inputNames;
     await session.release();
-    return names;
+    return { name, path, inputs };
   } catch (cause) {
     const reason = cause instanceof Error ? cause.message.trim() : String(cause);
-    throw new FarmError('model_unusable', `ONNX Runtime cannot open ${path}: ${reason}`, { cause });
+    return { name, path, inputs: [], problem: `ONNX Runtime cannot open ${name}: ${reason}` };
   }
+}
+
+function listed(names: readonly string[]): string {
+  const more = names.length > LISTED ? ` and ${names.length - LISTED} more` : '';
+  return `${names.slice(0, LISTED).join(', ')}${more}`;
 }

@@ -1,0 +1,60 @@
+/** What the command line of `farm avatar import` asks for. */
+
+import path from 'node:path';
+import { parseArgs } from 'node:util';
+import { FarmError } from '../../shared/errors.ts';
+import { MODEL_ID } from '../../shared/limits.ts';
+import { type Environment, readEnvironment } from '../../shared/process/environment.ts';
+
+export interface ImportOptions {
+  readonly folder: string;
+  readonly modelId: string;
+  readonly configPath: string;
+  readonly modelPath: string | undefined;
+  readonly audioEncoderPath: string | undefined;
+  /** What S must be; read from the network when absent. */
+  readonly size: number | undefined;
+  readonly outDir: string;
+  readonly preview: boolean;
+  readonly replace: boolean;
+  readonly environment: Environment;
+}
+
+/** @throws FarmError `request_invalid` for a name that cannot be a model id. */
+export function readImportOptions(): ImportOptions {
+  const { values, positionals } = parseArgs({
+    allowPositionals: true,
+    options: {
+      id: { type: 'string' },
+      config: { type: 'string' },
+      model: { type: 'string' },
+      'audio-encoder': { type: 'string' },
+      size: { type: 'string' },
+      out: { type: 'string' },
+      'no-preview': { type: 'boolean', default: false },
+      force: { type: 'boolean', default: false },
+    },
+  });
+  const [folder = ''] = positionals;
+  const environment = readEnvironment();
+  const modelId = values.id ?? path.basename(path.resolve(folder));
+  if (!MODEL_ID.test(modelId)) {
+    throw new FarmError(
+      'request_invalid',
+      `"${modelId}" cannot be a model id: name one with --id, of letters, digits, ".", "_" and "-"`,
+    );
+  }
+  const absolute = (value: string | undefined) => (value === undefined ? undefined : path.resolve(value));
+  return {
+    folder: path.resolve(folder),
+    modelId,
+    configPath: path.resolve(values.config ?? environment.configPath ?? 'config.yaml'),
+    modelPath: absolute(values.model),
+    audioEncoderPath: absolute(values['audio-encoder']),
+    size: values.size === undefined ? undefined : Number(values.size),
+    outDir: path.resolve(values.out ?? folder),
+    preview: !values['no-preview'],
+    replace: values.force,
+    environment,
+  };
+}

@@ -1,0 +1,80 @@
+/** The files below a folder that may be a trained avatar's networks: exported ones, and checkpoints of the training. */
+
+import { type Dirent, statSync } from 'node:fs';
+import { readdir, stat } from 'node:fs/promises';
+import { join, relative } from 'node:path';
+
+/** Folders below the one that is given; training tools put exports one or two deep. */
+const LEVELS = 3;
+/** Bounds the search when somebody gives a folder that holds far more than one avatar. */
+const MAX_FOLDERS = 500;
+/** Pictures and landmarks, by the thousand, and never networks. */
+const PASSED_OVER = new Set(['full_body_img', 'landmarks', 'parsing', 'node_modules']);
+/** Where training tools write their results: first among the folders of a level. */
+const PREFERRED_FOLDER = /^checkpoints?$/i;
+const CHECKPOINT = /\.(pth|pt|ckpt)$/i;
+/** Networks of the training that are no lip-sync networks. */
+const HELPER_NETWORK = /syncnet|encoder|optim/i;
+const EPOCH = /^\d+$/;
+
+export const SEARCHED = `itself and its sub-folders, ${LEVELS} levels deep`;
+
+export interface NetworkFiles {
+  readonly folder: string;
+  /** The nearest to the folder first, those in `checkpoint/` first at a level, then by name with numbers as numbers. */
+  readonly onnxPaths: readonly string[];
+  /** PyTorch checkpoints in the same order. */
+  readonly checkpointPaths: readonly string[];
+}
+
+/** Looks through a folder and the folders below it. What cannot be read holds nothing. */
+export async function findNetworkFiles(folder: string): Promise<NetworkFiles> {
+  const files: string[] = [];
+  let level = [folder];
+  let foldersLeft = MAX_FOLDERS;
+  for (let depth = 0; depth <= LEVELS && level.length > 0; depth++) {
+    const below: string[] = [];
+    for (const path of level.slice(0, foldersLeft)) {
+      const entries = await readdir(path, { withFileTypes: true }).catch(() => []);
+      entries.sort(byPreference);
+      for (const entry of entries.filter(({ name }) => !name.startsWith('.'))) {
+        if (!isFolder(path, entry)) files.push(join(path, entry.name));
+        else if (!PASSED_OVER.has(entry.name)) below.push(join(path, entry.name));
+      }
+    }
+    foldersLeft = Math.max(0, foldersLeft - level.length);
+    level = below;
+  }
+  return {
+    folder,
+    onnxPaths: files.filter((path) => path.toLowerCase().endsWith('.onnx')),
+    checkpointPaths: files.filter((path) => CHECKPOINT.test(path)),
+  };
+}
+
+/**
+ * The checkpoint that the training wrote last: the one with the highest number for a name, as the tools number them by
+ * epoch, else the file that changed last. Undefined when there is none of a lip-sync network.
+ */
+export async function newestCheckpoint({ folder, checkpointPaths }: NetworkFiles): Promise<string | undefined> {
+  const ofNetwork = checkpointPaths.filter((path) => !HELPER_NETWORK.test(relative(folder, path)));
+  const dated = await Promise.all(
+    ofNetwork.map(async (path) => {
+      const stem = path.replace(/^.*[\\/]|\.\w+$/g, '');
+      const { mtimeMs } = await stat(path).catch(() => ({ mtimeMs: 0 }));
+      return { path, epoch: EPOCH.test(stem) ? Number(stem) : -1, mtimeMs };
+    }),
+  );
+  return dated.sort((a, b) => b.epoch - a.epoch || b.mtimeMs - a.mtimeMs)[0]?.path;
+}
+
+function byPreference(a: Dirent, b: Dirent): number {
+  const preferred = Number(PREFERRED_FOLDER.test(b.name)) - Number(PREFERRED_FOLDER.test(a.name));
+  return preferred || a.name.localeCompare(b.name, 'en', { numeric: true });
+}
+
+/** Links are followed: a dataset often links to the folder of its training. */
+function isFolder(path: string, entry: Dirent): boolean {
+  if (!entry.isSymbolicLink()) return entry.isDirectory();
+  return statSync(join(path, entry.name), { throwIfNoEntry: false })?.isDirectory() ?? false;
+}
