@@ -68,7 +68,7 @@ export class Supervisor {
         if (!child || hasEnded(child)) return;
         const ended = once(child, 'exit');
         child.kill('SIGTERM');
-        const killer = setTimeout(() => child.kill('SIGKILL'), this.#options.drainMs);
+        const killer = setTimeout(() => killGroup(child), this.#options.drainMs);
         await ended;
         clearTimeout(killer);
       }),
@@ -78,7 +78,7 @@ export class Supervisor {
   /** Ends every process at once; what they were doing is done again by whoever comes next. */
   kill(): void {
     this.#stopping.abort();
-    for (const { child } of this.#processes) child?.kill('SIGKILL');
+    for (const { child } of this.#processes) if (child) killGroup(child);
   }
 
   /** Has every process read its configuration again. One that is still starting reads it anyway. */
@@ -102,6 +102,8 @@ export class Supervisor {
     const child = spawn(process.execPath, [script, ...args], {
       env: childEnvironment({ ...this.#options.environment, ...environment }, this.#options.inheritOverrides),
       stdio: ['ignore', 'pipe', 'pipe', 'ipc'],
+      // A process group of its own: a terminal's Ctrl-C would end the ffmpeg of a segment that is to be finished.
+      detached: true,
     });
     supervised.child = child;
     supervised.ready = false;
@@ -144,6 +146,17 @@ export class Supervisor {
       if (running) return running;
     }
     return undefined;
+  }
+}
+
+/** Ends a process at once, together with the ffmpeg that it may have started. */
+function killGroup(child: ChildProcess): void {
+  if (child.pid === undefined || hasEnded(child)) return;
+  try {
+    process.kill(-child.pid, 'SIGKILL');
+  } catch (error) {
+    // Gone, and not yet heard of.
+    if ((error as NodeJS.ErrnoException).code !== 'ESRCH') throw error;
   }
 }
 

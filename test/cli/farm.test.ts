@@ -7,9 +7,10 @@ import { after, before, describe, it } from 'node:test';
 import { stringify } from 'yaml';
 import { freePort } from '../../cli/private-redis.ts';
 import { FarmClient } from '../../client/farm-client.ts';
+import { writeVideo } from '../avatar/videos.ts';
 import { DEMO_MODEL } from '../support/farm.ts';
 import { inspectVideo } from '../support/ffprobe.ts';
-import { livingFamily, runCli, runCliIn } from '../support/run-cli.ts';
+import { FARM, livingFamily, runCli, runCliIn, runCommand } from '../support/run-cli.ts';
 import { syllables, writeWav } from '../support/sound.ts';
 import { until } from '../support/until.ts';
 
@@ -66,7 +67,7 @@ describe('the farm command', () => {
     first.child.kill('SIGKILL');
     await gone;
 
-    const second = runCli('up', '--config', file);
+    const second = runCommand(process.execPath, [FARM, 'up', '--config', file], { ownGroup: true });
     await second.until(/The farm is up/);
     assert.equal((await client.finished(id)).status, 'completed');
 
@@ -74,9 +75,13 @@ describe('the farm command', () => {
     assert.equal(await third.exited, 1);
     assert.match(third.output(), /farm_running/);
 
-    second.child.kill('SIGTERM');
+    // Ctrl-C in a terminal goes to all that is in the foreground. What runs is finished all the same.
+    const long = await client.submit(speech);
+    for await (const view of client.watch(long.id)) if (view.frames.done > 0) break;
+    process.kill(-(second.child.pid ?? 0), 'SIGINT');
     assert.equal(await second.exited, 0);
-    assert.match(second.output(), /The farm has stopped/);
+    assert.match(second.output(), /Draining[\s\S]*segment rendered[\s\S]*The farm has stopped/);
+    assert.doesNotMatch(second.output(), /job failed/);
     assert.deepEqual(await livingFamily(second.family), []);
     // What the killed farm left behind gives up by itself.
     await until('they are gone', async () => (await livingFamily(first.family)).length === 0);
@@ -116,12 +121,13 @@ describe('the farm command', () => {
   });
 
   it('doctor: says that pictures are still in a video, and leaves them there', async () => {
+    const video = await writeVideo(path.join(folder, 'ann.mp4'), { frames: 3 });
     const { file } = await writeConfig('video', {
-      models: { ann: { ...DEMO_MODEL, background_dir: 'frames', source_video: speech } },
+      models: { ann: { ...DEMO_MODEL, background_dir: 'frames', source_video: video } },
     });
     const run = runCli('doctor', '--config', file);
     assert.equal(await run.exited, 0, run.output());
-    assert.match(run.output(), /✓ model ann +pictures will be extracted from .*\.wav when a worker loads the model/);
+    assert.match(run.output(), /✓ model ann +pictures will be extracted from .*\.mp4 when a worker loads the model/);
     assert.ok(!(await readdir(folder)).includes('frames'));
   });
 

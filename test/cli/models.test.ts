@@ -30,8 +30,10 @@ describe('models on the command line', () => {
     await up.until(/The farm is up/);
   });
   after(async () => {
-    up.child.kill('SIGTERM');
-    await up.exited;
+    const down = runCli('down', '--config', path.join(folder, 'config.yaml'));
+    assert.equal(await down.exited, 0, down.output());
+    assert.match(down.output(), /is draining[\s\S]*The farm has stopped/);
+    assert.equal(await up.exited, 0);
     await rm(folder, { recursive: true, force: true });
     assert.deepEqual(await livingFamily(up.family), []);
   });

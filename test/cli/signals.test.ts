@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { mkdir, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
+import { mkdir, mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promises';
 import { hostname, tmpdir } from 'node:os';
 import path from 'node:path';
 import { after, before, describe, it } from 'node:test';
@@ -10,7 +10,7 @@ import { freePort } from '../../cli/private-redis.ts';
 import { FarmClient } from '../../client/farm-client.ts';
 import { identityOf } from '../../shared/process/process-life.ts';
 import { DEMO_MODEL } from '../support/farm.ts';
-import { type CliRun, FARM, livingFamily, runCli, runCommand } from '../support/run-cli.ts';
+import { type CliRun, FARM, livingFamily, runCli, runCliIn, runCommand } from '../support/run-cli.ts';
 import { syllables, writeWav } from '../support/sound.ts';
 import { until } from '../support/until.ts';
 
@@ -19,7 +19,7 @@ function startStranger(): ChildProcess {
   return spawn(process.execPath, ['-e', 'setInterval(() => {}, 1000)'], { stdio: 'ignore' });
 }
 
-describe('a farm below npm', () => {
+describe('ending a farm', () => {
   let folder = '';
   let file = '';
   let url = '';
@@ -68,27 +68,33 @@ describe('a farm below npm', () => {
     await npx.exited;
     assert.match(npx.output(), /Ending at once/);
     assert.doesNotMatch(npx.output(), /The farm has stopped|please report/);
+    // The processes of the farm, their ffmpeg and Redis; npx and its shell went before.
     await until('nothing is left', async () => (await livingFamily(npx.family)).length === 0);
   });
 
-  it('gets the signals of npm run, drains, and is stopped by farm down', async () => {
-    const first = runCommand('npm', ['run', 'farm', '--', 'up', '--config', file]);
-    await first.until(/The farm is up/);
-    first.child.kill('SIGTERM');
-    assert.equal(await first.exited, 0, first.output());
-    assert.match(first.output(), /The farm has stopped/);
-    assert.deepEqual(await livingFamily(first.family), []);
-
-    const second = runCommand('npm', ['start', '--', '--config', file]);
-    await second.until(/The farm is up/);
+  it('gets the signals of npm start, drains, and goes on with its renders when it is started again', async () => {
+    const npm = runCommand('npm', ['start', '--', '--config', file]);
+    await npm.until(/The farm is up/);
     const client = new FarmClient(url);
     const [render] = (await client.list()).renders;
     assert.ok(render, 'the render of the farm that was ended at once is gone');
-    const down = runCli('down', '--config', file);
-    assert.equal(await down.exited, 0, down.output());
-    assert.match(down.output(), /draining[\s\S]*The farm has stopped/);
-    assert.equal(await second.exited, 0, second.output());
-    assert.deepEqual(await livingFamily(second.family), []);
+    for await (const view of client.watch(render.id)) if (view.frames.done > 0 && view.frames.repeating === 0) break;
+    npm.child.kill('SIGTERM');
+    assert.equal(await npm.exited, 0, npm.output());
+    assert.match(npm.output(), /The farm has stopped/);
+    assert.deepEqual(await livingFamily(npm.family), []);
+  });
+
+  it('demo: ends with all that it started when it is interrupted in its middle', async () => {
+    const scratch = await mkdtemp(path.join(folder, 'scratch-'));
+    const demo = runCliIn({ TMPDIR: scratch }, 'demo', '--out', path.join(scratch, 'out', 'demo.mp4'));
+    await demo.until(/Submitting/);
+    demo.child.kill('SIGINT');
+    assert.equal(await demo.exited, 130, demo.output());
+    assert.doesNotMatch(demo.output(), /what to do/);
+    assert.deepEqual(await livingFamily(demo.family), []);
+    assert.deepEqual(await readdir(scratch), ['out']);
+    assert.deepEqual(await readdir(path.join(scratch, 'out')), ['demo.log']);
   });
 
   it('farm down ends nobody when no farm runs: not a stranger with the same id either', async () => {

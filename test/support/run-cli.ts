@@ -32,15 +32,23 @@ export function runCliIn(environment: NodeJS.ProcessEnv, ...args: string[]): Cli
   return runCommand(process.execPath, [FARM, ...args], { environment });
 }
 
+export interface CommandOptions {
+  readonly environment?: NodeJS.ProcessEnv;
+  readonly cwd?: string;
+  /** In a process group of its own, so that a signal can go to all of it, as from a terminal. */
+  readonly ownGroup?: boolean;
+}
+
 /** Starts any command, in the repository unless another folder is named. */
 export function runCommand(
   command: string,
   args: readonly string[],
-  { environment = {}, cwd = ROOT }: { environment?: NodeJS.ProcessEnv; cwd?: string } = {},
+  { environment = {}, cwd = ROOT, ownGroup = false }: CommandOptions = {},
 ): CliRun {
   const family = randomUUID();
   const child = spawn(command, args, {
     cwd,
+    detached: ownGroup,
     env: { ...process.env, ...environment, [MARK]: family },
     stdio: ['ignore', 'pipe', 'pipe'],
   });
