@@ -31,6 +31,10 @@ describe('the files of a render', () => {
     assert.equal(part.statusCode, 206);
     assert.equal(part.headers['content-range'], 'bytes 100-199/1000');
     assert.deepEqual(part.rawPayload, VIDEO.subarray(100, 200));
+    const tail = await get(url, { range: 'bytes=-10' });
+    assert.deepEqual(tail.rawPayload, VIDEO.subarray(-10));
+    const outside = await get(url, { range: 'bytes=1000-' });
+    assert.deepEqual([outside.statusCode, outside.json().error.code], [416, 'range_unsatisfiable']);
     const known = await get(url, { 'if-none-match': String(whole.headers.etag) });
     assert.equal(known.statusCode, 304);
     const head = await app.inject({ method: 'HEAD', url });
