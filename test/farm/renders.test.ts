@@ -37,7 +37,7 @@ describe('renders over HTTP', () => {
     const { id } = await farm.client.submit(speech, { modelId: 'demo' });
     const view = await farm.client.finished(id);
     assert.equal(view.status, 'completed');
-    assert.deepEqual(view.frames, { done: 38, total: 38 });
+    assert.deepEqual(view.frames, { done: 38, repeating: 0, total: 38 });
     assert.ok((view.timings_ms.stages?.inference ?? 0) > 0);
     const file = inFolder('video.mp4');
     await farm.client.saveVideo(id, file);
@@ -171,7 +171,7 @@ describe('renders over HTTP', () => {
     const twentieth = inFolder('twentieth.wav');
     await writeWav(twentieth, syllables(0.05));
     const { id } = await farm.client.submit(twentieth, { modelId: 'small' });
-    assert.deepEqual((await farm.client.finished(id)).frames, { done: 1, total: 1 });
+    assert.deepEqual((await farm.client.finished(id)).frames, { done: 1, repeating: 0, total: 1 });
   });
 
   it('show every queue with readable jobs on the dashboard', async () => {
