@@ -46,7 +46,7 @@ describe('POST /v1/renders', () => {
     assert.equal(first, again);
     const other = await submit({ audio: SOUND, model_id: 'demo', start_frame: '3' }, key);
     assert.deepEqual([other.statusCode, other.json().error.code], [409, 'idempotency_conflict']);
-    await services.store.cancel(first);
+    await app.inject({ method: 'DELETE', url: `/v1/renders/${first}` });
     assert.equal(await submitted({}, key), first);
   });
 
