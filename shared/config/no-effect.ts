@@ -16,8 +16,8 @@ const REASONS: Partial<Record<Key, string>> = {
   'onnx.inter_op_threads': 'the operators of a network run one after the other',
   'logging.log_inference_times': IN_THE_RECEIPT,
   'logging.log_compositing_times': IN_THE_RECEIPT,
-  'logging.log_cache_stats': 'GET /v1/models shows what a model keeps in memory',
-  'logging.log_gpu_utilization': '`farm gpu` and GET /v1/gpus show how busy each GPU is',
+  'logging.log_cache_stats': 'GET /v1/models has the memory of each model',
+  'logging.log_gpu_utilization': '`farm gpu list` and GET /v1/gpus show what each GPU does',
   'logging.save_debug_files': 'no files are written but those of the renders',
   'logging.sample_rate': 'every line is written',
 };

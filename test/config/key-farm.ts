@@ -18,7 +18,6 @@ export interface Hosts {
   readonly http?: string;
   readonly grpc?: string;
   readonly apiKey?: string;
-  readonly grpcCredentials?: ChannelCredentials;
 }
 
 const SAMPLE_BYTES = 4;
@@ -33,10 +32,14 @@ export class KeyFarm {
   readonly grpcAddress: string;
   readonly url: string;
   readonly client: FarmClient;
-  readonly grpc: TestClient;
+  /** How its gRPC client connects, unless it is without TLS. */
+  credentials: ChannelCredentials | undefined;
+  /** What the farm needs beside itself; disposed of once it has ended. */
+  readonly others = new AsyncDisposableStack();
   /** Keys that its file has had, with `demo` for the id of a model. */
   readonly keysSet = new Set<string>();
   #run: CliRun | undefined;
+  #grpc: TestClient | undefined;
 
   private constructor(folder: string, [httpPort, grpcPort]: readonly [number, number], hosts: Hosts) {
     this.folder = folder;
@@ -44,7 +47,6 @@ export class KeyFarm {
     this.url = `http://${hosts.http ?? '127.0.0.1'}:${httpPort}`;
     this.grpcAddress = `${hosts.grpc ?? '127.0.0.1'}:${grpcPort}`;
     this.client = new FarmClient(this.url, hosts.apiKey);
-    this.grpc = new TestClient(this.grpcAddress, hosts.grpcCredentials);
   }
 
   /** A folder for a farm that is not started yet, and the ports that it will have. */
@@ -58,6 +60,11 @@ export class KeyFarm {
     await this.configure(settings);
     this.#run = runCli('up', '--config', this.configPath);
     await this.#run.until(/The farm is up/);
+  }
+
+  get grpc(): TestClient {
+    this.#grpc ??= new TestClient(this.grpcAddress, this.credentials);
+    return this.#grpc;
   }
 
   get configPath(): string {
@@ -89,12 +96,12 @@ export class KeyFarm {
     await until('all processes have read the configuration', () => reloads() === before + PROCESSES);
   }
 
-  /** Asks for frames over gRPC, with silence or a constant for a sound; the answer may be a refusal. */
-  async infer(model_id: string, request: { start?: number; count?: number; loud?: boolean } = {}) {
-    const { start = 0, count = 1 } = request;
+  /** Asks for frames over gRPC, with silence for a sound; the answer may be a refusal. */
+  async infer(model_id: string, request: { start?: number; count?: number; key?: string } = {}) {
+    const { start = 0, count = 1, ...settings } = request;
     const raw_audio = Buffer.alloc(count * SAMPLES_A_FRAME * SAMPLE_BYTES);
     const message = { model_id, batch_size: count, start_frame_idx: start, raw_audio, sample_rate: 16_000 };
-    return await this.grpc.unary<CompositeBatchResponse>(MONOLITHIC, 'InferBatchComposite', message);
+    return await this.grpc.unary<CompositeBatchResponse>(MONOLITHIC, 'InferBatchComposite', message, settings);
   }
 
   /** The frames; throws what the farm says instead. */
@@ -102,6 +109,20 @@ export class KeyFarm {
     const { success, error, composited_frames } = await this.infer(modelId, request);
     if (!success) throw new Error(error);
     return composited_frames;
+  }
+
+  /** Does something while these GPUs take no work. */
+  async withoutGpus<T>(gpuIds: readonly number[], work: () => Promise<T>): Promise<T> {
+    for (const gpuId of gpuIds) await this.client.drainGpu(gpuId);
+    await until('they are out of service', async () => {
+      const { gpus } = await this.client.gpus();
+      return gpuIds.every((gpuId) => gpus.find(({ gpu }) => gpu === gpuId)?.state === 'drained');
+    });
+    try {
+      return await work();
+    } finally {
+      for (const gpuId of gpuIds) await this.client.resumeGpu(gpuId);
+    }
   }
 
   /** Speech of this length as a file. */
@@ -126,8 +147,9 @@ export class KeyFarm {
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
-    this.grpc.close();
+    this.#grpc?.close();
     await this.stop();
+    await this.others.disposeAsync();
     await rm(this.folder, { recursive: true, force: true });
     const left = this.#run ? await livingFamily(this.#run.family) : [];
     if (left.length > 0) throw new Error(`Processes ${left.join(', ')} have outlived their farm`);

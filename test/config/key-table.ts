@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { after, before, describe, it } from 'node:test';
-import type { KeyFarm } from './key-farm.ts';
+import { type Hosts, KeyFarm } from './key-farm.ts';
 
 /** Looks at what comes out of the farm, and fails unless the key shows in it. */
 export type KeyCheck<B> = (bench: B) => Promise<void>;
@@ -8,8 +8,9 @@ export type KeyCheck<B> = (bench: B) => Promise<void>;
 /** One farm, with the keys that show in what comes out of it. */
 export interface KeyTable<B extends { readonly farm: KeyFarm }> {
   readonly title: string;
+  readonly hosts?: Hosts;
   /** Starts the farm and does what all checks need; a check finds it in the state that the one before has left. */
-  readonly start: () => Promise<B>;
+  readonly start: (farm: KeyFarm) => Promise<B>;
   /** By dotted key, `demo` standing for the id of a model; several keys that show together are parted by spaces. */
   readonly checks: Readonly<Record<string, KeyCheck<B>>>;
   /** Checks of what a farm has said and done once it has ended. */
@@ -30,12 +31,12 @@ export function testKeys<B extends { readonly farm: KeyFarm }>(
 ): void {
   describe(table.title, () => {
     let bench: B;
-    const stack = new AsyncDisposableStack();
+    let farm: KeyFarm | undefined;
     before(async () => {
-      bench = await table.start();
-      stack.use(bench.farm);
+      farm = await KeyFarm.prepare(table.hosts);
+      bench = await table.start(farm);
     });
-    after(() => stack.disposeAsync());
+    after(() => farm?.[Symbol.asyncDispose]());
 
     for (const [keys, check] of Object.entries(table.checks)) it(keys, () => check(bench));
     others(it, () => bench);

@@ -3,7 +3,7 @@ import { access, copyFile, rm, writeFile } from 'node:fs/promises';
 import path from 'node:path';
 import { status } from '@grpc/grpc-js';
 import { until } from '../../support/until.ts';
-import { farmSays, KeyFarm, keysOf, type Settings } from '../key-farm.ts';
+import { farmSays, type KeyFarm, keysOf, type Settings } from '../key-farm.ts';
 import type { KeyTable } from '../key-table.ts';
 import {
   type Colour,
@@ -153,6 +153,9 @@ const WITHOUT_EFFECT = {
   },
 } as const;
 
+/** Only Linux has all of these addresses by itself. */
+const HOSTS = process.platform === 'linux' ? { http: '127.0.0.2', grpc: '127.0.0.3' } : { http: '127.0.0.1' };
+
 interface Bench {
   readonly farm: KeyFarm;
   readonly looks: ReadonlyMap<string, readonly [string, string]>;
@@ -162,9 +165,7 @@ interface Bench {
   readonly doctor: string;
 }
 
-async function start(): Promise<Bench> {
-  const [http, grpc] = process.platform === 'linux' ? ['127.0.0.2', '127.0.0.3'] : ['127.0.0.1', '127.0.0.1'];
-  const farm = await KeyFarm.prepare({ http, grpc });
+async function start(farm: KeyFarm): Promise<Bench> {
   const root = path.join(farm.folder, 'avatars');
   await writeParts(root);
   await writeFiles(root);
@@ -172,9 +173,16 @@ async function start(): Promise<Bench> {
   const before = Object.fromEntries(Object.entries(CHANGES).map(([key, change]) => [key, change.before]));
   await farm.up({
     ...WITHOUT_EFFECT,
-    http: { host: http },
+    http: { host: HOSTS.http },
     // Its own level alone would keep all lines back.
-    logging: { ...WITHOUT_EFFECT.logging, level: 'silent', log_level: 'info' },
+    // Lines come soon all the same, or the test would not see that the configuration was read again.
+    logging: {
+      ...WITHOUT_EFFECT.logging,
+      level: 'silent',
+      log_level: 'info',
+      buffered_logging: true,
+      flush_interval_ms: 50,
+    },
     gpus: { enabled: false },
     onnx: { ...WITHOUT_EFFECT.onnx, execution_providers: ['cuda'] },
     capacity: { background_cache_frames: KEPT_PICTURES },
@@ -264,6 +272,7 @@ function reflectionStatus({ grpc }: KeyFarm): Promise<number> {
 
 export const modelKeys: KeyTable<Bench> = {
   title: 'keys of models, and what shapes pictures',
+  hosts: HOSTS,
   start,
   checks: {
     ...Object.fromEntries(Object.keys(CHANGES).map((key) => [`models.demo.${key}`, changesAsItShould(key)])),

@@ -1,0 +1,4 @@
+import { testKeys } from './key-table.ts';
+import { gpuKeys } from './tables/gpus.ts';
+
+testKeys(gpuKeys);

@@ -1,0 +1,226 @@
+import assert from 'node:assert/strict';
+import { readdir, readFile, writeFile } from 'node:fs/promises';
+import { availableParallelism } from 'node:os';
+import path from 'node:path';
+import { setTimeout as delay } from 'node:timers/promises';
+import sharp from 'sharp';
+import { PrivateRedis } from '../../../cli/private-redis.ts';
+import { workerConnection } from '../../../shared/redis.ts';
+import { failureOf, farmCode } from '../../grpc/clients.ts';
+import { heavyNetwork } from '../../onnx/tiny-onnx.ts';
+import { until } from '../../support/until.ts';
+import type { KeyFarm } from '../key-farm.ts';
+import type { KeyTable } from '../key-table.ts';
+import { COUNTED, countingEncoder, countingNetwork, RECT, SIZE, writeParts } from '../pictures.ts';
+
+const PLAIN = { model_path: 'crop.onnx', background_dir: 'blue', crop_rects_path: 'rects.json' } as const;
+/** More than a machine has by itself. */
+const INTRA_OP_THREADS = availableParallelism() + 8;
+const ENCODER_BATCH_WINDOWS = 5;
+const BATCH_FRAMES = 2;
+const SEGMENT_FRAMES = 10;
+const JPEG_QUALITY = 31;
+const MB = 2 ** 20;
+const LIMIT_MB = 51.2;
+/** How long a request may take of which the farm is to say after one second that nobody takes it. */
+const PATIENCE_MS = 9000;
+const HOUR_MS = 3_600_000;
+
+interface Bench {
+  readonly farm: KeyFarm;
+  readonly redis: PrivateRedis;
+  /** Threads that the process of GPU 0 has gained by loading its first model. */
+  readonly threadsGained: number | undefined;
+}
+
+async function start(farm: KeyFarm): Promise<Bench> {
+  const root = path.join(farm.folder, 'avatars');
+  await writeParts(root);
+  await writeFile(path.join(root, 'counting.onnx'), countingNetwork());
+  await writeFile(path.join(root, 'counting_encoder.onnx'), countingEncoder());
+  await writeFile(path.join(root, 'heavy.onnx'), heavyNetwork(64 * MB));
+  const redis = await PrivateRedis.start(path.join(farm.folder, 'redis'));
+  farm.others.defer(() => redis.stop());
+  const counting = { ...PLAIN, model_path: 'counting.onnx', audio_encoder_path: 'counting_encoder.onnx' };
+  await farm.up({
+    redis: { url: redis.url },
+    gpus: { count: 2, assignment_strategy: 'least-loaded', allow_multi_gpu_models: false },
+    onnx: { execution_providers: ['cpu'], intra_op_threads: INTRA_OP_THREADS },
+    capacity: { max_models: 2, eviction_policy: 'lru', max_memory_gb: LIMIT_MB / 1024 },
+    output: { jpeg_quality: JPEG_QUALITY },
+    logging: { level: 'warn', buffered_logging: true, flush_interval_ms: HOUR_MS },
+    limits: { live_wait_seconds: 1 },
+    live: { max_batch_frames: 1 },
+    render: {
+      segment_frames: SEGMENT_FRAMES,
+      batch_frames: BATCH_FRAMES,
+      encoder_batch_windows: ENCODER_BATCH_WINDOWS,
+      h264_crf: 37,
+      h264_preset: 'superfast',
+    },
+    models_root: 'avatars',
+    models: {
+      ann: PLAIN,
+      counting: { ...counting, preferred_gpu: 1 },
+      heavy: { ...PLAIN, model_path: 'heavy.onnx' },
+      broken: { ...PLAIN, model_path: 'nowhere.onnx' },
+      first: { ...PLAIN, preferred_gpu: 0 },
+      second: { ...PLAIN, preferred_gpu: 0 },
+      third: { ...PLAIN, preferred_gpu: 0 },
+    },
+  });
+  const before = await threadsOf(farm);
+  await farm.client.loadModel('ann', 0);
+  const after = await threadsOf(farm);
+  await farm.client.loadModel('ann', 1);
+  return { farm, redis, threadsGained: before && after && after - before };
+}
+
+/** Threads of GPU 0's process; undefined where the system does not show them. */
+async function threadsOf(farm: KeyFarm): Promise<number | undefined> {
+  const { gpus } = await farm.client.gpus();
+  const tasks = await readdir(`/proc/${gpus[0]?.pid}/task`).catch(() => undefined);
+  return tasks?.length;
+}
+
+/** Red and green in the middle of the mouth, 0 … 1. */
+async function mouthOf(jpeg: Buffer): Promise<{ red: number; green: number }> {
+  const pixels = await sharp(jpeg).removeAlpha().raw().toBuffer();
+  const [x1, y1, x2, y2] = RECT;
+  const at = (((y1 + y2) / 2) * SIZE.width + (x1 + x2) / 2) * 3;
+  return { red: (pixels[at] ?? 0) / 255, green: (pixels[at + 1] ?? 0) / 255 };
+}
+
+/** How many of what is counted a colour stands for. */
+function counted(value: number, step: number): number {
+  return Math.round(value / step);
+}
+
+/** The tables of quantisation in a JPEG, of which quality follows. */
+function quantisation(jpeg: Buffer): Buffer {
+  const at = jpeg.indexOf(Buffer.from([0xff, 0xdb]));
+  return jpeg.subarray(at, at + 2 + jpeg.readUInt16BE(at + 2));
+}
+
+async function loadedOn(farm: KeyFarm, gpu: number): Promise<string[]> {
+  const { models } = await farm.client.models();
+  return models.filter(({ loaded_on }) => loaded_on.some((place) => place.gpu === gpu)).map(({ id }) => id);
+}
+
+/** What x264 wrote into a video about its settings. */
+const x264Settings = async (farm: KeyFarm): Promise<string> => {
+  const { render_id } = await farm.render('ann', 0.4);
+  const file = path.join(farm.folder, 'video.mp4');
+  await farm.client.saveVideo(render_id, file);
+  return / - options: ([ -~]*)/.exec((await readFile(file)).toString('latin1'))?.[1] ?? 'none found';
+};
+
+export const gpuKeys: KeyTable<Bench> = {
+  title: 'keys of GPUs, placement and renders',
+  start,
+  checks: {
+    'gpus.count': async ({ farm }) => {
+      const { gpus } = await farm.client.gpus();
+      assert.deepEqual(
+        gpus.map(({ gpu, state }) => [gpu, state]),
+        [
+          [0, 'ready'],
+          [1, 'ready'],
+        ],
+      );
+    },
+    'redis.url': async ({ farm, redis }) => {
+      const connection = workerConnection(redis.url);
+      assert.ok((await connection.keys('*')).length > 0);
+      connection.disconnect();
+      assert.ok(farm.output.includes(`  Redis      ${redis.url}`));
+    },
+    'onnx.intra_op_threads': async ({ threadsGained }) => {
+      // Each of the two networks has so many threads, less the one that calls it.
+      assert.ok(threadsGained === undefined || threadsGained >= 2 * (INTRA_OP_THREADS - 1), `${threadsGained}`);
+    },
+    'gpus.assignment_strategy gpus.allow_multi_gpu_models': async ({ farm }) => {
+      const long = await farm.client.submit(await farm.speech(30), { modelId: 'ann' });
+      for await (const { status } of farm.client.watch(long.id)) if (status === 'rendering') break;
+      // In turn they would go to different GPUs; the other one is done first both times.
+      const short = [await farm.render('ann', 1), await farm.render('ann', 1)];
+      const gpusOf = short.map(({ segments }) => [...new Set(segments.map(({ gpu }) => gpu))]);
+      assert.notEqual((await farm.client.get(long.id)).status, 'completed');
+      assert.deepEqual(gpusOf[0], gpusOf[1]);
+      assert.equal(gpusOf[0]?.length, 1, 'all segments of a render are on one GPU');
+      await farm.client.remove(long.id);
+    },
+    'render.segment_frames': async ({ farm }) => {
+      const { segments } = await farm.render('ann', 1);
+      assert.deepEqual(
+        segments.map(({ frames }) => [frames.start, frames.end]),
+        [
+          [0, 10],
+          [10, 20],
+          [20, 25],
+        ],
+      );
+    },
+    'render.batch_frames render.encoder_batch_windows': async ({ farm }) => {
+      const { render_id } = await farm.render('counting', 1, 'frames');
+      const { red, green } = await mouthOf(await farm.client.frame(render_id, 12));
+      assert.equal(counted(red, COUNTED.frames), BATCH_FRAMES);
+      assert.equal(counted(green, COUNTED.windows), ENCODER_BATCH_WINDOWS);
+    },
+    'live.max_batch_frames': async ({ farm }) => {
+      for (const frame of await farm.frames('counting', { count: 8 })) {
+        assert.equal(counted((await mouthOf(frame)).red, COUNTED.frames), 1);
+      }
+    },
+    'models.demo.preferred_gpu': async ({ farm }) => {
+      const { segments } = await farm.render('counting', 0.1);
+      assert.deepEqual([segments[0]?.gpu, (await farm.infer('counting')).gpu_id], [1, 1]);
+      assert.deepEqual([(await farm.infer('first')).gpu_id, (await farm.infer('first')).gpu_id], [0, 0]);
+    },
+    'capacity.max_models capacity.eviction_policy': async ({ farm }) => {
+      // The first is used more often, and longer ago.
+      for (const id of ['first', 'first', 'first', 'second']) await farm.frames(id);
+      assert.deepEqual(await loadedOn(farm, 0), ['first', 'second']);
+      await farm.frames('third');
+      await until('it is listed', async () => (await loadedOn(farm, 0)).includes('third'));
+      assert.deepEqual(await loadedOn(farm, 0), ['second', 'third']);
+    },
+    'capacity.max_memory_gb': async ({ farm }) => {
+      const [gpu] = (await farm.client.gpus()).gpus;
+      assert.equal(gpu?.memory?.limit_mb, LIMIT_MB);
+      await assert.rejects(farm.client.loadModel('heavy'), { code: 'model_too_large' });
+    },
+    'output.jpeg_quality': async ({ farm }) => {
+      const { render_id } = await farm.render('ann', 0.1, 'frames');
+      const ours = quantisation(await farm.client.frame(render_id, 0));
+      const picture = sharp({ create: { ...SIZE, channels: 3, background: '#888' } });
+      assert.deepEqual(ours, quantisation(await picture.jpeg({ quality: JPEG_QUALITY }).toBuffer()));
+    },
+    'render.h264_crf': async ({ farm }) => assert.match(await x264Settings(farm), / crf=37\.0 /),
+    // What sets this preset apart from its neighbours.
+    'render.h264_preset': async ({ farm }) => assert.match(await x264Settings(farm), / me=dia subme=1 /),
+    'limits.live_wait_seconds': async ({ farm }) => {
+      const answer = await farm.withoutGpus([0, 1], async () => {
+        const refused = failureOf(farm.infer('ann'));
+        return await Promise.race([refused, delay(PATIENCE_MS, undefined, { ref: false })]);
+      });
+      assert.equal(answer && farmCode(answer), 'deadline_exceeded');
+    },
+    'logging.flush_interval_ms': async ({ farm }) => {
+      assert.deepEqual(
+        farm.output.filter((line) => line.includes('model cannot be used')),
+        [],
+        'it waits for an hour, or for the end',
+      );
+    },
+  },
+  afterTheEnd: {
+    'logging.level': async ({ farm }) => {
+      assert.deepEqual(
+        farm.output.filter((line) => /render planned|segment rendered|ready/.test(line)),
+        [],
+      );
+      assert.equal(farm.output.filter((line) => line.includes('model cannot be used')).length, 2, 'once a GPU');
+    },
+  },
+};

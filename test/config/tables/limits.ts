@@ -1,0 +1,233 @@
+import assert from 'node:assert/strict';
+import { execFile } from 'node:child_process';
+import { once } from 'node:events';
+import { readFile, writeFile } from 'node:fs/promises';
+import { type ClientHttp2Session, connect } from 'node:http2';
+import path from 'node:path';
+import { setTimeout as delay } from 'node:timers/promises';
+import { promisify } from 'node:util';
+import { type ClientDuplexStream, credentials, status } from '@grpc/grpc-js';
+import type { Open, StreamRequest } from '../../../api/grpc/messages/farm.ts';
+import { FarmClient } from '../../../client/farm-client.ts';
+import { failureOf, farmCode, type Message, MONOLITHIC, TestClient } from '../../grpc/clients.ts';
+import { heavyNetwork, moodyNetwork } from '../../onnx/tiny-onnx.ts';
+import { until } from '../../support/until.ts';
+import type { KeyFarm } from '../key-farm.ts';
+import type { KeyTable } from '../key-table.ts';
+import { countingNetwork, slowNetwork, writeParts } from '../pictures.ts';
+
+const run = promisify(execFile);
+const PLAIN = { model_path: 'crop.onnx', background_dir: 'blue', crop_rects_path: 'rects.json' } as const;
+const API_KEY = 'a-key-of-this-test';
+const MB = 2 ** 20;
+const LIMIT_MB = 51.2;
+const CONCURRENT_STREAMS = 7;
+const BATCH_WAIT_MS = 100;
+const ATTEMPTS = 2;
+/** Of the two seconds for an idle model no more than this should pass until the farm has noticed. */
+const IDLE_MINUTES = 0.03;
+const PING_WITHIN_MS = 20_000;
+
+interface Bench {
+  readonly farm: KeyFarm;
+  readonly tls: Tls;
+}
+
+interface Tls {
+  readonly serverCertificate: Buffer;
+  readonly clientKey: Buffer;
+  readonly clientCertificate: Buffer;
+}
+
+async function start(farm: KeyFarm): Promise<Bench> {
+  const root = path.join(farm.folder, 'avatars');
+  await writeParts(root);
+  await writeFile(path.join(root, 'heavy.onnx'), heavyNetwork(64 * MB));
+  await writeFile(path.join(root, 'slow.onnx'), slowNetwork());
+  await writeFile(path.join(root, 'counting.onnx'), countingNetwork());
+  await writeFile(path.join(root, 'moody.onnx'), moodyNetwork(3));
+  const tls = await makeCertificates(farm.folder);
+  farm.credentials = credentials.createSsl(tls.serverCertificate, tls.clientKey, tls.clientCertificate);
+  await farm.up({
+    server: { max_message_size_mb: 1, queue_size: 1 },
+    gpus: { memory_gb_per_gpu: LIMIT_MB / 1024 },
+    capacity: { idle_timeout_minutes: IDLE_MINUTES },
+    onnx: { execution_providers: ['cpu'], intra_op_threads: 1 },
+    logging: { buffered_logging: true, auto_flush: false, flush_interval_ms: 20 },
+    grpc: {
+      tls: { cert_path: 'server.crt', key_path: 'server.key', ca_path: 'client.crt' },
+      max_concurrent_streams: CONCURRENT_STREAMS,
+      keepalive_seconds: 1,
+    },
+    auth: { api_keys: ['another-key', API_KEY] },
+    limits: { max_upload_mb: 1, max_audio_minutes: 0.05, drain_seconds: 1 },
+    live: { max_streams_per_gpu: 1, idle_stream_seconds: 2, batch_wait_ms: BATCH_WAIT_MS },
+    render: { attempts: ATTEMPTS },
+    models_root: 'avatars',
+    models: {
+      ann: PLAIN,
+      heavy: { ...PLAIN, model_path: 'heavy.onnx' },
+      slow: { ...PLAIN, model_path: 'slow.onnx' },
+      faulty: { ...PLAIN, model_path: 'moody.onnx' },
+      counting: { ...PLAIN, model_path: 'counting.onnx' },
+    },
+  });
+  return { farm, tls };
+}
+
+/** A certificate for the server and one that clients show; each is its own authority. */
+async function makeCertificates(folder: string): Promise<Tls> {
+  const make = async (name: string) => {
+    const base = path.join(folder, name);
+    await run('openssl', [
+      ...['req', '-x509', '-newkey', 'rsa:2048', '-nodes', '-days', '2', '-subj', '/CN=localhost'],
+      ...['-addext', 'subjectAltName=IP:127.0.0.1,DNS:localhost', '-keyout', `${base}.key`, '-out', `${base}.crt`],
+    ]);
+    return { key: await readFile(`${base}.key`), certificate: await readFile(`${base}.crt`) };
+  };
+  const [server, client] = await Promise.all([make('server'), make('client')]);
+  return { serverCertificate: server.certificate, clientKey: client.key, clientCertificate: client.certificate };
+}
+
+const KEYED = { key: API_KEY };
+
+/** A connection of HTTP/2 to the gRPC server, and nothing on it. */
+async function bareConnection({ farm, tls }: Bench): Promise<ClientHttp2Session> {
+  const { serverCertificate: ca, clientKey: key, clientCertificate: cert } = tls;
+  const session = connect(`https://${farm.grpcAddress}`, { ca, key, cert, servername: 'localhost' });
+  await once(session, 'remoteSettings');
+  return session;
+}
+
+/** Opens a stream and resolves once the farm has opened it; rejects with what it says instead. */
+async function openStream({ grpc }: KeyFarm): Promise<ClientDuplexStream<StreamRequest, Message>> {
+  const stream = grpc.stream(KEYED);
+  const open: Partial<Open> = { model_id: 'ann', sample_rate: 16_000, sample_format: 'S16LE', output: 'RAW' };
+  stream.write({ open: open as Open });
+  await once(stream, 'data');
+  // From here on somebody has to hear of its end.
+  stream.on('error', () => {});
+  stream.resume();
+  return stream;
+}
+
+async function isLoaded({ client }: KeyFarm, modelId: string): Promise<boolean> {
+  return (await client.models()).models.some(({ id, loaded_on }) => id === modelId && loaded_on.length > 0);
+}
+
+const logged = ({ farm }: Bench, text: string) => farm.output.filter((line) => line.includes(text));
+
+export const limitKeys: KeyTable<Bench> = {
+  title: 'keys of limits, access and the log',
+  hosts: { apiKey: API_KEY },
+  start,
+  checks: {
+    'auth.api_keys': async ({ farm }) => {
+      await assert.rejects(new FarmClient(farm.url).models(), { code: 'unauthorised' });
+      await assert.rejects(new FarmClient(farm.url, 'a-wrong-key').models(), { code: 'unauthorised' });
+      assert.equal((await farm.client.models()).models.length, 5);
+    },
+    'grpc.tls.cert_path grpc.tls.key_path grpc.tls.ca_path': async ({ farm, tls }) => {
+      assert.equal(await farm.grpc.healthStatus(), 'SERVING');
+      const strangers = [
+        new TestClient(farm.grpcAddress, credentials.createSsl(tls.serverCertificate)),
+        new TestClient(farm.grpcAddress),
+      ];
+      for (const client of strangers) {
+        assert.equal((await failureOf(client.healthStatus())).code, status.UNAVAILABLE);
+        client.close();
+      }
+    },
+    'grpc.max_concurrent_streams grpc.keepalive_seconds': async (bench) => {
+      const session = await bareConnection(bench);
+      assert.equal(session.remoteSettings.maxConcurrentStreams, CONCURRENT_STREAMS);
+      await once(session, 'ping', { signal: AbortSignal.timeout(PING_WITHIN_MS) });
+      session.destroy();
+    },
+    'server.max_message_size_mb': async ({ farm }) => {
+      const message = { model_id: 'ann', raw_audio: Buffer.alloc(1.1 * MB), batch_size: 1, sample_rate: 16_000 };
+      const error = await failureOf(farm.grpc.unary(MONOLITHIC, 'InferBatchComposite', message, KEYED));
+      assert.equal(error.code, status.RESOURCE_EXHAUSTED);
+    },
+    'server.queue_size': async ({ farm }) => {
+      const speech = await farm.speech(0.1);
+      await farm.withoutGpus([0], async () => {
+        const first = await farm.client.submit(speech, { modelId: 'ann' });
+        await assert.rejects(farm.client.submit(speech, { modelId: 'ann' }), { code: 'queue_full' });
+        await farm.client.remove(first.id);
+      });
+    },
+    'limits.max_upload_mb': async ({ farm }) => {
+      const file = path.join(farm.folder, 'large.wav');
+      await writeFile(file, Buffer.alloc(1.1 * MB));
+      await assert.rejects(farm.client.submit(file, { modelId: 'ann' }), { code: 'upload_too_large', message: /1 MB/ });
+    },
+    'limits.max_audio_minutes': async ({ farm }) => {
+      const { id } = await farm.client.submit(await farm.speech(4), { modelId: 'ann' });
+      await assert.rejects(farm.client.finished(id), { code: 'audio_too_long' });
+      assert.equal((await farm.render('ann', 2.9)).frames, 73);
+    },
+    'gpus.memory_gb_per_gpu': async ({ farm }) => {
+      const [gpu] = (await farm.client.gpus()).gpus;
+      assert.equal(gpu?.memory?.limit_mb, LIMIT_MB);
+      await assert.rejects(farm.client.loadModel('heavy'), { code: 'model_too_large' });
+    },
+    'capacity.idle_timeout_minutes': async ({ farm }) => {
+      await farm.client.loadModel('ann');
+      await until('nobody has used it for so long that it goes', async () => !(await isLoaded(farm, 'ann')));
+    },
+    'live.batch_wait_ms': async ({ farm }) => {
+      await farm.frames('counting', KEYED);
+      const startedAt = performance.now();
+      for (let time = 0; time < 5; time++) await farm.frames('counting', KEYED);
+      // A run of one frame of four is not full, so each has waited. Timers may be a little early.
+      assert.ok(performance.now() - startedAt >= 5 * (BATCH_WAIT_MS - 2));
+    },
+    'live.max_streams_per_gpu live.idle_stream_seconds': async ({ farm }) => {
+      const first = await openStream(farm);
+      const talking = new AbortController();
+      const talk = (async () => {
+        while (!talking.signal.aborted) {
+          first.write({ audio: Buffer.alloc(2 * 1600) });
+          await delay(100, undefined, { signal: talking.signal }).catch(() => {});
+        }
+      })();
+      assert.equal(farmCode(await failureOf(openStream(farm))), 'capacity_full');
+      talking.abort();
+      await talk;
+      let second: Awaited<ReturnType<typeof openStream>> | undefined;
+      await until('the silent one gives its place back', async () => {
+        second = await openStream(farm).catch(() => undefined);
+        return second !== undefined;
+      });
+      first.cancel();
+      second?.cancel();
+    },
+    'render.attempts': async ({ farm }) => {
+      const { id } = await farm.client.submit(await farm.speech(0.4), { modelId: 'faulty' });
+      await assert.rejects(farm.client.finished(id), { code: 'inference_failed' });
+    },
+    'logging.buffered_logging logging.auto_flush': async (bench) => {
+      // Lines would be here at once, or within the interval.
+      assert.deepEqual(logged(bench, 'ready'), []);
+    },
+    'limits.drain_seconds': async ({ farm }) => {
+      await farm.client.loadModel('slow');
+      const { id } = await farm.client.submit(await farm.speech(2.9), { modelId: 'slow' });
+      for await (const { frames } of farm.client.watch(id)) if (frames.done > 0) break;
+    },
+  },
+  afterTheEnd: {
+    'logging.buffered_logging': async (bench) => {
+      assert.equal(logged(bench, 'ready').length, 3, 'every process writes at the end what it has collected');
+    },
+    'render.attempts': async (bench) => {
+      assert.equal(logged(bench, 'job failed and will be tried again').length, ATTEMPTS - 1);
+    },
+    'limits.drain_seconds': async (bench) => {
+      const segments = logged(bench, 'segment rendered').filter((line) => line.includes('frames=73'));
+      assert.equal(segments.length, 1, 'the slow one was handed back, not finished');
+      assert.ok(bench.farm.output.includes('The farm has stopped.'));
+    },
+  },
+};
