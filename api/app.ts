@@ -3,6 +3,7 @@ import swagger from '@fastify/swagger';
 import Fastify, { type FastifyBaseLogger, type FastifyInstance, LogController } from 'fastify';
 import { jsonSchemaTransform, serializerCompiler, validatorCompiler } from 'fastify-type-provider-zod';
 import type { Logger } from '../shared/process/log.ts';
+import { MB, MINUTE_MS } from '../shared/units.ts';
 import { requireApiKey } from './http/auth.ts';
 import { mountDashboard } from './http/dashboard.ts';
 import { answerError, answerNotFound } from './http/errors.ts';
@@ -12,8 +13,8 @@ import { modelRoutes } from './http/model-routes.ts';
 import { renderRoutes } from './http/render-routes.ts';
 import type { Services } from './services.ts';
 
-const REQUEST_TIMEOUT_MS = 15 * 60 * 1000;
-const CONNECTION_TIMEOUT_MS = 60 * 1000;
+const REQUEST_TIMEOUT_MS = 15 * MINUTE_MS;
+const CONNECTION_TIMEOUT_MS = MINUTE_MS;
 const MAX_FIELD_BYTES = 4096;
 
 /** Composes the HTTP server; does not listen. */
@@ -32,7 +33,7 @@ export async function buildApp(services: Services, log: Logger): Promise<Fastify
   app.setNotFoundHandler(answerNotFound);
   app.addHook('onRequest', requireApiKey(config.auth.api_keys));
   // The store counts the bytes itself, to refuse with the farm's own error; this is the second line.
-  const fileSize = (config.limits.max_upload_mb + 1) * 2 ** 20;
+  const fileSize = (config.limits.max_upload_mb + 1) * MB;
   await app.register(multipart, { limits: { fileSize, files: 1, fields: 16, parts: 17, fieldSize: MAX_FIELD_BYTES } });
   await app.register(swagger, {
     openapi: { info: { title: 'Lipsync Farm', version: '1', description: 'Audio in, talking-head video out.' } },

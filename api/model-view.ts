@@ -1,10 +1,9 @@
 import type { Config } from '../shared/config/load.ts';
 import { currentWorkers, type Heartbeat } from '../shared/heartbeat.ts';
+import { MB } from '../shared/units.ts';
 import type { ModelList, ModelView } from '../shared/views/models-view.ts';
 
 /** What the farm says of models, from its configuration and from what the GPU workers say of themselves. */
-
-const MB = 2 ** 20;
 
 /** How much a model has been used, on all workers together since they started. */
 export interface ModelTotals {

@@ -13,6 +13,7 @@ import { jobOptions, prepareQueue, type QueueClients } from '../shared/queues.ts
 import { newRenderId } from '../shared/renders/id.ts';
 import { isTerminal, type RenderRecord, type RenderRequest } from '../shared/renders/record.ts';
 import type { RenderStore } from '../shared/renders/store.ts';
+import { MB } from '../shared/units.ts';
 import type { RenderView } from '../shared/views/render-view.ts';
 import type { Models } from './models.ts';
 import { frameOf, type RenderFileName, receiptOf, unfinished, videoOf } from './render-files.ts';
@@ -75,7 +76,7 @@ export class RenderService {
       transform(chunk: Buffer, _encoding, done) {
         uploadBytes += chunk.length;
         hash.update(chunk);
-        if (uploadBytes <= maxMb * 2 ** 20) done(null, chunk);
+        if (uploadBytes <= maxMb * MB) done(null, chunk);
         else done(new FarmError('upload_too_large', `The upload is larger than ${maxMb} MB`));
       },
     });

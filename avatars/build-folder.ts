@@ -2,6 +2,7 @@
 import { createHash, randomUUID } from 'node:crypto';
 import { mkdir, readdir, readFile, rename, rm, writeFile } from 'node:fs/promises';
 import { dirname, join, relative, resolve } from 'node:path';
+import { hashFile } from '../shared/hash-file.ts';
 
 const MANIFEST_FILE = 'manifest.json';
 /** Tries to put a folder in place while others do; the last one's error is thrown. */
@@ -91,9 +92,7 @@ async function hashFiles(folder: string): Promise<Record<string, string>> {
   const paths = entries.filter((entry) => entry.isFile()).map((entry) => join(entry.parentPath, entry.name));
   const hashes: Record<string, string> = {};
   for (const path of paths.sort()) {
-    hashes[relative(folder, path).replaceAll('\\', '/')] = createHash('sha256')
-      .update(await readFile(path))
-      .digest('hex');
+    hashes[relative(folder, path).replaceAll('\\', '/')] = (await hashFile(path)).sha256;
   }
   return hashes;
 }

@@ -7,6 +7,7 @@ import { keysWithoutEffect } from '../shared/config/no-effect.ts';
 import { FarmError } from '../shared/errors.ts';
 import { childEnvironment } from '../shared/process/environment.ts';
 import { findRedisProblems, producerConnection, waitUntilReady } from '../shared/redis.ts';
+import { GB } from '../shared/units.ts';
 import { buildDemoAvatar } from './demo-avatar.ts';
 import { ENTRIES } from './farm-processes.ts';
 
@@ -103,7 +104,7 @@ async function checkFfmpeg(): Promise<Finding> {
 async function checkDisk({ storageRoot }: Config): Promise<Finding> {
   await mkdir(storageRoot, { recursive: true });
   const { bavail, bsize } = await statfs(storageRoot);
-  const freeGb = (bavail * bsize) / 2 ** 30;
+  const freeGb = (bavail * bsize) / GB;
   const text = `${freeGb.toFixed(1)} GB free in ${storageRoot}`;
   if (freeGb >= LEAST_FREE_GB) return { subject: 'disk', state: 'ok', text };
   return { subject: 'disk', state: 'fault', text, remedy: 'free some space or set storage.root to a larger disk' };

@@ -5,6 +5,7 @@ import { setTimeout as delay } from 'node:timers/promises';
 import { FarmError } from '../shared/errors.ts';
 import { childEnvironment } from '../shared/process/environment.ts';
 import type { StartMessage } from '../shared/process/shutdown.ts';
+import { MINUTE_MS } from '../shared/units.ts';
 
 export interface ProcessSpec {
   /** Shown in front of its log lines. */
@@ -28,7 +29,7 @@ export interface SupervisorOptions {
 const RESTART_AFTER_MS = 500;
 const RESTART_AFTER_MAX_MS = 15_000;
 /** A process that ran this long starts again without delay after a crash. */
-const STEADY_AFTER_MS = 60_000;
+const STEADY_AFTER_MS = MINUTE_MS;
 
 interface Supervised {
   readonly spec: ProcessSpec;

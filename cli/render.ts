@@ -7,6 +7,7 @@ import { type Patience, patiently } from '../client/patience.ts';
 import { FarmError } from '../shared/errors.ts';
 import { exitCodeOf, onEndRequest } from '../shared/process/end-requests.ts';
 import { isTerminal } from '../shared/renders/record.ts';
+import { MB } from '../shared/units.ts';
 import type { RenderView } from '../shared/views/render-view.ts';
 import { type FarmOptions, openFarm } from './farm-address.ts';
 import { ProgressDisplay, timingsTable } from './progress.ts';
@@ -101,7 +102,7 @@ class RenderSession {
 
   async submit(audioPath: string, modelId: string | undefined): Promise<RenderView> {
     const { size } = await stat(audioPath);
-    this.#display.say(`Sending ${audioPath} (${(size / 2 ** 20).toFixed(1)} MB) to ${this.#client.url}`);
+    this.#display.say(`Sending ${audioPath} (${(size / MB).toFixed(1)} MB) to ${this.#client.url}`);
     // The same key every time: should an answer be lost, the next one is about the render that was taken the first time.
     const options = { ...(modelId ? { modelId } : {}), idempotencyKey: randomUUID() };
     const view = await patiently(() => this.#client.submit(audioPath, options), this.#patience);

@@ -2,13 +2,14 @@ import { type JobsOptions, Queue, type WorkerOptions } from 'bullmq';
 import type { Redis } from 'ioredis';
 import type { Job, JobName } from './jobs.ts';
 import { KEY_PREFIX } from './redis.ts';
+import { MB } from './units.ts';
 
 /** Queues of the media workers: long sounds have one of their own, so that short ones never wait behind them. */
 export const MEDIA_QUEUES = ['media', 'media-long'] as const;
 export type MediaQueue = (typeof MEDIA_QUEUES)[number];
 
 /** 26 minutes of MP3, two and a half of uncompressed stereo: more may take seconds to decode. */
-const LONG_UPLOAD_BYTES = 24 * 2 ** 20;
+const LONG_UPLOAD_BYTES = 24 * MB;
 /** Ten minutes: more may take seconds to join. */
 const LONG_RENDER_FRAMES = 15_000;
 

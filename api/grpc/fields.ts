@@ -2,10 +2,9 @@ import { z } from 'zod';
 import type { Config } from '../../shared/config/load.ts';
 import { FarmError } from '../../shared/errors.ts';
 import { JPEG_QUALITY, SAMPLE_RATE_HZ_RANGE } from '../../shared/limits.ts';
+import { SAMPLE_RATE_HZ } from '../../shared/sound/rates.ts';
 
 /** Checks of message fields that several messages have in common. Proto3 sends 0 and "" for what was left out. */
-
-const DEFAULT_RATE_HZ = 16_000;
 
 const integer = (min: number, max: number, expected: string) =>
   z.int().refine((value) => value >= min && value <= max, {
@@ -31,7 +30,7 @@ const orDefault = (min: number, max: number, fallback: number) =>
 export const oneOf = <const N extends readonly [string, ...string[]]>(names: N) =>
   z.enum(names, { error: ({ input }) => `got ${input}, expected ${names.join(' or ')}` });
 
-export const sampleRate = orDefault(SAMPLE_RATE_HZ_RANGE.min, SAMPLE_RATE_HZ_RANGE.max, DEFAULT_RATE_HZ);
+export const sampleRate = orDefault(SAMPLE_RATE_HZ_RANGE.min, SAMPLE_RATE_HZ_RANGE.max, SAMPLE_RATE_HZ);
 
 export const jpegQuality = (config: Config) =>
   orDefault(JPEG_QUALITY.min, JPEG_QUALITY.max, config.output.jpeg_quality);

@@ -1,5 +1,6 @@
 import type { Config } from '../../shared/config/load.ts';
 import { type Heartbeat, workerOf } from '../../shared/heartbeat.ts';
+import { GB, MB } from '../../shared/units.ts';
 import { holdersOf, totalsOf } from '../model-view.ts';
 import type { HealthResponse, ModelInfo, ModelStats } from './messages/monolithic.ts';
 
@@ -7,8 +8,6 @@ import type { HealthResponse, ModelInfo, ModelStats } from './messages/monolithi
 
 /** GPU number where there is none. */
 export const NO_GPU = -1;
-const MB = 2 ** 20;
-const GB = 2 ** 30;
 
 /** All configured models, in the order of the configuration. */
 export function modelInfos(config: Config, heartbeats: readonly Heartbeat[]): ModelInfo[] {

@@ -8,6 +8,7 @@ import type { Config } from '../../shared/config/load.ts';
 import { FarmError } from '../../shared/errors.ts';
 import { findListenFault } from '../../shared/process/listen-fault.ts';
 import type { Logger } from '../../shared/process/log.ts';
+import { MB } from '../../shared/units.ts';
 import type { Services } from '../services.ts';
 import { requireApiKey } from './auth.ts';
 import { Calls } from './calls.ts';
@@ -58,7 +59,7 @@ export async function startGrpc(services: Services, log: Logger): Promise<GrpcSe
 }
 
 function optionsOf({ server, grpc, auth }: Config): ServerOptions {
-  const maxMessageBytes = server.max_message_size_mb * 2 ** 20;
+  const maxMessageBytes = server.max_message_size_mb * MB;
   return {
     'grpc.max_receive_message_length': maxMessageBytes,
     'grpc.max_send_message_length': maxMessageBytes,

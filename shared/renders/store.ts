@@ -1,6 +1,7 @@
 import type { Redis } from 'ioredis';
 import { type ErrorReport, FarmError } from '../errors.ts';
 import { KEY_PREFIX } from '../redis.ts';
+import { HOUR_MS } from '../units.ts';
 import {
   isTerminal,
   type RenderPlan,
@@ -17,7 +18,7 @@ const INDEX_KEY = `${KEY_PREFIX}:renders`;
 const ACTIVE_KEY = `${KEY_PREFIX}:renders:active`;
 /** Published with a render's id when it must stop: a wake-up, the record itself is what counts. */
 export const CANCEL_CHANNEL = `${KEY_PREFIX}:cancel`;
-const IDEMPOTENCY_LIFETIME_MS = 24 * 3600 * 1000;
+const IDEMPOTENCY_LIFETIME_MS = 24 * HOUR_MS;
 
 const recordKey = (renderId: string) => `${KEY_PREFIX}:render:${renderId}`;
 const progressKey = (renderId: string) => `${recordKey(renderId)}:progress`;

@@ -4,6 +4,7 @@ import { randomUUID } from 'node:crypto';
 import { mkdir, readdir, rename, rm, statfs } from 'node:fs/promises';
 import { basename, dirname, join, resolve } from 'node:path';
 import { FarmError } from '../../shared/errors.ts';
+import { HOUR_MS, MB } from '../../shared/units.ts';
 import { findCutOff } from '../media/cut-off.ts';
 import { runFfmpeg } from '../media/ffmpeg.ts';
 import { type PictureFormat, videoFramesCommand } from '../media/video-frames.ts';
@@ -11,9 +12,9 @@ import { type PictureFormat, videoFramesCommand } from '../media/video-frames.ts
 export type { PictureFormat } from '../media/video-frames.ts';
 
 /** Half an hour of 1080p takes about a quarter of this on two cores; beyond it ffmpeg hangs. */
-const EXTRACTION_TIMEOUT_MS = 60 * 60 * 1000;
+const EXTRACTION_TIMEOUT_MS = HOUR_MS;
 /** A disk with less free space than one picture needs is full. */
-const FULL_DISK_BYTES = 4 * 1024 * 1024;
+const FULL_DISK_BYTES = 4 * MB;
 
 export interface ExtractOptions {
   /** `jpg` when absent: a tenth of a PNG's bytes, and quicker to decode. */

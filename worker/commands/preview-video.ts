@@ -6,6 +6,7 @@ import { basename, join } from 'node:path';
 import { artifactKeys, LocalArtifacts } from '../../shared/artifacts.ts';
 import type { Config } from '../../shared/config/load.ts';
 import { SAMPLE_RATE_HZ } from '../../shared/sound/rates.ts';
+import { MINUTE_MS } from '../../shared/units.ts';
 import { renderSegment } from '../engine/render-segment.ts';
 import { Turns } from '../engine/turns.ts';
 import { decodeAudio } from '../media/decode-audio.ts';
@@ -16,7 +17,7 @@ import type { LoadedModel } from '../models/loaded-model.ts';
 
 const RENDER_ID = 'preview';
 const BYTES_PER_SAMPLE = 4;
-const JOIN_TIMEOUT_MS = 60_000;
+const JOIN_TIMEOUT_MS = MINUTE_MS;
 /** Longest sound that is decoded to take the start of it. */
 const MAX_SOUND_SECONDS = 60;
 

@@ -1,5 +1,7 @@
+import { MB } from '../../shared/units.ts';
+
 /** Enough for a few 720p frames on their way; more is left to the garbage collector. */
-const KEPT_BYTES = 64 * 1024 * 1024;
+const KEPT_BYTES = 64 * MB;
 
 /**
  * Memory of finished frames, used again. A buffer of its own for every frame keeps both threads of a GPU process busy

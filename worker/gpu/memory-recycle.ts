@@ -1,12 +1,13 @@
 import type { Logger } from '../../shared/process/log.ts';
 import { repeat } from '../../shared/process/repeat.ts';
+import { GB } from '../../shared/units.ts';
 import type { ThreadModels } from '../engine/thread-protocol.ts';
 
 /**
  * Memory that may stay with the process beyond what its models explain. 200 loads and unloads of a network of 50 MB left
  * 0.2 GB that did not grow, 0.7 GB with an allocator that keeps what is freed; three times that has leaked.
  */
-const BOUND_BYTES = 2 * 2 ** 30;
+const BOUND_BYTES = 2 * GB;
 const LOOK_EVERY_MS = 10_000;
 
 export interface RecycleTools {

@@ -2,6 +2,7 @@ import type { Config } from '../../shared/config/load.ts';
 import type { ModelChanges } from '../../shared/config/reload.ts';
 import type { Heartbeat, WorkerMemory } from '../../shared/heartbeat.ts';
 import type { Logger } from '../../shared/process/log.ts';
+import { GB, MINUTE_MS } from '../../shared/units.ts';
 import type { PipelineThread } from '../engine/pipeline-thread.ts';
 import type { ModelLimits } from '../models/model-limits.ts';
 import { findProblems } from '../models/model-problems.ts';
@@ -9,8 +10,6 @@ import type { Blocklist } from '../queues/blocklist.ts';
 import type { EntryHistory } from './entry-history.ts';
 import type { ModelUsage } from './model-usage.ts';
 
-const GB = 2 ** 30;
-const MINUTE_MS = 60_000;
 const NEVER = new AbortController().signal;
 
 export interface WorkerModelsTools {

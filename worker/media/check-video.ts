@@ -1,8 +1,9 @@
 import { FarmError } from '../../shared/errors.ts';
 import { FRAMES_PER_SECOND } from '../../shared/sound/rates.ts';
+import { MINUTE_MS } from '../../shared/units.ts';
 import { outputOf } from './ffmpeg.ts';
 
-const CHECK_TIMEOUT_MS = 10 * 60 * 1000;
+const CHECK_TIMEOUT_MS = 10 * MINUTE_MS;
 
 /** One track's packets, in ticks of its own clock. */
 interface PacketRun {

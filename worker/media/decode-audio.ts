@@ -2,6 +2,7 @@ import { FarmError } from '../../shared/errors.ts';
 import type { SoundForEar } from '../../shared/renders/record.ts';
 import { SAMPLE_RATE_HZ } from '../../shared/sound/rates.ts';
 import { Resampler } from '../../shared/sound/resample.ts';
+import { MINUTE_MS } from '../../shared/units.ts';
 import { outputOf } from './ffmpeg.ts';
 import { MonoMix } from './mono-mix.ts';
 import { SampleWriter } from './sample-writer.ts';
@@ -16,7 +17,7 @@ import { UPLOAD_INPUT_OPTIONS } from './upload-input.ts';
 
 const BYTES_PER_FLOAT = 4;
 /** Decoding runs at a hundred times real time or more; beyond this it hangs. */
-const DECODE_TIMEOUT_MS = 30 * 60 * 1000;
+const DECODE_TIMEOUT_MS = 30 * MINUTE_MS;
 /** Largest part of the samples that may be damaged. */
 const MOST_DAMAGED = 0.1;
 const SCALE_16_BIT = 32_768;

@@ -1,6 +1,7 @@
 import { once } from 'node:events';
 import { PassThrough } from 'node:stream';
 import { FRAMES_PER_SECOND } from '../../shared/sound/rates.ts';
+import { HOUR_MS } from '../../shared/units.ts';
 import type { RgbImage } from '../pipeline/contract.ts';
 import { type FfmpegCommand, runFfmpeg } from './ffmpeg.ts';
 
@@ -13,7 +14,7 @@ export interface H264Settings {
 const GOP_FRAMES = 2 * FRAMES_PER_SECOND;
 /** x264's output depends on its thread count, so it is the same on every machine. */
 const X264_THREADS = 2;
-const ENCODE_TIMEOUT_MS = 60 * 60 * 1000;
+const ENCODE_TIMEOUT_MS = HOUR_MS;
 
 /**
  * Raw RGB frames on standard input → H.264 in MP4. Every segment starts with an IDR frame and refers to nothing outside

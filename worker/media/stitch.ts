@@ -1,13 +1,12 @@
-import { createHash } from 'node:crypto';
-import { createReadStream } from 'node:fs';
-import { stat, writeFile } from 'node:fs/promises';
+import { writeFile } from 'node:fs/promises';
 import path from 'node:path';
-import { pipeline } from 'node:stream/promises';
 import { type ArtifactStore, artifactKeys } from '../../shared/artifacts.ts';
 import { FarmError } from '../../shared/errors.ts';
+import { hashFile } from '../../shared/hash-file.ts';
 import type { JobOf } from '../../shared/jobs.ts';
 import type { RenderPlan, RenderRecord, SegmentReceipt, SoundForEar } from '../../shared/renders/record.ts';
 import type { RenderStore } from '../../shared/renders/store.ts';
+import { MINUTE_MS } from '../../shared/units.ts';
 import type { JobContext } from '../jobs/job-runner.ts';
 import { checkInStep } from './check-video.ts';
 import { runFfmpeg } from './ffmpeg.ts';
@@ -19,7 +18,7 @@ export interface StitchTools {
   readonly artifacts: ArtifactStore;
 }
 
-const JOIN_TIMEOUT_MS = 30 * 60 * 1000;
+const JOIN_TIMEOUT_MS = 30 * MINUTE_MS;
 
 /** Handles `stitch` jobs: joins the segments, adds the sound, writes the receipt and completes the render. */
 export function stitchHandler({ renders, artifacts }: StitchTools) {
@@ -51,8 +50,8 @@ export function stitchHandler({ renders, artifacts }: StitchTools) {
       const command = joinCommand(artifacts.localPath(listKey), sound, plan.frameCount, target);
       await runFfmpeg(command, { signal, timeoutMs: JOIN_TIMEOUT_MS });
       await checkInStep(target, plan.frameCount, signal);
-      const [measured, sha256, { size }] = await Promise.all([measureVideo(target), fileSha256(target), stat(target)]);
-      return { ...measured, sha256, bytes: size };
+      const [measured, { sha256, sizeBytes }] = await Promise.all([measureVideo(target), hashFile(target)]);
+      return { ...measured, sha256, bytes: sizeBytes };
     });
   }
 
@@ -75,10 +74,4 @@ function checkComplete(plan: RenderPlan, segments: readonly SegmentReceipt[]): v
     'internal',
     `${segments.length} of ${plan.segmentGpus.length} segments and ${frames} of ${plan.frameCount} frames are there`,
   );
-}
-
-async function fileSha256(file: string): Promise<string> {
-  const hash = createHash('sha256');
-  await pipeline(createReadStream(file), hash);
-  return hash.digest('hex');
 }

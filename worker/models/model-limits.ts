@@ -1,4 +1,5 @@
 import { FarmError } from '../../shared/errors.ts';
+import { MB } from '../../shared/units.ts';
 import type { EvictionPolicy } from './eviction.ts';
 import type { ModelSlot } from './model-slot.ts';
 
@@ -44,5 +45,5 @@ export function whyNoRoom(slots: ReadonlySet<ModelSlot>, { maxModels, maxBytes }
 }
 
 function toMb(bytes: number): number {
-  return Math.round(bytes / 2 ** 20);
+  return Math.round(bytes / MB);
 }

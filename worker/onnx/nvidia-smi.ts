@@ -1,9 +1,9 @@
 /** What nvidia-smi says of the machine's NVIDIA devices: their names and their memory. */
 
+import { MB } from '../../shared/units.ts';
 import { outputOf } from './system-tools.ts';
 
 const NVIDIA_SMI = 'nvidia-smi';
-const MIB = 2 ** 20;
 
 /** Memory of one device in bytes: what this process has of it, where the driver tells processes apart, and all in use. */
 export interface DeviceMemory {
@@ -59,9 +59,9 @@ export async function readDeviceMemory(device: string): Promise<DeviceMemory | u
  * @returns undefined when the device's figure is no number.
  */
 export function parseDeviceMemory(apps: string, gpu: string, pid: number): DeviceMemory | undefined {
-  const all = Number.parseFloat(gpu) * MIB;
+  const all = Number.parseFloat(gpu) * MB;
   if (!Number.isFinite(all)) return undefined;
   const rows = apps.split('\n').map((line) => line.split(',').map((cell) => Number.parseFloat(cell)));
   const own = rows.find(([owner]) => owner === pid)?.[1];
-  return { own: own === undefined || Number.isNaN(own) ? undefined : own * MIB, all };
+  return { own: own === undefined || Number.isNaN(own) ? undefined : own * MB, all };
 }
