@@ -1,11 +1,4 @@
-import {
-  hasDefaultExport,
-  type Import,
-  importsOf,
-  lineCount,
-  readsProcessEnv,
-  type SourceFile,
-} from './source-imports.ts';
+import { type Import, importsOf, readsProcessEnv, type SourceFile } from './source-imports.ts';
 
 /** The rules of the source tree: who may import whom, and what may stand where. Each finds its own violations. */
 
@@ -15,7 +8,6 @@ export interface Rule {
   readonly check: (files: readonly SourceFile[]) => string[];
 }
 
-const MAX_LINES = 300;
 const CONTRACT = 'worker/pipeline/contract.ts';
 const RATES = 'shared/sound/rates.ts';
 const PIPELINE = 'worker/pipeline/pipeline.ts';
@@ -128,23 +120,11 @@ export const RULES: readonly Rule[] = [
         .map(({ path }) => `${path} reads process.env`),
   },
   {
-    name: 'nothing is exported by default',
-    check: (files) => files.filter(hasDefaultExport).map(({ path }) => `${path} has a default export`),
-  },
-  { name: 'no file imports itself by way of others', check: findCycles },
-  {
     name: 'every import names a file that exists',
     check: (files) => {
       const known = new Set(files.map(({ path }) => path));
       return onImports((_, { file }) => file?.endsWith('.ts') === true && !known.has(file))(files);
     },
-  },
-  {
-    name: `no source file has more than ${MAX_LINES} lines`,
-    check: (files) =>
-      files
-        .filter((file) => !['test', 'bench'].includes(folderOf(file.path)) && lineCount(file) > MAX_LINES)
-        .map((file) => `${file.path} has ${lineCount(file)} lines`),
   },
 ];
 
@@ -155,24 +135,6 @@ function onImports(isWrong: (path: string, wanted: Import) => boolean): Rule['ch
         .filter((wanted) => isWrong(file.path, wanted))
         .map(({ specifier }) => `${file.path} imports ${specifier}`),
     );
-}
-
-/** Each cycle once, as `a.ts → b.ts → a.ts`. Imports of types count: they tie two files together as well. */
-function findCycles(files: readonly SourceFile[]): string[] {
-  const targets = new Map(
-    files.map((file) => [file.path, importsOf(file).flatMap(({ file: target }) => target ?? [])]),
-  );
-  const done = new Set<string>();
-  const cycles: string[] = [];
-  const visit = (path: string, trail: string[]): void => {
-    const start = trail.indexOf(path);
-    if (start >= 0) cycles.push([...trail.slice(start), path].join(' → '));
-    if (start >= 0 || done.has(path)) return;
-    for (const target of targets.get(path) ?? []) visit(target, [...trail, path]);
-    done.add(path);
-  };
-  for (const path of targets.keys()) visit(path, []);
-  return cycles;
 }
 
 /** Pairs of folders inside worker/ of which each imports the other. */

@@ -1,4 +1,4 @@
-/** What one source file imports, exports by default and reads, found in its text without running a compiler. */
+/** What one source file imports and reads of the environment, found in its text without running a compiler. */
 
 export interface SourceFile {
   /** From the repository's root, with slashes. */
@@ -47,15 +47,6 @@ export function readsProcessEnv(file: SourceFile): boolean {
     /\bprocess\s*(?:\?\.|\.)\s*env\b|\bprocess\s*\[\s*['"]env['"]/.test(code) ||
     /\{[^{}=]*\benv\b[^{}=]*\}\s*(?:=\s*process\b|from\s*['"](?:node:)?process['"])/.test(code)
   );
-}
-
-export function hasDefaultExport(file: SourceFile): boolean {
-  const code = withoutComments(file.text, { keepTemplates: false });
-  return /^[ \t]*export\s+default\b|^[ \t]*export\s*\{[^}]*\bas\s+default\b/m.test(code);
-}
-
-export function lineCount({ text }: SourceFile): number {
-  return text.split('\n').length - (text.endsWith('\n') ? 1 : 0);
 }
 
 /** `import { type A, type B } from`: verbatimModuleSyntax keeps the import itself, yet only types are used of it. */
