@@ -1,4 +1,3 @@
-import { availableParallelism } from 'node:os';
 import type { Config } from '../shared/config/load.ts';
 import { type Heartbeat, startHeartbeat } from '../shared/heartbeat.ts';
 import type { LiveJob, SegmentJob } from '../shared/jobs.ts';
@@ -13,6 +12,7 @@ import { segmentHandler } from './gpu/segment-handler.ts';
 import { modelLimits, WorkerModels } from './gpu/worker-models.ts';
 import { RenderJobs } from './jobs/render-jobs.ts';
 import type { WorkerTools } from './jobs/worker-tools.ts';
+import { loadSettings } from './models/load-settings.ts';
 import { deviceName } from './onnx/device-name.ts';
 import { Blocklist, givingAway } from './queues/blocklist.ts';
 import { GpuQueues } from './queues/gpu-queues.ts';
@@ -176,17 +176,11 @@ class GpuWorker {
 }
 
 function threadSettings(config: Config, history: EntryHistory): PipelineThreadSettings {
-  const { intra_op_threads, inter_op_threads, execution_providers } = config.onnx;
-  // Threads of all GPU workers of a machine together must not outnumber its cores: that loses a third of the speed.
-  const fairShare = Math.max(1, Math.floor(availableParallelism() / config.gpus.count));
   return {
+    ...loadSettings(config),
     storageRoot: config.storageRoot,
     models: history.all(),
     limits: modelLimits(config),
-    providers: execution_providers,
-    intraOpThreads: intra_op_threads || fairShare,
-    interOpThreads: inter_op_threads || 1,
-    cachedFrames: config.capacity.background_cache_frames,
     liveBatches: { maxFrames: config.live.max_batch_frames, maxWaitMs: config.live.batch_wait_ms },
   };
 }

@@ -9,4 +9,7 @@ testKeys(modelKeys, (it, bench) => {
       assert.ok(doctor.endsWith(problems), `${doctor}\n${problems}`);
     }
   });
+  it('farm doctor tries the networks of a model whose pictures are still in a video', () => {
+    assert.match(bench().doctor, /✗ model film-only .*rects\.json/);
+  });
 });

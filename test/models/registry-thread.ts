@@ -2,11 +2,11 @@
 
 import { parentPort, workerData } from 'node:worker_threads';
 import type { ModelConfig } from '../../shared/config/model-config.ts';
+import type { LoadSettings } from '../../worker/models/load-settings.ts';
 import { ModelRegistry } from '../../worker/models/model-registry.ts';
-import type { RunSettings } from '../../worker/onnx/onnx-session.ts';
 import { load, ROOMY } from './registries.ts';
 
-const { entry, ...settings }: RunSettings & { cachedFrames: number; entry: ModelConfig } = workerData;
+const { entry, ...settings }: LoadSettings & { entry: ModelConfig } = workerData;
 const registry = new ModelRegistry({ ...settings, models: new Map([['ann', entry]]), limits: ROOMY });
 const { network, encoder, avatar } = await load(registry, 'ann');
 const features = await encoder.encode(new Float32Array(80 * 16), 1);

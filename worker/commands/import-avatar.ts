@@ -1,6 +1,5 @@
 import { existsSync } from 'node:fs';
 import { mkdir, rm, writeFile } from 'node:fs/promises';
-import { availableParallelism } from 'node:os';
 import path from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { isDeepStrictEqual } from 'node:util';
@@ -21,6 +20,7 @@ import {
 } from '../avatar/dataset.ts';
 import { extractFrames } from '../avatar/extract-frames.ts';
 import { checkPictures } from '../avatar/picture-file.ts';
+import { loadSettings } from '../models/load-settings.ts';
 import { loadAlone } from '../models/loaded-model.ts';
 import { findProblems } from '../models/model-problems.ts';
 import { type ExportedNetworks, findNetworks } from '../onnx/exported-networks.ts';
@@ -145,19 +145,13 @@ async function tryModel(
   { rectsDraft, previewDraft }: { rectsDraft: string; previewDraft: string | undefined },
   signal: AbortSignal,
 ): Promise<void> {
-  const { execution_providers, intra_op_threads } = config.onnx;
   const { modelId, size } = options;
   const model = config.models.get(modelId);
   if (model === undefined) throw new FarmError('internal', `the new configuration has no model ${modelId}`);
   const entry = { ...model, cropRectsPath: rectsDraft };
   const problems = await findProblems(entry);
   if (problems.length > 0) throw new FarmError('model_unusable', problems.join('; '));
-  const loaded = await loadAlone({
-    entry,
-    providers: execution_providers,
-    threads: { intraOp: intra_op_threads || availableParallelism(), interOp: 1 },
-    cachedFrames: config.capacity.background_cache_frames,
-  });
+  const loaded = await loadAlone({ ...loadSettings(config), entry });
   try {
     const { network, provider, msPerFrame } = loaded;
     if (size !== undefined && size !== network.size) {

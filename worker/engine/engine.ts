@@ -52,11 +52,7 @@ export class Engine {
     this.#listeners = listeners;
     this.#artifacts = new LocalArtifacts(settings.storageRoot);
     this.#registry = new ModelRegistry({
-      models: settings.models,
-      providers: settings.providers,
-      threads: { intraOp: settings.intraOpThreads, interOp: settings.interOpThreads },
-      cachedFrames: settings.cachedFrames,
-      limits: settings.limits,
+      ...settings,
       onChange: (loaded) => {
         this.#provider = loaded?.provider.provider ?? this.#provider;
         this.#announce();

@@ -2,6 +2,7 @@ import type { ModelConfig } from '../../shared/config/model-config.ts';
 import type { ErrorReport } from '../../shared/errors.ts';
 import type { LoadedModelState, ModelCost } from '../../shared/heartbeat.ts';
 import type { SegmentReceipt } from '../../shared/renders/record.ts';
+import type { LoadSettings } from '../models/load-settings.ts';
 import type { ModelLimits } from '../models/model-limits.ts';
 import type { IndexRange, RgbImage } from '../pipeline/contract.ts';
 import type { StageTimingsMs } from '../pipeline/stage-timings.ts';
@@ -14,15 +15,9 @@ import type { LiveBytes } from './live-inputs.ts';
  */
 
 /** Handed over at the start of the thread. */
-export interface PipelineThreadSettings {
+export interface PipelineThreadSettings extends LoadSettings {
   readonly storageRoot: string;
   readonly models: ReadonlyMap<string, ModelConfig>;
-  /** ONNX Runtime execution providers, in the order in which they are tried. */
-  readonly providers: readonly string[];
-  readonly intraOpThreads: number;
-  readonly interOpThreads: number;
-  /** Background pictures that each avatar keeps decoded. */
-  readonly cachedFrames: number;
   readonly limits: ModelLimits;
   readonly liveBatches: LiveBatchSettings;
 }

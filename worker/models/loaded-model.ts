@@ -2,19 +2,19 @@
 
 import type { ModelConfig } from '../../shared/config/model-config.ts';
 import { type Avatar, openAvatar } from '../avatar/avatar.ts';
+import { OnnxAudioEncoder } from '../onnx/audio-encoder.ts';
 import type { ProviderReport } from '../onnx/execution-providers.ts';
 import { OnnxLipSyncNetwork } from '../onnx/lip-sync-network.ts';
 import type { RunSettings } from '../onnx/onnx-session.ts';
 import type { AudioEncoder, LipSyncNetwork } from '../pipeline/contract.ts';
 import { checkFace } from '../pipeline/pipeline.ts';
 import { type FileFingerprint, fingerprintFile } from './file-fingerprint.ts';
+import type { LoadSettings } from './load-settings.ts';
 import { MemoryProbe } from './memory-probe.ts';
 import { SharedEncoders } from './shared-encoders.ts';
 
-export interface LoadModelOptions extends RunSettings {
+export interface LoadModelOptions extends LoadSettings {
   readonly entry: ModelConfig;
-  /** Decoded background pictures kept in memory, ≥ 1. */
-  readonly cachedFrames: number;
   readonly encoders: SharedEncoders;
   readonly memory: MemoryProbe;
 }
@@ -92,6 +92,12 @@ export async function loadModel(options: LoadModelOptions): Promise<LoadedModel>
     files: [networkFile, lease.file, cropRectsFile],
     release: () => kept.disposeAsync(),
   };
+}
+
+/** Opens a model's networks and ends them again. @throws as loadModel does. */
+export async function tryNetworks({ modelPath, audioEncoderPath }: ModelConfig, settings: RunSettings): Promise<void> {
+  await (await OnnxLipSyncNetwork.open(modelPath, settings)).release();
+  await (await OnnxAudioEncoder.open(audioEncoderPath, settings)).release();
 }
 
 /** Loads a model that shares nothing with others, for whoever needs one only. @throws as loadModel does. */

@@ -3,7 +3,7 @@
 import { loadsTheSame, type ModelConfig } from '../../shared/config/model-config.ts';
 import { FarmError } from '../../shared/errors.ts';
 import type { LoadedModelState } from '../../shared/heartbeat.ts';
-import type { RunSettings } from '../onnx/onnx-session.ts';
+import type { LoadSettings } from './load-settings.ts';
 import type { LoadedModel } from './loaded-model.ts';
 import { MemoryProbe } from './memory-probe.ts';
 import type { ModelLimits } from './model-limits.ts';
@@ -12,11 +12,9 @@ import { ModelSlots } from './model-slots.ts';
 import { ModelWaiters, type UseOptions } from './model-waiters.ts';
 import { SharedEncoders } from './shared-encoders.ts';
 
-export interface ModelRegistryOptions extends RunSettings {
+export interface ModelRegistryOptions extends LoadSettings {
   /** Every configured model by its id. */
   readonly models: ReadonlyMap<string, ModelConfig>;
-  /** Background pictures that each model keeps in memory, ≥ 1. */
-  readonly cachedFrames: number;
   readonly limits: ModelLimits;
   /** Told whenever a model was loaded, and which, or unloaded. */
   readonly onChange?: (loaded?: LoadedModel) => void;
