@@ -3,7 +3,7 @@ import { setTimeout as delay } from 'node:timers/promises';
 import type { Redis } from 'ioredis';
 import { FarmError } from '../../shared/errors.ts';
 import type { LiveJob } from '../../shared/jobs.ts';
-import { frameChannelKey, type LiveSummary, RedisFrameReader } from '../../shared/live/frames.ts';
+import { FrameReader, frameChannelKey, type LiveSummary } from '../../shared/live/frames.ts';
 import {
   LIVE_KEYS_LIFETIME_S,
   type LivePayload,
@@ -84,7 +84,7 @@ class LiveRun {
   async *frames(payload: LivePayload, signal: AbortSignal): AsyncGenerator<LiveFrame, LiveSummary> {
     const { redis, readers } = this.#tools;
     const connection = readers.lend();
-    const reader = new RedisFrameReader(connection, this.#requestId);
+    const reader = new FrameReader(connection, this.#requestId);
     const tellWorker = () => void redis.publish(CANCEL_CHANNEL, this.#requestId).catch(() => {});
     signal.addEventListener('abort', tellWorker, { once: true });
     const renewal = repeat(() => this.#renewKeys(), {
@@ -141,7 +141,7 @@ class LiveRun {
   async *#attempt(
     job: LiveJob,
     place: Placement,
-    reader: RedisFrameReader,
+    reader: FrameReader,
     saved: Promise<void>,
     signal: AbortSignal,
   ): AsyncGenerator<LiveFrame, LiveSummary | undefined> {

@@ -6,9 +6,9 @@ import { errorReportSchema } from '../renders/record.ts';
 import { LIVE_KEYS_LIFETIME_S, livePayloadKey } from './live-payload.ts';
 
 /**
- * The frame channel: how finished frames of a live request get from its worker to whoever waits for them. The first
- * adapter is a Redis stream a request. Entry ids are `<attempt>-<frame + 1>`: Redis refuses an id that is not above the
- * last one, so a worker that was given up cannot write after its successor, and no frame comes twice.
+ * The frame channel: how finished frames of a live request get from its worker to the front end that waits for them. It
+ * is one Redis stream per request. Entry ids are `<attempt>-<frame + 1>`: Redis refuses an id that is not above the last
+ * one, so a worker that was given up cannot write after its successor, and no frame comes twice.
  */
 
 /** How the work went, sent after the last frame. */
@@ -34,28 +34,12 @@ export interface FinishedFrame {
   readonly data: Buffer;
 }
 
-/** The worker's end. Every call rejects with FencedOut once a later attempt has written, `taken` also when nobody waits. */
-export interface FrameWriter {
-  taken(gpuId: number): Promise<void>;
-  /** Frames in order; they reach the reader together. */
-  frames(frames: readonly FinishedFrame[]): Promise<void>;
-  /** The last frames, if there are any left, and with them the summary. */
-  done(summary: LiveSummary, last: readonly FinishedFrame[]): Promise<void>;
-  failed(error: ErrorReport): Promise<void>;
-}
-
-/** The waiting end. */
-export interface FrameReader {
-  /** Entries that come within `waitMs`, in order; empty when none did. */
-  next(waitMs: number): Promise<ChannelEntry[]>;
-}
-
-/** A later attempt has taken over, or nobody waits any longer: whatever this one still makes is of no use. */
+/** A later attempt has taken over, or nobody waits any longer: frames that this attempt still makes are of no use. */
 export class FencedOut extends Error {
   override readonly name = 'FencedOut';
 }
 
-/** Opens the channel, unless the request was given up and its payload removed: nobody would remove the channel. */
+/** Opens the channel, unless the request was given up and its payload removed: then nobody would remove the channel. */
 const OPEN = `
 if redis.call('EXISTS', KEYS[2]) == 0 then return 0 end
 redis.call('XADD', KEYS[1], ARGV[1], 'taken', ARGV[2])
@@ -75,7 +59,8 @@ export function readEntryId(id: string): { attempt: number; framesDone: number }
 
 export const frameChannelKey = (requestId: string) => `${KEY_PREFIX}:live:${requestId}:out`;
 
-export class RedisFrameWriter implements FrameWriter {
+/** The worker's end. Every call rejects with FencedOut once a later attempt has written; `taken` also when nobody waits. */
+export class FrameWriter {
   readonly #redis: Redis;
   readonly #key: string;
   readonly #payloadKey: string;
@@ -94,10 +79,12 @@ export class RedisFrameWriter implements FrameWriter {
     if (opened !== 1) throw new FencedOut('The request was given up');
   }
 
+  /** Frames in order; they reach the reader together. */
   async frames(frames: readonly FinishedFrame[]): Promise<void> {
     await this.#add(frames.map(toEntry));
   }
 
+  /** The last frames, if there are any left, and with them the summary. */
   async done(summary: LiveSummary, last: readonly FinishedFrame[]): Promise<void> {
     await this.#add([...last.map(toEntry), [LAST_SEQUENCE, 'done', JSON.stringify(summary)]]);
   }
@@ -107,8 +94,8 @@ export class RedisFrameWriter implements FrameWriter {
   }
 
   /**
-   * Several in one transaction, so that a reader who waits is woken once and finds them all. A channel that was taken away is
-   * not made anew: nobody would read it, and nothing would remove it.
+   * Several entries go in one transaction, so that the waiting reader is woken once and finds them all. A channel that was
+   * removed is not created again: nobody would read it, and nothing would remove it.
    */
   async #add(entries: readonly WrittenEntry[]): Promise<void> {
     const added = entries.length > 1 ? this.#redis.multi() : this.#redis.pipeline();
@@ -139,8 +126,8 @@ function toEntry({ frameIndex, data }: FinishedFrame): WrittenEntry {
   return [String(frameIndex + 1), 'frame', data];
 }
 
-/** Reads with a connection of its own: a blocking read keeps everything else on its connection waiting. */
-export class RedisFrameReader implements FrameReader {
+/** The waiting end. It needs a connection of its own: a blocking read keeps everything else on its connection waiting. */
+export class FrameReader {
   readonly #connection: Redis;
   readonly #key: string;
   #lastId = '0-0';
@@ -150,6 +137,7 @@ export class RedisFrameReader implements FrameReader {
     this.#key = frameChannelKey(requestId);
   }
 
+  /** Entries that come within `waitMs`, in order; empty when none did. */
   async next(waitMs: number): Promise<ChannelEntry[]> {
     const blockMs = Math.max(1, Math.ceil(waitMs));
     const answer = await this.#connection.xreadBuffer('BLOCK', blockMs, 'STREAMS', this.#key, this.#lastId);

@@ -2,7 +2,7 @@ import { randomUUID } from 'node:crypto';
 import type { Job, JobsOptions, Queue } from 'bullmq';
 import type { Redis } from 'ioredis';
 import type { LiveJob } from '../../shared/jobs.ts';
-import { type ChannelEntry, frameChannelKey, type LiveSummary, RedisFrameReader } from '../../shared/live/frames.ts';
+import { type ChannelEntry, FrameReader, frameChannelKey, type LiveSummary } from '../../shared/live/frames.ts';
 import { type LivePayload, saveLivePayload } from '../../shared/live/live-payload.ts';
 import { gpuQueue, jobId, jobOptions, LIVE_CHANNEL, openQueue } from '../../shared/queues.ts';
 import { workerConnection } from '../../shared/redis.ts';
@@ -84,7 +84,7 @@ export class LiveRequests implements AsyncDisposable {
   async *entries(requestId: string): AsyncGenerator<ChannelEntry> {
     const connection = workerConnection(this.#url);
     try {
-      const reader = new RedisFrameReader(connection, requestId);
+      const reader = new FrameReader(connection, requestId);
       while (true) yield* await reader.next(MINUTE_MS);
     } finally {
       connection.disconnect();

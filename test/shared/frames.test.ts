@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { randomUUID } from 'node:crypto';
 import { describe, it } from 'node:test';
-import { FencedOut, frameChannelKey, RedisFrameReader, RedisFrameWriter } from '../../shared/live/frames.ts';
+import { FencedOut, FrameReader, FrameWriter, frameChannelKey } from '../../shared/live/frames.ts';
 import { saveLivePayload } from '../../shared/live/live-payload.ts';
 import { startRedisServer } from '../support/redis-server.ts';
 
@@ -21,11 +21,11 @@ describe('the frame channel', async () => {
 
   it('carries what a worker says, in order', async () => {
     const { redis, requestId } = await wanted();
-    const writer = new RedisFrameWriter(redis, requestId, 1);
+    const writer = new FrameWriter(redis, requestId, 1);
     await writer.taken(3);
     await writer.frames([{ frameIndex: 0, data: Buffer.from('first') }]);
     await writer.done(SUMMARY, [1, 2].map(frame));
-    assert.deepEqual(await new RedisFrameReader(await server.connect(), requestId).next(1000), [
+    assert.deepEqual(await new FrameReader(await server.connect(), requestId).next(1000), [
       { type: 'taken', gpuId: 3 },
       { type: 'frame', frameIndex: 0, data: Buffer.from('first') },
       { type: 'frame', ...frame(1) },
@@ -36,7 +36,7 @@ describe('the frame channel', async () => {
 
   it('refuses a worker that was given up', async () => {
     const { redis, requestId } = await wanted();
-    const [old, next] = [1, 2].map((attempt) => new RedisFrameWriter(redis, requestId, attempt));
+    const [old, next] = [1, 2].map((attempt) => new FrameWriter(redis, requestId, attempt));
     await old?.taken(0);
     await next?.taken(1);
     await assert.rejects(async () => old?.taken(0), FencedOut);
@@ -47,7 +47,7 @@ describe('the frame channel', async () => {
   it('is not opened for a request that was given up, and stays closed', async () => {
     const redis = await server.connect();
     const requestId = randomUUID();
-    const writer = new RedisFrameWriter(redis, requestId, 1);
+    const writer = new FrameWriter(redis, requestId, 1);
     await assert.rejects(writer.taken(0), FencedOut);
     await writer.frames([frame(0)]);
     assert.equal(await redis.exists(frameChannelKey(requestId)), 0);

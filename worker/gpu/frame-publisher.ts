@@ -1,7 +1,7 @@
 import type { Redis } from 'ioredis';
 import type { ErrorReport } from '../../shared/errors.ts';
 import type { LiveJob } from '../../shared/jobs.ts';
-import { type FinishedFrame, type FrameWriter, type LiveSummary, RedisFrameWriter } from '../../shared/live/frames.ts';
+import { type FinishedFrame, FrameWriter, type LiveSummary } from '../../shared/live/frames.ts';
 import { encodeJpeg } from '../media/jpeg.ts';
 import type { RenderedFrame } from '../pipeline/render-frames.ts';
 
@@ -40,7 +40,7 @@ export class FramePublisher {
     onFault: (fault: unknown) => void,
     onEncoded: (image: RenderedFrame['image']) => void = () => {},
   ) {
-    this.#writer = new RedisFrameWriter(redis, job.requestId, job.attempt);
+    this.#writer = new FrameWriter(redis, job.requestId, job.attempt);
     this.#job = job;
     this.#onFault = onFault;
     this.#onEncoded = onEncoded;
