@@ -61,7 +61,7 @@ async function startBoth(processes: Processes) {
 
 function openStream(client: TestClient) {
   const stream = client.stream();
-  stream.write({ open: { model_id: 'demo' } as Open });
+  stream.write({ open: { model_id: 'small' } as Open });
   return stream;
 }
 

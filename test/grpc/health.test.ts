@@ -18,7 +18,7 @@ describe('health over gRPC', () => {
     assert.equal(await client.healthStatus(), 'NOT_SERVING');
     const none = await client.unary<HealthResponse>(MONOLITHIC, 'Health', {});
     assert.deepEqual(none, { ...none, healthy: false, loaded_models: 0, max_models: 100, gpu_ids: [] });
-    const nobody = await failureOf(client.unary(MONOLITHIC, 'LoadModel', { model_id: 'demo', preferred_gpu: -1 }));
+    const nobody = await failureOf(client.unary(MONOLITHIC, 'LoadModel', { model_id: 'small', preferred_gpu: -1 }));
     assert.deepEqual([nobody.code, farmCode(nobody)], [status.DEADLINE_EXCEEDED, 'deadline_exceeded']);
 
     const worker = await processes.start('worker', '--gpu', '0');
@@ -38,7 +38,7 @@ describe('health over gRPC', () => {
     assert.equal((await client.unary<HealthResponse>(MONOLITHIC, 'Health', {})).healthy, false);
     for (const call of [
       client.unary(MONOLITHIC, 'ListModels', {}),
-      client.unary<LoadModelResponse>(MONOLITHIC, 'LoadModel', { model_id: 'demo', preferred_gpu: -1 }),
+      client.unary<LoadModelResponse>(MONOLITHIC, 'LoadModel', { model_id: 'small', preferred_gpu: -1 }),
       client.unary(FARM, 'GetRender', { render_id: 'r0-00' }),
     ]) {
       const error = await failureOf(call);

@@ -2,7 +2,8 @@ import assert from 'node:assert/strict';
 import { after, before, describe, it } from 'node:test';
 import type { HealthResponse, LoadModelResponse, ModelInfo, ModelStats } from '../../api/grpc/messages/monolithic.ts';
 import { infer } from '../farm/small-models.ts';
-import { DEMO_MODEL, startFarm, type TestFarm } from '../support/farm.ts';
+import { startFarm, type TestFarm } from '../support/farm.ts';
+import { SMALL_MODEL } from '../support/small-avatar.ts';
 import { until } from '../support/until.ts';
 import { MONOLITHIC, TestClient } from './clients.ts';
 
@@ -15,7 +16,7 @@ describe('models over gRPC', () => {
 
   before(async () => {
     farm = await startFarm({
-      models: { first: DEMO_MODEL, second: DEMO_MODEL, broken: { ...DEMO_MODEL, background_dir: '' } },
+      models: { first: SMALL_MODEL, second: SMALL_MODEL, broken: { ...SMALL_MODEL, background_dir: '' } },
       gpus: { count: 2 },
       capacity: { max_models: 7 },
     });
@@ -90,7 +91,7 @@ describe('models over gRPC', () => {
   });
 
   it('count their use, and are unloaded on request, once', async () => {
-    const answer = await infer(client, 'second');
+    const answer = await infer(client, 'second', 32);
     assert.ok(answer.success, answer.error);
     const stats = async () => {
       const { models } = await client.unary<{ models: Record<string, unknown>[] }>(MONOLITHIC, 'GetModelStats', {});

@@ -6,7 +6,7 @@ import path from 'node:path';
 import { stringify } from 'yaml';
 import { ENTRIES } from '../../cli/farm-processes.ts';
 import { freePort, PrivateRedis } from '../../cli/private-redis.ts';
-import { buildDemoAvatar, DEMO_MODEL } from '../support/farm.ts';
+import { buildSmallAvatar, SMALL_MODEL } from '../support/small-avatar.ts';
 
 /** Single processes of a farm, so that a test can end one and start it again: no supervisor looks after them. */
 export interface Processes extends AsyncDisposable {
@@ -22,7 +22,7 @@ export interface Processes extends AsyncDisposable {
 
 /** Starts a Redis and prepares a configuration; nothing else runs yet. */
 export async function prepareProcesses(settings: Record<string, object> = {}): Promise<Processes> {
-  await buildDemoAvatar();
+  await buildSmallAvatar();
   const folder = await mkdtemp(path.join(tmpdir(), 'farm-test-grpc-'));
   const redis = await PrivateRedis.start(path.join(folder, 'redis'));
   const [httpPort, grpcPort] = [await freePort(), await freePort()];
@@ -33,7 +33,7 @@ export async function prepareProcesses(settings: Record<string, object> = {}): P
     redis: { url: redis.url },
     storage: { root: 'data' },
   };
-  await writeFile(configPath, stringify({ models: { demo: DEMO_MODEL }, ...settings, ...fixed }));
+  await writeFile(configPath, stringify({ models: { small: SMALL_MODEL }, ...settings, ...fixed }));
   const children: ChildProcess[] = [];
   const stop = async (child: ChildProcess) => {
     if (child.exitCode !== null || child.signalCode !== null) return;

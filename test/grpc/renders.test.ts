@@ -5,7 +5,8 @@ import { after, before, describe, it } from 'node:test';
 import { status } from '@grpc/grpc-js';
 import sharp from 'sharp';
 import type { Render, RenderSpec } from '../../api/grpc/messages/farm.ts';
-import { startFarm, type TestFarm } from '../support/farm.ts';
+import { DEMO_MODEL, startFarm, type TestFarm } from '../support/farm.ts';
+import { SMALL_MODEL } from '../support/small-avatar.ts';
 import { syllables, writeWav } from '../support/sound.ts';
 import { FARM, failureOf, farmCode, type Message, TestClient } from './clients.ts';
 import { differences, renderedFrames } from './speech.ts';
@@ -19,7 +20,11 @@ describe('renders over gRPC', () => {
   let wav: Buffer;
 
   before(async () => {
-    farm = await startFarm({ server: { queue_size: 2 }, limits: { max_upload_mb: 1 } });
+    farm = await startFarm({
+      models: { small: SMALL_MODEL, demo: DEMO_MODEL },
+      server: { queue_size: 2 },
+      limits: { max_upload_mb: 1 },
+    });
     client = new TestClient(farm.grpcAddress);
     wav = await sound(SECONDS);
   });
@@ -34,7 +39,7 @@ describe('renders over gRPC', () => {
     return await readFile(file);
   };
   const submit = (spec: Partial<RenderSpec>, file = wav) =>
-    client.upload<Render>(FARM, 'SubmitRender', [{ spec }, ...pieces(file)]);
+    client.upload<Render>(FARM, 'SubmitRender', [{ spec: { model_id: 'small', ...spec } }, ...pieces(file)]);
   const get = (render_id: string) => client.unary<Render>(FARM, 'GetRender', { render_id });
   const cancel = (render_id: string) => client.unary<Render>(FARM, 'CancelRender', { render_id });
   const watch = async (render_id: string) => {
@@ -64,11 +69,11 @@ describe('renders over gRPC', () => {
     assert.equal(last?.frames_path, `/v1/renders/${render_id}/frames/{index}`);
     assert.equal(last?.video_path, '');
     const frames = await Promise.all(Array.from({ length: 38 }, (_, index) => farm.client.frame(render_id, index)));
-    assert.deepEqual(differences(frames, await renderedFrames(farm, SECONDS)), []);
+    assert.deepEqual(differences(frames, await renderedFrames(farm, SECONDS, { modelId: 'small' })), []);
   });
 
   it('give a video by default', async () => {
-    const { render_id } = await submit({ model_id: 'demo' });
+    const { render_id } = await submit({ model_id: 'small' });
     const last = (await watch(render_id)).at(-1);
     const video = await fetch(`${farm.url}${last?.video_path}`);
     assert.equal(video.headers.get('content-type'), 'video/mp4');
@@ -85,7 +90,7 @@ describe('renders over gRPC', () => {
   });
 
   it('stop when they are cancelled; a finished one stays as it is', async () => {
-    const { render_id } = await submit({}, await sound(20));
+    const { render_id } = await submit({ model_id: 'demo' }, await sound(20));
     const cancelled = await cancel(render_id);
     assert.equal(cancelled.status, 'CANCELLED');
     assert.equal((await watch(render_id)).at(-1)?.status, 'CANCELLED');
@@ -96,7 +101,7 @@ describe('renders over gRPC', () => {
   });
 
   it('show their latest picture while they run, over both doors', async () => {
-    const { render_id } = await submit({}, await sound(20));
+    const { render_id } = await submit({ model_id: 'demo' }, await sound(20));
     const states = client.watch(FARM, 'WatchRender', { render_id, preview: true }) as AsyncIterable<Message>;
     for await (const state of states) {
       const picture = (state as unknown as Render).preview_jpeg;
@@ -120,7 +125,7 @@ describe('renders over gRPC', () => {
 
   it('are refused while the queue is full', async () => {
     const long = await sound(20);
-    const taken = await Promise.all([submit({}, long), submit({}, long)]);
+    const taken = await Promise.all([submit({ model_id: 'demo' }, long), submit({ model_id: 'demo' }, long)]);
     const full = await failureOf(submit({}));
     assert.deepEqual([full.code, farmCode(full)], [status.RESOURCE_EXHAUSTED, 'queue_full']);
     await Promise.all(taken.map(({ render_id }) => cancel(render_id)));
