@@ -28,7 +28,7 @@ export interface SupervisorOptions {
 
 const RESTART_AFTER_MS = 500;
 const RESTART_AFTER_MAX_MS = 15_000;
-/** A process that ran this long starts again without delay after a crash. */
+/** After a crash a process starts again at once, and more and more slowly when it crashes again within this time. */
 const STEADY_AFTER_MS = MINUTE_MS;
 
 interface Supervised {
@@ -139,7 +139,7 @@ export class Supervisor {
   async #restart(supervised: Supervised): Promise<{ ended: Promise<void> } | undefined> {
     const { name } = supervised.spec;
     while (!this.#stopping.signal.aborted) {
-      const waitMs = Math.min(RESTART_AFTER_MS * 2 ** supervised.restarts++, RESTART_AFTER_MAX_MS);
+      const waitMs = restartDelayMs(supervised.restarts++);
       this.#options.onLine(name, `${name} ended unexpectedly; starting it again in ${waitMs} ms`);
       await delay(waitMs, undefined, { signal: this.#stopping.signal }).catch(() => {});
       if (this.#stopping.signal.aborted) return undefined;
@@ -159,6 +159,11 @@ function killGroup(child: ChildProcess): void {
     // Gone, and not yet heard of.
     if ((error as NodeJS.ErrnoException).code !== 'ESRCH') throw error;
   }
+}
+
+/** @param restarts that came before, since the process ran steadily. */
+function restartDelayMs(restarts: number): number {
+  return restarts === 0 ? 0 : Math.min(RESTART_AFTER_MS * 2 ** (restarts - 1), RESTART_AFTER_MAX_MS);
 }
 
 function hasEnded(child: ChildProcess): boolean {

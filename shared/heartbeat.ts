@@ -1,9 +1,10 @@
 import type { Redis } from 'ioredis';
 import { z } from 'zod';
 import { type RepeatLog, repeat } from './process/repeat.ts';
+import { ALIVE_EVERY_MS, DEAD_AFTER_MS } from './process/signs-of-life.ts';
 import { KEY_PREFIX } from './redis.ts';
 
-/** What every worker process says of itself every few seconds; silence means it is gone. */
+/** What every worker process says of itself every second; silence means it is gone. */
 
 const loadedModelSchema = z.object({
   /** From the first file that was read to the end of the warm-up. */
@@ -86,11 +87,8 @@ export type Heartbeat = z.infer<typeof heartbeatSchema>;
 
 const WORKERS_KEY = `${KEY_PREFIX}:workers`;
 const heartbeatKey = (workerId: string) => `${KEY_PREFIX}:heartbeat:${workerId}`;
-const INTERVAL_MS = 2000;
-/** Three missed beats. */
-const LIFETIME_MS = 7000;
 
-/** Publishes `describe()` now and every two seconds until `stop`, which also takes the last heartbeat back. */
+/** Publishes `describe()` now and every second until `stop`, which also takes the last heartbeat back. */
 export function startHeartbeat(
   redis: Redis,
   workerId: string,
@@ -101,11 +99,11 @@ export function startHeartbeat(
     const heartbeat: Heartbeat = { workerId, ...describe() };
     await redis
       .multi()
-      .set(heartbeatKey(workerId), JSON.stringify(heartbeat), 'PX', LIFETIME_MS)
+      .set(heartbeatKey(workerId), JSON.stringify(heartbeat), 'PX', DEAD_AFTER_MS)
       .sadd(WORKERS_KEY, workerId)
       .exec();
   };
-  const beating = repeat(beat, { name: 'heartbeat', everyMs: INTERVAL_MS, log });
+  const beating = repeat(beat, { name: 'heartbeat', everyMs: ALIVE_EVERY_MS, log });
   return {
     first: beat(),
     now: beating.now,

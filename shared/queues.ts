@@ -1,6 +1,7 @@
 import { type JobsOptions, Queue, type WorkerOptions } from 'bullmq';
 import type { Redis } from 'ioredis';
 import type { Job, JobName } from './jobs.ts';
+import { ALIVE_EVERY_MS, DEAD_AFTER_MS } from './process/signs-of-life.ts';
 import { KEY_PREFIX } from './redis.ts';
 import { MB } from './units.ts';
 
@@ -127,13 +128,11 @@ export class QueueClients {
   }
 }
 
-/**
- * A worker that dies is noticed when its job's lock runs out. The thread that renews the lock is never blocked for
- * long, so the lock can be short and another worker has the job again within seconds.
- */
+/** A worker that dies is noticed when its job's lock has run out and somebody looks for such jobs. */
 export const WORKER_TIMING = {
-  lockDuration: 8000,
-  stalledInterval: 4000,
+  lockDuration: DEAD_AFTER_MS,
+  lockRenewTime: ALIVE_EVERY_MS,
+  stalledInterval: 1000,
   /** How often a job may end its worker before it is given up. */
   maxStalledCount: 2,
 } as const satisfies Partial<WorkerOptions>;

@@ -1,6 +1,6 @@
 import type { Config } from '../shared/config/load.ts';
 import { startHeartbeat } from '../shared/heartbeat.ts';
-import { MEDIA_QUEUES, type MediaQueue } from '../shared/queues.ts';
+import { MEDIA_QUEUES, type MediaQueue, QueueClients } from '../shared/queues.ts';
 import { Consumer } from './jobs/consumer.ts';
 import { RenderJobs } from './jobs/render-jobs.ts';
 import type { WorkerTools } from './jobs/worker-tools.ts';
@@ -24,14 +24,16 @@ export async function startMediaWorker(config: Config, tools: WorkerTools): Prom
   const state: MediaState = { draining: false, consumers: [] };
   const heartbeat = startMediaHeartbeat(tools, state);
   await heartbeat.first;
-  const dispatcher = new Dispatcher(tools.connection, config);
+  const queues = new QueueClients(tools.connection);
+  const dispatcher = new Dispatcher(tools.connection, queues, config);
   const recovery = startRenderRecovery(tools.renders, dispatcher, tools.log);
-  state.consumers = takeJobs(config, tools, dispatcher);
+  state.consumers = takeJobs(config, tools, dispatcher, queues);
   return async () => {
     state.draining = true;
     await recovery.stop();
     await Promise.all(state.consumers.map((consumer) => consumer.drain(config.limits.drain_seconds * 1000)));
     await dispatcher.close();
+    await queues.close();
     await heartbeat.stop();
   };
 }
@@ -50,7 +52,12 @@ function startMediaHeartbeat({ connection, log }: WorkerTools, state: MediaState
   return startHeartbeat(connection, self.workerId, describe, log);
 }
 
-function takeJobs(config: Config, tools: WorkerTools, dispatcher: Dispatcher): Consumer<'prepare' | 'stitch'>[] {
+function takeJobs(
+  config: Config,
+  tools: WorkerTools,
+  dispatcher: Dispatcher,
+  queues: QueueClients,
+): Consumer<'prepare' | 'stitch'>[] {
   const { connection, renders, artifacts, cancellation, log } = tools;
   const jobs = new RenderJobs(renders, cancellation);
   const handlers = {
@@ -58,10 +65,10 @@ function takeJobs(config: Config, tools: WorkerTools, dispatcher: Dispatcher): C
     stitch: jobs.handler<'stitch'>(stitchHandler({ renders, artifacts })),
   };
   return MEDIA_QUEUES.map(
-    (queueName) =>
+    (name) =>
       new Consumer({
-        ...{ queueName, handlers, connection, log },
-        concurrency: JOBS_AT_ONCE[queueName],
+        ...{ queue: queues.media(name), handlers, connection, log },
+        concurrency: JOBS_AT_ONCE[name],
         onLost: (job) => jobs.lost(job),
       }),
   );

@@ -12,6 +12,7 @@ import {
   saveLivePayload,
 } from '../../shared/live/live-payload.ts';
 import { type RepeatLog, repeat } from '../../shared/process/repeat.ts';
+import { DEAD_AFTER_MS } from '../../shared/process/signs-of-life.ts';
 import { gpuQueue, jobId, jobOptions, LIVE_CHANNEL, type QueueClients } from '../../shared/queues.ts';
 import { CANCEL_CHANNEL } from '../../shared/renders/store.ts';
 import type { LiveDispatcher, Placement } from './dispatch.ts';
@@ -40,8 +41,6 @@ export interface LiveRequestTools {
 
 /** A dead worker costs a try; three dead workers in a row are no accident. */
 const MOST_ATTEMPTS = 3;
-/** A worker at work says so every second; after this long without a word it is given up. */
-const SILENCE_MS = 3000;
 /** A reader may stall for as long as it likes: frames that wait for it must not run out. */
 const RENEW_EVERY_MS = 30_000;
 /** How long one blocking read waits before the state of the worker is looked at. */
@@ -188,7 +187,7 @@ class LiveRun {
     if (!(await dispatcher.isCurrent(place))) return true;
     if (heardAtMs === 0 && !(await dispatcher.takesWork(place))) return true;
     if (heardAtMs > 0) {
-      return Date.now() - heardAtMs > SILENCE_MS && (await redis.exists(liveAliveKey(this.#requestId))) === 0;
+      return Date.now() - heardAtMs > DEAD_AFTER_MS && (await redis.exists(liveAliveKey(this.#requestId))) === 0;
     }
     if (Date.now() > expiresAtMs) {
       throw new FarmError('deadline_exceeded', `No worker took the request up within ${waitMs / 1000} s`);

@@ -2,9 +2,13 @@ import assert from 'node:assert/strict';
 import type { ChildProcess } from 'node:child_process';
 import path from 'node:path';
 import { after, before, describe, it } from 'node:test';
+import type { Job } from 'bullmq';
+import { QueueClients } from '../../shared/queues.ts';
+import { workerConnection } from '../../shared/redis.ts';
 import { endProcess } from '../gpu/gpu-process.ts';
 import { DEMO_MODEL, startFarm, type TestFarm } from '../support/farm.ts';
 import { syllables, writeWav } from '../support/sound.ts';
+import { until } from '../support/until.ts';
 import { gpuOnce, renderOn, startSecondWorker } from './second-worker.ts';
 
 const SECONDS = 2.4;
@@ -47,6 +51,29 @@ describe('when a GPU worker is killed and never comes back', () => {
     assert.deepEqual(
       (await farm.client.gpus()).gpus.map(({ gpu }) => gpu),
       [0],
+    );
+  });
+
+  it('a media worker that is killed in mid-stitch is started again, and the stitch is done once more', async (t) => {
+    const redis = workerConnection(farm.farm.redisUrl);
+    const queues = new QueueClients(redis);
+    t.after(async () => {
+      await queues.close();
+      redis.disconnect();
+    });
+    const { id } = await farm.client.submit(speech, { modelId: 'demo' });
+    const stitch = async () => await queues.media('media').getJob(`stitch-${id}`);
+    await until('the stitch has begun', async () => (await (await stitch())?.getState()) === 'active');
+    process.kill(farm.farm.pids.get('media') as number, 'SIGKILL');
+    const killedAtMs = Date.now();
+    await until('it is taken up again', async () => ((await stitch())?.attemptsStarted ?? 0) > 1);
+    t.diagnostic(`taken up again after ${Date.now() - killedAtMs} ms`);
+    assert.equal((await farm.client.finished(id)).status, 'completed');
+    assert.equal((await farm.client.receipt(id)).video?.sha256, expected);
+    const { attemptsStarted, stalledCounter, attemptsMade } = (await stitch()) as Job;
+    assert.deepEqual(
+      { attemptsStarted, stalledCounter, attemptsMade },
+      { attemptsStarted: 2, stalledCounter: 1, attemptsMade: 1 },
     );
   });
 });

@@ -1,9 +1,7 @@
 import type { Redis } from 'ioredis';
 import { liveAliveKey, livePayloadKey } from '../../shared/live/live-payload.ts';
 import { type Repeated, type RepeatLog, repeat } from '../../shared/process/repeat.ts';
-
-const LIFETIME_MS = 3000;
-const RENEW_EVERY_MS = 1000;
+import { ALIVE_EVERY_MS, DEAD_AFTER_MS } from '../../shared/process/signs-of-life.ts';
 
 /**
  * Sets the key for ARGV[2] ms, or deletes it when that is 0, unless a later attempt has it. Returns 1 while the request
@@ -33,11 +31,11 @@ export class Liveness {
     this.#requestId = requestId;
     this.#attempt = attempt;
     const show = async () => {
-      if (!(await this.#set(LIFETIME_MS))) onUnwanted();
+      if (!(await this.#set(DEAD_AFTER_MS))) onUnwanted();
     };
     this.#showing = repeat(show, {
       name: 'show that a live request is alive',
-      everyMs: RENEW_EVERY_MS,
+      everyMs: ALIVE_EVERY_MS,
       log,
       first: 'now',
     });

@@ -1,11 +1,13 @@
-import { Worker } from 'bullmq';
+import { type Queue, Worker } from 'bullmq';
 import type { Redis } from 'ioredis';
 import type { JobName } from '../../shared/jobs.ts';
 import { WORKER_TIMING } from '../../shared/queues.ts';
 import { KEY_PREFIX } from '../../shared/redis.ts';
 import { JobRunner, type JobRunnerOptions } from './job-runner.ts';
+import { releaseLostJobs, workerName } from './lost-jobs.ts';
 
-export interface ConsumerOptions<N extends JobName> extends JobRunnerOptions<N> {
+export interface ConsumerOptions<N extends JobName> extends Omit<JobRunnerOptions<N>, 'queueName'> {
+  readonly queue: Queue;
   readonly connection: Redis;
   /** Jobs at once; 1 by default. */
   readonly concurrency?: number;
@@ -17,15 +19,20 @@ export class Consumer<N extends JobName> {
   readonly #worker: Worker;
 
   constructor(options: ConsumerOptions<N>) {
-    const { queueName, connection, concurrency = 1 } = options;
-    this.runner = new JobRunner(options);
-    this.#worker = new Worker(queueName, (job, token) => this.runner.run(job, token), {
+    const { queue, connection, concurrency = 1, log } = options;
+    this.runner = new JobRunner({ ...options, queueName: queue.name });
+    this.#worker = new Worker(queue.name, (job, token) => this.runner.run(job, token), {
       connection,
       prefix: KEY_PREFIX,
       concurrency,
+      name: workerName(),
       ...WORKER_TIMING,
     });
     this.runner.attend(this.#worker);
+    releaseLostJobs(queue, connection).catch((error: Error) => {
+      // Their locks run out by themselves.
+      log.warn({ queue: queue.name, reason: error.message }, 'could not free the jobs of a dead process');
+    });
   }
 
   /** Stops taking jobs, lets running ones finish for `patienceMs`, then hands them back to the queue. */

@@ -8,7 +8,7 @@ import {
   jobId,
   jobOptions,
   prepareQueue,
-  QueueClients,
+  type QueueClients,
   stitchQueue,
 } from '../../shared/queues.ts';
 import { KEY_PREFIX } from '../../shared/redis.ts';
@@ -26,12 +26,12 @@ export class Dispatcher {
   readonly #placement: SegmentPlacement;
   readonly #queues: QueueClients;
 
-  constructor(redis: Redis, config: Config) {
+  constructor(redis: Redis, queues: QueueClients, config: Config) {
     this.#redis = redis;
     this.#config = config;
     this.#flows = new FlowProducer({ connection: redis, prefix: KEY_PREFIX });
-    this.#queues = new QueueClients(redis);
-    this.#placement = new SegmentPlacement(redis, this.#queues, config);
+    this.#queues = queues;
+    this.#placement = new SegmentPlacement(redis, queues, config);
   }
 
   /** GPU number of each of a render's segments. */
@@ -96,6 +96,6 @@ export class Dispatcher {
   }
 
   async close(): Promise<void> {
-    await Promise.all([this.#flows.close(), this.#queues.close()]);
+    await this.#flows.close();
   }
 }

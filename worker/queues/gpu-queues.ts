@@ -89,9 +89,9 @@ export class GpuQueues {
 
   #consume(queueName: string): QueueConsumer {
     const { connection, log } = this.#options.tools;
-    const ordinary = new Consumer({ ...this.#runnerOptions(queueName), connection });
-    const { runner } = ordinary;
     const queue = this.#queues.named(queueName);
+    const ordinary = new Consumer({ ...this.#runnerOptions(queueName), queue, connection });
+    const { runner } = ordinary;
     const express = new ExpressLane({ queue, runner, connection, wakeUps: this.#wakeUps, log });
     this.#watched(runner);
     return {

@@ -5,6 +5,7 @@ import type { JobName } from '../../shared/jobs.ts';
 import { WORKER_TIMING } from '../../shared/queues.ts';
 import { KEY_PREFIX } from '../../shared/redis.ts';
 import type { JobRunner } from '../jobs/job-runner.ts';
+import { workerName } from '../jobs/lost-jobs.ts';
 
 /** The part of BullMQ's worker that renews the locks of jobs that were handed to it. */
 class LockKeepingWorker extends Worker {
@@ -36,6 +37,7 @@ export class HandFedWorker<N extends JobName> {
       connection,
       prefix: KEY_PREFIX,
       autorun: false,
+      name: workerName(),
       ...WORKER_TIMING,
     });
     this.#worker.startRenewingLocks();

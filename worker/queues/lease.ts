@@ -11,6 +11,7 @@ import { KEY_PREFIX } from '../../shared/redis.ts';
 const holderSchema = z.object({ workerId: z.string(), host: z.string(), pid: z.int() });
 export type LeaseHolder = z.infer<typeof holderSchema>;
 
+/** Patient: a worker that loses its lease ends. What it leaves behind is taken sooner, as soon as its heartbeat stops. */
 const LIFETIME_MS = 8000;
 const RENEW_EVERY_MS = 2500;
 const RETRY_EVERY_MS = 300;

@@ -81,6 +81,8 @@ export class WorkStealing {
     const own = workerOf(heartbeats, this.#tools.ownGpuId);
     if (!own) return undefined;
     for (const victim of await this.#victims(heartbeats)) {
+      // What its worker had begun comes free only if somebody looks for it.
+      if (victim.abandoned) this.#lane(victim.gpuId);
       const suits = (data: unknown) => this.#suits(data, victim, own, heartbeats);
       if (!suits(await this.#nextOn(victim.gpuId)) || !this.#mayTake()) continue;
       const job = await this.#lane(victim.gpuId).take();
@@ -94,7 +96,7 @@ export class WorkStealing {
     return undefined;
   }
 
-  /** Queues with something waiting: abandoned ones first, then the longest. */
+  /** Queues with something waiting, or begun by a worker that is gone: abandoned ones first, then the longest. */
   async #victims(heartbeats: readonly Heartbeat[]): Promise<Victim[]> {
     const { redis, ownGpuId, queues } = this.#tools;
     const drained = await this.#drains.all();
@@ -109,7 +111,7 @@ export class WorkStealing {
       }),
     );
     return victims
-      .filter(({ waiting }) => waiting > 0)
+      .filter(({ waiting, active, abandoned }) => waiting > 0 || (abandoned && active > 0))
       .sort((a, b) => Number(b.abandoned) - Number(a.abandoned) || b.waiting - a.waiting);
   }
 
