@@ -9,8 +9,8 @@ import { MB } from './units.ts';
 export const MEDIA_QUEUES = ['media', 'media-long'] as const;
 export type MediaQueue = (typeof MEDIA_QUEUES)[number];
 
-/** 26 minutes of MP3, two and a half of uncompressed stereo: more may take seconds to decode. */
-const LONG_UPLOAD_BYTES = 24 * MB;
+/** 17 minutes of MP3, one and a half of uncompressed stereo: more may take seconds to decode. */
+const LONG_UPLOAD_BYTES = 16 * MB;
 /** Ten minutes: more may take seconds to join. */
 const LONG_RENDER_FRAMES = 15_000;
 

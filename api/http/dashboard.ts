@@ -1,12 +1,15 @@
 import { createBullBoard } from '@bull-board/api';
 import { BullMQAdapter } from '@bull-board/api/bullMQAdapter';
 import { FastifyAdapter } from '@bull-board/fastify';
-import type { Queue } from 'bullmq';
+import type { Job, Queue } from 'bullmq';
 import type { FastifyInstance } from 'fastify';
 import { jobSchema } from '../../shared/jobs.ts';
 import { repeat } from '../../shared/process/repeat.ts';
 import { enrolledGpus, MEDIA_QUEUES, type MediaQueue } from '../../shared/queues.ts';
 import type { Services } from '../services.ts';
+
+type JobStatus = ReturnType<BullMQAdapter['getJobStatuses']>[number];
+type JobCounts = Awaited<ReturnType<BullMQAdapter['getJobCounts']>>;
 
 const BASE_PATH = '/dashboard';
 const MEDIA_DESCRIPTIONS: Record<MediaQueue, string> = {
@@ -42,8 +45,30 @@ export async function mountDashboard(app: FastifyInstance, { config, redis, queu
   await app.register(serverAdapter.registerPlugin(), { prefix: BASE_PATH });
 }
 
+/**
+ * What waits is called waiting: every job of the farm has a priority, and BullMQ keeps those apart as "prioritized",
+ * beside a list of waiting jobs that is nearly always empty.
+ */
+class FarmQueueAdapter extends BullMQAdapter {
+  override getJobStatuses(): JobStatus[] {
+    return super.getJobStatuses().filter((status) => status !== 'prioritized');
+  }
+
+  override async getJobs(statuses: JobStatus[], start?: number, end?: number): Promise<Job[]> {
+    const asked = statuses.flatMap((status): JobStatus[] =>
+      status === 'waiting' ? [status, 'prioritized'] : [status],
+    );
+    return await super.getJobs(asked, start, end);
+  }
+
+  override async getJobCounts(): Promise<JobCounts> {
+    const { waiting = 0, prioritized = 0, ...counts } = await super.getJobCounts();
+    return { ...counts, waiting: waiting + prioritized };
+  }
+}
+
 function adapterOf(queue: Queue, description: string): BullMQAdapter {
-  const adapter = new BullMQAdapter(queue, { readOnlyMode: true, description });
+  const adapter = new FarmQueueAdapter(queue, { readOnlyMode: true, description });
   adapter.setFormatter('name', ({ data }) => titleOf(data));
   return adapter;
 }

@@ -9,9 +9,16 @@ import { syllables, writeWav } from '../support/sound.ts';
 import { until } from '../support/until.ts';
 
 const SEGMENT_FRAMES = 25;
-/** 25 MB: long enough for the queue of long sounds, both as an upload and as a render. */
-const LONG_SECONDS = 820;
+/** 20 MB: long enough for the queue of long sounds, both as an upload and as a render. */
+const LONG_SECONDS = 610;
 const WORD_SECONDS = 1.6;
+
+interface BoardQueue {
+  readonly name: string;
+  readonly statuses: readonly string[];
+  readonly counts: { readonly waiting: number };
+  readonly jobs: readonly { readonly name: string }[];
+}
 
 /** The same words again and again. */
 function longSpeech(): Float32Array {
@@ -66,6 +73,17 @@ describe('renders of very different length on one GPU', () => {
       indexes,
       indexes.map((_, index) => index),
     );
+  });
+
+  it('what waits of a long one is shown as waiting', async () => {
+    const [gpu] = (await farm.client.gpus()).gpus;
+    assert.ok(gpu && gpu.backlog.waiting > 100, JSON.stringify(gpu?.backlog));
+    const answer = await fetch(`${farm.url}/dashboard/api/queues?activeQueue=gpu-0&status=waiting`);
+    const board = (await answer.json()) as { queues: BoardQueue[] };
+    const queue = board.queues.find(({ name }) => name === 'gpu-0');
+    assert.ok(queue && queue.counts.waiting > 100, JSON.stringify(queue?.counts));
+    assert.ok(!queue.statuses.includes('prioritized'));
+    assert.match(queue.jobs[0]?.name ?? '', /^segment \d+ of 610 · frames /);
   });
 
   it('long sounds are decoded and joined in a place of their own', async () => {
