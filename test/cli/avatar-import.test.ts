@@ -1,9 +1,10 @@
 import assert from 'node:assert/strict';
 import { existsSync } from 'node:fs';
-import { cp, mkdir, mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promises';
+import { cp, mkdir, mkdtemp, readdir, readFile, rename, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { after, before, beforeEach, describe, it } from 'node:test';
+import sharp, { type Sharp } from 'sharp';
 import { buildBenchModels } from '../../avatars/bench/build.ts';
 import { loadConfig } from '../../shared/config/load.ts';
 import { checkAvatarFiles } from '../../worker/avatar/avatar.ts';
@@ -12,9 +13,9 @@ import type { Rect } from '../../worker/pipeline/contract.ts';
 import { writeVideo } from '../avatar/videos.ts';
 import { brokenNetwork, tinyNetwork } from '../onnx/tiny-onnx.ts';
 import { landmarksFor, writeDataset } from '../support/dataset.ts';
-import { buildDemoAvatar } from '../support/farm.ts';
 import { decodeFrames, inspectVideo } from '../support/ffprobe.ts';
 import { livingFamily, runCli } from '../support/run-cli.ts';
+import { buildSmallAvatar, SMALL_PICTURE } from '../support/small-avatar.ts';
 
 const PICTURES = 6;
 const CONFIG = '# ours\nmodels_root: datasets\nrender: {h264_preset: ultrafast}\n';
@@ -30,7 +31,7 @@ describe('farm avatar import', () => {
   let tests = 0;
 
   before(async () => {
-    await buildDemoAvatar();
+    await buildSmallAvatar();
     root = await mkdtemp(path.join(tmpdir(), 'farm-import-'));
     pristine = path.join(root, 'pristine');
     rects = await writeDataset(pristine, PICTURES);
@@ -50,19 +51,29 @@ describe('farm avatar import', () => {
     return { code, output: run.output() };
   }
 
+  /** Everything around the dataset and the configuration, with what is in the files that an import writes. */
+  async function everything(): Promise<unknown> {
+    const folder = path.dirname(configPath);
+    const rectsPath = path.join(dataset, 'crop_rects.json');
+    return {
+      files: (await readdir(folder, { recursive: true })).sort(),
+      config: await readFile(configPath, 'utf8'),
+      rects: existsSync(rectsPath) && (await readFile(rectsPath, 'utf8')),
+    };
+  }
+
   async function refused(message: RegExp, ...options: string[]): Promise<void> {
-    const filesBefore = await readdir(dataset, { recursive: true });
+    const before = await everything();
     const { code, output } = await importAvatar(...options);
     assert.equal(code, 1, output);
     assert.match(output, message);
-    assert.equal(await readFile(configPath, 'utf8'), CONFIG);
-    assert.deepEqual(await readdir(dataset, { recursive: true }), filesBefore);
+    assert.deepEqual(await everything(), before);
   }
 
   it('makes a model that a worker accepts, and a preview with sound', async () => {
     const { code, output } = await importAvatar();
     assert.equal(code, 0, output);
-    assert.match(output, /network .*generator\.onnx, 320², cpu, [\d.]+ ms\/frame/);
+    assert.match(output, /network .*generator\.onnx, 160², cpu, [\d.]+ ms\/frame/);
     const entry = ['model_path: anna/generator.onnx', 'audio_encoder_path: anna/audio_encoder.onnx'];
     const files = ['background_dir: anna/full_body_img', 'crop_rects_path: anna/crop_rects.json'];
     const added = ['models:', '  anna:', ...[...entry, ...files].map((line) => `    ${line}`), ''].join('\n');
@@ -77,8 +88,83 @@ describe('farm avatar import', () => {
     const facts = await inspectVideo(preview);
     assert.equal(facts.videoTimes.length, 50);
     assert.ok(facts.audioPackets > 0);
-    const [first] = await decodeFrames(preview, 1280, 720);
-    assert.ok(first?.some((value) => value > 128));
+    const [first] = await decodeFrames(preview, SMALL_PICTURE.width, SMALL_PICTURE.height);
+    assert.ok(first?.some((value) => value > 100));
+  });
+
+  it('takes what people have: networks in sub-folders, pictures on their side, files of Windows', async () => {
+    for (const name of ['generator.onnx', 'audio_encoder.onnx']) await moveInto(dataset, 'checkpoint', name);
+    await mkdir(path.join(dataset, 'old'));
+    await writeFile(path.join(dataset, 'old', '9.onnx'), tinyNetwork());
+    const upright = lightAbove();
+    const lying = sharp(await upright.toBuffer())
+      .rotate(-90)
+      .withMetadata({ orientation: 6 });
+    await lying.toFile(path.join(dataset, 'full_body_img', '1.jpg'));
+    for (const [number, encoding] of (['utf8', 'utf16le'] as const).entries()) {
+      const landmarks = path.join(dataset, 'landmarks', `${number}.lms`);
+      const text = (await readFile(landmarks, 'utf8')).replaceAll('\n', '\r\n');
+      await writeFile(landmarks, `\uFEFF${text}`, encoding);
+    }
+    const before = `\uFEFF${CONFIG}x-kept: &kept {preferred_gpu: 0}\nmodels:\n  bob:\n    <<: *kept\n    model_path: b.onnx\n`;
+    await writeFile(configPath, before.replaceAll('\n', '\r\n'), 'utf16le');
+
+    const { code, output } = await importAvatar();
+    assert.equal(code, 0, output);
+    assert.match(output, /pictures +6 of 64×48/);
+    assert.match(output, /network .*checkpoint\/generator\.onnx, 160²/);
+    assert.match(output, /note +checkpoint\/generator\.onnx is taken, not old\/9\.onnx: --model names another/);
+    const after = (await readFile(configPath, 'utf16le')).split('\r\n');
+    assert.deepEqual(after.slice(0, -6), before.split('\n').slice(0, -1));
+    assert.deepEqual(after.slice(-6, -4), ['  anna:', '    model_path: anna/checkpoint/generator.onnx']);
+    const { models } = loadConfig(configPath, ENVIRONMENT);
+    assert.deepEqual([...models.keys()], ['bob', 'anna']);
+    assert.deepEqual(await readCropRects(models.get('anna')?.cropRectsPath ?? ''), rects);
+    // The second frame shows the second picture, of which the small avatar's face is a little brighter.
+    const { width, height } = SMALL_PICTURE;
+    const [, shown = Buffer.alloc(0)] = await decodeFrames(path.join(dataset, 'anna-preview.mp4'), width, height);
+    const expected = await upright.removeAlpha().raw().toBuffer();
+    const difference = shown.reduce((sum, value, at) => sum + Math.abs(value - (expected[at] ?? 0)), 0) / shown.length;
+    assert.ok(difference < 20, `${difference}`);
+  });
+
+  it('says of a folder of checkpoints which is the newest and what to do', async () => {
+    await mkdir(path.join(dataset, 'checkpoint'));
+    for (const name of ['5.pth', '195.pth']) await writeFile(path.join(dataset, 'checkpoint', name), 'weights');
+    for (const name of ['generator.onnx', 'audio_encoder.onnx']) await rm(path.join(dataset, name));
+    const seen = 'checkpoint/5.pth, checkpoint/195.pth, of which checkpoint/195.pth looks like the newest';
+    await refused(
+      new RegExp(`found no ONNX file; there are PyTorch checkpoints: ${seen}; .*export it to ONNX .*docs/avatars.md`),
+    );
+  });
+
+  it('lists all that a folder lacks, where it looked, and what lies a folder deeper', async () => {
+    for (const name of ['generator.onnx', 'audio_encoder.onnx']) await rm(path.join(dataset, name));
+    dataset = path.dirname(dataset);
+    const lacks = 'has no folder landmarks: .*; .* has no folder full_body_img and no video: .*';
+    const deeper = 'it has anna; anna in it can be imported';
+    await refused(new RegExp(`${lacks}; ${deeper}\\n.*no lip-sync network: looked .* 3 levels deep`), '--id', 'all');
+  });
+
+  it('names a picture and a video that were cut off, and a video that is too short', async () => {
+    const picture = path.join(dataset, 'full_body_img', '3.jpg');
+    const whole = await readFile(picture);
+    await writeFile(picture, whole.subarray(0, whole.length / 2));
+    await refused(/picture .*\/3\.jpg cannot be read/);
+    await rm(path.join(dataset, 'full_body_img'), { recursive: true });
+    const [film, recording] = [path.join(dataset, 'film.mkv'), path.join(dataset, 'film.mp4')];
+    await writeVideo(film, { frames: PICTURES });
+    const content = await readFile(film);
+    await writeFile(film, content.subarray(0, content.length / 2));
+    await refused(/film\.mkv is not whole: it was cut off: it has \d+ bytes of \d+; copy or download it again/);
+    await rm(film);
+    await writeVideo(recording, { frames: PICTURES - 2 });
+    const out = path.join(path.dirname(dataset), 'new', 'folder');
+    await refused(
+      /4 pictures in .*film\.mp4, at 25 a second, 6 landmark files in .*: no picture for landmarks 4, 5/,
+      '--out',
+      out,
+    );
   });
 
   it('takes S from the network: 160, an id, another folder for what it makes, no preview', async () => {
@@ -115,19 +201,19 @@ describe('farm avatar import', () => {
   });
 
   it('refuses a rect outside the picture, and a network that does not fit, after a run of it', async () => {
-    await refused(/S = 320: --size asks for 160/, '--size', '160');
+    await refused(/S = 160: --size asks for 320/, '--size', '320');
     const broken = path.join(root, 'broken.onnx');
     await writeFile(broken, brokenNetwork());
     await refused(/ONNX Runtime refuses it/, '--model', broken);
     await writeFile(broken, tinyNetwork({ channels: 4 }));
     await refused(/output "output" .*expected input float32 \[batch, 6, S, S\]/, '--model', broken);
-    await writeFile(path.join(dataset, 'landmarks', '2.lms'), landmarksFor({ x1: 1200, y1: 0, x2: 1300, y2: 100 }));
-    await refused(/crop rect 2 in .* is \[1200, 0, 1300, 100\], outside the 1280×720 picture/);
+    await writeFile(path.join(dataset, 'landmarks', '2.lms'), landmarksFor({ x1: 40, y1: 0, x2: 80, y2: 40 }));
+    await refused(/crop rect 2 in .* is \[40, 0, 80, 40\], outside the 64×48 picture/);
   });
 
   it('refuses an id that is there and crop rects of somebody else, unless it is forced', async () => {
     const rectsPath = path.join(dataset, 'crop_rects.json');
-    await writeFile(rectsPath, JSON.stringify(Array(PICTURES).fill([0, 0, 100, 100])));
+    await writeFile(rectsPath, JSON.stringify(Array(PICTURES).fill([0, 0, 30, 30])));
     await refused(/crop_rects\.json has other rects/, '--no-preview');
     assert.equal((await importAvatar('--no-preview', '--force')).code, 0);
     assert.deepEqual(await readCropRects(rectsPath), rects);
@@ -139,7 +225,7 @@ describe('farm avatar import', () => {
   it('takes the pictures from a video when there is no folder of them', async () => {
     const frames = path.join(dataset, 'full_body_img');
     const video = path.join(dataset, 'anna.mp4');
-    await writeVideo(video, { frames: PICTURES, size: '1280x720' });
+    await writeVideo(video, { frames: PICTURES });
     await rm(frames, { recursive: true });
     const { code, output } = await importAvatar('--no-preview');
     assert.equal(code, 0, output);
@@ -163,10 +249,22 @@ describe('farm avatar import', () => {
 
   it('removes the pictures of a video again when the import fails', async () => {
     const frames = path.join(dataset, 'full_body_img');
-    await writeVideo(path.join(dataset, 'anna.mp4'), { frames: PICTURES, size: '1280x720' });
+    await writeVideo(path.join(dataset, 'anna.mp4'), { frames: PICTURES });
     await rm(frames, { recursive: true });
     await rm(path.join(dataset, 'landmarks'), { recursive: true });
     await mkdir(path.join(dataset, 'landmarks'));
     await refused(/no landmarks for picture 0, 1, 2, 3, 4 and 1 more/);
   });
 });
+
+async function moveInto(dataset: string, folder: string, name: string): Promise<void> {
+  await mkdir(path.join(dataset, folder), { recursive: true });
+  await rename(path.join(dataset, name), path.join(dataset, folder, name));
+}
+
+function lightAbove(): Sharp {
+  const { width, height } = SMALL_PICTURE;
+  const light = { create: { width, height: height / 2, channels: 3 as const, background: '#ddd' } };
+  const dark = sharp({ create: { width, height, channels: 3, background: '#222' } });
+  return dark.composite([{ input: light, left: 0, top: 0 }]).png();
+}

@@ -96,9 +96,8 @@ async function findParts(options: ImportOptions): Promise<{ dataset: Dataset; ne
   const reasons: unknown[] = [dataset, networks].flatMap((part) => (part.status === 'rejected' ? [part.reason] : []));
   const unknown = reasons.find((reason) => !(reason instanceof FarmError));
   if (unknown !== undefined) throw unknown;
-  throw new FarmError('model_unusable', reasons.map((reason) => (reason as FarmError).message).join('\n'), {
-    cause: reasons[0],
-  });
+  const messages = reasons.map((reason) => (reason as FarmError).message);
+  throw new FarmError('model_unusable', messages.join('\n      '), { cause: reasons[0] });
 }
 
 /** The pictures and their rects, with pictures that are still in a video extracted; `undo` removes those again. */

@@ -4,7 +4,7 @@ import { basename, dirname, relative } from 'node:path';
 import { FarmError } from '../../shared/errors.ts';
 import { AUDIO_ENCODER_INPUTS } from './audio-encoder.ts';
 import { LIP_SYNC_INPUTS } from './lip-sync-network.ts';
-import { type NetworkFiles, newestCheckpoint, SEARCHED } from './network-files.ts';
+import { type NetworkFiles, newestCheckpoint, SEARCHED_LEVELS } from './network-files.ts';
 import { InferenceSession } from './onnxruntime.ts';
 
 export interface ExportedNetworks {
@@ -86,7 +86,7 @@ async function whyNone(files: NetworkFiles, candidates: readonly Candidate[]): P
   const { folder, checkpointPaths } = files;
   const found = candidates.map(({ name, inputs, problem }) => problem ?? `${name} takes ${inputs.join(', ')}`);
   const sentences = [
-    `no lip-sync network: looked in ${folder} ${SEARCHED} for an ONNX file that takes ${LIP_SYNC_INPUTS.join(' and ')}`,
+    `no lip-sync network: looked in ${folder} and its sub-folders, ${SEARCHED_LEVELS} levels deep, for an ONNX file that takes ${LIP_SYNC_INPUTS.join(' and ')}`,
     found.length > 0 ? `found ${listed(found)}` : 'found no ONNX file',
   ];
   if (checkpointPaths.length === 0) {

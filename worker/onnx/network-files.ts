@@ -5,7 +5,7 @@ import { readdir, stat } from 'node:fs/promises';
 import { join, relative } from 'node:path';
 
 /** Folders below the one that is given; training tools put exports one or two deep. */
-const LEVELS = 3;
+export const SEARCHED_LEVELS = 3;
 /** Bounds the search when somebody gives a folder that holds far more than one avatar. */
 const MAX_FOLDERS = 500;
 /** Pictures and landmarks, by the thousand, and never networks. */
@@ -16,8 +16,6 @@ const CHECKPOINT = /\.(pth|pt|ckpt)$/i;
 /** Networks of the training that are no lip-sync networks. */
 const HELPER_NETWORK = /syncnet|encoder|optim/i;
 const EPOCH = /^\d+$/;
-
-export const SEARCHED = `itself and its sub-folders, ${LEVELS} levels deep`;
 
 export interface NetworkFiles {
   readonly folder: string;
@@ -32,7 +30,7 @@ export async function findNetworkFiles(folder: string): Promise<NetworkFiles> {
   const files: string[] = [];
   let level = [folder];
   let foldersLeft = MAX_FOLDERS;
-  for (let depth = 0; depth <= LEVELS && level.length > 0; depth++) {
+  for (let depth = 0; depth <= SEARCHED_LEVELS && level.length > 0; depth++) {
     const below: string[] = [];
     for (const path of level.slice(0, foldersLeft)) {
       const entries = await readdir(path, { withFileTypes: true }).catch(() => []);
