@@ -1,9 +1,9 @@
 import assert from 'node:assert/strict';
-import { rm } from 'node:fs/promises';
-import { join } from 'node:path';
+import { readdir, rm } from 'node:fs/promises';
+import { dirname, join } from 'node:path';
 import { type TestContext, test } from 'node:test';
 import type { ModelConfig } from '../../shared/config/model-config.ts';
-import { checkAvatarFiles, openAvatar, videosToExtract } from '../../worker/avatar/avatar.ts';
+import { checkAvatarFiles, extractPictures, openAvatar, videosToExtract } from '../../worker/avatar/avatar.ts';
 import { drawPicture, openWorkspace } from '../models/workspace.ts';
 import { modelConfig } from '../support/model-config.ts';
 import { placesIn, upTo, writeVideo } from './videos.ts';
@@ -119,6 +119,26 @@ test('after the extraction an avatar is checked as any other', async (t) => {
   const message = /rects\.json has 3 crop rects for 8 background frames/;
   await assert.rejects(openAvatar(files, 2), { code: 'model_unusable', message });
   assert.match((await checkAvatarFiles(files)).join(), message);
+});
+
+test('a video with fewer pictures than are asked for is refused before they appear', async (t) => {
+  const files = await writeVideoAvatar(t, 2);
+  const folder = dirname(files.sourceVideo);
+  const before = await readdir(folder);
+  const refused = async (wanted: typeof files, message: RegExp) => {
+    for (const open of [openAvatar(wanted, 2), extractPictures(wanted)]) {
+      await assert.rejects(open, { code: 'model_unusable', message });
+    }
+    assert.deepEqual(await readdir(folder), before);
+  };
+  await refused(
+    files,
+    /ann\.mp4 has 2 pictures at 25 a second, for 3 crop rects in .*; num_frames: 2 uses what is there/,
+  );
+  await refused({ ...files, frameLimit: 3 }, /ann\.mp4 has 2 pictures at 25 a second, for num_frames = 3/);
+  const faceless = { ...(await writeAvatar(t)), cropsVideo: files.sourceVideo };
+  await refused(faceless, /ann\.mp4 has 2 pictures at 25 a second, for 3 background frames/);
+  assert.equal((await openAvatar({ ...files, frameLimit: 2 }, 2)).frameCount, 2);
 });
 
 test('a video that is not there is a problem only where it is needed', async (t) => {
