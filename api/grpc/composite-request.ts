@@ -1,6 +1,7 @@
 import { z } from 'zod';
 import type { Config } from '../../shared/config/load.ts';
 import { FarmError } from '../../shared/errors.ts';
+import { isSound } from '../../shared/sound/full-scale.ts';
 import type { InferRequest } from '../live/live.ts';
 import { between, checkMessage, notNegative, sampleRate } from './fields.ts';
 import type { CompositeBatchRequest } from './messages/monolithic.ts';
@@ -47,7 +48,8 @@ function decodeSound(bytes: Buffer): Float32Array {
     throw invalid(`raw_audio: got ${bytes.length} bytes, expected a multiple of ${FLOAT_BYTES}: float32 samples`);
   }
   const samples = decodePcm(bytes, 'F32LE');
-  checkNumbers(samples, (got, index) => `raw_audio: got ${got} as sample ${index}, expected numbers in [-1, 1]`);
+  const wrong = samples.findIndex((sample) => !isSound(sample));
+  if (wrong >= 0) throw invalid(`raw_audio: got ${samples[wrong]} as sample ${wrong}, expected numbers in [-1, 1]`);
   return samples;
 }
 
@@ -61,12 +63,8 @@ function checkFeatures(bytes: Buffer): void {
     throw invalid(`audio_features: got ${length} bytes, expected ${expected}`);
   }
   const features = decodePcm(bytes, 'F32LE');
-  checkNumbers(features, (got, index) => `audio_features: got ${got} as number ${index}, expected finite numbers`);
-}
-
-function checkNumbers(numbers: Float32Array, messageFor: (got: number, index: number) => string): void {
-  const wrong = numbers.findIndex((number) => !Number.isFinite(number));
-  if (wrong >= 0) throw invalid(messageFor(numbers[wrong] as number, wrong));
+  const wrong = features.findIndex((number) => !Number.isFinite(number));
+  if (wrong >= 0) throw invalid(`audio_features: got ${features[wrong]} as number ${wrong}, expected finite numbers`);
 }
 
 /** The model's S is known to the worker; here S must be a whole number. */

@@ -1,4 +1,5 @@
 import { FarmError } from '../../shared/errors.ts';
+import { isSound } from '../../shared/sound/full-scale.ts';
 import type { SampleFormat } from './messages/farm.ts';
 
 const SAMPLE_BYTES: Record<SampleFormat, number> = { F32LE: 4, S16LE: 2 };
@@ -24,14 +25,14 @@ export class PcmDecoder {
     this.#format = format;
   }
 
-  /** All samples that are complete now. FarmError('request_invalid') for one that is no number. */
+  /** All samples that are complete now. FarmError('request_invalid') for one that is no number or absurdly loud. */
   push(bytes: Buffer): Float32Array {
     const held = this.#rest.length > 0 ? Buffer.concat([this.#rest, bytes]) : bytes;
     const whole = held.length - (held.length % SAMPLE_BYTES[this.#format]);
     // A copy: the message that this is a piece of is not to be kept alive.
     this.#rest = Buffer.from(held.subarray(whole));
     const samples = decodePcm(held.subarray(0, whole), this.#format);
-    const wrong = samples.findIndex((sample) => !Number.isFinite(sample));
+    const wrong = samples.findIndex((sample) => !isSound(sample));
     if (wrong >= 0) {
       const place = this.#samplesBefore + wrong;
       throw new FarmError('request_invalid', `audio: got ${samples[wrong]} as sample ${place}, expected [-1, 1]`);

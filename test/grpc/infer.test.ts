@@ -165,6 +165,11 @@ describe('InferBatchComposite', () => {
         error: /raw_audio: got NaN as sample 1, expected numbers in \[-1, 1\]/,
       },
       {
+        name: 'sound that is absurdly loud',
+        fields: { raw_audio: f32(Float32Array.of(0, 0, 1e30)) },
+        error: /raw_audio: got .*e\+?30 as sample 2, expected numbers in \[-1, 1\]/,
+      },
+      {
         name: 'neither sound nor features',
         fields: { raw_audio: Buffer.alloc(0) },
         error: /got neither, expected sound/,

@@ -24,9 +24,14 @@ export function s16(samples: Float32Array): Buffer {
 }
 
 /** The frames of a whole render of `speech(seconds)` over HTTP: what live frames are compared with. */
-export async function renderedFrames(farm: TestFarm, seconds: number, options: SubmitOptions = {}): Promise<Buffer[]> {
-  const file = path.join(farm.folder, `speech-${seconds}.wav`);
-  await writeWav(file, syllables(seconds));
+export async function renderedFrames(
+  farm: TestFarm,
+  seconds: number,
+  options: SubmitOptions = {},
+  sampleRateHz = 16_000,
+): Promise<Buffer[]> {
+  const file = path.join(farm.folder, `speech-${seconds}-${sampleRateHz}.wav`);
+  await writeWav(file, syllables(seconds, sampleRateHz), sampleRateHz);
   const { id } = await farm.client.submit(file, { ...options, output: 'frames' });
   const { frames } = await farm.client.finished(id);
   return await Promise.all(Array.from({ length: frames.total ?? 0 }, (_, index) => farm.client.frame(id, index)));

@@ -3,6 +3,11 @@ import { describe, it } from 'node:test';
 import { firstSampleNeeded, samplesUntilReady } from '../../api/live/audio-context.ts';
 import { LiveSound } from '../../api/live/live-sound.ts';
 import { FEATURE_ROWS_AFTER, frameCount } from '../../shared/sound/rates.ts';
+import { decodeAudio } from '../../worker/media/decode-audio.ts';
+import { privateFolder, readSamples } from '../media/media-files.ts';
+import { syllables, writeWav } from '../support/sound.ts';
+
+const file = privateFolder();
 
 const SECOND = 16_000;
 /** Sample i has the value i, so that a piece shows where it was cut. */
@@ -36,4 +41,17 @@ describe('the sound of a live stream', () => {
     assert.equal(sound.heldSamples, 10 * SECOND - firstSampleNeeded(200));
     assert.equal(sound.pieceFor(200, 201).samples[0], firstSampleNeeded(200));
   });
+
+  for (const rateHz of [8000, 22_050, 44_100, 48_000]) {
+    it(`is at ${rateHz} Hz to the bit what an upload of it becomes`, async () => {
+      const samples = syllables(1.3, rateHz).map((sample) => Math.round(sample * 32_767) / 32_768);
+      const [wav, mouth] = [file(`${rateHz}.wav`), file(`${rateHz}.f32`)];
+      await writeWav(wav, syllables(1.3, rateHz), rateHz);
+      await decodeAudio(wav, { mouth }, 60, new AbortController().signal);
+      const sound = new LiveSound(rateHz, FEATURE_ROWS_AFTER);
+      for (let at = 0; at < samples.length; at += 777) sound.push(samples.subarray(at, at + 777));
+      sound.end();
+      assert.deepEqual(sound.pieceFor(0, sound.readyFrames).samples, await readSamples(mouth));
+    });
+  }
 });

@@ -4,7 +4,7 @@ import path from 'node:path';
 import { before, suite, test } from 'node:test';
 import { decodeAudio } from '../../worker/media/decode-audio.ts';
 import { probe } from '../../worker/media/ffmpeg.ts';
-import { writeWav } from '../support/sound.ts';
+import { writeFloatWav, writeWav } from '../support/sound.ts';
 import { ffmpeg, lavfi, loudest, privateFolder, readSamples, rms } from './media-files.ts';
 
 const file = privateFolder();
@@ -154,6 +154,11 @@ suite('files that are refused', { concurrency: 3 }, () => {
     await writeFile(file('session.wav'), 'v=0\no=- 0 0 IN IP4 127.0.0.1\nm=audio 5004 RTP/AVP 0\n');
     await ffmpeg(...lavfi('color=s=32x32'), '-frames:v', '1', file('picture.png'));
     await ffmpeg(...lavfi('testsrc=s=64x48:d=0.2'), file('mute.mp4'));
+    await writeWav(file('unknown-codec.wav'), new Float32Array(16_000).fill(0.5));
+    const unknown = await open(file('unknown-codec.wav'), 'r+');
+    await unknown.write(Uint8Array.of(0x34, 0x12), 0, 2, 20);
+    await unknown.close();
+    await writeFloatWav(file('integers.wav'), new Float32Array(16_000).fill(20_000));
   });
 
   const refused: [string, string, string, RegExp][] = [
@@ -166,6 +171,13 @@ suite('files that are refused', { concurrency: 3 }, () => {
     ['a concat script', 'concat.wav', 'audio_unreadable', /cannot read this file/],
     ['a concat script that points to itself', 'concat-relative.wav', 'audio_unreadable', /cannot read this file/],
     ['a DASH manifest', 'page.wav', 'audio_unreadable', /cannot read this file/],
+    [
+      'a WAV file in a codec that there is not',
+      'unknown-codec.wav',
+      'audio_unreadable',
+      /^The sound track \(unknown\) cannot/,
+    ],
+    ['float samples in the range of integers', 'integers.wav', 'audio_unreadable', /^100 % of the samples are .* ±1 /],
     ['an SDP session', 'session.wav', 'audio_unreadable', /cannot read this file/],
   ];
   for (const [what, name, code, message] of refused) {

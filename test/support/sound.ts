@@ -22,21 +22,36 @@ export function syllables(seconds: number, sampleRateHz = 16_000): Float32Array 
 
 /** Writes 16-bit mono WAV. */
 export async function writeWav(path: string, samples: Float32Array, sampleRateHz = 16_000): Promise<void> {
-  const bytes = Buffer.alloc(HEADER_BYTES + samples.length * 2);
-  bytes.write('RIFF', 0);
-  bytes.writeUInt32LE(bytes.length - 8, 4);
-  bytes.write('WAVEfmt ', 8);
-  bytes.writeUInt32LE(16, 16);
-  bytes.writeUInt16LE(1, 20);
-  bytes.writeUInt16LE(1, 22);
-  bytes.writeUInt32LE(sampleRateHz, 24);
-  bytes.writeUInt32LE(sampleRateHz * 2, 28);
-  bytes.writeUInt16LE(2, 32);
-  bytes.writeUInt16LE(16, 34);
-  bytes.write('data', 36);
-  bytes.writeUInt32LE(samples.length * 2, 40);
+  const data = Buffer.alloc(samples.length * 2);
   samples.forEach((sample, index) => {
-    bytes.writeInt16LE(Math.round(Math.max(-1, Math.min(1, sample)) * 32_767), HEADER_BYTES + index * 2);
+    data.writeInt16LE(Math.round(Math.max(-1, Math.min(1, sample)) * 32_767), index * 2);
   });
-  await writeFile(path, bytes);
+  await writeFile(path, Buffer.concat([wavHeader(1, 2, data.length, sampleRateHz), data]));
+}
+
+/** Writes mono WAV in float32, any values as they are. */
+export async function writeFloatWav(path: string, samples: Float32Array, sampleRateHz = 16_000): Promise<void> {
+  const data = Buffer.alloc(samples.length * 4);
+  samples.forEach((sample, index) => {
+    data.writeFloatLE(sample, index * 4);
+  });
+  await writeFile(path, Buffer.concat([wavHeader(3, 4, data.length, sampleRateHz), data]));
+}
+
+/** @param format 1 for integers, 3 for float. */
+function wavHeader(format: 1 | 3, sampleBytes: number, dataBytes: number, sampleRateHz: number): Buffer {
+  const header = Buffer.alloc(HEADER_BYTES);
+  header.write('RIFF', 0);
+  header.writeUInt32LE(HEADER_BYTES + dataBytes - 8, 4);
+  header.write('WAVEfmt ', 8);
+  header.writeUInt32LE(16, 16);
+  header.writeUInt16LE(format, 20);
+  header.writeUInt16LE(1, 22);
+  header.writeUInt32LE(sampleRateHz, 24);
+  header.writeUInt32LE(sampleRateHz * sampleBytes, 28);
+  header.writeUInt16LE(sampleBytes, 32);
+  header.writeUInt16LE(sampleBytes * 8, 34);
+  header.write('data', 36);
+  header.writeUInt32LE(dataBytes, 40);
+  return header;
 }

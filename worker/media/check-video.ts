@@ -2,6 +2,7 @@ import { FarmError } from '../../shared/errors.ts';
 import { FRAMES_PER_SECOND } from '../../shared/sound/rates.ts';
 import { MINUTE_MS } from '../../shared/units.ts';
 import { outputOf } from './ffmpeg.ts';
+import { SOUND_PACKET_S } from './join-segments.ts';
 
 const CHECK_TIMEOUT_MS = 10 * MINUTE_MS;
 
@@ -10,26 +11,13 @@ interface PacketRun {
   count: number;
   /** Time stamp of the first packet. */
   start: number;
-  /** Time stamp that the next packet must have. */
-  next: number;
-  /** The first packet that does not begin where the one before it ends. */
-  gap?: { readonly packet: number; readonly expected: number; readonly got: number };
-}
-
-/**
- * Looks at every packet of a finished video: the picture has its frames, sound and picture have no gap, begin together
- * and end within a frame of each other. FarmError('encode_failed') says what is wrong.
- */
-export async function checkInStep(videoPath: string, frameCount: number, signal: AbortSignal): Promise<void> {
-  const { picture, sound } = await readPackets(videoPath, signal);
-  const wrong =
-    faultOf('picture', picture.run) ??
-    faultOf('sound', sound.run) ??
-    (picture.run.count === frameCount ? undefined : `it has ${picture.run.count} of ${frameCount} pictures`) ??
-    differenceOf('begin', startOf(picture), startOf(sound)) ??
-    differenceOf('end', frameCount / FRAMES_PER_SECOND, endOf(picture)) ??
-    differenceOf('end', endOf(picture), endOf(sound));
-  if (wrong) throw new FarmError('encode_failed', `The finished video is not in step: ${wrong}`);
+  /** From the first time stamp to the second one; all others must follow at the same distance. */
+  spacing: number;
+  /** Time stamp of the last packet, and where that ends. */
+  last: number;
+  end: number;
+  /** The first packet that does not lie where it must. */
+  misplaced?: { readonly packet: number; readonly expected: number; readonly got: number };
 }
 
 interface TimedTrack {
@@ -37,17 +25,37 @@ interface TimedTrack {
   readonly secondsPerTick: number;
 }
 
-const startOf = ({ run, secondsPerTick }: TimedTrack) => run.start * secondsPerTick;
-const endOf = ({ run, secondsPerTick }: TimedTrack) => run.next * secondsPerTick;
-
-function faultOf(what: string, { count, gap }: PacketRun): string | undefined {
-  if (count === 0) return `it has no ${what}`;
-  return gap && `packet ${gap.packet} of the ${what} is at ${gap.got}, expected ${gap.expected}`;
+/**
+ * Looks at every packet of a finished video: the picture has its frames, the packets of picture and sound follow each
+ * other at even distances, and both begin and end within a frame of each other.
+ * FarmError('encode_failed') says what is wrong.
+ */
+export async function checkInStep(videoPath: string, frameCount: number, signal: AbortSignal): Promise<void> {
+  const { picture, sound } = await readPackets(videoPath, signal);
+  const wrong =
+    faultOf('picture', picture, 1 / FRAMES_PER_SECOND) ??
+    faultOf('sound', sound, SOUND_PACKET_S) ??
+    (picture.run.count === frameCount ? undefined : `it has ${picture.run.count} of ${frameCount} pictures`) ??
+    differenceOf('begin', picture.run.start * picture.secondsPerTick, sound.run.start * sound.secondsPerTick) ??
+    differenceOf('end', picture.run.end * picture.secondsPerTick, sound.run.end * sound.secondsPerTick);
+  if (wrong) throw new FarmError('encode_failed', `The finished video is not in step: ${wrong}`);
 }
 
-function differenceOf(what: string, aSeconds: number, bSeconds: number): string | undefined {
-  if (Math.abs(aSeconds - bSeconds) <= 1 / FRAMES_PER_SECOND + 1e-6) return undefined;
-  return `picture and sound ${what} at ${aSeconds.toFixed(3)} s and ${bSeconds.toFixed(3)} s`;
+function faultOf(what: string, { run, secondsPerTick }: TimedTrack, packetSeconds: number): string | undefined {
+  const { count, spacing, misplaced } = run;
+  if (count === 0) return `it has no ${what}`;
+  if (misplaced) {
+    const [got, expected] = [misplaced.got, misplaced.expected].map((ticks) => (ticks * secondsPerTick).toFixed(3));
+    return `packet ${misplaced.packet} of the ${what} is at ${got} s, expected ${expected} s`;
+  }
+  const seconds = spacing * secondsPerTick;
+  if (count === 1 || Math.abs(seconds - packetSeconds) < 1e-6) return undefined;
+  return `packets of the ${what} come every ${seconds} s, expected ${packetSeconds} s`;
+}
+
+function differenceOf(what: string, pictureSeconds: number, soundSeconds: number): string | undefined {
+  if (Math.abs(pictureSeconds - soundSeconds) <= 1 / FRAMES_PER_SECOND + 1e-6) return undefined;
+  return `picture and sound ${what} at ${pictureSeconds.toFixed(3)} s and ${soundSeconds.toFixed(3)} s`;
 }
 
 async function readPackets(path: string, signal: AbortSignal): Promise<{ picture: TimedTrack; sound: TimedTrack }> {
@@ -68,18 +76,18 @@ async function readPackets(path: string, signal: AbortSignal): Promise<{ picture
   return { picture: tracks.get('video') ?? none, sound: tracks.get('audio') ?? none };
 }
 
-const noPackets = (): PacketRun => ({ count: 0, start: 0, next: 0 });
+const noPackets = (): PacketRun => ({ count: 0, start: 0, spacing: 0, last: 0, end: 0 });
 
 function addPacket(runs: Map<string, PacketRun>, index: string, pts: number, duration: number): void {
-  const run = runs.get(index);
-  if (!run) {
-    runs.set(index, { count: 1, start: pts, next: pts + duration });
-    return;
-  }
+  const run = runs.get(index) ?? { ...noPackets(), start: pts };
+  runs.set(index, run);
+  if (run.count === 1) run.spacing = pts - run.last;
+  const expected = run.count === 0 ? pts : run.last + run.spacing;
   // A time stamp that is missing reads as NaN, and equals nothing.
-  if (pts !== run.next) run.gap ??= { packet: run.count, expected: run.next, got: pts };
+  if (pts !== expected) run.misplaced ??= { packet: run.count, expected, got: pts };
   run.count++;
-  run.next = pts + duration;
+  run.last = pts;
+  run.end = pts + duration;
 }
 
 /** Packets first, then the tracks that they belong to. */

@@ -4,6 +4,8 @@ import type { FfmpegCommand } from './ffmpeg.ts';
 
 const AUDIO_RATE_HZ = 48_000;
 const AUDIO_BITRATE = '160k';
+/** Time from one AAC packet to the next one. */
+export const SOUND_PACKET_S = 1024 / AUDIO_RATE_HZ;
 const SAMPLES_PER_VIDEO_FRAME = AUDIO_RATE_HZ / FRAMES_PER_SECOND;
 
 /**
