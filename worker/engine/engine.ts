@@ -10,7 +10,7 @@ import { renderSegment } from './render-segment.ts';
 import type { FromPipelineThread, LoadResult, PipelineThreadSettings, ToPipelineThread } from './thread-protocol.ts';
 import { Turns } from './turns.ts';
 
-/** Of the picture that shows how far a render is. */
+/** JPEG quality of the preview that shows how far a render is. */
 const PREVIEW_JPEG_QUALITY = 60;
 /** How often the thread reports what its models take, also when none was loaded or unloaded. */
 const ANNOUNCE_EVERY_MS = 2000;
@@ -20,7 +20,7 @@ type RenderTask = Extract<Task, { type: 'render' }>;
 type LiveTask = Extract<Task, { type: 'live' }>;
 
 export interface EngineListeners {
-  /** @param handedOver buffers that go over to the receiver. */
+  /** @param handedOver buffers that are transferred to the receiver. */
   readonly send: (message: FromPipelineThread, handedOver?: ArrayBuffer[]) => void;
   /** Told when everything has ended after `close`. */
   readonly onClosed: () => void;
@@ -117,7 +117,7 @@ export class Engine {
 
   async #resultOf(task: Task, signal: AbortSignal): Promise<FromPipelineThread> {
     using use = await this.#takeModel(task, signal);
-    if (!use.wasLoaded) await this.#costs.measured(use.model);
+    if (!use.wasLoaded) await this.#costs.measureOnce(use.model);
     switch (task.type) {
       case 'load':
         return { type: 'loaded', taskId: task.taskId, result: loadResult(use) };
@@ -152,7 +152,7 @@ export class Engine {
       onProgress: (framesDone, latest) =>
         void encodeJpeg(latest, PREVIEW_JPEG_QUALITY).then(
           (latestJpeg) => this.#listeners.send({ type: 'progress', taskId, framesDone, latestJpeg }),
-          // A preview less; the segment's own pictures are encoded apart from it.
+          // A preview that cannot be encoded is left out: the segment's own pictures are encoded elsewhere.
           () => {},
         ),
     });

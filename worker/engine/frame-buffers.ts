@@ -1,17 +1,17 @@
 import { MB } from '../../shared/units.ts';
 
-/** Enough for a few 720p frames on their way; more is left to the garbage collector. */
+/** Enough for the few 720p frames that are in use at a time; the garbage collector takes what is above it. */
 const KEPT_BYTES = 64 * MB;
 
 /**
- * Memory of finished frames, used again. A buffer of its own for every frame keeps both threads of a GPU process busy
- * collecting garbage: V8 stops for a full collection whenever buffers of some 32 MB have come.
+ * Pixel buffers of finished frames, used again. With a new buffer for every frame, both threads of a GPU process are busy
+ * collecting garbage: V8 stops for a full collection after every 32 MB or so of new buffers.
  */
 export class FrameBuffers {
   readonly #free: Uint8Array[] = [];
   #freeBytes = 0;
 
-  /** A buffer of exactly that length, which holds anything. */
+  /** A buffer of exactly that length; its contents are arbitrary. */
   take(byteLength: number): Uint8Array {
     const found = this.#free.findLastIndex((buffer) => buffer.byteLength === byteLength);
     if (found < 0) return new Uint8Array(byteLength);

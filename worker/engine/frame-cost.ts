@@ -5,7 +5,7 @@ import type { RenderFramesRequest } from '../pipeline/frame-request.ts';
 import { renderFrames } from '../pipeline/render-frames.ts';
 import { noTimings } from '../pipeline/stage-timings.ts';
 
-/** What is measured with: as many frames as share a run when some streams are under way, and not fewer than two. */
+/** Frames that are measured: as many as share a run when some streams are under way, and at least two. */
 const MOST_FRAMES = 4;
 const FEWEST_FRAMES = 2;
 const JPEG_QUALITY = 75;
@@ -13,9 +13,9 @@ const NEVER = new AbortController().signal;
 
 /**
  * Measures what a frame costs a GPU that is busy with live streams: a window through the encoder, the network (several
- * frames a run where it takes them), the composite, and the JPEG, which is made beside the frames that follow. Only the
- * mel is left out, a hundredth of the rest. Of two passes the second counts: by then the backgrounds are decoded and
- * the code is warm, as in a stream that has run for a while. Nothing else may run meanwhile.
+ * frames a run where it takes them), the composite, and the JPEG, which is encoded while the next frames are computed.
+ * Only the mel is left out: it costs a hundredth of the rest. Of two passes the second counts: by then the backgrounds are
+ * decoded and the code is warm, as in a stream that has run for a while. Nothing else may run meanwhile.
  * @returns milliseconds.
  */
 export async function measureFrameMs(model: LoadedModel): Promise<number> {

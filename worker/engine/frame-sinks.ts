@@ -6,9 +6,9 @@ import type { RenderedFrame } from '../pipeline/render-frames.ts';
 
 /** Where finished frames go. */
 export interface FrameSink extends AsyncDisposable {
-  /** Takes a frame; waits while too many are on their way. */
+  /** Takes a frame; waits while too many frames are being encoded or written. */
   write(frame: RenderedFrame): Promise<void>;
-  /** Resolves when every frame that was written is safe. */
+  /** Resolves when every frame that was passed to `write` is on disk. */
   finish(): Promise<void>;
 }
 
@@ -33,7 +33,7 @@ export class SegmentVideo implements FrameSink {
   }
 }
 
-/** JPEG files on their way at once: enough to keep the encoder's threads busy while the next batch is computed. */
+/** JPEG files being encoded or written at once: enough to keep the encoder's threads busy during the next batch. */
 const FRAMES_IN_FLIGHT = 4;
 
 /** One JPEG file a frame. */

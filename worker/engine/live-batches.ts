@@ -22,8 +22,8 @@ export interface LiveSupply {
 }
 
 /**
- * Fills each run of the network with the frames that are ready, one of every source in turn. While a run is under way
- * the frames for the next one come together by themselves; so waiting for more pays only when runs are very short.
+ * Fills each run of the network with the frames that are ready, one from every source after the other. While a run is
+ * under way, the frames for the next one become ready anyway; so waiting for more pays only when runs are very short.
  */
 export class LiveBatches {
   readonly #turns: Turns;
@@ -41,8 +41,8 @@ export class LiveBatches {
   }
 
   /**
-   * Makes the frames of a request; resolves after its last one. Frames are made ready while earlier ones are computed,
-   * no more than fill a run.
+   * Makes the frames of a request; resolves after its last one. The inputs of later frames are gathered while earlier
+   * frames are computed, as many as fill a run.
    * @throws `signal.reason` when the signal is aborted, once a run that holds its frames is over; whatever the inputs
    * or the network throw.
    */
@@ -72,7 +72,7 @@ export class LiveBatches {
     clearTimeout(this.#waiting);
     this.#waiting = undefined;
     this.#turnAsked = true;
-    // In a moment: frames that are ready together share the first run, too.
+    // Deferred by one tick, so that frames which become ready in this tick share the first run.
     setImmediate(() => void this.#turns.run('live', NEVER, () => this.#runOnce()));
   }
 
@@ -88,7 +88,7 @@ export class LiveBatches {
       await this.#run(chosen);
     } catch (fault) {
       if (chosen.length === 1) chosen[0]?.supply.fail(fault);
-      // Only the request at fault is to fail.
+      // One request of the run is at fault. Run each by itself, so that only that one fails.
       else for (const one of chosen) await this.#run([one]).catch((own) => one.supply.fail(own));
     } finally {
       this.#turnAsked = false;
@@ -118,7 +118,7 @@ export class LiveBatches {
         if (!supply || !frame) continue;
         found = true;
         chosen.push({ supply, frame });
-        // To the end of the line.
+        // This source goes to the end of the line.
         this.#sources.delete(source);
         this.#sources.set(source, supplies);
         if (chosen.length === this.#settings.maxFrames) break;
@@ -135,9 +135,9 @@ interface Chosen {
   readonly frame: FrameInputs;
 }
 
-/** One request: its frames on their way from their inputs to their delivery. */
+/** One request: its frames, from the gathering of their inputs to their delivery. */
 class Supply {
-  /** Inputs that are gathered, and not yet in a run. */
+  /** Inputs that are gathered and in no run yet. */
   readonly ready: FrameInputs[] = [];
   /** The last run that holds frames of this request. */
   inRun: Promise<unknown> = Promise.resolve();
@@ -145,7 +145,7 @@ class Supply {
   readonly #readyAhead: number;
   readonly #onReady: () => void;
   readonly #failed = Promise.withResolvers<never>();
-  /** Frames whose inputs are gathered and that are not delivered. */
+  /** Frames whose inputs are gathered, and which are not delivered yet. */
   #open = 0;
   #ended = false;
   /** Settles when frames have been taken or delivered, or the request has ended. */

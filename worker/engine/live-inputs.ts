@@ -2,11 +2,11 @@ import { FarmError } from '../../shared/errors.ts';
 import { AUDIO_INPUT_FLOATS, type AudioSource, type IndexRange, type NetworkSize } from '../pipeline/contract.ts';
 import type { GivenInputs } from '../pipeline/frame-request.ts';
 
-/** The payload of a live request as what the pipeline takes. All numbers are float32, little-endian. */
+/** Turns the payload of a live request into what the pipeline takes. All numbers are float32, little-endian. */
 
 const FLOAT_BYTES = 4;
 
-/** A stretch of a sound, as a source of that part of it. */
+/** A sound of which only one piece is held. */
 export class PieceOfSound implements AudioSource {
   readonly sampleCount: number;
   readonly #samples: Float32Array;
@@ -22,7 +22,7 @@ export class PieceOfSound implements AudioSource {
     this.sampleCount = sampleCount;
   }
 
-  /** FarmError `internal` when the range is not all in this piece: whoever cut it took too little. */
+  /** @throws FarmError `internal` when the range is not all in this piece: the front end sent too little sound. */
   async read({ start, end }: IndexRange): Promise<Float32Array> {
     const first = this.#firstSample;
     const last = first + this.#samples.length;
@@ -40,14 +40,14 @@ export interface LiveBytes {
   readonly audioFeatures: Uint8Array;
 }
 
-/** Samples; FarmError `request_invalid` when they are no whole number of float32. */
+/** @throws FarmError `request_invalid` when the bytes are no whole number of float32. */
 export function readSamples(audio: Uint8Array): Float32Array {
   if (audio.byteLength % FLOAT_BYTES === 0) return toFloats(audio);
   throw invalid(`the audio has ${audio.byteLength} bytes, expected a multiple of ${FLOAT_BYTES} (float32 samples)`);
 }
 
 /**
- * What a request brings along instead of sound and of the avatar's pictures.
+ * The inputs that a request sends along: visual inputs in place of the avatar's pictures, features in place of sound.
  * @param soundless the sound has no samples: frames hear nothing.
  * @throws FarmError `request_invalid` with the bytes that were got and expected.
  */

@@ -20,7 +20,7 @@ export class LiveRenderer {
   readonly #turns: Turns;
   readonly #settings: LiveBatchSettings;
   readonly #makePixels: MakePixels | undefined;
-  /** Gone with the model. */
+  /** An entry goes with its model. */
   readonly #models = new WeakMap<LoadedModel, LiveModel>();
 
   /** @param makePixels where the pixels of finished frames go. */

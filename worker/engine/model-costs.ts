@@ -4,11 +4,11 @@ import type { IndexRange } from '../pipeline/contract.ts';
 import { measureFrameMs } from './frame-cost.ts';
 import type { Turns } from './turns.ts';
 
-/** Fewer frames say little about the pace: their start and end count too much. */
+/** A segment of fewer frames says little about the pace: its start and end count too much. */
 const PACE_FRAMES = 10;
 const NEVER = new AbortController().signal;
 
-/** What each model costs this GPU: measured when it is loaded, and kept when it is gone again. */
+/** What each model costs this GPU: measured when it is loaded, and kept after it is unloaded. */
 export class ModelCosts {
   readonly #turns: Turns;
   readonly #onChange: () => void;
@@ -24,14 +24,14 @@ export class ModelCosts {
     return this.#costs;
   }
 
-  /** Measures a model, once each time it is loaded. Wait for that: work beside it would spoil the figure. */
-  measured(model: LoadedModel): Promise<void> {
+  /** Measures a model once each time it is loaded. Wait for it: work done meanwhile would spoil the figure. */
+  measureOnce(model: LoadedModel): Promise<void> {
     const known = this.#measuring.get(model) ?? this.#measure(model);
     this.#measuring.set(model, known);
     return known;
   }
 
-  /** A segment that went faster than the measurement shows that this was disturbed. */
+  /** Takes the pace of a segment as the cost if it is faster: something disturbed the measurement then. */
   notePace(modelId: string, { start, end }: IndexRange, wallMs: number): void {
     const known = this.#costs.get(modelId);
     const frameMs = wallMs / (end - start);
@@ -46,7 +46,7 @@ export class ModelCosts {
       this.#costs.set(model.modelId, { loadMs: model.loadMs, frameMs });
       this.#onChange();
     } catch {
-      // What is wrong with the model will be said of the first job that it fails.
+      // The first job that uses the model fails the same way and reports why.
     }
   }
 }

@@ -17,7 +17,7 @@ import type {
   ToPipelineThread,
 } from './thread-protocol.ts';
 
-/** What a task says on its way, and what it ends with. */
+/** What the thread sends while a task runs, and what it sends at the task's end. */
 type TaskReport = Extract<FromPipelineThread, { type: 'progress' | 'frame' }>;
 type TaskEnd = Extract<FromPipelineThread, { type: 'rendered' | 'live-done' | 'loaded' }>;
 type EndType = TaskEnd['type'];
@@ -29,7 +29,7 @@ interface PendingTask {
 
 interface Request {
   readonly message: (taskId: number) => ToPipelineThread;
-  /** Buffers that go over to the thread. */
+  /** Buffers that are transferred to the thread. */
   readonly handedOver?: ArrayBuffer[];
   readonly onReport?: (report: TaskReport) => void;
 }
@@ -68,7 +68,7 @@ export class PipelineThread {
     });
   }
 
-  /** What is in memory, as the thread last said. */
+  /** What is in memory, as the thread last reported. */
   get models(): ThreadModels {
     return this.#models;
   }
@@ -87,8 +87,8 @@ export class PipelineThread {
   }
 
   /**
-   * Makes the frames of a live request, between the batches of whatever else runs; `onFrame` gets them in order. The
-   * task's bytes are gone from this thread afterwards: each must be the only view of its buffer.
+   * Makes the frames of a live request, between the batches of other tasks; `onFrame` gets them in order. The task's
+   * bytes are transferred, so this thread cannot read them afterwards: each must be the only view of its buffer.
    * Rejects with `signal.reason` once the batch that runs at the abort is over.
    */
   async live(task: LiveTask, signal: AbortSignal, onFrame: (frame: RenderedFrame) => void): Promise<LiveResult> {
@@ -100,13 +100,13 @@ export class PipelineThread {
     return result;
   }
 
-  /** Takes the memory of a live frame back, which is gone from this thread then. */
+  /** Transfers the pixels of a live frame back to the thread, for another frame; this thread cannot read them then. */
   giveBack({ data }: RenderedFrame['image']): void {
     const pixels = data as Uint8Array<ArrayBuffer>;
     this.#send({ type: 'give-back', pixels }, [pixels.buffer]);
   }
 
-  /** Brings a model into memory; it stays until another needs its place. */
+  /** Loads a model; it stays in memory until another one needs the room. */
   async load(task: LoadTask, signal: AbortSignal): Promise<LoadResult> {
     return (await this.#ask('loaded', signal, { message: (taskId) => ({ type: 'load', taskId, task }) })).result;
   }
@@ -116,12 +116,12 @@ export class PipelineThread {
     this.#send({ type: 'unload', modelId });
   }
 
-  /** Replaces the models; those in memory whose entries or files have changed go as soon as no task uses them. */
+  /** Replaces the configured models; those whose entries or files have changed are unloaded once no task uses them. */
   configure(models: ReadonlyMap<string, ModelConfig>): void {
     this.#send({ type: 'configure', models });
   }
 
-  /** Ends the thread after the run in progress; a thread that is stopped in mid-run would take the process with it. */
+  /** Ends the thread after the run in progress: stopping a thread in the middle of a run ends the whole process. */
   async close(): Promise<void> {
     this.#send({ type: 'close' });
     await this.#exited;
@@ -157,7 +157,7 @@ export class PipelineThread {
 
   #receive(message: FromPipelineThread): void {
     if (message.type === 'models') {
-      const changed = !isDeepStrictEqual(momentsOf(this.#models), momentsOf(message));
+      const changed = !isDeepStrictEqual(loadsAndCosts(this.#models), loadsAndCosts(message));
       this.#models = message;
       if (changed) this.#listeners.onModels();
       return;
@@ -170,11 +170,11 @@ export class PipelineThread {
     this.#pending.delete(message.taskId);
     if (message.type === 'failed') task?.settle.reject(FarmError.fromReport(message.error));
     else if (message.type !== 'aborted') task?.settle.resolve(message);
-    else task?.settle.reject(new FarmError('internal', 'The pipeline thread gave a task up unasked'));
+    else task?.settle.reject(new FarmError('internal', 'The pipeline thread aborted a task that nobody had aborted'));
   }
 }
 
-/** What the listener is told of a change of, and not of what the models take, which changes all the time. */
-function momentsOf({ loaded, costs }: ThreadModels) {
+/** The part whose changes the listener is told of. The models' memory is left out: it changes all the time. */
+function loadsAndCosts({ loaded, costs }: ThreadModels) {
   return { loadedAtMs: [...loaded].map(([modelId, { loadedAtMs }]) => [modelId, loadedAtMs]), costs };
 }

@@ -8,12 +8,12 @@ import { type FrameSink, JpegFolder, SegmentVideo } from './frame-sinks.ts';
 import type { SegmentResult, SegmentTask } from './thread-protocol.ts';
 import type { Turns } from './turns.ts';
 
-/** BullMQ and Redis take progress twice a second at most. */
+/** Progress goes to BullMQ and Redis, so it is reported twice a second at most. */
 const PROGRESS_EVERY_MS = 500;
 
 export interface SegmentTools {
   readonly artifacts: ArtifactStore;
-  /** Live requests come in between the network batches. */
+  /** Live requests run between the network batches. */
   readonly turns: Turns;
   readonly signal: AbortSignal;
   /** Frames of this segment done so far, and the last of them. */
@@ -31,7 +31,7 @@ export async function renderSegment(
   const { width, height } = model.avatar;
   let encodeMs = 0;
   const inTurn = <T>(work: () => Promise<T>) => turns.run('segment', signal, work);
-  // Frames that are computed one by one need no common turn: a live request waits for one of them, not for all.
+  // A network that takes one frame a run gains nothing from a turn for a whole batch, and a live request would wait for it.
   const batchFrames = model.network.framesPerRun === 1 ? 1 : task.batchFrames;
   await using audio = await AudioFile.open(artifacts.localPath(artifactKeys.samples(task.renderId)));
 
@@ -63,7 +63,7 @@ export async function renderSegment(
   };
 }
 
-/** Opens the sink that the task asks for, lets `run` fill it, and cleans up whatever happens. */
+/** Opens the sink that the task asks for, lets `run` fill it, and cleans up in any case. */
 async function publish(
   task: SegmentTask,
   picture: { width: number; height: number },

@@ -1,13 +1,13 @@
 import type { FeatureMemory } from '../pipeline/sliding-features.ts';
 
-/** More than a stream's next frames can hear of the past: a frame hears 16 windows, a request has 16 frames. */
+/** More than the next request of a stream can need: a frame hears 16 windows, and a request has 16 frames. */
 const WINDOWS_KEPT = 96;
 /** 2 KB a window: 50 MB at most. */
 const STREAMS_KEPT = 256;
 
 /**
- * What the audio encoder made of the sound of live streams: the next request of a stream hears most of its windows
- * again. A memory only: whoever finds nothing here encodes the windows itself, and gets the same.
+ * What the audio encoder made of the sound of live streams: the next request of a stream needs most of these windows
+ * again. It is a cache: a window that is not found here is encoded again, with the same result.
  */
 export class StreamFeatures {
   /** Least recently used first. */

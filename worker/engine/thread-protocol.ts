@@ -10,8 +10,8 @@ import type { LiveBatchSettings } from './live-batches.ts';
 import type { LiveBytes } from './live-inputs.ts';
 
 /**
- * All that passes between a GPU process's main thread, which talks to Redis, and its pipeline thread, which computes.
- * One run of a network blocks its thread for as long as it takes: so the two are apart.
+ * All messages between the main thread of a GPU process, which talks to Redis, and its pipeline thread, which computes.
+ * There are two threads because a run of a network blocks its thread until it ends.
  */
 
 /** Handed over at the start of the thread. */
@@ -37,13 +37,13 @@ export interface SegmentTask {
     | { readonly kind: 'frames'; readonly jpegQuality: number };
 }
 
-/** What the thread knows of a finished segment; the rest of its receipt is known to the main thread. */
+/** What the thread knows of a finished segment; the main thread knows the rest of its receipt. */
 export type SegmentResult = Pick<
   SegmentReceipt,
   'provider' | 'width' | 'height' | 'wall_ms' | 'timings_ms' | 'model_files'
 >;
 
-/** The frames of a live request, with what came in for them. */
+/** The frames of a live request, with the payload that they are made from. */
 export interface LiveTask extends LiveBytes {
   readonly requestId: string;
   /** The stream that the request is a part of. */
@@ -56,14 +56,14 @@ export interface LiveTask extends LiveBytes {
   /** Place of the first sample of `audio` in the whole sound. */
   readonly firstSample: number;
   readonly rowsAhead: number;
-  /** Until when it may wait for its model's load to begin, in ms since 1970; for ever when absent. */
+  /** When it stops waiting for its model's load to begin, in ms since 1970; never when absent. */
   readonly waitUntilMs?: number | undefined;
 }
 
-/** A model that is to be in memory, and nothing more. */
+/** Loads a model and does nothing with it. */
 export interface LoadTask {
   readonly modelId: string;
-  /** Until when it may wait for the load to begin, in ms since 1970; for ever when absent. */
+  /** When it stops waiting for the load to begin, in ms since 1970; never when absent. */
   readonly waitUntilMs?: number | undefined;
 }
 
@@ -85,15 +85,15 @@ export interface ThreadModels {
   readonly memory: { readonly usedBytes: number; readonly hostBytes: number };
   /** Execution provider of the networks; null before the first was loaded. */
   readonly provider: string | null;
-  /** Of all models that have ever been loaded. */
+  /** By id, of every model that was ever loaded. */
   readonly costs: ReadonlyMap<string, ModelCost>;
 }
 
 export type ToPipelineThread =
   | { type: 'render'; taskId: number; task: SegmentTask }
-  /** The bytes of the task are handed over, not copied. */
+  /** The bytes of the task are transferred, not copied. */
   | { type: 'live'; taskId: number; task: LiveTask }
-  /** Pixels of a frame that nobody reads any more, handed over: memory for another one. */
+  /** Pixels of a frame that nobody reads any more, transferred: memory for another frame. */
   | { type: 'give-back'; pixels: Uint8Array<ArrayBuffer> }
   | { type: 'abort'; taskId: number }
   | { type: 'load'; taskId: number; task: LoadTask }
@@ -105,11 +105,11 @@ export type ToPipelineThread =
 export type FromPipelineThread =
   | { type: 'progress'; taskId: number; framesDone: number; latestJpeg: Uint8Array }
   | { type: 'rendered'; taskId: number; result: SegmentResult }
-  /** A finished frame of a live task; its pixels are handed over, not copied. */
+  /** A finished frame of a live task; its pixels are transferred, not copied. */
   | { type: 'frame'; taskId: number; frameIndex: number; image: RgbImage }
   | { type: 'live-done'; taskId: number; result: LiveResult }
   | { type: 'loaded'; taskId: number; result: LoadResult }
   | { type: 'failed'; taskId: number; error: ErrorReport }
   | { type: 'aborted'; taskId: number }
-  /** Sent when a model was loaded or unloaded, and now and then: what the models take changes as they are used. */
+  /** Sent when a model was loaded or unloaded, and every few seconds, since the models' memory changes with use. */
   | ({ type: 'models' } & ThreadModels);

@@ -1,4 +1,4 @@
-/** Who runs the network next. */
+/** Decides which task runs the network next. */
 
 export type Urgency = 'live' | 'segment';
 
@@ -7,12 +7,12 @@ interface Waiter {
 }
 
 /**
- * One turn at a time in this thread: live work first, and within each kind in the order of asking, so that several
- * tasks alternate turn by turn. A task that waits for a turn waits for one turn of the other kind at most.
+ * Gives turns, one at a time: to live work first, and within each kind in the order of the requests, so that several tasks
+ * alternate turn by turn. A live task waits for one turn of a segment at most.
  */
 export class Turns {
   readonly #waiting: Record<Urgency, Waiter[]> = { live: [], segment: [] };
-  /** From the start of a turn until the next one may begin. */
+  /** True from the start of a turn until the next one may begin. */
   #taken = false;
 
   /**
@@ -24,7 +24,7 @@ export class Turns {
     try {
       return await work();
     } finally {
-      // Not at once: a live task asks for its next turn in a moment, and goes before segments that wait already.
+      // Deferred by one tick: a live task asks for its next turn in this tick, and then runs before segments that wait.
       setImmediate(() => this.#pass());
     }
   }

@@ -1,4 +1,4 @@
-/** Which of the avatar's pictures stands behind a frame, and whether it is one that can. */
+/** Which of the avatar's pictures is the background of a frame, and the checks of that picture. */
 import { FarmError } from '../../shared/errors.ts';
 import {
   type AvatarFrames,
@@ -22,7 +22,7 @@ export function backgroundIndex(position: number, frameCount: number): number {
 }
 
 /**
- * Background `index` as it was loaded, against what the avatar says of itself.
+ * Checks a loaded background against the size and the crop rect that the avatar states for it.
  * @throws FarmError `model_unusable` when the picture is of another size or the rect is empty or reaches beyond it.
  */
 export function checkBackground(
@@ -47,7 +47,7 @@ export function checkBackground(
 }
 
 /**
- * The given face of background `index`, against the network that is to see it.
+ * Checks the given face of background `index` against the size of the network.
  * @throws FarmError `model_unusable` when one of its pictures has another size than the network needs.
  */
 export function checkFace({ crop, roi }: GivenFace, size: NetworkSize, index: number): void {

@@ -4,8 +4,8 @@ import { resizeBicubic } from './bicubic.ts';
 import { CROP_MARGIN, type NetworkSize, type Rect, type RgbImage } from './contract.ts';
 
 /**
- * The background with the network's picture in `rect`, as a picture of its own. Only the inner S×S of the crop is the
- * network's: its 4-pixel rim stays the background's, which hides the seam.
+ * A copy of the background with the network's picture in `rect`. The network's picture fills only the inner S×S of the
+ * crop; the 4-pixel rim stays the background's, which hides the seam.
  * @param output holds [3, S, S], BGR 0…1 (clamped here), from `offset` on.
  * @param crop (S+8)² RGB cut from `rect` of this background; overwritten.
  * @param background not changed.

@@ -1,6 +1,6 @@
 /**
  * What the pipeline's stages agree on: sizes (the rates are in shared/sound/rates.ts), the shapes that pass from one stage
- * to the next, the inputs of a frame, and the four things it borrows from outside (sound, two networks, the
+ * to the next, the inputs of a frame, and the four ports that others implement (sound, two networks, the
  * avatar's pictures).
  */
 import {
@@ -82,7 +82,7 @@ export interface AudioEncoder {
 /** The lip-sync network. */
 export interface LipSyncNetwork {
   readonly size: NetworkSize;
-  /** Frames that share one run at most. 1: the picture of a frame never depends on what it was computed with. */
+  /** Most frames that share a run. 1: a frame's picture never depends on the frames that it was computed with. */
   readonly framesPerRun: number;
   /**
    * visual: [count, 6, S, S], BGR /255; audio: [count, 32, 16, 16]. Returns [count, 3, S, S], BGR 0…1 (not clamped),
@@ -91,11 +91,11 @@ export interface LipSyncNetwork {
   generate(visual: Float32Array, audio: Float32Array, count: number): Promise<Float32Array>;
 }
 
-/** A face that was cut out before, for what the pipeline cuts out of the background otherwise. */
+/** Pictures of a face that the avatar brings along, in place of what the pipeline would cut out of the background. */
 export interface GivenFace {
   /** (S+8)² picture of the crop rect, or its inner S². */
   readonly crop: RgbImage | undefined;
-  /** S² picture of the face from which the mouth is hidden; it may be hidden in it already. */
+  /** S² picture of the face for the channels in which the mouth is hidden; it may be hidden in the picture already. */
   readonly roi: RgbImage | undefined;
 }
 
@@ -126,7 +126,7 @@ export interface FrameBackground {
 /** All that one frame is made from. */
 export interface FrameInputs extends FrameBackground {
   readonly frameIndex: number;
-  /** False for a frame that only fills its batch: the network sees it, and nobody wants its picture. */
+  /** False for a frame that only fills its batch: the network computes it, and its picture is dropped. */
   readonly wanted: boolean;
   readonly avatar: AvatarFrames;
   /** The audio input, [32, 16, 16], or the feature rows that it is cut from. */
@@ -148,5 +148,5 @@ export interface RunBuffers {
   readonly makePixels: MakePixels;
 }
 
-/** Memory for a finished frame: as many bytes as are asked for, whatever they hold. */
+/** Makes memory for a finished frame: `byteLength` bytes with arbitrary contents. */
 export type MakePixels = (byteLength: number) => Uint8Array;

@@ -1,4 +1,4 @@
-/** Encoded windows → F, the feature rows that audio inputs are cut from: the first and the last window stand twice. */
+/** Encoded windows → F, the feature rows that audio inputs are cut from: the first and the last row are there twice. */
 import { FEATURE_SIZE } from '../../shared/sound/rates.ts';
 import type { FeatureRows, IndexRange } from './contract.ts';
 import { windowOfRow } from './sound-ranges.ts';

@@ -11,7 +11,7 @@ const BACKGROUNDS_AHEAD = 4;
 
 /**
  * What the frames of `request.frames` are made from, in order, for the caller to run the network on. On the grid of the
- * sound also the frames beside them that fill their batches.
+ * sound the neighbouring frames that fill the batches come as well.
  * @throws FarmError `audio_empty`, `request_invalid` (a range or size that cannot be), `model_unusable` (no pictures);
  * `signal.reason` once the signal is aborted; whatever the encoder and the avatar throw.
  */

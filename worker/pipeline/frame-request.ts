@@ -1,4 +1,4 @@
-/** What frames are asked for and what they are made with, and the check that this can be done. */
+/** A request for frames, the parts that make them, and the check that the two fit. */
 
 import { FarmError } from '../../shared/errors.ts';
 import { FEATURE_ROWS_AFTER } from '../../shared/sound/rates.ts';
@@ -15,7 +15,7 @@ import type { FeatureMemory } from './sliding-features.ts';
 
 /**
  * Where batches begin. `sound`: on a grid over the whole sound, so that any cut of a render gives the same bits.
- * `request`: with the frames asked for; nothing is computed that they do not need, and the encoder runs once.
+ * `request`: at the first frame of the request; nothing else is computed, and the encoder runs once.
  */
 export type BatchGrid = 'sound' | 'request';
 

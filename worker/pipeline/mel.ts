@@ -1,6 +1,6 @@
 /**
- * Sound → normalised mel, any range of frames at a time. A frame depends on its own 800 samples (and one before them)
- * alone, and is computed the same way whatever piece it comes from: pieces agree with the whole bit for bit.
+ * Sound → normalised mel, any range of frames at a time. A frame depends only on its own 800 samples and the one before
+ * them, so it is the same, bit for bit, in whatever range it is computed.
  */
 import { FFT_SIZE, HOP_SAMPLES, MEL_BANDS } from '../../shared/sound/rates.ts';
 import type { AudioSource, IndexRange, MelPiece } from './contract.ts';
@@ -21,7 +21,7 @@ const HANN = Float64Array.from({ length: FFT_SIZE }, (_, n) => 0.5 - 0.5 * Math.
 const windowed = new Float64Array(FFT_SIZE);
 const magnitudes = new Float64Array(SPECTRUM_BINS);
 
-/** A stretch of a sound at 16 kHz. What it leaves out of [0, totalSamples) must not be needed. */
+/** A stretch of a sound at 16 kHz: all the samples that the wanted mel frames depend on. */
 export interface SoundPiece {
   readonly samples: Float32Array;
   /** Where `samples[0]` lies in the whole sound. */
@@ -29,7 +29,7 @@ export interface SoundPiece {
   readonly totalSamples: number;
 }
 
-/** Mel frames of a sound, reading no more of it than they need. */
+/** Reads the samples that these mel frames need and computes the frames. */
 export async function readMel(audio: AudioSource, melFrames: IndexRange): Promise<MelPiece> {
   const totalSamples = paddedSampleCount(audio.sampleCount);
   const needed = samplesOfMelFrames(melFrames, totalSamples);
@@ -65,7 +65,7 @@ export function computeMel(piece: SoundPiece, melFrames: IndexRange): Float32Arr
 
 /**
  * y[n] = x[n] − 0.97·x[n−1] (y[0] = x[0]) from `start` on, as far as `frameCount` frames reach. Outside the sound y is
- * zero: the sound is emphasised first and padded then, so x[N−1] leaves no trace in y[N].
+ * zero: the sound is emphasised first and padded afterwards, so y[N] is 0 and not −0.97·x[N−1].
  */
 function preEmphasise(piece: SoundPiece, start: number, frameCount: number): Float64Array {
   const { samples, firstSample, totalSamples } = piece;

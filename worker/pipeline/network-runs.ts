@@ -29,8 +29,7 @@ export class NetworkRuns {
   }
 
   /**
-   * Makes the frames in one run of the network. The next run may begin when this one has ended: the network's output is
-   * valid until then, and nobody reads it afterwards.
+   * Makes the frames in one run of the network. Wait for it before the next run: that overwrites the network's output.
    * @param frames 1 … `maxFrames`.
    * @returns the pictures of the wanted ones, in order, each the receiver's own.
    * @throws FarmError `model_unusable` for a background or a crop rect that does not fit; whatever the network throws.

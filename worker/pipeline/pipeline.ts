@@ -5,8 +5,8 @@
  *                                                                ├→ network → composite
  *   place in the walk → background → crop → visual input         ┘
  *
- * Each function is the part of it that is computed at one time: `encodeWindows` for a run of the encoder, `loadBackground`
- * for a frame, `renderRun` for a run of the network.
+ * Each function computes one stretch of it: `encodeWindows` for a run of the encoder, `loadBackground` for a frame,
+ * `renderRun` for a run of the network.
  */
 import { writeAudioInput } from './audio-input.ts';
 import { backgroundIndex, checkBackground, checkFace } from './background.ts';

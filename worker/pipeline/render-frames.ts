@@ -4,7 +4,7 @@ import type { InputParts, RenderFramesRequest } from './frame-request.ts';
 import { NetworkRuns } from './network-runs.ts';
 import type { StageTimingsMs } from './stage-timings.ts';
 
-/** Runs work that nothing else of the same thread may come in between. */
+/** Runs work that no other work of this thread may interrupt. */
 export type TurnTaker = <T>(work: () => Promise<T>) => Promise<T>;
 
 export interface PipelineParts extends InputParts {

@@ -12,18 +12,18 @@ import {
 } from './sound-ranges.ts';
 import type { StageClock } from './stage-timings.ts';
 
-/** Features of windows that were encoded before, by the first mel frame of their window. */
+/** A cache of the features of windows, by the first mel frame of the window. */
 export interface FeatureMemory {
   /** [512], read only. */
   get(firstMelFrame: number): Float32Array | undefined;
-  /** Only for windows that no longer depend on what comes after the sound known so far. */
+  /** Only for windows whose features cannot change when more sound comes. */
   set(firstMelFrame: number, features: Float32Array): void;
 }
 
 export interface FeatureSource {
   readonly audio: AudioSource;
   readonly encoder: AudioEncoder;
-  /** Asked before windows are encoded, and told of those that were. */
+  /** Looked up before windows are encoded, and filled with what was encoded. */
   readonly memory?: FeatureMemory | undefined;
 }
 
@@ -48,7 +48,7 @@ export class SlidingFeatures {
   /**
    * @param rowsAhead feature rows after a frame's own that it hears, 0 … 7.
    * @param run how many windows the encoder takes at once, on a grid over the whole sound; or the frames whose windows
-   * are all taken at once, and no others.
+   * it takes all at once.
    */
   constructor(
     parts: FeatureSource,
@@ -126,7 +126,7 @@ export class SlidingFeatures {
     return await encodeWindows(this.#parts, windows, this.#clock);
   }
 
-  /** Whether a window lies within the sound so far, without any of the silence after it. */
+  /** Whether a window lies within the sound so far, so that more sound cannot change it. */
   #isFinal(window: number): boolean {
     const start = windowStart(window, this.#melFrameTotal);
     const { end } = samplesOfMelFrames({ start, end: start + WINDOW_MEL_FRAMES }, Number.POSITIVE_INFINITY);

@@ -3,23 +3,23 @@
 import { resizeBicubic } from './bicubic.ts';
 import { type AvatarFrames, CROP_MARGIN, type NetworkSize, type Rect, type RgbImage } from './contract.ts';
 
-/** The hidden area begins this far from the left and the top of the picture … */
+/** The hidden area begins this many pixels from the left and the top of the picture … */
 const MASK_INSET = 5;
-/** … and its last column and row are this far before the picture's size. */
+/** … and its last column is S − 6, its last row S − 11. */
 const MASK_LAST_X_FROM_END = 6;
 const MASK_LAST_Y_FROM_END = 11;
 
 const SCALED = Float32Array.from({ length: 256 }, (_, value) => value / 255);
 
-/** An empty (S+8)² picture for `cutCrop` to fill. */
+/** An empty (S+8)² picture for `fillCrop` to fill. */
 export function makeCrop(size: NetworkSize): RgbImage {
   const side = size + 2 * CROP_MARGIN;
   return { width: side, height: side, data: new Uint8Array(side * side * 3) };
 }
 
 /**
- * The crop of a frame: the face that the avatar has a picture of, or else, and around it, what `rect` cuts out of the
- * background.
+ * Fills the crop of a frame: with what its rect cuts out of the background, and on top of that the picture of the face,
+ * where the avatar has one.
  * @param crop (S+8)², overwritten.
  */
 export function fillCrop(
