@@ -118,15 +118,21 @@ test('a picture of another size is refused with its name and both sizes', async 
   });
 });
 
-test('a damaged picture is refused with its name', async (t) => {
-  const workspace = await openWorkspace(t);
-  const whole = await drawPicture('jpg', { width: 320, height: 240 });
-  const path = await workspace.write('5.jpg', whole.subarray(0, whole.length - 200));
-  await assert.rejects(framesOf([path], { width: 320, height: 240 }, 1).read(0), {
-    code: 'model_unusable',
-    message: /5\.jpg cannot be read/,
+for (const [what, cut] of [
+  ['damaged', (whole: Uint8Array) => whole.subarray(0, whole.length - 200)],
+  ['empty', () => new Uint8Array()],
+  ['no', () => new TextEncoder().encode('a text in the guise of a picture')],
+] as const) {
+  test(`a file that is ${what} picture is refused with its name`, async (t) => {
+    const workspace = await openWorkspace(t);
+    const whole = await drawPicture('jpg', { width: 320, height: 240 });
+    const path = await workspace.write('5.jpg', cut(whole));
+    await assert.rejects(framesOf([path], { width: 320, height: 240 }, 1).read(0), {
+      code: 'model_unusable',
+      message: /5\.jpg cannot be read/,
+    });
   });
-});
+}
 
 test('an index outside the pictures is a fault of the caller', async (t) => {
   const { frames } = await openFrames(t, 2);

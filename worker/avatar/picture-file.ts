@@ -1,7 +1,6 @@
 /**
  * Picture files → sizes and pixels: the one place where an avatar's pictures are opened. A picture whose EXIF data says
- * that it is rotated is turned upright, as OpenCV and browsers do: landmarks and crop rects refer to the upright
- * picture.
+ * that it lies on its side is stood upright, as OpenCV and browsers do: landmarks and crop rects were made from it so.
  */
 
 import { readFile } from 'node:fs/promises';
@@ -9,7 +8,7 @@ import sharp from 'sharp';
 import { FarmError } from '../../shared/errors.ts';
 import type { RgbImage } from '../pipeline/contract.ts';
 
-// BackgroundFrames caches pictures, so libvips must not, and a worker's cores are for inference.
+// The cache above this one knows what to keep, and a worker's cores belong to inference.
 sharp.cache(false);
 sharp.concurrency(1);
 
@@ -44,14 +43,14 @@ export async function readPictureFile(path: string): Promise<Buffer> {
 }
 
 /**
- * Decodes a picture file to interleaved 8-bit sRGB, upright, whatever it is stored as (grey, 16 bits, CMYK, with
- * alpha).
+ * Decodes a picture file to interleaved 8-bit sRGB, upright, whatever it is stored as (grey, 16 bits, CMYK, with alpha).
  * @param file the file's content.
  * @param size what it must measure.
  * @param path where it came from, for messages.
  * @throws FarmError `model_unusable` naming the file: damaged, or of another size.
  */
 export async function decodePicture(file: Uint8Array, size: PictureSize, path: string): Promise<RgbImage> {
+  if (file.length === 0) throw unreadable(path, 'the file is empty (0 bytes)');
   const { data, info } = await sharp(file)
     .autoOrient()
     .removeAlpha()
@@ -83,7 +82,7 @@ export async function checkPictures(paths: readonly string[], size: PictureSize,
   }
 }
 
-/** The error for a picture file that cannot be read. */
+/** What a picture file that cannot be used is answered with. */
 function unreadable(path: string, cause: unknown): FarmError {
   const reason = cause instanceof Error ? cause.message : String(cause);
   return new FarmError('model_unusable', `picture ${path} cannot be read: ${reason}`, { cause });
