@@ -1,50 +1,42 @@
 import multipart from '@fastify/multipart';
-import swagger from '@fastify/swagger';
 import Fastify, { type FastifyBaseLogger, type FastifyInstance, LogController } from 'fastify';
-import { jsonSchemaTransform, serializerCompiler, validatorCompiler } from 'fastify-type-provider-zod';
+import { serializerCompiler, validatorCompiler } from 'fastify-type-provider-zod';
+import { z } from 'zod';
 import type { Logger } from '../shared/process/log.ts';
-import { MB, MINUTE_MS } from '../shared/units.ts';
+import { MINUTE_MS } from '../shared/units.ts';
 import { requireApiKey } from './http/auth.ts';
+import { answerConnectionFault, ignoreExpectations, requireHost } from './http/connection-faults.ts';
 import { mountDashboard } from './http/dashboard.ts';
-import { answerError, answerNotFound } from './http/errors.ts';
+import { answerError } from './http/errors.ts';
 import { gpuRoutes } from './http/gpu-routes.ts';
 import { healthRoutes } from './http/health-routes.ts';
 import { modelRoutes } from './http/model-routes.ts';
+import { answerUnrouted } from './http/not-found.ts';
+import { describeApi } from './http/openapi.ts';
 import { renderRoutes } from './http/render-routes.ts';
+import { formLimits } from './http/render-upload.ts';
 import type { Services } from './services.ts';
 
 const REQUEST_TIMEOUT_MS = 15 * MINUTE_MS;
 const CONNECTION_TIMEOUT_MS = MINUTE_MS;
-const MAX_FIELD_BYTES = 4096;
+/** As many bytes as the address of a request may take. */
+const MAX_PARAM_LENGTH = 16 * 1024;
 
 /** Composes the HTTP server; does not listen. */
 export async function buildApp(services: Services, log: Logger): Promise<FastifyInstance> {
-  const { config } = services;
-  const app = Fastify({
-    loggerInstance: log as FastifyBaseLogger,
-    logController: new LogController({ disableRequestLogging: true }),
-    // Long enough for a large upload over a slow line.
-    requestTimeout: REQUEST_TIMEOUT_MS,
-    connectionTimeout: CONNECTION_TIMEOUT_MS,
-  });
-  app.setValidatorCompiler(validatorCompiler);
-  app.setSerializerCompiler(serializerCompiler);
-  app.setErrorHandler(answerError);
-  app.setNotFoundHandler(answerNotFound);
-  app.addHook('onRequest', requireApiKey(config.auth.api_keys));
-  // The store counts the bytes itself, to refuse with the farm's own error; this is the second line.
-  const fileSize = (config.limits.max_upload_mb + 1) * MB;
-  await app.register(multipart, { limits: { fileSize, files: 1, fields: 16, parts: 17, fieldSize: MAX_FIELD_BYTES } });
-  await app.register(swagger, {
-    openapi: { info: { title: 'Lipsync Farm', version: '1', description: 'Audio in, talking-head video out.' } },
-    transform: jsonSchemaTransform,
-  });
+  const { auth, limits } = services.config;
+  const app = newServer(log);
+  answerUnrouted(app);
+  refuseUnknownParameters(app);
+  app.addHook('onRequest', requireHost);
+  app.addHook('onRequest', requireApiKey(auth.api_keys));
+  await app.register(multipart, { limits: formLimits(limits) });
+  await describeApi(app);
   await app.register(healthRoutes, services);
   await app.register(modelRoutes, services);
   await app.register(renderRoutes, services);
   await app.register(gpuRoutes, services);
   await mountDashboard(app, services);
-  app.get('/openapi.json', { schema: { hide: true } }, async () => app.swagger());
   app.get('/', { schema: { hide: true } }, async () => ({
     name: 'Lipsync Farm',
     renders: '/v1/renders',
@@ -53,4 +45,33 @@ export async function buildApp(services: Services, log: Logger): Promise<Fastify
     openapi: '/openapi.json',
   }));
   return app;
+}
+
+/** A server without routes, which answers every fault in the form of the catalogue. */
+function newServer(log: Logger): FastifyInstance {
+  const app = Fastify({
+    loggerInstance: log as FastifyBaseLogger,
+    logController: new LogController({ disableRequestLogging: true }),
+    // Long enough for a large upload over a slow line.
+    requestTimeout: REQUEST_TIMEOUT_MS,
+    connectionTimeout: CONNECTION_TIMEOUT_MS,
+    // What is wrong with a part of a path, its own schema says.
+    routerOptions: { maxParamLength: MAX_PARAM_LENGTH },
+    // Node would answer without a body; requireHost does with one.
+    http: { requireHostHeader: false },
+    frameworkErrors: answerError,
+    clientErrorHandler: answerConnectionFault,
+  });
+  app.setValidatorCompiler(validatorCompiler);
+  app.setSerializerCompiler(serializerCompiler);
+  app.setErrorHandler(answerError);
+  ignoreExpectations(app.server);
+  return app;
+}
+
+/** A parameter that a route does not know would be without effect in silence. Call it before the routes are registered. */
+function refuseUnknownParameters(app: FastifyInstance): void {
+  app.addHook('onRoute', (route) => {
+    if (route.url.startsWith('/v1/')) route.schema = { querystring: z.strictObject({}), ...route.schema };
+  });
 }

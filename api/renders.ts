@@ -66,7 +66,10 @@ export class RenderService {
     if (activeCount >= this.#tools.config.server.queue_size) throw this.#full(activeCount);
   }
 
-  /** Streams an upload to the store. FarmError: upload_too_large, audio_empty, storage_failed. */
+  /**
+   * Streams an upload to the store. `content` fails with a FarmError that says what is wrong with it.
+   * FarmError: upload_too_large, audio_empty, storage_failed.
+   */
   async storeUpload(fileName: string, content: Readable): Promise<StoredUpload> {
     const renderId = newRenderId();
     const hash = createHash('sha256');
@@ -87,7 +90,8 @@ export class RenderService {
       if (uploadBytes === 0) throw new FarmError('audio_empty', 'The uploaded file is empty (0 bytes)');
     } catch (error) {
       await this.discardUpload(renderId);
-      throw error;
+      // What is wrong with the upload itself says so where it is read: the rest is about keeping it.
+      throw FarmError.from(error, 'storage_failed');
     }
     return { renderId, fileName, uploadBytes, uploadSha256: hash.digest('hex') };
   }

@@ -84,6 +84,16 @@ export const ERROR_CATALOGUE = {
     false,
     'Send a configured API key as `Authorization: Bearer <key>`; commands take --api-key.',
   ),
+  content_type_unsupported: entry(
+    415,
+    3,
+    false,
+    'Send JSON as application/json; audio goes to POST /v1/renders as multipart/form-data.',
+  ),
+  body_too_large: entry(413, 3, false, 'Send a smaller body; audio goes to POST /v1/renders as multipart/form-data.'),
+  headers_too_large: entry(431, 3, false, 'Send fewer or shorter headers, and a shorter address.'),
+  request_timed_out: entry(408, 4, false, 'Send the whole request without long pauses.'),
+  method_not_allowed: entry(405, 12, false, 'Use one of the methods that the Allow header names.'),
   not_found: entry(404, 5, false, 'See docs/http-api.md or /openapi.json for the routes of this server.'),
   internal: entry(500, 13, true, 'This is a fault of the farm: please report it with the log lines of this time.'),
 } as const satisfies Record<string, CatalogueEntry>;

@@ -1,4 +1,4 @@
-import { Redis, type RedisOptions } from 'ioredis';
+import { type Command, Redis, type RedisOptions, ReplyError } from 'ioredis';
 import { FarmError } from './errors.ts';
 
 /** Every key of the farm carries this hash tag, so that a cluster keeps them in one slot. BullMQ uses it as prefix. */
@@ -14,10 +14,44 @@ const shared: RedisOptions = {
   enableReadyCheck: true,
 };
 
-/** For processes that answer somebody: a command fails fast while Redis is away. */
+/** Answers of a Redis that runs and cannot serve now, by the word with which its protocol begins them. */
+const NOT_NOW =
+  /^(?:LOADING|BUSY|MASTERDOWN|CLUSTERDOWN|TRYAGAIN|READONLY|NOREPLICAS|MISCONF|OOM|NOAUTH|WRONGPASS|NOPERM) /;
+
+/**
+ * A connection whose commands say where a failure arose: whatever keeps one from being answered is
+ * FarmError('redis_unavailable'). An answer that speaks of the command itself stays as it is: it is a fault of the farm.
+ */
+class ProducerRedis extends Redis {
+  override sendCommand(...[command, ...rest]: Parameters<Redis['sendCommand']>): unknown {
+    nameOrigin(command);
+    return super.sendCommand(command, ...rest);
+  }
+
+  override duplicate(override?: Partial<RedisOptions>): Redis {
+    return new ProducerRedis({ ...this.options, ...override });
+  }
+}
+
+/** Every way in which a command can fail ends in its `reject`: time-outs, lost connections, pipelines, scripts. */
+function nameOrigin(command: Command): void {
+  const { reject } = command;
+  command.reject = (error) => reject(isOfRedis(error) ? unavailable(error) : error);
+}
+
+function isOfRedis(error: Error): boolean {
+  if (error instanceof FarmError) return false;
+  return !(error instanceof ReplyError) || NOT_NOW.test(error.message);
+}
+
+function unavailable(cause: Error): FarmError {
+  return new FarmError('redis_unavailable', `Redis does not answer: ${cause.message}`, { cause });
+}
+
+/** For processes that answer somebody: a command fails fast while Redis is away, with FarmError('redis_unavailable'). */
 export function producerConnection(url: string): Redis {
   return quiet(
-    new Redis(url, {
+    new ProducerRedis(url, {
       ...shared,
       enableOfflineQueue: false,
       commandTimeout: COMMAND_TIMEOUT_MS,
@@ -74,21 +108,4 @@ export async function findRedisProblems(redis: Redis): Promise<string[]> {
     problems.push(`maxmemory-policy is ${policy}, which can throw queued jobs away; set it to noeviction`);
   }
   return problems;
-}
-
-/** FarmError('redis_unavailable') if the error says that Redis is away, else undefined. */
-export function asRedisFault(error: unknown): FarmError | undefined {
-  if (!(error instanceof Error) || !isRedisFault(error)) return undefined;
-  return new FarmError('redis_unavailable', `Redis does not answer: ${error.message}`, { cause: error });
-}
-
-/** ioredis has no error class for a connection that is away; these are the forms in which it says so. */
-function isRedisFault(error: Error): boolean {
-  const { code } = error as NodeJS.ErrnoException;
-  return (
-    code === 'ECONNREFUSED' ||
-    code === 'ECONNRESET' ||
-    error.name === 'MaxRetriesPerRequestError' ||
-    /^(Command timed out|Connection is closed|Stream isn't writeable)/.test(error.message)
-  );
 }

@@ -8,7 +8,7 @@ import type {
 } from '@grpc/grpc-js';
 import { FarmError } from '../../shared/errors.ts';
 import type { Logger } from '../../shared/process/log.ts';
-import { toFarmError, toStatus } from './status.ts';
+import { toStatus } from './status.ts';
 
 /** Time for calls that were told to stop to send their status. */
 const FAREWELL_MS = 1000;
@@ -39,7 +39,7 @@ export class Calls {
 
   unary<Q, A>(work: (request: Q, signal: AbortSignal) => Promise<A>): handleUnaryCall<Q, A> {
     return (call, answer) => {
-      this.#run(call, (signal) => work(call.request, signal)).then(
+      this.#run(call, async (signal) => await work(decoded(call.request), signal)).then(
         (message) => answer(null, message),
         (error: unknown) => answer(toStatus(error)),
       );
@@ -59,7 +59,7 @@ export class Calls {
 
   serverStream<Q, A>(work: (request: Q, signal: AbortSignal) => AsyncIterable<A>): handleServerStreamingCall<Q, A> {
     return (call) => {
-      this.#run(call, (signal) => sendAll(call, work(call.request, signal), signal)).then(
+      this.#run(call, async (signal) => await sendAll(call, work(decoded(call.request), signal), signal)).then(
         () => call.end(),
         (error: unknown) => call.emit('error', toStatus(error)),
       );
@@ -110,7 +110,7 @@ export class Calls {
     try {
       return await work(controller.signal);
     } catch (thrown) {
-      const error = toFarmError(controller.signal.aborted ? controller.signal.reason : thrown);
+      const error = FarmError.from(controller.signal.aborted ? controller.signal.reason : thrown);
       if (error.grpcStatus === INTERNAL) this.#log.error({ call: call.getPath(), err: thrown }, 'call failed');
       throw error;
     }
@@ -124,8 +124,14 @@ function goneReason(call: CallLife): FarmError {
 }
 
 /** Messages as they are asked for: while nobody asks, HTTP/2 holds the sender back. Leaving early ends nothing. */
-function messagesOf<Q>(call: Read): AsyncIterator<Q> {
-  return call.iterator({ destroyOnReturn: false })[Symbol.asyncIterator]() as AsyncIterator<Q>;
+async function* messagesOf<Q>(call: Read): AsyncGenerator<Q, void> {
+  for await (const message of call.iterator({ destroyOnReturn: false })) yield decoded(message as Q);
+}
+
+/** The message, unless its bytes were none (see serviceOf). */
+function decoded<Q>(message: Q): Q {
+  if (message instanceof FarmError) throw message;
+  return message;
 }
 
 /** Sends each message when the one before it has left: a slow reader is waited for, never buffered for. */

@@ -3,6 +3,7 @@ import type { Config } from '../../shared/config/load.ts';
 import { FarmError } from '../../shared/errors.ts';
 import { isSound } from '../../shared/sound/full-scale.ts';
 import type { InferRequest } from '../live/live.ts';
+import { modelIdOf } from '../model-id.ts';
 import { between, checkMessage, notNegative, sampleRate } from './fields.ts';
 import type { CompositeBatchRequest } from './messages/monolithic.ts';
 import { decodePcm } from './pcm.ts';
@@ -25,13 +26,14 @@ const numbersSchema = z.object({
  * A CompositeBatchRequest as the live service takes it.
  * FarmError('request_invalid'): says for each wrong field what was got and what is expected.
  */
-export function toInferRequest(message: CompositeBatchRequest, { output }: Config): InferRequest {
+export function toInferRequest(message: CompositeBatchRequest, config: Config): InferRequest {
   const { batch_size, start_frame_idx, sample_rate } = checkMessage(numbersSchema, message);
   const hasAudio = message.raw_audio.length > 0;
   if (!hasAudio) checkFeatures(message.audio_features);
   checkVisualFrames(message.visual_frames, batch_size);
+  const { output } = config;
   return {
-    modelId: message.model_id,
+    modelId: modelIdOf(config, message.model_id),
     frameCount: batch_size,
     startFrameIndex: start_frame_idx,
     audio: decodeSound(message.raw_audio),

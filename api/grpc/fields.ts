@@ -4,6 +4,8 @@ import { FarmError } from '../../shared/errors.ts';
 import { JPEG_QUALITY, SAMPLE_RATE_HZ_RANGE } from '../../shared/limits.ts';
 import { SAMPLE_RATE_HZ } from '../../shared/sound/rates.ts';
 
+import { modelIdOf } from '../model-id.ts';
+
 /** Checks of message fields that several messages have in common. Proto3 sends 0 and "" for what was left out. */
 
 const integer = (min: number, max: number, expected: string) =>
@@ -36,10 +38,7 @@ export const jpegQuality = (config: Config) =>
   orDefault(JPEG_QUALITY.min, JPEG_QUALITY.max, config.output.jpeg_quality);
 
 /** A model's name; may be left out when there is only one. Whether there is such a model is found out later. */
-export function modelId(config: Config) {
-  const [only] = config.models.keys();
-  return z.string().transform((value) => value || (config.models.size === 1 && only ? only : ''));
-}
+export const modelId = (config: Config) => z.string().transform((named) => modelIdOf(config, named));
 
 /** The message in its checked form, or FarmError('request_invalid') that names each wrong field, got and expected. */
 export function checkMessage<T extends z.ZodType>(schema: T, message: unknown): z.output<T> {

@@ -1,5 +1,7 @@
 import type { UntypedServiceImplementation } from '@grpc/grpc-js';
+import { FarmError } from '../../shared/errors.ts';
 import { readHeartbeats } from '../../shared/heartbeat.ts';
+import { modelIdOf } from '../model-id.ts';
 import type { Services } from '../services.ts';
 import type { Calls } from './calls.ts';
 import { toInferRequest } from './composite-request.ts';
@@ -16,7 +18,7 @@ import type {
   UnloadModelResponse,
 } from './messages/monolithic.ts';
 import { healthOf, modelInfos, modelStats, NO_GPU } from './model-list.ts';
-import { refusalText, toFarmError } from './status.ts';
+import { refusalText } from './status.ts';
 
 type MonolithicServices = Pick<Services, 'config' | 'redis' | 'live' | 'models'>;
 
@@ -78,18 +80,20 @@ class MonolithicService {
   }
 
   async loadModel(request: LoadModelRequest, signal: AbortSignal): Promise<LoadModelResponse> {
+    const { live, config } = this.#services;
     const preferredGpu = request.preferred_gpu < 0 ? undefined : request.preferred_gpu;
     try {
-      const { gpuId, modelLoadMs } = await this.#services.live.load(request.model_id, preferredGpu, signal);
+      const { gpuId, modelLoadMs } = await live.load(modelIdOf(config, request.model_id), preferredGpu, signal);
       return { success: true, error: '', gpu_id: gpuId, load_time_ms: modelLoadMs };
     } catch (thrown) {
       return { success: false, error: refusalText(thrown), gpu_id: NO_GPU, load_time_ms: 0 };
     }
   }
 
-  async unloadModel({ model_id: modelId }: UnloadModelRequest, signal: AbortSignal): Promise<UnloadModelResponse> {
+  async unloadModel({ model_id }: UnloadModelRequest, signal: AbortSignal): Promise<UnloadModelResponse> {
+    const { models, config } = this.#services;
     try {
-      await this.#services.models.unload(modelId, signal);
+      await models.unload(modelIdOf(config, model_id), signal);
       return { success: true, error: '' };
     } catch (thrown) {
       return { success: false, error: refusalText(thrown) };
@@ -100,7 +104,7 @@ class MonolithicService {
   async health(): Promise<HealthResponse> {
     const { config, redis } = this.#services;
     const heartbeats = await readHeartbeats(redis).catch((error: unknown) => {
-      if (toFarmError(error).code === 'redis_unavailable') return [];
+      if (FarmError.from(error).code === 'redis_unavailable') return [];
       throw error;
     });
     return healthOf(config, heartbeats);

@@ -1,6 +1,7 @@
 import { fileURLToPath } from 'node:url';
 import type { ServiceDefinition } from '@grpc/grpc-js';
 import { loadSync, type PackageDefinition } from '@grpc/proto-loader';
+import { FarmError } from '../../shared/errors.ts';
 
 /** The .proto files as the server and its reflection use them. */
 
@@ -22,8 +23,24 @@ const load = (...files: string[]): PackageDefinition =>
 
 const protos = load('monolithic.proto', 'farm.proto');
 
+/**
+ * The methods of a service. Bytes that are no message of theirs are handed on as FarmError('request_invalid'), for the
+ * handler to answer with: grpc-js would answer INTERNAL, which is said of faults of the server.
+ */
 export function serviceOf(name: typeof MONOLITHIC_SERVICE | typeof FARM_SERVICE): ServiceDefinition {
-  return protos[name] as ServiceDefinition;
+  const methods = Object.entries(protos[name] as ServiceDefinition);
+  return Object.fromEntries(
+    methods.map(([method, definition]) => {
+      const requestDeserialize = (bytes: Buffer): unknown => {
+        try {
+          return definition.requestDeserialize(bytes);
+        } catch (cause) {
+          return new FarmError('request_invalid', `Not a message of ${definition.path}: ${(cause as Error).message}`);
+        }
+      };
+      return [method, { ...definition, requestDeserialize }];
+    }),
+  );
 }
 
 /** Everything that reflection shows. */

@@ -1,6 +1,5 @@
 import { Metadata, type StatusObject } from '@grpc/grpc-js';
 import { type ErrorCode, FarmError } from '../../shared/errors.ts';
-import { asRedisFault } from '../../shared/redis.ts';
 
 /** Trailing metadata of every failed call. */
 export const ERROR_CODE_KEY = 'farm-error-code';
@@ -21,7 +20,7 @@ const TOLD_BY_STATUS: ReadonlySet<ErrorCode> = new Set([
 
 /** Any failure as gRPC status: number and message of the catalogue, code and remedy in the metadata. */
 export function toStatus(thrown: unknown): StatusObject {
-  const error = toFarmError(thrown);
+  const error = FarmError.from(thrown);
   const { code, message, remedy } = error.toReport();
   const metadata = new Metadata();
   metadata.set(ERROR_CODE_KEY, code);
@@ -31,11 +30,7 @@ export function toStatus(thrown: unknown): StatusObject {
 
 /** The text of a success = false answer. What is told by status is thrown again. */
 export function refusalText(thrown: unknown): string {
-  const error = toFarmError(thrown);
+  const error = FarmError.from(thrown);
   if (TOLD_BY_STATUS.has(error.code)) throw error;
   return `${error.code}: ${error.message}`;
-}
-
-export function toFarmError(thrown: unknown): FarmError {
-  return asRedisFault(thrown) ?? FarmError.from(thrown);
 }

@@ -1,39 +1,80 @@
 import type { FastifyError, FastifyReply, FastifyRequest } from 'fastify';
 import { hasZodFastifySchemaValidationErrors } from 'fastify-type-provider-zod';
 import { type ErrorCode, FarmError } from '../../shared/errors.ts';
-import { asRedisFault } from '../../shared/redis.ts';
+import { unknownName } from '../../shared/nearest.ts';
 
 /** Seconds to wait that a refusal for lack of room suggests. */
 const RETRY_AFTER_SECONDS: Partial<Record<ErrorCode, number>> = { queue_full: 10, redis_unavailable: 2 };
 
+/** What Fastify refuses by itself, by its status; any other 4xx of it is a request that is wrong in itself. */
+const CODE_OF_STATUS: Readonly<Record<number, ErrorCode>> = {
+  404: 'not_found',
+  405: 'method_not_allowed',
+  408: 'request_timed_out',
+  413: 'body_too_large',
+  415: 'content_type_unsupported',
+  431: 'headers_too_large',
+};
+
+/** What Fastify calls the parts of a request, as a caller knows them. */
+const PART_NAMES: Readonly<Record<string, string>> = { querystring: 'query', params: 'path' };
+
 /** Everything thrown in a route, as one of the catalogue: every error body has the same form. */
 export function answerError(thrown: FastifyError | Error, request: FastifyRequest, reply: FastifyReply): void {
-  const error = toFarmError(thrown);
+  const error = toFarmError(thrown, request);
   if (error.httpStatus >= 500) request.log.error({ code: error.code, err: thrown }, 'request failed');
   const retryAfterSeconds = RETRY_AFTER_SECONDS[error.code];
   if (retryAfterSeconds !== undefined) reply.header('retry-after', retryAfterSeconds);
-  reply.status(error.httpStatus).send({ error: error.toReport() });
+  sendError(reply, error);
 }
 
-export function answerNotFound(request: FastifyRequest, reply: FastifyReply): void {
-  const error = new FarmError('not_found', `There is nothing at ${request.method} ${request.url}`);
-  reply.status(error.httpStatus).send({ error: error.toReport() });
+/** Sends an error in the form that all of them have. */
+export function sendError(reply: FastifyReply, error: FarmError): FastifyReply {
+  return reply.status(error.httpStatus).type('application/json; charset=utf-8').send({ error: error.toReport() });
 }
 
-function toFarmError(thrown: FastifyError | Error): FarmError {
+function toFarmError(thrown: FastifyError | Error, request: FastifyRequest): FarmError {
   if (thrown instanceof FarmError) return thrown;
   if (hasZodFastifySchemaValidationErrors(thrown)) {
-    const faults = thrown.validation.map(
-      (fault) => `${fault.instancePath.slice(1).replaceAll('/', '.')}: ${fault.message}`,
+    const part = thrown.validationContext ?? 'request';
+    const faults = thrown.validation.flatMap((fault) => describeFault(fault, part, request));
+    return new FarmError('request_invalid', `Wrong ${PART_NAMES[part] ?? part}: ${faults.join('; ')}`);
+  }
+  const { statusCode = 500 } = thrown as Partial<FastifyError>;
+  if (statusCode < 400 || statusCode >= 500) return FarmError.from(thrown);
+  const code = CODE_OF_STATUS[statusCode] ?? 'request_invalid';
+  const type = request.headers['content-type'];
+  const message = code === 'content_type_unsupported' ? `A body of type "${type}" is not read here` : thrown.message;
+  return new FarmError(code, message, { cause: thrown });
+}
+
+interface Fault {
+  readonly keyword: string;
+  readonly instancePath: string;
+  readonly message?: string | undefined;
+  readonly params: Record<string, unknown>;
+}
+
+function describeFault(fault: Fault, part: string, request: FastifyRequest): string[] {
+  if (fault.keyword === 'unrecognized_keys') {
+    const known = namesIn(request.routeOptions.schema, part);
+    return (fault.params.keys as string[]).map((name) =>
+      unknownName(part === 'querystring' ? 'parameter' : 'field', name, known),
     );
-    return new FarmError('request_invalid', `Wrong ${thrown.validationContext ?? 'request'}: ${faults.join('; ')}`);
   }
-  const redisFault = asRedisFault(thrown);
-  if (redisFault) return redisFault;
-  if ('statusCode' in thrown && thrown.statusCode !== undefined && thrown.statusCode < 500) {
-    // Too many files, fields or parts are 413 to Fastify too, but no shorter file would help.
-    const tooLarge = 'code' in thrown && /TOO_LARGE$/.test(thrown.code);
-    return new FarmError(tooLarge ? 'upload_too_large' : 'request_invalid', thrown.message);
-  }
-  return FarmError.from(thrown);
+  const name = fault.instancePath.slice(1).replaceAll('/', '.');
+  return [name ? `${name}: ${fault.message}` : `${fault.message}`];
+}
+
+/** An object of zod, or one that may be left out. */
+interface SchemaPart {
+  readonly shape?: object;
+  readonly unwrap?: () => SchemaPart;
+}
+
+/** The names that a part of the request may have, read from its schema. */
+function namesIn(schema: object | undefined, part: string): string[] {
+  let at = (schema as Record<string, SchemaPart | undefined> | undefined)?.[part];
+  while (at?.unwrap) at = at.unwrap();
+  return Object.keys(at?.shape ?? {});
 }

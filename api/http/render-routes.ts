@@ -16,6 +16,8 @@ const errors = { '4xx': errorBodySchema, '5xx': errorBodySchema };
 
 /** /v1/renders: submit, watch, fetch, cancel. */
 export const renderRoutes: FastifyPluginAsyncZod<Services> = async (app, services) => {
+  // An upload of any other type is not read, and refused by its route.
+  app.addContentTypeParser('*', (_request, payload, done) => done(null, payload));
   submitRender(app, services);
   listRenders(app, services);
   getRender(app, services);
@@ -44,7 +46,7 @@ function submitRender(app: App, { config, renders }: Services): void {
 }
 
 function listRenders(app: App, { renders }: Services): void {
-  const querystring = z.object({
+  const querystring = z.strictObject({
     limit: wholeNumber(PAGE.min, PAGE.max).default(PAGE.default),
     before: renderId.optional(),
   });

@@ -1,21 +1,33 @@
-import type { Multipart } from '@fastify/multipart';
+import { Readable } from 'node:stream';
+import type { Multipart, MultipartValue } from '@fastify/multipart';
 import type { FastifyRequest } from 'fastify';
 import { z } from 'zod';
 import type { Config } from '../../shared/config/load.ts';
 import { FarmError } from '../../shared/errors.ts';
-import { JPEG_QUALITY, LAST_START_FRAME } from '../../shared/limits.ts';
+import { JPEG_QUALITY, LAST_START_FRAME, NAME_MAX } from '../../shared/limits.ts';
+import { unknownName } from '../../shared/nearest.ts';
+import { MB } from '../../shared/units.ts';
+import { modelIdOf } from '../model-id.ts';
 import type { RenderOptions, RenderService, StoredUpload } from '../renders.ts';
 import { wholeNumber } from './whole-number.ts';
 
+/** Text fields of a form, and how long each may be. The fields that are read are fewer and shorter. */
+const FORM_LIMITS = { fields: 16, fieldBytes: 4096 } as const;
+
+/** For the reader of forms. Its limit of the file is the second line: the store counts, and refuses with the farm's error. */
+export function formLimits({ max_upload_mb }: Config['limits']) {
+  const { fields, fieldBytes } = FORM_LIMITS;
+  return { fileSize: (max_upload_mb + 1) * MB, files: 1, fields, parts: fields + 1, fieldSize: fieldBytes };
+}
+
 /** The text fields beside the audio file. All may be left out. */
-export function renderFieldsSchema(config: Config) {
-  const [firstModel] = config.models.keys();
+export function renderFieldsSchema({ output }: Pick<Config, 'output'>) {
   return z.strictObject({
-    model_id: z.string().default(config.models.size === 1 && firstModel ? firstModel : ''),
+    model_id: z.string().default(''),
     output: z.enum(['mp4', 'frames']).default('mp4'),
     start_frame: wholeNumber(0, LAST_START_FRAME).default(0),
-    jpeg_quality: wholeNumber(JPEG_QUALITY.min, JPEG_QUALITY.max).default(config.output.jpeg_quality),
-    fps: z.coerce.number().pipe(z.literal(25, 'renders have 25 frames a second')).default(25),
+    jpeg_quality: wholeNumber(JPEG_QUALITY.min, JPEG_QUALITY.max).default(output.jpeg_quality),
+    fps: wholeNumber(0, 1000).pipe(z.literal(25, 'renders have 25 frames a second')).default(25),
   });
 }
 
@@ -29,12 +41,12 @@ export async function readRenderUpload(
     const got = request.headers['content-type'] ?? 'no content type';
     throw new FarmError('upload_missing', `Expected multipart/form-data, got ${got}`);
   }
-  const fields: Record<string, string> = {};
+  const fields = new Map<string, string>();
   let upload: StoredUpload | undefined;
   try {
-    for await (const part of request.parts()) {
-      if (part.type === 'field') fields[part.fieldname] = String(part.value);
-      else upload = await storePart(part, renders);
+    for await (const part of ofBody(request, () => request.parts())) {
+      if (part.type === 'field') addField(fields, part);
+      else upload = await storePart(part, request, renders);
     }
     if (!upload) throw new FarmError('upload_missing', 'The request has no file field "audio"');
     return { upload, options: parseFields(fields, config) };
@@ -47,23 +59,71 @@ export async function readRenderUpload(
   }
 }
 
-async function storePart(part: Extract<Multipart, { type: 'file' }>, renders: RenderService): Promise<StoredUpload> {
+/** What is read of the body. Whatever fails here, and not where it is used, is a fault of the body or of its sender. */
+async function* ofBody<T>(request: FastifyRequest, read: () => AsyncIterable<T>): AsyncGenerator<T> {
+  try {
+    yield* read();
+  } catch (error) {
+    throw bodyFault(request, error as Error & { code?: string });
+  }
+}
+
+function bodyFault({ raw }: FastifyRequest, cause: Error & { code?: string }): FarmError {
+  if (raw.destroyed && !raw.complete) {
+    return new FarmError('request_cancelled', 'The client went away before its upload was complete', { cause });
+  }
+  switch (cause.code) {
+    case 'FST_FILES_LIMIT':
+      return new FarmError('request_invalid', 'The form has more than one file', { cause });
+    case 'FST_FIELDS_LIMIT':
+    case 'FST_PARTS_LIMIT':
+      return new FarmError('request_invalid', `The form has more than ${FORM_LIMITS.fields} text fields`, { cause });
+    default:
+      return new FarmError('request_invalid', `The form cannot be read: ${cause.message}`, { cause });
+  }
+}
+
+function addField(fields: Map<string, string>, { fieldname, value, valueTruncated }: MultipartValue): void {
+  if (valueTruncated) {
+    throw new FarmError('request_invalid', `${fieldname}: longer than ${FORM_LIMITS.fieldBytes} bytes`);
+  }
+  if (fields.has(fieldname)) throw new FarmError('request_invalid', `${fieldname}: given twice`);
+  fields.set(fieldname, String(value));
+}
+
+async function storePart(
+  part: Extract<Multipart, { type: 'file' }>,
+  request: FastifyRequest,
+  renders: RenderService,
+): Promise<StoredUpload> {
   if (part.fieldname !== 'audio') {
     part.file.resume();
     throw new FarmError('upload_missing', `The file must be in the field "audio", not "${part.fieldname}"`);
   }
-  return await renders.storeUpload(part.filename || 'audio', part.file);
+  if (part.filename.length > NAME_MAX) {
+    part.file.resume();
+    throw new FarmError('request_invalid', `audio: its file name is longer than ${NAME_MAX} characters`);
+  }
+  const content = Readable.from(
+    ofBody(request, () => part.file),
+    { objectMode: false },
+  );
+  return await renders.storeUpload(part.filename || 'audio', content);
 }
 
-function parseFields(fields: Record<string, string>, config: Config): RenderOptions {
-  const parsed = renderFieldsSchema(config).safeParse(fields);
+function parseFields(fields: ReadonlyMap<string, string>, config: Config): RenderOptions {
+  const schema = renderFieldsSchema(config);
+  const parsed = schema.safeParse(Object.fromEntries(fields));
   if (!parsed.success) {
-    const faults = parsed.error.issues.map((issue) => {
+    const faults = parsed.error.issues.flatMap((issue) => {
+      if (issue.code === 'unrecognized_keys') {
+        return issue.keys.map((name) => unknownName('field', name, Object.keys(schema.shape)));
+      }
       const name = issue.path.join('.');
-      return name ? `${name}: ${issue.message} (got "${fields[name] ?? ''}")` : issue.message;
+      return [`${name}: ${issue.message} (got "${fields.get(name)}")`];
     });
-    throw new FarmError('request_invalid', faults.join('; '));
+    throw new FarmError('request_invalid', `Wrong form: ${faults.join('; ')}`);
   }
   const { model_id, output, start_frame, jpeg_quality } = parsed.data;
-  return { modelId: model_id, output, startFrameIndex: start_frame, jpegQuality: jpeg_quality };
+  return { modelId: modelIdOf(config, model_id), output, startFrameIndex: start_frame, jpegQuality: jpeg_quality };
 }

@@ -1,5 +1,5 @@
-import { distance } from 'fastest-levenshtein';
 import { z } from 'zod';
+import { nearest } from '../nearest.ts';
 import { configSchema } from './schema.ts';
 
 /** One line per wrong or unknown key: where it is, what was found, what would be right. */
@@ -21,13 +21,8 @@ export function explainIssues(error: z.ZodError, values: unknown): string[] {
 
 function unknownKey(path: PropertyKey[]): string {
   const key = String(path.at(-1));
-  const nearest = nearestKey(key, keysAt(path.slice(0, -1)));
-  return `${path.join('.')}: unknown key${nearest ? `; did you mean "${nearest}"?` : ''}`;
-}
-
-function nearestKey(key: string, candidates: string[]): string | undefined {
-  const ranked = candidates.map((candidate) => ({ candidate, steps: distance(key, candidate) }));
-  return ranked.sort((a, b) => a.steps - b.steps)[0]?.candidate;
+  const closest = nearest(key, keysAt(path.slice(0, -1)));
+  return `${path.join('.')}: unknown key${closest ? `; did you mean "${closest}"?` : ''}`;
 }
 
 /** The valid keys of the section at `path`, read from the schema itself. */

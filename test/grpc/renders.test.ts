@@ -138,7 +138,7 @@ describe('renders over gRPC', () => {
       { name: 'without spec', call: () => upload(pieces(wav)), code: 3, farm: 'request_invalid' },
       { name: 'without anything', call: () => upload([]), code: 3, farm: 'request_invalid' },
       { name: 'with two specs', call: () => upload([{ spec: {} }, { spec: {} }]), code: 3, farm: 'request_invalid' },
-      { name: 'without sound', call: () => upload([{ spec: {} }]), code: 3, farm: 'audio_empty' },
+      { name: 'without sound', call: () => upload([{ spec: { model_id: 'small' } }]), code: 3, farm: 'audio_empty' },
       {
         name: 'when the file is too large',
         call: () => submit({}, Buffer.alloc(2 ** 20 + 1)),

@@ -1,4 +1,4 @@
-/** A least-recently-used cache that is bounded in bytes. */
+/** Keeps what was used last, within a number of bytes. */
 
 interface Kept<V> {
   readonly value: V;

@@ -1,4 +1,4 @@
-/** The only import of ONNX Runtime: its telemetry is turned off first. */
+/** ONNX Runtime as everybody here gets it: it reports to nobody. */
 import './telemetry-off.ts';
 
 export { InferenceSession, listSupportedBackends, Tensor } from 'onnxruntime-node';

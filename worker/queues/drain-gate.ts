@@ -8,26 +8,24 @@ import type { QueueConsumer } from './orphan-queues.ts';
 export interface DrainGateTools {
   readonly gpuId: number;
   readonly drains: GpuDrains;
-  /** A connection for subscriptions only. */
+  /** A connection that only listens. */
   readonly subscriber: Redis;
   readonly blocklist: Blocklist;
   readonly log: Logger;
   readonly consume: () => QueueConsumer;
-  /** Called when the GPU was taken out of service or put back. */
+  /** The GPU was taken out of service, or put back. */
   readonly onChange: () => void;
 }
 
-/** An order is seen after this long at the latest, when its wake-up was lost. */
+/** How long it takes at most until an order is seen whose wake-up was lost. */
 const LOOK_EVERY_MS = 2000;
-/**
- * Jobs that run when a drain is ordered may finish, however long they take. This is the longest time a timer can wait.
- */
+/** What runs when a drain is ordered may finish, however long it takes; the longest time that a timer can wait. */
 const AS_LONG_AS_IT_TAKES_MS = 2 ** 31 - 1;
 
-/** Takes this GPU out of service and puts it back as the operator orders, by closing and opening its own queue. */
+/** Opens and closes this GPU's own queue as the operator orders. */
 export class DrainGate {
   readonly #tools: DrainGateTools;
-  /** The consumer that takes jobs, and those that still finish jobs after a drain was ordered. */
+  /** Those that still finish something after a drain was ordered, and the one that takes jobs. */
   readonly #consumers = new Set<QueueConsumer>();
   #taking: QueueConsumer | undefined;
   #looking: Repeated | undefined;

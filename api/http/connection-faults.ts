@@ -1,0 +1,51 @@
+import { type Server, STATUS_CODES } from 'node:http';
+import type { Socket } from 'node:net';
+import type { FastifyRequest } from 'fastify';
+import { type ErrorCode, FarmError } from '../../shared/errors.ts';
+
+/**
+ * What is wrong with a request before there is one: Node cannot read it, or it does not come in time. Answered on the
+ * connection itself, in the form that all errors have.
+ */
+
+const CODE_OF_FAULT: Readonly<Record<string, [ErrorCode, string]>> = {
+  HPE_HEADER_OVERFLOW: ['headers_too_large', 'The address and headers of the request take more than 16 KB'],
+  HPE_CHUNK_EXTENSIONS_OVERFLOW: ['body_too_large', 'The extensions of a chunk of the body take more than 16 KB'],
+  ERR_HTTP_REQUEST_TIMEOUT: ['request_timed_out', 'The request was not complete in time'],
+};
+
+/** For Fastify's `clientErrorHandler`. */
+export function answerConnectionFault(fault: Error & { code?: string }, socket: Socket): void {
+  if (socket.writable && fault.code !== 'ECONNRESET' && !isAnswering(socket)) socket.write(answerTo(fault));
+  socket.destroySoon();
+}
+
+/** Lets a request pass that expects something else of us than 100-continue, which a server need not understand. */
+export function ignoreExpectations(server: Server): void {
+  server.on('checkExpectation', (request, response) => server.emit('request', request, response));
+}
+
+/** An HTTP/1.1 request without the header Host is wrong, whatever it asks for. */
+export async function requireHost({ raw }: FastifyRequest): Promise<void> {
+  if (raw.httpVersion !== '1.1' || raw.headers.host !== undefined) return;
+  throw new FarmError('request_invalid', 'The request has no Host header');
+}
+
+function answerTo(fault: Error & { code?: string }): string {
+  const [code, message] = CODE_OF_FAULT[fault.code ?? ''] ?? ['request_invalid', `Not HTTP: ${fault.message}`];
+  const error = new FarmError(code, message);
+  const body = JSON.stringify({ error: error.toReport() });
+  return [
+    `HTTP/1.1 ${error.httpStatus} ${STATUS_CODES[error.httpStatus]}`,
+    'Content-Type: application/json; charset=utf-8',
+    `Content-Length: ${Buffer.byteLength(body)}`,
+    'Connection: close',
+    '',
+    body,
+  ].join('\r\n');
+}
+
+/** True while an answer is on its way, which another one would spoil. Node itself looks at this field and offers no other. */
+function isAnswering(socket: Socket): boolean {
+  return (socket as { _httpMessage?: { headersSent: boolean } | null })._httpMessage?.headersSent ?? false;
+}
