@@ -11,7 +11,9 @@ export const artifactKeys = {
   upload: (renderId: string) => `renders/${renderId}/upload`,
   /** 16 kHz mono float32, little-endian, no header. */
   samples: (renderId: string) => `renders/${renderId}/audio.f32`,
-  /** What the ear is to hear: 16-bit at the upload's own rate, little-endian, no header; the plan says how to read it. */
+  /**
+   * The sound of the video: 16-bit at the upload's own rate, little-endian, no header; the plan says how to read it.
+   */
   sound: (renderId: string) => `renders/${renderId}/sound.s16`,
   segmentFolder: (renderId: string) => `renders/${renderId}/segments`,
   segmentVideo: (renderId: string, segmentIndex: number) => `renders/${renderId}/segments/${padded(segmentIndex)}.mp4`,
@@ -39,7 +41,7 @@ export interface ArtifactStore {
   size(key: string): Promise<number | undefined>;
   /** Bytes [start, end] of the file, both inclusive. */
   read(key: string, range?: { start: number; end: number }): Readable;
-  /** Removes a file or a folder with all that is in it; nothing there is fine. */
+  /** Removes a file, or a folder with its contents; does nothing when there is none. */
   remove(key: string): Promise<void>;
 }
 
@@ -54,7 +56,7 @@ export class LocalArtifacts implements ArtifactStore {
   async publish<T>(key: string, write: (path: string) => Promise<T>): Promise<T> {
     const target = this.localPath(key);
     const { dir, name, ext } = path.parse(target);
-    // The extension stays last: ffmpeg chooses the container by it.
+    // The extension must stay last: ffmpeg chooses the container by it.
     const draft = path.join(dir, `.${name}.${randomUUID()}${ext}`);
     try {
       await mkdir(dir, { recursive: true });

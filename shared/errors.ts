@@ -1,7 +1,7 @@
 /**
- * The one catalogue of errors. Every failure a user or an operator can meet has a stable code here, with what is known
- * about it everywhere: whether a retry can help, which HTTP status and which gRPC status (by number) answer it.
- * Messages say what happened and why; `remedy` says what to do about it.
+ * The catalogue of errors. Every failure that a user or an operator can meet has a stable code here, with whether a
+ * retry can help, and the HTTP status and the gRPC status (by number) of the answer. Messages say what happened and
+ * why; `remedy` says what to do about it.
  */
 
 interface CatalogueEntry {
@@ -100,7 +100,7 @@ export const ERROR_CATALOGUE = {
 
 export type ErrorCode = keyof typeof ERROR_CATALOGUE;
 
-/** Failures that may lie with a worker, its files or its machine: another GPU may do better with the same job. */
+/** Failures that a worker, its files or its machine may have caused: the same job may succeed on another GPU. */
 const MAY_LIE_WITH_THE_WORKER: ReadonlySet<ErrorCode> = new Set([
   'model_unusable',
   'dependency_missing',
@@ -156,7 +156,7 @@ export class FarmError extends Error {
     return new FarmError(report.code, report.message);
   }
 
-  /** Anything thrown, as a FarmError: what is not one of ours becomes `fallback` and keeps its cause. */
+  /** Anything thrown, as a FarmError: an error of another class gets the code `fallback` and becomes the cause. */
   static from(thrown: unknown, fallback: ErrorCode = 'internal'): FarmError {
     if (thrown instanceof FarmError) return thrown;
     const message = thrown instanceof Error ? thrown.message : String(thrown);

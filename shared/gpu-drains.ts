@@ -3,12 +3,14 @@ import { KEY_PREFIX } from './redis.ts';
 
 const DRAINED_KEY = `${KEY_PREFIX}:gpus:drained`;
 
-/** Told "<gpu> drain" or "<gpu> resume" when an operator asks for it: a wake-up, the truth is in the set. */
+/**
+ * Channel for "<gpu> drain" and "<gpu> resume" when an operator asks for it: a wake-up only, the set is what counts.
+ */
 export const GPU_ORDERS_CHANNEL = `${KEY_PREFIX}:gpus:orders`;
 
 export type GpuOrder = 'drain' | 'resume';
 
-/** Which GPUs an operator has taken out of service. Lasts until they are resumed, whatever is restarted. */
+/** The GPUs that an operator has taken out of service. They stay so until they are resumed, also after restarts. */
 export class GpuDrains {
   readonly #redis: Redis;
 

@@ -4,7 +4,7 @@ import { type RepeatLog, repeat } from './process/repeat.ts';
 import { ALIVE_EVERY_MS, DEAD_AFTER_MS } from './process/signs-of-life.ts';
 import { KEY_PREFIX } from './redis.ts';
 
-/** What every worker process says of itself every second; silence means it is gone. */
+/** What every worker process reports every second; a worker without heartbeats is dead. */
 
 const loadedModelSchema = z.object({
   /** From the first file that was read to the end of the warm-up. */
@@ -41,7 +41,7 @@ const modelStateSchema = z.object({
   problems: z.array(z.string()),
   /** Measured after the last load, and kept when the model is unloaded; null before. */
   cost: modelCostSchema.nullable(),
-  /** Why this worker no longer takes work for the model, after failing at it again and again; null while it does. */
+  /** Why this worker blocks the model after several failures in a row; null while it does not. */
   blocked: blockedModelSchema.nullable(),
   /** Since the worker started. */
   usage: z.object({
@@ -53,9 +53,9 @@ const modelStateSchema = z.object({
 
 /** Memory of a GPU worker's models and of its process, in bytes. */
 const memorySchema = z.object({
-  /** What its models take together; on CUDA of the device, elsewhere of the process. */
+  /** Memory of its models together; on CUDA of the device, elsewhere of the process. */
   usedBytes: z.number(),
-  /** What they may take. */
+  /** The limit of that. */
   limitBytes: z.number(),
   /** Resident memory of the whole process. */
   processBytes: z.number(),
@@ -69,14 +69,14 @@ export const heartbeatSchema = z.object({
   host: z.string(),
   pid: z.int(),
   startedAtMs: z.number(),
-  /** ONNX Runtime execution provider really in use; null until the first model was loaded. */
+  /** ONNX Runtime execution provider in use; null until the first model was loaded. */
   provider: z.string().nullable(),
   /** What the provider computes on, such as "NVIDIA H100 80GB HBM3"; null while the provider is. */
   device: z.string().nullable(),
   models: z.array(modelStateSchema),
   /** Absent for a media worker. */
   memory: memorySchema.optional(),
-  /** Takes nothing new: it was told to drain, or it is about to end. */
+  /** True when it takes no new jobs, because it was told to drain or is about to end. */
   draining: z.boolean(),
   runningJobs: z.int().nonnegative(),
   /** Longest time that the thread which talks to Redis was blocked, since the last heartbeat. */
@@ -88,7 +88,7 @@ export type Heartbeat = z.infer<typeof heartbeatSchema>;
 const WORKERS_KEY = `${KEY_PREFIX}:workers`;
 const heartbeatKey = (workerId: string) => `${KEY_PREFIX}:heartbeat:${workerId}`;
 
-/** Publishes `describe()` now and every second until `stop`, which also takes the last heartbeat back. */
+/** Publishes `describe()` now and every second until `stop`, which also removes the last heartbeat. */
 export function startHeartbeat(
   redis: Redis,
   workerId: string,
@@ -114,7 +114,7 @@ export function startHeartbeat(
   };
 }
 
-/** The workers that are alive, GPU workers first. Names of those that fell silent are removed on the way. */
+/** The workers that are alive, GPU workers first. Ids of dead workers are removed from Redis on the way. */
 export async function readHeartbeats(redis: Redis): Promise<Heartbeat[]> {
   const workerIds = await redis.smembers(WORKERS_KEY);
   if (workerIds.length === 0) return [];
@@ -130,7 +130,7 @@ export async function readHeartbeats(redis: Redis): Promise<Heartbeat[]> {
   return alive.sort((a, b) => (a.gpuId ?? Infinity) - (b.gpuId ?? Infinity) || a.startedAtMs - b.startedAtMs);
 }
 
-/** The newest process of each GPU: the last heartbeat of a dead one outlives it by seconds. */
+/** The newest process of each GPU: a dead one's last heartbeat stays in Redis for some seconds. */
 export function currentWorkers(heartbeats: readonly Heartbeat[]): Heartbeat[] {
   return heartbeats.filter(
     ({ gpuId, startedAtMs }) =>

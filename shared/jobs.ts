@@ -31,8 +31,8 @@ export const segmentJobSchema = z.object({
 export const stitchJobSchema = z.object({ name: z.literal('stitch'), renderId: z.string() });
 
 /**
- * Frames that somebody waits for: a unary request, or the next few frames of a live stream. What goes in lies under the
- * request's id (shared/live/live-payload.ts), what comes out goes to the frame channel of that id (shared/live/frames.ts).
+ * Frames that a client waits for: a unary request, or the next few frames of a live stream. The request's id names its
+ * payload (shared/live/live-payload.ts) and the frame channel for its frames (shared/live/frames.ts).
  */
 export const liveJobSchema = z.object({
   name: z.literal('live'),
@@ -54,9 +54,9 @@ export const liveJobSchema = z.object({
   rowsAhead: z.int().min(0).max(7),
   output: z.enum(['jpeg', 'raw']),
   jpegQuality: z.int().min(JPEG_QUALITY.min).max(JPEG_QUALITY.max),
-  /** The model is to be in memory, and no frame is wanted. */
+  /** True to load the model and render no frame. */
   loadOnly: z.boolean().optional(),
-  /** Nobody waits any longer after this time. */
+  /** The client no longer waits after this time. */
   expiresAtMs: z.number(),
 });
 

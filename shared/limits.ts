@@ -1,4 +1,4 @@
-/** Ranges and forms that several doors, the configuration and the jobs have in common: one place for each. */
+/** Ranges and formats that HTTP, gRPC, the configuration and the jobs share. */
 
 /** Of a JPEG. */
 export const JPEG_QUALITY = { min: 1, max: 100 } as const;

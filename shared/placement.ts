@@ -1,14 +1,14 @@
 import { type Heartbeat, workerOf } from './heartbeat.ts';
 
-/** Where work goes. Pure: whoever places it reads the farm's state and hands it in. */
+/** Chooses GPUs for work. Pure: the callers read the farm's state and pass it in. */
 
 export interface GpuState {
   readonly gpuId: number;
-  /** What waits and runs there, in ms of work. */
+  /** Work that waits and runs there, in ms. */
   readonly backlogMs: number;
-  /** What it takes to get the model into memory there; 0 where it is. */
+  /** Time to load the model there; 0 where it is in memory. */
   readonly loadMs: number;
-  /** One frame of the model there. */
+  /** Time for one frame of the model there. */
   readonly frameMs: number;
 }
 
@@ -26,9 +26,9 @@ type Load = { -readonly [K in keyof GpuState]: GpuState[K] };
  * One GPU number for each piece of work, given as numbers of frames. `candidates` are the GPUs that can render the
  * model; `firstTurn` shifts the round so that short pieces of work do not all begin on the same GPU.
  *
- * The preferred GPU gets everything. Else `least-loaded` takes the GPU that finishes a piece first, loading included;
- * `round-robin` gives each GPU its turn, but those that would have to load the model have none while one that holds it
- * gets to the piece before that load is over.
+ * The preferred GPU gets everything. Otherwise `least-loaded` takes the GPU that finishes a piece first, loading
+ * included; `round-robin` takes the GPUs one after the other, but leaves out those that would have to load the model
+ * while a GPU that has it can begin the piece before that load would be over.
  */
 export function placeWork(
   pieces: readonly number[],
@@ -80,8 +80,8 @@ export interface BusyQueue {
 }
 
 /**
- * True when an idle GPU that loads the model, if it must, and renders one piece is done before the queue's own GPU has
- * worked everything off. A queue of which nothing runs is about to be taken from by its own GPU.
+ * True when an idle GPU would finish one piece, loading the model first if it must, before the queue's own GPU has
+ * finished its backlog. False for a queue without running jobs: its own GPU is about to take one.
  * @param frames of a piece.
  */
 export function isWorthStealing(
@@ -94,15 +94,15 @@ export function isWorthStealing(
 }
 
 /**
- * GPUs whose worker takes work, has the model in its configuration and nothing to say against it. When all of these
- * have blocked the model, they are named all the same: to try again is better than to give up.
+ * GPUs whose worker takes work and has the model in its configuration without problems. When all of them have blocked
+ * the model, all are returned: another try is better than giving up.
  */
 export function gpusForModel(heartbeats: readonly Heartbeat[], modelId: string): number[] {
   const willing = willingGpus(heartbeats, modelId);
   return willing.length > 0 ? willing : gpusOf(heartbeats.filter((heartbeat) => mayTry(heartbeat, modelId)));
 }
 
-/** Those that have not blocked the model. */
+/** The GPUs among these that have not blocked the model. */
 export function willingGpus(heartbeats: readonly Heartbeat[], modelId: string): number[] {
   return gpusOf(heartbeats.filter((heartbeat) => isWilling(heartbeat, modelId)));
 }
@@ -120,11 +120,11 @@ function gpusOf(heartbeats: readonly Heartbeat[]): number[] {
   return [...new Set(heartbeats.flatMap(({ gpuId }) => gpuId ?? []))];
 }
 
-/** What is assumed of a model that no GPU of the farm has loaded yet. */
+/** The assumed cost of a model that no GPU of the farm has loaded yet. */
 const UNMEASURED = { loadMs: 2000, frameMs: 20 };
 
 /**
- * What a model costs on a GPU: as measured there, else as on the slowest of the others, else a guess.
+ * The cost of a model on a GPU: as measured there, else as on the slowest other GPU, else the assumed cost.
  * `loadMs` is 0 where the model is in memory.
  */
 export function costOn(heartbeats: readonly Heartbeat[], gpuId: number, modelId: string): Omit<GpuState, 'backlogMs'> {
@@ -136,8 +136,8 @@ export function costOn(heartbeats: readonly Heartbeat[], gpuId: number, modelId:
 const FRAME_INTERVAL_MS = 40;
 
 /**
- * Streams of 25 frames a second that a GPU can hold of a model. A GPU that is slower than real time, or of which
- * nothing is known yet, still takes one.
+ * Streams of a model that a GPU can render at 25 frames a second. A GPU that is slower than real time, or was not
+ * measured yet, still takes one.
  * @param fixed as configured, whatever was measured; 0: as measured.
  */
 export function streamsOn(heartbeats: readonly Heartbeat[], gpuId: number, modelId: string, fixed: number): number {

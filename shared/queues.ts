@@ -31,7 +31,7 @@ export function gpuQueue(gpuId: number): string {
 
 const GPU_ROSTER_KEY = `${KEY_PREFIX}:gpus`;
 
-/** Notes that queues of these GPUs exist, so that they are looked after when nobody serves them. */
+/** Registers the queues of these GPUs, so that stand-ins find them when they have no worker. */
 export async function enrolGpus(redis: Redis, gpuIds: readonly number[]): Promise<void> {
   if (gpuIds.length > 0) await redis.sadd(GPU_ROSTER_KEY, ...gpuIds);
 }
@@ -41,30 +41,30 @@ export async function enrolledGpus(redis: Redis): Promise<number[]> {
   return (await redis.smembers(GPU_ROSTER_KEY)).map(Number).sort((a, b) => a - b);
 }
 
-/** Jobs that are waiting, running or to be tried again on a queue. */
+/** Number of jobs that wait, run or are to be retried on a queue. */
 export async function backlogOf(queue: Queue): Promise<number> {
   const counts = await queue.getJobCounts('waiting', 'prioritized', 'active', 'delayed');
   return Object.values(counts).reduce((sum, count) => sum + count, 0);
 }
 
 /**
- * Lower goes first. A job without a priority would beat them all, so every job has one. That of a segment is where they
- * begin: when its turn comes is found out on the way (worker/jobs/fair-order.ts).
+ * Lower goes first. A job without a priority would go before all others, so every job has one. The priority here is
+ * where segments begin: worker/jobs/fair-order.ts adds what decides their turn.
  */
 export const PRIORITY: Record<JobName, number> = { live: 1, stitch: 100, prepare: 200, segment: 1000 };
 
-/** Told the name of a queue when a live job was put on it, so that its worker looks at once, also when it is busy. */
+/** Channel for the name of a queue that got a live job, so that its worker looks at once, even when it is busy. */
 export const LIVE_CHANNEL = `${KEY_PREFIX}:live`;
 
-/** Told the id of a model that every GPU worker is to unload as soon as nothing uses it. */
+/** Channel for the id of a model that every GPU worker is to unload as soon as it is not in use. */
 export const UNLOAD_CHANNEL = `${KEY_PREFIX}:unload`;
 
-/** Nobody looks at a finished live job again, and there are thousands a minute. */
+/** Finished live jobs are never read, and there are thousands a minute. */
 const KEEP_LIVE = { age: 60, count: 100 };
 const KEEP_COMPLETED = { age: 24 * 3600, count: 2000 };
 const KEEP_FAILED = { age: 7 * 24 * 3600, count: 2000 };
 const BACKOFF = { type: 'exponential', delay: 500, jitter: 0.5 } as const;
-/** References only: anything larger has pictures or sound in it by mistake. */
+/** Job data holds references only; anything larger contains pictures or sound by mistake. */
 const MAX_DATA_BYTES = 16 * 1024;
 
 /** @param priority of a segment on its queue. */
@@ -92,14 +92,14 @@ export function jobId(job: Job): string {
   }
 }
 
-/** Faults of its connection reach whoever uses the queue as rejected calls; BullMQ prints them too if nobody listens. */
+/** Connection faults reach the callers as rejected calls. Without a listener BullMQ would print them as well. */
 export function openQueue(name: string, connection: Redis): Queue {
   const queue = new Queue(name, { connection, prefix: KEY_PREFIX, skipWaitingForReady: true });
   queue.on('error', () => {});
   return queue;
 }
 
-/** The queues that a process puts jobs on and asks about, each opened when it is first needed. */
+/** The queues that a process adds jobs to or reads, each opened when it is first needed. */
 export class QueueClients {
   readonly #connection: Redis;
   readonly #queues = new Map<string, Queue>();
@@ -128,11 +128,11 @@ export class QueueClients {
   }
 }
 
-/** A worker that dies is noticed when its job's lock has run out and somebody looks for such jobs. */
+/** A dead worker is noticed when its job's lock has expired and another worker looks for stalled jobs. */
 export const WORKER_TIMING = {
   lockDuration: DEAD_AFTER_MS,
   lockRenewTime: ALIVE_EVERY_MS,
   stalledInterval: 1000,
-  /** How often a job may end its worker before it is given up. */
+  /** How many workers a job may end before it is given up. */
   maxStalledCount: 2,
 } as const satisfies Partial<WorkerOptions>;

@@ -20,7 +20,8 @@ const NOT_NOW =
 
 /**
  * A connection whose commands say where a failure arose: whatever keeps one from being answered is
- * FarmError('redis_unavailable'). An answer that speaks of the command itself stays as it is: it is a fault of the farm.
+ * FarmError('redis_unavailable'). An answer that speaks of the command itself stays as it is: it is a fault of the
+ * farm.
  */
 class ProducerRedis extends Redis {
   override sendCommand(...[command, ...rest]: Parameters<Redis['sendCommand']>): unknown {
@@ -48,7 +49,9 @@ function unavailable(cause: Error): FarmError {
   return new FarmError('redis_unavailable', `Redis does not answer: ${cause.message}`, { cause });
 }
 
-/** For processes that answer somebody: a command fails fast while Redis is away, with FarmError('redis_unavailable'). */
+/**
+ * For processes that answer somebody: a command fails fast while Redis is away, with FarmError('redis_unavailable').
+ */
 export function producerConnection(url: string): Redis {
   return quiet(
     new ProducerRedis(url, {
@@ -71,7 +74,7 @@ export function readerConnection(redis: Redis): Redis {
   return quiet(redis.duplicate({ enableOfflineQueue: true }));
 }
 
-/** Connection faults reach the callers as rejected commands; the event must have a listener or it ends the process. */
+/** Connection faults reach the callers as rejected commands; without a listener the event would end the process. */
 function quiet(redis: Redis): Redis {
   redis.on('error', () => {});
   return redis;
@@ -94,7 +97,7 @@ export async function waitUntilReady(redis: Redis, timeoutMs: number): Promise<v
   }
 }
 
-/** What speaks against this Redis: too old, or allowed to throw queued work away. Empty when it is fit. */
+/** Why this Redis is unsuitable: it is too old, or it may evict queued jobs. Empty when it is suitable. */
 export async function findRedisProblems(redis: Redis): Promise<string[]> {
   const info = await redis.info();
   const version = /redis_version:(\S+)/.exec(info)?.[1] ?? '0.0';

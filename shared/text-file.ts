@@ -1,4 +1,6 @@
-/** Text files as their owners' editors wrote them: UTF-8 with or without a byte order mark, or UTF-16 with one. */
+/**
+ * Reads and writes text files in the encodings of editors: UTF-8 with or without a byte order mark, UTF-16 with one.
+ */
 
 import { type ErrorCode, FarmError } from './errors.ts';
 
@@ -28,7 +30,7 @@ const MARKS: readonly { readonly bytes: readonly number[]; readonly encoding: Te
 ];
 
 /**
- * The text of a file, told by the bytes that it begins with.
+ * The text of a file, whose encoding is recognised by its first bytes.
  * @param name path of the file, for messages.
  * @param code of the error, since only the caller knows what the file is for.
  * @throws FarmError that names the file: another encoding, or no text at all.
@@ -48,7 +50,7 @@ export function decodeText(file: Uint8Array, name: string, code: ErrorCode): Dec
   }
 }
 
-/** The bytes of a text in the form that a file had. */
+/** The bytes of a text in the encoding of the file that it came from. */
 export function encodeText(text: string, { encoding, hasMark }: TextForm): Buffer {
   const marked = hasMark ? `${MARK}${text}` : text;
   if (encoding === 'utf-8') return Buffer.from(marked, 'utf8');

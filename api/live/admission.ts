@@ -5,19 +5,19 @@ import { type Repeated, type RepeatLog, repeat } from '../../shared/process/repe
 import type { LiveDispatcher } from './dispatch.ts';
 import { freeStreams, newSlotId, type StreamSlots } from './slots.ts';
 
-/** Often enough that a slot outlives a Redis that is away for some seconds. */
+/** Often enough that a slot survives when Redis is away for a few seconds. */
 const RENEW_EVERY_MS = 3000;
 
 /** A stream's place on the farm. */
 export interface StreamPlace {
-  /** Where it is at home; undefined while no GPU can render its model. */
+  /** The GPU that the place is on; undefined while no GPU can render the stream's model. */
   readonly gpuId: number | undefined;
-  /** Keeps the place until it is left; `whereNow` says which GPU the stream's frames come from. */
+  /** Keeps the place until it is given back; `whereNow` says which GPU the stream's frames come from. */
   keep(whereNow: () => number | undefined): void;
   leave(): void;
 }
 
-/** Lets as many live streams in as the GPUs can hold at 25 frames a second. */
+/** Admits as many live streams as the GPUs can render at 25 frames a second. */
 export class StreamAdmission {
   readonly #slots: StreamSlots;
   readonly #dispatcher: LiveDispatcher;
@@ -32,8 +32,9 @@ export class StreamAdmission {
   }
 
   /**
-   * A place on the GPU that suits the stream best and has room. While no GPU can render the model the stream is let in
-   * without one: it waits for a worker as single requests do. The place is free again once `signal` is aborted.
+   * A place on the GPU that suits the stream best and has room. While no GPU can render the model, the stream is
+   * admitted without a place and waits for a worker, as unary requests do. The place is free again once `signal` is
+   * aborted.
    * @throws FarmError `capacity_full` with what is in use.
    */
   async admit(modelId: string, signal: AbortSignal): Promise<StreamPlace> {
@@ -66,7 +67,7 @@ export class StreamAdmission {
           await renewal?.stop();
           await this.#slots.release(slotId);
         };
-        // A slot that is not given back runs out within seconds.
+        // A slot that could not be given back expires within seconds.
         release().catch(() => {});
       },
     };

@@ -19,12 +19,12 @@ const PRE_EMPHASIS_SAMPLES = 1;
 /** Feature row r shows window r − 1: the first row is there twice. */
 const ROW_LEAD = 1;
 
-/** First mel frame of encoder window `index` of a sound that goes on long enough. */
+/** First mel frame of encoder window `index`, if the sound is long enough. */
 function windowStart(index: number): number {
   return Math.floor((MEL_FRAMES_PER_SECOND * Math.max(0, index)) / FRAMES_PER_SECOND);
 }
 
-/** Samples after which frame `frameIndex` no longer depends on what comes. */
+/** Number of samples after which frame `frameIndex` depends on no later ones. */
 export function samplesUntilReady(frameIndex: number, rowsAhead: number): number {
   const lastMelFrame = windowStart(frameIndex + rowsAhead - ROW_LEAD) + WINDOW_MEL_FRAMES - 1;
   return lastMelFrame * HOP_SAMPLES + HALF_FFT_SAMPLES;
@@ -32,7 +32,7 @@ export function samplesUntilReady(frameIndex: number, rowsAhead: number): number
 
 /** Number of frames, from 0, that do not depend on what comes after the first `sampleCount` samples. */
 export function readyFrames(sampleCount: number, rowsAhead: number): number {
-  // One frame asks for 640 samples more than the one before it, give or take a hop.
+  // Each frame needs 640 samples more than the one before it, give or take a hop.
   let frames = Math.max(0, Math.floor((sampleCount - samplesUntilReady(0, rowsAhead)) / SAMPLES_PER_FRAME) - 1);
   while (samplesUntilReady(frames, rowsAhead) <= sampleCount) frames++;
   return frames;

@@ -3,7 +3,7 @@ import type { Config } from '../../shared/config/load.ts';
 import { type Heartbeat, readHeartbeats, workerOf } from '../../shared/heartbeat.ts';
 import { costOn, type GpuState, gpusForModel, placeWork } from '../../shared/placement.ts';
 
-/** Heartbeats come every two seconds; asking more often than this tells nothing new. */
+/** Heartbeats come every second, so there is nothing new to read more often than this. */
 const REFRESH_AFTER_MS = 500;
 
 /** A GPU, and the process that served it when it was chosen. */
@@ -15,13 +15,15 @@ export interface Placement {
 export interface PlacementWish {
   readonly modelId: string;
   readonly frames: number;
-  /** A GPU that has just let the request down; taken only when there is no other. */
+  /** A GPU that has just failed the request; chosen only when there is no other. */
   readonly avoid?: number | undefined;
-  /** Taken if it can render the model, before what the model's entry prefers. */
+  /** Chosen if it can render the model, before the GPU that the model's entry prefers. */
   readonly preferredGpu?: number | undefined;
 }
 
-/** Chooses the GPUs of live requests, as segments are placed; a GPU's backlog is what is in flight from here. */
+/**
+ * Chooses GPUs for live requests by the rule for segments. A GPU's backlog is what this front end has in flight there.
+ */
 export class LiveDispatcher {
   readonly #redis: Redis;
   readonly #config: Config;
@@ -35,7 +37,7 @@ export class LiveDispatcher {
     this.#config = config;
   }
 
-  /** A GPU with a living worker that can render the model, or undefined when there is none now. */
+  /** A GPU whose worker is alive and can render the model, or undefined when there is none now. */
   async pick({ modelId, frames, avoid, preferredGpu }: PlacementWish): Promise<Placement | undefined> {
     const able = gpusForModel(await this.heartbeats(), modelId);
     const others = able.filter((gpuId) => gpuId !== avoid);
@@ -66,7 +68,7 @@ export class LiveDispatcher {
     return workerOf(await this.heartbeats(), gpuId)?.workerId === workerId;
   }
 
-  /** False once the process that serves the GPU takes nothing new: what waits there had better go elsewhere. */
+  /** False once the process that serves the GPU takes no new jobs, so that waiting requests must go to another GPU. */
   async takesWork(placement: Placement): Promise<boolean> {
     if (!(await this.isCurrent(placement))) return false;
     return workerOf(this.#heartbeats, placement.gpuId)?.draining === false;
@@ -79,7 +81,7 @@ export class LiveDispatcher {
     return () => add(-frames);
   }
 
-  /** What the workers say of themselves, at most half a second old. */
+  /** The workers' heartbeats, read at most half a second ago. */
   async heartbeats(): Promise<Heartbeat[]> {
     if (Date.now() - this.#readAtMs < REFRESH_AFTER_MS) return this.#heartbeats;
     this.#heartbeats = await readHeartbeats(this.#redis);

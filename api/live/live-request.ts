@@ -18,7 +18,7 @@ import { CANCEL_CHANNEL } from '../../shared/renders/store.ts';
 import type { LiveDispatcher, Placement } from './dispatch.ts';
 import type { ReadingConnections } from './reading-connections.ts';
 
-/** What is asked for; which GPU does it, and at which try, is found out on the way. */
+/** A live request, without the GPU and the attempt number, which may change while it runs. */
 export type LiveWork = Omit<LiveJob, 'name' | 'requestId' | 'attempt' | 'expiresAtMs'> & {
   readonly preferredGpu?: number | undefined;
 };
@@ -35,18 +35,20 @@ export interface LiveRequestTools {
   readonly log: RepeatLog;
   readonly readers: ReadingConnections;
   readonly dispatcher: LiveDispatcher;
-  /** How long a request waits for a worker to take it up. */
+  /** How long a request waits until a worker picks it up. */
   readonly waitMs: number;
 }
 
-/** A dead worker costs a try; three dead workers in a row are no accident. */
+/** A dead worker costs one attempt; after three dead workers in a row the request itself is suspect. */
 const MOST_ATTEMPTS = 3;
-/** A reader may stall for as long as it likes: frames that wait for it must not run out. */
+/** A client may stop reading for any time; frames that wait for it must not expire meanwhile. */
 const RENEW_EVERY_MS = 30_000;
-/** How long one blocking read waits before the state of the worker is looked at. */
+/** How long one blocking read waits before the worker's state is checked. */
 const LOOK_EVERY_MS = 500;
 
-/** Runs live work on the farm: places it, reads its frames, places it anew when its worker dies, cleans up. */
+/**
+ * Runs live requests on the farm: places each, reads its frames, places it again when its worker dies, and cleans up.
+ */
 export class LiveRequests {
   readonly #tools: LiveRequestTools;
 
@@ -55,21 +57,21 @@ export class LiveRequests {
   }
 
   /**
-   * The frames in order, each once, then the summary as return value.
-   * FarmError: deadline_exceeded when nobody takes it up, request_cancelled on abort, worker_lost, what the worker says.
+   * The frames in order, each once, then the summary as return value. FarmError: deadline_exceeded when no worker picks
+   * it up, request_cancelled on abort, worker_lost, the worker's error.
    */
   run(work: LiveWork, payload: LivePayload, signal: AbortSignal): AsyncGenerator<LiveFrame, LiveSummary> {
     return new LiveRun(this.#tools, work).frames(payload, signal);
   }
 }
 
-/** One request on its way through the farm. */
+/** One request while it runs, through all its attempts. */
 class LiveRun {
   readonly #tools: LiveRequestTools;
   readonly #work: Omit<LiveWork, 'preferredGpu'>;
   readonly #preferredGpu: number | undefined;
   readonly #requestId = randomBytes(9).toString('base64url');
-  /** The frame that comes next; what a new attempt sends again before it is dropped. */
+  /** The next frame to deliver. A new attempt may send earlier frames again: these are dropped. */
   #next: number;
 
   constructor(tools: LiveRequestTools, work: LiveWork) {
@@ -90,7 +92,7 @@ class LiveRun {
       ...{ name: 'renew the keys of a live request', everyMs: RENEW_EVERY_MS, log: this.#tools.log },
     });
     try {
-      // Not waited for: the job follows on the same connection, so the payload is there before it.
+      // Not awaited: the job follows on the same connection, so Redis has the payload first.
       const saved = saveLivePayload(redis, this.#requestId, payload);
       saved.catch(() => {});
       let failedGpu: number | undefined;
@@ -136,7 +138,9 @@ class LiveRun {
     }
   }
 
-  /** Undefined when the worker went silent or failed in a way that another may not: somebody else must try. */
+  /**
+   * Undefined when the worker died, or failed in a way that another worker may not: then the request is placed again.
+   */
   async *#attempt(
     job: LiveJob,
     place: Placement,
@@ -181,7 +185,7 @@ class LiveRun {
     return other !== undefined && other.gpuId !== gpuId;
   }
 
-  /** @param heardAtMs when the worker last said something; 0 while nobody has taken the job up. */
+  /** @param heardAtMs when the worker last wrote something; 0 while no worker has picked the job up. */
   async #isGivenUp({ expiresAtMs }: LiveJob, place: Placement, heardAtMs: number): Promise<boolean> {
     const { dispatcher, redis, waitMs } = this.#tools;
     if (!(await dispatcher.isCurrent(place))) return true;
@@ -190,18 +194,18 @@ class LiveRun {
       return Date.now() - heardAtMs > DEAD_AFTER_MS && (await redis.exists(liveAliveKey(this.#requestId))) === 0;
     }
     if (Date.now() > expiresAtMs) {
-      throw new FarmError('deadline_exceeded', `No worker took the request up within ${waitMs / 1000} s`);
+      throw new FarmError('deadline_exceeded', `No worker picked the request up within ${waitMs / 1000} s`);
     }
     return false;
   }
 
   async #enqueue(gpuId: number, job: LiveJob): Promise<void> {
     await this.#tools.queues.gpu(gpuId).add(job.name, job, jobOptions(job, 1));
-    // Only a wake-up, so nobody waits for it.
+    // Not awaited: it is only a wake-up.
     this.#tools.redis.publish(LIVE_CHANNEL, gpuQueue(gpuId)).catch(() => {});
   }
 
-  /** Takes the job off its queue, or tells the worker that has it to stop. */
+  /** Removes the job from its queue, or tells the worker that runs it to stop. */
   async #withdraw(gpuId: number, job: LiveJob): Promise<void> {
     await this.#tools.redis.publish(CANCEL_CHANNEL, this.#requestId);
     await this.#tools.queues.gpu(gpuId).remove(jobId(job));

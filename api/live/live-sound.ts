@@ -2,7 +2,7 @@ import { frameCount, SAMPLE_RATE_HZ } from '../../shared/sound/rates.ts';
 import { Resampler } from '../../shared/sound/resample.ts';
 import { firstSampleNeeded, firstSampleNeededToEnd, readyFrames, samplesUntilReady } from './audio-context.ts';
 
-/** Sound that a range of frames depends on, as a live job wants it. */
+/** The sound that a range of frames depends on, as a live job carries it. */
 export interface SoundPiece {
   readonly samples: Float32Array;
   /** Place of the first sample in the whole sound. */
@@ -11,7 +11,7 @@ export interface SoundPiece {
   readonly totalSamples: number;
 }
 
-/** The sound of a live stream: takes pieces at any rate, keeps at 16 kHz what later frames still need. */
+/** The sound of a live stream: takes pieces at any rate, and keeps the samples at 16 kHz that later frames need. */
 export class LiveSound {
   readonly #rowsAhead: number;
   readonly #resampler: Resampler | undefined;
@@ -45,13 +45,13 @@ export class LiveSound {
     if (this.#resampler) this.#append(this.#resampler.end());
   }
 
-  /** Frames, from 0, that can be rendered now; all there are once the sound has ended. None for no sound at all. */
+  /** Number of frames, from 0, that can be rendered now: all once the sound has ended. 0 for an empty sound. */
   get readyFrames(): number {
     if (!this.#ended) return readyFrames(this.sampleCount, this.#rowsAhead);
     return this.sampleCount === 0 ? 0 : frameCount(this.sampleCount);
   }
 
-  /** What frames [start, end) depend on and no more, however much has come. They must be ready, or the sound ended. */
+  /** Exactly the sound that frames [start, end) depend on. They must be ready, or the sound must have ended. */
   pieceFor(start: number, end: number): SoundPiece {
     const firstSample = this.#firstNeeded(start);
     const totalSamples = Math.min(this.sampleCount, samplesUntilReady(end - 1, this.#rowsAhead));
@@ -59,14 +59,17 @@ export class LiveSound {
     return { samples, firstSample, totalSamples };
   }
 
-  /** Lets go of what only frames before `frameIndex` needed. */
+  /** Drops the samples that only frames before `frameIndex` needed. */
   forgetBefore(frameIndex: number): void {
     const first = this.#firstNeeded(frameIndex);
     this.#held = this.#held.slice(first - this.#firstHeld);
     this.#firstHeld = first;
   }
 
-  /** The end is not known before it comes, and pulls the last windows back: so a stream keeps what that may need. */
+  /**
+   * The end of the sound pulls the last windows back and is not known in advance, so the samples for that are kept,
+   * too.
+   */
   #firstNeeded(frameIndex: number): number {
     const needed = this.#ended
       ? firstSampleNeededToEnd(frameIndex, this.sampleCount)

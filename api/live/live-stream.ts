@@ -14,9 +14,9 @@ export interface StreamOptions {
   readonly startFrameIndex: number;
   readonly output: 'jpeg' | 'raw';
   readonly jpegQuality: number;
-  /** 'exact': frames equal those of a whole render. 'low': less of the sound ahead of a frame is waited for. */
+  /** 'exact': frames equal those of a whole render. 'low': a frame waits for less of the sound after it. */
   readonly latency: 'exact' | 'low';
-  /** When the sound has run out for this long, silence is put in so that the face stays alive; 0: never. */
+  /** After this long without sound, silence is inserted so that the face keeps moving; 0: never. */
   readonly fillGapsAfterMs: number;
   /** What happens to frames that are too late to be shown in time: 'keep' sends them all, 'skip' leaves them out. */
   readonly catchUp: 'keep' | 'skip';
@@ -24,7 +24,7 @@ export interface StreamOptions {
 
 export interface LiveStreamTools {
   readonly requests: LiveRequests;
-  /** The place that the stream was let in with. */
+  /** The place with which the stream was admitted. */
   readonly place: StreamPlace;
   /** A new place, after the first was given back. FarmError: capacity_full. */
   readonly admit: () => Promise<StreamPlace>;
@@ -45,21 +45,21 @@ const FRAME_MS = 40;
 const SAMPLES_PER_MS = 16;
 /** Feature rows ahead in low-latency mode: enough to close the mouth in time for a consonant. */
 const LOW_LATENCY_ROWS_AHEAD = 2;
-/** Frames asked for at once when the sound comes faster than real time; more would cost more when a worker dies. */
+/** Frames requested at once when sound comes faster than real time; with more, a worker's death would cost more. */
 const MICRO_BATCH_FRAMES = 16;
-/** Micro-batches on their way at once: one is rendered while the next one waits at the worker. */
+/** Micro-batches in flight at once: one is rendered while the next one waits at the worker. */
 const MICRO_BATCHES_IN_FLIGHT = 2;
-/** Sound that may wait to be rendered, 5 s; a writer that is further ahead waits. */
+/** Sound that may wait to be rendered, 5 s; a client that is further ahead has to wait. */
 const MOST_HELD_SAMPLES = 5 * 1000 * SAMPLES_PER_MS;
-/** How often it is looked whether a stream is idle, at least. */
+/** Longest time between two checks whether a stream is idle. */
 const IDLE_LOOK_MS = 1000;
-/** A frame that is asked for this long after it should have been shown is too late. */
+/** A frame is too late when it is requested so long after it should have been shown. */
 const LATE_MS = 400;
 
 /** A micro-batch that is being rendered. */
 interface MicroBatch {
   readonly frames: AsyncGenerator<LiveFrame>;
-  /** The first frame, asked for at once so that work begins before the reader comes to it. */
+  /** The first frame, requested at once so that the work begins before the reader asks for it. */
   readonly first: Promise<IteratorResult<LiveFrame>>;
   /** Frames that were left out before it. */
   readonly skippedFrames: number;
@@ -74,18 +74,20 @@ export class LiveStream {
   readonly #sound: LiveSound;
   readonly #inFlight: MicroBatch[] = [];
   readonly #streamId = randomBytes(9).toString('base64url');
-  /** The GPU that the stream was given, then the one that made the last frame: it knows what has been heard. */
+  /**
+   * The GPU of the stream's place, then the one that made the last frame: its worker has the encoded sound in memory.
+   */
   #gpuId: number | undefined;
   /** Undefined while the stream is idle. */
   #place: StreamPlace | undefined;
   #ended = false;
-  /** First frame that has not been asked for. */
+  /** First frame that was not requested yet. */
   #nextFrame = 0;
-  /** When the sound of frames before `frames` was complete, for frames that have not been handed out. */
+  /** When the sound of each frame was complete, for frames that were not handed out yet. */
   readonly #completions: { readonly frames: number; readonly atMs: number }[] = [];
   readonly #playClock = new PlayClock(performance.now());
   #inGap = false;
-  /** Sound that was offered and has not been taken yet. */
+  /** Samples that were pushed and not taken yet. */
   #isWriting = false;
   #lastSoundAtMs = performance.now();
   #changed = Promise.withResolvers<void>();
@@ -108,7 +110,7 @@ export class LiveStream {
 
   /**
    * Takes sound in [-1, 1] at the stream's rate; resolves when more may come, and rejects once the stream has been
-   * stopped. All of it is held, so a long sound must come in pieces.
+   * stopped. A piece is held in memory as a whole, so a long sound must come in several.
    * @throws FarmError `capacity_full` when the stream was idle and another one has its place.
    */
   async write(samples: Float32Array): Promise<void> {
@@ -133,7 +135,7 @@ export class LiveStream {
     this.#noteCompletion();
   }
 
-  /** The frames in order. More are asked for only while the reader keeps up. */
+  /** The frames in order. More are requested only while the reader keeps up. */
   async *frames(): AsyncGenerator<StreamedFrame> {
     this.#place?.keep(() => this.#gpuId);
     const filler = this.#startFiller();
@@ -153,7 +155,7 @@ export class LiveStream {
       this.#place?.leave();
       clearInterval(idleWatch);
       clearInterval(filler);
-      // Work that nobody will read is of no use to anybody.
+      // Nobody will read these frames, so their rendering is stopped.
       stop.abort();
       for (const batch of this.#inFlight) giveUp(batch);
     }
@@ -188,8 +190,8 @@ export class LiveStream {
   }
 
   /**
-   * The frame to ask for next: `frame`, or the first ready one that is not late when `frame` is too late and late frames
-   * are left out. The last ready frame is never left out.
+   * The frame to ask for next: `frame`, or the first ready one that is not late when `frame` is too late and late
+   * frames are left out. The last ready frame is never left out.
    */
   #firstInTime(frame: number): number {
     const lastReady = this.#sound.readyFrames - 1;
@@ -222,7 +224,7 @@ export class LiveStream {
     return { frames, first };
   }
 
-  /** Gives the place back when no sound has come for so long that others may need it more. */
+  /** Gives the place back for other streams after a long time without sound. */
   #leaveWhenIdle(): void {
     const isIdle = !this.#ended && !this.#isWriting && performance.now() - this.#lastSoundAtMs > this.#tools.idleMs;
     if (!isIdle) return;
@@ -236,7 +238,7 @@ export class LiveStream {
     this.#place.keep(() => this.#gpuId);
   }
 
-  /** Puts silence in, in real time, once the sound that came has run out. */
+  /** Inserts silence in real time once the sound has run out. */
   #startFiller(): NodeJS.Timeout | undefined {
     const { fillGapsAfterMs, sampleRateHz } = this.#options;
     if (fillGapsAfterMs <= 0) return undefined;
@@ -251,7 +253,7 @@ export class LiveStream {
 
   #push(samples: Float32Array): void {
     const lengthMs = (1000 * samples.length) / this.#options.sampleRateHz;
-    // Silence is put in for a time that has passed.
+    // The silence is inserted for a time that has passed already.
     if (this.#inGap) this.#playClock.continueFor(lengthMs);
     else this.#playClock.arrive(lengthMs, performance.now());
     this.#sound.push(samples);
@@ -276,7 +278,7 @@ export class LiveStream {
   }
 }
 
-/** Has a micro-batch clean up after itself; one that has ended has done so. */
+/** Stops a micro-batch, which then cleans up; one that has ended has done so already. */
 function giveUp({ frames }: MicroBatch): void {
   frames.return(undefined).catch(() => {});
 }

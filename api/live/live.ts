@@ -48,7 +48,7 @@ export interface LiveServiceTools {
 }
 
 const NOTHING = { audio: Buffer.alloc(0), visualFrames: Buffer.alloc(0), audioFeatures: Buffer.alloc(0) };
-/** A request for a model alone. */
+/** A request that loads a model and renders no frame. */
 const NO_FRAMES = {
   loadOnly: true,
   frames: { start: 0, end: 1 },
@@ -57,7 +57,7 @@ const NO_FRAMES = {
   jpegQuality: 1,
 } as const;
 
-/** Live work as a service without a transport: single requests and streams, as jobs on the GPU queues. */
+/** Unary requests and streams as jobs on the GPU queues, independent of any transport. */
 export class LiveService {
   readonly #tools: LiveServiceTools;
   readonly #readers: ReadingConnections;
@@ -101,8 +101,8 @@ export class LiveService {
   }
 
   /**
-   * Has a model loaded on a GPU.
-   * @param preferredGpu the one to take if it is alive; else, as without it, one that has the model or has little to do.
+   * Loads a model on a GPU.
+   * @param preferredGpu chosen if its worker is alive; else, or without it, a GPU that has the model or little to do.
    * FarmError: model_unknown, model_unusable, model_too_large, deadline_exceeded, request_cancelled, worker_lost.
    */
   async load(modelId: string, preferredGpu: number | undefined, signal: AbortSignal): Promise<LiveSummary> {
@@ -132,7 +132,7 @@ export class LiveService {
   }
 }
 
-/** What the frames asked for depend on, at 16 kHz: a clip may be much longer than that. */
+/** The sound that the requested frames depend on, at 16 kHz: a clip may be much longer. */
 function soundOf({ audio, sampleRateHz, frameCount }: InferRequest): SoundPiece {
   const sound = new LiveSound(sampleRateHz, FEATURE_ROWS_AFTER);
   const second = sampleRateHz;

@@ -2,7 +2,7 @@ import type { Redis } from 'ioredis';
 
 const KEEP_IDLE = 16;
 
-/** Connections for blocking reads, one a reader, kept for the next one. */
+/** A pool of connections for blocking reads, one per reader. */
 export class ReadingConnections {
   readonly #open: () => Redis;
   readonly #idle: Redis[] = [];
@@ -18,7 +18,7 @@ export class ReadingConnections {
     return connection;
   }
 
-  /** Takes a connection back on which nothing is being read any more. */
+  /** Returns a connection to the pool; nothing may be reading on it any more. */
   giveBack(connection: Redis): void {
     this.#lent.delete(connection);
     if (this.#idle.length < KEEP_IDLE && connection.status === 'ready') this.#idle.push(connection);

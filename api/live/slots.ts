@@ -3,15 +3,15 @@ import type { Redis } from 'ioredis';
 import { KEY_PREFIX } from '../../shared/redis.ts';
 
 /**
- * Which live streams the farm holds, and on which GPU each is at home, counted in Redis for all front ends together.
- * A slot that is not renewed runs out, so that a dead front end gives its streams back.
+ * The live streams of the farm and the GPU of each, counted in Redis for all front ends together. A slot that is not
+ * renewed expires, so that the streams of a dead front end free their GPUs.
  */
 
 /** A hash: slot → "gpu share expiry in ms, by the clock of Redis". */
 const SLOTS_KEY = `${KEY_PREFIX}:streams`;
 const LIFETIME_MS = 10_000;
 
-/** The part of a GPU that a stream takes: 1 / the number of such streams that it can hold. */
+/** The part of a GPU that a stream takes: 1 / the number of such streams that the GPU can render. */
 export interface Share {
   readonly gpuId: number;
   readonly share: number;
@@ -23,7 +23,7 @@ export interface Usage {
   readonly share: number;
 }
 
-/** KEYS slots. Adds up what is in use, and drops what has run out. */
+/** KEYS slots. Adds up the shares in use, and removes expired slots. */
 const COUNT = `
 local time = redis.call('TIME')
 local now = time[1] * 1000 + math.floor(time[2] / 1000)
@@ -49,7 +49,7 @@ end
 
 /**
  * KEYS slots. ARGV slot, lifetime in ms, then GPU, share, … in the order of preference.
- * Returns the first GPU that has room, which is the slot's home now, or nil. A little is forgiven for rounding.
+ * Returns the first GPU that has room, which now has the slot, or nil. A small tolerance allows for rounding.
  */
 const TAKE = `${COUNT}${PUT}
 for i = 3, #ARGV, 2 do
@@ -92,7 +92,7 @@ export class StreamSlots {
     return gpuId === null ? undefined : { slotId, gpuId: Number(gpuId) };
   }
 
-  /** Keeps a slot, on this GPU from now on, whether there is room or not: the stream is there already. */
+  /** Renews a slot and moves it to this GPU, whether there is room or not: its stream is rendered there already. */
   async renew(slotId: string, { gpuId, share }: Share): Promise<void> {
     await this.#redis.eval(RENEW, 1, SLOTS_KEY, slotId, LIFETIME_MS, gpuId, share);
   }
@@ -113,12 +113,12 @@ export class StreamSlots {
   }
 }
 
-/** For a stream that has no home yet. */
+/** For a stream that has no GPU yet. */
 export function newSlotId(): string {
   return randomBytes(9).toString('base64url');
 }
 
-/** Streams of a kind that still fit. @param perGpu how many of them a GPU can hold. */
+/** How many more streams fit on a GPU. @param perGpu how many of them it can render in all. */
 export function freeStreams(perGpu: number, usage: Usage | undefined): number {
   return Math.max(0, Math.floor((1.0001 - (usage?.share ?? 0)) * perGpu));
 }

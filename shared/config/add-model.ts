@@ -9,7 +9,7 @@ import { parseConfigDocument, readConfigValues } from './document.ts';
 import { indentOf, insertEntry, lineEndOf } from './insert-entry.ts';
 import { type Config, type ConfigEnvironment, loadConfig } from './load.ts';
 
-/** Adding an entry of `models:` to a configuration file, which stays its owner's: comments, order and all other keys. */
+/** Adds an entry to `models:` in a configuration file, and keeps its comments, its order and all other keys. */
 
 /** Files of a model, as absolute paths. */
 export interface NewModel {
@@ -31,9 +31,9 @@ export interface AddModelOptions {
 }
 
 /**
- * Writes the entry. The new file takes the place of the old one only after `check` has seen it loaded and resolved:
- * until then, and when anything fails, the old one is untouched. `check` can ask for itself whether somebody else has
- * changed the file meanwhile, as the last thing before it publishes files of its own.
+ * Writes the entry. The new file replaces the old one only after it was loaded and `check` has accepted it; until then,
+ * and when anything fails, the old file is untouched. `check` can test whether the file was changed meanwhile, as its
+ * last step before it publishes files of its own.
  * @throws FarmError `model_exists`; `config_invalid` when the file is wrong, before or after, or was changed meanwhile;
  * what `check` throws.
  */
@@ -67,7 +67,7 @@ export async function addModel<T>(
   });
 }
 
-/** Whether the file would refuse a model of this id, known before any work is done for it. */
+/** Whether the file would refuse a model of this id: to be asked before any work is done for it. */
 export async function hasModel(configPath: string, modelId: string, environment: ConfigEnvironment): Promise<boolean> {
   const present = await stat(configPath).catch(() => undefined);
   if (!present) return false;
@@ -103,7 +103,9 @@ function relativeWithin(root: string, file: string): string {
   return outside ? file : relative.replaceAll(path.sep, '/') || '.';
 }
 
-/** The file with the entry: some lines more where that gives what is meant, else the whole document written anew. */
+/**
+ * The file with the entry: with a few lines inserted where that is possible, else with the whole document rewritten.
+ */
 function withEntry(text: string, model: NewModel, configPath: string): string {
   const { modelId } = model;
   const document = parseConfigDocument(text);

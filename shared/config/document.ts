@@ -1,7 +1,7 @@
 import { type Document, type ParsedNode, parseDocument } from 'yaml';
 import { FarmError } from '../errors.ts';
 
-/** Keys at the top of the file that begin so are their owner's: a place for what anchors and merge keys share. */
+/** Top-level keys with this prefix are free for the user: a place for values that anchors and merge keys share. */
 const OWNERS_KEY = /^x-/;
 
 /** The document of a configuration file: YAML 1.2 with merge keys (`<<: *base`). Faults are in its `errors`. */
@@ -10,9 +10,9 @@ export function parseConfigDocument(text: string): Document.Parsed<ParsedNode> {
 }
 
 /**
- * What a configuration file says, anchors and merge keys resolved, without the owner's own `x-` keys.
+ * The contents of a configuration file, with anchors and merge keys resolved, without the user's own `x-` keys.
  * @param name path of the file, for messages.
- * @throws FarmError `config_invalid`: not YAML, a reference to nothing, or something else than sections.
+ * @throws FarmError `config_invalid`: not YAML, an alias without an anchor, or anything but sections.
  */
 export function readConfigValues(text: string, name: string): Record<string, unknown> {
   const document = parseConfigDocument(text);

@@ -2,7 +2,7 @@ import { z } from 'zod';
 import { nearest } from '../nearest.ts';
 import { configSchema } from './schema.ts';
 
-/** One line per wrong or unknown key: where it is, what was found, what would be right. */
+/** One line per wrong or unknown key: its path, the value found, and what is expected. */
 export function explainIssues(error: z.ZodError, values: unknown): string[] {
   return error.issues.flatMap((issue) => {
     if (issue.code === 'unrecognized_keys') {

@@ -2,8 +2,8 @@ import { isCollection, isMap, isNode, isPair, stringify } from 'yaml';
 import { parseConfigDocument } from './document.ts';
 
 /**
- * Text of a YAML file with one more entry in a map at its top, whose lines are all that is added: what a library writes
- * anew has its comments and spaces in other places.
+ * Text of a YAML file with one more entry in a top-level map. Only the lines of the entry are added: a library that
+ * rewrites the document would move comments and spaces.
  * @param section key of the map; it may be missing.
  * @param entry values of the new entry, all scalars.
  * @returns undefined where lines cannot be added: the section is empty or in braces. The caller must check the result.

@@ -12,14 +12,14 @@ import { type ConfigValues, configSchema } from './schema.ts';
 
 /** The parsed configuration: the file's own keys, with paths and models resolved beside them. */
 export interface Config extends Omit<ConfigValues, 'models' | 'models_root'> {
-  /** Absolute path of the file that was read, or undefined when the defaults are in force. */
+  /** Absolute path of the file that was read, or undefined when there are only the defaults. */
   readonly sourcePath: string | undefined;
   /** Absolute path of storage.root. */
   readonly storageRoot: string;
   readonly models: ReadonlyMap<string, ModelConfig>;
 }
 
-/** The part of the environment that configures. */
+/** The part of the environment that sets configuration. */
 export type ConfigEnvironment = Pick<Environment, 'redisUrl' | 'configPath' | 'overrides'>;
 
 const REPO_ROOT = fileURLToPath(new URL('../../', import.meta.url));

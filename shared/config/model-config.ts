@@ -4,8 +4,8 @@ import { isDeepStrictEqual } from 'node:util';
 import type { ModelEntry } from './schema.ts';
 
 /**
- * One entry of `models:`, resolved: files as absolute paths, and what is wrong with those that cannot be used on this
- * machine. It travels whole, from the configuration to the worker that loads it.
+ * One resolved entry of `models:`: files as absolute paths, and the problems that keep the model from working on this
+ * machine. It is passed on as a whole, from the configuration to the worker that loads it.
  */
 export interface ModelConfig {
   readonly modelId: string;
@@ -16,7 +16,9 @@ export interface ModelConfig {
   readonly cropRectsPath: string;
   /** Video that the pictures are extracted from when there are none; "" when there is none. */
   readonly sourceVideo: string;
-  /** Pictures of the faces, cut out already, and the video that they are extracted from; both "" when there are none. */
+  /**
+   * Pictures of the faces, cut out already, and the video that they are extracted from; both "" when there are none.
+   */
   readonly cropsDir: string;
   readonly cropsVideo: string;
   /** Pictures of the faces from which the mouth is hidden, likewise. */
@@ -28,7 +30,7 @@ export interface ModelConfig {
   readonly preloadBackgrounds: boolean;
   /** GPU number, or undefined for any. */
   readonly preferredGpu: number | undefined;
-  /** Why this model cannot work here, known from its entry alone; empty when nothing speaks against it. */
+  /** Why this model cannot work here, as far as its entry alone shows it; empty when no problem was found. */
   readonly problems: readonly string[];
 }
 
@@ -69,7 +71,7 @@ export function resolveModel(modelId: string, entry: ModelEntry, roots: PathRoot
     audioEncoderPath: locate('audio_encoder_path', encoder),
     backgroundDir: locate('background_dir', entry.background_dir),
     cropRectsPath: locate('crop_rects_path', entry.crop_rects_path),
-    // Whether these are needed, and are there, shows when the avatar's files are looked at.
+    // Whether these files are needed, and exist, is checked with the avatar's files.
     sourceVideo: place(entry.source_video),
     cropsDir: place(entry.crops_frames_dir),
     cropsVideo: place(entry.crops_video_path),
@@ -84,8 +86,9 @@ export function resolveModel(modelId: string, entry: ModelEntry, roots: PathRoot
 }
 
 /**
- * What each field is to a model in memory: a `file` that it is made from, another thing that shapes its `pictures`,
- * how its `memory` is filled, or `handling` that does not touch it. A new field does not compile until it is placed here.
+ * How each field affects a model in memory: `file`, it is loaded from this file; `pictures`, another setting that
+ * changes its pictures; `memory`, how its memory is filled; `handling`, not at all. A new field does not compile until
+ * it is here.
  */
 const ROLES: Readonly<Record<keyof ModelConfig, 'file' | 'pictures' | 'memory' | 'handling'>> = {
   modelId: 'handling',
@@ -105,13 +108,13 @@ const ROLES: Readonly<Record<keyof ModelConfig, 'file' | 'pictures' | 'memory' |
   problems: 'handling',
 };
 
-/** Tells an entry of `models:` from an earlier one of the same id whose pictures are others. */
+/** A version of an entry of `models:`: another one when the model's pictures may differ. */
 export function entryVersion(model: ModelConfig): string {
   const shaping = fieldsOf(model, ['file', 'pictures']);
   return createHash('sha256').update(JSON.stringify(shaping)).digest('hex').slice(0, 12);
 }
 
-/** Whether a model that was loaded from the one entry is what the other asks for, as long as the files stay the same. */
+/** Whether both entries load the same model, provided that the files do not change. */
 export function loadsTheSame(a: ModelConfig, b: ModelConfig): boolean {
   const roles = ['file', 'pictures', 'memory'];
   return isDeepStrictEqual(fieldsOf(a, roles), fieldsOf(b, roles));

@@ -1,14 +1,16 @@
 import type { Config } from './load.ts';
 import { type ConfigValues, configSchema } from './schema.ts';
 
-/** Keys of the one-process server that are read and checked, so that its file loads as it is, and change nothing here. */
+/**
+ * Keys of the one-process server that are read and checked, so that its file loads unchanged, but have no effect here.
+ */
 
 type Section = 'server' | 'onnx' | 'logging';
 type Key = { [S in Section]: `${S}.${keyof ConfigValues[S] & string}` }[Section];
 
 const IN_THE_RECEIPT = 'the receipt of a render has the time of every stage';
 
-/** Why each of them changes nothing; ends a sentence. */
+/** Why each of them has no effect; the end of a sentence. */
 const REASONS: Partial<Record<Key, string>> = {
   'server.worker_count_per_gpu': 'each GPU has one worker process, which fills it by itself',
   'onnx.library_path': 'ONNX Runtime comes with the package onnxruntime-node',
@@ -28,7 +30,7 @@ export interface KeyWithoutEffect {
   readonly why: string;
 }
 
-/** Keys that are set to something else than their default and have no effect: whoever set them is to know. */
+/** Keys without effect that are set to other values than their defaults: the user should be told. */
 export function keysWithoutEffect(config: Config): KeyWithoutEffect[] {
   const defaults = configSchema.parse({});
   return Object.entries(REASONS).flatMap(([key, why]) => {

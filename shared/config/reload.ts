@@ -6,7 +6,7 @@ import { type Repeated, repeat } from '../process/repeat.ts';
 import { type Config, loadConfig } from './load.ts';
 import type { ModelConfig } from './model-config.ts';
 
-/** What a reload did to `models:`. */
+/** How a reload changed `models:`. */
 export interface ModelChanges {
   readonly added: readonly string[];
   readonly changed: readonly string[];
@@ -14,15 +14,15 @@ export interface ModelChanges {
 }
 
 /**
- * Asked so often whether the file is another one. Asking, and not waiting to be told, sees every way in which a file is
- * replaced: written over, renamed into place, behind a symbolic link, on a network drive.
+ * How often the file is checked for changes. Polling, unlike waiting for notifications, notices every way to replace a
+ * file: written over, renamed into place, behind a symbolic link, on a network drive.
  */
 const LOOK_EVERY_MS = 500;
 
 /**
- * Keeps the models of a running process at what its configuration file says: on SIGHUP, and once a change of the file
- * has been there for two looks, so that it is not read half written. What else has changed waits for a restart, and is
- * named in the log. A file that is wrong changes nothing.
+ * Keeps the models of a running process up to date with its configuration file. It reads the file on SIGHUP, and once
+ * two checks in a row have found the same change, so that no half-written file is read. Changes of other keys need a
+ * restart and are named in the log. An invalid file changes nothing.
  */
 export class ConfigReload {
   readonly #config: Config;
@@ -30,11 +30,11 @@ export class ConfigReload {
   readonly #listeners = new Set<(changes: ModelChanges) => void>();
   readonly #looking: Repeated;
   readonly #onHangUp = () => void this.#version().then((version) => this.#reload(version));
-  /** Version of the file that was read last, taken before it was read. */
+  /** Version of the file that was read last, taken just before reading it. */
   #read: Promise<string>;
   #seen = '';
 
-  /** @param config whose `models` is kept up to date in place, for everyone who holds it. */
+  /** @param config its `models` map is updated in place, since many modules hold it. */
   constructor(config: Config, log: Logger) {
     this.#config = config;
     this.#log = log;
@@ -50,7 +50,7 @@ export class ConfigReload {
     this.#listeners.add(listener);
   }
 
-  /** Reads the file now if it is another one than was read last: for who meets a model that this process does not know. */
+  /** Reads the file now if it has changed since the last read: for a request with a model that is unknown here. */
   async refresh(): Promise<void> {
     const version = await this.#version();
     if (version !== (await this.#read)) this.#reload(version);
@@ -97,7 +97,7 @@ export class ConfigReload {
   }
 }
 
-/** Makes `current` what `next` is, in place and in its order. */
+/** Makes `current` equal to `next`, in place and in the same order. */
 function replaceModels(current: Config['models'], next: Config['models']): ModelChanges {
   const changes = {
     added: [...next.keys()].filter((modelId) => !current.has(modelId)),
@@ -107,7 +107,7 @@ function replaceModels(current: Config['models'], next: Config['models']): Model
     }),
     removed: [...current.keys()].filter((modelId) => !next.has(modelId)),
   };
-  // Everybody reads this one map; only here is it written.
+  // All modules read this one map, and only this function writes it.
   const models = current as Map<string, ModelConfig>;
   models.clear();
   for (const [modelId, model] of next) models.set(modelId, model);

@@ -17,7 +17,7 @@ const orDefault = <T extends z.ZodType>(schema: T, fallback: z.input<T>) =>
 const positiveInt = (fallback: number) => orDefault(z.int().positive(), fallback);
 const section = <T extends z.ZodRawShape>(shape: T) => z.preprocess(withoutNulls, z.strictObject(shape));
 
-/** A key with nothing behind it, which YAML reads as null, counts as one that is not there. */
+/** A key without a value, which YAML reads as null, counts as a missing key. */
 function withoutNulls(value: unknown): unknown {
   if (typeof value !== 'object' || Array.isArray(value)) return value ?? {};
   return Object.fromEntries(Object.entries(value ?? {}).filter(([, held]) => held !== null));

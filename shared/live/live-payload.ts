@@ -1,7 +1,7 @@
 import type { Redis } from 'ioredis';
 import { KEY_PREFIX } from '../redis.ts';
 
-/** What goes into a live job: too large for job data, wanted once, worthless a minute later. */
+/** The input of a live job. It is too large for job data, is read once, and is useless a minute later. */
 export interface LivePayload {
   /** 16 kHz mono float32 sound, little-endian; empty when features are given instead. */
   readonly audio: Buffer;
@@ -11,7 +11,7 @@ export interface LivePayload {
   readonly audioFeatures: Buffer;
 }
 
-/** What is left of a request whose front end died goes after this time; one that lives renews it. */
+/** Keys of a request expire after this time if its front end dies; a living front end renews them. */
 export const LIVE_KEYS_LIFETIME_S = 120;
 
 export const livePayloadKey = (requestId: string) => `${KEY_PREFIX}:live:${requestId}:in`;
@@ -25,7 +25,7 @@ export async function saveLivePayload(redis: Redis, requestId: string, payload: 
   await redis.multi().hset(key, { audio, visualFrames, audioFeatures }).expire(key, LIVE_KEYS_LIFETIME_S).exec();
 }
 
-/** Undefined when it is gone: the request was given up. */
+/** Undefined when it was removed, because the request was given up. */
 export async function readLivePayload(redis: Redis, requestId: string): Promise<LivePayload | undefined> {
   const names = ['audio', 'visualFrames', 'audioFeatures'] as const;
   const [audio, visualFrames, audioFeatures] = await redis.hmgetBuffer(livePayloadKey(requestId), ...names);

@@ -3,14 +3,14 @@ import { constants } from 'node:os';
 import { isatty } from 'node:tty';
 import { isBelowNpm } from './environment.ts';
 
-/** How a process hears that it is to end. */
+/** Listens for requests to end this process. */
 
 export type EndReason = 'SIGINT' | 'SIGTERM' | 'terminal closed' | 'npm has ended';
 
 export interface EndRequests {
   /** Called once: by the first signal, or because the terminal or the npm above this process is gone. */
   first(reason: EndReason): void;
-  /** Called for each further signal: whoever sends it will not wait. */
+  /** Called for each further signal, whose sender does not want to wait. */
   again(signal: 'SIGINT' | 'SIGTERM'): void;
 }
 

@@ -1,4 +1,4 @@
-/** The one module that reads the environment. Everybody else is handed what it needs. */
+/** The only module that reads the environment. Other modules get what they need from it. */
 
 export interface Environment {
   /** REDIS_URL, unless FARM_REDIS__URL says otherwise. */
@@ -42,17 +42,18 @@ export function isBelowNpm(variables: NodeJS.ProcessEnv = process.env): boolean 
 }
 
 /**
- * Has ONNX Runtime keep to itself what it is used for: by default it sends that to its maker, and keeps files for it in
- * the home and the temporary folder. It reads the variable of the process, so this must be called in the main thread.
+ * Turns ONNX Runtime's telemetry off: by default it reports its use to its maker, and keeps files for this in the home
+ * and the temporary folder. It reads the variable of the process, so this must be called in the main thread.
  */
 export function declineTelemetry(): void {
   process.env.ORT_DISABLE_TELEMETRY ??= '1';
 }
 
 /**
- * What glibc is to do with memory. Two arenas keep it from holding on to one pool of picture buffers per thread. Pieces
- * from 8 MiB up, the larger parts of networks, go back to the system when they are freed, and so does what is free at the
- * top from 64 MiB up. Pictures, 2.8 MB at 720p, stay below: to fetch each from the system anew costs a sixth of the speed.
+ * Settings of glibc's allocator. With two arenas it does not keep a pool of picture buffers for each thread. Blocks of
+ * 8 MiB and more, the larger parts of networks, go back to the system when they are freed, and so does free memory at
+ * the top of the heap from 64 MiB on. Pictures, 2.8 MB at 720p, are below that: getting each from the system again
+ * costs a sixth of the speed.
  */
 const MALLOC_SETTINGS = {
   MALLOC_ARENA_MAX: '2',
@@ -60,7 +61,7 @@ const MALLOC_SETTINGS = {
   MALLOC_TRIM_THRESHOLD_: String(64 * 2 ** 20),
 };
 
-/** This process's environment for a child, with `extra` laid over it; without configuration overrides if so wished. */
+/** This process's environment for a child, with `extra` added; on request without configuration overrides. */
 export function childEnvironment(extra: Record<string, string>, inheritOverrides = true): NodeJS.ProcessEnv {
   const inherited = Object.entries(process.env).filter(([name]) => inheritOverrides || !name.startsWith('FARM_'));
   return { ...MALLOC_SETTINGS, ...Object.fromEntries(inherited), ...extra };

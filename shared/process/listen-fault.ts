@@ -4,7 +4,7 @@ import { FarmError } from '../errors.ts';
 
 /**
  * Why a server could not listen on an address, found out by trying it: `port_taken`, or `config_invalid` for an address
- * that is not of this machine or a port that this user may not have. Undefined when nothing speaks against it now.
+ * that is not of this machine or a port that this user may not use. Undefined when listening works now.
  * @param key configuration key that names the address.
  */
 export async function findListenFault(key: string, host: string, port: number): Promise<FarmError | undefined> {

@@ -2,12 +2,12 @@ import { execFileSync } from 'node:child_process';
 import { readFileSync } from 'node:fs';
 import { hostname } from 'node:os';
 
-/** The one place that says whether a process still runs. */
+/** The only module that checks whether a process still runs. */
 
 export interface ProcessIdentity {
   readonly host: string;
   readonly pid: number;
-  /** When it started, in a form that only serves to be compared. Tells it from a later process with the same id. */
+  /** When it started, in a form for comparison only. Distinguishes it from a later process with the same id. */
   readonly startMark?: string | undefined;
 }
 
@@ -33,12 +33,14 @@ export function hasEnded({ host, pid, startMark }: ProcessIdentity): boolean {
   return now.isZombie || (startMark !== undefined && now.startMark !== startMark);
 }
 
-/** True only where it is certain that the process runs and is the one that was meant, so that it may be sent a signal. */
+/**
+ * True only where it is certain that the process runs and is the one that was meant, so that it may be sent a signal.
+ */
 export function isSurelyAlive(identity: ProcessIdentity): boolean {
   return identity.host === hostname() && identity.startMark !== undefined && !hasEnded(identity);
 }
 
-/** EPERM says that it runs, as somebody else's. */
+/** EPERM means that it runs under another user. */
 function exists(pid: number): boolean {
   try {
     process.kill(pid, 0);
@@ -59,7 +61,8 @@ function look(pid: number): { startMark: string; isZombie: boolean } | undefined
 
 function lookInProc(pid: number): { startMark: string; isZombie: boolean } {
   const stat = readFileSync(`/proc/${pid}/stat`, 'utf8');
-  // The name in brackets may contain spaces and brackets; fields 3 (state) and 22 (start, in ticks) are counted after it.
+  // The name in brackets may contain spaces and brackets; fields 3 (state) and 22 (start, in ticks) are counted after
+  // it.
   const fields = stat.slice(stat.lastIndexOf(')') + 2).split(' ');
   const boot = readFileSync('/proc/sys/kernel/random/boot_id', 'utf8').trim();
   return { startMark: `${boot} ${fields[19]}`, isZombie: fields[0] === 'Z' || fields[0] === 'X' };

@@ -4,14 +4,14 @@ import { exitCodeOf, onEndRequest } from './end-requests.ts';
 /** Time to close connections, on top of the time that running work is given. */
 export const CLOSING_MS = 10_000;
 
-/** A farm that was killed may be starting again already: what is left of it makes room at once. */
+/** A farm that was killed may be restarting already, so its remaining processes end soon to make room. */
 const ORPHAN_MS = 3000;
 
 /**
  * Calls `drain` once when this process is asked to end: by a signal, or by the end of the process that started it (so
- * that no child outlives its farm). Ends the process afterwards, and after `deadlineMs` in any case: a drain can wait for
- * a Redis that never comes back. A second signal ends it at once, unless it has a supervisor, which decides that itself:
- * both get the Ctrl-C of a terminal.
+ * that no child outlives its farm). Ends the process afterwards, and after `deadlineMs` in any case: a drain can wait
+ * for a Redis that never comes back. A second signal ends it at once, unless it has a supervisor, which decides that
+ * itself: both get the Ctrl-C of a terminal.
  */
 export function onShutdown(drain: (reason: string) => Promise<void>, deadlineMs: number): void {
   let draining = false;
@@ -36,10 +36,10 @@ export function onShutdown(drain: (reason: string) => Promise<void>, deadlineMs:
   process.on('disconnect', () => begin('parent gone', ORPHAN_MS));
 }
 
-/** What a process tells its supervisor of its start. */
+/** A process's message to its supervisor about its start. */
 export type StartMessage = { type: 'ready' } | { type: 'failed'; error: ErrorReport };
 
-/** Tells the supervisor, if there is one, that this process does its work now. */
+/** Tells the supervisor, if there is one, that this process is ready. */
 export function reportReady(): void {
   tellSupervisor({ type: 'ready' }, () => {});
 }

@@ -2,7 +2,7 @@ import { z } from 'zod';
 import { ERROR_CATALOGUE, type ErrorCode } from '../errors.ts';
 import { JPEG_QUALITY } from '../limits.ts';
 
-/** What the farm knows of one render. Lives in Redis, one JSON value a field, written by whoever did that part. */
+/** The record of a render, in Redis: one JSON value per field, each written by the process that does that part. */
 
 export const RENDER_STATUSES = [
   'queued',
@@ -21,7 +21,7 @@ export const isTerminal = (status: RenderStatus): boolean => TERMINAL.has(status
 const errorCodes = Object.keys(ERROR_CATALOGUE) as [ErrorCode, ...ErrorCode[]];
 export const errorReportSchema = z.object({ code: z.enum(errorCodes), message: z.string(), remedy: z.string() });
 
-/** What the user asked for. */
+/** The user's request. */
 export const renderRequestSchema = z.object({
   modelId: z.string(),
   output: z.enum(['mp4', 'frames']),
@@ -46,7 +46,7 @@ export const soundForEarSchema = z.object({
 });
 export type SoundForEar = z.infer<typeof soundForEarSchema>;
 
-/** What `prepare` decided. Everything that makes the pictures what they are is here, so that any worker makes the same. */
+/** What `prepare` decided. It has all settings that affect the pictures, so that every worker makes the same. */
 export const renderPlanSchema = z.object({
   sampleCount: z.int().positive(),
   /** Of a video; a render to frames has none. */
@@ -57,7 +57,7 @@ export const renderPlanSchema = z.object({
   encoderBatchWindows: z.int().positive(),
   h264Crf: z.int(),
   h264Preset: z.string(),
-  /** Of the model's entry in the configuration: all segments are made from the same, also when it changes meanwhile. */
+  /** Version of the model's entry: all segments are made from the same version, even if the entry changes meanwhile. */
   modelVersion: z.string().optional(),
   /** GPU number of each segment's queue. */
   segmentGpus: z.array(z.int().nonnegative()),
@@ -102,7 +102,7 @@ export const renderRecordSchema = z.object({
   preparingAtMs: z.number().optional(),
   /** When the segments were put on the GPU queues. */
   renderingAtMs: z.number().optional(),
-  /** When the first of them was taken up. */
+  /** When the first of them was picked up. */
   firstSegmentAtMs: z.number().optional(),
   stitchingAtMs: z.number().optional(),
   finishedAtMs: z.number().optional(),

@@ -1,5 +1,5 @@
 /**
- * The steps on render records that must happen at once or not at all. All keys share the farm's hash tag.
+ * Lua scripts for the atomic steps on render records. All keys share the farm's hash tag.
  * Field values are JSON texts.
  */
 
@@ -46,10 +46,10 @@ return status
 `;
 
 /**
- * Notes how far a segment is, unless the render has ended or an older attempt speaks; and when the first one began.
- * The entry is "attempt, frames of it, most frames of any attempt": what was done once counts as done.
- * KEYS record, progress. ARGV segment index, attempt, frames done, time now.
- * Returns the render's status, or nil when there is no such render.
+ * Notes the progress of a segment, unless the render has ended or a newer attempt has reported, and when the first
+ * segment began. The entry is "attempt, frames of it, most frames of any attempt": what was done once counts as done.
+ * KEYS record, progress. ARGV segment index, attempt, frames done, time now. Returns the render's status, or nil when
+ * there is no such render.
  */
 export const PROGRESS = `
 local raw = redis.call('HGET', KEYS[1], 'status')

@@ -16,7 +16,7 @@ import { ADMIT, PROGRESS, TRANSITION } from './scripts.ts';
 
 const INDEX_KEY = `${KEY_PREFIX}:renders`;
 const ACTIVE_KEY = `${KEY_PREFIX}:renders:active`;
-/** Published with a render's id when it must stop: a wake-up, the record itself is what counts. */
+/** Channel for the id of a render that must stop: a wake-up only, the record is what counts. */
 export const CANCEL_CHANNEL = `${KEY_PREFIX}:cancel`;
 const IDEMPOTENCY_LIFETIME_MS = 24 * HOUR_MS;
 
@@ -38,7 +38,7 @@ export type Admission =
   | { outcome: 'full'; activeCount: number }
   | { outcome: 'known'; renderId: string; sameRequest: boolean };
 
-/** The records of all renders. Every change of status passes through here, and only allowed ones do. */
+/** The records of all renders. All changes of status are made here, and only allowed ones take effect. */
 export interface RenderProgress {
   /** Never falls: frames that a lost worker had done stay counted. */
   readonly framesDone: number;

@@ -1,10 +1,10 @@
 /**
- * Full scale is ±1. Files and clients pass it by a little (loud masters, exports in float), so up to 16, 24 dB more,
- * counts as sound. Beyond that, or not a number at all, a sample is damage: one is enough to blacken a mouth.
+ * Full scale is ±1. Loud masters and exports in float exceed it a little, so samples up to 16, which is 24 dB more, are
+ * accepted. A sample beyond that, or one that is not finite, is damage: a single one can turn a mouth black.
  */
 export const LOUDEST_SAMPLE = 16;
 
-/** False for NaN, the infinities and what is absurdly loud. */
+/** False for NaN, infinities and absurdly loud samples. */
 export function isSound(sample: number): boolean {
   return Math.abs(sample) <= LOUDEST_SAMPLE;
 }

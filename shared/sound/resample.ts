@@ -9,7 +9,7 @@ const ZERO_CROSSINGS = 24;
 /** Part of the lower Nyquist frequency that passes. */
 const PASS_BAND = 0.94;
 
-/** Banks that are kept: the largest, of a rate that has no divisor in common with 16 000, has 20 MB. */
+/** Filter banks that are kept. The largest, of a rate that has no divisor in common with 16 000, has 20 MB. */
 const BANKS_KEPT = 4;
 
 /** The filters of a rate; output n lies at input n · stepNumerator / stepDenominator. */
@@ -57,13 +57,13 @@ export class Resampler {
   /** @param sourceRateHz whole number, 8000 … 48 000. */
   constructor(sourceRateHz: number) {
     this.#bank = filterBankFor(sourceRateHz);
-    // Silence before the beginning, as much as the first output looks back.
+    // As much silence before the sound as the first output needs.
     const { halfTaps } = this.#bank;
     this.#held = new Float64Array(halfTaps);
     this.#firstHeld = -halfTaps;
   }
 
-  /** All output that no longer depends on what comes. */
+  /** Returns all output that no longer depends on later input. */
   push(samples: Float32Array): Float32Array {
     this.#append(samples);
     this.#received += samples.length;
@@ -106,7 +106,9 @@ export class Resampler {
   }
 }
 
-/** An even number of taps over the input from `first` on. Two sums side by side, since one would wait for itself. */
+/**
+ * Sums an even number of taps over the input from `first` on. Two sums run in parallel in the CPU; one would be serial.
+ */
 function weightedSum(taps: Float64Array, input: Float64Array, first: number): number {
   let even = 0;
   let odd = 0;

@@ -1,6 +1,6 @@
 import { z } from 'zod';
 
-/** The HTTP face of the farm's GPUs: written by the API, read by the client. Times are ISO 8601, durations milliseconds. */
+/** The farm's GPUs in the HTTP API: written by the API, read by the client. Times are ISO 8601, durations are in ms. */
 
 /** Live streams of 25 frames a second. */
 const capacitySchema = z.object({
@@ -41,10 +41,12 @@ export const gpuViewSchema = z.object({
   device: z.string().nullable(),
   /** Models that it may have in memory at once. */
   max_models: z.int(),
-  /** What its models take, what they may take, and the resident memory of its process. */
+  /** Memory of its models, the limit of that, and the resident memory of its process. */
   memory: z.object({ used_mb: z.number(), limit_mb: z.number(), process_mb: z.number() }).nullable(),
   models: z.array(gpuModelSchema),
-  /** Jobs that wait and run, and the work in them by the costliest model of the GPU, null while nothing is measured. */
+  /**
+   * Jobs that wait and run, and their work in ms at the cost of the GPU's costliest model; null before a measurement.
+   */
   backlog: z.object({ jobs: z.int(), waiting: z.int(), active: z.int(), ms: z.number().nullable() }),
   /** By the costliest model that is measured. */
   capacity: capacitySchema,

@@ -15,7 +15,7 @@ const loadedOnSchema = z.object({
 
 export const modelViewSchema = z.object({
   id: z.string(),
-  /** Whether a GPU worker can use it, or could as far as is known while none is alive. */
+  /** Whether a GPU worker can use it; while none is alive, whether one probably could. */
   usable: z.boolean(),
   /** What is wrong with it, on any worker. */
   problems: z.array(z.string()),

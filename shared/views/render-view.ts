@@ -1,7 +1,7 @@
 import { z } from 'zod';
 import { errorReportSchema, RENDER_STATUSES, segmentReceiptSchema, stageTimingsSchema } from '../renders/record.ts';
 
-/** The HTTP face of a render: written by the API, read by the client. Times are ISO 8601, durations milliseconds. */
+/** A render in the HTTP API: written by the API, read by the client. Times are ISO 8601, durations are in ms. */
 
 export const renderViewSchema = z.object({
   id: z.string(),
@@ -50,7 +50,7 @@ export const renderPageSchema = z.object({
 });
 export type RenderPage = z.infer<typeof renderPageSchema>;
 
-/** The proof of what was rendered, from what, by whom. */
+/** The record of what was rendered, from which files, by which workers. */
 export const receiptSchema = z.object({
   render_id: z.string(),
   model_id: z.string(),
