@@ -3,29 +3,46 @@ import { execFile } from 'node:child_process';
 import { mkdtemp, readFile, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
-import { after, describe, it } from 'node:test';
+import { after, before, describe, it, type TestContext } from 'node:test';
 import { promisify } from 'node:util';
 import { credentials, loadPackageDefinition, type ServiceClientConstructor, status } from '@grpc/grpc-js';
 import { loadSync } from '@grpc/proto-loader';
-import { startFarm } from '../support/farm.ts';
+import { startGrpc } from '../../api/grpc/server.ts';
+import { freePort } from '../../cli/private-redis.ts';
+import { createLogger } from '../../shared/process/log.ts';
+import { startApi } from '../support/api.ts';
 import { FARM, failureOf, farmCode, HEALTH, type Message, MONOLITHIC, TestClient } from './clients.ts';
 
 const run = promisify(execFile);
 const KEY = 'a-key-of-this-test';
+/** What the health service says in these tests: there is a front end and nothing else. */
+const WITHOUT_WORKERS = 'NOT_SERVING';
+const LOG = createLogger('api', {
+  level: 'silent',
+  buffered_logging: false,
+  auto_flush: false,
+  flush_interval_ms: 0,
+});
 const REFLECTION_PROTO = new URL(
   'build/proto/grpc/reflection/v1/reflection.proto',
   import.meta.resolve('@grpc/reflection/package.json'),
 );
 
+const NO_OPENSSL = await run('openssl', ['version']).then(
+  () => false,
+  () => 'openssl is not installed; it makes the certificates of these tests',
+);
+
 describe('access over gRPC', () => {
-  it('needs one of the keys where keys are configured; health and reflection are open', async () => {
-    await using farm = await startFarm({ auth: { api_keys: ['another-key', KEY] } });
-    const client = new TestClient(farm.grpcAddress);
+  it('needs one of the keys where keys are configured; health and reflection are open', async (t) => {
+    const address = await serve(t, { auth: { api_keys: ['another-key', KEY] } });
+    const client = clientOf(t, address);
     const calls = (key: string | undefined) => {
       const settings = key === undefined ? {} : { key };
       return [
         client.unary(MONOLITHIC, 'ListModels', {}, settings),
-        client.unary(MONOLITHIC, 'InferBatchComposite', { model_id: 'demo' }, settings),
+        // Answered, as unknown models are, with success = false.
+        client.unary(MONOLITHIC, 'InferBatchComposite', { model_id: 'nobody' }, settings),
         end(client.stream(settings)),
         client.upload(FARM, 'SubmitRender', [{ audio: Buffer.alloc(10) }], settings),
         end(client.watch(FARM, 'WatchRender', { render_id: 'r0-00' }, settings)),
@@ -46,64 +63,71 @@ describe('access over gRPC', () => {
       ),
     );
     assert.deepEqual(codes, [0, 0, status.INVALID_ARGUMENT, status.INVALID_ARGUMENT, status.NOT_FOUND]);
-    await client.untilHealth('SERVING');
-    assert.ok((await reflectedServices(farm.grpcAddress)).length > 0);
-    client.close();
+    assert.equal(await client.healthStatus(), WITHOUT_WORKERS);
+    const services = await reflectedServices(address);
+    for (const name of [MONOLITHIC, FARM, HEALTH]) assert.ok(services.includes(name), `${name} in ${services}`);
   });
 
-  it('shows its services by reflection, unless that is switched off', async () => {
-    {
-      await using farm = await startFarm();
-      const services = await reflectedServices(farm.grpcAddress);
-      for (const name of [MONOLITHIC, FARM, HEALTH]) assert.ok(services.includes(name), `${name} in ${services}`);
-    }
-    await using farm = await startFarm({ grpc: { reflection: false } });
-    await assert.rejects(reflectedServices(farm.grpcAddress), { code: status.UNIMPLEMENTED });
+  it('shows no services by reflection when that is switched off', async (t) => {
+    const address = await serve(t, { grpc: { reflection: false } });
+    await assert.rejects(reflectedServices(address), { code: status.UNIMPLEMENTED });
   });
 
-  describe('with TLS', async () => {
-    const hasOpenssl = await run('openssl', ['version']).then(
-      () => true,
-      () => false,
-    );
-    const skip = hasOpenssl ? false : 'openssl is not installed; it makes the certificates of this test';
-    const folder = await mkdtemp(path.join(tmpdir(), 'farm-test-tls-'));
-    after(async () => await rm(folder, { recursive: true, force: true }));
+  describe('with TLS', { skip: NO_OPENSSL }, () => {
+    let folder = '';
     const file = (name: string) => path.join(folder, name);
+    before(async () => {
+      folder = await mkdtemp(path.join(tmpdir(), 'farm-test-tls-'));
+      await Promise.all(['server', 'client', 'stranger'].map((name) => makeCertificate(file(name))));
+    });
+    after(async () => await rm(folder, { recursive: true, force: true }));
 
-    it('serves over TLS only', { skip }, async () => {
-      await makeCertificate(file('server'));
-      await using farm = await startFarm({
+    it('serves over TLS only', async (t) => {
+      const address = await serve(t, {
         grpc: { tls: { cert_path: file('server.crt'), key_path: file('server.key') } },
       });
-      const secure = new TestClient(farm.grpcAddress, credentials.createSsl(await readFile(file('server.crt'))));
-      await secure.untilHealth('SERVING');
-      const plain = new TestClient(farm.grpcAddress);
+      const secure = clientOf(t, address, credentials.createSsl(await readFile(file('server.crt'))));
+      assert.equal(await secure.healthStatus(), WITHOUT_WORKERS);
+      const plain = clientOf(t, address);
       assert.equal((await failureOf(plain.healthStatus())).code, status.UNAVAILABLE);
-      for (const client of [secure, plain]) client.close();
     });
 
-    it('asks clients for a certificate where an authority is configured', { skip }, async () => {
-      await Promise.all(['server', 'client', 'stranger'].map((name) => makeCertificate(file(name))));
+    it('asks clients for a certificate where an authority is configured', async (t) => {
       const tls = { cert_path: file('server.crt'), key_path: file('server.key'), ca_path: file('client.crt') };
-      await using farm = await startFarm({ grpc: { tls } });
+      const address = await serve(t, { grpc: { tls } });
       const root = await readFile(file('server.crt'));
       const as = async (name: string) => {
         const pair = [await readFile(file(`${name}.key`)), await readFile(file(`${name}.crt`))] as const;
-        return new TestClient(farm.grpcAddress, credentials.createSsl(root, ...pair));
+        return clientOf(t, address, credentials.createSsl(root, ...pair));
       };
       const [known, stranger] = [await as('client'), await as('stranger')];
-      await known.untilHealth('SERVING');
+      assert.equal(await known.healthStatus(), WITHOUT_WORKERS);
       assert.equal((await failureOf(stranger.healthStatus())).code, status.UNAVAILABLE);
-      for (const client of [known, stranger]) client.close();
     });
+  });
 
-    it('does not start with a certificate that is not there, and names the key', async () => {
-      const starting = startFarm({ grpc: { tls: { cert_path: file('nothing.crt'), key_path: file('nothing.key') } } });
-      await assert.rejects(starting.then((farm) => farm[Symbol.asyncDispose]()));
+  it('does not start with a certificate that is not there, and names the key', async (t) => {
+    const tls = { cert_path: '/nowhere/server.crt', key_path: '/nowhere/server.key' };
+    await assert.rejects(serve(t, { grpc: { tls } }), {
+      code: 'config_invalid',
+      message: /^grpc\.tls\.cert_path: got \/nowhere\/server\.crt/,
     });
   });
 });
+
+/** Starts the gRPC server of a front end without workers until the test ends; returns its address. */
+async function serve(t: TestContext, settings: Record<string, object>): Promise<string> {
+  const { services } = await startApi({ ...settings, server: { port: `127.0.0.1:${await freePort()}` } });
+  const server = await startGrpc(services, LOG);
+  t.after(() => server.drain(0));
+  return server.address;
+}
+
+function clientOf(t: TestContext, address: string, access = credentials.createInsecure()): TestClient {
+  const client = new TestClient(address, access);
+  t.after(() => client.close());
+  return client;
+}
 
 async function makeCertificate(base: string): Promise<void> {
   await run('openssl', [
