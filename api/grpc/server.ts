@@ -44,7 +44,10 @@ export async function startGrpc(services: Services, log: Logger): Promise<GrpcSe
   });
   if (config.grpc.reflection) new ReflectionService(reflectedProtos()).addToServer(server);
   await health.start(server);
-  const address = await bind(server, config);
+  const address = await bind(server, config).catch((error: unknown) => {
+    health.drain();
+    throw error;
+  });
   return {
     address,
     async drain(patienceMs) {
