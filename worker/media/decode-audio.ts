@@ -167,7 +167,8 @@ function to16Bit({ left, right }: StereoBlock, headroom: number): Int16Array {
 }
 
 function clipped(value: number): number {
-  return Math.max(-SCALE_16_BIT, Math.min(SCALE_16_BIT - 1, Math.round(value)));
+  if (value >= SCALE_16_BIT - 1) return SCALE_16_BIT - 1;
+  return value <= -SCALE_16_BIT ? -SCALE_16_BIT : Math.round(value);
 }
 
 function tooLong(maxSeconds: number): FarmError {

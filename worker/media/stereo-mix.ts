@@ -53,7 +53,7 @@ export class StereoMix {
         right[at] = (right[at] as number) + toRight * sample;
       }
     });
-    this.#mixPeak = Math.max(this.#mixPeak, peakOf(left), peakOf(right));
+    if (channels > 2) this.#mixPeak = Math.max(this.#mixPeak, peakOf(left), peakOf(right));
     this.#mono &&= left.every((sample, at) => sample === right[at]);
     return { left, right };
   }
@@ -61,12 +61,12 @@ export class StereoMix {
   #silenceDamage(samples: Float32Array): void {
     let peak = this.#channelPeak;
     for (let at = 0; at < samples.length; at++) {
-      const sample = samples[at] as number;
-      if (!isSound(sample)) {
+      const loudness = Math.abs(samples[at] as number);
+      if (!isSound(loudness)) {
         samples[at] = 0;
         this.#replaced++;
-      } else if (sample > peak || -sample > peak) {
-        peak = Math.abs(sample);
+      } else if (loudness > peak) {
+        peak = loudness;
       }
     }
     this.#channelPeak = peak;
