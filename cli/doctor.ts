@@ -102,12 +102,16 @@ async function checkFfmpeg(): Promise<Finding> {
 }
 
 async function checkDisk({ storageRoot }: Config): Promise<Finding> {
-  await mkdir(storageRoot, { recursive: true });
-  const { bavail, bsize } = await statfs(storageRoot);
+  const remedy = 'free some space or set storage.root to another folder';
+  const space = await mkdir(storageRoot, { recursive: true })
+    .then(() => statfs(storageRoot))
+    .catch((error: Error) => error.message);
+  if (typeof space === 'string') return { subject: 'disk', state: 'fault', text: space, remedy };
+  const { bavail, bsize } = space;
   const freeGb = (bavail * bsize) / GB;
   const text = `${freeGb.toFixed(1)} GB free in ${storageRoot}`;
   if (freeGb >= LEAST_FREE_GB) return { subject: 'disk', state: 'ok', text };
-  return { subject: 'disk', state: 'fault', text, remedy: 'free some space or set storage.root to a larger disk' };
+  return { subject: 'disk', state: 'fault', text, remedy };
 }
 
 const modelLine = z.discriminatedUnion('kind', [

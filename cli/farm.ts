@@ -133,4 +133,6 @@ program
   .option('-f, --force', 'replace an entry of this id, and other crop rects')
   .action(importAvatar);
 
+// Whoever reads may leave (`farm models | head`); that must not end a command in the middle of its work.
+process.stdout.on('error', () => {});
 program.parseAsync().catch(reportFailure);

@@ -1,7 +1,10 @@
+import { checkInput, checkOutput } from '../client/files.ts';
 import { ENTRIES } from './farm-processes.ts';
 import { runEntry } from './run-entry.ts';
 
 /** `farm inspect mel IN OUT`: the worker's own code does it. */
 export async function inspectMel(audioPath: string, outputPath: string): Promise<void> {
+  await checkInput(audioPath);
+  await checkOutput(outputPath, { overwrite: true, input: audioPath });
   await runEntry(ENTRIES.inspectMel, ['--', audioPath, outputPath]);
 }

@@ -11,8 +11,6 @@ export interface UpOptions {
 
 /** `farm up`: runs a whole farm on this machine until it is told to stop. */
 export async function up({ config: configPath }: UpOptions): Promise<void> {
-  // A terminal that is gone takes no more lines; that must not end the farm in the middle of its work.
-  process.stdout.on('error', () => {});
   const config = loadConfig(configPath);
   const farm = new LocalFarm({ config, onLine: (name, line) => print(formatLine(name, line)) });
   const ending = new AbortController();

@@ -41,7 +41,7 @@ export async function checkOutput(filePath: string, { overwrite, input }: Output
   if (there.isDirectory()) throw new FarmError('output_unwritable', `${filePath} is a folder; expected a file name`);
   const source = input === undefined ? undefined : await stat(input).catch(() => undefined);
   if (source && source.ino === there.ino && source.dev === there.dev) {
-    throw new FarmError('output_unwritable', `${filePath} is the audio file itself; --out must name another file`);
+    throw new FarmError('output_unwritable', `${filePath} is the audio file itself; expected another file`);
   }
   if (!overwrite) throw new FarmError('output_exists', `${filePath} exists`);
 }

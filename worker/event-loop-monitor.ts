@@ -3,7 +3,7 @@ import { monitorEventLoopDelay } from 'node:perf_hooks';
 const RESOLUTION_MS = 5;
 const NS_PER_MS = 1e6;
 
-/** Measures how long this thread was kept from its events, for heartbeats and benchmarks. */
+/** Measures how long the event loop of this thread was blocked, for heartbeats and benchmarks. */
 export class EventLoopMonitor {
   readonly #histogram = monitorEventLoopDelay({ resolution: RESOLUTION_MS });
 

@@ -119,7 +119,7 @@ class GpuWorker {
     };
   }
 
-  /** Finds out what the provider computes on, once it is known. */
+  /** Asks for the name of the device, once the provider is known. */
   async #nameDevice(): Promise<void> {
     const { provider } = this.#thread.models;
     if (!provider || provider === this.#device?.provider) return;

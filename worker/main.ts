@@ -36,7 +36,7 @@ async function start(): Promise<void> {
   reportReady();
 }
 
-/** Connects to Redis, once it is there and suits the farm, and makes what both roles work with. */
+/** Waits for Redis, checks that it suits the farm, and makes the tools of both roles. */
 async function makeTools(config: Config, log: Logger): Promise<WorkerTools> {
   const configReload = new ConfigReload(config, log);
   const connection = workerConnection(redisUrl(config));

@@ -4,7 +4,7 @@ import type { Heartbeat } from '../shared/heartbeat.ts';
 import { EventLoopMonitor } from './event-loop-monitor.ts';
 import type { LeaseHolder } from './queues/lease.ts';
 
-/** What this process says of itself in leases and heartbeats, whatever its role. */
+/** What this process reports of itself in leases and heartbeats. */
 export class WorkerProcess {
   readonly workerId: string;
   readonly #host = hostname();

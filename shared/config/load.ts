@@ -56,7 +56,10 @@ export function loadConfig(configPath?: string, environment: ConfigEnvironment =
 
 function refuseUnreadable(sourcePath: string): void {
   try {
-    if (statSync(sourcePath).isDirectory()) throw new Error('it is a folder');
+    const facts = statSync(sourcePath);
+    if (facts.isDirectory()) throw new Error('it is a folder');
+    // Every process of the farm reads it, and again when it changes.
+    if (facts.isFIFO()) throw new Error('it is a pipe, which can be read once');
     accessSync(sourcePath, constants.R_OK);
   } catch (error) {
     const { message } = error as Error;

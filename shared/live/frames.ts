@@ -7,8 +7,8 @@ import { LIVE_KEYS_LIFETIME_S, livePayloadKey } from './live-payload.ts';
 
 /**
  * The frame channel: how finished frames of a live request get from its worker to the front end that waits for them. It
- * is one Redis stream per request. Entry ids are `<attempt>-<frame + 1>`: Redis refuses an id that is not above the last
- * one, so a worker that was given up cannot write after its successor, and no frame comes twice.
+ * is one Redis stream per request. Entry ids are `<attempt>-<frame + 1>`: Redis refuses an id that is not above the
+ * last one, so a worker that was given up cannot write after its successor, and no frame comes twice.
  */
 
 /** How the work went, sent after the last frame. */
@@ -59,7 +59,9 @@ export function readEntryId(id: string): { attempt: number; framesDone: number }
 
 export const frameChannelKey = (requestId: string) => `${KEY_PREFIX}:live:${requestId}:out`;
 
-/** The worker's end. Every call rejects with FencedOut once a later attempt has written; `taken` also when nobody waits. */
+/**
+ * The worker's end. Every call rejects with FencedOut once a later attempt has written; `taken` also when nobody waits.
+ */
 export class FrameWriter {
   readonly #redis: Redis;
   readonly #key: string;
@@ -94,8 +96,8 @@ export class FrameWriter {
   }
 
   /**
-   * Several entries go in one transaction, so that the waiting reader is woken once and finds them all. A channel that was
-   * removed is not created again: nobody would read it, and nothing would remove it.
+   * Several entries go in one transaction, so that the waiting reader is woken once and finds them all. A channel that
+   * was removed is not created again: nobody would read it, and nothing would remove it.
    */
   async #add(entries: readonly WrittenEntry[]): Promise<void> {
     const added = entries.length > 1 ? this.#redis.multi() : this.#redis.pipeline();
@@ -126,7 +128,9 @@ function toEntry({ frameIndex, data }: FinishedFrame): WrittenEntry {
   return [String(frameIndex + 1), 'frame', data];
 }
 
-/** The waiting end. It needs a connection of its own: a blocking read keeps everything else on its connection waiting. */
+/**
+ * The waiting end. It needs a connection of its own: a blocking read keeps everything else on its connection waiting.
+ */
 export class FrameReader {
   readonly #connection: Redis;
   readonly #key: string;

@@ -159,6 +159,18 @@ describe('what goes wrong on the command line is said as what it is', { concurre
       says: /cannot be written|is not a folder/,
     },
     {
+      name: 'no audio file to inspect',
+      args: () => ['inspect', 'mel', 'nothing.wav', 'mel.f32'],
+      code: 'input_unreadable',
+      says: /nothing\.wav cannot be read/,
+    },
+    {
+      name: 'no folder for a mel',
+      args: () => ['inspect', 'mel', 'speech.wav', 'no/mel.f32'],
+      code: 'output_unwritable',
+      says: /there is no folder/,
+    },
+    {
       name: 'a configuration that is not there',
       args: () => ['up', '--config', 'no.yaml'],
       code: 'config_invalid',

@@ -98,7 +98,11 @@ async function hashOfVideo(
 ): Promise<string> {
   const { id } = await client.submit(speech, { modelId: 'demo' });
   await meanwhile(id);
-  await client.finished(id);
+  let done = 0;
+  for await (const { frames } of client.watch(id)) {
+    assert.ok(frames.done >= done, `the progress fell from ${done} to ${frames.done}`);
+    done = frames.done;
+  }
   const file = path.join(folder, `${id}.mp4`);
   await client.saveVideo(id, file);
   return createHash('sha256')

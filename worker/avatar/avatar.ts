@@ -16,16 +16,16 @@ export interface Avatar extends AvatarFrames {
   readonly cachedBytes: number;
 }
 
-/** An extraction that nobody may end. */
+/** The signal of an extraction that is never aborted. */
 const GOING_ON = AbortSignal.any([]);
 
 /**
- * Opens an avatar: extracts pictures that are still in a video, lists them, reads the size of the first and checks every
- * crop rect against it. Pixels are decoded when they are asked for; a picture of another size is found then.
+ * Opens an avatar: extracts pictures that are still in a video, lists them, reads the size of the first and checks
+ * every crop rect against it. Pixels are decoded when they are asked for; a picture of another size is found then.
  * @param cachedFrames background pictures kept in memory, coded, ≥ 1.
  * @param signal ends an extraction.
- * @throws FarmError `model_unusable` with what was found, what is expected and the path; `storage_failed` when pictures of
- * a video cannot be written; `signal.reason` once the signal is aborted.
+ * @throws FarmError `model_unusable` with what was found, what is expected and the path; `storage_failed` when pictures
+ * of a video cannot be written; `signal.reason` once the signal is aborted.
  */
 export async function openAvatar(
   model: ModelConfig,
@@ -57,8 +57,8 @@ export async function openAvatar(
 }
 
 /**
- * Checks an avatar's files without decoding a pixel: only names, the crop rects and the first picture's header. Pictures
- * that are still in a video are no problem, and what depends on them is not checked.
+ * Checks an avatar's files without decoding a pixel: only names, the crop rects and the first picture's header.
+ * Pictures that are still in a video are no problem, and what depends on them is not checked.
  * @returns every problem found, as sentences that name the path; none when the avatar can be opened.
  */
 export async function checkAvatarFiles(model: ModelConfig): Promise<string[]> {
@@ -134,7 +134,7 @@ function backgroundsOf({ backgroundDir, sourceVideo, frameLimit }: ModelConfig):
   return { folder: backgroundDir, video: sourceVideo, frameLimit, format: 'jpg' };
 }
 
-/** Faces are small and what the network sees, so they are extracted without any loss. */
+/** Faces are small, and the network sees them as they are, so they are extracted without loss. */
 function facesOf(model: ModelConfig): [FaceKind, FrameSource][] {
   const { cropsDir, cropsVideo, roisDir, roisVideo, frameLimit } = model;
   const sources: [FaceKind, FrameSource][] = [
@@ -144,7 +144,7 @@ function facesOf(model: ModelConfig): [FaceKind, FrameSource][] {
   return sources.filter(([, { folder, video }]) => folder !== '' || video !== '');
 }
 
-/** The pictures of a source, undefined while they are still in their video. */
+/** Paths of a source's pictures; undefined while they are still in their video. */
 async function listReady(source: FrameSource, frameLimit?: number): Promise<string[] | undefined> {
   if ((await checkedPendingVideo(source)) !== undefined) return undefined;
   return await listBackgroundFiles(await locateFrames(source), frameLimit);
@@ -165,7 +165,7 @@ async function readFaces(faces: ReadonlyMap<FaceKind, ReadFace>, index: number):
   return { crop, roi };
 }
 
-/** Lets errors say whose they are. */
+/** Puts the model's id in front of the messages of errors. */
 async function named<T>(modelId: string, open: () => Promise<T>): Promise<T> {
   try {
     return await open();

@@ -6,13 +6,13 @@ import { type CodedPicture, codedBytes, codedShareBytes, codePicture, decodeCode
 import { applyDelta, deltaFrom, type PictureDelta } from './picture-delta.ts';
 import type { PictureSize } from './picture-file.ts';
 
-/** What a model's pictures may take in any case, as far as that many pictures have so many pixels at all. */
+/** Memory that a model's pictures may take in any case, unless their pixels take less. */
 const LARGE_ENOUGH_BYTES = 135e6;
 
 export interface BackgroundFramesOptions {
   /** Picture files by frame index. */
   readonly paths: readonly string[];
-  /** What each must measure, in pixels. */
+  /** The size that each must have, in pixels. */
   readonly size: PictureSize;
   /** Where the mouth is in picture `index`, inside the picture. */
   readonly rect: (index: number) => Rect;
@@ -21,14 +21,14 @@ export interface BackgroundFramesOptions {
 }
 
 /**
- * Keeps three things of a picture, and each only in the room that the one before leaves: its coded form; the crop that
- * the network sees, which is small and spares its resizing; and its pixels, as what differs from those of one base
- * picture, which spares decoding. The walk over the pictures goes to and fro, so what fits is worth as much as any other
- * part, and pixels that are kept are not given up for others.
+ * Keeps three forms of a picture, each only in the memory that the one before leaves: its coded form; the crop that the
+ * network sees, which is small and saves the resizing; and its pixels, as the difference from one base picture, which
+ * saves the decoding. The walk over the pictures goes to and fro, so all pictures are needed equally often, and pixels
+ * that are kept are never replaced by those of another picture.
  *
- * Invariants: all of it together takes `capacityBytes` at most; coded pictures and crops that were not used for longest go
- * first; a picture is being coded, and decoded, at most once at any time; a failure is forgotten, so the next reader
- * tries again.
+ * Invariants: everything together takes `capacityBytes` at most; the least recently used coded pictures and crops are
+ * dropped first; no picture is coded or decoded twice at the same time; a failure is not kept, so the next reader tries
+ * again.
  */
 export class BackgroundFrames {
   /** `cachedFrames` times the share of one picture, or 135 MB where the pixels of that many pictures take as much. */
@@ -97,7 +97,7 @@ export class BackgroundFrames {
     });
   }
 
-  /** Keeps the pixels while there is room for all of them. */
+  /** Keeps the pixels if there is room for a whole picture. */
   #keepPixels(index: number, image: RgbImage): void {
     const hasRoom = this.cachedBytes + this.#pixelBytes <= this.capacityBytes;
     if (!hasRoom || this.#deltas.count >= this.#options.cachedFrames) return;
@@ -125,7 +125,7 @@ export class BackgroundFrames {
   }
 }
 
-/** Joins the work on `key` that is under way, or starts it. */
+/** Returns the promise of the work on `key` that is under way, or starts it. */
 function once<T>(underWay: Map<number, Promise<T>>, key: number, work: () => Promise<T>): Promise<T> {
   const running = underWay.get(key);
   if (running !== undefined) return running;

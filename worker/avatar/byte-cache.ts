@@ -1,4 +1,4 @@
-/** Keeps what was used last, within a number of bytes. */
+/** A least-recently-used cache that is bounded in bytes. */
 
 interface Kept<V> {
   readonly value: V;

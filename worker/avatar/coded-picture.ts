@@ -1,10 +1,10 @@
 /**
- * A background as it is kept in memory: coded, a tenth of its pixels. What is decoded from it is the background, on every
- * worker and whether or not it was cached, so a coded form follows from the file and the crop rect alone.
+ * A background as it is kept in memory: coded, in a tenth of the bytes of its pixels. The pixels decoded from it are
+ * the background on every worker, cached or not, so the coded form depends on the file and the crop rect only.
  *
  * A file that is small enough is kept as it is: all JPEG files and drawings. A larger one, such as the PNG of a
- * photograph, is kept as a JPEG of good quality, and as it was, exactly, where the mouth is: there the network looks
- * and the eye too. Both are MCU-aligned JPEG or small pictures, as painting in the compressed domain wants them.
+ * photograph, is kept as a JPEG of good quality, with the exact pixels where the mouth is: the network sees that part,
+ * and viewers look at it. Both are MCU-aligned JPEG or small pictures, as painting in the compressed domain needs them.
  */
 
 import sharp, { type Sharp } from 'sharp';
@@ -13,21 +13,21 @@ import { decodePicture, type PictureSize, readPictureFile } from './picture-file
 
 /** 523 pictures of 1280×720 in 125 MB, so that they stay below 150 MB with what the heap loses between them. */
 const BYTES_PER_PIXEL = 0.26;
-/** Small pictures cost little in any form, so they need not be coded anew. */
+/** Small pictures take little memory in any form, so they are not coded again. */
 const LEAST_BYTES = 64 * 1024;
-/** The first quality with which a picture keeps to its share is taken, or the last. */
+/** The first quality is used with which a picture keeps to its share of bytes, or else the last. */
 const JPEG_QUALITIES = [92, 90, 87, 83, 75];
 /** Side of the largest block of a JPEG, in pixels. */
 const MCU_PIXELS = 16;
 
 export interface CodedPicture {
-  /** A picture file of any form; whoever reads it has to stand it upright, as decodePicture does. */
+  /** A picture file of any format; its EXIF orientation still has to be applied, as decodePicture does. */
   readonly file: Buffer;
   /** A PNG file of part of the picture, which takes the place of what `file` has there. */
   readonly exact?: { readonly area: Rect; readonly file: Buffer };
 }
 
-/** Bytes that a coded picture is meant to take at most. */
+/** Bytes that a coded picture should take at most. */
 export function codedShareBytes({ width, height }: PictureSize): number {
   return Math.max(LEAST_BYTES, Math.floor(width * height * BYTES_PER_PIXEL));
 }
@@ -94,8 +94,8 @@ async function cutExact(pixels: RgbImage, rect: Rect): Promise<{ area: Rect; fil
 }
 
 /**
- * The file in memory of this thread. As sharp hands it out it lies between the pictures that its threads have worked on,
- * and keeps the room of those from being given back: hundreds of megabytes for a whole avatar.
+ * Copies the file into memory of this thread. The buffer that sharp returns lies between the pictures that its threads
+ * have worked on, and keeps the memory of those from being freed: hundreds of megabytes for a whole avatar.
  */
 async function ownBytes(picture: Sharp): Promise<Buffer> {
   return Buffer.from(await picture.toBuffer());

@@ -11,7 +11,7 @@ import { type PictureFormat, videoFramesCommand } from '../media/video-frames.ts
 
 export type { PictureFormat } from '../media/video-frames.ts';
 
-/** Half an hour of 1080p takes about a quarter of this on two cores; beyond it ffmpeg hangs. */
+/** Half an hour of 1080p takes about a quarter of this on two cores, so after this long ffmpeg hangs. */
 const EXTRACTION_TIMEOUT_MS = HOUR_MS;
 /** A disk with less free space than one picture needs is full. */
 const FULL_DISK_BYTES = 4 * MB;
@@ -21,7 +21,7 @@ export interface ExtractOptions {
   readonly format?: PictureFormat | undefined;
   /** Pictures at most; all when absent. */
   readonly frameLimit?: number | undefined;
-  /** Sees the number of pictures before they appear; when it throws, none do. */
+  /** Called with the number of pictures before the folder appears; when it throws, the folder does not appear. */
   readonly check?: ((frameCount: number) => void) | undefined;
 }
 
@@ -55,7 +55,7 @@ export async function extractFrames(
   } catch (error) {
     throw await explain(error, videoPath, target);
   } finally {
-    // What cannot be removed now is removed before the next extraction.
+    // A draft that cannot be removed now is removed before the next extraction.
     await rm(draft, { recursive: true, force: true }).catch(() => {});
   }
 }
@@ -72,7 +72,7 @@ export async function refuseCutOff(videoPath: string): Promise<void> {
   );
 }
 
-/** Removes what killed extractions into `folder` have left beside it. Nothing may be extracting into it at this time. */
+/** Removes the drafts of killed extractions into `folder`. No extraction into it may be running. */
 export async function removeDrafts(folder: string): Promise<void> {
   const target = resolve(folder);
   const names = await readdir(dirname(target)).catch(() => []);

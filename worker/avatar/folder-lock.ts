@@ -1,4 +1,6 @@
-/** A lock for work on a folder, between processes of one or several machines that share it: a file beside the folder. */
+/**
+ * A lock for work on a folder, between processes of one or several machines that share it: a file beside the folder.
+ */
 
 import { randomUUID } from 'node:crypto';
 import { mkdir, readFile, rename, rm, stat, utimes, writeFile } from 'node:fs/promises';
@@ -10,13 +12,13 @@ import { hasEnded } from '../../shared/process/process-life.ts';
 
 /** How often the holder touches its file. */
 const TOUCH_EVERY_MS = 2000;
-/** A holder that has not touched its file for this long is gone. Long enough for a busy network file system. */
+/** A holder that has not touched its file for this long is dead. Long enough for a busy network file system. */
 const SILENCE_MS = 20_000;
 const LOOK_EVERY_MS = 200;
 
 const holderSchema = z.object({ host: z.string(), pid: z.int(), token: z.string() });
 type Holder = z.output<typeof holderSchema>;
-/** The file is there and its content is not yet. */
+/** Stands for a holder whose file exists but has no content yet. */
 const BEING_WRITTEN: Holder = { host: '', pid: 0, token: '' };
 
 /**
@@ -24,8 +26,8 @@ const BEING_WRITTEN: Holder = { host: '', pid: 0, token: '' };
  * once on the same machine, and from another one when its file has not been touched for 20 s as this process sees it:
  * the clocks of two machines are never compared.
  *
- * In the moment in which two processes take over from the same dead holder both may come to hold the lock, so what it
- * protects must be right even then, only slower.
+ * When two processes take over from the same dead holder at the same moment, both may come to hold the lock. So the
+ * work that it protects must still be correct then, if slower.
  * @param path the lock's file; its folder is made when it is not there.
  * @throws `signal.reason` once the signal is aborted; errors of the file system as they are.
  */

@@ -63,7 +63,7 @@ export async function pendingVideo(source: FrameSource): Promise<string | undefi
 }
 
 /**
- * The same, having looked whether its pictures can be extracted, as far as its headers show that.
+ * Like pendingVideo, but also checks whether the pictures can be extracted, as far as the video's headers show it.
  * @throws FarmError `model_unusable` when they cannot; `dependency_missing` without ffprobe.
  */
 export async function checkedPendingVideo(source: FrameSource): Promise<string | undefined> {
@@ -79,8 +79,8 @@ export async function checkedPendingVideo(source: FrameSource): Promise<string |
 }
 
 /**
- * Path of the folder, whether or not it is there: by its name, or one that belongs to this version of the video and this
- * number of pictures.
+ * Path of the folder, whether or not it is there: by its name, or one that belongs to this version of the video and
+ * this number of pictures.
  * @throws FarmError `model_unusable` when it depends on a video that cannot be read.
  */
 export async function locateFrames({ folder, video, frameLimit, format }: FrameSource): Promise<string> {

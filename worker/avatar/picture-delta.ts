@@ -1,11 +1,11 @@
 /**
- * A picture as what differs from another one of its size. Behind a presenter the studio stands still, so pictures of one
- * avatar often have most of their pixels in common.
+ * A picture, stored as its difference from another one of the same size. Behind a presenter the studio stands still, so
+ * the pictures of an avatar often have most of their pixels in common.
  */
 
 import type { RgbImage } from '../pipeline/contract.ts';
 
-/** Parts of a picture that are alike or not, in pixels. */
+/** Size of the tiles that are compared, in pixels. */
 const TILE_WIDTH = 64;
 const TILE_HEIGHT = 32;
 const CHANNELS = 3;
@@ -24,7 +24,7 @@ interface Tile {
   readonly rows: number;
 }
 
-/** What of `picture` differs from `base`. Both have the same size. */
+/** The difference of `picture` from `base`. Both have the same size. */
 export function deltaFrom(base: RgbImage, picture: RgbImage): PictureDelta {
   const stride = picture.width * CHANNELS;
   const [before, after] = [asBuffer(base), asBuffer(picture)];
@@ -44,7 +44,7 @@ export function deltaFrom(base: RgbImage, picture: RgbImage): PictureDelta {
   return { tiles, pixels };
 }
 
-/** The picture that has this delta from `base`, the caller's own. */
+/** A new picture: `base` with the delta applied. */
 export function applyDelta(base: RgbImage, { tiles, pixels }: PictureDelta): RgbImage {
   const data = new Uint8Array(base.data);
   const stride = base.width * CHANNELS;

@@ -30,8 +30,8 @@ import { type ImportOptions, readImportOptions } from './import-options.ts';
 import { renderPreview } from './preview-video.ts';
 
 /**
- * `node worker/commands/import-avatar.ts DIR …`: makes a model of the farm from a dataset folder. `farm avatar import` runs it.
- * Crop rects, preview and configuration appear together at the end, or not at all.
+ * `node worker/commands/import-avatar.ts DIR …`: makes a model of the farm from a dataset folder. `farm avatar import`
+ * runs it. Crop rects, preview and configuration appear together at the end, or not at all.
  */
 
 const SAMPLE_SPEECH = fileURLToPath(new URL('../../avatars/demo/sample-speech.wav', import.meta.url));
@@ -59,7 +59,10 @@ async function importAvatar(options: ImportOptions, signal: AbortSignal): Promis
   say('config', `models.${modelId} in ${configPath}`);
 }
 
-/** Preview, crop rects and configuration are drafts until everything has been tried; then they are renamed, in this order. */
+/**
+ * Preview, crop rects and configuration are drafts until everything has been tried; then they are renamed, in this
+ * order.
+ */
 async function publish(model: NewModel, rects: readonly Rect[], options: ImportOptions, signal: AbortSignal) {
   const { configPath, replace, environment } = options;
   const output = new LocalArtifacts(options.outDir);
@@ -84,7 +87,7 @@ async function makeFolder(folder: string, undo: AsyncDisposableStack): Promise<v
   if (made !== undefined) undo.defer(() => rm(made, { recursive: true, force: true }));
 }
 
-/** Looks for everything before it answers, so that one answer names all that is missing. */
+/** Looks for everything first, so that one error names all that is missing. */
 async function findParts(options: ImportOptions): Promise<{ dataset: Dataset; networks: ExportedNetworks }> {
   const [dataset, networks] = await Promise.allSettled([
     findDataset(options.folder),
@@ -127,7 +130,7 @@ function rectsJson(rects: readonly Rect[]): string {
   return `[\n${rects.map(({ x1, y1, x2, y2 }) => `  [${x1}, ${y1}, ${x2}, ${y2}]`).join(',\n')}\n]\n`;
 }
 
-/** Crop rects that somebody made by hand are not ours to replace. */
+/** Crop rects that exist already may be made by hand, and are not replaced. */
 async function keepOtherRects(cropRectsPath: string, rects: readonly Rect[]): Promise<void> {
   if (!existsSync(cropRectsPath)) return;
   if (isDeepStrictEqual(await readCropRects(cropRectsPath), rects)) return;
@@ -186,7 +189,7 @@ async function main(): Promise<void> {
   const stop = new AbortController();
   const interrupt = () =>
     stop.abort(new FarmError('render_cancelled', 'The import was interrupted; nothing was changed'));
-  // Both may come twice: from the terminal, and from the command that started this.
+  // Each signal may come twice: from the terminal, and from the command that started this process.
   process.on('SIGINT', interrupt).on('SIGTERM', interrupt);
   await importAvatar(readImportOptions(), stop.signal);
 }

@@ -1,4 +1,6 @@
-/** A short video of a model speaking, made by the farm's own steps in this process: one segment, joined with its sound. */
+/**
+ * A short video of a model speaking, made by the farm's own steps in this process: one segment, joined with its sound.
+ */
 
 import { mkdtemp, rm, truncate, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
@@ -18,7 +20,7 @@ import type { LoadedModel } from '../models/loaded-model.ts';
 const RENDER_ID = 'preview';
 const BYTES_PER_SAMPLE = 4;
 const JOIN_TIMEOUT_MS = MINUTE_MS;
-/** Longest sound that is decoded to take the start of it. */
+/** Longest sound that is decoded, of which the preview takes the beginning. */
 const MAX_SOUND_SECONDS = 60;
 
 export interface PreviewOptions {

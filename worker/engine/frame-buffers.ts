@@ -4,8 +4,8 @@ import { MB } from '../../shared/units.ts';
 const KEPT_BYTES = 64 * MB;
 
 /**
- * Pixel buffers of finished frames, used again. With a new buffer for every frame, both threads of a GPU process are busy
- * collecting garbage: V8 stops for a full collection after every 32 MB or so of new buffers.
+ * Pixel buffers of finished frames, used again. With a new buffer for every frame, both threads of a GPU process are
+ * busy collecting garbage: V8 stops for a full collection after every 32 MB or so of new buffers.
  */
 export class FrameBuffers {
   readonly #free: Uint8Array[] = [];

@@ -14,8 +14,8 @@ const NEVER = new AbortController().signal;
 /**
  * Measures what a frame costs a GPU that is busy with live streams: a window through the encoder, the network (several
  * frames a run where it takes them), the composite, and the JPEG, which is encoded while the next frames are computed.
- * Only the mel is left out: it costs a hundredth of the rest. Of two passes the second counts: by then the backgrounds are
- * decoded and the code is warm, as in a stream that has run for a while. Nothing else may run meanwhile.
+ * Only the mel is left out: it costs a hundredth of the rest. Of two passes the second counts: by then the backgrounds
+ * are decoded and the code is warm, as in a stream that has run for a while. Nothing else may run meanwhile.
  * @returns milliseconds.
  */
 export async function measureFrameMs(model: LoadedModel): Promise<number> {

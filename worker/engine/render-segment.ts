@@ -31,7 +31,8 @@ export async function renderSegment(
   const { width, height } = model.avatar;
   let encodeMs = 0;
   const inTurn = <T>(work: () => Promise<T>) => turns.run('segment', signal, work);
-  // A network that takes one frame a run gains nothing from a turn for a whole batch, and a live request would wait for it.
+  // A network that takes one frame a run gains nothing from a turn for a whole batch, and a live request would wait for
+  // it.
   const batchFrames = model.network.framesPerRun === 1 ? 1 : task.batchFrames;
   await using audio = await AudioFile.open(artifacts.localPath(artifactKeys.samples(task.renderId)));
 

@@ -7,8 +7,8 @@ interface Waiter {
 }
 
 /**
- * Gives turns, one at a time: to live work first, and within each kind in the order of the requests, so that several tasks
- * alternate turn by turn. A live task waits for one turn of a segment at most.
+ * Gives turns, one at a time: to live work first, and within each kind in the order of the requests, so that several
+ * tasks alternate turn by turn. A live task waits for one turn of a segment at most.
  */
 export class Turns {
   readonly #waiting: Record<Urgency, Waiter[]> = { live: [], segment: [] };

@@ -2,7 +2,9 @@ import type { Config } from '../../shared/config/load.ts';
 import { entryVersion, type ModelConfig } from '../../shared/config/model-config.ts';
 import type { ConfigReload } from '../../shared/config/reload.ts';
 
-/** Earlier entries of one model that are remembered; a render that is older than so many changes gets the current one. */
+/**
+ * Earlier entries that are remembered of each model; a render that is older than so many changes gets the current one.
+ */
 const VERSIONS_KEPT = 8;
 
 /**
@@ -56,7 +58,7 @@ export class EntryHistory {
    */
   async keyOf(modelId: string, version: string | undefined): Promise<string> {
     if (version === undefined) return modelId;
-    // Whoever planned the render may have seen a change of the file first.
+    // The media worker that planned the render may have seen a change of the file before this process.
     if (!this.#entries.get(modelId)?.has(version)) await this.#reload.refresh();
     return this.#entries.get(modelId)?.has(version) ? this.#key(modelId, version) : modelId;
   }

@@ -5,13 +5,13 @@ import { type FinishedFrame, FrameWriter, type LiveSummary } from '../../shared/
 import { encodeJpeg } from '../media/jpeg.ts';
 import type { RenderedFrame } from '../pipeline/render-frames.ts';
 
-/** What a request that is answered as a whole writes at a time: each writing wakes Redis and the front end. */
+/** Bytes that a request with one answer collects before it writes: each write costs work in Redis and the front end. */
 const GROUP_BYTES = 128 * 1024;
 
 /**
- * Encodes the frames of a live request and writes them to its channel in order, without waiting for the answer to the
- * one before. Those of a stream leave one by one, as soon as each is encoded; for the frames of a single request somebody
- * waits until they are all there, so they leave in groups.
+ * Encodes the frames of a live request and writes them to its channel in order, without waiting for Redis to answer the
+ * write before. Frames of a stream are written one by one, as soon as each is encoded. The client of a unary request
+ * needs all its frames at once, so these are written in groups.
  */
 export class FramePublisher {
   readonly #writer: FrameWriter;
@@ -23,7 +23,7 @@ export class FramePublisher {
   /** Encoded, and not yet written. */
   #held: FinishedFrame[] = [];
   #heldBytes = 0;
-  /** Settles when everything so far has been encoded and sent. */
+  /** Settles when all frames so far are encoded and sent. */
   #sent: Promise<void> = Promise.resolve();
   #encodeMs = 0;
   /** Frames that are being encoded now, and since when there are any. */
@@ -31,8 +31,8 @@ export class FramePublisher {
   #encodingSinceMs = 0;
 
   /**
-   * @param onFault told once a write was refused or a frame could not be encoded: the work is of no use any more.
-   * @param onEncoded told of pixels that are not read here any more.
+   * @param onFault called once a write was refused or a frame could not be encoded: further work would be in vain.
+   * @param onEncoded called with pixels that are no longer read here.
    */
   constructor(
     redis: Redis,
@@ -74,7 +74,7 @@ export class FramePublisher {
     await this.#writer.failed(error);
   }
 
-  /** Resolves when nothing is on its way any more. */
+  /** Resolves when no frame is being encoded or written any more. */
   async close(): Promise<void> {
     await Promise.allSettled([this.#sent, ...this.#answers]);
   }

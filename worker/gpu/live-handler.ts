@@ -26,14 +26,14 @@ export interface LiveHandlerTools extends KnownModels {
 const FRESH = { state: 'fresh' } as const;
 const NO_WORK = { audioMs: 0, inferenceMs: 0, compositeMs: 0 };
 
-/** Abort reason of live work that nobody waits for any longer. */
+/** Abort reason of live work whose client has given up. */
 class Unwanted extends Error {
   override readonly name = 'Unwanted';
 }
 
 /**
  * Handles `live` jobs: has the pipeline thread make the frames and writes each to the request's channel as it comes.
- * What goes wrong is written there as well; whoever waits decides whether to try again.
+ * Errors are written there as well: the front end decides whether to try again.
  */
 export function liveHandler(tools: LiveHandlerTools): JobHandler<'live'> {
   const { redis, gpuId, cancellation } = tools;
@@ -44,7 +44,8 @@ export function liveHandler(tools: LiveHandlerTools): JobHandler<'live'> {
     try {
       const [payload, from] = await Promise.all([
         readLivePayload(redis, job.requestId),
-        // The channel of a first pickup is empty, or fences this attempt out: no need to look.
+        // On the first pickup the channel is empty, or it fences this attempt out: then there is nothing to resume
+        // from.
         context.attempt > 1 ? findResumePoint(redis, job) : FRESH,
       ]);
       if (!payload) return 'skipped: its payload is gone';
@@ -74,7 +75,7 @@ export function liveHandler(tools: LiveHandlerTools): JobHandler<'live'> {
   };
 }
 
-/** Tells whoever waits of a job that ended its worker every time; does nothing when nobody can be waiting. */
+/** Reports a job that ended its worker every time to its front end; does nothing when the channel is gone. */
 export async function liveJobLost(redis: Redis, job: LiveJob): Promise<void> {
   if ((await redis.exists(frameChannelKey(job.requestId))) === 0) return;
   const { remedy } = ERROR_CATALOGUE.worker_lost;
@@ -114,7 +115,7 @@ async function work(
     await publisher.done({ gpuId, ...summaryOf(result, encodeMs) });
     return 'done';
   } catch (thrown) {
-    // Back in its queue or with another worker, the job is not ours to judge.
+    // The job is back in its queue or with another worker: its outcome is decided there.
     if (context.signal.aborted) throw thrown;
     if (ended.signal.aborted) return `stopped: ${reasonOf(ended.signal.reason)}`;
     if (thrown instanceof FencedOut) return `stopped: ${reasonOf(thrown)}`;
@@ -140,7 +141,7 @@ function toTask(job: LiveJob, { audio, visualFrames, audioFeatures }: LivePayloa
   };
 }
 
-/** What Redis answers may share its memory with other answers; what is handed to the thread must not. */
+/** Buffers from ioredis may share memory with other answers; a buffer that is transferred to the thread must not. */
 function copyOf(bytes: Buffer): Uint8Array {
   return new Uint8Array(bytes);
 }

@@ -4,8 +4,8 @@ import { type Repeated, type RepeatLog, repeat } from '../../shared/process/repe
 import { ALIVE_EVERY_MS, DEAD_AFTER_MS } from '../../shared/process/signs-of-life.ts';
 
 /**
- * Sets the key for ARGV[2] ms, or deletes it when that is 0, unless a later attempt has it. Returns 1 while the request
- * is still wanted: no later attempt, and its payload is there.
+ * Sets the key for ARGV[2] ms, or deletes it when that is 0, unless a later attempt has set it. Returns 1 while the
+ * request is still wanted: no later attempt has begun, and its payload is there.
  */
 const RENEW = `
 local held = tonumber(redis.call('GET', KEYS[1]) or '0')
@@ -13,14 +13,14 @@ if held > tonumber(ARGV[1]) then return 0 end
 if ARGV[2] == '0' then redis.call('DEL', KEYS[1]) else redis.call('SET', KEYS[1], ARGV[1], 'PX', ARGV[2]) end
 return redis.call('EXISTS', KEYS[2])`;
 
-/** Shows that this process works on a request, and sees once a second whether the work is still wanted. */
+/** Shows that this process works on a request, and checks once a second whether the work is still wanted. */
 export class Liveness {
   readonly #redis: Redis;
   readonly #requestId: string;
   readonly #attempt: number;
   readonly #showing: Repeated;
 
-  /** @param onUnwanted called when a later attempt has taken over, or whoever asked has given up. */
+  /** @param onUnwanted called when a later attempt has taken over, or the client has given up. */
   constructor(
     redis: Redis,
     { requestId, attempt }: { requestId: string; attempt: number },
@@ -41,7 +41,7 @@ export class Liveness {
     });
   }
 
-  /** Takes the key away. */
+  /** Deletes the key. */
   async stop(): Promise<void> {
     await this.#showing.stop();
     // The key runs out by itself within seconds.

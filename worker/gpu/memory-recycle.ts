@@ -4,8 +4,8 @@ import { GB } from '../../shared/units.ts';
 import type { ThreadModels } from '../engine/thread-protocol.ts';
 
 /**
- * Memory that may stay with the process beyond what its models explain. 200 loads and unloads of a network of 50 MB left
- * 0.2 GB that did not grow, 0.7 GB with an allocator that keeps what is freed; three times that has leaked.
+ * Memory that the process may take beyond what its models explain. 200 loads and unloads of a network of 50 MB left 0.2
+ * GB, which did not grow further, or 0.7 GB with an allocator that keeps what is freed; three times as much is a leak.
  */
 const BOUND_BYTES = 2 * GB;
 const LOOK_EVERY_MS = 10_000;
@@ -13,20 +13,20 @@ const LOOK_EVERY_MS = 10_000;
 export interface RecycleTools {
   readonly models: () => Pick<ThreadModels, 'loaded' | 'memory'>;
   readonly log: Logger;
-  /** Ends the process after its work; the supervisor starts another. */
+  /** Drains and ends this process; the supervisor starts another. */
   readonly recycle: () => void;
   readonly boundBytes?: number;
   readonly lookEveryMs?: number;
 }
 
 /**
- * Ends a process in good order whose memory has grown past what its models explain: every session that is opened and
- * ended leaves a little behind. Does nothing where no supervisor would start another.
+ * Ends the process by draining it once its memory has grown past what its models explain: every session that is opened
+ * and closed leaks a little. Does nothing where no supervisor would start the process again.
  */
 export function startMemoryRecycle(tools: RecycleTools): () => Promise<void> {
   const { models, log, recycle, boundBytes = BOUND_BYTES, lookEveryMs = LOOK_EVERY_MS } = tools;
   if (!process.send) return async () => {};
-  // What the process takes without models; libraries that come with the first model belong to it as well.
+  // Memory of the process without models. The libraries that are loaded with the first model count as part of it.
   let base = process.memoryUsage.rss();
   let hadModels = false;
   const look = () => {
@@ -38,10 +38,7 @@ export function startMemoryRecycle(tools: RecycleTools): () => Promise<void> {
     }
     if (unexplained - base <= boundBytes) return;
     void looking.stop();
-    log.warn(
-      { unexplainedBytes: unexplained - base, boundBytes },
-      'memory has grown too far; starting the process anew',
-    );
+    log.warn({ unexplainedBytes: unexplained - base, boundBytes }, 'memory has grown too far; restarting the process');
     recycle();
   };
   const looking = repeat(look, {

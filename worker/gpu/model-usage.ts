@@ -2,7 +2,7 @@ import type { Heartbeat } from '../../shared/heartbeat.ts';
 
 export type Usage = Heartbeat['models'][number]['usage'];
 
-/** How much this process has used each model: segments and live requests alike. */
+/** How much segments and live requests have used each model in this process. */
 export class ModelUsage {
   readonly #models = new Map<string, Usage>();
 

@@ -2,7 +2,7 @@ import type { Redis } from 'ioredis';
 import type { LiveJob } from '../../shared/jobs.ts';
 import { frameChannelKey, readEntryId } from '../../shared/live/frames.ts';
 
-/** Where a job goes on that was picked up before: handed back by a worker that drained, or left by one that died. */
+/** Where to resume a job that was picked up before, by a worker that drained and handed it back, or that died. */
 export type ResumePoint =
   | { readonly state: 'fresh' }
   /** `frame` is the first one that is not in the channel. */

@@ -62,7 +62,7 @@ export function segmentHandler(tools: SegmentHandlerTools) {
     }
   };
 
-  /** A cancelled or deleted render leaves nothing behind: whoever stops last takes the rest away. */
+  /** A cancelled or deleted render must leave no files behind, so the segment that stops last removes them. */
   async function removeIfEnded(renderId: string): Promise<void> {
     const record = await renders.find(renderId);
     if (!record || record.status === 'cancelled') await artifacts.remove(artifactKeys.folder(renderId));

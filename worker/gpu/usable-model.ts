@@ -8,8 +8,8 @@ export interface KnownModels {
 }
 
 /**
- * The configured model of this id. One that is not known may have been added a moment ago, and the process that sent
- * the job may have seen it first: so the file is looked at before the job is refused.
+ * The configured model of this id. An unknown model may have just been added, and the process that sent the job may
+ * have seen that first: so the configuration is read again before the job is refused.
  * @throws FarmError `model_unknown`, or `model_unusable` when its configuration shows that it cannot be used.
  */
 export async function usableModel({ models, configReload }: KnownModels, modelId: string): Promise<ModelConfig> {

@@ -24,7 +24,7 @@ export interface WorkerModelsTools {
   readonly onChange: () => void;
 }
 
-/** The models of a GPU worker, seen from its main thread: which are configured, what is wrong with them, what they do. */
+/** The models of a GPU worker, as its main thread knows them: the configured ones, their problems, their state. */
 export class WorkerModels {
   readonly #tools: WorkerModelsTools;
   #problems: ReadonlyMap<string, readonly string[]> = new Map();
@@ -47,7 +47,7 @@ export class WorkerModels {
     }));
   }
 
-  /** For the heartbeat: what the models take of what they may. */
+  /** For the heartbeat: the models' memory and its limit. */
   memory(): WorkerMemory {
     return {
       usedBytes: this.#tools.thread.models.memory.usedBytes,
@@ -72,8 +72,8 @@ export class WorkerModels {
   }
 
   /**
-   * Loads those that ask for it, one after the other, as many as may be loaded. One that cannot be loaded is left to its
-   * first request.
+   * Loads the models with `preload_model`, one after the other, up to `capacity.max_models`. When one cannot be loaded,
+   * its first request gets the error.
    */
   async preload(modelIds: Iterable<string>): Promise<void> {
     const { config, gpuId, thread, log } = this.#tools;
@@ -93,11 +93,11 @@ export class WorkerModels {
     }
   }
 
-  /** Puts a configuration that was read again into force; several in a row one after the other. */
+  /** Applies a reloaded configuration; several reloads are applied one after the other. */
   reconfigure({ added, changed }: ModelChanges): void {
     this.#tools.history.note();
     this.#tools.thread.configure(this.#tools.history.all());
-    // Another entry is another chance.
+    // The changed entry may work: the model gets another chance.
     for (const modelId of changed) this.#tools.blocklist.clear(modelId);
     const follow = async () => {
       await this.check();
@@ -110,7 +110,7 @@ export class WorkerModels {
   }
 }
 
-/** The smaller of the two memory limits is in force: one is meant for the models, the other for the GPU. */
+/** The smaller of the two memory limits applies: one is meant for the models, the other for the GPU. */
 export function modelLimits({ capacity, gpus }: Config): ModelLimits {
   return {
     maxModels: capacity.max_models,

@@ -7,14 +7,14 @@ export class RenderEnded extends Error {
 }
 
 /**
- * Carries the end of a render or of a live request to the jobs of this process that still work on it. The message is a
- * wake-up only: jobs also look for themselves whenever they start and once a second or so, so a lost one costs no more.
+ * Tells the jobs of this process that their render or live request has ended. The message only speeds this up: jobs
+ * also check when they start and about once a second, so a lost message costs a second.
  */
 export class CancelWatch {
   readonly #subscriber: Redis;
   readonly #watched = new Map<string, Set<AbortController>>();
 
-  /** @param subscriber a connection that only listens; others may listen on it too. */
+  /** @param subscriber a connection for subscriptions only, which others may share. */
   constructor(subscriber: Redis) {
     this.#subscriber = subscriber;
     subscriber.on('message', (channel: string, id: string) => {
@@ -26,7 +26,9 @@ export class CancelWatch {
     await this.#subscriber.subscribe(CANCEL_CHANNEL);
   }
 
-  /** Aborts `controller` when the render or request of this id ends. Call the returned function when the job is over. */
+  /**
+   * Aborts `controller` when the render or request of this id ends. Call the returned function when the job is over.
+   */
   watch(id: string, controller: AbortController): () => void {
     const controllers = this.#watched.get(id) ?? new Set();
     this.#watched.set(id, controllers.add(controller));

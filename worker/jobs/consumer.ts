@@ -13,7 +13,7 @@ export interface ConsumerOptions<N extends JobName> extends Omit<JobRunnerOption
   readonly concurrency?: number;
 }
 
-/** Consumes one queue: picks jobs up, hands them to their handlers, hands them back when it drains. */
+/** Consumes one queue: picks jobs up, runs their handlers, and hands the jobs back when it drains. */
 export class Consumer<N extends JobName> {
   readonly runner: JobRunner<N>;
   readonly #worker: Worker;

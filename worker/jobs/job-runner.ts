@@ -7,7 +7,7 @@ import type { Logger } from '../../shared/process/log.ts';
 export interface JobContext {
   /** Number of this pickup, from 1: higher than that of any earlier one, also of one that still runs somewhere. */
   readonly attempt: number;
-  /** True when a failure of this try would be final, whatever its kind. */
+  /** True when any failure of this attempt would be final. */
   readonly lastTry: boolean;
   /** Aborted when the job's lock is lost or a drain's deadline passes; its reason is LostLock or HandBack then. */
   readonly signal: AbortSignal;
@@ -22,7 +22,7 @@ export interface JobContext {
   moveElsewhere(error: FarmError, begun: boolean): Promise<string | undefined>;
 }
 
-/** What came of a job, in words for the dashboard. A FarmError that is not retryable fails the job for good. */
+/** Returns the outcome in words, for the dashboard. A FarmError that is not retryable fails the job for good. */
 export type JobHandler<N extends JobName> = (job: JobOf<N>, context: JobContext) => Promise<string>;
 
 /** One handler for each kind of job on the queue; a kind without one does not compile. */
@@ -32,7 +32,7 @@ export interface JobRunnerOptions<N extends JobName> {
   readonly queueName: string;
   readonly handlers: JobHandlers<N>;
   readonly log: Logger;
-  /** Told of a job that failed without its handler: it ended its worker each time it was picked up. */
+  /** Called with a job that failed outside its handler, because it ended its worker each time it was picked up. */
   readonly onLost: (job: JobOf<N>) => Promise<void>;
   /** How jobs are moved to other queues; absent: they stay. */
   readonly relocation?: JobRelocation;
@@ -43,17 +43,17 @@ export interface JobRelocation {
   move(bullJob: BullJob, error: FarmError, begun: boolean): Promise<string | undefined>;
 }
 
-/** Abort reason of work that goes back to its queue because this process drains. */
+/** Abort reason of a job that is handed back to its queue because this process drains. */
 export class HandBack extends Error {
   override readonly name = 'HandBack';
 }
 
-/** Abort reason of work that another worker has by now. */
+/** Abort reason of a job that another worker may have picked up by now. */
 export class LostLock extends Error {
   override readonly name = 'LostLock';
 }
 
-/** Runs the jobs of one queue through their handlers, whichever BullMQ worker of this process picked them up. */
+/** Runs the handlers of one queue's jobs, no matter which BullMQ worker of this process picked them up. */
 export class JobRunner<N extends JobName> {
   readonly #options: JobRunnerOptions<N>;
   readonly #running = new Map<string, { readonly stop: AbortController; readonly name: string }>();
@@ -73,7 +73,7 @@ export class JobRunner<N extends JobName> {
     this.#watchers.add(watcher);
   }
 
-  /** Listens to what a worker says of the jobs that it picked up. */
+  /** Listens to a BullMQ worker's events about the jobs that it picked up. */
   attend(worker: Worker): void {
     const { queueName, log } = this.#options;
     worker.on('error', (error) => log.warn({ queue: queueName, reason: error.message }, 'queue fault'));

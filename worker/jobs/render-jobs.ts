@@ -6,7 +6,7 @@ import type { RenderStore } from '../../shared/renders/store.ts';
 import { type CancelWatch, RenderEnded } from './cancellation.ts';
 import { HandBack, type JobContext, type JobHandler, LostLock } from './job-runner.ts';
 
-/** What all jobs of a render have in common: they stop when the render ends, and end it when they cannot succeed. */
+/** What all jobs of a render do alike: they stop when the render has ended, and fail it when they cannot succeed. */
 export class RenderJobs {
   readonly #renders: RenderStore;
   readonly #cancellation: CancelWatch;
@@ -16,7 +16,7 @@ export class RenderJobs {
     this.#cancellation = cancellation;
   }
 
-  /** Makes a job handler of the work itself. */
+  /** Makes a job handler from `work`. */
   handler<N extends RenderJob['name']>(work: (job: JobOf<N>, context: JobContext) => Promise<void>): JobHandler<N> {
     return async (job, context) => {
       const { renderId } = job as RenderJob;
@@ -31,7 +31,7 @@ export class RenderJobs {
         return 'done';
       } catch (error) {
         if (signal.reason instanceof RenderEnded) return 'stopped: render has ended';
-        // Back in its queue or with another worker, the job is not ours to judge.
+        // The job is back in its queue or with another worker: its outcome is decided there.
         if (!(signal.reason instanceof HandBack || signal.reason instanceof LostLock)) {
           const fault = FarmError.from(error);
           const queueName = await context.moveElsewhere(fault, true);

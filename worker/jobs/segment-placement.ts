@@ -7,7 +7,7 @@ import { KEY_PREFIX } from '../../shared/redis.ts';
 
 const TURN_KEY = `${KEY_PREFIX}:turn`;
 
-/** Decides which GPU gets which segment, from what the workers say of themselves and what waits on their queues. */
+/** Decides which GPU gets which segment, from the workers' heartbeats and the lengths of their queues. */
 export class SegmentPlacement {
   readonly #redis: Redis;
   readonly #config: Config;
@@ -52,7 +52,7 @@ export class SegmentPlacement {
     return placeWork(frameCounts, candidates, policy, turn % candidates.length);
   }
 
-  /** What waits is counted as whole segments of the model in question: others differ, but not by much. */
+  /** Waiting segments are counted as whole segments of the model in question: those of others differ little. */
   async #stateOf(cost: Omit<GpuState, 'backlogMs'>): Promise<GpuState> {
     const jobs = await backlogOf(this.#queues.gpu(cost.gpuId));
     return { ...cost, backlogMs: jobs * this.#config.render.segment_frames * cost.frameMs };

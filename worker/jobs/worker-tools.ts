@@ -8,7 +8,7 @@ import type { CancelWatch } from './cancellation.ts';
 /** What every worker process has, whatever its role. */
 export interface WorkerTools {
   readonly connection: Redis;
-  /** A connection that only listens to messages. */
+  /** A connection for subscriptions only. */
   readonly subscriber: Redis;
   readonly renders: RenderStore;
   readonly artifacts: ArtifactStore;

@@ -16,7 +16,7 @@ interface PacketRun {
   /** Time stamp of the last packet, and where that ends. */
   last: number;
   end: number;
-  /** The first packet that does not lie where it must. */
+  /** The first packet that is not at its expected time. */
   misplaced?: { readonly packet: number; readonly expected: number; readonly got: number };
 }
 

@@ -1,6 +1,6 @@
 /**
- * Whether a video file ends before its own headers say it does, as after a copy or a download that was broken off.
- * ffmpeg takes such a file of Matroska or AVI for a shorter one, and so an avatar would come out shorter than its rects.
+ * Whether a video file ends before its own headers say it does, as after an interrupted copy or download. ffmpeg reads
+ * a truncated Matroska or AVI file as a shorter video, and then an avatar would have fewer pictures than rects.
  */
 
 import { type FileHandle, open } from 'node:fs/promises';
@@ -15,8 +15,8 @@ const BOX_NAME = /^[\x20-\x7e\xa9]{4}$/;
 
 /**
  * Reads the headers of the outermost parts of an MP4, MOV, Matroska, WebM or AVI file.
- * @returns what is missing, as a sentence's second half; undefined for a whole file, and for one of another kind or
- * without a stated length, of which this cannot be known.
+ * @returns what is missing, as the second half of a sentence; undefined for a complete file, and for a file of another
+ * format or without a stated length, where this cannot be known.
  * @throws what the file system throws.
  */
 export async function findCutOff(path: string): Promise<string | undefined> {
@@ -32,7 +32,7 @@ export async function findCutOff(path: string): Promise<string | undefined> {
 
 type Read = (at: number) => Promise<Buffer>;
 
-/** Zeros stand for what lies behind the end. */
+/** Bytes behind the end of the file read as zeros. */
 async function readHeader(file: FileHandle, at: number): Promise<Buffer> {
   const { buffer } = await file.read(Buffer.alloc(HEADER_BYTES), 0, HEADER_BYTES, at);
   return buffer;
@@ -67,7 +67,9 @@ async function checkEbml(read: Read, size: number): Promise<string | undefined> 
   return Number.isFinite(expected) && expected > size ? endsEarly(size, expected) : undefined;
 }
 
-/** Where the data of an EBML element with an id of 4 bytes begins in it, and its length: infinite when it is not stated. */
+/**
+ * Where the data of an EBML element with an id of 4 bytes begins in it, and its length: infinite when it is not stated.
+ */
 function elementData(header: Buffer): { offset: number; length: number } {
   const lead = header[4] ?? 0;
   const width = Math.clz32(lead) - 23;
@@ -84,7 +86,7 @@ async function checkRiff(read: Read, size: number): Promise<string | undefined> 
   while (at < size) {
     const header = await read(at);
     const length = header.readUInt32LE(4);
-    // A recorder that was killed has not come to write the length.
+    // A recorder that was killed has not written the length.
     if (header.toString('latin1', 0, 4) !== 'RIFF' || length === 0 || length === 0xffffffff) return undefined;
     at += 8 + length + (length % 2);
   }

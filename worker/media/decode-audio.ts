@@ -16,13 +16,13 @@ import { UPLOAD_INPUT_OPTIONS } from './upload-input.ts';
  */
 
 const BYTES_PER_FLOAT = 4;
-/** Decoding runs at a hundred times real time or more; beyond this it hangs. */
+/** Decoding runs at a hundred times real time or more, so after this long ffmpeg hangs. */
 const DECODE_TIMEOUT_MS = 30 * MINUTE_MS;
 /** Largest part of the samples that may be damaged. */
 const MOST_DAMAGED = 0.1;
 const SCALE_16_BIT = 32_768;
 
-/** Where the sound goes; without a path for the ear only the mouth's is made. */
+/** Where the sound is written; without a path for the ear only the sound for the mouth is made. */
 export interface SoundPaths {
   /** 16 kHz mono float32, little-endian, no header. */
   readonly mouth: string;
@@ -34,7 +34,7 @@ export interface DecodedSound {
   /** Samples at 16 kHz. */
   readonly sampleCount: number;
   readonly ear: SoundForEar;
-  /** Samples of the upload that were no numbers, or absurdly loud, and were made silent. */
+  /** Samples of the upload that were not finite, or absurdly loud, and were replaced by silence. */
   readonly replacedSamples: number;
 }
 
@@ -43,7 +43,7 @@ export function decodeArguments(inputPath: string, { streamIndex, form }: SoundT
   const layout = form.channels === 'unknown' ? '' : `:channel_layouts=${form.channels}`;
   return [
     ...['-v', 'error', ...UPLOAD_INPUT_OPTIONS],
-    // ffmpeg is not to guess where channels are that the file says nothing of.
+    // ffmpeg must not guess the layout of channels that the file does not state.
     ...['-guess_layout_max', '2', '-i', inputPath],
     ...['-map', `0:${streamIndex}`, '-vn', '-sn', '-dn'],
     ...['-af', `aresample=${form.sampleRateHz},aformat=sample_fmts=flt:sample_rates=${form.sampleRateHz}${layout}`],
@@ -52,8 +52,8 @@ export function decodeArguments(inputPath: string, { streamIndex, form }: SoundT
 }
 
 /**
- * Decodes the default sound track, or the first one where none is. Stops early when it is longer than `maxSeconds`.
- * FarmError: audio_unreadable, audio_no_stream, audio_too_long, audio_empty, storage_failed.
+ * Decodes the default sound track, or the first one where none is the default. Stops early when it is longer than
+ * `maxSeconds`. FarmError: audio_unreadable, audio_no_stream, audio_too_long, audio_empty, storage_failed.
  */
 export async function decodeAudio(
   inputPath: string,
@@ -121,10 +121,10 @@ function floatsOf(bytes: Buffer): Float32Array {
   return new Float32Array(new Uint8Array(bytes).buffer);
 }
 
-/** What the mouth hears of the mix, at 16 kHz. */
+/** The mix as the mouth hears it: mono at 16 kHz. */
 class Hearing {
   readonly #mono: MonoMix;
-  /** None where it would change nothing. */
+  /** Undefined where the mix is at 16 kHz already. */
   readonly #resampler: Resampler | undefined;
   sampleCount = 0;
 
@@ -148,13 +148,13 @@ class Hearing {
   }
 }
 
-/** How much louder than full scale the sum of all channels can be: it is stored that much quieter, so it never clips. */
+/** How much louder than full scale the sum of all channels can be: it is stored so much quieter that it cannot clip. */
 function headroomOf({ gains }: SoundForm): number {
   const sum = (side: 0 | 1) => gains.reduce((total, gain) => total + gain[side], 0);
   return Math.max(sum(0), sum(1));
 }
 
-/** Interleaved, with what is over full scale clipped as players do. */
+/** Interleaved; samples over full scale are clipped, as players do. */
 function to16Bit({ left, right }: StereoBlock, headroom: number): Int16Array {
   const scale = SCALE_16_BIT / headroom;
   const channels = left === right ? 1 : 2;

@@ -40,7 +40,7 @@ export class Dispatcher {
       modelId,
       segments.map(({ start, end }) => end - start),
     );
-    // With no worker that can render it the segments wait on the queues that the configuration promises.
+    // While no worker can render it, the segments wait on the queues of the configured GPUs.
     return placed.length > 0 ? placed : segments.map((_, index) => index % this.#config.gpus.count);
   }
 
@@ -71,7 +71,7 @@ export class Dispatcher {
     });
   }
 
-  /** Puts a render at its beginning; a job that is there already stays as it is. */
+  /** Puts a render's first job on the queue; a job that is there already stays as it is. */
   async enqueuePrepare({ renderId, request }: RenderRecord): Promise<void> {
     const job: Job = { name: 'prepare', renderId };
     await this.#queues
@@ -79,7 +79,7 @@ export class Dispatcher {
       .add(job.name, job, jobOptions(job, this.#config.render.attempts));
   }
 
-  /** What gives each segment its turn among the other renders of its queue. */
+  /** The priorities that give each segment its turn among the other renders of its queue. */
   async #priorities(plan: RenderPlan, ranges: readonly IndexRange[]): Promise<number[]> {
     const priorities: number[] = [];
     for (const gpuId of new Set(plan.segmentGpus)) {

@@ -6,7 +6,7 @@ import fluent from 'fluent-ffmpeg';
 import { z } from 'zod';
 import { FarmError } from '../../shared/errors.ts';
 
-/** The one module that starts ffmpeg and ffprobe. Everything else builds a command as data and hands it in. */
+/** The only module that starts ffmpeg and ffprobe. Other modules build commands as data and pass them in. */
 
 const execute = promisify(execFile);
 
@@ -27,7 +27,7 @@ const LAST_LINES = 4;
 
 /**
  * Runs the command to its end. Aborting kills ffmpeg and rejects with the signal's reason; a failure rejects with
- * FarmError('encode_failed') that carries the last lines of what ffmpeg said.
+ * FarmError('encode_failed') with the last lines of ffmpeg's output.
  */
 export async function runFfmpeg(command: FfmpegCommand, limits: FfmpegLimits): Promise<void> {
   const expiry = AbortSignal.timeout(limits.timeoutMs);
@@ -37,7 +37,7 @@ export async function runFfmpeg(command: FfmpegCommand, limits: FfmpegLimits): P
   const run = fluent();
   for (const { source, options } of command.inputs) run.input(source).inputOptions(paired(options));
   run.outputOptions(paired(command.outputOptions)).output(command.outputPath);
-  // Before the spawn a kill does nothing, so an abort that comes first is carried out on `start`.
+  // A kill does nothing before ffmpeg was spawned, so an early abort is carried out on `start`.
   const kill = () => run.kill('SIGKILL');
   run.on('start', () => stop.aborted && kill());
   run.on('end', () => done.resolve());
@@ -77,7 +77,7 @@ function toFailure(error: Error, stderr: string): FarmError {
   return new FarmError('encode_failed', said || error.message, { cause: error });
 }
 
-/** Bytes of what a program says that are kept: a damaged file makes ffmpeg say the same thing for hours. */
+/** Bytes of a program's messages that are kept: with a damaged file ffmpeg repeats the same message for hours. */
 const KEPT_TEXT = 4096;
 
 /**
@@ -94,7 +94,7 @@ export async function* outputOf(
   signal.throwIfAborted();
   const child = spawn(program, args, { stdio: ['ignore', 'pipe', 'pipe'] });
   const closed = once(child, 'close') as Promise<[code: number | null, signal: string | null]>;
-  // Looked at once the output has ended.
+  // Its outcome is awaited once the output has ended.
   closed.catch(() => {});
   let said = '';
   child.stderr.on('data', (text) => {
@@ -121,14 +121,14 @@ export interface ProbedStream {
   readonly codecType: string;
   /** Name of the codec in ffmpeg's words, such as `aac`. */
   readonly codec: string;
-  /** Seconds, or undefined where the container does not say. An estimate in files without an index: no fact. */
+  /** Seconds, or undefined where the container does not say. Only an estimate in files without an index. */
   readonly durationS: number | undefined;
-  /** 0 for what is no sound, or does not say. */
+  /** 0 for tracks without sound, or where the file does not say. */
   readonly sampleRateHz: number;
   readonly channels: number;
   /** Where the channels are, such as `5.1`; undefined where the file does not say. */
   readonly layout: string | undefined;
-  /** The track that the file wants to be played. */
+  /** True for the track that the file marks as the default. */
   readonly isDefault: boolean;
 }
 

@@ -11,7 +11,7 @@ export function cutSegments(frameTotal: number, segmentFrames: number): IndexRan
   }));
 }
 
-/** Everything about a render that follows from its length and the configuration, but for where its segments go. */
+/** The plan as it follows from a render's length and the configuration, without the GPUs of its segments. */
 export function planRender(sampleCount: number, settings: Config['render']): Omit<RenderPlan, 'segmentGpus'> {
   return {
     sampleCount,

@@ -24,12 +24,12 @@ export function prepareHandler({ config, renders, artifacts, dispatcher }: Prepa
     const plan = record.plan ?? (await makePlan(record, signal, log));
     if (!plan) return;
     await dispatcher.enqueueSegments(renderId, record.request.modelId, plan);
-    // All that is needed of it has been read, and a plan is never made twice.
+    // The upload has been read completely, and a plan is never made twice.
     await artifacts.remove(artifactKeys.upload(renderId));
     log.info({ frames: plan.frameCount, segments: plan.segmentGpus.length }, 'render planned');
   };
 
-  /** Undefined when the render ended meanwhile. A plan that was made before a crash is kept, not made anew. */
+  /** Undefined when the render ended meanwhile. A plan from before a crash is used again. */
   async function makePlan(record: RenderRecord, signal: AbortSignal, log: Logger): Promise<RenderPlan | undefined> {
     const { renderId, request } = record;
     if (!(await renders.startPreparing(renderId))) return undefined;
@@ -51,7 +51,7 @@ export function prepareHandler({ config, renders, artifacts, dispatcher }: Prepa
       artifacts.publish(artifactKeys.samples(renderId), (mouth) =>
         decodeAudio(upload, { ...paths, mouth }, maxSeconds, signal),
       );
-    // Nobody plays frames.
+    // Frames are delivered without sound.
     if (request.output === 'frames') return await decode({});
     return await artifacts.publish(artifactKeys.sound(renderId), (ear) => decode({ ear }));
   }

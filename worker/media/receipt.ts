@@ -11,7 +11,7 @@ export interface VideoFacts {
   readonly audioSeconds: number;
 }
 
-/** Durations of picture and sound as the finished file itself says. */
+/** Durations of picture and sound, read from the finished file. */
 export async function measureVideo(file: string): Promise<Pick<VideoFacts, 'videoSeconds' | 'audioSeconds'>> {
   const streams = await probe(file, []);
   const seconds = (kind: string) => streams.find(({ codecType }) => codecType === kind)?.durationS ?? 0;
@@ -50,7 +50,7 @@ export function buildReceipt(
   };
 }
 
-/** Each file once. One that was replaced while the render ran is there with both of its contents. */
+/** Each file once. A file that was replaced during the render is listed with both contents. */
 function distinctFiles(segments: readonly SegmentReceipt[]): SegmentReceipt['model_files'] {
   const files = segments.flatMap(({ model_files }) => model_files);
   return [...new Map(files.map((file) => [`${file.path} ${file.sha256}`, file])).values()];

@@ -7,8 +7,8 @@ const SWEEP_EVERY_MS = 10_000;
 const GRACE_MS = 10_000;
 
 /**
- * Finds renders that were recorded but whose first job never reached the queue, because the process that took them
- * died in between, and puts them on it.
+ * Finds renders whose record was written but whose first job never reached the queue, because the front end died in
+ * between, and adds the job.
  */
 export function startRenderRecovery(renders: RenderStore, dispatcher: Dispatcher, log: RepeatLog): Repeated {
   const sweep = async () => {

@@ -1,6 +1,6 @@
 import { type FileHandle, open } from 'node:fs/promises';
 
-/** Samples that are written at once while a file is scaled. */
+/** Samples that are read and written at a time while a file is scaled. */
 const SAMPLES_AT_ONCE = 1 << 16;
 
 /** Writes samples to a file without a header, one piece after the other. */

@@ -2,13 +2,13 @@ import { FarmError } from '../../shared/errors.ts';
 import { type ProbedStream, probe } from './ffmpeg.ts';
 import { UPLOAD_GUARDS } from './upload-input.ts';
 
-/** Which track of an upload is its sound, and in what form ffmpeg hands it over. */
+/** Chooses the sound track of an upload, and the form in which ffmpeg decodes it. */
 
 export interface SoundTrack {
   /** Number of the stream in the file. */
   readonly streamIndex: number;
   readonly codec: string;
-  /** As the beginning of the file says; lossy sound may change it later. */
+  /** As stated at the beginning of the file; lossy sound may change it later. */
   readonly channels: number;
   readonly form: SoundForm;
 }
@@ -23,17 +23,22 @@ export interface SoundForm {
 
 const LOWEST_RATE_HZ = 8000;
 const HIGHEST_RATE_HZ = 48_000;
-/** Lossy sound is taken at one of these, as high as the later parts of a file may turn out to be. */
+/**
+ * Lossy sound is decoded at this rate at least, since a later part of the file may have a higher rate than its
+ * beginning.
+ */
 const LOWEST_LOSSY_RATE_HZ = 44_100;
-/** Formats of one rate and one number of channels, whose samples come out as they went in. */
+/** Lossless formats, whose rate and number of channels cannot change within a file. */
 const LOSSLESS = /^(pcm_.*|flac|alac|wavpack|tta|ape)$/;
-/** With more channels there is no agreement on where they are. */
+/** With more channels there is no common layout. */
 const MOST_PLACED_CHANNELS = 8;
 
 type Gains = SoundForm['gains'][number];
 const LEFT: Gains = [1, 0];
 const RIGHT: Gains = [0, 1];
-/** ffmpeg folds surround into left and right; the centre, where the voice is, stays apart and keeps its level. */
+/**
+ * ffmpeg mixes the surround channels into left and right; the centre, with the voice, stays apart and keeps its level.
+ */
 const CENTRE: Gains = [1, 1];
 const SOMEWHERE: Gains = [Math.SQRT1_2, Math.SQRT1_2];
 
@@ -53,7 +58,7 @@ export async function findSoundTrack(inputPath: string): Promise<SoundTrack> {
   return { streamIndex: index, codec, channels, form: formOf(sound) };
 }
 
-/** The form for a track; says nothing of what changes later in it, so it must do for that as well. */
+/** The form for a track. It must also suit later parts of the track, where rate and channels may differ. */
 export function formOf({ codec, channels, layout, sampleRateHz }: ProbedStream): SoundForm {
   const lossless = LOSSLESS.test(codec);
   const rate = { sampleRateHz: lossless ? clamp(sampleRateHz, LOWEST_RATE_HZ) : lossyRate(sampleRateHz) };

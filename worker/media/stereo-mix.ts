@@ -7,7 +7,7 @@ export interface StereoBlock {
   readonly right: Float32Array;
 }
 
-/** Channels as ffmpeg hands them over → left and right, block by block, with what is damaged made silent. */
+/** Decoded channels → left and right, block by block; damaged samples are replaced by silence. */
 export class StereoMix {
   readonly #gains: SoundForm['gains'];
   #replaced = 0;
@@ -19,7 +19,7 @@ export class StereoMix {
     this.#gains = gains;
   }
 
-  /** Samples, of all channels, that were no numbers or absurdly loud, and are silent now. */
+  /** Samples of all channels that were not finite, or absurdly loud, and were replaced by silence. */
   get replacedSamples(): number {
     return this.#replaced;
   }
@@ -30,15 +30,15 @@ export class StereoMix {
   }
 
   /**
-   * What the mix is to be multiplied by, so that several channels together are no louder than the loudest of them by
-   * itself, and not over full scale. 1 for mono and stereo files in lossless formats: nothing is added up there.
+   * The gain of the mix, so that the sum of several channels is no louder than the loudest of them, and not over full
+   * scale. 1 for mono and stereo files in lossless formats, where no channels are added up.
    */
   get levelling(): number {
     const loudest = Math.min(1, this.#channelPeak);
     return this.#gains.length > 2 && this.#mixPeak > loudest ? loudest / this.#mixPeak : 1;
   }
 
-  /** @param samples whole frames of interleaved samples; what is damaged in them is overwritten. */
+  /** @param samples whole frames of interleaved samples; damaged samples in it are overwritten. */
   mix(samples: Float32Array): StereoBlock {
     this.#silenceDamage(samples);
     const channels = this.#gains.length;

@@ -35,7 +35,7 @@ export function stitchHandler({ renders, artifacts }: StitchTools) {
       writeFile(target, JSON.stringify(receipt, null, 2)),
     );
     if (!(await renders.complete(renderId))) return await artifacts.remove(artifactKeys.folder(renderId));
-    // Only now: a stitch that is tried again still needs its parts.
+    // Only now, since a stitch that is retried still needs the parts.
     await removeParts(renderId);
     log.info({ frames: plan.frameCount }, 'render completed');
   };
@@ -66,7 +66,7 @@ function soundOf({ sound }: RenderPlan, path: string): SoundForEar & { path: str
   throw new FarmError('internal', 'The plan says nothing of the sound: it was made by an earlier version of the farm');
 }
 
-/** Every frame of the plan was rendered by somebody. */
+/** Checks that every frame of the plan was rendered. */
 function checkComplete(plan: RenderPlan, segments: readonly SegmentReceipt[]): void {
   const frames = segments.reduce((sum, segment) => sum + segment.frames.end - segment.frames.start, 0);
   if (segments.length === plan.segmentGpus.length && frames === plan.frameCount) return;

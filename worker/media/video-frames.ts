@@ -29,7 +29,7 @@ export function videoFramesCommand(
   frameLimit?: number,
 ): FfmpegCommand {
   const [filter, quality] =
-    // The same Huffman tables in every picture: whoever works on the coded pictures needs to know one set only.
+    // All pictures get the same Huffman tables, so code that works on the coded pictures needs only one set.
     format === 'jpg' ? [JPEG_FILTER, ['-q:v', '1', '-qmin', '1', '-huffman', 'default']] : [PNG_FILTER, []];
   return {
     inputs: [{ source: videoPath, options: [...UPLOAD_INPUT_OPTIONS, '-xerror'] }],
@@ -40,7 +40,7 @@ export function videoFramesCommand(
       ...(frameLimit === undefined ? [] : ['-frames:v', String(frameLimit)]),
       ...['-f', 'image2', '-start_number', '0'],
     ],
-    // A percent sign that is the folder's own stands for a number otherwise.
+    // A percent sign in the folder's path must be doubled, or ffmpeg would read it as a number's place.
     outputPath: `${folder.replaceAll('%', '%%')}/${NAME_PATTERN}.${format}`,
   };
 }

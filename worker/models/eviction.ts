@@ -1,11 +1,11 @@
-/** Which model goes when another needs its place. Pure: the registry keeps the counts and does the unloading. */
+/** Chooses the model that is unloaded when another needs the room. Pure: the registry counts and unloads. */
 
 export type EvictionPolicy = 'lfu' | 'lru';
 
 /** How much a model has been used in this process, also before it was last unloaded. */
 export interface UseCount {
   readonly uses: number;
-  /** In ms since 1970; 0 when it was never asked for. */
+  /** In ms since 1970; 0 when it was never used. */
   readonly lastUsedAtMs: number;
 }
 

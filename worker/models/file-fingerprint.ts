@@ -1,4 +1,4 @@
-/** What identifies a model's file: a render's receipt names its inputs by these. */
+/** Path, hash and size of a model's file, as receipts of renders name it. */
 
 import { realpath, stat } from 'node:fs/promises';
 import { FarmError } from '../../shared/errors.ts';
@@ -19,8 +19,8 @@ export async function fingerprintFile(path: string): Promise<FileFingerprint> {
 }
 
 /**
- * Which version of a file or folder is there now, told from its place, size and times without reading it: another
- * string once it has been changed or replaced. The empty string when it cannot be read.
+ * A string for the present version of a file or folder, made of its real path, size, time and inode without reading it.
+ * It differs once the file has been changed or replaced. The empty string when the file is not there.
  */
 export async function versionOf(path: string): Promise<string> {
   try {

@@ -37,7 +37,7 @@ export interface LoadedModel {
    * that are kept.
    */
   readonly memoryBytes: number;
-  /** The part of it that is the process's own memory: not what its networks take of a CUDA device. */
+  /** The part of `memoryBytes` in the process's own memory, without what its networks take of a CUDA device. */
   readonly hostBytes: number;
   /** The network, the encoder, the crop rects. */
   readonly files: readonly FileFingerprint[];
@@ -45,7 +45,7 @@ export interface LoadedModel {
   release(): Promise<void>;
 }
 
-/** Pictures that are decoded side by side: libuv has four threads for it. */
+/** Pictures that are decoded at the same time: libuv has four threads for it. */
 const READ_AT_ONCE = 4;
 
 /**
@@ -94,19 +94,22 @@ export async function loadModel(options: LoadModelOptions): Promise<LoadedModel>
   };
 }
 
-/** Opens a model's networks and ends them again. @throws as loadModel does. */
+/** Opens a model's networks and closes them again. @throws as loadModel does. */
 export async function tryNetworks({ modelPath, audioEncoderPath }: ModelConfig, settings: RunSettings): Promise<void> {
   await (await OnnxLipSyncNetwork.open(modelPath, settings)).release();
   await (await OnnxAudioEncoder.open(audioEncoderPath, settings)).release();
 }
 
-/** Loads a model that shares nothing with others, for whoever needs one only. @throws as loadModel does. */
+/** Loads a single model that shares nothing with others. @throws as loadModel does. */
 export async function loadAlone(options: Omit<LoadModelOptions, 'encoders' | 'memory'>): Promise<LoadedModel> {
   const memory = new MemoryProbe(options.providers);
   return await loadModel({ ...options, memory, encoders: new SharedEncoders(options, memory) });
 }
 
-/** Reads the first `count` backgrounds, so that they are kept. @throws FarmError `model_unusable` for one that is unreadable. */
+/**
+ * Reads the first `count` backgrounds into the avatar's cache.
+ * @throws FarmError `model_unusable` for one that is unreadable.
+ */
 async function readBackgrounds(avatar: Avatar, count: number): Promise<void> {
   for (let start = 0; start < Math.min(count, avatar.frameCount); start += READ_AT_ONCE) {
     const end = Math.min(start + READ_AT_ONCE, count, avatar.frameCount);

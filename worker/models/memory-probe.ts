@@ -1,4 +1,4 @@
-/** What an opened network takes of the memory it lives in: the process's own, or on CUDA that of the device. */
+/** Measures the memory that an opened network takes: of the process, or on CUDA of the device. */
 
 import { stat } from 'node:fs/promises';
 import { readEnvironment } from '../../shared/process/environment.ts';
@@ -12,22 +12,23 @@ export interface Measured<T> {
 }
 
 /**
- * Measures by what an open, warm-up included, adds. A process that frees and takes memory again grows by less than a
- * network takes, so no figure is below the size of its file, nor below what the same file was seen to take before.
- * Only one open at a time can be told from others: whoever opens waits for its turn.
+ * Measures how much memory grows while a network is opened and warmed up. A process that reuses freed memory grows by
+ * less than the network takes, so the figure is never below the size of its file, nor below the largest figure measured
+ * for that file before. The growth belongs to one network only if networks are opened one after the other: callers see
+ * to that.
  */
 export class MemoryProbe {
   readonly #seen = new Map<string, number>();
   readonly #cuda: boolean;
-  /** The first open also brings the libraries in: its figure says too much of the file. */
+  /** The first open also loads ONNX Runtime's libraries, so its figure is too large to be remembered for the file. */
   #isFirst = true;
 
-  /** @param providers those that may be used; the device is asked only if CUDA is one that can work here. */
+  /** @param providers those that may be used; nvidia-smi is asked only if CUDA is one of them and can work here. */
   constructor(providers: readonly string[]) {
     this.#cuda = providers.includes('cuda') && whyUnavailable('cuda') === undefined;
   }
 
-  /** Opens something from a file and says what it takes, in bytes. @throws whatever `open` throws. */
+  /** Opens something from a file and returns it with the bytes that it takes. @throws whatever `open` throws. */
   async measure<T extends { readonly provider: ProviderReport }>(
     path: string,
     open: () => Promise<T>,
@@ -55,7 +56,7 @@ export class MemoryProbe {
   }
 }
 
-/** What a process took of a device between two readings; where it is not listed, by how much all in use has grown. */
+/** Growth of the process's memory on the device between two readings, or of all memory in use if it is not listed. */
 export function deviceGrowth(before: DeviceMemory, after: DeviceMemory): number {
   return after.own === undefined ? after.all - before.all : after.own - (before.own ?? 0);
 }

@@ -3,14 +3,14 @@ import { MB } from '../../shared/units.ts';
 import type { EvictionPolicy } from './eviction.ts';
 import type { ModelSlot } from './model-slot.ts';
 
-/** What the models of a process may take together, and which of them go first. */
+/** What the models of a process may take together, and which of them are unloaded first. */
 export interface ModelLimits {
   /** Models in memory at once, the one that is being loaded included; ≥ 1. */
   readonly maxModels: number;
   /** Memory of all of them together, in bytes. */
   readonly maxBytes: number;
   readonly evictionPolicy: EvictionPolicy;
-  /** A model that nobody has used for so long is unloaded. */
+  /** A model that was not used for so long is unloaded. */
   readonly idleTimeoutMs: number;
 }
 
@@ -24,7 +24,7 @@ export function memoryOf(slots: Iterable<ModelSlot>): { usedBytes: number; hostB
   return sum;
 }
 
-/** Whether these models are within the limits when one more comes, if any. @param moreBytes what that one takes. */
+/** Whether these models and `moreModels` others, which take `moreBytes`, are within the limits. */
 export function fits(slots: ReadonlySet<ModelSlot>, limits: ModelLimits, moreModels = 0, moreBytes = 0): boolean {
   return slots.size + moreModels <= limits.maxModels && memoryOf(slots).usedBytes + moreBytes <= limits.maxBytes;
 }
@@ -37,7 +37,7 @@ export function tooLarge({ modelId, model }: ModelSlot, { maxBytes }: ModelLimit
   );
 }
 
-/** Why nothing can be loaded beside these models, for whoever has waited for it. */
+/** Why nothing can be loaded beside these models, for the error of a request that has waited in vain. */
 export function whyNoRoom(slots: ReadonlySet<ModelSlot>, { maxModels, maxBytes }: ModelLimits): string {
   const busy = [...slots].filter(({ isIdle }) => !isIdle).map(({ modelId }) => modelId);
   const allowed = `at most ${maxModels} (capacity.max_models) with ${toMb(maxBytes)} MB may be loaded`;

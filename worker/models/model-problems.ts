@@ -3,9 +3,9 @@ import type { ModelConfig } from '../../shared/config/model-config.ts';
 import { checkAvatarFiles } from '../avatar/avatar.ts';
 
 /**
- * All that is wrong with a model as far as its entry and its files show it without loading it: what workers, `farm
- * doctor` and the import of an avatar judge by.
- * @returns sentences that name the key or the path; none when it can be loaded, as far as is seen here.
+ * Finds everything that is wrong with a model, as far as its entry and its files show it without loading it. Workers,
+ * `farm doctor` and the import of an avatar all use this check.
+ * @returns sentences that name the key or the path; none when nothing was found.
  */
 export async function findProblems(model: ModelConfig): Promise<readonly string[]> {
   if (model.problems.length > 0) return model.problems;

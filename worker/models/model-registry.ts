@@ -1,4 +1,4 @@
-/** The models of one GPU process: loaded when they are asked for, unloaded when others need their place. */
+/** The models of one GPU process: loaded when a request needs them, unloaded when others need the room. */
 
 import { loadsTheSame, type ModelConfig } from '../../shared/config/model-config.ts';
 import { FarmError } from '../../shared/errors.ts';
@@ -16,7 +16,7 @@ export interface ModelRegistryOptions extends LoadSettings {
   /** Every configured model by its id. */
   readonly models: ReadonlyMap<string, ModelConfig>;
   readonly limits: ModelLimits;
-  /** Told whenever a model was loaded, and which, or unloaded. */
+  /** Called with a model that was loaded, and without one when a model was unloaded. */
   readonly onChange?: (loaded?: LoadedModel) => void;
 }
 
@@ -26,8 +26,8 @@ const LONGEST_SWEEP_MS = 30_000;
 /**
  * Invariants: never more than `maxModels` in memory; a model in use is never unloaded; loads come one after the other,
  * in the order of the requests, so that each can be measured and no request waits for ever. A request that waits holds
- * no model, so no two wait for each other. While a request waits for room, one model in use takes no new uses that would
- * keep it longer: its uses end, and it is unloaded. A load that fails leaves nothing behind.
+ * no model, so no two wait for each other. While a request waits for room, one model in use takes no new uses that
+ * would keep it longer: its uses end, and it is unloaded. A load that fails leaves nothing behind.
  */
 export class ModelRegistry {
   readonly #options: ModelRegistryOptions;
@@ -40,7 +40,7 @@ export class ModelRegistry {
   #serving = Promise.resolve();
   #isServing = false;
   #serveAgain = false;
-  /** In use, and the next to be unloaded because a request waits for room. */
+  /** A model in use that is to be unloaded next, because a request waits for room. */
   #pendingEviction: ModelSlot | undefined;
 
   constructor(options: ModelRegistryOptions) {
@@ -62,8 +62,8 @@ export class ModelRegistry {
 
   /**
    * The model, loaded if it is not, and in memory until the use is disposed of.
-   * @throws FarmError `model_unknown`; `model_too_large` when it alone passes the memory limit; `deadline_exceeded` after
-   * `options.untilMs`; as loadModel does. `options.signal.reason` when that is aborted first.
+   * @throws FarmError `model_unknown`; `model_too_large` when it alone passes the memory limit; `deadline_exceeded`
+   * after `options.untilMs`; as loadModel does. `options.signal.reason` when that is aborted first.
    */
   async use(modelId: string, options: UseOptions): Promise<ModelUse> {
     options.signal.throwIfAborted();
@@ -85,7 +85,9 @@ export class ModelRegistry {
     return this.#slots.memory();
   }
 
-  /** Unloads a model as soon as its uses have ended. A request that comes from now on has it loaded anew, after that. */
+  /**
+   * Unloads a model as soon as its uses have ended. A request that comes from now on has it loaded anew, after that.
+   */
   unload(modelId: string): void {
     for (const slot of this.#slots) {
       if (slot.modelId !== modelId) continue;
@@ -196,8 +198,8 @@ export class ModelRegistry {
   }
 
   /**
-   * Holds a new model against the memory limit, now that it is known what it takes.
-   * @returns false when it was unloaded again and has to wait until models in use are unloaded.
+   * Unloads idle models until a new one fits, now that its memory is known.
+   * @returns false when the new model was unloaded again, because models in use must be unloaded first.
    * @throws FarmError `model_too_large`.
    */
   async #settle(slot: ModelSlot): Promise<boolean> {

@@ -3,16 +3,17 @@ import { extractPictures } from '../avatar/avatar.ts';
 import { versionOf } from './file-fingerprint.ts';
 import { type LoadedModel, type LoadModelOptions, loadModel } from './loaded-model.ts';
 
-/** A segment holds its model for long; live requests and explicit loads let go of it soon. */
+/** A segment uses its model for long; live requests and explicit loads use it briefly. */
 export type UseKind = 'segment' | 'live' | 'load';
 
 /**
- * Whether new uses are let in. `new`: not yet, it may be found too large. `open`: all. `retiring`: only those that do not make its users' end come later, since it is to go when
- * they are done. `closed`: none, since it is going or made from files that are no longer the configured ones.
+ * Which new uses are admitted. `new`: none yet, since the model may prove too large. `open`: all. `retiring`: only
+ * brief ones while a segment uses it, since it is unloaded as soon as all uses have ended. `closed`: none, since it is
+ * being unloaded, or was loaded from files or an entry that have changed.
  */
 export type SlotState = 'new' | 'open' | 'retiring' | 'closed';
 
-/** A hold on a model: it stays in memory until this is disposed of. */
+/** A use of a model, which stays in memory until the use is disposed of. */
 export interface ModelUse extends Disposable {
   readonly model: LoadedModel;
   readonly wasLoaded: boolean;
@@ -25,7 +26,7 @@ export class ModelSlot {
   readonly model: LoadedModel;
   /** What it was loaded from. */
   readonly entry: ModelConfig;
-  /** Of its files, as they were when its load began. */
+  /** Versions of its files when its load began. */
   readonly versions: string;
   state: SlotState = 'new';
   idleSinceMs = Date.now();
@@ -51,7 +52,10 @@ export class ModelSlot {
     return this.#segments > 0;
   }
 
-  /** Whether a new use may join. While a segment holds a retiring model, short uses make nobody wait for longer. */
+  /**
+   * Whether a new use may join. A brief use of a retiring model ends before the segment that keeps it, so it is
+   * admitted.
+   */
   admits(kind: UseKind): boolean {
     return this.state === 'open' || (this.state === 'retiring' && this.hasSegment && kind !== 'segment');
   }
@@ -59,7 +63,7 @@ export class ModelSlot {
   /**
    * Counts a user until the use is disposed of.
    * @param waitedMs how long it waited; 0 when it did not have to.
-   * @param onEnd told when this use ends.
+   * @param onEnd called when this use ends.
    */
   use(kind: UseKind, waitedMs: number, onEnd: () => void): ModelUse {
     let inUse = true;
@@ -77,7 +81,7 @@ export class ModelSlot {
     };
   }
 
-  /** Ends the model's sessions; nobody may be using it. Calls after the first wait for the same end. */
+  /** Ends the model's sessions; it must not be in use. Further calls wait for the same end. */
   release(): Promise<void> {
     this.state = 'closed';
     this.#released ??= this.model.release();
@@ -94,7 +98,7 @@ export class ModelSlot {
 /** Loads a model into a slot of its own. @throws as loadModel does. */
 export async function loadSlot(options: LoadModelOptions): Promise<ModelSlot> {
   const { entry } = options;
-  // Pictures that come out of a video now are no change of the files.
+  // Extracts pictures before the versions are read: pictures that appear later would look like a change of the files.
   await extractPictures(entry);
   const versions = await versionsOf(entry);
   return new ModelSlot(await loadModel(options), entry, versions);

@@ -1,4 +1,4 @@
-/** What is in memory, held against the limits. */
+/** The models in memory, and whether they are within the limits. */
 
 import type { FarmError } from '../../shared/errors.ts';
 import type { LoadedModelState } from '../../shared/heartbeat.ts';
@@ -42,7 +42,7 @@ export class ModelSlots implements Iterable<ModelSlot> {
     return [...this.#slots].find((slot) => slot.modelId === modelId && slot.admits(kind));
   }
 
-  /** Notes a use, for the choice of what goes first. Being loaded on request is none. */
+  /** Counts a use, for the choice of the model that is unloaded first. An explicit load counts as no use. */
   countUse({ modelId }: ModelSlot, kind: UseKind): void {
     const { uses } = this.#countOf(modelId);
     this.#counts.set(modelId, { uses: uses + (kind === 'load' ? 0 : 1), lastUsedAtMs: Date.now() });
@@ -50,7 +50,7 @@ export class ModelSlots implements Iterable<ModelSlot> {
 
   /** What is in memory, by model id, with what it takes now. */
   loaded(): Map<string, LoadedModelState> {
-    // A model that closes may stand beside the one that follows it; the later one speaks for the id.
+    // An outdated model may be in memory beside the one that replaces it; the later of the two is listed.
     return new Map(
       [...this.#slots].map(({ modelId, model }) => {
         const { loadMs, msPerFrame, loadedAtMs, memoryBytes } = model;
@@ -69,7 +69,9 @@ export class ModelSlots implements Iterable<ModelSlot> {
     return fits(this.#slots, this.#limits);
   }
 
-  /** Whether a model may be loaded beside those in memory, as far as it is known what it takes. */
+  /**
+   * Whether a model may be loaded beside those in memory. Its memory is that of its last load, or 0 before the first.
+   */
   hasRoomFor(modelId: string): boolean {
     return this.#slots.size === 0 || fits(this.#slots, this.#limits, 1, this.#lastBytes.get(modelId));
   }
@@ -90,7 +92,7 @@ export class ModelSlots implements Iterable<ModelSlot> {
     return chooseVictim(candidates, ({ modelId }) => this.#countOf(modelId), this.#limits.evictionPolicy);
   }
 
-  /** Lets nobody in any more where `isOutdated`, and forgets what these models took. */
+  /** Closes the slots that `isOutdated` names, and forgets how much memory their models took. */
   closeWhere(isOutdated: (slot: ModelSlot) => boolean): void {
     for (const slot of this.#slots) {
       if (!isOutdated(slot)) continue;
@@ -107,7 +109,7 @@ export class ModelSlots implements Iterable<ModelSlot> {
       const isUnused = slot.state === 'open' && slot.idleSinceMs <= unusedSinceMs;
       if (slot.isIdle && (isToGo || isUnused)) void this.unload(slot);
     }
-    // Pictures that came into memory since the load count, too.
+    // Memory grows after the load, too, with the pictures that are cached.
     const over = !this.fit && this.victim(({ isIdle, state }) => isIdle && state === 'open');
     if (over) void this.unload(over).then(() => this.unloadUnused());
   }

@@ -4,11 +4,11 @@ import type { ModelSlot, ModelUse, UseKind } from './model-slot.ts';
 export interface UseOptions {
   readonly kind: UseKind;
   readonly signal: AbortSignal;
-  /** Until when it waits for its model's load to begin, in ms since 1970; for ever when absent. */
+  /** When it stops waiting for its model's load to begin, in ms since 1970; never when absent. */
   readonly untilMs?: number | undefined;
 }
 
-/** One request for a model that is not in memory, or not for newcomers. */
+/** A request for a model that is not in memory, or whose slot does not admit it. */
 export interface Waiter extends UseOptions {
   readonly modelId: string;
   /** By performance.now(). */
@@ -17,8 +17,8 @@ export interface Waiter extends UseOptions {
 }
 
 /**
- * Requests that wait for a model, first come first. One leaves when it is granted or refused, when its signal is
- * aborted, or when its time is over and its load has not begun.
+ * Requests that wait for a model, first come, first served. One leaves when it is granted or refused, when its signal
+ * is aborted, or when its time is over before its load has begun.
  */
 export class ModelWaiters {
   readonly #waiting: Waiter[] = [];
@@ -28,8 +28,8 @@ export class ModelWaiters {
   loading: string | undefined;
 
   /**
-   * @param onLeave told when a waiter has left by itself.
-   * @param whyNot why a model is not in memory yet, for those whose time is over.
+   * @param onLeave called when a request was aborted or ran out of time.
+   * @param whyNot says why a model is not in memory yet, for the error of a request whose time is over.
    */
   constructor(onLeave: () => void, whyNot: (modelId: string) => string) {
     this.#onLeave = onLeave;
@@ -40,7 +40,7 @@ export class ModelWaiters {
     return this.#waiting[0];
   }
 
-  /** Models that somebody waits for. */
+  /** Models that requests wait for. */
   get modelIds(): Set<string> {
     return new Set(this.#waiting.map(({ modelId }) => modelId));
   }
@@ -75,7 +75,7 @@ export class ModelWaiters {
     }
   }
 
-  /** Hands the model to everyone who waits for it, as far as its slot admits them. */
+  /** Grants the model to all requests for it that its slot admits. */
   grant(slot: ModelSlot, toUse: (waiter: Waiter) => ModelUse): void {
     for (const waiter of this.#of(slot.modelId)) {
       if (!slot.admits(waiter.kind)) continue;
@@ -84,7 +84,7 @@ export class ModelWaiters {
     }
   }
 
-  /** Refuses everyone who waits for the model. */
+  /** Refuses all requests for a model. */
   refuse(modelId: string, reason: unknown): void {
     for (const waiter of this.#of(modelId)) {
       this.#take(waiter);
@@ -92,7 +92,7 @@ export class ModelWaiters {
     }
   }
 
-  /** Refuses those whose time passed while their model was loading, without success. */
+  /** Refuses the requests whose time ran out while their model was being loaded in vain. */
   refuseOverdue(): void {
     for (const waiter of [...this.#waiting]) {
       if (waiter.untilMs === undefined || waiter.untilMs > Date.now()) continue;
@@ -101,7 +101,7 @@ export class ModelWaiters {
     }
   }
 
-  /** Refuses everyone. */
+  /** Refuses all requests. */
   clear(reason: unknown): void {
     for (const waiter of this.#waiting.splice(0)) waiter.granted.reject(reason);
   }

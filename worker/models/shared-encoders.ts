@@ -1,4 +1,4 @@
-/** Audio encoders by file: models that name the same file use the same session. */
+/** Audio encoders by file: models that name the same file share a session. */
 
 import { OnnxAudioEncoder } from '../onnx/audio-encoder.ts';
 import type { RunSettings } from '../onnx/onnx-session.ts';
@@ -10,9 +10,9 @@ import type { MemoryProbe } from './memory-probe.ts';
 export interface EncoderLease {
   readonly encoder: AudioEncoder;
   readonly file: FileFingerprint;
-  /** This hold's share of what the encoder takes, in bytes: the less, the more models hold it. */
+  /** The encoder's memory in bytes, divided by the number of models that hold it now. */
   readonly memoryBytes: number;
-  /** Gives the hold back; the last one to do so ends the session. Calling it again does nothing. */
+  /** Ends this hold, and with the last hold the session. Calling it again does nothing. */
   release(): Promise<void>;
 }
 
@@ -24,7 +24,7 @@ interface OpenEncoder {
 
 interface Entry {
   readonly opening: Promise<OpenEncoder>;
-  /** Leases that are out or waiting for the open. */
+  /** Leases that are held, or that wait for the encoder to open. */
   holders: number;
 }
 
@@ -32,7 +32,7 @@ interface Entry {
 export class SharedEncoders {
   readonly #settings: RunSettings;
   readonly #memory: MemoryProbe;
-  /** By version of the file: one that was replaced is opened anew, beside the old one while that is held. */
+  /** By version of the file: a file that was replaced is opened again, while models still hold the old one. */
   readonly #entries = new Map<string, Entry>();
 
   constructor(settings: RunSettings, memory: MemoryProbe) {
@@ -41,11 +41,11 @@ export class SharedEncoders {
   }
 
   /**
-   * Opens an encoder, or joins those who use it.
+   * Opens an encoder, or shares the one that is open.
    * @throws FarmError as OnnxAudioEncoder.open does.
    */
   async acquire(path: string): Promise<EncoderLease> {
-    // A path that cannot be read is left to open(), which says why.
+    // A path that cannot be read has no version: #open reports why.
     const key = (await versionOf(path)) || path;
     const entry = this.#entries.get(key) ?? { opening: this.#open(path), holders: 0 };
     this.#entries.set(key, entry);
@@ -66,7 +66,7 @@ export class SharedEncoders {
         },
       };
     } catch (thrown) {
-      // The first to hear of the failure forgets it, so that whoever asks from now on tries again.
+      // The first caller that gets the error removes the entry, so that later callers try again.
       if (this.#entries.get(key) === entry) this.#entries.delete(key);
       throw thrown;
     }
@@ -84,7 +84,7 @@ export class SharedEncoders {
     }
   }
 
-  /** Takes one holder off; true when it was the last, and the entry is gone. */
+  /** Counts one holder less; true when it was the last, and the entry is removed. */
   #leave(key: string, entry: Entry): boolean {
     entry.holders -= 1;
     return entry.holders === 0 && this.#entries.delete(key);

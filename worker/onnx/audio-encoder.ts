@@ -16,10 +16,10 @@ const CONTRACT: ModelContract = {
   namedDims: {},
 };
 
-/** Names of the tensors that tell an audio encoder from other networks. */
+/** Input names by which an audio encoder is recognised. */
 export const AUDIO_ENCODER_INPUTS: readonly string[] = CONTRACT.inputs.map(({ name }) => name);
 
-/** Windows in one run: batches save a quarter of the time, and this bounds the memory of a long clip. */
+/** Windows in one run: batches save a quarter of the time, and a limit bounds the memory of a long clip. */
 const MAX_BATCH = 32;
 
 /** The AudioEncoder port on ONNX Runtime. Safe to share between models: no call depends on another. */

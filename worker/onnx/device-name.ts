@@ -1,4 +1,4 @@
-/** What an execution provider computes on, by name: for reports and logs; nothing is decided by it. */
+/** Name of the device that an execution provider computes on. It is for reports and logs only. */
 
 import { availableParallelism, cpus } from 'node:os';
 import { readEnvironment } from '../../shared/process/environment.ts';

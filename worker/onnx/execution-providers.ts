@@ -1,7 +1,7 @@
 /**
  * Execution providers of ONNX Runtime (cuda, cpu, …): which can work here, and which one is used. onnxruntime-node
- * drops a provider it does not know from a list with no more than a warning, and then runs on the CPU: so providers are
- * tried one at a time, each asked for alone.
+ * only warns when a list names a provider that it does not know, and runs on the CPU: so providers are tried one at a
+ * time, each in a list of its own.
  */
 
 import { existsSync, readdirSync } from 'node:fs';
@@ -12,7 +12,7 @@ import type { NodesByProvider } from './node-placement.ts';
 import { listSupportedBackends } from './onnxruntime.ts';
 import { outputOf } from './system-tools.ts';
 
-/** Libraries that onnxruntime-node does not bring along: a provider needs all of its own beside the binding. */
+/** Libraries that onnxruntime-node does not install: a provider needs all of those listed, beside the binding. */
 const PROVIDER_LIBRARIES: Readonly<Record<string, readonly string[]>> =
   process.platform === 'win32'
     ? {
@@ -32,11 +32,11 @@ export interface PassedOverProvider {
 
 /** Which provider a model runs on. */
 export interface ProviderReport {
-  /** The one that is used. */
+  /** The provider that is used. */
   readonly provider: string;
-  /** Those configured before it, in order. */
+  /** The providers configured before it, in order. */
   readonly passedOver: readonly PassedOverProvider[];
-  /** Where the nodes of the warm-up run really ran; empty on the CPU, which runs them all. */
+  /** On which provider the nodes of the warm-up run ran; empty on the CPU, which runs them all. */
   readonly nodes: NodesByProvider;
 }
 
@@ -45,8 +45,8 @@ export type ProviderChoice<T> =
   | { readonly opened: undefined; readonly passedOver: readonly PassedOverProvider[] };
 
 /**
- * Why a provider cannot work on this machine, as far as that shows without trying it: not built into this
- * onnxruntime-node, or its libraries are not installed. A driver that is missing shows only when a model is opened.
+ * Why a provider cannot work on this machine, as far as can be said without trying it: it is not built into this
+ * onnxruntime-node, or its libraries are not installed. A missing driver shows only when a model is opened.
  * @param provider lower-case name, such as `cuda`.
  * @returns a sentence, or undefined when the provider is worth a try.
  */
@@ -68,8 +68,8 @@ export function whyUnavailable(provider: string): string | undefined {
 /**
  * Opens something on the first provider that can.
  * @param configured provider names in order of preference, at least one.
- * @param open opens on the one provider given. What it throws passes that provider over, except a FarmError: that one
- * is about the model, not the provider, and is thrown on.
+ * @param open opens on the provider given. When it throws, the next provider is tried; but a FarmError is about the
+ * model, not the provider, and is thrown on.
  * @returns what was opened, the provider it runs on and why the earlier ones were not used; `opened` is undefined when
  * every provider was passed over.
  * @throws FarmError `config_invalid` when the list is empty, and what `open` says about the model.
@@ -105,8 +105,8 @@ export function librariesNotFound(lddOutput: string): string[] {
 }
 
 /**
- * What a provider's libraries need and this machine lacks, as the end of a sentence. ONNX Runtime says only that such a
- * library does not load, and why on stderr.
+ * The libraries that a provider needs and this machine lacks, as the end of a sentence. ONNX Runtime says only that a
+ * library does not load, and writes the reason to stderr.
  */
 async function lackOf(provider: string): Promise<string> {
   const paths = (PROVIDER_LIBRARIES[provider] ?? []).map((library) => join(bindingFolder(), library));

@@ -62,6 +62,8 @@ export async function findNetworks(
   if (modelPath === undefined) throw new FarmError('model_unusable', await whyNone(files, candidates));
   const audioEncoderPath = named.audioEncoderPath ?? pick(AUDIO_ENCODER_INPUTS, '--audio-encoder');
   notes.push(...candidates.flatMap(({ problem }) => problem ?? []));
+  const unopened = search ? files.onnxPaths.length - candidates.length : 0;
+  if (unopened > 0) notes.push(`${unopened} more ONNX files were not looked into`);
   return { modelPath, audioEncoderPath, notes };
 }
 

@@ -22,7 +22,7 @@ const CONTRACT: ModelContract = {
   namedDims: { S: SIZES },
 };
 
-/** Names of the tensors that tell a lip-sync network from others. */
+/** Input names by which a lip-sync network is recognised. */
 export const LIP_SYNC_INPUTS: readonly string[] = CONTRACT.inputs.map(({ name }) => name);
 
 /**
@@ -30,7 +30,7 @@ export const LIP_SYNC_INPUTS: readonly string[] = CONTRACT.inputs.map(({ name })
  * also makes a frame's bits independent of the frames beside it.
  */
 const CPU_MAX_BATCH = 1;
-/** What a unary request may ask for at most, so no batch is cut on a GPU. */
+/** As many as a unary request may ask for, so that no batch is cut on a GPU. */
 const GPU_MAX_BATCH = 32;
 
 /** The LipSyncNetwork port on ONNX Runtime. One call at a time. */
@@ -41,7 +41,7 @@ export class OnnxLipSyncNetwork implements LipSyncNetwork {
   readonly msPerFrame: number;
   readonly framesPerRun: number;
   readonly #model: OnnxModel;
-  /** Grown to the largest count seen; every call writes its start. */
+  /** As large as the largest call needed; every call writes to its beginning. */
   #output = new Float32Array();
   #busy = false;
 
@@ -73,7 +73,7 @@ export class OnnxLipSyncNetwork implements LipSyncNetwork {
    * @param audio [count, 32, 16, 16] flat.
    * @param count number of frames, ≥ 0.
    * @returns [count, 3, S, S] flat, BGR 0…1 and not clamped. **Valid until the next call**, which writes over it.
-   * @throws FarmError `inference_failed`; `internal` when the call before has not ended.
+   * @throws FarmError `inference_failed`; `internal` when the previous call has not ended.
    */
   async generate(visual: Float32Array, audio: Float32Array, count: number): Promise<Float32Array> {
     if (this.#busy) {
@@ -89,7 +89,7 @@ export class OnnxLipSyncNetwork implements LipSyncNetwork {
     }
   }
 
-  /** Ends the session and lets go of the output. */
+  /** Ends the session and frees the output. */
   async release(): Promise<void> {
     this.#output = new Float32Array();
     await this.#model.release();

@@ -1,6 +1,6 @@
 /**
  * Which execution provider the nodes of a session really run on, from ONNX Runtime's own profile of a run. The list of
- * providers that a session is opened with tells nothing: a node, or all of them, may silently go to the CPU.
+ * providers that a session is opened with proves nothing: some nodes, or all of them, may silently run on the CPU.
  */
 
 import { mkdtemp, readdir, readFile, rm } from 'node:fs/promises';
@@ -8,14 +8,14 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import type { InferenceSession } from './onnxruntime.ts';
 
-/** Nodes run, by the provider's name as the configuration has it, such as `cuda`. */
+/** Number of nodes that ran on each provider, by its name in the configuration, such as `cuda`. */
 export type NodesByProvider = Readonly<Record<string, number>>;
 
 const PROFILE_PREFIX = 'run';
-/** One in each kernel's event; other quotes inside the JSON are escaped, so nothing else looks like it. */
+/** Matches once in the event of each kernel. Quotes inside JSON strings are escaped, so nothing else matches. */
 const KERNEL_PROVIDER = /"provider"\s*:\s*"(\w+?)(?:ExecutionProvider)?"/g;
 
-/** Profiles the first run of one session. Its files live in a folder of their own, which goes with it. */
+/** Profiles the first run of one session. Its files are in a folder of their own, which is removed with the probe. */
 export class PlacementProbe implements AsyncDisposable {
   readonly #folder: string;
 
@@ -23,7 +23,7 @@ export class PlacementProbe implements AsyncDisposable {
     this.#folder = folder;
   }
 
-  /** Undefined when no file can be written here: no reason to do without a provider. */
+  /** Undefined when no file can be written here: the provider is then used without the check. */
   static async start(): Promise<PlacementProbe | undefined> {
     return await mkdtemp(join(tmpdir(), 'farm-profile-')).then(
       (folder) => new PlacementProbe(folder),
@@ -31,12 +31,14 @@ export class PlacementProbe implements AsyncDisposable {
     );
   }
 
-  /** What the session must be opened with. */
+  /** Options that the session must be opened with. */
   get sessionOptions(): InferenceSession.SessionOptions {
     return { enableProfiling: true, profileFilePrefix: join(this.#folder, PROFILE_PREFIX) };
   }
 
-  /** Ends the profile of a session that has run, and with it what profiling costs. Empty when there is no profile. */
+  /**
+   * Reads the profile after the first run, and ends profiling, which slows runs down. Empty when there is no profile.
+   */
   async read(session: InferenceSession): Promise<NodesByProvider> {
     session.endProfiling();
     const [name] = await readdir(this.#folder);

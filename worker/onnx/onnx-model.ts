@@ -14,9 +14,9 @@ import type { BoundContract, BoundTensor } from './tensor-contract.ts';
 export class OnnxModel {
   readonly path: string;
   readonly provider: ProviderReport;
-  /** Duration of the first run, at the smallest batch: tells a GPU from a CPU that took its place. */
+  /** Duration of the first run, at the smallest batch. */
   readonly warmUpMs: number;
-  /** Duration of the run after it, by item: what runs take from now on. */
+  /** Duration of the second run divided by its items: what later runs take per item. */
   readonly msPerItem: number;
   readonly #bound: BoundContract;
   #session: InferenceSession | undefined;
@@ -33,7 +33,7 @@ export class OnnxModel {
   /**
    * Opens a model on the first provider that can run it, checks its tensors against the contract and runs it once.
    * @throws FarmError `model_unusable`: no such file, no ONNX model, other names, types or shapes, or it cannot run.
-   * @throws FarmError `dependency_missing`: the model is sound but no configured provider works here.
+   * @throws FarmError `dependency_missing`: the model is valid but no configured provider works here.
    * @throws FarmError `config_invalid`: no provider configured.
    */
   static async open(options: OnnxModelOptions): Promise<OnnxModel> {

@@ -1,4 +1,4 @@
-/** A session on the first provider that can run the file: opened, checked against its contract, and warm. */
+/** Opens a session on the first provider that can run the file, checks it against its contract and warms it up. */
 
 import { access, constants } from 'node:fs/promises';
 import { FarmError } from '../../shared/errors.ts';
@@ -41,7 +41,7 @@ export interface OpenSession {
 /**
  * Opens a model on the first provider that can run it, checks its tensors against the contract and runs it once.
  * @throws FarmError `model_unusable`: no such file, no ONNX model, other names, types or shapes, or it cannot run.
- * @throws FarmError `dependency_missing`: the model is sound but no configured provider works here.
+ * @throws FarmError `dependency_missing`: the model is valid but no configured provider works here.
  * @throws FarmError `config_invalid`: no provider configured.
  */
 export async function openSessionOnFirstProvider(
@@ -57,7 +57,10 @@ export async function openSessionOnFirstProvider(
   return { opened, provider: { provider, passedOver, nodes: opened.nodes } };
 }
 
-/** Opens the file on one provider, checks and warms it. A FarmError is about the model, other errors the provider. */
+/**
+ * Opens the file on one provider, checks it and warms it up. A FarmError is about the model, other errors are about the
+ * provider.
+ */
 async function openSession(options: OnnxModelOptions, provider: string): Promise<OpenSession> {
   const { path, contract, threads } = options;
   await using probe = provider === 'cpu' ? undefined : await PlacementProbe.start();
@@ -70,7 +73,7 @@ async function openSession(options: OnnxModelOptions, provider: string): Promise
     enableCpuMemArena: true,
     executionMode: 'sequential',
     logSeverityLevel: LOG_FATAL_ONLY,
-    // Waiting threads would spin, and take the cores from x264, JPEG and the thread that talks to Redis.
+    // Spinning threads would take the cores from x264, JPEG and the thread that talks to Redis.
     extra: { session: { intra_op: { allow_spinning: '0' } } },
   });
   try {
@@ -85,7 +88,7 @@ async function openSession(options: OnnxModelOptions, provider: string): Promise
   }
 }
 
-/** Runs zeros through the model: pays the first run's allocations, checks what symbolic dims really are, times a run. */
+/** Runs the model on zeros: makes the allocations of the first run, checks the symbolic dims, and times a run. */
 async function warmUp(
   session: InferenceSession,
   bound: BoundContract,
@@ -111,7 +114,9 @@ async function warmUp(
   return { nodes, warmUpMs, msPerItem: (performance.now() - warmAt) / batch };
 }
 
-/** The error when no provider opened the model. The CPU can run any sound model, so it tells which side is at fault. */
+/**
+ * The error when no provider opened the model. The CPU can run any valid model, so a try there shows which is at fault.
+ */
 async function blame(options: OnnxModelOptions, passedOver: readonly PassedOverProvider[]): Promise<FarmError> {
   const { path, contract } = options;
   const onCpu = await openSession(options, 'cpu').catch((thrown: unknown) => FarmError.from(thrown, 'model_unusable'));

@@ -1,4 +1,4 @@
-/** ONNX Runtime as everybody here gets it: it reports to nobody. */
+/** The only import of ONNX Runtime: its telemetry is turned off first. */
 import './telemetry-off.ts';
 
 export { InferenceSession, listSupportedBackends, Tensor } from 'onnxruntime-node';

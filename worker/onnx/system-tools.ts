@@ -3,7 +3,7 @@
 import { execFile } from 'node:child_process';
 import { promisify } from 'node:util';
 
-/** A driver in trouble can make its tools hang, and what they say is not worth waiting for. */
+/** A faulty driver can make its tools hang, and their output is not worth waiting for. */
 const TOOL_TIMEOUT_MS = 5000;
 
 /** What a tool prints; undefined when it is not installed, fails or takes longer than 5 s. Never rejects. */

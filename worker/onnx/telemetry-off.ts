@@ -1,4 +1,4 @@
-/** Imported before ONNX Runtime, which looks at this once, when it is loaded. */
+/** Must be imported before ONNX Runtime, which reads the setting once, when it is loaded. */
 import { declineTelemetry } from '../../shared/process/environment.ts';
 
 declineTelemetry();

@@ -1,4 +1,4 @@
-/** What the farm expects of a model's tensors, and whether a model's own description of them fits. */
+/** What the farm expects of a model's tensors, and the check of a model's metadata against it. */
 
 import type { InferenceSession } from './onnxruntime.ts';
 

@@ -1,7 +1,7 @@
 /**
- * What the pipeline's stages agree on: sizes (the rates are in shared/sound/rates.ts), the shapes that pass from one stage
- * to the next, the inputs of a frame, and the four ports that others implement (sound, two networks, the
- * avatar's pictures).
+ * What the pipeline's stages agree on: sizes (the rates are in shared/sound/rates.ts), the shapes that pass from one
+ * stage to the next, the inputs of a frame, and the four ports that others implement (sound, two networks, the avatar's
+ * pictures).
  */
 import {
   FEATURE_ROWS_AFTER,
@@ -54,7 +54,9 @@ export interface RgbImage {
   readonly data: Uint8Array;
 }
 
-/** A stretch of a sound's mel: `data` is time-major, 80 values a frame, its first frame is `firstFrame` of the sound. */
+/**
+ * A stretch of a sound's mel: `data` is time-major, 80 values a frame, its first frame is `firstFrame` of the sound.
+ */
 export interface MelPiece {
   readonly data: Float32Array;
   readonly firstFrame: number;

@@ -55,7 +55,9 @@ export interface InputParts {
   readonly memory?: FeatureMemory | undefined;
 }
 
-/** @throws FarmError `audio_empty`, `model_unusable` (no pictures), `request_invalid` (a range or size that cannot be). */
+/**
+ * @throws FarmError `audio_empty`, `model_unusable` (no pictures), `request_invalid` (a range or size that cannot be).
+ */
 export function checkRequest(request: RenderFramesRequest, parts: InputParts): void {
   if (!parts.given?.audioInput) checkSound(parts.audio);
   if (parts.avatar.frameCount < 1) throw new FarmError('model_unusable', 'The avatar has no pictures.');

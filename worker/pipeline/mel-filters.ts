@@ -12,7 +12,10 @@ const LOG_START_HZ = 1000;
 const LOG_START_MEL = LOG_START_HZ / LINEAR_HZ_PER_MEL;
 const LOG_STEP = Math.log(6.4) / 27;
 
-/** The filters without their zeros: band b weighs bins `firstBin[b]` … with `weights[offset[b]]` … `weights[offset[b+1]-1]`. */
+/**
+ * The filters without their zeros: band b weighs bins `firstBin[b]` … with `weights[offset[b]]` …
+ * `weights[offset[b+1]-1]`.
+ */
 export interface MelFilters {
   readonly firstBin: Int32Array;
   /** One longer than there are bands. */

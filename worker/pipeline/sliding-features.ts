@@ -34,7 +34,10 @@ interface WindowGrid {
   readonly end: number;
 }
 
-/** Speech features, encoded as frames need them, batch by batch of a grid; batches that no later frame needs are dropped. */
+/**
+ * Speech features, encoded as frames need them, batch by batch of a grid; batches that no later frame needs are
+ * dropped.
+ */
 export class SlidingFeatures {
   readonly #parts: FeatureSource;
   readonly #rowsAhead: number;

@@ -1,4 +1,6 @@
-/** Background and crop rect → what the network sees of one frame: the face as it is, and the face with the mouth hidden. */
+/**
+ * Background and crop rect → what the network sees of one frame: the face as it is, and the face with the mouth hidden.
+ */
 
 import { resizeBicubic } from './bicubic.ts';
 import { type AvatarFrames, CROP_MARGIN, type NetworkSize, type Rect, type RgbImage } from './contract.ts';
@@ -55,8 +57,8 @@ function layFace(face: RgbImage, crop: RgbImage): void {
 }
 
 /**
- * Writes the visual input of one frame, [6, S, S], BGR 0…1: the inner S×S of the crop in channels 0–2; the same, or `roi`
- * where it is given, in 3–5 with x 5…S−6, y 5…S−11 black.
+ * Writes the visual input of one frame, [6, S, S], BGR 0…1: the inner S×S of the crop in channels 0–2; the same, or
+ * `roi` where it is given, in 3–5 with x 5…S−6, y 5…S−11 black.
  * @param crop (S+8)² RGB; S is `size`.
  * @param input receives 6·S² floats from `offset` on.
  * @param roi S² RGB.

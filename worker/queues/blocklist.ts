@@ -3,15 +3,15 @@ import type { BlockedModel } from '../../shared/heartbeat.ts';
 import type { LiveJob, SegmentJob } from '../../shared/jobs.ts';
 import type { JobHandler } from '../jobs/job-runner.ts';
 
-/** One failure may be an accident, two a coincidence. */
+/** A model is blocked after this many failures in a row: one may be an accident, two a coincidence. */
 const FAILURES_IN_A_ROW = 3;
 
 type GpuJob = Pick<SegmentJob | LiveJob, 'name' | 'modelId'>;
 
 /**
- * Models that this worker has failed at again and again with the same kind of job, while another worker may do better.
- * It takes no more work for them that another would take, until it is told to, starts anew, or has tried again with
- * success because there was no other.
+ * Blocks a model after this worker has failed at it several times in a row with the same kind of job, while another
+ * worker might succeed. A blocked model's work goes to other workers until an operator unblocks it, the worker
+ * restarts, or it succeeds with the model because no other worker could take the work.
  */
 export class Blocklist {
   readonly #onChange: () => void;
@@ -19,18 +19,18 @@ export class Blocklist {
   readonly #failures = new Map<string, number>();
   readonly #models = new Map<string, { readonly error: FarmError; readonly sinceMs: number }>();
 
-  /** @param onChange called when a model was blocked or is taken up again. */
+  /** @param onChange called when a model was blocked or unblocked. */
   constructor(onChange: () => void) {
     this.#onChange = onChange;
   }
 
-  /** Null for a model that is in use. */
+  /** Null for a model that is not blocked. */
   of(modelId: string): BlockedModel | null {
     const found = this.#models.get(modelId);
     return found ? { code: found.error.code, reason: found.error.message, sinceMs: found.sinceMs } : null;
   }
 
-  /** The failure that made this worker block a model; undefined for a model that is in use. */
+  /** The failure that got a model blocked; undefined for a model that is not blocked. */
   reasonFor(modelId: string): FarmError | undefined {
     return this.#models.get(modelId)?.error;
   }
@@ -40,7 +40,7 @@ export class Blocklist {
     if (this.#models.has(modelId)) this.clear(modelId);
   }
 
-  /** Counts a failure, unless no other worker could do better. */
+  /** Counts a failure, unless it would have happened on any worker. */
   failed({ modelId, name }: GpuJob, error: FarmError): void {
     if (!error.mayLieWithWorker) return;
     const key = keyOf(modelId, name);
@@ -51,7 +51,7 @@ export class Blocklist {
     this.#onChange();
   }
 
-  /** Takes a model up again, or all of them, and forgets their failures. */
+  /** Unblocks a model, or all of them, and forgets their failures. */
   clear(modelId?: string): void {
     for (const key of [...this.#failures.keys()]) {
       if (modelId === undefined || key.endsWith(` ${modelId}`)) this.#failures.delete(key);
@@ -62,7 +62,7 @@ export class Blocklist {
   }
 }
 
-/** Hands segments of a model that is blocked to a GPU that may do better, and tries them here when there is none. */
+/** Moves segments of a blocked model to another GPU, and renders them here when no other GPU can. */
 export function givingAway(blocklist: Blocklist, handler: JobHandler<'segment'>): JobHandler<'segment'> {
   return async (job, context) => {
     const reason = blocklist.reasonFor(job.modelId);

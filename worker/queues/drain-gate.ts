@@ -8,24 +8,26 @@ import type { QueueConsumer } from './orphan-queues.ts';
 export interface DrainGateTools {
   readonly gpuId: number;
   readonly drains: GpuDrains;
-  /** A connection that only listens. */
+  /** A connection for subscriptions only. */
   readonly subscriber: Redis;
   readonly blocklist: Blocklist;
   readonly log: Logger;
   readonly consume: () => QueueConsumer;
-  /** The GPU was taken out of service, or put back. */
+  /** Called when the GPU was taken out of service or put back. */
   readonly onChange: () => void;
 }
 
-/** How long it takes at most until an order is seen whose wake-up was lost. */
+/** An order is seen after this long at the latest, when its wake-up was lost. */
 const LOOK_EVERY_MS = 2000;
-/** What runs when a drain is ordered may finish, however long it takes; the longest time that a timer can wait. */
+/**
+ * Jobs that run when a drain is ordered may finish, however long they take. This is the longest time a timer can wait.
+ */
 const AS_LONG_AS_IT_TAKES_MS = 2 ** 31 - 1;
 
-/** Opens and closes this GPU's own queue as the operator orders. */
+/** Takes this GPU out of service and puts it back as the operator orders, by closing and opening its own queue. */
 export class DrainGate {
   readonly #tools: DrainGateTools;
-  /** Those that still finish something after a drain was ordered, and the one that takes jobs. */
+  /** The consumer that takes jobs, and those that still finish jobs after a drain was ordered. */
   readonly #consumers = new Set<QueueConsumer>();
   #taking: QueueConsumer | undefined;
   #looking: Repeated | undefined;

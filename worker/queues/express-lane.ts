@@ -16,16 +16,18 @@ export interface ExpressLaneOptions<N extends JobName> {
   readonly log: RepeatLog;
 }
 
-/** Live jobs at once: the frames of all of them share the runs of the network. Each may bring 59 MB along. */
+/** Live jobs at once: their frames share the runs of the network. The payload of each may have 59 MB. */
 const MAX_LIVE = 32;
-/** How long a live job waits at most whose wake-up was lost. */
+/** A live job waits this long at most when its wake-up was lost. */
 const LOOK_EVERY_MS = 250;
 
 /**
- * Picks live jobs up while the ordinary lane of the queue is busy; when it is idle it takes them itself, at once. Looks
- * when it is woken, when a job starts or ends, and now and then while anything runs, so no live job is left behind.
+ * Picks live jobs up while the ordinary lane of the queue is busy; an idle ordinary lane takes them itself, at once.
+ * The express lane looks for live jobs when it is woken, when a job starts or ends, and every so often while a job
+ * runs, so that no live job is left behind.
  *
- * It looks before it takes: taking blindly could bring a second segment. One that slips in is run like any other.
+ * It looks at the next job before it takes one, since that could be a second segment. A segment that is taken all the
+ * same, because the queue changed in between, is run like any other.
  */
 export class ExpressLane<N extends JobName> {
   readonly #runner: JobRunner<N | 'live'>;

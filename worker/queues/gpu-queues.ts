@@ -23,7 +23,7 @@ export interface GpuQueuesOptions {
   readonly tools: Pick<WorkerTools, 'connection' | 'subscriber' | 'log'>;
   readonly blocklist: Blocklist;
   readonly jobs: Pick<JobRunnerOptions<GpuJobName>, 'handlers' | 'onLost'>;
-  /** The GPU was taken out of service or put back, or finished something while it is out. */
+  /** Called when the GPU was taken out of service or put back, or finished a job while it is out of service. */
   readonly onChange: () => void;
 }
 

@@ -16,16 +16,16 @@ class LockKeepingWorker extends Worker {
 
 type BullJob = NonNullable<Awaited<ReturnType<Worker['getNextJob']>>>;
 
-/** A job that was taken off its queue and waits for what its taker says. */
+/** A job that was taken off its queue: the taker either runs it or puts it back. */
 export interface TakenJob {
   readonly data: unknown;
-  /** Runs it; resolves when it has ended, however. Closing waits for it. */
+  /** Runs it; resolves when it has succeeded or failed. Closing waits for it. */
   run(): Promise<void>;
   /** Puts it back at the head of its queue; costs no attempt. */
   handBack(): Promise<void>;
 }
 
-/** A worker that takes a job only when it is told to; the lock of each is renewed as if it had picked it up itself. */
+/** A BullMQ worker that takes a job only when it is told to; it renews the job's lock as for any job of a worker. */
 export class HandFedWorker<N extends JobName> {
   readonly #runner: JobRunner<N>;
   readonly #worker: LockKeepingWorker;
@@ -44,7 +44,7 @@ export class HandFedWorker<N extends JobName> {
     runner.attend(this.#worker);
   }
 
-  /** Also looks for jobs whose worker died: for queues whose own worker may not be looking. */
+  /** Also looks for jobs whose worker died, for queues whose own worker may be dead too. */
   watchForStalledJobs(): void {
     this.#worker.startStalledCheckTimer().catch(() => {});
   }
@@ -61,7 +61,7 @@ export class HandFedWorker<N extends JobName> {
     };
   }
 
-  /** Lets running jobs finish for `patienceMs`, then hands them back. Nobody may take any more. */
+  /** Lets running jobs finish for `patienceMs`, then hands them back. No job may be taken after this call. */
   async drain(patienceMs: number): Promise<void> {
     await this.#runner.drain(this.#close(), patienceMs);
   }
@@ -76,7 +76,7 @@ export class HandFedWorker<N extends JobName> {
   }
 
   async #close(): Promise<void> {
-    // Closing a worker waits for the jobs that it picked up itself, and these it did not.
+    // BullMQ's close waits only for jobs that the worker picked up by itself, so these are waited for here.
     await Promise.all(this.#processing);
     await this.#worker.close();
   }

@@ -6,17 +6,19 @@ import { hasEnded } from '../../shared/process/process-life.ts';
 import { type Repeated, type RepeatLog, repeat } from '../../shared/process/repeat.ts';
 import { KEY_PREFIX } from '../../shared/redis.ts';
 
-/** One process a GPU queue: whoever holds the lease consumes it. A lease that is not renewed runs out. */
+/**
+ * One process per GPU queue: the process that holds the lease consumes the queue. A lease that is not renewed expires.
+ */
 
 const holderSchema = z.object({ workerId: z.string(), host: z.string(), pid: z.int() });
 export type LeaseHolder = z.infer<typeof holderSchema>;
 
-/** Patient: a worker that loses its lease ends. What it leaves behind is taken sooner, as soon as its heartbeat stops. */
+/** Long, since a worker that loses its lease ends. Other workers take a dead worker's jobs once its heartbeat stops. */
 const LIFETIME_MS = 8000;
 const RENEW_EVERY_MS = 2500;
 const RETRY_EVERY_MS = 300;
 const CLAIM_LIFETIME_MS = 2000;
-/** Long enough for an old lease to run out, or for a stand-in to finish its segment and step back. */
+/** Long enough for an old lease to expire, or for a stand-in to finish its segment and give the lease back. */
 const PATIENCE_MS = 30_000;
 
 /** KEYS lease. ARGV own value, lifetime in ms, value that may be replaced ('' for none). Returns nil or the holder. */
@@ -27,7 +29,7 @@ redis.call('SET', KEYS[1], ARGV[1], 'PX', ARGV[2])
 return nil
 `;
 
-/** KEYS lease. ARGV own value. Lets go of a lease that is ours. */
+/** KEYS lease. ARGV own value. Deletes the lease if this process holds it. */
 const RELEASE = `if redis.call('GET', KEYS[1]) == ARGV[1] then return redis.call('DEL', KEYS[1]) end return 0`;
 
 export class Lease {
@@ -47,9 +49,11 @@ export class Lease {
   }
 
   /**
-   * For the process that the lease is meant for: takes it and keeps it. A lease left by a dead process of this host is
-   * taken at once; one that is merely old runs out while we wait; a stand-in sees the claim and gives it back.
-   * FarmError('gpu_taken') says who holds it after `patienceMs`. `onLost` is called if the lease is ever lost.
+   * For the GPU's own worker: takes the lease and renews it. A lease left by a dead process of this host is taken at
+   * once; the lease of a dead process elsewhere expires while this waits; a stand-in sees the claim and gives the lease
+   * back.
+   * @param onLost called if another process takes the lease.
+   * @throws FarmError `gpu_taken`, with the process that holds the lease after `patienceMs`.
    */
   async take(onLost: (holder: LeaseHolder) => void, patienceMs = PATIENCE_MS): Promise<void> {
     const deadlineMs = Date.now() + patienceMs;
@@ -68,14 +72,14 @@ export class Lease {
     this.#keep(onLost);
   }
 
-  /** For a stand-in: takes the lease if it has run out and nobody claims it. Returns whether it did. */
+  /** For a stand-in: takes the lease if it has expired and nobody claims it. Returns whether it did. */
   async takeAbandoned(onLost: (holder: LeaseHolder) => void): Promise<boolean> {
     if ((await this.isClaimed()) || (await this.#tryTake(undefined))) return false;
     this.#keep(onLost);
     return true;
   }
 
-  /** True while the process that the lease is meant for waits for it. */
+  /** True while the GPU's own worker waits for the lease. */
   async isClaimed(): Promise<boolean> {
     return (await this.#redis.exists(this.#claimKey)) === 1;
   }
@@ -90,7 +94,9 @@ export class Lease {
     return value === null ? undefined : holderSchema.parse(JSON.parse(value));
   }
 
-  /** Undefined when the lease is ours now, else who holds it. `replaceable` may be pushed aside. */
+  /**
+   * Undefined when this process has the lease now, else its holder. A lease with the value `replaceable` is taken over.
+   */
   async #tryTake(replaceable: LeaseHolder | undefined): Promise<LeaseHolder | undefined> {
     const aside = replaceable ? JSON.stringify(replaceable) : '';
     const holder = (await this.#redis.eval(TAKE, 1, this.#key, this.#value, LIFETIME_MS, aside)) as string | null;
@@ -99,7 +105,7 @@ export class Lease {
 
   #keep(onLost: (holder: LeaseHolder) => void): void {
     const renew = async () => {
-      // An unreachable Redis is no loss yet: nobody else can take the lease there either.
+      // While Redis is unreachable no other process can take the lease.
       const holder = await this.#tryTake(undefined);
       if (!holder) return;
       void this.#renewal?.stop();

@@ -1,12 +1,12 @@
 import type { Redis } from 'ioredis';
 import { LIVE_CHANNEL } from '../../shared/queues.ts';
 
-/** Tells the express lanes of this process that a live job was put on their queue. Only a wake-up: some are lost. */
+/** Tells the express lanes of this process that a live job was put on their queue. Wake-ups may get lost. */
 export class LiveWakeUps {
   readonly #subscriber: Redis;
   readonly #listeners = new Map<string, () => void>();
 
-  /** @param subscriber a connection that only listens; others may listen on it too. */
+  /** @param subscriber a connection for subscriptions only, which others may share. */
   constructor(subscriber: Redis) {
     this.#subscriber = subscriber;
     subscriber.on('message', (channel: string, queueName: string) => {

@@ -4,7 +4,7 @@ import { type Repeated, repeat } from '../../shared/process/repeat.ts';
 import { backlogOf, enrolledGpus, gpuQueue, type QueueClients } from '../../shared/queues.ts';
 import { Lease, type LeaseHolder } from './lease.ts';
 
-/** Something that works off a queue until it is told to stop. */
+/** Consumes a queue until it is told to stop. */
 export interface QueueConsumer {
   drain(patienceMs: number): Promise<void>;
 }
@@ -30,8 +30,8 @@ const LOOK_EVERY_MS = 2000;
 const HAND_OVER_MS = 5000;
 
 /**
- * Stands in for GPU workers that are gone: a queue with work and without a lease is worked off by this GPU, until it
- * is empty or its own worker comes back and claims it. So no render waits for a machine that never returns.
+ * Stands in for GPU workers that are gone: this GPU consumes a queue that has work and no lease, until the queue is
+ * empty or its own worker comes back and claims it. So no render waits for a machine that never returns.
  */
 export class OrphanQueues {
   readonly #tools: OrphanQueueTools;
@@ -45,7 +45,7 @@ export class OrphanQueues {
     });
   }
 
-  /** Gives every adopted queue back. */
+  /** Stops consuming the adopted queues and gives their leases back. */
   async stop(patienceMs: number): Promise<void> {
     await this.#looking.stop();
     await Promise.all([...this.#adopted.keys()].map((gpuId) => this.#giveBack(gpuId, patienceMs)));
@@ -68,11 +68,11 @@ export class OrphanQueues {
     const lease = new Lease(redis, gpuQueue(gpuId), holder, log);
     const taken = await lease.takeAbandoned(() => {
       this.#giveBack(gpuId, 0).catch((error: Error) => {
-        log.warn({ gpu: gpuId, reason: error.message }, 'queue not given back in good order');
+        log.warn({ gpu: gpuId, reason: error.message }, 'the lease of an adopted queue could not be given back');
       });
     });
     if (!taken) return;
-    log.warn({ gpu: gpuId, backlog }, 'queue has no worker; working it off here');
+    log.warn({ gpu: gpuId, backlog }, 'queue has no worker; this worker consumes it');
     this.#adopted.set(gpuId, { lease, consumer: consume(gpuQueue(gpuId)) });
   }
 

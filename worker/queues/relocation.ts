@@ -7,9 +7,9 @@ import type { JobRelocation } from '../jobs/job-runner.ts';
 import type { SegmentPlacement } from '../jobs/segment-placement.ts';
 
 /**
- * Moves segments that this GPU has failed at, or does not take, to the queue of a GPU that may do better. A moved
- * segment is a new child of the same stitch job, added before its old self ends: should the worker die in between, both
- * are rendered, to the same bytes.
+ * Moves segments that this GPU has failed at, or whose model it has blocked, to the queue of another GPU. A moved
+ * segment is a new child of the same stitch job, added before the old job ends: if the worker dies in between, both are
+ * rendered, to the same bytes.
  */
 export class Relocation implements JobRelocation {
   readonly #gpuId: number;
@@ -40,7 +40,7 @@ export class Relocation implements JobRelocation {
       },
     };
     const queue = this.#queues.gpu(gpuId);
-    // Its turn had come: it is the next of its render there.
+    // Its turn had come here, so it gets the first turn of its render there.
     const [priority] = await fairTurns(queue, [frames]);
     const options = { ...jobOptions(moved, attempts, priority), failParentOnFailure: true };
     const added = queue.add(moved.name, moved, { ...options, parent: { id: parent.id, queue: parent.queueKey } });
@@ -52,7 +52,7 @@ export class Relocation implements JobRelocation {
   }
 }
 
-/** Work that was not begun costs no attempt. */
+/** A job that was not begun costs no attempt. */
 function attemptsLeft({ attemptsMade, opts }: BullJob, begun: boolean): number {
   return (opts.attempts ?? 1) - attemptsMade - (begun ? 1 : 0);
 }

@@ -22,20 +22,20 @@ export interface WorkStealingTools {
   readonly sharing: boolean;
 }
 
-/** Another GPU's queue, as far as it matters to whoever wants to help. */
+/** Another GPU's queue, as seen by a GPU that may take work from it. */
 interface Victim {
   readonly gpuId: number;
   readonly waiting: number;
   readonly active: number;
-  /** Its own worker takes nothing from it. */
+  /** True when its own worker takes no jobs from it. */
   readonly abandoned: boolean;
 }
 
 const LOOK_EVERY_MS = 1000;
 
 /**
- * Gives an idle GPU something to do: one job at a time from the longest queue of the others, queues first from which
- * their own worker takes nothing. The job stays on its queue; only who runs it is new, and the receipt says so.
+ * Gives an idle GPU work: one job at a time from the longest queue of the other GPUs, and first from queues whose own
+ * worker takes no jobs. The job stays on its queue, and only runs on this GPU, as the receipt says.
  */
 export class WorkStealing {
   readonly #tools: WorkStealingTools;
@@ -53,7 +53,7 @@ export class WorkStealing {
     });
   }
 
-  /** Takes nothing more, lets a running job finish for `patienceMs`, then hands it back. */
+  /** Takes no more jobs, lets a running job finish for `patienceMs`, then hands it back. */
   async stop(patienceMs: number): Promise<void> {
     this.#open = false;
     const stopped = this.#working.stop();
@@ -81,12 +81,12 @@ export class WorkStealing {
     const own = workerOf(heartbeats, this.#tools.ownGpuId);
     if (!own) return undefined;
     for (const victim of await this.#victims(heartbeats)) {
-      // What its worker had begun comes free only if somebody looks for it.
+      // Jobs that its dead worker had begun come free only if another worker looks for stalled jobs.
       if (victim.abandoned) this.#lane(victim.gpuId);
       const suits = (data: unknown) => this.#suits(data, victim, own, heartbeats);
       if (!suits(await this.#nextOn(victim.gpuId)) || !this.#mayTake()) continue;
       const job = await this.#lane(victim.gpuId).take();
-      // Another worker was faster, and the job behind it may not be for us.
+      // Another worker took the job that was chosen, and the next one may not suit this GPU.
       if (job && this.#open && suits(job.data)) {
         this.#tools.log.info({ from: gpuQueue(victim.gpuId), waiting: victim.waiting }, 'taking work of another GPU');
         return job;
@@ -106,7 +106,7 @@ export class WorkStealing {
         const counts = await queues.gpu(gpuId).getJobCounts('waiting', 'prioritized', 'delayed', 'active');
         const { waiting = 0, prioritized = 0, delayed = 0, active = 0 } = counts;
         const abandoned = drained.has(gpuId) || !workerOf(heartbeats, gpuId);
-        // Jobs that are to be tried again come up only when somebody takes from the queue.
+        // Jobs that wait for their next try become available only when a worker takes from the queue.
         return { gpuId, waiting: waiting + prioritized + (abandoned ? delayed : 0), active, abandoned };
       }),
     );
@@ -141,7 +141,7 @@ export class WorkStealing {
     if (known) return known;
     const queueName = gpuQueue(gpuId);
     const lane = new HandFedWorker(queueName, this.#tools.runnerFor(queueName), this.#tools.redis);
-    // The worker of a drained queue does not look after it.
+    // The worker of a drained queue takes nothing from it.
     lane.watchForStalledJobs();
     this.#lanes.set(gpuId, lane);
     return lane;

@@ -1,0 +1,53 @@
+import assert from 'node:assert/strict';
+import { PassThrough } from 'node:stream';
+import { test } from 'node:test';
+import { ProgressDisplay, TimeLeft } from '../../cli/progress.ts';
+import type { RenderView } from '../../shared/views/render-view.ts';
+
+const VIEW: RenderView = {
+  id: 'r1',
+  status: 'rendering',
+  model_id: 'demo',
+  output: 'mp4',
+  file_name: 'speech.wav',
+  created_at: '',
+  started_at: null,
+  finished_at: null,
+  audio_seconds: 8,
+  frames: { done: 0, total: 200, repeating: 0 },
+  frames_per_second: null,
+  eta_seconds: null,
+  timings_ms: { queued: 0, prepare: 0, waiting: 0, render: null, stitch: null, total: null, stages: null },
+  error: null,
+  links: { self: '', video: null, frames: null, receipt: null },
+};
+
+test('the time left falls, and says so where it must grow', () => {
+  const timeLeft = new TimeLeft();
+  assert.equal(timeLeft.show(null, 0), undefined);
+  assert.equal(timeLeft.show(10, 0), 'ETA 10 s');
+  // A little slower than thought: it goes on falling.
+  assert.equal(timeLeft.show(10.5, 1000), 'ETA 9 s');
+  assert.equal(timeLeft.show(7, 2000), 'ETA 7 s');
+  assert.equal(timeLeft.show(20, 3000), 'ETA 20 s (more than thought)');
+  assert.equal(timeLeft.show(19, 4000), 'ETA 19 s');
+  assert.equal(timeLeft.show(1, 5000), 'ETA 1 s');
+  assert.equal(timeLeft.show(1, 6000), 'nearly done');
+});
+
+test('frames that are rendered again are named, from the moment on that they are', async () => {
+  const out = Object.assign(new PassThrough({ encoding: 'utf8' }), { isTTY: false }) as unknown as NodeJS.WriteStream;
+  async function* states(): AsyncGenerator<RenderView> {
+    yield { ...VIEW, frames: { done: 80, total: 200, repeating: 0 } };
+    yield { ...VIEW, frames: { done: 80, total: 200, repeating: 60 } };
+    yield { ...VIEW, status: 'completed', frames: { done: 200, total: 200, repeating: 0 } };
+  }
+  assert.equal((await new ProgressDisplay(out).show(states())).status, 'completed');
+  const lines = String((out as unknown as PassThrough).read())
+    .trim()
+    .split('\n');
+  assert.deepEqual(
+    lines.map((line) => /\d+\/200 frames.*/.exec(line)?.[0]),
+    ['80/200 frames', '80/200 frames  retrying: 60 frames again', '200/200 frames'],
+  );
+});
