@@ -50,7 +50,7 @@ function unavailable(cause: Error): FarmError {
 }
 
 /**
- * For processes that answer somebody: a command fails fast while Redis is away, with FarmError('redis_unavailable').
+ * For processes with clients: a command fails fast while Redis is away, with FarmError('redis_unavailable').
  */
 export function producerConnection(url: string): Redis {
   return quiet(

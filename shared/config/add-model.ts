@@ -58,7 +58,7 @@ export async function addModel<T>(
       if (!file || (await readFile(configPath)).equals(file)) return;
       throw new FarmError(
         'config_invalid',
-        `${configPath} was changed by somebody else meanwhile: nothing was written`,
+        `${configPath} was changed meanwhile, by another program: nothing was written`,
       );
     };
     const result = await check(loadConfig(draft, environment), refuseIfChanged);
@@ -123,8 +123,8 @@ function withEntry(text: string, model: NewModel, configPath: string): string {
   const longer = insertEntry(text, 'models', modelId, entry);
   if (longer !== undefined && means(longer, document)) return longer;
   const indent = indentOf(text).length;
-  const anew = document.toString({ lineWidth: 0, indent, flowCollectionPadding: /[[{] \S/.test(text) });
-  return anew.replaceAll('\n', lineEndOf(text));
+  const rewritten = document.toString({ lineWidth: 0, indent, flowCollectionPadding: /[[{] \S/.test(text) });
+  return rewritten.replaceAll('\n', lineEndOf(text));
 }
 
 function means(text: string, wanted: Document): boolean {

@@ -38,7 +38,7 @@ class Unwanted extends Error {
 export function liveHandler(tools: LiveHandlerTools): JobHandler<'live'> {
   const { redis, gpuId, cancellation } = tools;
   return async (job, context) => {
-    if (Date.now() > job.expiresAtMs) return 'skipped: nobody waits for it any longer';
+    if (Date.now() > job.expiresAtMs) return 'skipped: its client no longer waits';
     const ended = new AbortController();
     const unwatch = cancellation.watch(job.requestId, ended);
     try {
@@ -58,12 +58,7 @@ export function liveHandler(tools: LiveHandlerTools): JobHandler<'live'> {
       );
       if (from.state === 'fresh') publisher.taken(gpuId);
       const task = toTask(job, payload, from.state === 'fresh' ? job.frames.start : from.frame);
-      const life = new Liveness(
-        redis,
-        job,
-        () => ended.abort(new Unwanted('Nobody waits for it any longer')),
-        context.log,
-      );
+      const life = new Liveness(redis, job, () => ended.abort(new Unwanted('its client no longer waits')), context.log);
       try {
         return await work(tools, job, task, { context, ended, publisher });
       } finally {

@@ -3,10 +3,11 @@ import { jobSchema } from '../../shared/jobs.ts';
 import { PRIORITY } from '../../shared/queues.ts';
 
 /**
- * In which order a GPU queue gives the segments of several renders out: self-clocked fair queueing (docs/decisions/0039).
- * A queue has a clock, in ticks of work. A segment is due at the clock's time when it was put there, plus the work of
- * its render up to its own end; the one that is due first goes first, and of several that are due at the same time the
- * one that came first. The clock is read off the queue itself: it stands where the segments that run and wait are.
+ * In which order a GPU queue gives the segments of several renders out: self-clocked fair queueing
+ * (docs/decisions/0039). A queue has a clock, in ticks of work. A segment is due at the clock's time when it was put
+ * there, plus the work of its render up to its own end; the one that is due first goes first, and of several that are
+ * due at the same time the one that came first. The clock is read off the queue itself: it stands where the segments
+ * that run and wait are.
  */
 
 /** Frames in a tick: a second of video. Any part of one counts whole. */
@@ -25,7 +26,7 @@ export interface QueuedSegment {
 }
 
 /**
- * Where the clock of a queue stands, in ticks. 0 when no segment waits: what comes then has nobody to pass.
+ * Where the clock of a queue stands, in ticks. 0 when no segment waits: a new one has none to overtake.
  * @param running segments that run now.
  * @param next the one that goes next.
  */
@@ -68,9 +69,9 @@ async function nextSegment(queue: Queue): Promise<BullJob | undefined> {
 }
 
 /**
- * Sets the clock of a queue back by `ticks` once it has passed that: makes everything on it due so much earlier. A queue
- * gets there only when it has not been empty for days. Doing it twice at a time does no harm, and what was put there
- * meanwhile is put right by the next one.
+ * Sets the clock of a queue back by `ticks` once it has passed that: makes everything on it due so much earlier. A
+ * queue gets there only when it has not been empty for days. Doing it twice at a time does no harm, and what was put
+ * there meanwhile is put right by the next one.
  */
 export async function setClockBack(queue: Queue, ticks: number): Promise<void> {
   const [next, [last]] = await Promise.all([nextSegment(queue), queue.getPrioritized(-1, -1)]);

@@ -1,6 +1,6 @@
 import type { StereoBlock } from './stereo-mix.ts';
 
-/** Parts of a second in which it is decided anew what the mouth hears: 40 ms, a frame. */
+/** How often per second the mix for the mouth is decided again: every 40 ms, a frame. */
 const DECISIONS_PER_SECOND = 25;
 /** Part of a loudness that is forgotten at each decision: it is that of the last 100 ms or so. */
 const FORGETTING = 0.5;

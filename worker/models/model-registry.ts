@@ -86,7 +86,7 @@ export class ModelRegistry {
   }
 
   /**
-   * Unloads a model as soon as its uses have ended. A request that comes from now on has it loaded anew, after that.
+   * Unloads a model as soon as its uses have ended. A request that comes later has it loaded again.
    */
   unload(modelId: string): void {
     for (const slot of this.#slots) {

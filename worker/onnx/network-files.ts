@@ -6,7 +6,7 @@ import { join, relative } from 'node:path';
 
 /** Folders below the one that is given; training tools put exports one or two deep. */
 export const SEARCHED_LEVELS = 3;
-/** Bounds the search when somebody gives a folder that holds far more than one avatar. */
+/** Bounds the search when the given folder holds far more than one avatar. */
 const MAX_FOLDERS = 500;
 /** Pictures and landmarks, by the thousand, and never networks. */
 const PASSED_OVER = new Set(['full_body_img', 'landmarks', 'parsing', 'node_modules']);

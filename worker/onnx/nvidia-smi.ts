@@ -5,7 +5,9 @@ import { outputOf } from './system-tools.ts';
 
 const NVIDIA_SMI = 'nvidia-smi';
 
-/** Memory of one device in bytes: what this process has of it, where the driver tells processes apart, and all in use. */
+/**
+ * Memory of one device in bytes: what this process has of it, where the driver tells processes apart, and all in use.
+ */
 export interface DeviceMemory {
   readonly own: number | undefined;
   readonly all: number;
