@@ -31,7 +31,7 @@ export async function buildApp(services: Services, log: Logger): Promise<Fastify
   app.addHook('onRequest', requireHost);
   app.addHook('onRequest', requireApiKey(auth.api_keys));
   await app.register(multipart, { limits: formLimits(limits) });
-  await describeApi(app);
+  await describeApi(app, { needsKey: auth.api_keys.length > 0 });
   await app.register(healthRoutes, services);
   await app.register(modelRoutes, services);
   await app.register(renderRoutes, services);

@@ -11,11 +11,12 @@ import type { Job } from '../shared/jobs.ts';
 import type { Logger } from '../shared/process/log.ts';
 import { jobOptions, prepareQueue, type QueueClients } from '../shared/queues.ts';
 import { newRenderId } from '../shared/renders/id.ts';
-import { isTerminal, type RenderRecord, type RenderRequest } from '../shared/renders/record.ts';
+import { isTerminal, type RenderRecord, type RenderRequest, type RenderStatus } from '../shared/renders/record.ts';
 import type { RenderStore } from '../shared/renders/store.ts';
 import { MB } from '../shared/units.ts';
 import type { RenderView } from '../shared/views/render-view.ts';
 import type { Models } from './models.ts';
+import { readCursor, toCursor } from './render-cursor.ts';
 import { frameOf, type RenderFileName, receiptOf, unfinished, videoOf } from './render-files.ts';
 import { viewRender } from './render-view.ts';
 
@@ -42,6 +43,13 @@ export interface RenderState {
 
 /** How often a watched render is looked at. */
 const LOOK_EVERY_MS = 250;
+
+export interface ListQuery {
+  readonly limit: number;
+  /** The cursor that came as `next` with the page before, or the id of a render. */
+  readonly before: string | undefined;
+  readonly status: RenderStatus | undefined;
+}
 
 export interface RenderServiceTools {
   readonly config: Config;
@@ -123,11 +131,14 @@ export class RenderService {
     return await this.#view(await this.#tools.store.get(renderId));
   }
 
-  /** A page of renders, newest first. `before`: the id of the last render of the page before. */
-  async list(limit: number, before: string | undefined): Promise<{ renders: RenderView[]; next: string | null }> {
-    const records = await this.#tools.store.list(limit, before);
-    const last = records.length === limit ? records.at(-1) : undefined;
-    return { renders: await Promise.all(records.map((record) => this.#view(record))), next: last?.renderId ?? null };
+  /** A page of renders, newest first. FarmError('render_unknown') for a page behind a render that is not there. */
+  async list({ limit, before, status }: ListQuery): Promise<{ renders: RenderView[]; next: string | null }> {
+    const { store } = this.#tools;
+    const after = before === undefined ? undefined : (readCursor(before) ?? (await store.get(before)));
+    const records = await store.list(limit + 1, after, status);
+    const page = records.slice(0, limit);
+    const last = records.length > limit ? page.at(-1) : undefined;
+    return { renders: await Promise.all(page.map((record) => this.#view(record))), next: last ? toCursor(last) : null };
   }
 
   /**

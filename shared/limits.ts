@@ -9,6 +9,9 @@ export const SAMPLE_RATE_HZ_RANGE = { min: 8000, max: 48_000 } as const;
 /** Position in an avatar's pictures at which a render may begin; positions further on are the same pictures again. */
 export const LAST_START_FRAME = 1_000_000_000;
 
+/** Number of a GPU that a path may name. */
+export const LAST_GPU = 99_999;
+
 /** Frame of a render that a path may name. */
 export const LAST_FRAME = 999_999_999;
 

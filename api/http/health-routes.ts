@@ -1,17 +1,45 @@
-import type { FastifyPluginAsync } from 'fastify';
+import type { FastifyPluginAsyncZod } from 'fastify-type-provider-zod';
+import { z } from 'zod';
 import { readHeartbeats } from '../../shared/heartbeat.ts';
+import { errorBodySchema } from '../../shared/views/render-view.ts';
 import type { Services } from '../services.ts';
 
-/** /healthz: this process runs. /readyz: the farm can take a render and work on it. */
-export const healthRoutes: FastifyPluginAsync<Services> = async (app, { redis }) => {
-  app.get('/healthz', { schema: { summary: 'Is this process alive?' } }, async () => ({ status: 'ok' }));
+type App = Parameters<FastifyPluginAsyncZod<Services>>[0];
 
-  app.get('/readyz', { schema: { summary: 'Are Redis and workers of both kinds there?' } }, async (_request, reply) => {
+const tags = ['health'];
+/** No key is needed. */
+const security: [] = [];
+
+/** /healthz: this process runs. /readyz: the farm can take a render and work on it. */
+export const healthRoutes: FastifyPluginAsyncZod<Services> = async (app, services) => {
+  isAlive(app);
+  isReady(app, services);
+};
+
+function isAlive(app: App): void {
+  const schema = {
+    ...{ operationId: 'isAlive', tags, security, summary: 'Does this process run?' },
+    response: { 200: z.object({ status: z.literal('ok') }) },
+  };
+  app.get('/healthz', { schema }, async () => ({ status: 'ok' as const }));
+}
+
+function isReady(app: App, { redis }: Services): void {
+  const workers = z.object({
+    status: z.enum(['ready', 'not ready']),
+    gpus: z.array(z.int()),
+    media_workers: z.int(),
+  });
+  const schema = {
+    ...{ operationId: 'isReady', tags, security, summary: 'Are Redis and workers of both kinds there?' },
+    response: { 200: workers, 503: z.union([workers, errorBodySchema]) },
+  };
+  app.get('/readyz', { schema }, async (_request, reply) => {
     const heartbeats = await readHeartbeats(redis);
     const gpus = heartbeats.flatMap(({ gpuId, draining }) => (gpuId === null || draining ? [] : [gpuId]));
     const mediaWorkers = heartbeats.filter(({ gpuId, draining }) => gpuId === null && !draining).length;
     const ready = gpus.length > 0 && mediaWorkers > 0;
     reply.status(ready ? 200 : 503);
-    return { status: ready ? 'ready' : 'not ready', gpus, media_workers: mediaWorkers };
+    return { status: ready ? ('ready' as const) : ('not ready' as const), gpus, media_workers: mediaWorkers };
   });
-};
+}

@@ -1,12 +1,73 @@
 import swagger from '@fastify/swagger';
 import type { FastifyInstance } from 'fastify';
-import { jsonSchemaTransform } from 'fastify-type-provider-zod';
+import { jsonSchemaTransform, jsonSchemaTransformObject } from 'fastify-type-provider-zod';
+import { z } from 'zod';
+import { ERROR_CATALOGUE, type ErrorCode } from '../../shared/errors.ts';
+import { errorBodySchema } from '../../shared/views/render-view.ts';
 
-/** Serves /openapi.json, made of the schemas of the routes. Call it before they are registered. */
-export async function describeApi(app: FastifyInstance): Promise<void> {
+/** The description of the HTTP API, made of the schemas of its routes, and what those have in common. */
+
+declare module 'fastify' {
+  interface FastifyContextConfig {
+    /** What a form holds that the route reads by itself, for the description. */
+    readonly form?: z.ZodType;
+  }
+}
+
+const BYTES = z.unknown().meta({ type: 'string', format: 'binary' });
+
+type OpenApiDocument = Extract<ReturnType<typeof jsonSchemaTransformObject>, { openapi?: string }>;
+
+/** A body that is no JSON. */
+export function bytesOf(description: string, contentType: string) {
+  return { description, content: { [contentType]: { schema: BYTES } } };
+}
+
+/** An answer without a body. */
+export function nothing(description: string) {
+  return z.undefined().describe(description);
+}
+
+/** What any route may answer that needs a key and asks Redis. */
+const ANY_ROUTE = ['request_invalid', 'unauthorised', 'redis_unavailable', 'internal'] as const satisfies ErrorCode[];
+
+/** The failures that a route answers with, by status: its own codes and those of any route. */
+export function failures(...codes: ErrorCode[]) {
+  const byStatus = Object.groupBy([...codes, ...ANY_ROUTE], (code) => ERROR_CATALOGUE[code].httpStatus);
+  return Object.fromEntries(
+    Object.entries(byStatus).map(([status, known = []]) => {
+      const description = [...new Set(known)].join(', ');
+      return [status, { description, content: { 'application/json': { schema: errorBodySchema } } }];
+    }),
+  );
+}
+
+/** Every schema that has a name is one of an answer; the transform adds each as a body too, which nobody sends. */
+function withoutInputForms<D extends { components?: { schemas?: object } }>(document: D): D {
+  const schemas = Object.entries(document.components?.schemas ?? {}).filter(([name]) => !name.endsWith('Input'));
+  return { ...document, components: { ...document.components, schemas: Object.fromEntries(schemas) } };
+}
+
+/** Serves /openapi.json. Call it before the routes are registered. */
+export async function describeApi(app: FastifyInstance, { needsKey }: { needsKey: boolean }): Promise<void> {
+  const keys = [{ bearerKey: [] }, { basicKey: [] }];
   await app.register(swagger, {
-    openapi: { info: { title: 'Lipsync Farm', version: '1', description: 'Audio in, talking-head video out.' } },
-    transform: jsonSchemaTransform,
+    openapi: {
+      openapi: '3.0.3',
+      info: { title: 'Lipsync Farm', version: '1', description: 'Audio in, talking-head video out.' },
+      components: {
+        securitySchemes: {
+          bearerKey: { type: 'http', scheme: 'bearer', description: 'One of auth.api_keys.' },
+          basicKey: { type: 'http', scheme: 'basic', description: 'Any user, and one of auth.api_keys as password.' },
+        },
+      },
+      security: needsKey ? keys : [{}, ...keys],
+    },
+    transform: (document) => {
+      const { form } = document.route.config ?? {};
+      return jsonSchemaTransform(form ? { ...document, schema: { ...document.schema, body: form } } : document);
+    },
+    transformObject: (document) => withoutInputForms(jsonSchemaTransformObject(document) as OpenApiDocument),
   });
   app.get('/openapi.json', { schema: { hide: true } }, async () => app.swagger());
 }

@@ -1,18 +1,22 @@
 import type { FastifyPluginAsyncZod } from 'fastify-type-provider-zod';
 import { z } from 'zod';
+import type { ErrorCode } from '../../shared/errors.ts';
 import { LAST_FRAME, NAME_MAX, PAGE } from '../../shared/limits.ts';
 import { RENDER_ID } from '../../shared/renders/id.ts';
-import { errorBodySchema, renderPageSchema, renderViewSchema } from '../../shared/views/render-view.ts';
+import { RENDER_STATUSES } from '../../shared/renders/record.ts';
+import { receiptSchema, renderPageSchema, renderViewSchema } from '../../shared/views/render-view.ts';
+import { readCursor } from '../render-cursor.ts';
 import type { Services } from '../services.ts';
-import { readRenderUpload } from './render-upload.ts';
+import { bytesOf, failures, nothing } from './openapi.ts';
+import { readRenderUpload, renderFormSchema } from './render-upload.ts';
 import { sendFile } from './send-file.ts';
 import { wholeNumber } from './whole-number.ts';
 
 type App = Parameters<FastifyPluginAsyncZod<Services>>[0];
 
+const tags = ['renders'];
 const renderId = z.string().regex(RENDER_ID, 'not a render id');
 const params = z.object({ id: renderId });
-const errors = { '4xx': errorBodySchema, '5xx': errorBodySchema };
 
 /** /v1/renders: submit, watch, fetch, cancel. */
 export const renderRoutes: FastifyPluginAsyncZod<Services> = async (app, services) => {
@@ -29,13 +33,17 @@ export const renderRoutes: FastifyPluginAsyncZod<Services> = async (app, service
 };
 
 function submitRender(app: App, { config, renders }: Services): void {
+  const refusals = ['model_unknown', 'model_unusable', 'queue_full', 'idempotency_conflict', 'storage_failed'] as const;
   const schema = {
-    summary: 'Submit audio (multipart/form-data: file "audio", fields model_id, output, start_frame, jpeg_quality)',
+    ...{ operationId: 'submitRender', tags, summary: 'Submit an audio file' },
     consumes: ['multipart/form-data'],
     headers: z.looseObject({ 'idempotency-key': z.string().min(1).max(NAME_MAX).optional() }),
-    response: { 202: renderViewSchema, ...errors },
+    response: {
+      202: renderViewSchema,
+      ...failures('upload_missing', 'upload_too_large', 'audio_empty', ...refusals),
+    },
   };
-  app.post('/v1/renders', { schema }, async (request, reply) => {
+  app.post('/v1/renders', { schema, config: { form: renderFormSchema(config) } }, async (request, reply) => {
     // Refuse before the upload is read; submit counts again when the record is written.
     await renders.refuseIfFull();
     const { upload, options } = await readRenderUpload(request, renders, config);
@@ -46,25 +54,45 @@ function submitRender(app: App, { config, renders }: Services): void {
 }
 
 function listRenders(app: App, { renders }: Services): void {
-  const querystring = z.strictObject({
-    limit: wholeNumber(PAGE.min, PAGE.max).default(PAGE.default),
-    before: renderId.optional(),
-  });
-  const schema = { summary: 'Renders, newest first', querystring, response: { 200: renderPageSchema, ...errors } };
-  app.get('/v1/renders', { schema }, async ({ query: { limit, before } }) => {
-    const page = await renders.list(limit, before);
-    return { renders: page.renders, next: page.next && `/v1/renders?limit=${limit}&before=${page.next}` };
+  const schema = {
+    ...{ operationId: 'listRenders', tags, summary: 'Renders, newest first' },
+    querystring: z.strictObject({
+      limit: wholeNumber(PAGE.min, PAGE.max).default(PAGE.default).describe('Renders on the page'),
+      before: z
+        .string()
+        .refine((text) => readCursor(text) || RENDER_ID.test(text), 'neither a cursor nor a render id')
+        .optional()
+        .describe('Where to go on: the cursor in `next` of the page before, or the id of a render'),
+      status: z.enum(RENDER_STATUSES).optional().describe('Only those of this status'),
+    }),
+    response: { 200: renderPageSchema, ...failures('render_unknown') },
+  };
+  app.get('/v1/renders', { schema }, async ({ query: { limit, before, status } }) => {
+    const page = await renders.list({ limit, before, status });
+    const filter = status === undefined ? '' : `&status=${status}`;
+    return { renders: page.renders, next: page.next && `/v1/renders?limit=${limit}${filter}&before=${page.next}` };
   });
 }
 
 function getRender(app: App, { renders }: Services): void {
-  const response = { 200: renderViewSchema, ...errors };
-  const schema = { summary: 'Status, progress and timings of a render', params, response };
+  const schema = {
+    ...{ operationId: 'getRender', tags, summary: 'Status, progress and timings of a render' },
+    params,
+    response: { 200: renderViewSchema, ...failures('render_unknown') },
+  };
   app.get('/v1/renders/:id', { schema }, async (request) => await renders.get(request.params.id));
 }
 
 function deleteRender(app: App, { renders }: Services): void {
-  const schema = { summary: 'Cancel a running render, or remove a finished one', params };
+  const schema = {
+    ...{
+      operationId: 'deleteRender',
+      tags,
+      summary: 'Cancel a render that is unfinished, or remove one that has ended',
+    },
+    params,
+    response: { 200: renderViewSchema, 204: nothing('Removed, record and files'), ...failures('render_unknown') },
+  };
   app.delete('/v1/renders/:id', { schema }, async (request, reply) => {
     const cancelled = await renders.cancelOrRemove(request.params.id);
     return cancelled ?? reply.status(204).send();
@@ -72,7 +100,10 @@ function deleteRender(app: App, { renders }: Services): void {
 }
 
 function getVideo(app: App, { renders }: Services): void {
-  const schema = { summary: 'The finished MP4 (byte ranges work)', params };
+  const schema = {
+    ...{ operationId: 'getVideo', tags, summary: 'The finished MP4' },
+    ...{ params, headers: fileHeaders, response: fileAnswers('video/mp4', 'output_not_kept') },
+  };
   app.get('/v1/renders/:id/video', { schema }, async (request, reply) =>
     sendFile(await renders.video(request.params.id), request, reply),
   );
@@ -80,8 +111,10 @@ function getVideo(app: App, { renders }: Services): void {
 
 function getFrame(app: App, { renders }: Services): void {
   const schema = {
-    summary: 'One frame as JPEG (output=frames), as soon as it is rendered',
+    ...{ operationId: 'getFrame', tags, summary: 'One frame as JPEG (output=frames), as soon as it is rendered' },
     params: params.extend({ index: wholeNumber(0, LAST_FRAME) }),
+    headers: fileHeaders,
+    response: fileAnswers('image/jpeg', 'output_not_kept', 'frame_unknown'),
   };
   app.get('/v1/renders/:id/frames/:index', { schema }, async (request, reply) => {
     const { id, index } = request.params;
@@ -90,7 +123,11 @@ function getFrame(app: App, { renders }: Services): void {
 }
 
 function getPreview(app: App, { renders }: Services): void {
-  const schema = { summary: 'The latest picture of a render that runs, as JPEG', params };
+  const schema = {
+    ...{ operationId: 'getPreview', tags, summary: 'The latest picture of a render that runs' },
+    params,
+    response: { 200: bytesOf('The picture', 'image/jpeg'), ...failures('render_unknown', 'preview_unknown') },
+  };
   app.get('/v1/renders/:id/preview', { schema }, async (request, reply) => {
     const jpeg = await renders.preview(request.params.id);
     return reply.type('image/jpeg').header('cache-control', 'no-store').send(jpeg);
@@ -98,8 +135,28 @@ function getPreview(app: App, { renders }: Services): void {
 }
 
 function getReceipt(app: App, { renders }: Services): void {
-  const schema = { summary: 'What was rendered, from what, by whom', params };
+  const schema = {
+    ...{ operationId: 'getReceipt', tags, summary: 'What was rendered, from what, by whom' },
+    ...{ params, headers: fileHeaders, response: { ...fileAnswers('application/json'), 200: receiptSchema } },
+  };
   app.get('/v1/renders/:id/receipt', { schema }, async (request, reply) =>
     sendFile(await renders.receipt(request.params.id), request, reply),
   );
+}
+
+const fileHeaders = z.looseObject({
+  range: z.string().optional().describe('One range: bytes=first-last'),
+  'if-none-match': z.string().optional().describe('Entity tags of what the client has'),
+  'if-range': z.string().optional().describe('Entity tag of the file that the range is a part of'),
+});
+
+/** The answers of a route that sends a file. */
+function fileAnswers(contentType: string, ...codes: ErrorCode[]) {
+  const notThere = ['render_unknown', 'render_not_finished', 'render_failed', 'render_cancelled'] as const;
+  return {
+    200: bytesOf('The whole file', contentType),
+    206: bytesOf('The range of it that was asked for', contentType),
+    304: nothing('The client has it'),
+    ...failures(...notThere, ...codes, 'range_unsatisfiable', 'storage_failed'),
+  };
 }

@@ -31,6 +31,11 @@ export function renderFieldsSchema({ output }: Pick<Config, 'output'>) {
   });
 }
 
+/** The whole form, for the description of the API: the reader takes file and fields apart as they come. */
+export function renderFormSchema(config: Pick<Config, 'output'>) {
+  return renderFieldsSchema(config).extend({ audio: z.file() });
+}
+
 /** Reads a multipart request: the file goes to the store as it comes in, the fields are checked at the end. */
 export async function readRenderUpload(
   request: FastifyRequest,

@@ -1,6 +1,7 @@
 import type { FastifyReply, FastifyRequest } from 'fastify';
 import type { RenderFile } from '../renders.ts';
 import { parseByteRange } from './byte-range.ts';
+import { namesTag } from './etag.ts';
 
 /** Streams a finished file, whole or the range that was asked for. It never changes, so its name and size tag it. */
 export function sendFile(
@@ -14,7 +15,7 @@ export function sendFile(
     .header('etag', etag)
     .header('content-disposition', `inline; filename="${fileName}"`)
     .type(contentType);
-  if (request.headers['if-none-match'] === etag) return reply.status(304).send();
+  if (namesTag(request.headers['if-none-match'], etag)) return reply.status(304).send();
   const ifRange = request.headers['if-range'];
   const wantsRange = ifRange === undefined || ifRange === etag;
   const range = wantsRange ? rangeOf(request, reply, sizeBytes) : undefined;

@@ -2,6 +2,7 @@ import type { Redis } from 'ioredis';
 import { type ErrorReport, FarmError } from '../errors.ts';
 import { KEY_PREFIX } from '../redis.ts';
 import { HOUR_MS } from '../units.ts';
+import { type ListPosition, walkNewestFirst } from './index-walk.ts';
 import {
   isTerminal,
   type RenderPlan,
@@ -25,6 +26,8 @@ const progressKey = (renderId: string) => `${recordKey(renderId)}:progress`;
 const receiptsKey = (renderId: string) => `${recordKey(renderId)}:segments`;
 const previewKey = (renderId: string) => `${recordKey(renderId)}:preview`;
 const PREVIEW_LIFETIME_S = 60;
+/** Renders whose status is asked for at a time, where one is looked for. */
+const LOOK_THROUGH = 200;
 const idempotencyKey = (key: string) => `${KEY_PREFIX}:idempotency:${key}`;
 
 /** An idempotency key, and a fingerprint of the request that it came with. */
@@ -38,7 +41,6 @@ export type Admission =
   | { outcome: 'full'; activeCount: number }
   | { outcome: 'known'; renderId: string; sameRequest: boolean };
 
-/** The records of all renders. All changes of status are made here, and only allowed ones take effect. */
 export interface RenderProgress {
   /** Never falls: frames that a lost worker had done stay counted. */
   readonly framesDone: number;
@@ -46,6 +48,7 @@ export interface RenderProgress {
   readonly framesRepeating: number;
 }
 
+/** The records of all renders. All changes of status are made here, and only allowed ones take effect. */
 export class RenderStore {
   readonly #redis: Redis;
 
@@ -94,13 +97,25 @@ export class RenderStore {
     return record;
   }
 
-  /** Newest first. `before`: the id of the last render of the page before. */
-  async list(limit: number, before: string | undefined): Promise<RenderRecord[]> {
-    const rank = before === undefined ? -1 : await this.#redis.zrevrank(INDEX_KEY, before);
-    if (rank === null) throw new FarmError('render_unknown', `There is no render ${before} to continue after`);
-    const ids = await this.#redis.zrevrange(INDEX_KEY, rank + 1, rank + limit);
-    const found = await Promise.all(ids.map((id) => this.find(id)));
-    return found.filter((record) => record !== undefined);
+  /** Up to `limit` renders, newest first: those behind `after`, and only those of a status if one is given. */
+  async list(limit: number, after?: ListPosition, status?: RenderStatus): Promise<RenderRecord[]> {
+    const found: RenderRecord[] = [];
+    const pieceSize = status === undefined ? limit : Math.max(limit, LOOK_THROUGH);
+    for await (const ids of walkNewestFirst(this.#redis, INDEX_KEY, pieceSize, after)) {
+      const records = await Promise.all(ids.map((id) => this.#findIn(id, status)));
+      found.push(...records.filter((record) => record !== undefined));
+      if (found.length >= limit) break;
+    }
+    return found.slice(0, limit);
+  }
+
+  /** The record if it has that status. The status alone is asked for first: most records will have another one. */
+  async #findIn(renderId: string, status: RenderStatus | undefined): Promise<RenderRecord | undefined> {
+    if (status === undefined) return await this.find(renderId);
+    const now = await this.#redis.hget(recordKey(renderId), 'status');
+    if (now !== JSON.stringify(status)) return undefined;
+    const record = await this.find(renderId);
+    return record?.status === status ? record : undefined;
   }
 
   async countActive(): Promise<number> {

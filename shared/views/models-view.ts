@@ -13,38 +13,44 @@ const loadedOnSchema = z.object({
   loaded_at: z.iso.datetime(),
 });
 
-export const modelViewSchema = z.object({
-  id: z.string(),
-  /** Whether a GPU worker can use it; while none is alive, whether one probably could. */
-  usable: z.boolean(),
-  /** What is wrong with it, on any worker. */
-  problems: z.array(z.string()),
-  preferred_gpu: z.int().nullable(),
-  /** Empty while it is loaded nowhere. */
-  loaded_on: z.array(loadedOnSchema),
-  /** Segments and live requests, on all GPU workers since they started. */
-  requests: z.int(),
-  average_inference_ms: z.number().nullable(),
-  last_used_at: z.iso.datetime().nullable(),
-});
+export const modelViewSchema = z
+  .object({
+    id: z.string(),
+    /** Whether a GPU worker can use it; while none is alive, whether one probably could. */
+    usable: z.boolean(),
+    /** What is wrong with it, on any worker. */
+    problems: z.array(z.string()),
+    preferred_gpu: z.int().nullable(),
+    /** Empty while it is loaded nowhere. */
+    loaded_on: z.array(loadedOnSchema),
+    /** Segments and live requests, on all GPU workers since they started. */
+    requests: z.int(),
+    average_inference_ms: z.number().nullable(),
+    last_used_at: z.iso.datetime().nullable(),
+  })
+  .meta({ id: 'Model' });
 export type ModelView = z.infer<typeof modelViewSchema>;
 
-export const modelListSchema = z.object({ models: z.array(modelViewSchema) });
+export const modelListSchema = z.object({ models: z.array(modelViewSchema) }).meta({ id: 'ModelList' });
 export type ModelList = z.infer<typeof modelListSchema>;
 
-export const loadAnswerSchema = z.object({
-  id: z.string(),
-  gpu: z.int(),
-  /** False when this request loaded it. */
-  was_loaded: z.boolean(),
-  /** How long the load took, waiting for room included; 0 when it was loaded. */
-  load_ms: z.number(),
-});
+export const loadAnswerSchema = z
+  .object({
+    id: z.string(),
+    gpu: z.int(),
+    /** False when this request loaded it. */
+    was_loaded: z.boolean(),
+    /** How long the load took, waiting for room included; 0 when it was loaded. */
+    load_ms: z.number(),
+  })
+  .meta({ id: 'LoadedModel' });
 export type LoadAnswer = z.infer<typeof loadAnswerSchema>;
 
-export const unloadAnswerSchema = z.object({
-  id: z.string(),
-  /** GPUs on which it was loaded and no longer is. */
-  gpus: z.array(z.int()),
-});
+export const unloadAnswerSchema = z
+  .object({
+    id: z.string(),
+    /** GPUs on which it was loaded and no longer is. */
+    gpus: z.array(z.int()),
+  })
+  .meta({ id: 'UnloadedModel' });
 export type UnloadAnswer = z.infer<typeof unloadAnswerSchema>;

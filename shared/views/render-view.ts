@@ -3,72 +3,78 @@ import { errorReportSchema, RENDER_STATUSES, segmentReceiptSchema, stageTimingsS
 
 /** A render in the HTTP API: written by the API, read by the client. Times are ISO 8601, durations are in ms. */
 
-export const renderViewSchema = z.object({
-  id: z.string(),
-  status: z.enum(RENDER_STATUSES),
-  model_id: z.string(),
-  output: z.enum(['mp4', 'frames']),
-  file_name: z.string(),
-  created_at: z.string(),
-  started_at: z.string().nullable(),
-  finished_at: z.string().nullable(),
-  audio_seconds: z.number().nullable(),
-  frames: z.object({
-    /** Never falls. */
-    done: z.int(),
-    total: z.int().nullable(),
-    /** Of `done`: frames that are rendered again, because their worker was lost or their segment failed. */
-    repeating: z.int(),
-  }),
-  frames_per_second: z.number().nullable(),
-  eta_seconds: z.number().nullable(),
-  timings_ms: z.object({
-    queued: z.number().nullable(),
-    prepare: z.number().nullable(),
-    /** Time on the GPU queues before the first segment was taken up. */
-    waiting: z.number().nullable(),
-    render: z.number().nullable(),
-    stitch: z.number().nullable(),
-    total: z.number().nullable(),
-    /** Work inside `render`, summed over the segments that are done. */
-    stages: stageTimingsSchema.nullable(),
-  }),
-  error: errorReportSchema.nullable(),
-  links: z.object({
-    self: z.string(),
-    video: z.string().nullable(),
-    frames: z.string().nullable(),
-    receipt: z.string().nullable(),
-  }),
-});
+export const renderViewSchema = z
+  .object({
+    id: z.string(),
+    status: z.enum(RENDER_STATUSES),
+    model_id: z.string(),
+    output: z.enum(['mp4', 'frames']),
+    file_name: z.string(),
+    created_at: z.string(),
+    started_at: z.string().nullable(),
+    finished_at: z.string().nullable(),
+    audio_seconds: z.number().nullable(),
+    frames: z.object({
+      /** Never falls. */
+      done: z.int(),
+      total: z.int().nullable(),
+      /** Of `done`: frames that are rendered again, because their worker was lost or their segment failed. */
+      repeating: z.int(),
+    }),
+    frames_per_second: z.number().nullable(),
+    eta_seconds: z.number().nullable(),
+    timings_ms: z.object({
+      queued: z.number().nullable(),
+      prepare: z.number().nullable(),
+      /** Time on the GPU queues before the first segment was taken up. */
+      waiting: z.number().nullable(),
+      render: z.number().nullable(),
+      stitch: z.number().nullable(),
+      total: z.number().nullable(),
+      /** Work inside `render`, summed over the segments that are done. */
+      stages: stageTimingsSchema.nullable(),
+    }),
+    error: errorReportSchema.nullable(),
+    links: z.object({
+      self: z.string(),
+      video: z.string().nullable(),
+      frames: z.string().nullable(),
+      receipt: z.string().nullable(),
+    }),
+  })
+  .meta({ id: 'Render' });
 export type RenderView = z.infer<typeof renderViewSchema>;
 
-export const renderPageSchema = z.object({
-  renders: z.array(renderViewSchema),
-  /** Path of the next page, or null on the last one. */
-  next: z.string().nullable(),
-});
+export const renderPageSchema = z
+  .object({
+    renders: z.array(renderViewSchema),
+    /** Path of the next page, or null on the last one. */
+    next: z.string().nullable(),
+  })
+  .meta({ id: 'RenderPage' });
 export type RenderPage = z.infer<typeof renderPageSchema>;
 
 /** The record of what was rendered, from which files, by which workers. */
-export const receiptSchema = z.object({
-  render_id: z.string(),
-  model_id: z.string(),
-  output: z.enum(['mp4', 'frames']),
-  frames: z.int(),
-  fps: z.literal(25),
-  width: z.int(),
-  height: z.int(),
-  audio: z.object({ file_name: z.string(), sha256: z.string(), seconds: z.number() }),
-  video: z.object({ sha256: z.string(), bytes: z.int(), seconds: z.number(), audio_seconds: z.number() }).nullable(),
-  /** Sound minus picture in the finished file, AAC padding included; null for frames. */
-  audio_minus_video_seconds: z.number().nullable(),
-  model_files: segmentReceiptSchema.shape.model_files,
-  providers: z.array(z.string()),
-  segments: z.array(segmentReceiptSchema.omit({ model_files: true })),
-  timings_ms: stageTimingsSchema,
-  finished_at: z.string(),
-});
+export const receiptSchema = z
+  .object({
+    render_id: z.string(),
+    model_id: z.string(),
+    output: z.enum(['mp4', 'frames']),
+    frames: z.int(),
+    fps: z.literal(25),
+    width: z.int(),
+    height: z.int(),
+    audio: z.object({ file_name: z.string(), sha256: z.string(), seconds: z.number() }),
+    video: z.object({ sha256: z.string(), bytes: z.int(), seconds: z.number(), audio_seconds: z.number() }).nullable(),
+    /** Sound minus picture in the finished file, AAC padding included; null for frames. */
+    audio_minus_video_seconds: z.number().nullable(),
+    model_files: segmentReceiptSchema.shape.model_files,
+    providers: z.array(z.string()),
+    segments: z.array(segmentReceiptSchema.omit({ model_files: true })),
+    timings_ms: stageTimingsSchema,
+    finished_at: z.string(),
+  })
+  .meta({ id: 'Receipt' });
 export type Receipt = z.infer<typeof receiptSchema>;
 
-export const errorBodySchema = z.object({ error: errorReportSchema });
+export const errorBodySchema = z.object({ error: errorReportSchema }).meta({ id: 'ErrorBody' });

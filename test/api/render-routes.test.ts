@@ -3,7 +3,7 @@ import { writeFile } from 'node:fs/promises';
 import { describe, it } from 'node:test';
 import { artifactKeys } from '../../shared/artifacts.ts';
 import type { RenderStatus } from '../../shared/renders/record.ts';
-import type { RenderView } from '../../shared/views/render-view.ts';
+import type { RenderPage, RenderView } from '../../shared/views/render-view.ts';
 import { startApi } from '../support/api.ts';
 
 const { app, artifacts, renderIn } = await startApi();
@@ -88,5 +88,30 @@ describe('DELETE', () => {
     assert.equal((await get(`/v1/renders/${id}`)).json().error.code, 'render_unknown');
     assert.equal(await artifacts.size(artifactKeys.video(id)), undefined);
     assert.equal((await remove(id)).statusCode, 404);
+  });
+});
+
+describe('the list', () => {
+  const page = async (url: string) => (await get(url)).json<RenderPage>();
+  const idsOf = ({ renders }: RenderPage) => renders.map(({ id }) => id);
+
+  it('goes on where it was when the render that a page ended with has been removed', async () => {
+    const ids = [await renderIn('queued'), await completed(), await renderIn('queued')].reverse();
+    const first = await page('/v1/renders?limit=2');
+    assert.deepEqual(idsOf(first), ids.slice(0, 2));
+    await app.inject({ method: 'DELETE', url: `/v1/renders/${ids[1]}` });
+    assert.equal(idsOf(await page(String(first.next)))[0], ids[2]);
+    assert.equal((await get(`/v1/renders?before=${ids[1]}`)).json().error.code, 'render_unknown');
+    assert.equal(idsOf(await page(`/v1/renders?before=${ids[0]}`))[0], ids[2]);
+  });
+
+  it('holds only renders of a status when one is asked for, page by page', async () => {
+    const ids = [await renderIn('stitching'), await renderIn('queued'), await renderIn('stitching')].reverse();
+    const first = await page('/v1/renders?limit=1&status=stitching');
+    assert.deepEqual(idsOf(first), [ids[0]]);
+    const second = await page(String(first.next));
+    assert.deepEqual([idsOf(second), second.next], [[ids[2]], null]);
+    const wrong = (await get('/v1/renders?status=done')).json();
+    assert.match(wrong.error.message, /status: .*"completed"/);
   });
 });

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { beforeEach, test } from 'node:test';
 import { FarmError } from '../../shared/errors.ts';
-import type { RenderPlan, RenderRequest, SegmentReceipt } from '../../shared/renders/record.ts';
+import type { RenderPlan, RenderRequest, RenderStatus, SegmentReceipt } from '../../shared/renders/record.ts';
 import { CANCEL_CHANNEL, RenderStore } from '../../shared/renders/store.ts';
 import { startRedisServer } from '../support/redis-server.ts';
 
@@ -90,7 +90,7 @@ test('no more renders are admitted than the limit allows, and the refusal counts
   assert.deepEqual(await store.admit('r2', REQUEST, 2, undefined), { outcome: 'admitted' });
   assert.deepEqual(await store.admit('r3', REQUEST, 2, undefined), { outcome: 'full', activeCount: 2 });
   assert.equal(await store.find('r3'), undefined);
-  assert.equal((await store.list(10, undefined)).length, 2);
+  assert.equal((await store.list(10)).length, 2);
 });
 
 test('of many renders at the same time exactly as many are admitted as the limit allows', async () => {
@@ -287,8 +287,9 @@ test('receipts come back in the order of the segments, one a segment', async () 
   assert.deepEqual(await store.segmentReceipts('r2'), []);
 });
 
-async function page(limit: number, before?: string): Promise<string[]> {
-  return (await store.list(limit, before)).map(({ renderId }) => renderId);
+async function page(limit: number, after?: string, status?: RenderStatus): Promise<string[]> {
+  const records = await store.list(limit, after === undefined ? undefined : await store.get(after), status);
+  return records.map(({ renderId }) => renderId);
 }
 
 test('renders are listed newest first, page by page', async () => {
@@ -300,16 +301,45 @@ test('renders are listed newest first, page by page', async () => {
   assert.deepEqual(await page(2, 'r1'), []);
 });
 
-test('a page does not move when newer renders come', async () => {
+test('a page does not move when newer renders come, or when the render before it is removed', async () => {
   for (const renderId of ['r1', 'r2', 'r3']) await admit(renderId);
   assert.deepEqual(await page(1), ['r3']);
+  const last = await store.get('r3');
   await admit('r4');
-  assert.deepEqual(await page(2, 'r3'), ['r2', 'r1']);
+  await store.remove('r3');
+  assert.deepEqual(
+    (await store.list(2, last)).map(({ renderId }) => renderId),
+    ['r2', 'r1'],
+  );
 });
 
-test('an empty farm has an empty list, and a page after an unknown render is refused', async () => {
+test('pages are complete also when hundreds of renders were made in one millisecond', async () => {
+  const ids = Array.from({ length: 330 }, (_, index) => `r${index + 1000}`);
+  for (const id of ids) {
+    await admit(id);
+    await redis.zadd('{farm}:renders', 5000, id);
+  }
+  const seen: string[] = [];
+  for (let last: string | undefined; ; last = seen.at(-1)) {
+    const after = last === undefined ? undefined : { createdAtMs: 5000, renderId: last };
+    const next = await store.list(50, after);
+    if (next.length === 0) break;
+    seen.push(...next.map(({ renderId }) => renderId));
+  }
+  assert.deepEqual(seen, ids.reverse());
+});
+
+test('renders of one status are found among any number of others', async () => {
+  await WAYS.failed();
+  for (let index = 0; index < 450; index++) await admit(`r${index + 1000}`);
+  assert.deepEqual(await page(1, undefined, 'failed'), ['r1']);
+  assert.deepEqual(await page(2, undefined, 'queued'), ['r1449', 'r1448']);
+  assert.deepEqual(await page(5, 'r1001', 'queued'), ['r1000']);
+  assert.deepEqual(await page(5, undefined, 'cancelled'), []);
+});
+
+test('an empty farm has an empty list', async () => {
   assert.deepEqual(await page(10), []);
-  await assert.rejects(store.list(10, 'r9'), { code: 'render_unknown', message: /r9/ });
 });
 
 /** Names of all keys in Redis. */

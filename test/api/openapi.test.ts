@@ -1,0 +1,208 @@
+import assert from 'node:assert/strict';
+import { writeFile } from 'node:fs/promises';
+import { after, describe, it } from 'node:test';
+import { Ajv } from 'ajv';
+import type { InjectOptions } from 'fastify';
+import { artifactKeys } from '../../shared/artifacts.ts';
+import { GpuDrains } from '../../shared/gpu-drains.ts';
+import { startApi } from '../support/api.ts';
+import { DEMO_MODEL } from '../support/farm.ts';
+
+/** What /openapi.json says of the API is what the API does: every answer that is documented is sent here, and no other. */
+
+const KEY = 'a-key-of-this-test';
+const { app, artifacts, services, store, renderIn } = await startApi({
+  models: { demo: DEMO_MODEL, old: { ...DEMO_MODEL, model_path: 'D:\\best.onnx' } },
+  auth: { api_keys: [KEY] },
+  limits: { max_upload_mb: 1, live_wait_seconds: 1 },
+  server: { queue_size: 3 },
+});
+
+interface Answer {
+  readonly content?: Readonly<Record<string, { schema: object }>>;
+}
+interface Operation {
+  readonly operationId: string;
+  readonly summary: string;
+  readonly security?: readonly object[];
+  readonly requestBody?: { content: Record<string, { schema: { properties: object; required: string[] } }> };
+  readonly responses: Readonly<Record<string, Answer>>;
+}
+interface Document {
+  readonly paths: Readonly<Record<string, Readonly<Record<string, Operation>>>>;
+  readonly components: { readonly schemas: object; readonly securitySchemes: object };
+  readonly security: readonly object[];
+}
+
+const document = (
+  await app.inject({ url: '/openapi.json', headers: { authorization: `Bearer ${KEY}` } })
+).json<Document>();
+const operations = Object.entries(document.paths).flatMap(([path, methods]) =>
+  Object.entries(methods).map(([method, operation]) => ({ path, method, ...operation })),
+);
+const ajv = new Ajv({ strict: false, validateFormats: false });
+ajv.addSchema({ ...document, $id: 'openapi' });
+
+/** Need a worker, a Redis that is away, or a fault of the farm; tests of those have them. */
+const ELSEWHERE = /^(?:loadModel (?:200|500)|unloadModel (?:200|504)|resumeGpu 200|isReady 200|\w+ 50[03])$/;
+const sent = new Set<string>();
+
+/** Sends a request to an operation, and checks that the answer is one that is documented, in the form that is documented. */
+async function ask(operationId: string, status: number, options: InjectOptions & { in?: Record<string, string> } = {}) {
+  const operation = operations.find((candidate) => candidate.operationId === operationId);
+  assert.ok(operation, operationId);
+  const { in: parts = {}, ...rest } = options;
+  const path = operation.path.replace(/\{(\w+)\}/g, (_, name: string) => parts[name] ?? '');
+  const headers = { authorization: `Bearer ${KEY}`, ...rest.headers };
+  const answer = await app.inject({ method: operation.method as 'GET', ...rest, url: path, headers });
+  assert.equal(answer.statusCode, status, `${operationId}: ${answer.payload.slice(0, 300)}`);
+  const documented = operation.responses[status];
+  assert.ok(documented, `${operationId} answers ${status}, which is not documented`);
+  sent.add(`${operationId} ${status}`);
+  const [type = ''] = String(answer.headers['content-type'] ?? '').split(';');
+  if (!documented.content) assert.equal(answer.payload, '', `${operationId} ${status} has a body`);
+  else if (type === 'application/json' && status !== 206) {
+    const pointer = ['paths', operation.path, operation.method, 'responses', String(status), 'content', type, 'schema'];
+    const ref = pointer.map((step) => encodeURIComponent(step.replaceAll('~', '~0').replaceAll('/', '~1'))).join('/');
+    const isValid = ajv.compile({ $ref: `openapi#/${ref}` });
+    assert.ok(isValid(answer.json()), `${operationId} ${status}: ${ajv.errorsText(isValid.errors)}`);
+  } else assert.ok(documented.content[type], `${operationId} ${status}: ${type}`);
+  return answer;
+}
+
+const FORM = { 'content-type': 'multipart/form-data; boundary=x' };
+const part = (name: string, value: string, file = '') =>
+  `--x\r\nContent-Disposition: form-data; name="${name}"${file}\r\n\r\n${value}\r\n`;
+const form = (sound: string, fields: Record<string, string> = {}) => ({
+  headers: FORM,
+  payload: `${Object.entries({ model_id: 'demo', ...fields })
+    .map(([name, value]) => part(name, value))
+    .join('')}${part('audio', sound, '; filename="a.wav"')}--x--\r\n`,
+});
+const NOBODY = { id: 'r0-00' };
+
+async function withFiles(output: 'mp4' | 'frames'): Promise<string> {
+  const id = await renderIn('completed', { output });
+  const picture = output === 'mp4' ? artifactKeys.video(id) : artifactKeys.frame(id, 0);
+  await artifacts.publish(picture, (path) => writeFile(path, 'picture'));
+  await artifacts.publish(artifactKeys.receipt(id), (path) => writeFile(path, JSON.stringify(receiptOf(id))));
+  return id;
+}
+
+const receiptOf = (id: string) => ({
+  ...{ render_id: id, model_id: 'demo', output: 'mp4', frames: 1, fps: 25, width: 2, height: 2 },
+  audio: { file_name: 'a.wav', sha256: 'a', seconds: 1 },
+  ...{ video: null, audio_minus_video_seconds: null, model_files: [], providers: [], segments: [] },
+  timings_ms: { mel: 1, encoder: 1, background: 1, visual_input: 1, inference: 1, composite: 1, encode: 1 },
+  finished_at: '2026-01-01T00:00:00.000Z',
+});
+
+describe('the API as it is documented', () => {
+  it('asks for a key wherever it says so', async () => {
+    for (const { operationId, security = document.security } of operations) {
+      if (security.length > 0)
+        await ask(operationId, 401, { in: { id: 'r0-00', index: '0' }, headers: { authorization: '' } });
+    }
+    assert.deepEqual(Object.keys(document.components.securitySchemes), ['bearerKey', 'basicKey']);
+  });
+
+  it('refuses parameters that it does not document', async () => {
+    for (const { operationId, path } of operations.filter(({ path }) => path.startsWith('/v1/'))) {
+      const id = path.includes('/gpus/') ? '0' : 'r0-00';
+      await ask(operationId, 400, { in: { id, index: '0' }, query: { colour: 'red' } });
+    }
+  });
+
+  it('takes uploads', async () => {
+    const { id } = (
+      await ask('submitRender', 202, { ...form('sound'), headers: { ...FORM, 'idempotency-key': 'k' } })
+    ).json();
+    await ask('submitRender', 409, { ...form('another'), headers: { ...FORM, 'idempotency-key': 'k' } });
+    await ask('submitRender', 404, form('sound', { model_id: 'nobody' }));
+    await ask('submitRender', 413, form('x'.repeat(2 ** 20 + 1)));
+    await ask('submitRender', 422, form(''));
+    await Promise.all([renderIn('queued'), renderIn('queued')]);
+    const refused = await ask('submitRender', 429, form('sound'));
+    assert.ok(Number(refused.headers['retry-after']) > 0);
+    await ask('deleteRender', 200, { in: { id } });
+    await ask('deleteRender', 204, { in: { id } });
+    await ask('deleteRender', 404, { in: { id } });
+  });
+
+  it('shows renders', async () => {
+    await ask('listRenders', 200, { query: { limit: '1' } });
+    await ask('listRenders', 404, { query: { before: 'r0-00' } });
+    await ask('getRender', 200, { in: { id: await renderIn('failed') } });
+    await ask('getRender', 404, { in: NOBODY });
+    const id = await renderIn('rendering');
+    await ask('getPreview', 404, { in: { id } });
+    await store.savePreview(id, Buffer.from('picture'));
+    await ask('getPreview', 200, { in: { id } });
+  });
+
+  it('sends files whole, in part, and not at all when the client has them', async () => {
+    const [video, frames] = [await withFiles('mp4'), await withFiles('frames')];
+    for (const [operationId, id] of [
+      ['getVideo', video],
+      ['getFrame', frames],
+      ['getReceipt', video],
+    ] as const) {
+      const at = { id, index: '0' };
+      const etag = String((await ask(operationId, 200, { in: at })).headers.etag);
+      await ask(operationId, 206, { in: at, headers: { range: 'bytes=0-3' } });
+      await ask(operationId, 416, { in: at, headers: { range: 'bytes=99999-' } });
+      for (const known of [etag, `W/${etag}`, `"other", ${etag}`, `"a,b",W/${etag}`, '*']) {
+        await ask(operationId, 304, { in: at, headers: { 'if-none-match': known } });
+      }
+      await ask(operationId, 200, { in: at, headers: { 'if-none-match': '"other", W/"another"' } });
+      await ask(operationId, 409, { in: { id: await renderIn('queued', { output: 'frames' }), index: '0' } });
+      await ask(operationId, 404, { in: { ...NOBODY, index: '0' } });
+    }
+  });
+
+  it('shows models and GPUs, and takes orders for them', async () => {
+    await ask('listModels', 200);
+    const json = { 'content-type': 'application/json' };
+    await ask('loadModel', 404, { in: { id: 'nobody' } });
+    await ask('loadModel', 422, { in: { id: 'old' } });
+    await ask('loadModel', 504, { in: { id: 'demo' } });
+    await ask('loadModel', 413, { in: { id: 'demo' }, headers: json, payload: ' '.repeat(2 ** 21) });
+    await ask('loadModel', 415, { in: { id: 'demo' }, headers: { 'content-type': 'text/xml' }, payload: '<a/>' });
+    await ask('unloadModel', 404, { in: { id: 'nobody' } });
+    await ask('unloadModel', 422, { in: { id: 'old' } });
+    await ask('listGpus', 200);
+    for (const order of ['drainGpu', 'resumeGpu']) await ask(order, 404, { in: { id: '7' } });
+    await new GpuDrains(services.redis).give(7, 'drain');
+    await ask('drainGpu', 200, { in: { id: '7' } });
+    await ask('isAlive', 200);
+    await ask('isReady', 503);
+  });
+
+  it('describes the upload as it is read', () => {
+    const { content } = operations.find(({ operationId }) => operationId === 'submitRender')?.requestBody ?? {};
+    const { properties, required } = content?.['multipart/form-data']?.schema ?? { properties: {}, required: [] };
+    assert.deepEqual(Object.keys(properties).sort(), [
+      'audio',
+      'fps',
+      'jpeg_quality',
+      'model_id',
+      'output',
+      'start_frame',
+    ]);
+    assert.deepEqual(required, ['audio']);
+  });
+
+  it('names every operation, once, and says what it does', () => {
+    const names = operations.map(({ operationId }) => operationId);
+    assert.equal(new Set(names).size, names.length);
+    for (const { operationId, summary } of operations) assert.ok(operationId && summary);
+  });
+
+  after(() => {
+    const documented = operations.flatMap(({ operationId, responses }) =>
+      Object.keys(responses).map((status) => `${operationId} ${status}`),
+    );
+    const missing = documented.filter((answer) => !sent.has(answer) && !ELSEWHERE.test(answer));
+    assert.deepEqual(missing, [], 'documented and never sent');
+  });
+});
