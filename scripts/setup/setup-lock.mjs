@@ -74,6 +74,7 @@ function ageMs(path) {
   return Date.now() - (statSync(path, { throwIfNoEntry: false })?.mtimeMs ?? Date.now());
 }
 
+/** As shared/process/process-life.ts says it, for a Node that does not run TypeScript yet. */
 function isAlive(pid) {
   try {
     process.kill(pid, 0);
