@@ -188,14 +188,18 @@ describe('live work', () => {
     await until('its keys are gone', async () => (await redis.keys('{farm}:live:*')).length === 0);
   });
 
-  it('goes on when the worker is killed in mid-stream', async () => {
+  it('goes on when the worker is killed in mid-stream', async (t) => {
     const stream = await service.openStream(OPEN, NEVER);
     await stream.write(sound);
     stream.end();
     const frames: StreamedFrame[] = [];
+    let [lastAtMs, longestGapMs] = [performance.now(), 0];
     for await (const frame of stream.frames()) {
+      longestGapMs = Math.max(longestGapMs, performance.now() - lastAtMs);
+      lastAtMs = performance.now();
       if (frames.push(frame) === 5) process.kill(farm.farm.pids.get('gpu-0') ?? 0, 'SIGKILL');
     }
+    t.diagnostic(`the stream stood still for ${Math.round(longestGapMs)} ms`);
     assert.equal(frames.length, whole.length);
     assertSame(
       frames.map(({ data }) => data),

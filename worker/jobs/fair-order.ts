@@ -1,6 +1,7 @@
 import type { Job as BullJob, Queue } from 'bullmq';
 import { jobSchema } from '../../shared/jobs.ts';
 import { PRIORITY } from '../../shared/queues.ts';
+import { FRAMES_PER_SECOND } from '../../shared/sound/rates.ts';
 
 /**
  * In which order a GPU queue gives the segments of several renders out: self-clocked fair queueing
@@ -10,8 +11,8 @@ import { PRIORITY } from '../../shared/queues.ts';
  * that run and wait are.
  */
 
-/** Frames in a tick: a second of video. Any part of one counts whole. */
-const FRAMES_PER_TICK = 25;
+/** A second of video; any part of one counts whole. */
+const FRAMES_PER_TICK = FRAMES_PER_SECOND;
 /** The clock is set back by so much once it has passed it: BullMQ takes priorities up to 2 097 151. */
 const RESTART_TICKS = 1_000_000;
 const HIGHEST_PRIORITY = 2_097_151;
