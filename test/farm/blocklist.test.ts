@@ -4,7 +4,8 @@ import { writeFile } from 'node:fs/promises';
 import path from 'node:path';
 import { after, before, describe, it } from 'node:test';
 import { endProcess } from '../gpu/gpu-process.ts';
-import { DEMO_MODEL, startFarm, type TestFarm } from '../support/farm.ts';
+import { startFarm, type TestFarm } from '../support/farm.ts';
+import { SMALL_MODEL } from '../support/small-avatar.ts';
 import { syllables, writeWav } from '../support/sound.ts';
 import { gpuOnce, renderOn, startSecondWorker } from './second-worker.ts';
 
@@ -15,14 +16,14 @@ describe('a GPU whose files of a model are broken', () => {
 
   before(async () => {
     farm = await startFarm({
-      models: { demo: DEMO_MODEL, fine: DEMO_MODEL },
+      models: { demo: SMALL_MODEL, fine: SMALL_MODEL },
       render: { segment_frames: 5 },
     });
     speech = path.join(farm.folder, 'speech.wav');
     await writeWav(speech, syllables(1.6));
     const garbage = path.join(farm.folder, 'garbage.onnx');
     await writeFile(garbage, 'this is no ONNX file');
-    broken = await startSecondWorker(farm, 7, { demo: { ...DEMO_MODEL, model_path: garbage } });
+    broken = await startSecondWorker(farm, 7, { demo: { ...SMALL_MODEL, model_path: garbage } });
   });
   after(async () => {
     await endProcess(broken, 'SIGTERM');

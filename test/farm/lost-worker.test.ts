@@ -48,6 +48,7 @@ describe('when a GPU worker is killed and never comes back', () => {
     const { sha256, gpus } = await renderOn(farm, speech, 'elsewhere', kill, SEGMENT_FRAMES + 1);
     assert.equal(sha256, expected);
     assert.deepEqual(new Set(gpus), new Set([7, 0]));
+    assert.ok(farm.log.some((line) => /queue has no worker|taking work of another GPU/.test(line)));
     assert.deepEqual(
       (await farm.client.gpus()).gpus.map(({ gpu }) => gpu),
       [0],

@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict';
 import path from 'node:path';
 import { describe, it } from 'node:test';
+import { setInterval } from 'node:timers/promises';
 import { TestClient } from '../grpc/clients.ts';
 import { openWorkspace, writeTinyModel } from '../models/workspace.ts';
 import { startFarm } from '../support/farm.ts';
@@ -11,6 +12,7 @@ import { entryOf, infer } from './small-models.ts';
 const MAX_MODELS = 3;
 const IDS = Array.from({ length: 40 }, (_, index) => `model-${index}`);
 const CALLERS = 12;
+const LOOK_EVERY_MS = 20;
 
 describe('forty models on a GPU that may have three', () => {
   it('all answer under live requests and renders at once, and never more than three are loaded', async (t) => {
@@ -31,7 +33,7 @@ describe('forty models on a GPU that may have three', () => {
         const { id } = await farm.client.submit(speech, { modelId });
         return await farm.client.finished(id);
       });
-      const asked = [...IDS, ...IDS.toReversed(), ...IDS];
+      const asked = [...IDS, ...IDS.toReversed()];
       const callers = Array.from({ length: CALLERS }, async () => {
         for (let id = asked.pop(); id !== undefined; id = asked.pop()) {
           const answer = await infer(client, id, 2);
@@ -49,10 +51,10 @@ describe('forty models on a GPU that may have three', () => {
     const segments = (IDS.length / 5) * 3;
     await until('every use is counted', async () => {
       const { models } = await farm.client.models();
-      return models.reduce((sum, { requests }) => sum + requests, 0) === 3 * IDS.length + segments;
+      return models.reduce((sum, { requests }) => sum + requests, 0) === 2 * IDS.length + segments;
     });
     const { models } = await farm.client.models();
-    assert.ok(models.every(({ usable, requests, last_used_at }) => usable && requests >= 3 && last_used_at !== null));
+    assert.ok(models.every(({ usable, requests, last_used_at }) => usable && requests >= 2 && last_used_at !== null));
     const loaded = models.filter(({ loaded_on }) => loaded_on.length > 0);
     assert.ok(loaded.length <= MAX_MODELS && loaded.every(({ loaded_on }) => (loaded_on[0]?.memory_mb ?? 0) > 0));
   });
@@ -63,7 +65,9 @@ function watchLoaded(client: Awaited<ReturnType<typeof startFarm>>['client']) {
   let most = 0;
   let stopped = false;
   const looking = (async () => {
-    while (!stopped) {
+    // Often enough to see every heartbeat, and seldom enough to leave the processor to the farm.
+    for await (const _ of setInterval(LOOK_EVERY_MS)) {
+      if (stopped) return;
       for (const { models } of (await client.gpus()).gpus) {
         most = Math.max(most, models.filter(({ loaded }) => loaded).length);
       }

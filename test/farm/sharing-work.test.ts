@@ -3,13 +3,14 @@ import type { ChildProcess } from 'node:child_process';
 import path from 'node:path';
 import { after, before, describe, it } from 'node:test';
 import { endProcess } from '../gpu/gpu-process.ts';
-import { DEMO_MODEL, startFarm, type TestFarm } from '../support/farm.ts';
+import { startFarm, type TestFarm } from '../support/farm.ts';
 import { runCli } from '../support/run-cli.ts';
+import { SMALL_MODEL } from '../support/small-avatar.ts';
 import { syllables, writeWav } from '../support/sound.ts';
 import { gpuOnce, renderOn, startSecondWorker } from './second-worker.ts';
 
-/** 40 frames in segments of 10. */
-const SECONDS = 1.6;
+/** 200 frames in segments of 10: there must be something left when the idle one looks. */
+const SECONDS = 8;
 
 describe('two GPUs that share their work', () => {
   let farm: TestFarm;
@@ -20,15 +21,14 @@ describe('two GPUs that share their work', () => {
 
   before(async () => {
     farm = await startFarm({
-      models: { demo: DEMO_MODEL, settled: { ...DEMO_MODEL, preferred_gpu: 0 } },
-      // Slow to encode: there must be something left when the idle one looks.
-      render: { segment_frames: 10, h264_preset: 'veryslow' },
+      models: { small: SMALL_MODEL, settled: { ...SMALL_MODEL, preferred_gpu: 0 } },
+      render: { segment_frames: 10 },
     });
     speech = path.join(farm.folder, 'speech.wav');
     await writeWav(speech, syllables(SECONDS));
-    expected = (await renderOn(farm, speech, 'demo')).sha256;
+    expected = (await renderOn(farm, speech, 'small')).sha256;
     // It holds a model of which all work is placed on the other.
-    other = await startSecondWorker(farm, 7, { settled: { ...DEMO_MODEL, preferred_gpu: 7, preload_model: true } });
+    other = await startSecondWorker(farm, 7, { settled: { ...SMALL_MODEL, preferred_gpu: 7, preload_model: true } });
   });
   after(async () => {
     await endProcess(other, 'SIGTERM');
@@ -53,14 +53,14 @@ describe('two GPUs that share their work', () => {
     const [first, second] = gpus;
     assert.equal(first?.provider, 'cpu');
     assert.match(first?.device ?? '', /\d cores$/);
-    const demo = first?.models.find(({ model_id }) => model_id === 'demo');
-    assert.ok(demo?.loaded);
-    assert.ok((demo.inference_ms ?? 0) > 0);
-    assert.ok((demo.load_ms ?? 0) > (demo.frame_ms ?? Infinity), `${demo.load_ms} ms, ${demo.frame_ms} ms`);
+    const small = first?.models.find(({ model_id }) => model_id === 'small');
+    assert.ok(small?.loaded);
+    assert.ok((small.inference_ms ?? 0) > 0);
+    assert.ok((small.load_ms ?? 0) > (small.frame_ms ?? Infinity), `${small.load_ms} ms, ${small.frame_ms} ms`);
     assert.deepEqual(
       second?.models.map(({ model_id, loaded, load_ms }) => [model_id, loaded, load_ms !== null]),
       [
-        ['demo', false, false],
+        ['small', false, false],
         ['settled', true, true],
       ],
     );
@@ -73,7 +73,7 @@ describe('two GPUs that share their work', () => {
   });
 
   it('one that is drained finishes what it has begun, and the other does the rest', async () => {
-    const { sha256 } = await renderOn(farm, speech, 'demo', () => orderByCli('drain', 0));
+    const { sha256 } = await renderOn(farm, speech, 'small', () => orderByCli('drain', 0));
     assert.equal(sha256, expected);
     const drained = await gpuOnce(farm, 0, 'drained', ({ state }) => state === 'drained');
     assert.equal(drained.backlog.jobs, 0);
