@@ -3,6 +3,7 @@ import type { ChildProcess } from 'node:child_process';
 import path from 'node:path';
 import { after, before, describe, it } from 'node:test';
 import type { Job } from 'bullmq';
+import type { Redis } from 'ioredis';
 import { QueueClients } from '../../shared/queues.ts';
 import { workerConnection } from '../../shared/redis.ts';
 import { endProcess } from '../gpu/gpu-process.ts';
@@ -17,6 +18,8 @@ const SEGMENT_FRAMES = 10;
 describe('when a GPU worker is killed and never comes back', () => {
   let farm: TestFarm;
   let lost: ChildProcess;
+  let redis: Redis;
+  let queues: QueueClients;
   let speech = '';
   /** The video that GPU 0 makes alone. */
   let expected: string | undefined;
@@ -28,6 +31,8 @@ describe('when a GPU worker is killed and never comes back', () => {
       gpus: { allow_multi_gpu_models: false },
       render: { segment_frames: SEGMENT_FRAMES },
     });
+    redis = workerConnection(farm.farm.redisUrl);
+    queues = new QueueClients(redis);
     speech = path.join(farm.folder, 'speech.wav');
     await writeWav(speech, syllables(SECONDS));
     expected = (await renderOn(farm, speech, 'demo')).sha256;
@@ -35,15 +40,24 @@ describe('when a GPU worker is killed and never comes back', () => {
   });
   after(async () => {
     await endProcess(lost, 'SIGKILL');
+    await queues.close();
+    redis.disconnect();
     await farm[Symbol.asyncDispose]();
   });
 
-  it('its running and its waiting segments are finished by another, to the same bytes', async () => {
+  it('its running and its waiting segments are finished by another, to the same bytes', async (t) => {
+    let begun: Job | undefined;
     const kill = async () => {
       const { backlog } = await gpuOnce(farm, 7, 'at work', ({ backlog }) => backlog.active > 0);
       assert.ok(backlog.waiting > 0);
       await endProcess(lost, 'SIGKILL');
+      const killedAtMs = Date.now();
+      [begun] = await queues.gpu(7).getActive();
       await gpuOnce(farm, 7, 'gone', ({ state, backlog }) => state === 'gone' && backlog.jobs > 0);
+      const again = async () => await queues.gpu(7).getJob(begun?.id ?? '');
+      await until('what it had begun is taken up', async () => ((await again())?.attemptsStarted ?? 0) > 1);
+      t.diagnostic(`what it had begun was taken up after ${Date.now() - killedAtMs} ms`);
+      assert.equal((await again())?.stalledCounter, 1);
     };
     const { sha256, gpus } = await renderOn(farm, speech, 'elsewhere', kill, SEGMENT_FRAMES + 1);
     assert.equal(sha256, expected);
@@ -56,12 +70,6 @@ describe('when a GPU worker is killed and never comes back', () => {
   });
 
   it('a media worker that is killed in mid-stitch is started again, and the stitch is done once more', async (t) => {
-    const redis = workerConnection(farm.farm.redisUrl);
-    const queues = new QueueClients(redis);
-    t.after(async () => {
-      await queues.close();
-      redis.disconnect();
-    });
     const { id } = await farm.client.submit(speech, { modelId: 'demo' });
     const stitch = async () => await queues.media('media').getJob(`stitch-${id}`);
     await until('the stitch has begun', async () => (await (await stitch())?.getState()) === 'active');
