@@ -162,7 +162,7 @@ describe('adding a model to a configuration file', () => {
         await writeFile(configPath, 'models_root: y\n');
         return config;
       }),
-      { code: 'config_invalid', message: /changed by somebody else/ },
+      { code: 'config_invalid', message: /was changed meanwhile/ },
     );
     assert.equal(await readFile(configPath, 'utf8'), 'models_root: y\n');
     await writeFile(configPath, 'modles: {}\n');
