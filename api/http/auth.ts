@@ -1,6 +1,7 @@
 import type { FastifyReply, FastifyRequest } from 'fastify';
 import { FarmError } from '../../shared/errors.ts';
 import { ApiKeys } from '../api-keys.ts';
+import { sendError } from './errors.ts';
 
 /** Open to everybody, so that a load balancer can ask. */
 const OPEN_PATHS = new Set(['/healthz', '/readyz']);
@@ -17,7 +18,7 @@ export function requireApiKey(apiKeys: readonly string[]) {
     const error = new FarmError('unauthorised', 'The request carries no valid API key');
     reply.header('www-authenticate', 'Basic realm="Lipsync Farm", charset="UTF-8"');
     // Answered here, not thrown: the dashboard's own error handler would make it a 500.
-    return reply.status(error.httpStatus).send({ error: error.toReport() });
+    return sendError(reply, error);
   };
 }
 

@@ -1,4 +1,5 @@
 import assert from 'node:assert/strict';
+import { readFileSync } from 'node:fs';
 import { writeFile } from 'node:fs/promises';
 import { after, describe, it } from 'node:test';
 import { Ajv } from 'ajv';
@@ -190,6 +191,11 @@ describe('the API as it is documented', () => {
       'start_frame',
     ]);
     assert.deepEqual(required, ['audio']);
+  });
+
+  it('is on the page of the documentation, route by route', () => {
+    const page = readFileSync(new URL('../../docs/http-api.md', import.meta.url), 'utf8');
+    for (const { path, method } of operations) assert.ok(page.includes(`\`${method.toUpperCase()} ${path}\``), path);
   });
 
   it('names every operation, once, and says what it does', () => {

@@ -1,5 +1,7 @@
 import assert from 'node:assert/strict';
+import { readFileSync } from 'node:fs';
 import { test } from 'node:test';
+import { status as grpcStatuses } from '@grpc/grpc-js';
 import { ERROR_CATALOGUE, type ErrorCode, FarmError } from '../../shared/errors.ts';
 import { errorReportSchema } from '../../shared/renders/record.ts';
 
@@ -85,4 +87,14 @@ test('anything that can be thrown becomes an error', () => {
     assert.equal(error.message, String(thrown));
     assert.equal(error.cause, thrown);
   }
+});
+
+test('the table of docs/http-api.md is the catalogue', () => {
+  const page = readFileSync(new URL('../../docs/http-api.md', import.meta.url), 'utf8');
+  const rows = page.split('## Error codes')[1]?.match(/^\| `.*$/gm) ?? [];
+  const expected = CODES.map((code) => {
+    const { httpStatus, grpcStatus, retryable, remedy } = ERROR_CATALOGUE[code];
+    return `| \`${code}\` | ${httpStatus} | ${grpcStatuses[grpcStatus]} | ${retryable ? 'yes' : 'no'} | ${remedy} |`;
+  });
+  assert.deepEqual(rows.sort(), expected.sort());
 });
