@@ -1,6 +1,7 @@
 import { spawnSync } from 'node:child_process';
 import { once } from 'node:events';
 import { globSync, statSync } from 'node:fs';
+import { availableParallelism } from 'node:os';
 import { delimiter, join } from 'node:path';
 import { run } from 'node:test';
 import { spec } from 'node:test/reporters';
@@ -20,8 +21,8 @@ const ROOT = fileURLToPath(new URL('..', import.meta.url));
 const BIN = join(ROOT, 'node_modules', '.bin');
 const ALL_TESTS = '{api,avatars,bench,cli,client,scripts,shared,studio,test,worker}/**/*.test.ts';
 const RULES = 'test/structure/import-rules.test.ts';
-/** Test files start Redis, ffmpeg and ONNX sessions of their own; more at once would measure each other. */
-const FILES_AT_ONCE = 2;
+/** One more than cores: tests of crashes wait for locks to run out. Each may start a whole farm, so not many. */
+const FILES_AT_ONCE = Math.min(4, availableParallelism() + 1);
 /** No single test may hang the run. */
 const TEST_TIMEOUT_MS = 240_000;
 

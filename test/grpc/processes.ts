@@ -6,6 +6,7 @@ import path from 'node:path';
 import { stringify } from 'yaml';
 import { ENTRIES } from '../../cli/farm-processes.ts';
 import { freePort, PrivateRedis } from '../../cli/private-redis.ts';
+import { endProcess } from '../gpu/gpu-process.ts';
 import { buildSmallAvatar, SMALL_MODEL } from '../support/small-avatar.ts';
 
 /** Single processes of a farm, so that a test can end one and start it again: no supervisor looks after them. */
@@ -35,12 +36,6 @@ export async function prepareProcesses(settings: Record<string, object> = {}): P
   };
   await writeFile(configPath, stringify({ models: { small: SMALL_MODEL }, ...settings, ...fixed }));
   const children: ChildProcess[] = [];
-  const stop = async (child: ChildProcess) => {
-    if (child.exitCode !== null || child.signalCode !== null) return;
-    const ended = once(child, 'exit');
-    child.kill('SIGTERM');
-    await ended;
-  };
   return {
     grpcAddress: `127.0.0.1:${grpcPort}`,
     folder,
@@ -58,9 +53,10 @@ export async function prepareProcesses(settings: Record<string, object> = {}): P
       await Promise.race([once(child, 'message'), ended]);
       return child;
     },
-    stop,
+    stop: (child) => endProcess(child, 'SIGTERM'),
     async [Symbol.asyncDispose]() {
-      await Promise.all(children.map(stop));
+      // Without a drain: the Redis that it would need may be gone.
+      await Promise.all(children.map((child) => endProcess(child, 'SIGKILL')));
       await redis.stop();
       await rm(folder, { recursive: true, force: true });
     },
