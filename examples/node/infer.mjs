@@ -1,13 +1,15 @@
 /**
  * Up to 32 frames from the beginning of an audio file, as JPEG files. Needs ffmpeg, which decodes the file.
  *
- *   node examples/node/infer.mjs speech.mp3 [frames] [folder]
+ *   node examples/node/infer.mjs speech.mp3 [--frames 25] [--out frames]
  *
- * FARM_ADDRESS is where the farm is (127.0.0.1:50053), FARM_KEY one of its auth.api_keys, if it has any.
+ * --model, --address (127.0.0.1:50053) and --key, one of auth.api_keys where the farm has any, are as in the examples in
+ * Python.
  */
 import { execFileSync } from 'node:child_process';
 import { mkdirSync, writeFileSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
+import { parseArgs } from 'node:util';
 import { credentials, loadPackageDefinition, Metadata } from '@grpc/grpc-js';
 import { loadSync } from '@grpc/proto-loader';
 
@@ -15,25 +17,35 @@ const SAMPLE_RATE = 16_000;
 /** The default of 4 MB is too small for many frames. */
 const LARGEST_MESSAGE = 100 * 2 ** 20;
 
-const [audioFile, frames = '25', folder = 'frames'] = process.argv.slice(2);
+const { positionals, values } = parseArgs({
+  allowPositionals: true,
+  options: {
+    address: { type: 'string', default: '127.0.0.1:50053' },
+    model: { type: 'string', default: 'demo' },
+    frames: { type: 'string', default: '25' },
+    out: { type: 'string', default: 'frames' },
+    key: { type: 'string' },
+  },
+});
+const [audioFile] = positionals;
+const { address, model, frames, out: folder, key } = values;
 if (!audioFile) {
-  console.error('Usage: node examples/node/infer.mjs AUDIO [FRAMES] [FOLDER]');
+  console.error('Usage: node examples/node/infer.mjs AUDIO [--frames 25] [--out frames] [--address HOST:PORT]');
   process.exit(2);
 }
 
 const proto = fileURLToPath(new URL('../../proto/monolithic.proto', import.meta.url));
 const { monolithic } = loadPackageDefinition(loadSync(proto, { keepCase: true, defaults: true }));
-const client = new monolithic.MonolithicService(
-  process.env.FARM_ADDRESS ?? '127.0.0.1:50053',
-  credentials.createInsecure(),
-  { 'grpc.max_receive_message_length': LARGEST_MESSAGE, 'grpc.max_send_message_length': LARGEST_MESSAGE },
-);
+const client = new monolithic.MonolithicService(address, credentials.createInsecure(), {
+  'grpc.max_receive_message_length': LARGEST_MESSAGE,
+  'grpc.max_send_message_length': LARGEST_MESSAGE,
+});
 const metadata = new Metadata();
-if (process.env.FARM_KEY) metadata.set('authorization', `Bearer ${process.env.FARM_KEY}`);
+if (key) metadata.set('authorization', `Bearer ${key}`);
 
 const ffmpeg = ['-v', 'error', '-i', audioFile, '-f', 'f32le', '-ac', '1', '-ar', String(SAMPLE_RATE), '-'];
 const request = {
-  model_id: 'demo',
+  model_id: model,
   raw_audio: execFileSync('ffmpeg', ffmpeg, { maxBuffer: LARGEST_MESSAGE }),
   sample_rate: SAMPLE_RATE,
   batch_size: Number(frames),

@@ -27,11 +27,10 @@ describe('the Node example', () => {
   });
   after(async () => await farm[Symbol.asyncDispose]());
 
-  const infer = (...args: string[]) =>
-    run(process.execPath, [EXAMPLE, ...args], { env: { ...process.env, FARM_ADDRESS: farm.grpcAddress } });
+  const infer = (...args: string[]) => run(process.execPath, [EXAMPLE, '--address', farm.grpcAddress, ...args]);
 
   it('writes the frames of a whole render', async () => {
-    const { stdout } = await infer(speech, '12', inFolder('frames'));
+    const { stdout } = await infer(speech, '--frames', '12', '--out', inFolder('frames'));
     assert.match(stdout, /^12 frames in .* from GPU 0: \d+ ms/);
     const names = (await readdir(inFolder('frames'))).sort();
     const frames = await Promise.all(names.map((name) => readFile(path.join(inFolder('frames'), name))));
@@ -39,6 +38,6 @@ describe('the Node example', () => {
   });
 
   it('says what is wrong', async () => {
-    await assert.rejects(infer(speech, '99'), /batch_size: got 99, expected 1 to 32/);
+    await assert.rejects(infer(speech, '--frames', '99'), /batch_size: got 99, expected 1 to 32/);
   });
 });
