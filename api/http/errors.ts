@@ -1,7 +1,7 @@
 import type { FastifyError, FastifyReply, FastifyRequest } from 'fastify';
 import { hasZodFastifySchemaValidationErrors } from 'fastify-type-provider-zod';
 import { type ErrorCode, FarmError } from '../../shared/errors.ts';
-import { unknownName } from '../../shared/nearest.ts';
+import { shown, unknownName } from '../../shared/faulty-input.ts';
 
 /** Seconds to wait that a refusal for lack of room suggests. */
 const RETRY_AFTER_SECONDS: Partial<Record<ErrorCode, number>> = { queue_full: 10, redis_unavailable: 2 };
@@ -62,14 +62,23 @@ function describeFault(fault: Fault, part: string, request: FastifyRequest): str
       unknownName(part === 'querystring' ? 'parameter' : 'field', name, known),
     );
   }
-  const name = fault.instancePath.slice(1).replaceAll('/', '.');
-  return [name ? `${name}: ${fault.message}` : `${fault.message}`];
+  const path = fault.instancePath.split('/').filter((step) => step !== '');
+  const got = shown(valueAt(partOf(request, part), path));
+  return [path.length > 0 ? `${path.join('.')}: ${got}; ${fault.message}` : `${fault.message}`];
 }
 
 /** An object of zod, or one that may be left out. */
 interface SchemaPart {
   readonly shape?: object;
   readonly unwrap?: () => SchemaPart;
+}
+
+function partOf({ query, params, body, headers }: FastifyRequest, part: string): unknown {
+  return { querystring: query, params, body, headers }[part];
+}
+
+function valueAt(whole: unknown, path: readonly string[]): unknown {
+  return path.reduce((at, step) => (at as Record<string, unknown> | undefined)?.[step], whole);
 }
 
 /** The names that a part of the request may have, read from its schema. */

@@ -4,8 +4,8 @@ import type { FastifyRequest } from 'fastify';
 import { z } from 'zod';
 import type { Config } from '../../shared/config/load.ts';
 import { FarmError } from '../../shared/errors.ts';
+import { shown, unknownName } from '../../shared/faulty-input.ts';
 import { JPEG_QUALITY, LAST_START_FRAME, NAME_MAX } from '../../shared/limits.ts';
-import { unknownName } from '../../shared/nearest.ts';
 import { MB } from '../../shared/units.ts';
 import { modelIdOf } from '../model-id.ts';
 import type { RenderOptions, RenderService, StoredUpload } from '../renders.ts';
@@ -24,7 +24,7 @@ export function formLimits({ max_upload_mb }: Config['limits']) {
 export function renderFieldsSchema({ output }: Pick<Config, 'output'>) {
   return z.strictObject({
     model_id: z.string().default(''),
-    output: z.enum(['mp4', 'frames']).default('mp4'),
+    output: z.enum(['mp4', 'frames'], 'expected mp4 or frames').default('mp4'),
     start_frame: wholeNumber(0, LAST_START_FRAME).default(0),
     jpeg_quality: wholeNumber(JPEG_QUALITY.min, JPEG_QUALITY.max).default(output.jpeg_quality),
     fps: wholeNumber(0, 1000).pipe(z.literal(25, 'renders have 25 frames a second')).default(25),
@@ -125,7 +125,7 @@ function parseFields(fields: ReadonlyMap<string, string>, config: Config): Rende
         return issue.keys.map((name) => unknownName('field', name, Object.keys(schema.shape)));
       }
       const name = issue.path.join('.');
-      return [`${name}: ${issue.message} (got "${fields.get(name)}")`];
+      return [`${name}: ${shown(fields.get(name))}; ${issue.message}`];
     });
     throw new FarmError('request_invalid', `Wrong form: ${faults.join('; ')}`);
   }

@@ -112,6 +112,6 @@ describe('the list', () => {
     const second = await page(String(first.next));
     assert.deepEqual([idsOf(second), second.next], [[ids[2]], null]);
     const wrong = (await get('/v1/renders?status=done')).json();
-    assert.match(wrong.error.message, /status: .*"completed"/);
+    assert.match(wrong.error.message, /status: got "done"; expected queued, preparing/);
   });
 });
