@@ -105,7 +105,7 @@ test('rows further ahead than asked for are silent, in every frame of a batch', 
   }
 });
 
-test('windows that a stream has audioInput before are not encoded again, and sound the same', async () => {
+test('windows that a stream has heard before are not encoded again, and sound the same', async () => {
   const memory = new StreamFeatures().of('stream');
   const counts: number[][] = [];
   // A stream: more is known of its sound at each request, and the last one knows its end.
@@ -125,7 +125,7 @@ test('windows that a stream has audioInput before are not encoded again, and sou
   assert.deepEqual(counts, [[10], [1], [4], [7]]);
 });
 
-test('no sound is needed for rows that are not audioInput', async () => {
+test('no sound is needed for rows that are not heard', async () => {
   const frames = { start: 8, end: 10 };
   const [enough, all] = [
     await run({ rowsAhead: 2, frames }, {}, samplesUntilReady(9, 2)),

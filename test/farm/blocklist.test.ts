@@ -3,6 +3,7 @@ import type { ChildProcess } from 'node:child_process';
 import { writeFile } from 'node:fs/promises';
 import path from 'node:path';
 import { after, before, describe, it } from 'node:test';
+import type { GpuView } from '../../shared/views/gpu-view.ts';
 import { endProcess } from '../gpu/gpu-process.ts';
 import { startFarm, type TestFarm } from '../support/farm.ts';
 import { SMALL_MODEL } from '../support/small-avatar.ts';
@@ -16,29 +17,40 @@ describe('a GPU whose files of a model are broken', () => {
 
   before(async () => {
     farm = await startFarm({
-      models: { demo: SMALL_MODEL, fine: SMALL_MODEL },
+      models: { small: SMALL_MODEL, fine: SMALL_MODEL },
       render: { segment_frames: 5 },
     });
     speech = path.join(farm.folder, 'speech.wav');
     await writeWav(speech, syllables(1.6));
     const garbage = path.join(farm.folder, 'garbage.onnx');
     await writeFile(garbage, 'this is no ONNX file');
-    broken = await startSecondWorker(farm, 7, { demo: { ...SMALL_MODEL, model_path: garbage } });
+    broken = await startSecondWorker(farm, 7, { small: { ...SMALL_MODEL, model_path: garbage } });
   });
   after(async () => {
     await endProcess(broken, 'SIGTERM');
     await farm[Symbol.asyncDispose]();
   });
 
+  /** Renders until the broken model is blocked; says as what. */
+  const failUntilBlocked = async () => {
+    const isBlocked = ({ models }: GpuView) => models.some((model) => model.blocked);
+    while (!isBlocked(await gpuOnce(farm, 7, 'there', () => true))) {
+      // While nobody holds the model, its segments are spread over both.
+      await farm.client.unloadModel('small').catch(() => {});
+      await renderOn(farm, speech, 'small');
+    }
+    const { models } = await gpuOnce(farm, 7, 'blocked', isBlocked);
+    return models.find(({ model_id }) => model_id === 'small')?.blocked;
+  };
+
   it('fails no render: what it cannot do is done by another', async () => {
     // Nobody holds the model, so the segments are spread over both.
-    const { gpus } = await renderOn(farm, speech, 'demo');
+    const { gpus } = await renderOn(farm, speech, 'small');
     assert.deepEqual(new Set(gpus), new Set([0]));
   });
 
   it('blocks the model after three failures in a row, and says why', async () => {
-    const { models } = await gpuOnce(farm, 7, 'blocked', ({ models }) => models.some((model) => model.blocked));
-    const blocked = models.find(({ model_id }) => model_id === 'demo')?.blocked;
+    const blocked = await failUntilBlocked();
     assert.equal(blocked?.code, 'model_unusable');
     assert.match(blocked?.reason ?? '', /garbage\.onnx/);
   });
@@ -50,13 +62,14 @@ describe('a GPU whose files of a model are broken', () => {
   it('fails with the reason what no other GPU takes', async () => {
     await farm.client.drainGpu(0);
     await gpuOnce(farm, 0, 'drained', ({ state }) => state === 'drained');
-    const { id } = await farm.client.submit(speech, { modelId: 'demo' });
+    const { id } = await farm.client.submit(speech, { modelId: 'small' });
     await assert.rejects(farm.client.finished(id), { code: 'model_unusable', message: /garbage\.onnx/ });
     await farm.client.resumeGpu(0);
     await gpuOnce(farm, 0, 'ready', ({ state }) => state === 'ready');
   });
 
   it('tries again when it is resumed', async () => {
+    await failUntilBlocked();
     const { models } = await farm.client.resumeGpu(7);
     assert.equal(models.length, 2);
     await gpuOnce(farm, 7, 'as new', ({ models }) => models.every(({ blocked }) => blocked === null));

@@ -2,12 +2,15 @@ import assert from 'node:assert/strict';
 import { rename, writeFile } from 'node:fs/promises';
 import path from 'node:path';
 import { after, before, describe, it } from 'node:test';
+import { isDeepStrictEqual } from 'node:util';
 import { TestClient } from '../grpc/clients.ts';
 import { drawPicture, openWorkspace, type Workspace, writeTinyModel } from '../models/workspace.ts';
 import { startFarm, type TestFarm } from '../support/farm.ts';
 import { syllables, writeWav } from '../support/sound.ts';
 import { until } from '../support/until.ts';
 import { entryOf, infer, type ModelEntry, rewriteModels } from './small-models.ts';
+
+const PROCESSES = 3;
 
 describe('a configuration that changes under a running farm', () => {
   let farm: TestFarm;
@@ -20,6 +23,8 @@ describe('a configuration that changes under a running farm', () => {
   const teardown: (() => Promise<unknown>)[] = [];
   const later = { after: (fn: () => Promise<unknown>) => void teardown.push(fn) };
   let workspace: Workspace;
+  /** What `models:` has now. */
+  let configured: Record<string, ModelEntry> = {};
 
   before(async () => {
     workspace = await openWorkspace(later);
@@ -32,8 +37,9 @@ describe('a configuration that changes under a running farm', () => {
     long = path.join(workspace.folder, 'long.wav');
     await writeWav(speech, syllables(1));
     await writeWav(long, syllables(8));
+    configured = { ann: entry, bob: entry };
     farm = await startFarm({
-      models: { ann: entry, bob: entry },
+      models: configured,
       limits: { live_wait_seconds: 60 },
       render: { segment_frames: 5 },
     });
@@ -50,16 +56,27 @@ describe('a configuration that changes under a running farm', () => {
     assert.ok(success, `${id}: ${error}`);
     return composited_frames[0] as Buffer;
   };
+  /** Gives the farm these models and waits until every process has them. */
+  const have = async (models: Record<string, ModelEntry>) => {
+    if (isDeepStrictEqual(models, configured)) return;
+    const before = reloads();
+    await configure(models);
+    await until('every process has reloaded', () => reloads() === before + PROCESSES);
+  };
+  const configure = async (models: Record<string, ModelEntry>, others: Record<string, object> = {}) => {
+    configured = models;
+    await rewriteModels(farm, models, others);
+  };
   const listed = async () => (await farm.client.models()).models.map(({ id }) => id);
   const reloads = () => farm.log.filter((line) => line.includes('configuration reloaded')).length;
 
   it('has a new entry that is usable at once', async () => {
-    await rewriteModels(farm, { ann: entry, bob: entry, cleo: entry });
+    await configure({ ann: entry, bob: entry, cleo: entry });
     assert.equal((await farm.client.loadModel('cleo', 0)).gpu, 0);
     assert.ok((await frameOf('cleo')).length > 0);
     const { id } = await farm.client.submit(speech, { modelId: 'cleo' });
     assert.equal((await farm.client.finished(id)).frames.done, 25);
-    await until('every process knows it', () => reloads() === 3);
+    await until('every process knows it', () => reloads() === PROCESSES);
     assert.deepEqual(await listed(), ['ann', 'bob', 'cleo']);
   });
 
@@ -71,7 +88,7 @@ describe('a configuration that changes under a running farm', () => {
       while (newest === young) seen.push(await frameOf('ann'));
     });
     const renders = await Promise.all([1, 2, 3].map(() => farm.client.submit(speech, { modelId: 'ann' })));
-    await rewriteModels(farm, { ann: brighter, bob: entry, cleo: entry });
+    await configure({ ann: brighter, bob: entry, cleo: entry });
     await until('new frames come', async () => {
       const frame = await frameOf('ann');
       if (!frame.equals(old)) newest = frame;
@@ -84,11 +101,10 @@ describe('a configuration that changes under a running farm', () => {
   });
 
   it('finishes a render with the entry that it was planned with', async () => {
+    await have({ ann: brighter, bob: entry, cleo: entry });
     const { id } = await farm.client.submit(long, { modelId: 'ann' });
     for await (const view of farm.client.watch(id)) if (view.frames.done > 0) break;
-    const before = reloads();
-    await rewriteModels(farm, { ann: entry, bob: entry, cleo: entry });
-    await until('every process has reloaded', () => reloads() === before + 3);
+    await have({ ann: entry, bob: entry, cleo: entry });
     await farm.client.finished(id);
     const { segments, model_files } = await farm.client.receipt(id);
     assert.equal(segments.length, 8 * 5);
@@ -101,7 +117,7 @@ describe('a configuration that changes under a running farm', () => {
   it('unloads a removed entry, refuses it from then on and leaves the others alone', async () => {
     const { id } = await farm.client.submit(long, { modelId: 'bob' });
     for await (const view of farm.client.watch(id)) if (view.frames.done > 0) break;
-    await rewriteModels(farm, { ann: entry, cleo: entry });
+    await configure({ ann: entry, cleo: entry });
     const why = /configuration has no model "bob"/;
     await assert.rejects(farm.client.finished(id), { code: 'model_unknown', message: why });
     await until('the front end no longer lists it', async () => !(await listed()).includes('bob'));
@@ -121,20 +137,21 @@ describe('a configuration that changes under a running farm', () => {
     await rename(file, `${file}.good`);
     await writeFile(file, 'models:\n  ann:\n    modle_path: x\n');
     const faults = () => farm.log.filter((line) => /not reloaded.*|modle_path/.test(line)).length;
-    await until('all three processes have refused it', () => faults() >= 3);
+    await until('every process has refused it', () => faults() >= PROCESSES);
     assert.ok(farm.log.some((line) => line.includes('models.ann.modle_path: unknown key')));
     await frameOf('ann');
     await rename(`${file}.good`, file);
   });
 
   it('names changed keys that need a restart', async () => {
-    await rewriteModels(farm, { ann: entry, cleo: entry }, { capacity: { max_models: 9 } });
+    await configure({ ann: entry, cleo: entry }, { capacity: { max_models: 9 } });
     await until('the key is named', () => farm.log.some((line) => /needs a restart/.test(line)));
     assert.ok(farm.log.some((line) => /"keys":\["capacity\.max_models"\]/.test(line)));
     assert.equal((await farm.client.gpus()).gpus[0]?.max_models, 100);
   });
 
   it('sees files that were replaced in their place when it is told to reload', async () => {
+    await have({ ann: entry, cleo: entry });
     const old = await frameOf('cleo');
     for (const index of [0, 1, 2]) {
       const picture = await workspace.write('new.png', await drawPicture('png', { red: 90 }));
@@ -146,8 +163,11 @@ describe('a configuration that changes under a running farm', () => {
   });
 
   it('lets a model be loaded and unloaded by hand', async () => {
-    await farm.client.unloadModel('cleo');
+    await have({ ann: entry, cleo: entry });
     const loadedOn = async () => (await farm.client.models()).models.find(({ id }) => id === 'cleo')?.loaded_on ?? [];
+    await farm.client.loadModel('cleo', 0);
+    await until('it is loaded', async () => (await loadedOn()).length === 1);
+    await farm.client.unloadModel('cleo');
     assert.deepEqual(await loadedOn(), []);
     const { gpu, was_loaded, load_ms } = await farm.client.loadModel('cleo', 0);
     assert.deepEqual([gpu, was_loaded], [0, false]);

@@ -79,9 +79,12 @@ describe('two GPUs that share their work', () => {
     assert.equal(drained.backlog.jobs, 0);
     assert.deepEqual(drained.capacity, { streams: 0, used: 0, free: 0 });
     assert.deepEqual(new Set((await renderOn(farm, speech, 'settled')).gpus), new Set([7]));
+    await farm.client.resumeGpu(0);
   });
 
   it('a drain outlives a restart of the worker, and ends when it is resumed', async () => {
+    await farm.client.drainGpu(0);
+    await gpuOnce(farm, 0, 'drained', ({ state }) => state === 'drained');
     const before = farm.farm.pids.get('gpu-0') as number;
     process.kill(before, 'SIGKILL');
     await gpuOnce(farm, 0, 'back', ({ pid, state }) => pid !== before && state === 'drained');
