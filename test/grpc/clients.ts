@@ -1,5 +1,4 @@
 import { once } from 'node:events';
-import { setTimeout as delay } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
 import {
   type CallOptions,
@@ -16,6 +15,7 @@ import {
 import { loadSync } from '@grpc/proto-loader';
 import { protoPath as healthProto } from 'grpc-health-check';
 import type { StreamRequest } from '../../api/grpc/messages/farm.ts';
+import { until } from '../support/until.ts';
 
 /** A client as any user would build it: grpc-js and the .proto files, nothing of the server. */
 
@@ -115,14 +115,8 @@ export class TestClient extends Client {
   }
 
   /** Resolves when the health service says `status`. */
-  async untilHealth(status: string, withinMs = 15_000): Promise<void> {
-    const endsAt = Date.now() + withinMs;
-    for (;;) {
-      const got = await this.healthStatus();
-      if (got === status) return;
-      if (Date.now() > endsAt) throw new Error(`Health is ${got} after ${withinMs} ms, expected ${status}`);
-      await delay(100);
-    }
+  async untilHealth(status: string): Promise<void> {
+    await until(`the health is ${status}`, async () => (await this.healthStatus()) === status);
   }
 }
 
