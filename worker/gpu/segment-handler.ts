@@ -1,4 +1,4 @@
-import { type ArtifactStore, artifactKeys } from '../../shared/artifacts.ts';
+import type { ArtifactStore } from '../../shared/artifacts.ts';
 import { FarmError } from '../../shared/errors.ts';
 import type { SegmentJob } from '../../shared/jobs.ts';
 import { isTerminal, type RenderRecord } from '../../shared/renders/record.ts';
@@ -6,6 +6,7 @@ import type { RenderStore } from '../../shared/renders/store.ts';
 import type { PipelineThread } from '../engine/pipeline-thread.ts';
 import type { SegmentTask } from '../engine/thread-protocol.ts';
 import type { CancelWatch } from '../jobs/cancellation.ts';
+import { removeFilesIfGone } from '../jobs/ended-renders.ts';
 import type { JobContext } from '../jobs/job-runner.ts';
 import type { Blocklist } from '../queues/blocklist.ts';
 import type { EntryHistory } from './entry-history.ts';
@@ -56,17 +57,11 @@ export function segmentHandler(tools: SegmentHandlerTools) {
       await report(frameTotal);
       log.info({ segment: job.segmentIndex, frames: frameTotal, ms: Math.round(result.wall_ms) }, 'segment rendered');
     } catch (error) {
-      if (signal.aborted) await removeIfEnded(job.renderId);
+      if (signal.aborted) await removeFilesIfGone(renders, artifacts, job.renderId);
       else blocklist.failed(job, FarmError.from(error));
       throw error;
     }
   };
-
-  /** A cancelled or deleted render must leave no files behind, so the segment that stops last removes them. */
-  async function removeIfEnded(renderId: string): Promise<void> {
-    const record = await renders.find(renderId);
-    if (!record || record.status === 'cancelled') await artifacts.remove(artifactKeys.folder(renderId));
-  }
 }
 
 function toTask(job: SegmentJob, record: RenderRecord): SegmentTask {

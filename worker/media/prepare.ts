@@ -5,6 +5,7 @@ import type { JobOf } from '../../shared/jobs.ts';
 import type { Logger } from '../../shared/process/log.ts';
 import type { RenderPlan, RenderRecord } from '../../shared/renders/record.ts';
 import type { RenderStore } from '../../shared/renders/store.ts';
+import { removeFilesIfGone } from '../jobs/ended-renders.ts';
 import type { JobContext } from '../jobs/job-runner.ts';
 import { type DecodedSound, decodeAudio, type SoundPaths } from './decode-audio.ts';
 import type { Dispatcher } from './dispatch.ts';
@@ -22,7 +23,7 @@ export function prepareHandler({ config, renders, artifacts, dispatcher }: Prepa
   return async ({ renderId }: JobOf<'prepare'>, { signal, log }: JobContext): Promise<void> => {
     const record = await renders.get(renderId);
     const plan = record.plan ?? (await makePlan(record, signal, log));
-    if (!plan) return;
+    if (!plan) return await removeFilesIfGone(renders, artifacts, renderId);
     await dispatcher.enqueueSegments(renderId, record.request.modelId, plan);
     // The upload has been read completely, and a plan is never made twice.
     await artifacts.remove(artifactKeys.upload(renderId));

@@ -7,6 +7,7 @@ import type { JobOf } from '../../shared/jobs.ts';
 import type { RenderPlan, RenderRecord, SegmentReceipt, SoundForEar } from '../../shared/renders/record.ts';
 import type { RenderStore } from '../../shared/renders/store.ts';
 import { MINUTE_MS } from '../../shared/units.ts';
+import { removeFilesIfGone } from '../jobs/ended-renders.ts';
 import type { JobContext } from '../jobs/job-runner.ts';
 import { checkInStep } from './check-video.ts';
 import { runFfmpeg } from './ffmpeg.ts';
@@ -34,7 +35,7 @@ export function stitchHandler({ renders, artifacts }: StitchTools) {
     await artifacts.publish(artifactKeys.receipt(renderId), (target) =>
       writeFile(target, JSON.stringify(receipt, null, 2)),
     );
-    if (!(await renders.complete(renderId))) return await artifacts.remove(artifactKeys.folder(renderId));
+    if (!(await renders.complete(renderId))) return await removeFilesIfGone(renders, artifacts, renderId);
     // Only now, since a stitch that is retried still needs the parts.
     await removeParts(renderId);
     log.info({ frames: plan.frameCount }, 'render completed');

@@ -1,0 +1,15 @@
+import { type ArtifactStore, artifactKeys } from '../../shared/artifacts.ts';
+import type { RenderStore } from '../../shared/renders/store.ts';
+
+/**
+ * Removes the files of a render that was cancelled or deleted: the job that stops last may have written some after the
+ * front end had removed them. Files of any other render stay: another worker may have gone on with it, or completed it.
+ */
+export async function removeFilesIfGone(
+  renders: RenderStore,
+  artifacts: ArtifactStore,
+  renderId: string,
+): Promise<void> {
+  const record = await renders.find(renderId);
+  if (!record || record.status === 'cancelled') await artifacts.remove(artifactKeys.folder(renderId));
+}
