@@ -5,19 +5,17 @@ import { hostname } from 'node:os';
 import path from 'node:path';
 import { z } from 'zod';
 import { FarmError } from '../shared/errors.ts';
-import { hasEnded, ownIdentity, type ProcessIdentity } from '../shared/process/process-life.ts';
+import { hasEnded, ownIdentity, type ProcessIdentity, processIdentitySchema } from '../shared/process/process-life.ts';
 
 /** farm.pid in the data folder: which `farm up` has it, so that there is one at a time and `farm down` finds it. */
 
-const holderSchema = z.object({ host: z.string(), pid: z.int().positive(), startMark: z.string().optional() });
-
 /** A number is what older farms wrote. */
 const fileSchema = z.union([
-  holderSchema,
+  processIdentitySchema,
   z
     .int()
     .positive()
-    .transform((pid): z.output<typeof holderSchema> => ({ host: hostname(), pid })),
+    .transform((pid): ProcessIdentity => ({ host: hostname(), pid })),
 ]);
 
 const lockPathOf = (storageRoot: string) => path.join(storageRoot, 'farm.pid');

@@ -4,15 +4,18 @@ import { mkdir, readFile, rm, writeFile } from 'node:fs/promises';
 import { createServer } from 'node:net';
 import path from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
-import { z } from 'zod';
 import { FarmError } from '../shared/errors.ts';
-import { hasEnded, identityOf, isSurelyAlive } from '../shared/process/process-life.ts';
+import {
+  hasEnded,
+  identityOf,
+  isSurelyAlive,
+  type ProcessIdentity,
+  processIdentitySchema,
+} from '../shared/process/process-life.ts';
 import { waitUntilReady, workerConnection } from '../shared/redis.ts';
 
 const START_TIMEOUT_MS = 15_000;
 const LOOK_EVERY_MS = 50;
-
-const pidFileSchema = z.object({ host: z.string(), pid: z.int().positive(), startMark: z.string().optional() });
 
 /** A Redis that belongs to one farm: loopback only, append-only file on, nothing evicted. */
 export class PrivateRedis {
@@ -89,9 +92,9 @@ export async function stopLeftoverRedis(folder: string): Promise<boolean> {
   return true;
 }
 
-async function readPidFile(folder: string): Promise<z.output<typeof pidFileSchema> | undefined> {
+async function readPidFile(folder: string): Promise<ProcessIdentity | undefined> {
   try {
-    return pidFileSchema.parse(JSON.parse(await readFile(pidPathOf(folder), 'utf8')));
+    return processIdentitySchema.parse(JSON.parse(await readFile(pidPathOf(folder), 'utf8')));
   } catch {
     return undefined; // None, or not ours.
   }

@@ -1,13 +1,13 @@
 import { randomUUID } from 'node:crypto';
-import { hostname } from 'node:os';
 import type { Heartbeat } from '../shared/heartbeat.ts';
+import { ownIdentity } from '../shared/process/process-life.ts';
 import { EventLoopMonitor } from './event-loop-monitor.ts';
 import type { LeaseHolder } from './queues/lease.ts';
 
 /** What this process reports of itself in leases and heartbeats. */
 export class WorkerProcess {
   readonly workerId: string;
-  readonly #host = hostname();
+  readonly #identity = ownIdentity();
   readonly #startedAtMs = Date.now();
   readonly #monitor = new EventLoopMonitor();
 
@@ -18,12 +18,13 @@ export class WorkerProcess {
 
   /** For the leases that this process takes. */
   get holder(): LeaseHolder {
-    return { workerId: this.workerId, host: this.#host, pid: process.pid };
+    return { workerId: this.workerId, ...this.#identity };
   }
 
   /** For a heartbeat; the time that the event loop was blocked counts from the last call. */
   describe(): Pick<Heartbeat, 'host' | 'pid' | 'startedAtMs' | 'eventLoopBlockedMaxMs'> {
     const eventLoopBlockedMaxMs = Math.round(this.#monitor.takeMaxMs());
-    return { host: this.#host, pid: process.pid, startedAtMs: this.#startedAtMs, eventLoopBlockedMaxMs };
+    const { host, pid } = this.#identity;
+    return { host, pid, startedAtMs: this.#startedAtMs, eventLoopBlockedMaxMs };
   }
 }

@@ -1,15 +1,20 @@
 import { execFileSync } from 'node:child_process';
-import { readFileSync } from 'node:fs';
+import { readFileSync, readlinkSync } from 'node:fs';
 import { hostname } from 'node:os';
+import { z } from 'zod';
 
 /** The only module that checks whether a process still runs. */
 
-export interface ProcessIdentity {
-  readonly host: string;
-  readonly pid: number;
+/** A process, as it is written down for others to find. */
+export const processIdentitySchema = z.object({
+  host: z.string(),
+  pid: z.int().positive(),
   /** When it started, in a form for comparison only. Distinguishes it from a later process with the same id. */
-  readonly startMark?: string | undefined;
-}
+  startMark: z.string().optional(),
+  /** Where its id counts: in this run of this machine, and in this container. Absent where the system does not tell. */
+  pidSpace: z.string().optional(),
+});
+export type ProcessIdentity = Readonly<z.infer<typeof processIdentitySchema>>;
 
 /** This process, for others to find. */
 export function ownIdentity(): ProcessIdentity {
@@ -18,7 +23,7 @@ export function ownIdentity(): ProcessIdentity {
 
 /** A process of this machine that runs now. */
 export function identityOf(pid: number): ProcessIdentity {
-  return { host: hostname(), pid, startMark: look(pid)?.startMark };
+  return { host: hostname(), pid, startMark: look(pid)?.startMark, pidSpace: ownPidSpace() };
 }
 
 /**
@@ -31,6 +36,15 @@ export function hasEnded({ host, pid, startMark }: ProcessIdentity): boolean {
   const now = look(pid);
   if (now === undefined) return !exists(pid);
   return now.isZombie || (startMark !== undefined && now.startMark !== startMark);
+}
+
+/**
+ * True only where it is certain that the process has ended. Containers may share a host name and not see each other's
+ * processes, and two machines may have the same name: for what expires by itself within seconds, waiting is better than
+ * taking it from a process that lives.
+ */
+export function hasSurelyEnded(identity: ProcessIdentity): boolean {
+  return identity.pidSpace === ownPidSpace() && hasEnded(identity);
 }
 
 /**
@@ -50,12 +64,24 @@ function exists(pid: number): boolean {
   }
 }
 
+function ownPidSpace(): string | undefined {
+  try {
+    return process.platform === 'linux' ? `${bootId()} ${readlinkSync('/proc/self/ns/pid')}` : undefined;
+  } catch {
+    return undefined; // No /proc here, so every process is judged by its id alone.
+  }
+}
+
+function bootId(): string {
+  return readFileSync('/proc/sys/kernel/random/boot_id', 'utf8').trim();
+}
+
 /** Undefined where the system does not tell, or the process is gone. A zombie has ended and was not yet waited for. */
 function look(pid: number): { startMark: string; isZombie: boolean } | undefined {
   try {
     return process.platform === 'linux' ? lookInProc(pid) : lookWithPs(pid);
   } catch {
-    return undefined;
+    return undefined; // As said above.
   }
 }
 
@@ -64,8 +90,7 @@ function lookInProc(pid: number): { startMark: string; isZombie: boolean } {
   // The name in brackets may contain spaces and brackets; fields 3 (state) and 22 (start, in ticks) are counted after
   // it.
   const fields = stat.slice(stat.lastIndexOf(')') + 2).split(' ');
-  const boot = readFileSync('/proc/sys/kernel/random/boot_id', 'utf8').trim();
-  return { startMark: `${boot} ${fields[19]}`, isZombie: fields[0] === 'Z' || fields[0] === 'X' };
+  return { startMark: `${bootId()} ${fields[19]}`, isZombie: fields[0] === 'Z' || fields[0] === 'X' };
 }
 
 function lookWithPs(pid: number): { startMark: string; isZombie: boolean } {

@@ -2,9 +2,9 @@ import assert from 'node:assert/strict';
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { readdir, rm, stat, writeFile } from 'node:fs/promises';
-import { hostname } from 'node:os';
 import { join } from 'node:path';
 import { test } from 'node:test';
+import { ownIdentity } from '../../shared/process/process-life.ts';
 import { holdLock } from '../../worker/avatar/folder-lock.ts';
 import { openWorkspace } from '../models/workspace.ts';
 
@@ -31,7 +31,7 @@ test('the lock of a process of this machine that has ended is taken over', async
   const { folder } = await openWorkspace(t);
   const child = spawn(process.execPath, ['--version'], { stdio: 'ignore' });
   await once(child, 'exit');
-  await writeFile(join(folder, 'lock'), JSON.stringify({ host: hostname(), pid: child.pid, token: 'old' }));
+  await writeFile(join(folder, 'lock'), JSON.stringify({ ...ownIdentity(), pid: child.pid, token: 'old' }));
   await using _lock = await holdLock(join(folder, 'lock'), GOING_ON);
   assert.deepEqual(await readdir(folder), ['lock']);
 });

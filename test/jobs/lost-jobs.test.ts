@@ -1,7 +1,6 @@
 import assert from 'node:assert/strict';
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { hostname } from 'node:os';
 import { after, test } from 'node:test';
 import { Worker } from 'bullmq';
 import { ownIdentity, type ProcessIdentity } from '../../shared/process/process-life.ts';
@@ -19,7 +18,7 @@ after(() => queues.close());
 async function deadProcess(): Promise<ProcessIdentity> {
   const child = spawn(process.execPath, ['--eval', '']);
   await once(child, 'exit');
-  return { host: hostname(), pid: child.pid as number };
+  return { ...ownIdentity(), pid: child.pid as number, startMark: undefined };
 }
 
 const here = ownIdentity();
@@ -32,6 +31,11 @@ const cases = [
     isHeld: false,
   },
   { name: 'of a process that lives stays with it', holder: here, isHeld: true },
+  {
+    name: 'of a process in another container of that host name stays with it',
+    holder: { ...dead, pidSpace: 'another one' },
+    isHeld: true,
+  },
   { name: 'of a process on another host stays with it', holder: { ...dead, host: 'far away' }, isHeld: true },
 ];
 for (const { name, holder, isHeld } of cases) {

@@ -4,6 +4,7 @@ import { once } from 'node:events';
 import { hostname } from 'node:os';
 import { beforeEach, type TestContext, test } from 'node:test';
 import { fileURLToPath } from 'node:url';
+import { ownIdentity } from '../../shared/process/process-life.ts';
 import { Lease, type LeaseHolder } from '../../worker/queues/lease.ts';
 import { QUIET_LOG } from '../support/quiet-log.ts';
 import { startRedisServer } from '../support/redis-server.ts';
@@ -72,6 +73,13 @@ test('a lease left by a killed process of this host is taken at once', async (t)
   assert.ok((await redis.pttl(key)) > 5000, 'the lease has not run out by itself');
   await leaseOf(t, 'next').take(mustKeep, 0);
   assert.match((await redis.get(key)) ?? '', new RegExp(`"pid":${process.pid}\\b`));
+});
+
+test('a lease of another container is respected, though it has the host name of this one', async (t) => {
+  const pid = await leaseOfKilledProcess();
+  await redis.flushall();
+  await leaseOf(t, 'far', { ...ownIdentity(), pid, pidSpace: 'another one' }).take(mustKeep);
+  await assert.rejects(leaseOf(t, 'near').take(mustKeep, 0), { code: 'gpu_taken' });
 });
 
 test('a lease of another host is respected, though no such process is alive here', async (t) => {

@@ -4,11 +4,10 @@
 
 import { randomUUID } from 'node:crypto';
 import { mkdir, readFile, rename, rm, stat, utimes, writeFile } from 'node:fs/promises';
-import { hostname } from 'node:os';
 import { dirname } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 import { z } from 'zod';
-import { hasEnded } from '../../shared/process/process-life.ts';
+import { hasSurelyEnded, ownIdentity, processIdentitySchema } from '../../shared/process/process-life.ts';
 
 /** How often the holder touches its file. */
 const TOUCH_EVERY_MS = 2000;
@@ -16,7 +15,7 @@ const TOUCH_EVERY_MS = 2000;
 const SILENCE_MS = 20_000;
 const LOOK_EVERY_MS = 200;
 
-const holderSchema = z.object({ host: z.string(), pid: z.int(), token: z.string() });
+const holderSchema = processIdentitySchema.extend({ token: z.string() });
 type Holder = z.output<typeof holderSchema>;
 /** Stands for a holder whose file exists but has no content yet. */
 const BEING_WRITTEN: Holder = { host: '', pid: 0, token: '' };
@@ -32,7 +31,7 @@ const BEING_WRITTEN: Holder = { host: '', pid: 0, token: '' };
  * @throws `signal.reason` once the signal is aborted; errors of the file system as they are.
  */
 export async function holdLock(path: string, signal: AbortSignal): Promise<AsyncDisposable> {
-  const me: Holder = { host: hostname(), pid: process.pid, token: randomUUID() };
+  const me: Holder = { ...ownIdentity(), token: randomUUID() };
   await mkdir(dirname(path), { recursive: true });
   let seen: { token: string; mtimeMs: number; atMs: number } | undefined;
   while (!(await tryTake(path, me))) {
@@ -42,7 +41,8 @@ export async function holdLock(path: string, signal: AbortSignal): Promise<Async
     if (seen?.token !== other.holder.token || seen.mtimeMs !== other.mtimeMs) {
       seen = { token: other.holder.token, mtimeMs: other.mtimeMs, atMs: performance.now() };
     }
-    if (hasEnded(other.holder) || performance.now() - seen.atMs > SILENCE_MS) await remove(path, other.holder.token);
+    if (hasSurelyEnded(other.holder) || performance.now() - seen.atMs > SILENCE_MS)
+      await remove(path, other.holder.token);
     else await delay(LOOK_EVERY_MS, undefined, { signal }).catch(() => signal.throwIfAborted());
   }
   const touching = setInterval(() => {

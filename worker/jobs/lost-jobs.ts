@@ -1,6 +1,6 @@
 import type { Queue } from 'bullmq';
 import type { Redis } from 'ioredis';
-import { hasEnded, ownIdentity, type ProcessIdentity } from '../../shared/process/process-life.ts';
+import { hasSurelyEnded, ownIdentity, type ProcessIdentity } from '../../shared/process/process-life.ts';
 
 /**
  * Jobs whose process has ended. Their locks keep them until these have run out; a process of the same host need not wait
@@ -8,14 +8,17 @@ import { hasEnded, ownIdentity, type ProcessIdentity } from '../../shared/proces
  */
 
 /** What BullMQ notes of who runs a job. It is a part of a connection's name as well, which may have no spaces. */
-export function workerName({ host, pid, startMark }: ProcessIdentity = ownIdentity()): string {
-  return [host, String(pid), startMark ?? ''].map(encodeURIComponent).join('/');
+export function workerName({ host, pid, startMark, pidSpace }: ProcessIdentity = ownIdentity()): string {
+  return [host, String(pid), startMark ?? '', pidSpace ?? ''].map(encodeURIComponent).join('/');
 }
 
 function identityIn(name: string): ProcessIdentity {
-  const [host = '', pid, startMark] = name.split('/').map(decodeURIComponent);
-  return { host, pid: Number(pid), startMark: startMark || undefined };
+  const [host = '', pid, startMark, pidSpace] = name.split('/').map(decodeURIComponent);
+  return { host, pid: Number(pid), startMark: startMark || undefined, pidSpace: pidSpace || undefined };
 }
+
+/** KEYS job, its lock. ARGV who ran it. Deletes the lock, unless another worker has picked the job up meanwhile. */
+const RELEASE = `if redis.call('HGET', KEYS[1], 'pb') == ARGV[1] then return redis.call('DEL', KEYS[2]) end return 0`;
 
 /**
  * Takes the locks away from jobs of a queue that were begun by processes of this host which have ended. The next look for
@@ -23,6 +26,8 @@ function identityIn(name: string): ProcessIdentity {
  */
 export async function releaseLostJobs(queue: Queue, redis: Redis): Promise<void> {
   const active = await queue.getActive();
-  const lost = active.filter(({ processedBy }) => processedBy !== undefined && hasEnded(identityIn(processedBy)));
-  await Promise.all(lost.map((job) => redis.del(queue.toKey(`${job.id}:lock`))));
+  for (const { id, processedBy } of active) {
+    if (processedBy === undefined || !hasSurelyEnded(identityIn(processedBy))) continue;
+    await redis.eval(RELEASE, 2, queue.toKey(`${id}`), queue.toKey(`${id}:lock`), processedBy);
+  }
 }

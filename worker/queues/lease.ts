@@ -2,7 +2,7 @@ import { setTimeout as delay } from 'node:timers/promises';
 import type { Redis } from 'ioredis';
 import { z } from 'zod';
 import { FarmError } from '../../shared/errors.ts';
-import { hasEnded } from '../../shared/process/process-life.ts';
+import { hasSurelyEnded, processIdentitySchema } from '../../shared/process/process-life.ts';
 import { type Repeated, type RepeatLog, repeat } from '../../shared/process/repeat.ts';
 import { KEY_PREFIX } from '../../shared/redis.ts';
 
@@ -10,7 +10,7 @@ import { KEY_PREFIX } from '../../shared/redis.ts';
  * One process per GPU queue: the process that holds the lease consumes the queue. A lease that is not renewed expires.
  */
 
-const holderSchema = z.object({ workerId: z.string(), host: z.string(), pid: z.int() });
+const holderSchema = processIdentitySchema.extend({ workerId: z.string() });
 export type LeaseHolder = z.infer<typeof holderSchema>;
 
 /** Long, since a worker that loses its lease ends. Other workers take a dead worker's jobs once its heartbeat stops. */
@@ -59,7 +59,7 @@ export class Lease {
     const deadlineMs = Date.now() + patienceMs;
     for (;;) {
       const left = await this.#holder();
-      const holder = await this.#tryTake(left && hasEnded(left) ? left : undefined);
+      const holder = await this.#tryTake(left && hasSurelyEnded(left) ? left : undefined);
       if (!holder) break;
       if (Date.now() > deadlineMs) {
         const { host, pid } = holder;
