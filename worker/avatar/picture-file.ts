@@ -1,6 +1,7 @@
 /**
  * Picture files → sizes and pixels: the one place where an avatar's pictures are opened. A picture whose EXIF data says
- * that it lies on its side is stood upright, as OpenCV and browsers do: landmarks and crop rects were made from it so.
+ * that it is rotated is turned upright, as OpenCV and browsers do: landmarks and crop rects refer to the upright
+ * picture.
  */
 
 import { readFile } from 'node:fs/promises';
@@ -8,7 +9,7 @@ import sharp from 'sharp';
 import { FarmError } from '../../shared/errors.ts';
 import type { RgbImage } from '../pipeline/contract.ts';
 
-// The cache above this one knows what to keep, and a worker's cores belong to inference.
+// BackgroundFrames caches pictures, so libvips must not, and a worker's cores are for inference.
 sharp.cache(false);
 sharp.concurrency(1);
 
@@ -82,7 +83,7 @@ export async function checkPictures(paths: readonly string[], size: PictureSize,
   }
 }
 
-/** What a picture file that cannot be used is answered with. */
+/** The error for a picture file that cannot be read. */
 function unreadable(path: string, cause: unknown): FarmError {
   const reason = cause instanceof Error ? cause.message : String(cause);
   return new FarmError('model_unusable', `picture ${path} cannot be read: ${reason}`, { cause });
