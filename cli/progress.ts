@@ -7,7 +7,7 @@ const PLAIN_LINE_EVERY_MS = 2000;
 const GROWTH_TO_SAY = { factor: 1.25, seconds: 2 };
 
 /** "rendering  [#####-----]  120/204 frames  25.3 frames/s  ETA 4 s" */
-export function progressLine({ status, frames, frames_per_second }: RenderView, timeLeft: string | undefined): string {
+function progressLine({ status, frames, frames_per_second }: RenderView, timeLeft: string | undefined): string {
   const total = frames.total ?? 0;
   const filled = total > 0 ? Math.round((BAR_WIDTH * frames.done) / total) : 0;
   const bar = `[${'█'.repeat(filled)}${'░'.repeat(BAR_WIDTH - filled)}]`;

@@ -6,7 +6,7 @@ const DRAINED_KEY = `${KEY_PREFIX}:gpus:drained`;
 /**
  * Channel for "<gpu> drain" and "<gpu> resume" when an operator asks for it: a wake-up only, the set is what counts.
  */
-export const GPU_ORDERS_CHANNEL = `${KEY_PREFIX}:gpus:orders`;
+const GPU_ORDERS_CHANNEL = `${KEY_PREFIX}:gpus:orders`;
 
 export type GpuOrder = 'drain' | 'resume';
 

@@ -62,7 +62,7 @@ const memorySchema = z.object({
 });
 export type WorkerMemory = z.infer<typeof memorySchema>;
 
-export const heartbeatSchema = z.object({
+const heartbeatSchema = z.object({
   workerId: z.string(),
   /** The GPU whose queue this worker owns; null for a media worker. */
   gpuId: z.int().nonnegative().nullable(),

@@ -8,8 +8,8 @@ import { JPEG_QUALITY } from './limits.ts';
 
 const frameRange = z.object({ start: z.int().nonnegative(), end: z.int().positive() });
 
-export const prepareJobSchema = z.object({ name: z.literal('prepare'), renderId: z.string() });
-export const segmentJobSchema = z.object({
+const prepareJobSchema = z.object({ name: z.literal('prepare'), renderId: z.string() });
+const segmentJobSchema = z.object({
   name: z.literal('segment'),
   renderId: z.string(),
   modelId: z.string(),
@@ -28,13 +28,13 @@ export const segmentJobSchema = z.object({
     })
     .optional(),
 });
-export const stitchJobSchema = z.object({ name: z.literal('stitch'), renderId: z.string() });
+const stitchJobSchema = z.object({ name: z.literal('stitch'), renderId: z.string() });
 
 /**
  * Frames that a client waits for: a unary request, or the next few frames of a live stream. The request's id names its
  * payload (shared/live/live-payload.ts) and the frame channel for its frames (shared/live/frames.ts).
  */
-export const liveJobSchema = z.object({
+const liveJobSchema = z.object({
   name: z.literal('live'),
   requestId: z.string(),
   /** The live stream that the frames belong to; absent for a request of its own. */

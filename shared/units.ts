@@ -5,6 +5,6 @@ export const MB = 2 ** 20;
 export const GB = 2 ** 30;
 
 /** Milliseconds. */
-export const SECOND_MS = 1000;
+const SECOND_MS = 1000;
 export const MINUTE_MS = 60 * SECOND_MS;
 export const HOUR_MS = 60 * MINUTE_MS;

@@ -2,8 +2,8 @@ import { Metadata, type StatusObject } from '@grpc/grpc-js';
 import { type ErrorCode, FarmError } from '../../shared/errors.ts';
 
 /** Trailing metadata of every failed call. */
-export const ERROR_CODE_KEY = 'farm-error-code';
-export const REMEDY_KEY = 'farm-error-remedy';
+const ERROR_CODE_KEY = 'farm-error-code';
+const REMEDY_KEY = 'farm-error-remedy';
 
 /**
  * What MonolithicService tells by gRPC status: the way to the farm and its load. Everything else is an answer with

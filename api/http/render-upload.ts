@@ -21,7 +21,7 @@ export function formLimits({ max_upload_mb }: Config['limits']) {
 }
 
 /** The text fields beside the audio file. All may be left out. */
-export function renderFieldsSchema({ output }: Pick<Config, 'output'>) {
+function renderFieldsSchema({ output }: Pick<Config, 'output'>) {
   return z.strictObject({
     model_id: z.string().default(''),
     output: z.enum(['mp4', 'frames'], 'expected mp4 or frames').default('mp4'),

@@ -10,7 +10,7 @@ import { encodeModel } from '../onnx/encode.ts';
 import { type BenchSize, benchEncoder, benchGenerator, type CountedNetwork } from './networks.ts';
 
 /** Where a size is built when no folder is named. */
-export function benchBuildDir(size: BenchSize): string {
+function benchBuildDir(size: BenchSize): string {
   return join(import.meta.dirname, size === 320 ? 'build' : `build-${size}`);
 }
 

@@ -13,7 +13,7 @@ import { FRAME_COUNT } from './pose.ts';
 import { CROP_SIDE, NETWORK_SIDE, PICTURE_HEIGHT, PICTURE_WIDTH } from './scene-geometry.ts';
 import { cropRects, writeFrames } from './write-frames.ts';
 
-export const DEMO_BUILD_DIR = join(import.meta.dirname, 'build');
+const DEMO_BUILD_DIR = join(import.meta.dirname, 'build');
 
 /** Paths of a built demo avatar, for a configuration. */
 export interface DemoAvatar {

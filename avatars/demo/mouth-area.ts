@@ -3,7 +3,7 @@ import type { Rect, RgbImage } from '../../worker/pipeline/contract.ts';
 import { CROP_SIDE, MOUTH_HALF_WIDTH, MOUTH_IN_CROP } from './scene-geometry.ts';
 
 /** Part of a crop in which an open mouth shows, in pixels of a crop of CROP_SIDE: nothing else in it is as dark or white. */
-export const MOUTH_AREA_IN_CROP: Rect = {
+const MOUTH_AREA_IN_CROP: Rect = {
   x1: MOUTH_IN_CROP.x - MOUTH_HALF_WIDTH - 8,
   y1: MOUTH_IN_CROP.y - 12,
   x2: MOUTH_IN_CROP.x + MOUTH_HALF_WIDTH + 8,

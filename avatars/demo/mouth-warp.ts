@@ -7,8 +7,8 @@ import { MOUTH_CORNER_LIFT, MOUTH_HALF_WIDTH, NETWORK_SCALE } from './scene-geom
 
 /** The part of the network's picture that moves, x2 and y2 exclusive. Motion fades out before its edges. */
 export const MOVING_AREA = { x1: 36, y1: 80, x2: 284, y2: 308 } as const;
-export const AREA_WIDTH = MOVING_AREA.x2 - MOVING_AREA.x1;
-export const AREA_HEIGHT = MOVING_AREA.y2 - MOVING_AREA.y1;
+const AREA_WIDTH = MOVING_AREA.x2 - MOVING_AREA.x1;
+const AREA_HEIGHT = MOVING_AREA.y2 - MOVING_AREA.y1;
 
 /** At full opening, in pixels of the network's picture. */
 const UPPER_LIP_LIFT = 8;

@@ -12,7 +12,7 @@ import { LIVE_KEYS_LIFETIME_S, livePayloadKey } from './live-payload.ts';
  */
 
 /** How the work went, sent after the last frame. */
-export const liveSummarySchema = z.object({
+const liveSummarySchema = z.object({
   gpuId: z.int().nonnegative(),
   modelWasLoaded: z.boolean(),
   modelLoadMs: z.number(),

@@ -22,7 +22,7 @@ const errorCodes = Object.keys(ERROR_CATALOGUE) as [ErrorCode, ...ErrorCode[]];
 export const errorReportSchema = z.object({ code: z.enum(errorCodes), message: z.string(), remedy: z.string() });
 
 /** The user's request. */
-export const renderRequestSchema = z.object({
+const renderRequestSchema = z.object({
   modelId: z.string(),
   output: z.enum(['mp4', 'frames']),
   /** Position in the ping-pong over the avatar's frames at which the render begins. */
@@ -35,7 +35,7 @@ export const renderRequestSchema = z.object({
 export type RenderRequest = z.infer<typeof renderRequestSchema>;
 
 /** How to read the sound that `prepare` keeps for the ear (`artifactKeys.sound`). */
-export const soundForEarSchema = z.object({
+const soundForEarSchema = z.object({
   sampleRateHz: z.int().positive(),
   /** Interleaved in the file: 1 or 2. */
   storedChannels: z.int().positive(),
@@ -47,7 +47,7 @@ export const soundForEarSchema = z.object({
 export type SoundForEar = z.infer<typeof soundForEarSchema>;
 
 /** What `prepare` decided. It has all settings that affect the pictures, so that every worker makes the same. */
-export const renderPlanSchema = z.object({
+const renderPlanSchema = z.object({
   sampleCount: z.int().positive(),
   /** Of a video; a render to frames has none. */
   sound: soundForEarSchema.optional(),
@@ -76,7 +76,7 @@ export const stageTimingsSchema = z.object({
 });
 export type StageTimings = z.infer<typeof stageTimingsSchema>;
 
-export const modelFileSchema = z.object({ path: z.string(), sha256: z.string(), bytes: z.int() });
+const modelFileSchema = z.object({ path: z.string(), sha256: z.string(), bytes: z.int() });
 
 /** What a GPU worker reports of a finished segment. */
 export const segmentReceiptSchema = z.object({

@@ -13,7 +13,7 @@ const loadedOnSchema = z.object({
   loaded_at: z.iso.datetime(),
 });
 
-export const modelViewSchema = z
+const modelViewSchema = z
   .object({
     id: z.string(),
     /** Whether a GPU worker can use it; while none is alive, whether one probably could. */

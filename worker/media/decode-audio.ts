@@ -39,7 +39,7 @@ export interface DecodedSound {
 }
 
 /** ffmpeg's arguments: one track to interleaved float32 on standard output, in a form that never changes. */
-export function decodeArguments(inputPath: string, { streamIndex, form }: SoundTrack): string[] {
+function decodeArguments(inputPath: string, { streamIndex, form }: SoundTrack): string[] {
   const layout = form.channels === 'unknown' ? '' : `:channel_layouts=${form.channels}`;
   return [
     ...['-v', 'error', ...UPLOAD_INPUT_OPTIONS],

@@ -51,7 +51,7 @@ export class PlacementProbe implements AsyncDisposable {
 }
 
 /** The kernel runs in the text of a profile, by provider: `CUDAExecutionProvider` counts as `cuda`. */
-export function countNodes(profile: string): NodesByProvider {
+function countNodes(profile: string): NodesByProvider {
   const counts: Record<string, number> = {};
   for (const [, name = ''] of profile.matchAll(KERNEL_PROVIDER)) {
     const provider = name.toLowerCase();
