@@ -26,6 +26,6 @@ function parseEntry(line: string): LogEntry | undefined {
     const entry = JSON.parse(line) as LogEntry;
     return typeof entry.time === 'number' && typeof entry.msg === 'string' ? entry : undefined;
   } catch {
-    return undefined;
+    return undefined; // Not a line of a logger: shown as it is.
   }
 }

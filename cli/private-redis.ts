@@ -46,6 +46,7 @@ export class PrivateRedis {
         `redis-server ended at once (exit code ${code}); see ${folder}/redis.log`,
       );
     });
+    // Its end is a failure only as long as its start is waited for.
     failed.catch(() => {});
     await Promise.race([once(child, 'spawn'), once(child, 'error').then(([error]) => Promise.reject(missing(error)))]);
     await writeFile(pidPath, JSON.stringify(identityOf(child.pid ?? 0)));

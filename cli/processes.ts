@@ -141,8 +141,9 @@ export class Supervisor {
     while (!this.#stopping.signal.aborted) {
       const waitMs = restartDelayMs(supervised.restarts++);
       this.#options.onLine(name, `${name} ended unexpectedly; starting it again in ${waitMs} ms`);
-      await delay(waitMs, undefined, { signal: this.#stopping.signal }).catch(() => {});
+      await delay(waitMs, undefined, { signal: this.#stopping.signal }).catch(() => {}); // Told to stop.
       if (this.#stopping.signal.aborted) return undefined;
+      // Why it did not start is in its own lines, which were shown.
       const running = await this.#spawnUntilReady(supervised).catch(() => undefined);
       if (running) return running;
     }

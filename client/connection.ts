@@ -127,7 +127,7 @@ function isTimeout(reason: unknown): boolean {
   return reason instanceof Error && reason.name === 'TimeoutError';
 }
 
-/** Undefined for what is no JSON. */
+/** Undefined for what is no JSON: the status says enough then. */
 function parseJson(text: string): unknown {
   try {
     return JSON.parse(text);

@@ -78,7 +78,7 @@ export class LocalArtifacts implements ArtifactStore {
   }
 
   async size(key: string): Promise<number | undefined> {
-    const found = await stat(this.localPath(key)).catch(() => undefined);
+    const found = await stat(this.localPath(key)).catch(() => undefined); // Not there.
     return found?.isFile() ? found.size : undefined;
   }
 

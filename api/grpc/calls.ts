@@ -87,6 +87,7 @@ export class Calls {
 
   async #endWithin(timeMs: number): Promise<boolean> {
     const timer = new AbortController();
+    // Rejects when all calls have ended first: nobody waits for it then.
     const late = delay(timeMs, false, { signal: timer.signal }).catch(() => false);
     const ended = Promise.all(this.#running.values()).then(() => true);
     try {

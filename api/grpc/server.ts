@@ -53,6 +53,7 @@ export async function startGrpc(services: Services, log: Logger): Promise<GrpcSe
     async drain(patienceMs) {
       health.drain();
       // Ends when the last connection has closed, which one that watches the health never does.
+      // Should it fail, the forced end below does the same.
       const closed = promisify(server.tryShutdown.bind(server))().catch(() => {});
       await calls.finish(patienceMs);
       await Promise.race([closed, delay(CLOSING_MS)]);

@@ -86,13 +86,15 @@ class LiveRun {
     const { redis, readers } = this.#tools;
     const connection = readers.lend();
     const reader = new FrameReader(connection, this.#requestId);
+    // A wake-up only: the worker sees within a second that the keys are gone.
     const tellWorker = () => void redis.publish(CANCEL_CHANNEL, this.#requestId).catch(() => {});
     signal.addEventListener('abort', tellWorker, { once: true });
     const renewal = repeat(() => this.#renewKeys(), {
       ...{ name: 'renew the keys of a live request', everyMs: RENEW_EVERY_MS, log: this.#tools.log },
     });
     try {
-      // Not awaited: the job follows on the same connection, so Redis has the payload first.
+      // Not awaited: the job follows on the same connection, so Redis has the payload first. Each attempt awaits it, and
+      // reports its failure.
       const saved = saveLivePayload(redis, this.#requestId, payload);
       saved.catch(() => {});
       let failedGpu: number | undefined;
@@ -110,6 +112,7 @@ class LiveRun {
       signal.removeEventListener('abort', tellWorker);
       readers.giveBack(connection);
       const keys = [livePayloadKey, frameChannelKey, liveAliveKey].map((keyOf) => keyOf(this.#requestId));
+      // They expire by themselves.
       redis.del(...keys).catch(() => {});
     }
   }
@@ -175,6 +178,7 @@ class LiveRun {
       }
     } finally {
       leave();
+      // Should it fail, the worker finds that nobody waits any more, before the job or a second into it.
       if (!done) await this.#withdraw(gpuId, job).catch(() => {});
     }
   }
@@ -201,7 +205,7 @@ class LiveRun {
 
   async #enqueue(gpuId: number, job: LiveJob): Promise<void> {
     await this.#tools.queues.gpu(gpuId).add(job.name, job, jobOptions(job, 1));
-    // Not awaited: it is only a wake-up.
+    // Only a wake-up: not awaited, and no harm if it is lost.
     this.#tools.redis.publish(LIVE_CHANNEL, gpuQueue(gpuId)).catch(() => {});
   }
 

@@ -127,6 +127,6 @@ function readJson(path) {
   try {
     return JSON.parse(readFileSync(path, 'utf8'));
   } catch {
-    return undefined;
+    return undefined; // Not there, or damaged: installed anew.
   }
 }

@@ -32,6 +32,6 @@ function isExecutable(path) {
     accessSync(path, constants.X_OK);
     return statSync(path).isFile();
   } catch {
-    return false;
+    return false; // Not there, or not to be run.
   }
 }

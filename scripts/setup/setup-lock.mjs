@@ -66,7 +66,7 @@ function ownerOf(lock) {
   try {
     return Number(readFileSync(join(lock, 'pid'), 'utf8')) || undefined;
   } catch {
-    return undefined;
+    return undefined; // Not written yet, or gone already.
   }
 }
 

@@ -43,7 +43,7 @@ export async function addModel<T>(
 ): Promise<T> {
   const { model, replace, environment } = options;
   const configPath = path.resolve(options.configPath);
-  const present = await stat(configPath).catch(() => undefined);
+  const present = await stat(configPath).catch(() => undefined); // Not there yet.
   if (present) loadConfig(configPath, environment);
   const file = present ? await readFile(configPath) : undefined;
   const { text, ...form } = file ? decodeText(file, configPath, 'config_invalid') : { text: '', ...NEW_TEXT_FORM };
@@ -69,7 +69,7 @@ export async function addModel<T>(
 
 /** Whether the file would refuse a model of this id: to be asked before any work is done for it. */
 export async function hasModel(configPath: string, modelId: string, environment: ConfigEnvironment): Promise<boolean> {
-  const present = await stat(configPath).catch(() => undefined);
+  const present = await stat(configPath).catch(() => undefined); // Not there yet.
   if (!present) return false;
   loadConfig(configPath, environment);
   return namesModel(decodeText(await readFile(configPath), configPath, 'config_invalid').text, modelId, configPath);

@@ -34,6 +34,6 @@ function scalar(text: string): unknown {
   try {
     return parse(text);
   } catch {
-    return text;
+    return text; // No YAML: a plain text, which the schema judges.
   }
 }

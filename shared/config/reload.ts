@@ -76,7 +76,7 @@ export class ConfigReload {
       const { size, mtimeMs, ctimeMs, ino } = await stat(sourcePath);
       return [size, mtimeMs, ctimeMs, ino].join('|');
     } catch {
-      return '';
+      return ''; // Gone or not readable; reading it says why.
     }
   }
 

@@ -47,6 +47,7 @@ export async function holdLock(path: string, signal: AbortSignal): Promise<Async
   }
   const touching = setInterval(() => {
     const now = new Date();
+    // The next one makes up for it; without any for 20 s, another process may take over, as it may from the dead.
     utimes(path, now, now).catch(() => {});
   }, TOUCH_EVERY_MS);
   touching.unref();

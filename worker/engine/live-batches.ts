@@ -156,6 +156,7 @@ class Supply {
     this.#request = request;
     this.#readyAhead = readyAhead;
     this.#onReady = onReady;
+    // It may fail before `done` waits for it, which reports it.
     this.#failed.promise.catch(() => {});
   }
 
@@ -169,6 +170,7 @@ class Supply {
       await Promise.race([this.#gatherAll(), this.#failed.promise]);
     } finally {
       signal.removeEventListener('abort', abort);
+      // A run that failed has failed this request as well: only its end matters here.
       await this.inRun.catch(() => {});
     }
   }

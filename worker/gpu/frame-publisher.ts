@@ -53,6 +53,7 @@ export class FramePublisher {
 
   frame({ frameIndex, image }: RenderedFrame): void {
     const encoded = this.#encode(image);
+    // Its failure is reported by the line that awaits it.
     encoded.catch(() => {});
     this.#sent = this.#sent.then(async () => this.#hold({ frameIndex, data: await encoded }));
     this.#sent.catch(this.#onFault);
@@ -70,6 +71,7 @@ export class FramePublisher {
   }
 
   async failed(error: ErrorReport): Promise<void> {
+    // A fault of these was reported by itself.
     await this.#sent.catch(() => {});
     await this.#writer.failed(error);
   }

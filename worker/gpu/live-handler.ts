@@ -76,6 +76,7 @@ export async function liveJobLost(redis: Redis, job: LiveJob): Promise<void> {
   const { remedy } = ERROR_CATALOGUE.worker_lost;
   const message = `Request ${job.requestId} ended its worker every time it was picked up`;
   const publisher = new FramePublisher(redis, job, () => {});
+  // Should it not arrive, the front end sees for itself that no worker is at it any more.
   await publisher.failed({ code: 'worker_lost', message, remedy }).catch(() => {});
   await publisher.close();
 }
@@ -117,6 +118,7 @@ async function work(
     const error = FarmError.from(thrown);
     blocklist.failed(job, error);
     context.log.warn({ request: job.requestId, code: error.code, reason: error.message }, 'live request failed');
+    // Should it not arrive, the front end takes the worker for lost within seconds.
     await publisher.failed(error.toReport()).catch(() => {});
     throw error;
   }

@@ -41,6 +41,7 @@ export function segmentHandler(tools: SegmentHandlerTools) {
     await report(0);
     try {
       const result = await tools.thread.render(task, signal, (framesDone, latestJpeg) => {
+        // Both are told again with the next frames.
         report(framesDone).catch(() => {});
         renders.savePreview(job.renderId, Buffer.from(latestJpeg)).catch(() => {});
       });

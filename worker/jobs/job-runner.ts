@@ -77,7 +77,7 @@ export class JobRunner<N extends JobName> {
   attend(worker: Worker): void {
     const { queueName, log } = this.#options;
     worker.on('error', (error) => log.warn({ queue: queueName, reason: error.message }, 'queue fault'));
-    worker.on('failed', (job) => void (job && this.#reportLost(job).catch(() => {})));
+    worker.on('failed', (job) => void (job && this.#reportLost(job)));
     worker.on('lockRenewalFailed', (jobIds) => {
       for (const jobId of jobIds) this.#running.get(jobId)?.stop.abort(new LostLock('The lock of the job was lost'));
     });
@@ -110,6 +110,7 @@ export class JobRunner<N extends JobName> {
         lastTry: bullJob.attemptsMade + 1 >= (bullJob.opts.attempts ?? 1),
         signal: stop.signal,
         log: log.child({ job: job.name }),
+        // For the dashboard only: the next one replaces it.
         showProgress: (percent) => void bullJob.updateProgress(percent).catch(() => {}),
         moveElsewhere: async (error, begun) => await this.#options.relocation?.move(bullJob, error, begun),
       });
@@ -139,7 +140,11 @@ export class JobRunner<N extends JobName> {
   }
 
   async #reportLost(bullJob: BullJob): Promise<void> {
-    if (await bullJob.isFailed()) await this.#options.onLost(this.#parse(bullJob));
+    try {
+      if (await bullJob.isFailed()) await this.#options.onLost(this.#parse(bullJob));
+    } catch (error) {
+      this.#options.log.warn({ job: bullJob.id, reason: (error as Error).message }, 'could not report a failed job');
+    }
   }
 }
 

@@ -20,7 +20,7 @@ const ENCODE_TIMEOUT_MS = HOUR_MS;
  * Raw RGB frames on standard input → H.264 in MP4. Every segment starts with an IDR frame and refers to nothing outside
  * itself (closed GOP), and has no B-frames: joined segments need no shift of their time stamps.
  */
-export function encodeCommand(
+function encodeCommand(
   frames: PassThrough,
   picture: { width: number; height: number },
   settings: H264Settings,
@@ -92,6 +92,7 @@ export class SegmentEncoder {
   /** Ends ffmpeg and waits for that; does nothing after `finish`. */
   async abandon(): Promise<void> {
     this.#abandoned.abort();
+    // It fails because it was abandoned.
     await this.#finished.catch(() => {});
   }
 }

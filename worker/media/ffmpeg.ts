@@ -111,6 +111,7 @@ export async function* outputOf(
   } finally {
     stop.removeEventListener('abort', kill);
     kill();
+    // Only its end matters here: its failure was thrown above, unless the reader had enough.
     await closed.catch(() => {});
   }
 }

@@ -27,6 +27,6 @@ export async function versionOf(path: string): Promise<string> {
     const [place, { size, mtimeMs, ino }] = await Promise.all([realpath(path), stat(path)]);
     return [place, size, mtimeMs, ino].join('|');
   } catch {
-    return '';
+    return ''; // Not there; whoever opens it says so.
   }
 }

@@ -46,6 +46,7 @@ export class HandFedWorker<N extends JobName> {
 
   /** Also looks for jobs whose worker died, for queues whose own worker may be dead too. */
   watchForStalledJobs(): void {
+    // What goes wrong there comes as the worker's `error` event, and is logged.
     this.#worker.startStalledCheckTimer().catch(() => {});
   }
 
@@ -69,6 +70,7 @@ export class HandFedWorker<N extends JobName> {
   async #process(job: BullJob, token: string): Promise<void> {
     const processing = this.#worker
       .processJob(job, token, () => false)
+      // Failed jobs are logged by their handlers; a job whose end could not be written is found as stalled.
       .catch(() => {})
       .finally(() => this.#processing.delete(processing));
     this.#processing.add(processing);
