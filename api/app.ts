@@ -55,7 +55,7 @@ function newServer(log: Logger): FastifyInstance {
     // Long enough for a large upload over a slow line.
     requestTimeout: REQUEST_TIMEOUT_MS,
     connectionTimeout: CONNECTION_TIMEOUT_MS,
-    // What is wrong with a part of a path, its own schema says.
+    // Longer than any valid part of a path: a part that is too long is refused by its own schema.
     routerOptions: { maxParamLength: MAX_PARAM_LENGTH },
     // Node would answer without a body; requireHost does with one.
     http: { requireHostHeader: false },

@@ -98,7 +98,7 @@ export class RenderService {
       if (uploadBytes === 0) throw new FarmError('audio_empty', 'The uploaded file is empty (0 bytes)');
     } catch (error) {
       await this.discardUpload(renderId);
-      // What is wrong with the upload itself says so where it is read: the rest is about keeping it.
+      // Faults of the upload itself are FarmErrors already; whatever else failed is a fault of the store.
       throw FarmError.from(error, 'storage_failed');
     }
     return { renderId, fileName, uploadBytes, uploadSha256: hash.digest('hex') };

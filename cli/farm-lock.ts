@@ -89,7 +89,7 @@ async function readFrom(lockPath: string): Promise<ProcessIdentity | undefined> 
   try {
     return fileSchema.parse(JSON.parse(text));
   } catch {
-    return undefined; // Not what a farm writes: nobody can be meant by it.
+    return undefined; // Not what a farm writes: so it names no process.
   }
 }
 

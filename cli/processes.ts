@@ -76,7 +76,7 @@ export class Supervisor {
     );
   }
 
-  /** Ends every process at once; what they were doing is done again by whoever comes next. */
+  /** Ends every process at once; the farm that starts next does their unfinished work again. */
   kill(): void {
     this.#stopping.abort();
     for (const { child } of this.#processes) if (child) killGroup(child);
@@ -157,7 +157,7 @@ function killGroup(child: ChildProcess): void {
   try {
     process.kill(-child.pid, 'SIGKILL');
   } catch (error) {
-    // Gone, and not yet heard of.
+    // It has ended, and its exit event has not come yet.
     if ((error as NodeJS.ErrnoException).code !== 'ESRCH') throw error;
   }
 }

@@ -3,7 +3,7 @@ import type { RenderView } from '../shared/views/render-view.ts';
 const BAR_WIDTH = 30;
 /** Where the output is no terminal, a line is printed only this often. */
 const PLAIN_LINE_EVERY_MS = 2000;
-/** An estimate that grows by less keeps what it said. */
+/** An estimate that grows by less is not shown: the old one goes on counting down. */
 const GROWTH_TO_SAY = { factor: 1.25, seconds: 2 };
 
 /** "rendering  [#####-----]  120/204 frames  25.3 frames/s  ETA 4 s" */
@@ -18,7 +18,7 @@ function progressLine({ status, frames, frames_per_second }: RenderView, timeLef
   return parts.join('  ');
 }
 
-/** The time left as it is shown: it falls, or says that it was wrong. */
+/** The time left, as it is shown: it only falls, or says that it was too short. */
 export class TimeLeft {
   #endsAtMs: number | undefined;
 

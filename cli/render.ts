@@ -59,7 +59,7 @@ class RenderSession {
   readonly #stop = new AbortController();
   readonly #videoPath: string | undefined;
   #renderId: string | undefined;
-  /** Or was cancelled: there is nothing to go on with. */
+  /** True for a render that failed or was cancelled: it cannot be resumed. */
   #hasFailed = false;
 
   constructor(client: FarmClient, patienceMs: number, videoPath: string | undefined) {
@@ -142,7 +142,7 @@ class RenderSession {
     }
   }
 
-  /** A fault that is not the render's own leaves the render as it is. */
+  /** Says how to go on, unless the render itself has failed; returns the error. */
   #withWaysOn(error: unknown): unknown {
     if (this.#renderId && !this.#hasFailed) this.#display.say(this.#waysOn());
     return error;
@@ -157,7 +157,7 @@ class RenderSession {
   }
 }
 
-/** What became of it, as a sentence. */
+/** Says in a sentence whether the render is cancelled or had ended before. */
 async function cancelIfRunning(client: FarmClient, renderId: string): Promise<string> {
   const { status } = await client.get(renderId);
   // To the farm, deleting a finished render is to throw its result away.

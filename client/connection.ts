@@ -2,7 +2,7 @@ import { z } from 'zod';
 import { FarmError } from '../shared/errors.ts';
 import { errorReportSchema } from '../shared/renders/record.ts';
 
-/** How long an answer may take whose work is not the farm's. */
+/** How long a plain answer may take; a load of a model or an upload may take longer. */
 const ANSWER_WITHIN_MS = 60_000;
 
 /** What the error codes of sockets, of the name service and of Node's HTTP client mean to a user. */
@@ -22,16 +22,16 @@ const NO_CONNECTION: Readonly<Record<string, string>> = {
   TimeoutError: 'there was no answer in time',
 };
 
-/** Answered by a proxy whose farm is away. */
+/** What a proxy answers when the farm behind it does not. */
 const PROXY_STATUSES: ReadonlySet<number> = new Set([502, 503, 504]);
 
 const codedSchema = z.object({ code: z.string() });
 const reportSchema = z.object({ error: errorReportSchema });
 
 /**
- * A farm's HTTP door. What goes wrong is thrown as a FarmError by where it comes from: what the farm refused, in its own
- * words; `farm_unreachable` when no connection came about or it broke off; `answer_unexpected` when something else
- * answered. A request that its own signal ended rejects with the signal's reason.
+ * HTTP requests to one farm. Failures are FarmErrors: the farm's own error when it refused the request;
+ * `farm_unreachable` when there was no connection or it broke off; `answer_unexpected` when what answered is no farm.
+ * A request that its own signal ended rejects with the signal's reason.
  */
 export class Connection {
   readonly url: string;
@@ -43,7 +43,7 @@ export class Connection {
     this.#apiKey = apiKey;
   }
 
-  /** An answer that says yes. */
+  /** The response, if its status is one of success; any other is thrown as its error. */
   async request(route: string, init: RequestInit = {}): Promise<Response> {
     const headers = new Headers(init.headers);
     if (this.#apiKey) headers.set('authorization', `Bearer ${this.#apiKey}`);

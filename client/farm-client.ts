@@ -70,7 +70,7 @@ export class FarmClient {
     for (const [name, value] of Object.entries(fields)) if (value !== undefined) form.set(name, String(value));
     form.set('audio', await openInput(audioPath), path.basename(audioPath));
     const headers = options.idempotencyKey ? { 'idempotency-key': options.idempotencyKey } : {};
-    // An upload takes as long as it takes; an answer that does not come after it ends by itself.
+    // Never aborted: an upload may take any time, and fetch itself ends a wait for the answer after it.
     const signal = new AbortController().signal;
     return await this.#connection.read(renderViewSchema, '/v1/renders', {
       method: 'POST',

@@ -65,7 +65,7 @@ function messagesOf(proto: string): string {
   return [...head, '', types.join('\n\n'), ''].join('\n');
 }
 
-/** A message of no bytes: it has every field but those of a oneof, which the descriptor does not tell apart. */
+/** The message that no bytes decode to. It has all fields except those in a oneof, which the descriptor does not mark. */
 function emptyOf(definition: AnyDefinition): object {
   const decode = 'deserialize' in definition ? definition.deserialize : undefined;
   return typeof decode === 'function' ? decode(Buffer.alloc(0)) : {};

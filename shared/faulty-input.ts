@@ -1,6 +1,6 @@
 import { distance } from 'fastest-levenshtein';
 
-/** The candidate that takes the fewest keystrokes to become from `word`, for "did you mean"; undefined of none. */
+/** The candidate that is closest to `word` in keystrokes, for "did you mean"; undefined when there are no candidates. */
 export function nearest(word: string, candidates: readonly string[]): string | undefined {
   const ranked = candidates.map((candidate) => ({ candidate, steps: distance(word, candidate) }));
   return ranked.sort((a, b) => a.steps - b.steps)[0]?.candidate;

@@ -102,7 +102,7 @@ export class Calls {
     const controller = new AbortController();
     const ended = Promise.withResolvers<void>();
     this.#running.set(controller, ended.promise);
-    // Also said of a call that was answered, when its status is on its way: only then has it ended.
+    // grpc-js emits this for an answered call as well, once its status is sent: only then has the call ended.
     call.once('cancelled', () => {
       this.#running.delete(controller);
       ended.resolve();

@@ -42,7 +42,7 @@ export function failures(...codes: ErrorCode[]) {
   );
 }
 
-/** Every schema that has a name is one of an answer; the transform adds each as a body too, which nobody sends. */
+/** All named schemas describe answers; the transform lists each as a request body as well, which is wrong. */
 function withoutInputForms<D extends { components?: { schemas?: object } }>(document: D): D {
   const schemas = Object.entries(document.components?.schemas ?? {}).filter(([name]) => !name.endsWith('Input'));
   return { ...document, components: { ...document.components, schemas: Object.fromEntries(schemas) } };

@@ -74,7 +74,7 @@ function ageMs(path) {
   return Date.now() - (statSync(path, { throwIfNoEntry: false })?.mtimeMs ?? Date.now());
 }
 
-/** As shared/process/process-life.ts says it, for a Node that does not run TypeScript yet. */
+/** The check of shared/process/process-life.ts again, since an old Node cannot import TypeScript. */
 function isAlive(pid) {
   try {
     process.kill(pid, 0);

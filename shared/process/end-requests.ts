@@ -27,7 +27,7 @@ const startedOnTerminal = isatty(1) || isatty(2);
  * shell that npm puts in between (`npx farm up`) dies of a SIGTERM and hands nothing on. Returns what stops listening.
  */
 export function onEndRequest(requests: EndRequests): () => void {
-  // Under a supervisor, that is who watches npm and the terminal.
+  // A process with a supervisor leaves watching npm and the terminal to it.
   const belowNpm = isBelowNpm() && process.send === undefined;
   let askedAtMs: number | undefined;
   const first = (reason: EndReason) => {
