@@ -167,18 +167,20 @@ describe('farm avatar import', () => {
     );
   });
 
-  it('takes S from the network: 160, an id, another folder for what it makes, no preview', async () => {
+  it('takes S from the network: 160, networks from elsewhere, an id, another folder for what it makes, no preview', async () => {
     const made = path.join(root, 'made');
     const network = path.join(root, 'small.onnx');
     await writeFile(network, tinyNetwork({ size: 160 }));
-    const options = ['--id', 'small', '--model', network, '--size', '160', '--out', made, '--no-preview'];
-    const { code, output } = await importAvatar(...options);
+    const encoder = path.join(root, 'voice.onnx');
+    await cp(path.join(dataset, 'audio_encoder.onnx'), encoder);
+    const networks = ['--model', network, '--audio-encoder', encoder, '--size', '160'];
+    const { code, output } = await importAvatar('--id', 'small', ...networks, '--out', made, '--no-preview');
     assert.equal(code, 0, output);
     assert.match(output, /160², cpu/);
     assert.deepEqual(await readdir(made), ['crop_rects.json']);
     assert.equal(existsSync(path.join(dataset, 'crop_rects.json')), false);
     const model = loadConfig(configPath, ENVIRONMENT).models.get('small');
-    assert.equal(model?.modelPath, network);
+    assert.deepEqual([model?.modelPath, model?.audioEncoderPath], [network, encoder]);
     assert.equal(model?.cropRectsPath, path.join(made, 'crop_rects.json'));
     await rm(made, { recursive: true });
   });
