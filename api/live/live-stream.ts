@@ -1,11 +1,11 @@
 import { randomBytes } from 'node:crypto';
 import { FarmError } from '../../shared/errors.ts';
-import { FEATURE_ROWS_AFTER, SAMPLE_RATE_HZ } from '../../shared/sound/rates.ts';
-import type { StreamPlace } from './admission.ts';
-import { algorithmicLatencyMs, samplesUntilReady } from './audio-context.ts';
+import { FEATURE_ROWS_AFTER } from '../../shared/sound/rates.ts';
+import { algorithmicLatencyMs } from './audio-context.ts';
+import { FrameTimes } from './frame-times.ts';
+import { HeldPlace, type HeldPlaceTools } from './held-place.ts';
 import type { LiveFrame, LiveRequests, LiveWork } from './live-request.ts';
 import { LiveSound } from './live-sound.ts';
-import { PlayClock } from './play-clock.ts';
 
 export interface StreamOptions {
   readonly modelId: string;
@@ -22,14 +22,8 @@ export interface StreamOptions {
   readonly catchUp: 'keep' | 'skip';
 }
 
-export interface LiveStreamTools {
+export interface LiveStreamTools extends Omit<HeldPlaceTools, 'whereNow'> {
   readonly requests: LiveRequests;
-  /** The place with which the stream was admitted. */
-  readonly place: StreamPlace;
-  /** A new place, after the first was given back. FarmError: capacity_full. */
-  readonly admit: () => Promise<StreamPlace>;
-  /** Without sound for this long, the stream gives its place back until sound comes again. */
-  readonly idleMs: number;
 }
 
 export interface StreamedFrame extends LiveFrame {
@@ -51,8 +45,6 @@ const MICRO_BATCH_FRAMES = 16;
 const MICRO_BATCHES_IN_FLIGHT = 2;
 /** Sound that may wait to be rendered, 5 s; a client that is further ahead has to wait. */
 const MOST_HELD_SAMPLES = 5 * 1000 * SAMPLES_PER_MS;
-/** Longest time between two checks whether a stream is idle. */
-const IDLE_LOOK_MS = 1000;
 /** A frame is too late when it is requested so long after it should have been shown. */
 const LATE_MS = 400;
 
@@ -72,35 +64,35 @@ export class LiveStream {
   readonly #signal: AbortSignal;
   readonly #rowsAhead: number;
   readonly #sound: LiveSound;
+  readonly #times: FrameTimes;
+  readonly #place: HeldPlace;
   readonly #inFlight: MicroBatch[] = [];
   readonly #streamId = randomBytes(9).toString('base64url');
   /**
    * The GPU of the stream's place, then the one that made the last frame: its worker has the encoded sound in memory.
    */
   #gpuId: number | undefined;
-  /** Undefined while the stream is idle. */
-  #place: StreamPlace | undefined;
   #ended = false;
   /** First frame that was not requested yet. */
   #nextFrame = 0;
-  /** When the sound of each frame was complete, for frames that were not handed out yet. */
-  readonly #completions: { readonly frames: number; readonly atMs: number }[] = [];
-  readonly #playClock = new PlayClock(performance.now());
   #inGap = false;
-  /** Samples that were pushed and not taken yet. */
-  #isWriting = false;
-  #lastSoundAtMs = performance.now();
   #changed = Promise.withResolvers<void>();
 
   constructor(options: StreamOptions, tools: LiveStreamTools, signal: AbortSignal) {
     this.#options = options;
     this.#tools = tools;
-    this.#place = tools.place;
     this.#gpuId = tools.place.gpuId;
     this.#signal = signal;
     this.#rowsAhead = options.latency === 'low' ? LOW_LATENCY_ROWS_AHEAD : FEATURE_ROWS_AFTER;
     this.#sound = new LiveSound(options.sampleRateHz, this.#rowsAhead);
-    signal.addEventListener('abort', () => this.#wake(), { once: true });
+    this.#times = new FrameTimes(options.sampleRateHz, this.#rowsAhead);
+    this.#place = new HeldPlace({ ...tools, whereNow: () => this.#gpuId });
+    const onAbort = () => {
+      this.#place.leave();
+      this.#wake();
+    };
+    signal.addEventListener('abort', onAbort, { once: true });
+    if (signal.aborted) onAbort();
   }
 
   /** Time from the beginning of a frame to the end of the sound that it needs. */
@@ -116,30 +108,25 @@ export class LiveStream {
   async write(samples: Float32Array): Promise<void> {
     this.#signal.throwIfAborted();
     if (this.#ended) throw new FarmError('request_invalid', 'Sound came after the end of the stream');
-    this.#isWriting = true;
-    try {
-      await this.#takePlace();
+    await this.#place.during(async () => {
       this.#inGap = false;
       this.#push(samples);
       while (this.#sound.heldSamples > MOST_HELD_SAMPLES && !this.#signal.aborted) await this.#changed.promise;
-    } finally {
-      this.#isWriting = false;
-      this.#lastSoundAtMs = performance.now();
-    }
+    });
   }
 
   /** No more sound will come: the rest of the frames follows, then the end. */
   end(): void {
     this.#ended = true;
+    this.#place.keepToTheEnd();
     this.#sound.end();
     this.#noteCompletion();
   }
 
   /** The frames in order. More are requested only while the reader keeps up. */
   async *frames(): AsyncGenerator<StreamedFrame> {
-    this.#place?.keep(() => this.#gpuId);
+    this.#place.keep();
     const filler = this.#startFiller();
-    const idleWatch = setInterval(() => this.#leaveWhenIdle(), Math.min(this.#tools.idleMs, IDLE_LOOK_MS));
     const stop = new AbortController();
     const signal = AbortSignal.any([this.#signal, stop.signal]);
     try {
@@ -152,8 +139,7 @@ export class LiveStream {
         else await this.#changed.promise;
       }
     } finally {
-      this.#place?.leave();
-      clearInterval(idleWatch);
+      this.#place.leave();
       clearInterval(filler);
       // Nobody will read these frames, so their rendering is stopped.
       stop.abort();
@@ -167,7 +153,7 @@ export class LiveStream {
       for (let item = await batch.first; !item.done; item = await batch.frames.next()) {
         const { frameIndex, gpuId } = item.value;
         this.#gpuId = gpuId;
-        const latencyMs = performance.now() - this.#completedAtMs(frameIndex);
+        const latencyMs = this.#times.sinceReadyMs(frameIndex);
         yield { ...item.value, timeMs: frameIndex * FRAME_MS, latencyMs, skippedFrames };
         skippedFrames = 0;
         this.#askForMore(signal);
@@ -195,16 +181,11 @@ export class LiveStream {
    */
   #firstInTime(frame: number): number {
     const lastReady = this.#sound.readyFrames - 1;
-    if (this.#options.catchUp === 'keep' || frame >= lastReady || this.#latenessMs(frame) <= LATE_MS) return frame;
+    if (this.#options.catchUp === 'keep' || frame >= lastReady || this.#times.latenessMs(frame) <= LATE_MS)
+      return frame;
     let next = frame + 1;
-    while (next < lastReady && this.#latenessMs(next) > 0) next++;
+    while (next < lastReady && this.#times.latenessMs(next) > 0) next++;
     return next;
-  }
-
-  /** How long ago the sound that a frame waits for was over, if it was played as it came; negative while it is not. */
-  #latenessMs(frame: number): number {
-    const neededMs = (1000 * samplesUntilReady(frame, this.#rowsAhead)) / SAMPLE_RATE_HZ;
-    return performance.now() - this.#playClock.heardAtMs(neededMs);
   }
 
   #request(start: number, end: number, signal: AbortSignal): Pick<MicroBatch, 'frames' | 'first'> {
@@ -224,52 +205,28 @@ export class LiveStream {
     return { frames, first };
   }
 
-  /** Gives the place back for other streams after a long time without sound. */
-  #leaveWhenIdle(): void {
-    const isIdle = !this.#ended && !this.#isWriting && performance.now() - this.#lastSoundAtMs > this.#tools.idleMs;
-    if (!isIdle) return;
-    this.#place?.leave();
-    this.#place = undefined;
-  }
-
-  async #takePlace(): Promise<void> {
-    if (this.#place) return;
-    this.#place = await this.#tools.admit();
-    this.#place.keep(() => this.#gpuId);
-  }
-
   /** Inserts silence in real time once the sound has run out. */
   #startFiller(): NodeJS.Timeout | undefined {
     const { fillGapsAfterMs, sampleRateHz } = this.#options;
     if (fillGapsAfterMs <= 0) return undefined;
     return setInterval(() => {
-      const silentMs = performance.now() - this.#playClock.untilMs;
+      const silentMs = performance.now() - this.#times.soundUntilMs;
       const tooSoon = silentMs < (this.#inGap ? 0 : fillGapsAfterMs);
-      if (this.#ended || !this.#place || tooSoon || this.#sound.heldSamples > MOST_HELD_SAMPLES) return;
+      if (this.#ended || !this.#place.isHeld || tooSoon || this.#sound.heldSamples > MOST_HELD_SAMPLES) return;
       this.#inGap = true;
       this.#push(new Float32Array(Math.round((silentMs * sampleRateHz) / 1000)));
     }, FRAME_MS);
   }
 
   #push(samples: Float32Array): void {
-    const lengthMs = (1000 * samples.length) / this.#options.sampleRateHz;
-    // The silence is inserted for a time that has passed already.
-    if (this.#inGap) this.#playClock.continueFor(lengthMs);
-    else this.#playClock.arrive(lengthMs, performance.now());
+    this.#times.soundCame(samples.length, this.#inGap);
     this.#sound.push(samples);
     this.#noteCompletion();
   }
 
   #noteCompletion(): void {
-    const frames = this.#sound.readyFrames;
-    if (frames > (this.#completions.at(-1)?.frames ?? 0)) this.#completions.push({ frames, atMs: performance.now() });
+    this.#times.framesReady(this.#sound.readyFrames);
     this.#wake();
-  }
-
-  /** Frames are asked about in their order. */
-  #completedAtMs(frameIndex: number): number {
-    while ((this.#completions[0]?.frames ?? Number.POSITIVE_INFINITY) <= frameIndex) this.#completions.shift();
-    return this.#completions[0]?.atMs ?? performance.now();
   }
 
   #wake(): void {
