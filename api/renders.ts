@@ -1,24 +1,23 @@
 import { createHash } from 'node:crypto';
 import { createWriteStream } from 'node:fs';
-import { type Readable, Transform } from 'node:stream';
+import type { Readable } from 'node:stream';
 import { pipeline } from 'node:stream/promises';
 import { setTimeout as delay } from 'node:timers/promises';
 import { isDeepStrictEqual } from 'node:util';
 import { type ArtifactStore, artifactKeys } from '../shared/artifacts.ts';
 import type { Config } from '../shared/config/load.ts';
 import { FarmError } from '../shared/errors.ts';
-import type { Job } from '../shared/jobs.ts';
 import type { Logger } from '../shared/process/log.ts';
-import { jobOptions, prepareQueue, type QueueClients } from '../shared/queues.ts';
+import { addPrepareJob, type QueueClients } from '../shared/queues.ts';
 import { newRenderId } from '../shared/renders/id.ts';
 import { isTerminal, type RenderRecord, type RenderRequest, type RenderStatus } from '../shared/renders/record.ts';
 import type { RenderStore } from '../shared/renders/store.ts';
-import { MB } from '../shared/units.ts';
 import type { RenderView } from '../shared/views/render-view.ts';
 import type { Models } from './models.ts';
 import { readCursor, toCursor } from './render-cursor.ts';
 import { frameOf, type RenderFileName, receiptOf, unfinished, videoOf } from './render-files.ts';
 import { viewRender } from './render-view.ts';
+import { UploadMeter } from './upload-meter.ts';
 
 /** What a caller chooses about a render; the rest of the request is known once the upload has been read. */
 export type RenderOptions = Pick<RenderRequest, 'modelId' | 'output' | 'startFrameIndex' | 'jpegQuality'>;
@@ -80,28 +79,18 @@ export class RenderService {
    */
   async storeUpload(fileName: string, content: Readable): Promise<StoredUpload> {
     const renderId = newRenderId();
-    const hash = createHash('sha256');
-    let uploadBytes = 0;
-    const maxMb = this.#tools.config.limits.max_upload_mb;
-    const meter = new Transform({
-      transform(chunk: Buffer, _encoding, done) {
-        uploadBytes += chunk.length;
-        hash.update(chunk);
-        if (uploadBytes <= maxMb * MB) done(null, chunk);
-        else done(new FarmError('upload_too_large', `The upload is larger than ${maxMb} MB`));
-      },
-    });
+    const meter = new UploadMeter(this.#tools.config.limits.max_upload_mb);
     try {
       await this.#tools.artifacts.publish(artifactKeys.upload(renderId), (path) =>
         pipeline(content, meter, createWriteStream(path)),
       );
-      if (uploadBytes === 0) throw new FarmError('audio_empty', 'The uploaded file is empty (0 bytes)');
+      if (meter.bytes === 0) throw new FarmError('audio_empty', 'The uploaded file is empty (0 bytes)');
     } catch (error) {
       await this.discardUpload(renderId);
       // Faults of the upload itself are FarmErrors already; whatever else failed is a fault of the store.
       throw FarmError.from(error, 'storage_failed');
     }
-    return { renderId, fileName, uploadBytes, uploadSha256: hash.digest('hex') };
+    return { renderId, fileName, uploadBytes: meter.bytes, uploadSha256: meter.sha256() };
   }
 
   async discardUpload(renderId: string): Promise<void> {
@@ -214,13 +203,11 @@ export class RenderService {
   }
 
   /** Should this fail, a media worker finds the record and adds the job: the render is taken either way. */
-  async #enqueue({ renderId, uploadBytes }: StoredUpload): Promise<void> {
+  async #enqueue(upload: StoredUpload): Promise<void> {
     const { queues, config, log } = this.#tools;
-    const job: Job = { name: 'prepare', renderId };
-    await queues
-      .media(prepareQueue(uploadBytes))
-      .add(job.name, job, jobOptions(job, config.render.attempts))
-      .catch((error: Error) => log.warn({ render: renderId, reason: error.message }, 'job not added yet'));
+    await addPrepareJob(queues, upload, config.render.attempts).catch((error: Error) =>
+      log.warn({ render: upload.renderId, reason: error.message }, 'job not added yet'),
+    );
   }
 
   async #view(record: RenderRecord): Promise<RenderView> {

@@ -3,6 +3,12 @@
 /** Of a JPEG. */
 export const JPEG_QUALITY = { min: 1, max: 100 } as const;
 
+/** Frames of a unary request, and so in one run of the lip-sync network. */
+export const BATCH_FRAMES = { min: 1, max: 32 } as const;
+
+/** Windows in one run of the audio encoder: batches save a quarter of the time, and a limit bounds the memory. */
+export const ENCODER_WINDOWS = { min: 1, max: 32 } as const;
+
 /** Samples a second of live sound. */
 export const SAMPLE_RATE_HZ_RANGE = { min: 8000, max: 48_000 } as const;
 

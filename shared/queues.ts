@@ -15,7 +15,7 @@ const LONG_UPLOAD_BYTES = 16 * MB;
 const LONG_RENDER_FRAMES = 15_000;
 
 /** The queue of the `prepare` job of an upload. */
-export function prepareQueue(uploadBytes: number): MediaQueue {
+function prepareQueue(uploadBytes: number): MediaQueue {
   return uploadBytes < LONG_UPLOAD_BYTES ? 'media' : 'media-long';
 }
 
@@ -90,6 +90,16 @@ export function jobId(job: Job): string {
     default:
       return `${job.name}-${job.renderId}`;
   }
+}
+
+/** Adds a render's first job; a job that is there already stays as it is. @param attempts as configured. */
+export async function addPrepareJob(
+  queues: QueueClients,
+  render: { readonly renderId: string; readonly uploadBytes: number },
+  attempts: number,
+): Promise<void> {
+  const job: Job = { name: 'prepare', renderId: render.renderId };
+  await queues.media(prepareQueue(render.uploadBytes)).add(job.name, job, jobOptions(job, attempts));
 }
 
 /** Connection faults reach the callers as rejected calls. Without a listener BullMQ would print them as well. */

@@ -1,23 +1,24 @@
 import { z } from 'zod';
 import type { Config } from '../../shared/config/load.ts';
 import { FarmError } from '../../shared/errors.ts';
+import { BATCH_FRAMES } from '../../shared/limits.ts';
 import { isSound } from '../../shared/sound/full-scale.ts';
+import { FEATURE_ROWS_AFTER, FEATURE_ROWS_BEFORE, FEATURE_SIZE } from '../../shared/sound/rates.ts';
 import type { InferRequest } from '../live/live.ts';
 import { modelIdOf } from '../model-id.ts';
 import { between, checkMessage, notNegative, sampleRate } from './fields.ts';
 import type { CompositeBatchRequest } from './messages/monolithic.ts';
 import { decodePcm } from './pcm.ts';
 
-const MAX_BATCH = 32;
 const FLOAT_BYTES = 4;
 /** [32, 16, 16] */
-const FEATURE_FLOATS = 8192;
+const FEATURE_FLOATS = (FEATURE_ROWS_BEFORE + 1 + FEATURE_ROWS_AFTER) * FEATURE_SIZE;
 /** Channels of the network's visual input. */
 const CHANNELS = 6;
 const NOTHING = Buffer.alloc(0);
 
 const numbersSchema = z.object({
-  batch_size: between(1, MAX_BATCH),
+  batch_size: between(BATCH_FRAMES.min, BATCH_FRAMES.max),
   start_frame_idx: notNegative,
   sample_rate: sampleRate,
 });

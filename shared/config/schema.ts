@@ -1,5 +1,5 @@
 import { z } from 'zod';
-import { JPEG_QUALITY, MODEL_ID } from '../limits.ts';
+import { BATCH_FRAMES, ENCODER_WINDOWS, JPEG_QUALITY, MODEL_ID } from '../limits.ts';
 
 /**
  * The configuration file, key by key. Keys, forms and defaults of the one-process server load unchanged; the sections
@@ -170,7 +170,7 @@ const MOST_SECONDS = 86_400;
 
 const live = section({
   /** Frames of concurrent live requests in one run of the network, on a GPU; on the CPU every frame has its own run. */
-  max_batch_frames: orDefault(z.int().min(1).max(32), 8),
+  max_batch_frames: orDefault(z.int().min(BATCH_FRAMES.min).max(BATCH_FRAMES.max), 8),
   /** How long a run that is not full waits for more frames. */
   batch_wait_ms: z.number().nonnegative().max(100).default(0),
   /** Streams that a GPU takes at once; 0: as many as it can render at 25 frames a second, as measured. */
@@ -184,7 +184,7 @@ const render = section({
   /** Frames a network batch; part of what makes pictures identical, so the same on every worker. */
   batch_frames: orDefault(z.int().min(1).max(64), 4),
   /** Windows an encoder batch; the same on every worker too. */
-  encoder_batch_windows: orDefault(z.int().min(1).max(32), 32),
+  encoder_batch_windows: orDefault(z.int().min(ENCODER_WINDOWS.min).max(ENCODER_WINDOWS.max), ENCODER_WINDOWS.max),
   attempts: positiveInt(3),
   h264_crf: orDefault(z.int().min(1).max(51), 20),
   h264_preset: orDefault(

@@ -3,11 +3,11 @@ import type { Redis } from 'ioredis';
 import type { Config } from '../../shared/config/load.ts';
 import type { Job, SegmentJob } from '../../shared/jobs.ts';
 import {
+  addPrepareJob,
   enrolGpus,
   gpuQueue,
   jobId,
   jobOptions,
-  prepareQueue,
   type QueueClients,
   stitchQueue,
 } from '../../shared/queues.ts';
@@ -73,10 +73,7 @@ export class Dispatcher {
 
   /** Puts a render's first job on the queue; a job that is there already stays as it is. */
   async enqueuePrepare({ renderId, request }: RenderRecord): Promise<void> {
-    const job: Job = { name: 'prepare', renderId };
-    await this.#queues
-      .media(prepareQueue(request.uploadBytes))
-      .add(job.name, job, jobOptions(job, this.#config.render.attempts));
+    await addPrepareJob(this.#queues, { renderId, ...request }, this.#config.render.attempts);
   }
 
   /** The priorities that give each segment its turn among the other renders of its queue. */

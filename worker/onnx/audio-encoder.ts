@@ -1,5 +1,6 @@
 /** The audio encoder network: mel windows → speech features. */
 
+import { ENCODER_WINDOWS } from '../../shared/limits.ts';
 import { FEATURE_SIZE, MEL_BANDS, WINDOW_MEL_FRAMES } from '../../shared/sound/rates.ts';
 import type { AudioEncoder } from '../pipeline/contract.ts';
 import type { ProviderReport } from './execution-providers.ts';
@@ -18,9 +19,6 @@ const CONTRACT: ModelContract = {
 
 /** Input names by which an audio encoder is recognised. */
 export const AUDIO_ENCODER_INPUTS: readonly string[] = CONTRACT.inputs.map(({ name }) => name);
-
-/** Windows in one run: batches save a quarter of the time, and a limit bounds the memory of a long clip. */
-const MAX_BATCH = 32;
 
 /** The AudioEncoder port on ONNX Runtime. Safe to share between models: no call depends on another. */
 export class OnnxAudioEncoder implements AudioEncoder {
@@ -48,7 +46,7 @@ export class OnnxAudioEncoder implements AudioEncoder {
    */
   async encode(windows: Float32Array, count: number): Promise<Float32Array> {
     const features = new Float32Array(count * FEATURE_SIZE);
-    await this.#model.run(count, { [INPUT]: windows }, { [OUTPUT]: features }, MAX_BATCH);
+    await this.#model.run(count, { [INPUT]: windows }, { [OUTPUT]: features }, ENCODER_WINDOWS.max);
     return features;
   }
 

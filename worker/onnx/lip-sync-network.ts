@@ -1,6 +1,7 @@
 /** The lip-sync network: the masked face and the speech features around a frame → the face speaking. */
 
 import { FarmError } from '../../shared/errors.ts';
+import { BATCH_FRAMES } from '../../shared/limits.ts';
 import type { LipSyncNetwork, NetworkSize } from '../pipeline/contract.ts';
 import type { ProviderReport } from './execution-providers.ts';
 import { OnnxModel } from './onnx-model.ts';
@@ -30,8 +31,8 @@ export const LIP_SYNC_INPUTS: readonly string[] = CONTRACT.inputs.map(({ name })
  * also makes a frame's bits independent of the frames beside it.
  */
 const CPU_MAX_BATCH = 1;
-/** As many as a unary request may ask for, so that no batch is cut on a GPU. */
-const GPU_MAX_BATCH = 32;
+/** So that no unary request is cut on a GPU. */
+const GPU_MAX_BATCH = BATCH_FRAMES.max;
 
 /** The LipSyncNetwork port on ONNX Runtime. One call at a time. */
 export class OnnxLipSyncNetwork implements LipSyncNetwork {
