@@ -27,7 +27,13 @@ const PIPELINE_TOOLS = ['fft', 'mel-filters', 'bicubic', 'sound-ranges', 'stage-
 );
 
 /** All that the folders without Redis, jobs and configuration may use of `shared/`. */
-const FOR_PURE_ROOMS = ['shared/errors.ts', 'shared/process/environment.ts', 'shared/units.ts', RATES];
+const FOR_PURE_ROOMS = [
+  'shared/errors.ts',
+  'shared/limits.ts',
+  'shared/process/environment.ts',
+  'shared/units.ts',
+  RATES,
+];
 
 /** Which of our folders each folder may import, besides itself; a folder that is not named may import none. */
 const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
