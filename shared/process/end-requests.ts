@@ -16,6 +16,8 @@ export interface EndRequests {
 
 /** A terminal's Ctrl-C reaches this process directly, and once more through npm. */
 const SAME_PRESS_MS = 500;
+/** So does a SIGTERM to every process of a service, as systemd sends it. */
+const SAME_TERM_MS = 2000;
 const LOOK_FOR_PARENT_MS = 500;
 const SAME_HANG_UP_MS = 3000;
 
@@ -30,15 +32,17 @@ export function onEndRequest(requests: EndRequests): () => void {
   // A process with a supervisor leaves watching npm and the terminal to it.
   const belowNpm = isBelowNpm() && process.send === undefined;
   let askedAtMs: number | undefined;
+  let asked: EndReason | undefined;
   const first = (reason: EndReason) => {
     if (askedAtMs !== undefined) return;
     askedAtMs = performance.now();
+    asked = reason;
     requests.first(reason);
   };
   const onSignal = (signal: 'SIGINT' | 'SIGTERM') => {
     if (askedAtMs === undefined) return first(signal);
-    const isEcho = belowNpm && signal === 'SIGINT' && (startedOnTerminal || isatty(0));
-    if (isEcho && performance.now() - askedAtMs < SAME_PRESS_MS) return;
+    const agoMs = performance.now() - askedAtMs;
+    if (belowNpm && signal === asked && agoMs < echoWithinMs(signal)) return;
     askedAtMs = performance.now();
     requests.again(signal);
   };
@@ -62,6 +66,12 @@ export function onEndRequest(requests: EndRequests): () => void {
     clearInterval(watch);
     process.off('SIGINT', onSignal).off('SIGTERM', onSignal).off('SIGHUP', onHangUp);
   };
+}
+
+/** How long after a signal the same one may come once more through npm. */
+function echoWithinMs(signal: 'SIGINT' | 'SIGTERM'): number {
+  if (signal === 'SIGTERM') return SAME_TERM_MS;
+  return startedOnTerminal || isatty(0) ? SAME_PRESS_MS : 0;
 }
 
 /** What a shell makes of a process that a signal ended: 129 for SIGHUP, 130 for SIGINT, 143 for SIGTERM. */

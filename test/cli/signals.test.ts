@@ -80,6 +80,9 @@ describe('ending a farm', () => {
     assert.ok(render, 'the render of the farm that was ended at once is gone');
     for await (const view of client.watch(render.id)) if (view.frames.done > 0 && view.frames.repeating === 0) break;
     npm.child.kill('SIGTERM');
+    await until('it drains', () => npm.output().includes('Draining'));
+    // A supervisor like systemd signals all processes of a service: the farm gets its own, and that of npm.
+    process.kill(printedPid(npm), 'SIGTERM');
     assert.equal(await npm.exited, 0, npm.output());
     assert.match(npm.output(), /The farm has stopped/);
     assert.deepEqual(await livingFamily(npm.family), []);
