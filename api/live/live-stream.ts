@@ -201,6 +201,7 @@ export class LiveStream {
     const payload = { audio, visualFrames: Buffer.alloc(0), audioFeatures: Buffer.alloc(0) };
     const frames = this.#tools.requests.run(work, payload, signal);
     const first = frames.next();
+    // Its failure is reported when it is awaited.
     first.catch(() => {});
     return { frames, first };
   }
