@@ -65,6 +65,13 @@ test('the parts of a dataset are found by their names', async (t) => {
   });
 });
 
+test('a folder that is not there is a fault of its name', async (t) => {
+  const { folder } = await openWorkspace(t);
+  await writeFile(join(folder, 'file'), '');
+  await assert.rejects(findDataset(join(folder, 'none')), { code: 'input_unreadable', message: /no such folder$/ });
+  await assert.rejects(findDataset(join(folder, 'file')), { code: 'input_unreadable', message: /it is a file$/ });
+});
+
 test('without pictures there must be one video, or one at the right rate beside its original', async (t) => {
   const { folder } = await openWorkspace(t);
   await assert.rejects(findDataset(folder), { code: 'model_unusable', message: /has no folder landmarks/ });

@@ -146,6 +146,11 @@ describe('farm avatar import', () => {
     await refused(new RegExp(`${lacks}; ${deeper}\\n.*no lip-sync network: looked .* 3 levels deep`), '--id', 'all');
   });
 
+  it('says of a folder that is not there only that', async () => {
+    dataset = path.join(dataset, 'none');
+    await refused(/folder .*none cannot be read: there is no such folder\n.*\[input_unreadable\]/);
+  });
+
   it('names a picture and a video that were cut off, and a video that is too short', async () => {
     const picture = path.join(dataset, 'full_body_img', '3.jpg');
     const whole = await readFile(picture);

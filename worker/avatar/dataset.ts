@@ -32,13 +32,14 @@ export interface Dataset {
 
 /**
  * Finds the parts of a dataset folder by their names.
- * @throws FarmError `model_unusable`: no such folder; or all that is missing at once: landmarks, and pictures or one video
- * of them, with what the folder has instead.
+ * @throws FarmError `input_unreadable`: no such folder; `model_unusable`: all that is missing at once: landmarks, and
+ * pictures or one video of them, with what the folder has instead.
  */
 export async function findDataset(folder: string): Promise<Dataset> {
   const entries = await readdir(folder, { withFileTypes: true }).catch((cause: NodeJS.ErrnoException) => {
-    const reason = cause.code === 'ENOTDIR' ? `${folder} is a file` : cause.message;
-    throw new FarmError('model_unusable', `the dataset folder cannot be read: ${reason}`, { cause });
+    throw new FarmError('input_unreadable', `the dataset folder ${folder} cannot be read: ${whyUnread(cause)}`, {
+      cause,
+    });
   });
   const names = entries.map(({ name }) => name).sort();
   const faults: string[] = [];
@@ -65,6 +66,11 @@ export async function findDataset(folder: string): Promise<Dataset> {
     pictures: { kind: hasPictures ? 'folder' : 'video', path: join(folder, video ?? PICTURES_FOLDER) },
     landmarksFolder: join(folder, LANDMARKS_FOLDER),
   };
+}
+
+function whyUnread({ code, message }: NodeJS.ErrnoException): string {
+  if (code === 'ENOENT') return 'there is no such folder';
+  return code === 'ENOTDIR' ? 'it is a file' : message;
 }
 
 /** The crop rects that a folder of landmarks gives, by the numbers of its files. */

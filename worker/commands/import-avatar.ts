@@ -97,8 +97,9 @@ async function findParts(options: ImportOptions): Promise<{ dataset: Dataset; ne
     return { dataset: dataset.value, networks: networks.value };
   }
   const reasons: unknown[] = [dataset, networks].flatMap((part) => (part.status === 'rejected' ? [part.reason] : []));
-  const unknown = reasons.find((reason) => !(reason instanceof FarmError));
-  if (unknown !== undefined) throw unknown;
+  // In a folder that cannot be read nothing is missing.
+  const other = reasons.find((reason) => !(reason instanceof FarmError) || reason.code !== 'model_unusable');
+  if (other !== undefined) throw other;
   const messages = reasons.map((reason) => (reason as FarmError).message);
   throw new FarmError('model_unusable', messages.join('\n      '), { cause: reasons[0] });
 }

@@ -61,7 +61,7 @@ export async function findNetworks(
   const modelPath = named.modelPath ?? pick(LIP_SYNC_INPUTS, '--model');
   if (modelPath === undefined) throw new FarmError('model_unusable', await whyNone(files, candidates));
   const audioEncoderPath = named.audioEncoderPath ?? pick(AUDIO_ENCODER_INPUTS, '--audio-encoder');
-  notes.push(...candidates.flatMap(({ problem }) => problem ?? []));
+  notes.push(...candidates.flatMap(({ problem }) => (problem ? [`passed over ${problem}`] : [])));
   const unopened = search ? files.onnxPaths.length - candidates.length : 0;
   if (unopened > 0) notes.push(`${unopened} more ONNX files were not looked into`);
   return { modelPath, audioEncoderPath, notes };
@@ -86,10 +86,10 @@ function numberIn(name: string): number {
 
 async function whyNone(files: NetworkFiles, candidates: readonly Candidate[]): Promise<string> {
   const { folder, checkpointPaths } = files;
-  const found = candidates.map(({ name, inputs, problem }) => problem ?? `${name} takes ${inputs.join(', ')}`);
+  const found = candidates.map(({ name, inputs, problem }) => problem ?? `${name}, which takes ${inputs.join(', ')}`);
   const sentences = [
     `no lip-sync network: looked in ${folder} and its sub-folders, ${SEARCHED_LEVELS} levels deep, for an ONNX file that takes ${LIP_SYNC_INPUTS.join(' and ')}`,
-    found.length > 0 ? `found ${listed(found)}` : 'found no ONNX file',
+    found.length > 0 ? `found ${listed(found, '; ')}` : 'found no ONNX file',
   ];
   if (checkpointPaths.length === 0) {
     return `${sentences.join('; ')}; export the network (${CONTRACT}), or name its file with --model`;
@@ -112,11 +112,11 @@ async function inspect(path: string, name: string): Promise<Candidate> {
     return { name, path, inputs };
   } catch (cause) {
     const reason = cause instanceof Error ? cause.message.trim() : String(cause);
-    return { name, path, inputs: [], problem: `ONNX Runtime cannot open ${name}: ${reason}` };
+    return { name, path, inputs: [], problem: `${name}, which ONNX Runtime cannot open (${reason})` };
   }
 }
 
-function listed(names: readonly string[]): string {
+function listed(names: readonly string[], between = ', '): string {
   const more = names.length > LISTED ? ` and ${names.length - LISTED} more` : '';
-  return `${names.slice(0, LISTED).join(', ')}${more}`;
+  return `${names.slice(0, LISTED).join(between)}${more}`;
 }
