@@ -47,7 +47,7 @@ export class PcmDecoder {
     const size = SAMPLE_BYTES[this.#format];
     throw new FarmError(
       'request_invalid',
-      `audio: got ${this.#rest.length} bytes after sample ${this.#samplesBefore - 1}, expected samples of ${size} bytes`,
+      `audio: got ${this.#rest.length} bytes after ${this.#samplesBefore} whole samples, expected samples of ${size} bytes`,
     );
   }
 }

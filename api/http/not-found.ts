@@ -16,7 +16,9 @@ export function answerUnrouted(app: FastifyInstance): void {
   app.setNotFoundHandler((request: FastifyRequest, reply: FastifyReply) => {
     const path = pathOf(request);
     const allowed = [...methods].flatMap(([url, names]) => (fits(url, path) ? [...names] : []));
-    if (allowed.length === 0) return sendError(reply, new FarmError('not_found', `There is nothing at ${path}`));
+    // A route with a rest, as of the dashboard's files, takes the method and still has nothing there.
+    if (allowed.length === 0 || allowed.includes(request.method))
+      return sendError(reply, new FarmError('not_found', `There is nothing at ${path}`));
     const allow = [...new Set(allowed)].sort().join(', ');
     reply.header('allow', allow);
     return sendError(reply, new FarmError('method_not_allowed', `${path} takes ${allow}, not ${request.method}`));

@@ -24,7 +24,7 @@ export function formLimits({ max_upload_mb }: Config['limits']) {
 function renderFieldsSchema({ output }: Pick<Config, 'output'>) {
   return z.strictObject({
     model_id: z.string().default(''),
-    output: z.enum(['mp4', 'frames'], 'expected mp4 or frames').default('mp4'),
+    output: z.enum(['mp4', 'frames']).default('mp4'),
     start_frame: wholeNumber(0, LAST_START_FRAME).default(0),
     jpeg_quality: wholeNumber(JPEG_QUALITY.min, JPEG_QUALITY.max).default(output.jpeg_quality),
     fps: wholeNumber(0, 1000).pipe(z.literal(25, 'renders have 25 frames a second')).default(25),
@@ -103,7 +103,9 @@ async function storePart(
 ): Promise<StoredUpload> {
   if (part.fieldname !== 'audio') {
     part.file.resume();
-    throw new FarmError('upload_missing', `The file must be in the field "audio", not "${part.fieldname}"`);
+    // A part that has a file name alone comes with no field name, whatever its type says.
+    const field = (part.fieldname as string | undefined) ?? '';
+    throw new FarmError('upload_missing', `The file must be in the field "audio", not "${field}"`);
   }
   if (part.filename.length > NAME_MAX) {
     part.file.resume();

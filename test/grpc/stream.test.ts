@@ -237,7 +237,7 @@ describe('FarmService.Stream', () => {
         name: 'sound that ends inside a sample',
         fail: () => failureOf(converse([Buffer.alloc(4 * 100 + 3)])),
         code: status.INVALID_ARGUMENT,
-        text: /got 3 bytes after sample 99, expected samples of 4 bytes/,
+        text: /got 3 bytes after 100 whole samples, expected samples of 4 bytes/,
       },
       {
         name: 'sound that is no number',
