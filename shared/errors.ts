@@ -14,7 +14,7 @@ interface CatalogueEntry {
 }
 
 export const ERROR_CATALOGUE = {
-  request_invalid: entry(400, 3, false, 'Correct the named field and send the request again.'),
+  request_invalid: entry(400, 3, false, 'Correct what is named and send the request again.'),
   upload_missing: entry(400, 3, false, 'Send multipart/form-data with the audio in a file field named "audio".'),
   upload_too_large: entry(413, 3, false, 'Send a shorter or compressed file, or raise limits.max_upload_mb.'),
   audio_empty: entry(422, 3, false, 'Send a file that contains sound; this one has no samples.'),
@@ -75,7 +75,7 @@ export const ERROR_CATALOGUE = {
     false,
     'Correct --url or http.port, or use a farm and a command of the same version.',
   ),
-  input_unreadable: entry(400, 3, false, 'Name a file that exists and that this user may read.'),
+  input_unreadable: entry(400, 3, false, 'Name one that exists and that this user may read.'),
   output_unwritable: entry(400, 9, false, 'Name a file in a folder that exists and that this user may write to.'),
   output_exists: entry(409, 6, false, 'Name another file with --out, or give --force to replace this one.'),
   unauthorised: entry(

@@ -2,6 +2,7 @@ import type { FastifyError, FastifyReply, FastifyRequest } from 'fastify';
 import { hasZodFastifySchemaValidationErrors } from 'fastify-type-provider-zod';
 import { type ErrorCode, FarmError } from '../../shared/errors.ts';
 import { shown, unknownName } from '../../shared/faulty-input.ts';
+import '../../shared/plain-words.ts';
 
 /** Seconds to wait that a refusal for lack of room suggests. */
 const RETRY_AFTER_SECONDS: Partial<Record<ErrorCode, number>> = { queue_full: 10, redis_unavailable: 2 };

@@ -63,10 +63,7 @@ function listRenders(app: App, { renders }: Services): void {
         .refine((text) => readCursor(text) || RENDER_ID.test(text), 'neither a cursor nor a render id')
         .optional()
         .describe('Where to go on: the cursor in `next` of the page before, or the id of a render'),
-      status: z
-        .enum(RENDER_STATUSES, `expected ${RENDER_STATUSES.join(', ')}`)
-        .optional()
-        .describe('Only those of this status'),
+      status: z.enum(RENDER_STATUSES).optional().describe('Only those of this status'),
     }),
     response: { 200: renderPageSchema, ...failures('render_unknown') },
   };

@@ -1,5 +1,6 @@
 import { z } from 'zod';
 import { nearest } from '../faulty-input.ts';
+import '../plain-words.ts';
 import { configSchema } from './schema.ts';
 
 /** One line per wrong or unknown key: its path, the value found, and what is expected. */

@@ -51,12 +51,25 @@ describe('a request that is wrong is answered with what is wrong', () => {
     ['an unknown address', request('GET /v2/renders'), 'not_found', /nothing at \/v2\/renders$/],
     ['a wrong method', request('PUT /v1/renders'), 'method_not_allowed', /takes GET, HEAD, POST, not PUT/],
     ['a method of no route', request('OPTIONS /v1/gpus'), 'method_not_allowed', /takes GET, HEAD, not OPTIONS/],
+    ['a file the dashboard has not', request('GET /dashboard/static/none.js'), 'not_found', /nothing at .*none\.js$/],
     ['a broken escape', request('GET /v1/renders/%zz'), 'request_invalid', /%zz/],
     [
       'an endless part',
       request(`GET /v1/renders/${'r'.repeat(2000)}`),
       'request_invalid',
       /path: id: got "r{79}…; not a render id/,
+    ],
+    [
+      'a parameter twice',
+      request('GET /v1/renders?limit=5&limit=6'),
+      'request_invalid',
+      /limit: got \["5","6"\]; expected text, not a list$/,
+    ],
+    [
+      'a status that is none',
+      request('GET /v1/renders?status=done'),
+      'request_invalid',
+      /status: got "done"; expected queued, preparing, .* failed or cancelled$/,
     ],
     ['an unknown parameter', request('GET /v1/renders?limt=5'), 'request_invalid', /"limt" \(did you mean "limit"\?\)/],
     ['a parameter too many', request('GET /v1/gpus?limit=5'), 'request_invalid', /"limit" \(there is none\)/],
@@ -102,6 +115,18 @@ describe('a request that is wrong is answered with what is wrong', () => {
       request('POST /v1/models/a/load', ['Content-Type: application/json'], '{"gpus":1}'),
       'request_invalid',
       /unknown field "gpus" \(did you mean "gpu"/,
+    ],
+    [
+      'a list as JSON',
+      request('POST /v1/models/a/load', ['Content-Type: application/json'], '[]'),
+      'request_invalid',
+      /Wrong body: expected names with values, not a list$/,
+    ],
+    [
+      'text for JSON',
+      request('POST /v1/models/a/load', ['Content-Type: text/plain'], 'x'),
+      'content_type_unsupported',
+      /text\/plain/,
     ],
     [
       'another type',
@@ -152,6 +177,18 @@ describe('a request that is wrong is answered with what is wrong', () => {
       /form/,
     ],
     ['a form without a file', form(field('model_id', 'demo')), 'upload_missing', /no file field "audio"/],
+    [
+      'a form with a file in no field',
+      form('--x\r\nContent-Disposition: form-data; filename="a.wav"\r\n\r\nabc\r\n'),
+      'upload_missing',
+      /"audio", not ""$/,
+    ],
+    [
+      'an endless key',
+      request('POST /v1/renders', [FORM, `Idempotency-Key: ${'k'.repeat(300)}`], `${file('audio', 'abc')}--x--\r\n`),
+      'request_invalid',
+      /idempotency-key: got "k+…; expected at most 255 characters$/,
+    ],
     ['a form with the file elsewhere', form(file('sound', 'abc')), 'upload_missing', /not "sound"/],
     [
       'a form with two files',
