@@ -85,6 +85,10 @@ export class Connection {
       const message = `What answers at ${this.url} does not speak HTTP as a farm does (${code})`;
       return new FarmError('answer_unexpected', message, { cause: error });
     }
+    if (error.cause instanceof Error && error.cause.message === 'bad port') {
+      const message = `Browsers and this command open no connection to the port of ${this.url}, which is another protocol's`;
+      return new FarmError('url_invalid', message, { cause: error });
+    }
     const cause = error.cause instanceof Error ? error.cause.message : error.message;
     return this.#unreachable(NO_CONNECTION[code] ? `${NO_CONNECTION[code]} (${code})` : cause, error);
   }

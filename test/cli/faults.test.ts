@@ -81,6 +81,12 @@ describe('what goes wrong on the command line is said as what it is', { concurre
       says: /127\.0\.0\.1:2: /,
     },
     {
+      name: 'a port that browsers refuse',
+      args: () => ['models', '--url', 'http://127.0.0.1:6000'],
+      code: 'url_invalid',
+      says: /no connection to the port of http:\/\/127\.0\.0\.1:6000/,
+    },
+    {
       name: 'an address that is none',
       args: () => rendering('--url', 'localhost:8080'),
       code: 'url_invalid',
