@@ -1,11 +1,5 @@
 import { distance } from 'fastest-levenshtein';
 
-/** The candidate that is closest to `word` in keystrokes, for "did you mean"; undefined when there are no candidates. */
-export function nearest(word: string, candidates: readonly string[]): string | undefined {
-  const ranked = candidates.map((candidate) => ({ candidate, steps: distance(word, candidate) }));
-  return ranked.sort((a, b) => a.steps - b.steps)[0]?.candidate;
-}
-
 const SHOWN_CHARACTERS = 80;
 
 /** What was got, for a message: as it was written, but not pages of it. */
@@ -17,12 +11,14 @@ export function shown(value: unknown): string {
 
 /** `unknown field "colour" (did you mean "color"?)`, or what there is when nothing is that close. */
 export function unknownName(kind: string, name: string, known: readonly string[]): string {
-  const closest = nearest(name, known);
-  const isClose = closest !== undefined && distance(name, closest) <= Math.max(2, name.length / 3);
-  const help = isClose
-    ? `did you mean "${closest}"?`
-    : known.length > 0
-      ? `there are ${known.join(', ')}`
-      : 'there is none';
-  return `unknown ${kind} "${name}" (${help})`;
+  return `unknown ${kind} "${name}" (${insteadOf(name, known)})`;
+}
+
+/** `did you mean "color"?`, or what there is when nothing takes few enough keystrokes to become from `name`. */
+export function insteadOf(name: string, known: readonly string[]): string {
+  const ranked = known.map((candidate) => ({ candidate, steps: distance(name, candidate) }));
+  const [closest] = ranked.sort((a, b) => a.steps - b.steps);
+  if (closest === undefined) return 'there is none';
+  const isClose = closest.steps <= Math.min(name.length - 1, Math.max(2, name.length / 3));
+  return isClose ? `did you mean "${closest.candidate}"?` : `there are ${known.join(', ')}`;
 }

@@ -18,7 +18,10 @@ const TYPES: Readonly<Record<string, string>> = {
   string: 'text',
 };
 
-const SIZES: Readonly<Record<string, string>> = { array: ' entries', string: ' characters' };
+const UNITS: Readonly<Record<string, readonly [one: string, many: string]>> = {
+  array: ['entry', 'entries'],
+  string: ['character', 'characters'],
+};
 
 type Issue = z.core.$ZodRawIssue;
 
@@ -31,9 +34,10 @@ function expectedOf(issue: Issue): Words {
     case 'invalid_value':
       return `expected ${listed(issue.values.map(String))}`;
     case 'too_small':
-      return `expected ${issue.inclusive ? '' : 'more than '}${issue.minimum}${sizeOf(issue)}${issue.inclusive ? ' or more' : ''}`;
+      if (!issue.inclusive) return `expected more than ${countOf(issue.minimum, issue)}`;
+      return `expected ${countOf(issue.minimum, issue)} or more`;
     case 'too_big':
-      return `expected ${issue.inclusive ? 'at most' : 'less than'} ${issue.maximum}${sizeOf(issue)}`;
+      return `expected ${issue.inclusive ? 'at most' : 'less than'} ${countOf(issue.maximum, issue)}`;
     case 'invalid_key':
       return issue.issues[0]?.message;
     default:
@@ -41,8 +45,10 @@ function expectedOf(issue: Issue): Words {
   }
 }
 
-function sizeOf({ origin }: { readonly origin: string }): string {
-  return SIZES[origin] ?? '';
+/** The bound, with what is counted. */
+function countOf(bound: number | bigint, { origin }: { readonly origin: string }): string {
+  const unit = UNITS[origin]?.[bound === 1 ? 0 : 1];
+  return unit === undefined ? `${bound}` : `${bound} ${unit}`;
 }
 
 function listed(values: readonly string[]): string {

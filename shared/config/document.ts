@@ -1,4 +1,4 @@
-import { type Document, type ParsedNode, parseDocument } from 'yaml';
+import { type Document, type ParsedNode, parseDocument, YAMLParseError } from 'yaml';
 import { FarmError } from '../errors.ts';
 
 /** Top-level keys with this prefix are free for the user: a place for values that anchors and merge keys share. */
@@ -35,7 +35,9 @@ function plainValues(document: Document, name: string): unknown {
 }
 
 function notYaml(name: string, fault: Error): FarmError {
-  return new FarmError('config_invalid', `${name} is not valid YAML: ${fault.message.split('\n', 1)[0]}`, {
-    cause: fault,
-  });
+  if (fault instanceof YAMLParseError && fault.code === 'MULTIPLE_DOCS') {
+    return new FarmError('config_invalid', `${name} holds several documents: keep one, without a line "---" inside`);
+  }
+  const [said = ''] = fault.message.split('\n', 1);
+  return new FarmError('config_invalid', `${name} is not valid YAML: ${said.replace(/:$/, '')}`, { cause: fault });
 }

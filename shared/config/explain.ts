@@ -1,5 +1,5 @@
 import { z } from 'zod';
-import { nearest } from '../faulty-input.ts';
+import { insteadOf } from '../faulty-input.ts';
 import '../plain-words.ts';
 import { configSchema } from './schema.ts';
 
@@ -22,8 +22,7 @@ export function explainIssues(error: z.ZodError, values: unknown): string[] {
 
 function unknownKey(path: PropertyKey[]): string {
   const key = String(path.at(-1));
-  const closest = nearest(key, keysAt(path.slice(0, -1)));
-  return `${path.join('.')}: unknown key${closest ? `; did you mean "${closest}"?` : ''}`;
+  return `${path.join('.')}: unknown key; ${insteadOf(key, keysAt(path.slice(0, -1)))}`;
 }
 
 /** The valid keys of the section at `path`, read from the schema itself. */

@@ -68,13 +68,18 @@ test('everything that is wrong is named at once: path, value, nearest key', () =
 });
 
 const WRONG: [string, object, RegExp][] = [
+  ['a key far from all', { http: { base: 1 } }, /^http\.base: unknown key; there are port, host$/],
   ['a port that does not exist', { http: { port: 70_000 } }, /^http\.port: got 70000; .*65535$/],
   ['a gRPC port that does not exist', { server: { port: ':99999' } }, /^server\.port: got ":99999"; expected a port/],
   ['text for a number', { gpus: { count: 'two' } }, /^gpus\.count: got "two"; expected a number$/],
   ['text for a switch', { gpus: { enabled: 'yes' } }, /^gpus\.enabled: got "yes"; expected true or false$/],
   ['a quality above 100', { output: { jpeg_quality: 101 } }, /^output\.jpeg_quality: got 101; expected at most 100$/],
   ['a provider that is none', { onnx: { execution_providers: ['gpu'] } }, /^onnx\.execution_providers\.0: got "gpu"; /],
-  ['no provider at all', { onnx: { execution_providers: [] } }, /^onnx\.execution_providers: got \[\]; /],
+  [
+    'no provider at all',
+    { onnx: { execution_providers: [] } },
+    /^onnx\.execution_providers: got \[\]; expected 1 entry or more$/,
+  ],
   ['a web address for Redis', { redis: { url: 'http://here' } }, /^redis\.url: got "http:\/\/here"; expected redis:/],
   ['a model id with a slash', { models: { 'a/b': { model_path: 'x' } } }, /^models\.a\/b: .*; a model id has letters/],
   [
@@ -106,6 +111,7 @@ test('text that is not YAML is refused with the file and the line', () => {
     (error: Error) => error.message.startsWith(`${file} is not valid YAML: `) && /at line \d/.test(error.message),
   );
   assert.throws(() => load('a: 1\na: 2\n'), /not valid YAML: Map keys must be unique/);
+  assert.throws(() => load('http: {}\n---\nhttp: {}\n'), /holds several documents: keep one/);
 });
 
 test('YAML that is a list or a word is refused', () => {
