@@ -6,6 +6,8 @@ export const KEY_PREFIX = '{farm}';
 
 /** How long a producer waits for one answer before it says that Redis is unavailable. */
 const COMMAND_TIMEOUT_MS = 1500;
+/** The slowest that pictures travel to a Redis that is well, on a busy machine: 10 MB/s. */
+const SLOWEST_BYTES_PER_MS = 10_000;
 const RECONNECT_MAX_MS = 1000;
 const OLDEST_REDIS = { major: 6, minor: 2 };
 
@@ -24,9 +26,27 @@ const NOT_NOW =
  * farm.
  */
 class ProducerRedis extends Redis {
+  /** Bytes of the commands that have no answer yet. Whatever is sent after them waits for them. */
+  #bytesOnTheWay = 0;
+
   override sendCommand(...[command, ...rest]: Parameters<Redis['sendCommand']>): unknown {
     nameOrigin(command);
+    this.#allowForBytes(command);
     return super.sendCommand(command, ...rest);
+  }
+
+  /** The time-out of a command grows with what is on the way before it: a request may bring 79 MB of pictures. */
+  #allowForBytes(command: Command): void {
+    const { commandTimeout } = this.options;
+    if (commandTimeout === undefined) return;
+    const bytes = command.args.reduce<number>((sum, arg) => sum + (Buffer.isBuffer(arg) ? arg.length : 0), 0);
+    this.#bytesOnTheWay += bytes;
+    command.setTimeout(commandTimeout + this.#bytesOnTheWay / SLOWEST_BYTES_PER_MS);
+    if (bytes === 0) return;
+    const arrived = () => {
+      this.#bytesOnTheWay -= bytes;
+    };
+    command.promise.then(arrived, arrived);
   }
 
   override duplicate(override?: Partial<RedisOptions>): Redis {

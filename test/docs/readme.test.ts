@@ -7,6 +7,7 @@ import { fileURLToPath } from 'node:url';
 import { promisify } from 'node:util';
 import { startFarm, type TestFarm } from '../support/farm.ts';
 import { inspectVideo } from '../support/ffprobe.ts';
+import { SMALL_MODEL } from '../support/small-avatar.ts';
 
 const run = promisify(execFile);
 const ROOT = fileURLToPath(new URL('../..', import.meta.url));
@@ -21,7 +22,7 @@ describe('the README, pasted block by block', () => {
   let clone: string;
 
   before(async () => {
-    farm = await startFarm();
+    farm = await startFarm({ models: { demo: SMALL_MODEL } });
     clone = path.join(farm.folder, 'clone');
     await mkdir(clone);
     const names = (await readdir(ROOT)).filter((name) => !['data', 'config.yaml', '.git'].includes(name));

@@ -44,6 +44,14 @@ test('a Redis that cannot serve now is unavailable', async () => {
   await redis.config('SET', 'maxmemory', '0');
 });
 
+test('a command that brings much, and what is sent after it, is given the time that this takes', async () => {
+  await redis.client('PAUSE', 2500, 'WRITE');
+  const small = assert.rejects(redis.set('small', 'a'), { code: 'redis_unavailable' });
+  const pictures = redis.hset('large', 'pictures', Buffer.alloc(40 * 2 ** 20));
+  await Promise.all([small, pictures, redis.set('after', 'it')]);
+  assert.equal(await redis.get('after'), 'it');
+});
+
 test('a Redis that is away is unavailable, in whatever way it is asked, and over a second connection too', async () => {
   await server.stop();
   for (const [name, give] of WAYS) await assert.rejects(give(redis), { code: 'redis_unavailable' }, name);
