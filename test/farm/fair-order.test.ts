@@ -5,6 +5,7 @@ import { after, before, describe, it } from 'node:test';
 import { QueueClients } from '../../shared/queues.ts';
 import { workerConnection } from '../../shared/redis.ts';
 import { startFarm, type TestFarm } from '../support/farm.ts';
+import { SMALL_MODEL } from '../support/small-avatar.ts';
 import { syllables, writeWav } from '../support/sound.ts';
 import { until } from '../support/until.ts';
 
@@ -38,14 +39,14 @@ describe('renders of very different length on one GPU', () => {
   let longId = '';
 
   before(async () => {
-    farm = await startFarm({ render: { segment_frames: SEGMENT_FRAMES } });
+    farm = await startFarm({ models: { small: SMALL_MODEL }, render: { segment_frames: SEGMENT_FRAMES } });
     redis = workerConnection(farm.farm.redisUrl);
     queues = new QueueClients(redis);
     short = path.join(farm.folder, 'short.wav');
     await writeWav(short, syllables(0.5));
     const long = path.join(farm.folder, 'long.wav');
     await writeWav(long, longSpeech());
-    longId = (await farm.client.submit(long, { modelId: 'demo' })).id;
+    longId = (await farm.client.submit(long, { modelId: 'small' })).id;
     await rm(long);
     for await (const { frames } of farm.client.watch(longId)) if (frames.done > 0) break;
   });
@@ -56,7 +57,7 @@ describe('renders of very different length on one GPU', () => {
   });
 
   it('a short one is completed while nearly all of a long one waits', async () => {
-    const ids = await Promise.all([1, 2].map(() => farm.client.submit(short, { modelId: 'demo' })));
+    const ids = await Promise.all([1, 2].map(() => farm.client.submit(short, { modelId: 'small' })));
     for (const { id } of ids) assert.equal((await farm.client.finished(id)).status, 'completed');
     const { status, frames } = await farm.client.get(longId);
     assert.equal(status, 'rendering');
@@ -65,7 +66,7 @@ describe('renders of very different length on one GPU', () => {
 
   it('a long one is rendered forward, also with others in between', async () => {
     const begun = (await farm.client.get(longId)).frames.done;
-    await farm.client.finished((await farm.client.submit(short, { modelId: 'demo' })).id);
+    await farm.client.finished((await farm.client.submit(short, { modelId: 'small' })).id);
     await until('the long one goes on', async () => (await farm.client.get(longId)).frames.done > begun);
     const done = (await queues.gpu(0).getCompleted()).filter(({ data }) => data.renderId === longId);
     const indexes = done.map(({ data }) => data.segmentIndex).reverse();
