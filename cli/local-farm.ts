@@ -87,7 +87,9 @@ export class LocalFarm {
   async #startAll(): Promise<void> {
     const { config, inheritOverrides = true, onLine } = this.#options;
     this.#unlock = await lockFolder(config.storageRoot);
-    if (!config.redis.url) this.#redis = await PrivateRedis.start(path.join(config.storageRoot, 'redis'));
+    if (!config.redis.url) {
+      this.#redis = await PrivateRedis.start(path.join(config.storageRoot, 'redis'), (line) => onLine('redis', line));
+    }
     if (this.#stopAsked) throw new FarmError('request_cancelled', 'The farm was told to stop before it had started');
     this.#supervisor = new Supervisor({
       environment: {

@@ -16,59 +16,98 @@ import { waitUntilReady, workerConnection } from '../shared/redis.ts';
 
 const START_TIMEOUT_MS = 15_000;
 const LOOK_EVERY_MS = 50;
+const RESTART_AFTER_MS = 500;
 
-/** A Redis that belongs to one farm: loopback only, append-only file on, nothing evicted. */
+/** A Redis that belongs to one farm: loopback only, append-only file on, nothing evicted; started again when it ends. */
 export class PrivateRedis {
   readonly url: string;
-  readonly #child: ChildProcess;
-  readonly #pidPath: string;
+  readonly #place: RedisPlace;
+  readonly #say: (line: string) => void;
+  readonly #stopping = new AbortController();
+  readonly #kept: Promise<void>;
+  #child: ChildProcess;
 
-  private constructor(url: string, child: ChildProcess, pidPath: string) {
-    this.url = url;
+  private constructor(place: RedisPlace, child: ChildProcess, say: (line: string) => void) {
+    this.url = urlOf(place);
+    this.#place = place;
     this.#child = child;
-    this.#pidPath = pidPath;
+    this.#say = say;
+    this.#kept = this.#keepAlive();
   }
 
-  /** Starts redis-server with its data in `folder`. FarmError('dependency_missing') when it is not installed. */
-  static async start(folder: string): Promise<PrivateRedis> {
+  /**
+   * Starts redis-server with its data in `folder`. `say` is told when it ends by itself. FarmError('dependency_missing')
+   * when it is not installed.
+   */
+  static async start(folder: string, say: (line: string) => void = () => {}): Promise<PrivateRedis> {
     await mkdir(folder, { recursive: true });
-    const pidPath = pidPathOf(folder);
     await stopLeftoverRedis(folder);
-    const port = await freePort();
-    const child = spawn('redis-server', redisArguments(port, folder), {
-      // A process group of its own: Ctrl-C in a terminal must reach the workers first.
-      detached: true,
-      stdio: 'ignore',
-    });
-    const failed = once(child, 'exit').then(([code]) => {
-      throw new FarmError(
-        'redis_unavailable',
-        `redis-server ended at once (exit code ${code}); see ${folder}/redis.log`,
-      );
-    });
-    // Its end is a failure only as long as its start is waited for.
-    failed.catch(() => {});
-    await Promise.race([once(child, 'spawn'), once(child, 'error').then(([error]) => Promise.reject(missing(error)))]);
-    await writeFile(pidPath, JSON.stringify(identityOf(child.pid ?? 0)));
-    const url = `redis://127.0.0.1:${port}`;
-    const probe = workerConnection(url);
-    try {
-      await Promise.race([waitUntilReady(probe, START_TIMEOUT_MS), failed]);
-    } finally {
-      probe.disconnect();
-    }
-    return new PrivateRedis(url, child, pidPath);
+    const place = { folder, port: await freePort() };
+    return new PrivateRedis(place, await launch(place), say);
   }
 
   /** Lets Redis write what it holds and end. */
   async stop(): Promise<void> {
-    if (this.#child.exitCode === null && this.#child.signalCode === null) {
-      const ended = once(this.#child, 'exit');
-      this.#child.kill('SIGTERM');
-      await ended;
-    }
-    await rm(this.#pidPath, { force: true });
+    this.#stopping.abort();
+    this.#child.kill('SIGTERM');
+    await this.#kept;
+    await rm(pidPathOf(this.#place.folder), { force: true });
   }
+
+  /** On the same port and files, so that workers and front end, which wait for it, go on where they were. */
+  async #keepAlive(): Promise<void> {
+    const { signal } = this.#stopping;
+    for (;;) {
+      if (!isOver(this.#child)) await once(this.#child, 'exit');
+      if (signal.aborted) return;
+      this.#say(`redis ended unexpectedly; starting it again in ${RESTART_AFTER_MS} ms`);
+      await delay(RESTART_AFTER_MS, undefined, { signal }).catch(() => {}); // Told to stop.
+      if (signal.aborted) return;
+      try {
+        this.#child = await launch(this.#place);
+        this.#say('redis runs again');
+      } catch (error) {
+        this.#say((error as Error).message);
+      }
+      if (signal.aborted) this.#child.kill('SIGTERM');
+    }
+  }
+}
+
+interface RedisPlace {
+  readonly folder: string;
+  readonly port: number;
+}
+
+const urlOf = ({ port }: RedisPlace) => `redis://127.0.0.1:${port}`;
+
+const isOver = ({ exitCode, signalCode }: ChildProcess) => exitCode !== null || signalCode !== null;
+
+/** A redis-server that answers; one that does not in time is ended. */
+async function launch(place: RedisPlace): Promise<ChildProcess> {
+  const { folder, port } = place;
+  const child = spawn('redis-server', redisArguments(port, folder), {
+    // A process group of its own: Ctrl-C in a terminal must reach the workers first.
+    detached: true,
+    stdio: 'ignore',
+  });
+  const failed = once(child, 'exit').then(([code]) => {
+    throw new FarmError('redis_unavailable', `redis-server ended at once (exit code ${code}); see ${folder}/redis.log`);
+  });
+  // Its end is a failure only as long as its start is waited for.
+  failed.catch(() => {});
+  await Promise.race([once(child, 'spawn'), once(child, 'error').then(([error]) => Promise.reject(missing(error)))]);
+  await writeFile(pidPathOf(folder), JSON.stringify(identityOf(child.pid ?? 0)));
+  const probe = workerConnection(urlOf(place));
+  try {
+    await Promise.race([waitUntilReady(probe, START_TIMEOUT_MS), failed]);
+  } catch (error) {
+    child.kill('SIGKILL');
+    throw error;
+  } finally {
+    probe.disconnect();
+  }
+  return child;
 }
 
 function redisArguments(port: number, folder: string): string[] {

@@ -1,0 +1,33 @@
+import assert from 'node:assert/strict';
+import { existsSync } from 'node:fs';
+import { mkdtemp, readFile, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import path from 'node:path';
+import { test } from 'node:test';
+import { PrivateRedis } from '../../cli/private-redis.ts';
+import { processIdentitySchema } from '../../shared/process/process-life.ts';
+import { waitUntilReady, workerConnection } from '../../shared/redis.ts';
+import { until } from '../support/until.ts';
+
+test('a Redis of the farm that is killed is started again at the same address, and ends when it is told to', async (t) => {
+  const folder = await mkdtemp(path.join(tmpdir(), 'farm-private-redis-'));
+  t.after(() => rm(folder, { recursive: true, force: true }));
+  const said: string[] = [];
+  const redis = await PrivateRedis.start(folder, (line) => said.push(line));
+  const pidFile = path.join(folder, 'redis.pid');
+  try {
+    const first = processIdentitySchema.parse(JSON.parse(await readFile(pidFile, 'utf8')));
+    process.kill(first.pid, 'SIGKILL');
+    await until('Redis runs again', () => said.includes('redis runs again'));
+    const connection = workerConnection(redis.url);
+    await waitUntilReady(connection, 10_000);
+    assert.equal(await connection.set('key', 'value'), 'OK');
+    connection.disconnect();
+    const second = processIdentitySchema.parse(JSON.parse(await readFile(pidFile, 'utf8')));
+    assert.notEqual(second.pid, first.pid);
+  } finally {
+    await redis.stop();
+  }
+  assert.deepEqual(said, ['redis ended unexpectedly; starting it again in 500 ms', 'redis runs again']);
+  assert.equal(existsSync(pidFile), false);
+});
