@@ -66,7 +66,9 @@ function isOfRedis(error: Error): boolean {
 }
 
 function unavailable(cause: Error): FarmError {
-  return new FarmError('redis_unavailable', `Redis does not answer: ${cause.message}`, { cause });
+  // What ioredis says of a command that has no connection to go out on names its own options.
+  const reason = cause.message.startsWith("Stream isn't writeable") ? 'there is no connection to it' : cause.message;
+  return new FarmError('redis_unavailable', `Redis does not answer: ${reason}`, { cause });
 }
 
 /**

@@ -55,6 +55,7 @@ test('a command that brings much, and what is sent after it, is given the time t
 test('a Redis that is away is unavailable, in whatever way it is asked, and over a second connection too', async () => {
   await server.stop();
   for (const [name, give] of WAYS) await assert.rejects(give(redis), { code: 'redis_unavailable' }, name);
+  await assert.rejects(redis.get('key'), { message: /^Redis does not answer: (?!Stream)/ });
   reader.options.maxRetriesPerRequest = 0;
   await assert.rejects(reader.xread('BLOCK', 1, 'STREAMS', 'key', '0'), { code: 'redis_unavailable' });
 });
