@@ -8,6 +8,7 @@ import { FarmClient } from '../../client/farm-client.ts';
 import { startFarm, type TestFarm } from '../support/farm.ts';
 import { inspectVideo } from '../support/ffprobe.ts';
 import { type CliRun, FARM, runCommand } from '../support/run-cli.ts';
+import { SMALL_MODEL } from '../support/small-avatar.ts';
 import { syllables, writeWav } from '../support/sound.ts';
 
 const KEY = 'secret-of-ours';
@@ -78,11 +79,15 @@ describe('farm render', () => {
   let link: Link;
 
   before(async () => {
-    farm = await startFarm({ auth: { api_keys: [KEY] }, render: { segment_frames: 25 } });
+    farm = await startFarm({
+      models: { small: SMALL_MODEL },
+      auth: { api_keys: [KEY] },
+      render: { segment_frames: 25 },
+    });
     client = new FarmClient(farm.url, KEY);
     link = await Link.to(farm.url);
     await writeWav(path.join(farm.folder, 'speech.wav'), syllables(2));
-    await writeWav(path.join(farm.folder, 'long.wav'), syllables(120));
+    await writeWav(path.join(farm.folder, 'long.wav'), syllables(300));
   });
   after(async () => {
     link?.close();
@@ -138,7 +143,7 @@ describe('farm render', () => {
     );
     assert.equal(await countRenders(), known + 1);
 
-    await command.until(/^rendering .* [1-9]\d*\/3000 frames/m);
+    await command.until(/^rendering .* [1-9]\d*\/7500 frames/m);
     const api = farm.farm.pids.get('api') ?? 0;
     process.kill(api, 'SIGKILL');
     await command.until(/(The farm answers again[\s\S]*){2}/);

@@ -145,7 +145,8 @@ describe('a configuration that changes under a running farm', () => {
 
   it('names changed keys that need a restart', async () => {
     await configure({ ann: entry, cleo: entry }, { capacity: { max_models: 9 } });
-    await until('the key is named', () => farm.log.some((line) => /needs a restart/.test(line)));
+    const named = () => farm.log.filter((line) => /needs a restart/.test(line)).length;
+    await until('every process has named the key', () => named() === PROCESSES);
     assert.ok(farm.log.some((line) => /"keys":\["capacity\.max_models"\]/.test(line)));
     assert.equal((await farm.client.gpus()).gpus[0]?.max_models, 100);
   });
