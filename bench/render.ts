@@ -52,6 +52,7 @@ function watchEventLoops(redisUrl: string) {
       longest.set(workerId, Math.max(longest.get(workerId) ?? 0, eventLoopBlockedMaxMs));
     }
   };
+  // A look that fails is made up for by the next one.
   const timer = setInterval(() => void look().catch(() => {}), 1000);
   return {
     async stop(): Promise<Map<string, number>> {

@@ -39,6 +39,7 @@ export async function checkOutput(filePath: string, { overwrite, input }: Output
   const there = await stat(filePath).catch(() => undefined); // Not there, as it should be.
   if (!there) return;
   if (there.isDirectory()) throw new FarmError('output_unwritable', `${filePath} is a folder; expected a file name`);
+  // An input that is not there is refused where it is read.
   const source = input === undefined ? undefined : await stat(input).catch(() => undefined);
   if (source && source.ino === there.ino && source.dev === there.dev) {
     throw new FarmError('output_unwritable', `${filePath} is the audio file itself; expected another file`);

@@ -2,32 +2,14 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { toView } from '../../api/render-view.ts';
 import { FarmError } from '../../shared/errors.ts';
-import type { RenderPlan, RenderRecord, RenderRequest, SegmentReceipt } from '../../shared/renders/record.ts';
+import type { RenderRecord, SegmentReceipt } from '../../shared/renders/record.ts';
 import { renderViewSchema } from '../../shared/views/render-view.ts';
+import { SAMPLE_PLAN, SAMPLE_REQUEST } from '../support/sample-render.ts';
 
 const T0 = Date.UTC(2025, 0, 1, 12);
-const REQUEST: RenderRequest = {
-  modelId: 'ann',
-  output: 'mp4',
-  startFrameIndex: 0,
-  jpegQuality: 75,
-  fileName: 'speech.wav',
-  uploadBytes: 44,
-  uploadSha256: 'abc',
-};
-const PLAN: RenderPlan = {
-  sampleCount: 96_000,
-  frameCount: 150,
-  segmentFrames: 100,
-  batchFrames: 4,
-  encoderBatchWindows: 32,
-  h264Crf: 20,
-  h264Preset: 'veryfast',
-  segmentGpus: [0, 1],
-};
-const QUEUED: RenderRecord = { renderId: 'r1', status: 'queued', request: REQUEST, createdAtMs: T0 };
+const QUEUED: RenderRecord = { renderId: 'r1', status: 'queued', request: SAMPLE_REQUEST, createdAtMs: T0 };
 const PREPARING: RenderRecord = { ...QUEUED, status: 'preparing', preparingAtMs: T0 + 100 };
-const WAITING: RenderRecord = { ...PREPARING, status: 'rendering', renderingAtMs: T0 + 300, plan: PLAN };
+const WAITING: RenderRecord = { ...PREPARING, status: 'rendering', renderingAtMs: T0 + 300, plan: SAMPLE_PLAN };
 const RENDERING: RenderRecord = { ...WAITING, firstSegmentAtMs: T0 + 400 };
 const STITCHING: RenderRecord = { ...RENDERING, status: 'stitching', stitchingAtMs: T0 + 3400 };
 const COMPLETED: RenderRecord = { ...STITCHING, status: 'completed', finishedAtMs: T0 + 4000 };
@@ -167,7 +149,7 @@ test('the time left takes in frames that are rendered again', () => {
 });
 
 test('a render of frames links to its frames instead of a video', () => {
-  const { links } = view({ ...COMPLETED, request: { ...REQUEST, output: 'frames' } }, 5000, 150);
+  const { links } = view({ ...COMPLETED, request: { ...SAMPLE_REQUEST, output: 'frames' } }, 5000, 150);
   assert.equal(links.frames, '/v1/renders/r1/frames/{index}');
   assert.equal(links.video, null);
 });

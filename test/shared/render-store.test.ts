@@ -1,9 +1,10 @@
 import assert from 'node:assert/strict';
 import { beforeEach, test } from 'node:test';
 import { FarmError } from '../../shared/errors.ts';
-import type { RenderPlan, RenderRequest, RenderStatus, SegmentReceipt } from '../../shared/renders/record.ts';
+import type { RenderStatus, SegmentReceipt } from '../../shared/renders/record.ts';
 import { CANCEL_CHANNEL, RenderStore } from '../../shared/renders/store.ts';
 import { startRedisServer } from '../support/redis-server.ts';
+import { SAMPLE_PLAN, SAMPLE_REQUEST } from '../support/sample-render.ts';
 
 const server = await startRedisServer();
 const redis = await server.connect();
@@ -11,29 +12,10 @@ const store = new RenderStore(redis);
 beforeEach(() => redis.flushall());
 
 const NO_LIMIT = 1000;
-const REQUEST: RenderRequest = {
-  modelId: 'ann',
-  output: 'mp4',
-  startFrameIndex: 0,
-  jpegQuality: 75,
-  fileName: 'speech.wav',
-  uploadBytes: 44,
-  uploadSha256: 'abc',
-};
-const PLAN: RenderPlan = {
-  sampleCount: 96_000,
-  frameCount: 150,
-  segmentFrames: 100,
-  batchFrames: 4,
-  encoderBatchWindows: 32,
-  h264Crf: 20,
-  h264Preset: 'veryfast',
-  segmentGpus: [0, 1],
-};
 const FAILURE = new FarmError('audio_empty', 'no samples').toReport();
 
 async function admit(renderId: string): Promise<void> {
-  assert.deepEqual(await store.admit(renderId, REQUEST, NO_LIMIT, undefined), { outcome: 'admitted' });
+  assert.deepEqual(await store.admit(renderId, SAMPLE_REQUEST, NO_LIMIT, undefined), { outcome: 'admitted' });
 }
 
 /** Each status a render can have, and the steps that lead there. */
@@ -45,7 +27,7 @@ const WAYS = {
   },
   rendering: async () => {
     await WAYS.preparing();
-    await store.startRendering('r1', PLAN);
+    await store.startRendering('r1', SAMPLE_PLAN);
   },
   stitching: async () => {
     await WAYS.rendering();
@@ -74,7 +56,7 @@ test('an admitted render has its record and counts as active', async () => {
   const beforeMs = Date.now();
   await admit('r1');
   const { createdAtMs, ...record } = await store.get('r1');
-  assert.deepEqual(record, { renderId: 'r1', status: 'queued', request: REQUEST });
+  assert.deepEqual(record, { renderId: 'r1', status: 'queued', request: SAMPLE_REQUEST });
   assert.ok(createdAtMs >= beforeMs && createdAtMs <= Date.now());
   assert.equal(await store.countActive(), 1);
   assert.deepEqual(await store.activeIds(), ['r1']);
@@ -86,16 +68,16 @@ test('a render that there is not is undefined, or an error that names it', async
 });
 
 test('no more renders are admitted than the limit allows, and the refusal counts them', async () => {
-  assert.deepEqual(await store.admit('r1', REQUEST, 2, undefined), { outcome: 'admitted' });
-  assert.deepEqual(await store.admit('r2', REQUEST, 2, undefined), { outcome: 'admitted' });
-  assert.deepEqual(await store.admit('r3', REQUEST, 2, undefined), { outcome: 'full', activeCount: 2 });
+  assert.deepEqual(await store.admit('r1', SAMPLE_REQUEST, 2, undefined), { outcome: 'admitted' });
+  assert.deepEqual(await store.admit('r2', SAMPLE_REQUEST, 2, undefined), { outcome: 'admitted' });
+  assert.deepEqual(await store.admit('r3', SAMPLE_REQUEST, 2, undefined), { outcome: 'full', activeCount: 2 });
   assert.equal(await store.find('r3'), undefined);
   assert.equal((await store.list(10)).length, 2);
 });
 
 test('of many renders at the same time exactly as many are admitted as the limit allows', async () => {
   const ids = Array.from({ length: 20 }, (_, index) => `r${index}`);
-  const outcomes = await Promise.all(ids.map((renderId) => store.admit(renderId, REQUEST, 7, undefined)));
+  const outcomes = await Promise.all(ids.map((renderId) => store.admit(renderId, SAMPLE_REQUEST, 7, undefined)));
   assert.equal(outcomes.filter(({ outcome }) => outcome === 'admitted').length, 7);
   assert.equal(await store.countActive(), 7);
 });
@@ -107,37 +89,37 @@ for (const [end, move] of Object.entries({
 })) {
   test(`a render that ${end} makes room for another`, async () => {
     await WAYS.stitching();
-    assert.equal((await store.admit('r2', REQUEST, 1, undefined)).outcome, 'full');
+    assert.equal((await store.admit('r2', SAMPLE_REQUEST, 1, undefined)).outcome, 'full');
     assert.equal(await move(), true);
-    assert.equal((await store.admit('r2', REQUEST, 1, undefined)).outcome, 'admitted');
+    assert.equal((await store.admit('r2', SAMPLE_REQUEST, 1, undefined)).outcome, 'admitted');
   });
 }
 
 const CLAIM = { key: 'monday', fingerprint: 'same' };
 
 test('the same key with the same request answers with the render it made', async () => {
-  await store.admit('r1', REQUEST, NO_LIMIT, CLAIM);
-  const again = await store.admit('r2', REQUEST, NO_LIMIT, { ...CLAIM });
+  await store.admit('r1', SAMPLE_REQUEST, NO_LIMIT, CLAIM);
+  const again = await store.admit('r2', SAMPLE_REQUEST, NO_LIMIT, { ...CLAIM });
   assert.deepEqual(again, { outcome: 'known', renderId: 'r1', sameRequest: true });
   assert.equal(await store.find('r2'), undefined);
   assert.equal(await store.countActive(), 1);
 });
 
 test('the same key with another request is told apart', async () => {
-  await store.admit('r1', REQUEST, NO_LIMIT, CLAIM);
-  const other = await store.admit('r2', REQUEST, NO_LIMIT, { ...CLAIM, fingerprint: 'other' });
+  await store.admit('r1', SAMPLE_REQUEST, NO_LIMIT, CLAIM);
+  const other = await store.admit('r2', SAMPLE_REQUEST, NO_LIMIT, { ...CLAIM, fingerprint: 'other' });
   assert.deepEqual(other, { outcome: 'known', renderId: 'r1', sameRequest: false });
 });
 
 test('a known key is answered even when the queue is full', async () => {
-  await store.admit('r1', REQUEST, 1, CLAIM);
-  assert.equal((await store.admit('r2', REQUEST, 1, CLAIM)).outcome, 'known');
+  await store.admit('r1', SAMPLE_REQUEST, 1, CLAIM);
+  assert.equal((await store.admit('r2', SAMPLE_REQUEST, 1, CLAIM)).outcome, 'known');
 });
 
 test('a key is not used up by a refusal', async () => {
-  await store.admit('r1', REQUEST, 1, undefined);
-  assert.equal((await store.admit('r2', REQUEST, 1, CLAIM)).outcome, 'full');
-  assert.equal((await store.admit('r2', REQUEST, 2, CLAIM)).outcome, 'admitted');
+  await store.admit('r1', SAMPLE_REQUEST, 1, undefined);
+  assert.equal((await store.admit('r2', SAMPLE_REQUEST, 1, CLAIM)).outcome, 'full');
+  assert.equal((await store.admit('r2', SAMPLE_REQUEST, 2, CLAIM)).outcome, 'admitted');
 });
 
 test('renders without a key never meet', async () => {
@@ -147,7 +129,7 @@ test('renders without a key never meet', async () => {
 
 test('of the same request sent many times at once exactly one is admitted, and all answer with it', async () => {
   const ids = Array.from({ length: 10 }, (_, index) => `r${index}`);
-  const answers = await Promise.all(ids.map((renderId) => store.admit(renderId, REQUEST, NO_LIMIT, CLAIM)));
+  const answers = await Promise.all(ids.map((renderId) => store.admit(renderId, SAMPLE_REQUEST, NO_LIMIT, CLAIM)));
   const admitted = ids.filter((_, index) => answers[index]?.outcome === 'admitted');
   assert.equal(admitted.length, 1);
   for (const answer of answers) {
@@ -158,7 +140,7 @@ test('of the same request sent many times at once exactly one is admitted, and a
 });
 
 test('a key is forgotten after a day', async () => {
-  await store.admit('r1', REQUEST, NO_LIMIT, CLAIM);
+  await store.admit('r1', SAMPLE_REQUEST, NO_LIMIT, CLAIM);
   const [key = ''] = await redis.keys('*idempotency*');
   const leftMs = await redis.pttl(key);
   assert.ok(leftMs > 86_000_000 && leftMs <= 86_400_000, `${leftMs}`);
@@ -169,7 +151,7 @@ test('a render goes from queued to completed, and each step is dated', async () 
   const record = await store.get('r1');
   const { createdAtMs, preparingAtMs = 0, renderingAtMs = 0, stitchingAtMs = 0, finishedAtMs = 0 } = record;
   assert.equal(record.status, 'completed');
-  assert.deepEqual(record.plan, PLAN);
+  assert.deepEqual(record.plan, SAMPLE_PLAN);
   const times = [createdAtMs, preparingAtMs, renderingAtMs, stitchingAtMs, finishedAtMs];
   assert.deepEqual([...times].sort(), times);
   assert.ok(preparingAtMs > 0);
@@ -178,7 +160,7 @@ test('a render goes from queued to completed, and each step is dated', async () 
 /** From which statuses each step is allowed; from every other one it must change nothing. */
 const STEPS: [string, () => Promise<boolean>, Status[]][] = [
   ['preparing', () => store.startPreparing('r1'), ['queued', 'preparing']],
-  ['rendering', () => store.startRendering('r1', PLAN), ['preparing']],
+  ['rendering', () => store.startRendering('r1', SAMPLE_PLAN), ['preparing']],
   ['stitching', () => store.startStitching('r1'), ['rendering', 'stitching']],
   ['completed', () => store.complete('r1'), ['stitching']],
   ['failed', () => store.fail('r1', FAILURE), ['queued', 'preparing', 'rendering', 'stitching']],
@@ -367,8 +349,8 @@ test('removing a render leaves the others as they are', async () => {
 });
 
 test('removing a render frees its idempotency key', async () => {
-  await store.admit('r1', REQUEST, NO_LIMIT, CLAIM);
+  await store.admit('r1', SAMPLE_REQUEST, NO_LIMIT, CLAIM);
   await store.remove('r1');
   assert.deepEqual(await allKeys(), []);
-  assert.deepEqual(await store.admit('r2', REQUEST, NO_LIMIT, CLAIM), { outcome: 'admitted' });
+  assert.deepEqual(await store.admit('r2', SAMPLE_REQUEST, NO_LIMIT, CLAIM), { outcome: 'admitted' });
 });

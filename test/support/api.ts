@@ -15,6 +15,7 @@ import { producerConnection, waitUntilReady } from '../../shared/redis.ts';
 import { newRenderId } from '../../shared/renders/id.ts';
 import type { RenderPlan, RenderRequest, RenderStatus } from '../../shared/renders/record.ts';
 import { RenderStore } from '../../shared/renders/store.ts';
+import { SAMPLE_PLAN, SAMPLE_REQUEST } from './sample-render.ts';
 
 const READY_WITHIN_MS = 10_000;
 
@@ -29,26 +30,8 @@ export interface TestApi {
   renderIn(status: RenderStatus, request?: Partial<RenderRequest>): Promise<string>;
 }
 
-const REQUEST: RenderRequest = {
-  modelId: 'demo',
-  output: 'mp4',
-  startFrameIndex: 0,
-  jpegQuality: 75,
-  fileName: 'speech.wav',
-  uploadBytes: 44,
-  uploadSha256: 'abc',
-};
-/** Of three seconds of sound. */
-const PLAN: RenderPlan = {
-  sampleCount: 48_000,
-  frameCount: 75,
-  segmentFrames: 100,
-  batchFrames: 4,
-  encoderBatchWindows: 32,
-  h264Crf: 20,
-  h264Preset: 'veryfast',
-  segmentGpus: [0],
-};
+/** Of three seconds of sound, in one segment. */
+const PLAN: RenderPlan = { ...SAMPLE_PLAN, sampleCount: 48_000, frameCount: 75, segmentGpus: [0] };
 
 /**
  * The front end for one test file: a Redis of its own, an empty store in a folder of its own, and no worker. All of it is
@@ -81,7 +64,7 @@ export async function startApi(settings: Record<string, unknown> = {}): Promise<
     services,
     store,
     artifacts,
-    renderIn: (status, request) => renderIn(store, status, { ...REQUEST, ...request }),
+    renderIn: (status, request) => renderIn(store, status, { ...SAMPLE_REQUEST, modelId: 'demo', ...request }),
   };
 }
 
