@@ -127,7 +127,7 @@ export const limitKeys: KeyTable<Bench> = {
       assert.equal((await farm.client.models()).models.length, 5);
     },
     'grpc.tls.cert_path grpc.tls.key_path grpc.tls.ca_path': async ({ farm, tls }) => {
-      assert.equal(await farm.grpc.healthStatus(), 'SERVING');
+      await farm.grpc.untilHealth('SERVING');
       const strangers = [
         new TestClient(farm.grpcAddress, credentials.createSsl(tls.serverCertificate)),
         new TestClient(farm.grpcAddress),

@@ -306,7 +306,7 @@ export const modelKeys: KeyTable<Bench> = {
       if (process.platform === 'linux') await assert.rejects(elsewhere, 'nothing listens on the other addresses');
     },
     'server.port': async ({ farm }) => {
-      assert.equal(await farm.grpc.healthStatus(), 'SERVING');
+      await farm.grpc.untilHealth('SERVING');
       assert.ok(farm.output.includes(`  gRPC       ${farm.grpcAddress}`));
     },
     'grpc.reflection': async ({ farm }) => {
