@@ -6,6 +6,9 @@ import type { TestsStream } from 'node:test';
 const LONGEST_FILES = 8;
 const LONGEST_TESTS = 8;
 
+/** A test that measures says `t.diagnostic('figure: …')`; these lines are printed together at the end. */
+const FIGURE = 'figure: ';
+
 interface Timed {
   readonly name: string;
   readonly durationMs: number;
@@ -16,6 +19,7 @@ export class TestReport {
   readonly #files: Timed[] = [];
   readonly #tests: Timed[] = [];
   readonly #skipped: string[] = [];
+  readonly #figures: string[] = [];
   #succeeded = false;
 
   /** Listens to a run of the test files below `root`. */
@@ -26,6 +30,9 @@ export class TestReport {
       if (resolve(root, name) === file) this.#files.push({ name: this.#short(file), durationMs });
       else if (skip) this.#skipped.push(`${this.#short(file)}: ${name}${skip === true ? '' : `: ${skip}`}`);
       else if (type !== 'suite') this.#tests.push({ name: `${this.#short(file)}:${line}  ${name}`, durationMs });
+    });
+    run.on('test:diagnostic', ({ message }) => {
+      if (message.startsWith(FIGURE)) this.#figures.push(message.slice(FIGURE.length));
     });
     // One for each file, then one for the whole run.
     run.on('test:summary', ({ file, success }) => {
@@ -38,9 +45,10 @@ export class TestReport {
     return this.#succeeded;
   }
 
-  /** The slowest files and tests, and what was skipped with the reason, as lines for people. */
+  /** What was measured, the slowest files and tests, and what was skipped with the reason, as lines for people. */
   lines(): string[] {
     return [
+      ...section('Measured', this.#figures),
       ...section('Slowest files', longest(this.#files, LONGEST_FILES)),
       ...section('Slowest tests', longest(this.#tests, LONGEST_TESTS)),
       ...section('Skipped', this.#skipped),

@@ -14,20 +14,23 @@ import { TestReport } from './test-report.ts';
  * does, and says at its end what was slowest and what was skipped. Words after `--` choose tests: a file, a folder, a
  * part of a file's name; `--test-name-pattern` and `--test-skip-pattern` choose by the name of the test, as with
  * `node --test`: `npm test -- mel`, `npm test -- test/pipeline --test-name-pattern=silence`. `--check-only` stops after
- * the import rules.
+ * the import rules. `--faults` (`npm run test:faults`) runs the long tests of faults instead, one after the other.
  */
 
 const ROOT = fileURLToPath(new URL('..', import.meta.url));
 const BIN = join(ROOT, 'node_modules', '.bin');
 const ALL_TESTS = '{api,avatars,bench,cli,client,scripts,shared,studio,test,worker}/**/*.test.ts';
+const FAULT_TESTS = 'test/faults/*.faults.ts';
 const RULES = 'test/structure/import-rules.test.ts';
 /** One more than cores: tests of crashes wait for locks to run out. Each may start a whole farm, so not many. */
 const FILES_AT_ONCE = Math.min(4, availableParallelism() + 1);
 /** No single test may hang the run. */
 const TEST_TIMEOUT_MS = 240_000;
+const FAULT_TIMEOUT_MS = 900_000;
 
 interface Choice {
   readonly checkOnly: boolean;
+  readonly faults: boolean;
   /** Paths of test files, from the root. */
   readonly files: readonly string[];
   readonly namePatterns: readonly string[];
@@ -70,22 +73,24 @@ function readChoice(args: string[]): Choice {
     allowPositionals: true,
     options: {
       'check-only': { type: 'boolean', default: false },
+      faults: { type: 'boolean', default: false },
       'test-name-pattern': { type: 'string', multiple: true, default: [] },
       'test-skip-pattern': { type: 'string', multiple: true, default: [] },
     },
   });
-  const files = values['check-only'] ? [RULES] : chooseFiles(words);
+  const files = values['check-only'] ? [RULES] : chooseFiles(values.faults ? FAULT_TESTS : ALL_TESTS, words);
   if (files.length === 0) throw new Error(`No test file matches ${words.join(' ')}`);
   return {
     checkOnly: values['check-only'],
+    faults: values.faults,
     files,
     namePatterns: values['test-name-pattern'],
     skipPatterns: values['test-skip-pattern'],
   };
 }
 
-function chooseFiles(words: readonly string[]): string[] {
-  const all = globSync(ALL_TESTS).sort();
+function chooseFiles(pattern: string, words: readonly string[]): string[] {
+  const all = globSync(pattern).sort();
   if (words.length === 0) return all;
   return all.filter((file) => words.some((word) => matches(file, word)));
 }
@@ -96,11 +101,11 @@ function matches(file: string, word: string): boolean {
   return isFolder ? file.startsWith(`${path}/`) : file.includes(path);
 }
 
-async function runTests({ files, namePatterns, skipPatterns }: Choice): Promise<boolean> {
+async function runTests({ faults, files, namePatterns, skipPatterns }: Choice): Promise<boolean> {
   const tests = run({
     files,
-    concurrency: FILES_AT_ONCE,
-    timeout: TEST_TIMEOUT_MS,
+    concurrency: faults ? 1 : FILES_AT_ONCE,
+    timeout: faults ? FAULT_TIMEOUT_MS : TEST_TIMEOUT_MS,
     testNamePatterns: [...namePatterns],
     testSkipPatterns: [...skipPatterns],
   });
