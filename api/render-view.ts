@@ -1,5 +1,6 @@
 import { isTerminal, type RenderRecord, type SegmentReceipt } from '../shared/renders/record.ts';
-import type { RenderProgress, RenderStore } from '../shared/renders/store.ts';
+import type { RenderProgress } from '../shared/renders/segments.ts';
+import type { RenderStore } from '../shared/renders/store.ts';
 import { sumTimings } from '../shared/renders/timings.ts';
 import { SAMPLE_RATE_HZ } from '../shared/sound/rates.ts';
 import type { RenderView } from '../shared/views/render-view.ts';
@@ -7,7 +8,7 @@ import type { RenderView } from '../shared/views/render-view.ts';
 /** A render as the API shows it, with what is derived from its record: speed, time left, links. */
 export async function viewRender(record: RenderRecord, store: RenderStore): Promise<RenderView> {
   const [progress, segments] = record.plan
-    ? await Promise.all([store.progress(record.renderId), store.segmentReceipts(record.renderId)])
+    ? await Promise.all([store.segments.progress(record.renderId), store.segments.receipts(record.renderId)])
     : [{ framesDone: 0, framesRepeating: 0 }, []];
   return toView(record, progress, segments, Date.now());
 }

@@ -1,31 +1,14 @@
-import { createHash } from 'node:crypto';
-import { createWriteStream } from 'node:fs';
 import type { Readable } from 'node:stream';
-import { pipeline } from 'node:stream/promises';
 import { setTimeout as delay } from 'node:timers/promises';
 import { isDeepStrictEqual } from 'node:util';
 import { type ArtifactStore, artifactKeys } from '../shared/artifacts.ts';
-import type { Config } from '../shared/config/load.ts';
 import { FarmError } from '../shared/errors.ts';
-import type { Logger } from '../shared/process/log.ts';
-import { addPrepareJob, type QueueClients } from '../shared/queues.ts';
-import { newRenderId } from '../shared/renders/id.ts';
-import { isTerminal, type RenderRecord, type RenderRequest, type RenderStatus } from '../shared/renders/record.ts';
+import { isTerminal, type RenderRecord, type RenderStatus } from '../shared/renders/record.ts';
 import type { RenderStore } from '../shared/renders/store.ts';
 import type { RenderView } from '../shared/views/render-view.ts';
-import type { Models } from './models.ts';
 import { readCursor, toCursor } from './render-cursor.ts';
 import { frameOf, type RenderFileName, receiptOf, unfinished, videoOf } from './render-files.ts';
 import { viewRender } from './render-view.ts';
-import { UploadMeter } from './upload-meter.ts';
-
-/** What a caller chooses about a render; the rest of the request is known once the upload has been read. */
-export type RenderOptions = Pick<RenderRequest, 'modelId' | 'output' | 'startFrameIndex' | 'jpegQuality'>;
-
-/** An upload that lies in the store under the id of the render it is for. */
-export type StoredUpload = Pick<RenderRequest, 'fileName' | 'uploadBytes' | 'uploadSha256'> & {
-  readonly renderId: string;
-};
 
 /** A file of a render, to be sent whole or in part. */
 export interface RenderFile extends RenderFileName {
@@ -51,68 +34,19 @@ export interface ListQuery {
 }
 
 export interface RenderServiceTools {
-  readonly config: Config;
   readonly store: RenderStore;
   readonly artifacts: ArtifactStore;
-  readonly queues: QueueClients;
-  readonly models: Models;
-  readonly log: Logger;
 }
 
-/** The one door to renders, without a transport: HTTP and gRPC translate what they are asked for into these calls. */
+/**
+ * Renders that were taken, without a transport: HTTP and gRPC translate what they are asked for into these calls. New
+ * ones come in by render-submission.ts.
+ */
 export class RenderService {
   readonly #tools: RenderServiceTools;
 
   constructor(tools: RenderServiceTools) {
     this.#tools = tools;
-  }
-
-  /** FarmError('queue_full') while as many renders are unfinished as server.queue_size allows. */
-  async refuseIfFull(): Promise<void> {
-    const activeCount = await this.#tools.store.countActive();
-    if (activeCount >= this.#tools.config.server.queue_size) throw this.#full(activeCount);
-  }
-
-  /**
-   * Streams an upload to the store. `content` fails with a FarmError that says what is wrong with it.
-   * FarmError: upload_too_large, audio_empty, storage_failed.
-   */
-  async storeUpload(fileName: string, content: Readable): Promise<StoredUpload> {
-    const renderId = newRenderId();
-    const meter = new UploadMeter(this.#tools.config.limits.max_upload_mb);
-    try {
-      await this.#tools.artifacts.publish(artifactKeys.upload(renderId), (path) =>
-        pipeline(content, meter, createWriteStream(path)),
-      );
-      if (meter.bytes === 0) throw new FarmError('audio_empty', 'The uploaded file is empty (0 bytes)');
-    } catch (error) {
-      await this.discardUpload(renderId);
-      // Faults of the upload itself are FarmErrors already; whatever else failed is a fault of the store.
-      throw FarmError.from(error, 'storage_failed');
-    }
-    return { renderId, fileName, uploadBytes: meter.bytes, uploadSha256: meter.sha256() };
-  }
-
-  async discardUpload(renderId: string): Promise<void> {
-    await this.#tools.artifacts.remove(artifactKeys.folder(renderId));
-  }
-
-  /**
-   * Takes a render: writes its record and its first job. The same idempotency key with the same request answers with
-   * the render it made the first time. Whatever is refused leaves no upload behind.
-   * FarmError: model_unknown, model_unusable, queue_full, idempotency_conflict, redis_unavailable.
-   */
-  async submit(upload: StoredUpload, options: RenderOptions, idempotencyKey: string | undefined): Promise<RenderView> {
-    const { renderId, ...file } = upload;
-    const renderedAs = await this.#admit(renderId, { ...options, ...file }, idempotencyKey).catch(
-      async (error: unknown) => {
-        await this.discardUpload(renderId);
-        throw error;
-      },
-    );
-    if (renderedAs === renderId) await this.#enqueue(upload);
-    else await this.discardUpload(renderId);
-    return await this.get(renderedAs);
   }
 
   /** How a render stands. FarmError('render_unknown'). */
@@ -138,7 +72,7 @@ export class RenderService {
     let last: unknown;
     for (;;) {
       const view = await this.get(renderId);
-      const state = { view, preview: preview ? await this.#tools.store.preview(renderId) : undefined };
+      const state = { view, preview: preview ? await this.#tools.store.segments.preview(renderId) : undefined };
       const { frames_per_second: _, eta_seconds: __, timings_ms: ___, ...lasting } = view;
       if (!isDeepStrictEqual([lasting, state.preview], last)) yield state;
       last = [lasting, state.preview];
@@ -185,29 +119,9 @@ export class RenderService {
   /** The latest picture of a render, as JPEG. FarmError: render_unknown, preview_unknown. */
   async preview(renderId: string): Promise<Buffer> {
     const { status } = await this.#tools.store.get(renderId);
-    const jpeg = await this.#tools.store.preview(renderId);
+    const jpeg = await this.#tools.store.segments.preview(renderId);
     if (!jpeg) throw new FarmError('preview_unknown', `Render ${renderId} has no recent picture; it is ${status}`);
     return jpeg;
-  }
-
-  /** The id under which the request is rendered: its own, or that of the render which its key has made before. */
-  async #admit(renderId: string, request: RenderRequest, idempotencyKey: string | undefined): Promise<string> {
-    const { store, config, models } = this.#tools;
-    await models.refuseUnusable(request.modelId);
-    const claim = idempotencyKey ? { key: idempotencyKey, fingerprint: fingerprint(request) } : undefined;
-    const admission = await store.admit(renderId, request, config.server.queue_size, claim);
-    if (admission.outcome === 'admitted') return renderId;
-    if (admission.outcome === 'full') throw this.#full(admission.activeCount);
-    if (admission.sameRequest) return admission.renderId;
-    throw new FarmError('idempotency_conflict', `Idempotency-Key "${idempotencyKey}" was used for another request`);
-  }
-
-  /** Should this fail, a media worker finds the record and adds the job: the render is taken either way. */
-  async #enqueue(upload: StoredUpload): Promise<void> {
-    const { queues, config, log } = this.#tools;
-    await addPrepareJob(queues, upload, config.render.attempts).catch((error: Error) =>
-      log.warn({ render: upload.renderId, reason: error.message }, 'job not added yet'),
-    );
   }
 
   async #view(record: RenderRecord): Promise<RenderView> {
@@ -227,16 +141,4 @@ export class RenderService {
       ? undefined
       : { ...name, sizeBytes, read: (range) => artifacts.read(name.key, range) };
   }
-
-  #full(activeCount: number): FarmError {
-    return new FarmError(
-      'queue_full',
-      `${activeCount} renders are unfinished; server.queue_size allows ${this.#tools.config.server.queue_size}`,
-    );
-  }
-}
-
-/** Two requests are the same when the same sound is to be rendered in the same way, whatever the file is called. */
-function fingerprint({ fileName: _, ...request }: RenderRequest): string {
-  return createHash('sha256').update(JSON.stringify(request)).digest('hex');
 }

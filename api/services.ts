@@ -9,6 +9,7 @@ import { RenderStore } from '../shared/renders/store.ts';
 import { GpuService } from './gpus.ts';
 import { LiveService } from './live/live.ts';
 import { Models } from './models.ts';
+import { RenderSubmission } from './render-submission.ts';
 import { RenderService } from './renders.ts';
 
 /** What the routes and the gRPC services work with. */
@@ -17,6 +18,7 @@ export interface Services {
   readonly redis: Redis;
   readonly queues: QueueClients;
   readonly models: Models;
+  readonly submission: RenderSubmission;
   readonly renders: RenderService;
   readonly live: LiveService;
   readonly gpus: GpuService;
@@ -37,11 +39,12 @@ export function openServices({ config, redis, log, reload }: ServiceTools): Serv
   const store = new RenderStore(redis);
   const artifacts = new LocalArtifacts(config.storageRoot);
   const models = new Models(config, redis, reload);
-  const renders = new RenderService({ config, store, artifacts, queues, models, log });
+  const submission = new RenderSubmission({ config, store, artifacts, queues, models, log });
+  const renders = new RenderService({ store, artifacts });
   const live = new LiveService({ config, redis, queues, models, log, openReader: () => readerConnection(redis) });
   const gpus = new GpuService(config, redis, queues);
   return {
-    ...{ config, redis, queues, models, renders, live, gpus },
+    ...{ config, redis, queues, models, submission, renders, live, gpus },
     async close() {
       live.close();
       await queues.close();

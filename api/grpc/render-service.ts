@@ -5,7 +5,7 @@ import type { Config } from '../../shared/config/load.ts';
 import { FarmError } from '../../shared/errors.ts';
 import { LAST_START_FRAME, NAME_MAX } from '../../shared/limits.ts';
 import type { RenderView } from '../../shared/views/render-view.ts';
-import type { RenderService } from '../renders.ts';
+import type { RenderSubmission } from '../render-submission.ts';
 import type { Services } from '../services.ts';
 import type { Calls } from './calls.ts';
 import { between, checkMessage, jpegQuality, modelId, oneOf } from './fields.ts';
@@ -27,13 +27,16 @@ const specSchema = (config: Config) =>
     idempotency_key: z.string().max(NAME_MAX),
   });
 
-type RenderServices = Pick<Services, 'config' | 'renders'>;
+type RenderServices = Pick<Services, 'config' | 'submission' | 'renders'>;
 type Upload = AsyncIterator<SubmitRenderRequest>;
 
 /** The render calls of proto/farm.proto. */
-export function renderHandlers({ config, renders }: RenderServices, calls: Calls): UntypedServiceImplementation {
+export function renderHandlers(
+  { config, submission, renders }: RenderServices,
+  calls: Calls,
+): UntypedServiceImplementation {
   return {
-    SubmitRender: calls.clientStream(async (upload: Upload) => toRender(await submit(config, renders, upload))),
+    SubmitRender: calls.clientStream(async (upload: Upload) => toRender(await submit(config, submission, upload))),
     GetRender: calls.unary(async ({ render_id }: GetRenderRequest) => toRender(await renders.get(render_id))),
     WatchRender: calls.serverStream(async function* ({ render_id, preview }: WatchRenderRequest, signal) {
       for await (const state of renders.watch(render_id, { preview }, signal))
@@ -43,23 +46,23 @@ export function renderHandlers({ config, renders }: RenderServices, calls: Calls
   };
 }
 
-async function submit(config: Config, renders: RenderService, upload: Upload): Promise<RenderView> {
+async function submit(config: Config, submission: RenderSubmission, upload: Upload): Promise<RenderView> {
   // Refuse before the upload is read; submit counts again when the record is written.
-  await renders.refuseIfFull();
+  await submission.refuseIfFull();
   const first = await upload.next();
   if (first.done || first.value.part !== 'spec') {
     const got = first.done ? 'the end' : (first.value.part ?? 'an empty message');
     throw new FarmError('request_invalid', `First message of the upload: got ${got}, expected spec`);
   }
   const spec = checkMessage(specSchema(config), first.value.spec);
-  const stored = await renders.storeUpload(spec.file_name || 'audio', Readable.from(audioOf(upload)));
+  const stored = await submission.storeUpload(spec.file_name || 'audio', Readable.from(audioOf(upload)));
   const options = {
     modelId: spec.model_id,
     output: spec.output === 'FRAMES' ? ('frames' as const) : ('mp4' as const),
     startFrameIndex: spec.start_frame_idx,
     jpegQuality: spec.jpeg_quality,
   };
-  return await renders.submit(stored, options, spec.idempotency_key || undefined);
+  return await submission.submit(stored, options, spec.idempotency_key || undefined);
 }
 
 async function* audioOf(upload: Upload): AsyncGenerator<Buffer> {

@@ -32,7 +32,7 @@ export const renderRoutes: FastifyPluginAsyncZod<Services> = async (app, service
   getReceipt(app, services);
 };
 
-function submitRender(app: App, { config, renders }: Services): void {
+function submitRender(app: App, { config, submission }: Services): void {
   const refusals = ['model_unknown', 'model_unusable', 'queue_full', 'idempotency_conflict', 'storage_failed'] as const;
   const schema = {
     ...{ operationId: 'submitRender', tags, summary: 'Submit an audio file' },
@@ -45,9 +45,9 @@ function submitRender(app: App, { config, renders }: Services): void {
   };
   app.post('/v1/renders', { schema, config: { form: renderFormSchema(config) } }, async (request, reply) => {
     // Refuse before the upload is read; submit counts again when the record is written.
-    await renders.refuseIfFull();
-    const { upload, options } = await readRenderUpload(request, renders, config);
-    const view = await renders.submit(upload, options, request.headers['idempotency-key']);
+    await submission.refuseIfFull();
+    const { upload, options } = await readRenderUpload(request, submission, config);
+    const view = await submission.submit(upload, options, request.headers['idempotency-key']);
     reply.status(202).header('location', view.links.self);
     return view;
   });

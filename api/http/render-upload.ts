@@ -8,7 +8,7 @@ import { shown, unknownName } from '../../shared/faulty-input.ts';
 import { JPEG_QUALITY, LAST_START_FRAME, NAME_MAX } from '../../shared/limits.ts';
 import { MB } from '../../shared/units.ts';
 import { modelIdOf } from '../model-id.ts';
-import type { RenderOptions, RenderService, StoredUpload } from '../renders.ts';
+import type { RenderOptions, RenderSubmission, StoredUpload } from '../render-submission.ts';
 import { wholeNumber } from './whole-number.ts';
 
 /** Text fields of a form, and how long each may be. The fields that are read are fewer and shorter. */
@@ -39,7 +39,7 @@ export function renderFormSchema(config: Pick<Config, 'output'>) {
 /** Reads a multipart request: the file goes to the store as it comes in, the fields are checked at the end. */
 export async function readRenderUpload(
   request: FastifyRequest,
-  renders: RenderService,
+  submission: RenderSubmission,
   config: Config,
 ): Promise<{ upload: StoredUpload; options: RenderOptions }> {
   if (!request.isMultipart()) {
@@ -51,12 +51,12 @@ export async function readRenderUpload(
   try {
     for await (const part of ofBody(request, () => request.parts())) {
       if (part.type === 'field') addField(fields, part);
-      else upload = await storePart(part, request, renders);
+      else upload = await storePart(part, request, submission);
     }
     if (!upload) throw new FarmError('upload_missing', 'The request has no file field "audio"');
     return { upload, options: parseFields(fields, config) };
   } catch (error) {
-    if (upload) await renders.discardUpload(upload.renderId);
+    if (upload) await submission.discardUpload(upload.renderId);
     // What is left of the body must be read, or the next request on this connection waits behind it for ever.
     request.raw.unpipe();
     request.raw.resume();
@@ -99,7 +99,7 @@ function addField(fields: Map<string, string>, { fieldname, value, valueTruncate
 async function storePart(
   part: Extract<Multipart, { type: 'file' }>,
   request: FastifyRequest,
-  renders: RenderService,
+  submission: RenderSubmission,
 ): Promise<StoredUpload> {
   if (part.fieldname !== 'audio') {
     part.file.resume();
@@ -115,7 +115,7 @@ async function storePart(
     ofBody(request, () => part.file),
     { objectMode: false },
   );
-  return await renders.storeUpload(part.filename || 'audio', content);
+  return await submission.storeUpload(part.filename || 'audio', content);
 }
 
 function parseFields(fields: ReadonlyMap<string, string>, config: Config): RenderOptions {

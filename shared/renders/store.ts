@@ -3,6 +3,7 @@ import { type ErrorReport, FarmError } from '../errors.ts';
 import { KEY_PREFIX } from '../redis.ts';
 import { HOUR_MS } from '../units.ts';
 import { type ListPosition, walkNewestFirst } from './index-walk.ts';
+import { ACTIVE_KEY, INDEX_KEY, idempotencyKey, previewKey, progressKey, receiptsKey, recordKey } from './keys.ts';
 import {
   isTerminal,
   type RenderPlan,
@@ -10,25 +11,16 @@ import {
   type RenderRequest,
   type RenderStatus,
   renderRecordSchema,
-  type SegmentReceipt,
-  segmentReceiptSchema,
 } from './record.ts';
-import { ADMIT, PROGRESS, TRANSITION } from './scripts.ts';
+import { ADMIT, TRANSITION } from './scripts.ts';
+import { RenderSegments } from './segments.ts';
 
-const INDEX_KEY = `${KEY_PREFIX}:renders`;
-const ACTIVE_KEY = `${KEY_PREFIX}:renders:active`;
 /** Channel for the id of a render that must stop: a wake-up only, the record is what counts. */
 export const CANCEL_CHANNEL = `${KEY_PREFIX}:cancel`;
 const IDEMPOTENCY_LIFETIME_MS = 24 * HOUR_MS;
 
-const recordKey = (renderId: string) => `${KEY_PREFIX}:render:${renderId}`;
-const progressKey = (renderId: string) => `${recordKey(renderId)}:progress`;
-const receiptsKey = (renderId: string) => `${recordKey(renderId)}:segments`;
-const previewKey = (renderId: string) => `${recordKey(renderId)}:preview`;
-const PREVIEW_LIFETIME_S = 60;
 /** Renders whose status is asked for at a time, where one is looked for. */
 const LOOK_THROUGH = 200;
-const idempotencyKey = (key: string) => `${KEY_PREFIX}:idempotency:${key}`;
 
 /** An idempotency key, and a fingerprint of the request that it came with. */
 export interface IdempotencyClaim {
@@ -41,19 +33,14 @@ export type Admission =
   | { outcome: 'full'; activeCount: number }
   | { outcome: 'known'; renderId: string; sameRequest: boolean };
 
-export interface RenderProgress {
-  /** Never falls: frames that a lost worker had done stay counted. */
-  readonly framesDone: number;
-  /** How many of them are still to be rendered again. */
-  readonly framesRepeating: number;
-}
-
 /** The records of all renders. All changes of status are made here, and only allowed ones take effect. */
 export class RenderStore {
+  readonly segments: RenderSegments;
   readonly #redis: Redis;
 
   constructor(redis: Redis) {
     this.#redis = redis;
+    this.segments = new RenderSegments(redis);
   }
 
   async admit(
@@ -151,48 +138,6 @@ export class RenderStore {
   /** True when the render was still running and is cancelled now. */
   async cancel(renderId: string): Promise<boolean> {
     return await this.#end(renderId, 'cancelled', { finishedAtMs: Date.now() });
-  }
-
-  /** Notes frames done of a segment and returns the render's status, or undefined when it is gone. */
-  async reportProgress(
-    renderId: string,
-    segmentIndex: number,
-    attempt: number,
-    framesDone: number,
-  ): Promise<RenderStatus | undefined> {
-    const keys = [recordKey(renderId), progressKey(renderId)];
-    const status = await this.#redis.eval(PROGRESS, 2, ...keys, segmentIndex, attempt, framesDone, Date.now());
-    return (status as RenderStatus | null) ?? undefined;
-  }
-
-  /** Of all segments together. */
-  async progress(renderId: string): Promise<RenderProgress> {
-    const entries = await this.#redis.hvals(progressKey(renderId));
-    const counts = entries.map((entry) => entry.split(' ').map(Number));
-    return {
-      framesDone: counts.reduce((sum, [, , most = 0]) => sum + most, 0),
-      framesRepeating: counts.reduce((sum, [, now = 0, most = 0]) => sum + most - now, 0),
-    };
-  }
-
-  /** Keeps the latest picture of a render, a JPEG file, for a minute. */
-  async savePreview(renderId: string, jpeg: Buffer): Promise<void> {
-    await this.#redis.set(previewKey(renderId), jpeg, 'EX', PREVIEW_LIFETIME_S);
-  }
-
-  /** The latest picture, if there is one of the last minute. */
-  async preview(renderId: string): Promise<Buffer | undefined> {
-    return (await this.#redis.getBuffer(previewKey(renderId))) ?? undefined;
-  }
-
-  async saveSegmentReceipt(renderId: string, receipt: SegmentReceipt): Promise<void> {
-    await this.#redis.hset(receiptsKey(renderId), String(receipt.index), JSON.stringify(receipt));
-  }
-
-  /** In the order of the segments. */
-  async segmentReceipts(renderId: string): Promise<SegmentReceipt[]> {
-    const texts = await this.#redis.hvals(receiptsKey(renderId));
-    return texts.map((text) => segmentReceiptSchema.parse(JSON.parse(text))).sort((a, b) => a.index - b.index);
   }
 
   async remove(renderId: string): Promise<void> {

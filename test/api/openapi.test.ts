@@ -137,7 +137,7 @@ describe('the API as it is documented', () => {
     await ask('getRender', 404, { in: NOBODY });
     const id = await renderIn('rendering');
     await ask('getPreview', 404, { in: { id } });
-    await store.savePreview(id, Buffer.from('picture'));
+    await store.segments.savePreview(id, Buffer.from('picture'));
     await ask('getPreview', 200, { in: { id } });
   });
 

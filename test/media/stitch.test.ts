@@ -43,7 +43,7 @@ async function renderedOnly(renderId: string): Promise<void> {
   await renders.admit(renderId, REQUEST, 10, undefined);
   await renders.startPreparing(renderId);
   await renders.startRendering(renderId, PLAN);
-  await renders.saveSegmentReceipt(renderId, RECEIPT);
+  await renders.segments.saveReceipt(renderId, RECEIPT);
 }
 
 function work(renderId: string): Promise<void> {

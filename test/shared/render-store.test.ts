@@ -216,33 +216,33 @@ test('cancelling and failing tell whoever works on the render, once', async () =
 
 test('progress of the segments adds up', async () => {
   await WAYS.rendering();
-  assert.deepEqual(await store.progress('r1'), { framesDone: 0, framesRepeating: 0 });
-  assert.equal(await store.reportProgress('r1', 0, 1, 40), 'rendering');
-  assert.equal(await store.reportProgress('r1', 1, 1, 7), 'rendering');
-  assert.equal(await store.reportProgress('r1', 0, 1, 60), 'rendering');
-  assert.deepEqual(await store.progress('r1'), { framesDone: 67, framesRepeating: 0 });
+  assert.deepEqual(await store.segments.progress('r1'), { framesDone: 0, framesRepeating: 0 });
+  assert.equal(await store.segments.reportProgress('r1', 0, 1, 40), 'rendering');
+  assert.equal(await store.segments.reportProgress('r1', 1, 1, 7), 'rendering');
+  assert.equal(await store.segments.reportProgress('r1', 0, 1, 60), 'rendering');
+  assert.deepEqual(await store.segments.progress('r1'), { framesDone: 67, framesRepeating: 0 });
 });
 
 test('a newer attempt at a segment repeats frames that stay counted, and an older one no longer counts', async () => {
   await WAYS.rendering();
-  await store.reportProgress('r1', 0, 9, 80);
-  await store.reportProgress('r1', 1, 1, 10);
-  await store.reportProgress('r1', 0, 10, 4);
-  assert.deepEqual(await store.progress('r1'), { framesDone: 90, framesRepeating: 76 });
-  assert.equal(await store.reportProgress('r1', 0, 9, 100), 'rendering');
-  assert.deepEqual(await store.progress('r1'), { framesDone: 90, framesRepeating: 76 });
-  await store.reportProgress('r1', 0, 10, 100);
-  assert.deepEqual(await store.progress('r1'), { framesDone: 110, framesRepeating: 0 });
+  await store.segments.reportProgress('r1', 0, 9, 80);
+  await store.segments.reportProgress('r1', 1, 1, 10);
+  await store.segments.reportProgress('r1', 0, 10, 4);
+  assert.deepEqual(await store.segments.progress('r1'), { framesDone: 90, framesRepeating: 76 });
+  assert.equal(await store.segments.reportProgress('r1', 0, 9, 100), 'rendering');
+  assert.deepEqual(await store.segments.progress('r1'), { framesDone: 90, framesRepeating: 76 });
+  await store.segments.reportProgress('r1', 0, 10, 100);
+  assert.deepEqual(await store.segments.progress('r1'), { framesDone: 110, framesRepeating: 0 });
 });
 
 test('progress tells that a render has ended or is gone, and changes nothing then', async () => {
   for (const status of ['cancelled', 'failed', 'completed', 'stitching'] as const) {
     await redis.flushall();
     await WAYS[status]();
-    assert.equal(await store.reportProgress('r1', 0, 1, 10), status);
-    assert.deepEqual(await store.progress('r1'), { framesDone: 0, framesRepeating: 0 });
+    assert.equal(await store.segments.reportProgress('r1', 0, 1, 10), status);
+    assert.deepEqual(await store.segments.progress('r1'), { framesDone: 0, framesRepeating: 0 });
   }
-  assert.equal(await store.reportProgress('r9', 0, 1, 10), undefined);
+  assert.equal(await store.segments.reportProgress('r9', 0, 1, 10), undefined);
 });
 
 function receipt(index: number, attempt = 1): SegmentReceipt {
@@ -263,10 +263,10 @@ function receipt(index: number, attempt = 1): SegmentReceipt {
 
 test('receipts come back in the order of the segments, one a segment', async () => {
   await WAYS.rendering();
-  for (const index of [10, 2, 1, 0]) await store.saveSegmentReceipt('r1', receipt(index));
-  await store.saveSegmentReceipt('r1', receipt(2, 5));
-  assert.deepEqual(await store.segmentReceipts('r1'), [receipt(0), receipt(1), receipt(2, 5), receipt(10)]);
-  assert.deepEqual(await store.segmentReceipts('r2'), []);
+  for (const index of [10, 2, 1, 0]) await store.segments.saveReceipt('r1', receipt(index));
+  await store.segments.saveReceipt('r1', receipt(2, 5));
+  assert.deepEqual(await store.segments.receipts('r1'), [receipt(0), receipt(1), receipt(2, 5), receipt(10)]);
+  assert.deepEqual(await store.segments.receipts('r2'), []);
 });
 
 async function page(limit: number, after?: string, status?: RenderStatus): Promise<string[]> {
@@ -333,8 +333,8 @@ async function allKeys(): Promise<string[]> {
 
 test('removing a render leaves no key behind', async () => {
   await WAYS.rendering();
-  await store.reportProgress('r1', 0, 1, 10);
-  await store.saveSegmentReceipt('r1', receipt(0));
+  await store.segments.reportProgress('r1', 0, 1, 10);
+  await store.segments.saveReceipt('r1', receipt(0));
   await store.remove('r1');
   assert.deepEqual(await allKeys(), []);
   assert.deepEqual(await page(10), []);

@@ -35,7 +35,7 @@ export function segmentHandler(tools: SegmentHandlerTools) {
     const frameTotal = job.frames.end - job.frames.start;
     const report = async (framesDone: number) => {
       showProgress(Math.round((100 * framesDone) / frameTotal));
-      const status = await renders.reportProgress(job.renderId, job.segmentIndex, attempt, framesDone);
+      const status = await renders.segments.reportProgress(job.renderId, job.segmentIndex, attempt, framesDone);
       if (!status || isTerminal(status)) cancellation.end(job.renderId);
     };
     await report(0);
@@ -43,11 +43,11 @@ export function segmentHandler(tools: SegmentHandlerTools) {
       const result = await tools.thread.render(task, signal, (framesDone, latestJpeg) => {
         // Both are told again with the next frames.
         report(framesDone).catch(() => {});
-        renders.savePreview(job.renderId, Buffer.from(latestJpeg)).catch(() => {});
+        renders.segments.savePreview(job.renderId, Buffer.from(latestJpeg)).catch(() => {});
       });
       blocklist.succeeded(job);
       tools.usage.note(job.modelId, result.timings_ms.inference);
-      await renders.saveSegmentReceipt(job.renderId, {
+      await renders.segments.saveReceipt(job.renderId, {
         index: job.segmentIndex,
         frames: job.frames,
         gpu: tools.gpuId,

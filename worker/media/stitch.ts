@@ -28,7 +28,7 @@ export function stitchHandler({ renders, artifacts }: StitchTools) {
     const record = await renders.get(renderId);
     const { plan } = record;
     if (!plan) throw new FarmError('internal', `Render ${renderId} is to be stitched but has no plan`);
-    const segments = await renders.segmentReceipts(renderId);
+    const segments = await renders.segments.receipts(renderId);
     checkComplete(plan, segments);
     const video = record.request.output === 'mp4' ? await makeVideo(record, plan, signal) : undefined;
     const receipt = buildReceipt(record, plan, segments, video);
