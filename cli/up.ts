@@ -14,9 +14,11 @@ export async function up({ config: configPath }: UpOptions): Promise<void> {
   const config = loadConfig(configPath);
   const farm = new LocalFarm({ config, onLine: (name, line) => print(formatLine(name, line)) });
   const ending = new AbortController();
+  let endsAtOnce = false;
   onEndRequest({
     first: (reason) => ending.abort(reason),
     again: async (signal) => {
+      endsAtOnce = true;
       print('Ending at once; unfinished renders go on when the farm is started again.');
       await farm.kill();
       process.exit(exitCodeOf(signal));
@@ -37,7 +39,8 @@ export async function up({ config: configPath }: UpOptions): Promise<void> {
     if (!ending.signal.aborted) throw error;
     await farm.stop();
   }
-  print('The farm has stopped.');
+  // Both ways of stopping are over at the same moment: the other one has said how.
+  if (!endsAtOnce) print('The farm has stopped.');
 }
 
 async function stopWhenAsked(farm: LocalFarm, signal: AbortSignal): Promise<void> {
