@@ -13,6 +13,7 @@ import { healthRoutes } from './http/health-routes.ts';
 import { modelRoutes } from './http/model-routes.ts';
 import { answerUnrouted } from './http/not-found.ts';
 import { describeApi } from './http/openapi.ts';
+import { renderOrders } from './http/render-orders.ts';
 import { renderRoutes } from './http/render-routes.ts';
 import { formLimits } from './http/render-upload.ts';
 import type { Services } from './services.ts';
@@ -35,6 +36,7 @@ export async function buildApp(services: Services, log: Logger): Promise<Fastify
   await app.register(healthRoutes, services);
   await app.register(modelRoutes, services);
   await app.register(renderRoutes, services);
+  await app.register(renderOrders, services);
   await app.register(gpuRoutes, services);
   await mountDashboard(app, services);
   app.get('/', { schema: { hide: true } }, async () => ({

@@ -88,14 +88,18 @@ export class RenderService {
     return await this.get(renderId);
   }
 
-  /** Cancels a render that runs and returns how it stands then; removes one that has ended, record and files. */
-  async cancelOrRemove(renderId: string): Promise<RenderView | undefined> {
+  /**
+   * Removes a render that has ended, record and files. An unfinished one is cancelled instead, and returned as it stands
+   * then: should it have ended by itself in between, it stays, with its result. FarmError('render_unknown'), after which
+   * no files of it are left either.
+   */
+  async remove(renderId: string): Promise<RenderView | undefined> {
     const { store, artifacts } = this.#tools;
-    const record = await store.get(renderId);
-    const cancelled = !isTerminal(record.status) && (await store.cancel(renderId));
-    if (!cancelled) await store.remove(renderId);
+    const status = await store.remove(renderId);
+    if (status && !isTerminal(status)) return await this.cancel(renderId);
     await artifacts.remove(artifactKeys.folder(renderId));
-    return cancelled ? await this.get(renderId) : undefined;
+    if (!status) throw new FarmError('render_unknown', `There is no render ${renderId}`);
+    return undefined;
   }
 
   /** FarmError: render_unknown, output_not_kept, render_not_finished, render_failed, render_cancelled, storage_failed. */

@@ -157,13 +157,13 @@ class RenderSession {
   }
 }
 
-/** Says in a sentence whether the render is cancelled or had ended before. */
+/** Cancels the render, and says in a sentence whether it had ended before. */
 async function cancelIfRunning(client: FarmClient, renderId: string): Promise<string> {
-  const { status } = await client.get(renderId);
-  // To the farm, deleting a finished render is to throw its result away.
-  if (isTerminal(status)) return `Render ${renderId} had ended before: it is ${status}.`;
-  await client.remove(renderId);
-  return `Render ${renderId} is cancelled.`;
+  const before = await client.get(renderId);
+  const { status } = isTerminal(before.status) ? before : await client.cancel(renderId);
+  return isTerminal(before.status) || status !== 'cancelled'
+    ? `Render ${renderId} had ended before: it is ${status}.`
+    : `Render ${renderId} is cancelled.`;
 }
 
 function videoNameOf(fileName: string): string {

@@ -108,9 +108,16 @@ export class FarmClient {
     return last;
   }
 
-  /** Cancels a running render, removes a finished one. */
+  /** Cancels a render and returns how it stands then; one that has ended stays as it is, with its result. */
+  async cancel(renderId: string): Promise<RenderView> {
+    return await this.#connection.read(renderViewSchema, `${renderPath(renderId)}/cancel`, { method: 'POST' });
+  }
+
+  /** Removes a render that has ended, record and files; one that is not there is removed already. */
   async remove(renderId: string): Promise<void> {
-    await this.#connection.request(renderPath(renderId), { method: 'DELETE' });
+    await this.#connection.request(renderPath(renderId), { method: 'DELETE' }).catch((error: unknown) => {
+      if (!(error instanceof FarmError && error.code === 'render_unknown')) throw error;
+    });
   }
 
   async receipt(renderId: string): Promise<Receipt> {

@@ -15,17 +15,18 @@ import { wholeNumber } from './whole-number.ts';
 type App = Parameters<FastifyPluginAsyncZod<Services>>[0];
 
 const tags = ['renders'];
-const renderId = z.string().regex(RENDER_ID, 'not a render id');
-const params = z.object({ id: renderId });
 
-/** /v1/renders: submit, watch, fetch, cancel. */
+/** The address of one render. */
+export const renderParams = z.object({ id: z.string().regex(RENDER_ID, 'not a render id') });
+const params = renderParams;
+
+/** /v1/renders: submit, watch, fetch. */
 export const renderRoutes: FastifyPluginAsyncZod<Services> = async (app, services) => {
   // An upload of any other type is not read, and refused by its route.
   app.addContentTypeParser('*', (_request, payload, done) => done(null, payload));
   submitRender(app, services);
   listRenders(app, services);
   getRender(app, services);
-  deleteRender(app, services);
   getVideo(app, services);
   getFrame(app, services);
   getPreview(app, services);
@@ -81,22 +82,6 @@ function getRender(app: App, { renders }: Services): void {
     response: { 200: renderViewSchema, ...failures('render_unknown') },
   };
   app.get('/v1/renders/:id', { schema }, async (request) => await renders.get(request.params.id));
-}
-
-function deleteRender(app: App, { renders }: Services): void {
-  const schema = {
-    ...{
-      operationId: 'deleteRender',
-      tags,
-      summary: 'Cancel a render that is unfinished, or remove one that has ended',
-    },
-    params,
-    response: { 200: renderViewSchema, 204: nothing('Removed, record and files'), ...failures('render_unknown') },
-  };
-  app.delete('/v1/renders/:id', { schema }, async (request, reply) => {
-    const cancelled = await renders.cancelOrRemove(request.params.id);
-    return cancelled ?? reply.status(204).send();
-  });
 }
 
 function getVideo(app: App, { renders }: Services): void {

@@ -46,6 +46,25 @@ return status
 `;
 
 /**
+ * Removes a render that has ended, and frees its idempotency key; an unfinished one stays as it is.
+ * KEYS record, progress, receipts, preview, index. ARGV renderId, statuses in which a render has ended as a JSON array,
+ * prefix of the idempotency keys. Returns the status before, or nil when there is no such render.
+ */
+export const REMOVE = `
+local raw = redis.call('HGET', KEYS[1], 'status')
+if not raw then return nil end
+local status = cjson.decode(raw)
+local ended = false
+for _, candidate in ipairs(cjson.decode(ARGV[2])) do if candidate == status then ended = true end end
+if not ended then return status end
+local claimed = redis.call('HGET', KEYS[1], 'idempotencyKey')
+if claimed then redis.call('DEL', ARGV[3] .. cjson.decode(claimed)) end
+redis.call('DEL', KEYS[1], KEYS[2], KEYS[3], KEYS[4])
+redis.call('ZREM', KEYS[5], ARGV[1])
+return status
+`;
+
+/**
  * Notes the progress of a segment, unless the render has ended or a newer attempt has reported, and when the first
  * segment began. The entry is "attempt, frames of it, most frames of any attempt": what was done once counts as done.
  * KEYS record, progress. ARGV segment index, attempt, frames done, time now. Returns the render's status, or nil when

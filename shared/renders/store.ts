@@ -6,13 +6,14 @@ import { type ListPosition, walkNewestFirst } from './index-walk.ts';
 import { ACTIVE_KEY, INDEX_KEY, idempotencyKey, previewKey, progressKey, receiptsKey, recordKey } from './keys.ts';
 import {
   isTerminal,
+  RENDER_STATUSES,
   type RenderPlan,
   type RenderRecord,
   type RenderRequest,
   type RenderStatus,
   renderRecordSchema,
 } from './record.ts';
-import { ADMIT, TRANSITION } from './scripts.ts';
+import { ADMIT, REMOVE, TRANSITION } from './scripts.ts';
 import { RenderSegments } from './segments.ts';
 
 /** Channel for the id of a render that must stop: a wake-up only, the record is what counts. */
@@ -140,15 +141,15 @@ export class RenderStore {
     return await this.#end(renderId, 'cancelled', { finishedAtMs: Date.now() });
   }
 
-  async remove(renderId: string): Promise<void> {
-    const claimed = (await this.find(renderId))?.idempotencyKey;
-    await this.#redis
-      .multi()
-      .del(recordKey(renderId), progressKey(renderId), receiptsKey(renderId), previewKey(renderId))
-      .del(idempotencyKey(claimed ?? ''))
-      .zrem(INDEX_KEY, renderId)
-      .srem(ACTIVE_KEY, renderId)
-      .exec();
+  /**
+   * Removes the record of a render that has ended; an unfinished one stays. Returns the status that it had, or undefined
+   * when there was none.
+   */
+  async remove(renderId: string): Promise<RenderStatus | undefined> {
+    const keys = [recordKey, progressKey, receiptsKey, previewKey].map((keyOf) => keyOf(renderId));
+    const ended = JSON.stringify(RENDER_STATUSES.filter(isTerminal));
+    const status = await this.#redis.eval(REMOVE, 5, ...keys, INDEX_KEY, renderId, ended, idempotencyKey(''));
+    return (status as RenderStatus | null) ?? undefined;
   }
 
   async #end(renderId: string, to: RenderStatus, changes: Record<string, unknown>): Promise<boolean> {

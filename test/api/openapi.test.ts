@@ -125,7 +125,9 @@ describe('the API as it is documented', () => {
     await Promise.all([renderIn('queued'), renderIn('queued')]);
     const refused = await ask('submitRender', 429, form('sound'));
     assert.ok(Number(refused.headers['retry-after']) > 0);
-    await ask('deleteRender', 200, { in: { id } });
+    await ask('cancelRender', 200, { in: { id } });
+    await ask('cancelRender', 404, { in: NOBODY });
+    await ask('deleteRender', 200, { in: { id: await renderIn('queued') } });
     await ask('deleteRender', 204, { in: { id } });
     await ask('deleteRender', 404, { in: { id } });
   });

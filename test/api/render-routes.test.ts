@@ -6,7 +6,7 @@ import type { RenderStatus } from '../../shared/renders/record.ts';
 import type { RenderPage, RenderView } from '../../shared/views/render-view.ts';
 import { startApi } from '../support/api.ts';
 
-const { app, artifacts, renderIn } = await startApi();
+const { app, artifacts, renderIn, store } = await startApi();
 const VIDEO = Buffer.from('0123456789'.repeat(100));
 const get = (url: string, headers: Record<string, string> = {}) => app.inject({ url, headers });
 
@@ -70,24 +70,55 @@ describe('the files of a render', () => {
   }
 });
 
-describe('DELETE', () => {
-  const remove = (id: string) => app.inject({ method: 'DELETE', url: `/v1/renders/${id}` });
+const cancel = (id: string) => app.inject({ method: 'POST', url: `/v1/renders/${id}/cancel` });
+const remove = (id: string) => app.inject({ method: 'DELETE', url: `/v1/renders/${id}` });
 
-  it('cancels a render that is unfinished and takes its files away', async () => {
+describe('cancelling a render', () => {
+  it('stops one that is unfinished and takes its files away, and answers the same when it is repeated', async () => {
     const id = await renderIn('rendering');
     await artifacts.publish(artifactKeys.upload(id), (path) => writeFile(path, VIDEO));
-    const answer = await remove(id);
-    assert.equal(answer.statusCode, 200);
-    assert.equal(answer.json<RenderView>().status, 'cancelled');
+    for (const answer of [await cancel(id), await cancel(id)]) {
+      assert.equal(answer.statusCode, 200);
+      assert.equal(answer.json<RenderView>().status, 'cancelled');
+    }
     assert.equal(await artifacts.size(artifactKeys.upload(id)), undefined);
+    assert.equal((await cancel('r0-00')).json().error.code, 'render_unknown');
   });
 
-  it('removes a render that has ended', async () => {
+  it('leaves the result of one that has ended before, however late or often it comes', async () => {
     const id = await completed();
-    assert.equal((await remove(id)).statusCode, 204);
+    for (const answer of [await cancel(id), await cancel(id)]) {
+      assert.deepEqual([answer.statusCode, answer.json<RenderView>().status], [200, 'completed']);
+    }
+    assert.deepEqual((await get(`/v1/renders/${id}/video`)).rawPayload, VIDEO);
+    assert.equal((await cancel(await renderIn('failed'))).json<RenderView>().status, 'failed');
+  });
+});
+
+describe('DELETE', () => {
+  it('removes a render that has ended, and may be repeated', async () => {
+    const id = await completed();
+    const removed = await remove(id);
+    assert.deepEqual([removed.statusCode, removed.headers.deprecation], [204, undefined]);
     assert.equal((await get(`/v1/renders/${id}`)).json().error.code, 'render_unknown');
     assert.equal(await artifacts.size(artifactKeys.video(id)), undefined);
     assert.equal((await remove(id)).statusCode, 404);
+  });
+
+  it('takes files away that an earlier one left, because it was cut off before it had removed them', async () => {
+    const id = await completed();
+    await store.remove(id);
+    assert.equal((await remove(id)).statusCode, 404);
+    assert.equal(await artifacts.size(artifactKeys.video(id)), undefined);
+  });
+
+  it('still cancels a render that is unfinished, and says that this is deprecated', async () => {
+    const id = await renderIn('rendering');
+    const answer = await remove(id);
+    assert.deepEqual([answer.statusCode, answer.json<RenderView>().status], [200, 'cancelled']);
+    assert.match(String(answer.headers.deprecation), /^@\d{10}$/);
+    assert.match(String(answer.headers.link), /^<\/openapi\.json>; rel="deprecation"/);
+    assert.equal((await remove(id)).statusCode, 204);
   });
 });
 

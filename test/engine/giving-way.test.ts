@@ -83,7 +83,7 @@ describe('live jobs beside a render', () => {
     }
     assert.deepEqual(seen, ['taken', 'frame', 'frame', 'done']);
     assert.ok(await segmentRuns(), 'the segment still runs');
-    await farm.client.remove(id);
+    await farm.client.cancel(id);
   });
 
   it('all finish when eight come at once, each as if it were alone', async () => {

@@ -31,7 +31,7 @@ describe('a GPU that may have one model and is busy with a long segment', () => 
       const shared = await infer(client, 'demo');
       assert.ok(shared.success && shared.model_loaded, shared.error);
       assert.equal((await farm.client.get(id)).status, 'rendering');
-      await farm.client.remove(id);
+      await farm.client.cancel(id);
       await until('the other model is served', async () =>
         infer(client, 'tiny').then(
           ({ success }) => success,

@@ -105,7 +105,7 @@ describe('renders over HTTP', () => {
     await writeWav(long, syllables(20));
     const { id } = await farm.client.submit(long, { modelId: 'demo' });
     for await (const view of farm.client.watch(id)) if (view.frames.done > 0) break;
-    await farm.client.remove(id);
+    await farm.client.cancel(id);
     const cancelled = await farm.client.get(id);
     assert.equal(cancelled.status, 'cancelled');
     const next = await farm.client.submit(speech, { modelId: 'small' });

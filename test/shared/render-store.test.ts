@@ -288,7 +288,7 @@ test('a page does not move when newer renders come, or when the render before it
   assert.deepEqual(await page(1), ['r3']);
   const last = await store.get('r3');
   await admit('r4');
-  await store.remove('r3');
+  await removeEnded('r3');
   assert.deepEqual(
     (await store.list(2, last)).map(({ renderId }) => renderId),
     ['r2', 'r1'],
@@ -331,11 +331,25 @@ async function allKeys(): Promise<string[]> {
   return keys.sort();
 }
 
+async function removeEnded(renderId: string): Promise<void> {
+  await store.cancel(renderId);
+  assert.equal(await store.remove(renderId), 'cancelled');
+}
+
+for (const status of ['queued', 'preparing', 'rendering', 'stitching'] as const) {
+  test(`a render that is ${status} is not removed`, async () => {
+    await WAYS[status]();
+    const before = await allKeys();
+    assert.equal(await store.remove('r1'), status);
+    assert.deepEqual(await allKeys(), before);
+  });
+}
+
 test('removing a render leaves no key behind', async () => {
   await WAYS.rendering();
   await store.segments.reportProgress('r1', 0, 1, 10);
   await store.segments.saveReceipt('r1', receipt(0));
-  await store.remove('r1');
+  await removeEnded('r1');
   assert.deepEqual(await allKeys(), []);
   assert.deepEqual(await page(10), []);
 });
@@ -343,14 +357,14 @@ test('removing a render leaves no key behind', async () => {
 test('removing a render leaves the others as they are', async () => {
   await admit('r1');
   await admit('r10');
-  await store.remove('r1');
+  await removeEnded('r1');
   assert.deepEqual(await page(10), ['r10']);
   assert.equal(await store.countActive(), 1);
 });
 
 test('removing a render frees its idempotency key', async () => {
   await store.admit('r1', SAMPLE_REQUEST, NO_LIMIT, CLAIM);
-  await store.remove('r1');
+  await removeEnded('r1');
   assert.deepEqual(await allKeys(), []);
   assert.deepEqual(await store.admit('r2', SAMPLE_REQUEST, NO_LIMIT, CLAIM), { outcome: 'admitted' });
 });

@@ -148,7 +148,7 @@ export const gpuKeys: KeyTable<Bench> = {
       assert.notEqual((await farm.client.get(long.id)).status, 'completed');
       assert.deepEqual(gpusOf[0], gpusOf[1]);
       assert.equal(gpusOf[0]?.length, 1, 'all segments of a render are on one GPU');
-      await farm.client.remove(long.id);
+      await farm.client.cancel(long.id);
     },
     'render.segment_frames': async ({ farm }) => {
       const { segments } = await farm.render('ann', 1);

@@ -153,7 +153,7 @@ export const limitKeys: KeyTable<Bench> = {
       await farm.withoutGpus([0], async () => {
         const first = await farm.client.submit(speech, { modelId: 'ann' });
         await assert.rejects(farm.client.submit(speech, { modelId: 'ann' }), { code: 'queue_full' });
-        await farm.client.remove(first.id);
+        await farm.client.cancel(first.id);
       });
     },
     'limits.max_upload_mb': async ({ farm }) => {
