@@ -1,5 +1,6 @@
 import { loadConfig } from '../shared/config/load.ts';
 import { keysWithoutEffect } from '../shared/config/no-effect.ts';
+import { keptToThisMachine, refuseOpenAddress } from '../shared/config/open-address.ts';
 import { ConfigReload } from '../shared/config/reload.ts';
 import { FarmError } from '../shared/errors.ts';
 import { findListenFault } from '../shared/process/listen-fault.ts';
@@ -19,7 +20,10 @@ async function start(): Promise<void> {
   if (!config.redis.url) {
     throw new FarmError('config_invalid', 'No Redis is named: set REDIS_URL or redis.url, or start with `farm up`');
   }
+  refuseOpenAddress(config);
   const log = createLogger('api', config.logging);
+  const kept = keptToThisMachine(config);
+  if (kept) log.warn(kept);
   for (const { key, why } of keysWithoutEffect(config))
     log.warn({ key, why }, 'key of the configuration has no effect');
   const configReload = new ConfigReload(config, log);

@@ -4,6 +4,7 @@ import { promisify } from 'node:util';
 import { z } from 'zod';
 import { type Config, DEMO_AVATAR_DIR, loadConfig } from '../shared/config/load.ts';
 import { keysWithoutEffect } from '../shared/config/no-effect.ts';
+import { grpcHost, isWithoutKeys, keptToThisMachine, refuseOpenAddress } from '../shared/config/open-address.ts';
 import { FarmError } from '../shared/errors.ts';
 import { childEnvironment } from '../shared/process/environment.ts';
 import { findRedisProblems, producerConnection, waitUntilReady } from '../shared/redis.ts';
@@ -37,7 +38,14 @@ export async function doctor({ config: configPath }: { config?: string }): Promi
     report({ subject: 'configuration', state: 'note', text: `${key} has no effect: ${why}` });
   }
   await buildDemoAvatar(config);
-  const checks = [checkNode(), checkRedis(config), checkFfmpeg(), checkDisk(config), ...(await checkModels(config))];
+  const checks = [
+    checkAccess(config),
+    checkNode(),
+    checkRedis(config),
+    checkFfmpeg(),
+    checkDisk(config),
+    ...(await checkModels(config)),
+  ];
   const findings = await Promise.all(checks);
   for (const finding of findings) report(finding);
   const faults = findings.filter(({ state }) => state === 'fault').length;
@@ -49,6 +57,20 @@ function report({ subject, state, text, remedy }: Finding): void {
   process.stdout.write(
     `${MARKS[state]} ${subject.padEnd(16)} ${text}\n${remedy ? `  ${' '.repeat(16)} → ${remedy}\n` : ''}`,
   );
+}
+
+async function checkAccess(config: Config): Promise<Finding> {
+  const subject = 'access';
+  try {
+    refuseOpenAddress(config);
+  } catch (error) {
+    const { message, remedy } = FarmError.from(error).toReport();
+    return { subject, state: 'fault', text: message, remedy };
+  }
+  const kept = keptToThisMachine(config);
+  if (kept) return { subject, state: 'note', text: kept };
+  const who = isWithoutKeys(config) ? 'without a key' : 'with a key';
+  return { subject, state: 'ok', text: `HTTP on ${config.http.host}, gRPC on ${grpcHost(config)}, ${who}` };
 }
 
 async function checkNode(): Promise<Finding> {

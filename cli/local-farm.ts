@@ -1,5 +1,6 @@
 import path from 'node:path';
 import type { Config } from '../shared/config/load.ts';
+import { refuseOpenAddress } from '../shared/config/open-address.ts';
 import { FarmError } from '../shared/errors.ts';
 import { readEnvironment } from '../shared/process/environment.ts';
 import { CLOSING_MS } from '../shared/process/shutdown.ts';
@@ -29,7 +30,9 @@ export class LocalFarm {
   #starting: Promise<void> | undefined;
   #stopAsked = false;
 
+  /** FarmError('access_open') for a farm that would let strangers in. */
   constructor(options: LocalFarmOptions) {
+    refuseOpenAddress(options.config);
     this.#options = options;
   }
 

@@ -1,4 +1,5 @@
 import { type Config, loadConfig } from '../shared/config/load.ts';
+import { grpcHost, keptToThisMachine } from '../shared/config/open-address.ts';
 import { exitCodeOf, onEndRequest, terminalIsGone } from '../shared/process/end-requests.ts';
 import { buildDemoAvatar } from './demo-avatar.ts';
 import { httpUrl } from './farm-address.ts';
@@ -53,12 +54,14 @@ async function stopWhenAsked(farm: LocalFarm, signal: AbortSignal): Promise<void
 
 function describe(farm: LocalFarm, config: Config, configPath: string | undefined): string {
   const base = httpUrl(config);
+  const kept = keptToThisMachine(config);
   const down = configPath ? `farm down --config ${configPath}` : 'farm down';
   return [
     '',
     `The farm is up (process ${process.pid}).`,
     `  HTTP       ${base}`,
-    `  gRPC       ${config.server.port.host ?? '0.0.0.0'}:${config.server.port.port}`,
+    `  gRPC       ${grpcHost(config)}:${config.server.port.port}`,
+    ...(kept ? [`             ${kept}`] : []),
     `  Dashboard  ${base}/dashboard`,
     `  Redis      ${farm.redisUrl}${farm.hasPrivateRedis ? '  (its own)' : ''}`,
     `  Data       ${config.storageRoot}`,

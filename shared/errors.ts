@@ -47,6 +47,12 @@ export const ERROR_CATALOGUE = {
   redis_unavailable: entry(503, 14, true, 'Check that Redis is running and that redis.url points to it.'),
   redis_unsuitable: entry(503, 9, false, 'Use Redis 6.2 or newer with maxmemory-policy noeviction.'),
   storage_failed: entry(503, 14, true, 'Check free space and permissions of storage.root.'),
+  access_open: entry(
+    500,
+    9,
+    false,
+    'Set auth.api_keys, or listen on 127.0.0.1, or let everybody in with auth.open_to_network: true.',
+  ),
   config_invalid: entry(500, 9, false, 'Correct what is named, in config.yaml or the environment.'),
   dependency_missing: entry(500, 9, false, 'Install what is named; `farm doctor` lists everything that is missing.'),
   inference_failed: entry(500, 13, true, 'See the worker log; `farm doctor` checks the model and the provider.'),

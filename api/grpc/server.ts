@@ -5,6 +5,7 @@ import { promisify } from 'node:util';
 import { Server, ServerCredentials, type ServerOptions } from '@grpc/grpc-js';
 import { ReflectionService } from '@grpc/reflection';
 import type { Config } from '../../shared/config/load.ts';
+import { grpcHost } from '../../shared/config/open-address.ts';
 import { FarmError } from '../../shared/errors.ts';
 import { findListenFault } from '../../shared/process/listen-fault.ts';
 import type { Logger } from '../../shared/process/log.ts';
@@ -18,8 +19,6 @@ import { monolithicHandlers } from './monolithic-service.ts';
 import { FARM_SERVICE, MONOLITHIC_SERVICE, reflectedProtos, serviceOf } from './protos.ts';
 import { renderHandlers } from './render-service.ts';
 
-/** ":50053" means every address of this machine, as it did for the one-process server. */
-const ALL_ADDRESSES = '0.0.0.0';
 const KEEPALIVE_TIMEOUT_MS = 20_000;
 /** Time for the last answers to reach their connections. */
 const CLOSING_MS = 250;
@@ -75,7 +74,8 @@ function optionsOf({ server, grpc, auth }: Config): ServerOptions {
 }
 
 async function bind(server: Server, config: Config): Promise<string> {
-  const { host = ALL_ADDRESSES, port } = config.server.port;
+  const { port } = config.server.port;
+  const host = grpcHost(config);
   const credentials = credentialsOf(config);
   const bound = Promise.withResolvers<number>();
   server.bindAsync(`${host}:${port}`, credentials, (error, boundPort) => {

@@ -43,7 +43,7 @@ const listenAddress = (fallback: string) =>
   );
 
 const server = section({
-  /** ":50053" listens on every address, as for the one-process server; this default on loopback only. */
+  /** ":50053" listens on every address, as for the one-process server, once keys are configured; else on loopback. */
   port: listenAddress('127.0.0.1:50053'),
   max_message_size_mb: positiveInt(100),
   worker_count_per_gpu: positiveInt(4),
@@ -154,6 +154,8 @@ const storage = section({
 const auth = section({
   /** Empty: no login. Otherwise every HTTP request needs one of these as a bearer token (or as basic-auth password). */
   api_keys: z.array(z.string().min(8)).default([]),
+  /** Without a key the servers start on loopback only, unless this allows everybody in. */
+  open_to_network: z.boolean().default(false),
 });
 
 const limits = section({

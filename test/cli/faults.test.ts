@@ -47,6 +47,10 @@ describe('what goes wrong on the command line is said as what it is', { concurre
       at('beside.yaml'),
       stringify({ http: { port: ports.closed }, auth: { api_keys: ['secret-of-ours'] } }),
     );
+    await writeFile(
+      at('open.yaml'),
+      stringify({ models: {}, http: { host: '0.0.0.0' }, server: { port: '[::]:50053' } }),
+    );
     await writeFile(at('flat'), 'a file where a folder is to be');
     await writeFile(at('flat.yaml'), stringify({ models: {}, storage: { root: 'flat/data' } }));
     const taken = { models: { demo: DEMO_MODEL }, server: { port: `127.0.0.1:${await freePort()}` } };
@@ -79,6 +83,12 @@ describe('what goes wrong on the command line is said as what it is', { concurre
       environment: { FARM_URL: 'http://127.0.0.1:2' },
       code: 'farm_unreachable',
       says: /127\.0\.0\.1:2: /,
+    },
+    {
+      name: 'a farm that would be open to everybody',
+      args: () => ['up', '--config', 'open.yaml'],
+      code: 'access_open',
+      says: /farm: http\.host \(0\.0\.0\.0\) and server\.port \(\[::\]\) .*\n.*Set auth\.api_keys, .* auth\.open_to_network: true/m,
     },
     {
       name: 'a port that browsers refuse',

@@ -7,6 +7,7 @@ import { Ajv } from 'ajv';
 import { parse } from 'yaml';
 import { farmProcesses } from '../../cli/farm-processes.ts';
 import { loadConfig } from '../../shared/config/load.ts';
+import { refuseOpenAddress } from '../../shared/config/open-address.ts';
 import { readEnvironment } from '../../shared/process/environment.ts';
 
 const ROOT = fileURLToPath(new URL('../..', import.meta.url));
@@ -16,6 +17,7 @@ interface Service {
   readonly command?: readonly string[];
   readonly environment?: Readonly<Record<string, string>>;
   readonly volumes?: readonly string[];
+  readonly ports?: readonly string[];
   readonly depends_on?: Readonly<Record<string, unknown>>;
   readonly healthcheck?: unknown;
   readonly restart?: string;
@@ -66,7 +68,11 @@ describe('the compose files', () => {
     const config = loadConfig(undefined, readEnvironment({ ...serviceOf('api').environment }));
     assert.equal(config.http.host, '0.0.0.0');
     assert.equal(config.http.port, 8080);
-    assert.equal(config.server.port.port, 50053);
+    assert.deepEqual(config.server.port, { host: '0.0.0.0', port: 50053 });
+    refuseOpenAddress(config);
+    const { ports = [] } = serviceOf('api');
+    assert.equal(ports.length, 2);
+    for (const port of ports) assert.match(port, /^127\.0\.0\.1:/, 'published for this machine only');
   });
 
   it('give a stopping worker longer than it takes to drain, and start it again after a crash', () => {
@@ -103,5 +109,7 @@ function serviceOf(name: string): Service {
 }
 
 function readCompose(name: string): ComposeFile {
-  return parse(readFileSync(`${ROOT}/${name}`, 'utf8'), { merge: true }) as ComposeFile;
+  // A variable that is not set has the value behind ":-".
+  const text = readFileSync(`${ROOT}/${name}`, 'utf8').replace(/\$\{\w+:-(.*?)\}/g, '"$1"');
+  return parse(text, { merge: true }) as ComposeFile;
 }

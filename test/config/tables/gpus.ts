@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { readdir, readFile, writeFile } from 'node:fs/promises';
-import { availableParallelism } from 'node:os';
+import { availableParallelism, networkInterfaces } from 'node:os';
 import path from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 import sharp from 'sharp';
@@ -44,6 +44,8 @@ async function start(farm: KeyFarm): Promise<Bench> {
   const counting = { ...PLAIN, model_path: 'counting.onnx', audio_encoder_path: 'counting_encoder.onnx' };
   await farm.up({
     redis: { url: redis.url },
+    http: { host: '0.0.0.0' },
+    auth: { open_to_network: true },
     gpus: { count: 2, assignment_strategy: 'least-loaded', allow_multi_gpu_models: false },
     onnx: { execution_providers: ['cpu'], intra_op_threads: INTRA_OP_THREADS },
     capacity: { max_models: 2, eviction_policy: 'lru', max_memory_gb: LIMIT_MB / 1024 },
@@ -119,6 +121,13 @@ export const gpuKeys: KeyTable<Bench> = {
   title: 'keys of GPUs, placement and renders',
   start,
   checks: {
+    'auth.open_to_network': async ({ farm }) => {
+      assert.ok(farm.output.includes(`  HTTP       ${farm.url}`));
+      const others = Object.values(networkInterfaces()).flatMap((addresses = []) => addresses);
+      for (const { address, family } of others.filter((one) => one.family === 'IPv4')) {
+        assert.equal((await fetch(`http://${address}:${farm.httpPort}/v1/gpus`)).status, 200, `${family} ${address}`);
+      }
+    },
     'gpus.count': async ({ farm }) => {
       const { gpus } = await farm.client.gpus();
       assert.deepEqual(
