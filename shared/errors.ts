@@ -19,6 +19,12 @@ export const ERROR_CATALOGUE = {
   upload_too_large: entry(413, 3, false, 'Send a shorter or compressed file, or raise limits.max_upload_mb.'),
   audio_empty: entry(422, 3, false, 'Send a file that contains sound; this one has no samples.'),
   audio_unreadable: entry(422, 3, false, 'Send audio that ffmpeg can decode, such as WAV, MP3, M4A, OGG or FLAC.'),
+  audio_implausible: entry(
+    422,
+    3,
+    false,
+    'Send the recording itself, or write the file again with an ordinary encoder.',
+  ),
   audio_no_stream: entry(422, 3, false, 'Send a file with a sound track; this one has none.'),
   audio_too_long: entry(422, 3, false, 'Cut the audio into shorter files, or raise limits.max_audio_minutes.'),
   model_unknown: entry(404, 5, false, 'Use a model id listed under models: in config.yaml.'),

@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict';
-import { copyFile, mkdir, open, stat, writeFile } from 'node:fs/promises';
+import { appendFile, copyFile, mkdir, open, stat, writeFile } from 'node:fs/promises';
 import path from 'node:path';
 import { before, suite, test } from 'node:test';
 import { decodeAudio } from '../../worker/media/decode-audio.ts';
@@ -158,6 +158,13 @@ suite('files that are refused', { concurrency: 3 }, () => {
     const unknown = await open(file('unknown-codec.wav'), 'r+');
     await unknown.write(Uint8Array.of(0x34, 0x12), 0, 2, 20);
     await unknown.close();
+    await writeWav(file('one-hertz.wav'), new Float32Array(1800), 1);
+    await writeWav(file('megahertz.wav'), new Float32Array(1800), 1_000_000);
+    await writeWav(file('cut-header.wav'), new Float32Array(RATE_HZ).fill(0.5), RATE_HZ, 100);
+    await writeWav(file('channels.wav'), new Float32Array(65 * 100));
+    const crowd = await open(file('channels.wav'), 'r+');
+    await crowd.write(Uint8Array.of(65), 0, 1, 22);
+    await crowd.close();
     await writeFloatWav(file('integers.wav'), new Float32Array(16_000).fill(20_000));
   });
 
@@ -178,6 +185,15 @@ suite('files that are refused', { concurrency: 3 }, () => {
       /^The sound track \(unknown\) cannot/,
     ],
     ['float samples in the range of integers', 'integers.wav', 'audio_unreadable', /^100 % of the samples are .* ±1 /],
+    ['a WAV file of 1 Hz', 'one-hertz.wav', 'audio_implausible', /a sample rate of 1 Hz; expected 4000 to 384000 Hz/],
+    ['a WAV file of 1 MHz', 'megahertz.wav', 'audio_implausible', /a sample rate of 1000000 Hz/],
+    ['a crowd of channels', 'channels.wav', 'audio_implausible', /65 channels; expected 64 at most/],
+    [
+      'a WAV file whose header tells of a part of its sound',
+      'cut-header.wav',
+      'audio_implausible',
+      /100 bytes of sound in its header, and 31900 bytes follow/,
+    ],
     ['an SDP session', 'session.wav', 'audio_unreadable', /cannot read this file/],
   ];
   for (const [what, name, code, message] of refused) {
@@ -207,6 +223,31 @@ test('no more than a second over the limit is decoded, however long the file is'
   const { size } = await stat(file('store-endless.mkv/audio.f32'));
   assert.equal(size / 4, 2 * RATE_HZ);
   assert.equal((await decode('endless.mkv', 12)).length, 12 * RATE_HZ);
+});
+
+test('a sound that is longer than its bytes can hold is refused, and a long silence is taken', async () => {
+  const silence = (rateHz: number, seconds: number) => lavfi(`anullsrc=r=${rateHz}:cl=mono:d=${seconds}`);
+  await ffmpeg(...silence(4000, 400), '-c:a', 'wavpack', file('dense.wv'));
+  await assert.rejects(decode('dense.wv', 3600), {
+    code: 'audio_implausible',
+    message: /more than \d+ s of sound in/,
+  });
+  await ffmpeg(...silence(8000, 200), '-c:a', 'wavpack', file('silence.wv'));
+  assert.equal((await decode('silence.wv', 3600)).length, 200 * RATE_HZ);
+});
+
+test('a WAV file without a length, and one with tags behind its sound, are read to the end', async () => {
+  const sound = new Float32Array(RATE_HZ).fill(0.5);
+  for (const [name, said] of [
+    ['zero.wav', 0],
+    ['unknown.wav', 0xff_ff_ff_ff],
+  ] as const) {
+    await writeWav(file(name), sound, RATE_HZ, said);
+    assert.equal((await decode(name)).length, RATE_HZ);
+  }
+  await writeWav(file('tagged.wav'), sound);
+  await appendFile(file('tagged.wav'), Buffer.concat([Buffer.from('APETAGEX'), Buffer.alloc(8000, 1)]));
+  assert.equal((await decode('tagged.wav')).length, RATE_HZ);
 });
 
 test('a length that is only estimated refuses nothing', async () => {

@@ -20,13 +20,21 @@ export function syllables(seconds: number, sampleRateHz = 16_000): Float32Array 
   return samples;
 }
 
-/** Writes 16-bit mono WAV. */
-export async function writeWav(path: string, samples: Float32Array, sampleRateHz = 16_000): Promise<void> {
+/**
+ * Writes 16-bit mono WAV.
+ * @param saidBytes length of the sound in the header, if not the true one.
+ */
+export async function writeWav(
+  path: string,
+  samples: Float32Array,
+  sampleRateHz = 16_000,
+  saidBytes = samples.length * 2,
+): Promise<void> {
   const data = Buffer.alloc(samples.length * 2);
   samples.forEach((sample, index) => {
     data.writeInt16LE(Math.round(Math.max(-1, Math.min(1, sample)) * 32_767), index * 2);
   });
-  await writeFile(path, Buffer.concat([wavHeader(1, 2, data.length, sampleRateHz), data]));
+  await writeFile(path, Buffer.concat([wavHeader(1, 2, saidBytes, sampleRateHz), data]));
 }
 
 /** Writes mono WAV in float32, any values as they are. */
@@ -42,7 +50,7 @@ export async function writeFloatWav(path: string, samples: Float32Array, sampleR
 function wavHeader(format: 1 | 3, sampleBytes: number, dataBytes: number, sampleRateHz: number): Buffer {
   const header = Buffer.alloc(HEADER_BYTES);
   header.write('RIFF', 0);
-  header.writeUInt32LE(HEADER_BYTES + dataBytes - 8, 4);
+  header.writeUInt32LE((HEADER_BYTES + dataBytes - 8) >>> 0, 4);
   header.write('WAVEfmt ', 8);
   header.writeUInt32LE(16, 16);
   header.writeUInt16LE(format, 20);

@@ -1,3 +1,4 @@
+import { stat } from 'node:fs/promises';
 import { FarmError } from '../../shared/errors.ts';
 import type { SoundForEar } from '../../shared/renders/record.ts';
 import { SAMPLE_RATE_HZ } from '../../shared/sound/rates.ts';
@@ -5,10 +6,12 @@ import { Resampler } from '../../shared/sound/resample.ts';
 import { MINUTE_MS } from '../../shared/units.ts';
 import { outputOf } from './ffmpeg.ts';
 import { MonoMix } from './mono-mix.ts';
+import { longestPlausibleSeconds, tooDense } from './plausible-sound.ts';
 import { SampleWriter } from './sample-writer.ts';
 import { findSoundTrack, type SoundForm, type SoundTrack } from './sound-track.ts';
 import { type StereoBlock, StereoMix } from './stereo-mix.ts';
 import { UPLOAD_INPUT_OPTIONS } from './upload-input.ts';
+import { refuseShortWavHeader } from './wav-length.ts';
 
 /**
  * Reads an upload once and writes what the farm needs of it: 16 kHz mono for the mouth, and 16-bit sound at the file's
@@ -53,7 +56,8 @@ function decodeArguments(inputPath: string, { streamIndex, form }: SoundTrack): 
 
 /**
  * Decodes the default sound track, or the first one where none is the default. Stops early when it is longer than
- * `maxSeconds`. FarmError: audio_unreadable, audio_no_stream, audio_too_long, audio_empty, storage_failed.
+ * `maxSeconds`, or than a file of its size can be.
+ * FarmError: audio_unreadable, audio_implausible, audio_no_stream, audio_too_long, audio_empty, storage_failed.
  */
 export async function decodeAudio(
   inputPath: string,
@@ -63,6 +67,8 @@ export async function decodeAudio(
 ): Promise<DecodedSound> {
   signal.throwIfAborted();
   const track = await findSoundTrack(inputPath);
+  await refuseShortWavHeader(inputPath);
+  const { size: fileBytes } = await stat(inputPath);
   const { sampleRateHz } = track.form;
   await using mouth = await SampleWriter.create(paths.mouth);
   await using ear = paths.ear === undefined ? undefined : await SampleWriter.create(paths.ear);
@@ -72,6 +78,7 @@ export async function decodeAudio(
   for await (const samples of decodedSeconds(inputPath, track, signal)) {
     frames += samples.length / track.form.gains.length;
     if (frames > maxSeconds * sampleRateHz) throw tooLong(maxSeconds);
+    if (frames > longestPlausibleSeconds(fileBytes) * sampleRateHz) throw tooDense(fileBytes);
     const block = mix.mix(samples);
     await mouth.write(hearing.push(block));
     await ear?.write(to16Bit(block, headroomOf(track.form)));

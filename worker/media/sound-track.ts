@@ -1,5 +1,6 @@
 import { FarmError } from '../../shared/errors.ts';
 import { type ProbedStream, probe } from './ffmpeg.ts';
+import { refuseImplausibleForm } from './plausible-sound.ts';
 import { UPLOAD_GUARDS } from './upload-input.ts';
 
 /** Chooses the sound track of an upload, and the form in which ffmpeg decodes it. */
@@ -42,7 +43,7 @@ const RIGHT: Gains = [0, 1];
 const CENTRE: Gains = [1, 1];
 const SOMEWHERE: Gains = [Math.SQRT1_2, Math.SQRT1_2];
 
-/** FarmError: audio_unreadable, audio_no_stream. */
+/** FarmError: audio_unreadable, audio_no_stream, audio_implausible. */
 export async function findSoundTrack(inputPath: string): Promise<SoundTrack> {
   const streams = await probe(inputPath, UPLOAD_GUARDS);
   const sounds = streams.filter(({ codecType }) => codecType === 'audio');
@@ -55,6 +56,7 @@ export async function findSoundTrack(inputPath: string): Promise<SoundTrack> {
   if (channels === 0 || sound.sampleRateHz === 0) {
     throw new FarmError('audio_unreadable', `The sound track (${codec}) does not say its sample rate and channels`);
   }
+  refuseImplausibleForm(sound);
   return { streamIndex: index, codec, channels, form: formOf(sound) };
 }
 
