@@ -3,6 +3,7 @@ import { keysWithoutEffect } from '../shared/config/no-effect.ts';
 import { keptToThisMachine, refuseOpenAddress } from '../shared/config/open-address.ts';
 import { ConfigReload } from '../shared/config/reload.ts';
 import { FarmError } from '../shared/errors.ts';
+import { confirmAfterReconnects, confirmFarm } from '../shared/farm/identity.ts';
 import { findListenFault } from '../shared/process/listen-fault.ts';
 import { createLogger } from '../shared/process/log.ts';
 import { CLOSING_MS, endUnstarted, onShutdown, reportReady } from '../shared/process/shutdown.ts';
@@ -29,6 +30,12 @@ async function start(): Promise<void> {
   const configReload = new ConfigReload(config, log);
   const redis = producerConnection(config.redis.url);
   await waitUntilReady(redis, REDIS_PATIENCE_MS);
+  await confirmFarm(redis, config.storageRoot, log);
+  confirmAfterReconnects(redis, config.storageRoot, log, (error) => {
+    log.fatal({ code: error.code, reason: error.message }, 'front end cannot go on');
+    log.flush();
+    process.exit(1);
+  });
   const services = openServices({ config, redis, log, reload: configReload });
   const app = await buildApp(services, log);
   const connections = new Connections(app.server);

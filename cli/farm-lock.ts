@@ -1,10 +1,10 @@
 import { randomUUID } from 'node:crypto';
-import { constants } from 'node:fs';
-import { copyFile, link, mkdir, readFile, rename, rm, writeFile } from 'node:fs/promises';
+import { mkdir, readFile, rename, rm, writeFile } from 'node:fs/promises';
 import { hostname } from 'node:os';
 import path from 'node:path';
 import { z } from 'zod';
 import { FarmError } from '../shared/errors.ts';
+import { linkOnce } from '../shared/farm/link-once.ts';
 import { hasEnded, ownIdentity, type ProcessIdentity, processIdentitySchema } from '../shared/process/process-life.ts';
 
 /** farm.pid in the data folder: which `farm up` has it, so that there is one at a time and `farm down` finds it. */
@@ -32,7 +32,7 @@ export async function lockFolder(storageRoot: string): Promise<() => Promise<voi
   try {
     await mkdir(storageRoot, { recursive: true });
     await writeFile(draft, JSON.stringify(me));
-    while (!(await tryLink(draft, lockPath))) {
+    while (!(await linkOnce(draft, lockPath))) {
       const holder = await readHolder(storageRoot);
       if (holder && !hasEnded(holder)) throw new FarmError('farm_running', describeHolder(storageRoot, holder));
       await removeLock(storageRoot, holder);
@@ -64,21 +64,8 @@ async function removeLock(storageRoot: string, of: ProcessIdentity | undefined):
   }
   const taken = await readFrom(aside);
   const isTheirs = taken === undefined || (taken.pid === of?.pid && taken.startMark === of.startMark);
-  if (!isTheirs) await tryLink(aside, lockPath);
+  if (!isTheirs) await linkOnce(aside, lockPath);
   await rm(aside, { force: true });
-}
-
-async function tryLink(from: string, to: string): Promise<boolean> {
-  // Some file systems have no links. A copy may be seen half written, in a moment that is hard to hit.
-  const copy = (error: NodeJS.ErrnoException) =>
-    error.code === 'EEXIST' ? Promise.reject(error) : copyFile(from, to, constants.COPYFILE_EXCL);
-  try {
-    await link(from, to).catch(copy);
-    return true;
-  } catch (error) {
-    if ((error as NodeJS.ErrnoException).code === 'EEXIST') return false;
-    throw error;
-  }
 }
 
 async function readFrom(lockPath: string): Promise<ProcessIdentity | undefined> {

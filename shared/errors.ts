@@ -67,6 +67,13 @@ export const ERROR_CATALOGUE = {
   gpu_unknown: entry(404, 5, false, 'Use a GPU number that GET /v1/gpus lists.'),
   gpu_taken: entry(409, 6, false, 'Stop the other process, or start this one with another --gpu number.'),
   farm_running: entry(409, 6, false, 'Stop that farm with `farm down`, or set storage.root to another folder.'),
+  farm_mismatch: entry(
+    409,
+    9,
+    false,
+    'Correct redis.url or storage.root: each farm has a Redis and a folder of its own.',
+  ),
+  storage_unmarked: entry(409, 9, false, 'Mount the volume, or correct storage.root or redis.url.'),
   farm_not_stopped: entry(
     409,
     9,

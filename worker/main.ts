@@ -3,6 +3,7 @@ import { LocalArtifacts } from '../shared/artifacts.ts';
 import { type Config, loadConfig } from '../shared/config/load.ts';
 import { ConfigReload } from '../shared/config/reload.ts';
 import { FarmError } from '../shared/errors.ts';
+import { confirmAfterReconnects, confirmFarm } from '../shared/farm/identity.ts';
 import { createLogger, type Logger } from '../shared/process/log.ts';
 import { CLOSING_MS, endUnstarted, onShutdown, reportReady } from '../shared/process/shutdown.ts';
 import { findRedisProblems, waitUntilReady, workerConnection } from '../shared/redis.ts';
@@ -44,6 +45,7 @@ async function makeTools(config: Config, log: Logger): Promise<WorkerTools> {
   await waitUntilReady(connection, REDIS_PATIENCE_MS);
   const [problem] = await findRedisProblems(connection);
   if (problem) throw new FarmError('redis_unsuitable', problem);
+  await confirmFarm(connection, config.storageRoot, log);
   const cancellation = new CancelWatch(subscriber);
   await cancellation.listen();
   const renders = new RenderStore(connection);
@@ -53,6 +55,7 @@ async function makeTools(config: Config, log: Logger): Promise<WorkerTools> {
     log.flush();
     process.exit(1);
   };
+  confirmAfterReconnects(connection, config.storageRoot, log, (error) => fail(error.message));
   return { connection, subscriber, renders, artifacts, cancellation, configReload, log, fail };
 }
 
