@@ -6,7 +6,8 @@ import { FarmError } from '../shared/errors.ts';
 import { confirmAfterReconnects, confirmFarm } from '../shared/farm/identity.ts';
 import { findListenFault } from '../shared/process/listen-fault.ts';
 import { createLogger } from '../shared/process/log.ts';
-import { CLOSING_MS, endUnstarted, onShutdown, reportReady } from '../shared/process/shutdown.ts';
+import { CLOSING_MS, onShutdown } from '../shared/process/shutdown.ts';
+import { endUnstarted, reportReady, showLife } from '../shared/process/supervised.ts';
 import { producerConnection, waitUntilReady } from '../shared/redis.ts';
 import { buildApp } from './app.ts';
 import { type GrpcServer, startGrpc } from './grpc/server.ts';
@@ -63,4 +64,5 @@ async function start(): Promise<void> {
   reportReady();
 }
 
+showLife();
 start().catch(endUnstarted);

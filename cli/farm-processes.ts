@@ -1,5 +1,5 @@
 import { fileURLToPath } from 'node:url';
-import type { ProcessSpec } from './processes.ts';
+import type { ProcessSpec } from './supervised-process.ts';
 
 const entry = (file: string) => fileURLToPath(new URL(`../${file}`, import.meta.url));
 
@@ -24,7 +24,7 @@ export function farmProcesses(gpuCount: number, cudaDevices: readonly string[] |
     environment: { CUDA_VISIBLE_DEVICES: cudaDevices?.[gpuId] ?? String(gpuId) },
   }));
   return [
-    { name: 'api', script: ENTRIES.api, args: [], environment: {} },
+    { name: 'api', script: ENTRIES.api, args: [], environment: {}, hearsOfOthers: true },
     { name: 'media', script: ENTRIES.worker, args: ['--media'], environment: {} },
     ...gpus,
   ];

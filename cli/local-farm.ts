@@ -4,6 +4,7 @@ import { refuseOpenAddress } from '../shared/config/open-address.ts';
 import { FarmError } from '../shared/errors.ts';
 import { readEnvironment } from '../shared/process/environment.ts';
 import { CLOSING_MS } from '../shared/process/shutdown.ts';
+import type { ProcessState } from '../shared/process/supervised.ts';
 import { lockFolder } from './farm-lock.ts';
 import { farmProcesses } from './farm-processes.ts';
 import { PrivateRedis } from './private-redis.ts';
@@ -26,6 +27,7 @@ export class LocalFarm {
   readonly #options: LocalFarmOptions;
   #unlock: (() => Promise<void>) | undefined;
   #redis: PrivateRedis | undefined;
+  #redisState: ProcessState | undefined;
   #supervisor: Supervisor | undefined;
   #starting: Promise<void> | undefined;
   #stopAsked = false;
@@ -91,7 +93,13 @@ export class LocalFarm {
     const { config, inheritOverrides = true, onLine } = this.#options;
     this.#unlock = await lockFolder(config.storageRoot);
     if (!config.redis.url) {
-      this.#redis = await PrivateRedis.start(path.join(config.storageRoot, 'redis'), (line) => onLine('redis', line));
+      this.#redis = await PrivateRedis.start(path.join(config.storageRoot, 'redis'), {
+        say: (line) => onLine('redis', line),
+        onState: (state) => {
+          this.#redisState = state;
+          this.#supervisor?.note(state);
+        },
+      });
     }
     if (this.#stopAsked) throw new FarmError('request_cancelled', 'The farm was told to stop before it had started');
     this.#supervisor = new Supervisor({
@@ -104,6 +112,7 @@ export class LocalFarm {
       onLine,
       drainMs: longestDrainMs(config),
     });
+    if (this.#redisState) this.#supervisor.note(this.#redisState);
     await this.#supervisor.start(farmProcesses(config.gpus.count, readEnvironment().cudaDevices));
   }
 }

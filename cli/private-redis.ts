@@ -5,6 +5,7 @@ import { createServer } from 'node:net';
 import path from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 import { FarmError } from '../shared/errors.ts';
+import { Patience } from '../shared/process/patience.ts';
 import {
   hasEnded,
   identityOf,
@@ -12,65 +13,119 @@ import {
   type ProcessIdentity,
   processIdentitySchema,
 } from '../shared/process/process-life.ts';
-import { waitUntilReady, workerConnection } from '../shared/redis.ts';
+import type { ProcessState } from '../shared/process/supervised.ts';
+import { RedisPulse } from './redis-pulse.ts';
+import { describeEnd, RestartWaits } from './restart-waits.ts';
 
-const START_TIMEOUT_MS = 15_000;
 const LOOK_EVERY_MS = 50;
-const RESTART_AFTER_MS = 500;
+/**
+ * Without an answer for so long it hangs, or was stopped. Nothing that Redis does by itself keeps it from answering for
+ * a part of this: while it reads its files it answers that it does, and a slow disk holds it up for a few seconds.
+ */
+const SILENT_AFTER_MS = 30_000;
+/** Redis writes what it holds when it is told to end, which takes a moment. */
+const END_WITHIN_MS = 15_000;
+const NAME = 'redis';
 
-/** A Redis that belongs to one farm: loopback only, append-only file on, nothing evicted; started again when it ends. */
+export interface RedisListeners {
+  /** Told in words when it ends by itself, and when it runs again. */
+  readonly say?: (line: string) => void;
+  /** Told how it is, whenever that changes. */
+  readonly onState?: (state: ProcessState) => void;
+  /** Milliseconds without an answer after which it is ended and started again. */
+  readonly silentAfterMs?: number;
+}
+
+/**
+ * A Redis that belongs to one farm: loopback only, append-only file on, nothing evicted. It is started again when it
+ * ends, and when it does not answer.
+ */
 export class PrivateRedis {
   readonly url: string;
   readonly #place: RedisPlace;
-  readonly #say: (line: string) => void;
+  readonly #listeners: RedisListeners;
   readonly #stopping = new AbortController();
+  readonly #waits = new RestartWaits();
   readonly #kept: Promise<void>;
   #child: ChildProcess;
 
-  private constructor(place: RedisPlace, child: ChildProcess, say: (line: string) => void) {
-    this.url = urlOf(place);
+  private constructor(place: RedisPlace, child: ChildProcess, listeners: RedisListeners) {
+    this.url = `redis://127.0.0.1:${place.port}`;
     this.#place = place;
     this.#child = child;
-    this.#say = say;
+    this.#listeners = listeners;
     this.#kept = this.#keepAlive();
   }
 
-  /**
-   * Starts redis-server with its data in `folder`. `say` is told when it ends by itself. FarmError('dependency_missing')
-   * when it is not installed.
-   */
-  static async start(folder: string, say: (line: string) => void = () => {}): Promise<PrivateRedis> {
+  /** Starts redis-server with its data in `folder`. FarmError('dependency_missing') when it is not installed. */
+  static async start(folder: string, listeners: RedisListeners = {}): Promise<PrivateRedis> {
     await mkdir(folder, { recursive: true });
     await stopLeftoverRedis(folder);
     const place = { folder, port: await freePort() };
-    return new PrivateRedis(place, await launch(place), say);
+    return new PrivateRedis(place, await launch(place), listeners);
   }
 
-  /** Lets Redis write what it holds and end. */
+  /** Lets Redis write what it holds and end; one that does not end in 15 s is killed. */
   async stop(): Promise<void> {
     this.#stopping.abort();
+    const killer = setTimeout(() => this.#child.kill('SIGKILL'), END_WITHIN_MS);
     this.#child.kill('SIGTERM');
     await this.#kept;
+    clearTimeout(killer);
     await rm(pidPathOf(this.#place.folder), { force: true });
   }
 
   /** On the same port and files, so that workers and front end, which wait for it, go on where they were. */
   async #keepAlive(): Promise<void> {
     const { signal } = this.#stopping;
+    this.#enter('running', null);
     for (;;) {
-      if (!isOver(this.#child)) await once(this.#child, 'exit');
-      if (signal.aborted) return;
-      this.#say(`redis ended unexpectedly; starting it again in ${RESTART_AFTER_MS} ms`);
-      await delay(RESTART_AFTER_MS, undefined, { signal }).catch(() => {}); // Told to stop.
-      if (signal.aborted) return;
+      const startedMs = performance.now();
+      const how = await this.#ended();
+      if (signal.aborted || !(await this.#again(how, performance.now() - startedMs))) return;
+    }
+  }
+
+  /** Resolves to how it has ended, in words. */
+  async #ended(): Promise<string> {
+    const { silentAfterMs = SILENT_AFTER_MS } = this.#listeners;
+    const child = this.#child;
+    let fault: string | undefined;
+    const patience = new Patience(silentAfterMs, () => {
+      fault = `it did not answer for ${silentAfterMs / 1000} s`;
+      child.kill('SIGKILL');
+    });
+    const pulse = new RedisPulse(this.#place.port, () => patience.renew());
+    if (!isOver(child)) await once(child, 'exit');
+    pulse.stop();
+    patience.stop();
+    return fault ?? howItEnded(child);
+  }
+
+  /** True when it runs again, false when it is to stop. */
+  async #again(how: string, ranMs: number): Promise<boolean> {
+    const { signal } = this.#stopping;
+    let lastEnd = how;
+    for (let lastedMs = ranMs; ; lastedMs = 0) {
+      const waitMs = this.#waits.next(lastedMs);
+      this.#enter('waiting', lastEnd);
+      this.#listeners.say?.(describeEnd(NAME, lastEnd, this.#waits, waitMs));
+      await delay(waitMs, undefined, { signal }).catch(() => {}); // Told to stop.
+      if (signal.aborted) return false;
       try {
         this.#child = await launch(this.#place);
-        this.#say('redis runs again');
+        if (signal.aborted) this.#child.kill('SIGTERM');
+        this.#enter('running', lastEnd);
+        this.#listeners.say?.('redis runs again');
+        return true;
       } catch (error) {
-        this.#say((error as Error).message);
+        lastEnd = (error as Error).message;
       }
-      if (signal.aborted) this.#child.kill('SIGTERM');
     }
+  }
+
+  #enter(state: ProcessState['state'], lastEnd: string | null): void {
+    this.#listeners.onState?.({ name: NAME, state, restarts: this.#waits.inARow, last_end: lastEnd });
   }
 }
 
@@ -79,13 +134,14 @@ interface RedisPlace {
   readonly port: number;
 }
 
-const urlOf = ({ port }: RedisPlace) => `redis://127.0.0.1:${port}`;
-
 const isOver = ({ exitCode, signalCode }: ChildProcess) => exitCode !== null || signalCode !== null;
 
-/** A redis-server that answers; one that does not in time is ended. */
-async function launch(place: RedisPlace): Promise<ChildProcess> {
-  const { folder, port } = place;
+function howItEnded({ exitCode, signalCode }: ChildProcess): string {
+  return signalCode ? `by ${signalCode}` : `exit code ${exitCode}`;
+}
+
+/** A redis-server that answers, however long it reads its files; one that says nothing at all is ended. */
+async function launch({ folder, port }: RedisPlace): Promise<ChildProcess> {
   const child = spawn('redis-server', redisArguments(port, folder), {
     // A process group of its own: Ctrl-C in a terminal must reach the workers first.
     detached: true,
@@ -98,14 +154,19 @@ async function launch(place: RedisPlace): Promise<ChildProcess> {
   failed.catch(() => {});
   await Promise.race([once(child, 'spawn'), once(child, 'error').then(([error]) => Promise.reject(missing(error)))]);
   await writeFile(pidPathOf(folder), JSON.stringify(identityOf(child.pid ?? 0)));
-  const probe = workerConnection(urlOf(place));
+  const { promise: ready, resolve, reject } = Promise.withResolvers<void>();
+  const patience = new Patience(SILENT_AFTER_MS, () =>
+    reject(new FarmError('redis_unavailable', `redis-server did not answer on port ${port}; see ${folder}/redis.log`)),
+  );
+  const pulse = new RedisPulse(port, (answer) => (answer.startsWith('-LOADING') ? patience.renew() : resolve()));
   try {
-    await Promise.race([waitUntilReady(probe, START_TIMEOUT_MS), failed]);
+    await Promise.race([ready, failed]);
   } catch (error) {
     child.kill('SIGKILL');
     throw error;
   } finally {
-    probe.disconnect();
+    pulse.stop();
+    patience.stop();
   }
   return child;
 }
@@ -127,7 +188,11 @@ export async function stopLeftoverRedis(folder: string): Promise<boolean> {
   const leftover = await readPidFile(folder);
   if (!leftover || !isSurelyAlive(leftover)) return false;
   process.kill(leftover.pid, 'SIGTERM');
-  while (!hasEnded(leftover)) await delay(LOOK_EVERY_MS);
+  const killAtMs = performance.now() + END_WITHIN_MS;
+  while (!hasEnded(leftover)) {
+    if (performance.now() > killAtMs && isSurelyAlive(leftover)) process.kill(leftover.pid, 'SIGKILL');
+    await delay(LOOK_EVERY_MS);
+  }
   await rm(pidPathOf(folder), { force: true });
   return true;
 }

@@ -5,7 +5,8 @@ import { ConfigReload } from '../shared/config/reload.ts';
 import { FarmError } from '../shared/errors.ts';
 import { confirmAfterReconnects, confirmFarm } from '../shared/farm/identity.ts';
 import { createLogger, type Logger } from '../shared/process/log.ts';
-import { CLOSING_MS, endUnstarted, onShutdown, reportReady } from '../shared/process/shutdown.ts';
+import { CLOSING_MS, onShutdown } from '../shared/process/shutdown.ts';
+import { endUnstarted, reportReady, showLife } from '../shared/process/supervised.ts';
 import { findRedisProblems, waitUntilReady, workerConnection } from '../shared/redis.ts';
 import { RenderStore } from '../shared/renders/store.ts';
 import { startGpuWorker } from './gpu-worker.ts';
@@ -75,4 +76,5 @@ function redisUrl(config: Config): string {
   throw new FarmError('config_invalid', 'No Redis is named: set REDIS_URL or redis.url, or start with `farm up`');
 }
 
+showLife();
 start().catch(endUnstarted);

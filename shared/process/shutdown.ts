@@ -1,4 +1,3 @@
-import { type ErrorReport, FarmError } from '../errors.ts';
 import { exitCodeOf, onEndRequest } from './end-requests.ts';
 
 /** Time to close connections, on top of the time that running work is given. */
@@ -34,24 +33,4 @@ export function onShutdown(drain: (reason: string) => Promise<void>, deadlineMs:
     },
   });
   process.on('disconnect', () => begin('parent gone', ORPHAN_MS));
-}
-
-/** A process's message to its supervisor about its start. */
-export type StartMessage = { type: 'ready' } | { type: 'failed'; error: ErrorReport };
-
-/** Tells the supervisor, if there is one, that this process is ready. */
-export function reportReady(): void {
-  tellSupervisor({ type: 'ready' }, () => {});
-}
-
-/** Ends a process that cannot start: says why on standard error, and to the supervisor, if there is one. */
-export function endUnstarted(thrown: unknown): void {
-  const error = FarmError.from(thrown).toReport();
-  process.stderr.write(`${error.code}: ${error.message}\n${error.remedy}\n`);
-  tellSupervisor({ type: 'failed', error }, () => process.exit(1));
-}
-
-function tellSupervisor(message: StartMessage, then: () => void): void {
-  if (process.send) process.send(message, then);
-  else then();
 }

@@ -13,7 +13,7 @@ test('a Redis of the farm that is killed is started again at the same address, a
   const folder = await mkdtemp(path.join(tmpdir(), 'farm-private-redis-'));
   t.after(() => rm(folder, { recursive: true, force: true }));
   const said: string[] = [];
-  const redis = await PrivateRedis.start(folder, (line) => said.push(line));
+  const redis = await PrivateRedis.start(folder, { say: (line) => said.push(line) });
   const pidFile = path.join(folder, 'redis.pid');
   try {
     const first = processIdentitySchema.parse(JSON.parse(await readFile(pidFile, 'utf8')));
@@ -28,6 +28,28 @@ test('a Redis of the farm that is killed is started again at the same address, a
   } finally {
     await redis.stop();
   }
-  assert.deepEqual(said, ['redis ended unexpectedly; starting it again in 500 ms', 'redis runs again']);
+  assert.deepEqual(said, ['redis ended unexpectedly (by SIGKILL); starting it again', 'redis runs again']);
   assert.equal(existsSync(pidFile), false);
+});
+
+test('a Redis of the farm that does not answer is ended and started again', async (t) => {
+  const folder = await mkdtemp(path.join(tmpdir(), 'farm-private-redis-'));
+  t.after(() => rm(folder, { recursive: true, force: true }));
+  const said: string[] = [];
+  const states: string[] = [];
+  const redis = await PrivateRedis.start(folder, {
+    say: (line) => said.push(line),
+    onState: ({ state, last_end }) => states.push(`${state} ${last_end}`),
+    silentAfterMs: 2000,
+  });
+  try {
+    const { pid } = processIdentitySchema.parse(JSON.parse(await readFile(path.join(folder, 'redis.pid'), 'utf8')));
+    process.kill(pid, 'SIGSTOP');
+    await until('Redis runs again', () => said.includes('redis runs again'));
+  } finally {
+    await redis.stop();
+  }
+  const why = 'it did not answer for 2 s';
+  assert.equal(said[0], `redis ended unexpectedly (${why}); starting it again`);
+  assert.deepEqual(states, ['running null', `waiting ${why}`, `running ${why}`]);
 });

@@ -2,6 +2,7 @@ import type { Config } from '../../shared/config/load.ts';
 import type { ModelChanges } from '../../shared/config/reload.ts';
 import type { Heartbeat, WorkerMemory } from '../../shared/heartbeat.ts';
 import type { Logger } from '../../shared/process/log.ts';
+import { noteStartProgress } from '../../shared/process/supervised.ts';
 import { GB, MINUTE_MS } from '../../shared/units.ts';
 import type { PipelineThread } from '../engine/pipeline-thread.ts';
 import type { ModelLimits } from '../models/model-limits.ts';
@@ -11,6 +12,7 @@ import type { EntryHistory } from './entry-history.ts';
 import type { ModelUsage } from './model-usage.ts';
 
 const NEVER = new AbortController().signal;
+const START_GOES_ON_EVERY_MS = 10_000;
 
 export interface WorkerModelsTools {
   readonly config: Config;
@@ -76,6 +78,16 @@ export class WorkerModels {
    * its first request gets the error.
    */
   async preload(modelIds: Iterable<string>): Promise<void> {
+    // The pipeline thread has limits of its own for a load, and a start may preload many models.
+    const goingOn = setInterval(noteStartProgress, START_GOES_ON_EVERY_MS);
+    try {
+      await this.#preload(modelIds);
+    } finally {
+      clearInterval(goingOn);
+    }
+  }
+
+  async #preload(modelIds: Iterable<string>): Promise<void> {
     const { config, gpuId, thread, log } = this.#tools;
     for (const modelId of modelIds) {
       const { preloadModel, preferredGpu = gpuId } = config.models.get(modelId) ?? {};

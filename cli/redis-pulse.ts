@@ -1,0 +1,48 @@
+import { connect, type Socket } from 'node:net';
+
+const ASK_EVERY_MS = 1000;
+const CONNECT_AGAIN_MS = 50;
+
+/**
+ * Asks a Redis on loopback once a second whether it lives, in the plainest way that there is: PING over a socket of its
+ * own. Any answer is a sign of life, a refusal among them.
+ */
+export class RedisPulse {
+  readonly #port: number;
+  readonly #onAnswer: (answer: string) => void;
+  #socket: Socket | undefined;
+  #timer: NodeJS.Timeout | undefined;
+  #stopped = false;
+
+  /** @param onAnswer called with each answer: `+PONG`, or `-LOADING …` while it reads its files. */
+  constructor(port: number, onAnswer: (answer: string) => void) {
+    this.#port = port;
+    this.#onAnswer = onAnswer;
+    this.#connect();
+  }
+
+  stop(): void {
+    this.#stopped = true;
+    clearTimeout(this.#timer);
+    this.#socket?.destroy();
+  }
+
+  #connect(): void {
+    const socket = connect(this.#port, '127.0.0.1');
+    this.#socket = socket;
+    const ask = () => socket.write('PING\r\n');
+    socket.on('connect', ask);
+    socket.on('data', (answer) => {
+      this.#onAnswer(answer.toString('latin1').trim());
+      this.#after(ASK_EVERY_MS, ask);
+    });
+    // A fault closes the connection, and a closed one is opened again.
+    socket.on('error', () => {});
+    socket.on('close', () => this.#after(CONNECT_AGAIN_MS, () => this.#connect()));
+  }
+
+  #after(waitMs: number, then: () => void): void {
+    clearTimeout(this.#timer);
+    if (!this.#stopped) this.#timer = setTimeout(then, waitMs).unref();
+  }
+}
