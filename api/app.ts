@@ -4,7 +4,7 @@ import { serializerCompiler, validatorCompiler } from 'fastify-type-provider-zod
 import { z } from 'zod';
 import type { Logger } from '../shared/process/log.ts';
 import { MINUTE_MS } from '../shared/units.ts';
-import { requireApiKey } from './http/auth.ts';
+import { requireAccess } from './http/auth.ts';
 import { answerConnectionFault, ignoreExpectations, requireHost } from './http/connection-faults.ts';
 import { mountDashboard } from './http/dashboard.ts';
 import { answerError } from './http/errors.ts';
@@ -25,21 +25,21 @@ const MAX_PARAM_LENGTH = 16 * 1024;
 
 /** Composes the HTTP server; does not listen. */
 export async function buildApp(services: Services, log: Logger): Promise<FastifyInstance> {
-  const { auth, limits } = services.config;
+  const { access, config } = services;
   const app = newServer(log);
   answerUnrouted(app);
   refuseUnknownParameters(app);
   app.addHook('onRequest', requireHost);
-  app.addHook('onRequest', requireApiKey(auth.api_keys));
-  await app.register(multipart, { limits: formLimits(limits) });
-  await describeApi(app, { needsKey: auth.api_keys.length > 0 });
+  app.addHook('onRequest', requireAccess(access));
+  await app.register(multipart, { limits: formLimits(config.limits) });
+  await describeApi(app, { needsKey: !access.isOpen });
   await app.register(healthRoutes, services);
   await app.register(modelRoutes, services);
   await app.register(renderRoutes, services);
   await app.register(renderOrders, services);
   await app.register(gpuRoutes, services);
   await mountDashboard(app, services);
-  app.get('/', { schema: { hide: true } }, async () => ({
+  app.get('/', { schema: { hide: true }, config: { access: 'render' } }, async () => ({
     name: 'Lipsync Farm',
     renders: '/v1/renders',
     models: '/v1/models',

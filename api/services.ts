@@ -6,6 +6,7 @@ import type { Logger } from '../shared/process/log.ts';
 import { QueueClients } from '../shared/queues.ts';
 import { readerConnection } from '../shared/redis.ts';
 import { RenderStore } from '../shared/renders/store.ts';
+import { Access } from './access/access.ts';
 import { GpuService } from './gpus.ts';
 import { LiveService } from './live/live.ts';
 import { Models } from './models.ts';
@@ -15,6 +16,8 @@ import { RenderService } from './renders.ts';
 /** What the routes and the gRPC services work with. */
 export interface Services {
   readonly config: Config;
+  /** Who may come in, and do what. */
+  readonly access: Access;
   readonly redis: Redis;
   readonly queues: QueueClients;
   readonly models: Models;
@@ -29,12 +32,14 @@ export interface ServiceTools {
   /** A connection that is ready: a queue that is opened while Redis is away never recovers. Stays the caller's. */
   readonly redis: Redis;
   readonly log: Logger;
-  /** Looks for models that are not known; without it the configuration stays as it is. */
-  readonly reload?: Pick<ConfigReload, 'refresh'>;
+  /** Brings new models and keys; without it the configuration stays as it is. */
+  readonly reload?: Pick<ConfigReload, 'refresh' | 'onReload'>;
 }
 
 /** Everything that a front end does, without a transport. */
 export function openServices({ config, redis, log, reload }: ServiceTools): Services & { close(): Promise<void> } {
+  const access = new Access({ config, log });
+  reload?.onReload(() => access.reload());
   const queues = new QueueClients(redis);
   const store = new RenderStore(redis);
   const artifacts = new LocalArtifacts(config.storageRoot);
@@ -44,7 +49,7 @@ export function openServices({ config, redis, log, reload }: ServiceTools): Serv
   const live = new LiveService({ config, redis, queues, models, log, openReader: () => readerConnection(redis) });
   const gpus = new GpuService(config, redis, queues);
   return {
-    ...{ config, redis, queues, models, submission, renders, live, gpus },
+    ...{ config, access, redis, queues, models, submission, renders, live, gpus },
     async close() {
       live.close();
       await queues.close();

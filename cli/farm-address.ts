@@ -1,5 +1,6 @@
 import { FarmClient } from '../client/farm-client.ts';
-import { type Config, loadConfig } from '../shared/config/load.ts';
+import { FarmError } from '../shared/errors.ts';
+import { type Config, loadConfig, readPlainKey } from '../shared/config/load.ts';
 import { readFarmAddress } from '../shared/process/environment.ts';
 
 /** Which farm a command speaks to. */
@@ -18,8 +19,9 @@ export function httpUrl({ http: { host, port } }: Pick<Config, 'http'>): string 
 
 /**
  * The farm that is meant: by --url, else by FARM_URL, else the one of the configuration (--config, FARM_CONFIG,
- * config.yaml here, the defaults). The key: --api-key, else FARM_API_KEY, else the first of the configuration, which only
- * its own farm is told. FarmError: url_invalid, config_invalid.
+ * config.yaml here, the defaults). The key: --api-key, else FARM_API_KEY, else the first of `auth.api_keys` in the
+ * configuration, which only its own farm is told. FarmError: url_invalid, config_invalid; unauthorised when the
+ * configuration has hashes of keys only, and no key was given.
  */
 export function openFarm({ url, apiKey, config: configPath }: FarmOptions): FarmClient {
   const environment = readFarmAddress();
@@ -27,5 +29,14 @@ export function openFarm({ url, apiKey, config: configPath }: FarmOptions): Farm
   const named = url ?? environment.url;
   if (named !== undefined) return new FarmClient(named, key);
   const config = loadConfig(configPath);
-  return new FarmClient(httpUrl(config), key ?? config.auth.api_keys[0]);
+  return new FarmClient(httpUrl(config), key ?? keyOf(config, configPath));
+}
+
+function keyOf({ auth, sourcePath }: Config, configPath: string | undefined): string | undefined {
+  const key = readPlainKey(configPath);
+  if (key !== undefined || auth.keys.length === 0) return key;
+  throw new FarmError(
+    'unauthorised',
+    `${sourcePath ?? 'The environment'} has its API keys as hashes, which cannot be sent: give one with --api-key or in FARM_API_KEY`,
+  );
 }

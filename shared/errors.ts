@@ -57,7 +57,7 @@ export const ERROR_CATALOGUE = {
     500,
     9,
     false,
-    'Set auth.api_keys, or listen on 127.0.0.1, or let everybody in with auth.open_to_network: true.',
+    'Make a key with `farm key new`, or listen on 127.0.0.1, or let everybody in with auth.open_to_network: true.',
   ),
   config_invalid: entry(500, 9, false, 'Correct what is named, in config.yaml or the environment.'),
   dependency_missing: entry(500, 9, false, 'Install what is named; `farm doctor` lists everything that is missing.'),
@@ -101,7 +101,15 @@ export const ERROR_CATALOGUE = {
     401,
     16,
     false,
-    'Send a configured API key as `Authorization: Bearer <key>`; commands take --api-key.',
+    'Send a configured API key as `Authorization: Bearer <key>`; commands take --api-key and FARM_API_KEY.',
+  ),
+  forbidden: entry(403, 7, false, 'Use a key with the role that is named, or give this one that role under auth.keys.'),
+  rate_limited: entry(429, 8, true, 'Wait for the time in Retry-After; the limits of a key are under auth.keys.'),
+  key_limit_reached: entry(
+    429,
+    8,
+    true,
+    'Wait until a render or stream of this key has ended, or raise its limit under auth.keys.',
   ),
   content_type_unsupported: entry(
     415,
@@ -139,14 +147,22 @@ export interface ErrorReport {
   remedy: string;
 }
 
+export interface FarmErrorOptions extends ErrorOptions {
+  /** How long the caller should wait before he asks again. */
+  readonly retryAfterSeconds?: number;
+}
+
 export class FarmError extends Error {
   readonly code: ErrorCode;
+  /** Whole seconds after which the same request may be answered; undefined when nobody knows. */
+  readonly retryAfterSeconds: number | undefined;
 
   /** `message`: what happened and why, with the values that were got and expected. */
-  constructor(code: ErrorCode, message: string, options?: ErrorOptions) {
+  constructor(code: ErrorCode, message: string, options?: FarmErrorOptions) {
     super(message, options);
     this.name = 'FarmError';
     this.code = code;
+    this.retryAfterSeconds = options?.retryAfterSeconds;
   }
 
   get retryable(): boolean {

@@ -5,29 +5,67 @@ import {
   type ServerInterceptor,
   ServerListenerBuilder,
 } from '@grpc/grpc-js';
-import { FarmError } from '../../shared/errors.ts';
-import { ApiKeys } from '../api-keys.ts';
+import type { Role } from '../../shared/api-keys.ts';
+import type { Access } from '../access/access.ts';
+import type { Caller } from '../access/caller.ts';
+import { FARM_SERVICE, MONOLITHIC_SERVICE } from './protos.ts';
 import { toStatus } from './status.ts';
 
 /** Open to everybody, so that load balancers and grpcurl can ask. */
 const OPEN_PATHS = ['/grpc.health.', '/grpc.reflection.'];
 
+/** The role that each method needs; one that is missing here needs 'admin'. */
+export const METHOD_ROLES: Readonly<Record<string, Role>> = {
+  [`/${MONOLITHIC_SERVICE}/InferBatchComposite`]: 'render',
+  [`/${MONOLITHIC_SERVICE}/ListModels`]: 'render',
+  // Any inference loads its model as well; clients of the one-process server do it before their first one.
+  [`/${MONOLITHIC_SERVICE}/LoadModel`]: 'render',
+  [`/${MONOLITHIC_SERVICE}/UnloadModel`]: 'operate',
+  [`/${MONOLITHIC_SERVICE}/GetModelStats`]: 'render',
+  [`/${MONOLITHIC_SERVICE}/Health`]: 'render',
+  [`/${FARM_SERVICE}/Stream`]: 'render',
+  [`/${FARM_SERVICE}/SubmitRender`]: 'render',
+  [`/${FARM_SERVICE}/GetRender`]: 'render',
+  [`/${FARM_SERVICE}/WatchRender`]: 'render',
+  [`/${FARM_SERVICE}/CancelRender`]: 'render',
+};
+
+/** Whose call it is, by the metadata that came with it: the same object reaches the handler. */
+const callers = new WeakMap<Metadata, Caller>();
+
 /**
- * Lets a call pass only with one of the keys in its metadata, as `authorization: Bearer <key>`. The call's handler is
- * not started otherwise. With no keys configured everybody passes.
+ * Lets a call pass only with a key that may do it, in its metadata as `authorization: Bearer <key>`. The call's handler
+ * is not started otherwise. With no keys configured everybody passes.
  */
-export function requireApiKey(apiKeys: readonly string[]): ServerInterceptor {
-  const keys = new ApiKeys(apiKeys);
+export function requireAccess(access: Access): ServerInterceptor {
   return (method, call) => {
     if (OPEN_PATHS.some((path) => method.path.startsWith(path))) return new ServerInterceptingCall(call);
     const listener = new ServerListenerBuilder()
       .withOnReceiveMetadata((metadata, next) => {
-        if (keys.accept(presentedKey(metadata))) next(metadata);
-        else call.sendStatus(toStatus(new FarmError('unauthorised', 'The call carries no valid API key')));
+        const attempt = { key: presentedKey(metadata), address: hostOf(call.getPeer()), route: method.path };
+        try {
+          callers.set(metadata, access.enter({ ...attempt, needs: METHOD_ROLES[method.path] ?? 'admin' }));
+        } catch (refusal) {
+          call.sendStatus(toStatus(refusal));
+          return;
+        }
+        next(metadata);
       })
       .build();
     return new ServerInterceptingCall(call, new ResponderBuilder().withStart((next) => next(listener)).build());
   };
+}
+
+/** Whose call it is. */
+export function callerOf({ metadata }: { readonly metadata: Metadata }): Caller {
+  const caller = callers.get(metadata);
+  if (!caller) throw new Error('A call has passed the check of its key and belongs to nobody');
+  return caller;
+}
+
+/** "127.0.0.1:51234" or "[::1]:51234" without the port. */
+function hostOf(peer: string): string {
+  return peer.replace(/:\d+$/, '').replace(/^\[|\]$/g, '');
 }
 
 function presentedKey(metadata: Metadata): string {

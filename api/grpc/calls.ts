@@ -4,10 +4,13 @@ import type {
   handleClientStreamingCall,
   handleServerStreamingCall,
   handleUnaryCall,
+  Metadata,
   ServerWritableStream,
 } from '@grpc/grpc-js';
 import { FarmError } from '../../shared/errors.ts';
 import type { Logger } from '../../shared/process/log.ts';
+import type { Caller } from '../access/caller.ts';
+import { callerOf } from './auth.ts';
 import { toStatus } from './status.ts';
 
 /** Time for calls that were told to stop to send their status. */
@@ -16,6 +19,7 @@ const INTERNAL = 13;
 
 /** A call as far as its life is concerned. */
 interface CallLife {
+  readonly metadata: Metadata;
   getPath(): string;
   getDeadline(): Date | number;
   once(event: 'cancelled', listener: () => void): unknown;
@@ -26,7 +30,7 @@ type Read = Parameters<handleClientStreamingCall<unknown, unknown>>[0];
 
 /**
  * Turns plain async functions into gRPC handlers, and keeps count of the calls that run. Here, once for all calls:
- * cancellation and deadline arrive as AbortSignal, failures leave as status, and messages flow only as fast as the
+ * cancellation, deadline and the end of a key arrive as AbortSignal, failures leave as status, and messages flow only as fast as the
  * slower side takes them.
  */
 export class Calls {
@@ -37,9 +41,9 @@ export class Calls {
     this.#log = log;
   }
 
-  unary<Q, A>(work: (request: Q, signal: AbortSignal) => Promise<A>): handleUnaryCall<Q, A> {
+  unary<Q, A>(work: (request: Q, signal: AbortSignal, caller: Caller) => Promise<A>): handleUnaryCall<Q, A> {
     return (call, answer) => {
-      this.#run(call, async (signal) => await work(decoded(call.request), signal)).then(
+      this.#run(call, async (signal, caller) => await work(decoded(call.request), signal, caller)).then(
         (message) => answer(null, message),
         (error: unknown) => answer(toStatus(error)),
       );
@@ -47,19 +51,23 @@ export class Calls {
   }
 
   clientStream<Q, A>(
-    work: (messages: AsyncIterator<Q>, signal: AbortSignal) => Promise<A>,
+    work: (messages: AsyncIterator<Q>, signal: AbortSignal, caller: Caller) => Promise<A>,
   ): handleClientStreamingCall<Q, A> {
     return (call, answer) => {
-      this.#run(call, (signal) => work(messagesOf<Q>(call), signal)).then(
+      this.#run(call, (signal, caller) => work(messagesOf<Q>(call), signal, caller)).then(
         (message) => answer(null, message),
         (error: unknown) => answer(toStatus(error)),
       );
     };
   }
 
-  serverStream<Q, A>(work: (request: Q, signal: AbortSignal) => AsyncIterable<A>): handleServerStreamingCall<Q, A> {
+  serverStream<Q, A>(
+    work: (request: Q, signal: AbortSignal, caller: Caller) => AsyncIterable<A>,
+  ): handleServerStreamingCall<Q, A> {
     return (call) => {
-      this.#run(call, async (signal) => await sendAll(call, work(decoded(call.request), signal), signal)).then(
+      const run = async (signal: AbortSignal, caller: Caller) =>
+        await sendAll(call, work(decoded(call.request), signal, caller), signal);
+      this.#run(call, run).then(
         () => call.end(),
         (error: unknown) => call.emit('error', toStatus(error)),
       );
@@ -67,10 +75,10 @@ export class Calls {
   }
 
   bidiStream<Q, A>(
-    work: (messages: AsyncIterator<Q>, signal: AbortSignal) => AsyncIterable<A>,
+    work: (messages: AsyncIterator<Q>, signal: AbortSignal, caller: Caller) => AsyncIterable<A>,
   ): handleBidiStreamingCall<Q, A> {
     return (call) => {
-      this.#run(call, (signal) => sendAll(call, work(messagesOf<Q>(call), signal), signal)).then(
+      this.#run(call, (signal, caller) => sendAll(call, work(messagesOf<Q>(call), signal, caller), signal)).then(
         () => call.end(),
         (error: unknown) => call.emit('error', toStatus(error)),
       );
@@ -98,18 +106,23 @@ export class Calls {
   }
 
   /** Does the work of a call; rejects with why the call was stopped, when it was. */
-  async #run<R>(call: CallLife, work: (signal: AbortSignal) => Promise<R>): Promise<R> {
+  async #run<R>(call: CallLife, work: (signal: AbortSignal, caller: Caller) => Promise<R>): Promise<R> {
+    const caller = callerOf(call);
     const controller = new AbortController();
+    const { revoked } = caller;
+    const onRevoked = () => controller.abort(revoked.reason);
+    revoked.addEventListener('abort', onRevoked);
     const ended = Promise.withResolvers<void>();
     this.#running.set(controller, ended.promise);
     // grpc-js emits this for an answered call as well, once its status is sent: only then has the call ended.
     call.once('cancelled', () => {
       this.#running.delete(controller);
       ended.resolve();
+      revoked.removeEventListener('abort', onRevoked);
       controller.abort(goneReason(call));
     });
     try {
-      return await work(controller.signal);
+      return await work(controller.signal, caller);
     } catch (thrown) {
       const error = FarmError.from(controller.signal.aborted ? controller.signal.reason : thrown);
       if (error.grpcStatus === INTERNAL) this.#log.error({ call: call.getPath(), err: thrown }, 'call failed');

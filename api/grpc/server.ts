@@ -11,7 +11,7 @@ import { findListenFault } from '../../shared/process/listen-fault.ts';
 import type { Logger } from '../../shared/process/log.ts';
 import { MB } from '../../shared/units.ts';
 import type { Services } from '../services.ts';
-import { requireApiKey } from './auth.ts';
+import { requireAccess } from './auth.ts';
 import { Calls } from './calls.ts';
 import { FarmHealth } from './health.ts';
 import { streamFrames } from './live-stream-service.ts';
@@ -33,7 +33,7 @@ export interface GrpcServer {
 /** Starts the gRPC server. FarmError: port_taken; config_invalid for another address that cannot be used, or a TLS file that cannot be read. */
 export async function startGrpc(services: Services, log: Logger): Promise<GrpcServer> {
   const { config } = services;
-  const server = new Server(optionsOf(config));
+  const server = new Server({ ...optionsOf(config), interceptors: [requireAccess(services.access)] });
   const calls = new Calls(log);
   const health = new FarmHealth(services.redis);
   server.addService(serviceOf(MONOLITHIC_SERVICE), monolithicHandlers(services, calls));
@@ -61,7 +61,7 @@ export async function startGrpc(services: Services, log: Logger): Promise<GrpcSe
   };
 }
 
-function optionsOf({ server, grpc, auth }: Config): ServerOptions {
+function optionsOf({ server, grpc }: Config): ServerOptions {
   const maxMessageBytes = server.max_message_size_mb * MB;
   return {
     'grpc.max_receive_message_length': maxMessageBytes,
@@ -69,7 +69,6 @@ function optionsOf({ server, grpc, auth }: Config): ServerOptions {
     'grpc.max_concurrent_streams': grpc.max_concurrent_streams,
     'grpc.keepalive_time_ms': grpc.keepalive_seconds * 1000,
     'grpc.keepalive_timeout_ms': KEEPALIVE_TIMEOUT_MS,
-    interceptors: [requireApiKey(auth.api_keys)],
   };
 }
 

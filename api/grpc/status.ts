@@ -4,6 +4,8 @@ import { type ErrorCode, FarmError } from '../../shared/errors.ts';
 /** Trailing metadata of every failed call. */
 const ERROR_CODE_KEY = 'farm-error-code';
 const REMEDY_KEY = 'farm-error-remedy';
+/** In seconds, where it is known. */
+const RETRY_AFTER_KEY = 'retry-after';
 
 /**
  * What MonolithicService tells by gRPC status: the way to the farm and its load. Everything else is an answer with
@@ -16,6 +18,9 @@ const TOLD_BY_STATUS: ReadonlySet<ErrorCode> = new Set([
   'farm_draining',
   'redis_unavailable',
   'unauthorised',
+  'forbidden',
+  'rate_limited',
+  'key_limit_reached',
 ]);
 
 /** Any failure as gRPC status: number and message of the catalogue, code and remedy in the metadata. */
@@ -25,6 +30,7 @@ export function toStatus(thrown: unknown): StatusObject {
   const metadata = new Metadata();
   metadata.set(ERROR_CODE_KEY, code);
   metadata.set(REMEDY_KEY, remedy);
+  if (error.retryAfterSeconds !== undefined) metadata.set(RETRY_AFTER_KEY, String(error.retryAfterSeconds));
   return { code: error.grpcStatus, details: message, metadata };
 }
 

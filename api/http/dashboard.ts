@@ -42,7 +42,15 @@ export async function mountDashboard(app: FastifyInstance, { config, redis, queu
   };
   const looking = repeat(lookForGpus, { name: 'show new GPUs', everyMs: LOOK_FOR_GPUS_EVERY_MS, log: app.log });
   app.addHook('onClose', async () => await looking.stop());
-  await app.register(serverAdapter.registerPlugin(), { prefix: BASE_PATH });
+  await app.register(
+    async (pages) => {
+      pages.addHook('onRoute', (route) => {
+        route.config = { ...route.config, access: 'operate' };
+      });
+      await pages.register(serverAdapter.registerPlugin());
+    },
+    { prefix: BASE_PATH },
+  );
 }
 
 /**

@@ -5,7 +5,11 @@ import { shown, unknownName } from '../../shared/faulty-input.ts';
 import '../../shared/plain-words.ts';
 
 /** Seconds to wait that a refusal for lack of room suggests. */
-const RETRY_AFTER_SECONDS: Partial<Record<ErrorCode, number>> = { queue_full: 10, redis_unavailable: 2 };
+const RETRY_AFTER_SECONDS: Partial<Record<ErrorCode, number>> = {
+  queue_full: 10,
+  key_limit_reached: 10,
+  redis_unavailable: 2,
+};
 
 /** What Fastify refuses by itself, by its status; any other 4xx of it is a request that is wrong in itself. */
 const CODE_OF_STATUS: Readonly<Record<number, ErrorCode>> = {
@@ -24,13 +28,13 @@ const PART_NAMES: Readonly<Record<string, string>> = { querystring: 'query', par
 export function answerError(thrown: FastifyError | Error, request: FastifyRequest, reply: FastifyReply): void {
   const error = toFarmError(thrown, request);
   if (error.httpStatus >= 500) request.log.error({ code: error.code, err: thrown }, 'request failed');
-  const retryAfterSeconds = RETRY_AFTER_SECONDS[error.code];
-  if (retryAfterSeconds !== undefined) reply.header('retry-after', retryAfterSeconds);
   sendError(reply, error);
 }
 
 /** Sends an error in the form that all of them have. */
 export function sendError(reply: FastifyReply, error: FarmError): FastifyReply {
+  const retryAfterSeconds = error.retryAfterSeconds ?? RETRY_AFTER_SECONDS[error.code];
+  if (retryAfterSeconds !== undefined) reply.header('retry-after', retryAfterSeconds);
   return reply.status(error.httpStatus).type('application/json; charset=utf-8').send({ error: error.toReport() });
 }
 

@@ -10,6 +10,7 @@ import { wholeNumber } from './whole-number.ts';
 type App = Parameters<FastifyPluginAsyncZod<Services>>[0];
 
 const tags = ['gpus'];
+const config = { access: 'operate' } as const;
 
 /** /v1/gpus: what the GPUs are and do; take one out of service and put it back. */
 export const gpuRoutes: FastifyPluginAsyncZod<Services> = async (app, services) => {
@@ -21,16 +22,16 @@ export const gpuRoutes: FastifyPluginAsyncZod<Services> = async (app, services) 
 function listGpus(app: App, { gpus }: Services): void {
   const schema = {
     ...{ operationId: 'listGpus', tags, summary: 'GPUs: worker, device, models, backlog, capacity' },
-    response: { 200: gpuListSchema, ...failures() },
+    response: { 200: gpuListSchema, ...failures('forbidden') },
   };
-  app.get('/v1/gpus', { schema }, async () => await gpus.list());
+  app.get('/v1/gpus', { schema, config }, async () => await gpus.list());
 }
 
 function giveOrder(app: App, { gpus }: Services, order: GpuOrder, summary: string): void {
   const schema = {
     ...{ operationId: `${order}Gpu`, tags, summary },
     params: z.object({ id: wholeNumber(0, LAST_GPU) }),
-    response: { 200: gpuViewSchema, ...failures('gpu_unknown') },
+    response: { 200: gpuViewSchema, ...failures('gpu_unknown', 'forbidden') },
   };
-  app.post(`/v1/gpus/:id/${order}`, { schema }, async ({ params }) => await gpus.order(params.id, order));
+  app.post(`/v1/gpus/:id/${order}`, { schema, config }, async ({ params }) => await gpus.order(params.id, order));
 }

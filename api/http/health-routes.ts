@@ -9,6 +9,7 @@ type App = Parameters<FastifyPluginAsyncZod<Services>>[0];
 const tags = ['health'];
 /** No key is needed. */
 const security: [] = [];
+const config = { access: 'open' } as const;
 
 /** /healthz: this process runs. /readyz: the farm can take a render and work on it. */
 export const healthRoutes: FastifyPluginAsyncZod<Services> = async (app, services) => {
@@ -21,7 +22,7 @@ function isAlive(app: App): void {
     ...{ operationId: 'isAlive', tags, security, summary: 'Does this process run?' },
     response: { 200: z.object({ status: z.literal('ok') }) },
   };
-  app.get('/healthz', { schema }, async () => ({ status: 'ok' as const }));
+  app.get('/healthz', { schema, config }, async () => ({ status: 'ok' as const }));
 }
 
 function isReady(app: App, { redis }: Services): void {
@@ -34,7 +35,7 @@ function isReady(app: App, { redis }: Services): void {
     ...{ operationId: 'isReady', tags, security, summary: 'Are Redis and workers of both kinds there?' },
     response: { 200: workers, 503: z.union([workers, errorBodySchema]) },
   };
-  app.get('/readyz', { schema }, async (_request, reply) => {
+  app.get('/readyz', { schema, config }, async (_request, reply) => {
     const heartbeats = await readHeartbeats(redis);
     const gpus = heartbeats.flatMap(({ gpuId, draining }) => (gpuId === null || draining ? [] : [gpuId]));
     const mediaWorkers = heartbeats.filter(({ gpuId, draining }) => gpuId === null && !draining).length;

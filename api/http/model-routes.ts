@@ -24,7 +24,7 @@ function listModels(app: App, { models }: Services): void {
     ...{ tags, summary: 'Every configured model: usable or not, where it is loaded, memory, speed, use' },
     response: { 200: modelListSchema, ...failures() },
   };
-  app.get('/v1/models', { schema }, async () => await models.list());
+  app.get('/v1/models', { schema, config: { access: 'render' } }, async () => await models.list());
 }
 
 function loadModel(app: App, { live, models }: Services): void {
@@ -35,7 +35,7 @@ function loadModel(app: App, { live, models }: Services): void {
     body: z.strictObject({ gpu: z.int().nonnegative().optional() }).nullish(),
     response: { 200: loadAnswerSchema, ...failures(...refusals, ...BODY_REFUSALS) },
   };
-  app.post('/v1/models/:id/load', { schema }, async ({ params: { id }, body }, reply) => {
+  app.post('/v1/models/:id/load', { schema, config: { access: 'render' } }, async ({ params: { id }, body }, reply) => {
     const gpu = body?.gpu;
     if (gpu !== undefined) {
       await models.refuseUnusable(id);
@@ -50,9 +50,12 @@ function unloadModel(app: App, { models }: Services): void {
   const schema = {
     ...{ operationId: 'unloadModel', tags, summary: 'Unload a model on every GPU, as soon as nothing uses it' },
     params,
-    response: { 200: unloadAnswerSchema, ...failures('model_unknown', 'model_unusable', 'deadline_exceeded') },
+    response: {
+      200: unloadAnswerSchema,
+      ...failures('model_unknown', 'model_unusable', 'deadline_exceeded', 'forbidden'),
+    },
   };
-  app.post('/v1/models/:id/unload', { schema }, async ({ params: { id } }, reply) => ({
+  app.post('/v1/models/:id/unload', { schema, config: { access: 'operate' } }, async ({ params: { id } }, reply) => ({
     id,
     gpus: await models.unload(id, whileConnected(reply)),
   }));

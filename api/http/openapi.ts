@@ -29,7 +29,13 @@ export function nothing(description: string) {
 }
 
 /** What any route may answer that needs a key and asks Redis. */
-const ANY_ROUTE = ['request_invalid', 'unauthorised', 'redis_unavailable', 'internal'] as const satisfies ErrorCode[];
+const ANY_ROUTE = [
+  'request_invalid',
+  'unauthorised',
+  'rate_limited',
+  'redis_unavailable',
+  'internal',
+] as const satisfies ErrorCode[];
 
 /** The failures that a route answers with, by status: its own codes and those of any route. */
 export function failures(...codes: ErrorCode[]) {
@@ -57,8 +63,8 @@ export async function describeApi(app: FastifyInstance, { needsKey }: { needsKey
       info: { title: 'Lipsync Farm', version: '1', description: 'Audio in, talking-head video out.' },
       components: {
         securitySchemes: {
-          bearerKey: { type: 'http', scheme: 'bearer', description: 'One of auth.api_keys.' },
-          basicKey: { type: 'http', scheme: 'basic', description: 'Any user, and one of auth.api_keys as password.' },
+          bearerKey: { type: 'http', scheme: 'bearer', description: 'An API key of the farm.' },
+          basicKey: { type: 'http', scheme: 'basic', description: 'Any user, and an API key as password.' },
         },
       },
       security: needsKey ? keys : [{}, ...keys],
@@ -69,5 +75,5 @@ export async function describeApi(app: FastifyInstance, { needsKey }: { needsKey
     },
     transformObject: (document) => withoutInputForms(jsonSchemaTransformObject(document) as OpenApiDocument),
   });
-  app.get('/openapi.json', { schema: { hide: true } }, async () => app.swagger());
+  app.get('/openapi.json', { schema: { hide: true }, config: { access: 'render' } }, async () => app.swagger());
 }

@@ -7,6 +7,7 @@ import { renderParams as params } from './render-routes.ts';
 type App = Parameters<FastifyPluginAsyncZod<Services>>[0];
 
 const tags = ['renders'];
+const config = { access: 'render' } as const;
 
 /** When DELETE of an unfinished render was deprecated, as RFC 9745 wants it: seconds since 1970. */
 const DELETE_AS_CANCEL_SINCE = `@${Date.UTC(2026, 10, 27) / 1000}`;
@@ -25,7 +26,7 @@ function cancelRender(app: App, { renders }: Services): void {
     params,
     response: { 200: renderViewSchema, ...failures('render_unknown') },
   };
-  app.post('/v1/renders/:id/cancel', { schema }, async (request) => await renders.cancel(request.params.id));
+  app.post('/v1/renders/:id/cancel', { schema, config }, async (request) => await renders.cancel(request.params.id));
 }
 
 function deleteRender(app: App, { renders }: Services): void {
@@ -41,7 +42,7 @@ function deleteRender(app: App, { renders }: Services): void {
       ...failures('render_unknown'),
     },
   };
-  app.delete('/v1/renders/:id', { schema }, async (request, reply) => {
+  app.delete('/v1/renders/:id', { schema, config }, async (request, reply) => {
     const cancelled = await renders.remove(request.params.id);
     if (!cancelled) return reply.status(204).send();
     reply.header('deprecation', DELETE_AS_CANCEL_SINCE).header('link', DEPRECATION_LINK);

@@ -15,6 +15,7 @@ import { wholeNumber } from './whole-number.ts';
 type App = Parameters<FastifyPluginAsyncZod<Services>>[0];
 
 const tags = ['renders'];
+const config = { access: 'render' } as const;
 
 /** The address of one render. */
 export const renderParams = z.object({ id: z.string().regex(RENDER_ID, 'not a render id') });
@@ -68,7 +69,7 @@ function listRenders(app: App, { renders }: Services): void {
     }),
     response: { 200: renderPageSchema, ...failures('render_unknown') },
   };
-  app.get('/v1/renders', { schema }, async ({ query: { limit, before, status } }) => {
+  app.get('/v1/renders', { schema, config }, async ({ query: { limit, before, status } }) => {
     const page = await renders.list({ limit, before, status });
     const filter = status === undefined ? '' : `&status=${status}`;
     return { renders: page.renders, next: page.next && `/v1/renders?limit=${limit}${filter}&before=${page.next}` };
@@ -81,7 +82,7 @@ function getRender(app: App, { renders }: Services): void {
     params,
     response: { 200: renderViewSchema, ...failures('render_unknown') },
   };
-  app.get('/v1/renders/:id', { schema }, async (request) => await renders.get(request.params.id));
+  app.get('/v1/renders/:id', { schema, config }, async (request) => await renders.get(request.params.id));
 }
 
 function getVideo(app: App, { renders }: Services): void {
@@ -89,7 +90,7 @@ function getVideo(app: App, { renders }: Services): void {
     ...{ operationId: 'getVideo', tags, summary: 'The finished MP4' },
     ...{ params, headers: fileHeaders, response: fileAnswers('video/mp4', 'output_not_kept') },
   };
-  app.get('/v1/renders/:id/video', { schema }, async (request, reply) =>
+  app.get('/v1/renders/:id/video', { schema, config }, async (request, reply) =>
     sendFile(await renders.video(request.params.id), request, reply),
   );
 }
@@ -101,7 +102,7 @@ function getFrame(app: App, { renders }: Services): void {
     headers: fileHeaders,
     response: fileAnswers('image/jpeg', 'output_not_kept', 'frame_unknown'),
   };
-  app.get('/v1/renders/:id/frames/:index', { schema }, async (request, reply) => {
+  app.get('/v1/renders/:id/frames/:index', { schema, config }, async (request, reply) => {
     const { id, index } = request.params;
     return sendFile(await renders.frame(id, index), request, reply);
   });
@@ -113,7 +114,7 @@ function getPreview(app: App, { renders }: Services): void {
     params,
     response: { 200: bytesOf('The picture', 'image/jpeg'), ...failures('render_unknown', 'preview_unknown') },
   };
-  app.get('/v1/renders/:id/preview', { schema }, async (request, reply) => {
+  app.get('/v1/renders/:id/preview', { schema, config }, async (request, reply) => {
     const jpeg = await renders.preview(request.params.id);
     return reply.type('image/jpeg').header('cache-control', 'no-store').send(jpeg);
   });
@@ -124,7 +125,7 @@ function getReceipt(app: App, { renders }: Services): void {
     ...{ operationId: 'getReceipt', tags, summary: 'What was rendered, from what, by whom' },
     ...{ params, headers: fileHeaders, response: { ...fileAnswers('application/json'), 200: receiptSchema } },
   };
-  app.get('/v1/renders/:id/receipt', { schema }, async (request, reply) =>
+  app.get('/v1/renders/:id/receipt', { schema, config }, async (request, reply) =>
     sendFile(await renders.receipt(request.params.id), request, reply),
   );
 }

@@ -29,8 +29,8 @@ function unknownKey(path: PropertyKey[]): string {
 function keysAt(path: PropertyKey[]): string[] {
   let schema: unknown = z.toJSONSchema(configSchema, { io: 'output', unrepresentable: 'any' });
   for (const step of path) {
-    const node = schema as { properties?: Record<string, unknown>; additionalProperties?: unknown };
-    schema = node.properties?.[String(step)] ?? node.additionalProperties;
+    const node = schema as { properties?: Record<string, unknown>; additionalProperties?: unknown; items?: unknown };
+    schema = node.properties?.[String(step)] ?? node.additionalProperties ?? node.items;
   }
   return Object.keys((schema as { properties?: object } | undefined)?.properties ?? {});
 }

@@ -1,9 +1,11 @@
 import { accessSync, constants, existsSync, readFileSync, statSync } from 'node:fs';
 import path from 'node:path';
 import { fileURLToPath } from 'node:url';
+import type { ApiKey } from '../api-keys.ts';
 import { FarmError } from '../errors.ts';
 import { type Environment, readEnvironment } from '../process/environment.ts';
 import { decodeText } from '../text-file.ts';
+import { apiKeysOf } from './auth-keys.ts';
 import { readConfigValues } from './document.ts';
 import { explainIssues } from './explain.ts';
 import { type ModelConfig, resolveModel } from './model-config.ts';
@@ -11,12 +13,14 @@ import { applyOverrides } from './overrides.ts';
 import { type ConfigValues, configSchema } from './schema.ts';
 
 /** The parsed configuration: the file's own keys, with paths and models resolved beside them. */
-export interface Config extends Omit<ConfigValues, 'models' | 'models_root'> {
+export interface Config extends Omit<ConfigValues, 'auth' | 'models' | 'models_root'> {
   /** Absolute path of the file that was read, or undefined when there are only the defaults. */
   readonly sourcePath: string | undefined;
   /** Absolute path of storage.root. */
   readonly storageRoot: string;
   readonly models: ReadonlyMap<string, ModelConfig>;
+  /** Keys of both kinds, as hashes only. */
+  readonly auth: Omit<ConfigValues['auth'], 'api_keys' | 'keys'> & { readonly keys: readonly ApiKey[] };
 }
 
 /** The part of the environment that sets configuration. */
@@ -42,6 +46,27 @@ const DEMO_MODELS = {
  * environment over it and checks every key. Throws FarmError('config_invalid') that lists all that is wrong at once.
  */
 export function loadConfig(configPath?: string, environment: ConfigEnvironment = readEnvironment()): Config {
+  const { values, sourcePath } = readValues(configPath, environment);
+  return resolveConfig(parseValues(values, sourcePath), sourcePath, environment.redisUrl);
+}
+
+/**
+ * The first of `auth.api_keys`, for commands of whoever may read the configuration; undefined when it has only hashes,
+ * or no keys. FarmError('config_invalid') as `loadConfig`.
+ */
+export function readPlainKey(
+  configPath?: string,
+  environment: ConfigEnvironment = readEnvironment(),
+): string | undefined {
+  const { values, sourcePath } = readValues(configPath, environment);
+  return parseValues(values, sourcePath).auth.api_keys[0];
+}
+
+/** What the file and the environment say, unchecked. */
+function readValues(
+  configPath: string | undefined,
+  environment: ConfigEnvironment,
+): { values: Record<string, unknown>; sourcePath: string | undefined } {
   const asked = configPath ?? environment.configPath;
   if (asked && !existsSync(asked)) {
     throw new FarmError('config_invalid', `The configuration file ${path.resolve(asked)} does not exist`);
@@ -51,7 +76,7 @@ export function loadConfig(configPath?: string, environment: ConfigEnvironment =
   if (sourcePath) refuseUnreadable(sourcePath);
   const values = sourcePath ? readFileValues(sourcePath) : {};
   applyOverrides(values, environment.overrides);
-  return parseConfig(values, sourcePath, environment.redisUrl);
+  return { values, sourcePath };
 }
 
 function refuseUnreadable(sourcePath: string): void {
@@ -73,17 +98,16 @@ function readFileValues(sourcePath: string): Record<string, unknown> {
   return readConfigValues(decodeText(readFileSync(sourcePath), sourcePath, 'config_invalid').text, sourcePath);
 }
 
-function parseConfig(
-  values: Record<string, unknown>,
-  sourcePath: string | undefined,
-  redisUrl: string | undefined,
-): Config {
+function parseValues(values: Record<string, unknown>, sourcePath: string | undefined): ConfigValues {
   const parsed = configSchema.safeParse(values);
-  if (!parsed.success) {
-    const lines = explainIssues(parsed.error, values).map((line) => `  ${line}`);
-    throw new FarmError('config_invalid', [`Wrong keys in ${sourcePath ?? 'the environment'}:`, ...lines].join('\n'));
-  }
-  const { models_root, models, ...rest } = parsed.data;
+  if (parsed.success) return parsed.data;
+  const lines = explainIssues(parsed.error, values).map((line) => `  ${line}`);
+  throw new FarmError('config_invalid', [`Wrong keys in ${sourcePath ?? 'the environment'}:`, ...lines].join('\n'));
+}
+
+function resolveConfig(values: ConfigValues, sourcePath: string | undefined, redisUrl: string | undefined): Config {
+  const { models_root, models, auth, ...rest } = values;
+  const { api_keys: _, ...access } = auth;
   const configDir = sourcePath ? path.dirname(sourcePath) : process.cwd();
   const roots = { configDir, modelsRoot: models_root, audioEncoderPath: rest.onnx.audio_encoder_path };
   const entries = Object.entries(models ?? configSchema.shape.models.parse(DEMO_MODELS) ?? {});
@@ -95,5 +119,6 @@ function parseConfig(
     sourcePath,
     storageRoot: path.resolve(configDir, rest.storage.root),
     models: new Map(entries.map(([modelId, entry]) => [modelId, resolveModel(modelId, entry, roots)])),
+    auth: { ...access, keys: apiKeysOf(auth) },
   };
 }

@@ -23,7 +23,7 @@ export function isLoopback(host: string): boolean {
 
 /** Whether everybody who reaches a port may use the farm. */
 export function isWithoutKeys({ auth }: Pick<Config, 'auth'>): boolean {
-  return auth.api_keys.length === 0;
+  return auth.keys.length === 0;
 }
 
 /**
@@ -39,7 +39,7 @@ export function grpcHost(config: Access): string {
 export function keptToThisMachine(config: Access): string | undefined {
   const { host, port } = config.server.port;
   if (host !== undefined || mayBeReached(config)) return undefined;
-  return `server.port names no address, and no key is configured, so gRPC listens on ${THIS_MACHINE}:${port} only; set auth.api_keys, and it listens on every address`;
+  return `server.port names no address, and no key is configured, so gRPC listens on ${THIS_MACHINE}:${port} only; set auth.keys, and it listens on every address`;
 }
 
 /**
@@ -54,7 +54,7 @@ export function refuseOpenAddress(config: Access): void {
   const named = open.map(([key, host]) => `${key} (${host})`).join(' and ');
   throw new FarmError(
     'access_open',
-    `${named} would let everybody who reaches this machine use the farm, since auth.api_keys has no key`,
+    `${named} would let everybody who reaches this machine use the farm, since no key is configured`,
   );
 }
 

@@ -20,7 +20,7 @@ export interface ModelChanges {
 const LOOK_EVERY_MS = 500;
 
 /**
- * Keeps the models of a running process up to date with its configuration file. It reads the file on SIGHUP, and once
+ * Keeps the models and the API keys of a running process up to date with its configuration file. It reads the file on SIGHUP, and once
  * two checks in a row have found the same change, so that no half-written file is read. Changes of other keys need a
  * restart and are named in the log. An invalid file changes nothing.
  */
@@ -34,7 +34,7 @@ export class ConfigReload {
   #read: Promise<string>;
   #seen = '';
 
-  /** @param config its `models` map is updated in place, since many modules hold it. */
+  /** @param config its `models` and `auth.keys` are updated in place, since many modules hold it. */
   constructor(config: Config, log: Logger) {
     this.#config = config;
     this.#log = log;
@@ -90,6 +90,8 @@ export class ConfigReload {
       return;
     }
     const changes = replaceModels(this.#config.models, found.models);
+    // Nobody else writes it.
+    Object.assign(this.#config.auth, { keys: found.auth.keys });
     const waiting = changedKeys(this.#config, found);
     if (waiting.length > 0) this.#log.warn({ keys: waiting }, 'changed in the configuration, and needs a restart');
     this.#log.info(changes, 'configuration reloaded');
@@ -114,13 +116,13 @@ function replaceModels(current: Config['models'], next: Config['models']): Model
   return changes;
 }
 
-/** Dotted names of the keys whose values differ, apart from those that only shape models. */
+/** Dotted names of the keys whose values differ, apart from those that are in force at once: of models and of API keys. */
 function changedKeys(before: Config, after: Config): string[] {
   return differences(plain(before), plain(after));
 }
 
-function plain({ models: _, onnx: { audio_encoder_path: __, ...onnx }, ...rest }: Config): object {
-  return { ...rest, onnx };
+function plain({ models: _, auth, onnx: { audio_encoder_path: __, ...onnx }, ...rest }: Config): object {
+  return { ...rest, auth: { ...auth, keys: [] }, onnx };
 }
 
 function differences(before: object, after: object, prefix = ''): string[] {

@@ -1,4 +1,5 @@
 import { z } from 'zod';
+import { KEY_NAME, ROLES, SHORTEST_PLAIN_KEY } from '../api-keys.ts';
 import { BATCH_FRAMES, ENCODER_WINDOWS, JPEG_QUALITY, MODEL_ID } from '../limits.ts';
 
 /**
@@ -151,9 +152,33 @@ const storage = section({
   root: z.string().min(1).default('data'),
 });
 
+const apiKey = section({
+  /** Owns the renders that are made with the key. */
+  name: z.string().regex(KEY_NAME, 'expected letters, digits, ".", "_" and "-", 64 at most'),
+  /** Hash of the key: `farm key new` makes both. */
+  sha256: z
+    .string()
+    .regex(/^[0-9a-f]{64}$/i, 'expected the SHA-256 of a key, 64 hex digits')
+    .transform((hex) => hex.toLowerCase()),
+  role: z.enum(ROLES),
+  /** What the key may take; 0: as much as the farm has. */
+  requests_per_minute: z.int().nonnegative().default(0),
+  max_unfinished_renders: z.int().nonnegative().default(0),
+  max_streams: z.int().nonnegative().default(0),
+});
+export type KeyEntry = z.output<typeof apiKey>;
+
+const isDistinct = (values: readonly string[]) => new Set(values).size === values.length;
+
+/** No keys of either kind: no login. Otherwise every request needs one of them. */
 const auth = section({
-  /** Empty: no login. Otherwise every HTTP request needs one of these as a bearer token (or as basic-auth password). */
-  api_keys: z.array(z.string().min(8)).default([]),
+  /** Keys as they are, with the role "admin". */
+  api_keys: z.array(z.string().min(SHORTEST_PLAIN_KEY)).default([]),
+  keys: z
+    .array(apiKey)
+    .refine((keys) => isDistinct(keys.map(({ name }) => name)), 'two keys have the same name')
+    .refine((keys) => isDistinct(keys.map(({ sha256 }) => sha256)), 'two keys have the same hash')
+    .default([]),
   /** Without a key the servers start on loopback only, unless this allows everybody in. */
   open_to_network: z.boolean().default(false),
 });

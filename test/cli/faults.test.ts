@@ -88,7 +88,7 @@ describe('what goes wrong on the command line is said as what it is', { concurre
       name: 'a farm that would be open to everybody',
       args: () => ['up', '--config', 'open.yaml'],
       code: 'access_open',
-      says: /farm: http\.host \(0\.0\.0\.0\) and server\.port \(\[::\]\) .*\n.*Set auth\.api_keys, .* auth\.open_to_network: true/m,
+      says: /farm: http\.host \(0\.0\.0\.0\) and server\.port \(\[::\]\) .*\n.*Make a key with .* auth\.open_to_network: true/m,
     },
     {
       name: 'a port that browsers refuse',

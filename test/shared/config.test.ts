@@ -15,7 +15,7 @@ test('without a word of configuration the demo avatar renders on this machine al
   assert.equal(BUILT_IN.gpus.count, 1);
   assert.ok(BUILT_IN.onnx.execution_providers.includes('cpu'));
   assert.equal(BUILT_IN.redis.url, '');
-  assert.deepEqual(BUILT_IN.auth.api_keys, []);
+  assert.deepEqual(BUILT_IN.auth.keys, []);
 });
 
 test('the gRPC port may have an address in front', () => {

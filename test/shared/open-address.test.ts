@@ -39,7 +39,7 @@ test('the ":50053" of the old server starts: on loopback without a key, on every
     const open = load({ server: { port } });
     refuseOpenAddress(open);
     assert.equal(grpcHost(open), '127.0.0.1');
-    assert.match(keptToThisMachine(open) ?? '', /listens on 127\.0\.0\.1:50053 only; set auth\.api_keys/);
+    assert.match(keptToThisMachine(open) ?? '', /listens on 127\.0\.0\.1:50053 only; set auth\.keys/);
     for (const auth of [KEYS, { open_to_network: true }]) {
       const config = load({ server: { port }, auth });
       assert.equal(grpcHost(config), '0.0.0.0');

@@ -8,6 +8,7 @@ import { promisify } from 'node:util';
 import { type ClientDuplexStream, credentials, status } from '@grpc/grpc-js';
 import type { Open, StreamRequest } from '../../../api/grpc/messages/farm.ts';
 import { FarmClient } from '../../../client/farm-client.ts';
+import { hashApiKey } from '../../../shared/api-keys.ts';
 import { failureOf, farmCode, type Message, MONOLITHIC, TestClient } from '../../grpc/clients.ts';
 import { heavyNetwork, moodyNetwork } from '../../onnx/tiny-onnx.ts';
 import { until } from '../../support/until.ts';
@@ -18,6 +19,7 @@ import { countingNetwork, slowNetwork, writeParts } from '../pictures.ts';
 const run = promisify(execFile);
 const PLAIN = { model_path: 'crop.onnx', background_dir: 'blue', crop_rects_path: 'rects.json' } as const;
 const API_KEY = 'a-key-of-this-test';
+const STUDIO_KEY = 'a-key-of-the-studio';
 const MB = 2 ** 20;
 const LIMIT_MB = 51.2;
 const CONCURRENT_STREAMS = 7;
@@ -58,7 +60,10 @@ async function start(farm: KeyFarm): Promise<Bench> {
       max_concurrent_streams: CONCURRENT_STREAMS,
       keepalive_seconds: 1,
     },
-    auth: { api_keys: ['another-key', API_KEY] },
+    auth: {
+      api_keys: ['another-key', API_KEY],
+      keys: [{ name: 'studio', sha256: hashApiKey(STUDIO_KEY), role: 'render', requests_per_minute: 5 }],
+    },
     limits: { max_upload_mb: 1, max_audio_minutes: 0.05, drain_seconds: 1 },
     live: { max_streams_per_gpu: 1, idle_stream_seconds: 2, batch_wait_ms: BATCH_WAIT_MS },
     render: { attempts: ATTEMPTS },
@@ -125,6 +130,12 @@ export const limitKeys: KeyTable<Bench> = {
       await assert.rejects(new FarmClient(farm.url).models(), { code: 'unauthorised' });
       await assert.rejects(new FarmClient(farm.url, 'a-wrong-key').models(), { code: 'unauthorised' });
       assert.equal((await farm.client.models()).models.length, 5);
+    },
+    'auth.keys': async ({ farm }) => {
+      const studio = new FarmClient(farm.url, STUDIO_KEY);
+      await assert.rejects(studio.unloadModel('ann'), { code: 'forbidden', message: /"studio" has the role "render"/ });
+      for (let time = 1; time < 5; time++) assert.equal((await studio.models()).models.length, 5);
+      await assert.rejects(studio.models(), { code: 'rate_limited' });
     },
     'grpc.tls.cert_path grpc.tls.key_path grpc.tls.ca_path': async ({ farm, tls }) => {
       await farm.grpc.untilHealth('SERVING');

@@ -1,0 +1,25 @@
+import { type ApiKey, hashApiKey, NO_LIMITS, SHORTEST_HASHED_KEY } from '../api-keys.ts';
+import type { ConfigValues } from './schema.ts';
+
+/** The keys of the section `auth`, of both kinds. Those of `api_keys` are hashed here, and not kept. */
+export function apiKeysOf({ api_keys, keys }: ConfigValues['auth']): ApiKey[] {
+  const hashed = keys.map(
+    ({ name, sha256, role, requests_per_minute, max_unfinished_renders, max_streams }): ApiKey => ({
+      ...{ name, sha256, role, plain: false, isWeak: false },
+      limits: {
+        requestsPerMinute: requests_per_minute,
+        unfinishedRenders: max_unfinished_renders,
+        streams: max_streams,
+      },
+    }),
+  );
+  const plain = [...new Set(api_keys)].map(
+    (key, index): ApiKey => ({
+      // With a space, which no configured name can have.
+      name: `key ${index + 1}`,
+      sha256: hashApiKey(key),
+      ...{ role: 'admin', plain: true, isWeak: key.length < SHORTEST_HASHED_KEY, limits: NO_LIMITS },
+    }),
+  );
+  return [...hashed, ...plain];
+}
