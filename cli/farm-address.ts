@@ -1,6 +1,6 @@
 import { FarmClient } from '../client/farm-client.ts';
-import { FarmError } from '../shared/errors.ts';
 import { type Config, loadConfig, readPlainKey } from '../shared/config/load.ts';
+import { FarmError } from '../shared/errors.ts';
 import { readFarmAddress } from '../shared/process/environment.ts';
 
 /** Which farm a command speaks to. */

@@ -4,6 +4,7 @@ import { writeFile } from 'node:fs/promises';
 import { after, describe, it } from 'node:test';
 import { Ajv } from 'ajv';
 import type { InjectOptions } from 'fastify';
+import { hashApiKey } from '../../shared/api-keys.ts';
 import { artifactKeys } from '../../shared/artifacts.ts';
 import { GpuDrains } from '../../shared/gpu-drains.ts';
 import { startApi } from '../support/api.ts';
@@ -12,9 +13,17 @@ import { DEMO_MODEL } from '../support/farm.ts';
 /** What /openapi.json says of the API is what the API does: every answer that is documented is sent here, and no other. */
 
 const KEY = 'a-key-of-this-test';
+const STUDIO_KEY = 'a-key-with-the-role-render';
+const HASTY_KEY = 'a-key-for-one-request-a-minute';
 const { app, artifacts, services, store, renderIn } = await startApi({
   models: { demo: DEMO_MODEL, old: { ...DEMO_MODEL, model_path: 'D:\\best.onnx' } },
-  auth: { api_keys: [KEY] },
+  auth: {
+    api_keys: [KEY],
+    keys: [
+      { name: 'studio', sha256: hashApiKey(STUDIO_KEY), role: 'render' },
+      { name: 'hasty', sha256: hashApiKey(HASTY_KEY), role: 'admin', requests_per_minute: 1 },
+    ],
+  },
   limits: { max_upload_mb: 1, live_wait_seconds: 1 },
   server: { queue_size: 3 },
 });
@@ -105,6 +114,17 @@ describe('the API as it is documented', () => {
         await ask(operationId, 401, { in: { id: 'r0-00', index: '0' }, headers: { authorization: '' } });
     }
     assert.deepEqual(Object.keys(document.components.securitySchemes), ['bearerKey', 'basicKey']);
+  });
+
+  it('asks for another role wherever it says so, and lets nobody ask without pause', async () => {
+    const at = { in: { id: 'r0-00', index: '0' } };
+    await app.inject({ url: '/v1/models', headers: { authorization: `Bearer ${HASTY_KEY}` } });
+    for (const { operationId, responses, security = document.security } of operations) {
+      if (responses[403]) await ask(operationId, 403, { ...at, headers: { authorization: `Bearer ${STUDIO_KEY}` } });
+      if (security.length === 0) continue;
+      const { headers } = await ask(operationId, 429, { ...at, headers: { authorization: `Bearer ${HASTY_KEY}` } });
+      assert.ok(Number(headers['retry-after']) > 0);
+    }
   });
 
   it('refuses parameters that it does not document', async () => {
