@@ -57,7 +57,7 @@ async function isUpToDate(outDir: string, stamp: string): Promise<boolean> {
     const manifest: unknown = JSON.parse(await readFile(join(outDir, MANIFEST_FILE), 'utf8'));
     return typeof manifest === 'object' && manifest !== null && 'stamp' in manifest && manifest.stamp === stamp;
   } catch {
-    return false;
+    return false; // None, or half written: built anew.
   }
 }
 

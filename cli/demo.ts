@@ -9,6 +9,8 @@ import { checkInput, checkOutput } from '../client/files.ts';
 import { type Config, loadConfig } from '../shared/config/load.ts';
 import { FarmError } from '../shared/errors.ts';
 import { exitCodeOf, onEndRequest } from '../shared/process/end-requests.ts';
+import { reportFailure } from '../shared/process/report-failure.ts';
+import { ignored } from '../shared/process/unheard.ts';
 import { buildDemoAvatar } from './demo-avatar.ts';
 import { httpUrl } from './farm-address.ts';
 import { LocalFarm } from './local-farm.ts';
@@ -31,12 +33,14 @@ export async function demo({ out, audio = SAMPLE_SPEECH }: DemoOptions): Promise
   const videoPath = path.resolve(out);
   const logPath = videoPath.replace(/(\.mp4)?$/, '.log');
   await checkInput(audio);
-  await mkdir(path.dirname(videoPath), { recursive: true }).catch(() => {}); // The check says why it cannot be used.
+  await mkdir(path.dirname(videoPath), { recursive: true }).catch(ignored('the check says why it cannot be used'));
   await checkOutput(videoPath, { overwrite: true, input: audio });
   const folder = await mkdtemp(path.join(tmpdir(), 'lipsync-farm-demo-'));
   const config = await writeDemoConfig(folder);
   const log = createWriteStream(logPath);
-  const onLine = (name: string, line: string) => void log.write(`${formatLine(name, line)}\n`);
+  const onLine = (name: string, line: string) => {
+    log.write(`${formatLine(name, line)}\n`);
+  };
   const farm = new LocalFarm({ config, inheritOverrides: false, onLine });
   const interrupted = new AbortController();
   const stopListening = onEndRequest({
@@ -44,7 +48,7 @@ export async function demo({ out, audio = SAMPLE_SPEECH }: DemoOptions): Promise
       print('\nStopping the farm; a second Ctrl-C ends it at once …');
       process.exitCode = exitCodeOf(reason === 'SIGINT' ? 'SIGINT' : 'SIGTERM');
       interrupted.abort();
-      void farm.stop();
+      farm.stop().catch(reportFailure);
     },
     again: async (signal) => {
       await farm.kill();

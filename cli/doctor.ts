@@ -7,6 +7,7 @@ import { keysWithoutEffect } from '../shared/config/no-effect.ts';
 import { grpcHost, isWithoutKeys, keptToThisMachine, refuseOpenAddress } from '../shared/config/open-address.ts';
 import { FarmError } from '../shared/errors.ts';
 import { childEnvironment } from '../shared/process/environment.ts';
+import { ignored } from '../shared/process/unheard.ts';
 import { findRedisProblems, producerConnection, waitUntilReady } from '../shared/redis.ts';
 import { GB } from '../shared/units.ts';
 import { buildDemoAvatar } from './demo-avatar.ts';
@@ -200,6 +201,6 @@ async function checkModels(config: Config): Promise<Finding[]> {
 async function firstLine(command: string, args: string[]): Promise<string | undefined> {
   return await run(command, args).then(
     ({ stdout }) => stdout.split('\n')[0],
-    () => undefined,
+    ignored('a program that is not there, or fails, has no first line'),
   );
 }

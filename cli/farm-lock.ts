@@ -6,6 +6,7 @@ import { z } from 'zod';
 import { FarmError } from '../shared/errors.ts';
 import { linkOnce } from '../shared/farm/link-once.ts';
 import { hasEnded, ownIdentity, type ProcessIdentity, processIdentitySchema } from '../shared/process/process-life.ts';
+import { ignored } from '../shared/process/unheard.ts';
 
 /** farm.pid in the data folder: which `farm up` has it, so that there is one at a time and `farm down` finds it. */
 
@@ -42,7 +43,7 @@ export async function lockFolder(storageRoot: string): Promise<() => Promise<voi
     const reason = (error as Error).message;
     throw new FarmError('storage_failed', `The data folder ${storageRoot} cannot be used: ${reason}`, { cause: error });
   } finally {
-    await rm(draft, { force: true }).catch(() => {}); // Beside the lock it does no harm.
+    await rm(draft, { force: true }).catch(ignored('beside the lock it does no harm'));
   }
   return () => removeLock(storageRoot, me);
 }

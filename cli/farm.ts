@@ -1,6 +1,7 @@
 #!/usr/bin/env node
 import { Command, InvalidArgumentError } from 'commander';
 import { reportFailure } from '../shared/process/report-failure.ts';
+import { ignored } from '../shared/process/unheard.ts';
 import { importAvatar } from './avatar.ts';
 import { demo } from './demo.ts';
 import { doctor } from './doctor.ts';
@@ -133,6 +134,6 @@ program
   .option('-f, --force', 'replace an entry of this id, and other crop rects')
   .action(importAvatar);
 
-// Whoever reads may leave (`farm models | head`); that must not end a command in the middle of its work.
-process.stdout.on('error', () => {});
+// That must not end a command in the middle of its work.
+process.stdout.on('error', ignored('whoever reads may leave: farm models | head'));
 program.parseAsync().catch(reportFailure);

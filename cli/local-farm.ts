@@ -5,6 +5,7 @@ import { FarmError } from '../shared/errors.ts';
 import { readEnvironment } from '../shared/process/environment.ts';
 import { CLOSING_MS } from '../shared/process/shutdown.ts';
 import type { ProcessState } from '../shared/process/supervised.ts';
+import { ignored } from '../shared/process/unheard.ts';
 import { lockFolder } from './farm-lock.ts';
 import { farmProcesses } from './farm-processes.ts';
 import { PrivateRedis } from './private-redis.ts';
@@ -78,7 +79,7 @@ export class LocalFarm {
   async stop(): Promise<void> {
     this.#stopAsked = true;
     await this.#supervisor?.stop();
-    await this.#starting?.catch(() => {}); // Whoever started it is told.
+    await this.#starting?.catch(ignored('whoever started it is told'));
     await this.#redis?.stop();
     await this.#unlock?.();
   }

@@ -14,6 +14,7 @@ import {
   processIdentitySchema,
 } from '../shared/process/process-life.ts';
 import type { ProcessState } from '../shared/process/supervised.ts';
+import { ignored } from '../shared/process/unheard.ts';
 import { RedisPulse } from './redis-pulse.ts';
 import { describeEnd, RestartWaits } from './restart-waits.ts';
 
@@ -110,7 +111,7 @@ export class PrivateRedis {
       const waitMs = this.#waits.next(lastedMs);
       this.#enter('waiting', lastEnd);
       this.#listeners.say?.(describeEnd(NAME, lastEnd, this.#waits, waitMs));
-      await delay(waitMs, undefined, { signal }).catch(() => {}); // Told to stop.
+      await delay(waitMs, undefined, { signal }).catch(ignored('told to stop'));
       if (signal.aborted) return false;
       try {
         this.#child = await launch(this.#place);
@@ -150,8 +151,7 @@ async function launch({ folder, port }: RedisPlace): Promise<ChildProcess> {
   const failed = once(child, 'exit').then(([code]) => {
     throw new FarmError('redis_unavailable', `redis-server ended at once (exit code ${code}); see ${folder}/redis.log`);
   });
-  // Its end is a failure only as long as its start is waited for.
-  failed.catch(() => {});
+  failed.catch(ignored('its end is a failure only as long as its start is waited for'));
   await Promise.race([once(child, 'spawn'), once(child, 'error').then(([error]) => Promise.reject(missing(error)))]);
   await writeFile(pidPathOf(folder), JSON.stringify(identityOf(child.pid ?? 0)));
   const { promise: ready, resolve, reject } = Promise.withResolvers<void>();

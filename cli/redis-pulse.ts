@@ -1,4 +1,5 @@
 import { connect, type Socket } from 'node:net';
+import { ignored } from '../shared/process/unheard.ts';
 
 const ASK_EVERY_MS = 1000;
 const CONNECT_AGAIN_MS = 50;
@@ -36,8 +37,7 @@ export class RedisPulse {
       this.#onAnswer(answer.toString('latin1').trim());
       this.#after(ASK_EVERY_MS, ask);
     });
-    // A fault closes the connection, and a closed one is opened again.
-    socket.on('error', () => {});
+    socket.on('error', ignored('it closes the connection, and a closed one is opened again'));
     socket.on('close', () => this.#after(CONNECT_AGAIN_MS, () => this.#connect()));
   }
 

@@ -6,6 +6,7 @@ import { FarmError } from '../shared/errors.ts';
 import { childEnvironment } from '../shared/process/environment.ts';
 import { Patience } from '../shared/process/patience.ts';
 import type { ProcessMessage, ProcessState, StartMessage, SupervisorMessage } from '../shared/process/supervised.ts';
+import { ignored, unexpected } from '../shared/process/unheard.ts';
 import { describeEnd, RestartWaits } from './restart-waits.ts';
 
 export interface ProcessSpec {
@@ -85,7 +86,7 @@ export class SupervisedProcess {
       if (this.#fault === undefined || this.#stopping.signal.aborted) throw error;
       return this.#again(this.#fault, 0);
     });
-    void this.#keepAlive(run);
+    this.#keepAlive(run).catch(unexpected);
   }
 
   /** Asks it to drain, kills it when it has not ended in time, and resolves when it has ended. */
@@ -113,8 +114,8 @@ export class SupervisedProcess {
 
   /** Does nothing for a process that does not listen. */
   tell(message: SupervisorMessage): void {
-    // Whoever has just ended gets the message of its next start.
-    if (this.#spec.hearsOfOthers && this.#child?.connected) this.#child.send(message, () => {});
+    const gone = ignored('whoever has just ended gets the message of its next start');
+    if (this.#spec.hearsOfOthers && this.#child?.connected) this.#child.send(message, gone);
   }
 
   async #keepAlive(first: Run | undefined): Promise<void> {
@@ -135,7 +136,7 @@ export class SupervisedProcess {
       this.#lastEnd = lastEnd;
       this.#enter('waiting');
       this.#options.onLine(this.name, describeEnd(this.name, lastEnd, this.#waits, waitMs));
-      await delay(waitMs, undefined, { signal }).catch(() => {}); // Told to stop.
+      await delay(waitMs, undefined, { signal }).catch(ignored('told to stop'));
       if (signal.aborted) return undefined;
       try {
         const run = await this.#run();

@@ -3,6 +3,7 @@ import { constants, openAsBlob } from 'node:fs';
 import { access, open, rename, rm, stat } from 'node:fs/promises';
 import path from 'node:path';
 import { FarmError } from '../shared/errors.ts';
+import { ifMissing, ignored } from '../shared/process/unheard.ts';
 
 /** Files of this machine: what is sent to a farm, and what comes back. */
 
@@ -36,11 +37,11 @@ export async function checkOutput(filePath: string, { overwrite, input }: Output
   const inFolder = await orUnwritable(filePath, stat(folder));
   if (!inFolder.isDirectory()) throw new FarmError('output_unwritable', `${folder} is not a folder`);
   await orUnwritable(filePath, access(folder, constants.W_OK | constants.X_OK));
-  const there = await stat(filePath).catch(() => undefined); // Not there, as it should be.
+  const there = await orUnwritable(filePath, stat(filePath).catch(ifMissing()));
   if (!there) return;
   if (there.isDirectory()) throw new FarmError('output_unwritable', `${filePath} is a folder; expected a file name`);
-  // An input that is not there is refused where it is read.
-  const source = input === undefined ? undefined : await stat(input).catch(() => undefined);
+  const unread = ignored('an input that is not there is refused where it is read');
+  const source = input === undefined ? undefined : await stat(input).catch(unread);
   if (source && source.ino === there.ino && source.dev === there.dev) {
     throw new FarmError('output_unwritable', `${filePath} is the audio file itself; expected another file`);
   }

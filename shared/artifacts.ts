@@ -4,6 +4,7 @@ import { mkdir, rename, rm, stat } from 'node:fs/promises';
 import path from 'node:path';
 import type { Readable } from 'node:stream';
 import { FarmError } from './errors.ts';
+import { ifMissing } from './process/unheard.ts';
 
 /** Names of the files of a render, relative to the store. */
 export const artifactKeys = {
@@ -78,7 +79,7 @@ export class LocalArtifacts implements ArtifactStore {
   }
 
   async size(key: string): Promise<number | undefined> {
-    const found = await stat(this.localPath(key)).catch(() => undefined); // Not there.
+    const found = await stat(this.localPath(key)).catch(ifMissing());
     return found?.isFile() ? found.size : undefined;
   }
 

@@ -2,6 +2,7 @@ import { type JobsOptions, Queue, type WorkerOptions } from 'bullmq';
 import type { Redis } from 'ioredis';
 import type { Job, JobName } from './jobs.ts';
 import { ALIVE_EVERY_MS, DEAD_AFTER_MS } from './process/signs-of-life.ts';
+import { ignored } from './process/unheard.ts';
 import { KEY_PREFIX } from './redis.ts';
 import { MB } from './units.ts';
 
@@ -105,7 +106,7 @@ export async function addPrepareJob(
 /** Connection faults reach the callers as rejected calls. Without a listener BullMQ would print them as well. */
 export function openQueue(name: string, connection: Redis): Queue {
   const queue = new Queue(name, { connection, prefix: KEY_PREFIX, skipWaitingForReady: true });
-  queue.on('error', () => {});
+  queue.on('error', ignored('the call that failed rejects, and the connection logs its own faults'));
   return queue;
 }
 

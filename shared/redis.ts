@@ -1,5 +1,6 @@
 import { type Command, Redis, type RedisOptions, ReplyError } from 'ioredis';
 import { FarmError } from './errors.ts';
+import { logged } from './process/unheard.ts';
 
 /** Every key of the farm carries this hash tag, so that a cluster keeps them in one slot. BullMQ uses it as prefix. */
 export const KEY_PREFIX = '{farm}';
@@ -96,9 +97,9 @@ export function readerConnection(redis: Redis): Redis {
   return quiet(redis.duplicate({ enableOfflineQueue: true }));
 }
 
-/** Connection faults reach the callers as rejected commands; without a listener the event would end the process. */
+/** Connection faults reach the callers as commands that reject, or wait. Without a listener the event ends the process. */
 function quiet(redis: Redis): Redis {
-  redis.on('error', () => {});
+  redis.on('error', logged('the connection to Redis failed, and is made again'));
   return redis;
 }
 

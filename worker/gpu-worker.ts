@@ -1,6 +1,7 @@
 import type { Config } from '../shared/config/load.ts';
 import { type Heartbeat, startHeartbeat } from '../shared/heartbeat.ts';
 import type { LiveJob, SegmentJob } from '../shared/jobs.ts';
+import { logged } from '../shared/process/unheard.ts';
 import { enrolGpus, gpuQueue, UNLOAD_CHANNEL } from '../shared/queues.ts';
 import { PipelineThread } from './engine/pipeline-thread.ts';
 import type { PipelineThreadSettings } from './engine/thread-protocol.ts';
@@ -63,11 +64,11 @@ class GpuWorker {
     this.#tools = tools;
     this.#self = self;
     this.#history = new EntryHistory(config, tools.configReload);
-    this.#thread = new PipelineThread(threadSettings(config, this.#history), {
+    this.#thread = new PipelineThread(threadSettings(gpuId, config, this.#history), {
       onDeath: (death) => tools.fail(death.message),
       onModels: () => {
         this.#beat();
-        void this.#nameDevice();
+        this.#nameDevice().catch(logged('could not find the name of the device'));
       },
     });
     this.#models = new WorkerModels({
@@ -175,12 +176,13 @@ class GpuWorker {
   }
 }
 
-function threadSettings(config: Config, history: EntryHistory): PipelineThreadSettings {
+function threadSettings(gpuId: number, config: Config, history: EntryHistory): PipelineThreadSettings {
   return {
     ...loadSettings(config),
     storageRoot: config.storageRoot,
     models: history.all(),
     limits: modelLimits(config),
+    log: { processName: `gpu-${gpuId}`, level: config.logging.level },
     liveBatches: { maxFrames: config.live.max_batch_frames, maxWaitMs: config.live.batch_wait_ms },
   };
 }

@@ -9,6 +9,7 @@ import type {
 } from '@grpc/grpc-js';
 import { FarmError } from '../../shared/errors.ts';
 import type { Logger } from '../../shared/process/log.ts';
+import { ignored } from '../../shared/process/unheard.ts';
 import type { Caller } from '../access/caller.ts';
 import { callerOf } from './auth.ts';
 import { toStatus } from './status.ts';
@@ -95,8 +96,7 @@ export class Calls {
 
   async #endWithin(timeMs: number): Promise<boolean> {
     const timer = new AbortController();
-    // Rejects when all calls have ended first: nobody waits for it then.
-    const late = delay(timeMs, false, { signal: timer.signal }).catch(() => false);
+    const late = delay(timeMs, false, { signal: timer.signal }).catch(ignored('all calls have ended first', false));
     const ended = Promise.all(this.#running.values()).then(() => true);
     try {
       return await Promise.race([ended, late]);

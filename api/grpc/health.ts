@@ -2,6 +2,7 @@ import type { Server } from '@grpc/grpc-js';
 import { HealthImplementation } from 'grpc-health-check';
 import type { Redis } from 'ioredis';
 import { readHeartbeats } from '../../shared/heartbeat.ts';
+import { logged, unexpected } from '../../shared/process/unheard.ts';
 import { liveGpus } from './model-list.ts';
 import { FARM_SERVICE, MONOLITHIC_SERVICE } from './protos.ts';
 
@@ -37,10 +38,13 @@ export class FarmHealth {
   }
 
   async #look(): Promise<void> {
-    const gpus = await readHeartbeats(this.#redis).then(liveGpus, () => []);
+    const gpus = await readHeartbeats(this.#redis).then(
+      liveGpus,
+      logged('could not read which GPUs work; the health is NOT_SERVING'),
+    );
     if (this.#draining) return;
-    this.#say(gpus.length > 0 ? 'SERVING' : 'NOT_SERVING');
-    this.#timer = setTimeout(() => void this.#look(), LOOK_EVERY_MS);
+    this.#say(gpus && gpus.length > 0 ? 'SERVING' : 'NOT_SERVING');
+    this.#timer = setTimeout(() => this.#look().catch(unexpected), LOOK_EVERY_MS);
   }
 
   /** Those who watch are told of changes only. */

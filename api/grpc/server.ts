@@ -9,6 +9,7 @@ import { grpcHost } from '../../shared/config/open-address.ts';
 import { FarmError } from '../../shared/errors.ts';
 import { findListenFault } from '../../shared/process/listen-fault.ts';
 import type { Logger } from '../../shared/process/log.ts';
+import { ignored } from '../../shared/process/unheard.ts';
 import { MB } from '../../shared/units.ts';
 import type { Services } from '../services.ts';
 import { requireAccess } from './auth.ts';
@@ -52,8 +53,8 @@ export async function startGrpc(services: Services, log: Logger): Promise<GrpcSe
     async drain(patienceMs) {
       health.drain();
       // Ends when the last connection has closed, which one that watches the health never does.
-      // Should it fail, the forced end below does the same.
-      const closed = promisify(server.tryShutdown.bind(server))().catch(() => {});
+      const closing = promisify(server.tryShutdown.bind(server))();
+      const closed = closing.catch(ignored('the forced end below does the same'));
       await calls.finish(patienceMs);
       await Promise.race([closed, delay(CLOSING_MS)]);
       server.forceShutdown();

@@ -2,6 +2,7 @@ import type { Config } from '../../shared/config/load.ts';
 import { FarmError } from '../../shared/errors.ts';
 import { streamsOn } from '../../shared/placement.ts';
 import { type Repeated, type RepeatLog, repeat } from '../../shared/process/repeat.ts';
+import { ignored } from '../../shared/process/unheard.ts';
 import type { LiveDispatcher } from './dispatch.ts';
 import { freeStreams, newSlotId, type StreamSlots } from './slots.ts';
 
@@ -67,8 +68,7 @@ export class StreamAdmission {
           await renewal?.stop();
           await this.#slots.release(slotId);
         };
-        // A slot that could not be given back expires within seconds.
-        release().catch(() => {});
+        release().catch(ignored('a slot that could not be given back expires within seconds'));
       },
     };
   }

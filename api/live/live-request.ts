@@ -13,6 +13,7 @@ import {
 } from '../../shared/live/live-payload.ts';
 import { type RepeatLog, repeat } from '../../shared/process/repeat.ts';
 import { DEAD_AFTER_MS } from '../../shared/process/signs-of-life.ts';
+import { ignored, unexpected } from '../../shared/process/unheard.ts';
 import { gpuQueue, jobId, jobOptions, LIVE_CHANNEL, type QueueClients } from '../../shared/queues.ts';
 import { CANCEL_CHANNEL } from '../../shared/renders/store.ts';
 import type { LiveDispatcher, Placement } from './dispatch.ts';
@@ -86,17 +87,16 @@ class LiveRun {
     const { redis, readers } = this.#tools;
     const connection = readers.lend();
     const reader = new FrameReader(connection, this.#requestId);
-    // A wake-up only: the worker sees within a second that the keys are gone.
-    const tellWorker = () => void redis.publish(CANCEL_CHANNEL, this.#requestId).catch(() => {});
+    const asleep = ignored('a wake-up only: the worker sees within a second that the keys are gone');
+    const tellWorker = () => redis.publish(CANCEL_CHANNEL, this.#requestId).catch(asleep);
     signal.addEventListener('abort', tellWorker, { once: true });
     const renewal = repeat(() => this.#renewKeys(), {
       ...{ name: 'renew the keys of a live request', everyMs: RENEW_EVERY_MS, log: this.#tools.log },
     });
     try {
-      // Not awaited: the job follows on the same connection, so Redis has the payload first. Each attempt awaits it, and
-      // reports its failure.
+      // Not awaited: the job follows on the same connection, so Redis has the payload first.
       const saved = saveLivePayload(redis, this.#requestId, payload);
-      saved.catch(() => {});
+      saved.catch(ignored('each attempt awaits it, and reports it'));
       let failedGpu: number | undefined;
       for (let attempt = 1; attempt <= MOST_ATTEMPTS; attempt++) {
         const expiresAtMs = Date.now() + this.#tools.waitMs;
@@ -108,12 +108,11 @@ class LiveRun {
       }
       throw new FarmError('worker_lost', `${MOST_ATTEMPTS} GPU workers in a row went silent over this request`);
     } finally {
-      void renewal.stop();
+      renewal.stop().catch(unexpected);
       signal.removeEventListener('abort', tellWorker);
       readers.giveBack(connection);
       const keys = [livePayloadKey, frameChannelKey, liveAliveKey].map((keyOf) => keyOf(this.#requestId));
-      // They expire by themselves.
-      redis.del(...keys).catch(() => {});
+      redis.del(...keys).catch(ignored('they expire by themselves'));
     }
   }
 
@@ -178,8 +177,8 @@ class LiveRun {
       }
     } finally {
       leave();
-      // Should it fail, the worker finds that nobody waits any more, before the job or a second into it.
-      if (!done) await this.#withdraw(gpuId, job).catch(() => {});
+      const stays = ignored('the worker finds that nobody waits any more, before the job or a second into it');
+      if (!done) await this.#withdraw(gpuId, job).catch(stays);
     }
   }
 
@@ -205,8 +204,7 @@ class LiveRun {
 
   async #enqueue(gpuId: number, job: LiveJob): Promise<void> {
     await this.#tools.queues.gpu(gpuId).add(job.name, job, jobOptions(job, 1));
-    // Only a wake-up: not awaited, and no harm if it is lost.
-    this.#tools.redis.publish(LIVE_CHANNEL, gpuQueue(gpuId)).catch(() => {});
+    this.#tools.redis.publish(LIVE_CHANNEL, gpuQueue(gpuId)).catch(ignored('a wake-up only: no harm if it is lost'));
   }
 
   /** Removes the job from its queue, or tells the worker that runs it to stop. */

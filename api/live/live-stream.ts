@@ -1,5 +1,6 @@
 import { randomBytes } from 'node:crypto';
 import { FarmError } from '../../shared/errors.ts';
+import { ignored, logged } from '../../shared/process/unheard.ts';
 import { FEATURE_ROWS_AFTER } from '../../shared/sound/rates.ts';
 import { algorithmicLatencyMs } from './audio-context.ts';
 import { FrameTimes } from './frame-times.ts';
@@ -201,8 +202,7 @@ export class LiveStream {
     const payload = { audio, visualFrames: Buffer.alloc(0), audioFeatures: Buffer.alloc(0) };
     const frames = this.#tools.requests.run(work, payload, signal);
     const first = frames.next();
-    // Its failure is reported when it is awaited.
-    first.catch(() => {});
+    first.catch(ignored('it is reported when it is awaited'));
     return { frames, first };
   }
 
@@ -238,5 +238,5 @@ export class LiveStream {
 
 /** Stops a micro-batch, which then cleans up; one that has ended has done so already. */
 function giveUp({ frames }: MicroBatch): void {
-  frames.return(undefined).catch(() => {});
+  frames.return(undefined).catch(logged('could not clean up after a live request; its keys expire'));
 }

@@ -4,6 +4,7 @@ import { isDeepStrictEqual } from 'node:util';
 import { type Document, isAlias, isMap } from 'yaml';
 import { LocalArtifacts } from '../artifacts.ts';
 import { FarmError } from '../errors.ts';
+import { ifMissing } from '../process/unheard.ts';
 import { decodeText, encodeText, NEW_TEXT_FORM } from '../text-file.ts';
 import { parseConfigDocument, readConfigValues } from './document.ts';
 import { indentOf, insertEntry, lineEndOf } from './insert-entry.ts';
@@ -43,7 +44,7 @@ export async function addModel<T>(
 ): Promise<T> {
   const { model, replace, environment } = options;
   const configPath = path.resolve(options.configPath);
-  const present = await stat(configPath).catch(() => undefined); // Not there yet.
+  const present = await stat(configPath).catch(ifMissing());
   if (present) loadConfig(configPath, environment);
   const file = present ? await readFile(configPath) : undefined;
   const { text, ...form } = file ? decodeText(file, configPath, 'config_invalid') : { text: '', ...NEW_TEXT_FORM };
@@ -69,7 +70,7 @@ export async function addModel<T>(
 
 /** Whether the file would refuse a model of this id: to be asked before any work is done for it. */
 export async function hasModel(configPath: string, modelId: string, environment: ConfigEnvironment): Promise<boolean> {
-  const present = await stat(configPath).catch(() => undefined); // Not there yet.
+  const present = await stat(configPath).catch(ifMissing());
   if (!present) return false;
   loadConfig(configPath, environment);
   return namesModel(decodeText(await readFile(configPath), configPath, 'config_invalid').text, modelId, configPath);

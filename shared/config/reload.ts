@@ -3,6 +3,7 @@ import { isDeepStrictEqual } from 'node:util';
 import { FarmError } from '../errors.ts';
 import type { Logger } from '../process/log.ts';
 import { type Repeated, repeat } from '../process/repeat.ts';
+import { unexpected } from '../process/unheard.ts';
 import { type Config, loadConfig } from './load.ts';
 import type { ModelConfig } from './model-config.ts';
 
@@ -29,7 +30,11 @@ export class ConfigReload {
   readonly #log: Logger;
   readonly #listeners = new Set<(changes: ModelChanges) => void>();
   readonly #looking: Repeated;
-  readonly #onHangUp = () => void this.#version().then((version) => this.#reload(version));
+  readonly #onHangUp = () => {
+    this.#version()
+      .then((version) => this.#reload(version))
+      .catch(unexpected);
+  };
   /** Version of the file that was read last, taken just before reading it. */
   #read: Promise<string>;
   #seen = '';
@@ -57,7 +62,7 @@ export class ConfigReload {
   }
 
   stop(): void {
-    void this.#looking.stop();
+    this.#looking.stop().catch(unexpected);
     process.off('SIGHUP', this.#onHangUp);
   }
 

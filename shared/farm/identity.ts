@@ -4,6 +4,7 @@ import path from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 import type { Redis } from 'ioredis';
 import { FarmError } from '../errors.ts';
+import { ifMissing, ignored } from '../process/unheard.ts';
 import { KEY_PREFIX } from '../redis.ts';
 import { INDEX_KEY } from '../renders/keys.ts';
 import { linkOnce } from './link-once.ts';
@@ -100,7 +101,7 @@ async function newMark(redis: Redis, storageRoot: string, log: IdentityLog): Pro
   } catch (error) {
     throw unusable(storageRoot, error);
   } finally {
-    await rm(draft, { force: true }).catch(() => {}); // A draft beside the file does no harm.
+    await rm(draft, { force: true }).catch(ignored('a draft beside the file does no harm'));
   }
   // Of several processes at once, one has made it.
   const mark = await readMark(storageRoot);
@@ -112,7 +113,7 @@ async function newMark(redis: Redis, storageRoot: string, log: IdentityLog): Pro
 async function refuseLostFolder(redis: Redis, storageRoot: string): Promise<void> {
   const renders = await redis.zcard(INDEX_KEY);
   if (renders === 0) return;
-  const held = await readdir(storageRoot).catch((): string[] => []); // Not there: it holds nothing.
+  const held = await readdir(storageRoot).catch(ifMissing<string[]>([]));
   if (!held.includes('renders')) throw unmarked(redis, storageRoot, `lists ${renders} renders`, undefined);
 }
 

@@ -1,4 +1,5 @@
 import pino from 'pino';
+import { logUnheardTo } from './unheard.ts';
 
 export type Logger = pino.Logger;
 
@@ -10,9 +11,15 @@ export interface LogOptions {
   readonly flush_interval_ms: number;
 }
 
+/** For a log with few lines. */
+export const UNBUFFERED = { buffered_logging: false, auto_flush: false, flush_interval_ms: 0 } as const;
+
 const BUFFER_BYTES = 4096;
 
-/** JSON lines on standard output. `processName` tells the processes of a farm apart: "api", "gpu-0", "media". */
+/**
+ * JSON lines on standard output. `processName` tells the processes of a farm apart: "api", "gpu-0", "media". Faults that
+ * nobody awaits in this thread are logged there, too.
+ */
 export function createLogger(processName: string, options: LogOptions): Logger {
   const buffered = options.buffered_logging;
   const destination = pino.destination({
@@ -21,5 +28,7 @@ export function createLogger(processName: string, options: LogOptions): Logger {
     ...(buffered ? { minLength: BUFFER_BYTES } : {}),
     ...(buffered && options.auto_flush ? { periodicFlush: options.flush_interval_ms } : {}),
   });
-  return pino({ level: options.level, base: { process: processName } }, destination);
+  const log = pino({ level: options.level, base: { process: processName } }, destination);
+  logUnheardTo(log);
+  return log;
 }

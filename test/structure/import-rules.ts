@@ -31,6 +31,7 @@ const FOR_PURE_ROOMS = [
   'shared/errors.ts',
   'shared/limits.ts',
   'shared/process/environment.ts',
+  'shared/process/unheard.ts',
   'shared/units.ts',
   RATES,
 ];

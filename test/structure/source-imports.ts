@@ -61,7 +61,7 @@ function hasOnlyInlineTypes(statement: string): boolean {
 }
 
 /** Blanks comments, and templates where asked, keeping line starts; quotes inside regular expressions cost one line at most. */
-function withoutComments(text: string, { keepTemplates }: { keepTemplates: boolean }): string {
+export function withoutComments(text: string, { keepTemplates }: { keepTemplates: boolean }): string {
   return text.replace(COMMENT_OR_LITERAL, (match) => {
     const drop = match.startsWith('/') || (match.startsWith('`') && !keepTemplates);
     return drop ? match.replace(/[^\n]/g, ' ') : match;

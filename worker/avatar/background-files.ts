@@ -3,6 +3,7 @@
 import { readdir } from 'node:fs/promises';
 import { join } from 'node:path';
 import { FarmError } from '../../shared/errors.ts';
+import { ifMissing } from '../../shared/process/unheard.ts';
 
 /** frame_%06d, frame_%04d, frame_%d, %06d, %04d or %d, as .png, .jpg or .jpeg. */
 const PICTURE_NAME = /^(?<prefix>frame_)?(?<digits>\d+)\.(?<extension>png|jpe?g)$/i;
@@ -49,7 +50,7 @@ export async function listBackgroundFiles(folder: string, frameLimit?: number): 
 
 /** Whether a folder exists and has a picture that can be one of an avatar. */
 export async function hasBackgroundFiles(folder: string): Promise<boolean> {
-  const names = await readdir(folder).catch(() => []);
+  const names = await readdir(folder).catch(ifMissing<string[]>([]));
   return names.some((name) => PICTURE_NAME.test(name));
 }
 

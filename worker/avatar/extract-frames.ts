@@ -4,6 +4,7 @@ import { randomUUID } from 'node:crypto';
 import { mkdir, readdir, rename, rm, statfs } from 'node:fs/promises';
 import { basename, dirname, join, resolve } from 'node:path';
 import { FarmError } from '../../shared/errors.ts';
+import { ifMissing, logged } from '../../shared/process/unheard.ts';
 import { HOUR_MS, MB } from '../../shared/units.ts';
 import { findCutOff } from '../media/cut-off.ts';
 import { runFfmpeg } from '../media/ffmpeg.ts';
@@ -55,8 +56,8 @@ export async function extractFrames(
   } catch (error) {
     throw await explain(error, videoPath, target);
   } finally {
-    // A draft that cannot be removed now is removed before the next extraction.
-    await rm(draft, { recursive: true, force: true }).catch(() => {});
+    const stays = logged('could not remove the draft of an extraction; the next one removes it');
+    await rm(draft, { recursive: true, force: true }).catch(stays);
   }
 }
 
@@ -75,7 +76,7 @@ export async function refuseCutOff(videoPath: string): Promise<void> {
 /** Removes the drafts of killed extractions into `folder`. No extraction into it may be running. */
 export async function removeDrafts(folder: string): Promise<void> {
   const target = resolve(folder);
-  const names = await readdir(dirname(target)).catch(() => []);
+  const names = await readdir(dirname(target)).catch(ifMissing<string[]>([]));
   for (const name of names.filter((candidate) => candidate.startsWith(draftPrefix(target)))) {
     // The ffmpeg of a process that was killed may still be writing: under another name it finds the folder no longer.
     const gone = join(dirname(target), `${draftPrefix(target)}${randomUUID()}`);
@@ -90,7 +91,7 @@ function draftPrefix(target: string): string {
 
 /** A folder can take the place of an empty one only. */
 async function publish(draft: string, target: string): Promise<void> {
-  const present = await readdir(target).catch(() => []);
+  const present = await readdir(target).catch(ifMissing<string[]>([]));
   const other = present.find((name) => !name.startsWith('.'));
   if (other !== undefined) {
     throw new FarmError('model_unusable', `${target} must be empty to receive pictures of a video: it has ${other}`);

@@ -8,6 +8,7 @@ import { dirname } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 import { z } from 'zod';
 import { hasSurelyEnded, ownIdentity, processIdentitySchema } from '../../shared/process/process-life.ts';
+import { logged } from '../../shared/process/unheard.ts';
 
 /** How often the holder touches its file. */
 const TOUCH_EVERY_MS = 2000;
@@ -47,8 +48,8 @@ export async function holdLock(path: string, signal: AbortSignal): Promise<Async
   }
   const touching = setInterval(() => {
     const now = new Date();
-    // The next one makes up for it; without any for 20 s, another process may take over, as it may from the dead.
-    utimes(path, now, now).catch(() => {});
+    // Without any for 20 s, another process may take over, as it may from the dead.
+    utimes(path, now, now).catch(logged('could not touch the lock of a folder; the next time makes up for it'));
   }, TOUCH_EVERY_MS);
   touching.unref();
   return {

@@ -1,5 +1,6 @@
 import { LocalArtifacts } from '../../shared/artifacts.ts';
 import { FarmError } from '../../shared/errors.ts';
+import { logged, unexpected } from '../../shared/process/unheard.ts';
 import { encodeJpeg } from '../media/jpeg.ts';
 import { ModelRegistry } from '../models/model-registry.ts';
 import type { ModelUse } from '../models/model-slot.ts';
@@ -81,10 +82,10 @@ export class Engine {
         this.#registry.unload(message.modelId);
         break;
       case 'configure':
-        void this.#registry.configure(message.models);
+        this.#registry.configure(message.models).catch(unexpected);
         break;
       case 'close':
-        void this.#close();
+        this.#close().catch(unexpected);
     }
   }
 
@@ -150,10 +151,9 @@ export class Engine {
       turns: this.#turns,
       signal,
       onProgress: (framesDone, latest) =>
-        void encodeJpeg(latest, PREVIEW_JPEG_QUALITY).then(
+        encodeJpeg(latest, PREVIEW_JPEG_QUALITY).then(
           (latestJpeg) => this.#listeners.send({ type: 'progress', taskId, framesDone, latestJpeg }),
-          // A preview that cannot be encoded is left out: the segment's own pictures are encoded elsewhere.
-          () => {},
+          logged('could not encode a preview; it is left out'),
         ),
     });
     this.#costs.notePace(model.modelId, task.frames, result.wall_ms);

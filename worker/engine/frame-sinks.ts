@@ -1,5 +1,6 @@
 import { writeFile } from 'node:fs/promises';
 import { type ArtifactStore, artifactKeys } from '../../shared/artifacts.ts';
+import { ignored } from '../../shared/process/unheard.ts';
 import { type H264Settings, SegmentEncoder } from '../media/encode-segment.ts';
 import { encodeJpeg } from '../media/jpeg.ts';
 import type { RenderedFrame } from '../pipeline/render-frames.ts';
@@ -51,8 +52,7 @@ export class JpegFolder implements FrameSink {
 
   async write(frame: RenderedFrame): Promise<void> {
     const saved = this.#save(frame);
-    // A failure is reported by the write or finish that waits for it.
-    saved.catch(() => {});
+    saved.catch(ignored('the write or finish that waits for it reports it'));
     this.#inFlight.push(saved);
     if (this.#inFlight.length >= FRAMES_IN_FLIGHT) await this.#inFlight.shift();
   }

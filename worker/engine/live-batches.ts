@@ -1,5 +1,6 @@
 /** Frames of concurrent live requests for one model, made in shared runs of its network. */
 
+import { ignored, unexpected } from '../../shared/process/unheard.ts';
 import type { FrameInputs, LipSyncNetwork, MakePixels } from '../pipeline/contract.ts';
 import { NetworkRuns } from '../pipeline/network-runs.ts';
 import type { RenderedFrame } from '../pipeline/render-frames.ts';
@@ -73,7 +74,7 @@ export class LiveBatches {
     this.#waiting = undefined;
     this.#turnAsked = true;
     // Deferred by one tick, so that frames which become ready in this tick share the first run.
-    setImmediate(() => void this.#turns.run('live', NEVER, () => this.#runOnce()));
+    setImmediate(() => this.#turns.run('live', NEVER, () => this.#runOnce()).catch(unexpected));
   }
 
   #readyFrames(): number {
@@ -156,8 +157,7 @@ class Supply {
     this.#request = request;
     this.#readyAhead = readyAhead;
     this.#onReady = onReady;
-    // It may fail before `done` waits for it, which reports it.
-    this.#failed.promise.catch(() => {});
+    this.#failed.promise.catch(ignored('done() waits for it and reports it'));
   }
 
   /** Gathers the inputs of all frames and resolves when the last one is delivered. */
@@ -170,8 +170,7 @@ class Supply {
       await Promise.race([this.#gatherAll(), this.#failed.promise]);
     } finally {
       signal.removeEventListener('abort', abort);
-      // A run that failed has failed this request as well: only its end matters here.
-      await this.inRun.catch(() => {});
+      await this.inRun.catch(ignored('a run that failed has failed this request as well: only its end matters here'));
     }
   }
 

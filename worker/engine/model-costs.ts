@@ -1,4 +1,5 @@
 import type { ModelCost } from '../../shared/heartbeat.ts';
+import { logged } from '../../shared/process/unheard.ts';
 import type { LoadedModel } from '../models/loaded-model.ts';
 import type { IndexRange } from '../pipeline/contract.ts';
 import { measureFrameMs } from './frame-cost.ts';
@@ -45,8 +46,8 @@ export class ModelCosts {
       const frameMs = await this.#turns.run('live', NEVER, () => measureFrameMs(model));
       this.#costs.set(model.modelId, { loadMs: model.loadMs, frameMs });
       this.#onChange();
-    } catch {
-      // The first job that uses the model fails the same way and reports why.
+    } catch (error) {
+      logged('could not measure a model; the first job that uses it fails the same way')(error);
     }
   }
 }

@@ -1,6 +1,7 @@
 import { setPriority } from 'node:os';
 import { parentPort, workerData } from 'node:worker_threads';
 import { FarmError } from '../../shared/errors.ts';
+import { createLogger, UNBUFFERED } from '../../shared/process/log.ts';
 import { Engine } from './engine.ts';
 import type { FromPipelineThread, PipelineThreadSettings, ToPipelineThread } from './thread-protocol.ts';
 
@@ -14,7 +15,9 @@ if (!parentPort)
 const port = parentPort;
 // The thread that talks to Redis must get a core at once when it has something to do, however busy the machine is.
 if (process.platform === 'linux') setPriority(NICENESS);
-const engine = new Engine(workerData as PipelineThreadSettings, {
+const settings = workerData as PipelineThreadSettings;
+createLogger(settings.log.processName, { ...UNBUFFERED, level: settings.log.level });
+const engine = new Engine(settings, {
   send: (message: FromPipelineThread, handedOver: ArrayBuffer[] = []) => port.postMessage(message, handedOver),
   onClosed: () => port.close(),
 });

@@ -16,6 +16,8 @@ import type { LiveBytes } from './live-inputs.ts';
 
 /** Handed over at the start of the thread. */
 export interface PipelineThreadSettings extends LoadSettings {
+  /** Of faults that nobody awaits; all others are sent to the main thread. */
+  readonly log: { readonly processName: string; readonly level: string };
   readonly storageRoot: string;
   readonly models: ReadonlyMap<string, ModelConfig>;
   readonly limits: ModelLimits;

@@ -2,6 +2,7 @@ import type { Redis } from 'ioredis';
 import type { ErrorReport } from '../../shared/errors.ts';
 import type { LiveJob } from '../../shared/jobs.ts';
 import { type FinishedFrame, FrameWriter, type LiveSummary } from '../../shared/live/frames.ts';
+import { ignored } from '../../shared/process/unheard.ts';
 import { encodeJpeg } from '../media/jpeg.ts';
 import type { RenderedFrame } from '../pipeline/render-frames.ts';
 
@@ -53,8 +54,7 @@ export class FramePublisher {
 
   frame({ frameIndex, image }: RenderedFrame): void {
     const encoded = this.#encode(image);
-    // Its failure is reported by the line that awaits it.
-    encoded.catch(() => {});
+    encoded.catch(ignored('the line that awaits it reports it'));
     this.#sent = this.#sent.then(async () => this.#hold({ frameIndex, data: await encoded }));
     this.#sent.catch(this.#onFault);
   }
@@ -71,8 +71,7 @@ export class FramePublisher {
   }
 
   async failed(error: ErrorReport): Promise<void> {
-    // A fault of these was reported by itself.
-    await this.#sent.catch(() => {});
+    await this.#sent.catch(ignored('a fault of these was reported by itself'));
     await this.#writer.failed(error);
   }
 

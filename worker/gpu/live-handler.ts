@@ -3,6 +3,7 @@ import { ERROR_CATALOGUE, FarmError } from '../../shared/errors.ts';
 import type { LiveJob } from '../../shared/jobs.ts';
 import { FencedOut, frameChannelKey } from '../../shared/live/frames.ts';
 import { type LivePayload, readLivePayload } from '../../shared/live/live-payload.ts';
+import { ignored, logged } from '../../shared/process/unheard.ts';
 import type { PipelineThread } from '../engine/pipeline-thread.ts';
 import type { LiveResult, LiveTask } from '../engine/thread-protocol.ts';
 import type { CancelWatch } from '../jobs/cancellation.ts';
@@ -75,9 +76,11 @@ export async function liveJobLost(redis: Redis, job: LiveJob): Promise<void> {
   if ((await redis.exists(frameChannelKey(job.requestId))) === 0) return;
   const { remedy } = ERROR_CATALOGUE.worker_lost;
   const message = `Request ${job.requestId} ended its worker every time it was picked up`;
-  const publisher = new FramePublisher(redis, job, () => {});
-  // Should it not arrive, the front end sees for itself that no worker is at it any more.
-  await publisher.failed({ code: 'worker_lost', message, remedy }).catch(() => {});
+  const publisher = new FramePublisher(redis, job, ignored('it publishes no frame'));
+  const untold = logged(
+    'could not tell a front end that its request was lost; it sees for itself that no worker is at it',
+  );
+  await publisher.failed({ code: 'worker_lost', message, remedy }).catch(untold);
   await publisher.close();
 }
 
@@ -118,8 +121,10 @@ async function work(
     const error = FarmError.from(thrown);
     blocklist.failed(job, error);
     context.log.warn({ request: job.requestId, code: error.code, reason: error.message }, 'live request failed');
-    // Should it not arrive, the front end takes the worker for lost within seconds.
-    await publisher.failed(error.toReport()).catch(() => {});
+    const untold = logged(
+      'could not tell a front end that its request failed; it takes the worker for lost within seconds',
+    );
+    await publisher.failed(error.toReport()).catch(untold);
     throw error;
   }
 }

@@ -2,6 +2,7 @@ import type { Redis } from 'ioredis';
 import { liveAliveKey, livePayloadKey } from '../../shared/live/live-payload.ts';
 import { type Repeated, type RepeatLog, repeat } from '../../shared/process/repeat.ts';
 import { ALIVE_EVERY_MS, DEAD_AFTER_MS } from '../../shared/process/signs-of-life.ts';
+import { ignored } from '../../shared/process/unheard.ts';
 
 /**
  * Sets the key for ARGV[2] ms, or deletes it when that is 0, unless a later attempt has set it. Returns 1 while the
@@ -44,8 +45,7 @@ export class Liveness {
   /** Deletes the key. */
   async stop(): Promise<void> {
     await this.#showing.stop();
-    // The key runs out by itself within seconds.
-    await this.#set(0).catch(() => {});
+    await this.#set(0).catch(ignored('the key runs out by itself within seconds'));
   }
 
   async #set(lifetimeMs: number): Promise<boolean> {

@@ -1,5 +1,6 @@
 import type { Logger } from '../../shared/process/log.ts';
 import { repeat } from '../../shared/process/repeat.ts';
+import { unexpected } from '../../shared/process/unheard.ts';
 import { GB } from '../../shared/units.ts';
 import type { ThreadModels } from '../engine/thread-protocol.ts';
 
@@ -37,7 +38,7 @@ export function startMemoryRecycle(tools: RecycleTools): () => Promise<void> {
       base = Math.max(base, unexplained);
     }
     if (unexplained - base <= boundBytes) return;
-    void looking.stop();
+    looking.stop().catch(unexpected);
     log.warn({ unexplainedBytes: unexplained - base, boundBytes }, 'memory has grown too far; restarting the process');
     recycle();
   };

@@ -1,6 +1,7 @@
 import type { ArtifactStore } from '../../shared/artifacts.ts';
 import { FarmError } from '../../shared/errors.ts';
 import type { SegmentJob } from '../../shared/jobs.ts';
+import { logged } from '../../shared/process/unheard.ts';
 import { isTerminal, type RenderRecord } from '../../shared/renders/record.ts';
 import type { RenderStore } from '../../shared/renders/store.ts';
 import type { PipelineThread } from '../engine/pipeline-thread.ts';
@@ -41,9 +42,8 @@ export function segmentHandler(tools: SegmentHandlerTools) {
     await report(0);
     try {
       const result = await tools.thread.render(task, signal, (framesDone, latestJpeg) => {
-        // Both are told again with the next frames.
-        report(framesDone).catch(() => {});
-        renders.segments.savePreview(job.renderId, Buffer.from(latestJpeg)).catch(() => {});
+        report(framesDone).catch(logged('could not report progress; the next frames report it again'));
+        renders.segments.savePreview(job.renderId, Buffer.from(latestJpeg)).catch(logged('could not save a preview'));
       });
       blocklist.succeeded(job);
       tools.usage.note(job.modelId, result.timings_ms.inference);

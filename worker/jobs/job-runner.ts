@@ -3,6 +3,7 @@ import { type Job as BullJob, UnrecoverableError, WaitingError, type Worker } fr
 import { FarmError } from '../../shared/errors.ts';
 import { type Job, type JobName, type JobOf, jobSchema } from '../../shared/jobs.ts';
 import type { Logger } from '../../shared/process/log.ts';
+import { ignored, unexpected } from '../../shared/process/unheard.ts';
 
 export interface JobContext {
   /** Number of this pickup, from 1: higher than that of any earlier one, also of one that still runs somewhere. */
@@ -77,7 +78,9 @@ export class JobRunner<N extends JobName> {
   attend(worker: Worker): void {
     const { queueName, log } = this.#options;
     worker.on('error', (error) => log.warn({ queue: queueName, reason: error.message }, 'queue fault'));
-    worker.on('failed', (job) => void (job && this.#reportLost(job)));
+    worker.on('failed', (job) => {
+      if (job) this.#reportLost(job).catch(unexpected);
+    });
     worker.on('lockRenewalFailed', (jobIds) => {
       for (const jobId of jobIds) this.#running.get(jobId)?.stop.abort(new LostLock('The lock of the job was lost'));
     });
@@ -86,12 +89,9 @@ export class JobRunner<N extends JobName> {
   /** Waits for `closed`; jobs that still run after `patienceMs` are handed back to their queue. */
   async drain(closed: Promise<void>, patienceMs: number): Promise<void> {
     const deadline = new AbortController();
-    const expired = delay(patienceMs, undefined, { signal: deadline.signal, ref: false }).then(
-      () => {
-        for (const { stop } of this.#running.values()) stop.abort(new HandBack('The worker drains'));
-      },
-      () => {},
-    );
+    const expired = delay(patienceMs, undefined, { signal: deadline.signal, ref: false }).then(() => {
+      for (const { stop } of this.#running.values()) stop.abort(new HandBack('The worker drains'));
+    }, ignored('aborted: all jobs ended in time'));
     await closed;
     deadline.abort();
     await expired;
@@ -110,8 +110,9 @@ export class JobRunner<N extends JobName> {
         lastTry: bullJob.attemptsMade + 1 >= (bullJob.opts.attempts ?? 1),
         signal: stop.signal,
         log: log.child({ job: job.name }),
-        // For the dashboard only: the next one replaces it.
-        showProgress: (percent) => void bullJob.updateProgress(percent).catch(() => {}),
+        showProgress: (percent) => {
+          bullJob.updateProgress(percent).catch(ignored('for the dashboard only, and the next one replaces it'));
+        },
         moveElsewhere: async (error, begun) => await this.#options.relocation?.move(bullJob, error, begun),
       });
     } catch (thrown) {

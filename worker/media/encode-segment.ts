@@ -1,5 +1,6 @@
 import { once } from 'node:events';
 import { PassThrough } from 'node:stream';
+import { ignored } from '../../shared/process/unheard.ts';
 import { FRAMES_PER_SECOND } from '../../shared/sound/rates.ts';
 import { HOUR_MS } from '../../shared/units.ts';
 import type { RgbImage } from '../pipeline/contract.ts';
@@ -73,8 +74,7 @@ export class SegmentEncoder {
     const command = encodeCommand(this.#frames, picture, settings, outputPath);
     const stop = AbortSignal.any([signal, this.#abandoned.signal]);
     this.#finished = runFfmpeg(command, { signal: stop, timeoutMs: ENCODE_TIMEOUT_MS });
-    // A failure is reported by the next write or by finish; until then it must not count as unhandled.
-    this.#finished.catch(() => {});
+    this.#finished.catch(ignored('the next write or finish reports it'));
   }
 
   /** Takes a frame; `image.data` must not change afterwards. Waits while ffmpeg is behind. */
@@ -92,7 +92,6 @@ export class SegmentEncoder {
   /** Ends ffmpeg and waits for that; does nothing after `finish`. */
   async abandon(): Promise<void> {
     this.#abandoned.abort();
-    // It fails because it was abandoned.
-    await this.#finished.catch(() => {});
+    await this.#finished.catch(ignored('it fails because it was abandoned'));
   }
 }

@@ -5,6 +5,7 @@ import { promisify } from 'node:util';
 import fluent from 'fluent-ffmpeg';
 import { z } from 'zod';
 import { FarmError } from '../../shared/errors.ts';
+import { ignored } from '../../shared/process/unheard.ts';
 
 /** The only module that starts ffmpeg and ffprobe. Other modules build commands as data and pass them in. */
 
@@ -94,8 +95,7 @@ export async function* outputOf(
   signal.throwIfAborted();
   const child = spawn(program, args, { stdio: ['ignore', 'pipe', 'pipe'] });
   const closed = once(child, 'close') as Promise<[code: number | null, signal: string | null]>;
-  // Its outcome is awaited once the output has ended.
-  closed.catch(() => {});
+  closed.catch(ignored('it is awaited once the output has ended'));
   let said = '';
   child.stderr.on('data', (text) => {
     said = `${said}${text}`.slice(-KEPT_TEXT);
@@ -111,8 +111,7 @@ export async function* outputOf(
   } finally {
     stop.removeEventListener('abort', kill);
     kill();
-    // Only its end matters here: its failure was thrown above, unless the reader had enough.
-    await closed.catch(() => {});
+    await closed.catch(ignored('only its end matters: its failure was thrown above, unless the reader had enough'));
   }
 }
 

@@ -2,6 +2,7 @@
 
 import { stat } from 'node:fs/promises';
 import { readEnvironment } from '../../shared/process/environment.ts';
+import { ignored } from '../../shared/process/unheard.ts';
 import { type ProviderReport, whyUnavailable } from '../onnx/execution-providers.ts';
 import { type DeviceMemory, readDeviceMemory } from '../onnx/nvidia-smi.ts';
 import { versionOf } from './file-fingerprint.ts';
@@ -47,7 +48,7 @@ export class MemoryProbe {
     const version = await versionOf(path);
     const fileBytes = await stat(path).then(
       ({ size }) => size,
-      () => 0,
+      ignored('not to be read: its size counts for nothing', 0),
     );
     const bytes = Math.max(growth, fileBytes, this.#seen.get(version) ?? 0);
     if (!this.#isFirst) this.#seen.set(version, bytes);

@@ -2,6 +2,7 @@
 
 import type { FarmError } from '../../shared/errors.ts';
 import type { LoadedModelState } from '../../shared/heartbeat.ts';
+import { logged, unexpected } from '../../shared/process/unheard.ts';
 import { chooseVictim, type UseCount } from './eviction.ts';
 import { fits, type ModelLimits, memoryOf, tooLarge, whyNoRoom } from './model-limits.ts';
 import type { ModelSlot, UseKind } from './model-slot.ts';
@@ -107,17 +108,19 @@ export class ModelSlots implements Iterable<ModelSlot> {
     for (const slot of this.#slots) {
       const isToGo = slot.state === 'retiring' || slot.state === 'closed';
       const isUnused = slot.state === 'open' && slot.idleSinceMs <= unusedSinceMs;
-      if (slot.isIdle && (isToGo || isUnused)) void this.unload(slot);
+      if (slot.isIdle && (isToGo || isUnused)) this.unload(slot).catch(unexpected);
     }
     // Memory grows after the load, too, with the pictures that are cached.
     const over = !this.fit && this.victim(({ isIdle, state }) => isIdle && state === 'open');
-    if (over) void this.unload(over).then(() => this.unloadUnused());
+    if (over)
+      this.unload(over)
+        .then(() => this.unloadUnused())
+        .catch(unexpected);
   }
 
   /** Unloads a model that nobody uses. */
   async unload(slot: ModelSlot): Promise<void> {
-    // A session that cannot be released is lost to this process; nothing more can be done about it here.
-    await slot.release().catch(() => {});
+    await slot.release().catch(logged('could not release a session; its memory is lost until the process ends'));
     if (this.#slots.delete(slot)) this.#onUnloaded();
   }
 

@@ -3,6 +3,7 @@
 import { type Dirent, statSync } from 'node:fs';
 import { readdir, stat } from 'node:fs/promises';
 import { join, relative } from 'node:path';
+import { ignored } from '../../shared/process/unheard.ts';
 
 /** Folders below the one that is given; training tools put exports one or two deep. */
 export const SEARCHED_LEVELS = 3;
@@ -33,7 +34,9 @@ export async function findNetworkFiles(folder: string): Promise<NetworkFiles> {
   for (let depth = 0; depth <= SEARCHED_LEVELS && level.length > 0; depth++) {
     const below: string[] = [];
     for (const path of level.slice(0, foldersLeft)) {
-      const entries = await readdir(path, { withFileTypes: true }).catch(() => []);
+      const entries = await readdir(path, { withFileTypes: true }).catch(
+        ignored<Dirent[]>('what cannot be read holds nothing', []),
+      );
       entries.sort(byPreference);
       for (const entry of entries.filter(({ name }) => !name.startsWith('.'))) {
         if (!isFolder(path, entry)) files.push(join(path, entry.name));
@@ -59,7 +62,9 @@ export async function newestCheckpoint({ folder, checkpointPaths }: NetworkFiles
   const dated = await Promise.all(
     ofNetwork.map(async (path) => {
       const stem = path.replace(/^.*[\\/]|\.\w+$/g, '');
-      const { mtimeMs } = await stat(path).catch(() => ({ mtimeMs: 0 }));
+      const { mtimeMs } = await stat(path).catch(
+        ignored('gone meanwhile, or a link to nothing: the oldest', { mtimeMs: 0 }),
+      );
       return { path, epoch: EPOCH.test(stem) ? Number(stem) : -1, mtimeMs };
     }),
   );

@@ -6,6 +6,7 @@
 import { mkdtemp, readdir, readFile, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { ignored } from '../../shared/process/unheard.ts';
 import type { InferenceSession } from './onnxruntime.ts';
 
 /** Number of nodes that ran on each provider, by its name in the configuration, such as `cuda`. */
@@ -27,7 +28,7 @@ export class PlacementProbe implements AsyncDisposable {
   static async start(): Promise<PlacementProbe | undefined> {
     return await mkdtemp(join(tmpdir(), 'farm-profile-')).then(
       (folder) => new PlacementProbe(folder),
-      () => undefined,
+      ignored('without a place for its files the provider is used unchecked'),
     );
   }
 

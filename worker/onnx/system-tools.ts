@@ -2,6 +2,7 @@
 
 import { execFile } from 'node:child_process';
 import { promisify } from 'node:util';
+import { ignored } from '../../shared/process/unheard.ts';
 
 /** A faulty driver can make its tools hang, and their output is not worth waiting for. */
 const TOOL_TIMEOUT_MS = 5000;
@@ -10,6 +11,6 @@ const TOOL_TIMEOUT_MS = 5000;
 export async function outputOf(command: string, args: readonly string[]): Promise<string | undefined> {
   return await promisify(execFile)(command, args, { timeout: TOOL_TIMEOUT_MS }).then(
     ({ stdout }) => stdout,
-    () => undefined,
+    ignored('a tool that is not there, or hangs, has nothing to say'),
   );
 }

@@ -1,3 +1,4 @@
+import { ignored } from '../../shared/process/unheard.ts';
 import type { IndexRange } from './contract.ts';
 
 /** Loads something for each of consecutive frames, some of them ahead of the frame that needs it. */
@@ -20,8 +21,7 @@ export class LookAhead<T> {
   async take(frame: number): Promise<T> {
     for (; this.#next <= Math.min(frame + this.#ahead, this.#end - 1); this.#next++) {
       const loading = this.#load(this.#next);
-      // A load that fails is reported by the take that waits for it.
-      loading.catch(() => {});
+      loading.catch(ignored('the take that waits for it reports it'));
       this.#loading.push(loading);
     }
     return await (this.#loading.shift() as Promise<T>);

@@ -2,6 +2,7 @@ import type { Queue } from 'bullmq';
 import type { Redis } from 'ioredis';
 import type { JobName } from '../../shared/jobs.ts';
 import { type Repeated, type RepeatLog, repeat } from '../../shared/process/repeat.ts';
+import { unexpected } from '../../shared/process/unheard.ts';
 import { PRIORITY } from '../../shared/queues.ts';
 import type { JobRunner } from '../jobs/job-runner.ts';
 import { HandFedWorker } from './hand-fed-worker.ts';
@@ -60,7 +61,7 @@ export class ExpressLane<N extends JobName> {
     while (this.#mayTake() && (await this.#liveJobWaits())) {
       const job = await this.#worker.take();
       if (!job) return;
-      void job.run();
+      job.run().catch(unexpected);
     }
   }
 

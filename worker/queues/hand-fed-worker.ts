@@ -2,6 +2,7 @@ import { randomUUID } from 'node:crypto';
 import { Worker } from 'bullmq';
 import type { Redis } from 'ioredis';
 import type { JobName } from '../../shared/jobs.ts';
+import { ignored, logged } from '../../shared/process/unheard.ts';
 import { WORKER_TIMING } from '../../shared/queues.ts';
 import { KEY_PREFIX } from '../../shared/redis.ts';
 import type { JobRunner } from '../jobs/job-runner.ts';
@@ -46,8 +47,7 @@ export class HandFedWorker<N extends JobName> {
 
   /** Also looks for jobs whose worker died, for queues whose own worker may be dead too. */
   watchForStalledJobs(): void {
-    // What goes wrong there comes as the worker's `error` event, and is logged.
-    this.#worker.startStalledCheckTimer().catch(() => {});
+    this.#worker.startStalledCheckTimer().catch(ignored("it comes as the worker's error event, which is logged"));
   }
 
   /** The next job of the queue, or undefined when none waits. */
@@ -58,7 +58,9 @@ export class HandFedWorker<N extends JobName> {
     return {
       data: job.data,
       run: () => this.#process(job, token),
-      handBack: async () => void (await job.moveToWait(token)),
+      handBack: async () => {
+        await job.moveToWait(token);
+      },
     };
   }
 
@@ -70,8 +72,8 @@ export class HandFedWorker<N extends JobName> {
   async #process(job: BullJob, token: string): Promise<void> {
     const processing = this.#worker
       .processJob(job, token, () => false)
-      // Failed jobs are logged by their handlers; a job whose end could not be written is found as stalled.
-      .catch(() => {})
+      // Failed jobs do not come here: their handlers log them.
+      .catch(logged('could not write how a job ended; it is found as stalled and runs again'))
       .finally(() => this.#processing.delete(processing));
     this.#processing.add(processing);
     await processing;

@@ -4,6 +4,7 @@ import { z } from 'zod';
 import { FarmError } from '../../shared/errors.ts';
 import { hasSurelyEnded, processIdentitySchema } from '../../shared/process/process-life.ts';
 import { type Repeated, type RepeatLog, repeat } from '../../shared/process/repeat.ts';
+import { unexpected } from '../../shared/process/unheard.ts';
 import { KEY_PREFIX } from '../../shared/redis.ts';
 
 /**
@@ -108,7 +109,7 @@ export class Lease {
       // While Redis is unreachable no other process can take the lease.
       const holder = await this.#tryTake(undefined);
       if (!holder) return;
-      void this.#renewal?.stop();
+      this.#renewal?.stop().catch(unexpected);
       onLost(holder);
     };
     this.#renewal = repeat(renew, { name: `renew ${this.#key}`, everyMs: RENEW_EVERY_MS, log: this.#log });

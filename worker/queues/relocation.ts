@@ -1,6 +1,7 @@
 import type { Job as BullJob } from 'bullmq';
 import type { FarmError } from '../../shared/errors.ts';
 import { jobSchema, type SegmentJob } from '../../shared/jobs.ts';
+import { logged } from '../../shared/process/unheard.ts';
 import { gpuQueue, jobOptions, type QueueClients } from '../../shared/queues.ts';
 import { fairTurns } from '../jobs/fair-order.ts';
 import type { JobRelocation } from '../jobs/job-runner.ts';
@@ -44,10 +45,10 @@ export class Relocation implements JobRelocation {
     const [priority] = await fairTurns(queue, [frames]);
     const options = { ...jobOptions(moved, attempts, priority), failParentOnFailure: true };
     const added = queue.add(moved.name, moved, { ...options, parent: { id: parent.id, queue: parent.queueKey } });
-    // The stitch job may be gone with its render by now: then nobody needs the segment.
     return await added.then(
       () => gpuQueue(gpuId),
-      () => undefined,
+      // Its stitch job may be gone with its render by now: then nobody needs the segment.
+      logged('could not move a segment to another GPU; it is tried again where it is'),
     );
   }
 }

@@ -5,6 +5,7 @@ import { jobSchema, type SegmentJob } from '../../shared/jobs.ts';
 import { costOn, isWilling, isWorthStealing } from '../../shared/placement.ts';
 import type { Logger } from '../../shared/process/log.ts';
 import { type Repeated, repeat } from '../../shared/process/repeat.ts';
+import { ignored } from '../../shared/process/unheard.ts';
 import { enrolledGpus, gpuQueue, type QueueClients } from '../../shared/queues.ts';
 import type { JobRunner } from '../jobs/job-runner.ts';
 import { HandFedWorker, type TakenJob } from './hand-fed-worker.ts';
@@ -57,8 +58,8 @@ export class WorkStealing {
   async stop(patienceMs: number): Promise<void> {
     this.#open = false;
     const stopped = this.#working.stop();
-    // A job that is being taken is handed back before its lane closes. That it cannot be taken was logged there.
-    await this.#taking.catch(() => {});
+    // A job that is being taken is handed back before its lane closes.
+    await this.#taking.catch(ignored('that a job cannot be taken is logged where it is taken'));
     await Promise.all([...this.#lanes.values()].map((lane) => lane.drain(patienceMs)));
     await stopped;
   }
