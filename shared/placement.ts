@@ -135,15 +135,18 @@ export function costOn(heartbeats: readonly Heartbeat[], gpuId: number, modelId:
 
 const FRAME_INTERVAL_MS = 40;
 
+/** The part of a GPU that live work has while renders wait as well: they have every tenth turn (worker/engine/turns.ts). */
+const LIVE_SHARE = 0.9;
+
 /**
- * Streams of a model that a GPU can render at 25 frames a second. A GPU that is slower than real time, or was not
+ * Streams of a model that a GPU can render at 25 frames a second, beside the share that renders have. A GPU that is slower than real time, or was not
  * measured yet, still takes one.
  * @param fixed as configured, whatever was measured; 0: as measured.
  */
 export function streamsOn(heartbeats: readonly Heartbeat[], gpuId: number, modelId: string, fixed: number): number {
   if (fixed > 0) return fixed;
   const cost = measuredCost(heartbeats, gpuId, modelId);
-  return cost ? Math.max(1, Math.floor(FRAME_INTERVAL_MS / cost.frameMs)) : 1;
+  return cost ? Math.max(1, Math.floor((LIVE_SHARE * FRAME_INTERVAL_MS) / cost.frameMs)) : 1;
 }
 
 function measuredCost(heartbeats: readonly Heartbeat[], gpuId: number, modelId: string) {

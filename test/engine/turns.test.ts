@@ -25,6 +25,17 @@ test('live tasks go before segments, and take turns among themselves', async () 
   assert.equal(log.join(''), 'SabababSS');
 });
 
+test('while live tasks never end, every tenth turn is a segment’s', async () => {
+  const turns = new Turns();
+  const log: string[] = [];
+  await Promise.all([
+    takeTurns(turns, 'segment', 'S', 3, log),
+    takeTurns(turns, 'live', 'a', 15, log),
+    takeTurns(turns, 'live', 'b', 15, log),
+  ]);
+  assert.equal(log.join(''), `S${'ab'.repeat(4)}aS${'ba'.repeat(4)}bS${'ab'.repeat(6)}`);
+});
+
 test('turns never overlap, also when one fails', async () => {
   const turns = new Turns();
   let inside = 0;

@@ -71,7 +71,7 @@ test('without a fixed number a GPU takes the streams that it was measured to hol
   const [gpu] = (await farm.client.gpus()).gpus;
   const frameMs = gpu?.models[0]?.frame_ms;
   assert.ok(frameMs);
-  const streams = Math.max(1, Math.floor(40 / frameMs));
+  const streams = Math.max(1, Math.floor(36 / frameMs));
   assert.deepEqual(gpu.capacity, { streams, used: 0, free: streams });
   const opened = await Promise.all(Array.from({ length: streams }, () => openStream(client)));
   assert.equal(farmCode(await failureOf(openStream(client))), 'capacity_full');

@@ -2,18 +2,27 @@
 
 export type Urgency = 'live' | 'segment';
 
+/**
+ * While segments wait, every tenth turn is theirs: a render gets on under endless live work, and live work keeps nine
+ * tenths of the GPU, as many streams as are admitted (`LIVE_SHARE` in shared/placement.ts).
+ */
+const LIVE_TURNS_IN_A_ROW = 9;
+
 interface Waiter {
   readonly start: () => void;
 }
 
 /**
- * Gives turns, one at a time: to live work first, and within each kind in the order of the requests, so that several
- * tasks alternate turn by turn. A live task waits for one turn of a segment at most.
+ * Gives turns, one at a time: to live work first, but for the share that segments have, and within each kind in the
+ * order of the requests, so that several tasks alternate turn by turn. A live task waits for one turn of a segment at
+ * most.
  */
 export class Turns {
   readonly #waiting: Record<Urgency, Waiter[]> = { live: [], segment: [] };
   /** True from the start of a turn until the next one may begin. */
   #taken = false;
+  /** Turns of live work since the last one of a segment, while segments wait. */
+  #liveTurns = 0;
 
   /**
    * Does `work` in a turn of its own.
@@ -49,8 +58,16 @@ export class Turns {
   }
 
   #pass(): void {
-    const next = this.#waiting.live.shift() ?? this.#waiting.segment.shift();
+    const next = this.#next();
     if (next) next.start();
     else this.#taken = false;
+  }
+
+  #next(): Waiter | undefined {
+    const { live, segment } = this.#waiting;
+    const segmentIsDue = this.#liveTurns >= LIVE_TURNS_IN_A_ROW || live.length === 0;
+    if (segment.length === 0 || segmentIsDue) this.#liveTurns = 0;
+    else this.#liveTurns += 1;
+    return (segmentIsDue ? segment.shift() : undefined) ?? live.shift();
   }
 }

@@ -63,7 +63,7 @@ export async function fairTurns(queue: Queue, frameCounts: readonly number[]): P
 }
 
 /** The segment that goes next: live jobs wait before it. */
-async function nextSegment(queue: Queue): Promise<BullJob | undefined> {
+export async function nextSegment(queue: Queue): Promise<BullJob | undefined> {
   const counts = await queue.getCountsPerPriority([PRIORITY.live]);
   const live = counts[PRIORITY.live] ?? 0;
   return (await queue.getPrioritized(live, live))[0];

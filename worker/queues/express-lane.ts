@@ -4,6 +4,7 @@ import type { JobName } from '../../shared/jobs.ts';
 import { type Repeated, type RepeatLog, repeat } from '../../shared/process/repeat.ts';
 import { unexpected } from '../../shared/process/unheard.ts';
 import { PRIORITY } from '../../shared/queues.ts';
+import { nextSegment } from '../jobs/fair-order.ts';
 import type { JobRunner } from '../jobs/job-runner.ts';
 import { HandFedWorker } from './hand-fed-worker.ts';
 import type { LiveWakeUps } from './live-wake-ups.ts';
@@ -21,6 +22,8 @@ export interface ExpressLaneOptions<N extends JobName> {
 const MAX_LIVE = 32;
 /** A live job waits this long at most when its wake-up was lost. */
 const LOOK_EVERY_MS = 250;
+/** Live jobs that never end keep the ordinary lane from segments for this long; then one is let in. */
+const SEGMENT_WAITS_MS = 1000;
 
 /**
  * Picks live jobs up while the ordinary lane of the queue is busy; an idle ordinary lane takes them itself, at once.
@@ -28,7 +31,8 @@ const LOOK_EVERY_MS = 250;
  * runs, so that no live job is left behind.
  *
  * It looks at the next job before it takes one, since that could be a second segment. A segment that is taken all the
- * same, because the queue changed in between, is run like any other.
+ * same, because the queue changed in between, is run like any other. So is one that has waited behind live jobs for
+ * long: it then has their priority.
  */
 export class ExpressLane<N extends JobName> {
   readonly #runner: JobRunner<N | 'live'>;
@@ -37,13 +41,15 @@ export class ExpressLane<N extends JobName> {
   readonly #looking: Repeated;
   readonly #stopListening: () => void;
   #open = true;
+  /** When no segment had to wait last: one ran, or nothing did. */
+  #segmentsHadTheirTurnAt = performance.now();
 
   constructor({ queue, runner, connection, wakeUps, log }: ExpressLaneOptions<N>) {
     this.#runner = runner;
     this.#queue = queue;
     this.#worker = new HandFedWorker(queue.name, runner, connection);
     const name = `look for live jobs on ${queue.name}`;
-    this.#looking = repeat(() => this.#takeAll(), { name, everyMs: LOOK_EVERY_MS, log });
+    this.#looking = repeat(() => this.#look(), { name, everyMs: LOOK_EVERY_MS, log });
     const look = () => this.#looking.now();
     runner.onChange(look);
     this.#stopListening = wakeUps.on(queue.name, look);
@@ -55,6 +61,22 @@ export class ExpressLane<N extends JobName> {
     this.#stopListening();
     await this.#looking.stop();
     await this.#worker.drain(patienceMs);
+  }
+
+  async #look(): Promise<void> {
+    await this.#letSegmentIn();
+    await this.#takeAll();
+  }
+
+  /** Puts the next segment among the live jobs when these have kept all segments waiting for long. */
+  async #letSegmentIn(): Promise<void> {
+    const now = performance.now();
+    const waits = this.#runner.runningCount() > 0 && this.#runner.runningCount('segment' as N) === 0;
+    if (!waits) this.#segmentsHadTheirTurnAt = now;
+    if (!this.#open || now - this.#segmentsHadTheirTurnAt < SEGMENT_WAITS_MS) return;
+    this.#segmentsHadTheirTurnAt = now;
+    const next = await nextSegment(this.#queue);
+    if (next?.name === 'segment') await next.changePriority({ priority: PRIORITY.live });
   }
 
   async #takeAll(): Promise<void> {
