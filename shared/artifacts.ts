@@ -4,7 +4,7 @@ import { mkdir, rename, rm, stat } from 'node:fs/promises';
 import path from 'node:path';
 import type { Readable } from 'node:stream';
 import { FarmError } from './errors.ts';
-import { ifMissing } from './process/unheard.ts';
+import { ifMissing, ignored } from './process/unheard.ts';
 
 /** Names of the files of a render, relative to the store. */
 export const artifactKeys = {
@@ -65,10 +65,8 @@ export class LocalArtifacts implements ArtifactStore {
       await rename(draft, target);
       return result;
     } catch (error) {
-      await rm(draft, { force: true });
-      throw isStorageFault(error)
-        ? new FarmError('storage_failed', `Could not write ${key}: ${(error as Error).message}`, { cause: error })
-        : error;
+      await rm(draft, { force: true }).catch(ignored('what is wrong is said by the error before it'));
+      throw isFileFault(error) ? unwritable(key, error) : error;
     }
   }
 
@@ -92,7 +90,12 @@ export class LocalArtifacts implements ArtifactStore {
   }
 }
 
-function isStorageFault(error: unknown): boolean {
-  const code = (error as NodeJS.ErrnoException | undefined)?.code;
-  return code === 'ENOSPC' || code === 'EACCES' || code === 'EROFS' || code === 'EDQUOT' || code === 'EPERM';
+function isFileFault(error: unknown): error is Error {
+  return error instanceof Error && !(error instanceof FarmError) && 'syscall' in error;
+}
+
+/** Whatever the operating system refuses here is a fault of the store: nobody else chose the place. */
+function unwritable(key: string, error: Error): FarmError {
+  const { code } = FarmError.from(error, 'storage_failed');
+  return new FarmError(code, `Could not write ${key}: ${error.message}`, { cause: error });
 }

@@ -50,9 +50,26 @@ export const ERROR_CATALOGUE = {
   deadline_exceeded: entry(504, 4, true, 'Try again, allow more time, or add GPU workers.'),
   request_cancelled: entry(499, 1, false, 'The caller went away; there is nothing to do.'),
   farm_draining: entry(503, 14, true, 'Send the request to another front end, or again in a moment.'),
-  redis_unavailable: entry(503, 14, true, 'Check that Redis is running and that redis.url points to it.'),
+  redis_unavailable: entry(
+    503,
+    14,
+    true,
+    'Check that Redis runs, that redis.url points to it, and what it says: OOM wants more maxmemory, MISCONF disk, READONLY the primary.',
+  ),
   redis_unsuitable: entry(503, 9, false, 'Use Redis 6.2 or newer with maxmemory-policy noeviction.'),
-  storage_failed: entry(503, 14, true, 'Check free space and permissions of storage.root.'),
+  storage_failed: entry(503, 14, true, 'Check that storage.root is mounted, writable, and the same for all processes.'),
+  storage_full: entry(
+    503,
+    14,
+    true,
+    'Free space on the volume of storage.root; unfinished renders go on by themselves.',
+  ),
+  resources_exhausted: entry(
+    503,
+    14,
+    true,
+    'Give the machine named more memory, processes or open files, or have less run on it.',
+  ),
   access_open: entry(
     500,
     9,
@@ -62,6 +79,12 @@ export const ERROR_CATALOGUE = {
   config_invalid: entry(500, 9, false, 'Correct what is named, in config.yaml or the environment.'),
   dependency_missing: entry(500, 9, false, 'Install what is named; `farm doctor` lists everything that is missing.'),
   inference_failed: entry(500, 13, true, 'See the worker log; `farm doctor` checks the model and the provider.'),
+  tool_failed: entry(
+    500,
+    13,
+    true,
+    'See why ffmpeg was killed, hung or did not start: memory, limits, the system log.',
+  ),
   encode_failed: entry(500, 13, true, 'See the worker log for what ffmpeg said; `farm doctor` checks ffmpeg.'),
   worker_lost: entry(500, 14, false, 'The job ended its worker every time it was tried; see the worker log.'),
   gpu_unknown: entry(404, 5, false, 'Use a GPU number that GET /v1/gpus lists.'),
@@ -131,10 +154,44 @@ export type ErrorCode = keyof typeof ERROR_CATALOGUE;
 const MAY_LIE_WITH_THE_WORKER: ReadonlySet<ErrorCode> = new Set([
   'model_unusable',
   'dependency_missing',
+  'resources_exhausted',
+  'tool_failed',
   'inference_failed',
   'encode_failed',
   'internal',
 ]);
+
+/**
+ * Failures of the farm's machines, whatever was asked of them: nothing is wrong with the request, and the same job
+ * succeeds once the machine is mended. docs/decisions/0051.
+ */
+const FAULTS_OF_THE_FARM: ReadonlySet<ErrorCode> = new Set([
+  'redis_unavailable',
+  'storage_failed',
+  'storage_full',
+  'resources_exhausted',
+  'tool_failed',
+  'dependency_missing',
+]);
+
+/** What the operating system's own codes say of it. */
+const CODE_OF_SYSTEM_ERROR: Readonly<Record<string, ErrorCode>> = {
+  ENOSPC: 'storage_full',
+  EDQUOT: 'storage_full',
+  EROFS: 'storage_failed',
+  EIO: 'storage_failed',
+  ESTALE: 'storage_failed',
+  ENOMEM: 'resources_exhausted',
+  EAGAIN: 'resources_exhausted',
+  EMFILE: 'resources_exhausted',
+  ENFILE: 'resources_exhausted',
+};
+
+/** The code for an error of the operating system, or of V8, that is a fault of the farm; undefined for any other. */
+function codeOfSystemError(thrown: unknown): ErrorCode | undefined {
+  if (thrown instanceof RangeError && thrown.message === 'Array buffer allocation failed') return 'resources_exhausted';
+  return thrown instanceof Error && 'code' in thrown ? CODE_OF_SYSTEM_ERROR[String(thrown.code)] : undefined;
+}
 
 function entry(httpStatus: number, grpcStatus: number, retryable: boolean, remedy: string): CatalogueEntry {
   return { httpStatus, grpcStatus, retryable, remedy };
@@ -174,6 +231,11 @@ export class FarmError extends Error {
     return MAY_LIE_WITH_THE_WORKER.has(this.code);
   }
 
+  /** True when a machine of the farm is at fault: its work waits and is tried again, however often. */
+  get isOfTheFarm(): boolean {
+    return FAULTS_OF_THE_FARM.has(this.code);
+  }
+
   get grpcStatus(): number {
     return ERROR_CATALOGUE[this.code].grpcStatus;
   }
@@ -191,10 +253,13 @@ export class FarmError extends Error {
     return new FarmError(report.code, report.message);
   }
 
-  /** Anything thrown, as a FarmError: an error of another class gets the code `fallback` and becomes the cause. */
+  /**
+   * Anything thrown, as a FarmError. An error of another class becomes the cause, and gets the code `fallback`, unless
+   * the operating system says that the machine is short of something.
+   */
   static from(thrown: unknown, fallback: ErrorCode = 'internal'): FarmError {
     if (thrown instanceof FarmError) return thrown;
     const message = thrown instanceof Error ? thrown.message : String(thrown);
-    return new FarmError(fallback, message, { cause: thrown });
+    return new FarmError(codeOfSystemError(thrown) ?? fallback, message, { cause: thrown });
   }
 }

@@ -4,11 +4,13 @@ import { type ErrorCode, FarmError } from '../../shared/errors.ts';
 import { shown, unknownName } from '../../shared/faulty-input.ts';
 import '../../shared/plain-words.ts';
 
-/** Seconds to wait that a refusal for lack of room suggests. */
+/** Seconds to wait that a refusal suggests which may pass by itself. */
 const RETRY_AFTER_SECONDS: Partial<Record<ErrorCode, number>> = {
   queue_full: 10,
   key_limit_reached: 10,
   redis_unavailable: 2,
+  resources_exhausted: 10,
+  storage_full: 60,
 };
 
 /** What Fastify refuses by itself, by its status; any other 4xx of it is a request that is wrong in itself. */

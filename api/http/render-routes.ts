@@ -35,7 +35,14 @@ export const renderRoutes: FastifyPluginAsyncZod<Services> = async (app, service
 };
 
 function submitRender(app: App, { config, submission }: Services): void {
-  const refusals = ['model_unknown', 'model_unusable', 'queue_full', 'idempotency_conflict', 'storage_failed'] as const;
+  const refusals = [
+    'model_unknown',
+    'model_unusable',
+    'queue_full',
+    'idempotency_conflict',
+    'storage_failed',
+    'storage_full',
+  ] as const;
   const schema = {
     ...{ operationId: 'submitRender', tags, summary: 'Submit an audio file' },
     consumes: ['multipart/form-data'],

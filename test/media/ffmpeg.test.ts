@@ -62,7 +62,7 @@ test('aborting before ffmpeg has started stops it as well', onLinux, async () =>
 test('a command that takes too long is stopped, and the error says after what time', onLinux, async () => {
   const output = file('slow.f32');
   await assert.rejects(runFfmpeg(endless(output), { signal: NEVER, timeoutMs: 700 }), {
-    code: 'encode_failed',
+    code: 'tool_failed',
     message: 'ffmpeg was stopped after 0.7 s',
   });
   assert.deepEqual(await processesWith(output), []);

@@ -44,18 +44,20 @@ test('a draft lies beside its file, so that it can take its place in one step', 
   });
 });
 
-test('a local store that cannot be written says so as storage_failed, with the key', async (t) => {
+test('a local store that cannot be written says so, with the key', async (t) => {
   const folder = await makeFolder(t);
   const store = new LocalArtifacts(folder);
-  const full = Object.assign(new Error('no space left on device'), { code: 'ENOSPC' });
-  await assert.rejects(
-    store.publish(artifactKeys.video('r1'), () => Promise.reject(full)),
-    {
-      code: 'storage_failed',
-      message: 'Could not write renders/r1/video.mp4: no space left on device',
-      cause: full,
-    },
+  const onFullDisk = store.publish(artifactKeys.video('r1'), () => writeFile('/dev/full', 'x'));
+  const message = /^Could not write renders\/r1\/video\.mp4: ENOSPC/;
+  await assert.rejects(onFullDisk, { code: 'storage_full', message });
+  await writeFile(path.join(folder, 'a-file'), 'x');
+  const inFile = new LocalArtifacts(path.join(folder, 'a-file')).publish(artifactKeys.video('r1'), () =>
+    writeFile('', ''),
   );
+  await assert.rejects(inFile, {
+    code: 'storage_failed',
+    message: /^Could not write renders\/r1\/video\.mp4: ENOTDIR/,
+  });
 });
 
 test('a store beside another one with a longer name does not reach into it', async (t) => {

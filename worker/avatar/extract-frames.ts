@@ -102,14 +102,14 @@ async function publish(draft: string, target: string): Promise<void> {
 
 async function explain(error: unknown, videoPath: string, target: string): Promise<unknown> {
   if (error instanceof Error && 'syscall' in error) {
-    const reason = error.message;
-    return new FarmError('storage_failed', `pictures cannot be written to ${target}: ${reason}`, { cause: error });
+    const { code } = FarmError.from(error, 'storage_failed');
+    return new FarmError(code, `pictures cannot be written to ${target}: ${error.message}`, { cause: error });
   }
   if (!(error instanceof FarmError) || error.code !== 'encode_failed') return error;
   // ffmpeg fails in the same way for a bad video and for a full disk.
   const { bavail, bsize } = await statfs(dirname(target));
   if (bavail * bsize < FULL_DISK_BYTES) {
-    return new FarmError('storage_failed', `the disk of ${target} is full: ${error.message}`, { cause: error });
+    return new FarmError('storage_full', `the disk of ${target} is full: ${error.message}`, { cause: error });
   }
   return new FarmError('model_unusable', `the video ${videoPath} cannot be read: ${error.message}`, { cause: error });
 }

@@ -71,7 +71,7 @@ export async function checkedPendingVideo(source: FrameSource): Promise<string |
   if (video === undefined) return undefined;
   await refuseCutOff(video);
   const streams = await probe(video, []).catch((cause: unknown) => {
-    if (!(cause instanceof FarmError) || cause.code === 'dependency_missing') throw cause;
+    if (!(cause instanceof FarmError) || cause.isOfTheFarm) throw cause;
     throw new FarmError('model_unusable', `the video ${video} cannot be read: ${cause.message}`, { cause });
   });
   if (streams.some(({ codecType }) => codecType === 'video')) return video;

@@ -66,9 +66,9 @@ export async function decodeAudio(
   signal: AbortSignal,
 ): Promise<DecodedSound> {
   signal.throwIfAborted();
+  const fileBytes = await sizeOf(inputPath);
   const track = await findSoundTrack(inputPath);
   await refuseShortWavHeader(inputPath);
-  const { size: fileBytes } = await stat(inputPath);
   const { sampleRateHz } = track.form;
   await using mouth = await SampleWriter.create(paths.mouth);
   await using ear = paths.ear === undefined ? undefined : await SampleWriter.create(paths.ear);
@@ -98,6 +98,14 @@ export async function decodeAudio(
       gain: headroomOf(track.form) * mix.levelling,
     },
   };
+}
+
+/** An upload that is not there is no fault of whoever sent it. */
+async function sizeOf(inputPath: string): Promise<number> {
+  const found = await stat(inputPath).catch((cause: Error) => {
+    throw new FarmError('storage_failed', `The upload cannot be read: ${cause.message}`, { cause });
+  });
+  return found.size;
 }
 
 /** The decoded track in pieces of a second, interleaved; the last one may be shorter. */

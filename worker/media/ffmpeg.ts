@@ -1,4 +1,4 @@
-import { execFile, spawn } from 'node:child_process';
+import { type ExecFileException, execFile, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import type { Readable } from 'node:stream';
 import { promisify } from 'node:util';
@@ -6,6 +6,7 @@ import fluent from 'fluent-ffmpeg';
 import { z } from 'zod';
 import { FarmError } from '../../shared/errors.ts';
 import { ignored } from '../../shared/process/unheard.ts';
+import { lastLines, machineFault, notStarted, type Tool, type ToolEnd, tookTooLong } from './tool-faults.ts';
 
 /** The only module that starts ffmpeg and ffprobe. Other modules build commands as data and pass them in. */
 
@@ -24,18 +25,16 @@ export interface FfmpegLimits {
   readonly timeoutMs: number;
 }
 
-const LAST_LINES = 4;
-
 /**
  * Runs the command to its end. Aborting kills ffmpeg and rejects with the signal's reason; a failure rejects with
- * FarmError('encode_failed') with the last lines of ffmpeg's output.
+ * FarmError('encode_failed') with the last lines of ffmpeg's output, or with the fault of the machine.
  */
 export async function runFfmpeg(command: FfmpegCommand, limits: FfmpegLimits): Promise<void> {
   const expiry = AbortSignal.timeout(limits.timeoutMs);
   const stop = AbortSignal.any([limits.signal, expiry]);
   stop.throwIfAborted();
   const done = Promise.withResolvers<void>();
-  const run = fluent();
+  const run = newCommand();
   for (const { source, options } of command.inputs) run.input(source).inputOptions(paired(options));
   run.outputOptions(paired(command.outputOptions)).output(command.outputPath);
   // A kill does nothing before ffmpeg was spawned, so an early abort is carried out on `start`.
@@ -43,21 +42,41 @@ export async function runFfmpeg(command: FfmpegCommand, limits: FfmpegLimits): P
   run.on('start', () => stop.aborted && kill());
   run.on('end', () => done.resolve());
   run.on('error', (error: Error, _stdout: unknown, stderr: unknown) =>
-    done.reject(toFailure(error, String(stderr ?? ''))),
+    done.reject(ofFluent(error, String(stderr ?? ''))),
   );
   stop.addEventListener('abort', kill, { once: true });
   run.run();
   try {
     await done.promise;
   } catch (error) {
-    if (expiry.aborted) {
-      throw new FarmError('encode_failed', `ffmpeg was stopped after ${limits.timeoutMs / 1000} s`, { cause: error });
-    }
+    if (expiry.aborted) throw tookTooLong('ffmpeg', limits.timeoutMs, error);
     limits.signal.throwIfAborted();
     throw error;
   } finally {
     stop.removeEventListener('abort', kill);
   }
+}
+
+/** What a program has said, as fluent-ffmpeg keeps it. */
+interface Said {
+  get(): string;
+}
+type OnEnd = (error: Error | null, stdout?: Said, stderr?: Said) => void;
+
+const NOTHING: Said = { get: () => '' };
+
+/**
+ * A command that tells its end in every case. When the operating system does not start the program, fluent-ffmpeg asks
+ * for what it said, and that throws where nobody can catch it.
+ */
+function newCommand(): ReturnType<typeof fluent> {
+  const run = fluent() as ReturnType<typeof fluent> & { _spawnFfmpeg(...args: unknown[]): void };
+  const start = run._spawnFfmpeg.bind(run);
+  run._spawnFfmpeg = (...args) => {
+    const onEnd = args.pop() as OnEnd;
+    start(...args, ((error, stdout = NOTHING, stderr = NOTHING) => onEnd(error, stdout, stderr)) satisfies OnEnd);
+  };
+  return run;
 }
 
 /** fluent-ffmpeg takes an option and its value as one string. */
@@ -70,12 +89,18 @@ function paired(options: readonly string[]): string[] {
   return pairs;
 }
 
-function toFailure(error: Error, stderr: string): FarmError {
-  if (/Cannot find ffmpeg|ENOENT/.test(error.message)) {
-    return missing('ffmpeg', error);
-  }
-  const said = stderr.trim().split('\n').slice(-LAST_LINES).join(' | ');
-  return new FarmError('encode_failed', said || error.message, { cause: error });
+/** fluent-ffmpeg tells how the program ended in the text of its error only. */
+function ofFluent(error: Error, said: string): FarmError {
+  if (error.message === 'Cannot find ffmpeg')
+    return new FarmError('dependency_missing', 'ffmpeg was not found on PATH');
+  if ('syscall' in error) return notStarted('ffmpeg', error);
+  const [, killedBy] = /was killed with signal (\w+)/.exec(error.message) ?? [];
+  const [, exitCode] = /exited with code (\d+)/.exec(error.message) ?? [];
+  return toFailure('ffmpeg', { exitCode: exitCode === undefined ? null : Number(exitCode), killedBy, said }, error);
+}
+
+function toFailure(tool: Tool, end: ToolEnd, cause: Error): FarmError {
+  return machineFault(tool, end) ?? new FarmError('encode_failed', lastLines(end.said), { cause });
 }
 
 /** Bytes of a program's messages that are kept: with a damaged file ffmpeg repeats the same message for hours. */
@@ -83,10 +108,10 @@ const KEPT_TEXT = 4096;
 
 /**
  * Runs ffmpeg or ffprobe and yields what it writes to standard output. Leaving the loop early kills it. Aborting
- * rejects with the signal's reason, a failure with FarmError('encode_failed').
+ * rejects with the signal's reason, a failure with FarmError('encode_failed') or with the fault of the machine.
  */
 export async function* outputOf(
-  program: 'ffmpeg' | 'ffprobe',
+  program: Tool,
   args: readonly string[],
   { signal, timeoutMs }: FfmpegLimits,
 ): AsyncGenerator<Buffer> {
@@ -104,10 +129,10 @@ export async function* outputOf(
   stop.addEventListener('abort', kill, { once: true });
   try {
     yield* child.stdout as AsyncIterable<Buffer>;
-    const [code, killedBy] = await closed.catch((error: Error) => Promise.reject(toFailure(error, '')));
+    const [exitCode, killedBy] = await closed.catch((error: Error) => Promise.reject(notStarted(program, error)));
     signal.throwIfAborted();
-    if (expiry.aborted) throw new FarmError('encode_failed', `${program} was stopped after ${timeoutMs / 1000} s`);
-    if (code !== 0) throw toFailure(new Error(`${program} ended with ${killedBy ?? code}`), said);
+    if (expiry.aborted) throw tookTooLong(program, timeoutMs);
+    if (exitCode !== 0) throw toFailure(program, { exitCode, killedBy, said }, new Error(`It ended with ${exitCode}`));
   } finally {
     stop.removeEventListener('abort', kill);
     kill();
@@ -153,20 +178,14 @@ const PROBED =
 
 const PROBE_TIMEOUT_MS = 30_000;
 
-/** What ffprobe finds in a file; FarmError('audio_unreadable') when it finds nothing it can read. */
+/**
+ * What ffprobe finds in a file; FarmError('audio_unreadable') when it finds nothing it can read, or the fault of the
+ * machine.
+ */
 export async function probe(path: string, options: readonly string[]): Promise<ProbedStream[]> {
   const shown = ['-v', 'error', '-of', 'json', '-show_entries', PROBED];
   const { stdout } = await execute('ffprobe', [...shown, ...options, path], { timeout: PROBE_TIMEOUT_MS }).catch(
-    (error: NodeJS.ErrnoException & { stderr?: string }) => {
-      if (error.code === 'ENOENT') throw missing('ffprobe', error);
-      throw new FarmError(
-        'audio_unreadable',
-        'ffmpeg cannot read this file: it is in no sound or video format that is taken',
-        {
-          cause: error,
-        },
-      );
-    },
+    (error: ExecFileException & { stderr?: string }) => Promise.reject(whyUnread(error)),
   );
   const { streams, format } = probeSchema.parse(JSON.parse(stdout));
   // The file lasts as long as its longest track, which says nothing of the others.
@@ -183,6 +202,11 @@ export async function probe(path: string, options: readonly string[]): Promise<P
   }));
 }
 
-function missing(program: string, cause: Error): FarmError {
-  return new FarmError('dependency_missing', `${program} was not found on PATH`, { cause });
+function whyUnread(error: ExecFileException & { stderr?: string }): FarmError {
+  if ('syscall' in error) return notStarted('ffprobe', error);
+  if (error.killed) return tookTooLong('ffprobe', PROBE_TIMEOUT_MS, error);
+  const exitCode = typeof error.code === 'number' ? error.code : null;
+  const fault = machineFault('ffprobe', { exitCode, killedBy: error.signal, said: error.stderr ?? '' });
+  const reason = 'ffmpeg cannot read this file: it is in no sound or video format that is taken';
+  return fault ?? new FarmError('audio_unreadable', reason, { cause: error });
 }

@@ -7,6 +7,9 @@ import type { InferenceSession } from './onnxruntime.ts';
 import { sliceItems, type TensorArrays, toTensors } from './tensor-arrays.ts';
 import type { BoundContract, BoundTensor } from './tensor-contract.ts';
 
+/** In the words of CUDA, of ONNX Runtime's own allocator and of C++. */
+const OUT_OF_MEMORY = /out of memory|failed to allocate memory|bad_alloc|CUBLAS_STATUS_ALLOC_FAILED/i;
+
 /**
  * Owns one session from open to release. A run blocks its thread's event loop from start to end, so an
  * instance belongs in a worker thread; calls from several places queue up and never overlap.
@@ -59,7 +62,8 @@ export class OnnxModel {
    * @param inputs arrays of count × item floats for every input; not copied when the batch fits.
    * @param outputs arrays of count × item floats for every output: the results are written into them.
    * @param maxBatch items in one run at most, when the batch axis is dynamic; ≥ 1.
-   * @throws FarmError `inference_failed`: arrays of another length, released, or ONNX Runtime's own error.
+   * @throws FarmError `inference_failed`: arrays of another length, released, or ONNX Runtime's own error; `resources_exhausted`
+   * when the device has no memory left.
    */
   async run(count: number, inputs: TensorArrays, outputs: TensorArrays, maxBatch: number): Promise<void> {
     const { batch } = this.#bound;
@@ -77,7 +81,8 @@ export class OnnxModel {
     } catch (cause) {
       const reason = cause instanceof Error ? cause.message.trim() : String(cause);
       const where = `${this.path} on ${this.provider.provider}, ${count} items`;
-      throw new FarmError('inference_failed', `a run of ${where}, failed: ${reason}`, { cause });
+      const code = OUT_OF_MEMORY.test(reason) ? 'resources_exhausted' : 'inference_failed';
+      throw new FarmError(code, `a run of ${where}, failed: ${reason}`, { cause });
     }
   }
 

@@ -1,0 +1,108 @@
+import assert from 'node:assert/strict';
+import { execFile } from 'node:child_process';
+import { chmod, mkdir, rm, writeFile } from 'node:fs/promises';
+import path from 'node:path';
+import { afterEach, describe, it } from 'node:test';
+import { promisify } from 'node:util';
+import type { ErrorCode } from '../../shared/errors.ts';
+import { decodeAudio } from '../../worker/media/decode-audio.ts';
+import { outputOf, probe, runFfmpeg } from '../../worker/media/ffmpeg.ts';
+import { measureVideo } from '../../worker/media/receipt.ts';
+import { ffmpeg, lavfi, privateFolder } from './media-files.ts';
+
+const file = privateFolder();
+const LIMITS = { signal: new AbortController().signal, timeoutMs: 60_000 };
+
+/** Programs in the place of ffmpeg and ffprobe: the real ones until a test wants others. fluent-ffmpeg looks once. */
+const TOOLS = ['ffmpeg', 'ffprobe'] as const;
+const BIN = file('bin');
+const realPaths = new Map<string, string>();
+for (const tool of TOOLS) realPaths.set(tool, (await promisify(execFile)('which', [tool])).stdout.trim());
+await mkdir(BIN);
+process.env.PATH = `${BIN}:${process.env.PATH}`;
+const instead = async (tool: (typeof TOOLS)[number], script: string, mode = 0o755) => {
+  await writeFile(`${BIN}/${tool}`, `#!/bin/sh\n${script}\n`);
+  await chmod(`${BIN}/${tool}`, mode);
+};
+const restore = async () => {
+  for (const tool of TOOLS) await instead(tool, `exec ${realPaths.get(tool)} "$@"`);
+};
+await restore();
+afterEach(restore);
+
+const SOUND = 'sound.wav';
+await ffmpeg(...lavfi('sine=d=1'), file(SOUND));
+const decode = async () => await decodeAudio(file(SOUND), { mouth: file('mouth.f32') }, 60, LIMITS.signal);
+/** Writes without reading a file, so that only its output can fail. */
+const encodeTo = (outputPath: string) => {
+  const input = { source: 'anullsrc=r=8000:d=9', options: ['-f', 'lavfi'] };
+  return runFfmpeg({ inputs: [input], outputOptions: ['-f', 'f32le'], outputPath }, LIMITS);
+};
+
+const MACHINE: [what: string, script: string, code: ErrorCode][] = [
+  ['it is killed', 'kill -9 $$', 'tool_failed'],
+  ['a child of it was killed', 'exit 137', 'tool_failed'],
+  ['it is told to end', 'exit 255', 'tool_failed'],
+  ['it does not get as far as to say why', 'exit 1', 'tool_failed'],
+  ['the disk is full', 'echo "x: No space left on device" >&2; exit 1', 'storage_full'],
+  ['the file system is read-only', 'echo "x: Read-only file system" >&2; exit 1', 'storage_failed'],
+  ['memory is short', 'echo "x: Cannot allocate memory" >&2; exit 244', 'resources_exhausted'],
+];
+
+// fluent-ffmpeg asks it once what it can do.
+await encodeTo(file('first.f32'));
+
+describe('a machine that fails a tool is no fault of the sound', () => {
+  for (const [what, script, code] of MACHINE) {
+    it(`when ${what}: ${code}`, async () => {
+      await instead('ffmpeg', script);
+      await assert.rejects(decode(), { code });
+      await assert.rejects(encodeTo(file('out.f32')), { code });
+      await instead('ffprobe', script);
+      await assert.rejects(decode(), { code });
+      await assert.rejects(measureVideo(file(SOUND)), { code });
+      await assert.rejects(
+        async () => {
+          for await (const _ of outputOf('ffprobe', [], LIMITS));
+        },
+        { code },
+      );
+    });
+  }
+
+  it('when the disk is full, in the words of the real ffmpeg: storage_full', async () => {
+    await assert.rejects(encodeTo('/dev/full'), {
+      code: 'storage_full',
+      message: /^ffmpeg: .*No space left on device/,
+    });
+  });
+
+  it('when a tool cannot be started, or is not there', async () => {
+    process.env.PATH = BIN;
+    for (const tool of TOOLS) {
+      const use = () => (tool === 'ffmpeg' ? encodeTo(file('out.f32')) : probe(file(SOUND), []));
+      await instead(tool, 'exit 0', 0o644);
+      await assert.rejects(use(), {
+        code: 'tool_failed',
+        message: new RegExp(`^${tool} could not be started: .*EACCES`),
+      });
+    }
+    process.env.PATH = file('nowhere');
+    await assert.rejects(probe(file(SOUND), []), { code: 'dependency_missing', message: /^ffprobe was not found/ });
+    await rm(`${BIN}/ffmpeg`);
+    await assert.rejects(encodeTo(file('out.f32')), { code: 'dependency_missing', message: /^ffmpeg was not found/ });
+    process.env.PATH = `${BIN}:${path.dirname(realPaths.get('ffmpeg') ?? '')}`;
+  });
+
+  it('when the upload is not there', async () => {
+    await assert.rejects(decodeAudio(file('gone'), { mouth: file('mouth.f32') }, 60, LIMITS.signal), {
+      code: 'storage_failed',
+    });
+  });
+});
+
+it('a tool that says what is wrong with its input blames the input', async () => {
+  await instead('ffmpeg', 'echo "x: Invalid data found when processing input" >&2; exit 183');
+  await assert.rejects(decode(), { code: 'audio_unreadable' });
+  await assert.rejects(encodeTo(file('out.f32')), { code: 'encode_failed' });
+});
