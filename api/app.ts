@@ -2,20 +2,24 @@ import multipart from '@fastify/multipart';
 import Fastify, { type FastifyBaseLogger, type FastifyInstance, LogController } from 'fastify';
 import { serializerCompiler, validatorCompiler } from 'fastify-type-provider-zod';
 import { z } from 'zod';
+import type { Config } from '../shared/config/load.ts';
 import type { Logger } from '../shared/process/log.ts';
 import { MINUTE_MS } from '../shared/units.ts';
 import { requireAccess } from './http/auth.ts';
 import { answerConnectionFault, ignoreExpectations, requireHost } from './http/connection-faults.ts';
+import { refuseOtherOrigins } from './http/cross-site.ts';
 import { mountDashboard } from './http/dashboard.ts';
 import { answerError } from './http/errors.ts';
 import { gpuRoutes } from './http/gpu-routes.ts';
 import { healthRoutes } from './http/health-routes.ts';
+import { requireKnownHost } from './http/known-hosts.ts';
 import { modelRoutes } from './http/model-routes.ts';
 import { answerUnrouted } from './http/not-found.ts';
 import { describeApi } from './http/openapi.ts';
 import { renderOrders } from './http/render-orders.ts';
 import { renderRoutes } from './http/render-routes.ts';
 import { formLimits } from './http/render-upload.ts';
+import { SECURITY_HEADERS, setSecurityHeaders } from './http/security-headers.ts';
 import type { Services } from './services.ts';
 
 const REQUEST_TIMEOUT_MS = 15 * MINUTE_MS;
@@ -26,10 +30,13 @@ const MAX_PARAM_LENGTH = 16 * 1024;
 /** Composes the HTTP server; does not listen. */
 export async function buildApp(services: Services, log: Logger): Promise<FastifyInstance> {
   const { access, config } = services;
-  const app = newServer(log);
+  const app = newServer(log, config.http);
   answerUnrouted(app);
   refuseUnknownParameters(app);
+  app.addHook('onRequest', setSecurityHeaders);
   app.addHook('onRequest', requireHost);
+  app.addHook('onRequest', requireKnownHost(config.http));
+  app.addHook('onRequest', refuseOtherOrigins(config.http));
   app.addHook('onRequest', requireAccess(access));
   await app.register(multipart, { limits: formLimits(config.limits) });
   await describeApi(app, { needsKey: !access.isOpen });
@@ -50,18 +57,20 @@ export async function buildApp(services: Services, log: Logger): Promise<Fastify
 }
 
 /** A server without routes, which answers every fault in the form of the catalogue. */
-function newServer(log: Logger): FastifyInstance {
+function newServer(log: Logger, { trusted_proxies }: Config['http']): FastifyInstance {
   const app = Fastify({
     loggerInstance: log as FastifyBaseLogger,
     logController: new LogController({ disableRequestLogging: true }),
     // Long enough for a large upload over a slow line.
     requestTimeout: REQUEST_TIMEOUT_MS,
+    // What these say of a request's sender is believed: X-Forwarded-For and X-Forwarded-Proto.
+    trustProxy: trusted_proxies.length > 0 && trusted_proxies,
     connectionTimeout: CONNECTION_TIMEOUT_MS,
     // Longer than any valid part of a path: a part that is too long is refused by its own schema.
     routerOptions: { maxParamLength: MAX_PARAM_LENGTH },
     // Node would answer without a body; requireHost does with one.
     http: { requireHostHeader: false },
-    frameworkErrors: answerError,
+    frameworkErrors: (error, request, reply) => answerError(error, request, reply.headers(SECURITY_HEADERS)),
     clientErrorHandler: answerConnectionFault,
   });
   app.setValidatorCompiler(validatorCompiler);

@@ -120,6 +120,13 @@ export const ERROR_CATALOGUE = {
   input_unreadable: entry(400, 3, false, 'Name one that exists and that this user may read.'),
   output_unwritable: entry(400, 9, false, 'Name a file in a folder that exists and that this user may write to.'),
   output_exists: entry(409, 6, false, 'Name another file with --out, or give --force to replace this one.'),
+  host_unknown: entry(421, 9, false, 'Use a name that http.allowed_hosts lists, or add this one there.'),
+  origin_refused: entry(
+    403,
+    7,
+    false,
+    'Use the farm from a page of its own, or list that origin in http.allowed_origins.',
+  ),
   unauthorised: entry(
     401,
     16,

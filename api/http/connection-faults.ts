@@ -2,6 +2,7 @@ import { type Server, STATUS_CODES } from 'node:http';
 import type { Socket } from 'node:net';
 import type { FastifyRequest } from 'fastify';
 import { type ErrorCode, FarmError } from '../../shared/errors.ts';
+import { SECURITY_HEADERS } from './security-headers.ts';
 
 /**
  * What is wrong with a request before there is one: Node cannot read it, or it does not come in time. Answered on the
@@ -37,6 +38,7 @@ function answerTo(fault: Error & { code?: string }): string {
   const body = JSON.stringify({ error: error.toReport() });
   return [
     `HTTP/1.1 ${error.httpStatus} ${STATUS_CODES[error.httpStatus]}`,
+    ...Object.entries(SECURITY_HEADERS).map(([name, value]) => `${name}: ${value}`),
     'Content-Type: application/json; charset=utf-8',
     `Content-Length: ${Buffer.byteLength(body)}`,
     'Connection: close',

@@ -33,6 +33,8 @@ const ANY_ROUTE = [
   'request_invalid',
   'unauthorised',
   'rate_limited',
+  'origin_refused',
+  'host_unknown',
   'redis_unavailable',
   'internal',
 ] as const satisfies ErrorCode[];

@@ -117,9 +117,26 @@ export const modelSchema = section({
   audio_encoder_path: z.string().default(''),
 });
 
+const HOST_NAME = /^[\p{L}\p{N}](?:[\p{L}\p{N}._-]*[\p{L}\p{N}])?$|^\[?[\da-f:.]+\]?$/iu;
+/** An address, or a network of addresses such as 10.0.0.0/8. */
+const NETWORK = z.union([z.ipv4(), z.ipv6(), z.cidrv4(), z.cidrv6()]);
+
+/** https://product.example.com: what a browser sends as Origin. */
+function isOrigin(text: string): boolean {
+  return /^https?:/.test(text) && URL.canParse(text) && new URL(text).origin === text;
+}
+
 const http = section({
   port: orDefault(z.int().min(1).max(LAST_PORT), 8080),
   host: z.string().min(1).default('127.0.0.1'),
+  /** Names, beside `host` and those of loopback, by which clients may ask for this farm. */
+  allowed_hosts: z.array(z.string().regex(HOST_NAME, 'expected a host name without a port')).default([]),
+  /** Origins of pages, beside the farm's own, that may use it from a browser. */
+  allowed_origins: z
+    .array(z.string().refine(isOrigin, 'expected an origin such as "https://product.example.com"'))
+    .default([]),
+  /** Proxies whose X-Forwarded-For and X-Forwarded-Proto are believed. */
+  trusted_proxies: z.array(NETWORK).default([]),
 });
 
 const grpc = section({

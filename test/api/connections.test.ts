@@ -37,7 +37,7 @@ test('a connection on which an answer is under way gets it whole, and is closed 
     asked.resolve(() => response.end('second'));
   });
   const socket = await open(server, port);
-  socket.write('GET / HTTP/1.1\r\nHost: here\r\n\r\n');
+  socket.write('GET / HTTP/1.1\r\nHost: localhost\r\n\r\n');
   const answer = await asked.promise;
   const closed = once(server, 'close');
   server.close();

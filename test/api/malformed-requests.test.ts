@@ -35,7 +35,10 @@ async function send(...bytes: (string | Buffer)[]): Promise<Answer> {
 
 function request(line: string, headers: readonly string[] = [], body: string | Buffer = ''): (string | Buffer)[] {
   const length = body.length > 0 ? [`Content-Length: ${body.length}`] : [];
-  return [[`${line} HTTP/1.1`, 'Host: here', 'Connection: close', ...headers, ...length, '', ''].join('\r\n'), body];
+  return [
+    [`${line} HTTP/1.1`, 'Host: localhost', 'Connection: close', ...headers, ...length, '', ''].join('\r\n'),
+    body,
+  ];
 }
 
 const FORM = 'Content-Type: multipart/form-data; boundary=x';

@@ -68,7 +68,11 @@ test('everything that is wrong is named at once: path, value, nearest key', () =
 });
 
 const WRONG: [string, object, RegExp][] = [
-  ['a key far from all', { http: { base: 1 } }, /^http\.base: unknown key; there are port, host$/],
+  [
+    'a key far from all',
+    { http: { base: 1 } },
+    /^http\.base: unknown key; there are port, host, allowed_hosts, allowed_origins, trusted_proxies$/,
+  ],
   ['a port that does not exist', { http: { port: 70_000 } }, /^http\.port: got 70000; .*65535$/],
   ['a gRPC port that does not exist', { server: { port: ':99999' } }, /^server\.port: got ":99999"; expected a port/],
   ['text for a number', { gpus: { count: 'two' } }, /^gpus\.count: got "two"; expected a number$/],

@@ -2,6 +2,7 @@ import assert from 'node:assert/strict';
 import { execFile } from 'node:child_process';
 import { once } from 'node:events';
 import { readFile, writeFile } from 'node:fs/promises';
+import { get, type IncomingMessage } from 'node:http';
 import { type ClientHttp2Session, connect } from 'node:http2';
 import path from 'node:path';
 import { promisify } from 'node:util';
@@ -20,6 +21,7 @@ const run = promisify(execFile);
 const PLAIN = { model_path: 'crop.onnx', background_dir: 'blue', crop_rects_path: 'rects.json' } as const;
 const API_KEY = 'a-key-of-this-test';
 const STUDIO_KEY = 'a-key-of-the-studio';
+const PRODUCT = 'https://product.test';
 const MB = 2 ** 20;
 const LIMIT_MB = 51.2;
 const CONCURRENT_STREAMS = 7;
@@ -64,6 +66,7 @@ async function start(farm: KeyFarm): Promise<Bench> {
       api_keys: ['another-key', API_KEY],
       keys: [{ name: 'studio', sha256: hashApiKey(STUDIO_KEY), role: 'render', requests_per_minute: 5 }],
     },
+    http: { allowed_hosts: ['farm.test'], allowed_origins: [PRODUCT], trusted_proxies: ['127.0.0.0/8'] },
     limits: { max_upload_mb: 1, max_audio_minutes: 0.05, drain_seconds: 1 },
     live: { max_streams_per_gpu: 1, idle_stream_seconds: 2, batch_wait_ms: BATCH_WAIT_MS },
     render: { attempts: ATTEMPTS },
@@ -91,6 +94,15 @@ async function makeCertificates(folder: string): Promise<Tls> {
   };
   const [server, client] = await Promise.all([make('server'), make('client')]);
   return { serverCertificate: server.certificate, clientKey: client.key, clientCertificate: client.certificate };
+}
+
+/** Asks the farm's front page with headers that `fetch` would not send. */
+async function ask({ url }: KeyFarm, headers: Readonly<Record<string, string>>): Promise<IncomingMessage> {
+  const [answer] = await once(
+    get(`${url}/`, { headers: { authorization: `Bearer ${API_KEY}`, ...headers } }),
+    'response',
+  );
+  return answer.resume();
 }
 
 const KEYED = { key: API_KEY };
@@ -136,6 +148,19 @@ export const limitKeys: KeyTable<Bench> = {
       await assert.rejects(studio.unloadModel('ann'), { code: 'forbidden', message: /"studio" has the role "render"/ });
       for (let time = 1; time < 5; time++) assert.equal((await studio.models()).models.length, 5);
       await assert.rejects(studio.models(), { code: 'rate_limited' });
+    },
+    'http.allowed_hosts': async ({ farm }) => {
+      assert.equal((await ask(farm, { host: 'farm.test' })).statusCode, 200);
+      assert.equal((await ask(farm, { host: 'evil.test' })).statusCode, 421);
+    },
+    'http.allowed_origins': async ({ farm }) => {
+      const { statusCode, headers } = await ask(farm, { origin: PRODUCT });
+      assert.deepEqual([statusCode, headers['access-control-allow-origin']], [200, PRODUCT]);
+      assert.equal((await ask(farm, { origin: 'https://evil.test' })).statusCode, 403);
+    },
+    'http.trusted_proxies': async ({ farm }) => {
+      const { headers } = await ask(farm, { 'x-forwarded-proto': 'https' });
+      assert.ok(headers['strict-transport-security'], 'the farm knows that it was asked over TLS');
     },
     'grpc.tls.cert_path grpc.tls.key_path grpc.tls.ca_path': async ({ farm, tls }) => {
       await farm.grpc.untilHealth('SERVING');
