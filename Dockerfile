@@ -1,4 +1,5 @@
 # One image for every process of the farm; docker-compose.yml says which one a container runs.
+# `npm run images:pin` writes the digest of each image behind its tag, so that a build always takes the same one.
 #   docker build -t lipsync-farm .
 #   docker build -t lipsync-farm:cuda --target cuda .     NVIDIA GPUs, Linux x64
 
