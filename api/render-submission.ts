@@ -9,8 +9,9 @@ import type { Logger } from '../shared/process/log.ts';
 import { addPrepareJob, type QueueClients } from '../shared/queues.ts';
 import { newRenderId } from '../shared/renders/id.ts';
 import type { RenderRequest } from '../shared/renders/record.ts';
-import type { RenderStore } from '../shared/renders/store.ts';
+import type { RenderOwner, RenderStore } from '../shared/renders/store.ts';
 import type { RenderView } from '../shared/views/render-view.ts';
+import { type Caller, seesAll } from './access/caller.ts';
 import type { Models } from './models.ts';
 import { viewRender } from './render-view.ts';
 import { UploadMeter } from './upload-meter.ts';
@@ -22,6 +23,12 @@ export type RenderOptions = Pick<RenderRequest, 'modelId' | 'output' | 'startFra
 export type StoredUpload = Pick<RenderRequest, 'fileName' | 'uploadBytes' | 'uploadSha256'> & {
   readonly renderId: string;
 };
+
+/** Who submits a render, and the idempotency key of the request. */
+export interface Submitter {
+  readonly caller: Caller;
+  readonly idempotencyKey: string | undefined;
+}
 
 export interface SubmissionTools {
   readonly config: Config;
@@ -40,10 +47,17 @@ export class RenderSubmission {
     this.#tools = tools;
   }
 
-  /** FarmError('queue_full') while as many renders are unfinished as server.queue_size allows. */
-  async refuseIfFull(): Promise<void> {
-    const activeCount = await this.#tools.store.countActive();
-    if (activeCount >= this.#tools.config.server.queue_size) throw this.#full(activeCount);
+  /**
+   * FarmError: queue_full while as many renders are unfinished as server.queue_size allows; key_limit_reached while as
+   * many of the caller are as his key allows.
+   */
+  async refuseIfFull({ keyName, limits }: Caller): Promise<void> {
+    const { store, config } = this.#tools;
+    const activeCount = await store.countActive();
+    if (activeCount >= config.server.queue_size) throw this.#full(activeCount);
+    if (keyName === undefined || limits.unfinishedRenders === 0) return;
+    const ownCount = await store.countActive(keyName);
+    if (ownCount >= limits.unfinishedRenders) throw limitReached(keyName, ownCount);
   }
 
   /**
@@ -72,31 +86,30 @@ export class RenderSubmission {
 
   /**
    * Takes a render: writes its record and its first job. The same idempotency key with the same request answers with
-   * the render it made the first time. Whatever is refused leaves no upload behind.
-   * FarmError: model_unknown, model_unusable, queue_full, idempotency_conflict, redis_unavailable.
+   * the render it made the first time, to the same caller. Whatever is refused leaves no upload behind.
+   * FarmError: model_unknown, model_unusable, queue_full, key_limit_reached, idempotency_conflict, redis_unavailable.
    */
-  async submit(upload: StoredUpload, options: RenderOptions, idempotencyKey: string | undefined): Promise<RenderView> {
+  async submit(upload: StoredUpload, options: RenderOptions, submitter: Submitter): Promise<RenderView> {
     const { store } = this.#tools;
     const { renderId, ...file } = upload;
-    const renderedAs = await this.#admit(renderId, { ...options, ...file }, idempotencyKey).catch(
-      async (error: unknown) => {
-        await this.discardUpload(renderId);
-        throw error;
-      },
-    );
+    const renderedAs = await this.#admit(renderId, { ...options, ...file }, submitter).catch(async (error: unknown) => {
+      await this.discardUpload(renderId);
+      throw error;
+    });
     if (renderedAs === renderId) await this.#enqueue(upload);
     else await this.discardUpload(renderId);
     return await viewRender(await store.get(renderedAs), store);
   }
 
   /** The id under which the request is rendered: its own, or that of the render which its key has made before. */
-  async #admit(renderId: string, request: RenderRequest, idempotencyKey: string | undefined): Promise<string> {
+  async #admit(renderId: string, request: RenderRequest, { idempotencyKey, caller }: Submitter): Promise<string> {
     const { store, config, models } = this.#tools;
     await models.refuseUnusable(request.modelId);
     const claim = idempotencyKey ? { key: idempotencyKey, fingerprint: fingerprint(request) } : undefined;
-    const admission = await store.admit(renderId, request, config.server.queue_size, claim);
+    const admission = await store.admit(renderId, request, config.server.queue_size, claim, ownerOf(caller));
     if (admission.outcome === 'admitted') return renderId;
     if (admission.outcome === 'full') throw this.#full(admission.activeCount);
+    if (admission.outcome === 'owner full') throw limitReached(caller.keyName ?? '', admission.activeCount);
     if (admission.sameRequest) return admission.renderId;
     throw new FarmError('idempotency_conflict', `Idempotency-Key "${idempotencyKey}" was used for another request`);
   }
@@ -115,6 +128,20 @@ export class RenderSubmission {
       `${activeCount} renders are unfinished; server.queue_size allows ${this.#tools.config.server.queue_size}`,
     );
   }
+}
+
+function ownerOf(caller: Caller): RenderOwner | undefined {
+  const { keyName: name, limits } = caller;
+  return name === undefined
+    ? undefined
+    : { name, mostUnfinished: limits.unfinishedRenders, takesUnowned: seesAll(caller) };
+}
+
+function limitReached(keyName: string, ownCount: number): FarmError {
+  return new FarmError(
+    'key_limit_reached',
+    `${ownCount} renders of the key "${keyName}" are unfinished, as many as its max_unfinished_renders allows`,
+  );
 }
 
 /** Two requests are the same when the same sound is to be rendered in the same way, whatever the file is called. */

@@ -30,6 +30,7 @@ export function toView(
   return {
     id: renderId,
     status,
+    owner: record.owner ?? null,
     model_id: request.modelId,
     output: request.output,
     file_name: request.fileName,

@@ -4,8 +4,9 @@ import { isDeepStrictEqual } from 'node:util';
 import { type ArtifactStore, artifactKeys } from '../shared/artifacts.ts';
 import { FarmError } from '../shared/errors.ts';
 import { isTerminal, type RenderRecord, type RenderStatus } from '../shared/renders/record.ts';
-import type { RenderStore } from '../shared/renders/store.ts';
+import { type RenderStore, unknownRender } from '../shared/renders/store.ts';
 import type { RenderView } from '../shared/views/render-view.ts';
+import { type Caller, maySee, seesAll } from './access/caller.ts';
 import { readCursor, toCursor } from './render-cursor.ts';
 import { frameOf, type RenderFileName, receiptOf, unfinished, videoOf } from './render-files.ts';
 import { viewRender } from './render-view.ts';
@@ -50,15 +51,20 @@ export class RenderService {
   }
 
   /** How a render stands. FarmError('render_unknown'). */
-  async get(renderId: string): Promise<RenderView> {
-    return await this.#view(await this.#tools.store.get(renderId));
+  async get(renderId: string, caller: Caller): Promise<RenderView> {
+    return await this.#view(await this.#record(renderId, caller));
   }
 
   /** A page of renders, newest first. FarmError('render_unknown') for a page behind a render that is not there. */
-  async list({ limit, before, status }: ListQuery): Promise<{ renders: RenderView[]; next: string | null }> {
-    const { store } = this.#tools;
-    const after = before === undefined ? undefined : (readCursor(before) ?? (await store.get(before)));
-    const records = await store.list(limit + 1, after, status);
+  async list(
+    { limit, before, status }: ListQuery,
+    caller: Caller,
+  ): Promise<{ renders: RenderView[]; next: string | null }> {
+    const after = before === undefined ? undefined : (readCursor(before) ?? (await this.#record(before, caller)));
+    const records = await this.#tools.store.list(limit + 1, after, {
+      status,
+      owner: seesAll(caller) ? undefined : (caller.keyName ?? ''),
+    });
     const page = records.slice(0, limit);
     const last = records.length > limit ? page.at(-1) : undefined;
     return { renders: await Promise.all(page.map((record) => this.#view(record))), next: last ? toCursor(last) : null };
@@ -68,10 +74,14 @@ export class RenderService {
    * How a render stands, now and whenever that has changed; the last state is the one in which it ended. Speed, times
    * and time left, which change all the time, do not count. FarmError('render_unknown').
    */
-  async *watch(renderId: string, { preview }: { preview: boolean }, signal: AbortSignal): AsyncGenerator<RenderState> {
+  async *watch(
+    renderId: string,
+    { preview, caller }: { preview: boolean; caller: Caller },
+    signal: AbortSignal,
+  ): AsyncGenerator<RenderState> {
     let last: unknown;
     for (;;) {
-      const view = await this.get(renderId);
+      const view = await this.get(renderId, caller);
       const state = { view, preview: preview ? await this.#tools.store.segments.preview(renderId) : undefined };
       const { frames_per_second: _, eta_seconds: __, timings_ms: ___, ...lasting } = view;
       if (!isDeepStrictEqual([lasting, state.preview], last)) yield state;
@@ -82,10 +92,11 @@ export class RenderService {
   }
 
   /** Cancels a render; one that has ended stays as it is, with its result. Returns how it stands then. */
-  async cancel(renderId: string): Promise<RenderView> {
+  async cancel(renderId: string, caller: Caller): Promise<RenderView> {
     const { store, artifacts } = this.#tools;
+    await this.#record(renderId, caller);
     if (await store.cancel(renderId)) await artifacts.remove(artifactKeys.folder(renderId));
-    return await this.get(renderId);
+    return await this.get(renderId, caller);
   }
 
   /**
@@ -93,39 +104,48 @@ export class RenderService {
    * then: should it have ended by itself in between, it stays, with its result. FarmError('render_unknown'), after which
    * no files of it are left either.
    */
-  async remove(renderId: string): Promise<RenderView | undefined> {
+  async remove(renderId: string, caller: Caller): Promise<RenderView | undefined> {
     const { store, artifacts } = this.#tools;
+    // Whoever sees all renders may remove what is left of one that has no record any more.
+    if (!seesAll(caller)) await this.#record(renderId, caller);
     const status = await store.remove(renderId);
-    if (status && !isTerminal(status)) return await this.cancel(renderId);
+    if (status && !isTerminal(status)) return await this.cancel(renderId, caller);
     await artifacts.remove(artifactKeys.folder(renderId));
-    if (!status) throw new FarmError('render_unknown', `There is no render ${renderId}`);
+    if (!status) throw unknownRender(renderId);
     return undefined;
   }
 
   /** FarmError: render_unknown, output_not_kept, render_not_finished, render_failed, render_cancelled, storage_failed. */
-  async video(renderId: string): Promise<RenderFile> {
-    return await this.#present(videoOf(await this.#tools.store.get(renderId)));
+  async video(renderId: string, caller: Caller): Promise<RenderFile> {
+    return await this.#present(videoOf(await this.#record(renderId, caller)));
   }
 
   /** FarmError: render_unknown, render_not_finished, render_failed, render_cancelled, storage_failed. */
-  async receipt(renderId: string): Promise<RenderFile> {
-    return await this.#present(receiptOf(await this.#tools.store.get(renderId)));
+  async receipt(renderId: string, caller: Caller): Promise<RenderFile> {
+    return await this.#present(receiptOf(await this.#record(renderId, caller)));
   }
 
   /** FarmError: those of the video, and frame_unknown. */
-  async frame(renderId: string, frameIndex: number): Promise<RenderFile> {
-    const record = await this.#tools.store.get(renderId);
+  async frame(renderId: string, frameIndex: number, caller: Caller): Promise<RenderFile> {
+    const record = await this.#record(renderId, caller);
     const frame = await this.#find(frameOf(record, frameIndex));
     if (!frame) throw unfinished(record, `Frame ${frameIndex}`);
     return frame;
   }
 
   /** The latest picture of a render, as JPEG. FarmError: render_unknown, preview_unknown. */
-  async preview(renderId: string): Promise<Buffer> {
-    const { status } = await this.#tools.store.get(renderId);
+  async preview(renderId: string, caller: Caller): Promise<Buffer> {
+    const { status } = await this.#record(renderId, caller);
     const jpeg = await this.#tools.store.segments.preview(renderId);
     if (!jpeg) throw new FarmError('preview_unknown', `Render ${renderId} has no recent picture; it is ${status}`);
     return jpeg;
+  }
+
+  /** The record, or FarmError('render_unknown') also when it is there and none of the caller's. */
+  async #record(renderId: string, caller: Caller): Promise<RenderRecord> {
+    const record = await this.#tools.store.get(renderId);
+    if (!maySee(caller, record.owner)) throw unknownRender(renderId);
+    return record;
   }
 
   async #view(record: RenderRecord): Promise<RenderView> {

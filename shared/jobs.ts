@@ -12,6 +12,8 @@ const prepareJobSchema = z.object({ name: z.literal('prepare'), renderId: z.stri
 const segmentJobSchema = z.object({
   name: z.literal('segment'),
   renderId: z.string(),
+  /** Name of the API key that the render belongs to. */
+  owner: z.string().optional(),
   modelId: z.string(),
   segmentIndex: z.int().nonnegative(),
   segmentCount: z.int().positive(),

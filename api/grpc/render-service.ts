@@ -5,7 +5,7 @@ import type { Config } from '../../shared/config/load.ts';
 import { FarmError } from '../../shared/errors.ts';
 import { LAST_START_FRAME, NAME_MAX } from '../../shared/limits.ts';
 import type { RenderView } from '../../shared/views/render-view.ts';
-import type { RenderSubmission } from '../render-submission.ts';
+import type { Caller } from '../access/caller.ts';
 import type { Services } from '../services.ts';
 import type { Calls } from './calls.ts';
 import { between, checkMessage, jpegQuality, modelId, oneOf } from './fields.ts';
@@ -36,19 +36,29 @@ export function renderHandlers(
   calls: Calls,
 ): UntypedServiceImplementation {
   return {
-    SubmitRender: calls.clientStream(async (upload: Upload) => toRender(await submit(config, submission, upload))),
-    GetRender: calls.unary(async ({ render_id }: GetRenderRequest) => toRender(await renders.get(render_id))),
-    WatchRender: calls.serverStream(async function* ({ render_id, preview }: WatchRenderRequest, signal) {
-      for await (const state of renders.watch(render_id, { preview }, signal))
+    SubmitRender: calls.clientStream(async (upload: Upload, _signal, caller) =>
+      toRender(await submit({ config, submission }, upload, caller)),
+    ),
+    GetRender: calls.unary(async ({ render_id }: GetRenderRequest, _signal, caller) =>
+      toRender(await renders.get(render_id, caller)),
+    ),
+    WatchRender: calls.serverStream(async function* ({ render_id, preview }: WatchRenderRequest, signal, caller) {
+      for await (const state of renders.watch(render_id, { preview, caller }, signal))
         yield toRender(state.view, state.preview);
     }),
-    CancelRender: calls.unary(async ({ render_id }: CancelRenderRequest) => toRender(await renders.cancel(render_id))),
+    CancelRender: calls.unary(async ({ render_id }: CancelRenderRequest, _signal, caller) =>
+      toRender(await renders.cancel(render_id, caller)),
+    ),
   };
 }
 
-async function submit(config: Config, submission: RenderSubmission, upload: Upload): Promise<RenderView> {
+async function submit(
+  { config, submission }: Pick<Services, 'config' | 'submission'>,
+  upload: Upload,
+  caller: Caller,
+): Promise<RenderView> {
   // Refuse before the upload is read; submit counts again when the record is written.
-  await submission.refuseIfFull();
+  await submission.refuseIfFull(caller);
   const first = await upload.next();
   if (first.done || first.value.part !== 'spec') {
     const got = first.done ? 'the end' : (first.value.part ?? 'an empty message');
@@ -62,7 +72,7 @@ async function submit(config: Config, submission: RenderSubmission, upload: Uplo
     startFrameIndex: spec.start_frame_idx,
     jpegQuality: spec.jpeg_quality,
   };
-  return await submission.submit(stored, options, spec.idempotency_key || undefined);
+  return await submission.submit(stored, options, { caller, idempotencyKey: spec.idempotency_key || undefined });
 }
 
 async function* audioOf(upload: Upload): AsyncGenerator<Buffer> {

@@ -26,7 +26,11 @@ function cancelRender(app: App, { renders }: Services): void {
     params,
     response: { 200: renderViewSchema, ...failures('render_unknown') },
   };
-  app.post('/v1/renders/:id/cancel', { schema, config }, async (request) => await renders.cancel(request.params.id));
+  app.post(
+    '/v1/renders/:id/cancel',
+    { schema, config },
+    async ({ params: { id }, caller }) => await renders.cancel(id, caller),
+  );
 }
 
 function deleteRender(app: App, { renders }: Services): void {
@@ -43,7 +47,7 @@ function deleteRender(app: App, { renders }: Services): void {
     },
   };
   app.delete('/v1/renders/:id', { schema, config }, async (request, reply) => {
-    const cancelled = await renders.remove(request.params.id);
+    const cancelled = await renders.remove(request.params.id, request.caller);
     if (!cancelled) return reply.status(204).send();
     reply.header('deprecation', DELETE_AS_CANCEL_SINCE).header('link', DEPRECATION_LINK);
     return cancelled;

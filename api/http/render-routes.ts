@@ -15,7 +15,8 @@ import { wholeNumber } from './whole-number.ts';
 type App = Parameters<FastifyPluginAsyncZod<Services>>[0];
 
 const tags = ['renders'];
-const config = { access: 'render' } as const;
+const access = 'render';
+const config = { access } as const;
 
 /** The address of one render. */
 export const renderParams = z.object({ id: z.string().regex(RENDER_ID, 'not a render id') });
@@ -52,11 +53,14 @@ function submitRender(app: App, { config, submission }: Services): void {
       ...failures('upload_missing', 'upload_too_large', 'audio_empty', ...refusals),
     },
   };
-  app.post('/v1/renders', { schema, config: { form: renderFormSchema(config) } }, async (request, reply) => {
+  app.post('/v1/renders', { schema, config: { access, form: renderFormSchema(config) } }, async (request, reply) => {
     // Refuse before the upload is read; submit counts again when the record is written.
-    await submission.refuseIfFull();
+    await submission.refuseIfFull(request.caller);
     const { upload, options } = await readRenderUpload(request, submission, config);
-    const view = await submission.submit(upload, options, request.headers['idempotency-key']);
+    const view = await submission.submit(upload, options, {
+      caller: request.caller,
+      idempotencyKey: request.headers['idempotency-key'],
+    });
     reply.status(202).header('location', view.links.self);
     return view;
   });
@@ -76,8 +80,8 @@ function listRenders(app: App, { renders }: Services): void {
     }),
     response: { 200: renderPageSchema, ...failures('render_unknown') },
   };
-  app.get('/v1/renders', { schema, config }, async ({ query: { limit, before, status } }) => {
-    const page = await renders.list({ limit, before, status });
+  app.get('/v1/renders', { schema, config }, async ({ query: { limit, before, status }, caller }) => {
+    const page = await renders.list({ limit, before, status }, caller);
     const filter = status === undefined ? '' : `&status=${status}`;
     return { renders: page.renders, next: page.next && `/v1/renders?limit=${limit}${filter}&before=${page.next}` };
   });
@@ -89,7 +93,7 @@ function getRender(app: App, { renders }: Services): void {
     params,
     response: { 200: renderViewSchema, ...failures('render_unknown') },
   };
-  app.get('/v1/renders/:id', { schema, config }, async (request) => await renders.get(request.params.id));
+  app.get('/v1/renders/:id', { schema, config }, async ({ params: { id }, caller }) => await renders.get(id, caller));
 }
 
 function getVideo(app: App, { renders }: Services): void {
@@ -98,7 +102,7 @@ function getVideo(app: App, { renders }: Services): void {
     ...{ params, headers: fileHeaders, response: fileAnswers('video/mp4', 'output_not_kept') },
   };
   app.get('/v1/renders/:id/video', { schema, config }, async (request, reply) =>
-    sendFile(await renders.video(request.params.id), request, reply),
+    sendFile(await renders.video(request.params.id, request.caller), request, reply),
   );
 }
 
@@ -111,7 +115,7 @@ function getFrame(app: App, { renders }: Services): void {
   };
   app.get('/v1/renders/:id/frames/:index', { schema, config }, async (request, reply) => {
     const { id, index } = request.params;
-    return sendFile(await renders.frame(id, index), request, reply);
+    return sendFile(await renders.frame(id, index, request.caller), request, reply);
   });
 }
 
@@ -122,7 +126,7 @@ function getPreview(app: App, { renders }: Services): void {
     response: { 200: bytesOf('The picture', 'image/jpeg'), ...failures('render_unknown', 'preview_unknown') },
   };
   app.get('/v1/renders/:id/preview', { schema, config }, async (request, reply) => {
-    const jpeg = await renders.preview(request.params.id);
+    const jpeg = await renders.preview(request.params.id, request.caller);
     return reply.type('image/jpeg').header('cache-control', 'no-store').send(jpeg);
   });
 }
@@ -133,7 +137,7 @@ function getReceipt(app: App, { renders }: Services): void {
     ...{ params, headers: fileHeaders, response: { ...fileAnswers('application/json'), 200: receiptSchema } },
   };
   app.get('/v1/renders/:id/receipt', { schema, config }, async (request, reply) =>
-    sendFile(await renders.receipt(request.params.id), request, reply),
+    sendFile(await renders.receipt(request.params.id, request.caller), request, reply),
   );
 }
 

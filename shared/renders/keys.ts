@@ -4,8 +4,14 @@ import { KEY_PREFIX } from '../redis.ts';
 
 export const INDEX_KEY = `${KEY_PREFIX}:renders`;
 export const ACTIVE_KEY = `${KEY_PREFIX}:renders:active`;
+/** Ids of the renders of one API key, by its name, and of the unfinished ones among them. */
+export const ownerIndexKey = (owner: string) => `${INDEX_KEY}:of:${owner}`;
+export const ownerActiveKey = (owner: string) => `${ACTIVE_KEY}:of:${owner}`;
 export const recordKey = (renderId: string) => `${KEY_PREFIX}:render:${renderId}`;
 export const progressKey = (renderId: string) => `${recordKey(renderId)}:progress`;
 export const receiptsKey = (renderId: string) => `${recordKey(renderId)}:segments`;
 export const previewKey = (renderId: string) => `${recordKey(renderId)}:preview`;
-export const idempotencyKey = (key: string) => `${KEY_PREFIX}:idempotency:${key}`;
+/** @param name of a render without an owner the key as it was sent, else `ownedName` of it. */
+export const idempotencyKey = (name: string) => `${KEY_PREFIX}:idempotency:${name}`;
+/** Names of owners have no colon, so that two owners never share one. */
+export const ownedName = (owner: string, key: string) => `${owner}:${key}`;

@@ -106,7 +106,9 @@ export const renderRecordSchema = z.object({
   firstSegmentAtMs: z.number().optional(),
   stitchingAtMs: z.number().optional(),
   finishedAtMs: z.number().optional(),
-  /** The key that the render was submitted under, freed again with the render. */
+  /** Name of the API key that it was submitted with; a farm without keys has no owners. */
+  owner: z.string().optional(),
+  /** Name of the idempotency key that the render was submitted under (keys.ts), freed again with the render. */
   idempotencyKey: z.string().optional(),
   plan: renderPlanSchema.optional(),
   error: errorReportSchema.optional(),

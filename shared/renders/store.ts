@@ -3,7 +3,18 @@ import { type ErrorReport, FarmError } from '../errors.ts';
 import { KEY_PREFIX } from '../redis.ts';
 import { HOUR_MS } from '../units.ts';
 import { type ListPosition, walkNewestFirst } from './index-walk.ts';
-import { ACTIVE_KEY, INDEX_KEY, idempotencyKey, previewKey, progressKey, receiptsKey, recordKey } from './keys.ts';
+import {
+  ACTIVE_KEY,
+  INDEX_KEY,
+  idempotencyKey,
+  ownedName,
+  ownerActiveKey,
+  ownerIndexKey,
+  previewKey,
+  progressKey,
+  receiptsKey,
+  recordKey,
+} from './keys.ts';
 import {
   isTerminal,
   RENDER_STATUSES,
@@ -23,15 +34,31 @@ const IDEMPOTENCY_LIFETIME_MS = 24 * HOUR_MS;
 /** Renders whose status is asked for at a time, where one is looked for. */
 const LOOK_THROUGH = 200;
 
-/** An idempotency key, and a fingerprint of the request that it came with. */
+/** An idempotency key as it was sent, and a fingerprint of the request that it came with. */
 export interface IdempotencyClaim {
   readonly key: string;
   readonly fingerprint: string;
 }
 
+/** The API key that a render belongs to. */
+export interface RenderOwner {
+  readonly name: string;
+  /** Renders of it that may be unfinished; 0: as many as the farm takes. */
+  readonly mostUnfinished: number;
+  /** Whether a render without an owner, made under the same idempotency key before the farm had keys, is its as well. */
+  readonly takesUnowned: boolean;
+}
+
+export interface ListFilter {
+  readonly status?: RenderStatus | undefined;
+  /** Name of an API key: only its renders. */
+  readonly owner?: string | undefined;
+}
+
 export type Admission =
   | { outcome: 'admitted' }
   | { outcome: 'full'; activeCount: number }
+  | { outcome: 'owner full'; activeCount: number }
   | { outcome: 'known'; renderId: string; sameRequest: boolean };
 
 /** The records of all renders. All changes of status are made here, and only allowed ones take effect. */
@@ -49,25 +76,32 @@ export class RenderStore {
     request: RenderRequest,
     limit: number,
     claim: IdempotencyClaim | undefined,
+    owner?: RenderOwner,
   ): Promise<Admission> {
     const createdAtMs = Date.now();
     const claimed = claim ? JSON.stringify({ renderId, fingerprint: claim.fingerprint }) : '';
+    const names = namesOf(claim, owner);
+    const optional = { ...(claim ? { idempotencyKey: names.own } : {}), ...(owner ? { owner: owner.name } : {}) };
     const answer = (await this.#redis.eval(
       ADMIT,
-      4,
+      7,
       recordKey(renderId),
       INDEX_KEY,
       ACTIVE_KEY,
-      idempotencyKey(claim?.key ?? ''),
+      idempotencyKey(names.own),
+      idempotencyKey(names.other),
+      ownerIndexKey(owner?.name ?? ''),
+      ownerActiveKey(owner?.name ?? ''),
       limit,
       renderId,
       createdAtMs,
       claimed,
       IDEMPOTENCY_LIFETIME_MS,
-      ...fields({ renderId, status: 'queued', request, createdAtMs, ...(claim ? { idempotencyKey: claim.key } : {}) }),
+      owner?.mostUnfinished ?? '',
+      ...fields({ renderId, status: 'queued', request, createdAtMs, ...optional }),
     )) as [string, string?];
     const [outcome, detail = ''] = answer;
-    if (outcome === 'full') return { outcome, activeCount: Number(detail) };
+    if (outcome === 'full' || outcome === 'owner full') return { outcome, activeCount: Number(detail) };
     if (outcome !== 'known') return { outcome: 'admitted' };
     const known = JSON.parse(detail) as { renderId: string; fingerprint: string };
     return { outcome, renderId: known.renderId, sameRequest: known.fingerprint === claim?.fingerprint };
@@ -81,15 +115,16 @@ export class RenderStore {
   /** The record, or FarmError('render_unknown'). */
   async get(renderId: string): Promise<RenderRecord> {
     const record = await this.find(renderId);
-    if (!record) throw new FarmError('render_unknown', `There is no render ${renderId}`);
+    if (!record) throw unknownRender(renderId);
     return record;
   }
 
-  /** Up to `limit` renders, newest first: those behind `after`, and only those of a status if one is given. */
-  async list(limit: number, after?: ListPosition, status?: RenderStatus): Promise<RenderRecord[]> {
+  /** Up to `limit` renders, newest first: those behind `after` that pass the filter. */
+  async list(limit: number, after?: ListPosition, { status, owner }: ListFilter = {}): Promise<RenderRecord[]> {
     const found: RenderRecord[] = [];
+    const indexKey = owner === undefined ? INDEX_KEY : ownerIndexKey(owner);
     const pieceSize = status === undefined ? limit : Math.max(limit, LOOK_THROUGH);
-    for await (const ids of walkNewestFirst(this.#redis, INDEX_KEY, pieceSize, after)) {
+    for await (const ids of walkNewestFirst(this.#redis, indexKey, pieceSize, after)) {
       const records = await Promise.all(ids.map((id) => this.#findIn(id, status)));
       found.push(...records.filter((record) => record !== undefined));
       if (found.length >= limit) break;
@@ -106,8 +141,14 @@ export class RenderStore {
     return record?.status === status ? record : undefined;
   }
 
-  async countActive(): Promise<number> {
-    return await this.#redis.scard(ACTIVE_KEY);
+  /** Unfinished renders, of all owners or of one. */
+  async countActive(owner?: string): Promise<number> {
+    if (owner === undefined) return await this.#redis.scard(ACTIVE_KEY);
+    // Some of the owner's set may have ended meanwhile.
+    const ids = await this.#redis.smembers(ownerActiveKey(owner));
+    if (ids.length === 0) return 0;
+    const unfinished = await this.#redis.smismember(ACTIVE_KEY, ...ids);
+    return unfinished.filter((isMember) => isMember === 1).length;
   }
 
   async activeIds(): Promise<string[]> {
@@ -148,7 +189,16 @@ export class RenderStore {
   async remove(renderId: string): Promise<RenderStatus | undefined> {
     const keys = [recordKey, progressKey, receiptsKey, previewKey].map((keyOf) => keyOf(renderId));
     const ended = JSON.stringify(RENDER_STATUSES.filter(isTerminal));
-    const status = await this.#redis.eval(REMOVE, 5, ...keys, INDEX_KEY, renderId, ended, idempotencyKey(''));
+    const status = await this.#redis.eval(
+      REMOVE,
+      5,
+      ...keys,
+      INDEX_KEY,
+      renderId,
+      ended,
+      idempotencyKey(''),
+      ownerIndexKey(''),
+    );
     return (status as RenderStatus | null) ?? undefined;
   }
 
@@ -177,6 +227,18 @@ export class RenderStore {
     );
     return before !== null && from.includes(before as RenderStatus);
   }
+}
+
+/** A render that is not there, or that is none of the caller's. */
+export function unknownRender(renderId: string): FarmError {
+  return new FarmError('render_unknown', `There is no render ${renderId}`);
+}
+
+/** Under which name a claim is kept, and under which other name it is looked for as well. */
+function namesOf(claim: IdempotencyClaim | undefined, owner: RenderOwner | undefined): { own: string; other: string } {
+  const sent = claim?.key ?? '';
+  const own = owner ? ownedName(owner.name, sent) : sent;
+  return { own, other: owner?.takesUnowned ? sent : own };
 }
 
 function fields(values: Record<string, unknown>): string[] {

@@ -7,6 +7,7 @@ import type { RenderView } from '../../shared/views/render-view.ts';
 const VIEW: RenderView = {
   id: 'r1',
   status: 'rendering',
+  owner: null,
   model_id: 'demo',
   output: 'mp4',
   file_name: 'speech.wav',

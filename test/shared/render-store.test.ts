@@ -139,6 +139,32 @@ test('of the same request sent many times at once exactly one is admitted, and a
   assert.equal(await store.countActive(), 1);
 });
 
+test('owners have keys of their own; those of before there were owners stay good for who sees all renders', async () => {
+  const owner = (name: string, takesUnowned = false) => ({ name, mostUnfinished: 0, takesUnowned });
+  await store.admit('r1', SAMPLE_REQUEST, NO_LIMIT, CLAIM);
+  const others = [
+    await store.admit('r2', SAMPLE_REQUEST, NO_LIMIT, CLAIM, owner('ann')),
+    await store.admit('r3', SAMPLE_REQUEST, NO_LIMIT, CLAIM, owner('bob')),
+  ];
+  assert.deepEqual(others, [{ outcome: 'admitted' }, { outcome: 'admitted' }]);
+  const same = { outcome: 'known', sameRequest: true };
+  const again = await store.admit('r4', SAMPLE_REQUEST, NO_LIMIT, CLAIM, owner('ann'));
+  assert.deepEqual(again, { ...same, renderId: 'r2' });
+  const ops = await store.admit('r5', SAMPLE_REQUEST, NO_LIMIT, CLAIM, owner('ops', true));
+  assert.deepEqual(ops, { ...same, renderId: 'r1' });
+});
+
+test('an owner has its own limit, which counts what has not ended', async () => {
+  const ann = { name: 'ann', mostUnfinished: 2, takesUnowned: false };
+  const admitNext = async (id: string) => (await store.admit(id, SAMPLE_REQUEST, NO_LIMIT, undefined, ann)).outcome;
+  await admit('r0');
+  assert.deepEqual([await admitNext('r1'), await admitNext('r2')], ['admitted', 'admitted']);
+  assert.equal(await admitNext('r3'), 'owner full');
+  await store.cancel('r1');
+  assert.equal(await store.countActive('ann'), 1);
+  assert.deepEqual([await admitNext('r3'), await admitNext('r4')], ['admitted', 'owner full']);
+});
+
 test('a key is forgotten after a day', async () => {
   await store.admit('r1', SAMPLE_REQUEST, NO_LIMIT, CLAIM);
   const [key = ''] = await redis.keys('*idempotency*');
@@ -270,7 +296,7 @@ test('receipts come back in the order of the segments, one a segment', async () 
 });
 
 async function page(limit: number, after?: string, status?: RenderStatus): Promise<string[]> {
-  const records = await store.list(limit, after === undefined ? undefined : await store.get(after), status);
+  const records = await store.list(limit, after === undefined ? undefined : await store.get(after), { status });
   return records.map(({ renderId }) => renderId);
 }
 

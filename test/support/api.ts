@@ -3,14 +3,15 @@ import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { after } from 'node:test';
 import type { FastifyInstance } from 'fastify';
+import pino from 'pino';
 import { stringify } from 'yaml';
 import { buildApp } from '../../api/app.ts';
 import { openServices, type Services } from '../../api/services.ts';
 import { PrivateRedis } from '../../cli/private-redis.ts';
 import { type ArtifactStore, LocalArtifacts } from '../../shared/artifacts.ts';
 import { loadConfig } from '../../shared/config/load.ts';
+import { ConfigReload } from '../../shared/config/reload.ts';
 import { FarmError } from '../../shared/errors.ts';
-import { createLogger } from '../../shared/process/log.ts';
 import { producerConnection, waitUntilReady } from '../../shared/redis.ts';
 import { newRenderId } from '../../shared/renders/id.ts';
 import type { RenderPlan, RenderRequest, RenderStatus } from '../../shared/renders/record.ts';
@@ -26,8 +27,12 @@ export interface TestApi {
   /** What the services and the workers write to. */
   readonly store: RenderStore;
   readonly artifacts: ArtifactStore;
+  /** What the front end has logged, from `warn` on. */
+  readonly warnings: readonly Record<string, unknown>[];
+  /** Lays settings over those of the file, which is read again before this resolves. */
+  reconfigure(settings: Record<string, unknown>): Promise<void>;
   /** Takes a render and moves it on to a status, as a worker would. Its files are the test's affair. */
-  renderIn(status: RenderStatus, request?: Partial<RenderRequest>): Promise<string>;
+  renderIn(status: RenderStatus, request?: Partial<RenderRequest>, owner?: string): Promise<string>;
 }
 
 /** Of three seconds of sound, in one segment. */
@@ -42,15 +47,20 @@ export async function startApi(settings: Record<string, unknown> = {}): Promise<
   const folder = await mkdtemp(path.join(tmpdir(), 'farm-test-api-'));
   const server = await PrivateRedis.start(path.join(folder, 'redis'));
   const configPath = path.join(folder, 'config.yaml');
-  await writeFile(configPath, stringify({ ...settings, redis: { url: server.url }, storage: { root: 'data' } }));
+  const write = async (more: Record<string, unknown>) =>
+    await writeFile(configPath, stringify({ ...more, redis: { url: server.url }, storage: { root: 'data' } }));
+  await write(settings);
   const config = loadConfig(configPath, { redisUrl: undefined, configPath: undefined, overrides: new Map() });
-  const log = createLogger('api', { ...config.logging, level: 'silent' });
+  const warnings: Record<string, unknown>[] = [];
+  const log = pino({ level: 'warn' }, { write: (line) => void warnings.push(JSON.parse(line)) });
+  const reload = new ConfigReload(config, log);
   const redis = producerConnection(server.url);
   await waitUntilReady(redis, READY_WITHIN_MS);
-  const services = openServices({ config, redis, log });
+  const services = openServices({ config, redis, log, reload });
   const app = await buildApp(services, log);
   await app.ready();
   after(async () => {
+    reload.stop();
     await app.close();
     await services.close();
     redis.disconnect();
@@ -64,13 +74,25 @@ export async function startApi(settings: Record<string, unknown> = {}): Promise<
     services,
     store,
     artifacts,
-    renderIn: (status, request) => renderIn(store, status, { ...SAMPLE_REQUEST, modelId: 'demo', ...request }),
+    warnings,
+    async reconfigure(changes) {
+      await write({ ...settings, ...changes });
+      await reload.refresh();
+    },
+    renderIn: (status, request, owner) =>
+      renderIn(store, status, { ...SAMPLE_REQUEST, modelId: 'demo', ...request }, owner),
   };
 }
 
-async function renderIn(store: RenderStore, status: RenderStatus, request: RenderRequest): Promise<string> {
+async function renderIn(
+  store: RenderStore,
+  status: RenderStatus,
+  request: RenderRequest,
+  owner: string | undefined,
+): Promise<string> {
   const id = newRenderId();
-  await store.admit(id, request, Number.MAX_SAFE_INTEGER, undefined);
+  const owned = owner === undefined ? undefined : { name: owner, mostUnfinished: 0, takesUnowned: false };
+  await store.admit(id, request, Number.MAX_SAFE_INTEGER, undefined, owned);
   const steps: [RenderStatus, () => Promise<boolean>][] = [
     ['preparing', () => store.startPreparing(id)],
     ['rendering', () => store.startRendering(id, PLAN)],

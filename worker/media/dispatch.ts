@@ -45,7 +45,7 @@ export class Dispatcher {
   }
 
   /** Puts a planned render on the queues, all of it or nothing. Doing it again changes nothing. */
-  async enqueueSegments(renderId: string, modelId: string, plan: RenderPlan): Promise<void> {
+  async enqueueSegments({ renderId, owner, request }: RenderRecord, plan: RenderPlan): Promise<void> {
     const stitch: Job = { name: 'stitch', renderId };
     const queueName = stitchQueue(plan.frameCount);
     if (await this.#queues.media(queueName).getJob(jobId(stitch))) return;
@@ -53,7 +53,10 @@ export class Dispatcher {
     const ranges = cutSegments(plan.frameCount, plan.segmentFrames);
     const priorities = await this.#priorities(plan, ranges);
     const children = ranges.map((frames, segmentIndex) => {
-      const job: SegmentJob = { name: 'segment', renderId, modelId, segmentIndex, segmentCount: ranges.length, frames };
+      const job: SegmentJob = {
+        ...{ name: 'segment', renderId, ...(owner === undefined ? {} : { owner }), modelId: request.modelId },
+        ...{ segmentIndex, segmentCount: ranges.length, frames },
+      };
       return {
         name: job.name,
         queueName: gpuQueue(plan.segmentGpus[segmentIndex] ?? 0),

@@ -24,7 +24,7 @@ export function prepareHandler({ config, renders, artifacts, dispatcher }: Prepa
     const record = await renders.get(renderId);
     const plan = record.plan ?? (await makePlan(record, signal, log));
     if (!plan) return await removeFilesIfGone(renders, artifacts, renderId);
-    await dispatcher.enqueueSegments(renderId, record.request.modelId, plan);
+    await dispatcher.enqueueSegments(record, plan);
     // The upload has been read completely, and a plan is never made twice.
     await artifacts.remove(artifactKeys.upload(renderId));
     log.info({ frames: plan.frameCount, segments: plan.segmentGpus.length }, 'render planned');
