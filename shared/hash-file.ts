@@ -1,5 +1,5 @@
 import { createHash } from 'node:crypto';
-import { open } from 'node:fs/promises';
+import { openFile } from './regular-file.ts';
 import { MB } from './units.ts';
 
 /** Bytes read at a time: with 64 KiB it takes three times as long. */
@@ -19,7 +19,7 @@ export async function hashFile(path: string): Promise<FileHash> {
   const hash = createHash('sha256');
   const chunk = Buffer.allocUnsafeSlow(CHUNK_BYTES);
   let sizeBytes = 0;
-  await using file = await open(path);
+  await using file = await openFile(path);
   for (;;) {
     const { bytesRead } = await file.read(chunk, 0, CHUNK_BYTES, sizeBytes);
     if (bytesRead === 0) break;

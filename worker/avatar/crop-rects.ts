@@ -3,9 +3,9 @@
  * `[[x1, y1, x2, y2], …]` and `{"0": {"rect": [x1, y1, x2, y2]}, "1": …}`.
  */
 
-import { readFile } from 'node:fs/promises';
 import { z } from 'zod';
 import { FarmError } from '../../shared/errors.ts';
+import { readWholeFile } from '../../shared/regular-file.ts';
 import { decodeText } from '../../shared/text-file.ts';
 import type { Rect } from '../pipeline/contract.ts';
 
@@ -30,7 +30,7 @@ const fileSchema = z.union([z.array(z.unknown()).min(1), z.record(z.string().reg
 export async function readCropRects(path: string): Promise<Rect[]> {
   let file: Uint8Array;
   try {
-    file = await readFile(path);
+    file = await readWholeFile(path);
   } catch (cause) {
     throw new FarmError('model_unusable', `crop rects ${path} cannot be read: ${messageOf(cause)}`, { cause });
   }

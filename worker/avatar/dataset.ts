@@ -4,9 +4,10 @@
  */
 
 import { existsSync } from 'node:fs';
-import { readdir, readFile } from 'node:fs/promises';
+import { readdir } from 'node:fs/promises';
 import { basename, join } from 'node:path';
 import { FarmError } from '../../shared/errors.ts';
+import { readWholeFile } from '../../shared/regular-file.ts';
 import { decodeText } from '../../shared/text-file.ts';
 import type { Rect } from '../pipeline/contract.ts';
 import { listBackgroundFiles } from './background-files.ts';
@@ -89,10 +90,16 @@ export async function readLandmarkRects(folder: string): Promise<LandmarkRects> 
     const digits = LANDMARKS_NAME.exec(name)?.[1];
     if (digits === undefined) continue;
     const path = join(folder, name);
-    const { text } = decodeText(await readFile(path), path, 'model_unusable');
+    const { text } = decodeText(await readLandmarks(path), path, 'model_unusable');
     byNumber.set(Number(digits), cropRectFromLandmarks(text, path));
   }
   return { folder, byNumber };
+}
+
+async function readLandmarks(path: string): Promise<Buffer> {
+  return await readWholeFile(path).catch((cause: Error) => {
+    throw new FarmError('model_unusable', `the landmarks cannot be read: ${cause.message}`, { cause });
+  });
 }
 
 /**

@@ -4,9 +4,9 @@
  * picture.
  */
 
-import { readFile } from 'node:fs/promises';
 import sharp from 'sharp';
 import { FarmError } from '../../shared/errors.ts';
+import { readWholeFile, requireFile } from '../../shared/regular-file.ts';
 import type { RgbImage } from '../pipeline/contract.ts';
 
 // BackgroundFrames caches pictures, so libvips must not, and a worker's cores are for inference.
@@ -29,6 +29,7 @@ export interface PictureSize {
  */
 export async function readPictureSize(path: string): Promise<PictureSize> {
   try {
+    await requireFile(path);
     const { autoOrient } = await sharp(path).metadata();
     return autoOrient;
   } catch (cause) {
@@ -38,7 +39,7 @@ export async function readPictureSize(path: string): Promise<PictureSize> {
 
 /** The bytes of a picture file. @throws FarmError `model_unusable` naming the file. */
 export async function readPictureFile(path: string): Promise<Buffer> {
-  return await readFile(path).catch((cause: unknown) => {
+  return await readWholeFile(path).catch((cause: unknown) => {
     throw unreadable(path, cause);
   });
 }

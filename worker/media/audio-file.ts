@@ -1,5 +1,6 @@
-import { type FileHandle, open } from 'node:fs/promises';
+import type { FileHandle } from 'node:fs/promises';
 import { FarmError } from '../../shared/errors.ts';
+import { openFile } from '../../shared/regular-file.ts';
 import type { AudioSource, IndexRange } from '../pipeline/contract.ts';
 
 const BYTES_PER_SAMPLE = 4;
@@ -15,7 +16,7 @@ export class AudioFile implements AudioSource, AsyncDisposable {
   }
 
   static async open(path: string): Promise<AudioFile> {
-    const file = await open(path).catch((error: Error) => {
+    const file = await openFile(path).catch((error: Error) => {
       throw new FarmError('storage_failed', `Could not read the decoded sound: ${error.message}`, { cause: error });
     });
     const { size } = await file.stat();

@@ -3,7 +3,8 @@
  * a truncated Matroska or AVI file as a shorter video, and then an avatar would have fewer pictures than rects.
  */
 
-import { type FileHandle, open } from 'node:fs/promises';
+import type { FileHandle } from 'node:fs/promises';
+import { openFile } from '../../shared/regular-file.ts';
 
 /** Longer than the header of any box, chunk or element that is read here. */
 const HEADER_BYTES = 16;
@@ -20,7 +21,7 @@ const BOX_NAME = /^[\x20-\x7e\xa9]{4}$/;
  * @throws what the file system throws.
  */
 export async function findCutOff(path: string): Promise<string | undefined> {
-  await using file = await open(path);
+  await using file = await openFile(path);
   const { size } = await file.stat();
   const read = (at: number) => readHeader(file, at);
   const first = await read(0);

@@ -1,5 +1,5 @@
-import { access, constants } from 'node:fs/promises';
 import type { ModelConfig } from '../../shared/config/model-config.ts';
+import { requireFile } from '../../shared/regular-file.ts';
 import { checkAvatarFiles } from '../avatar/avatar.ts';
 
 /**
@@ -14,7 +14,7 @@ export async function findProblems(model: ModelConfig): Promise<readonly string[
 }
 
 async function unreadable(what: string, file: string): Promise<string[]> {
-  return await access(file, constants.R_OK).then(
+  return await requireFile(file).then(
     () => [],
     ({ message }: Error) => [`the ${what} cannot be read: ${message}`],
   );

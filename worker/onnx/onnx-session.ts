@@ -1,7 +1,7 @@
 /** Opens a session on the first provider that can run the file, checks it against its contract and warms it up. */
 
-import { access, constants } from 'node:fs/promises';
 import { FarmError } from '../../shared/errors.ts';
+import { requireFile } from '../../shared/regular-file.ts';
 import { openOnFirstProvider, type PassedOverProvider, type ProviderReport } from './execution-providers.ts';
 import { checkPlacement, type NodesByProvider, PlacementProbe } from './node-placement.ts';
 import { InferenceSession } from './onnxruntime.ts';
@@ -48,7 +48,7 @@ export async function openSessionOnFirstProvider(
   options: OnnxModelOptions,
 ): Promise<{ readonly opened: OpenSession; readonly provider: ProviderReport }> {
   const { path, contract } = options;
-  await access(path, constants.R_OK).catch((cause: Error) => {
+  await requireFile(path).catch((cause: Error) => {
     throw new FarmError('model_unusable', `the ${contract.role} cannot be read: ${cause.message}`, { cause });
   });
   const choice = await openOnFirstProvider(options.providers, (provider) => openSession(options, provider));
