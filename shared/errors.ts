@@ -87,6 +87,12 @@ export const ERROR_CATALOGUE = {
   ),
   encode_failed: entry(500, 13, true, 'See the worker log for what ffmpeg said; `farm doctor` checks ffmpeg.'),
   worker_lost: entry(500, 14, false, 'The job ended its worker every time it was tried; see the worker log.'),
+  worker_stuck: entry(
+    500,
+    14,
+    true,
+    'See the worker log and check the model named; raise limits.stuck_seconds if the machine is just slow.',
+  ),
   gpu_unknown: entry(404, 5, false, 'Use a GPU number that GET /v1/gpus lists.'),
   gpu_taken: entry(409, 6, false, 'Stop the other process, or start this one with another --gpu number.'),
   farm_running: entry(409, 6, false, 'Stop that farm with `farm down`, or set storage.root to another folder.'),
@@ -164,6 +170,7 @@ const MAY_LIE_WITH_THE_WORKER: ReadonlySet<ErrorCode> = new Set([
   'resources_exhausted',
   'tool_failed',
   'inference_failed',
+  'worker_stuck',
   'encode_failed',
   'internal',
 ]);

@@ -79,6 +79,8 @@ const heartbeatSchema = z.object({
   /** True when it takes no new jobs, because it was told to drain or is about to end. */
   draining: z.boolean(),
   runningJobs: z.int().nonnegative(),
+  /** How long the work under way has shown no progress; absent for a media worker. */
+  silentMs: z.number().optional(),
   /** Longest time that the thread which talks to Redis was blocked, since the last heartbeat. */
   eventLoopBlockedMaxMs: z.number(),
 });

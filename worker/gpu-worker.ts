@@ -1,4 +1,6 @@
+import { setTimeout as delay } from 'node:timers/promises';
 import type { Config } from '../shared/config/load.ts';
+import type { FarmError } from '../shared/errors.ts';
 import { type Heartbeat, startHeartbeat } from '../shared/heartbeat.ts';
 import type { LiveJob, SegmentJob } from '../shared/jobs.ts';
 import { logged } from '../shared/process/unheard.ts';
@@ -19,6 +21,11 @@ import { Blocklist, givingAway } from './queues/blocklist.ts';
 import { GpuQueues } from './queues/gpu-queues.ts';
 import { Lease } from './queues/lease.ts';
 import { WorkerProcess } from './worker-process.ts';
+
+/** How long jobs that cannot go on may take to say why. */
+const LAST_WORDS_MS = 3000;
+/** Opening and warming up a network, against the longest time between two signs of progress. */
+const LOAD_TAKES_LONGER = 5;
 
 /** The process that owns one GPU: its lease, its queue, its pipeline thread. Returns how to drain it. */
 export async function startGpuWorker(gpuId: number, config: Config, tools: WorkerTools): Promise<() => Promise<void>> {
@@ -65,7 +72,7 @@ class GpuWorker {
     this.#self = self;
     this.#history = new EntryHistory(config, tools.configReload);
     this.#thread = new PipelineThread(threadSettings(gpuId, config, this.#history), {
-      onDeath: (death) => tools.fail(death.message),
+      onDeath: (death) => void this.#endStuck(death),
       onModels: () => {
         this.#beat();
         this.#nameDevice().catch(logged('could not find the name of the device'));
@@ -97,6 +104,15 @@ class GpuWorker {
     await this.#heartbeat?.stop();
   }
 
+  /** Lets the jobs that failed with the pipeline thread say so, and ends this process. */
+  async #endStuck({ message }: FarmError): Promise<void> {
+    const { fail, log } = this.#tools;
+    log.error({ reason: message }, 'the work under way fails, and this worker is started again');
+    const told = this.#queues?.stop(LAST_WORDS_MS).catch(() => {}); // They are found as lost then.
+    await Promise.race([told, delay(LAST_WORDS_MS)]);
+    fail(message);
+  }
+
   #beat(): void {
     this.#heartbeat?.now();
   }
@@ -117,6 +133,7 @@ class GpuWorker {
       memory: this.#models.memory(),
       draining: this.#queues?.isOpen === false,
       runningJobs: this.#queues?.runningJobs ?? 0,
+      silentMs: Math.round(this.#thread.silentMs),
     };
   }
 
@@ -183,6 +200,10 @@ function threadSettings(gpuId: number, config: Config, history: EntryHistory): P
     models: history.all(),
     limits: modelLimits(config),
     log: { processName: `gpu-${gpuId}`, level: config.logging.level },
+    stuck: {
+      workMs: config.limits.stuck_seconds * 1000,
+      loadMs: config.limits.stuck_seconds * 1000 * LOAD_TAKES_LONGER,
+    },
     liveBatches: { maxFrames: config.live.max_batch_frames, maxWaitMs: config.live.batch_wait_ms },
   };
 }

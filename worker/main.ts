@@ -4,8 +4,8 @@ import { type Config, loadConfig } from '../shared/config/load.ts';
 import { ConfigReload } from '../shared/config/reload.ts';
 import { FarmError } from '../shared/errors.ts';
 import { confirmAfterReconnects, confirmFarm } from '../shared/farm/identity.ts';
-import { createLogger, type Logger } from '../shared/process/log.ts';
-import { CLOSING_MS, onShutdown } from '../shared/process/shutdown.ts';
+import { createLogger, type Logger, writeOut } from '../shared/process/log.ts';
+import { CLOSING_MS, endNow, onShutdown } from '../shared/process/shutdown.ts';
 import { endUnstarted, reportReady, showLife } from '../shared/process/supervised.ts';
 import { findRedisProblems, waitUntilReady, workerConnection } from '../shared/redis.ts';
 import { RenderStore } from '../shared/renders/store.ts';
@@ -53,8 +53,8 @@ async function makeTools(config: Config, log: Logger): Promise<WorkerTools> {
   const artifacts = new LocalArtifacts(config.storageRoot);
   const fail = (reason: string) => {
     log.fatal({ reason }, 'worker cannot go on');
-    log.flush();
-    process.exit(1);
+    writeOut(log);
+    endNow();
   };
   confirmAfterReconnects(connection, config.storageRoot, log, (error) => fail(error.message));
   return { connection, subscriber, renders, artifacts, cancellation, configReload, log, fail };

@@ -207,6 +207,8 @@ const limits = section({
   live_wait_seconds: positiveInt(10),
   /** How long a drain waits for running work before it hands it back. */
   drain_seconds: positiveInt(30),
+  /** Work of a GPU worker that shows no progress for so long is stuck; loading a model may take five times as long. */
+  stuck_seconds: positiveInt(120),
 });
 
 /** A day: longer waits are "never". */

@@ -32,3 +32,9 @@ export function createLogger(processName: string, options: LogOptions): Logger {
   logUnheardTo(log);
   return log;
 }
+
+/** Writes what was collected, before it returns: for a process that is about to end. */
+export function writeOut(log: Logger): void {
+  const { [pino.symbols.streamSym]: destination } = log as unknown as Record<symbol, { flushSync?(): void }>;
+  destination?.flushSync?.();
+}

@@ -17,7 +17,7 @@ export function onShutdown(drain: (reason: string) => Promise<void>, deadlineMs:
   const begin = (reason: string, patienceMs = deadlineMs) => {
     if (draining) return;
     draining = true;
-    setTimeout(() => process.exit(1), patienceMs).unref();
+    setTimeout(endNow, patienceMs).unref();
     drain(reason).then(
       () => process.exit(0),
       (error: Error) => {
@@ -33,4 +33,13 @@ export function onShutdown(drain: (reason: string) => Promise<void>, deadlineMs:
     },
   });
   process.on('disconnect', () => begin('parent gone', ORPHAN_MS));
+}
+
+/**
+ * Ends this process, whatever its threads do: `process.exit` waits for a thread in the middle of a run of a network,
+ * which may never end.
+ */
+export function endNow(): never {
+  process.kill(process.pid, 'SIGKILL');
+  throw new Error('unreachable'); // The signal has ended the process.
 }

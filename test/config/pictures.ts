@@ -89,6 +89,7 @@ export function rectsOf(rect: readonly number[], count = PICTURES): string {
 export const COUNTED = { frames: 0.1, windows: 0.02 };
 const COUNTING_BATCH = 4;
 const FLOAT = 1;
+const INT64 = 7;
 
 /**
  * A network for four frames at a time whose mouth is as red as there are frames in the run, which are those that see
@@ -123,6 +124,31 @@ export function countingEncoder(): Uint8Array {
   ]);
   const counted = graph.node('Add', [nothing, graph.node('Cast', [count], { to: FLOAT })]);
   graph.output('audio_features', graph.node('Tile', [counted, graph.integers(1, 512)]), ['batch', 512]);
+  return encodeModel(graph.build());
+}
+
+/** What the hanging network multiplies once it sees a picture: a minute and more on all the cores of a machine. */
+const HANGING = { rows: 16_384, side: 2048, products: 100 };
+
+/** A network that runs on zeros, as when it is warmed up, and does not come back from a run on a picture. */
+export function hangingNetwork(): Uint8Array {
+  const graph = new GraphBuilder('hanging_network', 'For tests: does not come back.');
+  const visual = graph.input('input', ['batch', 6, FACE, FACE]);
+  const audio = graph.input('audio', ['batch', 32, 16, 16]);
+  const { rows, side, products } = HANGING;
+  const seen = graph.node('Sign', [graph.node('ReduceMax', [visual], { keepdims: 0 })]);
+  const more = graph.node('Mul', [seen, graph.scalar(rows - 1)]);
+  const count = graph.node('Cast', [graph.node('Add', [more, graph.scalar(1)])], { to: INT64 });
+  const shape = graph.node('Concat', [graph.node('Reshape', [count, graph.integers(1)]), graph.integers(side)], {
+    axis: 0,
+  });
+  const heard = graph.node('ReduceMean', [audio], { keepdims: 0 });
+  let matrix = graph.node('Expand', [heard, shape]);
+  const factor = graph.node('Expand', [heard, graph.integers(side, side)]);
+  for (let product = 0; product < products; product++) matrix = graph.node('MatMul', [matrix, factor]);
+  const nothing = graph.node('Mul', [graph.node('ReduceMean', [matrix], { keepdims: 0 }), graph.scalar(0)]);
+  const picture = graph.node('Slice', [visual, graph.integers(0), graph.integers(3), graph.integers(1)]);
+  graph.output('output', graph.node('Add', [picture, nothing]), ['batch', 3, FACE, FACE]);
   return encodeModel(graph.build());
 }
 

@@ -35,7 +35,7 @@ export class Engine {
   readonly #listeners: EngineListeners;
   readonly #artifacts: LocalArtifacts;
   readonly #registry: ModelRegistry;
-  readonly #turns = new Turns();
+  readonly #turns: Turns;
   readonly #buffers = new FrameBuffers();
   readonly #liveRenderer: LiveRenderer;
   readonly #costs: ModelCosts;
@@ -52,12 +52,14 @@ export class Engine {
   constructor(settings: PipelineThreadSettings, listeners: EngineListeners) {
     this.#listeners = listeners;
     this.#artifacts = new LocalArtifacts(settings.storageRoot);
+    this.#turns = new Turns(() => listeners.send({ type: 'step' }));
     this.#registry = new ModelRegistry({
       ...settings,
       onChange: (loaded) => {
         this.#provider = loaded?.provider.provider ?? this.#provider;
         this.#announce();
       },
+      onLoading: (loading) => listeners.send({ type: 'loading', loading }),
     });
     this.#liveRenderer = new LiveRenderer(this.#turns, settings.liveBatches, (bytes) => this.#buffers.take(bytes));
     this.#costs = new ModelCosts(this.#turns, () => this.#announce());

@@ -16,6 +16,7 @@ import type {
   ThreadModels,
   ToPipelineThread,
 } from './thread-protocol.ts';
+import { ThreadWatch } from './thread-watch.ts';
 
 /** What the thread sends while a task runs, and what it sends at the task's end. */
 type TaskReport = Extract<FromPipelineThread, { type: 'progress' | 'frame' }>;
@@ -35,8 +36,11 @@ interface Request {
 }
 
 export interface ThreadListeners {
-  /** The thread ended without having been closed: nothing more can be rendered here. */
-  readonly onDeath: (cause: Error) => void;
+  /**
+   * The thread ended without having been closed, or is stuck: nothing more can be rendered in this process. What it
+   * worked on fails with the same cause.
+   */
+  readonly onDeath: (cause: FarmError) => void;
   /** A model was loaded or unloaded, or measured. */
   readonly onModels: () => void;
 }
@@ -47,7 +51,11 @@ export class PipelineThread {
   readonly #pending = new Map<number, PendingTask>();
   readonly #exited: Promise<void>;
   readonly #listeners: ThreadListeners;
+  readonly #watch: ThreadWatch;
   #lastTaskId = 0;
+  /** Why no task can be done any more. */
+  #death: FarmError | undefined;
+  #closing = false;
   #models: ThreadModels = {
     loaded: new Map(),
     memory: { usedBytes: 0, hostBytes: 0 },
@@ -60,17 +68,23 @@ export class PipelineThread {
     this.#thread = new Worker(new URL('./pipeline-thread-main.ts', import.meta.url), { workerData: settings });
     this.#thread.on('message', (message: FromPipelineThread) => this.#receive(message));
     this.#exited = new Promise((resolve) => this.#thread.once('exit', () => resolve()));
-    this.#thread.on('error', (error) => {
-      const death = new FarmError('inference_failed', `The pipeline thread died: ${error.message}`, { cause: error });
-      for (const { settle } of this.#pending.values()) settle.reject(death);
-      this.#pending.clear();
-      listeners.onDeath(death);
-    });
+    this.#watch = new ThreadWatch(
+      settings.stuck,
+      () => this.#pending.size > 0,
+      (silentMs) => this.#die(`has made no progress for ${silentMs / 1000} s`),
+    );
+    this.#thread.on('error', (error) => this.#die(`died: ${error.message}`, error));
+    this.#thread.on('exit', (exitCode) => this.#die(`ended by itself, with exit code ${exitCode}`));
   }
 
   /** What is in memory, as the thread last reported. */
   get models(): ThreadModels {
     return this.#models;
+  }
+
+  /** Milliseconds since the last sign of progress; 0 without work, and while a model is loaded. */
+  get silentMs(): number {
+    return this.#watch.silentMs;
   }
 
   /** Renders a segment; rejects with `signal.reason` once the batch that runs at the abort is over. */
@@ -123,8 +137,10 @@ export class PipelineThread {
 
   /** Ends the thread after the run in progress: stopping a thread in the middle of a run ends the whole process. */
   async close(): Promise<void> {
+    this.#closing = true;
     this.#send({ type: 'close' });
     await this.#exited;
+    this.#watch.stop();
   }
 
   async #ask<T extends EndType>(
@@ -133,6 +149,7 @@ export class PipelineThread {
     { message, handedOver = [], onReport = () => {} }: Request,
   ): Promise<Extract<TaskEnd, { type: T }>> {
     signal.throwIfAborted();
+    if (this.#death) throw this.#death;
     const taskId = ++this.#lastTaskId;
     const settle = Promise.withResolvers<TaskEnd>();
     this.#pending.set(taskId, { onReport, settle });
@@ -155,7 +172,24 @@ export class PipelineThread {
     this.#thread.postMessage(message, handedOver);
   }
 
+  /** Fails what is under way, and says so once. */
+  #die(how: string, cause?: Error): void {
+    if (this.#death || this.#closing) return;
+    this.#watch.stop();
+    const death = new FarmError('worker_stuck', `The pipeline thread ${how}`, { cause });
+    this.#death = death;
+    for (const { settle } of this.#pending.values()) settle.reject(death);
+    this.#pending.clear();
+    this.#listeners.onDeath(death);
+  }
+
   #receive(message: FromPipelineThread): void {
+    if (message.type === 'loading') {
+      this.#watch.load(message.loading);
+      return;
+    }
+    if (message.type !== 'models') this.#watch.step();
+    if (message.type === 'step') return;
     if (message.type === 'models') {
       const changed = !isDeepStrictEqual(loadsAndCosts(this.#models), loadsAndCosts(message));
       this.#models = message;

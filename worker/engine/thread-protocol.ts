@@ -8,6 +8,7 @@ import type { IndexRange, RgbImage } from '../pipeline/contract.ts';
 import type { StageTimingsMs } from '../pipeline/stage-timings.ts';
 import type { LiveBatchSettings } from './live-batches.ts';
 import type { LiveBytes } from './live-inputs.ts';
+import type { Loading, StuckLimits } from './thread-watch.ts';
 
 /**
  * All messages between the main thread of a GPU process, which talks to Redis, and its pipeline thread, which computes.
@@ -22,6 +23,7 @@ export interface PipelineThreadSettings extends LoadSettings {
   readonly models: ReadonlyMap<string, ModelConfig>;
   readonly limits: ModelLimits;
   readonly liveBatches: LiveBatchSettings;
+  readonly stuck: StuckLimits;
 }
 
 /** A segment of a render, with everything that decides what its pictures look like. */
@@ -113,5 +115,8 @@ export type FromPipelineThread =
   | { type: 'loaded'; taskId: number; result: LoadResult }
   | { type: 'failed'; taskId: number; error: ErrorReport }
   | { type: 'aborted'; taskId: number }
+  /** A turn at the network has ended. */
+  | { type: 'step' }
+  | { type: 'loading'; loading: Loading }
   /** Sent when a model was loaded or unloaded, and every few seconds, since the models' memory changes with use. */
   | ({ type: 'models' } & ThreadModels);

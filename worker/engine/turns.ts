@@ -19,10 +19,16 @@ interface Waiter {
  */
 export class Turns {
   readonly #waiting: Record<Urgency, Waiter[]> = { live: [], segment: [] };
+  readonly #onEnd: () => void;
   /** True from the start of a turn until the next one may begin. */
   #taken = false;
   /** Turns of live work since the last one of a segment, while segments wait. */
   #liveTurns = 0;
+
+  /** @param onEnd called when a turn has ended well. */
+  constructor(onEnd: () => void = () => {}) {
+    this.#onEnd = onEnd;
+  }
 
   /**
    * Does `work` in a turn of its own.
@@ -31,7 +37,9 @@ export class Turns {
   async run<T>(urgency: Urgency, signal: AbortSignal, work: () => Promise<T>): Promise<T> {
     await this.#take(urgency, signal);
     try {
-      return await work();
+      const result = await work();
+      this.#onEnd();
+      return result;
     } finally {
       // Deferred by one tick: a live task asks for its next turn in this tick, and then runs before segments that wait.
       setImmediate(() => this.#pass());

@@ -7,7 +7,7 @@ import type { LoadSettings } from './load-settings.ts';
 import type { LoadedModel } from './loaded-model.ts';
 import { MemoryProbe } from './memory-probe.ts';
 import type { ModelLimits } from './model-limits.ts';
-import { loadSlot, type ModelSlot, type ModelUse, type UseKind, versionsOf } from './model-slot.ts';
+import { type LoadPart, loadSlot, type ModelSlot, type ModelUse, type UseKind, versionsOf } from './model-slot.ts';
 import { ModelSlots } from './model-slots.ts';
 import { ModelWaiters, type UseOptions } from './model-waiters.ts';
 import { SharedEncoders } from './shared-encoders.ts';
@@ -18,6 +18,8 @@ export interface ModelRegistryOptions extends LoadSettings {
   readonly limits: ModelLimits;
   /** Called with a model that was loaded, and without one when a model was unloaded. */
   readonly onChange?: (loaded?: LoadedModel) => void;
+  /** Called when a load begins, when its next part begins, and with undefined when it has ended. */
+  readonly onLoading?: (loading: LoadPart | undefined) => void;
 }
 
 const SWEEPS_PER_TIMEOUT = 4;
@@ -185,7 +187,8 @@ export class ModelRegistry {
     try {
       const entry = this.#models.get(modelId);
       if (!entry) throw this.#unknown(modelId);
-      const slot = await loadSlot({ ...this.#options, entry, encoders: this.#encoders, memory: this.#memory });
+      const options = { ...this.#options, entry, encoders: this.#encoders, memory: this.#memory };
+      const slot = await loadSlot(options, (part) => this.#options.onLoading?.(part));
       this.#slots.add(slot);
       if (await this.#settle(slot)) this.#open(slot);
       this.#options.onChange?.(slot.model);
@@ -194,6 +197,7 @@ export class ModelRegistry {
       this.#waiters.refuse(modelId, error);
     } finally {
       this.#waiters.loading = undefined;
+      this.#options.onLoading?.(undefined);
     }
   }
 

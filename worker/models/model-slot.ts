@@ -95,11 +95,16 @@ export class ModelSlot {
   }
 }
 
-/** Loads a model into a slot of its own. @throws as loadModel does. */
-export async function loadSlot(options: LoadModelOptions): Promise<ModelSlot> {
+/** Taking pictures out of videos may take an hour, opening files minutes. */
+export type LoadPart = 'extracting' | 'opening';
+
+/** Loads a model into a slot of its own, and says which part begins. @throws as loadModel does. */
+export async function loadSlot(options: LoadModelOptions, onPart: (part: LoadPart) => void): Promise<ModelSlot> {
   const { entry } = options;
+  onPart('extracting');
   // Extracts pictures before the versions are read: pictures that appear later would look like a change of the files.
   await extractPictures(entry);
+  onPart('opening');
   const versions = await versionsOf(entry);
   return new ModelSlot(await loadModel(options), entry, versions);
 }

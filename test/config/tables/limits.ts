@@ -15,7 +15,7 @@ import { heavyNetwork, moodyNetwork } from '../../onnx/tiny-onnx.ts';
 import { until } from '../../support/until.ts';
 import type { KeyFarm } from '../key-farm.ts';
 import type { KeyTable } from '../key-table.ts';
-import { countingNetwork, slowNetwork, writeParts } from '../pictures.ts';
+import { countingNetwork, hangingNetwork, slowNetwork, writeParts } from '../pictures.ts';
 
 const run = promisify(execFile);
 const PLAIN = { model_path: 'crop.onnx', background_dir: 'blue', crop_rects_path: 'rects.json' } as const;
@@ -27,6 +27,8 @@ const LIMIT_MB = 51.2;
 const CONCURRENT_STREAMS = 7;
 const BATCH_WAIT_MS = 100;
 const ATTEMPTS = 2;
+/** Longer than anything else that is computed here takes from one sign of progress to the next. */
+const STUCK_SECONDS = 4;
 /** Of the two seconds for an idle model no more than this should pass until the farm has noticed. */
 const IDLE_MINUTES = 0.03;
 const PING_WITHIN_MS = 20_000;
@@ -48,6 +50,7 @@ async function start(farm: KeyFarm): Promise<Bench> {
   await writeFile(path.join(root, 'heavy.onnx'), heavyNetwork(64 * MB));
   await writeFile(path.join(root, 'slow.onnx'), slowNetwork());
   await writeFile(path.join(root, 'counting.onnx'), countingNetwork());
+  await writeFile(path.join(root, 'hanging.onnx'), hangingNetwork());
   await writeFile(path.join(root, 'moody.onnx'), moodyNetwork(3));
   const tls = await makeCertificates(farm.folder);
   farm.credentials = credentials.createSsl(tls.serverCertificate, tls.clientKey, tls.clientCertificate);
@@ -67,7 +70,7 @@ async function start(farm: KeyFarm): Promise<Bench> {
       keys: [{ name: 'studio', sha256: hashApiKey(STUDIO_KEY), role: 'render', requests_per_minute: 5 }],
     },
     http: { allowed_hosts: ['farm.test'], allowed_origins: [PRODUCT], trusted_proxies: ['127.0.0.0/8'] },
-    limits: { max_upload_mb: 1, max_audio_minutes: 0.05, drain_seconds: 1 },
+    limits: { max_upload_mb: 1, max_audio_minutes: 0.05, drain_seconds: 1, stuck_seconds: STUCK_SECONDS },
     live: { max_streams_per_gpu: 1, idle_stream_seconds: 2, batch_wait_ms: BATCH_WAIT_MS },
     render: { attempts: ATTEMPTS },
     models_root: 'avatars',
@@ -77,6 +80,7 @@ async function start(farm: KeyFarm): Promise<Bench> {
       slow: { ...PLAIN, model_path: 'slow.onnx' },
       faulty: { ...PLAIN, model_path: 'moody.onnx' },
       counting: { ...PLAIN, model_path: 'counting.onnx' },
+      hanging: { ...PLAIN, model_path: 'hanging.onnx' },
     },
   });
   return { farm, tls };
@@ -141,12 +145,12 @@ export const limitKeys: KeyTable<Bench> = {
     'auth.api_keys': async ({ farm }) => {
       await assert.rejects(new FarmClient(farm.url).models(), { code: 'unauthorised' });
       await assert.rejects(new FarmClient(farm.url, 'a-wrong-key').models(), { code: 'unauthorised' });
-      assert.equal((await farm.client.models()).models.length, 5);
+      assert.equal((await farm.client.models()).models.length, 6);
     },
     'auth.keys': async ({ farm }) => {
       const studio = new FarmClient(farm.url, STUDIO_KEY);
       await assert.rejects(studio.unloadModel('ann'), { code: 'forbidden', message: /"studio" has the role "render"/ });
-      for (let time = 1; time < 5; time++) assert.equal((await studio.models()).models.length, 5);
+      for (let time = 1; time < 5; time++) assert.equal((await studio.models()).models.length, 6);
       await assert.rejects(studio.models(), { code: 'rate_limited' });
     },
     'http.allowed_hosts': async ({ farm }) => {
@@ -239,9 +243,18 @@ export const limitKeys: KeyTable<Bench> = {
       const { id } = await farm.client.submit(await farm.speech(0.4), { modelId: 'faulty' });
       await assert.rejects(farm.client.finished(id), { code: 'inference_failed' });
     },
+    'limits.stuck_seconds': async ({ farm }) => {
+      const worker = async () => (await farm.client.gpus()).gpus[0];
+      const before = (await worker())?.worker;
+      await assert.rejects(farm.frames('hanging', KEYED), /made no progress for 4 s/);
+      await until('its worker is replaced', async () => {
+        const now = await worker();
+        return now?.state === 'ready' && now.worker !== before;
+      });
+    },
     'logging.buffered_logging logging.auto_flush': async (bench) => {
-      // Lines would be here at once, or within the interval.
-      assert.deepEqual(logged(bench, 'ready'), []);
+      // Lines would be here at once, or within the interval; the worker that was stuck has ended.
+      assert.equal(logged(bench, 'ready').length, 1);
     },
     'limits.drain_seconds': async ({ farm }) => {
       await farm.client.loadModel('slow');
@@ -251,7 +264,7 @@ export const limitKeys: KeyTable<Bench> = {
   },
   afterTheEnd: {
     'logging.buffered_logging': async (bench) => {
-      assert.equal(logged(bench, 'ready').length, 3, 'every process writes at the end what it has collected');
+      assert.equal(logged(bench, 'ready').length, 4, 'every process writes at the end what it has collected');
     },
     'render.attempts': async (bench) => {
       assert.equal(logged(bench, 'job failed and will be tried again').length, ATTEMPTS - 1);
