@@ -1,4 +1,5 @@
 import { constants, type FileHandle, open } from 'node:fs/promises';
+import { ignored } from './process/unheard.ts';
 
 /**
  * Files that a configuration or a dataset names, opened so that nothing waits for ever: opening a named pipe would wait
@@ -31,10 +32,8 @@ export async function readWholeFile(path: string): Promise<Buffer> {
     return await within(path, read);
   } finally {
     // What hangs keeps its file until it ends.
-    void read.then(
-      () => file.close(),
-      () => file.close(),
-    );
+    const close = () => file.close();
+    read.then(close, close).catch(ignored('the bytes are read'));
   }
 }
 

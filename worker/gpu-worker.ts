@@ -3,7 +3,7 @@ import type { Config } from '../shared/config/load.ts';
 import type { FarmError } from '../shared/errors.ts';
 import { type Heartbeat, startHeartbeat } from '../shared/heartbeat.ts';
 import type { LiveJob, SegmentJob } from '../shared/jobs.ts';
-import { logged } from '../shared/process/unheard.ts';
+import { ignored, logged } from '../shared/process/unheard.ts';
 import { enrolGpus, gpuQueue, UNLOAD_CHANNEL } from '../shared/queues.ts';
 import { PipelineThread } from './engine/pipeline-thread.ts';
 import type { PipelineThreadSettings } from './engine/thread-protocol.ts';
@@ -72,7 +72,7 @@ class GpuWorker {
     this.#self = self;
     this.#history = new EntryHistory(config, tools.configReload);
     this.#thread = new PipelineThread(threadSettings(gpuId, config, this.#history), {
-      onDeath: (death) => void this.#endStuck(death),
+      onDeath: (death) => this.#endStuck(death),
       onModels: () => {
         this.#beat();
         this.#nameDevice().catch(logged('could not find the name of the device'));
@@ -105,12 +105,12 @@ class GpuWorker {
   }
 
   /** Lets the jobs that failed with the pipeline thread say so, and ends this process. */
-  async #endStuck({ message }: FarmError): Promise<void> {
+  #endStuck({ message }: FarmError): void {
     const { fail, log } = this.#tools;
     log.error({ reason: message }, 'the work under way fails, and this worker is started again');
-    const told = this.#queues?.stop(LAST_WORDS_MS).catch(() => {}); // They are found as lost then.
-    await Promise.race([told, delay(LAST_WORDS_MS)]);
-    fail(message);
+    const stopped = this.#queues?.stop(LAST_WORDS_MS).catch(ignored('jobs that cannot say so are found as lost'));
+    const end = () => fail(message);
+    Promise.race([stopped, delay(LAST_WORDS_MS)]).then(end, end);
   }
 
   #beat(): void {

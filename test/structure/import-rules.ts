@@ -32,6 +32,7 @@ const FOR_PURE_ROOMS = [
   'shared/limits.ts',
   'shared/process/environment.ts',
   'shared/process/unheard.ts',
+  'shared/regular-file.ts',
   'shared/units.ts',
   RATES,
 ];
