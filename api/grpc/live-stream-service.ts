@@ -2,6 +2,7 @@ import { z } from 'zod';
 import type { Config } from '../../shared/config/load.ts';
 import { FarmError } from '../../shared/errors.ts';
 import { FRAMES_PER_SECOND } from '../../shared/sound/rates.ts';
+import type { Caller } from '../access/caller.ts';
 import type { StreamedFrame, StreamOptions } from '../live/live-stream.ts';
 import type { Services } from '../services.ts';
 import { checkMessage, jpegQuality, modelId, notNegative, oneOf, sampleRate } from './fields.ts';
@@ -29,11 +30,12 @@ const PIECE_BYTES = 64 * 1024;
 
 /** FarmService.Stream: sound in, frames out in order, both at the pace of the slower side. */
 export function streamFrames({ config, live }: Pick<Services, 'config' | 'live'>) {
-  return async function* (messages: Messages, callSignal: AbortSignal): AsyncGenerator<StreamResponse> {
+  return async function* (messages: Messages, callSignal: AbortSignal, caller: Caller): AsyncGenerator<StreamResponse> {
     const settings = await readOpen(messages, config);
     // Aborted with what is wrong with the sound, so that the frames stop too.
     const failing = new AbortController();
-    const stream = await live.openStream(toOptions(settings), AbortSignal.any([callSignal, failing.signal]));
+    const signal = AbortSignal.any([callSignal, failing.signal]);
+    const stream = await live.openStream(toOptions(settings), caller, signal);
     yield {
       opened: {
         algorithmic_latency_ms: stream.algorithmicLatencyMs,

@@ -4,7 +4,7 @@ import { streamsOn } from '../../shared/placement.ts';
 import { type Repeated, type RepeatLog, repeat } from '../../shared/process/repeat.ts';
 import { ignored } from '../../shared/process/unheard.ts';
 import type { LiveDispatcher } from './dispatch.ts';
-import { freeStreams, newSlotId, type StreamSlots } from './slots.ts';
+import { freeStreams, newSlotId, type StreamOwner, type StreamSlots } from './slots.ts';
 
 /** Often enough that a slot survives when Redis is away for a few seconds. */
 const RENEW_EVERY_MS = 3000;
@@ -36,12 +36,13 @@ export class StreamAdmission {
    * A place on the GPU that suits the stream best and has room. While no GPU can render the model, the stream is
    * admitted without a place and waits for a worker, as unary requests do. The place is free again once `signal` is
    * aborted.
-   * @throws FarmError `capacity_full` with what is in use.
+   * @throws FarmError `capacity_full` with what is in use; `key_limit_reached`.
    */
-  async admit(modelId: string, signal: AbortSignal): Promise<StreamPlace> {
+  async admit(modelId: string, owner: StreamOwner, signal: AbortSignal): Promise<StreamPlace> {
     const gpuIds = await this.#dispatcher.rank(modelId);
     const shares = await Promise.all(gpuIds.map((gpuId) => this.#shareOn(gpuId, modelId)));
-    const slot = gpuIds.length > 0 ? await this.#slots.take(shares) : { slotId: newSlotId(), gpuId: undefined };
+    const slot =
+      gpuIds.length > 0 ? await this.#slots.take(shares, owner) : { slotId: newSlotId(owner), gpuId: undefined };
     if (!slot) throw await this.#full(modelId, gpuIds);
     const place = this.#place(modelId, slot.slotId, slot.gpuId);
     signal.addEventListener('abort', () => place.leave(), { once: true });

@@ -6,6 +6,7 @@ import type { LiveSummary } from '../../shared/live/frames.ts';
 import type { RepeatLog } from '../../shared/process/repeat.ts';
 import type { QueueClients } from '../../shared/queues.ts';
 import { FEATURE_ROWS_AFTER } from '../../shared/sound/rates.ts';
+import type { Caller } from '../access/caller.ts';
 import type { Models } from '../models.ts';
 import { StreamAdmission } from './admission.ts';
 import { LiveDispatcher } from './dispatch.ts';
@@ -113,11 +114,12 @@ export class LiveService {
     throw new FarmError('internal', `GPU ${answer.value.gpuId} made a frame that nobody asked for`);
   }
 
-  /** FarmError: model_unknown, model_unusable, request_invalid, capacity_full. */
-  async openStream(options: StreamOptions, signal: AbortSignal): Promise<LiveStream> {
+  /** FarmError: model_unknown, model_unusable, request_invalid, capacity_full, key_limit_reached. */
+  async openStream(options: StreamOptions, caller: Caller, signal: AbortSignal): Promise<LiveStream> {
     checkRate(options.sampleRateHz);
     await this.#tools.models.refuseUnusable(options.modelId);
-    const admit = () => this.#admission.admit(options.modelId, signal);
+    const owner = { name: caller.keyName ?? '', mostStreams: caller.limits.streams };
+    const admit = () => this.#admission.admit(options.modelId, owner, signal);
     const tools = {
       requests: this.#requests,
       place: await admit(),

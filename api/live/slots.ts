@@ -1,5 +1,6 @@
 import { randomBytes } from 'node:crypto';
 import type { Redis } from 'ioredis';
+import { FarmError } from '../../shared/errors.ts';
 import { KEY_PREFIX } from '../../shared/redis.ts';
 
 /**
@@ -7,7 +8,7 @@ import { KEY_PREFIX } from '../../shared/redis.ts';
  * renewed expires, so that the streams of a dead front end free their GPUs.
  */
 
-/** A hash: slot → "gpu share expiry in ms, by the clock of Redis". */
+/** A hash: slot → "gpu share expiry in ms, by the clock of Redis". The name of a slot begins with that of its API key. */
 const SLOTS_KEY = `${KEY_PREFIX}:streams`;
 const LIFETIME_MS = 10_000;
 
@@ -48,11 +49,20 @@ end
 `;
 
 /**
- * KEYS slots. ARGV slot, lifetime in ms, then GPU, share, … in the order of preference.
- * Returns the first GPU that has room, which now has the slot, or nil. A small tolerance allows for rounding.
+ * KEYS slots. ARGV slot, lifetime in ms, how the slots of the same API key begin, how many of them there may be (0 for
+ * any number), then GPU, share, … in the order of preference.
+ * Returns the first GPU that has room, which now has the slot, or nil; 'limit' when the key has as many as it may have.
+ * A small tolerance allows for rounding.
  */
 const TAKE = `${COUNT}${PUT}
-for i = 3, #ARGV, 2 do
+local most, own = tonumber(ARGV[4]), 0
+if most > 0 then
+  for _, slot in ipairs(redis.call('HKEYS', KEYS[1])) do
+    if string.sub(slot, 1, #ARGV[3]) == ARGV[3] then own = own + 1 end
+  end
+  if own >= most then return 'limit' end
+end
+for i = 5, #ARGV, 2 do
   if (used[ARGV[i]] or 0) + ARGV[i + 1] <= 1.0001 then
     put(ARGV[i], ARGV[i + 1])
     return ARGV[i]
@@ -77,6 +87,16 @@ end
 return result
 `;
 
+/** The API key of a stream. */
+export interface StreamOwner {
+  readonly name: string;
+  /** Streams of it that may have a place at the same time, on the whole farm; 0: any number. */
+  readonly mostStreams: number;
+}
+
+/** Of a stream on a farm without keys. */
+const NOBODY: StreamOwner = { name: '', mostStreams: 0 };
+
 export class StreamSlots {
   readonly #redis: Redis;
 
@@ -84,11 +104,25 @@ export class StreamSlots {
     this.#redis = redis;
   }
 
-  /** A slot on the first of these GPUs that has room, or undefined when none has. */
-  async take(shares: readonly Share[]): Promise<{ slotId: string; gpuId: number } | undefined> {
-    const slotId = newSlotId();
+  /**
+   * A slot on the first of these GPUs that has room, or undefined when none has.
+   * @throws FarmError `key_limit_reached` while the API key has as many as it may have.
+   */
+  async take(
+    shares: readonly Share[],
+    owner: StreamOwner = NOBODY,
+  ): Promise<{ slotId: string; gpuId: number } | undefined> {
+    const slotId = newSlotId(owner);
+    const { name, mostStreams } = owner;
     const pairs = shares.flatMap(({ gpuId, share }) => [gpuId, share]);
-    const gpuId = (await this.#redis.eval(TAKE, 1, SLOTS_KEY, slotId, LIFETIME_MS, ...pairs)) as string | null;
+    const taken = [SLOTS_KEY, slotId, LIFETIME_MS, ownedBy(name), mostStreams, ...pairs];
+    const gpuId = (await this.#redis.eval(TAKE, 1, ...taken)) as string | null;
+    if (gpuId === 'limit') {
+      throw new FarmError(
+        'key_limit_reached',
+        `The key "${name}" has ${mostStreams} live streams, as many as its max_streams allows`,
+      );
+    }
     return gpuId === null ? undefined : { slotId, gpuId: Number(gpuId) };
   }
 
@@ -114,8 +148,13 @@ export class StreamSlots {
 }
 
 /** For a stream that has no GPU yet. */
-export function newSlotId(): string {
-  return randomBytes(9).toString('base64url');
+export function newSlotId({ name }: StreamOwner = NOBODY): string {
+  return `${ownedBy(name)}${randomBytes(9).toString('base64url')}`;
+}
+
+/** How the names of the slots of an API key begin. Names of keys have no colon. */
+function ownedBy(keyName: string): string {
+  return `${keyName}:`;
 }
 
 /** How many more streams fit on a GPU. @param perGpu how many of them it can render in all. */

@@ -45,6 +45,7 @@ test('a queued render has waited since it was made, and has no more to tell', ()
   assert.deepEqual(view(QUEUED, 70), {
     id: 'r1',
     status: 'queued',
+    owner: null,
     model_id: 'ann',
     output: 'mp4',
     file_name: 'speech.wav',

@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict';
 import path from 'node:path';
 import { after, before, describe, it } from 'node:test';
+import { ANYBODY } from '../../api/access/caller.ts';
 import { readyFrames } from '../../api/live/audio-context.ts';
 import { type InferRequest, LiveService } from '../../api/live/live.ts';
 import type { StreamedFrame, StreamOptions } from '../../api/live/live-stream.ts';
@@ -87,7 +88,7 @@ describe('live work', () => {
   }
 
   it('waits for less of the sound in low-latency mode, and gives as many frames', async () => {
-    const stream = await service.openStream({ ...OPEN, latency: 'low' }, NEVER);
+    const stream = await service.openStream({ ...OPEN, latency: 'low' }, ANYBODY, NEVER);
     assert.equal(stream.algorithmicLatencyMs, 250);
     stream.end();
     const frames = await streamed(service, { ...OPEN, latency: 'low' }, cut(sound, 4));
@@ -95,7 +96,7 @@ describe('live work', () => {
   });
 
   it('closes the mouth and keeps the face alive while no sound comes', async () => {
-    const stream = await service.openStream({ ...OPEN, fillGapsAfterMs: 50 }, NEVER);
+    const stream = await service.openStream({ ...OPEN, fillGapsAfterMs: 50 }, ANYBODY, NEVER);
     await stream.write(sound.subarray(0, SAMPLES_OF_FIVE_FRAMES));
     const frames: Buffer[] = [];
     for await (const { data } of stream.frames()) if (frames.push(data) === 40) stream.end();
@@ -108,7 +109,7 @@ describe('live work', () => {
   });
 
   it('puts no silence in while sound that came at once is not over yet', async () => {
-    const stream = await service.openStream({ ...OPEN, fillGapsAfterMs: 1 }, NEVER);
+    const stream = await service.openStream({ ...OPEN, fillGapsAfterMs: 1 }, ANYBODY, NEVER);
     await stream.write(sound);
     const frames: Buffer[] = [];
     for await (const { data } of stream.frames()) if (frames.push(data) === 5) stream.end();
@@ -132,7 +133,7 @@ describe('live work', () => {
 
   it('stops when it is cancelled, and leaves nothing behind', async () => {
     const abort = new AbortController();
-    const stream = await service.openStream(OPEN, abort.signal);
+    const stream = await service.openStream(OPEN, ANYBODY, abort.signal);
     await stream.write(sound);
     await assert.rejects(
       async () => {
@@ -144,7 +145,7 @@ describe('live work', () => {
   });
 
   it('leaves nothing behind when its reader goes away in the middle', async () => {
-    const stream = await service.openStream(OPEN, NEVER);
+    const stream = await service.openStream(OPEN, ANYBODY, NEVER);
     await stream.write(sound);
     for await (const { frameIndex } of stream.frames()) if (frameIndex === 3) break;
     await until('its keys are gone', async () => (await redis.keys('{farm}:live:*')).length === 0);
@@ -152,7 +153,7 @@ describe('live work', () => {
 
   it('keeps what waits for a reader that stalls, however long', async (t) => {
     t.mock.timers.enable({ apis: ['setInterval', 'setTimeout'] });
-    const stream = await service.openStream(OPEN, NEVER);
+    const stream = await service.openStream(OPEN, ANYBODY, NEVER);
     await stream.write(sound);
     stream.end();
     const frames = stream.frames();
@@ -180,7 +181,7 @@ describe('live work', () => {
       models: new Models({ ...config, models } as typeof config, redis),
       openReader: () => workerConnection(farm.farm.redisUrl),
     });
-    const stream = await lonely.openStream({ ...OPEN, modelId: 'ghost' }, NEVER);
+    const stream = await lonely.openStream({ ...OPEN, modelId: 'ghost' }, ANYBODY, NEVER);
     await stream.write(sound);
     stream.end();
     await assert.rejects(collect(stream.frames()), { code: 'deadline_exceeded' });
@@ -189,7 +190,7 @@ describe('live work', () => {
   });
 
   it('goes on when the worker is killed in mid-stream', async (t) => {
-    const stream = await service.openStream(OPEN, NEVER);
+    const stream = await service.openStream(OPEN, ANYBODY, NEVER);
     await stream.write(sound);
     stream.end();
     const frames: StreamedFrame[] = [];
@@ -225,7 +226,7 @@ async function streamed(
   options: StreamOptions,
   pieces: Float32Array[],
 ): Promise<StreamedFrame[]> {
-  const stream = await service.openStream(options, NEVER);
+  const stream = await service.openStream(options, ANYBODY, NEVER);
   const written = (async () => {
     for (const piece of pieces) await stream.write(piece);
     stream.end();

@@ -33,6 +33,19 @@ test('streams of dear and of cheap models share a GPU', async () => {
   assert.deepEqual((await others.usage()).get(0), { streams: 3, share: 1 });
 });
 
+test('a key has as many streams as it may have, whichever front end it asks; others have theirs', async () => {
+  const ann = { name: 'ann', mostStreams: 2 };
+  const first = await slots.take([share(0, 9)], ann);
+  await others.take([share(1, 9)], ann);
+  for (const asking of [slots, others]) {
+    await assert.rejects(asking.take([share(0, 9)], ann), { code: 'key_limit_reached', message: /"ann" has 2/ });
+  }
+  assert.ok(await slots.take([share(0, 9)], { name: 'anna', mostStreams: 1 }));
+  assert.ok(await slots.take([share(0, 9)]));
+  await others.release(first?.slotId as string);
+  assert.ok(await slots.take([share(0, 9)], ann));
+});
+
 test('a stream that ends makes room', async () => {
   const slot = await slots.take([share(0, 1)]);
   assert.equal(await others.take([share(0, 1)]), undefined);

@@ -21,6 +21,7 @@ const run = promisify(execFile);
 const PLAIN = { model_path: 'crop.onnx', background_dir: 'blue', crop_rects_path: 'rects.json' } as const;
 const API_KEY = 'a-key-of-this-test';
 const STUDIO_KEY = 'a-key-of-the-studio';
+const TALKER_KEY = 'a-key-for-one-stream';
 const PRODUCT = 'https://product.test';
 const MB = 2 ** 20;
 const LIMIT_MB = 51.2;
@@ -67,7 +68,10 @@ async function start(farm: KeyFarm): Promise<Bench> {
     },
     auth: {
       api_keys: ['another-key', API_KEY],
-      keys: [{ name: 'studio', sha256: hashApiKey(STUDIO_KEY), role: 'render', requests_per_minute: 5 }],
+      keys: [
+        { name: 'studio', sha256: hashApiKey(STUDIO_KEY), role: 'render', requests_per_minute: 5 },
+        { name: 'talker', sha256: hashApiKey(TALKER_KEY), role: 'render', max_streams: 1 },
+      ],
     },
     http: { allowed_hosts: ['farm.test'], allowed_origins: [PRODUCT], trusted_proxies: ['127.0.0.0/8'] },
     limits: { max_upload_mb: 1, max_audio_minutes: 0.05, drain_seconds: 1, stuck_seconds: STUCK_SECONDS },
@@ -120,8 +124,8 @@ async function bareConnection({ farm, tls }: Bench): Promise<ClientHttp2Session>
 }
 
 /** Opens a stream and resolves once the farm has opened it; rejects with what it says instead. */
-async function openStream({ grpc }: KeyFarm): Promise<ClientDuplexStream<StreamRequest, Message>> {
-  const stream = grpc.stream(KEYED);
+async function openStream({ grpc }: KeyFarm, key = API_KEY): Promise<ClientDuplexStream<StreamRequest, Message>> {
+  const stream = grpc.stream({ key });
   const open: Partial<Open> = { model_id: 'ann', sample_rate: 16_000, sample_format: 'S16LE', output: 'RAW' };
   stream.write({ open: open as Open });
   await once(stream, 'data');
@@ -152,6 +156,9 @@ export const limitKeys: KeyTable<Bench> = {
       await assert.rejects(studio.unloadModel('ann'), { code: 'forbidden', message: /"studio" has the role "render"/ });
       for (let time = 1; time < 5; time++) assert.equal((await studio.models()).models.length, 6);
       await assert.rejects(studio.models(), { code: 'rate_limited' });
+      using ends = new DisposableStack();
+      ends.adopt(await openStream(farm, TALKER_KEY), (stream) => stream.cancel());
+      assert.equal(farmCode(await failureOf(openStream(farm, TALKER_KEY))), 'key_limit_reached');
     },
     'http.allowed_hosts': async ({ farm }) => {
       assert.equal((await ask(farm, { host: 'farm.test' })).statusCode, 200);
