@@ -1,0 +1,39 @@
+import assert from 'node:assert/strict';
+import { after, before, describe, it } from 'node:test';
+import { DisturbedRenders, type Fault, type Moment } from './disturbed-render.ts';
+import { freeze, kill, MOMENTS, PROCESSES } from './process-matrix.ts';
+
+/** Every process of a farm, killed and frozen at every moment of a render. */
+
+const SECONDS = 40;
+/** A render may be quicker than the eye that waits for its moment. */
+const TRIES = 5;
+
+describe('a render is the same', () => {
+  let renders: DisturbedRenders;
+
+  before(async () => {
+    renders = await DisturbedRenders.start(SECONDS);
+  });
+  after(async () => await renders[Symbol.asyncDispose]());
+
+  for (const name of PROCESSES) {
+    for (const moment of MOMENTS) {
+      it(`when ${name} is killed while it is ${moment}`, async (t) => {
+        t.diagnostic(`figure: ${await recovery(`kill -9 ${name}`, moment, kill(renders, name))}`);
+      });
+      it(`when ${name} is frozen while it is ${moment}`, async (t) => {
+        t.diagnostic(`figure: ${await recovery(`SIGSTOP ${name} for 10 s`, moment, freeze(renders, name))}`);
+      });
+    }
+  }
+
+  async function recovery(what: string, moment: Moment, fault: Fault): Promise<string> {
+    for (let attempt = 0; attempt < TRIES; attempt++) {
+      const { disturbed, endedAfterS } = await renders.disturb(moment, fault);
+      const undisturbed = `(all of it in peace: ${renders.undisturbedS.toFixed(1)} s)`;
+      if (disturbed) return `${what}, ${moment}: ended ${endedAfterS.toFixed(1)} s later ${undisturbed}`;
+    }
+    assert.fail(`The render was never caught while it was ${moment}`);
+  }
+});
