@@ -7,6 +7,7 @@ import type { WorkerTools } from './jobs/worker-tools.ts';
 import { Dispatcher } from './media/dispatch.ts';
 import { prepareHandler } from './media/prepare.ts';
 import { startRenderRecovery } from './media/recover-renders.ts';
+import { SpentFiles } from './media/spent-files.ts';
 import { stitchHandler } from './media/stitch.ts';
 import { WorkerProcess } from './worker-process.ts';
 
@@ -27,10 +28,12 @@ export async function startMediaWorker(config: Config, tools: WorkerTools): Prom
   const queues = new QueueClients(tools.connection);
   const dispatcher = new Dispatcher(tools.connection, queues, config);
   const recovery = startRenderRecovery(tools.renders, dispatcher, tools.log);
-  state.consumers = takeJobs(config, tools, dispatcher, queues);
+  const spentFiles = new SpentFiles(tools.connection, tools.renders, tools.artifacts);
+  const sweep = spentFiles.sweepAlways(tools.log);
+  state.consumers = takeJobs(config, tools, { dispatcher, spentFiles }, queues);
   return async () => {
     state.draining = true;
-    await recovery.stop();
+    await Promise.all([recovery.stop(), sweep.stop()]);
     await Promise.all(state.consumers.map((consumer) => consumer.drain(config.limits.drain_seconds * 1000)));
     await dispatcher.close();
     await queues.close();
@@ -55,14 +58,14 @@ function startMediaHeartbeat({ connection, log }: WorkerTools, state: MediaState
 function takeJobs(
   config: Config,
   tools: WorkerTools,
-  dispatcher: Dispatcher,
+  { dispatcher, spentFiles }: { dispatcher: Dispatcher; spentFiles: SpentFiles },
   queues: QueueClients,
 ): Consumer<'prepare' | 'stitch'>[] {
   const { connection, renders, artifacts, cancellation, log } = tools;
   const jobs = new RenderJobs(renders, cancellation);
   const handlers = {
     prepare: jobs.handler<'prepare'>(prepareHandler({ config, renders, artifacts, dispatcher })),
-    stitch: jobs.handler<'stitch'>(stitchHandler({ renders, artifacts })),
+    stitch: jobs.handler<'stitch'>(stitchHandler({ renders, artifacts, spentFiles })),
   };
   return MEDIA_QUEUES.map(
     (name) =>

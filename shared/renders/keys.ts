@@ -3,6 +3,8 @@ import { KEY_PREFIX } from '../redis.ts';
 /** Names of the keys under which a render is kept: docs/architecture.md says what each holds. */
 
 export const INDEX_KEY = `${KEY_PREFIX}:renders`;
+/** Completed renders whose parts are still to be removed, by the time at which they were completed, in s. */
+export const SPENT_KEY = `${KEY_PREFIX}:renders:spent`;
 export const ACTIVE_KEY = `${KEY_PREFIX}:renders:active`;
 /** Ids of the renders of one API key, by its name, and of the unfinished ones among them. */
 export const ownerIndexKey = (owner: string) => `${INDEX_KEY}:of:${owner}`;

@@ -1,14 +1,17 @@
 import assert from 'node:assert/strict';
-import { mkdtemp, rm } from 'node:fs/promises';
+import { mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { after, test } from 'node:test';
 import { artifactKeys, LocalArtifacts } from '../../shared/artifacts.ts';
 import { createLogger } from '../../shared/process/log.ts';
+import { SPENT_KEY } from '../../shared/renders/keys.ts';
 import type { RenderPlan, RenderRequest, SegmentReceipt } from '../../shared/renders/record.ts';
 import { RenderStore } from '../../shared/renders/store.ts';
+import { SpentFiles } from '../../worker/media/spent-files.ts';
 import { stitchHandler } from '../../worker/media/stitch.ts';
 import { startRedisServer } from '../support/redis-server.ts';
+import { until } from '../support/until.ts';
 
 const server = await startRedisServer();
 const redis = await server.connect();
@@ -23,7 +26,8 @@ const log = createLogger('media', {
   auto_flush: false,
   flush_interval_ms: 1,
 });
-const stitch = stitchHandler({ renders, artifacts });
+const spentFiles = new SpentFiles(redis, renders, artifacts);
+const stitch = stitchHandler({ renders, artifacts, spentFiles });
 
 const REQUEST: RenderRequest = {
   ...{ modelId: 'ann', output: 'frames', startFrameIndex: 0, jpegQuality: 75 },
@@ -57,4 +61,26 @@ test('a worker that stitches a render a second time leaves the result of the fir
   await Promise.all([work('r1'), work('r1')]);
   assert.equal((await renders.get('r1')).status, 'completed');
   assert.ok(await artifacts.size(artifactKeys.receipt('r1')), 'the receipt is there');
+});
+
+test('what a completed render was made from goes some seconds later, and that of others stays', async () => {
+  for (const id of ['r2', 'r3']) {
+    await renderedOnly(id);
+    await artifacts.publish(artifactKeys.upload(id), (target) => writeFile(target, 'sound'));
+    await artifacts.publish(artifactKeys.segmentVideo(id, 0), (target) => writeFile(target, 'pictures'));
+  }
+  await work('r2');
+  // Redis has lost that the other one was completed.
+  await spentFiles.announce('r3');
+  await redis.zincrby(SPENT_KEY, -60, 'r2');
+  await redis.zincrby(SPENT_KEY, -60, 'r3');
+  const sweep = spentFiles.sweepAlways(log);
+  sweep.now();
+  await until('both were looked at', async () => (await redis.zcard(SPENT_KEY)) === 0);
+  await sweep.stop();
+  assert.equal(await artifacts.size(artifactKeys.upload('r2')), undefined);
+  assert.equal(await artifacts.size(artifactKeys.segmentVideo('r2', 0)), undefined);
+  assert.ok(await artifacts.size(artifactKeys.receipt('r2')), 'the receipt is there');
+  assert.ok(await artifacts.size(artifactKeys.upload('r3')), 'the upload is there');
+  assert.ok(await artifacts.size(artifactKeys.segmentVideo('r3', 0)), 'the segment is there');
 });

@@ -25,8 +25,6 @@ export function prepareHandler({ config, renders, artifacts, dispatcher }: Prepa
     const plan = record.plan ?? (await makePlan(record, signal, log));
     if (!plan) return await removeFilesIfGone(renders, artifacts, renderId);
     await dispatcher.enqueueSegments(record, plan);
-    // The upload has been read completely, and a plan is never made twice.
-    await artifacts.remove(artifactKeys.upload(renderId));
     log.info({ frames: plan.frameCount, segments: plan.segmentGpus.length }, 'render planned');
   };
 

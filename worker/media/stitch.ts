@@ -13,16 +13,18 @@ import { checkInStep } from './check-video.ts';
 import { runFfmpeg } from './ffmpeg.ts';
 import { joinCommand, segmentList } from './join-segments.ts';
 import { buildReceipt, measureVideo, type VideoFacts } from './receipt.ts';
+import type { SpentFiles } from './spent-files.ts';
 
 export interface StitchTools {
   readonly renders: RenderStore;
   readonly artifacts: ArtifactStore;
+  readonly spentFiles: SpentFiles;
 }
 
 const JOIN_TIMEOUT_MS = 30 * MINUTE_MS;
 
 /** Handles `stitch` jobs: joins the segments, adds the sound, writes the receipt and completes the render. */
-export function stitchHandler({ renders, artifacts }: StitchTools) {
+export function stitchHandler({ renders, artifacts, spentFiles }: StitchTools) {
   return async ({ renderId }: JobOf<'stitch'>, { signal, log }: JobContext): Promise<void> => {
     if (!(await renders.startStitching(renderId))) return;
     const record = await renders.get(renderId);
@@ -35,9 +37,8 @@ export function stitchHandler({ renders, artifacts }: StitchTools) {
     await artifacts.publish(artifactKeys.receipt(renderId), (target) =>
       writeFile(target, JSON.stringify(receipt, null, 2)),
     );
+    await spentFiles.announce(renderId);
     if (!(await renders.complete(renderId))) return await removeFilesIfGone(renders, artifacts, renderId);
-    // Only now, since a stitch that is retried still needs the parts.
-    await removeParts(renderId);
     log.info({ frames: plan.frameCount }, 'render completed');
   };
 
@@ -54,11 +55,6 @@ export function stitchHandler({ renders, artifacts }: StitchTools) {
       const [measured, { sha256, sizeBytes }] = await Promise.all([measureVideo(target), hashFile(target)]);
       return { ...measured, sha256, bytes: sizeBytes };
     });
-  }
-
-  async function removeParts(renderId: string): Promise<void> {
-    const { segmentFolder, samples, sound, upload } = artifactKeys;
-    for (const key of [segmentFolder, samples, sound, upload]) await artifacts.remove(key(renderId));
   }
 }
 
