@@ -20,6 +20,7 @@ import { renderOrders } from './http/render-orders.ts';
 import { renderRoutes } from './http/render-routes.ts';
 import { formLimits } from './http/render-upload.ts';
 import { SECURITY_HEADERS, setSecurityHeaders } from './http/security-headers.ts';
+import { signInRoutes } from './http/sign-in-routes.ts';
 import type { Services } from './services.ts';
 
 const REQUEST_TIMEOUT_MS = 15 * MINUTE_MS;
@@ -37,7 +38,7 @@ export async function buildApp(services: Services, log: Logger): Promise<Fastify
   app.addHook('onRequest', requireHost);
   app.addHook('onRequest', requireKnownHost(config.http));
   app.addHook('onRequest', refuseOtherOrigins(config.http));
-  app.addHook('onRequest', requireAccess(access));
+  app.addHook('onRequest', requireAccess(services));
   await app.register(multipart, { limits: formLimits(config.limits) });
   await describeApi(app, { needsKey: !access.isOpen });
   await app.register(healthRoutes, services);
@@ -45,6 +46,7 @@ export async function buildApp(services: Services, log: Logger): Promise<Fastify
   await app.register(renderRoutes, services);
   await app.register(renderOrders, services);
   await app.register(gpuRoutes, services);
+  await app.register(signInRoutes, services);
   await mountDashboard(app, services);
   app.get('/', { schema: { hide: true }, config: { access: 'render' } }, async () => ({
     name: 'Lipsync Farm',

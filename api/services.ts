@@ -7,6 +7,7 @@ import { QueueClients } from '../shared/queues.ts';
 import { readerConnection } from '../shared/redis.ts';
 import { RenderStore } from '../shared/renders/store.ts';
 import { Access } from './access/access.ts';
+import { Sessions } from './access/sessions.ts';
 import { GpuService } from './gpus.ts';
 import { LiveService } from './live/live.ts';
 import { Models } from './models.ts';
@@ -18,6 +19,8 @@ export interface Services {
   readonly config: Config;
   /** Who may come in, and do what. */
   readonly access: Access;
+  /** Browsers that have signed in. */
+  readonly sessions: Sessions;
   readonly redis: Redis;
   readonly queues: QueueClients;
   readonly models: Models;
@@ -40,6 +43,7 @@ export interface ServiceTools {
 export function openServices({ config, redis, log, reload }: ServiceTools): Services & { close(): Promise<void> } {
   const access = new Access({ config, log });
   reload?.onReload(() => access.reload());
+  const sessions = new Sessions(redis, access);
   const queues = new QueueClients(redis);
   const store = new RenderStore(redis);
   const artifacts = new LocalArtifacts(config.storageRoot);
@@ -49,7 +53,7 @@ export function openServices({ config, redis, log, reload }: ServiceTools): Serv
   const live = new LiveService({ config, redis, queues, models, log, openReader: () => readerConnection(redis) });
   const gpus = new GpuService(config, redis, queues);
   return {
-    ...{ config, access, redis, queues, models, submission, renders, live, gpus },
+    ...{ config, access, sessions, redis, queues, models, submission, renders, live, gpus },
     async close() {
       live.close();
       await queues.close();

@@ -92,6 +92,11 @@ export class Access {
     throw this.#refused(attempt, `role "${role}"`, new FarmError('forbidden', message), keyName);
   }
 
+  /** Whose key has a hash that fits. For who has shown his key before, and may now be admitted without it. */
+  callerWith(fits: (sha256: string) => boolean): Caller | undefined {
+    return this.#ring.findWith(fits);
+  }
+
   /** Puts the keys in force that the configuration has now. */
   reload(): void {
     const changes = this.#ring.replace(this.#config.auth.keys);

@@ -62,6 +62,11 @@ export class KeyRing {
     return { caller: undefined, why: `key "${name}" has less than ${SHORTEST_HASHED_KEY} characters` };
   }
 
+  /** Whose key has a hash that fits. */
+  findWith(fits: (sha256: string) => boolean): Caller | undefined {
+    return this.#held.find(({ key }) => fits(key.sha256))?.caller;
+  }
+
   /** Puts other keys in force. What runs for a key that is gone, or has another role or hash, is told to end. */
   replace(keys: readonly ApiKey[]): KeyChanges {
     const before = new Map(this.#held.map((held) => [held.key.name, held]));

@@ -1,14 +1,18 @@
 import type { FastifyReply, FastifyRequest } from 'fastify';
 import type { Role } from '../../shared/api-keys.ts';
 import { FarmError } from '../../shared/errors.ts';
-import type { Access } from '../access/access.ts';
 import type { Caller } from '../access/caller.ts';
+import type { Services } from '../services.ts';
 import { sendError } from './errors.ts';
+import { sessionToken } from './session-cookie.ts';
+import { SIGN_IN } from './sign-in-page.ts';
 
 declare module 'fastify' {
   interface FastifyContextConfig {
     /** The role that a route needs, or 'open' for everybody, with no key; a route that does not say needs 'admin'. */
     readonly access?: Role | 'open';
+    /** A page: a browser that is not signed in is sent to where it can be. */
+    readonly isPage?: boolean;
   }
 
   interface FastifyRequest {
@@ -18,26 +22,44 @@ declare module 'fastify' {
 }
 
 /**
- * A hook that lets a request pass only with a key that may do it: as bearer token, or as basic-auth password, which is
- * what a browser asks for when it opens the dashboard. With no keys configured everybody passes.
+ * A hook that lets a request pass only with a key that may do it: as bearer token, as basic-auth password, or from a
+ * browser that has signed in with it. With no keys configured everybody passes.
  */
-export function requireAccess(access: Access) {
+export function requireAccess(services: Pick<Services, 'access' | 'sessions'>) {
   return async (request: FastifyRequest, reply: FastifyReply): Promise<FastifyReply | undefined> => {
+    const { isPage, access = 'admin' } = request.routeOptions.config;
     // What is not there is not there for any key.
-    const needs = request.is404 ? 'render' : (request.routeOptions.config.access ?? 'admin');
+    const needs = request.is404 ? 'render' : access;
     if (needs === 'open') return undefined;
-    const key = presentedKey(request.headers.authorization);
     try {
-      request.caller = access.enter({ key, address: request.ip, route: routeOf(request), needs });
+      request.caller = await callerOf(request, needs, services);
       return undefined;
     } catch (thrown) {
       const error = FarmError.from(thrown);
-      if (error.code === 'unauthorised')
-        reply.header('www-authenticate', 'Basic realm="Lipsync Farm", charset="UTF-8"');
+      if (error.code === 'unauthorised') {
+        if (isPage && wantsHtml(request)) return reply.redirect(SIGN_IN, 303);
+        reply.header('www-authenticate', 'Bearer realm="Lipsync Farm"');
+      }
       // Answered here, not thrown: the dashboard's own error handler would make it a 500.
       return sendError(reply, error);
     }
   };
+}
+
+async function callerOf(
+  request: FastifyRequest,
+  needs: Role,
+  { access, sessions }: Pick<Services, 'access' | 'sessions'>,
+): Promise<Caller> {
+  const { authorization } = request.headers;
+  const attempt = { address: request.ip, route: routeOf(request), needs };
+  const token = authorization === undefined && !access.isOpen ? sessionToken(request) : undefined;
+  const signedIn = token === undefined ? undefined : await sessions.find(token);
+  return signedIn ? access.admit(signedIn, attempt) : access.enter({ key: presentedKey(authorization), ...attempt });
+}
+
+function wantsHtml({ method, headers }: FastifyRequest): boolean {
+  return method === 'GET' && (headers.accept ?? '').includes('text/html');
 }
 
 /** The route as the farm writes it: a path that was asked for may hold anything. */

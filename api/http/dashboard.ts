@@ -10,6 +10,7 @@ import { enrolledGpus, MEDIA_QUEUES, type MediaQueue } from '../../shared/queues
 import type { Services } from '../services.ts';
 import { sendError } from './errors.ts';
 import { policy } from './security-headers.ts';
+import { SIGN_IN } from './sign-in-page.ts';
 
 type JobStatus = ReturnType<BullMQAdapter['getJobStatuses']>[number];
 type JobCounts = Awaited<ReturnType<BullMQAdapter['getJobCounts']>>;
@@ -30,13 +31,15 @@ const LOOK_FOR_GPUS_EVERY_MS = 5000;
  * Bull Board with every queue of the farm; queues of GPUs that join later appear by themselves. Read-only: a job that
  * was retried or removed here would no longer fit its render's record.
  */
-export async function mountDashboard(app: FastifyInstance, { config, redis, queues }: Services): Promise<void> {
+export async function mountDashboard(app: FastifyInstance, { access, config, redis, queues }: Services): Promise<void> {
   const serverAdapter = new FastifyAdapter();
   serverAdapter.setBasePath(BASE_PATH);
   const board = createBullBoard({
     queues: MEDIA_QUEUES.map((name) => adapterOf(queues.media(name), MEDIA_DESCRIPTIONS[name])),
     serverAdapter,
-    options: { uiConfig: { boardTitle: 'Lipsync Farm' } },
+    options: {
+      uiConfig: { boardTitle: 'Lipsync Farm', miscLinks: access.isOpen ? [] : [{ text: 'Sign out', url: SIGN_IN }] },
+    },
   });
   const shown = new Set<number>();
   const show = (gpuId: number) => {
@@ -53,7 +56,7 @@ export async function mountDashboard(app: FastifyInstance, { config, redis, queu
   await app.register(
     async (pages) => {
       pages.addHook('onRoute', (route) => {
-        route.config = { ...route.config, access: 'operate' };
+        route.config = { ...route.config, access: 'operate', isPage: true };
       });
       pages.addHook('onRequest', readOnly);
       await pages.register(serverAdapter.registerPlugin());

@@ -176,7 +176,7 @@ describe('every answer tells a browser what it may not do', () => {
     if (typeof policy === 'string') assert.equal(given, policy, what);
     else assert.match(String(given), policy, what);
     assert.equal(others['x-content-type-options'], 'nosniff', what);
-    assert.equal(others['referrer-policy'], 'no-referrer', what);
+    assert.equal(others['referrer-policy'], 'same-origin', what);
     assert.equal(others['cross-origin-resource-policy'], 'same-origin', what);
     assert.equal(others['cross-origin-opener-policy'], 'same-origin', what);
   };
