@@ -4,6 +4,7 @@ import type { Config } from '../shared/config/load.ts';
 import { FarmError } from '../shared/errors.ts';
 import { GpuDrains, type GpuOrder } from '../shared/gpu-drains.ts';
 import { type Heartbeat, readHeartbeats, workerOf } from '../shared/heartbeat.ts';
+import { afterwards, untilKnown } from '../shared/outcome.ts';
 import { streamsOn } from '../shared/placement.ts';
 import { enrolledGpus, type QueueClients } from '../shared/queues.ts';
 import type { Capacity, GpuList, GpuView } from '../shared/views/gpu-view.ts';
@@ -52,14 +53,21 @@ export class GpuService {
 
   /**
    * Gives an order, and waits a moment for the worker to follow it.
-   * @throws FarmError `gpu_unknown`.
+   * @throws FarmError `gpu_unknown`, `outcome_unknown`.
    */
   async order(gpuId: number, order: GpuOrder): Promise<GpuView> {
     const known = (await this.list()).gpus.map(({ gpu }) => gpu);
     if (!known.includes(gpuId)) {
       throw new FarmError('gpu_unknown', `There is no GPU ${gpuId}; the farm has ${known.join(', ') || 'none'}`);
     }
-    await this.#drains.give(gpuId, order);
+    const what = `GPU ${gpuId} was to ${order}`;
+    // To give the same order again changes nothing.
+    await untilKnown(what, () => this.#drains.give(gpuId, order));
+    return await afterwards(what, () => this.#followed(gpuId, order));
+  }
+
+  /** The GPU as soon as it has followed the order, or after a moment. */
+  async #followed(gpuId: number, order: GpuOrder): Promise<GpuView> {
     const deadlineMs = Date.now() + FOLLOWS_WITHIN_MS;
     for (;;) {
       const view = (await this.list()).gpus.find(({ gpu }) => gpu === gpuId);

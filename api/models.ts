@@ -4,6 +4,7 @@ import type { Config } from '../shared/config/load.ts';
 import type { ConfigReload } from '../shared/config/reload.ts';
 import { FarmError } from '../shared/errors.ts';
 import { type Heartbeat, readHeartbeats, workerOf } from '../shared/heartbeat.ts';
+import { afterwards, untilKnown } from '../shared/outcome.ts';
 import { gpusForModel } from '../shared/placement.ts';
 import { UNLOAD_CHANNEL } from '../shared/queues.ts';
 import type { ModelList } from '../shared/views/models-view.ts';
@@ -64,13 +65,14 @@ export class Models {
   /**
    * Has every GPU worker unload the model once nothing uses it, and waits for that; one that is loaded again meanwhile
    * for other requests has been unloaded. Returns the numbers of the GPUs. FarmError: model_unknown, request_invalid
-   * when it is loaded nowhere, deadline_exceeded while it is in use.
+   * when it is loaded nowhere, deadline_exceeded while it is in use, outcome_unknown.
    */
   async unload(modelId: string, signal: AbortSignal): Promise<number[]> {
     await this.refuseUnusable(modelId);
     const loads = await this.#loads(modelId);
     if (loads.size === 0) throw new FarmError('request_invalid', `Model "${modelId}" is not loaded on any GPU`);
-    await this.#redis.publish(UNLOAD_CHANNEL, modelId);
+    const what = `Model "${modelId}" was to be unloaded`;
+    await untilKnown(what, () => this.#redis.publish(UNLOAD_CHANNEL, modelId));
     const deadlineMs = Date.now() + UNLOAD_PATIENCE_MS;
     for (let left = loads; left.size > 0; ) {
       if (Date.now() > deadlineMs) {
@@ -80,7 +82,7 @@ export class Models {
         );
       }
       await delay(LOOK_EVERY_MS, undefined, { signal });
-      const now = await this.#loads(modelId);
+      const now = await afterwards(what, () => this.#loads(modelId));
       left = new Map([...loads].filter(([load]) => now.has(load)));
     }
     return [...loads.values()];

@@ -5,6 +5,7 @@ import { pipeline } from 'node:stream/promises';
 import { type ArtifactStore, artifactKeys } from '../shared/artifacts.ts';
 import type { Config } from '../shared/config/load.ts';
 import { FarmError } from '../shared/errors.ts';
+import { afterwards, RedisUnavailable, untilKnown } from '../shared/outcome.ts';
 import type { Logger } from '../shared/process/log.ts';
 import { addPrepareJob, type QueueClients } from '../shared/queues.ts';
 import { newRenderId } from '../shared/renders/id.ts';
@@ -13,7 +14,7 @@ import type { RenderOwner, RenderStore } from '../shared/renders/store.ts';
 import type { RenderView } from '../shared/views/render-view.ts';
 import { type Caller, seesAll } from './access/caller.ts';
 import type { Models } from './models.ts';
-import { viewRender } from './render-view.ts';
+import { toView, viewRender } from './render-view.ts';
 import { UploadMeter } from './upload-meter.ts';
 
 /** What a caller chooses about a render; the rest of the request is known once the upload has been read. */
@@ -86,19 +87,32 @@ export class RenderSubmission {
 
   /**
    * Takes a render: writes its record and its first job. The same idempotency key with the same request answers with
-   * the render it made the first time, to the same caller. Whatever is refused leaves no upload behind.
-   * FarmError: model_unknown, model_unusable, queue_full, key_limit_reached, idempotency_conflict, redis_unavailable.
+   * the render it made the first time, to the same caller. Whatever is refused leaves no upload behind; as long as
+   * nobody knows whether it was refused, the upload stays.
+   * FarmError: model_unknown, model_unusable, queue_full, key_limit_reached, idempotency_conflict, redis_unavailable,
+   * outcome_unknown.
    */
   async submit(upload: StoredUpload, options: RenderOptions, submitter: Submitter): Promise<RenderView> {
     const { store } = this.#tools;
     const { renderId, ...file } = upload;
-    const renderedAs = await this.#admit(renderId, { ...options, ...file }, submitter).catch(async (error: unknown) => {
-      await this.discardUpload(renderId);
+    const request = { ...options, ...file };
+    const renderedAs = await this.#admit(renderId, request, submitter).catch(async (error: unknown) => {
+      if (FarmError.from(error).code !== 'outcome_unknown') await this.discardUpload(renderId);
       throw error;
     });
-    if (renderedAs === renderId) await this.#enqueue(upload);
-    else await this.discardUpload(renderId);
-    return await viewRender(await store.get(renderedAs), store);
+    if (renderedAs !== renderId) {
+      await this.discardUpload(renderId);
+      const read = async () => await viewRender(await store.get(renderedAs), store);
+      return await afterwards(`Render ${renderedAs} was to be shown, which this key has made`, read);
+    }
+    await this.#enqueue(upload);
+    try {
+      return await viewRender(await store.get(renderId), store);
+    } catch (error) {
+      if (!(error instanceof RedisUnavailable)) throw error;
+      // It was taken, whatever Redis does now.
+      return viewOfTaken(renderId, request);
+    }
   }
 
   /** The id under which the request is rendered: its own, or that of the render which its key has made before. */
@@ -106,7 +120,9 @@ export class RenderSubmission {
     const { store, config, models } = this.#tools;
     await models.refuseUnusable(request.modelId);
     const claim = idempotencyKey ? { key: idempotencyKey, fingerprint: fingerprint(request) } : undefined;
-    const admission = await store.admit(renderId, request, config.server.queue_size, claim, ownerOf(caller));
+    const admission = await untilKnown(`Render ${renderId} was to be taken`, (again) =>
+      store.admit(renderId, request, config.server.queue_size, claim, ownerOf(caller), again),
+    );
     if (admission.outcome === 'admitted') return renderId;
     if (admission.outcome === 'full') throw this.#full(admission.activeCount);
     if (admission.outcome === 'owner full') throw limitReached(caller.keyName ?? '', admission.activeCount);
@@ -142,6 +158,13 @@ function limitReached(keyName: string, ownCount: number): FarmError {
     'key_limit_reached',
     `${ownCount} renders of the key "${keyName}" are unfinished, as many as its max_unfinished_renders allows`,
   );
+}
+
+/** A render that has just been taken. */
+function viewOfTaken(renderId: string, request: RenderRequest): RenderView {
+  const nowMs = Date.now();
+  const progress = { framesDone: 0, framesRepeating: 0 };
+  return toView({ renderId, status: 'queued', request, createdAtMs: nowMs }, progress, [], nowMs);
 }
 
 /** Two requests are the same when the same sound is to be rendered in the same way, whatever the file is called. */

@@ -3,8 +3,10 @@ import { setTimeout as delay } from 'node:timers/promises';
 import { isDeepStrictEqual } from 'node:util';
 import { type ArtifactStore, artifactKeys } from '../shared/artifacts.ts';
 import { FarmError } from '../shared/errors.ts';
+import { afterwards, untilKnown } from '../shared/outcome.ts';
+import { unknownRender } from '../shared/renders/reader.ts';
 import { isTerminal, type RenderRecord, type RenderStatus } from '../shared/renders/record.ts';
-import { type RenderStore, unknownRender } from '../shared/renders/store.ts';
+import { newWriter, type RenderStore } from '../shared/renders/store.ts';
 import type { RenderView } from '../shared/views/render-view.ts';
 import { type Caller, maySee, seesAll } from './access/caller.ts';
 import { readCursor, toCursor } from './render-cursor.ts';
@@ -91,24 +93,31 @@ export class RenderService {
     }
   }
 
-  /** Cancels a render; one that has ended stays as it is, with its result. Returns how it stands then. */
+  /**
+   * Cancels a render; one that has ended stays as it is, with its result. Returns how it stands then.
+   * FarmError: render_unknown, outcome_unknown.
+   */
   async cancel(renderId: string, caller: Caller): Promise<RenderView> {
     const { store, artifacts } = this.#tools;
     await this.#record(renderId, caller);
-    if (await store.cancel(renderId)) await artifacts.remove(artifactKeys.folder(renderId));
-    return await this.get(renderId, caller);
+    const writer = newWriter();
+    const what = `Render ${renderId} was to be cancelled`;
+    const cancelled = await untilKnown(what, () => store.cancel(renderId, writer));
+    if (cancelled) await artifacts.remove(artifactKeys.folder(renderId));
+    return await afterwards(what, () => this.get(renderId, caller));
   }
 
   /**
    * Removes a render that has ended, record and files. An unfinished one is cancelled instead, and returned as it stands
-   * then: should it have ended by itself in between, it stays, with its result. FarmError('render_unknown'), after which
-   * no files of it are left either.
+   * then: should it have ended by itself in between, it stays, with its result. FarmError: outcome_unknown,
+   * render_unknown, after which no files of it are left either.
    */
   async remove(renderId: string, caller: Caller): Promise<RenderView | undefined> {
     const { store, artifacts } = this.#tools;
     // Whoever sees all renders may remove what is left of one that has no record any more.
     if (!seesAll(caller)) await this.#record(renderId, caller);
-    const status = await store.remove(renderId);
+    const writer = newWriter();
+    const status = await untilKnown(`Render ${renderId} was to be removed`, () => store.remove(renderId, writer));
     if (status && !isTerminal(status)) return await this.cancel(renderId, caller);
     await artifacts.remove(artifactKeys.folder(renderId));
     if (!status) throw unknownRender(renderId);

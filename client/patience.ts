@@ -2,7 +2,12 @@ import { setTimeout as delay } from 'node:timers/promises';
 import { type ErrorCode, FarmError } from '../shared/errors.ts';
 
 /** Faults that pass by themselves when a front end or Redis starts again. */
-const PASSING: ReadonlySet<ErrorCode> = new Set(['farm_unreachable', 'farm_draining', 'redis_unavailable']);
+const PASSING: ReadonlySet<ErrorCode> = new Set([
+  'farm_unreachable',
+  'farm_draining',
+  'redis_unavailable',
+  'outcome_unknown',
+]);
 
 const FIRST_WAIT_MS = 250;
 const LONGEST_WAIT_MS = 2000;

@@ -1,5 +1,6 @@
 import { type Command, Redis, type RedisOptions, ReplyError } from 'ioredis';
 import { FarmError } from './errors.ts';
+import { RedisUnavailable } from './outcome.ts';
 import { logged } from './process/unheard.ts';
 
 /** Every key of the farm carries this hash tag, so that a cluster keeps them in one slot. BullMQ uses it as prefix. */
@@ -21,19 +22,46 @@ const shared: RedisOptions = {
 const NOT_NOW =
   /^(?:LOADING|BUSY|MASTERDOWN|CLUSTERDOWN|TRYAGAIN|READONLY|NOREPLICAS|MISCONF|OOM|NOAUTH|WRONGPASS|NOPERM) /;
 
+/** What is known of a command on its way. */
+interface Passage {
+  /** False as long as it surely has not been sent. */
+  sent: boolean;
+  /** True when its caller has been told how it went. */
+  over: boolean;
+}
+
 /**
- * A connection whose commands say where a failure arose: whatever keeps one from being answered is
- * FarmError('redis_unavailable'). An answer that speaks of the command itself stays as it is: it is a fault of the
- * farm.
+ * A connection whose commands say where a failure arose: whatever keeps one from being answered is RedisUnavailable,
+ * which says whether the command may have run all the same. An answer that speaks of the command itself stays as it
+ * is: it is a fault of the farm.
  */
 class ProducerRedis extends Redis {
   /** Bytes of the commands that have no answer yet. Whatever is sent after them waits for them. */
   #bytesOnTheWay = 0;
+  readonly #passages = new WeakMap<Command, Passage>();
 
+  /** Called again for a command that had no answer when the connection was lost. */
   override sendCommand(...[command, ...rest]: Parameters<Redis['sendCommand']>): unknown {
-    nameOrigin(command);
+    const passage = this.#passages.get(command) ?? this.#follow(command);
+    // Its caller has gone on, and must not be overtaken by it. A part of a transaction cannot be left out of it.
+    if (passage.over && command.pipelineIndex === undefined) return command.promise;
     this.#allowForBytes(command);
-    return super.sendCommand(command, ...rest);
+    const answer = super.sendCommand(command, ...rest);
+    // What cannot be sent was rejected by now.
+    passage.sent = true;
+    return answer;
+  }
+
+  /** Every way in which a command can fail ends in its `reject`: time-outs, lost connections, pipelines, scripts. */
+  #follow(command: Command): Passage {
+    const passage = { sent: false, over: false };
+    this.#passages.set(command, passage);
+    const { reject } = command;
+    command.reject = (error) => {
+      passage.over = true;
+      reject(isOfRedis(error) ? unavailable(error, passage) : error);
+    };
+    return passage;
   }
 
   /** The time-out of a command grows with what is on the way before it: a request may bring 79 MB of pictures. */
@@ -55,10 +83,21 @@ class ProducerRedis extends Redis {
   }
 }
 
-/** Every way in which a command can fail ends in its `reject`: time-outs, lost connections, pipelines, scripts. */
-function nameOrigin(command: Command): void {
-  const { reject } = command;
-  command.reject = (error) => reject(isOfRedis(error) ? unavailable(error) : error);
+/**
+ * A worker's connection: it waits for Redis, and sends what had no answer again. Only a transaction of which some answers
+ * had come cannot be sent again: it fails with RedisUnavailable, and may have run.
+ */
+class WorkerRedis extends Redis {
+  override sendCommand(...[command, ...rest]: Parameters<Redis['sendCommand']>): unknown {
+    const { reject } = command;
+    command.reject = (error) =>
+      reject(error.name === 'AbortError' ? unavailable(error, { sent: true, over: true }) : error);
+    return super.sendCommand(command, ...rest);
+  }
+
+  override duplicate(override?: Partial<RedisOptions>): Redis {
+    return new WorkerRedis({ ...this.options, ...override });
+  }
 }
 
 function isOfRedis(error: Error): boolean {
@@ -66,14 +105,14 @@ function isOfRedis(error: Error): boolean {
   return !(error instanceof ReplyError) || NOT_NOW.test(error.message);
 }
 
-function unavailable(cause: Error): FarmError {
+function unavailable(cause: Error, { sent }: Passage): RedisUnavailable {
   // What ioredis says of a command that has no connection to go out on names its own options.
   const reason = cause.message.startsWith("Stream isn't writeable") ? 'there is no connection to it' : cause.message;
-  return new FarmError('redis_unavailable', `Redis does not answer: ${reason}`, { cause });
+  return new RedisUnavailable(`Redis does not answer: ${reason}`, sent && !(cause instanceof ReplyError), { cause });
 }
 
 /**
- * For processes with clients: a command fails fast while Redis is away, with FarmError('redis_unavailable').
+ * For processes with clients: a command fails fast while Redis is away, with RedisUnavailable.
  */
 export function producerConnection(url: string): Redis {
   return quiet(
@@ -89,7 +128,7 @@ export function producerConnection(url: string): Redis {
 
 /** For workers: commands wait until Redis is back. */
 export function workerConnection(url: string): Redis {
-  return quiet(new Redis(url, { ...shared, maxRetriesPerRequest: null }));
+  return quiet(new WorkerRedis(url, { ...shared, maxRetriesPerRequest: null }));
 }
 
 /** For blocking reads, to the same Redis. Unlike a producer's connection it takes commands before it is connected. */

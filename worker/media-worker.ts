@@ -8,7 +8,7 @@ import { Dispatcher } from './media/dispatch.ts';
 import { prepareHandler } from './media/prepare.ts';
 import { startRenderRecovery } from './media/recover-renders.ts';
 import { SpentFiles } from './media/spent-files.ts';
-import { stitchHandler } from './media/stitch.ts';
+import { stitchHandler, tidyUp } from './media/stitch.ts';
 import { WorkerProcess } from './worker-process.ts';
 
 /** Decoding and stitching wait for ffmpeg most of the time. Long sounds have a place of their own. */
@@ -63,9 +63,10 @@ function takeJobs(
 ): Consumer<'prepare' | 'stitch'>[] {
   const { connection, renders, artifacts, cancellation, log } = tools;
   const jobs = new RenderJobs(renders, cancellation);
+  const tidy = (renderId: string) => tidyUp({ renders, artifacts, spentFiles }, renderId);
   const handlers = {
-    prepare: jobs.handler<'prepare'>(prepareHandler({ config, renders, artifacts, dispatcher })),
-    stitch: jobs.handler<'stitch'>(stitchHandler({ renders, artifacts, spentFiles })),
+    prepare: jobs.handler<'prepare'>(prepareHandler({ config, renders, artifacts, dispatcher }), tidy),
+    stitch: jobs.handler<'stitch'>(stitchHandler({ renders, artifacts, spentFiles }), tidy),
   };
   return MEDIA_QUEUES.map(
     (name) =>

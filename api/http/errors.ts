@@ -9,6 +9,7 @@ const RETRY_AFTER_SECONDS: Partial<Record<ErrorCode, number>> = {
   queue_full: 10,
   key_limit_reached: 10,
   redis_unavailable: 2,
+  outcome_unknown: 2,
   resources_exhausted: 10,
   storage_full: 60,
 };

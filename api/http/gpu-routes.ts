@@ -31,7 +31,7 @@ function giveOrder(app: App, { gpus }: Services, order: GpuOrder, summary: strin
   const schema = {
     ...{ operationId: `${order}Gpu`, tags, summary },
     params: z.object({ id: wholeNumber(0, LAST_GPU) }),
-    response: { 200: gpuViewSchema, ...failures('gpu_unknown', 'forbidden') },
+    response: { 200: gpuViewSchema, ...failures('gpu_unknown', 'forbidden', 'outcome_unknown') },
   };
   app.post(`/v1/gpus/:id/${order}`, { schema, config }, async ({ params }) => await gpus.order(params.id, order));
 }

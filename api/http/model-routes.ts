@@ -52,7 +52,7 @@ function unloadModel(app: App, { models }: Services): void {
     params,
     response: {
       200: unloadAnswerSchema,
-      ...failures('model_unknown', 'model_unusable', 'deadline_exceeded', 'forbidden'),
+      ...failures('model_unknown', 'model_unusable', 'deadline_exceeded', 'forbidden', 'outcome_unknown'),
     },
   };
   app.post('/v1/models/:id/unload', { schema, config: { access: 'operate' } }, async ({ params: { id } }, reply) => ({

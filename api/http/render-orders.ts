@@ -24,7 +24,7 @@ function cancelRender(app: App, { renders }: Services): void {
   const schema = {
     ...{ operationId: 'cancelRender', tags, summary: 'Cancel a render; one that has ended stays, with its result' },
     params,
-    response: { 200: renderViewSchema, ...failures('render_unknown') },
+    response: { 200: renderViewSchema, ...failures('render_unknown', 'outcome_unknown') },
   };
   app.post(
     '/v1/renders/:id/cancel',
@@ -43,7 +43,7 @@ function deleteRender(app: App, { renders }: Services): void {
     response: {
       200: renderViewSchema.describe('It was unfinished and is cancelled (deprecated)'),
       204: nothing('Removed, record and files'),
-      ...failures('render_unknown'),
+      ...failures('render_unknown', 'outcome_unknown'),
     },
   };
   app.delete('/v1/renders/:id', { schema, config }, async (request, reply) => {

@@ -43,6 +43,7 @@ function submitRender(app: App, { config, submission }: Services): void {
     'idempotency_conflict',
     'storage_failed',
     'storage_full',
+    'outcome_unknown',
   ] as const;
   const schema = {
     ...{ operationId: 'submitRender', tags, summary: 'Submit an audio file' },

@@ -77,8 +77,12 @@ export class FrameWriter {
 
   async taken(gpuId: number): Promise<void> {
     const entry = [entryId(this.#attempt, '0'), JSON.stringify({ gpuId }), LIVE_KEYS_LIFETIME_S];
-    const opened = await this.#fenced(this.#redis.eval(OPEN, 2, this.#key, this.#payloadKey, ...entry));
-    if (opened !== 1) throw new FencedOut('The request was given up');
+    const opened = this.#redis.eval(OPEN, 2, this.#key, this.#payloadKey, ...entry);
+    await this.#fenced(
+      opened.then((answer) => {
+        if (answer !== 1) throw new FencedOut('The request was given up');
+      }),
+    );
   }
 
   /** Frames in order; they reach the reader together. */
@@ -111,13 +115,22 @@ export class FrameWriter {
     );
   }
 
-  async #fenced<T>(added: Promise<T>): Promise<T> {
+  /**
+   * Waits for a write. One that was refused although this attempt wrote last was written before: its answer was lost
+   * with the connection, and it came again.
+   */
+  async #fenced(added: Promise<unknown>): Promise<void> {
     try {
-      return await added;
+      await added;
     } catch (error) {
-      if (error instanceof Error && error.message.includes('equal or smaller')) throw new FencedOut(error.message);
-      throw error;
+      if (!(error instanceof Error && error.message.includes('equal or smaller'))) throw error;
+      if (!(await this.#isLatest())) throw new FencedOut(error.message);
     }
+  }
+
+  async #isLatest(): Promise<boolean> {
+    const [last] = await this.#redis.xrevrangeBuffer(this.#key, '+', '-', 'COUNT', 1);
+    return last !== undefined && readEntryId(last[0].toString()).attempt === this.#attempt;
   }
 }
 

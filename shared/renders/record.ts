@@ -108,6 +108,8 @@ export const renderRecordSchema = z.object({
   finishedAtMs: z.number().optional(),
   /** Name of the API key that it was submitted with; a farm without keys has no owners. */
   owner: z.string().optional(),
+  /** Who moved the render to its status: the token by which a step that comes again knows its own work. */
+  writer: z.string().optional(),
   /** Name of the idempotency key that the render was submitted under (keys.ts), freed again with the render. */
   idempotencyKey: z.string().optional(),
   plan: renderPlanSchema.optional(),

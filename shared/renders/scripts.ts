@@ -1,23 +1,34 @@
 /**
  * Lua scripts for the atomic steps on render records. All keys share the farm's hash tag.
  * Field values are JSON texts.
+ *
+ * Each may come again: a connection that was lost sends what has had no answer once more, and so does a caller who
+ * was not answered in time. So each knows its own work by the writer's token, and answers as it did the first time.
  */
 
 /**
- * Admits a render: at most `limit` unfinished ones, at most so many of its owner, and one per idempotency key.
+ * Admits a render: at most `limit` unfinished ones, at most so many of its owner, and one per idempotency key. The
+ * render's id is its token: one that is there was admitted.
  * The set of an owner's unfinished renders may hold some that have ended: they are taken out when it seems full.
- * KEYS record, index, active, idempotency, another idempotency key to look at, index and active of the owner.
+ * KEYS record, index, active, idempotency, another idempotency key to look at, index and active of the owner, gone.
  * ARGV limit, renderId, createdAtMs, idempotency value ('' for none), idempotency lifetime in ms, limit of the owner
- * (0 for none, '' for no owner), then field, value, …
- * Returns {'admitted'}, {'full', count}, {'owner full', count} or {'known', idempotency value}.
+ * (0 for none, '' for no owner), lifetime of `gone` in ms if a refusal is to be the last word, else '0', then field,
+ * value, … The last word holds against the same command, should it be still on its way.
+ * Returns {'admitted'}, {'full', count}, {'owner full', count}, {'known', idempotency value} or {'gone'}.
  */
 export const ADMIT = `
+if redis.call('EXISTS', KEYS[1]) == 1 then return {'admitted'} end
+if redis.call('EXISTS', KEYS[8]) == 1 then return {'gone'} end
+local function refuse(answer)
+  if ARGV[7] ~= '0' then redis.call('SET', KEYS[8], ARGV[2], 'PX', ARGV[7]) end
+  return answer
+end
 if ARGV[4] ~= '' then
   local known = redis.call('GET', KEYS[4]) or redis.call('GET', KEYS[5])
-  if known then return {'known', known} end
+  if known then return refuse({'known', known}) end
 end
 local active = redis.call('SCARD', KEYS[3])
-if active >= tonumber(ARGV[1]) then return {'full', tostring(active)} end
+if active >= tonumber(ARGV[1]) then return refuse({'full', tostring(active)}) end
 if ARGV[6] ~= '' then
   local most = tonumber(ARGV[6])
   local own = redis.call('SCARD', KEYS[7])
@@ -25,12 +36,12 @@ if ARGV[6] ~= '' then
     for _, id in ipairs(redis.call('SMEMBERS', KEYS[7])) do
       if redis.call('SISMEMBER', KEYS[3], id) == 0 then own = own - redis.call('SREM', KEYS[7], id) end
     end
-    if most > 0 and own >= most then return {'owner full', tostring(own)} end
+    if most > 0 and own >= most then return refuse({'owner full', tostring(own)}) end
   end
   redis.call('ZADD', KEYS[6], ARGV[3], ARGV[2])
   redis.call('SADD', KEYS[7], ARGV[2])
 end
-for i = 7, #ARGV, 2 do redis.call('HSET', KEYS[1], ARGV[i], ARGV[i + 1]) end
+for i = 8, #ARGV, 2 do redis.call('HSET', KEYS[1], ARGV[i], ARGV[i + 1]) end
 redis.call('ZADD', KEYS[2], ARGV[3], ARGV[2])
 redis.call('SADD', KEYS[3], ARGV[2])
 if ARGV[4] ~= '' then redis.call('SET', KEYS[4], ARGV[4], 'PX', ARGV[5]) end
@@ -38,51 +49,68 @@ return {'admitted'}
 `;
 
 /**
- * Moves a render to another status if it is in one that allows it.
- * KEYS record, active. ARGV renderId, new status, '1' if that ends the render, allowed statuses as a JSON array, then
- * field, value, …; a time (…AtMs) that is there already stays, so that a retry does not hide how long a step took.
- * Returns the status before, or nil when there is no such render; nothing changed unless that status was allowed.
+ * Moves a render to another status if it is in one that allows it, and tells the workers when that ends it.
+ * KEYS record, active. ARGV renderId, new status, the channel to tell if that ends the render, else '', allowed
+ * statuses as a JSON array, the writer's token, then field, value, …; a time (…AtMs) that is there already stays, so
+ * that a retry does not hide how long a step took.
+ * Returns 'moved', also when the same writer has moved it before; else the status, with which nothing was done, or nil
+ * when there is no such render.
  */
 export const TRANSITION = `
 local raw = redis.call('HGET', KEYS[1], 'status')
 if not raw then return nil end
 local status = cjson.decode(raw)
+local writer = cjson.encode(ARGV[5])
+if status == ARGV[2] and redis.call('HGET', KEYS[1], 'writer') == writer then return 'moved' end
 local allowed = false
 for _, candidate in ipairs(cjson.decode(ARGV[4])) do if candidate == status then allowed = true end end
 if not allowed then return status end
-redis.call('HSET', KEYS[1], 'status', cjson.encode(ARGV[2]))
-for i = 5, #ARGV, 2 do
+redis.call('HSET', KEYS[1], 'status', cjson.encode(ARGV[2]), 'writer', writer)
+for i = 6, #ARGV, 2 do
   local command = string.sub(ARGV[i], -4) == 'AtMs' and 'HSETNX' or 'HSET'
   redis.call(command, KEYS[1], ARGV[i], ARGV[i + 1])
 end
-if ARGV[3] == '1' then redis.call('SREM', KEYS[2], ARGV[1]) end
-return status
+if ARGV[3] ~= '' then
+  redis.call('SREM', KEYS[2], ARGV[1])
+  redis.call('PUBLISH', ARGV[3], ARGV[1])
+end
+return 'moved'
 `;
 
 /**
  * Removes a render that has ended, and frees its idempotency key; an unfinished one stays as it is.
- * KEYS record, progress, receipts, preview, index. ARGV renderId, statuses in which a render has ended as a JSON array,
- * prefixes of the idempotency keys and of the owners' indexes. Returns the status before, or nil when there is no such render.
+ * KEYS record, progress, receipts, preview, index, gone. ARGV renderId, statuses in which a render has ended as a JSON
+ * array, prefixes of the idempotency keys and of the owners' indexes, the writer's token, lifetime of `gone` in ms.
+ * Returns the status before, also when the same writer has removed it before, or nil when there is no such render.
  */
 export const REMOVE = `
 local raw = redis.call('HGET', KEYS[1], 'status')
-if not raw then return nil end
+if not raw then
+  local writer, before = string.match(redis.call('GET', KEYS[6]) or '', '^(%S+) (%S+)$')
+  return writer == ARGV[5] and before or nil
+end
 local status = cjson.decode(raw)
 local ended = false
 for _, candidate in ipairs(cjson.decode(ARGV[2])) do if candidate == status then ended = true end end
 if not ended then return status end
 local claimed = redis.call('HGET', KEYS[1], 'idempotencyKey')
-if claimed then redis.call('DEL', ARGV[3] .. cjson.decode(claimed)) end
+if claimed then
+  local key = ARGV[3] .. cjson.decode(claimed)
+  local holder = redis.call('GET', key)
+  if holder and cjson.decode(holder).renderId == ARGV[1] then redis.call('DEL', key) end
+end
 local owner = redis.call('HGET', KEYS[1], 'owner')
 if owner then redis.call('ZREM', ARGV[4] .. cjson.decode(owner), ARGV[1]) end
 redis.call('DEL', KEYS[1], KEYS[2], KEYS[3], KEYS[4])
 redis.call('ZREM', KEYS[5], ARGV[1])
+redis.call('SET', KEYS[6], ARGV[5] .. ' ' .. status, 'PX', ARGV[6])
 return status
 `;
 
 /**
  * Notes the progress of a segment, unless the render has ended or a newer attempt has reported, and when the first
- * segment began. The entry is "attempt, frames of it, most frames of any attempt": what was done once counts as done.
+ * segment began. The entry is "attempt, frames of it, most frames of any attempt": what was done once counts as done,
+ * and the attempt is the writer's token.
  * KEYS record, progress. ARGV segment index, attempt, frames done, time now. Returns the render's status, or nil when
  * there is no such render.
  */

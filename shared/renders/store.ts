@@ -1,10 +1,11 @@
+import { randomUUID } from 'node:crypto';
 import type { Redis } from 'ioredis';
 import { type ErrorReport, FarmError } from '../errors.ts';
 import { KEY_PREFIX } from '../redis.ts';
-import { HOUR_MS } from '../units.ts';
-import { type ListPosition, walkNewestFirst } from './index-walk.ts';
+import { HOUR_MS, MINUTE_MS } from '../units.ts';
 import {
   ACTIVE_KEY,
+  goneKey,
   INDEX_KEY,
   idempotencyKey,
   ownedName,
@@ -15,24 +16,17 @@ import {
   receiptsKey,
   recordKey,
 } from './keys.ts';
-import {
-  isTerminal,
-  RENDER_STATUSES,
-  type RenderPlan,
-  type RenderRecord,
-  type RenderRequest,
-  type RenderStatus,
-  renderRecordSchema,
-} from './record.ts';
+import { RenderReader } from './reader.ts';
+import { isTerminal, RENDER_STATUSES, type RenderPlan, type RenderRequest, type RenderStatus } from './record.ts';
 import { ADMIT, REMOVE, TRANSITION } from './scripts.ts';
 import { RenderSegments } from './segments.ts';
 
 /** Channel for the id of a render that must stop: a wake-up only, the record is what counts. */
 export const CANCEL_CHANNEL = `${KEY_PREFIX}:cancel`;
+const UNFINISHED = RENDER_STATUSES.filter((status) => !isTerminal(status));
 const IDEMPOTENCY_LIFETIME_MS = 24 * HOUR_MS;
-
-/** Renders whose status is asked for at a time, where one is looked for. */
-const LOOK_THROUGH = 200;
+/** Longer than a command can be on its way. */
+const GONE_LIFETIME_MS = 10 * MINUTE_MS;
 
 /** An idempotency key as it was sent, and a fingerprint of the request that it came with. */
 export interface IdempotencyClaim {
@@ -49,42 +43,45 @@ export interface RenderOwner {
   readonly takesUnowned: boolean;
 }
 
-export interface ListFilter {
-  readonly status?: RenderStatus | undefined;
-  /** Name of an API key: only its renders. */
-  readonly owner?: string | undefined;
-}
-
 export type Admission =
   | { outcome: 'admitted' }
   | { outcome: 'full'; activeCount: number }
   | { outcome: 'owner full'; activeCount: number }
   | { outcome: 'known'; renderId: string; sameRequest: boolean };
 
-/** The records of all renders. All changes of status are made here, and only allowed ones take effect. */
-export class RenderStore {
+/**
+ * The records of all renders. All changes of status are made here, and only allowed ones take effect. Each has a
+ * writer: a step that is taken again by the same one, because nobody knew what became of it, has succeeded.
+ */
+export class RenderStore extends RenderReader {
   readonly segments: RenderSegments;
-  readonly #redis: Redis;
 
   constructor(redis: Redis) {
-    this.#redis = redis;
+    super(redis);
     this.segments = new RenderSegments(redis);
   }
 
+  /**
+   * Admits a render, or says why not. One that is there already, since this was asked before, is admitted.
+   * @param limit unfinished renders that there may be.
+   * @param lastWord true when this was asked before without an answer: a refusal then holds against the first time too,
+   * should it reach Redis only later.
+   */
   async admit(
     renderId: string,
     request: RenderRequest,
     limit: number,
     claim: IdempotencyClaim | undefined,
     owner?: RenderOwner,
+    lastWord = false,
   ): Promise<Admission> {
     const createdAtMs = Date.now();
     const claimed = claim ? JSON.stringify({ renderId, fingerprint: claim.fingerprint }) : '';
     const names = namesOf(claim, owner);
     const optional = { ...(claim ? { idempotencyKey: names.own } : {}), ...(owner ? { owner: owner.name } : {}) };
-    const answer = (await this.#redis.eval(
+    const answer = (await this.redis.eval(
       ADMIT,
-      7,
+      8,
       recordKey(renderId),
       INDEX_KEY,
       ACTIVE_KEY,
@@ -92,146 +89,95 @@ export class RenderStore {
       idempotencyKey(names.other),
       ownerIndexKey(owner?.name ?? ''),
       ownerActiveKey(owner?.name ?? ''),
+      goneKey(renderId),
       limit,
       renderId,
       createdAtMs,
       claimed,
       IDEMPOTENCY_LIFETIME_MS,
       owner?.mostUnfinished ?? '',
+      lastWord ? GONE_LIFETIME_MS : 0,
       ...fields({ renderId, status: 'queued', request, createdAtMs, ...optional }),
     )) as [string, string?];
     const [outcome, detail = ''] = answer;
     if (outcome === 'full' || outcome === 'owner full') return { outcome, activeCount: Number(detail) };
+    if (outcome === 'gone') throw new FarmError('render_unknown', `Render ${renderId} was removed meanwhile`);
     if (outcome !== 'known') return { outcome: 'admitted' };
     const known = JSON.parse(detail) as { renderId: string; fingerprint: string };
     return { outcome, renderId: known.renderId, sameRequest: known.fingerprint === claim?.fingerprint };
   }
 
-  async find(renderId: string): Promise<RenderRecord | undefined> {
-    const raw = await this.#redis.hgetall(recordKey(renderId));
-    return Object.keys(raw).length > 0 ? parseRecord(raw) : undefined;
-  }
-
-  /** The record, or FarmError('render_unknown'). */
-  async get(renderId: string): Promise<RenderRecord> {
-    const record = await this.find(renderId);
-    if (!record) throw unknownRender(renderId);
-    return record;
-  }
-
-  /** Up to `limit` renders, newest first: those behind `after` that pass the filter. */
-  async list(limit: number, after?: ListPosition, { status, owner }: ListFilter = {}): Promise<RenderRecord[]> {
-    const found: RenderRecord[] = [];
-    const indexKey = owner === undefined ? INDEX_KEY : ownerIndexKey(owner);
-    const pieceSize = status === undefined ? limit : Math.max(limit, LOOK_THROUGH);
-    for await (const ids of walkNewestFirst(this.#redis, indexKey, pieceSize, after)) {
-      const records = await Promise.all(ids.map((id) => this.#findIn(id, status)));
-      found.push(...records.filter((record) => record !== undefined));
-      if (found.length >= limit) break;
-    }
-    return found.slice(0, limit);
-  }
-
-  /** The record if it has that status. The status alone is asked for first: most records will have another one. */
-  async #findIn(renderId: string, status: RenderStatus | undefined): Promise<RenderRecord | undefined> {
-    if (status === undefined) return await this.find(renderId);
-    const now = await this.#redis.hget(recordKey(renderId), 'status');
-    if (now !== JSON.stringify(status)) return undefined;
-    const record = await this.find(renderId);
-    return record?.status === status ? record : undefined;
-  }
-
-  /** Unfinished renders, of all owners or of one. */
-  async countActive(owner?: string): Promise<number> {
-    if (owner === undefined) return await this.#redis.scard(ACTIVE_KEY);
-    // Some of the owner's set may have ended meanwhile.
-    const ids = await this.#redis.smembers(ownerActiveKey(owner));
-    if (ids.length === 0) return 0;
-    const unfinished = await this.#redis.smismember(ACTIVE_KEY, ...ids);
-    return unfinished.filter((isMember) => isMember === 1).length;
-  }
-
-  async activeIds(): Promise<string[]> {
-    return await this.#redis.smembers(ACTIVE_KEY);
-  }
-
   /** True when the render is now being prepared (again, after a retry). */
-  async startPreparing(renderId: string): Promise<boolean> {
-    return await this.#move(renderId, 'preparing', ['queued', 'preparing'], { preparingAtMs: Date.now() });
+  async startPreparing(renderId: string, writer = newWriter()): Promise<boolean> {
+    return await this.#move(renderId, writer, 'preparing', ['queued', 'preparing'], { preparingAtMs: Date.now() });
   }
 
-  async startRendering(renderId: string, plan: RenderPlan): Promise<boolean> {
-    return await this.#move(renderId, 'rendering', ['preparing'], { plan, renderingAtMs: Date.now() });
+  async startRendering(renderId: string, plan: RenderPlan, writer = newWriter()): Promise<boolean> {
+    return await this.#move(renderId, writer, 'rendering', ['preparing'], { plan, renderingAtMs: Date.now() });
   }
 
-  async startStitching(renderId: string): Promise<boolean> {
-    return await this.#move(renderId, 'stitching', ['rendering', 'stitching'], { stitchingAtMs: Date.now() });
+  async startStitching(renderId: string, writer = newWriter()): Promise<boolean> {
+    return await this.#move(renderId, writer, 'stitching', ['rendering', 'stitching'], { stitchingAtMs: Date.now() });
   }
 
-  async complete(renderId: string): Promise<boolean> {
-    return await this.#move(renderId, 'completed', ['stitching'], { finishedAtMs: Date.now() });
+  async complete(renderId: string, writer = newWriter()): Promise<boolean> {
+    return await this.#move(renderId, writer, 'completed', ['stitching'], { finishedAtMs: Date.now() });
   }
 
   /** Ends the render with an error, unless it has ended already; its other jobs are told to stop. */
-  async fail(renderId: string, error: ErrorReport): Promise<boolean> {
-    return await this.#end(renderId, 'failed', { error, finishedAtMs: Date.now() });
+  async fail(renderId: string, error: ErrorReport, writer = newWriter()): Promise<boolean> {
+    return await this.#move(renderId, writer, 'failed', UNFINISHED, { error, finishedAtMs: Date.now() });
   }
 
   /** True when the render was still running and is cancelled now. */
-  async cancel(renderId: string): Promise<boolean> {
-    return await this.#end(renderId, 'cancelled', { finishedAtMs: Date.now() });
+  async cancel(renderId: string, writer = newWriter()): Promise<boolean> {
+    return await this.#move(renderId, writer, 'cancelled', UNFINISHED, { finishedAtMs: Date.now() });
   }
 
   /**
    * Removes the record of a render that has ended; an unfinished one stays. Returns the status that it had, or undefined
    * when there was none.
    */
-  async remove(renderId: string): Promise<RenderStatus | undefined> {
+  async remove(renderId: string, writer = newWriter()): Promise<RenderStatus | undefined> {
     const keys = [recordKey, progressKey, receiptsKey, previewKey].map((keyOf) => keyOf(renderId));
     const ended = JSON.stringify(RENDER_STATUSES.filter(isTerminal));
-    const status = await this.#redis.eval(
+    const status = await this.redis.eval(
       REMOVE,
-      5,
+      6,
       ...keys,
       INDEX_KEY,
+      goneKey(renderId),
       renderId,
       ended,
       idempotencyKey(''),
       ownerIndexKey(''),
+      writer,
+      GONE_LIFETIME_MS,
     );
     return (status as RenderStatus | null) ?? undefined;
   }
 
-  async #end(renderId: string, to: RenderStatus, changes: Record<string, unknown>): Promise<boolean> {
-    const ended = await this.#move(renderId, to, ['queued', 'preparing', 'rendering', 'stitching'], changes);
-    if (ended) await this.#redis.publish(CANCEL_CHANNEL, renderId);
-    return ended;
-  }
-
   async #move(
     renderId: string,
+    writer: string,
     to: RenderStatus,
     from: readonly RenderStatus[],
     changes: Record<string, unknown>,
   ): Promise<boolean> {
-    const before = await this.#redis.eval(
+    const answer = await this.redis.eval(
       TRANSITION,
       2,
       recordKey(renderId),
       ACTIVE_KEY,
       renderId,
       to,
-      isTerminal(to) ? '1' : '0',
+      isTerminal(to) ? CANCEL_CHANNEL : '',
       JSON.stringify(from),
+      writer,
       ...fields(changes),
     );
-    return before !== null && from.includes(before as RenderStatus);
+    return answer === 'moved';
   }
-}
-
-/** A render that is not there, or that is none of the caller's. */
-export function unknownRender(renderId: string): FarmError {
-  return new FarmError('render_unknown', `There is no render ${renderId}`);
 }
 
 /** Under which name a claim is kept, and under which other name it is looked for as well. */
@@ -241,12 +187,11 @@ function namesOf(claim: IdempotencyClaim | undefined, owner: RenderOwner | undef
   return { own, other: owner?.takesUnowned ? sent : own };
 }
 
-function fields(values: Record<string, unknown>): string[] {
-  return Object.entries(values).flatMap(([name, value]) => [name, JSON.stringify(value)]);
+/** For a step that only its own caller may take again. */
+export function newWriter(): string {
+  return randomUUID();
 }
 
-function parseRecord(raw: Record<string, string>): RenderRecord {
-  return renderRecordSchema.parse(
-    Object.fromEntries(Object.entries(raw).map(([name, text]) => [name, JSON.parse(text)])),
-  );
+function fields(values: Record<string, unknown>): string[] {
+  return Object.entries(values).flatMap(([name, value]) => [name, JSON.stringify(value)]);
 }

@@ -1,6 +1,7 @@
 import { ERROR_CATALOGUE, FarmError } from '../../shared/errors.ts';
 import type { JobOf, RenderJob } from '../../shared/jobs.ts';
 import type { Logger } from '../../shared/process/log.ts';
+import { jobId } from '../../shared/queues.ts';
 import { isTerminal } from '../../shared/renders/record.ts';
 import type { RenderStore } from '../../shared/renders/store.ts';
 import { type CancelWatch, RenderEnded } from './cancellation.ts';
@@ -16,12 +17,21 @@ export class RenderJobs {
     this.#cancellation = cancellation;
   }
 
-  /** Makes a job handler from `work`. */
-  handler<N extends RenderJob['name']>(work: (job: JobOf<N>, context: JobContext) => Promise<void>): JobHandler<N> {
+  /**
+   * Makes a job handler from `work`.
+   * @param tidy called instead of `work` when the render has ended: an attempt before may have died at its last step.
+   */
+  handler<N extends RenderJob['name']>(
+    work: (job: JobOf<N>, context: JobContext) => Promise<void>,
+    tidy: (renderId: string) => Promise<void> = async () => {},
+  ): JobHandler<N> {
     return async (job, context) => {
       const { renderId } = job as RenderJob;
       const record = await this.#renders.find(renderId);
-      if (!record || isTerminal(record.status)) return `skipped: render is ${record?.status ?? 'deleted'}`;
+      if (!record || isTerminal(record.status)) {
+        await tidy(renderId);
+        return `skipped: render is ${record?.status ?? 'deleted'}`;
+      }
       const ended = new AbortController();
       const unwatch = this.#cancellation.watch(renderId, ended);
       const signal = AbortSignal.any([context.signal, ended.signal]);
@@ -39,7 +49,7 @@ export class RenderJobs {
             log.warn({ code: fault.code, reason: fault.message, to: queueName }, 'job moved to another GPU');
             return `moved to ${queueName}: ${fault.message}`;
           }
-          await this.#judge(renderId, fault, context.lastTry, log);
+          await this.#judge(job as RenderJob, fault, context.lastTry, log);
         }
         throw error;
       } finally {
@@ -52,16 +62,16 @@ export class RenderJobs {
   async lost(job: RenderJob): Promise<void> {
     const { remedy } = ERROR_CATALOGUE.worker_lost;
     const message = `The ${job.name} job of render ${job.renderId} ended its worker every time it was picked up`;
-    await this.#renders.fail(job.renderId, { code: 'worker_lost', message, remedy });
+    await this.#renders.fail(job.renderId, { code: 'worker_lost', message, remedy }, jobId(job));
   }
 
-  async #judge(renderId: string, error: FarmError, lastTry: boolean, log: Logger): Promise<void> {
+  async #judge(job: RenderJob, error: FarmError, lastTry: boolean, log: Logger): Promise<void> {
     const { code, message, cause } = error;
     if (error.retryable && !lastTry) {
       log.warn({ code, reason: message }, 'job failed and will be tried again');
       return;
     }
     log.error({ code, reason: message, err: cause }, 'job failed');
-    await this.#renders.fail(renderId, error.toReport());
+    await this.#renders.fail(job.renderId, error.toReport(), jobId(job));
   }
 }

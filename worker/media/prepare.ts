@@ -1,9 +1,11 @@
 import { type ArtifactStore, artifactKeys } from '../../shared/artifacts.ts';
 import type { Config } from '../../shared/config/load.ts';
 import { entryVersion } from '../../shared/config/model-config.ts';
+import { FarmError } from '../../shared/errors.ts';
 import type { JobOf } from '../../shared/jobs.ts';
-import type { Logger } from '../../shared/process/log.ts';
-import type { RenderPlan, RenderRecord } from '../../shared/renders/record.ts';
+import { untilKnown } from '../../shared/outcome.ts';
+import { jobId } from '../../shared/queues.ts';
+import { isTerminal, type RenderPlan, type RenderRecord } from '../../shared/renders/record.ts';
 import type { RenderStore } from '../../shared/renders/store.ts';
 import { removeFilesIfGone } from '../jobs/ended-renders.ts';
 import type { JobContext } from '../jobs/job-runner.ts';
@@ -20,18 +22,21 @@ export interface PrepareTools {
 
 /** Handles `prepare` jobs: decodes the upload, plans the segments and puts them on the GPU queues. */
 export function prepareHandler({ config, renders, artifacts, dispatcher }: PrepareTools) {
-  return async ({ renderId }: JobOf<'prepare'>, { signal, log }: JobContext): Promise<void> => {
+  return async ({ renderId }: JobOf<'prepare'>, context: JobContext): Promise<void> => {
     const record = await renders.get(renderId);
-    const plan = record.plan ?? (await makePlan(record, signal, log));
+    const plan = record.plan ?? (await makePlan(record, context));
     if (!plan) return await removeFilesIfGone(renders, artifacts, renderId);
-    await dispatcher.enqueueSegments(record, plan);
-    log.info({ frames: plan.frameCount, segments: plan.segmentGpus.length }, 'render planned');
+    await untilKnown(`The segments of render ${renderId} were to be queued`, () =>
+      dispatcher.enqueueSegments(record, plan),
+    );
+    context.log.info({ frames: plan.frameCount, segments: plan.segmentGpus.length }, 'render planned');
   };
 
-  /** Undefined when the render ended meanwhile. A plan from before a crash is used again. */
-  async function makePlan(record: RenderRecord, signal: AbortSignal, log: Logger): Promise<RenderPlan | undefined> {
+  /** Undefined when the render ended meanwhile. A plan that is there, of whatever attempt, is used. */
+  async function makePlan(record: RenderRecord, { signal, log }: JobContext): Promise<RenderPlan | undefined> {
     const { renderId, request } = record;
-    if (!(await renders.startPreparing(renderId))) return undefined;
+    const writer = jobId({ name: 'prepare', renderId });
+    if (!(await renders.startPreparing(renderId, writer))) return await planInRecord(renders, renderId);
     const { ear, sampleCount, replacedSamples } = await readUpload(record, signal);
     if (replacedSamples > 0) log.warn({ samples: replacedSamples }, 'damaged samples were made silent');
     const sound = request.output === 'mp4' ? ear : undefined;
@@ -40,7 +45,8 @@ export function prepareHandler({ config, renders, artifacts, dispatcher }: Prepa
     const model = config.models.get(request.modelId);
     const modelVersion = model && entryVersion(model);
     const plan = { ...outline, sound, modelVersion, segmentGpus: await dispatcher.place(request.modelId, segments) };
-    return (await renders.startRendering(renderId, plan)) ? plan : undefined;
+    await renders.startRendering(renderId, plan, writer);
+    return await planInRecord(renders, renderId);
   }
 
   async function readUpload({ renderId, request }: RenderRecord, signal: AbortSignal): Promise<DecodedSound> {
@@ -54,4 +60,12 @@ export function prepareHandler({ config, renders, artifacts, dispatcher }: Prepa
     if (request.output === 'frames') return await decode({});
     return await artifacts.publish(artifactKeys.sound(renderId), (ear) => decode({ ear }));
   }
+}
+
+/** Undefined when the render has ended. */
+async function planInRecord(renders: RenderStore, renderId: string): Promise<RenderPlan | undefined> {
+  const record = await renders.find(renderId);
+  if (!record || isTerminal(record.status)) return undefined;
+  if (record.plan) return record.plan;
+  throw new FarmError('internal', `Render ${renderId} is ${record.status} and has no plan`);
 }

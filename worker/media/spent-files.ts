@@ -39,7 +39,9 @@ export class SpentFiles {
     const dueBeforeS = (await this.#nowS()) - ON_DISK_AFTER_S;
     const due = await this.#redis.zrangebyscore(SPENT_KEY, '-inf', dueBeforeS, 'LIMIT', 0, AT_ONCE);
     for (const renderId of due) {
-      const record = await this.#renders.find(renderId);
+      const record = await this.#renders.findReadable(renderId);
+      // Its last step is still on its way.
+      if (record?.status === 'stitching') continue;
       if (record?.status === 'completed') await this.#removeParts(renderId);
       // One that is not completed after all is announced again when it is.
       await this.#redis.zrem(SPENT_KEY, renderId);

@@ -4,6 +4,7 @@ import { type ArtifactStore, artifactKeys } from '../../shared/artifacts.ts';
 import { FarmError } from '../../shared/errors.ts';
 import { hashFile } from '../../shared/hash-file.ts';
 import type { JobOf } from '../../shared/jobs.ts';
+import { jobId } from '../../shared/queues.ts';
 import type { RenderPlan, RenderRecord, SegmentReceipt, SoundForEar } from '../../shared/renders/record.ts';
 import type { RenderStore } from '../../shared/renders/store.ts';
 import { MINUTE_MS } from '../../shared/units.ts';
@@ -24,9 +25,11 @@ export interface StitchTools {
 const JOIN_TIMEOUT_MS = 30 * MINUTE_MS;
 
 /** Handles `stitch` jobs: joins the segments, adds the sound, writes the receipt and completes the render. */
-export function stitchHandler({ renders, artifacts, spentFiles }: StitchTools) {
-  return async ({ renderId }: JobOf<'stitch'>, { signal, log }: JobContext): Promise<void> => {
-    if (!(await renders.startStitching(renderId))) return;
+export function stitchHandler(tools: StitchTools) {
+  const { renders, artifacts, spentFiles } = tools;
+  return async (job: JobOf<'stitch'>, { signal, log }: JobContext): Promise<void> => {
+    const { renderId } = job;
+    if (!(await renders.startStitching(renderId, jobId(job)))) return await tidyUp(tools, renderId);
     const record = await renders.get(renderId);
     const { plan } = record;
     if (!plan) throw new FarmError('internal', `Render ${renderId} is to be stitched but has no plan`);
@@ -38,7 +41,7 @@ export function stitchHandler({ renders, artifacts, spentFiles }: StitchTools) {
       writeFile(target, JSON.stringify(receipt, null, 2)),
     );
     await spentFiles.announce(renderId);
-    if (!(await renders.complete(renderId))) return await removeFilesIfGone(renders, artifacts, renderId);
+    if (!(await renders.complete(renderId, jobId(job)))) return await tidyUp(tools, renderId);
     log.info({ frames: plan.frameCount }, 'render completed');
   };
 
@@ -56,6 +59,16 @@ export function stitchHandler({ renders, artifacts, spentFiles }: StitchTools) {
       return { ...measured, sha256, bytes: sizeBytes };
     });
   }
+}
+
+/**
+ * For a render that has ended while or before its job ran: sees to it that the parts of a completed one are removed, and
+ * all files of one that was cancelled or removed.
+ */
+export async function tidyUp({ renders, artifacts, spentFiles }: StitchTools, renderId: string): Promise<void> {
+  const record = await renders.find(renderId);
+  if (record?.status === 'completed') await spentFiles.announce(renderId);
+  else await removeFilesIfGone(renders, artifacts, renderId);
 }
 
 function soundOf({ sound }: RenderPlan, path: string): SoundForEar & { path: string } {

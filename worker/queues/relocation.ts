@@ -1,5 +1,5 @@
 import type { Job as BullJob } from 'bullmq';
-import type { FarmError } from '../../shared/errors.ts';
+import { FarmError } from '../../shared/errors.ts';
 import { jobSchema, type SegmentJob } from '../../shared/jobs.ts';
 import { logged } from '../../shared/process/unheard.ts';
 import { gpuQueue, jobOptions, type QueueClients } from '../../shared/queues.ts';
@@ -45,11 +45,15 @@ export class Relocation implements JobRelocation {
     const [priority] = await fairTurns(queue, [frames]);
     const options = { ...jobOptions(moved, attempts, priority), failParentOnFailure: true };
     const added = queue.add(moved.name, moved, { ...options, parent: { id: parent.id, queue: parent.queueKey } });
-    return await added.then(
-      () => gpuQueue(gpuId),
+    try {
+      await added;
+      return gpuQueue(gpuId);
+    } catch (error) {
+      // Whether it was moved is not known.
+      if (error instanceof FarmError) throw error;
       // Its stitch job may be gone with its render by now: then nobody needs the segment.
-      logged('could not move a segment to another GPU; it is tried again where it is'),
-    );
+      return logged('could not move a segment to another GPU; it is tried again where it is')(error);
+    }
   }
 }
 
