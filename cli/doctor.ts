@@ -14,6 +14,8 @@ import { buildDemoAvatar } from './demo-avatar.ts';
 import { ENTRIES } from './farm-processes.ts';
 
 const run = promisify(execFile);
+/** A tool that hangs is as good as none. */
+const TOOL_LIMITS = { timeout: 10_000, killSignal: 'SIGKILL' } as const;
 
 interface Finding {
   readonly subject: string;
@@ -118,7 +120,7 @@ async function checkFfmpeg(): Promise<Finding> {
   if (!version || !(await firstLine('ffprobe', ['-version']))) {
     return { subject, state: 'fault', text: 'ffmpeg and ffprobe are not both on PATH', remedy };
   }
-  const { stdout: encoders } = await run('ffmpeg', ['-hide_banner', '-encoders']);
+  const { stdout: encoders } = await run('ffmpeg', ['-hide_banner', '-encoders'], TOOL_LIMITS);
   const absent = ['libx264', 'aac'].filter((name) => !new RegExp(`\\s${name}\\s`).test(encoders));
   if (absent.length === 0) return { subject, state: 'ok', text: version.split(' Copyright')[0] ?? version };
   return { subject, state: 'fault', text: `this ffmpeg has no encoder ${absent.join(', ')}`, remedy };
@@ -199,7 +201,7 @@ async function checkModels(config: Config): Promise<Finding[]> {
 }
 
 async function firstLine(command: string, args: string[]): Promise<string | undefined> {
-  return await run(command, args).then(
+  return await run(command, args, TOOL_LIMITS).then(
     ({ stdout }) => stdout.split('\n')[0],
     ignored('a program that is not there, or fails, has no first line'),
   );

@@ -67,7 +67,7 @@ export async function decodeAudio(
 ): Promise<DecodedSound> {
   signal.throwIfAborted();
   const fileBytes = await sizeOf(inputPath);
-  const track = await findSoundTrack(inputPath);
+  const track = await findSoundTrack(inputPath, signal);
   await refuseShortWavHeader(inputPath);
   const { sampleRateHz } = track.form;
   await using mouth = await SampleWriter.create(paths.mouth);

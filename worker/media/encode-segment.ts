@@ -73,7 +73,8 @@ export class SegmentEncoder {
   ) {
     const command = encodeCommand(this.#frames, picture, settings, outputPath);
     const stop = AbortSignal.any([signal, this.#abandoned.signal]);
-    this.#finished = runFfmpeg(command, { signal: stop, timeoutMs: ENCODE_TIMEOUT_MS });
+    const waitsForUs = () => !this.#frames.writableNeedDrain && !this.#frames.writableEnded;
+    this.#finished = runFfmpeg(command, { signal: stop, timeoutMs: ENCODE_TIMEOUT_MS, waitsForUs });
     this.#finished.catch(ignored('the next write or finish reports it'));
   }
 

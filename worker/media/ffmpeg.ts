@@ -1,16 +1,14 @@
-import { type ExecFileException, execFile, spawn } from 'node:child_process';
+import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import type { Readable } from 'node:stream';
-import { promisify } from 'node:util';
 import fluent from 'fluent-ffmpeg';
 import { z } from 'zod';
 import { FarmError } from '../../shared/errors.ts';
 import { ignored } from '../../shared/process/unheard.ts';
-import { lastLines, machineFault, notStarted, type Tool, type ToolEnd, tookTooLong } from './tool-faults.ts';
+import { lastLines, machineFault, notStarted, type Tool, type ToolEnd } from './tool-faults.ts';
+import { type ToolLimits, ToolWatch } from './tool-watch.ts';
 
 /** The only module that starts ffmpeg and ffprobe. Other modules build commands as data and pass them in. */
-
-const execute = promisify(execFile);
 
 /** Options stand as ffmpeg takes them, one option or value an element. */
 export interface FfmpegCommand {
@@ -19,42 +17,30 @@ export interface FfmpegCommand {
   readonly outputPath: string;
 }
 
-export interface FfmpegLimits {
-  readonly signal: AbortSignal;
-  /** The command is killed after this long. */
-  readonly timeoutMs: number;
-}
+export type FfmpegLimits = ToolLimits;
 
 /**
  * Runs the command to its end. Aborting kills ffmpeg and rejects with the signal's reason; a failure rejects with
  * FarmError('encode_failed') with the last lines of ffmpeg's output, or with the fault of the machine.
  */
 export async function runFfmpeg(command: FfmpegCommand, limits: FfmpegLimits): Promise<void> {
-  const expiry = AbortSignal.timeout(limits.timeoutMs);
-  const stop = AbortSignal.any([limits.signal, expiry]);
-  stop.throwIfAborted();
+  limits.signal.throwIfAborted();
+  using watch = new ToolWatch('ffmpeg', limits, command.outputPath);
   const done = Promise.withResolvers<void>();
   const run = newCommand();
   for (const { source, options } of command.inputs) run.input(source).inputOptions(paired(options));
   run.outputOptions(paired(command.outputOptions)).output(command.outputPath);
   // A kill does nothing before ffmpeg was spawned, so an early abort is carried out on `start`.
   const kill = () => run.kill('SIGKILL');
-  run.on('start', () => stop.aborted && kill());
+  run.on('start', () => watch.stop.aborted && kill());
+  run.on('progress', ({ frames, timemark, targetSize }) => watch.progress(`${frames} ${timemark} ${targetSize}`));
   run.on('end', () => done.resolve());
   run.on('error', (error: Error, _stdout: unknown, stderr: unknown) =>
     done.reject(ofFluent(error, String(stderr ?? ''))),
   );
-  stop.addEventListener('abort', kill, { once: true });
+  watch.stop.addEventListener('abort', kill, { once: true });
   run.run();
-  try {
-    await done.promise;
-  } catch (error) {
-    if (expiry.aborted) throw tookTooLong('ffmpeg', limits.timeoutMs, error);
-    limits.signal.throwIfAborted();
-    throw error;
-  } finally {
-    stop.removeEventListener('abort', kill);
-  }
+  await watch.orStopped(done.promise);
 }
 
 /** What a program has said, as fluent-ffmpeg keeps it. */
@@ -110,33 +96,38 @@ const KEPT_TEXT = 4096;
  * Runs ffmpeg or ffprobe and yields what it writes to standard output. Leaving the loop early kills it. Aborting
  * rejects with the signal's reason, a failure with FarmError('encode_failed') or with the fault of the machine.
  */
-export async function* outputOf(
-  program: Tool,
-  args: readonly string[],
-  { signal, timeoutMs }: FfmpegLimits,
-): AsyncGenerator<Buffer> {
-  const expiry = AbortSignal.timeout(timeoutMs);
-  const stop = AbortSignal.any([signal, expiry]);
-  signal.throwIfAborted();
+export async function* outputOf(program: Tool, args: readonly string[], limits: FfmpegLimits): AsyncGenerator<Buffer> {
+  limits.signal.throwIfAborted();
+  using watch = new ToolWatch(program, limits);
   const child = spawn(program, args, { stdio: ['ignore', 'pipe', 'pipe'] });
+  // Without a file descriptor left there is no child to listen to.
+  if (!child.stdout) throw notStarted(program, ((await once(child, 'error')) as [Error])[0]);
   const closed = once(child, 'close') as Promise<[code: number | null, signal: string | null]>;
   closed.catch(ignored('it is awaited once the output has ended'));
   let said = '';
   child.stderr.on('data', (text) => {
     said = `${said}${text}`.slice(-KEPT_TEXT);
   });
-  const kill = () => child.kill('SIGKILL');
-  stop.addEventListener('abort', kill, { once: true });
+  const end = () => {
+    child.kill('SIGKILL');
+    // What it has started itself may hold the other ends open.
+    child.stdout.destroy();
+    child.stderr.destroy();
+  };
+  watch.stop.addEventListener('abort', end, { once: true });
   try {
-    yield* child.stdout as AsyncIterable<Buffer>;
-    const [exitCode, killedBy] = await closed.catch((error: Error) => Promise.reject(notStarted(program, error)));
-    signal.throwIfAborted();
-    if (expiry.aborted) throw tookTooLong(program, timeoutMs);
+    for await (const chunk of child.stdout as AsyncIterable<Buffer>) {
+      yield chunk;
+      watch.progress();
+    }
+    const started = closed.catch((error: Error) => Promise.reject(notStarted(program, error)));
+    const [exitCode, killedBy] = await watch.orStopped(started);
     if (exitCode !== 0) throw toFailure(program, { exitCode, killedBy, said }, new Error(`It ended with ${exitCode}`));
+  } catch (error) {
+    throw watch.stop.aborted ? watch.stop.reason : error;
   } finally {
-    stop.removeEventListener('abort', kill);
-    kill();
-    await closed.catch(ignored('only its end matters: its failure was thrown above, unless the reader had enough'));
+    end();
+    await watch.orStopped(closed).catch(ignored('its failure was thrown above, unless the reader had enough'));
   }
 }
 
@@ -177,17 +168,26 @@ const PROBED =
   'stream=index,codec_type,codec_name,duration,sample_rate,channels,channel_layout:stream_disposition=default:format=duration';
 
 const PROBE_TIMEOUT_MS = 30_000;
+const NEVER = new AbortController().signal;
 
 /**
  * What ffprobe finds in a file; FarmError('audio_unreadable') when it finds nothing it can read, or the fault of the
  * machine.
  */
-export async function probe(path: string, options: readonly string[]): Promise<ProbedStream[]> {
+export async function probe(
+  path: string,
+  options: readonly string[],
+  signal: AbortSignal = NEVER,
+): Promise<ProbedStream[]> {
   const shown = ['-v', 'error', '-of', 'json', '-show_entries', PROBED];
-  const { stdout } = await execute('ffprobe', [...shown, ...options, path], { timeout: PROBE_TIMEOUT_MS }).catch(
-    (error: ExecFileException & { stderr?: string }) => Promise.reject(whyUnread(error)),
-  );
-  const { streams, format } = probeSchema.parse(JSON.parse(stdout));
+  const limits = { signal, timeoutMs: PROBE_TIMEOUT_MS };
+  const found: Buffer[] = [];
+  try {
+    for await (const chunk of outputOf('ffprobe', [...shown, ...options, path], limits)) found.push(chunk);
+  } catch (error) {
+    throw isOfInput(error) ? unreadable(error) : error;
+  }
+  const { streams, format } = probeSchema.parse(JSON.parse(Buffer.concat(found).toString()));
   // The file lasts as long as its longest track, which says nothing of the others.
   const onlyTrackS = streams.length === 1 ? format.duration : undefined;
   return streams.map((stream) => ({
@@ -202,11 +202,11 @@ export async function probe(path: string, options: readonly string[]): Promise<P
   }));
 }
 
-function whyUnread(error: ExecFileException & { stderr?: string }): FarmError {
-  if ('syscall' in error) return notStarted('ffprobe', error);
-  if (error.killed) return tookTooLong('ffprobe', PROBE_TIMEOUT_MS, error);
-  const exitCode = typeof error.code === 'number' ? error.code : null;
-  const fault = machineFault('ffprobe', { exitCode, killedBy: error.signal, said: error.stderr ?? '' });
+function isOfInput(error: unknown): error is FarmError {
+  return error instanceof FarmError && error.code === 'encode_failed';
+}
+
+function unreadable(cause: FarmError): FarmError {
   const reason = 'ffmpeg cannot read this file: it is in no sound or video format that is taken';
-  return fault ?? new FarmError('audio_unreadable', reason, { cause: error });
+  return new FarmError('audio_unreadable', reason, { cause });
 }

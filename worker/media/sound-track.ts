@@ -44,8 +44,8 @@ const CENTRE: Gains = [1, 1];
 const SOMEWHERE: Gains = [Math.SQRT1_2, Math.SQRT1_2];
 
 /** FarmError: audio_unreadable, audio_no_stream, audio_implausible. */
-export async function findSoundTrack(inputPath: string): Promise<SoundTrack> {
-  const streams = await probe(inputPath, UPLOAD_GUARDS);
+export async function findSoundTrack(inputPath: string, signal: AbortSignal): Promise<SoundTrack> {
+  const streams = await probe(inputPath, UPLOAD_GUARDS, signal);
   const sounds = streams.filter(({ codecType }) => codecType === 'audio');
   const sound = sounds.find(({ isDefault }) => isDefault) ?? sounds[0];
   if (!sound) {

@@ -48,6 +48,11 @@ export function tookTooLong(tool: Tool, timeoutMs: number, cause?: unknown): Far
   return new FarmError('tool_failed', `${tool} was stopped after ${timeoutMs / 1000} s`, { cause });
 }
 
+/** The error for a program that was killed because it did nothing. */
+export function madeNoProgress(tool: Tool, silentMs: number): FarmError {
+  return new FarmError('tool_failed', `${tool} made no progress for ${silentMs / 1000} s and was ended`);
+}
+
 /** The error for a program that the operating system did not start. */
 export function notStarted(tool: Tool, cause: Error): FarmError {
   if ('code' in cause && cause.code === 'ENOENT') {

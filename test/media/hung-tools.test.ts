@@ -1,0 +1,76 @@
+import assert from 'node:assert/strict';
+import { chmod, mkdir, readdir, readFile, stat, writeFile } from 'node:fs/promises';
+import { PassThrough } from 'node:stream';
+import { after, before, describe, it } from 'node:test';
+import { setTimeout as delay } from 'node:timers/promises';
+import { type FfmpegCommand, outputOf, runFfmpeg } from '../../worker/media/ffmpeg.ts';
+import { until } from '../support/until.ts';
+import { privateFolder } from './media-files.ts';
+
+const file = privateFolder();
+const SILENT_MS = 2000;
+const LIMITS = { signal: new AbortController().signal, timeoutMs: 60_000, silentMs: SILENT_MS };
+const HUNG = { code: 'tool_failed', message: /made no progress for 2 s and was ended/ };
+const onLinux = { skip: process.platform !== 'linux' };
+
+/** Runs for an hour, in real time, and writes from its first moment on. */
+const endless = (outputPath: string): FfmpegCommand => ({
+  inputs: [{ source: 'anullsrc=r=8000:d=3600', options: ['-re', '-f', 'lavfi'] }],
+  outputOptions: ['-c:a', 'pcm_f32le', '-flush_packets', '1', '-f', 'f32le'],
+  outputPath,
+});
+
+async function pidWith(text: string): Promise<number | undefined> {
+  for (const pid of (await readdir('/proc')).map(Number).filter((id) => id > 0 && id !== process.pid)) {
+    const command = await readFile(`/proc/${pid}/cmdline`, 'utf8').catch(() => '');
+    if (command.includes(text)) return pid;
+  }
+  return undefined;
+}
+
+describe('a tool that hangs', { concurrency: true }, () => {
+  // fluent-ffmpeg asks ffmpeg first what it can do.
+  before(async () => {
+    const input = { source: 'anullsrc=r=8000:d=0.1', options: ['-f', 'lavfi'] };
+    await runFfmpeg({ inputs: [input], outputOptions: ['-f', 'f32le'], outputPath: file('first.f32') }, LIMITS);
+  });
+
+  it('is ended when nothing more can be seen of it, however it hangs', onLinux, async () => {
+    const output = file('stopped.f32');
+    const running = runFfmpeg(endless(output), LIMITS);
+    running.catch(() => {});
+    await until('it writes', async () => ((await stat(output).catch(() => undefined))?.size ?? 0) > 0);
+    process.kill((await pidWith(output)) as number, 'SIGSTOP');
+    await assert.rejects(running, HUNG);
+    assert.equal(await pidWith(output), undefined);
+  });
+
+  it('is not waited for when what it has started itself holds its output open', async () => {
+    const path = process.env.PATH;
+    after(() => {
+      process.env.PATH = path;
+    });
+    await mkdir(file('bin'));
+    await writeFile(file('bin/ffprobe'), '#!/bin/sh\nsleep 20\n');
+    await chmod(file('bin/ffprobe'), 0o755);
+    process.env.PATH = `${file('bin')}:${path}`;
+    const read = async () => {
+      for await (const _ of outputOf('ffprobe', [file('sound.wav')], LIMITS));
+    };
+    await assert.rejects(read(), HUNG);
+  });
+
+  it('is told from one that waits for what we send it', async () => {
+    const sound = new PassThrough();
+    const input = { source: sound, options: ['-f', 'f32le', '-ar', '8000', '-ac', '1'] };
+    const command = { inputs: [input], outputOptions: ['-f', 'f32le'], outputPath: file('waiting.f32') };
+    const waitsForUs = () => !sound.writableNeedDrain && !sound.writableEnded;
+    const running = runFfmpeg(command, { ...LIMITS, waitsForUs });
+    running.catch(() => {});
+    sound.write(Buffer.alloc(4));
+    await delay(1.5 * SILENT_MS);
+    sound.end(Buffer.alloc(4));
+    await running;
+    assert.equal((await stat(file('waiting.f32'))).size, 8);
+  });
+});
