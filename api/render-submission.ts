@@ -119,6 +119,8 @@ export class RenderSubmission {
   async #admit(renderId: string, request: RenderRequest, { idempotencyKey, caller }: Submitter): Promise<string> {
     const { store, config, models } = this.#tools;
     await models.refuseUnusable(request.modelId);
+    // The upload may have taken minutes.
+    caller.revoked.throwIfAborted();
     const claim = idempotencyKey ? { key: idempotencyKey, fingerprint: fingerprint(request) } : undefined;
     const admission = await untilKnown(`Render ${renderId} was to be taken`, (again) =>
       store.admit(renderId, request, config.server.queue_size, claim, ownerOf(caller), again),

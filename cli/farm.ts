@@ -1,5 +1,6 @@
 #!/usr/bin/env node
-import { Command, InvalidArgumentError } from 'commander';
+import { Command, InvalidArgumentError, Option } from 'commander';
+import { KEY_NAME, ROLES } from '../shared/api-keys.ts';
 import { reportFailure } from '../shared/process/report-failure.ts';
 import { ignored } from '../shared/process/unheard.ts';
 import { importAvatar } from './avatar.ts';
@@ -9,6 +10,7 @@ import { down } from './down.ts';
 import type { FarmOptions } from './farm-address.ts';
 import { drainGpu, listGpus, resumeGpu } from './gpu.ts';
 import { inspectMel } from './inspect.ts';
+import { listKeys, newKey } from './key.ts';
 import { listModels, loadModel, unloadModel } from './models.ts';
 import { cancelRender, type RenderCommandOptions, render } from './render.ts';
 import { up } from './up.ts';
@@ -31,7 +33,7 @@ function speaksToFarm(command: Command): Command {
     )
     .option(
       '-k, --api-key <key>',
-      'API key (default: FARM_API_KEY, else the first of auth.api_keys in the configuration)',
+      'API key (default: FARM_API_KEY, which other users of this machine cannot see; else the first of auth.api_keys)',
     )
     .option('-c, --config <file>', 'configuration of the farm (default: FARM_CONFIG, else config.yaml here)');
 }
@@ -39,6 +41,11 @@ function speaksToFarm(command: Command): Command {
 function wholeNumber(text: string): number {
   if (!/^\d{1,9}$/.test(text)) throw new InvalidArgumentError('Expected a whole number.');
   return Number(text);
+}
+
+function keyName(text: string): string {
+  if (!KEY_NAME.test(text)) throw new InvalidArgumentError('Expected letters, digits, ".", "_" and "-", 64 at most.');
+  return text;
 }
 
 program
@@ -105,6 +112,28 @@ speaksToFarm(gpu.command('resume'))
   .description('take work again, also for models that are blocked there')
   .argument('<gpu>', 'its number', wholeNumber)
   .action(resumeGpu);
+
+const key = program.command('key').description('API keys of the farm: who may use it, and for what');
+key
+  .command('new')
+  .description('make a key, print it once, and show the entry for the configuration, which has its hash only')
+  .requiredOption('-n, --name <name>', 'whose key it is; renders made with it belong to this name', keyName)
+  .addOption(new Option('-r, --role <role>', 'what it may do').choices(ROLES).makeOptionMandatory())
+  .option('--requests-per-minute <n>', 'requests that it may make (default: any number)', wholeNumber)
+  .option(
+    '--max-unfinished-renders <n>',
+    'its renders that may be unfinished (default: as the farm takes)',
+    wholeNumber,
+  )
+  .option('--max-streams <n>', 'its live streams at the same time (default: as the GPUs allow)', wholeNumber)
+  .option('-w, --write', 'put the entry into the configuration file')
+  .option('-c, --config <file>', 'that file (default: FARM_CONFIG, else config.yaml here)')
+  .action(newKey);
+key
+  .command('list')
+  .description('names, roles and limits of the keys in the configuration')
+  .option('-c, --config <file>', 'configuration file (default: FARM_CONFIG, else config.yaml here)')
+  .action(listKeys);
 
 program
   .command('doctor')

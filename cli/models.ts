@@ -1,3 +1,4 @@
+import { FarmError } from '../shared/errors.ts';
 import type { ModelView } from '../shared/views/models-view.ts';
 import { type FarmOptions, openFarm } from './farm-address.ts';
 
@@ -8,7 +9,12 @@ export interface LoadCommandOptions extends FarmOptions {
 /** `farm models`: a line a model, then a line a GPU. */
 export async function listModels(options: FarmOptions): Promise<void> {
   const client = openFarm(options);
-  const [{ models }, { gpus }] = await Promise.all([client.models(), client.gpus()]);
+  // A key with the role "render" may see the models, and not the GPUs.
+  const forbidden = (error: unknown) => {
+    if (FarmError.from(error).code === 'forbidden') return { gpus: [] };
+    throw error;
+  };
+  const [{ models }, { gpus }] = await Promise.all([client.models(), client.gpus().catch(forbidden)]);
   const width = Math.max(5, ...models.map(({ id }) => id.length));
   const lines = models.map((model) => `${model.id.padEnd(width)}  ${describe(model)}`);
   for (const { gpu, models: own, max_models, memory } of gpus) {

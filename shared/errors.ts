@@ -35,6 +35,7 @@ export const ERROR_CATALOGUE = {
     false,
     'Raise capacity.max_memory_gb and gpus.memory_gb_per_gpu, or lower capacity.background_cache_frames.',
   ),
+  key_exists: entry(409, 6, false, 'Choose another --name, or remove the entry from auth.keys first.'),
   model_exists: entry(409, 6, false, 'Choose another --id, or give --force to replace what is there.'),
   render_unknown: entry(404, 5, false, 'Check the render id; a deleted render is gone for good.'),
   record_unreadable: entry(

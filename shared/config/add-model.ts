@@ -1,13 +1,13 @@
-import { readFile, stat, writeFile } from 'node:fs/promises';
+import { readFile, stat } from 'node:fs/promises';
 import path from 'node:path';
 import { isDeepStrictEqual } from 'node:util';
-import { type Document, isAlias, isMap } from 'yaml';
-import { LocalArtifacts } from '../artifacts.ts';
+import { type Document, isMap } from 'yaml';
 import { FarmError } from '../errors.ts';
 import { ifMissing } from '../process/unheard.ts';
-import { decodeText, encodeText, NEW_TEXT_FORM } from '../text-file.ts';
+import { decodeText } from '../text-file.ts';
+import { type ConfigFile, changeConfig, refuseAlias, rewritten } from './change-config.ts';
 import { parseConfigDocument, readConfigValues } from './document.ts';
-import { indentOf, insertEntry, lineEndOf } from './insert-entry.ts';
+import { insertEntry } from './insert-entry.ts';
 import { type Config, type ConfigEnvironment, loadConfig } from './load.ts';
 
 /** Adds an entry to `models:` in a configuration file, and keeps its comments, its order and all other keys. */
@@ -22,50 +22,28 @@ export interface NewModel {
   readonly audioEncoderPath: string | undefined;
 }
 
-export interface AddModelOptions {
-  /** Need not exist. */
-  readonly configPath: string;
+export interface AddModelOptions extends ConfigFile {
   readonly model: NewModel;
   /** Whether an entry of this id may be there already; its other keys are kept. */
   readonly replace: boolean;
-  readonly environment: ConfigEnvironment;
 }
 
 /**
- * Writes the entry. The new file replaces the old one only after it was loaded and `check` has accepted it; until then,
- * and when anything fails, the old file is untouched. `check` can test whether the file was changed meanwhile, as its
- * last step before it publishes files of its own.
- * @throws FarmError `model_exists`; `config_invalid` when the file is wrong, before or after, or was changed meanwhile;
- * what `check` throws.
+ * Writes the entry, with `changeConfig`, which says what `check` is and when it is called.
+ * @throws FarmError `model_exists`, and those of `changeConfig`.
  */
 export async function addModel<T>(
   options: AddModelOptions,
   check: (config: Config, refuseIfChanged: () => Promise<void>) => Promise<T>,
 ): Promise<T> {
-  const { model, replace, environment } = options;
-  const configPath = path.resolve(options.configPath);
-  const present = await stat(configPath).catch(ifMissing());
-  if (present) loadConfig(configPath, environment);
-  const file = present ? await readFile(configPath) : undefined;
-  const { text, ...form } = file ? decodeText(file, configPath, 'config_invalid') : { text: '', ...NEW_TEXT_FORM };
-  if (namesModel(text, model.modelId, configPath) && !replace) {
-    throw new FarmError('model_exists', `${configPath} has a model "${model.modelId}" already`);
-  }
-  const changed = withEntry(text, model, configPath);
-  const store = new LocalArtifacts(path.dirname(configPath));
-  return await store.publish(path.basename(configPath), async (draft) => {
-    await writeFile(draft, encodeText(changed, form), present && { mode: present.mode });
-    const refuseIfChanged = async () => {
-      if (!file || (await readFile(configPath)).equals(file)) return;
-      throw new FarmError(
-        'config_invalid',
-        `${configPath} was changed meanwhile, by another program: nothing was written`,
-      );
-    };
-    const result = await check(loadConfig(draft, environment), refuseIfChanged);
-    await refuseIfChanged();
-    return result;
-  });
+  const { model, replace } = options;
+  const change = (text: string, configPath: string) => {
+    if (namesModel(text, model.modelId, configPath) && !replace) {
+      throw new FarmError('model_exists', `${configPath} has a model "${model.modelId}" already`);
+    }
+    return withEntry(text, model, configPath);
+  };
+  return await changeConfig(options, change, check);
 }
 
 /** Whether the file would refuse a model of this id: to be asked before any work is done for it. */
@@ -111,21 +89,13 @@ function withEntry(text: string, model: NewModel, configPath: string): string {
   const { modelId } = model;
   const document = parseConfigDocument(text);
   const entry = entryOf(model, path.resolve(path.dirname(configPath), modelsRoot(text, configPath)));
-  for (const keys of [['models'], ['models', modelId]]) {
-    if (!isAlias(document.getIn(keys, true))) continue;
-    throw new FarmError(
-      'config_invalid',
-      `${keys.join('.')} in ${configPath} is an alias, which cannot be added to: write out what it stands for first`,
-    );
-  }
+  for (const keys of [['models'], ['models', modelId]]) refuseAlias(document, keys, configPath);
   // "models:" alone is null, which takes no entries.
   if (!isMap(document.get('models', true))) document.set('models', document.createNode({}));
   for (const [key, value] of Object.entries(entry)) document.setIn(['models', modelId, key], value);
   const longer = insertEntry(text, 'models', modelId, entry);
   if (longer !== undefined && means(longer, document)) return longer;
-  const indent = indentOf(text).length;
-  const rewritten = document.toString({ lineWidth: 0, indent, flowCollectionPadding: /[[{] \S/.test(text) });
-  return rewritten.replaceAll('\n', lineEndOf(text));
+  return rewritten(document, text);
 }
 
 function means(text: string, wanted: Document): boolean {
