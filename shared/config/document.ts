@@ -4,19 +4,22 @@ import { FarmError } from '../errors.ts';
 /** Top-level keys with this prefix are free for the user: a place for values that anchors and merge keys share. */
 const OWNERS_KEY = /^x-/;
 
-/** The document of a configuration file: YAML 1.2 with merge keys (`<<: *base`). Faults are in its `errors`. */
+/**
+ * The document of a configuration file: YAML 1.2 with merge keys (`<<: *base`). Faults are in its `errors`, and tags and
+ * directives that mean nothing here in its `warnings`.
+ */
 export function parseConfigDocument(text: string): Document.Parsed<ParsedNode> {
-  return parseDocument(text, { merge: true });
+  return parseDocument(text, { merge: true, logLevel: 'error' });
 }
 
 /**
  * The contents of a configuration file, with anchors and merge keys resolved, without the user's own `x-` keys.
  * @param name path of the file, for messages.
- * @throws FarmError `config_invalid`: not YAML, an alias without an anchor, or anything but sections.
+ * @throws FarmError `config_invalid`: not YAML, a tag that is unknown, an alias without an anchor, or anything but sections.
  */
 export function readConfigValues(text: string, name: string): Record<string, unknown> {
   const document = parseConfigDocument(text);
-  const [fault] = document.errors;
+  const [fault] = [...document.errors, ...document.warnings];
   if (fault) throw notYaml(name, fault);
   const values = plainValues(document, name) ?? {};
   if (typeof values !== 'object' || Array.isArray(values)) {

@@ -32,7 +32,7 @@ function existingKey(target: Record<string, unknown>, lowered: string): string {
 
 function scalar(text: string): unknown {
   try {
-    return parse(text);
+    return parse(text, { logLevel: 'error' });
   } catch {
     return text; // No YAML: a plain text, which the schema judges.
   }
