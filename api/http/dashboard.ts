@@ -3,6 +3,7 @@ import { BullMQAdapter } from '@bull-board/api/bullMQAdapter';
 import { FastifyAdapter } from '@bull-board/fastify';
 import type { Job, Queue } from 'bullmq';
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
+import { z } from 'zod';
 import { FarmError } from '../../shared/errors.ts';
 import { jobSchema } from '../../shared/jobs.ts';
 import { repeat } from '../../shared/process/repeat.ts';
@@ -25,6 +26,7 @@ const PAGE_POLICY = policy({
   ...{ 'script-src': "'self'", 'style-src': "'self' 'unsafe-inline'", 'img-src': "'self' data:", 'font-src': "'self'" },
   ...{ 'connect-src': "'self'", 'base-uri': "'self'" },
 });
+const refusalSchema = z.looseObject({ error: z.looseObject({ key: z.string() }) });
 const LOOK_FOR_GPUS_EVERY_MS = 5000;
 
 /**
@@ -40,6 +42,10 @@ export async function mountDashboard(app: FastifyInstance, { access, config, red
     options: {
       uiConfig: { boardTitle: 'Lipsync Farm', miscLinks: access.isOpen ? [] : [{ text: 'Sign out', url: SIGN_IN }] },
     },
+  });
+  // Handed on to the farm's own handler.
+  serverAdapter.setErrorHandler((thrown) => {
+    throw thrown;
   });
   const shown = new Set<number>();
   const show = (gpuId: number) => {
@@ -59,6 +65,7 @@ export async function mountDashboard(app: FastifyInstance, { access, config, red
         route.config = { ...route.config, access: 'operate', isPage: true };
       });
       pages.addHook('onRequest', readOnly);
+      pages.addHook('preSerialization', withCatalogueError);
       await pages.register(serverAdapter.registerPlugin());
     },
     { prefix: BASE_PATH },
@@ -72,6 +79,20 @@ async function readOnly({ method }: FastifyRequest, reply: FastifyReply): Promis
   reply.header('allow', 'GET, HEAD');
   // Answered here, not thrown: Bull Board's own error handler would make it a 500.
   return sendError(reply, new FarmError('method_not_allowed', `The dashboard is read-only; it takes no ${method}`));
+}
+
+/**
+ * What Bull Board refuses by itself, in the form of all errors. Its pages find the words for their own language by the
+ * key that it gave, which stays.
+ */
+async function withCatalogueError(request: FastifyRequest, reply: FastifyReply, payload: unknown): Promise<unknown> {
+  const own = refusalSchema.safeParse(payload);
+  if (reply.statusCode < 400 || !own.success) return payload;
+  const { key, ...rest } = own.data.error;
+  const code = reply.statusCode === 404 ? 'not_found' : reply.statusCode < 500 ? 'request_invalid' : 'internal';
+  const error = new FarmError(code, `The dashboard refuses ${request.url}: ${key}`);
+  reply.status(error.httpStatus);
+  return { ...own.data, error: { ...rest, key, ...error.toReport() } };
 }
 
 /**

@@ -340,3 +340,17 @@ function seeded(seed: number): () => number {
     return state / 2 ** 32;
   };
 }
+
+it('what the dashboard refuses by itself has the form of all errors, and the key that its pages read', async () => {
+  const cases = [
+    ['/dashboard/api/queues/none/1', 'not_found', 404],
+    ['/dashboard/api/queues?page=null', 'request_invalid', 400],
+  ] as const;
+  for (const [url, code, status] of cases) {
+    const answer = await app.inject(url);
+    const { error } = errorBodySchema.parse(answer.json());
+    assert.deepEqual([error.code, answer.statusCode], [code, status], url);
+  }
+  const { error } = (await app.inject('/dashboard/api/queues/none/1')).json<{ error: { key: string } }>();
+  assert.equal(error.key, 'ERRORS.QUEUE_NOT_FOUND');
+});
