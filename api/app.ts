@@ -32,6 +32,7 @@ const MAX_PARAM_LENGTH = 16 * 1024;
 export async function buildApp(services: Services, log: Logger): Promise<FastifyInstance> {
   const { access, config } = services;
   const app = newServer(log, config.http);
+  app.server.maxConnections = config.limits.max_connections;
   answerUnrouted(app);
   refuseUnknownParameters(app);
   app.addHook('onRequest', setSecurityHeaders);

@@ -10,6 +10,7 @@ import { Access } from './access/access.ts';
 import { Sessions } from './access/sessions.ts';
 import { GpuService } from './gpus.ts';
 import { LiveService } from './live/live.ts';
+import { MemoryBudget } from './memory-budget.ts';
 import { Models } from './models.ts';
 import { RenderSubmission } from './render-submission.ts';
 import { RenderService } from './renders.ts';
@@ -21,6 +22,8 @@ export interface Services {
   readonly access: Access;
   /** Browsers that have signed in. */
   readonly sessions: Sessions;
+  /** What requests may take of the memory of this process. */
+  readonly memory: MemoryBudget;
   readonly redis: Redis;
   readonly queues: QueueClients;
   readonly models: Models;
@@ -44,6 +47,7 @@ export function openServices({ config, redis, log, reload }: ServiceTools): Serv
   const access = new Access({ config, log });
   reload?.onReload(() => access.reload());
   const sessions = new Sessions(redis, access);
+  const memory = new MemoryBudget(config.limits.memory_budget_mb);
   const queues = new QueueClients(redis);
   const store = new RenderStore(redis);
   const artifacts = new LocalArtifacts(config.storageRoot);
@@ -53,7 +57,7 @@ export function openServices({ config, redis, log, reload }: ServiceTools): Serv
   const live = new LiveService({ config, redis, queues, models, log, openReader: () => readerConnection(redis) });
   const gpus = new GpuService(config, redis, queues);
   return {
-    ...{ config, access, sessions, redis, queues, models, submission, renders, live, gpus },
+    ...{ config, access, sessions, memory, redis, queues, models, submission, renders, live, gpus },
     async close() {
       live.close();
       await queues.close();

@@ -1,6 +1,7 @@
 /** Units, as numbers of the smallest one. */
 
-/** Bytes. What the farm calls MB and GB counts in powers of two. */
+/** Bytes. What the farm calls KB, MB and GB counts in powers of two. */
+export const KB = 2 ** 10;
 export const MB = 2 ** 20;
 export const GB = 2 ** 30;
 

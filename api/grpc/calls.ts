@@ -12,6 +12,7 @@ import type { Logger } from '../../shared/process/log.ts';
 import { ignored } from '../../shared/process/unheard.ts';
 import type { Caller } from '../access/caller.ts';
 import { callerOf } from './auth.ts';
+import { messageDone, takeForAnswer } from './call-memory.ts';
 import { toStatus } from './status.ts';
 
 /** Time for calls that were told to stop to send their status. */
@@ -44,7 +45,12 @@ export class Calls {
 
   unary<Q, A>(work: (request: Q, signal: AbortSignal, caller: Caller) => Promise<A>): handleUnaryCall<Q, A> {
     return (call, answer) => {
-      this.#run(call, async (signal, caller) => await work(decoded(call.request), signal, caller)).then(
+      const run = async (signal: AbortSignal, caller: Caller) => {
+        const message = await work(decoded(call.request), signal, caller);
+        takeForAnswer(call, message);
+        return message;
+      };
+      this.#run(call, run).then(
         (message) => answer(null, message),
         (error: unknown) => answer(toStatus(error)),
       );
@@ -139,7 +145,10 @@ function goneReason(call: CallLife): FarmError {
 
 /** Messages as they are asked for: while nobody asks, HTTP/2 holds the sender back. Leaving early ends nothing. */
 async function* messagesOf<Q>(call: Read): AsyncGenerator<Q, void> {
-  for await (const message of call.iterator({ destroyOnReturn: false })) yield decoded(message as Q);
+  for await (const message of call.iterator({ destroyOnReturn: false })) {
+    yield decoded(message as Q);
+    messageDone(call);
+  }
 }
 
 /** The message, unless its bytes were none (see serviceOf). */

@@ -2,25 +2,28 @@ import { readFileSync } from 'node:fs';
 import path from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 import { promisify } from 'node:util';
-import { Server, ServerCredentials, type ServerOptions } from '@grpc/grpc-js';
+import { Server, ServerCredentials, type ServerInterceptor, type ServerOptions } from '@grpc/grpc-js';
 import { ReflectionService } from '@grpc/reflection';
 import type { Config } from '../../shared/config/load.ts';
 import { grpcHost } from '../../shared/config/open-address.ts';
 import { FarmError } from '../../shared/errors.ts';
 import { findListenFault } from '../../shared/process/listen-fault.ts';
 import type { Logger } from '../../shared/process/log.ts';
-import { ignored } from '../../shared/process/unheard.ts';
+import { ignored, logged } from '../../shared/process/unheard.ts';
 import { MB } from '../../shared/units.ts';
 import type { Services } from '../services.ts';
 import { requireAccess } from './auth.ts';
+import { boundMemory } from './call-memory.ts';
 import { Calls } from './calls.ts';
 import { FarmHealth } from './health.ts';
+import { listenersOf } from './inside-grpc.ts';
 import { streamFrames } from './live-stream-service.ts';
 import { monolithicHandlers } from './monolithic-service.ts';
 import { FARM_SERVICE, MONOLITHIC_SERVICE, reflectedProtos, serviceOf } from './protos.ts';
 import { renderHandlers } from './render-service.ts';
 
 const KEEPALIVE_TIMEOUT_MS = 20_000;
+const TOO_MANY = 'refused connections to the gRPC server: there are too many';
 /** Time for the last answers to reach their connections. */
 const CLOSING_MS = 250;
 
@@ -34,7 +37,7 @@ export interface GrpcServer {
 /** Starts the gRPC server. FarmError: port_taken; config_invalid for another address that cannot be used, or a TLS file that cannot be read. */
 export async function startGrpc(services: Services, log: Logger): Promise<GrpcServer> {
   const { config } = services;
-  const server = new Server({ ...optionsOf(config), interceptors: [requireAccess(services.access)] });
+  const server = new Server({ ...optionsOf(config), interceptors: interceptorsOf(services) });
   const calls = new Calls(log);
   const health = new FarmHealth(services.redis);
   server.addService(serviceOf(MONOLITHIC_SERVICE), monolithicHandlers(services, calls));
@@ -48,6 +51,7 @@ export async function startGrpc(services: Services, log: Logger): Promise<GrpcSe
     health.drain();
     throw error;
   });
+  boundConnections(server, config);
   return {
     address,
     async drain(patienceMs) {
@@ -60,6 +64,19 @@ export async function startGrpc(services: Services, log: Logger): Promise<GrpcSe
       server.forceShutdown();
     },
   };
+}
+
+function interceptorsOf({ access, memory, config }: Services): ServerInterceptor[] {
+  const maxMessageBytes = config.server.max_message_size_mb * MB;
+  return [boundMemory({ budget: memory, maxMessageBytes }), requireAccess(access)];
+}
+
+/** Refuses connections over the limit as they come. */
+function boundConnections(server: Server, { limits }: Config): void {
+  for (const listener of listenersOf(server)) {
+    listener.maxConnections = limits.max_connections;
+    listener.on('drop', () => logged(TOO_MANY)(new Error(`limits.max_connections is ${limits.max_connections}`)));
+  }
 }
 
 function optionsOf({ server, grpc }: Config): ServerOptions {

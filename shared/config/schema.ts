@@ -209,6 +209,10 @@ const limits = section({
   drain_seconds: positiveInt(30),
   /** Work of a GPU worker that shows no progress for so long is stuck; loading a model may take five times as long. */
   stuck_seconds: positiveInt(120),
+  /** Memory that requests may take together in a front end; 0: a quarter of the machine's. */
+  memory_budget_mb: z.int().nonnegative().default(0),
+  /** Connections that a front end holds at once, HTTP and gRPC each. */
+  max_connections: positiveInt(1000),
 });
 
 /** A day: longer waits are "never". */

@@ -4,6 +4,7 @@ import { once } from 'node:events';
 import { readFile, writeFile } from 'node:fs/promises';
 import { get, type IncomingMessage } from 'node:http';
 import { type ClientHttp2Session, connect } from 'node:http2';
+import { connect as connectTcp } from 'node:net';
 import path from 'node:path';
 import { promisify } from 'node:util';
 import { type ClientDuplexStream, credentials, status } from '@grpc/grpc-js';
@@ -11,6 +12,7 @@ import type { Open, StreamRequest } from '../../../api/grpc/messages/farm.ts';
 import { FarmClient } from '../../../client/farm-client.ts';
 import { hashApiKey } from '../../../shared/api-keys.ts';
 import { failureOf, farmCode, type Message, MONOLITHIC, TestClient } from '../../grpc/clients.ts';
+import { RawCall } from '../../grpc/raw-calls.ts';
 import { heavyNetwork, moodyNetwork } from '../../onnx/tiny-onnx.ts';
 import { until } from '../../support/until.ts';
 import type { KeyFarm } from '../key-farm.ts';
@@ -74,7 +76,14 @@ async function start(farm: KeyFarm): Promise<Bench> {
       ],
     },
     http: { allowed_hosts: ['farm.test'], allowed_origins: [PRODUCT], trusted_proxies: ['127.0.0.0/8'] },
-    limits: { max_upload_mb: 1, max_audio_minutes: 0.05, drain_seconds: 1, stuck_seconds: STUCK_SECONDS },
+    limits: {
+      max_upload_mb: 1,
+      max_audio_minutes: 0.05,
+      drain_seconds: 1,
+      memory_budget_mb: 8,
+      max_connections: 50,
+      stuck_seconds: STUCK_SECONDS,
+    },
     live: { max_streams_per_gpu: 1, idle_stream_seconds: 2, batch_wait_ms: BATCH_WAIT_MS },
     render: { attempts: ATTEMPTS },
     models_root: 'avatars',
@@ -194,6 +203,27 @@ export const limitKeys: KeyTable<Bench> = {
       const message = { model_id: 'ann', raw_audio: Buffer.alloc(1.1 * MB), batch_size: 1, sample_rate: 16_000 };
       const error = await failureOf(farm.grpc.unary(MONOLITHIC, 'InferBatchComposite', message, KEYED));
       assert.equal(error.code, status.RESOURCE_EXHAUSTED);
+    },
+    'limits.memory_budget_mb': async (bench) => {
+      using ends = new DisposableStack();
+      const session = ends.adopt(await bareConnection(bench), (open) => open.destroy());
+      // Each counts three times, and the message itself is never sent.
+      const calls = Array.from({ length: 3 }, () => new RawCall(session, API_KEY));
+      for (const call of calls) call.announce(MB);
+      assert.equal((await Promise.race(calls.map(({ refused }) => refused))).code, 'memory_full');
+    },
+    'limits.max_connections': async ({ farm }) => {
+      using ends = new DisposableStack();
+      const { hostname, port } = new URL(farm.url);
+      const sockets = Array.from({ length: 51 }, () =>
+        ends.adopt(connectTcp(Number(port), hostname), (socket) => socket.destroy()),
+      );
+      await Promise.race(
+        sockets.map(async (socket) => {
+          socket.on('error', () => {});
+          await once(socket, 'close');
+        }),
+      );
     },
     'server.queue_size': async ({ farm }) => {
       const speech = await farm.speech(0.1);

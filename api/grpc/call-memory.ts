@@ -1,0 +1,135 @@
+import { constants, type ServerHttp2Stream } from 'node:http2';
+import {
+  type Metadata,
+  ResponderBuilder,
+  ServerInterceptingCall,
+  type ServerInterceptor,
+  ServerListenerBuilder,
+} from '@grpc/grpc-js';
+import { FarmError } from '../../shared/errors.ts';
+import { KB } from '../../shared/units.ts';
+import type { MemoryBudget, MemoryShare } from '../memory-budget.ts';
+import { streamOf } from './inside-grpc.ts';
+import { MessageLengths, type MessageStart } from './message-lengths.ts';
+import { toStatus } from './status.ts';
+
+/** An open call with nothing in it: what both sides may have under way, and its objects. */
+const CALL_BYTES = 256 * KB;
+/**
+ * A message is in memory this often while it is worked on: the pieces that came, the message, and what is made of it or
+ * sent on to Redis; measured, see docs/decisions/0054.
+ */
+const COPIES = 3;
+/** Deflate packs no denser. */
+const MOST_PACKED = 1032;
+/** A message must come, and an answer be taken, within a minute and what it takes at this pace. */
+const PATIENCE_MS = 60_000;
+const SLOWEST_BYTES_A_MS = 128;
+
+export interface MemoryBounds {
+  readonly budget: MemoryBudget;
+  readonly maxMessageBytes: number;
+}
+
+const memories = new WeakMap<Metadata, CallMemory>();
+
+/**
+ * Counts what each call has in memory against the budget, from the first bytes of a message, which say how long it is.
+ * A call for which there is no room ends with RESOURCE_EXHAUSTED before its message is read. The first interceptor.
+ */
+export function boundMemory(bounds: MemoryBounds): ServerInterceptor {
+  return (_method, call) => {
+    const memory = new CallMemory(bounds, streamOf(call), (error) => call.sendStatus(toStatus(error)));
+    const listener = new ServerListenerBuilder()
+      .withOnReceiveMetadata((metadata, next) => {
+        memories.set(metadata, memory);
+        if (memory.open()) next(metadata);
+      })
+      .build();
+    return new ServerInterceptingCall(call, new ResponderBuilder().withStart((next) => next(listener)).build());
+  };
+}
+
+/** Frees what the oldest message of a call takes: it has been dealt with. */
+export function messageDone({ metadata }: { readonly metadata: Metadata }): void {
+  memories.get(metadata)?.messageDone();
+}
+
+/** Takes what the only answer of a call needs until the caller has it. FarmError('memory_full'). */
+export function takeForAnswer({ metadata }: { readonly metadata: Metadata }, message: unknown): void {
+  memories.get(metadata)?.answering(bytesIn(message));
+}
+
+/** The memory of one call. */
+class CallMemory {
+  readonly #maxMessageBytes: number;
+  readonly #share: MemoryShare;
+  readonly #stream: ServerHttp2Stream;
+  readonly #refuse: (error: FarmError) => void;
+  /** What the messages that are in memory take, oldest first. */
+  readonly #messages: number[] = [];
+  #timer: NodeJS.Timeout | undefined;
+
+  constructor({ budget, maxMessageBytes }: MemoryBounds, stream: ServerHttp2Stream, refuse: (e: FarmError) => void) {
+    this.#maxMessageBytes = maxMessageBytes;
+    this.#share = budget.share();
+    this.#stream = stream;
+    this.#refuse = refuse;
+  }
+
+  /** False when the call was refused. */
+  open(): boolean {
+    const lengths = new MessageLengths(
+      (message) => this.#begin(message),
+      () => clearTimeout(this.#timer),
+    );
+    this.#stream.on('data', (bytes: Buffer) => lengths.push(bytes));
+    this.#stream.once('close', () => {
+      clearTimeout(this.#timer);
+      this.#share[Symbol.dispose]();
+    });
+    return this.#take(CALL_BYTES);
+  }
+
+  messageDone(): void {
+    this.#share.shrink(this.#messages.shift() ?? 0);
+  }
+
+  answering(bytes: number): void {
+    // Once as it is, once packed.
+    this.#share.grow(2 * bytes);
+    this.#expect(bytes, () => this.#stream.close(constants.NGHTTP2_CANCEL));
+  }
+
+  #begin({ length, isCompressed }: MessageStart): void {
+    const bytes = COPIES * Math.min(isCompressed ? MOST_PACKED * length : length, this.#maxMessageBytes);
+    if (!this.#take(bytes)) return;
+    this.#messages.push(bytes);
+    const late = new FarmError('request_timed_out', `The message of ${length} bytes did not come in time`);
+    this.#expect(length, () => this.#refuse(late));
+  }
+
+  #take(bytes: number): boolean {
+    try {
+      this.#share.grow(bytes);
+      return true;
+    } catch (full) {
+      this.#refuse(FarmError.from(full));
+      return false;
+    }
+  }
+
+  #expect(bytes: number, onLate: () => void): void {
+    clearTimeout(this.#timer);
+    // While the farm itself holds the sender back, nobody is late.
+    const look = () => (this.#stream.isPaused() ? this.#expect(bytes, onLate) : onLate());
+    this.#timer = setTimeout(look, PATIENCE_MS + bytes / SLOWEST_BYTES_A_MS);
+  }
+}
+
+/** Pictures and sound in a message; its numbers are few. */
+function bytesIn(value: unknown): number {
+  if (Buffer.isBuffer(value)) return value.length;
+  if (typeof value !== 'object' || value === null) return 0;
+  return Object.values(value).reduce((sum: number, part) => sum + bytesIn(part), 0);
+}

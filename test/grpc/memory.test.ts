@@ -1,0 +1,83 @@
+import assert from 'node:assert/strict';
+import { once } from 'node:events';
+import { connect } from 'node:net';
+import { after, it } from 'node:test';
+import { startGrpc } from '../../api/grpc/server.ts';
+import { createLogger } from '../../shared/process/log.ts';
+import { MB } from '../../shared/units.ts';
+import { startApi } from '../support/api.ts';
+import { DEMO_MODEL } from '../support/farm.ts';
+import { until } from '../support/until.ts';
+import { FARM, MONOLITHIC, TestClient } from './clients.ts';
+import { RawClient } from './raw-calls.ts';
+
+/** Three copies of a message of 10 MB fit twice. */
+const BUDGET_MB = 64;
+const CONNECTIONS = 3;
+
+const { services } = await startApi({
+  models: { demo: DEMO_MODEL },
+  server: { port: '127.0.0.1:0' },
+  limits: { memory_budget_mb: BUDGET_MB, max_connections: CONNECTIONS },
+});
+const { memory } = services;
+const server = await startGrpc(services, createLogger('api', { ...services.config.logging, level: 'silent' }));
+after(() => server.drain(1000));
+
+const FULL = { status: '8', code: 'memory_full' };
+const untilFree = () => until('nothing is held', () => memory.heldBytes === 0);
+
+it('messages that are announced are refused when there is no room for them, before they are sent', async () => {
+  using client = await RawClient.connect(server.address);
+  const [first, second, third] = [client.call(), client.call(), client.call()];
+  for (const call of [first, second]) call.announce(10 * MB);
+  await until('both are counted', () => memory.heldBytes > 60 * MB);
+  third.announce(10 * MB);
+  assert.deepEqual(await third.refused, FULL);
+  // Small ones still pass.
+  const small = client.call();
+  small.announce(1);
+  small.stream.end(Buffer.alloc(1));
+  assert.notEqual((await small.refused).code, 'memory_full');
+  first.stream.close();
+  await until('its room is free again', () => memory.heldBytes < 40 * MB);
+  const fourth = client.call();
+  fourth.announce(10 * MB);
+  await until('it is counted', () => memory.heldBytes > 60 * MB);
+  client.session.destroy();
+  await untilFree();
+});
+
+it('a message that would grow when it is unpacked is counted with what it may grow to', async () => {
+  using client = await RawClient.connect(server.address);
+  const call = client.call();
+  call.announce(100_000, true);
+  assert.deepEqual(await call.refused, FULL);
+});
+
+it('a stream may carry more than the budget in many messages: they are taken, one after the other', async () => {
+  const client = new TestClient(server.address);
+  const piece = { audio: Buffer.alloc(4 * MB) };
+  const pieces = Array.from({ length: 24 }, () => piece);
+  const { status } = await client.upload<{ status: string }>(FARM, 'SubmitRender', [{ spec: {} }, ...pieces]);
+  assert.equal(status, 'QUEUED');
+  client.close();
+  await untilFree();
+});
+
+it('a call that has been answered leaves nothing behind', async () => {
+  const client = new TestClient(server.address);
+  const message = { model_id: 'demo', raw_audio: Buffer.alloc(8 * MB), batch_size: 99 };
+  for (let time = 0; time < 5; time++) await client.unary(MONOLITHIC, 'InferBatchComposite', message);
+  client.close();
+  await untilFree();
+});
+
+it('more connections than are configured are not held', async () => {
+  using ends = new DisposableStack();
+  for (let count = 0; count < CONNECTIONS; count++) ends.use(await RawClient.connect(server.address));
+  const [host, port] = server.address.split(':');
+  const socket = connect(Number(port), host);
+  socket.on('error', () => {});
+  await once(socket, 'close');
+});
