@@ -18,9 +18,33 @@ const shared: RedisOptions = {
   enableReadyCheck: true,
 };
 
-/** Answers of a Redis that runs and cannot serve now, by the word with which its protocol begins them. */
+/**
+ * Answers of a Redis that runs and cannot serve now, by the word with which its protocol begins them. Redis 6 puts a
+ * text of its own before it when the answer came to a script. EXECABORT: a command of a transaction was refused so.
+ */
 const NOT_NOW =
-  /^(?:LOADING|BUSY|MASTERDOWN|CLUSTERDOWN|TRYAGAIN|READONLY|NOREPLICAS|MISCONF|OOM|NOAUTH|WRONGPASS|NOPERM) /;
+  /(?:^|^ERR Error running script.* -)(?:LOADING|BUSY|MASTERDOWN|CLUSTERDOWN|TRYAGAIN|READONLY|UNBLOCKED|NOREPLICAS|MISCONF|OOM|NOAUTH|WRONGPASS|NOPERM|EXECABORT) /;
+/** Answers of one that was made the copy of another. */
+const DEMOTED = /(?:^|^ERR Error running script.* -)(?:READONLY|UNBLOCKED) /;
+/** A connection to such a one is given up this often, at most. */
+const LEAVE_EVERY_MS = 1000;
+
+/** True for an answer by which Redis refused a command because of its own state: then nothing was changed. */
+function isRefusal(error: unknown): boolean {
+  return error instanceof ReplyError && NOT_NOW.test((error as Error).message);
+}
+
+/** A connection that is made again when Redis was made a copy: its address may lead to the new primary by now. */
+class FarmRedis extends Redis {
+  #leftAtMs = Number.NEGATIVE_INFINITY;
+
+  /** Called with every error of a command. */
+  protected leaveIfDemoted({ message }: Error): void {
+    if (!DEMOTED.test(message) || performance.now() - this.#leftAtMs < LEAVE_EVERY_MS) return;
+    this.#leftAtMs = performance.now();
+    this.disconnect(true);
+  }
+}
 
 /** What is known of a command on its way. */
 interface Passage {
@@ -35,7 +59,7 @@ interface Passage {
  * which says whether the command may have run all the same. An answer that speaks of the command itself stays as it
  * is: it is a fault of the farm.
  */
-class ProducerRedis extends Redis {
+class ProducerRedis extends FarmRedis {
   /** Bytes of the commands that have no answer yet. Whatever is sent after them waits for them. */
   #bytesOnTheWay = 0;
   readonly #passages = new WeakMap<Command, Passage>();
@@ -59,6 +83,7 @@ class ProducerRedis extends Redis {
     const { reject } = command;
     command.reject = (error) => {
       passage.over = true;
+      this.leaveIfDemoted(error);
       reject(isOfRedis(error) ? unavailable(error, passage) : error);
     };
     return passage;
@@ -85,13 +110,17 @@ class ProducerRedis extends Redis {
 
 /**
  * A worker's connection: it waits for Redis, and sends what had no answer again. Only a transaction of which some answers
- * had come cannot be sent again: it fails with RedisUnavailable, and may have run.
+ * had come cannot be sent again: it fails with RedisUnavailable, and may have run. What Redis refuses because of its own
+ * state fails with it too, and has not run.
  */
-class WorkerRedis extends Redis {
+class WorkerRedis extends FarmRedis {
   override sendCommand(...[command, ...rest]: Parameters<Redis['sendCommand']>): unknown {
     const { reject } = command;
-    command.reject = (error) =>
-      reject(error.name === 'AbortError' ? unavailable(error, { sent: true, over: true }) : error);
+    command.reject = (error) => {
+      this.leaveIfDemoted(error);
+      const isOfRedis = error.name === 'AbortError' || isRefusal(error);
+      reject(isOfRedis ? unavailable(error, { sent: true, over: true }) : error);
+    };
     return super.sendCommand(command, ...rest);
   }
 
@@ -102,13 +131,14 @@ class WorkerRedis extends Redis {
 
 function isOfRedis(error: Error): boolean {
   if (error instanceof FarmError) return false;
-  return !(error instanceof ReplyError) || NOT_NOW.test(error.message);
+  return !(error instanceof ReplyError) || isRefusal(error);
 }
 
 function unavailable(cause: Error, { sent }: Passage): RedisUnavailable {
+  if (isRefusal(cause)) return new RedisUnavailable(`Redis refuses to work: ${cause.message}`, false, { cause });
   // What ioredis says of a command that has no connection to go out on names its own options.
   const reason = cause.message.startsWith("Stream isn't writeable") ? 'there is no connection to it' : cause.message;
-  return new RedisUnavailable(`Redis does not answer: ${reason}`, sent && !(cause instanceof ReplyError), { cause });
+  return new RedisUnavailable(`Redis does not answer: ${reason}`, sent, { cause });
 }
 
 /**

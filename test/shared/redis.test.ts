@@ -5,19 +5,29 @@ import path from 'node:path';
 import { after, test } from 'node:test';
 import type { Redis } from 'ioredis';
 import { PrivateRedis } from '../../cli/private-redis.ts';
-import { producerConnection, readerConnection, waitUntilReady } from '../../shared/redis.ts';
+import { producerConnection, readerConnection, waitUntilReady, workerConnection } from '../../shared/redis.ts';
+import { until } from '../support/until.ts';
 
 const folder = await mkdtemp(path.join(tmpdir(), 'farm-test-producer-'));
 const server = await PrivateRedis.start(folder);
+/** Of which the first one can be made a copy. */
+const other = await PrivateRedis.start(path.join(folder, 'other'));
+const [otherHost = '', otherPort = ''] = new URL(other.url).host.split(':');
 const redis = producerConnection(server.url);
+const worker = workerConnection(server.url);
+/** Gives orders only, so that no refused command ends its connection. */
+const operator = workerConnection(server.url);
 const reader = readerConnection(redis);
 after(async () => {
   redis.disconnect();
   reader.disconnect();
+  worker.disconnect();
+  operator.disconnect();
+  await other.stop();
   await server.stop();
   await rm(folder, { recursive: true, force: true });
 });
-await Promise.all([redis, reader].map((connection) => waitUntilReady(connection, 10_000)));
+await Promise.all([redis, reader, worker, operator].map((connection) => waitUntilReady(connection, 10_000)));
 
 /** A command in every way in which the front end gives one. */
 const WAYS: [name: string, give: (connection: Redis) => Promise<unknown>][] = [
@@ -25,6 +35,12 @@ const WAYS: [name: string, give: (connection: Redis) => Promise<unknown>][] = [
   ['a script', (connection) => connection.eval('return 1', 0)],
   ['a transaction', (connection) => connection.multi().set('key', '1').exec()],
   ['a pipeline', async (connection) => failed(await connection.pipeline().set('key', '1').exec())],
+];
+
+const WRITES: typeof WAYS = [
+  ['a command', (connection) => connection.set('key', 'a')],
+  ['a script', (connection) => connection.eval("return redis.call('SET', KEYS[1], 'a')", 1, 'key')],
+  ...WAYS.slice(2),
 ];
 
 /** A pipeline's faults are among its answers. */
@@ -38,10 +54,50 @@ test('what Redis says of a command stays what it is: a fault of whoever gave it'
   await assert.rejects(redis.eval('return nothing.at.all', 0), { name: 'ReplyError' });
 });
 
-test('a Redis that cannot serve now is unavailable', async () => {
-  await redis.config('SET', 'maxmemory', '1');
-  await assert.rejects(redis.set('key', 'a'), { code: 'redis_unavailable', message: /OOM/ });
-  await redis.config('SET', 'maxmemory', '0');
+/** States in which a Redis that runs takes no writes, and how it gets into them. */
+const REFUSING: [word: string, begin: () => Promise<unknown>, end: () => Promise<unknown>][] = [
+  ['OOM', () => operator.config('SET', 'maxmemory', '1'), () => operator.config('SET', 'maxmemory', '0')],
+  ['READONLY', () => operator.replicaof(otherHost, otherPort), () => operator.replicaof('NO', 'ONE')],
+  [
+    'NOREPLICAS',
+    () => operator.config('SET', 'min-replicas-to-write', '1'),
+    () => operator.config('SET', 'min-replicas-to-write', '0'),
+  ],
+];
+
+for (const [word, begin, end] of REFUSING) {
+  test(`a Redis that answers ${word} is unavailable, in whatever way it is asked, and serves again afterwards`, async () => {
+    await begin();
+    const message = new RegExp(`^Redis refuses to work: (?:${word}|EXECABORT) `);
+    for (const [name, give] of WRITES) {
+      await assert.rejects(give(worker), { code: 'redis_unavailable', message }, name);
+      // It may be without a connection for a moment, which it made again because Redis is a copy now.
+      await assert.rejects(give(redis), { code: 'redis_unavailable' }, name);
+    }
+    await end();
+    for (const connection of [redis, worker]) {
+      await until(`${word} is over`, () =>
+        connection.set('key', 'a').then(
+          () => true,
+          () => false,
+        ),
+      );
+    }
+  });
+}
+
+test('a connection to a Redis that was made a copy is made again, since its address may lead elsewhere', async () => {
+  let left = false;
+  redis.once('close', () => {
+    left = true;
+  });
+  await operator.replicaof(otherHost, otherPort);
+  await until('it is left', async () => {
+    await assert.rejects(redis.set('key', 'a'), { code: 'redis_unavailable' });
+    return left;
+  });
+  await operator.replicaof('NO', 'ONE');
+  await until('it is connected again', () => redis.status === 'ready');
 });
 
 test('a command that brings much, and what is sent after it, is given the time that this takes', async () => {
