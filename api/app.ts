@@ -10,6 +10,7 @@ import { answerConnectionFault, ignoreExpectations, requireHost } from './http/c
 import { refuseOtherOrigins } from './http/cross-site.ts';
 import { mountDashboard } from './http/dashboard.ts';
 import { answerError } from './http/errors.ts';
+import { gcRoutes } from './http/gc-routes.ts';
 import { gpuRoutes } from './http/gpu-routes.ts';
 import { healthRoutes } from './http/health-routes.ts';
 import { requireKnownHost } from './http/known-hosts.ts';
@@ -48,6 +49,7 @@ export async function buildApp(services: Services, log: Logger): Promise<Fastify
   await app.register(renderOrders, services);
   await app.register(gpuRoutes, services);
   await app.register(signInRoutes, services);
+  await app.register(gcRoutes, services);
   await mountDashboard(app, services);
   app.get('/', { schema: { hide: true }, config: { access: 'render' } }, async () => ({
     name: 'Lipsync Farm',

@@ -6,6 +6,7 @@ import type { Logger } from '../shared/process/log.ts';
 import { QueueClients } from '../shared/queues.ts';
 import { readerConnection } from '../shared/redis.ts';
 import { RenderStore } from '../shared/renders/store.ts';
+import { Collector } from '../shared/retention/collector.ts';
 import { Access } from './access/access.ts';
 import { Sessions } from './access/sessions.ts';
 import { GpuService } from './gpus.ts';
@@ -31,6 +32,7 @@ export interface Services {
   readonly renders: RenderService;
   readonly live: LiveService;
   readonly gpus: GpuService;
+  readonly collector: Collector;
 }
 
 export interface ServiceTools {
@@ -56,8 +58,10 @@ export function openServices({ config, redis, log, reload }: ServiceTools): Serv
   const renders = new RenderService({ store, artifacts });
   const live = new LiveService({ config, redis, queues, models, log, openReader: () => readerConnection(redis) });
   const gpus = new GpuService(config, redis, queues);
+  const collector = new Collector({ config, redis, queues, store, artifacts, log });
   return {
     ...{ config, access, sessions, memory, redis, queues, models, submission, renders, live, gpus },
+    collector,
     async close() {
       live.close();
       await queues.close();

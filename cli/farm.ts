@@ -8,6 +8,7 @@ import { demo } from './demo.ts';
 import { doctor } from './doctor.ts';
 import { down } from './down.ts';
 import type { FarmOptions } from './farm-address.ts';
+import { collectExpired } from './gc.ts';
 import { drainGpu, listGpus, resumeGpu } from './gpu.ts';
 import { inspectMel } from './inspect.ts';
 import { listKeys, newKey } from './key.ts';
@@ -134,6 +135,11 @@ key
   .description('names, roles and limits of the keys in the configuration')
   .option('-c, --config <file>', 'configuration file (default: FARM_CONFIG, else config.yaml here)')
   .action(listKeys);
+
+speaksToFarm(program.command('gc'))
+  .description('remove what has expired: old renders, files that belong to none, failed jobs; see `retention`')
+  .option('-n, --dry-run', 'say what would go, and remove nothing')
+  .action(collectExpired);
 
 program
   .command('doctor')

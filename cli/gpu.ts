@@ -1,5 +1,6 @@
 import type { GpuView } from '../shared/views/gpu-view.ts';
 import { type FarmOptions, openFarm } from './farm-address.ts';
+import { table } from './table.ts';
 
 /** `farm gpu list`: one line a GPU, then one for each model that it cannot use or has blocked. */
 export async function listGpus(options: FarmOptions): Promise<void> {
@@ -41,16 +42,4 @@ function complaints({ gpu, models }: GpuView): string {
       return because.map((reason) => `GPU ${gpu}: ${model_id} ${reason}\n`);
     })
     .join('');
-}
-
-function table(rows: readonly (readonly string[])[]): string {
-  const widths = (rows[0] ?? []).map((_, column) => Math.max(...rows.map((row) => row[column]?.length ?? 0)));
-  return rows
-    .map((row) =>
-      row
-        .map((cell, column) => cell.padEnd(widths[column] ?? 0))
-        .join('  ')
-        .trimEnd(),
-    )
-    .join('\n');
 }

@@ -4,6 +4,7 @@ import { setTimeout as delay } from 'node:timers/promises';
 import { z } from 'zod';
 import { FarmError } from '../shared/errors.ts';
 import { isTerminal } from '../shared/renders/record.ts';
+import { type GcView, gcViewSchema } from '../shared/views/gc-view.ts';
 import { type GpuList, type GpuView, gpuListSchema, gpuViewSchema } from '../shared/views/gpu-view.ts';
 import {
   type LoadAnswer,
@@ -82,6 +83,12 @@ export class FarmClient {
 
   async get(renderId: string): Promise<RenderView> {
     return await this.#connection.read(renderViewSchema, renderPath(renderId));
+  }
+
+  /** Removes what has expired, however long that takes; with `dryRun` it only names it. */
+  async collectExpired(dryRun: boolean): Promise<GcView> {
+    const signal = new AbortController().signal;
+    return await this.#connection.read(gcViewSchema, `/v1/gc?dry_run=${dryRun}`, { method: 'POST', signal });
   }
 
   /** Newest first. */

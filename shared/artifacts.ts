@@ -42,7 +42,7 @@ export interface ArtifactStore {
   size(key: string): Promise<number | undefined>;
   /** Bytes [start, end] of the file, both inclusive. */
   read(key: string, range?: { start: number; end: number }): Readable;
-  /** Removes a file, or a folder with its contents; does nothing when there is none. */
+  /** Removes a file, or a folder with its contents in one step; does nothing when there is none. */
   remove(key: string): Promise<void>;
 }
 
@@ -86,7 +86,16 @@ export class LocalArtifacts implements ArtifactStore {
   }
 
   async remove(key: string): Promise<void> {
-    await rm(this.localPath(key), { recursive: true, force: true });
+    const target = this.localPath(key);
+    if (!(await stat(target).catch(() => undefined))?.isDirectory()) return await rm(target, { force: true });
+    // It is gone in one step: should this process die meanwhile, what is left has a hidden name.
+    const { dir, base } = path.parse(target);
+    const aside = path.join(dir, `.${base}.${randomUUID()}`);
+    await rename(target, aside).catch((error: NodeJS.ErrnoException) => {
+      // Another process has removed it.
+      if (error.code !== 'ENOENT') throw error;
+    });
+    await rm(aside, { recursive: true, force: true });
   }
 }
 

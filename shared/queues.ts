@@ -63,7 +63,8 @@ export const UNLOAD_CHANNEL = `${KEY_PREFIX}:unload`;
 /** Finished live jobs are never read, and there are thousands a minute. */
 const KEEP_LIVE = { age: 60, count: 100 };
 const KEEP_COMPLETED = { age: 24 * 3600, count: 2000 };
-const KEEP_FAILED = { age: 7 * 24 * 3600, count: 2000 };
+/** How long they are kept is in the section `retention` of the configuration. */
+const KEEP_FAILED = { count: 2000 };
 const BACKOFF = { type: 'exponential', delay: 500, jitter: 0.5 } as const;
 /** Job data holds references only; anything larger contains pictures or sound by mistake. */
 const MAX_DATA_BYTES = 16 * 1024;

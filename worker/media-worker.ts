@@ -1,9 +1,11 @@
 import type { Config } from '../shared/config/load.ts';
 import { startHeartbeat } from '../shared/heartbeat.ts';
 import { MEDIA_QUEUES, type MediaQueue, QueueClients } from '../shared/queues.ts';
+import { Collector } from '../shared/retention/collector.ts';
 import { Consumer } from './jobs/consumer.ts';
 import { RenderJobs } from './jobs/render-jobs.ts';
 import type { WorkerTools } from './jobs/worker-tools.ts';
+import { startCollecting } from './media/collect-expired.ts';
 import { Dispatcher } from './media/dispatch.ts';
 import { prepareHandler } from './media/prepare.ts';
 import { startRenderRecovery } from './media/recover-renders.ts';
@@ -30,15 +32,23 @@ export async function startMediaWorker(config: Config, tools: WorkerTools): Prom
   const recovery = startRenderRecovery(tools.renders, dispatcher, tools.log);
   const spentFiles = new SpentFiles(tools.connection, tools.renders, tools.artifacts);
   const sweep = spentFiles.sweepAlways(tools.log);
+  const collecting = startCollecting(
+    { redis: tools.connection, log: tools.log, collector: collectorOf(config, tools, queues) },
+    config.retention.every_minutes,
+  );
   state.consumers = takeJobs(config, tools, { dispatcher, spentFiles }, queues);
   return async () => {
     state.draining = true;
-    await Promise.all([recovery.stop(), sweep.stop()]);
+    await Promise.all([recovery.stop(), sweep.stop(), collecting.stop()]);
     await Promise.all(state.consumers.map((consumer) => consumer.drain(config.limits.drain_seconds * 1000)));
     await dispatcher.close();
     await queues.close();
     await heartbeat.stop();
   };
+}
+
+function collectorOf(config: Config, { connection, renders, artifacts, log }: WorkerTools, queues: QueueClients) {
+  return new Collector({ config, redis: connection, queues, store: renders, artifacts, log });
 }
 
 function startMediaHeartbeat({ connection, log }: WorkerTools, state: MediaState) {

@@ -215,6 +215,7 @@ const limits = section({
   max_connections: positiveInt(1000),
 });
 
+const A_WEEK_IN_MINUTES = 10_080;
 /** A day: longer waits are "never". */
 const MOST_SECONDS = 86_400;
 
@@ -243,6 +244,24 @@ const render = section({
   ),
 });
 
+const retention = section({
+  /** How often the farm looks for what has expired; 0: only when it is told to, by `farm gc`. */
+  every_minutes: z.number().nonnegative().max(A_WEEK_IN_MINUTES).default(60),
+  /** Completed renders, record and files; 0: for ever. */
+  completed_days: z.number().nonnegative().default(0),
+  /** Failed and cancelled ones; 0: for ever. */
+  failed_days: z.number().nonnegative().default(30),
+  /** Files of renders in all: above it the oldest ended ones go; 0: any size. */
+  max_stored_gb: z.number().nonnegative().default(0),
+  /** Files without a render, and what a render left half written, since they were last touched; 0: for ever. */
+  orphan_hours: z
+    .number()
+    .refine((hours) => hours === 0 || hours >= 1, 'expected 0 or at least 1: clocks differ, and uploads pause')
+    .default(24),
+  /** Failed jobs on the dashboard; 0: for ever, up to 2000 a queue. */
+  failed_job_days: z.number().nonnegative().default(7),
+});
+
 export const configSchema = z.strictObject({
   server,
   gpus,
@@ -265,6 +284,7 @@ export const configSchema = z.strictObject({
   limits,
   live,
   render,
+  retention,
 });
 
 export type ConfigValues = z.output<typeof configSchema>;

@@ -7,6 +7,7 @@ import type { InjectOptions } from 'fastify';
 import { hashApiKey } from '../../shared/api-keys.ts';
 import { artifactKeys } from '../../shared/artifacts.ts';
 import { GpuDrains } from '../../shared/gpu-drains.ts';
+import { KEY_PREFIX } from '../../shared/redis.ts';
 import { startApi } from '../support/api.ts';
 import { DEMO_MODEL } from '../support/farm.ts';
 
@@ -207,6 +208,9 @@ describe('the API as it is documented', () => {
     for (const order of ['drainGpu', 'resumeGpu']) await ask(order, 404, { in: { id: '7' } });
     await new GpuDrains(services.redis).give(7, 'drain');
     await ask('drainGpu', 200, { in: { id: '7' } });
+    await ask('collectExpired', 200, { query: { dry_run: 'true' } });
+    await services.redis.set(`${KEY_PREFIX}:gc:lease`, 'another');
+    await ask('collectExpired', 409);
     await ask('isAlive', 200);
     await ask('isReady', 503);
   });

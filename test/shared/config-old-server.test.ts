@@ -50,7 +50,7 @@ test('a file of the one-process server loads unchanged', () => {
 
 test('the old file of these tests has every key that the one-process server had', () => {
   const farmsOwn =
-    /^(http|grpc|redis|storage|auth|limits|live|render)\.|^logging\.level$|execution_providers|audio_encoder_path/;
+    /^(http|grpc|redis|storage|auth|limits|live|render|retention)\.|^logging\.level$|execution_providers|audio_encoder_path/;
   const old = leafKeys(parse(readFileSync(OLD_SERVER, 'utf8'))).map((key) =>
     key.replace(/^models\.\w+/, 'models.demo'),
   );

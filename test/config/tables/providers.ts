@@ -4,6 +4,7 @@ import { FarmError } from '../../../shared/errors.ts';
 import type { KeyFarm } from '../key-farm.ts';
 import type { KeyTable } from '../key-table.ts';
 import { writeParts } from '../pictures.ts';
+import { RETENTION, retentionChecks } from './retention.ts';
 
 interface Bench {
   readonly farm: KeyFarm;
@@ -14,13 +15,14 @@ async function start(farm: KeyFarm): Promise<Bench> {
   await farm.up({
     onnx: { execution_providers: ['cuda'] },
     models_root: 'avatars',
+    retention: RETENTION,
     models: { ann: { model_path: 'crop.onnx', background_dir: 'blue', crop_rects_path: 'rects.json' } },
   });
   return { farm };
 }
 
 export const providerKeys: KeyTable<Bench> = {
-  title: 'the key of providers',
+  title: 'keys of providers and retention',
   start,
   checks: {
     'onnx.execution_providers': async ({ farm }) => {
@@ -31,5 +33,6 @@ export const providerKeys: KeyTable<Bench> = {
       if (!(providers instanceof FarmError)) assert.deepEqual(providers, ['cuda']);
       else assert.match(`${providers.code}: ${providers.message}`, /^dependency_missing: .*cuda/);
     },
+    ...retentionChecks,
   },
 };

@@ -1,0 +1,143 @@
+import path from 'node:path';
+import type { Redis } from 'ioredis';
+import { type ArtifactStore, artifactKeys } from '../artifacts.ts';
+import type { Config } from '../config/load.ts';
+import { FarmError } from '../errors.ts';
+import { confirmFarm, type IdentityLog, isSameFarm } from '../farm/identity.ts';
+import type { QueueClients } from '../queues.ts';
+import { ACTIVE_KEY, INDEX_KEY } from '../renders/keys.ts';
+import { isTerminal } from '../renders/record.ts';
+import type { RenderStore } from '../renders/store.ts';
+import { type CollectorLease, takeCollectorLease } from './collector-lease.ts';
+import { readEnded, whichHaveRecords } from './ended-renders.ts';
+import { findLeftovers, type Leftover } from './leftover.ts';
+import { findOldJobs, type OldJobs, removeOldJobs } from './old-jobs.ts';
+import { readFolders } from './stored-folders.ts';
+
+export interface CollectorTools {
+  readonly config: Pick<Config, 'retention' | 'storageRoot'>;
+  readonly redis: Redis;
+  readonly queues: QueueClients;
+  readonly store: RenderStore;
+  readonly artifacts: ArtifactStore;
+  readonly log: IdentityLog;
+}
+
+/** Something that is to go, or has gone. */
+export interface Collected {
+  readonly kind: Leftover['kind'] | 'entry' | 'jobs';
+  readonly id: string;
+  readonly bytes: number;
+  readonly reason: string;
+  /** Why it is still there; absent when it has gone, or was only to be named. */
+  readonly fault?: string;
+}
+
+interface Found {
+  readonly leftovers: Leftover[];
+  /** Ids that are listed and have no record. */
+  readonly listedOnly: readonly string[];
+  readonly jobs: readonly OldJobs[];
+}
+
+/** Removes what has expired: renders, files without a record, files that nobody needs, failed jobs. */
+export class Collector {
+  readonly #tools: CollectorTools;
+
+  constructor(tools: CollectorTools) {
+    this.#tools = tools;
+  }
+
+  /**
+   * What would go now. FarmError: `farm_mismatch`, `storage_unmarked`, `storage_failed`, `redis_unavailable`: as long
+   * as one of both cannot be read, nothing counts as absent.
+   */
+  async preview(): Promise<Collected[]> {
+    return describe(await this.#find());
+  }
+
+  /**
+   * Removes it. Only one process of the farm does so at a time. FarmError: those of `preview`, and `gc_running`. What
+   * one removal fails with is in its entry, and does not keep the others from being removed.
+   */
+  async collect(): Promise<Collected[]> {
+    const lease = await takeCollectorLease(this.#tools.redis);
+    if (!lease) throw new FarmError('gc_running', 'Another process of the farm is removing what has expired');
+    try {
+      return await this.#collect(await this.#find(), lease);
+    } finally {
+      await lease.release();
+    }
+  }
+
+  async #find(): Promise<Found> {
+    const { config, redis, queues, log } = this.#tools;
+    const { retention, storageRoot } = config;
+    await confirmFarm(redis, storageRoot, log);
+    // The records after the folders: a render that was taken in between has one by then.
+    const folders = await readFolders(storageRoot);
+    const { ended, listedOnly } = await readEnded(redis);
+    const names = folders.map(({ name }) => name);
+    const leftovers = findLeftovers({ ended, folders, recorded: await whichHaveRecords(redis, names) }, retention);
+    return { leftovers, listedOnly, jobs: await findOldJobs(redis, queues, retention.failed_job_days) };
+  }
+
+  async #collect(found: Found, lease: CollectorLease): Promise<Collected[]> {
+    const { redis, config } = this.#tools;
+    const done: Collected[] = [];
+    const attempt = async (entries: readonly Collected[], remove: () => Promise<void>) => {
+      // Redis may have become another one since: then what has no record there proves nothing.
+      if (!(await lease.renew()) || !(await isSameFarm(redis, config.storageRoot))) {
+        throw new FarmError('gc_running', 'Another process has begun to remove what has expired');
+      }
+      const fault = await remove().then(
+        () => undefined,
+        (error: Error) => ({ fault: error.message }),
+      );
+      done.push(...entries.map((entry) => ({ ...entry, ...fault })));
+    };
+    for (const leftover of found.leftovers) await attempt([leftover], () => this.#remove(leftover));
+    if (found.listedOnly.length > 0) await attempt(found.listedOnly.map(toEntry), () => this.#unlist(found.listedOnly));
+    for (const jobs of found.jobs) {
+      await attempt([toJobs(jobs)], () => removeOldJobs(jobs, config.retention.failed_job_days));
+    }
+    return done;
+  }
+
+  /** The record goes first: files without one are found again, should this process die in between. */
+  async #remove(leftover: Leftover): Promise<void> {
+    const { store, artifacts, redis } = this.#tools;
+    if (leftover.kind === 'part') return await artifacts.remove(path.posix.join('renders', leftover.id));
+    if (leftover.kind === 'render') {
+      const status = await store.remove(leftover.id);
+      if (status !== undefined && !isTerminal(status)) throw new Error(`It is ${status} again`);
+    } else if (leftover.kind === 'files' && (await whichHaveRecords(redis, [leftover.id])).size > 0) {
+      throw new Error('It has a record by now');
+    }
+    await artifacts.remove(artifactKeys.folder(leftover.id));
+  }
+
+  async #unlist(renderIds: readonly string[]): Promise<void> {
+    const { redis } = this.#tools;
+    const recorded = await whichHaveRecords(redis, renderIds);
+    const gone = renderIds.filter((renderId) => !recorded.has(renderId));
+    if (gone.length > 0)
+      await redis
+        .multi()
+        .zrem(INDEX_KEY, ...gone)
+        .srem(ACTIVE_KEY, ...gone)
+        .exec();
+  }
+}
+
+function describe({ leftovers, listedOnly, jobs }: Found): Collected[] {
+  return [...leftovers, ...listedOnly.map(toEntry), ...jobs.map(toJobs)];
+}
+
+function toEntry(id: string): Collected {
+  return { kind: 'entry', id, bytes: 0, reason: 'in the list of renders, without a record' };
+}
+
+function toJobs({ queue, count }: OldJobs): Collected {
+  return { kind: 'jobs', id: queue.name, bytes: 0, reason: `${count} jobs that failed long ago` };
+}
