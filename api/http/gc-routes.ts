@@ -16,9 +16,12 @@ export const gcRoutes: FastifyPluginAsyncZod<Services> = async (app, { collector
       summary: 'Remove what has expired, or name it with dry_run=true',
     },
     querystring: z.strictObject({ dry_run: z.enum(['true', 'false']).default('false') }),
-    response: { 200: gcViewSchema, ...failures('gc_running', 'farm_mismatch', 'storage_unmarked', 'storage_failed') },
+    response: {
+      200: gcViewSchema,
+      ...failures('gc_running', 'farm_mismatch', 'storage_unmarked', 'storage_failed', 'forbidden'),
+    },
   };
-  app.post('/v1/gc', { schema }, async ({ query }) => {
+  app.post('/v1/gc', { schema, config: { access: 'admin' } }, async ({ query }) => {
     const dryRun = query.dry_run === 'true';
     return toView(dryRun, dryRun ? await collector.preview() : await collector.collect());
   });

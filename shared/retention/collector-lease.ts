@@ -29,7 +29,9 @@ export async function takeCollectorLease(redis: Redis): Promise<CollectorLease |
   if ((await redis.set(LEASE_KEY, token, 'PX', LIFETIME_MS, 'NX')) !== 'OK') return undefined;
   return {
     renew: async () => (await redis.eval(RENEW, 1, LEASE_KEY, token, LIFETIME_MS)) === 1,
-    release: async () => void (await redis.eval(RELEASE, 1, LEASE_KEY, token)),
+    release: async () => {
+      await redis.eval(RELEASE, 1, LEASE_KEY, token);
+    },
   };
 }
 
