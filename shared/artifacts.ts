@@ -87,7 +87,8 @@ export class LocalArtifacts implements ArtifactStore {
 
   async remove(key: string): Promise<void> {
     const target = this.localPath(key);
-    if (!(await stat(target).catch(() => undefined))?.isDirectory()) return await rm(target, { force: true });
+    const found = await stat(target).catch(ignored('what cannot be seen is removed as a file, which says why'));
+    if (!found?.isDirectory()) return await rm(target, { force: true });
     // It is gone in one step: should this process die meanwhile, what is left has a hidden name.
     const { dir, base } = path.parse(target);
     const aside = path.join(dir, `.${base}.${randomUUID()}`);
