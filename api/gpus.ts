@@ -68,12 +68,12 @@ export class GpuService {
 
   /** The GPU as soon as it has followed the order, or after a moment. */
   async #followed(gpuId: number, order: GpuOrder): Promise<GpuView> {
-    const deadlineMs = Date.now() + FOLLOWS_WITHIN_MS;
+    const deadlineMs = performance.now() + FOLLOWS_WITHIN_MS;
     for (;;) {
       const view = (await this.list()).gpus.find(({ gpu }) => gpu === gpuId);
       if (!view) throw new FarmError('gpu_unknown', `GPU ${gpuId} has no worker and nothing on its queue any more`);
       const out = view.state === 'draining' || view.state === 'drained';
-      if (order === 'drain' || !out || Date.now() > deadlineMs) return view;
+      if (order === 'drain' || !out || performance.now() > deadlineMs) return view;
       await delay(LOOK_EVERY_MS);
     }
   }

@@ -46,10 +46,10 @@ export class Models {
 
   /** FarmError('request_invalid') when no worker of that GPU is alive that could use the model. */
   async refuseGpu(modelId: string, gpuId: number): Promise<void> {
-    const deadlineMs = Date.now() + HEARS_WITHIN_MS;
+    const deadlineMs = performance.now() + HEARS_WITHIN_MS;
     let heartbeats = await readHeartbeats(this.#redis);
     // A worker hears of a model that was added a moment ago when it next looks.
-    while (isNewTo(workerOf(heartbeats, gpuId), modelId) && Date.now() < deadlineMs) {
+    while (isNewTo(workerOf(heartbeats, gpuId), modelId) && performance.now() < deadlineMs) {
       await delay(LOOK_EVERY_MS);
       heartbeats = await readHeartbeats(this.#redis);
     }
@@ -73,9 +73,9 @@ export class Models {
     if (loads.size === 0) throw new FarmError('request_invalid', `Model "${modelId}" is not loaded on any GPU`);
     const what = `Model "${modelId}" was to be unloaded`;
     await untilKnown(what, () => this.#redis.publish(UNLOAD_CHANNEL, modelId));
-    const deadlineMs = Date.now() + UNLOAD_PATIENCE_MS;
+    const deadlineMs = performance.now() + UNLOAD_PATIENCE_MS;
     for (let left = loads; left.size > 0; ) {
-      if (Date.now() > deadlineMs) {
+      if (performance.now() > deadlineMs) {
         throw new FarmError(
           'deadline_exceeded',
           `Model "${modelId}" is in use; it will be unloaded when it no longer is`,

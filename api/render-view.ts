@@ -23,7 +23,7 @@ export function toView(
   const { firstSegmentAtMs } = record;
   const self = `/v1/renders/${renderId}`;
   const endMs = record.finishedAtMs ?? nowMs;
-  const renderMs = firstSegmentAtMs === undefined ? undefined : (stitchingAtMs ?? endMs) - firstSegmentAtMs;
+  const renderMs = span(firstSegmentAtMs, stitchingAtMs ?? endMs);
   const framesPerSecond = renderMs && framesDone > 0 ? (1000 * framesDone) / renderMs : undefined;
   const framesLeft = plan && status === 'rendering' ? plan.frameCount - framesDone + framesRepeating : undefined;
   const completed = status === 'completed';
@@ -42,12 +42,12 @@ export function toView(
     frames_per_second: framesPerSecond ? round(framesPerSecond, 2) : null,
     eta_seconds: framesPerSecond && framesLeft !== undefined ? round(framesLeft / framesPerSecond, 1) : null,
     timings_ms: {
-      queued: (preparingAtMs ?? endMs) - createdAtMs,
+      queued: span(createdAtMs, preparingAtMs ?? endMs),
       prepare: span(preparingAtMs, renderingAtMs ?? endMs),
       waiting: span(renderingAtMs, firstSegmentAtMs ?? endMs),
-      render: renderMs ?? null,
+      render: renderMs,
       stitch: span(stitchingAtMs, endMs),
-      total: isTerminal(status) ? endMs - createdAtMs : null,
+      total: isTerminal(status) ? span(createdAtMs, endMs) : null,
       stages: segments.length > 0 ? sumTimings(segments) : null,
     },
     error: record.error ?? null,
@@ -61,7 +61,8 @@ export function toView(
 }
 
 function span(fromMs: number | undefined, toMs: number): number | null {
-  return fromMs === undefined ? null : toMs - fromMs;
+  // The steps were written by several hosts, whose clocks differ.
+  return fromMs === undefined ? null : Math.max(0, toMs - fromMs);
 }
 
 function iso(timeMs: number | undefined): string | null {

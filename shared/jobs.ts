@@ -58,7 +58,12 @@ const liveJobSchema = z.object({
   jpegQuality: z.int().min(JPEG_QUALITY.min).max(JPEG_QUALITY.max),
   /** True to load the model and render no frame. */
   loadOnly: z.boolean().optional(),
-  /** The client no longer waits after this time. */
+  /** How long a worker that has picked it up may keep it waiting for its model; absent in jobs of older farms. */
+  waitMs: z.number().nonnegative().optional(),
+  /**
+   * The client no longer waits after this time, by the clock of its front end. For workers of older farms: the clocks of
+   * two hosts differ, and nobody else compares them.
+   */
   expiresAtMs: z.number(),
 });
 

@@ -29,7 +29,7 @@ export class LiveDispatcher {
   readonly #config: Config;
   readonly #framesInFlight = new Map<number, number>();
   #heartbeats: Heartbeat[] = [];
-  #readAtMs = 0;
+  #readAtMs = -Infinity;
   #turn = 0;
 
   constructor(redis: Redis, config: Config) {
@@ -83,9 +83,9 @@ export class LiveDispatcher {
 
   /** The workers' heartbeats, read at most half a second ago. */
   async heartbeats(): Promise<Heartbeat[]> {
-    if (Date.now() - this.#readAtMs < REFRESH_AFTER_MS) return this.#heartbeats;
+    if (performance.now() - this.#readAtMs < REFRESH_AFTER_MS) return this.#heartbeats;
     this.#heartbeats = await readHeartbeats(this.#redis);
-    this.#readAtMs = Date.now();
+    this.#readAtMs = performance.now();
     return this.#heartbeats;
   }
 

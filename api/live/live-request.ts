@@ -66,6 +66,9 @@ export class LiveRequests {
   }
 }
 
+/** Where an attempt runs, and until when it waits to be picked up there, by performance.now(). */
+type TimedPlacement = Placement & { readonly untilMs: number };
+
 /** One request while it runs, through all its attempts. */
 class LiveRun {
   readonly #tools: LiveRequestTools;
@@ -99,10 +102,10 @@ class LiveRun {
       saved.catch(ignored('each attempt awaits it, and reports it'));
       let failedGpu: number | undefined;
       for (let attempt = 1; attempt <= MOST_ATTEMPTS; attempt++) {
-        const expiresAtMs = Date.now() + this.#tools.waitMs;
-        const place = await this.#place(failedGpu, expiresAtMs, signal);
-        const job: LiveJob = { name: 'live', requestId: this.#requestId, attempt, expiresAtMs, ...this.#work };
-        const summary = yield* this.#attempt(job, place, reader, saved, signal);
+        const untilMs = performance.now() + this.#tools.waitMs;
+        const place = await this.#place(failedGpu, untilMs, signal);
+        const job = this.#job(attempt, untilMs - performance.now());
+        const summary = yield* this.#attempt(job, { ...place, untilMs }, reader, saved, signal);
         if (summary) return summary;
         failedGpu = place.gpuId;
       }
@@ -116,13 +119,21 @@ class LiveRun {
     }
   }
 
+  /** @param waitMs how long the worker may keep it waiting. */
+  #job(attempt: number, waitMs: number): LiveJob {
+    const wait = Math.max(0, waitMs);
+    // The time of the day is for workers of a version that compares it with its own clock.
+    const times = { waitMs: wait, expiresAtMs: Date.now() + wait };
+    return { name: 'live', requestId: this.#requestId, attempt, ...times, ...this.#work };
+  }
+
   async #renewKeys(): Promise<void> {
     const keys = [livePayloadKey, frameChannelKey].map((keyOf) => keyOf(this.#requestId));
     await Promise.all(keys.map((key) => this.#tools.redis.expire(key, LIVE_KEYS_LIFETIME_S)));
   }
 
   /** A GPU to ask; waits for one to appear while there is none. */
-  async #place(failedGpu: number | undefined, expiresAtMs: number, signal: AbortSignal): Promise<Placement> {
+  async #place(failedGpu: number | undefined, untilMs: number, signal: AbortSignal): Promise<Placement> {
     const { modelId, frames } = this.#work;
     const wish = {
       ...{ modelId, avoid: failedGpu, preferredGpu: this.#preferredGpu },
@@ -131,7 +142,7 @@ class LiveRun {
     for (;;) {
       const place = await this.#tools.dispatcher.pick(wish);
       if (place) return place;
-      if (Date.now() > expiresAtMs) {
+      if (performance.now() > untilMs) {
         throw new FarmError('deadline_exceeded', `No GPU worker that can render "${modelId}" takes work`);
       }
       await delay(LOOK_EVERY_MS, undefined, { signal }).catch(() => {
@@ -145,7 +156,7 @@ class LiveRun {
    */
   async *#attempt(
     job: LiveJob,
-    place: Placement,
+    place: TimedPlacement,
     reader: FrameReader,
     saved: Promise<void>,
     signal: AbortSignal,
@@ -159,8 +170,8 @@ class LiveRun {
       for (;;) {
         const entries = await reader.next(LOOK_EVERY_MS);
         if (signal.aborted) throw cancelled();
-        if (entries.length > 0) heardAtMs = Date.now();
-        else if (await this.#isGivenUp(job, place, heardAtMs)) return undefined;
+        if (entries.length > 0) heardAtMs = performance.now();
+        else if (await this.#isGivenUp(place, heardAtMs)) return undefined;
         for (const entry of entries) {
           if (entry.type === 'frame' && entry.frameIndex === this.#next) {
             this.#next++;
@@ -189,14 +200,14 @@ class LiveRun {
   }
 
   /** @param heardAtMs when the worker last wrote something; 0 while no worker has picked the job up. */
-  async #isGivenUp({ expiresAtMs }: LiveJob, place: Placement, heardAtMs: number): Promise<boolean> {
+  async #isGivenUp(place: TimedPlacement, heardAtMs: number): Promise<boolean> {
     const { dispatcher, redis, waitMs } = this.#tools;
     if (!(await dispatcher.isCurrent(place))) return true;
     if (heardAtMs === 0 && !(await dispatcher.takesWork(place))) return true;
     if (heardAtMs > 0) {
-      return Date.now() - heardAtMs > DEAD_AFTER_MS && (await redis.exists(liveAliveKey(this.#requestId))) === 0;
+      return performance.now() - heardAtMs > DEAD_AFTER_MS && (await redis.exists(liveAliveKey(this.#requestId))) === 0;
     }
-    if (Date.now() > expiresAtMs) {
+    if (performance.now() > place.untilMs) {
       throw new FarmError('deadline_exceeded', `No worker picked the request up within ${waitMs / 1000} s`);
     }
     return false;

@@ -124,7 +124,7 @@ test('who finds no room in time is told what keeps it', async (t) => {
   const { registry } = await openRegistry(t, { maxModels: 1 });
   using _held = await use(registry, 'ann', 'segment');
   const { signal } = new AbortController();
-  await assert.rejects(registry.use('bob', { kind: 'live', signal, untilMs: Date.now() + 5 }), {
+  await assert.rejects(registry.use('bob', { kind: 'live', signal, waitMs: 5 }), {
     code: 'deadline_exceeded',
     message: /bob found no room in time: ann is in use, and at most 1 \(capacity\.max_models\)/,
   });

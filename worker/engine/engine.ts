@@ -133,7 +133,7 @@ export class Engine {
 
   async #takeModel({ type, task }: Task, signal: AbortSignal): Promise<ModelUse> {
     if (type === 'render') return await this.#registry.use(task.modelId, { kind: 'segment', signal });
-    return await this.#registry.use(task.modelId, { kind: type, signal, untilMs: task.waitUntilMs });
+    return await this.#registry.use(task.modelId, { kind: type, signal, waitMs: task.waitMs });
   }
 
   async #renderLive({ taskId, task }: LiveTask, use: ModelUse, signal: AbortSignal): Promise<FromPipelineThread> {

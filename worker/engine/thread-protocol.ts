@@ -60,15 +60,15 @@ export interface LiveTask extends LiveBytes {
   /** Place of the first sample of `audio` in the whole sound. */
   readonly firstSample: number;
   readonly rowsAhead: number;
-  /** When it stops waiting for its model's load to begin, in ms since 1970; never when absent. */
-  readonly waitUntilMs?: number | undefined;
+  /** How long it waits for its model's load to begin, in ms; for ever when absent. */
+  readonly waitMs?: number | undefined;
 }
 
 /** Loads a model and does nothing with it. */
 export interface LoadTask {
   readonly modelId: string;
-  /** When it stops waiting for the load to begin, in ms since 1970; never when absent. */
-  readonly waitUntilMs?: number | undefined;
+  /** How long it waits for the load to begin, in ms; for ever when absent. */
+  readonly waitMs?: number | undefined;
 }
 
 export interface LoadResult {

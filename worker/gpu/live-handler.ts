@@ -39,7 +39,6 @@ class Unwanted extends Error {
 export function liveHandler(tools: LiveHandlerTools): JobHandler<'live'> {
   const { redis, gpuId, cancellation } = tools;
   return async (job, context) => {
-    if (Date.now() > job.expiresAtMs) return 'skipped: its client no longer waits';
     const ended = new AbortController();
     const unwatch = cancellation.watch(job.requestId, ended);
     try {
@@ -101,7 +100,7 @@ async function work(
   try {
     await usableModel(tools, job.modelId);
     if (job.loadOnly) {
-      const result = await thread.load({ modelId: job.modelId, waitUntilMs: job.expiresAtMs }, signal);
+      const result = await thread.load({ modelId: job.modelId, waitMs: job.waitMs }, signal);
       await publisher.done({ gpuId, ...result, ...NO_WORK });
       return 'loaded';
     }
@@ -135,7 +134,7 @@ function toTask(job: LiveJob, { audio, visualFrames, audioFeatures }: LivePayloa
   const bytesPerFrame = Math.floor(visualFrames.length / (frames.end - frames.start));
   return {
     ...{ requestId, streamId, modelId, startFrameIndex, totalSamples, firstSample, rowsAhead },
-    waitUntilMs: job.expiresAtMs,
+    waitMs: job.waitMs,
     frames: { start: firstFrame, end: frames.end },
     audio: copyOf(audio),
     visualFrames: copyOf(visualFrames.subarray((firstFrame - frames.start) * bytesPerFrame)),

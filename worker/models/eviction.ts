@@ -5,7 +5,7 @@ export type EvictionPolicy = 'lfu' | 'lru';
 /** How much a model has been used in this process, also before it was last unloaded. */
 export interface UseCount {
   readonly uses: number;
-  /** In ms since 1970; 0 when it was never used. */
+  /** By performance.now(); less than 0 when it was never used. */
   readonly lastUsedAtMs: number;
 }
 

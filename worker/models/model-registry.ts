@@ -65,7 +65,7 @@ export class ModelRegistry {
   /**
    * The model, loaded if it is not, and in memory until the use is disposed of.
    * @throws FarmError `model_unknown`; `model_too_large` when it alone passes the memory limit; `deadline_exceeded`
-   * after `options.untilMs`; as loadModel does. `options.signal.reason` when that is aborted first.
+   * after `options.waitMs`; as loadModel does. `options.signal.reason` when that is aborted first.
    */
   async use(modelId: string, options: UseOptions): Promise<ModelUse> {
     options.signal.throwIfAborted();

@@ -29,7 +29,8 @@ export class ModelSlot {
   /** Versions of its files when its load began. */
   readonly versions: string;
   state: SlotState = 'new';
-  idleSinceMs = Date.now();
+  /** By performance.now(). */
+  idleSinceMs = performance.now();
   #users = 0;
   #segments = 0;
   #released: Promise<void> | undefined;
@@ -91,7 +92,7 @@ export class ModelSlot {
   #count(kind: UseKind, by: number): void {
     this.#users += by;
     if (kind === 'segment') this.#segments += by;
-    if (this.isIdle) this.idleSinceMs = Date.now();
+    if (this.isIdle) this.idleSinceMs = performance.now();
   }
 }
 

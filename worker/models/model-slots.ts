@@ -7,7 +7,7 @@ import { chooseVictim, type UseCount } from './eviction.ts';
 import { fits, type ModelLimits, memoryOf, tooLarge, whyNoRoom } from './model-limits.ts';
 import type { ModelSlot, UseKind } from './model-slot.ts';
 
-const NEVER_USED: UseCount = { uses: 0, lastUsedAtMs: 0 };
+const NEVER_USED: UseCount = { uses: 0, lastUsedAtMs: -1 };
 
 export class ModelSlots implements Iterable<ModelSlot> {
   readonly #limits: ModelLimits;
@@ -46,7 +46,7 @@ export class ModelSlots implements Iterable<ModelSlot> {
   /** Counts a use, for the choice of the model that is unloaded first. An explicit load counts as no use. */
   countUse({ modelId }: ModelSlot, kind: UseKind): void {
     const { uses } = this.#countOf(modelId);
-    this.#counts.set(modelId, { uses: uses + (kind === 'load' ? 0 : 1), lastUsedAtMs: Date.now() });
+    this.#counts.set(modelId, { uses: uses + (kind === 'load' ? 0 : 1), lastUsedAtMs: performance.now() });
   }
 
   /** What is in memory, by model id, with what it takes now. */
@@ -104,7 +104,7 @@ export class ModelSlots implements Iterable<ModelSlot> {
 
   /** Unloads idle models that are retiring or closed, were unused for too long, or are over the memory limit. */
   unloadUnused(): void {
-    const unusedSinceMs = Date.now() - this.#limits.idleTimeoutMs;
+    const unusedSinceMs = performance.now() - this.#limits.idleTimeoutMs;
     for (const slot of this.#slots) {
       const isToGo = slot.state === 'retiring' || slot.state === 'closed';
       const isUnused = slot.state === 'open' && slot.idleSinceMs <= unusedSinceMs;

@@ -4,8 +4,8 @@ import type { ModelSlot, ModelUse, UseKind } from './model-slot.ts';
 export interface UseOptions {
   readonly kind: UseKind;
   readonly signal: AbortSignal;
-  /** When it stops waiting for its model's load to begin, in ms since 1970; never when absent. */
-  readonly untilMs?: number | undefined;
+  /** How long it waits for its model's load to begin, in ms; for ever when absent. */
+  readonly waitMs?: number | undefined;
 }
 
 /** A request for a model that is not in memory, or whose slot does not admit it. */
@@ -47,10 +47,10 @@ export class ModelWaiters {
 
   /**
    * Waits to be granted a use.
-   * @throws the signal's reason; what it is refused with; FarmError `deadline_exceeded` after `untilMs`.
+   * @throws the signal's reason; what it is refused with; FarmError `deadline_exceeded` after `waitMs`.
    */
   async add(modelId: string, options: UseOptions): Promise<ModelUse> {
-    const { signal, untilMs } = options;
+    const { signal, waitMs } = options;
     const waiter: Waiter = {
       ...{ modelId, ...options },
       askedAtMs: performance.now(),
@@ -66,7 +66,7 @@ export class ModelWaiters {
     const giveUp = () => {
       if (this.loading !== modelId) leave(this.#overdue(waiter));
     };
-    const timer = untilMs === undefined ? undefined : setTimeout(giveUp, Math.max(0, untilMs - Date.now()));
+    const timer = waitMs === undefined ? undefined : setTimeout(giveUp, waitMs);
     try {
       return await waiter.granted.promise;
     } finally {
@@ -95,7 +95,7 @@ export class ModelWaiters {
   /** Refuses the requests whose time ran out while their model was being loaded in vain. */
   refuseOverdue(): void {
     for (const waiter of [...this.#waiting]) {
-      if (waiter.untilMs === undefined || waiter.untilMs > Date.now()) continue;
+      if (performance.now() < waiter.askedAtMs + (waiter.waitMs ?? Infinity)) continue;
       this.#take(waiter);
       waiter.granted.reject(this.#overdue(waiter));
     }

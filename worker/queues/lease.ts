@@ -57,12 +57,12 @@ export class Lease {
    * @throws FarmError `gpu_taken`, with the process that holds the lease after `patienceMs`.
    */
   async take(onLost: (holder: LeaseHolder) => void, patienceMs = PATIENCE_MS): Promise<void> {
-    const deadlineMs = Date.now() + patienceMs;
+    const deadlineMs = performance.now() + patienceMs;
     for (;;) {
       const left = await this.#holder();
       const holder = await this.#tryTake(left && hasSurelyEnded(left) ? left : undefined);
       if (!holder) break;
-      if (Date.now() > deadlineMs) {
+      if (performance.now() > deadlineMs) {
         const { host, pid } = holder;
         throw new FarmError('gpu_taken', `${this.#key} is held by process ${pid} on host ${host}`);
       }
