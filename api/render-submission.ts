@@ -149,10 +149,10 @@ export class RenderSubmission {
 }
 
 function ownerOf(caller: Caller): RenderOwner | undefined {
-  const { keyName: name, limits } = caller;
-  return name === undefined
-    ? undefined
-    : { name, mostUnfinished: limits.unfinishedRenders, takesUnowned: seesAll(caller) };
+  const { keyName: name, limits, isPlain } = caller;
+  if (name === undefined) return undefined;
+  const apart = seesAll(caller) ? 'apart or common' : 'apart';
+  return { name, mostUnfinished: limits.unfinishedRenders, idempotency: isPlain ? 'common' : apart };
 }
 
 function limitReached(keyName: string, ownCount: number): FarmError {

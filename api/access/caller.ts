@@ -6,6 +6,8 @@ export interface Caller {
   /** Name of the key, which owns the renders made with it; undefined while the farm has no keys. */
   readonly keyName: string | undefined;
   readonly role: Role;
+  /** One of `auth.api_keys`: they share what they always shared. */
+  readonly isPlain: boolean;
   readonly limits: KeyLimits;
   /** Aborted with FarmError('unauthorised') when the key is removed or gets another role: what runs for it must end. */
   readonly revoked: AbortSignal;
@@ -19,6 +21,7 @@ setMaxListeners(0, NEVER);
 export const ANYBODY: Caller = {
   keyName: undefined,
   role: 'admin',
+  isPlain: false,
   limits: NO_LIMITS,
   revoked: NEVER,
 };

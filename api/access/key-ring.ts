@@ -67,41 +67,56 @@ export class KeyRing {
     return this.#held.find(({ key }) => fits(key.sha256))?.caller;
   }
 
-  /** Puts other keys in force. What runs for a key that is gone, or has another role or hash, is told to end. */
+  /** Puts other keys in force. What runs for a key that is gone, or has another role or name, is told to end. */
   replace(keys: readonly ApiKey[]): KeyChanges {
-    const before = new Map(this.#held.map((held) => [held.key.name, held]));
-    this.#held = keys.map((key) => hold(key, before.get(key.name)));
+    const before = this.#held;
+    this.#held = keys.map((key) =>
+      hold(
+        key,
+        before.find((held) => isSame(held.key, key)),
+      ),
+    );
     this.#hadKeys ||= keys.length > 0;
-    const after = new Map(this.#held.map((held) => [held.key.name, held]));
-    for (const [name, held] of before) {
-      if (after.get(name)?.caller.revoked === held.caller.revoked) continue;
-      this.#removed.set(held.key.sha256, name);
-      held.revoke();
+    const alive = new Set(this.#held.map(({ caller }) => caller.revoked));
+    for (const { key, caller, revoke } of before) {
+      if (alive.has(caller.revoked)) continue;
+      this.#removed.set(key.sha256, key.name);
+      revoke();
     }
     for (const { key } of this.#held) this.#removed.delete(key.sha256);
     for (const hash of [...this.#removed.keys()].slice(0, -MOST_REMOVED)) this.#removed.delete(hash);
-    return {
-      added: [...after.keys()].filter((name) => !before.has(name)),
-      changed: [...after.keys()].filter((name) => before.has(name) && before.get(name) !== after.get(name)),
-      removed: [...before.keys()].filter((name) => !after.has(name)),
-    };
+    return changesOf(before, this.#held);
   }
 }
 
-/** A key in force. What runs for it goes on when nothing but its limits has changed. */
+/** Whether what runs for one key goes on with the other. The names of plain keys say no more than their order. */
+function isSame(a: ApiKey, b: ApiKey): boolean {
+  return a.sha256 === b.sha256 && a.role === b.role && a.plain === b.plain && (a.plain || a.name === b.name);
+}
+
+function changesOf(before: readonly Held[], after: readonly Held[]): KeyChanges {
+  const old = new Map(before.map((held) => [held.key.name, held]));
+  const young = new Map(after.map((held) => [held.key.name, held]));
+  return {
+    added: [...young.keys()].filter((name) => !old.has(name)),
+    changed: [...young].flatMap(([name, held]) => (old.has(name) && old.get(name) !== held ? [name] : [])),
+    removed: [...old.keys()].filter((name) => !young.has(name)),
+  };
+}
+
+/** A key in force. @param before the same key as it was: what runs for it goes on. */
 function hold(key: ApiKey, before: Held | undefined): Held {
-  const { name: keyName, role, limits, sha256 } = key;
   if (before && isDeepStrictEqual(before.key, key)) return before;
-  if (before && before.key.sha256 === sha256 && before.key.role === role) {
-    return { ...before, key, caller: { ...before.caller, limits } };
-  }
+  const { name: keyName, role, limits, plain, sha256 } = key;
+  const known = { keyName, role, limits, isPlain: plain };
+  if (before) return { ...before, key, caller: { ...known, revoked: before.caller.revoked } };
   const life = new AbortController();
   // As many calls listen as run for the key.
   setMaxListeners(0, life.signal);
   return {
     key,
     digest: Buffer.from(sha256, 'hex'),
-    caller: { keyName, role, limits, revoked: life.signal },
+    caller: { ...known, revoked: life.signal },
     revoke: () => life.abort(new FarmError('unauthorised', `The API key "${keyName}" is no longer valid`)),
   };
 }

@@ -39,8 +39,11 @@ export interface RenderOwner {
   readonly name: string;
   /** Renders of it that may be unfinished; 0: as many as the farm takes. */
   readonly mostUnfinished: number;
-  /** Whether a render without an owner, made under the same idempotency key before the farm had keys, is its as well. */
-  readonly takesUnowned: boolean;
+  /**
+   * Where its idempotency keys belong: apart from those of all others; apart, but one that was used before the farm had
+   * owners is good as well; or in common with all that have no place apart.
+   */
+  readonly idempotency: 'apart' | 'apart or common' | 'common';
 }
 
 export type Admission =
@@ -182,9 +185,10 @@ export class RenderStore extends RenderReader {
 
 /** Under which name a claim is kept, and under which other name it is looked for as well. */
 function namesOf(claim: IdempotencyClaim | undefined, owner: RenderOwner | undefined): { own: string; other: string } {
-  const sent = claim?.key ?? '';
-  const own = owner ? ownedName(owner.name, sent) : sent;
-  return { own, other: owner?.takesUnowned ? sent : own };
+  const common = claim?.key ?? '';
+  if (!owner || owner.idempotency === 'common') return { own: common, other: common };
+  const own = ownedName(owner.name, common);
+  return { own, other: owner.idempotency === 'apart' ? own : common };
 }
 
 /** For a step that only its own caller may take again. */

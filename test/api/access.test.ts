@@ -200,7 +200,7 @@ describe('limits of a key', () => {
   });
 
   it('takes no more than so many at the same moment', async () => {
-    const owner = { name: 'crowd', mostUnfinished: 3, takesUnowned: false };
+    const owner = { name: 'crowd', mostUnfinished: 3, idempotency: 'apart' as const };
     const { request } = await store.get(await renderIn('queued'));
     const outcomes = await Promise.all(
       Array.from({ length: 8 }, (_, index) => store.admit(`r${index}-c0de`, request, 1000, undefined, owner)),
@@ -236,6 +236,18 @@ describe('keys that change while the farm runs', () => {
     assert.equal((await app.inject({ url: '/v1/models', headers: bearer(late) })).statusCode, 200);
     const { reason } = warnings.findLast(({ route }) => route === 'GET /v1/models') ?? {};
     assert.equal(reason, 'removed key "ann"');
+  });
+
+  it('does not mind the order of plain keys', async () => {
+    const [first, second] = ['the-first-plain-key', 'the-second-plain-key'];
+    await reconfigure({ auth: { keys: ENTRIES, api_keys: [first, second] } });
+    const id = await renderIn('rendering');
+    const watching = grpc.watch(FARM, 'WatchRender', { render_id: id }, { key: second });
+    const ended = watching.toArray();
+    await new Promise((begun) => watching.once('metadata', begun));
+    await reconfigure({ auth: { keys: ENTRIES, api_keys: [second] } });
+    await store.cancel(id);
+    assert.equal((await ended).at(-1)?.status, 'CANCELLED');
   });
 
   it('lets nobody in when the file has no keys any more', async () => {
@@ -280,5 +292,12 @@ describe('refusals', () => {
     assert.equal((await app.inject({ ...from, headers: bearer(KEYS.boss) })).statusCode, 200);
     const elsewhere = { url: '/v1/models', remoteAddress: '192.0.2.3' };
     assert.equal((await app.inject({ ...elsewhere, headers: bearer(PLAIN_KEY) })).statusCode, 200);
+  });
+
+  it('count what comes from one network of IPv6 together', async () => {
+    const guess = async (remoteAddress: string) =>
+      (await app.inject({ url: '/v1/models', remoteAddress, headers: bearer('guess') })).statusCode;
+    for (let host = 1; host <= 20; host++) assert.equal(await guess(`2001:db8::${host}`), 401);
+    assert.deepEqual([await guess('2001:db8::ffff:1:2'), await guess('2001:db8:0:1::1')], [429, 401]);
   });
 });

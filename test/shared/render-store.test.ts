@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { beforeEach, test } from 'node:test';
 import { FarmError } from '../../shared/errors.ts';
 import type { RenderStatus, SegmentReceipt } from '../../shared/renders/record.ts';
-import { CANCEL_CHANNEL, RenderStore } from '../../shared/renders/store.ts';
+import { CANCEL_CHANNEL, type RenderOwner, RenderStore } from '../../shared/renders/store.ts';
 import { startRedisServer } from '../support/redis-server.ts';
 import { SAMPLE_PLAN, SAMPLE_REQUEST } from '../support/sample-render.ts';
 
@@ -140,7 +140,9 @@ test('of the same request sent many times at once exactly one is admitted, and a
 });
 
 test('owners have keys of their own; those of before there were owners stay good for who sees all renders', async () => {
-  const owner = (name: string, takesUnowned = false) => ({ name, mostUnfinished: 0, takesUnowned });
+  const owner = (name: string, idempotency: RenderOwner['idempotency'] = 'apart') => ({
+    ...{ name, mostUnfinished: 0, idempotency },
+  });
   await store.admit('r1', SAMPLE_REQUEST, NO_LIMIT, CLAIM);
   const others = [
     await store.admit('r2', SAMPLE_REQUEST, NO_LIMIT, CLAIM, owner('ann')),
@@ -150,12 +152,14 @@ test('owners have keys of their own; those of before there were owners stay good
   const same = { outcome: 'known', sameRequest: true };
   const again = await store.admit('r4', SAMPLE_REQUEST, NO_LIMIT, CLAIM, owner('ann'));
   assert.deepEqual(again, { ...same, renderId: 'r2' });
-  const ops = await store.admit('r5', SAMPLE_REQUEST, NO_LIMIT, CLAIM, owner('ops', true));
+  const ops = await store.admit('r5', SAMPLE_REQUEST, NO_LIMIT, CLAIM, owner('ops', 'apart or common'));
   assert.deepEqual(ops, { ...same, renderId: 'r1' });
+  const plain = await store.admit('r6', SAMPLE_REQUEST, NO_LIMIT, CLAIM, owner('key 1', 'common'));
+  assert.deepEqual(plain, { ...same, renderId: 'r1' });
 });
 
 test('an owner has its own limit, which counts what has not ended', async () => {
-  const ann = { name: 'ann', mostUnfinished: 2, takesUnowned: false };
+  const ann = { name: 'ann', mostUnfinished: 2, idempotency: 'apart' as const };
   const admitNext = async (id: string) => (await store.admit(id, SAMPLE_REQUEST, NO_LIMIT, undefined, ann)).outcome;
   await admit('r0');
   assert.deepEqual([await admitNext('r1'), await admitNext('r2')], ['admitted', 'admitted']);

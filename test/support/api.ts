@@ -91,7 +91,7 @@ async function renderIn(
   owner: string | undefined,
 ): Promise<string> {
   const id = newRenderId();
-  const owned = owner === undefined ? undefined : { name: owner, mostUnfinished: 0, takesUnowned: false };
+  const owned = owner === undefined ? undefined : { name: owner, mostUnfinished: 0, idempotency: 'apart' as const };
   await store.admit(id, request, Number.MAX_SAFE_INTEGER, undefined, owned);
   const steps: [RenderStatus, () => Promise<boolean>][] = [
     ['preparing', () => store.startPreparing(id)],

@@ -8,6 +8,7 @@ import { connect as connectTcp } from 'node:net';
 import path from 'node:path';
 import { promisify } from 'node:util';
 import { type ClientDuplexStream, credentials, status } from '@grpc/grpc-js';
+import { parse } from 'yaml';
 import type { Open, StreamRequest } from '../../../api/grpc/messages/farm.ts';
 import { FarmClient } from '../../../client/farm-client.ts';
 import { hashApiKey } from '../../../shared/api-keys.ts';
@@ -165,9 +166,17 @@ export const limitKeys: KeyTable<Bench> = {
       await assert.rejects(studio.unloadModel('ann'), { code: 'forbidden', message: /"studio" has the role "render"/ });
       for (let time = 1; time < 5; time++) assert.equal((await studio.models()).models.length, 6);
       await assert.rejects(studio.models(), { code: 'rate_limited' });
-      using ends = new DisposableStack();
-      ends.adopt(await openStream(farm, TALKER_KEY), (stream) => stream.cancel());
+      const talk = await openStream(farm, TALKER_KEY);
       assert.equal(farmCode(await failureOf(openStream(farm, TALKER_KEY))), 'key_limit_reached');
+      const ended = once(talk, 'error');
+      const settings = parse(await readFile(farm.configPath, 'utf8'));
+      await farm.configure({ ...settings, auth: { ...settings.auth, keys: [] } });
+      assert.equal(
+        farmCode((await ended)[0]),
+        'unauthorised',
+        'a key that is taken out of the file ends what runs for it',
+      );
+      await assert.rejects(new FarmClient(farm.url, TALKER_KEY).models(), { code: 'unauthorised' });
     },
     'http.allowed_hosts': async ({ farm }) => {
       assert.equal((await ask(farm, { host: 'farm.test' })).statusCode, 200);
