@@ -7,6 +7,7 @@ import { after } from 'node:test';
 import { stringify } from 'yaml';
 import { ENTRIES } from '../../cli/farm-processes.ts';
 import { buildSmallAvatar, SMALL_MODEL } from '../support/small-avatar.ts';
+import { untilReady } from '../support/until-ready.ts';
 
 /** Writes a configuration for GPU workers with the small avatar; it is gone after the last test of the file. */
 export async function writeWorkerConfig(settings: Record<string, object> = {}): Promise<string> {
@@ -24,7 +25,7 @@ export async function startGpuProcess(gpuId: number, configPath: string, redisUr
     env: { ...process.env, FARM_CONFIG: configPath, FARM_REDIS__URL: redisUrl },
     stdio: ['ignore', 'ignore', 'inherit', 'ipc'],
   });
-  await once(child, 'message');
+  await untilReady(child);
   return child;
 }
 

@@ -8,6 +8,7 @@ import { ENTRIES } from '../../cli/farm-processes.ts';
 import { freePort, PrivateRedis } from '../../cli/private-redis.ts';
 import { endProcess } from '../gpu/gpu-process.ts';
 import { buildSmallAvatar, SMALL_MODEL } from '../support/small-avatar.ts';
+import { untilReady } from '../support/until-ready.ts';
 
 /** Single processes of a farm, so that a test can end one and start it again: no supervisor looks after them. */
 export interface Processes extends AsyncDisposable {
@@ -50,7 +51,7 @@ export async function prepareProcesses(settings: Record<string, object> = {}): P
       child.stderr?.on('data', (text: Buffer) => said.push(text.toString()));
       const ended = once(child, 'exit').then(() => Promise.reject(new Error(`${entry} ended: ${said.join('')}`)));
       ended.catch(() => {});
-      await Promise.race([once(child, 'message'), ended]);
+      await Promise.race([untilReady(child), ended]);
       return child;
     },
     stop: (child) => endProcess(child, 'SIGTERM'),
