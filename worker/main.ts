@@ -8,6 +8,7 @@ import { createLogger, type Logger, writeOut } from '../shared/process/log.ts';
 import { CLOSING_MS, endNow, onShutdown } from '../shared/process/shutdown.ts';
 import { endUnstarted, reportReady, showLife } from '../shared/process/supervised.ts';
 import { findRedisProblems, waitUntilReady, workerConnection } from '../shared/redis.ts';
+import { RedisOutage } from '../shared/redis-outage.ts';
 import { RenderStore } from '../shared/renders/store.ts';
 import { startGpuWorker } from './gpu-worker.ts';
 import { CancelWatch } from './jobs/cancellation.ts';
@@ -17,6 +18,8 @@ import { startMediaWorker } from './media-worker.ts';
 /** Entry of a worker process: `node worker/main.ts --gpu N` or `node worker/main.ts --media`. */
 
 const REDIS_PATIENCE_MS = 30_000;
+/** A drain waits so long for a Redis that does not answer. */
+const WITHOUT_REDIS_MS = 3000;
 
 function readRole(): { gpuId: number } | 'media' {
   const { values } = parseArgs({ options: { gpu: { type: 'string' }, media: { type: 'boolean' } } });
@@ -31,9 +34,10 @@ async function start(): Promise<void> {
   const config = loadConfig();
   const log = createLogger(role === 'media' ? 'media' : `gpu-${role.gpuId}`, config.logging);
   const tools = await makeTools(config, log);
+  const outage = new RedisOutage(tools.connection, log);
   const drain =
     role === 'media' ? await startMediaWorker(config, tools) : await startGpuWorker(role.gpuId, config, tools);
-  onShutdown((reason) => end(reason, tools, drain), config.limits.drain_seconds * 1000 + CLOSING_MS);
+  onShutdown((reason) => end(reason, tools, outage, drain), config.limits.drain_seconds * 1000 + CLOSING_MS);
   log.info('ready');
   reportReady();
 }
@@ -60,11 +64,18 @@ async function makeTools(config: Config, log: Logger): Promise<WorkerTools> {
   return { connection, subscriber, renders, artifacts, cancellation, configReload, log, fail };
 }
 
-async function end(reason: string, tools: WorkerTools, drain: () => Promise<void>): Promise<void> {
+/** @param outage tells that nothing can be handed back: then what runs is done again once Redis is back. */
+async function end(reason: string, tools: WorkerTools, outage: RedisOutage, drain: () => Promise<void>): Promise<void> {
   const { connection, subscriber, configReload, log } = tools;
   log.info({ reason }, 'draining');
   configReload.stop();
-  await drain();
+  const drained = new AbortController();
+  const alone = outage.awayFor(WITHOUT_REDIS_MS, drained.signal).then(() => {
+    if (!drained.signal.aborted)
+      log.warn('Redis does not answer, so nothing can be handed back: what runs is done again when it is back');
+  });
+  await Promise.race([drain(), alone]);
+  drained.abort();
   connection.disconnect();
   subscriber.disconnect();
   log.info('drained');

@@ -52,6 +52,18 @@ it('answers 503 while Redis is down, and works again when it is back', async () 
     await untilCompleted(farm.url, id, headers);
     const next = await submit(farm.url, speech, headers);
     await untilCompleted(farm.url, next.id, headers);
+
+    // A farm that is ended while Redis is away waits for it in vain, and hands nothing back.
+    await stop(redis);
+    await farm.farm.stop();
+    const said = (name: string, text: string) =>
+      farm.log.filter((line) => line.startsWith(`${name} `) && line.includes(text)).length;
+    for (const name of ['gpu-0', 'media']) {
+      assert.equal(said(name, 'drained'), 1, `${name} was not killed at the end of its time`);
+      assert.equal(said(name, 'Redis is away'), 2, 'once an outage');
+      assert.equal(said(name, 'Redis is back'), 1);
+      assert.equal(said(name, 'fault of the queue'), 0);
+    }
   } finally {
     await stop(redis);
     await rm(folder, { recursive: true, force: true });

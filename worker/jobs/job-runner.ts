@@ -3,7 +3,8 @@ import { type Job as BullJob, UnrecoverableError, WaitingError, type Worker } fr
 import { FarmError } from '../../shared/errors.ts';
 import { type Job, type JobName, type JobOf, jobSchema } from '../../shared/jobs.ts';
 import type { Logger } from '../../shared/process/log.ts';
-import { ignored, unexpected } from '../../shared/process/unheard.ts';
+import { ignored, logged, unexpected } from '../../shared/process/unheard.ts';
+import { isConnectionFault } from '../../shared/redis-outage.ts';
 
 export interface JobContext {
   /** Number of this pickup, from 1: higher than that of any earlier one, also of one that still runs somewhere. */
@@ -76,8 +77,12 @@ export class JobRunner<N extends JobName> {
 
   /** Listens to a BullMQ worker's events about the jobs that it picked up. */
   attend(worker: Worker): void {
-    const { queueName, log } = this.#options;
-    worker.on('error', (error) => log.warn({ queue: queueName, reason: error.message }, 'queue fault'));
+    const { queueName } = this.#options;
+    const fault = logged(`fault of the queue ${queueName}`);
+    // Of an outage the process tells once, not each of its queues.
+    worker.on('error', (error) => {
+      if (!isConnectionFault(error)) fault(error);
+    });
     worker.on('failed', (job) => {
       if (job) this.#reportLost(job).catch(unexpected);
     });
