@@ -6,6 +6,7 @@ import { GpuDrains, type GpuOrder } from '../shared/gpu-drains.ts';
 import { type Heartbeat, readHeartbeats, workerOf } from '../shared/heartbeat.ts';
 import { afterwards, untilKnown } from '../shared/outcome.ts';
 import { streamsOn } from '../shared/placement.ts';
+import type { ProcessState } from '../shared/process/supervised.ts';
 import { enrolledGpus, type QueueClients } from '../shared/queues.ts';
 import type { Capacity, GpuList, GpuView } from '../shared/views/gpu-view.ts';
 import { freeStreams, StreamSlots, type Usage } from './live/slots.ts';
@@ -24,6 +25,8 @@ export class GpuService {
   readonly #drains: GpuDrains;
   readonly #slots: StreamSlots;
   readonly #queues: QueueClients;
+  /** What the supervisor of this front end says of its processes. */
+  processes: readonly ProcessState[] = [];
 
   constructor(config: Config, redis: Redis, queues: QueueClients) {
     this.#redis = redis;
@@ -48,7 +51,8 @@ export class GpuService {
         .map((gpuId) => this.#view(gpuId, heartbeats, drained.has(gpuId), usage.get(gpuId))),
     );
     const gpus = views.filter(({ gpu, worker, backlog }) => worker !== null || backlog.jobs > 0 || drained.has(gpu));
-    return { gpus, capacity: sumOf(gpus.filter(({ state }) => state === 'ready').map(({ capacity }) => capacity)) };
+    const capacity = sumOf(gpus.filter(({ state }) => state === 'ready').map((gpu) => gpu.capacity));
+    return { gpus, capacity, processes: [...this.processes] };
   }
 
   /**

@@ -1,13 +1,14 @@
-import { loadConfig } from '../shared/config/load.ts';
+import type { Redis } from 'ioredis';
+import { type Config, loadConfig } from '../shared/config/load.ts';
 import { keysWithoutEffect } from '../shared/config/no-effect.ts';
 import { keptToThisMachine, refuseOpenAddress } from '../shared/config/open-address.ts';
 import { ConfigReload } from '../shared/config/reload.ts';
 import { FarmError } from '../shared/errors.ts';
 import { confirmAfterReconnects, confirmFarm } from '../shared/farm/identity.ts';
 import { findListenFault } from '../shared/process/listen-fault.ts';
-import { createLogger } from '../shared/process/log.ts';
+import { createLogger, type Logger } from '../shared/process/log.ts';
 import { CLOSING_MS, onShutdown } from '../shared/process/shutdown.ts';
-import { endUnstarted, reportReady, showLife } from '../shared/process/supervised.ts';
+import { endUnstarted, onProcessStates, reportReady, showLife } from '../shared/process/supervised.ts';
 import { producerConnection, waitUntilReady } from '../shared/redis.ts';
 import { buildApp } from './app.ts';
 import { type GrpcServer, startGrpc } from './grpc/server.ts';
@@ -29,15 +30,11 @@ async function start(): Promise<void> {
   for (const { key, why } of keysWithoutEffect(config))
     log.warn({ key, why }, 'key of the configuration has no effect');
   const configReload = new ConfigReload(config, log);
-  const redis = producerConnection(config.redis.url);
-  await waitUntilReady(redis, REDIS_PATIENCE_MS);
-  await confirmFarm(redis, config.storageRoot, log);
-  confirmAfterReconnects(redis, config.storageRoot, log, (error) => {
-    log.fatal({ code: error.code, reason: error.message }, 'front end cannot go on');
-    log.flush();
-    process.exit(1);
-  });
+  const redis = await connect(config, log);
   const services = openServices({ config, redis, log, reload: configReload });
+  onProcessStates((processes) => {
+    services.gpus.processes = processes;
+  });
   const app = await buildApp(services, log);
   const connections = new Connections(app.server);
   const drainMs = config.limits.drain_seconds * 1000;
@@ -62,6 +59,19 @@ async function start(): Promise<void> {
   grpc = await startGrpc(services, log);
   log.info({ http: app.listeningOrigin, grpc: grpc.address }, 'ready');
   reportReady();
+}
+
+/** A connection to the Redis of this farm, and of no other, also when it comes back. */
+async function connect({ redis: { url }, storageRoot }: Config, log: Logger): Promise<Redis> {
+  const redis = producerConnection(url);
+  await waitUntilReady(redis, REDIS_PATIENCE_MS);
+  await confirmFarm(redis, storageRoot, log);
+  confirmAfterReconnects(redis, storageRoot, log, (error) => {
+    log.fatal({ code: error.code, reason: error.message }, 'front end cannot go on');
+    log.flush();
+    process.exit(1);
+  });
+  return redis;
 }
 
 showLife();

@@ -13,6 +13,7 @@ import { GpuService } from './gpus.ts';
 import { LiveService } from './live/live.ts';
 import { MemoryBudget } from './memory-budget.ts';
 import { Models } from './models.ts';
+import { Readiness } from './readiness.ts';
 import { RenderSubmission } from './render-submission.ts';
 import { RenderService } from './renders.ts';
 
@@ -33,6 +34,7 @@ export interface Services {
   readonly live: LiveService;
   readonly gpus: GpuService;
   readonly collector: Collector;
+  readonly readiness: Readiness;
 }
 
 export interface ServiceTools {
@@ -59,9 +61,11 @@ export function openServices({ config, redis, log, reload }: ServiceTools): Serv
   const live = new LiveService({ config, redis, queues, models, log, openReader: () => readerConnection(redis) });
   const gpus = new GpuService(config, redis, queues);
   const collector = new Collector({ config, redis, queues, store, artifacts, log });
+  const { storageRoot, limits } = config;
+  const readiness = new Readiness({ redis, storageRoot, stuckMs: limits.stuck_seconds * 1000 });
   return {
     ...{ config, access, sessions, memory, redis, queues, models, submission, renders, live, gpus },
-    collector,
+    ...{ collector, readiness },
     async close() {
       live.close();
       await queues.close();

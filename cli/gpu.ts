@@ -1,10 +1,11 @@
+import type { ProcessState } from '../shared/process/supervised.ts';
 import type { GpuView } from '../shared/views/gpu-view.ts';
 import { type FarmOptions, openFarm } from './farm-address.ts';
 import { table } from './table.ts';
 
 /** `farm gpu list`: one line a GPU, then one for each model that it cannot use or has blocked. */
 export async function listGpus(options: FarmOptions): Promise<void> {
-  const { gpus, capacity } = await openFarm(options).gpus();
+  const { gpus, capacity, processes } = await openFarm(options).gpus();
   const rows = [
     ['GPU', 'STATE', 'HOST', 'DEVICE', 'JOBS', 'STREAMS', 'MODELS'],
     ...gpus.map((gpu) => [
@@ -18,7 +19,15 @@ export async function listGpus(options: FarmOptions): Promise<void> {
     ]),
   ];
   process.stdout.write(`${table(rows)}\n${gpus.map(complaints).join('')}`);
+  process.stdout.write(processes.map(describeProcess).join(''));
   process.stdout.write(`\nfree capacity: ${capacity.free} of ${capacity.streams} live streams\n`);
+}
+
+/** Those that run as they should are not worth a line. */
+function describeProcess({ name, state, restarts, last_end }: ProcessState): string {
+  if (state === 'running') return '';
+  const ended = last_end === null ? '' : `; it has ended ${restarts} times in a row, last: ${last_end}`;
+  return `process ${name} is ${state === 'waiting' ? 'waiting for its next start' : 'starting'}${ended}\n`;
 }
 
 /** `farm gpu drain N`. */

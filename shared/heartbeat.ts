@@ -89,6 +89,9 @@ export type Heartbeat = z.infer<typeof heartbeatSchema>;
 
 const WORKERS_KEY = `${KEY_PREFIX}:workers`;
 const heartbeatKey = (workerId: string) => `${KEY_PREFIX}:heartbeat:${workerId}`;
+const leftKey = (workerId: string) => `${KEY_PREFIX}:left:${workerId}`;
+/** Longer than anybody looks for a worker that is silent. */
+const LEFT_LIFETIME_MS = 120_000;
 
 /** Publishes `describe()` now and every second until `stop`, which also removes the last heartbeat. */
 export function startHeartbeat(
@@ -111,7 +114,12 @@ export function startHeartbeat(
     now: beating.now,
     async stop(): Promise<void> {
       await beating.stop();
-      await redis.multi().del(heartbeatKey(workerId)).srem(WORKERS_KEY, workerId).exec();
+      await redis
+        .multi()
+        .del(heartbeatKey(workerId))
+        .srem(WORKERS_KEY, workerId)
+        .set(leftKey(workerId), 1, 'PX', LEFT_LIFETIME_MS)
+        .exec();
     },
   };
 }
@@ -130,6 +138,13 @@ export async function readHeartbeats(redis: Redis): Promise<Heartbeat[]> {
   });
   if (silent.length > 0) await redis.srem(WORKERS_KEY, ...silent);
   return alive.sort((a, b) => (a.gpuId ?? Infinity) - (b.gpuId ?? Infinity) || a.startedAtMs - b.startedAtMs);
+}
+
+/** Ids of those that have ended as they should, in the last two minutes. */
+export async function haveLeft(redis: Redis, workers: readonly Heartbeat[]): Promise<ReadonlySet<string>> {
+  if (workers.length === 0) return new Set();
+  const marks = await redis.mget(workers.map(({ workerId }) => leftKey(workerId)));
+  return new Set(workers.filter((_, index) => marks[index] !== null).map(({ workerId }) => workerId));
 }
 
 /** The newest process of each GPU: a dead one's last heartbeat stays in Redis for some seconds. */

@@ -1,9 +1,7 @@
 import type { Server } from '@grpc/grpc-js';
 import { HealthImplementation } from 'grpc-health-check';
-import type { Redis } from 'ioredis';
-import { readHeartbeats } from '../../shared/heartbeat.ts';
-import { logged, unexpected } from '../../shared/process/unheard.ts';
-import { liveGpus } from './model-list.ts';
+import { unexpected } from '../../shared/process/unheard.ts';
+import type { Readiness } from '../readiness.ts';
 import { FARM_SERVICE, MONOLITHIC_SERVICE } from './protos.ts';
 
 const LOOK_EVERY_MS = 1000;
@@ -11,18 +9,18 @@ const LOOK_EVERY_MS = 1000;
 const NAMES = ['', MONOLITHIC_SERVICE, FARM_SERVICE];
 
 /**
- * The standard health service (grpc.health.v1): SERVING while Redis answers and a GPU worker is alive, looked at every
- * second. NOT_SERVING from the first moment of a drain.
+ * The standard health service (grpc.health.v1): SERVING while nothing keeps live requests from being served, by the same
+ * look as GET /readyz, every second. NOT_SERVING from the first moment of a drain.
  */
 export class FarmHealth {
   readonly #health = new HealthImplementation();
-  readonly #redis: Redis;
+  readonly #readiness: Readiness;
   #timer: NodeJS.Timeout | undefined;
   #draining = false;
   #said: string | undefined;
 
-  constructor(redis: Redis) {
-    this.#redis = redis;
+  constructor(readiness: Readiness) {
+    this.#readiness = readiness;
   }
 
   /** Adds the service and looks for the first time. */
@@ -38,12 +36,9 @@ export class FarmHealth {
   }
 
   async #look(): Promise<void> {
-    const gpus = await readHeartbeats(this.#redis).then(
-      liveGpus,
-      logged('could not read which GPUs work; the health is NOT_SERVING'),
-    );
+    const { problems } = await this.#readiness.look();
     if (this.#draining) return;
-    this.#say(gpus && gpus.length > 0 ? 'SERVING' : 'NOT_SERVING');
+    this.#say(problems.some(({ live }) => live) ? 'NOT_SERVING' : 'SERVING');
     this.#timer = setTimeout(() => this.#look().catch(unexpected), LOOK_EVERY_MS);
   }
 

@@ -39,7 +39,7 @@ export async function startGrpc(services: Services, log: Logger): Promise<GrpcSe
   const { config } = services;
   const server = new Server({ ...optionsOf(config), interceptors: interceptorsOf(services) });
   const calls = new Calls(log);
-  const health = new FarmHealth(services.redis);
+  const health = new FarmHealth(services.readiness);
   server.addService(serviceOf(MONOLITHIC_SERVICE), monolithicHandlers(services, calls));
   server.addService(serviceOf(FARM_SERVICE), {
     Stream: calls.bidiStream(streamFrames(services)),

@@ -1,7 +1,6 @@
 import type { FastifyPluginAsyncZod } from 'fastify-type-provider-zod';
 import { z } from 'zod';
-import { readHeartbeats } from '../../shared/heartbeat.ts';
-import { errorBodySchema } from '../../shared/views/render-view.ts';
+import { readinessSchema } from '../../shared/views/health-view.ts';
 import type { Services } from '../services.ts';
 
 type App = Parameters<FastifyPluginAsyncZod<Services>>[0];
@@ -25,22 +24,14 @@ function isAlive(app: App): void {
   app.get('/healthz', { schema, config }, async () => ({ status: 'ok' as const }));
 }
 
-function isReady(app: App, { redis }: Services): void {
-  const workers = z.object({
-    status: z.enum(['ready', 'not ready']),
-    gpus: z.array(z.int()),
-    media_workers: z.int(),
-  });
+function isReady(app: App, { readiness }: Services): void {
   const schema = {
-    ...{ operationId: 'isReady', tags, security, summary: 'Are Redis and workers of both kinds there?' },
-    response: { 200: workers, 503: z.union([workers, errorBodySchema]) },
+    ...{ operationId: 'isReady', tags, security, summary: 'Can the farm take work and do it, and why not?' },
+    response: { 200: readinessSchema, 503: readinessSchema },
   };
   app.get('/readyz', { schema, config }, async (_request, reply) => {
-    const heartbeats = await readHeartbeats(redis);
-    const gpus = heartbeats.flatMap(({ gpuId, draining }) => (gpuId === null || draining ? [] : [gpuId]));
-    const mediaWorkers = heartbeats.filter(({ gpuId, draining }) => gpuId === null && !draining).length;
-    const ready = gpus.length > 0 && mediaWorkers > 0;
-    reply.status(ready ? 200 : 503);
-    return { status: ready ? ('ready' as const) : ('not ready' as const), gpus, media_workers: mediaWorkers };
+    const view = await readiness.look();
+    reply.status(view.status === 'ready' ? 200 : 503);
+    return view;
   });
 }

@@ -1,4 +1,5 @@
 import { z } from 'zod';
+import { processStateSchema } from '../process/supervised.ts';
 
 /** The farm's GPUs in the HTTP API: written by the API, read by the client. Times are ISO 8601, durations are in ms. */
 
@@ -64,6 +65,8 @@ export const gpuListSchema = z
     gpus: z.array(gpuViewSchema),
     /** Of all GPUs that are ready. */
     capacity: capacitySchema,
+    /** The processes of the `farm up` that runs this front end, its Redis among them; empty without one. */
+    processes: z.array(processStateSchema).default([]),
   })
   .meta({ id: 'GpuList' });
 export type GpuList = z.infer<typeof gpuListSchema>;

@@ -192,7 +192,7 @@ describe('renders over HTTP', () => {
 
   it('say what the farm offers and whether it is ready', async () => {
     const ready = await fetch(`${farm.url}/readyz`);
-    assert.deepEqual(await ready.json(), { status: 'ready', gpus: [0], media_workers: 1 });
+    assert.deepEqual(await ready.json(), { status: 'ready', gpus: [0], media_workers: 1, problems: [] });
     const { paths } = (await (await fetch(`${farm.url}/openapi.json`)).json()) as { paths: Record<string, unknown> };
     assert.ok('/v1/renders/{id}' in paths);
   });
