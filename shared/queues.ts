@@ -16,7 +16,7 @@ const LONG_UPLOAD_BYTES = 16 * MB;
 const LONG_RENDER_FRAMES = 15_000;
 
 /** The queue of the `prepare` job of an upload. */
-function prepareQueue(uploadBytes: number): MediaQueue {
+export function prepareQueue(uploadBytes: number): MediaQueue {
   return uploadBytes < LONG_UPLOAD_BYTES ? 'media' : 'media-long';
 }
 

@@ -8,7 +8,7 @@ import type { WorkerTools } from './jobs/worker-tools.ts';
 import { startCollecting } from './media/collect-expired.ts';
 import { Dispatcher } from './media/dispatch.ts';
 import { prepareHandler } from './media/prepare.ts';
-import { startRenderRecovery } from './media/recover-renders.ts';
+import { RenderReconciler } from './media/reconcile-renders.ts';
 import { SpentFiles } from './media/spent-files.ts';
 import { stitchHandler, tidyUp } from './media/stitch.ts';
 import { WorkerProcess } from './worker-process.ts';
@@ -29,7 +29,11 @@ export async function startMediaWorker(config: Config, tools: WorkerTools): Prom
   await heartbeat.first;
   const queues = new QueueClients(tools.connection);
   const dispatcher = new Dispatcher(tools.connection, queues, config);
-  const recovery = startRenderRecovery(tools.renders, dispatcher, tools.log);
+  const { renders } = tools;
+  const reconciling = new RenderReconciler(
+    { redis: tools.connection, renders, queues, dispatcher },
+    tools.log,
+  ).lookAlways();
   const spentFiles = new SpentFiles(tools.connection, tools.renders, tools.artifacts);
   const sweep = spentFiles.sweepAlways(tools.log);
   const collecting = startCollecting(
@@ -39,7 +43,7 @@ export async function startMediaWorker(config: Config, tools: WorkerTools): Prom
   state.consumers = takeJobs(config, tools, { dispatcher, spentFiles }, queues);
   return async () => {
     state.draining = true;
-    await Promise.all([recovery.stop(), sweep.stop(), collecting.stop()]);
+    await Promise.all([reconciling.stop(), sweep.stop(), collecting.stop()]);
     await Promise.all(state.consumers.map((consumer) => consumer.drain(config.limits.drain_seconds * 1000)));
     await dispatcher.close();
     await queues.close();

@@ -107,6 +107,13 @@ redis.call('SET', KEYS[6], ARGV[5] .. ' ' .. status, 'PX', ARGV[6])
 return status
 `;
 
+/** KEYS record, active. ARGV renderId, statuses of unfinished renders as a JSON array. Takes an ended one out of active. */
+export const COUNT_AS_ENDED = `
+local raw = redis.call('HGET', KEYS[1], 'status')
+for _, status in ipairs(cjson.decode(ARGV[2])) do if raw and status == cjson.decode(raw) then return 0 end end
+return redis.call('SREM', KEYS[2], ARGV[1])
+`;
+
 /**
  * Notes the progress of a segment, unless the render has ended or a newer attempt has reported, and when the first
  * segment began. The entry is "attempt, frames of it, most frames of any attempt": what was done once counts as done,

@@ -18,7 +18,7 @@ import {
 } from './keys.ts';
 import { RenderReader } from './reader.ts';
 import { isTerminal, RENDER_STATUSES, type RenderPlan, type RenderRequest, type RenderStatus } from './record.ts';
-import { ADMIT, REMOVE, TRANSITION } from './scripts.ts';
+import { ADMIT, COUNT_AS_ENDED, REMOVE, TRANSITION } from './scripts.ts';
 import { RenderSegments } from './segments.ts';
 
 /** Channel for the id of a render that must stop: a wake-up only, the record is what counts. */
@@ -158,6 +158,11 @@ export class RenderStore extends RenderReader {
       GONE_LIFETIME_MS,
     );
     return (status as RenderStatus | null) ?? undefined;
+  }
+
+  /** Has a render without a record, or with one that has ended, no longer count as unfinished. */
+  async countAsEnded(renderId: string): Promise<void> {
+    await this.redis.eval(COUNT_AS_ENDED, 2, recordKey(renderId), ACTIVE_KEY, renderId, JSON.stringify(UNFINISHED));
   }
 
   async #move(

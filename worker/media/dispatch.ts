@@ -45,18 +45,16 @@ export class Dispatcher {
   }
 
   /** Puts a planned render on the queues, all of it or nothing. Doing it again changes nothing. */
-  async enqueueSegments({ renderId, owner, request }: RenderRecord, plan: RenderPlan): Promise<void> {
+  async enqueueSegments(record: RenderRecord, plan: RenderPlan): Promise<void> {
+    const { renderId } = record;
     const stitch: Job = { name: 'stitch', renderId };
     const queueName = stitchQueue(plan.frameCount);
     if (await this.#queues.media(queueName).getJob(jobId(stitch))) return;
     const { attempts } = this.#config.render;
     const ranges = cutSegments(plan.frameCount, plan.segmentFrames);
     const priorities = await this.#priorities(plan, ranges);
-    const children = ranges.map((frames, segmentIndex) => {
-      const job: SegmentJob = {
-        ...{ name: 'segment', renderId, ...(owner === undefined ? {} : { owner }), modelId: request.modelId },
-        ...{ segmentIndex, segmentCount: ranges.length, frames },
-      };
+    const children = ranges.map((_, segmentIndex) => {
+      const job = segmentJob(record, ranges, segmentIndex);
       return {
         name: job.name,
         queueName: gpuQueue(plan.segmentGpus[segmentIndex] ?? 0),
@@ -71,6 +69,25 @@ export class Dispatcher {
       data: stitch,
       opts: jobOptions(stitch, attempts),
       children,
+    });
+  }
+
+  /** Puts one segment back on its queue whose job was lost, while the stitch job waits for it. */
+  async enqueueSegmentAgain(
+    record: RenderRecord,
+    plan: RenderPlan,
+    { segmentIndex, times, queueName }: { segmentIndex: number; times: number; queueName: string },
+  ): Promise<void> {
+    const ranges = cutSegments(plan.frameCount, plan.segmentFrames);
+    const moved = times > 0 ? { moved: { times, attempts: 0, failedOn: [] } } : {};
+    const job = { ...segmentJob(record, ranges, segmentIndex), ...moved };
+    const stitch = jobId({ name: 'stitch', renderId: record.renderId });
+    await this.#queues.named(queueName).add(job.name, job, {
+      ...jobOptions(job, this.#config.render.attempts),
+      ...{
+        failParentOnFailure: true,
+        parent: { id: stitch, queue: this.#queues.media(stitchQueue(plan.frameCount)).qualifiedName },
+      },
     });
   }
 
@@ -98,4 +115,17 @@ export class Dispatcher {
   async close(): Promise<void> {
     await this.#flows.close();
   }
+}
+
+function segmentJob(
+  { renderId, owner, request }: RenderRecord,
+  ranges: readonly IndexRange[],
+  segmentIndex: number,
+): SegmentJob {
+  const frames = ranges[segmentIndex];
+  if (!frames) throw new RangeError(`Render ${renderId} has no segment ${segmentIndex}`);
+  return {
+    ...{ name: 'segment', renderId, ...(owner === undefined ? {} : { owner }), modelId: request.modelId },
+    ...{ segmentIndex, segmentCount: ranges.length, frames },
+  };
 }
