@@ -1,0 +1,67 @@
+import { mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import path from 'node:path';
+import { stringify } from 'yaml';
+import { farmProcesses } from '../../cli/farm-processes.ts';
+import { freePort, PrivateRedis } from '../../cli/private-redis.ts';
+import { Supervisor } from '../../cli/processes.ts';
+import { FarmClient } from '../../client/farm-client.ts';
+import { nameOf } from './command-names.ts';
+import { RedisProxy } from './redis-proxy.ts';
+import { buildSmallAvatar, SMALL_MODEL } from './small-avatar.ts';
+
+/** A farm whose every process reaches its Redis through a door of a proxy: `api`, `media`, `gpu-0`. */
+export interface CutFarm extends AsyncDisposable {
+  readonly client: FarmClient;
+  readonly url: string;
+  readonly proxy: RedisProxy;
+  /** Of the Redis itself. */
+  readonly redisUrl: string;
+  readonly folder: string;
+  /** What the processes logged, line by line. */
+  readonly log: readonly string[];
+}
+
+/** @param settings laid over those of the farm, in the form of config.yaml. */
+export async function startCutFarm(settings: Record<string, object> = {}): Promise<CutFarm> {
+  await buildSmallAvatar();
+  const folder = await mkdtemp(path.join(tmpdir(), 'farm-test-cut-'));
+  const redis = await PrivateRedis.start(path.join(folder, 'redis'));
+  const proxy = new RedisProxy(redis.url);
+  const port = await freePort();
+  const configPath = path.join(folder, 'config.yaml');
+  const config = {
+    ...{ models: { small: SMALL_MODEL }, gpus: { count: 1 }, ...settings },
+    ...{ http: { port, host: '127.0.0.1' }, server: { port: `127.0.0.1:${await freePort()}` } },
+    ...{ storage: { root: path.join(folder, 'data') } },
+  };
+  await writeFile(configPath, stringify(config));
+  const log: string[] = [];
+  const supervisor = new Supervisor({
+    environment: { FARM_CONFIG: configPath },
+    inheritOverrides: false,
+    onLine: (name, line) => void log.push(`${name} ${line}`),
+    drainMs: 10_000,
+  });
+  const dispose = async () => {
+    await supervisor.stop();
+    await proxy[Symbol.asyncDispose]();
+    await redis.stop();
+    await rm(folder, { recursive: true, force: true });
+  };
+  // Each script is sent whole once, and known by its hash from then on.
+  proxy.judge = (command) => nameOf(command) === '';
+  try {
+    const specs = farmProcesses(1, undefined).map(async (spec) => ({
+      ...spec,
+      environment: { ...spec.environment, FARM_REDIS__URL: await proxy.open(spec.name) },
+    }));
+    await supervisor.start(await Promise.all(specs));
+  } catch (error) {
+    await dispose();
+    throw error;
+  }
+  const url = `http://127.0.0.1:${port}`;
+  const client = new FarmClient(url);
+  return { client, url, proxy, redisUrl: redis.url, folder, log, [Symbol.asyncDispose]: dispose };
+}
