@@ -84,7 +84,7 @@ describe('a machine that fails a tool is no fault of the sound', () => {
       await instead(tool, 'exit 0', 0o644);
       await assert.rejects(use(), {
         code: 'tool_failed',
-        message: new RegExp(`^${tool} could not be started: .*EACCES`),
+        message: new RegExp(`^${tool} could not be started: .*Permission denied`),
       });
     }
     process.env.PATH = file('nowhere');

@@ -5,6 +5,7 @@ import { stat } from 'node:fs/promises';
 import { basename, dirname, join, parse, resolve } from 'node:path';
 import { FarmError } from '../../shared/errors.ts';
 import { probe } from '../media/ffmpeg.ts';
+import { UPLOAD_GUARDS } from '../media/upload-input.ts';
 import { hasBackgroundFiles } from './background-files.ts';
 import { extractFrames, type PictureFormat, refuseCutOff, removeDrafts } from './extract-frames.ts';
 import { holdLock } from './folder-lock.ts';
@@ -70,7 +71,7 @@ export async function checkedPendingVideo(source: FrameSource): Promise<string |
   const video = await pendingVideo(source);
   if (video === undefined) return undefined;
   await refuseCutOff(video);
-  const streams = await probe(video, []).catch((cause: unknown) => {
+  const streams = await probe(video, UPLOAD_GUARDS).catch((cause: unknown) => {
     if (!(cause instanceof FarmError) || cause.isOfTheFarm) throw cause;
     throw new FarmError('model_unusable', `the video ${video} cannot be read: ${cause.message}`, { cause });
   });

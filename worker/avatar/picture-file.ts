@@ -7,6 +7,7 @@
 import sharp from 'sharp';
 import { FarmError } from '../../shared/errors.ts';
 import { readWholeFile, requireFile } from '../../shared/regular-file.ts';
+import { MOST_PIXELS } from '../media/upload-input.ts';
 import type { RgbImage } from '../pipeline/contract.ts';
 
 // BackgroundFrames caches pictures, so libvips must not, and a worker's cores are for inference.
@@ -23,6 +24,9 @@ export interface PictureSize {
   readonly height: number;
 }
 
+/** A picture of a few kilobytes can unfold to gigabytes: its header is read, and then it is refused. */
+const GUARDS = { limitInputPixels: MOST_PIXELS };
+
 /**
  * The size of a picture, upright, from its header only.
  * @throws FarmError `model_unusable` naming the file when it is missing or no picture.
@@ -30,7 +34,7 @@ export interface PictureSize {
 export async function readPictureSize(path: string): Promise<PictureSize> {
   try {
     await requireFile(path);
-    const { autoOrient } = await sharp(path).metadata();
+    const { autoOrient } = await sharp(path, GUARDS).metadata();
     return autoOrient;
   } catch (cause) {
     throw unreadable(path, cause);
@@ -53,7 +57,7 @@ export async function readPictureFile(path: string): Promise<Buffer> {
  */
 export async function decodePicture(file: Uint8Array, size: PictureSize, path: string): Promise<RgbImage> {
   if (file.length === 0) throw unreadable(path, 'the file is empty (0 bytes)');
-  const { data, info } = await sharp(file)
+  const { data, info } = await sharp(file, GUARDS)
     .autoOrient()
     .removeAlpha()
     .toColourspace('srgb')

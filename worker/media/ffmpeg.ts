@@ -5,6 +5,7 @@ import fluent from 'fluent-ffmpeg';
 import { z } from 'zod';
 import { FarmError } from '../../shared/errors.ts';
 import { ignored } from '../../shared/process/unheard.ts';
+import { confined } from './confined.ts';
 import { lastLines, machineFault, notStarted, type Tool, type ToolEnd } from './tool-faults.ts';
 import { type ToolLimits, ToolWatch } from './tool-watch.ts';
 
@@ -27,8 +28,10 @@ export async function runFfmpeg(command: FfmpegCommand, limits: FfmpegLimits): P
   limits.signal.throwIfAborted();
   using watch = new ToolWatch('ffmpeg', limits, command.outputPath);
   const done = Promise.withResolvers<void>();
-  const run = newCommand();
-  for (const { source, options } of command.inputs) run.input(source).inputOptions(paired(options));
+  const run = newCommand(limits.timeoutMs);
+  for (const { source, options } of command.inputs) {
+    run.input(source).inputOptions(paired([...only(typeof source === 'string' ? 'file' : 'pipe'), ...options]));
+  }
   run.outputOptions(paired(command.outputOptions)).output(command.outputPath);
   // A kill does nothing before ffmpeg was spawned, so an early abort is carried out on `start`.
   const kill = () => run.kill('SIGKILL');
@@ -48,21 +51,40 @@ interface Said {
   get(): string;
 }
 type OnEnd = (error: Error | null, stdout?: Said, stderr?: Said) => void;
+/** With the two methods of its own that find the program and start it. */
+type Fluent = ReturnType<typeof fluent> & {
+  _spawnFfmpeg(words: string[], ...rest: unknown[]): void;
+  _getFfmpegPath(onPath: (error: Error | null, path?: string) => void): void;
+};
 
 const NOTHING: Said = { get: () => '' };
 
 /**
- * A command that tells its end in every case. When the operating system does not start the program, fluent-ffmpeg asks
- * for what it said, and that throws where nobody can catch it.
+ * A command that runs within the limits, and tells its end in every case. When the operating system does not start the
+ * program, fluent-ffmpeg asks for what it said, and that throws where nobody can catch it.
  */
-function newCommand(): ReturnType<typeof fluent> {
-  const run = fluent() as ReturnType<typeof fluent> & { _spawnFfmpeg(...args: unknown[]): void };
+function newCommand(timeoutMs: number): ReturnType<typeof fluent> {
+  const run = fluent() as Fluent;
   const start = run._spawnFfmpeg.bind(run);
-  run._spawnFfmpeg = (...args) => {
-    const onEnd = args.pop() as OnEnd;
-    start(...args, ((error, stdout = NOTHING, stderr = NOTHING) => onEnd(error, stdout, stderr)) satisfies OnEnd);
+  const findFfmpeg = run._getFfmpegPath.bind(run);
+  run._spawnFfmpeg = (words, ...rest) => {
+    const onEnd = rest.pop() as OnEnd;
+    run._getFfmpegPath = (onPath) =>
+      findFfmpeg((error, path) => {
+        if (!path) return onPath(error, path);
+        const { command, args } = confined(path, words.splice(0), timeoutMs);
+        words.push(...args);
+        onPath(error, command);
+      });
+    start(words, ...rest, ((error, stdout = NOTHING, stderr = NOTHING) =>
+      onEnd(error, stdout, stderr)) satisfies OnEnd);
   };
   return run;
+}
+
+/** Nothing but files of this machine, or what we send: no address, no device of ffmpeg's own, nothing a file names. */
+function only(protocol: 'file' | 'pipe'): string[] {
+  return ['-protocol_whitelist', protocol];
 }
 
 /** fluent-ffmpeg takes an option and its value as one string. */
@@ -99,7 +121,8 @@ const KEPT_TEXT = 4096;
 export async function* outputOf(program: Tool, args: readonly string[], limits: FfmpegLimits): AsyncGenerator<Buffer> {
   limits.signal.throwIfAborted();
   using watch = new ToolWatch(program, limits);
-  const child = spawn(program, args, { stdio: ['ignore', 'pipe', 'pipe'] });
+  const { command, args: words } = confined(program, [...only('file'), ...args], limits.timeoutMs);
+  const child = spawn(command, words, { stdio: ['ignore', 'pipe', 'pipe'] });
   // Without a file descriptor left there is no child to listen to.
   if (!child.stdout) throw notStarted(program, ((await once(child, 'error')) as [Error])[0]);
   const closed = once(child, 'close') as Promise<[code: number | null, signal: string | null]>;

@@ -1,4 +1,5 @@
 import { type ErrorCode, FarmError } from '../../shared/errors.ts';
+import { NOT_FOUND, NOT_RUN } from './confined.ts';
 
 /**
  * Whose fault it is that ffmpeg or ffprobe did not succeed. What they cannot read or write as it was asked for is a
@@ -32,6 +33,8 @@ const MACHINE_SAYS: readonly (readonly [RegExp, ErrorCode])[] = [
 /** The error when a machine is at fault; undefined when the program's own words say what is wrong with its input. */
 export function machineFault(tool: Tool, { exitCode, killedBy, said }: ToolEnd): FarmError | undefined {
   const found = MACHINE_SAYS.find(([words]) => words.test(said));
+  if (exitCode === NOT_FOUND) return new FarmError('dependency_missing', `${tool} was not found on PATH`);
+  if (exitCode === NOT_RUN && said.startsWith('sh: ')) return notStarted(tool, new Error(lastLines(said)));
   if (found) return new FarmError(found[1], `${tool}: ${lastLines(said)}`);
   const signal = killedBy ?? signalIn(exitCode);
   if (signal === undefined) {

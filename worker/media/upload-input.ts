@@ -7,8 +7,16 @@ const CONTAINERS = [
   'gsm,voc,rm,nut,tak,oma,mpc,mpc8,adx,ast,xwma,mlp,truehd,spdif,dv,gxf,mxf,wtv,ivf,loas,latm,sbc,aptx,nistsphere,ircam',
 ].join(',');
 
-/** Options with which ffprobe can safely read an upload. */
-export const UPLOAD_GUARDS = ['-format_whitelist', CONTAINERS, '-protocol_whitelist', 'file'];
+/** More than 8K. A cover of a few kilobytes in a sound file can unfold to gigabytes, and ffprobe unfolds covers. */
+export const MOST_PIXELS = 8192 * 8192;
+/** No recording has as many tracks; each takes memory. */
+const MOST_STREAMS = 64;
+
+/** Options with which ffprobe can safely read a file of others. */
+export const UPLOAD_GUARDS = [
+  ...['-format_whitelist', CONTAINERS, '-protocol_whitelist', 'file'],
+  ...['-max_pixels', String(MOST_PIXELS), '-max_streams', String(MOST_STREAMS)],
+];
 
 /** Input options with which ffmpeg can safely read an upload. */
 export const UPLOAD_INPUT_OPTIONS = ['-nostdin', ...UPLOAD_GUARDS];
