@@ -42,7 +42,7 @@ export async function buildApp(services: Services, log: Logger): Promise<Fastify
   app.addHook('onRequest', refuseOtherOrigins(config.http));
   app.addHook('onRequest', requireAccess(services));
   await app.register(multipart, { limits: formLimits(config.limits) });
-  await describeApi(app, { needsKey: !access.isOpen });
+  await describeApi(app, access);
   await app.register(healthRoutes, services);
   await app.register(modelRoutes, services);
   await app.register(renderRoutes, services);

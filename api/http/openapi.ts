@@ -4,6 +4,7 @@ import { jsonSchemaTransform, jsonSchemaTransformObject } from 'fastify-type-pro
 import { z } from 'zod';
 import { ERROR_CATALOGUE, type ErrorCode } from '../../shared/errors.ts';
 import { errorBodySchema } from '../../shared/views/render-view.ts';
+import type { Access } from '../access/access.ts';
 
 /** The description of the HTTP API, made of the schemas of its routes, and what those have in common. */
 
@@ -57,7 +58,7 @@ function withoutInputForms<D extends { components?: { schemas?: object } }>(docu
 }
 
 /** Serves /openapi.json. Call it before the routes are registered. */
-export async function describeApi(app: FastifyInstance, { needsKey }: { needsKey: boolean }): Promise<void> {
+export async function describeApi(app: FastifyInstance, access: Pick<Access, 'isOpen'>): Promise<void> {
   const keys = [{ bearerKey: [] }, { basicKey: [] }];
   await app.register(swagger, {
     openapi: {
@@ -69,7 +70,6 @@ export async function describeApi(app: FastifyInstance, { needsKey }: { needsKey
           basicKey: { type: 'http', scheme: 'basic', description: 'Any user, and an API key as password.' },
         },
       },
-      security: needsKey ? keys : [{}, ...keys],
     },
     transform: (document) => {
       const { form } = document.route.config ?? {};
@@ -77,5 +77,9 @@ export async function describeApi(app: FastifyInstance, { needsKey }: { needsKey
     },
     transformObject: (document) => withoutInputForms(jsonSchemaTransformObject(document) as OpenApiDocument),
   });
-  app.get('/openapi.json', { schema: { hide: true }, config: { access: 'render' } }, async () => app.swagger());
+  app.get('/openapi.json', { schema: { hide: true }, config: { access: 'render' } }, async () => ({
+    ...app.swagger(),
+    // The first key may come while the farm runs.
+    security: access.isOpen ? [{}, ...keys] : keys,
+  }));
 }

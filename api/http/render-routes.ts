@@ -40,6 +40,7 @@ function submitRender(app: App, { config, submission }: Services): void {
     'model_unknown',
     'model_unusable',
     'queue_full',
+    'key_limit_reached',
     'idempotency_conflict',
     'storage_failed',
     'storage_full',
