@@ -1,16 +1,20 @@
+import { ERROR_CATALOGUE } from '../shared/errors.ts';
 import { isTerminal, type RenderRecord, type SegmentReceipt } from '../shared/renders/record.ts';
 import type { RenderProgress } from '../shared/renders/segments.ts';
 import type { RenderStore } from '../shared/renders/store.ts';
 import { sumTimings } from '../shared/renders/timings.ts';
+import type { RenderWait } from '../shared/renders/waits.ts';
 import { SAMPLE_RATE_HZ } from '../shared/sound/rates.ts';
 import type { RenderView } from '../shared/views/render-view.ts';
 
 /** A render as the API shows it, with what is derived from its record: speed, time left, links. */
 export async function viewRender(record: RenderRecord, store: RenderStore): Promise<RenderView> {
+  const { renderId } = record;
   const [progress, segments] = record.plan
-    ? await Promise.all([store.segments.progress(record.renderId), store.segments.receipts(record.renderId)])
+    ? await Promise.all([store.segments.progress(renderId), store.segments.receipts(renderId)])
     : [{ framesDone: 0, framesRepeating: 0 }, []];
-  return toView(record, progress, segments, Date.now());
+  const wait = isTerminal(record.status) ? undefined : await store.waits.longest(renderId);
+  return toView(record, progress, segments, Date.now(), wait);
 }
 
 export function toView(
@@ -18,6 +22,7 @@ export function toView(
   { framesDone, framesRepeating }: RenderProgress,
   segments: readonly SegmentReceipt[],
   nowMs: number,
+  wait?: RenderWait,
 ): RenderView {
   const { renderId, request, plan, status, createdAtMs, preparingAtMs, renderingAtMs, stitchingAtMs } = record;
   const { firstSegmentAtMs } = record;
@@ -50,6 +55,7 @@ export function toView(
       total: isTerminal(status) ? span(createdAtMs, endMs) : null,
       stages: segments.length > 0 ? sumTimings(segments) : null,
     },
+    waiting: wait ? toWaiting(wait) : null,
     error: record.error ?? null,
     links: {
       self,
@@ -58,6 +64,11 @@ export function toView(
       receipt: completed ? `${self}/receipt` : null,
     },
   };
+}
+
+function toWaiting({ code, message, sinceMs, nextTryAtMs }: RenderWait): RenderView['waiting'] {
+  const { remedy } = ERROR_CATALOGUE[code];
+  return { code, message, remedy, since: iso(sinceMs) ?? '', next_try_at: iso(nextTryAtMs) ?? '' };
 }
 
 function span(fromMs: number | undefined, toMs: number): number | null {

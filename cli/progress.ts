@@ -18,6 +18,17 @@ function progressLine({ status, frames, frames_per_second }: RenderView, timeLef
   return parts.join('  ');
 }
 
+type Waiting = RenderView['waiting'];
+
+/** True for a wait that was not said yet: for something else, or after there was none. */
+function isNews(now: Waiting, before: Waiting | undefined): now is NonNullable<Waiting> {
+  return now !== null && (now.code !== before?.code || now.since !== before.since);
+}
+
+function waitingLine({ code, message, remedy }: NonNullable<Waiting>): string {
+  return `The farm waits and tries again: ${code}: ${message}\n${remedy}`;
+}
+
 /** The time left, as it is shown: it only falls, or says that it was too short. */
 export class TimeLeft {
   #endsAtMs: number | undefined;
@@ -50,6 +61,7 @@ export class ProgressDisplay {
     let printedAtMs = 0;
     try {
       for await (const view of states) {
+        if (isNews(view.waiting, last?.waiting)) this.say(waitingLine(view.waiting));
         const changed = view.status !== last?.status || view.frames.repeating > (last?.frames.repeating ?? 0);
         last = view;
         const line = progressLine(view, this.#timeLeft.show(view.eta_seconds, performance.now()));

@@ -196,6 +196,7 @@ const MAY_LIE_WITH_THE_WORKER: ReadonlySet<ErrorCode> = new Set([
  */
 const FAULTS_OF_THE_FARM: ReadonlySet<ErrorCode> = new Set([
   'redis_unavailable',
+  'outcome_unknown',
   'storage_failed',
   'storage_full',
   'resources_exhausted',

@@ -176,7 +176,7 @@ class GpuWorker {
 
   #jobs() {
     const { connection: redis, renders, artifacts, cancellation, configReload } = this.#tools;
-    const jobs = new RenderJobs(renders, cancellation);
+    const jobs = new RenderJobs(renders, cancellation, this.#config);
     const common = {
       ...{ gpuId: this.#gpuId, models: this.#config.models, thread: this.#thread, usage: this.#usage },
       ...{ configReload, cancellation, blocklist: this.#blocklist },

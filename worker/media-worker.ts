@@ -76,7 +76,7 @@ function takeJobs(
   queues: QueueClients,
 ): Consumer<'prepare' | 'stitch'>[] {
   const { connection, renders, artifacts, cancellation, log } = tools;
-  const jobs = new RenderJobs(renders, cancellation);
+  const jobs = new RenderJobs(renders, cancellation, config);
   const tidy = (renderId: string) => tidyUp({ renders, artifacts, spentFiles }, renderId);
   const handlers = {
     prepare: jobs.handler<'prepare'>(prepareHandler({ config, renders, artifacts, dispatcher }), tidy),

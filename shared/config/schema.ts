@@ -230,6 +230,9 @@ const live = section({
   idle_stream_seconds: orDefault(z.number().positive().max(MOST_SECONDS), 120),
 });
 
+/** A week: longer is a farm that nobody mends. */
+const MOST_MINUTES = 10_080;
+
 const render = section({
   segment_frames: positiveInt(100),
   /** Frames a network batch; part of what makes pictures identical, so the same on every worker. */
@@ -237,6 +240,8 @@ const render = section({
   /** Windows an encoder batch; the same on every worker too. */
   encoder_batch_windows: orDefault(z.int().min(ENCODER_WINDOWS.min).max(ENCODER_WINDOWS.max), ENCODER_WINDOWS.max),
   attempts: positiveInt(3),
+  /** How long a job whose machine is at fault (disk, memory, tools) is tried again, whatever `attempts` says; 0: never. */
+  farm_fault_minutes: z.number().nonnegative().max(MOST_MINUTES).default(60),
   h264_crf: orDefault(z.int().min(1).max(51), 20),
   h264_preset: orDefault(
     z.enum(['ultrafast', 'superfast', 'veryfast', 'faster', 'fast', 'medium', 'slow', 'slower', 'veryslow']),

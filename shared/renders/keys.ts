@@ -13,6 +13,8 @@ export const recordKey = (renderId: string) => `${KEY_PREFIX}:render:${renderId}
 export const progressKey = (renderId: string) => `${recordKey(renderId)}:progress`;
 export const receiptsKey = (renderId: string) => `${recordKey(renderId)}:segments`;
 export const previewKey = (renderId: string) => `${recordKey(renderId)}:preview`;
+/** Faults of the farm for which jobs of the render wait, by the step. */
+export const waitsKey = (renderId: string) => `${recordKey(renderId)}:waits`;
 /** Says for a while that the render was removed or surely not admitted, to a command that comes late or again. */
 export const goneKey = (renderId: string) => `${recordKey(renderId)}:gone`;
 /** @param name of a render without an owner the key as it was sent, else `ownedName` of it. */

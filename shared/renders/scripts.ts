@@ -79,7 +79,7 @@ return 'moved'
 
 /**
  * Removes a render that has ended, and frees its idempotency key; an unfinished one stays as it is.
- * KEYS record, progress, receipts, preview, index, gone. ARGV renderId, statuses in which a render has ended as a JSON
+ * KEYS record, progress, receipts, preview, index, gone, waits. ARGV renderId, statuses in which a render has ended as a JSON
  * array, prefixes of the idempotency keys and of the owners' indexes, the writer's token, lifetime of `gone` in ms.
  * Returns the status before, also when the same writer has removed it before, or nil when there is no such render.
  */
@@ -101,7 +101,7 @@ if claimed then
 end
 local owner = redis.call('HGET', KEYS[1], 'owner')
 if owner then redis.call('ZREM', ARGV[4] .. cjson.decode(owner), ARGV[1]) end
-redis.call('DEL', KEYS[1], KEYS[2], KEYS[3], KEYS[4])
+redis.call('DEL', KEYS[1], KEYS[2], KEYS[3], KEYS[4], KEYS[7])
 redis.call('ZREM', KEYS[5], ARGV[1])
 redis.call('SET', KEYS[6], ARGV[5] .. ' ' .. status, 'PX', ARGV[6])
 return status
@@ -135,4 +135,14 @@ end
 redis.call('HSET', KEYS[2], ARGV[1], ARGV[2] .. ' ' .. ARGV[3] .. ' ' .. most)
 redis.call('HSETNX', KEYS[1], 'firstSegmentAtMs', ARGV[4])
 return status
+`;
+
+/**
+ * Notes that a step of a render waits for the farm to be mended. KEYS record, waits. ARGV step, what it waits for.
+ * Returns 1, or 0 when there is no such render.
+ */
+export const WAIT = `
+if redis.call('EXISTS', KEYS[1]) == 0 then return 0 end
+redis.call('HSET', KEYS[2], ARGV[1], ARGV[2])
+return 1
 `;

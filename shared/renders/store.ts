@@ -15,11 +15,13 @@ import {
   progressKey,
   receiptsKey,
   recordKey,
+  waitsKey,
 } from './keys.ts';
 import { RenderReader } from './reader.ts';
 import { isTerminal, RENDER_STATUSES, type RenderPlan, type RenderRequest, type RenderStatus } from './record.ts';
 import { ADMIT, COUNT_AS_ENDED, REMOVE, TRANSITION } from './scripts.ts';
 import { RenderSegments } from './segments.ts';
+import { RenderWaits } from './waits.ts';
 
 /** Channel for the id of a render that must stop: a wake-up only, the record is what counts. */
 export const CANCEL_CHANNEL = `${KEY_PREFIX}:cancel`;
@@ -58,10 +60,12 @@ export type Admission =
  */
 export class RenderStore extends RenderReader {
   readonly segments: RenderSegments;
+  readonly waits: RenderWaits;
 
   constructor(redis: Redis) {
     super(redis);
     this.segments = new RenderSegments(redis);
+    this.waits = new RenderWaits(redis);
   }
 
   /**
@@ -146,10 +150,11 @@ export class RenderStore extends RenderReader {
     const ended = JSON.stringify(RENDER_STATUSES.filter(isTerminal));
     const status = await this.redis.eval(
       REMOVE,
-      6,
+      7,
       ...keys,
       INDEX_KEY,
       goneKey(renderId),
+      waitsKey(renderId),
       renderId,
       ended,
       idempotencyKey(''),

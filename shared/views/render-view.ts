@@ -36,6 +36,8 @@ export const renderViewSchema = z
       /** Work inside `render`, summed over the segments that are done. */
       stages: stageTimingsSchema.nullable(),
     }),
+    /** What is wrong with the farm, while work on this render waits for it to be mended. */
+    waiting: errorReportSchema.extend({ since: z.string(), next_try_at: z.string() }).nullable(),
     error: errorReportSchema.nullable(),
     links: z.object({
       self: z.string(),

@@ -19,6 +19,7 @@ const VIEW: RenderView = {
   frames_per_second: null,
   eta_seconds: null,
   timings_ms: { queued: 0, prepare: 0, waiting: 0, render: null, stitch: null, total: null, stages: null },
+  waiting: null,
   error: null,
   links: { self: '', video: null, frames: null, receipt: null },
 };
@@ -51,4 +52,18 @@ test('frames that are rendered again are named, from the moment on that they are
     lines.map((line) => /\d+\/200 frames.*/.exec(line)?.[0]),
     ['80/200 frames', '80/200 frames  retrying: 60 frames again', '200/200 frames'],
   );
+});
+
+test('what the farm waits for is said once', async () => {
+  const out = Object.assign(new PassThrough({ encoding: 'utf8' }), { isTTY: false }) as unknown as NodeJS.WriteStream;
+  const times = { since: '2026-11-27T12:00:00.000Z', next_try_at: '2026-11-27T12:00:01.000Z' };
+  const waiting = { code: 'storage_full' as const, message: 'No space.', remedy: 'Free some.', ...times };
+  async function* states(): AsyncGenerator<RenderView> {
+    yield { ...VIEW, waiting };
+    yield { ...VIEW, waiting: { ...waiting, next_try_at: '2026-11-27T12:00:03.000Z' } };
+    yield { ...VIEW, status: 'completed' };
+  }
+  await new ProgressDisplay(out).show(states());
+  const text = String((out as unknown as PassThrough).read());
+  assert.equal(text.split('The farm waits and tries again: storage_full: No space.\nFree some.\n').length, 2);
 });

@@ -1,5 +1,5 @@
 import { setTimeout as delay } from 'node:timers/promises';
-import { type Job as BullJob, UnrecoverableError, WaitingError, type Worker } from 'bullmq';
+import { type Job as BullJob, DelayedError, UnrecoverableError, WaitingError, type Worker } from 'bullmq';
 import { FarmError } from '../../shared/errors.ts';
 import { type Job, type JobName, type JobOf, jobSchema } from '../../shared/jobs.ts';
 import type { Logger } from '../../shared/process/log.ts';
@@ -24,7 +24,10 @@ export interface JobContext {
   moveElsewhere(error: FarmError, begun: boolean): Promise<string | undefined>;
 }
 
-/** Returns the outcome in words, for the dashboard. A FarmError that is not retryable fails the job for good. */
+/**
+ * Returns the outcome in words, for the dashboard. A FarmError that is not retryable fails the job for good; after
+ * TryAgain, and after what Redis did not answer or refused, the job is tried again.
+ */
 export type JobHandler<N extends JobName> = (job: JobOf<N>, context: JobContext) => Promise<string>;
 
 /** One handler for each kind of job on the queue; a kind without one does not compile. */
@@ -53,6 +56,17 @@ export class HandBack extends Error {
 /** Abort reason of a job that another worker may have picked up by now. */
 export class LostLock extends Error {
   override readonly name = 'LostLock';
+}
+
+/** Thrown by a handler whose machine is at fault: the job is tried again later, which costs no attempt. */
+export class TryAgain extends Error {
+  override readonly name = 'TryAgain';
+  readonly atMs: number;
+
+  constructor(atMs: number, cause: FarmError) {
+    super(cause.message, { cause });
+    this.atMs = atMs;
+  }
 }
 
 /** Runs the handlers of one queue's jobs, no matter which BullMQ worker of this process picked them up. */
@@ -126,10 +140,28 @@ export class JobRunner<N extends JobName> {
         throw new WaitingError();
       }
       const error = FarmError.from(thrown);
+      // Nothing of what the handler wanted to write can be trusted to be there: it does it again.
+      const again = isSilenceOfRedis(error) ? new TryAgain(Date.now() + TRY_REDIS_AGAIN_MS, error) : thrown;
+      if (again instanceof TryAgain) {
+        await this.#putOff(bullJob, again.atMs, token, stop.signal);
+        throw new DelayedError();
+      }
       throw error.retryable ? error : new UnrecoverableError(`${error.code}: ${error.message}`);
     } finally {
       this.#running.delete(String(bullJob.id));
       this.#tell();
+    }
+  }
+
+  /** Puts the job back until then. While Redis refuses that, it is held here: no job fails for a fault of Redis. */
+  async #putOff(bullJob: BullJob, atMs: number, token: string | undefined, signal: AbortSignal): Promise<void> {
+    for (;;) {
+      try {
+        return await bullJob.moveToDelayed(atMs, token);
+      } catch (error) {
+        if (!isSilenceOfRedis(FarmError.from(error))) throw error;
+      }
+      await delay(TRY_REDIS_AGAIN_MS, undefined, { signal });
     }
   }
 
@@ -152,6 +184,13 @@ export class JobRunner<N extends JobName> {
       this.#options.log.warn({ job: bullJob.id, reason: (error as Error).message }, 'could not report a failed job');
     }
   }
+}
+
+const TRY_REDIS_AGAIN_MS = 1000;
+
+/** True for a failure after which nobody knows what is in Redis. */
+function isSilenceOfRedis({ code }: FarmError): boolean {
+  return code === 'redis_unavailable' || code === 'outcome_unknown';
 }
 
 function attemptsBefore(job: Job): number {

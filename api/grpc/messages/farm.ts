@@ -97,6 +97,15 @@ export interface Render {
   readonly video_path: string;
   readonly frames_path: string;
   readonly preview_jpeg: Buffer;
+  readonly waiting: RenderWaiting | null;
+}
+
+export interface RenderWaiting {
+  readonly code: string;
+  readonly message: string;
+  readonly remedy: string;
+  readonly since: string;
+  readonly next_try_at: string;
 }
 
 export interface RenderError {

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { execFile } from 'node:child_process';
 import { once } from 'node:events';
-import { readFile, writeFile } from 'node:fs/promises';
+import { readFile, rm, writeFile } from 'node:fs/promises';
 import { get, type IncomingMessage } from 'node:http';
 import { type ClientHttp2Session, connect } from 'node:http2';
 import { connect as connectTcp } from 'node:net';
@@ -31,6 +31,7 @@ const LIMIT_MB = 51.2;
 const CONCURRENT_STREAMS = 7;
 const BATCH_WAIT_MS = 100;
 const ATTEMPTS = 2;
+const FAULT_MINUTES = 0.03;
 /** Longer than anything else that is computed here takes from one sign of progress to the next. */
 const STUCK_SECONDS = 4;
 /** Of the two seconds for an idle model no more than this should pass until the farm has noticed. */
@@ -86,7 +87,7 @@ async function start(farm: KeyFarm): Promise<Bench> {
       stuck_seconds: STUCK_SECONDS,
     },
     live: { max_streams_per_gpu: 1, idle_stream_seconds: 2, batch_wait_ms: BATCH_WAIT_MS },
-    render: { attempts: ATTEMPTS },
+    render: { attempts: ATTEMPTS, farm_fault_minutes: FAULT_MINUTES },
     models_root: 'avatars',
     models: {
       ann: PLAIN,
@@ -288,6 +289,17 @@ export const limitKeys: KeyTable<Bench> = {
     'render.attempts': async ({ farm }) => {
       const { id } = await farm.client.submit(await farm.speech(0.4), { modelId: 'faulty' });
       await assert.rejects(farm.client.finished(id), { code: 'inference_failed' });
+    },
+    'render.farm_fault_minutes': async ({ farm }) => {
+      const speech = await farm.speech(0.1);
+      const { id } = await farm.withoutGpus([0], async () => {
+        const view = await farm.client.submit(speech, { modelId: 'ann' });
+        await until('it is planned', async () => (await farm.client.get(view.id)).status === 'rendering');
+        await rm(path.join(farm.folder, 'data/renders', view.id, 'audio.f32'));
+        return view;
+      });
+      await until('it waits for its sound', async () => (await farm.client.get(id)).waiting?.code === 'storage_failed');
+      await assert.rejects(farm.client.finished(id), { code: 'storage_failed' });
     },
     'limits.stuck_seconds': async ({ farm }) => {
       const worker = async () => (await farm.client.gpus()).gpus[0];
