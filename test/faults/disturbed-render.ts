@@ -96,6 +96,11 @@ export class DisturbedRenders implements AsyncDisposable {
     return { disturbed, view, endedAfterS };
   }
 
+  /** Submits the sound for another model, and returns the id of the render. */
+  async submit(modelId: string): Promise<string> {
+    return (await this.farm.client.submit(this.#speech, { modelId, output: 'frames' })).id;
+  }
+
   /** Process id by name, that of the private Redis as `redis`. */
   async pidOf(name: string): Promise<number> {
     if (name !== 'redis') return this.farm.farm.pids.get(name) ?? raise(`There is no process ${name}`);
@@ -118,7 +123,7 @@ export class DisturbedRenders implements AsyncDisposable {
     const key = randomUUID();
     const first = await this.#upload(output, key, halfway);
     if (first) return first;
-    const again = () => this.farm.client.submit(this.#speech, { output, idempotencyKey: key });
+    const again = () => this.farm.client.submit(this.#speech, { modelId: 'small', output, idempotencyKey: key });
     return (await patiently(again, { forMs: PATIENCE_MS })).id;
   }
 
@@ -127,7 +132,11 @@ export class DisturbedRenders implements AsyncDisposable {
     const boundary = 'a-boundary-of-this-test';
     const audio = await readFile(this.#speech);
     const part = (disposition: string) => `--${boundary}\r\nContent-Disposition: form-data; ${disposition}\r\n`;
-    const head = `${part('name="output"')}\r\n${output}\r\n${part('name="audio"; filename="speech.wav"')}\r\n`;
+    const head = [
+      `${part('name="output"')}\r\n${output}\r\n`,
+      `${part('name="model_id"')}\r\nsmall\r\n`,
+      `${part('name="audio"; filename="speech.wav"')}\r\n`,
+    ].join('');
     const request = http.request(`${this.farm.url}/v1/renders`, {
       method: 'POST',
       headers: { 'content-type': `multipart/form-data; boundary=${boundary}`, 'idempotency-key': key },

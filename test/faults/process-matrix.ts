@@ -16,6 +16,14 @@ export function kill(renders: DisturbedRenders, name: string): Fault {
   };
 }
 
+/** Tells a process to drain and end; its supervisor starts it again. */
+export function terminate(renders: DisturbedRenders, name: string): Fault {
+  return async () => {
+    process.kill(await renders.pidOf(name), 'SIGTERM');
+    return undefined;
+  };
+}
+
 /** Stops a process for a while and lets it go on, unless its supervisor has replaced it meanwhile. */
 export function freeze(renders: DisturbedRenders, name: string, frozenMs = FROZEN_MS): Fault {
   return async () => {

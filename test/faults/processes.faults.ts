@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { after, before, describe, it } from 'node:test';
 import { DisturbedRenders, type Fault, type Moment } from './disturbed-render.ts';
-import { freeze, kill, MOMENTS, PROCESSES } from './process-matrix.ts';
+import { freeze, kill, MOMENTS, PROCESSES, terminate } from './process-matrix.ts';
 
 /** Every process of a farm, killed and frozen at every moment of a render. */
 
@@ -24,6 +24,9 @@ describe('a render is the same', () => {
       });
       it(`when ${name} is frozen while it is ${moment}`, async (t) => {
         t.diagnostic(`figure: ${await recovery(`SIGSTOP ${name} for 10 s`, moment, freeze(renders, name))}`);
+      });
+      it(`when ${name} is told to end while it is ${moment}`, async (t) => {
+        t.diagnostic(`figure: ${await recovery(`SIGTERM ${name}`, moment, terminate(renders, name))}`);
       });
     }
   }
