@@ -56,7 +56,7 @@ export class TestClient extends Client {
   }
 
   unary<A>(service: string, name: string, message: object, settings: CallSettings = {}): Promise<A> {
-    const { path, requestSerialize, responseDeserialize } = method(service, name);
+    const { path, requestSerialize, responseDeserialize } = methodOf(service, name);
     const answer = Promise.withResolvers<A>();
     this.makeUnaryRequest(
       path,
@@ -72,7 +72,7 @@ export class TestClient extends Client {
 
   /** Uploads all messages and resolves with the answer. */
   async upload<A>(service: string, name: string, messages: Iterable<object>, settings: CallSettings = {}): Promise<A> {
-    const { path, requestSerialize, responseDeserialize } = method(service, name);
+    const { path, requestSerialize, responseDeserialize } = methodOf(service, name);
     const answer = Promise.withResolvers<A>();
     const call = this.makeClientStreamRequest(
       path,
@@ -88,7 +88,7 @@ export class TestClient extends Client {
   }
 
   watch(service: string, name: string, message: object, settings: CallSettings = {}): ClientReadableStream<Message> {
-    const { path, requestSerialize, responseDeserialize } = method(service, name);
+    const { path, requestSerialize, responseDeserialize } = methodOf(service, name);
     return this.makeServerStreamRequest(
       path,
       requestSerialize,
@@ -100,7 +100,7 @@ export class TestClient extends Client {
   }
 
   stream(settings: CallSettings = {}): ClientDuplexStream<StreamRequest, Message> {
-    const { path, requestSerialize, responseDeserialize } = method(FARM, 'Stream');
+    const { path, requestSerialize, responseDeserialize } = methodOf(FARM, 'Stream');
     return this.makeBidiStreamRequest(
       path,
       requestSerialize,
@@ -138,7 +138,8 @@ export async function failureOf(call: Promise<unknown>): Promise<ServiceError> {
 /** The farm's own code of a failed call. */
 export const farmCode = (error: ServiceError) => error.metadata.get('farm-error-code')[0];
 
-function method(service: string, name: string): MethodDefinition<object, object> {
+/** What the .proto files say of a call: its path, and how its messages are written. */
+export function methodOf(service: string, name: string): MethodDefinition<object, object> {
   const found = Object.values(protos[service] as ServiceDefinition).find(({ path }) =>
     path.toLowerCase().endsWith(`/${name.toLowerCase()}`),
   );
