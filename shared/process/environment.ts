@@ -63,6 +63,9 @@ const MALLOC_SETTINGS = {
 
 /** This process's environment for a child, with `extra` added; on request without configuration overrides. */
 export function childEnvironment(extra: Record<string, string>, inheritOverrides = true): NodeJS.ProcessEnv {
-  const inherited = Object.entries(process.env).filter(([name]) => inheritOverrides || !name.startsWith('FARM_'));
+  const inherited = Object.entries(process.env).filter(
+    // The key of who starts a farm is no affair of its processes.
+    ([name]) => name !== 'FARM_API_KEY' && (inheritOverrides || !name.startsWith('FARM_')),
+  );
   return { ...MALLOC_SETTINGS, ...Object.fromEntries(inherited), ...extra };
 }

@@ -1,5 +1,8 @@
 import assert from 'node:assert/strict';
+import { once } from 'node:events';
 import { writeFile } from 'node:fs/promises';
+import { type IncomingMessage, request } from 'node:http';
+import { text } from 'node:stream/consumers';
 import { after, describe, it } from 'node:test';
 import { status } from '@grpc/grpc-js';
 import type { InjectOptions } from 'fastify';
@@ -236,6 +239,24 @@ describe('keys that change while the farm runs', () => {
     assert.equal((await app.inject({ url: '/v1/models', headers: bearer(late) })).statusCode, 200);
     const { reason } = warnings.findLast(({ route }) => route === 'GET /v1/models') ?? {};
     assert.equal(reason, 'removed key "ann"');
+  });
+
+  it('does not take an upload whose key was removed before it was complete', async () => {
+    const url = new URL(await app.listen({ port: 0, host: '127.0.0.1' }));
+    await reconfigure({ auth: { keys: ENTRIES } });
+    const { renders: before } = (await ask('ops', '/v1/renders')).json();
+    const headers = { 'content-type': 'multipart/form-data; boundary=x', ...bearer(KEYS.ann) };
+    const sending = request(url, { path: '/v1/renders', method: 'POST', headers });
+    const received = once(app.server, 'request');
+    sending.write('--x\r\nContent-Disposition: form-data; name="audio"; filename="a.wav"\r\n\r\nhalf a sound');
+    await received;
+    // Whoever is let in is let in by now: the ring is asked in the same tick.
+    await ask('ops', '/v1/models');
+    await reconfigure({ auth: { keys: ENTRIES.slice(1) } });
+    sending.end(' and the rest\r\n--x\r\nContent-Disposition: form-data; name="model_id"\r\n\r\ndemo\r\n--x--\r\n');
+    const [answer] = (await once(sending, 'response')) as [IncomingMessage];
+    assert.equal(JSON.parse(await text(answer)).error.code, 'unauthorised');
+    assert.equal((await ask('ops', '/v1/renders')).json().renders.length, before.length);
   });
 
   it('does not mind the order of plain keys', async () => {
