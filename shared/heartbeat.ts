@@ -62,7 +62,7 @@ const memorySchema = z.object({
 });
 export type WorkerMemory = z.infer<typeof memorySchema>;
 
-const heartbeatSchema = z.object({
+export const heartbeatSchema = z.object({
   workerId: z.string(),
   /** The GPU whose queue this worker owns; null for a media worker. */
   gpuId: z.int().nonnegative().nullable(),
@@ -132,9 +132,11 @@ export async function readHeartbeats(redis: Redis): Promise<Heartbeat[]> {
   const alive: Heartbeat[] = [];
   const silent: string[] = [];
   workerIds.forEach((workerId, index) => {
-    const parsed = heartbeatSchema.safeParse(JSON.parse(texts[index] ?? 'null'));
+    const text = texts[index] ?? null;
+    const parsed = heartbeatSchema.safeParse(JSON.parse(text ?? 'null'));
     if (parsed.success) alive.push(parsed.data);
-    else silent.push(workerId);
+    // One that cannot be read is of a newer version: it is not silent, and its own front ends know it.
+    else if (text === null) silent.push(workerId);
   });
   if (silent.length > 0) await redis.srem(WORKERS_KEY, ...silent);
   return alive.sort((a, b) => (a.gpuId ?? Infinity) - (b.gpuId ?? Infinity) || a.startedAtMs - b.startedAtMs);

@@ -74,6 +74,18 @@ export const jobSchema = z.discriminatedUnion('name', [
   liveJobSchema,
 ]);
 
+/**
+ * Raise it when a worker of the version before would do such a job wrongly. Jobs of a higher format are left to workers
+ * that know it; a job without one is of the first.
+ */
+const JOB_FORMAT = 1;
+
+/** Whether this data was written for workers of a newer version than this. */
+export function isOfNewerFormat(data: unknown): boolean {
+  const parsed = z.object({ format: z.number() }).safeParse(data);
+  return parsed.success && parsed.data.format > JOB_FORMAT;
+}
+
 export type Job = z.infer<typeof jobSchema>;
 export type JobName = Job['name'];
 export type JobOf<N extends JobName> = Extract<Job, { name: N }>;

@@ -1,8 +1,8 @@
 import type { Redis } from 'ioredis';
 import { z } from 'zod';
 import { type ErrorReport, FarmError } from '../errors.ts';
+import { storedErrorSchema, toStoredError } from '../formats/stored-error.ts';
 import { KEY_PREFIX } from '../redis.ts';
-import { errorReportSchema } from '../renders/record.ts';
 import { LIVE_KEYS_LIFETIME_S, livePayloadKey } from './live-payload.ts';
 
 /**
@@ -12,7 +12,7 @@ import { LIVE_KEYS_LIFETIME_S, livePayloadKey } from './live-payload.ts';
  */
 
 /** How the work went, sent after the last frame. */
-const liveSummarySchema = z.object({
+export const liveSummarySchema = z.object({
   gpuId: z.int().nonnegative(),
   modelWasLoaded: z.boolean(),
   modelLoadMs: z.number(),
@@ -96,7 +96,7 @@ export class FrameWriter {
   }
 
   async failed(error: ErrorReport): Promise<void> {
-    await this.#add([[LAST_SEQUENCE, 'failed', JSON.stringify(error)]]);
+    await this.#add([[LAST_SEQUENCE, 'failed', JSON.stringify(toStoredError(error))]]);
   }
 
   /**
@@ -174,7 +174,7 @@ function fromEntry(id: string, field: string, value: Buffer): ChannelEntry {
     case 'done':
       return { type: 'done', summary: liveSummarySchema.parse(JSON.parse(value.toString())) };
     case 'failed':
-      return { type: 'failed', error: errorReportSchema.parse(JSON.parse(value.toString())) };
+      return { type: 'failed', error: storedErrorSchema.parse(JSON.parse(value.toString())) };
     default:
       throw new FarmError('internal', `Frame channel entry of unknown kind "${field}"`);
   }

@@ -1,5 +1,6 @@
 import { z } from 'zod';
 import { ERROR_CATALOGUE, type ErrorCode } from '../errors.ts';
+import { storedErrorSchema } from '../formats/stored-error.ts';
 import { JPEG_QUALITY } from '../limits.ts';
 
 /** The record of a render, in Redis: one JSON value per field, each written by the process that does that part. */
@@ -113,6 +114,6 @@ export const renderRecordSchema = z.object({
   /** Name of the idempotency key that the render was submitted under (keys.ts), freed again with the render. */
   idempotencyKey: z.string().optional(),
   plan: renderPlanSchema.optional(),
-  error: errorReportSchema.optional(),
+  error: storedErrorSchema.optional(),
 });
 export type RenderRecord = z.infer<typeof renderRecordSchema>;

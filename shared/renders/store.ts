@@ -1,6 +1,7 @@
 import { randomUUID } from 'node:crypto';
 import type { Redis } from 'ioredis';
 import { type ErrorReport, FarmError } from '../errors.ts';
+import { toStoredError } from '../formats/stored-error.ts';
 import { KEY_PREFIX } from '../redis.ts';
 import { HOUR_MS, MINUTE_MS } from '../units.ts';
 import {
@@ -133,7 +134,10 @@ export class RenderStore extends RenderReader {
 
   /** Ends the render with an error, unless it has ended already; its other jobs are told to stop. */
   async fail(renderId: string, error: ErrorReport, writer = newWriter()): Promise<boolean> {
-    return await this.#move(renderId, writer, 'failed', UNFINISHED, { error, finishedAtMs: Date.now() });
+    return await this.#move(renderId, writer, 'failed', UNFINISHED, {
+      error: toStoredError(error),
+      finishedAtMs: Date.now(),
+    });
   }
 
   /** True when the render was still running and is cancelled now. */

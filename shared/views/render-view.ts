@@ -8,7 +8,7 @@ export const renderViewSchema = z
     id: z.string(),
     status: z.enum(RENDER_STATUSES),
     /** Name of the API key that it was submitted with; null on a farm without keys. */
-    owner: z.string().nullable(),
+    owner: z.string().nullable().default(null),
     model_id: z.string(),
     output: z.enum(['mp4', 'frames']),
     file_name: z.string(),

@@ -1,10 +1,13 @@
 import { setTimeout as delay } from 'node:timers/promises';
 import { type Job as BullJob, DelayedError, UnrecoverableError, WaitingError, type Worker } from 'bullmq';
 import { FarmError } from '../../shared/errors.ts';
-import { type Job, type JobName, type JobOf, jobSchema } from '../../shared/jobs.ts';
+import { isOfNewerFormat, type Job, type JobName, type JobOf, jobSchema } from '../../shared/jobs.ts';
 import type { Logger } from '../../shared/process/log.ts';
 import { ignored, logged, unexpected } from '../../shared/process/unheard.ts';
 import { isConnectionFault } from '../../shared/redis-outage.ts';
+
+/** How soon a job that is left to newer workers may come to an older one again. */
+const LOOK_AGAIN_MS = 3000;
 
 export interface JobContext {
   /** Number of this pickup, from 1: higher than that of any earlier one, also of one that still runs somewhere. */
@@ -119,6 +122,7 @@ export class JobRunner<N extends JobName> {
   /** Processes a job that was picked up with `token`. */
   async run(bullJob: BullJob, token: string | undefined): Promise<string> {
     const { handlers, log } = this.#options;
+    if (isOfNewerFormat(bullJob.data)) await this.#leaveToNewer(bullJob, token);
     const job = this.#parse(bullJob);
     const stop = new AbortController();
     this.#running.set(String(bullJob.id), { stop, name: job.name });
@@ -167,6 +171,13 @@ export class JobRunner<N extends JobName> {
 
   #tell(): void {
     for (const watcher of this.#watchers) watcher();
+  }
+
+  /** Puts a job back for a worker of a newer version: it costs no attempt. Always throws, as BullMQ wants it. */
+  async #leaveToNewer(bullJob: BullJob, token: string | undefined): Promise<never> {
+    this.#options.log.warn({ job: bullJob.id }, 'job of a newer version of the farm; left to workers that know it');
+    await bullJob.moveToDelayed(Date.now() + LOOK_AGAIN_MS, token);
+    throw new DelayedError();
   }
 
   #parse(bullJob: BullJob): JobOf<N> {
