@@ -7,6 +7,7 @@ import { afterwards, untilKnown } from '../shared/outcome.ts';
 import { unknownRender } from '../shared/renders/reader.ts';
 import { isTerminal, type RenderRecord, type RenderStatus } from '../shared/renders/record.ts';
 import { newWriter, type RenderStore } from '../shared/renders/store.ts';
+import { readableOnly } from '../shared/renders/unreadable.ts';
 import type { RenderView } from '../shared/views/render-view.ts';
 import { type Caller, maySee, seesAll } from './access/caller.ts';
 import { readCursor, toCursor } from './render-cursor.ts';
@@ -69,7 +70,8 @@ export class RenderService {
     });
     const page = records.slice(0, limit);
     const last = records.length > limit ? page.at(-1) : undefined;
-    return { renders: await Promise.all(page.map((record) => this.#view(record))), next: last ? toCursor(last) : null };
+    const views = await Promise.all(page.map((record) => readableOnly(this.#view(record))));
+    return { renders: views.filter((view) => view !== undefined), next: last ? toCursor(last) : null };
   }
 
   /**

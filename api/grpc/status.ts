@@ -17,6 +17,7 @@ const TOLD_BY_STATUS: ReadonlySet<ErrorCode> = new Set([
   'queue_full',
   'farm_draining',
   'redis_unavailable',
+  'outcome_unknown',
   'unauthorised',
   'forbidden',
   'rate_limited',

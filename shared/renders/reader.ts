@@ -1,9 +1,9 @@
 import type { Redis } from 'ioredis';
-import { z } from 'zod';
 import { FarmError } from '../errors.ts';
 import { type ListPosition, walkNewestFirst } from './index-walk.ts';
 import { ACTIVE_KEY, INDEX_KEY, ownerActiveKey, ownerIndexKey, recordKey } from './keys.ts';
 import { type RenderRecord, type RenderStatus, renderRecordSchema } from './record.ts';
+import { readableOnly, unreadable } from './unreadable.ts';
 
 /** Renders whose status is asked for at a time, where one is looked for. */
 const LOOK_THROUGH = 200;
@@ -62,12 +62,7 @@ export class RenderReader {
 
   /** Undefined also when the record cannot be read. */
   async findReadable(renderId: string): Promise<RenderRecord | undefined> {
-    try {
-      return await this.find(renderId);
-    } catch (error) {
-      if (error instanceof FarmError && error.code === 'record_unreadable') return undefined;
-      throw error;
-    }
+    return await readableOnly(this.find(renderId));
   }
 
   /** Unfinished renders, of all owners or of one. */
@@ -90,10 +85,7 @@ function parseRecord(renderId: string, raw: Record<string, string>): RenderRecor
     const values = Object.entries(raw).map(([name, text]) => [name, JSON.parse(text)]);
     return renderRecordSchema.parse(Object.fromEntries(values));
   } catch (error) {
-    const reason = error instanceof z.ZodError ? z.prettifyError(error) : (error as Error).message;
-    throw new FarmError('record_unreadable', `The record of render ${renderId} cannot be read: ${reason}`, {
-      cause: error,
-    });
+    throw unreadable(`The record of render ${renderId}`, error);
   }
 }
 

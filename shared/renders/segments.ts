@@ -2,6 +2,7 @@ import type { Redis } from 'ioredis';
 import { previewKey, progressKey, receiptsKey, recordKey } from './keys.ts';
 import { type RenderStatus, type SegmentReceipt, segmentReceiptSchema } from './record.ts';
 import { PROGRESS } from './scripts.ts';
+import { unreadable } from './unreadable.ts';
 
 const PREVIEW_LIFETIME_S = 60;
 
@@ -56,9 +57,13 @@ export class RenderSegments {
     await this.#redis.hset(receiptsKey(renderId), String(receipt.index), JSON.stringify(receipt));
   }
 
-  /** In the order of the segments. */
+  /** In the order of the segments. FarmError('record_unreadable'). */
   async receipts(renderId: string): Promise<SegmentReceipt[]> {
     const texts = await this.#redis.hvals(receiptsKey(renderId));
-    return texts.map((text) => segmentReceiptSchema.parse(JSON.parse(text))).sort((a, b) => a.index - b.index);
+    try {
+      return texts.map((text) => segmentReceiptSchema.parse(JSON.parse(text))).sort((a, b) => a.index - b.index);
+    } catch (error) {
+      throw unreadable(`The receipt of a segment of render ${renderId}`, error);
+    }
   }
 }

@@ -1,8 +1,10 @@
 import assert from 'node:assert/strict';
 import { randomUUID } from 'node:crypto';
-import { describe, it } from 'node:test';
+import { after, describe, it } from 'node:test';
 import { FencedOut, FrameReader, FrameWriter, frameChannelKey } from '../../shared/live/frames.ts';
 import { saveLivePayload } from '../../shared/live/live-payload.ts';
+import { workerConnection } from '../../shared/redis.ts';
+import { RedisProxy } from '../support/redis-proxy.ts';
 import { startRedisServer } from '../support/redis-server.ts';
 
 const NOTHING = Buffer.alloc(0);
@@ -42,6 +44,25 @@ describe('the frame channel', async () => {
     await assert.rejects(async () => old?.taken(0), FencedOut);
     await assert.rejects(async () => old?.frames([frame(0)]), FencedOut);
     await assert.rejects(async () => old?.frames([0, 1].map(frame)), FencedOut);
+  });
+
+  it('knows its own frames when they come again, because their answer was lost with the connection', async () => {
+    const { requestId } = await wanted();
+    await using proxy = new RedisProxy(server.url);
+    const redis = workerConnection(await proxy.open('gpu-0'));
+    after(() => redis.disconnect());
+    const writer = new FrameWriter(redis, requestId, 1);
+    const cut = new Set(['eval', 'xadd']);
+    proxy.judge = ({ words }) => cut.delete(`${words[0]}`.toLowerCase());
+    await writer.taken(3);
+    await writer.frames([frame(0)]);
+    await writer.done(SUMMARY, [1, 2].map(frame));
+    assert.deepEqual([...cut], [], 'commands that lost no answer');
+    const entries = await new FrameReader(await server.connect(), requestId).next(1000);
+    assert.deepEqual(
+      entries.map((entry) => (entry.type === 'frame' ? entry.frameIndex : entry.type)),
+      ['taken', 0, 1, 2, 'done'],
+    );
   });
 
   it('is not opened for a request that was given up, and stays closed', async () => {

@@ -105,5 +105,7 @@ test('a record that cannot be read hides no other, and says by its id what is wr
     (await store.list(10, undefined, { status: 'queued' })).map(({ renderId }) => renderId),
     ['r2'],
   );
+  await redis.hset('{farm}:render:r2:segments', '0', '{}');
+  await assert.rejects(store.segments.receipts('r2'), { code: 'record_unreadable' });
   await assert.rejects(store.get('r1'), { code: 'record_unreadable', message: /render r1 .*request/s });
 });
