@@ -9,7 +9,7 @@ const folder = mkdtempSync(path.join(tmpdir(), 'farm-test-fuzz-'));
 after(() => rmSync(folder, { recursive: true, force: true }));
 const place = (name: string) => path.join(folder, name);
 
-fuzz('config', { cases: 150, percent: 12 }, configDoor(place));
+fuzz('config', { cases: 60, percent: 12 }, configDoor(place));
 fuzz('rects', { cases: 300, percent: 15 }, rectsDoor);
 fuzz('landmarks', { cases: 300, percent: 10 }, landmarksDoor);
 fuzz('pictures', { cases: 100, percent: 10 }, await picturesDoor(place));

@@ -21,7 +21,7 @@ if (isChosen(...DOORS)) {
       '0',
     ],
   };
-  fuzz('http', { cases: 300, percent: 20, atOnce: 4 }, httpDoor(door));
-  fuzz('multipart', { cases: 150, percent: 10, atOnce: 4 }, multipartDoor(door));
-  fuzz('dashboard', { cases: 150, percent: 8, atOnce: 4 }, dashboardDoor(door));
+  fuzz('http', { cases: 200, percent: 11, atOnce: 4 }, httpDoor(door));
+  fuzz('multipart', { cases: 100, percent: 10, atOnce: 4 }, multipartDoor(door));
+  fuzz('dashboard', { cases: 100, percent: 8, atOnce: 4 }, dashboardDoor(door));
 }

@@ -37,7 +37,8 @@ export function isChosen(...names: readonly string[]): boolean {
 export function fuzz(name: string, options: DoorOptions, attempt: (random: Random) => Promise<void>): void {
   if (!isChosen(name)) return;
   const total = casesOf(options);
-  it(`${name}: ${total} cases of seed ${seed} are taken, or refused in the catalogue's words`, async () => {
+  const cases = FUZZ_CASE === undefined ? `${total} cases` : `case ${FUZZ_CASE}`;
+  it(`${name}: ${cases} of seed ${seed} are taken, or refused in the catalogue's words`, async () => {
     const findings: string[] = [];
     const startedMs = performance.now();
     let [next, saidMs] = [FUZZ_CASE === undefined ? 0 : Number(FUZZ_CASE), startedMs];

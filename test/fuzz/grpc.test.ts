@@ -26,8 +26,8 @@ if (isChosen('grpc', 'live-sound')) {
   const client = new TestClient(server.address);
   const renderIds = [await renderIn('rendering'), await renderIn('completed'), await renderIn('failed'), 'rnone'];
   describe('gRPC', () => {
-    fuzz('grpc', { cases: 200, percent: 18, atOnce: 32 }, grpcDoor(client, renderIds));
-    fuzz('live-sound', { cases: 48, percent: 2, atOnce: 48 }, liveSoundDoor(client));
+    fuzz('grpc', { cases: 120, percent: 18, atOnce: 32 }, grpcDoor(client, renderIds));
+    fuzz('live-sound', { cases: 24, percent: 2, atOnce: 24 }, liveSoundDoor(client));
     // Before Redis is stopped, which the file's own end does.
     after(async () => {
       client.close();

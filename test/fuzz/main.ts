@@ -28,7 +28,9 @@ const environment = {
   ...(door === undefined ? {} : { FUZZ_DOOR: door }),
   ...(only === undefined ? {} : { FUZZ_CASE: number(only, 'case') }),
 };
-console.log(`${cases} cases, seed ${seed}${door === undefined ? '' : `, door ${door}`}`);
+console.log(
+  `${only === undefined ? `${cases} cases` : `case ${only}`}, seed ${seed}${door === undefined ? '' : `, door ${door}`}`,
+);
 const files = globSync('test/fuzz/*.test.ts', { cwd: ROOT });
 const options = ['--test', '--test-concurrency=1', '--test-reporter=spec'];
 const { status } = spawnSync(process.execPath, [...options, ...files], {

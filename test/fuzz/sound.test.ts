@@ -9,5 +9,5 @@ if (isChosen('sound')) {
   const folder = mkdtempSync(path.join(tmpdir(), 'farm-test-fuzz-'));
   after(() => rmSync(folder, { recursive: true, force: true }));
   const door = await soundDoor((name) => path.join(folder, name));
-  fuzz('sound', { cases: 12, percent: 2, atOnce: 2, withinMs: 60_000 }, door);
+  fuzz('sound', { cases: 6, percent: 1, atOnce: 2, withinMs: 60_000 }, door);
 }

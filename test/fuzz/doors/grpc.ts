@@ -15,10 +15,11 @@ const CALLS = [
 ];
 /** These say that the farm itself is at fault. */
 const FAULTS = [status.INTERNAL, status.UNKNOWN, status.DATA_LOSS, status.UNIMPLEMENTED];
-const CALL_MS = 4000;
+/** Far more than the farm waits for a GPU here, and than a busy machine takes: a call that lasts longer hangs. */
+const CALL_MS = 15_000;
 /** A watched render that does not move on is watched for so long. */
 const WATCH_MS = 200;
-/** A call without a fault may have taken as long as the farm waits for a GPU. */
+/** Messages of a call that takes several. */
 const PIECES = 4;
 
 /** Any call, with one to some messages. @param renderIds renders that there are. */
