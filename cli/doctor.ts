@@ -1,14 +1,16 @@
 import { execFile } from 'node:child_process';
-import { mkdir, statfs } from 'node:fs/promises';
+import { statfs } from 'node:fs/promises';
 import { promisify } from 'node:util';
 import { z } from 'zod';
 import { type Config, DEMO_AVATAR_DIR, loadConfig } from '../shared/config/load.ts';
 import { keysWithoutEffect } from '../shared/config/no-effect.ts';
 import { grpcHost, isWithoutKeys, keptToThisMachine, refuseOpenAddress } from '../shared/config/open-address.ts';
+import { makeDataFolder } from '../shared/data-folder.ts';
 import { FarmError } from '../shared/errors.ts';
 import { childEnvironment } from '../shared/process/environment.ts';
 import { ignored } from '../shared/process/unheard.ts';
 import { findRedisProblems, producerConnection, waitUntilReady } from '../shared/redis.ts';
+import { withoutSecrets } from '../shared/secrets.ts';
 import { GB } from '../shared/units.ts';
 import { buildDemoAvatar } from './demo-avatar.ts';
 import { ENTRIES } from './farm-processes.ts';
@@ -99,7 +101,7 @@ async function checkRedis({ redis }: Config): Promise<Finding> {
   try {
     await waitUntilReady(connection, REDIS_PATIENCE_MS);
     const [problem] = await findRedisProblems(connection);
-    if (!problem) return { subject, state: 'ok', text: `answers at ${redis.url}` };
+    if (!problem) return { subject, state: 'ok', text: withoutSecrets(`answers at ${redis.url}`) };
     return { subject, state: 'fault', text: problem, remedy: 'change it in redis.conf and restart Redis' };
   } catch (error) {
     return {
@@ -128,7 +130,7 @@ async function checkFfmpeg(): Promise<Finding> {
 
 async function checkDisk({ storageRoot }: Config): Promise<Finding> {
   const remedy = 'free some space or set storage.root to another folder';
-  const space = await mkdir(storageRoot, { recursive: true })
+  const space = await makeDataFolder(storageRoot)
     .then(() => statfs(storageRoot))
     .catch((error: Error) => error.message);
   if (typeof space === 'string') return { subject: 'disk', state: 'fault', text: space, remedy };

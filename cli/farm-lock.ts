@@ -1,8 +1,9 @@
 import { randomUUID } from 'node:crypto';
-import { mkdir, readFile, rename, rm, writeFile } from 'node:fs/promises';
+import { readFile, rename, rm, writeFile } from 'node:fs/promises';
 import { hostname } from 'node:os';
 import path from 'node:path';
 import { z } from 'zod';
+import { makeDataFolder } from '../shared/data-folder.ts';
 import { FarmError } from '../shared/errors.ts';
 import { linkOnce } from '../shared/farm/link-once.ts';
 import { hasEnded, ownIdentity, type ProcessIdentity, processIdentitySchema } from '../shared/process/process-life.ts';
@@ -31,7 +32,7 @@ export async function lockFolder(storageRoot: string): Promise<() => Promise<voi
   // Written aside and linked, so that nobody ever reads half of it.
   const draft = `${lockPath}.${randomUUID()}`;
   try {
-    await mkdir(storageRoot, { recursive: true });
+    await makeDataFolder(storageRoot);
     await writeFile(draft, JSON.stringify(me));
     while (!(await linkOnce(draft, lockPath))) {
       const holder = await readHolder(storageRoot);

@@ -1,4 +1,5 @@
 import { type ChildProcess, spawn } from 'node:child_process';
+import { randomBytes } from 'node:crypto';
 import { once } from 'node:events';
 import { mkdir, readFile, rm, writeFile } from 'node:fs/promises';
 import { createServer } from 'node:net';
@@ -18,6 +19,7 @@ import { ignored } from '../shared/process/unheard.ts';
 import { RedisPulse } from './redis-pulse.ts';
 import { describeEnd, RestartWaits } from './restart-waits.ts';
 
+const PASSWORD_BYTES = 24;
 const LOOK_EVERY_MS = 50;
 /**
  * Without an answer for so long it hangs, or was stopped. Nothing that Redis does by itself keeps it from answering for
@@ -51,7 +53,7 @@ export class PrivateRedis {
   #child: ChildProcess;
 
   private constructor(place: RedisPlace, child: ChildProcess, listeners: RedisListeners) {
-    this.url = `redis://127.0.0.1:${place.port}`;
+    this.url = `redis://:${place.password}@127.0.0.1:${place.port}`;
     this.#place = place;
     this.#child = child;
     this.#listeners = listeners;
@@ -62,7 +64,7 @@ export class PrivateRedis {
   static async start(folder: string, listeners: RedisListeners = {}): Promise<PrivateRedis> {
     await mkdir(folder, { recursive: true });
     await stopLeftoverRedis(folder);
-    const place = { folder, port: await freePort() };
+    const place = { folder, port: await freePort(), password: randomBytes(PASSWORD_BYTES).toString('base64url') };
     return new PrivateRedis(place, await launch(place), listeners);
   }
 
@@ -96,7 +98,7 @@ export class PrivateRedis {
       fault = `it did not answer for ${silentAfterMs / 1000} s`;
       child.kill('SIGKILL');
     });
-    const pulse = new RedisPulse(this.#place.port, () => patience.renew());
+    const pulse = new RedisPulse(this.#place, () => patience.renew());
     if (!isOver(child)) await once(child, 'exit');
     pulse.stop();
     patience.stop();
@@ -133,6 +135,8 @@ export class PrivateRedis {
 interface RedisPlace {
   readonly folder: string;
   readonly port: number;
+  /** Other users of this machine reach its port as well. */
+  readonly password: string;
 }
 
 const isOver = ({ exitCode, signalCode }: ChildProcess) => exitCode !== null || signalCode !== null;
@@ -142,12 +146,16 @@ function howItEnded({ exitCode, signalCode }: ChildProcess): string {
 }
 
 /** A redis-server that answers, however long it reads its files; one that says nothing at all is ended. */
-async function launch({ folder, port }: RedisPlace): Promise<ChildProcess> {
+async function launch(place: RedisPlace): Promise<ChildProcess> {
+  const { folder, port, password } = place;
   const child = spawn('redis-server', redisArguments(port, folder), {
     // A process group of its own: Ctrl-C in a terminal must reach the workers first.
     detached: true,
-    stdio: 'ignore',
+    stdio: ['pipe', 'ignore', 'ignore'],
   });
+  // Everybody may read the arguments of a process.
+  child.stdin.on('error', ignored('a process that does not take it ends, and its end says why'));
+  child.stdin.end(`requirepass ${password}\n`);
   const failed = once(child, 'exit').then(([code]) => {
     throw new FarmError('redis_unavailable', `redis-server ended at once (exit code ${code}); see ${folder}/redis.log`);
   });
@@ -158,7 +166,7 @@ async function launch({ folder, port }: RedisPlace): Promise<ChildProcess> {
   const patience = new Patience(SILENT_AFTER_MS, () =>
     reject(new FarmError('redis_unavailable', `redis-server did not answer on port ${port}; see ${folder}/redis.log`)),
   );
-  const pulse = new RedisPulse(port, (answer) => (answer.startsWith('-LOADING') ? patience.renew() : resolve()));
+  const pulse = new RedisPulse(place, (answer) => (answer.startsWith('-LOADING') ? patience.renew() : resolve()));
   try {
     await Promise.race([ready, failed]);
   } catch (error) {
@@ -173,6 +181,8 @@ async function launch({ folder, port }: RedisPlace): Promise<ChildProcess> {
 
 function redisArguments(port: number, folder: string): string[] {
   return [
+    // Reads what else there is to its configuration from its standard input.
+    '-',
     ...['--port', String(port), '--bind', '127.0.0.1', '--dir', folder, '--logfile', path.join(folder, 'redis.log')],
     ...['--appendonly', 'yes', '--appendfsync', 'everysec', '--save', '', '--maxmemory-policy', 'noeviction'],
   ];

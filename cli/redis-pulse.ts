@@ -2,6 +2,8 @@ import { connect, type Socket } from 'node:net';
 import { ignored } from '../shared/process/unheard.ts';
 
 const ASK_EVERY_MS = 1000;
+/** Answers AUTH, and never PING. */
+const LET_IN = '+OK';
 const CONNECT_AGAIN_MS = 50;
 
 /**
@@ -10,14 +12,16 @@ const CONNECT_AGAIN_MS = 50;
  */
 export class RedisPulse {
   readonly #port: number;
+  readonly #password: string;
   readonly #onAnswer: (answer: string) => void;
   #socket: Socket | undefined;
   #timer: NodeJS.Timeout | undefined;
   #stopped = false;
 
   /** @param onAnswer called with each answer: `+PONG`, or `-LOADING …` while it reads its files. */
-  constructor(port: number, onAnswer: (answer: string) => void) {
+  constructor({ port, password }: { port: number; password: string }, onAnswer: (answer: string) => void) {
     this.#port = port;
+    this.#password = password;
     this.#onAnswer = onAnswer;
     this.#connect();
   }
@@ -32,9 +36,12 @@ export class RedisPulse {
     const socket = connect(this.#port, '127.0.0.1');
     this.#socket = socket;
     const ask = () => socket.write('PING\r\n');
-    socket.on('connect', ask);
-    socket.on('data', (answer) => {
-      this.#onAnswer(answer.toString('latin1').trim());
+    // Who has not shown the password is not told that Redis still reads its files.
+    socket.on('connect', () => socket.write(`AUTH ${this.#password}\r\n`));
+    socket.on('data', (data) => {
+      const answer = data.toString('latin1').trim();
+      if (answer === LET_IN) return ask();
+      this.#onAnswer(answer);
       this.#after(ASK_EVERY_MS, ask);
     });
     socket.on('error', ignored('it closes the connection, and a closed one is opened again'));

@@ -1,6 +1,7 @@
 import { type Config, loadConfig } from '../shared/config/load.ts';
 import { grpcHost, keptToThisMachine } from '../shared/config/open-address.ts';
 import { exitCodeOf, onEndRequest, terminalIsGone } from '../shared/process/end-requests.ts';
+import { withoutSecrets } from '../shared/secrets.ts';
 import { buildDemoAvatar } from './demo-avatar.ts';
 import { httpUrl } from './farm-address.ts';
 import { LocalFarm } from './local-farm.ts';
@@ -75,5 +76,5 @@ function describe(farm: LocalFarm, config: Config, configPath: string | undefine
 }
 
 function print(text: string): void {
-  process.stdout.write(`${text}\n`);
+  process.stdout.write(`${withoutSecrets(text)}\n`);
 }

@@ -1,3 +1,5 @@
+import { withoutSecrets } from './secrets.ts';
+
 /**
  * The catalogue of errors. Every failure that a user or an operator can meet has a stable code here, with whether a
  * retry can help, and the HTTP status and the gRPC status (by number) of the answer. Messages say what happened and
@@ -246,7 +248,7 @@ export class FarmError extends Error {
 
   /** `message`: what happened and why, with the values that were got and expected. */
   constructor(code: ErrorCode, message: string, options?: FarmErrorOptions) {
-    super(message, options);
+    super(withoutSecrets(message), options);
     this.name = 'FarmError';
     this.code = code;
     this.retryAfterSeconds = options?.retryAfterSeconds;

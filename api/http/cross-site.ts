@@ -34,7 +34,8 @@ export function refuseOtherOrigins({ allowed_origins }: Config['http']) {
       return isPreflight(request) ? answerPreflight(reply) : undefined;
     }
     if (isOfThisOrigin(headers) || isLink(request)) return undefined;
-    const message = `A page of ${shown(headers.origin ?? 'another origin')} had a browser send this request`;
+    const page = headers.origin === undefined ? '' : `: ${shown(headers.origin)}`;
+    const message = `A page of another origin had a browser send this request${page}`;
     return sendError(reply, new FarmError('origin_refused', message));
   };
 }

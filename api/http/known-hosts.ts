@@ -20,11 +20,11 @@ export function requireKnownHost({ host, allowed_hosts }: Config['http']) {
   const takesAddresses = !isLoopback(host);
   const isKnown = (name: string) =>
     isLoopback(name) || (!UNSPECIFIED.has(name) && (names.has(name) || (takesAddresses && isIP(name) !== 0)));
-  return async ({ headers, url }: FastifyRequest, reply: FastifyReply): Promise<FastifyReply | undefined> => {
+  return async ({ headers }: FastifyRequest, reply: FastifyReply): Promise<FastifyReply | undefined> => {
     const given = headers.host;
     // Only HTTP/1.0 may leave it out, and no browser speaks that.
     if (given === undefined || isKnown(nameIn(given))) return undefined;
-    const message = `This farm is not known by the name ${shown(given)}, to which ${shown(url)} was sent`;
+    const message = `The request was sent to a name that is none of this farm's: ${shown(given)}`;
     return sendError(reply, new FarmError('host_unknown', message));
   };
 }

@@ -3,13 +3,16 @@ import { insteadOf } from '../faulty-input.ts';
 import '../plain-words.ts';
 import { configSchema } from './schema.ts';
 
+/** No value in them is quoted: it may be a key, or an address with a password. */
+const SECTIONS_WITH_SECRETS = new Set<PropertyKey | undefined>(['auth', 'redis']);
+
 /** One line per wrong or unknown key: its path, the value found, and what is expected. */
 export function explainIssues(error: z.ZodError, values: unknown): string[] {
   return error.issues.flatMap((issue) => {
     if (issue.code === 'unrecognized_keys') {
       return issue.keys.map((key) => unknownKey([...issue.path, key]));
     }
-    const secret = issue.path[0] === 'auth';
+    const secret = SECTIONS_WITH_SECRETS.has(issue.path[0]);
     const found = issue.path.reduce<unknown>(
       (at, step) => (at as Record<PropertyKey, unknown> | undefined)?.[step],
       values,

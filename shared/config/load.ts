@@ -4,6 +4,7 @@ import { fileURLToPath } from 'node:url';
 import type { ApiKey } from '../api-keys.ts';
 import { FarmError } from '../errors.ts';
 import { type Environment, readEnvironment } from '../process/environment.ts';
+import { noteSecrets } from '../secrets.ts';
 import { decodeText } from '../text-file.ts';
 import { apiKeysOf } from './auth-keys.ts';
 import { readConfigValues } from './document.ts';
@@ -76,6 +77,7 @@ function readValues(
   if (sourcePath) refuseUnreadable(sourcePath);
   const values = sourcePath ? readFileValues(sourcePath) : {};
   applyOverrides(values, environment.overrides);
+  noteSecrets(values, environment.redisUrl);
   return { values, sourcePath };
 }
 

@@ -1,8 +1,9 @@
 import { randomBytes, randomUUID } from 'node:crypto';
-import { mkdir, readdir, readFile, rm, writeFile } from 'node:fs/promises';
+import { readdir, readFile, rm, writeFile } from 'node:fs/promises';
 import path from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 import type { Redis } from 'ioredis';
+import { makeDataFolder } from '../data-folder.ts';
 import { FarmError } from '../errors.ts';
 import { ifMissing, ignored } from '../process/unheard.ts';
 import { KEY_PREFIX } from '../redis.ts';
@@ -94,7 +95,7 @@ async function newMark(redis: Redis, storageRoot: string, log: IdentityLog): Pro
   await refuseLostFolder(redis, storageRoot);
   const draft = `${farmIdPath(storageRoot)}.${randomUUID()}`;
   try {
-    await mkdir(storageRoot, { recursive: true });
+    await makeDataFolder(storageRoot);
     const id = `farm-${randomBytes(6).toString('hex')}`;
     await writeFile(draft, `${id}\n`);
     if (await linkOnce(draft, farmIdPath(storageRoot))) log.info({ farm: id }, 'the farm has got its id');

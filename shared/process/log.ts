@@ -1,4 +1,5 @@
 import pino from 'pino';
+import { withoutSecrets } from '../secrets.ts';
 import { logUnheardTo } from './unheard.ts';
 
 export type Logger = pino.Logger;
@@ -18,7 +19,7 @@ const BUFFER_BYTES = 4096;
 
 /**
  * JSON lines on standard output. `processName` tells the processes of a farm apart: "api", "gpu-0", "media". Faults that
- * nobody awaits in this thread are logged there, too.
+ * nobody awaits in this thread are logged there, too. No line has a secret of the configuration.
  */
 export function createLogger(processName: string, options: LogOptions): Logger {
   const buffered = options.buffered_logging;
@@ -28,7 +29,8 @@ export function createLogger(processName: string, options: LogOptions): Logger {
     ...(buffered ? { minLength: BUFFER_BYTES } : {}),
     ...(buffered && options.auto_flush ? { periodicFlush: options.flush_interval_ms } : {}),
   });
-  const log = pino({ level: options.level, base: { process: processName } }, destination);
+  const hooks = { streamWrite: withoutSecrets };
+  const log = pino({ level: options.level, base: { process: processName }, hooks }, destination);
   logUnheardTo(log);
   return log;
 }
