@@ -119,7 +119,7 @@ export const ERROR_CATALOGUE = {
     'Correct redis.url or storage.root: each farm has a Redis and a folder of its own.',
   ),
   storage_unmarked: entry(409, 9, false, 'Mount the volume, or correct storage.root or redis.url.'),
-  gc_running: entry(409, 10, true, 'Wait until that has finished; `farm gc --dry-run` works meanwhile.'),
+  gc_running: entry(409, 10, false, 'Wait until that has finished; `farm gc --dry-run` works meanwhile.'),
   farm_not_stopped: entry(
     409,
     9,

@@ -57,6 +57,7 @@ test('a queued render has waited since it was made, and has no more to tell', ()
     frames_per_second: null,
     eta_seconds: null,
     timings_ms: { queued: 70, prepare: null, waiting: null, render: null, stitch: null, total: null, stages: null },
+    waiting: null,
     error: null,
     links: { self: '/v1/renders/r1', video: null, frames: null, receipt: null },
   });
