@@ -45,6 +45,8 @@ export interface ThreadListeners {
   readonly onModels: () => void;
 }
 
+const ENTRY = new URL('./pipeline-thread-main.ts', import.meta.url);
+
 /** The main thread's end of the pipeline thread. */
 export class PipelineThread {
   readonly #thread: Worker;
@@ -63,9 +65,10 @@ export class PipelineThread {
     costs: new Map(),
   };
 
-  constructor(settings: PipelineThreadSettings, listeners: ThreadListeners) {
+  /** @param entry what runs in the thread; tests of threads that fail have others. */
+  constructor(settings: PipelineThreadSettings, listeners: ThreadListeners, entry = ENTRY) {
     this.#listeners = listeners;
-    this.#thread = new Worker(new URL('./pipeline-thread-main.ts', import.meta.url), { workerData: settings });
+    this.#thread = new Worker(entry, { workerData: settings });
     this.#thread.on('message', (message: FromPipelineThread) => this.#receive(message));
     this.#exited = new Promise((resolve) => this.#thread.once('exit', () => resolve()));
     this.#watch = new ThreadWatch(
