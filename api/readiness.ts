@@ -2,6 +2,7 @@ import { rm, writeFile } from 'node:fs/promises';
 import path from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 import type { Redis } from 'ioredis';
+import type { DiskReserve } from '../shared/disk-reserve.ts';
 import { FarmError } from '../shared/errors.ts';
 import { type Heartbeat, readHeartbeats } from '../shared/heartbeat.ts';
 import { ignored } from '../shared/process/unheard.ts';
@@ -20,6 +21,8 @@ const PROBE_LIFETIME_MS = 10_000;
 export interface ReadinessTools {
   readonly redis: Redis;
   readonly storageRoot: string;
+  /** New work is refused below it. */
+  readonly disk: DiskReserve;
   /** Work without progress for so long is stuck; half of it is reported. */
   readonly stuckMs: number;
 }
@@ -80,7 +83,7 @@ export class Readiness {
   #lookAtStorage(): Promise<ReadinessProblem | undefined> {
     if (performance.now() - this.#storageAtMs > WRITE_EVERY_MS || !this.#storage) {
       this.#storageAtMs = Number.POSITIVE_INFINITY;
-      const written = tryToWrite(this.#tools.storageRoot);
+      const written = tryToWrite(this.#tools);
       const ended = () => {
         this.#storageAtMs = performance.now();
       };
@@ -92,13 +95,15 @@ export class Readiness {
   }
 }
 
-async function tryToWrite(root: string): Promise<ReadinessProblem | undefined> {
-  const file = path.join(root, `.probe-${process.pid}`);
+async function tryToWrite({ storageRoot, disk }: ReadinessTools): Promise<ReadinessProblem | undefined> {
+  const file = path.join(storageRoot, `.probe-${process.pid}`);
   try {
     await writeFile(file, 'x');
     await rm(file);
+    await disk.refuseIfShort();
     return undefined;
   } catch (error) {
+    if (error instanceof FarmError) return { code: error.code, message: error.message, live: false };
     return storageProblem((error as NodeJS.ErrnoException).code ?? 'it fails');
   }
 }

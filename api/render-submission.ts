@@ -3,17 +3,18 @@ import { createWriteStream } from 'node:fs';
 import type { Readable } from 'node:stream';
 import { pipeline } from 'node:stream/promises';
 import { type ArtifactStore, artifactKeys } from '../shared/artifacts.ts';
-import type { Config } from '../shared/config/load.ts';
 import { FarmError } from '../shared/errors.ts';
 import { afterwards, RedisUnavailable, untilKnown } from '../shared/outcome.ts';
 import type { Logger } from '../shared/process/log.ts';
+import { logged } from '../shared/process/unheard.ts';
 import { addPrepareJob, type QueueClients } from '../shared/queues.ts';
 import { newRenderId } from '../shared/renders/id.ts';
 import type { RenderRequest } from '../shared/renders/record.ts';
-import type { RenderOwner, RenderStore } from '../shared/renders/store.ts';
+import type { RenderOwner } from '../shared/renders/store.ts';
 import type { RenderView } from '../shared/views/render-view.ts';
 import { type Caller, seesAll } from './access/caller.ts';
 import type { Models } from './models.ts';
+import { limitReached, RenderRoom, type RoomTools } from './render-room.ts';
 import { toView, viewRender } from './render-view.ts';
 import { UploadMeter } from './upload-meter.ts';
 
@@ -31,9 +32,7 @@ export interface Submitter {
   readonly idempotencyKey: string | undefined;
 }
 
-export interface SubmissionTools {
-  readonly config: Config;
-  readonly store: RenderStore;
+export interface SubmissionTools extends RoomTools {
   readonly artifacts: ArtifactStore;
   readonly queues: QueueClients;
   readonly models: Models;
@@ -43,31 +42,29 @@ export interface SubmissionTools {
 /** Takes renders: upload, admission, first job. */
 export class RenderSubmission {
   readonly #tools: SubmissionTools;
+  readonly #room: RenderRoom;
 
   constructor(tools: SubmissionTools) {
     this.#tools = tools;
+    this.#room = new RenderRoom(tools);
   }
 
   /**
-   * FarmError: queue_full while as many renders are unfinished as server.queue_size allows; key_limit_reached while as
-   * many of the caller are as his key allows.
+   * FarmError: storage_full, queue_full, key_limit_reached; see RenderRoom.
+   * @param uploadBytes as announced; 0: not known.
    */
-  async refuseIfFull({ keyName, limits }: Caller): Promise<void> {
-    const { store, config } = this.#tools;
-    const activeCount = await store.countActive();
-    if (activeCount >= config.server.queue_size) throw this.#full(activeCount);
-    if (keyName === undefined || limits.unfinishedRenders === 0) return;
-    const ownCount = await store.countActive(keyName);
-    if (ownCount >= limits.unfinishedRenders) throw limitReached(keyName, ownCount);
+  async refuseIfFull(caller: Caller, uploadBytes = 0): Promise<void> {
+    await this.#room.refuseIfFull(caller, uploadBytes);
   }
 
   /**
    * Streams an upload to the store. `content` fails with a FarmError that says what is wrong with it.
-   * FarmError: upload_too_large, audio_empty, storage_failed.
+   * FarmError: upload_too_large, audio_empty, storage_full, storage_failed.
    */
   async storeUpload(fileName: string, content: Readable): Promise<StoredUpload> {
     const renderId = newRenderId();
-    const meter = new UploadMeter(this.#tools.config.limits.max_upload_mb);
+    using arrival = this.#room.arrival();
+    const meter = new UploadMeter(this.#tools.config.limits.max_upload_mb, (bytes) => arrival.came(bytes));
     try {
       await this.#tools.artifacts.publish(artifactKeys.upload(renderId), (path) =>
         pipeline(content, meter, createWriteStream(path)),
@@ -105,7 +102,7 @@ export class RenderSubmission {
       const read = async () => await viewRender(await store.get(renderedAs), store);
       return await afterwards(`Render ${renderedAs} was to be shown, which this key has made`, read);
     }
-    await this.#enqueue(upload);
+    await this.#enqueue(upload, submitter.caller.keyName);
     try {
       return await viewRender(await store.get(renderId), store);
     } catch (error) {
@@ -126,24 +123,19 @@ export class RenderSubmission {
       store.admit(renderId, request, config.server.queue_size, claim, ownerOf(caller), again),
     );
     if (admission.outcome === 'admitted') return renderId;
-    if (admission.outcome === 'full') throw this.#full(admission.activeCount);
+    if (admission.outcome === 'full') throw this.#room.full(admission.activeCount);
     if (admission.outcome === 'owner full') throw limitReached(caller.keyName ?? '', admission.activeCount);
     if (admission.sameRequest) return admission.renderId;
     throw new FarmError('idempotency_conflict', `Idempotency-Key "${idempotencyKey}" was used for another request`);
   }
 
   /** Should this fail, a media worker finds the record and adds the job: the render is taken either way. */
-  async #enqueue(upload: StoredUpload): Promise<void> {
-    const { queues, config, log } = this.#tools;
+  async #enqueue(upload: StoredUpload, owner: string | undefined): Promise<void> {
+    const { queues, config, log, work } = this.#tools;
+    // Bounds how much waits to be read; the render itself does not need it.
+    await work.uploadWaits(upload.renderId, upload.uploadBytes, owner).catch(logged('an upload was not counted'));
     await addPrepareJob(queues, upload, config.render.attempts).catch((error: Error) =>
       log.warn({ render: upload.renderId, reason: error.message }, 'job not added yet'),
-    );
-  }
-
-  #full(activeCount: number): FarmError {
-    return new FarmError(
-      'queue_full',
-      `${activeCount} renders are unfinished; server.queue_size allows ${this.#tools.config.server.queue_size}`,
     );
   }
 }
@@ -153,13 +145,6 @@ function ownerOf(caller: Caller): RenderOwner | undefined {
   if (name === undefined) return undefined;
   const apart = seesAll(caller) ? 'apart or common' : 'apart';
   return { name, mostUnfinished: limits.unfinishedRenders, idempotency: isPlain ? 'common' : apart };
-}
-
-function limitReached(keyName: string, ownCount: number): FarmError {
-  return new FarmError(
-    'key_limit_reached',
-    `${ownCount} renders of the key "${keyName}" are unfinished, as many as its max_unfinished_renders allows`,
-  );
 }
 
 /** A render that has just been taken. */

@@ -2,10 +2,12 @@ import type { Redis } from 'ioredis';
 import { LocalArtifacts } from '../shared/artifacts.ts';
 import type { Config } from '../shared/config/load.ts';
 import type { ConfigReload } from '../shared/config/reload.ts';
+import { DiskReserve } from '../shared/disk-reserve.ts';
 import type { Logger } from '../shared/process/log.ts';
 import { QueueClients } from '../shared/queues.ts';
 import { readerConnection } from '../shared/redis.ts';
 import { RenderStore } from '../shared/renders/store.ts';
+import { RenderWork } from '../shared/renders/work.ts';
 import { Collector } from '../shared/retention/collector.ts';
 import { Access } from './access/access.ts';
 import { Sessions } from './access/sessions.ts';
@@ -55,14 +57,16 @@ export function openServices({ config, redis, log, reload }: ServiceTools): Serv
   const queues = new QueueClients(redis);
   const store = new RenderStore(redis);
   const artifacts = new LocalArtifacts(config.storageRoot);
+  const disk = new DiskReserve(config.storageRoot, config.limits.disk_reserve_gb);
+  const work = new RenderWork(redis);
   const models = new Models(config, redis, reload);
-  const submission = new RenderSubmission({ config, store, artifacts, queues, models, log });
+  const submission = new RenderSubmission({ config, store, work, disk, artifacts, queues, models, log });
   const renders = new RenderService({ store, artifacts });
   const live = new LiveService({ config, redis, queues, models, log, openReader: () => readerConnection(redis) });
   const gpus = new GpuService(config, redis, queues);
   const collector = new Collector({ config, redis, queues, store, artifacts, log });
   const { storageRoot, limits } = config;
-  const readiness = new Readiness({ redis, storageRoot, stuckMs: limits.stuck_seconds * 1000 });
+  const readiness = new Readiness({ redis, storageRoot, disk, stuckMs: limits.stuck_seconds * 1000 });
   return {
     ...{ config, access, sessions, memory, redis, queues, models, submission, renders, live, gpus },
     ...{ collector, readiness },

@@ -3,15 +3,21 @@ import { Transform, type TransformCallback } from 'node:stream';
 import { FarmError } from '../shared/errors.ts';
 import { MB } from '../shared/units.ts';
 
+const LOOK_EVERY_BYTES = 16 * MB;
+
 /** Counts and hashes an upload while it passes. It fails with FarmError('upload_too_large') above `maxMb`. */
 export class UploadMeter extends Transform {
   readonly #maxMb: number;
   readonly #hash = createHash('sha256');
+  readonly #look: (bytes: number) => Promise<void>;
   #bytes = 0;
+  #nextLook = LOOK_EVERY_BYTES;
 
-  constructor(maxMb: number) {
+  /** @param look called with every 16 MB that have passed; ends the upload by throwing. */
+  constructor(maxMb: number, look: (bytes: number) => Promise<void>) {
     super();
     this.#maxMb = maxMb;
+    this.#look = look;
   }
 
   get bytes(): number {
@@ -26,7 +32,13 @@ export class UploadMeter extends Transform {
   override _transform(chunk: Buffer, _encoding: BufferEncoding, done: TransformCallback): void {
     this.#bytes += chunk.length;
     this.#hash.update(chunk);
-    if (this.#bytes <= this.#maxMb * MB) done(null, chunk);
-    else done(new FarmError('upload_too_large', `The upload is larger than ${this.#maxMb} MB`));
+    if (this.#bytes > this.#maxMb * MB) {
+      done(new FarmError('upload_too_large', `The upload is larger than ${this.#maxMb} MB`));
+    } else if (this.#bytes < this.#nextLook) {
+      done(null, chunk);
+    } else {
+      this.#nextLook += LOOK_EVERY_BYTES;
+      this.#look(LOOK_EVERY_BYTES).then(() => done(null, chunk), done);
+    }
   }
 }

@@ -128,7 +128,7 @@ async function checkFfmpeg(): Promise<Finding> {
   return { subject, state: 'fault', text: `this ffmpeg has no encoder ${absent.join(', ')}`, remedy };
 }
 
-async function checkDisk({ storageRoot }: Config): Promise<Finding> {
+async function checkDisk({ storageRoot, limits }: Config): Promise<Finding> {
   const remedy = 'free some space or set storage.root to another folder';
   const space = await makeDataFolder(storageRoot)
     .then(() => statfs(storageRoot))
@@ -137,6 +137,10 @@ async function checkDisk({ storageRoot }: Config): Promise<Finding> {
   const { bavail, bsize } = space;
   const freeGb = (bavail * bsize) / GB;
   const text = `${freeGb.toFixed(1)} GB free in ${storageRoot}`;
+  if (freeGb < limits.disk_reserve_gb) {
+    const reserve = `${text}; no render is taken below limits.disk_reserve_gb, ${limits.disk_reserve_gb} GB`;
+    return { subject: 'disk', state: 'fault', text: reserve, remedy };
+  }
   if (freeGb >= LEAST_FREE_GB) return { subject: 'disk', state: 'ok', text };
   return { subject: 'disk', state: 'fault', text, remedy };
 }

@@ -50,6 +50,7 @@ export function listKeys({ config: configPath }: { config?: string }): void {
     const parts = [
       limits.requestsPerMinute > 0 ? `${limits.requestsPerMinute} requests a minute` : '',
       limits.unfinishedRenders > 0 ? `${limits.unfinishedRenders} unfinished renders` : '',
+      limits.unfinishedFrames > 0 ? `${limits.unfinishedFrames} unfinished frames` : '',
       limits.streams > 0 ? `${limits.streams} streams` : '',
       plain ? 'written in plain in auth.api_keys' : '',
     ].filter((part) => part !== '');

@@ -46,7 +46,9 @@ export interface KeyLimits {
   /** On the whole farm. */
   readonly unfinishedRenders: number;
   /** On the whole farm. */
+  readonly unfinishedFrames: number;
+  /** On the whole farm. */
   readonly streams: number;
 }
 
-export const NO_LIMITS: KeyLimits = { requestsPerMinute: 0, unfinishedRenders: 0, streams: 0 };
+export const NO_LIMITS: KeyLimits = { requestsPerMinute: 0, unfinishedRenders: 0, unfinishedFrames: 0, streams: 0 };

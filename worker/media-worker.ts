@@ -1,6 +1,8 @@
 import type { Config } from '../shared/config/load.ts';
+import { DiskReserve } from '../shared/disk-reserve.ts';
 import { startHeartbeat } from '../shared/heartbeat.ts';
 import { MEDIA_QUEUES, type MediaQueue, QueueClients } from '../shared/queues.ts';
+import { RenderWork } from '../shared/renders/work.ts';
 import { Collector } from '../shared/retention/collector.ts';
 import { Consumer } from './jobs/consumer.ts';
 import { RenderJobs } from './jobs/render-jobs.ts';
@@ -77,9 +79,11 @@ function takeJobs(
 ): Consumer<'prepare' | 'stitch'>[] {
   const { connection, renders, artifacts, cancellation, log } = tools;
   const jobs = new RenderJobs(renders, cancellation, config);
+  const work = new RenderWork(connection);
+  const disk = new DiskReserve(config.storageRoot, config.limits.disk_reserve_gb);
   const tidy = (renderId: string) => tidyUp({ renders, artifacts, spentFiles }, renderId);
   const handlers = {
-    prepare: jobs.handler<'prepare'>(prepareHandler({ config, renders, artifacts, dispatcher }), tidy),
+    prepare: jobs.handler<'prepare'>(prepareHandler({ config, renders, artifacts, dispatcher, work, disk }), tidy),
     stitch: jobs.handler<'stitch'>(stitchHandler({ renders, artifacts, spentFiles }), tidy),
   };
   return MEDIA_QUEUES.map(

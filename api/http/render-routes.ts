@@ -8,7 +8,7 @@ import { receiptSchema, renderPageSchema, renderViewSchema } from '../../shared/
 import { readCursor } from '../render-cursor.ts';
 import type { Services } from '../services.ts';
 import { bytesOf, failures, nothing } from './openapi.ts';
-import { readRenderUpload, renderFormSchema } from './render-upload.ts';
+import { announcedBytes, readRenderUpload, renderFormSchema } from './render-upload.ts';
 import { sendFile } from './send-file.ts';
 import { wholeNumber } from './whole-number.ts';
 
@@ -57,7 +57,7 @@ function submitRender(app: App, { config, submission }: Services): void {
   };
   app.post('/v1/renders', { schema, config: { access, form: renderFormSchema(config) } }, async (request, reply) => {
     // Refuse before the upload is read; submit counts again when the record is written.
-    await submission.refuseIfFull(request.caller);
+    await submission.refuseIfFull(request.caller, announcedBytes(request));
     const { upload, options } = await readRenderUpload(request, submission, config);
     const view = await submission.submit(upload, options, {
       caller: request.caller,

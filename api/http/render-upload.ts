@@ -31,6 +31,11 @@ function renderFieldsSchema({ output }: Pick<Config, 'output'>) {
   });
 }
 
+/** Bytes of the body as the sender says; 0 where it does not. */
+export function announcedBytes({ headers }: Pick<FastifyRequest, 'headers'>): number {
+  return Number(headers['content-length']) || 0;
+}
+
 /** The whole form, for the description of the API: the reader takes file and fields apart as they come. */
 export function renderFormSchema(config: Pick<Config, 'output'>) {
   return renderFieldsSchema(config).extend({ audio: z.file() });

@@ -7,11 +7,20 @@ import type { ConfigValues } from './schema.ts';
  */
 export function apiKeysOf({ api_keys, keys }: ConfigValues['auth']): ApiKey[] {
   const hashed = keys.map(
-    ({ name, sha256, role, requests_per_minute, max_unfinished_renders, max_streams }): ApiKey => ({
+    ({
+      name,
+      sha256,
+      role,
+      requests_per_minute,
+      max_unfinished_renders,
+      max_unfinished_frames,
+      max_streams,
+    }): ApiKey => ({
       ...{ name, sha256, role, plain: false, isWeak: false },
       limits: {
         requestsPerMinute: requests_per_minute,
         unfinishedRenders: max_unfinished_renders,
+        unfinishedFrames: max_unfinished_frames,
         streams: max_streams,
       },
     }),

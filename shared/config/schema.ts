@@ -181,6 +181,7 @@ const apiKey = section({
   /** What the key may take; 0: as much as the farm has. */
   requests_per_minute: z.int().nonnegative().default(0),
   max_unfinished_renders: z.int().nonnegative().default(0),
+  max_unfinished_frames: z.int().nonnegative().default(0),
   max_streams: z.int().nonnegative().default(0),
 });
 export type KeyEntry = z.output<typeof apiKey>;
@@ -211,6 +212,12 @@ const limits = section({
   stuck_seconds: positiveInt(120),
   /** Memory that requests may take together in a front end; 0: a quarter of the machine's. */
   memory_budget_mb: z.int().nonnegative().default(0),
+  /** Frames that may be planned and unfinished; further renders wait, and new ones are refused. */
+  max_unfinished_frames: positiveInt(5_000_000),
+  /** Uploads that may wait to be read; further ones are refused. */
+  max_waiting_uploads_gb: orDefault(z.number().positive(), 50),
+  /** Disk of storage.root that new work leaves free; 0: none. */
+  disk_reserve_gb: z.number().nonnegative().default(1),
   /** Connections that a front end holds at once, HTTP and gRPC each. */
   max_connections: positiveInt(1000),
 });

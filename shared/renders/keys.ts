@@ -6,6 +6,8 @@ export const INDEX_KEY = `${KEY_PREFIX}:renders`;
 /** Completed renders whose parts are still to be removed, by the time at which they were completed, in s. */
 export const SPENT_KEY = `${KEY_PREFIX}:renders:spent`;
 export const ACTIVE_KEY = `${KEY_PREFIX}:renders:active`;
+/** How much work each unfinished render is. */
+export const WORK_KEY = `${KEY_PREFIX}:renders:work`;
 /** Ids of the renders of one API key, by its name, and of the unfinished ones among them. */
 export const ownerIndexKey = (owner: string) => `${INDEX_KEY}:of:${owner}`;
 export const ownerActiveKey = (owner: string) => `${ACTIVE_KEY}:of:${owner}`;

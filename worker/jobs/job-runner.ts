@@ -61,7 +61,7 @@ export class LostLock extends Error {
   override readonly name = 'LostLock';
 }
 
-/** Thrown by a handler whose machine is at fault: the job is tried again later, which costs no attempt. */
+/** Thrown by a handler whose machine is at fault, or has no room yet: the job is tried again later, which costs no attempt. */
 export class TryAgain extends Error {
   override readonly name = 'TryAgain';
   readonly atMs: number;

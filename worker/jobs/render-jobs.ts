@@ -48,7 +48,9 @@ export class RenderJobs {
       } catch (error) {
         if (signal.reason instanceof RenderEnded) return 'stopped: render has ended';
         // The job is back in its queue or with another worker: its outcome is decided there.
-        if (!(signal.reason instanceof HandBack || signal.reason instanceof LostLock)) {
+        const isNoFault =
+          error instanceof TryAgain || signal.reason instanceof HandBack || signal.reason instanceof LostLock;
+        if (!isNoFault) {
           const fault = FarmError.from(error);
           const queueName = await context.moveElsewhere(fault, true);
           if (queueName) {

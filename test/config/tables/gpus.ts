@@ -8,6 +8,7 @@ import { PrivateRedis } from '../../../cli/private-redis.ts';
 import { workerConnection } from '../../../shared/redis.ts';
 import { failureOf, farmCode } from '../../grpc/clients.ts';
 import { heavyNetwork } from '../../onnx/tiny-onnx.ts';
+import { runCliIn } from '../../support/run-cli.ts';
 import { until } from '../../support/until.ts';
 import type { KeyFarm } from '../key-farm.ts';
 import type { KeyTable } from '../key-table.ts';
@@ -25,6 +26,7 @@ const LIMIT_MB = 51.2;
 /** How long a request may take of which the farm is to say after one second that nobody takes it. */
 const PATIENCE_MS = 9000;
 const HOUR_MS = 3_600_000;
+const MOST_FRAMES = 1200;
 
 interface Bench {
   readonly farm: KeyFarm;
@@ -51,7 +53,12 @@ async function start(farm: KeyFarm): Promise<Bench> {
     capacity: { max_models: 2, eviction_policy: 'lru', max_memory_gb: LIMIT_MB / 1024 },
     output: { jpeg_quality: JPEG_QUALITY },
     logging: { level: 'warn', buffered_logging: true, flush_interval_ms: HOUR_MS },
-    limits: { live_wait_seconds: 1 },
+    limits: {
+      live_wait_seconds: 1,
+      max_unfinished_frames: MOST_FRAMES,
+      max_waiting_uploads_gb: 0.004,
+      disk_reserve_gb: 0.001,
+    },
     live: { max_batch_frames: 1 },
     render: {
       segment_frames: SEGMENT_FRAMES,
@@ -127,6 +134,32 @@ export const gpuKeys: KeyTable<Bench> = {
       for (const { address, family } of others.filter((one) => one.family === 'IPv4')) {
         assert.equal((await fetch(`http://${address}:${farm.httpPort}/v1/gpus`)).status, 200, `${family} ${address}`);
       }
+    },
+    'limits.max_unfinished_frames limits.max_waiting_uploads_gb': async ({ farm }) => {
+      // 1000 frames and 1.3 MB each: of two, one waits; of five, four would be too much to wait.
+      const speech = await farm.speech(40);
+      const submit = async () => (await farm.client.submit(speech, { modelId: 'ann' })).id;
+      const reached = (id: string, status: string) =>
+        until(`it is ${status}`, async () => (await farm.client.get(id)).status === status);
+      await farm.withoutGpus([0, 1], async () => {
+        const first = await submit();
+        await reached(first, 'rendering');
+        const others = [await submit(), await submit(), await submit()];
+        await assert.rejects(submit(), { code: 'queue_full', message: /max_waiting_uploads_gb/ });
+        for (const id of others) await reached(id, 'preparing');
+        for (const id of others.splice(1)) await farm.client.cancel(id);
+        await farm.client.cancel(first);
+        await reached(others[0] as string, 'rendering');
+        await farm.client.cancel(others[0] as string);
+      });
+    },
+    'limits.disk_reserve_gb': async ({ farm }) => {
+      await until('the farm is ready', async () => (await fetch(`${farm.url}/readyz`)).status === 200);
+      const doctor = (environment: NodeJS.ProcessEnv) => runCliIn(environment, 'doctor', '--config', farm.configPath);
+      const [asIs, short] = [doctor({}), doctor({ FARM_LIMITS__DISK_RESERVE_GB: '1000000' })];
+      await Promise.all([asIs.exited, short.exited]);
+      assert.ok(!asIs.output().includes('limits.disk_reserve_gb'));
+      assert.match(short.output(), /no render is taken below limits\.disk_reserve_gb, 1000000 GB/);
     },
     'gpus.count': async ({ farm }) => {
       const { gpus } = await farm.client.gpus();

@@ -1,0 +1,94 @@
+import type { Config } from '../shared/config/load.ts';
+import type { DiskReserve } from '../shared/disk-reserve.ts';
+import { FarmError } from '../shared/errors.ts';
+import type { RenderStore } from '../shared/renders/store.ts';
+import type { RenderWork, WorkTotals } from '../shared/renders/work.ts';
+import { GB } from '../shared/units.ts';
+import type { Caller } from './access/caller.ts';
+
+export interface RoomTools {
+  readonly config: Config;
+  readonly store: RenderStore;
+  readonly work: RenderWork;
+  readonly disk: DiskReserve;
+}
+
+/** An upload on its way. */
+interface Arrival extends Disposable {
+  /** Counts what has come of it. FarmError('storage_full') below the disk reserve. */
+  came(bytes: number): Promise<void>;
+}
+
+/** Whether the farm has room for another render: disk, renders, frames and uploads, its own and those of the key. */
+export class RenderRoom {
+  readonly #tools: RoomTools;
+  /** What has come of uploads that are on their way to this front end. */
+  #arrivingBytes = 0;
+
+  constructor(tools: RoomTools) {
+    this.#tools = tools;
+  }
+
+  /**
+   * FarmError: storage_full below the disk reserve; queue_full while the farm has as many unfinished renders, frames or
+   * unread uploads as it takes; key_limit_reached while the caller has as much as his key allows.
+   * @param uploadBytes as announced; 0: not known.
+   */
+  async refuseIfFull({ keyName, limits }: Caller, uploadBytes: number): Promise<void> {
+    const { store, config, disk, work } = this.#tools;
+    await disk.refuseIfShort(uploadBytes);
+    const activeCount = await store.countActive();
+    if (activeCount >= config.server.queue_size) throw this.full(activeCount);
+    this.#refuseWork(await work.totals(keyName), uploadBytes, keyName, limits.unfinishedFrames);
+    if (keyName === undefined || limits.unfinishedRenders === 0) return;
+    const ownCount = await store.countActive(keyName);
+    if (ownCount >= limits.unfinishedRenders) throw limitReached(keyName, ownCount);
+  }
+
+  /** An upload that begins to arrive. To be disposed of when it has, or will not. */
+  arrival(): Arrival {
+    let held = 0;
+    return {
+      came: async (bytes) => {
+        held += bytes;
+        this.#arrivingBytes += bytes;
+        await this.#tools.disk.refuseIfShort();
+      },
+      [Symbol.dispose]: () => {
+        this.#arrivingBytes -= held;
+      },
+    };
+  }
+
+  full(activeCount: number): FarmError {
+    const most = this.#tools.config.server.queue_size;
+    return new FarmError('queue_full', `${activeCount} renders are unfinished; server.queue_size allows ${most}`);
+  }
+
+  #refuseWork(totals: WorkTotals, uploadBytes: number, keyName: string | undefined, mostOfKey: number): void {
+    const { max_unfinished_frames: mostFrames, max_waiting_uploads_gb: mostGb } = this.#tools.config.limits;
+    if (totals.frames >= mostFrames) {
+      const text = `${totals.frames} frames are unfinished; limits.max_unfinished_frames allows ${mostFrames}`;
+      throw new FarmError('queue_full', text);
+    }
+    const waitingBytes = totals.uploadBytes + this.#arrivingBytes;
+    if (waitingBytes > 0 && waitingBytes + uploadBytes > mostGb * GB) {
+      const waitingGb = (waitingBytes / GB).toFixed(3);
+      const text = `${waitingGb} GB of uploads wait to be read; limits.max_waiting_uploads_gb allows ${mostGb}`;
+      throw new FarmError('queue_full', text);
+    }
+    if (keyName === undefined || mostOfKey === 0 || totals.ownFrames < mostOfKey) return;
+    throw new FarmError(
+      'key_limit_reached',
+      `${totals.ownFrames} frames of the key "${keyName}" are unfinished; its max_unfinished_frames allows ${mostOfKey}`,
+    );
+  }
+}
+
+/** The refusal of a render of a key that has as many as it may. */
+export function limitReached(keyName: string, ownCount: number): FarmError {
+  return new FarmError(
+    'key_limit_reached',
+    `${ownCount} renders of the key "${keyName}" are unfinished, as many as its max_unfinished_renders allows`,
+  );
+}

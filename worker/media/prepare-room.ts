@@ -1,0 +1,55 @@
+import type { Config } from '../../shared/config/load.ts';
+import type { DiskReserve } from '../../shared/disk-reserve.ts';
+import { FarmError } from '../../shared/errors.ts';
+import type { RenderRecord } from '../../shared/renders/record.ts';
+import type { RenderWork, WorkLimits } from '../../shared/renders/work.ts';
+import { TryAgain } from '../jobs/job-runner.ts';
+
+/** Long enough that thousands of waiting renders cost nothing, and apart, so that they do not come all at once. */
+const WAIT_MS = { least: 3000, spread: 3000 } as const;
+
+export interface PrepareRoomTools {
+  readonly config: Config;
+  readonly work: RenderWork;
+  readonly disk: DiskReserve;
+}
+
+/**
+ * Holds renders back that were admitted and have no room yet: how many frames one has is known only when it has been
+ * read. They wait, and do not fail.
+ */
+export class PrepareRoom {
+  readonly #tools: PrepareRoomTools;
+
+  constructor(tools: PrepareRoomTools) {
+    this.#tools = tools;
+  }
+
+  /**
+   * Before the upload is read. FarmError('storage_full') below the disk reserve; TryAgain while its frames
+   * would be too many.
+   */
+  async waitUnlessFree(record: RenderRecord): Promise<void> {
+    const { work, disk } = this.#tools;
+    await disk.refuseIfShort();
+    if (!(await work.mayBegin(record.renderId, record.owner, this.#limitsOf(record)))) throw tooManyFrames();
+  }
+
+  /** Takes the frames of a plan into account, or throws TryAgain. */
+  async take(record: RenderRecord, frames: number): Promise<void> {
+    if (!(await this.#tools.work.claim(record.renderId, record.owner, frames, this.#limitsOf(record)))) {
+      throw tooManyFrames();
+    }
+  }
+
+  #limitsOf({ owner }: RenderRecord): WorkLimits {
+    const { limits, auth } = this.#tools.config;
+    const key = auth.keys.find(({ name }) => name === owner);
+    return { frames: limits.max_unfinished_frames, ownFrames: key?.limits.unfinishedFrames ?? 0 };
+  }
+}
+
+function tooManyFrames(): TryAgain {
+  const full = new FarmError('queue_full', 'As many frames are unfinished as there may be');
+  return new TryAgain(Date.now() + WAIT_MS.least + Math.random() * WAIT_MS.spread, full);
+}
