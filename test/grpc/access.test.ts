@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict';
 import { execFile } from 'node:child_process';
 import { mkdtemp, readFile, rm } from 'node:fs/promises';
+import { connect } from 'node:net';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { after, before, describe, it, type TestContext } from 'node:test';
@@ -66,6 +67,15 @@ describe('access over gRPC', () => {
     assert.equal(await client.healthStatus(), WITHOUT_WORKERS);
     const services = await reflectedServices(address);
     for (const name of [MONOLITHIC, FARM, HEALTH]) assert.ok(services.includes(name), `${name} in ${services}`);
+  });
+
+  it('answers no HTTP/1.1, which is all that a page can have a browser send here', async (t) => {
+    const [host, port] = (await serve(t, {})).split(':');
+    const head = ['POST /monolithic.MonolithicService/ListModels HTTP/1.1', 'Host: evil.test', 'Content-Length: 5'];
+    const socket = connect(Number(port), host).end(`${head.join('\r\n')}\r\n\r\nhello`);
+    let answer = '';
+    for await (const data of socket) answer += data.toString('latin1');
+    assert.doesNotMatch(answer, /HTTP\/1/);
   });
 
   it('shows no services by reflection when that is switched off', async (t) => {
