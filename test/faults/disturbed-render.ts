@@ -75,17 +75,16 @@ export class DisturbedRenders implements AsyncDisposable {
   async disturb(moment: Moment, fault: Fault): Promise<Outcome> {
     const output = moment === 'stitching' ? 'mp4' : 'frames';
     let faultAtMs = Number.NaN;
-    let undo: (() => Promise<void>) | undefined;
+    let undone: Promise<void> | undefined;
     const strike = async () => {
       faultAtMs = performance.now();
-      undo = await fault();
+      undone = (await fault())?.();
     };
     // Nobody is quick enough to see a render queued: nothing may take it up until the fault is there.
     const release = moment === 'queued' ? await this.#holdMedia() : () => {};
     const id = await this.#submit(output, moment === 'uploading' ? strike : undefined).finally(release);
     const disturbed = moment === 'uploading' || moment === 'queued' || (await this.#reaches(id, moment));
     if (disturbed && moment !== 'uploading') await strike();
-    const undone = undo?.();
     const view = await this.#finish(id);
     const endedAfterS = (performance.now() - faultAtMs) / 1000;
     await undone;
