@@ -16,6 +16,7 @@ import { LiveService } from './live/live.ts';
 import { MemoryBudget } from './memory-budget.ts';
 import { Models } from './models.ts';
 import { Readiness } from './readiness.ts';
+import { RenderRetry } from './render-retry.ts';
 import { RenderSubmission } from './render-submission.ts';
 import { RenderService } from './renders.ts';
 
@@ -33,6 +34,7 @@ export interface Services {
   readonly models: Models;
   readonly submission: RenderSubmission;
   readonly renders: RenderService;
+  readonly retry: RenderRetry;
   readonly live: LiveService;
   readonly gpus: GpuService;
   readonly collector: Collector;
@@ -62,13 +64,14 @@ export function openServices({ config, redis, log, reload }: ServiceTools): Serv
   const models = new Models(config, redis, reload);
   const submission = new RenderSubmission({ config, store, work, disk, artifacts, queues, models, log });
   const renders = new RenderService({ store, artifacts });
+  const retry = new RenderRetry({ config, store, artifacts, queues, renders });
   const live = new LiveService({ config, redis, queues, models, log, openReader: () => readerConnection(redis) });
   const gpus = new GpuService(config, redis, queues);
   const collector = new Collector({ config, redis, queues, store, artifacts, log });
   const { storageRoot, limits } = config;
   const readiness = new Readiness({ redis, storageRoot, disk, stuckMs: limits.stuck_seconds * 1000 });
   return {
-    ...{ config, access, sessions, memory, redis, queues, models, submission, renders, live, gpus },
+    ...{ config, access, sessions, memory, redis, queues, models, submission, renders, retry, live, gpus },
     ...{ collector, readiness },
     async close() {
       live.close();

@@ -13,7 +13,7 @@ import { drainGpu, listGpus, resumeGpu } from './gpu.ts';
 import { inspectMel } from './inspect.ts';
 import { listKeys, newKey } from './key.ts';
 import { listModels, loadModel, unloadModel } from './models.ts';
-import { cancelRender, type RenderCommandOptions, render } from './render.ts';
+import { cancelRender, type RenderCommandOptions, render, retryRender } from './render.ts';
 import { up } from './up.ts';
 
 /** Wrong words on the command line. */
@@ -81,6 +81,10 @@ speaksToFarm(program.command('render [audio]'))
     }
     return render(audio, options);
   });
+
+speaksToFarm(program.command('retry <id>'))
+  .description('take a failed render up again: only what is missing is made')
+  .action(retryRender);
 
 speaksToFarm(program.command('cancel <id>')).description('cancel a render that is not finished').action(cancelRender);
 

@@ -51,6 +51,12 @@ export async function cancelRender(renderId: string, options: FarmOptions): Prom
   process.stdout.write(`${await cancelIfRunning(client, renderId)}\n`);
 }
 
+/** `farm retry ID`: takes a failed render up again where it was. */
+export async function retryRender(renderId: string, options: FarmOptions): Promise<void> {
+  const { status } = await openFarm(options).retry(renderId);
+  process.stdout.write(`Render ${renderId} is ${status}; farm render --resume ${renderId} watches it.\n`);
+}
+
 /** One render from here to its end, whatever comes in between. */
 class RenderSession {
   readonly #client: FarmClient;

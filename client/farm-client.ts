@@ -120,6 +120,11 @@ export class FarmClient {
     return await this.#connection.read(renderViewSchema, `${renderPath(renderId)}/cancel`, { method: 'POST' });
   }
 
+  /** Takes a failed render up again where it was; any other one but a cancelled one stays as it is. */
+  async retry(renderId: string): Promise<RenderView> {
+    return await this.#connection.read(renderViewSchema, `${renderPath(renderId)}/retry`, { method: 'POST' });
+  }
+
   /** Removes a render that has ended, record and files; one that is not there is removed already. */
   async remove(renderId: string): Promise<void> {
     await this.#connection.request(renderPath(renderId), { method: 'DELETE' }).catch((error: unknown) => {

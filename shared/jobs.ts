@@ -8,10 +8,14 @@ import { JPEG_QUALITY } from './limits.ts';
 
 const frameRange = z.object({ start: z.int().nonnegative(), end: z.int().positive() });
 
-const prepareJobSchema = z.object({ name: z.literal('prepare'), renderId: z.string() });
+/** Of a render that was retried after it had failed: how often. */
+const run = z.int().positive().optional();
+
+const prepareJobSchema = z.object({ name: z.literal('prepare'), renderId: z.string(), run });
 const segmentJobSchema = z.object({
   name: z.literal('segment'),
   renderId: z.string(),
+  run,
   /** Name of the API key that the render belongs to. */
   owner: z.string().optional(),
   modelId: z.string(),
@@ -30,7 +34,7 @@ const segmentJobSchema = z.object({
     })
     .optional(),
 });
-const stitchJobSchema = z.object({ name: z.literal('stitch'), renderId: z.string() });
+const stitchJobSchema = z.object({ name: z.literal('stitch'), renderId: z.string(), run });
 
 /**
  * Frames that a client waits for: a unary request, or the next few frames of a live stream. The request's id names its
@@ -93,3 +97,21 @@ export type SegmentJob = JobOf<'segment'>;
 export type LiveJob = JobOf<'live'>;
 /** Jobs that are a part of a render. */
 export type RenderJob = Exclude<Job, LiveJob>;
+
+/** What a job takes over from the record of its render. */
+type OfRender = Pick<RenderJob, 'renderId' | 'run'>;
+
+/** The job that decodes and plans a render, in its present run. */
+export function prepareJobOf(record: OfRender): JobOf<'prepare'> {
+  return { name: 'prepare', ...ofRender(record) };
+}
+
+/** The job that joins the segments of a render, in its present run. */
+export function stitchJobOf(record: OfRender): JobOf<'stitch'> {
+  return { name: 'stitch', ...ofRender(record) };
+}
+
+/** The fields that every job of a render has. */
+export function ofRender({ renderId, run }: OfRender): { renderId: string; run?: number } {
+  return { renderId, ...(run === undefined ? {} : { run }) };
+}

@@ -1,6 +1,6 @@
 import { type JobsOptions, Queue, type WorkerOptions } from 'bullmq';
 import type { Redis } from 'ioredis';
-import type { Job, JobName } from './jobs.ts';
+import { type Job, type JobName, prepareJobOf, type RenderJob } from './jobs.ts';
 import { ALIVE_EVERY_MS, DEAD_AFTER_MS } from './process/signs-of-life.ts';
 import { ignored } from './process/unheard.ts';
 import { KEY_PREFIX } from './redis.ts';
@@ -84,23 +84,19 @@ export function jobOptions(job: Job, attempts: number, priority: number = PRIORI
 
 /** The same job always has the same id, so that adding it twice is harmless. */
 export function jobId(job: Job): string {
-  switch (job.name) {
-    case 'segment':
-      return `segment-${job.renderId}-${job.segmentIndex}${job.moved ? `-moved-${job.moved.times}` : ''}`;
-    case 'live':
-      return `live-${job.requestId}-${job.attempt}`;
-    default:
-      return `${job.name}-${job.renderId}`;
-  }
+  if (job.name === 'live') return `live-${job.requestId}-${job.attempt}`;
+  const base = `${job.name}-${job.renderId}${job.run === undefined ? '' : `-again${job.run}`}`;
+  if (job.name !== 'segment') return base;
+  return `${base}-${job.segmentIndex}${job.moved ? `-moved-${job.moved.times}` : ''}`;
 }
 
 /** Adds a render's first job; a job that is there already stays as it is. @param attempts as configured. */
 export async function addPrepareJob(
   queues: QueueClients,
-  render: { readonly renderId: string; readonly uploadBytes: number },
+  render: Pick<RenderJob, 'renderId' | 'run'> & { readonly uploadBytes: number },
   attempts: number,
 ): Promise<void> {
-  const job: Job = { name: 'prepare', renderId: render.renderId };
+  const job = prepareJobOf(render);
   await queues.media(prepareQueue(render.uploadBytes)).add(job.name, job, jobOptions(job, attempts));
 }
 

@@ -28,6 +28,7 @@ export const METHOD_ROLES: Readonly<Record<string, Role>> = {
   [`/${FARM_SERVICE}/GetRender`]: 'render',
   [`/${FARM_SERVICE}/WatchRender`]: 'render',
   [`/${FARM_SERVICE}/CancelRender`]: 'render',
+  [`/${FARM_SERVICE}/RetryRender`]: 'render',
 };
 
 /** Whose call it is, by the metadata that came with it: the same object reaches the handler. */

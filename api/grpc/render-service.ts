@@ -12,6 +12,7 @@ import { between, checkMessage, jpegQuality, modelId, oneOf } from './fields.ts'
 import type {
   CancelRenderRequest,
   GetRenderRequest,
+  RetryRenderRequest,
   SubmitRenderRequest,
   WatchRenderRequest,
 } from './messages/farm.ts';
@@ -27,12 +28,12 @@ const specSchema = (config: Config) =>
     idempotency_key: z.string().max(NAME_MAX),
   });
 
-type RenderServices = Pick<Services, 'config' | 'submission' | 'renders'>;
+type RenderServices = Pick<Services, 'config' | 'submission' | 'renders' | 'retry'>;
 type Upload = AsyncIterator<SubmitRenderRequest>;
 
 /** The render calls of proto/farm.proto. */
 export function renderHandlers(
-  { config, submission, renders }: RenderServices,
+  { config, submission, renders, retry }: RenderServices,
   calls: Calls,
 ): UntypedServiceImplementation {
   return {
@@ -48,6 +49,9 @@ export function renderHandlers(
     }),
     CancelRender: calls.unary(async ({ render_id }: CancelRenderRequest, _signal, caller) =>
       toRender(await renders.cancel(render_id, caller)),
+    ),
+    RetryRender: calls.unary(async ({ render_id }: RetryRenderRequest, _signal, caller) =>
+      toRender(await retry.retry(render_id, caller)),
     ),
   };
 }

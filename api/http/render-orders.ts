@@ -14,9 +14,10 @@ const DELETE_AS_CANCEL_SINCE = `@${Date.UTC(2026, 10, 27) / 1000}`;
 /** Where that is described. */
 const DEPRECATION_LINK = '</openapi.json>; rel="deprecation"; type="application/json"';
 
-/** /v1/renders/{id}: cancel and remove. */
+/** /v1/renders/{id}: cancel, retry and remove. */
 export const renderOrders: FastifyPluginAsyncZod<Services> = async (app, services) => {
   cancelRender(app, services);
+  retryRender(app, services);
   deleteRender(app, services);
 };
 
@@ -30,6 +31,20 @@ function cancelRender(app: App, { renders }: Services): void {
     '/v1/renders/:id/cancel',
     { schema, config },
     async ({ params: { id }, caller }) => await renders.cancel(id, caller),
+  );
+}
+
+function retryRender(app: App, { retry }: Services): void {
+  const refusals = ['render_cancelled', 'render_not_resumable', 'queue_full', 'outcome_unknown'] as const;
+  const schema = {
+    ...{ operationId: 'retryRender', tags, summary: 'Take a failed render up again: only what is missing is made' },
+    params,
+    response: { 200: renderViewSchema, ...failures('render_unknown', ...refusals) },
+  };
+  app.post(
+    '/v1/renders/:id/retry',
+    { schema, config },
+    async ({ params: { id }, caller }) => await retry.retry(id, caller),
   );
 }
 

@@ -114,6 +114,8 @@ export const renderRecordSchema = z.object({
   /** Name of the idempotency key that the render was submitted under (keys.ts), freed again with the render. */
   idempotencyKey: z.string().optional(),
   plan: renderPlanSchema.optional(),
+  /** How often it was taken up again after it had failed; absent: never. Jobs of an earlier run do nothing. */
+  run: z.int().positive().optional(),
   error: storedErrorSchema.optional(),
 });
 export type RenderRecord = z.infer<typeof renderRecordSchema>;

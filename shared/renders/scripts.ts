@@ -146,3 +146,35 @@ if redis.call('EXISTS', KEYS[1]) == 0 then return 0 end
 redis.call('HSET', KEYS[2], ARGV[1], ARGV[2])
 return 1
 `;
+
+/**
+ * Takes a failed render up again, unless too many are unfinished: it is queued, with the number of its new run. Frames of
+ * segments without a receipt count as frames to be rendered again.
+ * KEYS record, active, progress, receipts, waits. ARGV renderId, limit, the writer's token, prefix of the owners' active
+ * sets. Returns {'moved'}, also when the same writer has done so before, {'full', count}, or the status, with which
+ * nothing was done; nil when there is no such render.
+ */
+export const RETRY = `
+local raw = redis.call('HGET', KEYS[1], 'status')
+if not raw then return nil end
+local status = cjson.decode(raw)
+local writer = cjson.encode(ARGV[3])
+if redis.call('HGET', KEYS[1], 'writer') == writer then return {'moved'} end
+if status ~= 'failed' then return {status} end
+local active = redis.call('SCARD', KEYS[2])
+if active >= tonumber(ARGV[2]) then return {'full', tostring(active)} end
+redis.call('HSET', KEYS[1], 'status', cjson.encode('queued'), 'writer', writer)
+redis.call('HINCRBY', KEYS[1], 'run', 1)
+redis.call('HDEL', KEYS[1], 'error', 'finishedAtMs', 'stitchingAtMs')
+redis.call('DEL', KEYS[5])
+local progress = redis.call('HGETALL', KEYS[3])
+for i = 1, #progress, 2 do
+  local frames, most = string.match(progress[i + 1], '(%d+) (%d+)$')
+  if redis.call('HEXISTS', KEYS[4], progress[i]) == 0 then frames = '0' end
+  redis.call('HSET', KEYS[3], progress[i], '0 ' .. frames .. ' ' .. most)
+end
+redis.call('SADD', KEYS[2], ARGV[1])
+local owner = redis.call('HGET', KEYS[1], 'owner')
+if owner then redis.call('SADD', ARGV[4] .. cjson.decode(owner), ARGV[1]) end
+return {'moved'}
+`;

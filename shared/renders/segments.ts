@@ -57,6 +57,11 @@ export class RenderSegments {
     await this.#redis.hset(receiptsKey(renderId), String(receipt.index), JSON.stringify(receipt));
   }
 
+  /** Forgets receipts of segments whose files are gone. */
+  async forgetReceipts(renderId: string, indexes: readonly number[]): Promise<void> {
+    if (indexes.length > 0) await this.#redis.hdel(receiptsKey(renderId), ...indexes.map(String));
+  }
+
   /** In the order of the segments. FarmError('record_unreadable'). */
   async receipts(renderId: string): Promise<SegmentReceipt[]> {
     const texts = await this.#redis.hvals(receiptsKey(renderId));

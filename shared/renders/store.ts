@@ -20,7 +20,7 @@ import {
 } from './keys.ts';
 import { RenderReader } from './reader.ts';
 import { isTerminal, RENDER_STATUSES, type RenderPlan, type RenderRequest, type RenderStatus } from './record.ts';
-import { ADMIT, COUNT_AS_ENDED, REMOVE, TRANSITION } from './scripts.ts';
+import { ADMIT, COUNT_AS_ENDED, REMOVE, RETRY, TRANSITION } from './scripts.ts';
 import { RenderSegments } from './segments.ts';
 import { RenderWaits } from './waits.ts';
 
@@ -172,6 +172,18 @@ export class RenderStore extends RenderReader {
   /** Has a render without a record, or with one that has ended, no longer count as unfinished. */
   async countAsEnded(renderId: string): Promise<void> {
     await this.redis.eval(COUNT_AS_ENDED, 2, recordKey(renderId), ACTIVE_KEY, renderId, JSON.stringify(UNFINISHED));
+  }
+
+  /**
+   * Takes a failed render up again, unless `limit` renders are unfinished. FarmError('queue_full'). Returns true when it
+   * is queued now, and false when it has another status.
+   */
+  async retry(renderId: string, limit: number, writer = newWriter()): Promise<boolean> {
+    const keys = [recordKey(renderId), ACTIVE_KEY, progressKey(renderId), receiptsKey(renderId), waitsKey(renderId)];
+    const answer = await this.redis.eval(RETRY, 5, ...keys, renderId, limit, writer, ownerActiveKey(''));
+    const [outcome, count] = (answer ?? []) as string[];
+    if (outcome !== 'full') return outcome === 'moved';
+    throw new FarmError('queue_full', `${count} renders are unfinished; server.queue_size allows ${limit}`);
   }
 
   async #move(

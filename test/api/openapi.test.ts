@@ -158,6 +158,13 @@ describe('the API as it is documented', () => {
     assert.ok(Number(refused.headers['retry-after']) > 0);
     await ask('cancelRender', 200, { in: { id } });
     await ask('cancelRender', 404, { in: NOBODY });
+    const failed = await renderIn('failed');
+    await ask('retryRender', 409, { in: { id: failed } });
+    await artifacts.publish(artifactKeys.upload(failed), (path) => writeFile(path, 'sound'));
+    await renderIn('queued');
+    await ask('retryRender', 429, { in: { id: failed } });
+    await ask('retryRender', 200, { in: { id: await renderIn('completed') } });
+    await ask('retryRender', 404, { in: NOBODY });
     await ask('deleteRender', 200, { in: { id: await renderIn('queued') } });
     await ask('deleteRender', 204, { in: { id } });
     await ask('deleteRender', 404, { in: { id } });

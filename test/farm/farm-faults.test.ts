@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { createHash } from 'node:crypto';
-import { mkdtemp, readFile, rm } from 'node:fs/promises';
+import { mkdtemp, readdir, readFile, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { after, before, describe, it } from 'node:test';
@@ -16,6 +16,8 @@ import { until } from '../support/until.ts';
 
 /** One try only: whatever goes on after a fault does so because the fault was the farm's. */
 const SETTINGS = { models: { small: SMALL_MODEL }, render: { attempts: 1, segment_frames: 20 } };
+
+const SEGMENTS = 2;
 
 describe('a render whose farm is at fault', () => {
   let farm: TestFarm;
@@ -50,6 +52,12 @@ describe('a render whose farm is at fault', () => {
       .digest('hex');
   }
 
+  /** Names of the segments that lie in the store. */
+  const segmentsOf = async (id: string) => {
+    const names = await readdir(path.join(farm.folder, 'data/renders', id, 'segments'));
+    return names.filter((name) => /^\d+\.mp4$/.test(name));
+  };
+
   const waits = async (id: string): Promise<RenderView> => {
     await until('the render waits', async () => (await farm.client.get(id)).waiting !== null);
     return await farm.client.get(id);
@@ -81,6 +89,40 @@ describe('a render whose farm is at fault', () => {
       assert.equal((await farm.client.get(id)).waiting, null);
     });
   }
+
+  it('can be retried when it has failed all the same, and then only what is missing is made', async () => {
+    await tools.replace('ffmpeg', 'case "$*" in *000001.*) echo "x: broken" >&2; exit 1;; esac; exec "$REAL" "$@"');
+    const { id } = await farm.client.submit(speech);
+    await assert.rejects(farm.client.finished(id), { code: 'encode_failed' });
+    const made = await segmentsOf(id);
+    await tools.restore();
+    const answers = await Promise.all([farm.client.retry(id), farm.client.retry(id)]);
+    for (const { status, error } of answers) assert.deepEqual([status === 'failed', error], [false, null]);
+    assert.equal(await videoOf(id), undisturbed);
+    assert.equal((await farm.client.retry(id)).status, 'completed');
+    const renderedAgain = farm.log.filter((line) => line.includes(id) && line.includes('segment rendered'));
+    assert.equal(renderedAgain.length, SEGMENTS);
+    assert.ok(made.length < SEGMENTS);
+    const { segments } = await farm.client.receipt(id);
+    assert.deepEqual(
+      segments.map(({ index }) => index),
+      [...Array(SEGMENTS).keys()],
+    );
+  });
+
+  it('that failed before it was planned is retried from its upload, and is not when that is gone', async () => {
+    await tools.replace('ffprobe', 'echo "x: Invalid data found" >&2; exit 1');
+    const [kept, lost] = [await farm.client.submit(speech), await farm.client.submit(speech)];
+    for (const { id } of [kept, lost]) await assert.rejects(farm.client.finished(id), { code: 'audio_unreadable' });
+    await tools.restore();
+    await rm(path.join(farm.folder, 'data/renders', lost.id, 'upload'));
+    await assert.rejects(farm.client.retry(lost.id), { code: 'render_not_resumable' });
+    const client = new TestClient(farm.grpcAddress);
+    const { status } = (await client.unary(FARM, 'RetryRender', { render_id: kept.id })) as unknown as Render;
+    client.close();
+    assert.notEqual(status, 'FAILED');
+    assert.equal(await videoOf(kept.id), undisturbed);
+  });
 
   it('is not failed by a Redis that is out of memory, and the front end answers 503 meanwhile', async () => {
     const redis = workerConnection(farm.farm.redisUrl);

@@ -27,7 +27,9 @@ async function serve(models: object): Promise<TestClient> {
 
 const METHODS = [
   ...['InferBatchComposite', 'LoadModel', 'UnloadModel', 'GetModelStats'].map((name) => `/${MONOLITHIC}/${name}`),
-  ...['Stream', 'SubmitRender', 'GetRender', 'WatchRender', 'CancelRender'].map((name) => `/${FARM}/${name}`),
+  ...['Stream', 'SubmitRender', 'GetRender', 'WatchRender', 'CancelRender', 'RetryRender'].map(
+    (name) => `/${FARM}/${name}`,
+  ),
 ];
 
 /** Sends bytes as one message to any method: resolves with the failure, or with nothing when there is none. */

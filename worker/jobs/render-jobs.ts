@@ -37,6 +37,7 @@ export class RenderJobs {
         await tidy(renderId);
         return `skipped: render is ${record?.status ?? 'deleted'}`;
       }
+      if (record.run !== (job as RenderJob).run) return 'skipped: of an earlier run of the render';
       const ended = new AbortController();
       const unwatch = this.#cancellation.watch(renderId, ended);
       const signal = AbortSignal.any([context.signal, ended.signal]);

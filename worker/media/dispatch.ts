@@ -1,7 +1,7 @@
 import { FlowProducer } from 'bullmq';
 import type { Redis } from 'ioredis';
 import type { Config } from '../../shared/config/load.ts';
-import type { Job, SegmentJob } from '../../shared/jobs.ts';
+import { ofRender, type SegmentJob, stitchJobOf } from '../../shared/jobs.ts';
 import {
   addPrepareJob,
   enrolGpus,
@@ -44,16 +44,19 @@ export class Dispatcher {
     return placed.length > 0 ? placed : segments.map((_, index) => index % this.#config.gpus.count);
   }
 
-  /** Puts a planned render on the queues, all of it or nothing. Doing it again changes nothing. */
-  async enqueueSegments(record: RenderRecord, plan: RenderPlan): Promise<void> {
-    const { renderId } = record;
-    const stitch: Job = { name: 'stitch', renderId };
+  /**
+   * Puts a planned render on the queues, all of it or nothing. Doing it again changes nothing.
+   * @param done indexes of segments that need no job.
+   */
+  async enqueueSegments(record: RenderRecord, plan: RenderPlan, done: ReadonlySet<number> = new Set()): Promise<void> {
+    const stitch = stitchJobOf(record);
     const queueName = stitchQueue(plan.frameCount);
     if (await this.#queues.media(queueName).getJob(jobId(stitch))) return;
     const { attempts } = this.#config.render;
     const ranges = cutSegments(plan.frameCount, plan.segmentFrames);
     const priorities = await this.#priorities(plan, ranges);
-    const children = ranges.map((_, segmentIndex) => {
+    const missing = [...ranges.keys()].filter((index) => !done.has(index));
+    const children = missing.map((segmentIndex) => {
       const job = segmentJob(record, ranges, segmentIndex);
       return {
         name: job.name,
@@ -81,7 +84,7 @@ export class Dispatcher {
     const ranges = cutSegments(plan.frameCount, plan.segmentFrames);
     const moved = times > 0 ? { moved: { times, attempts: 0, failedOn: [] } } : {};
     const job = { ...segmentJob(record, ranges, segmentIndex), ...moved };
-    const stitch = jobId({ name: 'stitch', renderId: record.renderId });
+    const stitch = jobId(stitchJobOf(record));
     await this.#queues.named(queueName).add(job.name, job, {
       ...jobOptions(job, this.#config.render.attempts),
       ...{
@@ -92,8 +95,8 @@ export class Dispatcher {
   }
 
   /** Puts a render's first job on the queue; a job that is there already stays as it is. */
-  async enqueuePrepare({ renderId, request }: RenderRecord): Promise<void> {
-    await addPrepareJob(this.#queues, { renderId, ...request }, this.#config.render.attempts);
+  async enqueuePrepare(record: RenderRecord): Promise<void> {
+    await addPrepareJob(this.#queues, { ...ofRender(record), ...record.request }, this.#config.render.attempts);
   }
 
   /** The priorities that give each segment its turn among the other renders of its queue. */
@@ -117,15 +120,12 @@ export class Dispatcher {
   }
 }
 
-function segmentJob(
-  { renderId, owner, request }: RenderRecord,
-  ranges: readonly IndexRange[],
-  segmentIndex: number,
-): SegmentJob {
+function segmentJob(record: RenderRecord, ranges: readonly IndexRange[], segmentIndex: number): SegmentJob {
+  const { owner, request } = record;
   const frames = ranges[segmentIndex];
-  if (!frames) throw new RangeError(`Render ${renderId} has no segment ${segmentIndex}`);
+  if (!frames) throw new RangeError(`Render ${record.renderId} has no segment ${segmentIndex}`);
   return {
-    ...{ name: 'segment', renderId, ...(owner === undefined ? {} : { owner }), modelId: request.modelId },
+    ...{ name: 'segment', ...ofRender(record), ...(owner === undefined ? {} : { owner }), modelId: request.modelId },
     ...{ segmentIndex, segmentCount: ranges.length, frames },
   };
 }

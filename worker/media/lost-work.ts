@@ -1,7 +1,7 @@
 import type { Queue } from 'bullmq';
 import type { Redis } from 'ioredis';
 import { ERROR_CATALOGUE, type ErrorCode, FarmError } from '../../shared/errors.ts';
-import type { RenderJob } from '../../shared/jobs.ts';
+import { prepareJobOf, type RenderJob, stitchJobOf } from '../../shared/jobs.ts';
 import { jobId, prepareQueue, type QueueClients, stitchQueue } from '../../shared/queues.ts';
 import type { RenderPlan, RenderRecord } from '../../shared/renders/record.ts';
 import type { RenderStore } from '../../shared/renders/store.ts';
@@ -57,9 +57,9 @@ export class LostWork {
   }
 
   async #ofPrepare(record: RenderRecord): Promise<Finding | undefined> {
-    const { renderId, request } = record;
+    const { request } = record;
     const queue = this.#tools.queues.media(prepareQueue(request.uploadBytes));
-    const job = { name: 'prepare', renderId } as const;
+    const job = prepareJobOf(record);
     const state = await queue.getJobState(jobId(job));
     if (GOES_ON.has(state)) return undefined;
     if (state === 'failed') return await this.#failed(job, queue);
@@ -71,27 +71,34 @@ export class LostWork {
 
   async #ofStitch(record: RenderRecord, plan: RenderPlan): Promise<Finding | undefined> {
     const { queues, dispatcher } = this.#tools;
-    const { renderId, status, request } = record;
+    const { status, request } = record;
     const queue = queues.media(stitchQueue(plan.frameCount));
-    const job = { name: 'stitch', renderId } as const;
+    const job = stitchJobOf(record);
     const state = await queue.getJobState(jobId(job));
     if (GOES_ON.has(state)) return undefined;
     if (state === 'failed') return await this.#failed(job, queue);
     if (state === 'waiting-children') return await this.#ofSegments(record, plan, queue);
     // `prepare` adds it as its last step.
     const prepare = queues.media(prepareQueue(request.uploadBytes));
-    if (GOES_ON.has(await prepare.getJobState(jobId({ name: 'prepare', renderId })))) return undefined;
+    if (GOES_ON.has(await prepare.getJobState(jobId(prepareJobOf(record))))) return undefined;
     return this.#finding(`${status}, and its stitch job is ${state}`, async () => {
       await this.#clear(queue, jobId(job));
-      await dispatcher.enqueueSegments(record, plan);
+      await dispatcher.enqueueSegments(record, plan, await this.#doneBefore(record));
     });
+  }
+
+  /** Segments of a retried render that need no job: `prepare` has looked at their files. */
+  async #doneBefore({ renderId, run }: RenderRecord): Promise<ReadonlySet<number>> {
+    if (run === undefined) return new Set();
+    const receipts = await this.#tools.renders.segments.receipts(renderId);
+    return new Set(receipts.map(({ index }) => index));
   }
 
   /** The first of some segments that the stitch job waits for in vain. */
   async #ofSegments(record: RenderRecord, plan: RenderPlan, queue: Queue): Promise<Finding | undefined> {
     const { renderId } = record;
     if (this.#segmentsLeft <= 0) return undefined;
-    const stitchId = jobId({ name: 'stitch', renderId });
+    const stitchId = jobId(stitchJobOf(record));
     const cursor = this.#cursors.get(renderId) ?? 0;
     const stitch = await queue.getJob(stitchId);
     const waitsFor = await stitch?.getDependencies({ unprocessed: { cursor, count: SEGMENTS_AT_ONCE } });

@@ -74,6 +74,10 @@ export interface WatchRenderRequest {
   readonly preview: boolean;
 }
 
+export interface RetryRenderRequest {
+  readonly render_id: string;
+}
+
 export interface CancelRenderRequest {
   readonly render_id: string;
 }

@@ -1,0 +1,61 @@
+import { type ArtifactStore, artifactKeys } from '../shared/artifacts.ts';
+import type { Config } from '../shared/config/load.ts';
+import { FarmError } from '../shared/errors.ts';
+import { ofRender } from '../shared/jobs.ts';
+import { untilKnown } from '../shared/outcome.ts';
+import { logged } from '../shared/process/unheard.ts';
+import { addPrepareJob, type QueueClients } from '../shared/queues.ts';
+import type { RenderRecord } from '../shared/renders/record.ts';
+import { newWriter, type RenderStore } from '../shared/renders/store.ts';
+import type { RenderView } from '../shared/views/render-view.ts';
+import type { Caller } from './access/caller.ts';
+import type { RenderService } from './renders.ts';
+
+export interface RenderRetryTools {
+  readonly config: Config;
+  readonly store: RenderStore;
+  readonly artifacts: ArtifactStore;
+  readonly queues: QueueClients;
+  readonly renders: RenderService;
+}
+
+/** Takes failed renders up again where they were. */
+export class RenderRetry {
+  readonly #tools: RenderRetryTools;
+
+  constructor(tools: RenderRetryTools) {
+    this.#tools = tools;
+  }
+
+  /**
+   * Queues a failed render again; one that is unfinished or completed stays as it is. Returns how it stands then.
+   * FarmError: render_unknown, render_cancelled, render_not_resumable, queue_full, outcome_unknown.
+   */
+  async retry(renderId: string, caller: Caller): Promise<RenderView> {
+    const { config, store, renders, queues } = this.#tools;
+    const { status } = await renders.get(renderId, caller);
+    if (status === 'cancelled') {
+      throw new FarmError('render_cancelled', `Render ${renderId} was cancelled, and its files are gone`);
+    }
+    if (status !== 'failed') return await renders.get(renderId, caller);
+    await this.#refuseWithoutFiles(await store.get(renderId));
+    const writer = newWriter();
+    const what = `Render ${renderId} was to be queued again`;
+    if (await untilKnown(what, () => store.retry(renderId, config.server.queue_size, writer))) {
+      const record = await store.get(renderId);
+      const render = { ...ofRender(record), uploadBytes: record.request.uploadBytes };
+      const later = logged('could not add the job of a retried render; a media worker finds it and does');
+      await addPrepareJob(queues, render, config.render.attempts).catch(later);
+    }
+    return await renders.get(renderId, caller);
+  }
+
+  async #refuseWithoutFiles({ renderId, plan }: RenderRecord): Promise<void> {
+    const { artifacts } = this.#tools;
+    const has = async (key: string) => (await artifacts.size(key)) !== undefined;
+    if (await has(artifactKeys.upload(renderId))) return;
+    // What else it needs depends on the segments that are done; the worker looks.
+    if (plan && ((await has(artifactKeys.samples(renderId))) || (await has(artifactKeys.sound(renderId))))) return;
+    throw new FarmError('render_not_resumable', `Sound and upload of render ${renderId} are not in the store`);
+  }
+}

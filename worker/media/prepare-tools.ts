@@ -1,0 +1,26 @@
+import type { ArtifactStore } from '../../shared/artifacts.ts';
+import type { Config } from '../../shared/config/load.ts';
+import type { DiskReserve } from '../../shared/disk-reserve.ts';
+import { FarmError } from '../../shared/errors.ts';
+import { isTerminal, type RenderPlan } from '../../shared/renders/record.ts';
+import type { RenderStore } from '../../shared/renders/store.ts';
+import type { RenderWork } from '../../shared/renders/work.ts';
+import type { Dispatcher } from './dispatch.ts';
+
+/** What `prepare` jobs work with, whether they plan a render or take it up again. */
+export interface PrepareTools {
+  readonly work: RenderWork;
+  readonly disk: DiskReserve;
+  readonly config: Config;
+  readonly renders: RenderStore;
+  readonly artifacts: ArtifactStore;
+  readonly dispatcher: Dispatcher;
+}
+
+/** Undefined when the render has ended. */
+export async function planInRecord(renders: RenderStore, renderId: string): Promise<RenderPlan | undefined> {
+  const record = await renders.find(renderId);
+  if (!record || isTerminal(record.status)) return undefined;
+  if (record.plan) return record.plan;
+  throw new FarmError('internal', `Render ${renderId} is ${record.status} and has no plan`);
+}

@@ -1,0 +1,100 @@
+import { type ArtifactStore, artifactKeys } from '../../shared/artifacts.ts';
+import { entryVersion } from '../../shared/config/model-config.ts';
+import { FarmError } from '../../shared/errors.ts';
+import { prepareJobOf } from '../../shared/jobs.ts';
+import { untilKnown } from '../../shared/outcome.ts';
+import { jobId } from '../../shared/queues.ts';
+import type { RenderPlan, RenderRecord, SegmentReceipt } from '../../shared/renders/record.ts';
+import { removeFilesIfGone } from '../jobs/ended-renders.ts';
+import type { JobContext } from '../jobs/job-runner.ts';
+import { cutSegments } from './plan.ts';
+import { PrepareRoom } from './prepare-room.ts';
+import { type PrepareTools, planInRecord } from './prepare-tools.ts';
+import { readUpload } from './read-upload.ts';
+
+/** Has what is missing of a retried render made, with the plan that it has. FarmError('render_not_resumable'). */
+export async function resumeRender(
+  tools: PrepareTools,
+  record: RenderRecord,
+  plan: RenderPlan,
+  { signal, log }: JobContext,
+): Promise<void> {
+  const { renders, artifacts, dispatcher } = tools;
+  const version = currentVersion(tools, record);
+  const { renderId, request } = record;
+  const writer = jobId(prepareJobOf(record));
+  const room = new PrepareRoom(tools);
+  await room.waitUnlessFree(record);
+  await room.take(record, plan.frameCount);
+  const done = await keptSegments(tools, record, plan.modelVersion === version);
+  if (await renders.startPreparing(renderId, writer)) {
+    const segments = cutSegments(plan.frameCount, plan.segmentFrames);
+    if (!(await hasSounds(artifacts, record, done.size < segments.length))) await readAgain(tools, record, signal);
+    const segmentGpus = await dispatcher.place(request.modelId, segments);
+    await renders.startRendering(renderId, { ...plan, modelVersion: version, segmentGpus }, writer);
+  }
+  const present = await planInRecord(renders, renderId);
+  if (!present) return await removeFilesIfGone(renders, artifacts, renderId);
+  await untilKnown(`The segments of render ${renderId} were to be queued`, () =>
+    dispatcher.enqueueSegments(record, present, done),
+  );
+  log.info({ frames: plan.frameCount, segments: plan.segmentGpus.length, kept: done.size }, 'render taken up again');
+}
+
+function currentVersion({ config }: PrepareTools, { request }: RenderRecord): string | undefined {
+  const model = config.models.get(request.modelId);
+  return model && entryVersion(model);
+}
+
+/**
+ * Indexes of the segments that are done and whose files are there; the receipts of others are forgotten.
+ * @param sameModel false when the model has another version now: a render is made from one version.
+ */
+async function keptSegments(
+  { renders, artifacts }: PrepareTools,
+  record: RenderRecord,
+  sameModel: boolean,
+): Promise<ReadonlySet<number>> {
+  const kept = new Set<number>();
+  const lost: number[] = [];
+  for (const receipt of await renders.segments.receipts(record.renderId)) {
+    const isKept = sameModel && (await hasFiles(artifacts, record, receipt));
+    if (isKept) kept.add(receipt.index);
+    else lost.push(receipt.index);
+  }
+  await renders.segments.forgetReceipts(record.renderId, lost);
+  return kept;
+}
+
+/** @param forMouth false when no segment is to be rendered. */
+async function hasSounds(
+  artifacts: ArtifactStore,
+  { renderId, request }: RenderRecord,
+  forMouth: boolean,
+): Promise<boolean> {
+  const needed = [
+    ...(forMouth ? [artifactKeys.samples(renderId)] : []),
+    ...(request.output === 'mp4' ? [artifactKeys.sound(renderId)] : []),
+  ];
+  const sizes = await Promise.all(needed.map((key) => artifacts.size(key)));
+  return sizes.every((size) => size !== undefined);
+}
+
+async function readAgain(tools: PrepareTools, record: RenderRecord, signal: AbortSignal): Promise<void> {
+  if ((await tools.artifacts.size(artifactKeys.upload(record.renderId))) === undefined) {
+    throw new FarmError('render_not_resumable', `Sound and upload of render ${record.renderId} are not in the store`);
+  }
+  await readUpload(tools, record, signal);
+}
+
+async function hasFiles(
+  artifacts: ArtifactStore,
+  { renderId, request }: RenderRecord,
+  { index, frames }: SegmentReceipt,
+): Promise<boolean> {
+  if (request.output === 'mp4') return (await artifacts.size(artifactKeys.segmentVideo(renderId, index))) !== undefined;
+  for (let frame = frames.start; frame < frames.end; frame++) {
+    if ((await artifacts.size(artifactKeys.frame(renderId, frame))) === undefined) return false;
+  }
+  return true;
+}
