@@ -48,6 +48,11 @@ describe('a render all of whose steps lose their answers', () => {
     assert.equal(await videoOf(id), await videoOf(calm.id));
     assert.equal((await farm.client.submit(speech, { idempotencyKey: 'once' })).id, id);
     assert.equal((await farm.client.list()).renders.length, 2);
+    // Nothing was lost, so nobody had to find it.
+    assert.deepEqual(
+      farm.log.filter((line) => line.includes('nobody worked on')),
+      [],
+    );
   });
 
   it('is cancelled, and stays until it is removed', async () => {
@@ -60,10 +65,10 @@ describe('a render all of whose steps lose their answers', () => {
     assert.deepEqual([answer.status, status], [200, 'cancelled']);
     assert.equal(left.size, 0);
     assert.equal((await farm.client.get(id)).status, 'cancelled');
+    await until('its files are gone', async () => (await filesOf(id)).length === 0);
     const removal = farm.proxy.cutOnce(['api: REMOVE render:<id>'], nameOf);
     assert.equal((await order('DELETE', id)).status, 204);
     assert.equal(removal.size, 0);
     assert.equal((await order('DELETE', id)).status, 404);
-    await until('its files are gone', async () => (await filesOf(id)).length === 0);
   });
 });

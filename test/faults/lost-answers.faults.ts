@@ -78,7 +78,11 @@ describe('the answer to one command of a render is lost', () => {
     }
   });
 
-  it('and in the end nothing is left but results', async () => {
+  it('and in the end nothing is left but results, and nobody had to find lost work', async () => {
+    assert.deepEqual(
+      farm.log.filter((line) => line.includes('nobody worked on')),
+      [],
+    );
     const redis = new Redis(farm.redisUrl);
     assert.equal(await redis.scard(`${KEY_PREFIX}:renders:active`), 0);
     assert.equal(await redis.zcard(`${KEY_PREFIX}:renders`), ids.length);
