@@ -11,6 +11,7 @@ import { DEMO_MODEL, startFarm, type TestFarm } from '../support/farm.ts';
 import { inspectVideo, topLevelBoxes } from '../support/ffprobe.ts';
 import { SMALL_MODEL } from '../support/small-avatar.ts';
 import { syllables, writeWav } from '../support/sound.ts';
+import { until } from '../support/until.ts';
 
 const run = promisify(execFile);
 
@@ -79,8 +80,11 @@ describe('renders over HTTP', () => {
     const { id } = await farm.client.submit(blip, { modelId: 'small' });
     await farm.client.finished(id);
     const folder = path.join(farm.folder, 'data/renders', id);
-    const { stdout } = await run('find', [folder, '-type', 'f', '-printf', '%f\n']);
-    assert.deepEqual(stdout.trim().split('\n').sort(), ['receipt.json', 'video.mp4']);
+    // Some seconds later: Redis has surely stored by then that the render is completed.
+    await until('nothing but the result is left', async () => {
+      const { stdout } = await run('find', [folder, '-type', 'f', '-printf', '%f\n']);
+      return stdout.trim().split('\n').sort().join() === 'receipt.json,video.mp4';
+    });
     await farm.client.remove(id);
     assert.equal(existsSync(folder), false);
     await assert.rejects(farm.client.get(id), { code: 'render_unknown' });

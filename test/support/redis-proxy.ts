@@ -18,7 +18,7 @@ export interface PassingCommand {
 export type Judge = (command: PassingCommand) => boolean;
 
 export class RedisProxy implements AsyncDisposable {
-  readonly #port: number;
+  readonly #url: string;
   readonly #servers: Server[] = [];
   readonly #sockets = new Set<Socket>();
   /** Whose answers are lost; none at first. */
@@ -26,7 +26,7 @@ export class RedisProxy implements AsyncDisposable {
 
   /** @param url of the Redis, on this machine. */
   constructor(url: string) {
-    this.#port = Number(new URL(url).port);
+    this.#url = url;
   }
 
   /** Opens a door, and returns the address to give to the process that is to use it. */
@@ -35,7 +35,9 @@ export class RedisProxy implements AsyncDisposable {
     this.#servers.push(server);
     server.listen(0, '127.0.0.1');
     await once(server, 'listening');
-    return `redis://127.0.0.1:${(server.address() as AddressInfo).port}`;
+    const url = new URL(this.#url);
+    url.port = String((server.address() as AddressInfo).port);
+    return url.href;
   }
 
   /** Loses the answer to each of these commands once, and returns those that have not come by yet. */
@@ -51,7 +53,7 @@ export class RedisProxy implements AsyncDisposable {
   }
 
   #serve(door: string, client: Socket): void {
-    const redis = createConnection(this.#port, '127.0.0.1');
+    const redis = createConnection(Number(new URL(this.#url).port), '127.0.0.1');
     const cut = () => {
       client.destroy();
       redis.destroy();
