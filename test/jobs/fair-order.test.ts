@@ -4,7 +4,7 @@ import { type Job, Worker } from 'bullmq';
 import type { SegmentJob } from '../../shared/jobs.ts';
 import { gpuQueue, jobOptions, PRIORITY, QueueClients } from '../../shared/queues.ts';
 import { KEY_PREFIX } from '../../shared/redis.ts';
-import { clockOf, fairPriorities, fairTurns, setClockBack } from '../../worker/jobs/fair-order.ts';
+import { clockOf, fairPriorities, fairTurns, fairTurnsOfOwner, setClockBack } from '../../worker/jobs/fair-order.ts';
 import { startRedisServer } from '../support/redis-server.ts';
 
 const BASE = PRIORITY.segment;
@@ -55,8 +55,15 @@ async function openGpu() {
   return {
     queue,
     /** Puts a render of these segments there. */
-    async add(renderId: string, frameCounts: readonly number[]): Promise<void> {
-      const turns = await fairTurns(queue, frameCounts);
+    async add(
+      renderId: string,
+      frameCounts: readonly number[],
+      key?: { owner: string; renders: number },
+    ): Promise<void> {
+      const firstJobId = `segment-${renderId}-0`;
+      const turns = key
+        ? await fairTurnsOfOwner(redis, queue, frameCounts, { ...key, firstJobId })
+        : await fairTurns(queue, frameCounts);
       for (const [segmentIndex, frames] of frameCounts.entries()) {
         const job: SegmentJob = {
           ...{ name: 'segment', renderId, modelId: 'ann', segmentIndex, segmentCount: frameCounts.length },
@@ -110,6 +117,24 @@ test('a long render gets its share however many short ones come one after the ot
   }
   const shorts = order.filter((begun) => begun.startsWith('short')).length;
   assert.equal(shorts, 3 * 4 - 1, 'a second of theirs for each second of its own');
+});
+
+test('a key with many renders has no more than its share beside a key with one', async () => {
+  await using gpu = await openGpu();
+  for (let index = 0; index < 6; index++) await gpu.add(`many-${index}`, times(3, 100), { owner: 'ann', renders: 6 });
+  await gpu.next();
+  await gpu.add('one', times(4, 100), { owner: 'ben', renders: 1 });
+  const order: (string | undefined)[] = [];
+  for (let left = 8; left > 0; left--) order.push(await gpu.next());
+  assert.deepEqual(order, ['many-1 0', 'one 0', 'many-2 0', 'one 1', 'many-3 0', 'one 2', 'many-4 0', 'one 3']);
+});
+
+test('a short render of a key need not wait for a long one of the same key', async () => {
+  await using gpu = await openGpu();
+  await gpu.add('long', times(20, 100), { owner: 'ann', renders: 1 });
+  for (let begun = 0; begun < 5; begun++) await gpu.next();
+  await gpu.add('short', [13], { owner: 'ann', renders: 2 });
+  assert.deepEqual([await gpu.next(), await gpu.next()], ['short 0', 'long 5']);
 });
 
 test('live jobs that wait do not hide where the clock stands', async () => {

@@ -1,7 +1,9 @@
 import type { Job as BullJob, Queue } from 'bullmq';
+import type { Redis } from 'ioredis';
 import { jobSchema } from '../../shared/jobs.ts';
 import { PRIORITY } from '../../shared/queues.ts';
 import { FRAMES_PER_SECOND } from '../../shared/sound/rates.ts';
+import { endOfLine, joinLine, type OwnersRender, strideOf } from './owner-turns.ts';
 
 /**
  * In which order a GPU queue gives the segments of several renders out: self-clocked fair queueing
@@ -43,11 +45,12 @@ export function clockOf(running: readonly QueuedSegment[], next: QueuedSegment |
  * The priorities of a render's segments on one queue, in their order: lower goes first.
  * @param clockTicks where the queue's clock stands.
  * @param frameCounts frames of each segment.
+ * @param stride ticks for each tick of work after the first segment.
  */
-export function fairPriorities(clockTicks: number, frameCounts: readonly number[]): number[] {
+export function fairPriorities(clockTicks: number, frameCounts: readonly number[], stride = 1): number[] {
   let due = clockTicks;
-  return frameCounts.map((frames) => {
-    due += ticksOf(frames);
+  return frameCounts.map((frames, index) => {
+    due += ticksOf(frames) * (index === 0 ? 1 : stride);
     return Math.min(HIGHEST_PRIORITY, PRIORITY.segment + due);
   });
 }
@@ -57,9 +60,30 @@ export function fairPriorities(clockTicks: number, frameCounts: readonly number[
  * @param frameCounts frames of each segment, in their order.
  */
 export async function fairTurns(queue: Queue, frameCounts: readonly number[]): Promise<number[]> {
+  return fairPriorities(await clockAt(queue), frameCounts);
+}
+
+/** The same for a render of an API key: keys have equal shares, and renders have equal shares of their key's. */
+export async function fairTurnsOfOwner(
+  redis: Redis,
+  queue: Queue,
+  frameCounts: readonly number[],
+  render: OwnersRender,
+): Promise<number[]> {
+  const clock = await clockAt(queue);
+  const end = await endOfLine(redis, queue, render.owner);
+  // What is so far ahead was noted by a clock that has been set back since.
+  const start = end - clock > RESTART_TICKS / 2 ? clock : Math.max(clock, end);
+  const ticks = frameCounts.reduce((sum, frames) => sum + ticksOf(frames), 0);
+  const priorities = fairPriorities(start, frameCounts, strideOf(render.renders, ticks));
+  await joinLine(redis, queue, dueAt(priorities[0] ?? PRIORITY.segment), render);
+  return priorities;
+}
+
+async function clockAt(queue: Queue): Promise<number> {
   await setClockBack(queue, RESTART_TICKS);
   const [running, next] = await Promise.all([queue.getActive(), nextSegment(queue)]);
-  return fairPriorities(clockOf(segmentsIn(running), segmentsIn([next])[0]), frameCounts);
+  return clockOf(segmentsIn(running), segmentsIn([next])[0]);
 }
 
 /** The segment that goes next: live jobs wait before it. */

@@ -12,8 +12,9 @@ import {
   stitchQueue,
 } from '../../shared/queues.ts';
 import { KEY_PREFIX } from '../../shared/redis.ts';
+import { RenderReader } from '../../shared/renders/reader.ts';
 import type { RenderPlan, RenderRecord } from '../../shared/renders/record.ts';
-import { fairTurns } from '../jobs/fair-order.ts';
+import { fairTurns, fairTurnsOfOwner } from '../jobs/fair-order.ts';
 import { SegmentPlacement } from '../jobs/segment-placement.ts';
 import type { IndexRange } from '../pipeline/contract.ts';
 import { cutSegments } from './plan.ts';
@@ -54,7 +55,7 @@ export class Dispatcher {
     if (await this.#queues.media(queueName).getJob(jobId(stitch))) return;
     const { attempts } = this.#config.render;
     const ranges = cutSegments(plan.frameCount, plan.segmentFrames);
-    const priorities = await this.#priorities(plan, ranges);
+    const priorities = await this.#priorities(plan, ranges, record);
     const missing = [...ranges.keys()].filter((index) => !done.has(index));
     const children = missing.map((segmentIndex) => {
       const job = segmentJob(record, ranges, segmentIndex);
@@ -100,14 +101,19 @@ export class Dispatcher {
   }
 
   /** The priorities that give each segment its turn among the other renders of its queue. */
-  async #priorities(plan: RenderPlan, ranges: readonly IndexRange[]): Promise<number[]> {
+  async #priorities(plan: RenderPlan, ranges: readonly IndexRange[], record: RenderRecord): Promise<number[]> {
+    const { owner } = record;
     const priorities: number[] = [];
+    const renders = owner === undefined ? 1 : await new RenderReader(this.#redis).countActive(owner);
     for (const gpuId of new Set(plan.segmentGpus)) {
       const own = ranges.flatMap((range, index) => (plan.segmentGpus[index] === gpuId ? { index, ...range } : []));
-      const turns = await fairTurns(
-        this.#queues.gpu(gpuId),
-        own.map(({ start, end }) => end - start),
-      );
+      const frameCounts = own.map(({ start, end }) => end - start);
+      const queue = this.#queues.gpu(gpuId);
+      const firstJobId = jobId(segmentJob(record, ranges, own[0]?.index ?? 0));
+      const turns =
+        owner === undefined
+          ? await fairTurns(queue, frameCounts)
+          : await fairTurnsOfOwner(this.#redis, queue, frameCounts, { owner, renders, firstJobId });
       own.forEach(({ index }, place) => {
         priorities[index] = turns[place] as number;
       });
