@@ -65,6 +65,7 @@ export async function mountDashboard(app: FastifyInstance, { access, config, red
         route.config = { ...route.config, access: 'operate', isPage: true };
       });
       pages.addHook('onRequest', readOnly);
+      pages.addHook('onRequest', refuseNulls);
       pages.addHook('preSerialization', withCatalogueError);
       await pages.register(serverAdapter.registerPlugin());
     },
@@ -79,6 +80,12 @@ async function readOnly({ method }: FastifyRequest, reply: FastifyReply): Promis
   reply.header('allow', 'GET, HEAD');
   // Answered here, not thrown: Bull Board's own error handler would make it a 500.
   return sendError(reply, new FarmError('method_not_allowed', `The dashboard is read-only; it takes no ${method}`));
+}
+
+/** Bull Board marks parts of its own messages with NUL: one in a parameter that it refuses would break it. */
+async function refuseNulls({ query }: FastifyRequest): Promise<void> {
+  if (!JSON.stringify(query).includes('\\u0000')) return;
+  throw new FarmError('request_invalid', 'A parameter of the query holds the character NUL');
 }
 
 /**

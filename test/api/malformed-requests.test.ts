@@ -345,6 +345,8 @@ it('what the dashboard refuses by itself has the form of all errors, and the key
   const cases = [
     ['/dashboard/api/queues/none/1', 'not_found', 404],
     ['/dashboard/api/queues?page=null', 'request_invalid', 400],
+    ['/dashboard/api/queues?activeQueue=media&status=%00', 'request_invalid', 400],
+    ['/dashboard/api/queues?status=%00', 'request_invalid', 400],
   ] as const;
   for (const [url, code, status] of cases) {
     const answer = await app.inject(url);
