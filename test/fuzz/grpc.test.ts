@@ -6,6 +6,7 @@ import { TestClient } from '../grpc/clients.ts';
 import { startApi } from '../support/api.ts';
 import { QUIET_LOG } from '../support/quiet-log.ts';
 import { grpcDoor, liveSoundDoor } from './doors/grpc.ts';
+import { grpcWireDoor } from './doors/grpc-wire.ts';
 import { fuzz, isChosen } from './fuzz.ts';
 
 /** A GPU worker that lives and takes no job: streams are let in, and their sound is read. */
@@ -14,7 +15,7 @@ const WORKER: Omit<Heartbeat, 'workerId'> = {
   ...{ eventLoopBlockedMaxMs: 0, models: [] },
 };
 
-if (isChosen('grpc', 'live-sound')) {
+if (isChosen('grpc', 'grpc-wire', 'live-sound')) {
   const { services, renderIn } = await startApi({
     server: { port: '127.0.0.1:0', queue_size: 1_000_000 },
     limits: { live_wait_seconds: 1 },
@@ -26,8 +27,10 @@ if (isChosen('grpc', 'live-sound')) {
   const client = new TestClient(server.address);
   const renderIds = [await renderIn('rendering'), await renderIn('completed'), await renderIn('failed'), 'rnone'];
   describe('gRPC', () => {
-    fuzz('grpc', { cases: 120, percent: 18, atOnce: 32 }, grpcDoor(client, renderIds));
+    fuzz('grpc', { cases: 120, percent: 16, atOnce: 32 }, grpcDoor(client, renderIds));
     fuzz('live-sound', { cases: 24, percent: 2, atOnce: 24 }, liveSoundDoor(client));
+    const port = Number(server.address.split(':').at(-1));
+    fuzz('grpc-wire', { cases: 60, percent: 2, atOnce: 8 }, grpcWireDoor(port, client));
     // Before Redis is stopped, which the file's own end does.
     after(async () => {
       client.close();
