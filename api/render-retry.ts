@@ -1,3 +1,4 @@
+import { limitsOfOwner } from '../shared/api-keys.ts';
 import { type ArtifactStore, artifactKeys } from '../shared/artifacts.ts';
 import type { Config } from '../shared/config/load.ts';
 import { FarmError } from '../shared/errors.ts';
@@ -9,6 +10,7 @@ import type { RenderRecord } from '../shared/renders/record.ts';
 import { newWriter, type RenderStore } from '../shared/renders/store.ts';
 import type { RenderView } from '../shared/views/render-view.ts';
 import type { Caller } from './access/caller.ts';
+import { limitReached, queueFull } from './render-room.ts';
 import type { RenderService } from './renders.ts';
 
 export interface RenderRetryTools {
@@ -29,25 +31,46 @@ export class RenderRetry {
 
   /**
    * Queues a failed render again; one that is unfinished or completed stays as it is. Returns how it stands then.
-   * FarmError: render_unknown, render_cancelled, render_not_resumable, queue_full, outcome_unknown.
+   * FarmError: render_unknown, render_cancelled, render_not_resumable, queue_full, key_limit_reached (of the render's own
+   * key, whoever asks), outcome_unknown.
    */
   async retry(renderId: string, caller: Caller): Promise<RenderView> {
-    const { config, store, renders, queues } = this.#tools;
+    const { store, renders } = this.#tools;
     const { status } = await renders.get(renderId, caller);
     if (status === 'cancelled') {
       throw new FarmError('render_cancelled', `Render ${renderId} was cancelled, and its files are gone`);
     }
     if (status !== 'failed') return await renders.get(renderId, caller);
-    await this.#refuseWithoutFiles(await store.get(renderId));
-    const writer = newWriter();
-    const what = `Render ${renderId} was to be queued again`;
-    if (await untilKnown(what, () => store.retry(renderId, config.server.queue_size, writer))) {
-      const record = await store.get(renderId);
-      const render = { ...ofRender(record), uploadBytes: record.request.uploadBytes };
+    const record = await store.get(renderId);
+    await this.#refuseWithoutFiles(record);
+    if (await this.#queueAgain(record)) {
       const later = logged('could not add the job of a retried render; a media worker finds it and does');
-      await addPrepareJob(queues, render, config.render.attempts).catch(later);
+      await this.#addJob(renderId).catch(later);
     }
     return await renders.get(renderId, caller);
+  }
+
+  /** False when it has another status by now. */
+  async #queueAgain({ renderId, owner }: RenderRecord): Promise<boolean> {
+    const { config, store } = this.#tools;
+    const limits = {
+      all: config.server.queue_size,
+      own: limitsOfOwner(config.auth.keys, owner).unfinishedRenders,
+    };
+    const writer = newWriter();
+    const answer = await untilKnown(`Render ${renderId} was to be queued again`, () =>
+      store.retry(renderId, limits, writer),
+    );
+    if (answer.outcome === 'full') throw queueFull(answer.activeCount, limits.all);
+    if (answer.outcome === 'owner full') throw limitReached(owner ?? '', answer.activeCount);
+    return answer.outcome === 'queued';
+  }
+
+  async #addJob(renderId: string): Promise<void> {
+    const { config, store, queues } = this.#tools;
+    const record = await store.get(renderId);
+    const render = { ...ofRender(record), uploadBytes: record.request.uploadBytes };
+    await addPrepareJob(queues, render, config.render.attempts);
   }
 
   async #refuseWithoutFiles({ renderId, plan }: RenderRecord): Promise<void> {

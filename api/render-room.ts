@@ -38,7 +38,7 @@ export class RenderRoom {
     const { store, config, disk, work } = this.#tools;
     await disk.refuseIfShort(uploadBytes);
     const activeCount = await store.countActive();
-    if (activeCount >= config.server.queue_size) throw this.full(activeCount);
+    if (activeCount >= config.server.queue_size) throw queueFull(activeCount, config.server.queue_size);
     this.#refuseWork(await work.totals(keyName), uploadBytes, keyName, limits.unfinishedFrames);
     if (keyName === undefined || limits.unfinishedRenders === 0) return;
     const ownCount = await store.countActive(keyName);
@@ -60,11 +60,6 @@ export class RenderRoom {
     };
   }
 
-  full(activeCount: number): FarmError {
-    const most = this.#tools.config.server.queue_size;
-    return new FarmError('queue_full', `${activeCount} renders are unfinished; server.queue_size allows ${most}`);
-  }
-
   #refuseWork(totals: WorkTotals, uploadBytes: number, keyName: string | undefined, mostOfKey: number): void {
     const { max_unfinished_frames: mostFrames, max_waiting_uploads_gb: mostGb } = this.#tools.config.limits;
     if (totals.frames >= mostFrames) {
@@ -83,6 +78,11 @@ export class RenderRoom {
       `${totals.ownFrames} frames of the key "${keyName}" are unfinished; its max_unfinished_frames allows ${mostOfKey}`,
     );
   }
+}
+
+/** The refusal of a render while the farm has as many as it takes. @param most server.queue_size. */
+export function queueFull(activeCount: number, most: number): FarmError {
+  return new FarmError('queue_full', `${activeCount} renders are unfinished; server.queue_size allows ${most}`);
 }
 
 /** The refusal of a render of a key that has as many as it may. */

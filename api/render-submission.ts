@@ -14,7 +14,7 @@ import type { RenderOwner } from '../shared/renders/store.ts';
 import type { RenderView } from '../shared/views/render-view.ts';
 import { type Caller, seesAll } from './access/caller.ts';
 import type { Models } from './models.ts';
-import { limitReached, RenderRoom, type RoomTools } from './render-room.ts';
+import { limitReached, queueFull, RenderRoom, type RoomTools } from './render-room.ts';
 import { toView, viewRender } from './render-view.ts';
 import { UploadMeter } from './upload-meter.ts';
 
@@ -123,7 +123,7 @@ export class RenderSubmission {
       store.admit(renderId, request, config.server.queue_size, claim, ownerOf(caller), again),
     );
     if (admission.outcome === 'admitted') return renderId;
-    if (admission.outcome === 'full') throw this.#room.full(admission.activeCount);
+    if (admission.outcome === 'full') throw queueFull(admission.activeCount, config.server.queue_size);
     if (admission.outcome === 'owner full') throw limitReached(caller.keyName ?? '', admission.activeCount);
     if (admission.sameRequest) return admission.renderId;
     throw new FarmError('idempotency_conflict', `Idempotency-Key "${idempotencyKey}" was used for another request`);

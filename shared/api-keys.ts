@@ -52,3 +52,8 @@ export interface KeyLimits {
 }
 
 export const NO_LIMITS: KeyLimits = { requestsPerMinute: 0, unfinishedRenders: 0, unfinishedFrames: 0, streams: 0 };
+
+/** What the owner of a render may take; no limits when it has none, or its key is gone. */
+export function limitsOfOwner(keys: readonly ApiKey[], owner: string | undefined): KeyLimits {
+  return keys.find(({ name }) => name === owner)?.limits ?? NO_LIMITS;
+}

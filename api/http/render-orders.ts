@@ -35,11 +35,11 @@ function cancelRender(app: App, { renders }: Services): void {
 }
 
 function retryRender(app: App, { retry }: Services): void {
-  const refusals = ['render_cancelled', 'render_not_resumable', 'queue_full', 'outcome_unknown'] as const;
+  const refusals = ['render_cancelled', 'render_not_resumable', 'queue_full', 'key_limit_reached'] as const;
   const schema = {
     ...{ operationId: 'retryRender', tags, summary: 'Take a failed render up again: only what is missing is made' },
     params,
-    response: { 200: renderViewSchema, ...failures('render_unknown', ...refusals) },
+    response: { 200: renderViewSchema, ...failures('render_unknown', ...refusals, 'outcome_unknown') },
   };
   app.post(
     '/v1/renders/:id/retry',

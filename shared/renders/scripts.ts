@@ -7,16 +7,32 @@
  */
 
 /**
+ * Counts an owner's unfinished renders. Their set may hold some that have ended: they are taken out when it seems full,
+ * or, without a limit, when half of it must be such.
+ */
+const COUNT_OWN = `
+local function count_own(key, active, most)
+  local own = redis.call('SCARD', key)
+  local seems_full = own >= most
+  if most == 0 then seems_full = own >= 1000 and own >= 2 * redis.call('SCARD', active) end
+  if not seems_full then return own end
+  for _, id in ipairs(redis.call('SMEMBERS', key)) do
+    if redis.call('SISMEMBER', active, id) == 0 then own = own - redis.call('SREM', key, id) end
+  end
+  return own
+end
+`;
+
+/**
  * Admits a render: at most `limit` unfinished ones, at most so many of its owner, and one per idempotency key. The
  * render's id is its token: one that is there was admitted.
- * The set of an owner's unfinished renders may hold some that have ended: they are taken out when it seems full.
  * KEYS record, index, active, idempotency, another idempotency key to look at, index and active of the owner, gone.
  * ARGV limit, renderId, createdAtMs, idempotency value ('' for none), idempotency lifetime in ms, limit of the owner
  * (0 for none, '' for no owner), lifetime of `gone` in ms if a refusal is to be the last word, else '0', then field,
  * value, … The last word holds against the same command, should it be still on its way.
  * Returns {'admitted'}, {'full', count}, {'owner full', count}, {'known', idempotency value} or {'gone'}.
  */
-export const ADMIT = `
+export const ADMIT = `${COUNT_OWN}
 if redis.call('EXISTS', KEYS[1]) == 1 then return {'admitted'} end
 if redis.call('EXISTS', KEYS[8]) == 1 then return {'gone'} end
 local function refuse(answer)
@@ -31,13 +47,8 @@ local active = redis.call('SCARD', KEYS[3])
 if active >= tonumber(ARGV[1]) then return refuse({'full', tostring(active)}) end
 if ARGV[6] ~= '' then
   local most = tonumber(ARGV[6])
-  local own = redis.call('SCARD', KEYS[7])
-  if own >= (most > 0 and most or 1000) then
-    for _, id in ipairs(redis.call('SMEMBERS', KEYS[7])) do
-      if redis.call('SISMEMBER', KEYS[3], id) == 0 then own = own - redis.call('SREM', KEYS[7], id) end
-    end
-    if most > 0 and own >= most then return refuse({'owner full', tostring(own)}) end
-  end
+  local own = count_own(KEYS[7], KEYS[3], most)
+  if most > 0 and own >= most then return refuse({'owner full', tostring(own)}) end
   redis.call('ZADD', KEYS[6], ARGV[3], ARGV[2])
   redis.call('SADD', KEYS[7], ARGV[2])
 end
@@ -148,13 +159,13 @@ return 1
 `;
 
 /**
- * Takes a failed render up again, unless too many are unfinished: it is queued, with the number of its new run. Frames of
- * segments without a receipt count as frames to be rendered again.
+ * Takes a failed render up again, unless too many are unfinished, of all or of its owner: it is queued, with the number of
+ * its new run. Frames of segments without a receipt count as frames to be rendered again.
  * KEYS record, active, progress, receipts, waits. ARGV renderId, limit, the writer's token, prefix of the owners' active
- * sets. Returns {'moved'}, also when the same writer has done so before, {'full', count}, or the status, with which
- * nothing was done; nil when there is no such render.
+ * sets, limit of the owner, 0 for none. Returns {'moved'}, also when the same writer has done so before, {'full', count},
+ * {'owner full', count}, or the status, with which nothing was done; nil when there is no such render.
  */
-export const RETRY = `
+export const RETRY = `${COUNT_OWN}
 local raw = redis.call('HGET', KEYS[1], 'status')
 if not raw then return nil end
 local status = cjson.decode(raw)
@@ -163,6 +174,13 @@ if redis.call('HGET', KEYS[1], 'writer') == writer then return {'moved'} end
 if status ~= 'failed' then return {status} end
 local active = redis.call('SCARD', KEYS[2])
 if active >= tonumber(ARGV[2]) then return {'full', tostring(active)} end
+local owner = redis.call('HGET', KEYS[1], 'owner')
+if owner then
+  local own_active, most = ARGV[4] .. cjson.decode(owner), tonumber(ARGV[5])
+  local own = count_own(own_active, KEYS[2], most)
+  if most > 0 and own >= most then return {'owner full', tostring(own)} end
+  redis.call('SADD', own_active, ARGV[1])
+end
 redis.call('HSET', KEYS[1], 'status', cjson.encode('queued'), 'writer', writer)
 redis.call('HINCRBY', KEYS[1], 'run', 1)
 redis.call('HDEL', KEYS[1], 'error', 'finishedAtMs', 'stitchingAtMs')
@@ -174,7 +192,5 @@ for i = 1, #progress, 2 do
   redis.call('HSET', KEYS[3], progress[i], '0 ' .. frames .. ' ' .. most)
 end
 redis.call('SADD', KEYS[2], ARGV[1])
-local owner = redis.call('HGET', KEYS[1], 'owner')
-if owner then redis.call('SADD', ARGV[4] .. cjson.decode(owner), ARGV[1]) end
 return {'moved'}
 `;

@@ -49,11 +49,10 @@ export interface RenderOwner {
   readonly idempotency: 'apart' | 'apart or common' | 'common';
 }
 
-export type Admission =
-  | { outcome: 'admitted' }
-  | { outcome: 'full'; activeCount: number }
-  | { outcome: 'owner full'; activeCount: number }
-  | { outcome: 'known'; renderId: string; sameRequest: boolean };
+/** As many renders are unfinished as there may be, of the farm or of the owner. */
+type Full = { outcome: 'full'; activeCount: number } | { outcome: 'owner full'; activeCount: number };
+export type Admission = { outcome: 'admitted' } | Full | { outcome: 'known'; renderId: string; sameRequest: boolean };
+export type Retry = { outcome: 'queued' | 'not failed' } | Full;
 
 /**
  * The records of all renders. All changes of status are made here, and only allowed ones take effect. Each has a
@@ -175,15 +174,15 @@ export class RenderStore extends RenderReader {
   }
 
   /**
-   * Takes a failed render up again, unless `limit` renders are unfinished. FarmError('queue_full'). Returns true when it
-   * is queued now, and false when it has another status.
+   * Takes a failed render up again, or says why not.
+   * @param limits unfinished renders that there may be: `all` of the farm, `own` of the render's owner; 0 for any number.
    */
-  async retry(renderId: string, limit: number, writer = newWriter()): Promise<boolean> {
+  async retry(renderId: string, limits: { all: number; own: number }, writer = newWriter()): Promise<Retry> {
     const keys = [recordKey(renderId), ACTIVE_KEY, progressKey(renderId), receiptsKey(renderId), waitsKey(renderId)];
-    const answer = await this.redis.eval(RETRY, 5, ...keys, renderId, limit, writer, ownerActiveKey(''));
-    const [outcome, count] = (answer ?? []) as string[];
-    if (outcome !== 'full') return outcome === 'moved';
-    throw new FarmError('queue_full', `${count} renders are unfinished; server.queue_size allows ${limit}`);
+    const args = [renderId, limits.all, writer, ownerActiveKey(''), limits.own];
+    const [outcome, count] = ((await this.redis.eval(RETRY, 5, ...keys, ...args)) ?? []) as string[];
+    if (outcome === 'full' || outcome === 'owner full') return { outcome, activeCount: Number(count) };
+    return { outcome: outcome === 'moved' ? 'queued' : 'not failed' };
   }
 
   async #move(

@@ -202,6 +202,15 @@ describe('limits of a key', () => {
     assert.equal((await submit('bob')).statusCode, 202);
   });
 
+  it('counts a failed render that is taken up again', async () => {
+    const failed = await renderIn('failed', {}, 'bob');
+    await artifacts.publish(artifactKeys.upload(failed), (path) => writeFile(path, 'sound'));
+    const again = async (name: Name) => await ask(name, `/v1/renders/${failed}/retry`, { method: 'POST' });
+    for (const name of ['bob', 'ops'] as const) assert.equal(codeOf(await again(name)), 'key_limit_reached', name);
+    for (const id of await store.activeIds()) await store.cancel(id);
+    assert.equal((await again('bob')).statusCode, 200);
+  });
+
   it('takes no more than so many at the same moment', async () => {
     const owner = { name: 'crowd', mostUnfinished: 3, idempotency: 'apart' as const };
     const { request } = await store.get(await renderIn('queued'));

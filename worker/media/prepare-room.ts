@@ -1,3 +1,4 @@
+import { limitsOfOwner } from '../../shared/api-keys.ts';
 import type { Config } from '../../shared/config/load.ts';
 import type { DiskReserve } from '../../shared/disk-reserve.ts';
 import { FarmError } from '../../shared/errors.ts';
@@ -44,8 +45,10 @@ export class PrepareRoom {
 
   #limitsOf({ owner }: RenderRecord): WorkLimits {
     const { limits, auth } = this.#tools.config;
-    const key = auth.keys.find(({ name }) => name === owner);
-    return { frames: limits.max_unfinished_frames, ownFrames: key?.limits.unfinishedFrames ?? 0 };
+    return {
+      frames: limits.max_unfinished_frames,
+      ownFrames: limitsOfOwner(auth.keys, owner).unfinishedFrames,
+    };
   }
 }
 
