@@ -24,25 +24,61 @@ const shared: RedisOptions = {
  */
 const NOT_NOW =
   /(?:^|^ERR Error running script.* -)(?:LOADING|BUSY|MASTERDOWN|CLUSTERDOWN|TRYAGAIN|READONLY|UNBLOCKED|NOREPLICAS|MISCONF|OOM|NOAUTH|WRONGPASS|NOPERM|EXECABORT) /;
-/** Answers of one that was made the copy of another. */
-const DEMOTED = /(?:^|^ERR Error running script.* -)(?:READONLY|UNBLOCKED) /;
+/** Answers of one that was made the copy of another, and of one that does not know this connection any more. */
+const LOST = /(?:^|^ERR Error running script.* -)(?:READONLY|UNBLOCKED|NOAUTH|WRONGPASS) /;
 /** A connection to such a one is given up this often, at most. */
 const LEAVE_EVERY_MS = 1000;
+/** What ioredis says to the commands that wait, when it is not let in. */
+const NOT_LET_IN = 'Ready check failed: ';
 
 /** True for an answer by which Redis refused a command because of its own state: then nothing was changed. */
 function isRefusal(error: unknown): boolean {
   return error instanceof ReplyError && NOT_NOW.test((error as Error).message);
 }
 
-/** A connection that is made again when Redis was made a copy: its address may lead to the new primary by now. */
+/**
+ * A connection that is made again when Redis was made a copy, since its address may lead to the new primary by now, and
+ * when Redis does not know it any more, since the password may be right again. It ends when it is told to, in whatever
+ * state it is.
+ */
 class FarmRedis extends Redis {
   #leftAtMs = Number.NEGATIVE_INFINITY;
+  readonly #unanswered = new Set<Command>();
+
+  /** Keeps `command` until it has an answer. Called again for one that had none when the connection was lost. */
+  protected follow(command: Command): void {
+    if (this.#unanswered.has(command)) return;
+    this.#unanswered.add(command);
+    const { resolve, reject } = command;
+    command.resolve = (answer) => {
+      this.#unanswered.delete(command);
+      resolve(answer);
+    };
+    command.reject = (error) => {
+      this.#unanswered.delete(command);
+      reject(error);
+    };
+  }
 
   /** Called with every error of a command. */
-  protected leaveIfDemoted({ message }: Error): void {
-    if (!DEMOTED.test(message) || performance.now() - this.#leftAtMs < LEAVE_EVERY_MS) return;
+  protected leaveIfLost({ message }: Error): void {
+    if (!LOST.test(message) || performance.now() - this.#leftAtMs < LEAVE_EVERY_MS) return;
     this.#leftAtMs = performance.now();
     this.disconnect(true);
+  }
+
+  /**
+   * ioredis ends nothing while it waits to connect again, and forgets commands that were under way before: whoever waits
+   * for either would wait for ever. A connection that was never begun it ends at once.
+   */
+  override disconnect(reconnect = false): void {
+    if (!reconnect) {
+      this.once('end', () => {
+        for (const command of [...this.#unanswered]) command.reject(new Error('Connection is closed.'));
+      });
+      if (this.status === 'reconnecting') this.status = 'wait';
+    }
+    super.disconnect(reconnect);
   }
 }
 
@@ -66,7 +102,7 @@ class ProducerRedis extends FarmRedis {
 
   /** Called again for a command that had no answer when the connection was lost. */
   override sendCommand(...[command, ...rest]: Parameters<Redis['sendCommand']>): unknown {
-    const passage = this.#passages.get(command) ?? this.#follow(command);
+    const passage = this.#passages.get(command) ?? this.#watch(command);
     // Its caller has gone on, and must not be overtaken by it. A part of a transaction cannot be left out of it.
     if (passage.over && command.pipelineIndex === undefined) return command.promise;
     this.#allowForBytes(command);
@@ -77,13 +113,14 @@ class ProducerRedis extends FarmRedis {
   }
 
   /** Every way in which a command can fail ends in its `reject`: time-outs, lost connections, pipelines, scripts. */
-  #follow(command: Command): Passage {
+  #watch(command: Command): Passage {
+    this.follow(command);
     const passage = { sent: false, over: false };
     this.#passages.set(command, passage);
     const { reject } = command;
     command.reject = (error) => {
       passage.over = true;
-      this.leaveIfDemoted(error);
+      this.leaveIfLost(error);
       reject(isOfRedis(error) ? unavailable(error, passage) : error);
     };
     return passage;
@@ -115,10 +152,11 @@ class ProducerRedis extends FarmRedis {
  */
 class WorkerRedis extends FarmRedis {
   override sendCommand(...[command, ...rest]: Parameters<Redis['sendCommand']>): unknown {
+    this.follow(command);
     const { reject } = command;
     command.reject = (error) => {
-      this.leaveIfDemoted(error);
-      const isOfRedis = error.name === 'AbortError' || isRefusal(error);
+      this.leaveIfLost(error);
+      const isOfRedis = error.name === 'AbortError' || isRefusal(error) || error.message.startsWith(NOT_LET_IN);
       reject(isOfRedis ? unavailable(error, { sent: true, over: true }) : error);
     };
     return super.sendCommand(command, ...rest);

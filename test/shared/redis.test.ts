@@ -1,8 +1,10 @@
 import assert from 'node:assert/strict';
+import { once } from 'node:events';
 import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { after, test } from 'node:test';
+import { setTimeout as delay } from 'node:timers/promises';
 import type { Redis } from 'ioredis';
 import { PrivateRedis } from '../../cli/private-redis.ts';
 import { producerConnection, readerConnection, waitUntilReady, workerConnection } from '../../shared/redis.ts';
@@ -42,6 +44,11 @@ const WRITES: typeof WAYS = [
   ['a script', (connection) => connection.eval("return redis.call('SET', KEYS[1], 'a')", 1, 'key')],
   ...WAYS.slice(2),
 ];
+
+async function connected(connection: Redis): Promise<Redis> {
+  await waitUntilReady(connection, 10_000);
+  return connection;
+}
 
 /** A pipeline's faults are among its answers. */
 function failed(answers: [error: Error | null, result: unknown][] | null): void {
@@ -98,6 +105,59 @@ test('a connection to a Redis that was made a copy is made again, since its addr
   });
   await operator.replicaof('NO', 'ONE');
   await until('it is connected again', () => redis.status === 'ready');
+});
+
+test('connections that Redis lets in no more are made again by themselves when it lets them in', async () => {
+  const { password } = new URL(server.url);
+  const ask = (connection: Redis) => connection.set('key', 'a');
+  for (const begin of [
+    // Those that there are stay known, and are cut by the next order.
+    () => operator.config('SET', 'requirepass', 'another'),
+    // Neither they nor new ones are known: an answer says so, NOAUTH or NOPERM.
+    () => operator.call('ACL', 'SETUSER', 'default', 'off'),
+  ]) {
+    await begin();
+    await operator.client('KILL', 'TYPE', 'normal', 'SKIPME', 'yes');
+    await until('a worker is told so', async () => {
+      const answer = await Promise.race([ask(worker).catch((error: Error) => error), delay(200)]);
+      if (answer instanceof Error) assert.match(`${answer.message}`, /^Redis refuses to work|^Redis does not answer/);
+      return answer instanceof Error;
+    });
+    await assert.rejects(ask(redis), { code: 'redis_unavailable' });
+    await operator.call('ACL', 'SETUSER', 'default', 'on');
+    await operator.config('SET', 'requirepass', password);
+    for (const connection of [redis, reader, worker]) {
+      await until('it is let in again', () =>
+        ask(connection).then(
+          () => true,
+          () => false,
+        ),
+      );
+    }
+  }
+});
+
+test('a Redis that wants a password which a worker does not give is unavailable until it wants none', async () => {
+  const { host, password } = new URL(server.url);
+  const stranger = workerConnection(`redis://${host}`);
+  await assert.rejects(stranger.set('key', 'a'), { code: 'redis_unavailable', message: /NOAUTH/ });
+  await operator.config('SET', 'requirepass', '');
+  await waitUntilReady(stranger, 10_000);
+  assert.equal(await stranger.set('key', 'a'), 'OK');
+  await operator.config('SET', 'requirepass', password);
+  stranger.disconnect();
+});
+
+test('a connection that waits to be made again ends when it is told to, with all that was under way on it', async () => {
+  const connection = await connected(workerConnection(server.url));
+  const id = await connection.client('ID');
+  const underWay = assert.rejects(connection.bzpopmin('nothing', 0), { message: 'Connection is closed.' });
+  const cut = once(connection, 'reconnecting');
+  await operator.client('KILL', 'ID', id);
+  await cut;
+  const ended = once(connection, 'end');
+  connection.disconnect();
+  await Promise.all([ended, underWay]);
 });
 
 test('a command that brings much, and what is sent after it, is given the time that this takes', async () => {
