@@ -8,6 +8,8 @@ export const SPENT_KEY = `${KEY_PREFIX}:renders:spent`;
 export const ACTIVE_KEY = `${KEY_PREFIX}:renders:active`;
 /** How much work each unfinished render is. */
 export const WORK_KEY = `${KEY_PREFIX}:renders:work`;
+/** All of it added up; absent when that is to be done again. */
+export const WORK_SUMS_KEY = `${WORK_KEY}:sums`;
 /** Ids of the renders of one API key, by its name, and of the unfinished ones among them. */
 export const ownerIndexKey = (owner: string) => `${INDEX_KEY}:of:${owner}`;
 export const ownerActiveKey = (owner: string) => `${ACTIVE_KEY}:of:${owner}`;

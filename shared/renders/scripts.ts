@@ -61,7 +61,7 @@ return {'admitted'}
 
 /**
  * Moves a render to another status if it is in one that allows it, and tells the workers when that ends it.
- * KEYS record, active. ARGV renderId, new status, the channel to tell if that ends the render, else '', allowed
+ * KEYS record, active, sums of the work (work.ts). ARGV renderId, new status, the channel to tell if that ends the render, else '', allowed
  * statuses as a JSON array, the writer's token, then field, value, …; a time (…AtMs) that is there already stays, so
  * that a retry does not hide how long a step took.
  * Returns 'moved', also when the same writer has moved it before; else the status, with which nothing was done, or nil
@@ -83,6 +83,7 @@ for i = 6, #ARGV, 2 do
 end
 if ARGV[3] ~= '' then
   redis.call('SREM', KEYS[2], ARGV[1])
+  redis.call('DEL', KEYS[3])
   redis.call('PUBLISH', ARGV[3], ARGV[1])
 end
 return 'moved'

@@ -16,6 +16,7 @@ import {
   progressKey,
   receiptsKey,
   recordKey,
+  WORK_SUMS_KEY,
   waitsKey,
 } from './keys.ts';
 import { RenderReader } from './reader.ts';
@@ -194,9 +195,10 @@ export class RenderStore extends RenderReader {
   ): Promise<boolean> {
     const answer = await this.redis.eval(
       TRANSITION,
-      2,
+      3,
       recordKey(renderId),
       ACTIVE_KEY,
+      WORK_SUMS_KEY,
       renderId,
       to,
       isTerminal(to) ? CANCEL_CHANNEL : '',

@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict';
 import { beforeEach, test } from 'node:test';
+import { KEY_PREFIX } from '../../shared/redis.ts';
 import { RenderStore } from '../../shared/renders/store.ts';
 import { RenderWork } from '../../shared/renders/work.ts';
 import { startRedisServer } from '../support/redis-server.ts';
@@ -56,7 +57,7 @@ test('an owner has a limit of its own, which others do not see', async () => {
   assert.ok(await work.claim('r1', 'ann', 40, limits));
   assert.equal(await work.claim('r2', 'ann', 40, limits), false);
   assert.ok(await work.claim('r3', 'ben', 40, limits));
-  assert.deepEqual(await work.totals('ann'), { frames: 80, ownFrames: 40, uploadBytes: 0 });
+  assert.deepEqual(await work.totals('ann'), { frames: 80, ownFrames: 40, uploadBytes: 0, waitingRenders: 1 });
 });
 
 test('an upload counts until its frames do', async () => {
@@ -64,5 +65,30 @@ test('an upload counts until its frames do', async () => {
   await work.uploadWaits('r1', 1234, 'ann');
   assert.equal((await work.totals()).uploadBytes, 1234);
   await work.claim('r1', 'ann', 10, LIMITS);
-  assert.deepEqual(await work.totals('ann'), { frames: 10, ownFrames: 10, uploadBytes: 0 });
+  await work.uploadWaits('r1', 1234, 'ann');
+  const claimed = { frames: 10, ownFrames: 10, uploadBytes: 0, waitingRenders: 0 };
+  assert.deepEqual(await work.totals('ann'), claimed, 'also when the word of the upload comes again');
+});
+
+test('sums that are kept are those that adding up gives', async () => {
+  const ids = Array.from({ length: 12 }, (_, index) => `r${index}`);
+  await admitted(...ids);
+  for (const [index, id] of ids.entries()) {
+    await work.uploadWaits(id, 100, 'ann');
+    if (index % 2 === 0) await work.claim(id, 'ann', 30, LIMITS);
+    if (index % 5 === 0) await store.cancel(id);
+  }
+  const kept = await work.totals('ann');
+  await redis.del(`${KEY_PREFIX}:renders:work:sums`);
+  assert.deepEqual(await work.totals('ann'), kept);
+  assert.ok(kept.frames > 0 && kept.uploadBytes > 0 && kept.waitingRenders > 0);
+});
+
+test('hundreds of looks do not each go over all renders', async () => {
+  await admitted('r1', 'r2');
+  await work.claim('r1', undefined, 100, LIMITS);
+  await redis.config('RESETSTAT');
+  for (let time = 0; time < 200; time++) await work.mayBegin('r2', undefined, LIMITS);
+  const [, calls] = /cmdstat_hgetall:calls=(\d+)/.exec(await redis.info('commandstats')) ?? [];
+  assert.ok(Number(calls ?? 0) < 50, `added up ${calls} times`);
 });

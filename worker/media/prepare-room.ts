@@ -6,8 +6,10 @@ import type { RenderRecord } from '../../shared/renders/record.ts';
 import type { RenderWork, WorkLimits } from '../../shared/renders/work.ts';
 import { TryAgain } from '../jobs/job-runner.ts';
 
-/** Long enough that thousands of waiting renders cost nothing, and apart, so that they do not come all at once. */
-const WAIT_MS = { least: 3000, spread: 3000 } as const;
+/** How soon a render that had no room comes again. */
+const SHORTEST_WAIT_MS = 3000;
+/** However many wait, they come about so far apart, all together: each look keeps a media worker busy for a moment. */
+const APART_MS = 50;
 
 export interface PrepareRoomTools {
   readonly config: Config;
@@ -33,13 +35,13 @@ export class PrepareRoom {
   async waitUnlessFree(record: RenderRecord): Promise<void> {
     const { work, disk } = this.#tools;
     await disk.refuseIfShort();
-    if (!(await work.mayBegin(record.renderId, record.owner, this.#limitsOf(record)))) throw tooManyFrames();
+    if (!(await work.mayBegin(record.renderId, record.owner, this.#limitsOf(record)))) throw await this.#later();
   }
 
   /** Takes the frames of a plan into account, or throws TryAgain. */
   async take(record: RenderRecord, frames: number): Promise<void> {
     if (!(await this.#tools.work.claim(record.renderId, record.owner, frames, this.#limitsOf(record)))) {
-      throw tooManyFrames();
+      throw await this.#later();
     }
   }
 
@@ -50,9 +52,11 @@ export class PrepareRoom {
       ownFrames: limitsOfOwner(auth.keys, owner).unfinishedFrames,
     };
   }
-}
 
-function tooManyFrames(): TryAgain {
-  const full = new FarmError('queue_full', 'As many frames are unfinished as there may be');
-  return new TryAgain(Date.now() + WAIT_MS.least + Math.random() * WAIT_MS.spread, full);
+  async #later(): Promise<TryAgain> {
+    const { waitingRenders } = await this.#tools.work.totals();
+    const spreadMs = 2 * Math.max(SHORTEST_WAIT_MS, waitingRenders * APART_MS);
+    const full = new FarmError('queue_full', 'As many frames are unfinished as there may be');
+    return new TryAgain(Date.now() + SHORTEST_WAIT_MS + Math.random() * spreadMs, full);
+  }
 }
