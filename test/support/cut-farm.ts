@@ -10,7 +10,7 @@ import { nameOf } from './command-names.ts';
 import { RedisProxy } from './redis-proxy.ts';
 import { buildSmallAvatar, SMALL_MODEL } from './small-avatar.ts';
 
-/** A farm whose every process reaches its Redis through a door of a proxy: `api`, `media`, `gpu-0`. */
+/** A farm whose every process reaches its Redis through a door of a proxy: `api`, `media`, `gpu-0` … */
 export interface CutFarm extends AsyncDisposable {
   readonly client: FarmClient;
   readonly url: string;
@@ -18,12 +18,16 @@ export interface CutFarm extends AsyncDisposable {
   /** Of the Redis itself. */
   readonly redisUrl: string;
   readonly folder: string;
+  /** Process ids by name, without that of Redis, which is in `redis/redis.pid` under the folder. */
+  readonly pids: ReadonlyMap<string, number>;
   /** What the processes logged, line by line. */
   readonly log: readonly string[];
 }
 
 /** @param settings laid over those of the farm, in the form of config.yaml. */
-export async function startCutFarm(settings: Record<string, object> = {}): Promise<CutFarm> {
+export async function startCutFarm(
+  settings: Record<string, object> & { gpus?: { count: number } } = {},
+): Promise<CutFarm> {
   await buildSmallAvatar();
   const folder = await mkdtemp(path.join(tmpdir(), 'farm-test-cut-'));
   const redis = await PrivateRedis.start(path.join(folder, 'redis'));
@@ -31,9 +35,9 @@ export async function startCutFarm(settings: Record<string, object> = {}): Promi
   const port = await freePort();
   const configPath = path.join(folder, 'config.yaml');
   const config = {
-    ...{ models: { small: SMALL_MODEL }, gpus: { count: 1 }, ...settings },
+    ...{ models: { small: SMALL_MODEL }, ...settings, gpus: { count: 1, ...settings.gpus } },
     ...{ http: { port, host: '127.0.0.1' }, server: { port: `127.0.0.1:${await freePort()}` } },
-    ...{ storage: { root: path.join(folder, 'data') } },
+    ...{ storage: { root: path.join(folder, 'data'), ...settings.storage } },
   };
   await writeFile(configPath, stringify(config));
   const log: string[] = [];
@@ -52,7 +56,7 @@ export async function startCutFarm(settings: Record<string, object> = {}): Promi
   // Each script is sent whole once, and known by its hash from then on.
   proxy.judge = (command) => nameOf(command) === '';
   try {
-    const specs = farmProcesses(1, undefined).map(async (spec) => ({
+    const specs = farmProcesses(config.gpus.count, undefined).map(async (spec) => ({
       ...spec,
       environment: { ...spec.environment, FARM_REDIS__URL: await proxy.open(spec.name) },
     }));
@@ -63,5 +67,11 @@ export async function startCutFarm(settings: Record<string, object> = {}): Promi
   }
   const url = `http://127.0.0.1:${port}`;
   const client = new FarmClient(url);
-  return { client, url, proxy, redisUrl: redis.url, folder, log, [Symbol.asyncDispose]: dispose };
+  return {
+    ...{ client, url, proxy, redisUrl: redis.url, folder, log },
+    get pids() {
+      return supervisor.pids;
+    },
+    [Symbol.asyncDispose]: dispose,
+  };
 }

@@ -1,10 +1,13 @@
 import { once } from 'node:events';
 import { type AddressInfo, createConnection, createServer, type Server, type Socket } from 'node:net';
+import { ignored } from '../../shared/process/unheard.ts';
+import { Line } from './line.ts';
 import { RespStream, wordsOf } from './resp.ts';
 
 /**
  * Stands between processes and a real Redis, and can lose the answer to any command: the command runs, and before its
- * answer gets through, the connection breaks. Each process has a door of its own.
+ * answer gets through, the connection breaks. Each process has a door of its own, and behind it a line that can be slow
+ * or dead.
  */
 
 export interface PassingCommand {
@@ -20,7 +23,9 @@ export type Judge = (command: PassingCommand) => boolean;
 export class RedisProxy implements AsyncDisposable {
   readonly #url: string;
   readonly #servers: Server[] = [];
-  readonly #sockets = new Set<Socket>();
+  /** The door of each. */
+  readonly #sockets = new Map<Socket, string>();
+  readonly #lines = new Map<string, Line>();
   /** Whose answers are lost; none at first. */
   judge: Judge = () => false;
 
@@ -47,25 +52,47 @@ export class RedisProxy implements AsyncDisposable {
     return left;
   }
 
+  /** The line behind a door. */
+  line(door: string): Line {
+    const line = this.#lines.get(door) ?? new Line();
+    this.#lines.set(door, line);
+    return line;
+  }
+
+  /** Breaks every connection through a door; new ones are let in. */
+  cut(door: string): void {
+    for (const [socket, its] of this.#sockets) if (its === door) socket.destroy();
+  }
+
   async [Symbol.asyncDispose](): Promise<void> {
-    for (const socket of this.#sockets) socket.destroy();
+    for (const socket of this.#sockets.keys()) socket.destroy();
     await Promise.all(this.#servers.map(async (server) => await new Promise((closed) => server.close(closed))));
   }
 
   #serve(door: string, client: Socket): void {
     const redis = createConnection(Number(new URL(this.#url).port), '127.0.0.1');
+    const line = this.line(door);
+    const [toRedis, toClient] = [line.queue('commands'), line.queue('answers')];
     const cut = () => {
       client.destroy();
       redis.destroy();
     };
     for (const socket of [client, redis]) {
       socket.setNoDelay();
-      this.#sockets.add(socket);
-      socket.on('error', cut).on('close', () => {
-        this.#sockets.delete(socket);
-        cut();
-      });
+      this.#sockets.set(socket, door);
+      socket.on('error', ignored('its end, which follows, says all'));
     }
+    client.on('close', () => {
+      this.#sockets.delete(client);
+      toRedis.push(() => redis.end());
+    });
+    redis.on('close', () => {
+      this.#sockets.delete(redis);
+      toClient.push(() => {
+        client.destroy();
+        for (const queue of [toRedis, toClient]) line.forget(queue);
+      });
+    });
     /** For each command that has no answer yet: whether that is to be lost. */
     const waiting: boolean[] = [];
     // Messages to a subscriber are answers to no command.
@@ -76,14 +103,14 @@ export class RedisProxy implements AsyncDisposable {
         const words = wordsOf(command);
         listensOnly ||= /^p?subscribe$/i.test(words[0] ?? '');
         waiting.push(!listensOnly && this.judge({ door, words }));
-        redis.write(command);
+        toRedis.push(() => redis.write(command));
       }
     });
     const answers = new RespStream();
     redis.on('data', (chunk) => {
       for (const answer of answers.push(chunk as Buffer)) {
-        if (!listensOnly && waiting.shift()) return cut();
-        client.write(answer);
+        const isLost = !listensOnly && waiting.shift();
+        toClient.push(() => (isLost ? cut() : client.write(answer)));
       }
     });
   }
