@@ -104,7 +104,8 @@ export class ChaosCallers {
   }
 
   async #one(): Promise<void> {
-    const request = this.#requests[Math.floor(this.#random() * this.#requests.length)] as Request;
+    // Short ones more often, so that many requests meet a fault.
+    const request = this.#requests[Math.floor(this.#random() ** 2 * this.#requests.length)] as Request;
     const id = await this.#submit(request);
     if (id === undefined) return;
     const cancelled = this.#random() < CANCEL_SHARE ? this.#cancelLater(id) : undefined;

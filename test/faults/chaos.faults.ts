@@ -22,7 +22,7 @@ import { SmallDisk } from './small-disk.ts';
 const MINUTES = Number(process.env.CHAOS_MINUTES ?? 2);
 const SEED = Number(process.env.CHAOS_SEED ?? Date.now() % 1_000_000);
 const ONLY = new RegExp(process.env.CHAOS_ONLY ?? '');
-const CALLERS = 5;
+const CALLERS = 8;
 const DISK_MB = 64;
 /** Faults of a round; then there is peace until every render has ended. */
 const ROUND_FAULTS = 6;
