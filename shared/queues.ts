@@ -141,6 +141,6 @@ export const WORKER_TIMING = {
   lockDuration: DEAD_AFTER_MS,
   lockRenewTime: ALIVE_EVERY_MS,
   stalledInterval: 1000,
-  /** How many workers a job may end before it is given up. */
-  maxStalledCount: 2,
+  /** A lost lock is no dead worker: worker/jobs/unended-runs.ts counts those. */
+  maxStalledCount: Number.MAX_SAFE_INTEGER,
 } as const satisfies Partial<WorkerOptions>;

@@ -14,6 +14,7 @@ import { ModelUsage } from './gpu/model-usage.ts';
 import { segmentHandler } from './gpu/segment-handler.ts';
 import { modelLimits, WorkerModels } from './gpu/worker-models.ts';
 import { RenderJobs } from './jobs/render-jobs.ts';
+import { endAllRuns } from './jobs/unended-runs.ts';
 import type { WorkerTools } from './jobs/worker-tools.ts';
 import { loadSettings } from './models/load-settings.ts';
 import { deviceName } from './onnx/device-name.ts';
@@ -46,7 +47,11 @@ async function takeLease(
   { connection, log, fail }: WorkerTools,
 ): Promise<Lease> {
   const lease = new Lease(connection, gpuQueue(gpuId), holder, log);
-  await lease.take((other) => fail(`the lease of gpu-${gpuId} was lost to process ${other.pid} on ${other.host}`));
+  await lease.take(({ pid, host }) => {
+    // A Redis that was away for long is why, and not the jobs.
+    const end = () => fail(`the lease of gpu-${gpuId} was lost to process ${pid} on ${host}`);
+    endAllRuns(connection).then(end, end);
+  });
   return lease;
 }
 

@@ -4,11 +4,11 @@ import { storedErrorSchema, toStoredError } from '../../shared/formats/stored-er
 import { heartbeatSchema, readHeartbeats, startHeartbeat } from '../../shared/heartbeat.ts';
 import { type Job, jobSchema } from '../../shared/jobs.ts';
 import { liveSummarySchema } from '../../shared/live/frames.ts';
-import { createLogger } from '../../shared/process/log.ts';
 import { jobOptions, QueueClients } from '../../shared/queues.ts';
 import { KEY_PREFIX } from '../../shared/redis.ts';
 import { renderRecordSchema, segmentReceiptSchema } from '../../shared/renders/record.ts';
 import { Consumer } from '../../worker/jobs/consumer.ts';
+import { SILENT_LOGGER } from '../support/quiet-log.ts';
 import { startRedisServer } from '../support/redis-server.ts';
 import { until } from '../support/until.ts';
 import { fieldsOf } from './fields-of.ts';
@@ -81,13 +81,7 @@ describe('what a newer version wrote', () => {
       if ('renderId' in job) done.push(job.renderId);
       return 'done';
     };
-    const log = createLogger('media', {
-      level: 'silent',
-      buffered_logging: false,
-      auto_flush: true,
-      flush_interval_ms: 1,
-    });
-    const options = { queue, connection, log, onLost: async () => {} };
+    const options = { queue, connection, log: SILENT_LOGGER, onLost: async () => {} };
     const consumer = new Consumer({ ...options, handlers: { prepare: handler, stitch: handler } });
     const newer = { name: 'prepare', renderId: 'r0-a', format: 2, colour: 'red' } as const;
     const known = { name: 'prepare', renderId: 'r0-b', format: 1, colour: 'red' } as const;

@@ -1,14 +1,13 @@
-import { type Queue, Worker } from 'bullmq';
-import type { Redis } from 'ioredis';
+import type { Queue } from 'bullmq';
 import type { JobName } from '../../shared/jobs.ts';
 import { WORKER_TIMING } from '../../shared/queues.ts';
 import { KEY_PREFIX } from '../../shared/redis.ts';
 import { JobRunner, type JobRunnerOptions } from './job-runner.ts';
+import { LastingWorker } from './lasting-worker.ts';
 import { releaseLostJobs, workerName } from './lost-jobs.ts';
 
 export interface ConsumerOptions<N extends JobName> extends Omit<JobRunnerOptions<N>, 'queueName'> {
   readonly queue: Queue;
-  readonly connection: Redis;
   /** Jobs at once; 1 by default. */
   readonly concurrency?: number;
 }
@@ -16,12 +15,12 @@ export interface ConsumerOptions<N extends JobName> extends Omit<JobRunnerOption
 /** Consumes one queue: picks jobs up, runs their handlers, and hands the jobs back when it drains. */
 export class Consumer<N extends JobName> {
   readonly runner: JobRunner<N>;
-  readonly #worker: Worker;
+  readonly #worker: LastingWorker;
 
   constructor(options: ConsumerOptions<N>) {
     const { queue, connection, concurrency = 1, log } = options;
     this.runner = new JobRunner({ ...options, queueName: queue.name });
-    this.#worker = new Worker(queue.name, (job, token) => this.runner.run(job, token), {
+    this.#worker = new LastingWorker(queue.name, (job, token) => this.runner.run(job, token), {
       connection,
       prefix: KEY_PREFIX,
       concurrency,

@@ -1,10 +1,13 @@
 import { setTimeout as delay } from 'node:timers/promises';
 import { type Job as BullJob, DelayedError, UnrecoverableError, WaitingError, type Worker } from 'bullmq';
+import type { Redis } from 'ioredis';
 import { FarmError } from '../../shared/errors.ts';
 import { isOfNewerFormat, type Job, type JobName, type JobOf, jobSchema } from '../../shared/jobs.ts';
 import type { Logger } from '../../shared/process/log.ts';
 import { ignored, logged, unexpected } from '../../shared/process/unheard.ts';
 import { isConnectionFault } from '../../shared/redis-outage.ts';
+import { isSilenceOfRedis, TRY_REDIS_AGAIN_MS, untilRedisTakes } from './redis-patience.ts';
+import { UnendedRuns } from './unended-runs.ts';
 
 /** How soon a job that is left to newer workers may come to an older one again. */
 const LOOK_AGAIN_MS = 3000;
@@ -39,6 +42,7 @@ export type JobHandlers<N extends JobName> = { readonly [K in N]: JobHandler<K> 
 export interface JobRunnerOptions<N extends JobName> {
   readonly queueName: string;
   readonly handlers: JobHandlers<N>;
+  readonly connection: Redis;
   readonly log: Logger;
   /** Called with a job that failed outside its handler, because it ended its worker each time it was picked up. */
   readonly onLost: (job: JobOf<N>) => Promise<void>;
@@ -75,16 +79,19 @@ export class TryAgain extends Error {
 /** Runs the handlers of one queue's jobs, no matter which BullMQ worker of this process picked them up. */
 export class JobRunner<N extends JobName> {
   readonly #options: JobRunnerOptions<N>;
-  readonly #running = new Map<string, { readonly stop: AbortController; readonly name: string }>();
+  readonly #runs: UnendedRuns;
+  /** A job whose lock was lost may have come again before its first run here has stopped. */
+  readonly #running = new Set<{ readonly jobId: string; readonly name: string; readonly stop: AbortController }>();
   readonly #watchers = new Set<() => void>();
 
   constructor(options: JobRunnerOptions<N>) {
     this.#options = options;
+    this.#runs = new UnendedRuns(options.connection);
   }
 
   /** Jobs of this kind that run now; of all kinds without an argument. */
   runningCount(name?: N): number {
-    return [...this.#running.values()].filter((job) => name === undefined || job.name === name).length;
+    return [...this.#running].filter((job) => name === undefined || job.name === name).length;
   }
 
   /** Calls `watcher` whenever a job starts or ends. */
@@ -104,7 +111,8 @@ export class JobRunner<N extends JobName> {
       if (job) this.#reportLost(job).catch(unexpected);
     });
     worker.on('lockRenewalFailed', (jobIds) => {
-      for (const jobId of jobIds) this.#running.get(jobId)?.stop.abort(new LostLock('The lock of the job was lost'));
+      for (const { jobId, stop } of this.#running)
+        if (jobIds.includes(jobId)) stop.abort(new LostLock('The lock of the job was lost'));
     });
   }
 
@@ -112,7 +120,7 @@ export class JobRunner<N extends JobName> {
   async drain(closed: Promise<void>, patienceMs: number): Promise<void> {
     const deadline = new AbortController();
     const expired = delay(patienceMs, undefined, { signal: deadline.signal, ref: false }).then(() => {
-      for (const { stop } of this.#running.values()) stop.abort(new HandBack('The worker drains'));
+      for (const { stop } of this.#running) stop.abort(new HandBack('The worker drains'));
     }, ignored('aborted: all jobs ended in time'));
     await closed;
     deadline.abort();
@@ -124,14 +132,15 @@ export class JobRunner<N extends JobName> {
     const { handlers, log } = this.#options;
     if (isOfNewerFormat(bullJob.data)) await this.#leaveToNewer(bullJob, token);
     const job = this.#parse(bullJob);
-    const stop = new AbortController();
-    this.#running.set(String(bullJob.id), { stop, name: job.name });
+    const running = { jobId: String(bullJob.id), name: job.name, stop: new AbortController() };
+    this.#running.add(running);
     this.#tell();
     try {
+      await this.#runs.begin(bullJob);
       return await handlers[job.name as N](job, {
         attempt: bullJob.attemptsStarted + attemptsBefore(job),
         lastTry: bullJob.attemptsMade + 1 >= (bullJob.opts.attempts ?? 1),
-        signal: stop.signal,
+        signal: running.stop.signal,
         log: log.child({ job: job.name }),
         showProgress: (percent) => {
           bullJob.updateProgress(percent).catch(ignored('for the dashboard only, and the next one replaces it'));
@@ -139,34 +148,29 @@ export class JobRunner<N extends JobName> {
         moveElsewhere: async (error, begun) => await this.#options.relocation?.move(bullJob, error, begun),
       });
     } catch (thrown) {
-      if (stop.signal.reason instanceof HandBack) {
-        await bullJob.moveToWait(token);
-        throw new WaitingError();
-      }
-      const error = FarmError.from(thrown);
-      // Nothing of what the handler wanted to write can be trusted to be there: it does it again.
-      const again = isSilenceOfRedis(error) ? new TryAgain(Date.now() + TRY_REDIS_AGAIN_MS, error) : thrown;
-      if (again instanceof TryAgain) {
-        await this.#putOff(bullJob, again.atMs, token, stop.signal);
-        throw new DelayedError();
-      }
-      throw error.retryable ? error : new UnrecoverableError(`${error.code}: ${error.message}`);
+      return await this.#putBack(bullJob, token, thrown, running.stop.signal);
     } finally {
-      this.#running.delete(String(bullJob.id));
+      this.#runs.end(bullJob);
+      this.#running.delete(running);
       this.#tell();
     }
   }
 
-  /** Puts the job back until then. While Redis refuses that, it is held here: no job fails for a fault of Redis. */
-  async #putOff(bullJob: BullJob, atMs: number, token: string | undefined, signal: AbortSignal): Promise<void> {
-    for (;;) {
-      try {
-        return await bullJob.moveToDelayed(atMs, token);
-      } catch (error) {
-        if (!isSilenceOfRedis(FarmError.from(error))) throw error;
-      }
-      await delay(TRY_REDIS_AGAIN_MS, undefined, { signal });
+  /** Puts a job that did not succeed where it belongs. Always throws, as BullMQ wants it. */
+  async #putBack(bullJob: BullJob, token: string | undefined, thrown: unknown, signal: AbortSignal): Promise<never> {
+    if (signal.reason instanceof HandBack) {
+      await bullJob.moveToWait(token);
+      throw new WaitingError();
     }
+    const error = FarmError.from(thrown);
+    // Nothing of what the handler wanted to write can be trusted to be there: it does it again.
+    const again = isSilenceOfRedis(error) ? new TryAgain(Date.now() + TRY_REDIS_AGAIN_MS, error) : thrown;
+    if (again instanceof TryAgain) {
+      // While Redis refuses that, it is held here: no job fails for a fault of Redis.
+      await untilRedisTakes(() => bullJob.moveToDelayed(again.atMs, token), signal);
+      throw new DelayedError();
+    }
+    throw error.retryable ? error : new UnrecoverableError(`${error.code}: ${error.message}`);
   }
 
   #tell(): void {
@@ -195,13 +199,6 @@ export class JobRunner<N extends JobName> {
       this.#options.log.warn({ job: bullJob.id, reason: (error as Error).message }, 'could not report a failed job');
     }
   }
-}
-
-const TRY_REDIS_AGAIN_MS = 1000;
-
-/** True for a failure after which nobody knows what is in Redis. */
-function isSilenceOfRedis({ code }: FarmError): boolean {
-  return code === 'redis_unavailable' || code === 'outcome_unknown';
 }
 
 function attemptsBefore(job: Job): number {

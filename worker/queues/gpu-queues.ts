@@ -90,7 +90,7 @@ export class GpuQueues {
   #consume(queueName: string): QueueConsumer {
     const { connection, log } = this.#options.tools;
     const queue = this.#queues.named(queueName);
-    const ordinary = new Consumer({ ...this.#runnerOptions(queueName), queue, connection });
+    const ordinary = new Consumer({ ...this.#runnerOptions(queueName), queue });
     const { runner } = ordinary;
     const express = new ExpressLane({ queue, runner, connection, wakeUps: this.#wakeUps, log });
     this.#watched(runner);
@@ -104,7 +104,13 @@ export class GpuQueues {
 
   #runnerOptions(queueName: string): JobRunnerOptions<GpuJobName> {
     const { gpuId, jobs, tools } = this.#options;
-    return { queueName, ...jobs, log: tools.log, relocation: new Relocation(gpuId, this.#placement, this.#queues) };
+    return {
+      queueName,
+      ...jobs,
+      connection: tools.connection,
+      log: tools.log,
+      relocation: new Relocation(gpuId, this.#placement, this.#queues),
+    };
   }
 
   #watched(runner: JobRunner<GpuJobName>): JobRunner<GpuJobName> {

@@ -1,19 +1,13 @@
 import { randomUUID } from 'node:crypto';
-import { Worker } from 'bullmq';
+import type { Worker } from 'bullmq';
 import type { Redis } from 'ioredis';
 import type { JobName } from '../../shared/jobs.ts';
 import { ignored, logged } from '../../shared/process/unheard.ts';
 import { WORKER_TIMING } from '../../shared/queues.ts';
 import { KEY_PREFIX } from '../../shared/redis.ts';
 import type { JobRunner } from '../jobs/job-runner.ts';
+import { LastingWorker } from '../jobs/lasting-worker.ts';
 import { workerName } from '../jobs/lost-jobs.ts';
-
-/** The part of BullMQ's worker that renews the locks of jobs that were handed to it. */
-class LockKeepingWorker extends Worker {
-  startRenewingLocks(): void {
-    this.lockManager.start();
-  }
-}
 
 type BullJob = NonNullable<Awaited<ReturnType<Worker['getNextJob']>>>;
 
@@ -29,12 +23,12 @@ export interface TakenJob {
 /** A BullMQ worker that takes a job only when it is told to; it renews the job's lock as for any job of a worker. */
 export class HandFedWorker<N extends JobName> {
   readonly #runner: JobRunner<N>;
-  readonly #worker: LockKeepingWorker;
+  readonly #worker: LastingWorker;
   readonly #processing = new Set<Promise<unknown>>();
 
   constructor(queueName: string, runner: JobRunner<N>, connection: Redis) {
     this.#runner = runner;
-    this.#worker = new LockKeepingWorker(queueName, (job, token) => runner.run(job, token), {
+    this.#worker = new LastingWorker(queueName, (job, token) => runner.run(job, token), {
       connection,
       prefix: KEY_PREFIX,
       autorun: false,
