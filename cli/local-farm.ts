@@ -16,6 +16,8 @@ export interface LocalFarmOptions {
   /** False when `config` was read without the FARM_ variables, so that the processes do without them too. */
   readonly inheritOverrides?: boolean;
   readonly onLine: (name: string, line: string) => void;
+  /** Told in words when another farm has taken the data folder: this one must end at once. */
+  readonly onLost?: (reason: string) => void;
 }
 
 /** Milliseconds that a farm with this configuration takes at most to drain; what is left then is killed. */
@@ -91,8 +93,8 @@ export class LocalFarm {
   }
 
   async #startAll(): Promise<void> {
-    const { config, inheritOverrides = true, onLine } = this.#options;
-    this.#unlock = await lockFolder(config.storageRoot);
+    const { config, inheritOverrides = true, onLine, onLost = () => {} } = this.#options;
+    this.#unlock = await lockFolder(config.storageRoot, { say: (line) => onLine('farm', line), onLost });
     if (!config.redis.url) {
       this.#redis = await PrivateRedis.start(path.join(config.storageRoot, 'redis'), {
         say: (line) => onLine('redis', line),

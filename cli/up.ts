@@ -14,16 +14,26 @@ export interface UpOptions {
 /** `farm up`: runs a whole farm on this machine until it is told to stop. */
 export async function up({ config: configPath }: UpOptions): Promise<void> {
   const config = loadConfig(configPath);
-  const farm = new LocalFarm({ config, onLine: (name, line) => print(formatLine(name, line)) });
+  const farm = new LocalFarm({
+    config,
+    onLine: (name, line) => print(formatLine(name, line)),
+    onLost: (reason) => {
+      print(`This farm ends at once: ${reason}`);
+      endAtOnce(1);
+    },
+  });
   const ending = new AbortController();
   let endsAtOnce = false;
+  const endAtOnce = (exitCode: number) => {
+    endsAtOnce = true;
+    const exit = () => process.exit(exitCode);
+    farm.kill().then(exit, exit);
+  };
   onEndRequest({
     first: (reason) => ending.abort(reason),
-    again: async (signal) => {
-      endsAtOnce = true;
+    again: (signal) => {
       print('Ending at once; unfinished renders go on when the farm is started again.');
-      await farm.kill();
-      process.exit(exitCodeOf(signal));
+      endAtOnce(exitCodeOf(signal));
     },
   });
   // The signal to reload is also what a terminal sends when it is closed.

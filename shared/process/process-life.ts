@@ -30,11 +30,13 @@ export function identityOf(pid: number): ProcessIdentity {
 }
 
 /**
- * True for a process of this machine that has ended, or whose id belongs to another process by now; false for one of
- * another machine, of which nothing is known.
+ * True only where it is certain that the process has ended, or that its id belongs to another process by now. False for
+ * one of another machine or container, of which nothing is known: containers may share a host name and not see each
+ * other's processes, two machines may have the same name, and after a start of the machine ids begin anew.
  */
-export function hasEnded({ host, pid, startMark }: ProcessIdentity): boolean {
-  if (host !== hostname()) return false;
+export function hasEnded(identity: ProcessIdentity): boolean {
+  const { pid, startMark } = identity;
+  if (!isWithinSight(identity)) return false;
   if (!exists(pid)) return true;
   const now = look(pid);
   if (now === undefined) return !exists(pid);
@@ -42,19 +44,15 @@ export function hasEnded({ host, pid, startMark }: ProcessIdentity): boolean {
 }
 
 /**
- * True only where it is certain that the process has ended. Containers may share a host name and not see each other's
- * processes, and two machines may have the same name: for what expires by itself within seconds, waiting is better than
- * taking it from a process that lives.
- */
-export function hasSurelyEnded(identity: ProcessIdentity): boolean {
-  return identity.pidSpace === ownPidSpace() && hasEnded(identity);
-}
-
-/**
  * True only where it is certain that the process runs and is the one that was meant, so that it may be sent a signal.
  */
 export function isSurelyAlive(identity: ProcessIdentity): boolean {
-  return identity.host === hostname() && identity.startMark !== undefined && !hasEnded(identity);
+  return isWithinSight(identity) && identity.startMark !== undefined && !hasEnded(identity);
+}
+
+/** Whether its id means the same process here. */
+export function isWithinSight({ host, pidSpace }: ProcessIdentity): boolean {
+  return host === hostname() && pidSpace === ownPidSpace();
 }
 
 /** EPERM means that it runs under another user. */

@@ -13,9 +13,9 @@ test('this process is alive, and is not the one that had its id before', () => {
 });
 
 test('a process whose start is not known is alive, but not surely the one that was meant', () => {
-  const { host, pid } = ownIdentity();
-  assert.equal(hasEnded({ host, pid }), false);
-  assert.equal(isSurelyAlive({ host, pid }), false);
+  const unmarked = { ...ownIdentity(), startMark: undefined };
+  assert.equal(hasEnded(unmarked), false);
+  assert.equal(isSurelyAlive(unmarked), false);
 });
 
 test('a process that this user may send no signal is alive', async () => {
@@ -38,10 +38,12 @@ test('a process that this user may send no signal is alive', async () => {
   }
 });
 
-test('of a process on another host nothing is known', () => {
-  const elsewhere = { ...ownIdentity(), host: 'elsewhere' };
-  assert.equal(hasEnded(elsewhere), false);
-  assert.equal(isSurelyAlive(elsewhere), false);
+test('of a process on another host, or in another container of the same name, nothing is known', () => {
+  const gone = { ...ownIdentity(), startMark: 'another time' };
+  for (const elsewhere of [{ host: 'elsewhere' }, { pidSpace: 'another one' }]) {
+    assert.equal(hasEnded({ ...gone, ...elsewhere }), false);
+    assert.equal(isSurelyAlive({ ...ownIdentity(), ...elsewhere }), false);
+  }
 });
 
 test('a process that was killed has ended', async () => {

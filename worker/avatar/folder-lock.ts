@@ -7,7 +7,7 @@ import { mkdir, readFile, rename, rm, stat, utimes, writeFile } from 'node:fs/pr
 import { dirname } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 import { z } from 'zod';
-import { hasSurelyEnded, ownIdentity, processIdentitySchema } from '../../shared/process/process-life.ts';
+import { hasEnded, ownIdentity, processIdentitySchema } from '../../shared/process/process-life.ts';
 import { logged } from '../../shared/process/unheard.ts';
 
 /** How often the holder touches its file. */
@@ -42,8 +42,7 @@ export async function holdLock(path: string, signal: AbortSignal): Promise<Async
     if (seen?.token !== other.holder.token || seen.mtimeMs !== other.mtimeMs) {
       seen = { token: other.holder.token, mtimeMs: other.mtimeMs, atMs: performance.now() };
     }
-    if (hasSurelyEnded(other.holder) || performance.now() - seen.atMs > SILENCE_MS)
-      await remove(path, other.holder.token);
+    if (hasEnded(other.holder) || performance.now() - seen.atMs > SILENCE_MS) await remove(path, other.holder.token);
     else await delay(LOOK_EVERY_MS, undefined, { signal }).catch(() => signal.throwIfAborted());
   }
   const touching = setInterval(() => {

@@ -1,6 +1,6 @@
 import type { Queue } from 'bullmq';
 import type { Redis } from 'ioredis';
-import { hasSurelyEnded, ownIdentity, type ProcessIdentity } from '../../shared/process/process-life.ts';
+import { hasEnded, ownIdentity, type ProcessIdentity } from '../../shared/process/process-life.ts';
 
 /**
  * Jobs whose process has ended. Their locks keep them until these have run out; a process of the same host need not wait
@@ -27,7 +27,7 @@ const RELEASE = `if redis.call('HGET', KEYS[1], 'pb') == ARGV[1] then return red
 export async function releaseLostJobs(queue: Queue, redis: Redis): Promise<void> {
   const active = await queue.getActive();
   for (const { id, processedBy } of active) {
-    if (processedBy === undefined || !hasSurelyEnded(identityIn(processedBy))) continue;
+    if (processedBy === undefined || !hasEnded(identityIn(processedBy))) continue;
     await redis.eval(RELEASE, 2, queue.toKey(`${id}`), queue.toKey(`${id}:lock`), processedBy);
   }
 }

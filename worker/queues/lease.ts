@@ -2,7 +2,7 @@ import { setTimeout as delay } from 'node:timers/promises';
 import type { Redis } from 'ioredis';
 import { z } from 'zod';
 import { FarmError } from '../../shared/errors.ts';
-import { hasSurelyEnded, processIdentitySchema } from '../../shared/process/process-life.ts';
+import { hasEnded, processIdentitySchema } from '../../shared/process/process-life.ts';
 import { type Repeated, type RepeatLog, repeat } from '../../shared/process/repeat.ts';
 import { unexpected } from '../../shared/process/unheard.ts';
 import { KEY_PREFIX } from '../../shared/redis.ts';
@@ -60,7 +60,7 @@ export class Lease {
     const deadlineMs = performance.now() + patienceMs;
     for (;;) {
       const left = await this.#holder();
-      const holder = await this.#tryTake(left && hasSurelyEnded(left) ? left : undefined);
+      const holder = await this.#tryTake(left && hasEnded(left) ? left : undefined);
       if (!holder) break;
       if (performance.now() > deadlineMs) {
         const { host, pid } = holder;
