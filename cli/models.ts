@@ -43,5 +43,6 @@ function describe({ usable, problems, loaded_on, requests, average_inference_ms 
     ({ gpu, memory_mb, ms_per_frame }) => `GPU ${gpu}: ${memory_mb} MB, ${ms_per_frame.toFixed(1)} ms/frame`,
   );
   const use = requests > 0 ? `, ${requests} requests, ${average_inference_ms?.toFixed(1)} ms each` : '';
-  return `${where.join('; ') || 'not loaded'}${use}`;
+  const but = problems.length > 0 ? `; not on every GPU: ${problems.join('; ')}` : '';
+  return `${where.join('; ') || 'not loaded'}${use}${but}`;
 }

@@ -31,6 +31,12 @@ export const ERROR_CATALOGUE = {
   audio_too_long: entry(422, 3, false, 'Cut the audio into shorter files, or raise limits.max_audio_minutes.'),
   model_unknown: entry(404, 5, false, 'Use a model id listed under models: in config.yaml.'),
   model_unusable: entry(422, 9, false, "Mend the model's files or paths; `farm doctor` checks every model."),
+  model_files_differ: entry(
+    409,
+    9,
+    false,
+    'Give every host the same files, then reload (SIGHUP) or unload the model everywhere.',
+  ),
   model_too_large: entry(
     422,
     9,
@@ -184,6 +190,7 @@ export type ErrorCode = keyof typeof ERROR_CATALOGUE;
 /** Failures that a worker, its files or its machine may have caused: the same job may succeed on another GPU. */
 const MAY_LIE_WITH_THE_WORKER: ReadonlySet<ErrorCode> = new Set([
   'model_unusable',
+  'model_files_differ',
   'dependency_missing',
   'resources_exhausted',
   'tool_failed',

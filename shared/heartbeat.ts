@@ -14,6 +14,8 @@ const loadedModelSchema = z.object({
   loadedAtMs: z.number(),
   /** What it takes now: its networks as measured, the backgrounds that are kept. */
   memoryBytes: z.number(),
+  /** Of its network, its encoder and its crop rects; absent when they have changed since, and in older workers. */
+  filesHash: z.string().optional(),
 });
 export type LoadedModelState = z.infer<typeof loadedModelSchema>;
 
@@ -88,7 +90,9 @@ export const heartbeatSchema = z.object({
 export type Heartbeat = z.infer<typeof heartbeatSchema>;
 
 const WORKERS_KEY = `${KEY_PREFIX}:workers`;
-const heartbeatKey = (workerId: string) => `${KEY_PREFIX}:heartbeat:${workerId}`;
+/** Begins the keys of heartbeats; the rest is the worker's id. */
+export const HEARTBEAT_KEY_PREFIX = `${KEY_PREFIX}:heartbeat:`;
+const heartbeatKey = (workerId: string) => `${HEARTBEAT_KEY_PREFIX}${workerId}`;
 const leftKey = (workerId: string) => `${KEY_PREFIX}:left:${workerId}`;
 /** Longer than anybody looks for a worker that is silent. */
 const LEFT_LIFETIME_MS = 120_000;

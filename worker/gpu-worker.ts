@@ -10,6 +10,7 @@ import type { PipelineThreadSettings } from './engine/thread-protocol.ts';
 import { EntryHistory } from './gpu/entry-history.ts';
 import { liveHandler, liveJobLost } from './gpu/live-handler.ts';
 import { startMemoryRecycle } from './gpu/memory-recycle.ts';
+import { ModelClaims } from './gpu/model-claims.ts';
 import { ModelUsage } from './gpu/model-usage.ts';
 import { segmentHandler } from './gpu/segment-handler.ts';
 import { modelLimits, WorkerModels } from './gpu/worker-models.ts';
@@ -64,6 +65,7 @@ class GpuWorker {
   readonly #thread: PipelineThread;
   readonly #usage = new ModelUsage();
   readonly #blocklist = new Blocklist(() => this.#beat());
+  readonly #claims: ModelClaims;
   readonly #models: WorkerModels;
   #heartbeat: ReturnType<typeof startHeartbeat> | undefined;
   #queues: GpuQueues | undefined;
@@ -79,13 +81,18 @@ class GpuWorker {
     this.#thread = new PipelineThread(threadSettings(gpuId, config, this.#history), {
       onDeath: (death) => this.#endStuck(death),
       onModels: () => {
+        this.#claims.changed();
         this.#beat();
         this.#nameDevice().catch(logged('could not find the name of the device'));
       },
     });
+    this.#claims = new ModelClaims({
+      ...{ redis: tools.connection, workerId: self.workerId, thread: this.#thread, log: tools.log },
+      onChange: () => this.#beat(),
+    });
     this.#models = new WorkerModels({
       ...{ config, gpuId, log: tools.log, history: this.#history, thread: this.#thread, usage: this.#usage },
-      blocklist: this.#blocklist,
+      ...{ blocklist: this.#blocklist, claims: this.#claims },
       onChange: () => this.#beat(),
     });
   }
@@ -105,6 +112,7 @@ class GpuWorker {
     const stopped = this.#queues?.stop(this.#config.limits.drain_seconds * 1000);
     this.#beat();
     await stopped;
+    await this.#claims.stop();
     await this.#thread.close();
     await this.#heartbeat?.stop();
   }
@@ -184,7 +192,7 @@ class GpuWorker {
     const jobs = new RenderJobs(renders, cancellation, this.#config);
     const common = {
       ...{ gpuId: this.#gpuId, models: this.#config.models, thread: this.#thread, usage: this.#usage },
-      ...{ configReload, cancellation, blocklist: this.#blocklist },
+      ...{ configReload, cancellation, blocklist: this.#blocklist, claims: this.#claims },
     };
     const { workerId } = this.#self;
     const segment = segmentHandler({ ...common, workerId, history: this.#history, renders, artifacts });

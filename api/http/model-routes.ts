@@ -28,7 +28,14 @@ function listModels(app: App, { models }: Services): void {
 }
 
 function loadModel(app: App, { live, models }: Services): void {
-  const refusals = ['model_unknown', 'model_unusable', 'model_too_large', 'deadline_exceeded', 'worker_lost'] as const;
+  const refusals = [
+    'model_unknown',
+    'model_unusable',
+    'model_files_differ',
+    'model_too_large',
+    'deadline_exceeded',
+    'worker_lost',
+  ] as const;
   const schema = {
     ...{ operationId: 'loadModel', tags, summary: 'Load a model on a GPU, ahead of its first request' },
     params,

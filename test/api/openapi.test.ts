@@ -56,7 +56,7 @@ const ajv = new Ajv({ strict: false, validateFormats: false });
 ajv.addSchema({ ...document, $id: 'openapi' });
 
 /** Need a worker, a Redis that is away, or a fault of the farm; tests of those have them. */
-const ELSEWHERE = /^(?:loadModel (?:200|500)|unloadModel (?:200|504)|resumeGpu 200|isReady 200|\w+ 50[03])$/;
+const ELSEWHERE = /^(?:loadModel (?:200|409|500)|unloadModel (?:200|504)|resumeGpu 200|isReady 200|\w+ 50[03])$/;
 const sent = new Set<string>();
 
 /** Sends a request to an operation, and checks that the answer is one that is documented, in the form that is documented. */

@@ -11,6 +11,7 @@ import type { JobContext, JobHandler } from '../jobs/job-runner.ts';
 import type { Blocklist } from '../queues/blocklist.ts';
 import { FramePublisher } from './frame-publisher.ts';
 import { Liveness } from './liveness.ts';
+import type { ModelClaims } from './model-claims.ts';
 import type { ModelUsage } from './model-usage.ts';
 import { findResumePoint } from './resume-point.ts';
 import { type KnownModels, usableModel } from './usable-model.ts';
@@ -22,6 +23,7 @@ export interface LiveHandlerTools extends KnownModels {
   readonly redis: Redis;
   readonly cancellation: CancelWatch;
   readonly blocklist: Blocklist;
+  readonly claims: Pick<ModelClaims, 'load'>;
 }
 
 const FRESH = { state: 'fresh' } as const;
@@ -95,13 +97,13 @@ async function work(
   task: LiveTask,
   { context, ended, publisher }: Work,
 ): Promise<string> {
-  const { gpuId, thread, usage, blocklist } = tools;
+  const { gpuId, thread, usage, blocklist, claims } = tools;
   const signal = AbortSignal.any([context.signal, ended.signal]);
   try {
     await usableModel(tools, job.modelId);
+    const load = await claims.load({ modelId: job.modelId, waitMs: job.waitMs }, signal);
     if (job.loadOnly) {
-      const result = await thread.load({ modelId: job.modelId, waitMs: job.waitMs }, signal);
-      await publisher.done({ gpuId, ...result, ...NO_WORK });
+      await publisher.done({ gpuId, ...load, ...NO_WORK });
       return 'loaded';
     }
     const result = await thread.live(task, signal, (frame) => {
@@ -110,7 +112,7 @@ async function work(
     blocklist.succeeded(job);
     usage.note(job.modelId, result.timings.inference);
     const encodeMs = await publisher.encoded();
-    await publisher.done({ gpuId, ...summaryOf(result, encodeMs) });
+    await publisher.done({ gpuId, ...summaryOf({ ...result, ...load }, encodeMs) });
     return 'done';
   } catch (thrown) {
     // The job is back in its queue or with another worker: its outcome is decided there.

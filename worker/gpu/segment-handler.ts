@@ -11,6 +11,7 @@ import { removeFilesIfGone } from '../jobs/ended-renders.ts';
 import type { JobContext } from '../jobs/job-runner.ts';
 import type { Blocklist } from '../queues/blocklist.ts';
 import type { EntryHistory } from './entry-history.ts';
+import type { ModelClaims } from './model-claims.ts';
 import type { ModelUsage } from './model-usage.ts';
 import { type KnownModels, usableModel } from './usable-model.ts';
 
@@ -24,6 +25,7 @@ export interface SegmentHandlerTools extends KnownModels {
   readonly artifacts: ArtifactStore;
   readonly cancellation: CancelWatch;
   readonly blocklist: Blocklist;
+  readonly claims: Pick<ModelClaims, 'load'>;
 }
 
 /** Handles `segment` jobs: hands the work to the pipeline thread and tells the render's record how it goes. */
@@ -41,6 +43,7 @@ export function segmentHandler(tools: SegmentHandlerTools) {
     };
     await report(0);
     try {
+      await tools.claims.load({ modelId: task.modelId }, signal);
       const result = await tools.thread.render(task, signal, (framesDone, latestJpeg) => {
         report(framesDone).catch(logged('could not report progress; the next frames report it again'));
         renders.segments.savePreview(job.renderId, Buffer.from(latestJpeg)).catch(logged('could not save a preview'));

@@ -9,6 +9,7 @@ import type { ModelLimits } from '../models/model-limits.ts';
 import { findProblems } from '../models/model-problems.ts';
 import type { Blocklist } from '../queues/blocklist.ts';
 import type { EntryHistory } from './entry-history.ts';
+import type { ModelClaims } from './model-claims.ts';
 import type { ModelUsage } from './model-usage.ts';
 
 const NEVER = new AbortController().signal;
@@ -21,6 +22,7 @@ export interface WorkerModelsTools {
   readonly thread: PipelineThread;
   readonly usage: ModelUsage;
   readonly blocklist: Blocklist;
+  readonly claims: ModelClaims;
   readonly log: Logger;
   /** Told when what the heartbeat says of models has changed. */
   readonly onChange: () => void;
@@ -38,11 +40,11 @@ export class WorkerModels {
 
   /** For the heartbeat: every configured model. */
   states(): Heartbeat['models'] {
-    const { thread, usage, blocklist } = this.#tools;
+    const { thread, usage, blocklist, claims } = this.#tools;
     return [...this.#problems].map(([modelId, problems]) => ({
       modelId,
       loaded: thread.models.loaded.get(modelId) ?? null,
-      problems: [...problems],
+      problems: [...problems, ...claims.problemsOf(modelId)],
       cost: thread.models.costs.get(modelId) ?? null,
       blocked: blocklist.of(modelId),
       usage: usage.of(modelId),
@@ -88,7 +90,7 @@ export class WorkerModels {
   }
 
   async #preload(modelIds: Iterable<string>): Promise<void> {
-    const { config, gpuId, thread, log } = this.#tools;
+    const { config, gpuId, thread, claims, log } = this.#tools;
     for (const modelId of modelIds) {
       const { preloadModel, preferredGpu = gpuId } = config.models.get(modelId) ?? {};
       if (!preloadModel || preferredGpu !== gpuId) continue;
@@ -97,7 +99,7 @@ export class WorkerModels {
         continue;
       }
       try {
-        await thread.load({ modelId }, NEVER);
+        await claims.load({ modelId }, NEVER);
         log.info({ model: modelId }, 'model preloaded');
       } catch (error) {
         log.warn({ model: modelId, reason: (error as Error).message }, 'model could not be preloaded');

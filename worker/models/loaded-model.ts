@@ -1,5 +1,6 @@
 /** One model, ready to render: its network, its encoder, its avatar, and what they were made from. */
 
+import { createHash } from 'node:crypto';
 import type { ModelConfig } from '../../shared/config/model-config.ts';
 import { type Avatar, openAvatar } from '../avatar/avatar.ts';
 import { OnnxAudioEncoder } from '../onnx/audio-encoder.ts';
@@ -41,12 +42,15 @@ export interface LoadedModel {
   readonly hostBytes: number;
   /** The network, the encoder, the crop rects. */
   readonly files: readonly FileFingerprint[];
+  /** One hash of them all, short, since people meet it. */
+  readonly filesHash: string;
   /** Ends its sessions; nothing of it may be in use. Calling it again does nothing. */
   release(): Promise<void>;
 }
 
 /** Pictures that are decoded at the same time: libuv has four threads for it. */
 const READ_AT_ONCE = 4;
+const HASH_LENGTH = 12;
 
 /**
  * Loads a model. Nothing stays open when it fails.
@@ -73,6 +77,7 @@ export async function loadModel(options: LoadModelOptions): Promise<LoadedModel>
   ]);
   if (entry.preloadBackgrounds) await readBackgrounds(avatar, options.cachedFrames);
   const kept = opened.move();
+  const files = [networkFile, lease.file, cropRectsFile];
   const memoryBytes = () => networkBytes + lease.memoryBytes + avatar.cachedBytes;
   return {
     modelId: entry.modelId,
@@ -89,9 +94,15 @@ export async function loadModel(options: LoadModelOptions): Promise<LoadedModel>
     get hostBytes() {
       return network.provider.provider === 'cuda' ? avatar.cachedBytes : memoryBytes();
     },
-    files: [networkFile, lease.file, cropRectsFile],
+    files,
+    filesHash: hashOf(files),
     release: () => kept.disposeAsync(),
   };
+}
+
+function hashOf(files: readonly FileFingerprint[]): string {
+  const hashes = files.map(({ sha256 }) => sha256);
+  return createHash('sha256').update(hashes.join()).digest('hex').slice(0, HASH_LENGTH);
 }
 
 /** Opens a model's networks and closes them again. @throws as loadModel does. */

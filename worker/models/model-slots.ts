@@ -53,9 +53,10 @@ export class ModelSlots implements Iterable<ModelSlot> {
   loaded(): Map<string, LoadedModelState> {
     // An outdated model may be in memory beside the one that replaces it; the later of the two is listed.
     return new Map(
-      [...this.#slots].map(({ modelId, model }) => {
-        const { loadMs, msPerFrame, loadedAtMs, memoryBytes } = model;
-        return [modelId, { loadMs, msPerFrame, loadedAtMs, memoryBytes }];
+      [...this.#slots].map(({ modelId, model, state }) => {
+        const { loadMs, msPerFrame, loadedAtMs, memoryBytes, filesHash } = model;
+        const current = state === 'closed' ? {} : { filesHash };
+        return [modelId, { loadMs, msPerFrame, loadedAtMs, memoryBytes, ...current }];
       }),
     );
   }

@@ -40,9 +40,9 @@ export class Blocklist {
     if (this.#models.has(modelId)) this.clear(modelId);
   }
 
-  /** Counts a failure, unless it would have happened on any worker. */
+  /** Counts a failure, unless it would have happened on any worker, or is over by itself once other workers agree. */
   failed({ modelId, name }: GpuJob, error: FarmError): void {
-    if (!error.mayLieWithWorker) return;
+    if (!error.mayLieWithWorker || error.code === 'model_files_differ') return;
     const key = keyOf(modelId, name);
     const count = (this.#failures.get(key) ?? 0) + 1;
     this.#failures.set(key, count);
