@@ -16,9 +16,9 @@ import { LiveService } from './live/live.ts';
 import { MemoryBudget } from './memory-budget.ts';
 import { Models } from './models.ts';
 import { Readiness } from './readiness.ts';
-import { RenderRetry } from './render-retry.ts';
-import { RenderSubmission } from './render-submission.ts';
-import { RenderService } from './renders.ts';
+import { RenderService } from './renders/renders.ts';
+import { RenderRetry } from './renders/retry.ts';
+import { RenderSubmission } from './renders/submission.ts';
 
 /** What the routes and the gRPC services work with. */
 export interface Services {

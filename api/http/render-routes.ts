@@ -5,7 +5,7 @@ import { LAST_FRAME, NAME_MAX, PAGE } from '../../shared/limits.ts';
 import { RENDER_ID } from '../../shared/renders/id.ts';
 import { RENDER_STATUSES } from '../../shared/renders/record.ts';
 import { receiptSchema, renderPageSchema, renderViewSchema } from '../../shared/views/render-view.ts';
-import { readCursor } from '../render-cursor.ts';
+import { readCursor } from '../renders/cursor.ts';
 import type { Services } from '../services.ts';
 import { bytesOf, failures, nothing } from './openapi.ts';
 import { announcedBytes, readRenderUpload, renderFormSchema } from './render-upload.ts';

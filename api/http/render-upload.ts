@@ -8,7 +8,7 @@ import { shown, unknownName } from '../../shared/faulty-input.ts';
 import { JPEG_QUALITY, LAST_START_FRAME, NAME_MAX } from '../../shared/limits.ts';
 import { MB } from '../../shared/units.ts';
 import { modelIdOf } from '../model-id.ts';
-import type { RenderOptions, RenderSubmission, StoredUpload } from '../render-submission.ts';
+import type { RenderOptions, RenderSubmission, StoredUpload } from '../renders/submission.ts';
 import { wholeNumber } from './whole-number.ts';
 
 /** Text fields of a form, and how long each may be. The fields that are read are fewer and shorter. */

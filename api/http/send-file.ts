@@ -1,5 +1,5 @@
 import type { FastifyReply, FastifyRequest } from 'fastify';
-import type { RenderFile } from '../renders.ts';
+import type { RenderFile } from '../renders/renders.ts';
 import { parseByteRange } from './byte-range.ts';
 import { namesTag } from './etag.ts';
 

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { toView } from '../../api/render-view.ts';
+import { toView } from '../../api/renders/view.ts';
 import { FarmError } from '../../shared/errors.ts';
 import type { RenderRecord, SegmentReceipt } from '../../shared/renders/record.ts';
 import { renderViewSchema } from '../../shared/views/render-view.ts';

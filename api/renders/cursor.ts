@@ -1,5 +1,5 @@
-import { RENDER_ID } from '../shared/renders/id.ts';
-import type { ListPosition } from '../shared/renders/index-walk.ts';
+import { RENDER_ID } from '../../shared/renders/id.ts';
+import type { ListPosition } from '../../shared/renders/index-walk.ts';
 
 /**
  * A place in the list of renders as text, such as "1764073531000.r0mwsm6f20-e16991b1ff": the time and the id of a render,

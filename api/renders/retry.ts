@@ -1,17 +1,17 @@
-import { limitsOfOwner } from '../shared/api-keys.ts';
-import { type ArtifactStore, artifactKeys } from '../shared/artifacts.ts';
-import type { Config } from '../shared/config/load.ts';
-import { FarmError } from '../shared/errors.ts';
-import { ofRender } from '../shared/jobs.ts';
-import { untilKnown } from '../shared/outcome.ts';
-import { logged } from '../shared/process/unheard.ts';
-import { addPrepareJob, type QueueClients } from '../shared/queues.ts';
-import type { RenderRecord } from '../shared/renders/record.ts';
-import { newWriter, type RenderStore } from '../shared/renders/store.ts';
-import type { RenderView } from '../shared/views/render-view.ts';
-import type { Caller } from './access/caller.ts';
-import { limitReached, queueFull } from './render-room.ts';
+import { limitsOfOwner } from '../../shared/api-keys.ts';
+import { type ArtifactStore, artifactKeys } from '../../shared/artifacts.ts';
+import type { Config } from '../../shared/config/load.ts';
+import { FarmError } from '../../shared/errors.ts';
+import { ofRender } from '../../shared/jobs.ts';
+import { untilKnown } from '../../shared/outcome.ts';
+import { logged } from '../../shared/process/unheard.ts';
+import { addPrepareJob, type QueueClients } from '../../shared/queues.ts';
+import type { RenderRecord } from '../../shared/renders/record.ts';
+import { newWriter, type RenderStore } from '../../shared/renders/store.ts';
+import type { RenderView } from '../../shared/views/render-view.ts';
+import type { Caller } from '../access/caller.ts';
 import type { RenderService } from './renders.ts';
+import { limitReached, queueFull } from './room.ts';
 
 export interface RenderRetryTools {
   readonly config: Config;

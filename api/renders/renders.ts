@@ -1,18 +1,18 @@
 import type { Readable } from 'node:stream';
 import { setTimeout as delay } from 'node:timers/promises';
 import { isDeepStrictEqual } from 'node:util';
-import { type ArtifactStore, artifactKeys } from '../shared/artifacts.ts';
-import { FarmError } from '../shared/errors.ts';
-import { afterwards, untilKnown } from '../shared/outcome.ts';
-import { unknownRender } from '../shared/renders/reader.ts';
-import { isTerminal, type RenderRecord, type RenderStatus } from '../shared/renders/record.ts';
-import { newWriter, type RenderStore } from '../shared/renders/store.ts';
-import { readableOnly } from '../shared/renders/unreadable.ts';
-import type { RenderView } from '../shared/views/render-view.ts';
-import { type Caller, maySee, seesAll } from './access/caller.ts';
-import { readCursor, toCursor } from './render-cursor.ts';
-import { frameOf, type RenderFileName, receiptOf, unfinished, videoOf } from './render-files.ts';
-import { viewRender } from './render-view.ts';
+import { type ArtifactStore, artifactKeys } from '../../shared/artifacts.ts';
+import { FarmError } from '../../shared/errors.ts';
+import { afterwards, untilKnown } from '../../shared/outcome.ts';
+import { unknownRender } from '../../shared/renders/reader.ts';
+import { isTerminal, type RenderRecord, type RenderStatus } from '../../shared/renders/record.ts';
+import { newWriter, type RenderStore } from '../../shared/renders/store.ts';
+import { readableOnly } from '../../shared/renders/unreadable.ts';
+import type { RenderView } from '../../shared/views/render-view.ts';
+import { type Caller, maySee, seesAll } from '../access/caller.ts';
+import { readCursor, toCursor } from './cursor.ts';
+import { frameOf, type RenderFileName, receiptOf, unfinished, videoOf } from './files.ts';
+import { viewRender } from './view.ts';
 
 /** A file of a render, to be sent whole or in part. */
 export interface RenderFile extends RenderFileName {
@@ -44,7 +44,7 @@ export interface RenderServiceTools {
 
 /**
  * Renders that were taken, without a transport: HTTP and gRPC translate what they are asked for into these calls. New
- * ones come in by render-submission.ts.
+ * ones come in by submission.ts.
  */
 export class RenderService {
   readonly #tools: RenderServiceTools;

@@ -1,10 +1,10 @@
-import type { Config } from '../shared/config/load.ts';
-import type { DiskReserve } from '../shared/disk-reserve.ts';
-import { FarmError } from '../shared/errors.ts';
-import type { RenderStore } from '../shared/renders/store.ts';
-import type { RenderWork, WorkTotals } from '../shared/renders/work.ts';
-import { GB } from '../shared/units.ts';
-import type { Caller } from './access/caller.ts';
+import type { Config } from '../../shared/config/load.ts';
+import type { DiskReserve } from '../../shared/disk-reserve.ts';
+import { FarmError } from '../../shared/errors.ts';
+import type { RenderStore } from '../../shared/renders/store.ts';
+import type { RenderWork, WorkTotals } from '../../shared/renders/work.ts';
+import { GB } from '../../shared/units.ts';
+import type { Caller } from '../access/caller.ts';
 
 export interface RoomTools {
   readonly config: Config;

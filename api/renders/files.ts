@@ -1,6 +1,6 @@
-import { artifactKeys } from '../shared/artifacts.ts';
-import { FarmError } from '../shared/errors.ts';
-import { isTerminal, type RenderRecord } from '../shared/renders/record.ts';
+import { artifactKeys } from '../../shared/artifacts.ts';
+import { FarmError } from '../../shared/errors.ts';
+import { isTerminal, type RenderRecord } from '../../shared/renders/record.ts';
 
 /** Which file of the store answers which question about a render, or the error that says why there is none yet. */
 export interface RenderFileName {

@@ -1,7 +1,7 @@
 import { createHash } from 'node:crypto';
 import { Transform, type TransformCallback } from 'node:stream';
-import { FarmError } from '../shared/errors.ts';
-import { MB } from '../shared/units.ts';
+import { FarmError } from '../../shared/errors.ts';
+import { MB } from '../../shared/units.ts';
 
 const LOOK_EVERY_BYTES = 16 * MB;
 

@@ -1,11 +1,11 @@
-import { ERROR_CATALOGUE } from '../shared/errors.ts';
-import { isTerminal, type RenderRecord, type SegmentReceipt } from '../shared/renders/record.ts';
-import type { RenderProgress } from '../shared/renders/segments.ts';
-import type { RenderStore } from '../shared/renders/store.ts';
-import { sumTimings } from '../shared/renders/timings.ts';
-import type { RenderWait } from '../shared/renders/waits.ts';
-import { SAMPLE_RATE_HZ } from '../shared/sound/rates.ts';
-import type { RenderView } from '../shared/views/render-view.ts';
+import { ERROR_CATALOGUE } from '../../shared/errors.ts';
+import { isTerminal, type RenderRecord, type SegmentReceipt } from '../../shared/renders/record.ts';
+import type { RenderProgress } from '../../shared/renders/segments.ts';
+import type { RenderStore } from '../../shared/renders/store.ts';
+import { sumTimings } from '../../shared/renders/timings.ts';
+import type { RenderWait } from '../../shared/renders/waits.ts';
+import { SAMPLE_RATE_HZ } from '../../shared/sound/rates.ts';
+import type { RenderView } from '../../shared/views/render-view.ts';
 
 /** A render as the API shows it, with what is derived from its record: speed, time left, links. */
 export async function viewRender(record: RenderRecord, store: RenderStore): Promise<RenderView> {
