@@ -7,7 +7,7 @@ import { keysWithoutEffect } from '../shared/config/no-effect.ts';
 import { grpcHost, isWithoutKeys, keptToThisMachine, refuseOpenAddress } from '../shared/config/open-address.ts';
 import { makeDataFolder } from '../shared/data-folder.ts';
 import { FarmError } from '../shared/errors.ts';
-import { childEnvironment } from '../shared/process/environment.ts';
+import { childEnvironment, toolEnvironment } from '../shared/process/environment.ts';
 import { ignored } from '../shared/process/unheard.ts';
 import { findRedisProblems, producerConnection, waitUntilReady } from '../shared/redis.ts';
 import { withoutSecrets } from '../shared/secrets.ts';
@@ -17,7 +17,7 @@ import { ENTRIES } from './farm-processes.ts';
 
 const run = promisify(execFile);
 /** A tool that hangs is as good as none. */
-const TOOL_LIMITS = { timeout: 10_000, killSignal: 'SIGKILL' } as const;
+const TOOL_LIMITS = { timeout: 10_000, killSignal: 'SIGKILL', env: toolEnvironment() } as const;
 
 interface Finding {
   readonly subject: string;

@@ -69,3 +69,15 @@ export function childEnvironment(extra: Record<string, string>, inheritOverrides
   );
   return { ...MALLOC_SETTINGS, ...Object.fromEntries(inherited), ...extra };
 }
+
+/**
+ * What programs of others may know of the environment: where they and their libraries, drivers and files lie, and how
+ * they write text. They read files of strangers, so they get no address with a password, no key, and nothing else.
+ */
+const KNOWN_TO_TOOLS =
+  /^(?:PATH|HOME|USER|LOGNAME|LANG|LANGUAGE|LC_.*|TZ|TMPDIR|TMP|TEMP|DISPLAY|XDG_.*|(?:LD|DYLD)_.*|GLIBC_TUNABLES|MALLOC_.*|FONTCONFIG_.*|FFMPEG_DATADIR|AV_LOG_FORCE_.*|CUDA_.*|NVIDIA_.*|LIBVA_.*|VDPAU_.*|VK_.*|SystemRoot)$/;
+
+/** The environment of ffmpeg, ffprobe and the tools of the system. */
+export function toolEnvironment(variables: NodeJS.ProcessEnv = process.env): NodeJS.ProcessEnv {
+  return Object.fromEntries(Object.entries(variables).filter(([name]) => KNOWN_TO_TOOLS.test(name)));
+}

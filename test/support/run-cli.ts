@@ -9,7 +9,8 @@ import { fileURLToPath } from 'node:url';
 const ROOT = fileURLToPath(new URL('../../', import.meta.url));
 /** The `farm` command's own file. */
 export const FARM = path.join(ROOT, 'cli/farm.ts');
-const MARK = 'TEST_FAMILY';
+/** Named so that the programs of others get it, too, which are told little of the environment. */
+const MARK = 'XDG_TEST_FAMILY';
 
 export interface CliRun {
   readonly child: ChildProcess;

@@ -4,6 +4,7 @@ import type { Readable } from 'node:stream';
 import fluent from 'fluent-ffmpeg';
 import { z } from 'zod';
 import { FarmError } from '../../shared/errors.ts';
+import { toolEnvironment } from '../../shared/process/environment.ts';
 import { ignored } from '../../shared/process/unheard.ts';
 import { confined } from './confined.ts';
 import { lastLines, machineFault, notStarted, type Tool, type ToolEnd } from './tool-faults.ts';
@@ -60,15 +61,18 @@ type Fluent = ReturnType<typeof fluent> & {
 const NOTHING: Said = { get: () => '' };
 
 /**
- * A command that runs within the limits, and tells its end in every case. When the operating system does not start the
+ * A command that runs within the limits, knows nothing of the farm's environment, and tells its end in every case. When the operating system does not start the
  * program, fluent-ffmpeg asks for what it said, and that throws where nobody can catch it.
  */
 function newCommand(timeoutMs: number): ReturnType<typeof fluent> {
   const run = fluent() as Fluent;
   const start = run._spawnFfmpeg.bind(run);
   const findFfmpeg = run._getFfmpegPath.bind(run);
+  // It would have ffprobe look at the input, without our limits, only to tell percents of progress.
+  run.ffprobe = () => {};
   run._spawnFfmpeg = (words, ...rest) => {
     const onEnd = rest.pop() as OnEnd;
+    const options = typeof rest[0] === 'object' ? (rest.shift() as object) : {};
     run._getFfmpegPath = (onPath) =>
       findFfmpeg((error, path) => {
         if (!path) return onPath(error, path);
@@ -76,7 +80,7 @@ function newCommand(timeoutMs: number): ReturnType<typeof fluent> {
         words.push(...args);
         onPath(error, command);
       });
-    start(words, ...rest, ((error, stdout = NOTHING, stderr = NOTHING) =>
+    start(words, { ...options, env: toolEnvironment() }, ...rest, ((error, stdout = NOTHING, stderr = NOTHING) =>
       onEnd(error, stdout, stderr)) satisfies OnEnd);
   };
   return run;
@@ -122,7 +126,7 @@ export async function* outputOf(program: Tool, args: readonly string[], limits: 
   limits.signal.throwIfAborted();
   using watch = new ToolWatch(program, limits);
   const { command, args: words } = confined(program, [...only('file'), ...args], limits.timeoutMs);
-  const child = spawn(command, words, { stdio: ['ignore', 'pipe', 'pipe'] });
+  const child = spawn(command, words, { stdio: ['ignore', 'pipe', 'pipe'], env: toolEnvironment() });
   // Without a file descriptor left there is no child to listen to.
   if (!child.stdout) throw notStarted(program, ((await once(child, 'error')) as [Error])[0]);
   const closed = once(child, 'close') as Promise<[code: number | null, signal: string | null]>;
