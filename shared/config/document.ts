@@ -4,6 +4,9 @@ import { FarmError } from '../errors.ts';
 /** Top-level keys with this prefix are free for the user: a place for values that anchors and merge keys share. */
 const OWNERS_KEY = /^x-/;
 
+/** What a message has of the file itself, up to where it says the place: `: *word`, `directive %word`. */
+const QUOTED = /(?:: | (?=[%\\@`])).*?(?= at line \d+, column \d+:?$|$)/;
+
 /**
  * The document of a configuration file: YAML 1.2 with merge keys (`<<: *base`). Faults are in its `errors`, and tags and
  * directives that mean nothing here in its `warnings`.
@@ -41,6 +44,7 @@ function notYaml(name: string, fault: Error): FarmError {
   if (fault instanceof YAMLParseError && fault.code === 'MULTIPLE_DOCS') {
     return new FarmError('config_invalid', `${name} holds several documents: keep one, without a line "---" inside`);
   }
+  // Neither what is quoted nor the cause, which holds the line: a secret may stand there.
   const [said = ''] = fault.message.split('\n', 1);
-  return new FarmError('config_invalid', `${name} is not valid YAML: ${said.replace(/:$/, '')}`, { cause: fault });
+  return new FarmError('config_invalid', `${name} is not valid YAML: ${said.replace(QUOTED, '').replace(/:$/, '')}`);
 }

@@ -4,6 +4,7 @@ import { mkdtemp, readdir, readFile, rm, stat, writeFile } from 'node:fs/promise
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { after, before, describe, it } from 'node:test';
+import { inspect } from 'node:util';
 import { Redis } from 'ioredis';
 import { stringify } from 'yaml';
 import { freePort } from '../../cli/private-redis.ts';
@@ -16,6 +17,7 @@ import { waitUntilReady } from '../../shared/redis.ts';
 import { type CliRun, livingFamily, runCliIn } from '../support/run-cli.ts';
 import { buildSmallAvatar, SMALL_MODEL } from '../support/small-avatar.ts';
 import { syllables, writeWav } from '../support/sound.ts';
+import { standInTools } from '../support/tools.ts';
 
 const PLAIN_KEY = 'plain-Key-that-nobody-shall-see';
 const HASHED_KEY = 'hashed-Key-that-nobody-shall-see';
@@ -76,7 +78,12 @@ describe('a farm with secrets in its configuration and its environment', () => {
         logging: { level: 'trace' },
       }),
     );
+    const tools = await standInTools(path.join(folder, 'bin'));
+    for (const tool of ['ffmpeg', 'ffprobe'] as const) {
+      await tools.replace(tool, `env >> ${path.join(folder, `${tool}.env`)}\nexec "$REAL" "$@"`);
+    }
     environment = {
+      PATH: tools.path,
       FARM_AUTH__API_KEYS: JSON.stringify([PLAIN_KEY]),
       REDIS_URL: `redis://:${encodeURIComponent(PASSWORD)}@127.0.0.1:${redisPort}`,
     };
@@ -135,6 +142,12 @@ describe('a farm with secrets in its configuration and its environment', () => {
     for (const file of await readdir(data, { recursive: true, withFileTypes: true })) {
       if (file.isFile()) refuseSecrets(await readFile(path.join(file.parentPath, file.name), 'latin1'), file.name);
     }
+    for (const tool of ['ffmpeg', 'ffprobe']) {
+      const known = await readFile(path.join(folder, `${tool}.env`), 'utf8');
+      assert.match(known, /^PATH=/m);
+      assert.ok(!/^(?:REDIS|FARM)_/m.test(known), `${tool} knows the farm's environment`);
+      refuseSecrets(known, `the environment of ${tool}`);
+    }
     if (process.platform !== 'linux') return;
     for (const pid of await livingFamily(farm.family)) {
       refuseSecrets(await readFile(`/proc/${pid}/cmdline`, 'latin1').catch(() => ''), `process ${pid}`);
@@ -163,6 +176,23 @@ describe('a farm with secrets in its configuration and its environment', () => {
         ({ code, message }: FarmError) => {
           assert.equal(code, 'config_invalid');
           refuseSecrets(message, JSON.stringify(Object.keys(settings)));
+          return true;
+        },
+      );
+    }
+    for (const broken of [
+      `auth: { api_keys: [*${PLAIN_KEY}] }`,
+      `auth: { api_keys: [!${PLAIN_KEY} x] }`,
+      `auth:\n  api_keys: |${PLAIN_KEY}\n`,
+      `auth: { api_keys: ["${PLAIN_KEY}] }`,
+      `%${PLAIN_KEY} 1\n---\nauth: {}`,
+    ]) {
+      await writeFile(wrong, broken);
+      assert.throws(
+        () => loadConfig(wrong, readEnvironment({})),
+        (error: FarmError) => {
+          assert.equal(error.code, 'config_invalid');
+          refuseSecrets(inspect(error), broken.replace(PLAIN_KEY, '…'));
           return true;
         },
       );

@@ -116,7 +116,7 @@ test('text that is not YAML is refused with the file and the line', () => {
   );
   assert.throws(() => load('a: 1\na: 2\n'), /not valid YAML: Map keys must be unique/);
   assert.throws(() => load('http: {}\n---\nhttp: {}\n'), /holds several documents: keep one/);
-  assert.throws(() => load('http: !secret {}\n'), /not valid YAML: Unresolved tag: !secret/);
+  assert.throws(() => load('http: !secret {}\n'), /not valid YAML: Unresolved tag at line 1/);
 });
 
 test('YAML that is a list or a word is refused', () => {
