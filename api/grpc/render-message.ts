@@ -21,6 +21,7 @@ export function toRender(view: RenderView, previewJpeg: Buffer = Buffer.alloc(0)
     eta_seconds: view.eta_seconds ?? ETA_UNKNOWN,
     error: view.error,
     waiting: view.waiting,
+    owner: view.owner ?? '',
     video_path: view.links.video ?? '',
     frames_path: view.links.frames ?? '',
     preview_jpeg: previewJpeg,

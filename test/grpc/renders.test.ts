@@ -54,6 +54,7 @@ describe('renders over gRPC', () => {
     const submitted = await submit({ output: 'FRAMES', file_name: 'hello.wav' });
     const { render_id } = submitted;
     assert.equal(submitted.file_name, 'hello.wav');
+    assert.equal(submitted.owner, '', 'this farm has no keys');
     const states = [submitted, ...(await watch(render_id))];
     const order = ['QUEUED', 'PREPARING', 'RENDERING', 'STITCHING', 'COMPLETED'];
     const seen = states.map((state) => order.indexOf(state.status));

@@ -102,6 +102,7 @@ export interface Render {
   readonly frames_path: string;
   readonly preview_jpeg: Buffer;
   readonly waiting: RenderWaiting | null;
+  readonly owner: string;
 }
 
 export interface RenderWaiting {
