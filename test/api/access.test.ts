@@ -129,19 +129,23 @@ describe('owners', () => {
     assert.equal((await ask('ops', `/v1/renders/${own}`)).json().owner, 'ann');
   });
 
-  it('cannot cancel or remove what belongs to another, by HTTP or gRPC', async () => {
+  it('cannot cancel, retry or remove what belongs to another, by HTTP or gRPC', async () => {
     const [running, ended] = [await renderIn('rendering', {}, 'ann'), await renderIn('completed', {}, 'ann')];
+    const failed = await renderIn('failed', {}, 'ann');
     await artifacts.publish(artifactKeys.video(ended), (path) => writeFile(path, 'video'));
-    for (const id of [running, ended]) {
+    for (const id of [running, ended, failed]) {
       assert.equal(codeOf(await ask('bob', `/v1/renders/${id}`, { method: 'DELETE' })), 'render_unknown');
       assert.equal(codeOf(await ask('bob', `/v1/renders/${id}/cancel`, { method: 'POST' })), 'render_unknown');
       const cancel = await failureOf(grpc.unary(FARM, 'CancelRender', { render_id: id }, as('bob')));
+      assert.equal(codeOf(await ask('bob', `/v1/renders/${id}/retry`, { method: 'POST' })), 'render_unknown');
+      const retry = await failureOf(grpc.unary(FARM, 'RetryRender', { render_id: id }, as('bob')));
       const get = await failureOf(grpc.unary(FARM, 'GetRender', { render_id: id }, as('bob')));
       const watching = grpc.watch(FARM, 'WatchRender', { render_id: id }, as('bob'));
       const watch = await failureOf(watching.toArray());
-      for (const error of [cancel, get, watch]) assert.equal(farmCode(error), 'render_unknown');
+      for (const error of [cancel, retry, get, watch]) assert.equal(farmCode(error), 'render_unknown');
     }
     assert.equal((await store.get(running)).status, 'rendering');
+    assert.equal((await store.get(failed)).status, 'failed');
     assert.equal((await ask('ann', `/v1/renders/${ended}/video`)).statusCode, 200);
     await grpc.unary(FARM, 'CancelRender', { render_id: running }, as('ann'));
     assert.equal((await store.get(running)).status, 'cancelled');

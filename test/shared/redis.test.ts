@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { once } from 'node:events';
-import { mkdtemp, rm } from 'node:fs/promises';
+import { mkdir, mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { after, test } from 'node:test';
@@ -70,7 +70,16 @@ const REFUSING: [word: string, begin: () => Promise<unknown>, end: () => Promise
     () => operator.config('SET', 'min-replicas-to-write', '1'),
     () => operator.config('SET', 'min-replicas-to-write', '0'),
   ],
+  ['MISCONF', () => failToSave(), () => operator.config('SET', 'save', '')],
 ];
+
+/** A Redis that is to save and cannot takes no writes: here a folder lies where its file belongs. */
+async function failToSave(): Promise<void> {
+  await mkdir(path.join(folder, 'dump.rdb', 'in the way'), { recursive: true });
+  await operator.config('SET', 'save', '3600 1000000');
+  await operator.bgsave();
+  await until('it could not save', async () => (await operator.info('persistence')).includes('last_bgsave_status:err'));
+}
 
 for (const [word, begin, end] of REFUSING) {
   test(`a Redis that answers ${word} is unavailable, in whatever way it is asked, and serves again afterwards`, async () => {
