@@ -5,10 +5,10 @@ import { it } from 'node:test';
 import { promisify } from 'node:util';
 import { crc32, deflateSync } from 'node:zlib';
 import { checkedPendingVideo } from '../../worker/avatar/frame-folder.ts';
-import { confined, MOST_TOOL_BYTES } from '../../worker/media/confined.ts';
-import { probe, runFfmpeg } from '../../worker/media/ffmpeg.ts';
 import { findSoundTrack } from '../../worker/media/sound-track.ts';
 import { UPLOAD_GUARDS } from '../../worker/media/upload-input.ts';
+import { confined, MOST_TOOL_BYTES } from '../../worker/tools/confined.ts';
+import { probe, runFfmpeg } from '../../worker/tools/ffmpeg.ts';
 import { ffmpeg, lavfi, privateFolder } from './media-files.ts';
 
 /** What ffmpeg may open, and how much it may take, whatever its input asks for. */

@@ -3,7 +3,7 @@ import { appendFile, copyFile, mkdir, open, stat, writeFile } from 'node:fs/prom
 import path from 'node:path';
 import { before, suite, test } from 'node:test';
 import { decodeAudio } from '../../worker/media/decode-audio.ts';
-import { probe } from '../../worker/media/ffmpeg.ts';
+import { probe } from '../../worker/tools/ffmpeg.ts';
 import { writeFloatWav, writeWav } from '../support/sound.ts';
 import { ffmpeg, lavfi, loudest, privateFolder, readSamples, rms } from './media-files.ts';
 

@@ -4,7 +4,7 @@ import { watch } from 'node:fs';
 import { readdir, readFile, stat, writeFile } from 'node:fs/promises';
 import { PassThrough } from 'node:stream';
 import { test } from 'node:test';
-import { type FfmpegCommand, outputOf, probe, runFfmpeg } from '../../worker/media/ffmpeg.ts';
+import { type FfmpegCommand, outputOf, probe, runFfmpeg } from '../../worker/tools/ffmpeg.ts';
 import { ffmpeg, lavfi, privateFolder } from './media-files.ts';
 
 const file = privateFolder();

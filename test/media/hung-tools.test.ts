@@ -3,7 +3,7 @@ import { chmod, mkdir, readdir, readFile, stat, writeFile } from 'node:fs/promis
 import { PassThrough } from 'node:stream';
 import { after, before, describe, it } from 'node:test';
 import { setTimeout as delay } from 'node:timers/promises';
-import { type FfmpegCommand, outputOf, runFfmpeg } from '../../worker/media/ffmpeg.ts';
+import { type FfmpegCommand, outputOf, runFfmpeg } from '../../worker/tools/ffmpeg.ts';
 import { until } from '../support/until.ts';
 import { privateFolder } from './media-files.ts';
 

@@ -6,8 +6,8 @@ import { afterEach, describe, it } from 'node:test';
 import { promisify } from 'node:util';
 import type { ErrorCode } from '../../shared/errors.ts';
 import { decodeAudio } from '../../worker/media/decode-audio.ts';
-import { outputOf, probe, runFfmpeg } from '../../worker/media/ffmpeg.ts';
 import { measureVideo } from '../../worker/media/receipt.ts';
+import { outputOf, probe, runFfmpeg } from '../../worker/tools/ffmpeg.ts';
 import { ffmpeg, lavfi, privateFolder } from './media-files.ts';
 
 const file = privateFolder();

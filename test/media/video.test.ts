@@ -4,10 +4,10 @@ import { before, suite, test } from 'node:test';
 import { checkInStep } from '../../worker/media/check-video.ts';
 import { decodeAudio } from '../../worker/media/decode-audio.ts';
 import { SegmentEncoder } from '../../worker/media/encode-segment.ts';
-import { runFfmpeg } from '../../worker/media/ffmpeg.ts';
 import { joinCommand, segmentList } from '../../worker/media/join-segments.ts';
 import { measureVideo } from '../../worker/media/receipt.ts';
 import type { RgbImage } from '../../worker/pipeline/contract.ts';
+import { runFfmpeg } from '../../worker/tools/ffmpeg.ts';
 import { syllables, writeWav } from '../support/sound.ts';
 import {
   boxesOf,

@@ -45,9 +45,9 @@ const WRONG: Readonly<Record<string, { files: Readonly<Record<string, string>>; 
     files: { 'worker/media/stitch.ts': `const { Tensor } = await import('onnxruntime-node');` },
     answer: 'worker/media/stitch.ts imports onnxruntime-node',
   },
-  'one module under worker/media imports fluent-ffmpeg': {
+  'one module under worker/tools imports fluent-ffmpeg': {
     files: {
-      'worker/media/ffmpeg.ts': `import f from 'fluent-ffmpeg';`,
+      'worker/tools/ffmpeg.ts': `import f from 'fluent-ffmpeg';`,
       'worker/x.ts': `import f from 'fluent-ffmpeg';`,
     },
     answer: 'worker/x.ts imports fluent-ffmpeg',

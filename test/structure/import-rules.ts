@@ -105,12 +105,12 @@ export const RULES: readonly Rule[] = [
     ),
   },
   {
-    name: 'one module under worker/media imports fluent-ffmpeg',
+    name: 'one module under worker/tools imports fluent-ffmpeg',
     check: (files) => {
       const importers = files.filter((file) =>
         importsOf(file).some(({ specifier }) => packageOf(specifier) === 'fluent-ffmpeg'),
       );
-      const elsewhere = importers.filter(({ path }) => !path.startsWith('worker/media/'));
+      const elsewhere = importers.filter(({ path }) => !path.startsWith('worker/tools/'));
       const wrong = elsewhere.length > 0 ? elsewhere : importers.length > 1 ? importers : [];
       return wrong.map(({ path }) => `${path} imports fluent-ffmpeg`);
     },

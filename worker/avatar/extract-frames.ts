@@ -7,8 +7,8 @@ import { FarmError } from '../../shared/errors.ts';
 import { ifMissing, logged } from '../../shared/process/unheard.ts';
 import { HOUR_MS, MB } from '../../shared/units.ts';
 import { findCutOff } from '../media/cut-off.ts';
-import { runFfmpeg } from '../media/ffmpeg.ts';
 import { type PictureFormat, videoFramesCommand } from '../media/video-frames.ts';
+import { runFfmpeg } from '../tools/ffmpeg.ts';
 
 export type { PictureFormat } from '../media/video-frames.ts';
 

@@ -12,10 +12,10 @@ import { MINUTE_MS } from '../../shared/units.ts';
 import { renderSegment } from '../engine/render-segment.ts';
 import { Turns } from '../engine/turns.ts';
 import { decodeAudio } from '../media/decode-audio.ts';
-import { runFfmpeg } from '../media/ffmpeg.ts';
 import { joinCommand, segmentList } from '../media/join-segments.ts';
 import { planRender } from '../media/plan.ts';
 import type { LoadedModel } from '../models/loaded-model.ts';
+import { runFfmpeg } from '../tools/ffmpeg.ts';
 
 const RENDER_ID = 'preview';
 const BYTES_PER_SAMPLE = 4;

@@ -4,7 +4,7 @@ import type { SoundForEar } from '../../shared/renders/record.ts';
 import { SAMPLE_RATE_HZ } from '../../shared/sound/rates.ts';
 import { Resampler } from '../../shared/sound/resample.ts';
 import { MINUTE_MS } from '../../shared/units.ts';
-import { outputOf } from './ffmpeg.ts';
+import { outputOf } from '../tools/ffmpeg.ts';
 import { MonoMix } from './mono-mix.ts';
 import { longestPlausibleSeconds, tooDense } from './plausible-sound.ts';
 import { SampleWriter } from './sample-writer.ts';

@@ -4,7 +4,7 @@ import { ignored } from '../../shared/process/unheard.ts';
 import { FRAMES_PER_SECOND } from '../../shared/sound/rates.ts';
 import { HOUR_MS } from '../../shared/units.ts';
 import type { RgbImage } from '../pipeline/contract.ts';
-import { type FfmpegCommand, runFfmpeg } from './ffmpeg.ts';
+import { type FfmpegCommand, runFfmpeg } from '../tools/ffmpeg.ts';
 
 export interface H264Settings {
   readonly crf: number;

@@ -1,6 +1,6 @@
 import type { SoundForEar } from '../../shared/renders/record.ts';
 import { FRAMES_PER_SECOND } from '../../shared/sound/rates.ts';
-import type { FfmpegCommand } from './ffmpeg.ts';
+import type { FfmpegCommand } from '../tools/ffmpeg.ts';
 
 const AUDIO_RATE_HZ = 48_000;
 const AUDIO_BITRATE = '160k';

@@ -3,7 +3,7 @@ import type { RenderPlan, RenderRecord, SegmentReceipt } from '../../shared/rend
 import { sumTimings } from '../../shared/renders/timings.ts';
 import { FRAMES_PER_SECOND, SAMPLE_RATE_HZ } from '../../shared/sound/rates.ts';
 import type { Receipt } from '../../shared/views/render-view.ts';
-import { probe } from './ffmpeg.ts';
+import { probe } from '../tools/ffmpeg.ts';
 
 export interface VideoFacts {
   readonly sha256: string;

@@ -1,5 +1,5 @@
 import { FarmError } from '../../shared/errors.ts';
-import { type ProbedStream, probe } from './ffmpeg.ts';
+import { type ProbedStream, probe } from '../tools/ffmpeg.ts';
 import { refuseImplausibleForm } from './plausible-sound.ts';
 import { UPLOAD_GUARDS } from './upload-input.ts';
 

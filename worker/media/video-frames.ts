@@ -1,5 +1,5 @@
 import { FRAMES_PER_SECOND } from '../../shared/sound/rates.ts';
-import type { FfmpegCommand } from './ffmpeg.ts';
+import type { FfmpegCommand } from '../tools/ffmpeg.ts';
 import { UPLOAD_INPUT_OPTIONS } from './upload-input.ts';
 
 /** How a picture of a video is written to a file: JPEG at mjpeg's best quality, or PNG without any loss. */
