@@ -4,6 +4,7 @@ import { hashApiKey, newApiKey, ROLES, type Role } from '../shared/api-keys.ts';
 import { addKey, type NewKey } from '../shared/config/add-key.ts';
 import { loadConfig } from '../shared/config/load.ts';
 import { readEnvironment } from '../shared/process/environment.ts';
+import { GB } from '../shared/units.ts';
 
 export interface NewKeyOptions {
   readonly name: string;
@@ -50,6 +51,7 @@ export function listKeys({ config: configPath }: { config?: string }): void {
     const parts = [
       limits.requestsPerMinute > 0 ? `${limits.requestsPerMinute} requests a minute` : '',
       limits.unfinishedRenders > 0 ? `${limits.unfinishedRenders} unfinished renders` : '',
+      limits.storedBytes > 0 ? `${limits.storedBytes / GB} GB stored` : '',
       limits.unfinishedFrames > 0 ? `${limits.unfinishedFrames} unfinished frames` : '',
       limits.streams > 0 ? `${limits.streams} streams` : '',
       plain ? 'written in plain in auth.api_keys' : '',

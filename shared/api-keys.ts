@@ -49,9 +49,17 @@ export interface KeyLimits {
   readonly unfinishedFrames: number;
   /** On the whole farm. */
   readonly streams: number;
+  /** On the whole farm. */
+  readonly storedBytes: number;
 }
 
-export const NO_LIMITS: KeyLimits = { requestsPerMinute: 0, unfinishedRenders: 0, unfinishedFrames: 0, streams: 0 };
+export const NO_LIMITS: KeyLimits = {
+  requestsPerMinute: 0,
+  unfinishedRenders: 0,
+  unfinishedFrames: 0,
+  streams: 0,
+  storedBytes: 0,
+};
 
 /** What the owner of a render may take; no limits when it has none, or its key is gone. */
 export function limitsOfOwner(keys: readonly ApiKey[], owner: string | undefined): KeyLimits {

@@ -85,7 +85,7 @@ export const ERROR_CATALOGUE = {
     503,
     14,
     true,
-    'Free space on the volume of storage.root; unfinished renders go on by themselves.',
+    'Free space on the volume of storage.root, or remove renders or raise limits.storage_quota_gb if that is reached.',
   ),
   resources_exhausted: entry(
     503,
@@ -169,7 +169,7 @@ export const ERROR_CATALOGUE = {
     429,
     8,
     true,
-    'Wait until a render or stream of this key has ended, or raise its limit under auth.keys.',
+    'Wait until a render or stream of this key has ended, remove some of what it stores, or raise its limit under auth.keys.',
   ),
   content_type_unsupported: entry(
     415,

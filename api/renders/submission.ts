@@ -11,10 +11,11 @@ import { addPrepareJob, type QueueClients } from '../../shared/queues.ts';
 import { newRenderId } from '../../shared/renders/id.ts';
 import type { RenderRequest } from '../../shared/renders/record.ts';
 import type { RenderOwner } from '../../shared/renders/store.ts';
+import { GB } from '../../shared/units.ts';
 import type { RenderView } from '../../shared/views/render-view.ts';
 import { type Caller, seesAll } from '../access/caller.ts';
 import type { Models } from '../models.ts';
-import { limitReached, queueFull, RenderRoom, type RoomTools } from './room.ts';
+import { keyStorageFull, limitReached, queueFull, RenderRoom, type RoomTools } from './room.ts';
 import { UploadMeter } from './upload-meter.ts';
 import { toView, viewRender } from './view.ts';
 
@@ -86,8 +87,8 @@ export class RenderSubmission {
    * Takes a render: writes its record and its first job. The same idempotency key with the same request answers with
    * the render it made the first time, to the same caller. Whatever is refused leaves no upload behind; as long as
    * nobody knows whether it was refused, the upload stays.
-   * FarmError: model_unknown, model_unusable, queue_full, key_limit_reached, idempotency_conflict, redis_unavailable,
-   * outcome_unknown.
+   * FarmError: model_unknown, model_unusable, queue_full, storage_full, key_limit_reached, idempotency_conflict,
+   * redis_unavailable, outcome_unknown.
    */
   async submit(upload: StoredUpload, options: RenderOptions, submitter: Submitter): Promise<RenderView> {
     const { store } = this.#tools;
@@ -120,11 +121,18 @@ export class RenderSubmission {
     caller.revoked.throwIfAborted();
     const claim = idempotencyKey ? { key: idempotencyKey, fingerprint: fingerprint(request) } : undefined;
     const admission = await untilKnown(`Render ${renderId} was to be taken`, (again) =>
-      store.admit(renderId, request, config.server.queue_size, claim, ownerOf(caller), again),
+      store.admit(renderId, request, config.server.queue_size, claim, ownerOf(caller), {
+        lastWord: again,
+        mostStoredBytes: config.limits.storage_quota_gb * GB,
+      }),
     );
     if (admission.outcome === 'admitted') return renderId;
     if (admission.outcome === 'full') throw queueFull(admission.activeCount, config.server.queue_size);
     if (admission.outcome === 'owner full') throw limitReached(caller.keyName ?? '', admission.activeCount);
+    if (admission.outcome === 'storage full') throw this.#room.storageFull(admission.storedBytes);
+    if (admission.outcome === 'owner storage full') {
+      throw keyStorageFull(caller.keyName ?? '', admission.storedBytes, caller.limits.storedBytes);
+    }
     if (admission.sameRequest) return admission.renderId;
     throw new FarmError('idempotency_conflict', `Idempotency-Key "${idempotencyKey}" was used for another request`);
   }
@@ -144,7 +152,12 @@ function ownerOf(caller: Caller): RenderOwner | undefined {
   const { keyName: name, limits, isPlain } = caller;
   if (name === undefined) return undefined;
   const apart = seesAll(caller) ? 'apart or common' : 'apart';
-  return { name, mostUnfinished: limits.unfinishedRenders, idempotency: isPlain ? 'common' : apart };
+  return {
+    name,
+    mostUnfinished: limits.unfinishedRenders,
+    mostStoredBytes: limits.storedBytes,
+    idempotency: isPlain ? 'common' : apart,
+  };
 }
 
 /** A render that has just been taken. */

@@ -1,4 +1,5 @@
 import { type ApiKey, hashApiKey, NO_LIMITS, SHORTEST_HASHED_KEY } from '../api-keys.ts';
+import { GB } from '../units.ts';
 import type { ConfigValues } from './schema.ts';
 
 /**
@@ -15,6 +16,7 @@ export function apiKeysOf({ api_keys, keys }: ConfigValues['auth']): ApiKey[] {
       max_unfinished_renders,
       max_unfinished_frames,
       max_streams,
+      storage_quota_gb,
     }): ApiKey => ({
       ...{ name, sha256, role, plain: false, isWeak: false },
       limits: {
@@ -22,6 +24,7 @@ export function apiKeysOf({ api_keys, keys }: ConfigValues['auth']): ApiKey[] {
         unfinishedRenders: max_unfinished_renders,
         unfinishedFrames: max_unfinished_frames,
         streams: max_streams,
+        storedBytes: storage_quota_gb * GB,
       },
     }),
   );

@@ -183,6 +183,7 @@ const apiKey = section({
   max_unfinished_renders: z.int().nonnegative().default(0),
   max_unfinished_frames: z.int().nonnegative().default(0),
   max_streams: z.int().nonnegative().default(0),
+  storage_quota_gb: z.number().nonnegative().default(0),
 });
 export type KeyEntry = z.output<typeof apiKey>;
 
@@ -218,6 +219,8 @@ const limits = section({
   max_waiting_uploads_gb: orDefault(z.number().positive(), 50),
   /** Disk of storage.root that new work leaves free; 0: none. */
   disk_reserve_gb: z.number().nonnegative().default(1),
+  /** Bytes that renders may take together: above it new ones are refused, and nothing is removed; 0: any number. */
+  storage_quota_gb: z.number().nonnegative().default(0),
   /** Connections that a front end holds at once, HTTP and gRPC each. */
   max_connections: positiveInt(1000),
 });
@@ -237,9 +240,6 @@ const live = section({
   idle_stream_seconds: orDefault(z.number().positive().max(MOST_SECONDS), 120),
 });
 
-/** A week: longer is a farm that nobody mends. */
-const MOST_MINUTES = 10_080;
-
 const render = section({
   segment_frames: positiveInt(100),
   /** Frames a network batch; part of what makes pictures identical, so the same on every worker. */
@@ -248,7 +248,7 @@ const render = section({
   encoder_batch_windows: orDefault(z.int().min(ENCODER_WINDOWS.min).max(ENCODER_WINDOWS.max), ENCODER_WINDOWS.max),
   attempts: positiveInt(3),
   /** How long a job whose machine is at fault (disk, memory, tools) is tried again, whatever `attempts` says; 0: never. */
-  farm_fault_minutes: z.number().nonnegative().max(MOST_MINUTES).default(60),
+  farm_fault_minutes: z.number().nonnegative().max(A_WEEK_IN_MINUTES).default(60),
   h264_crf: orDefault(z.int().min(1).max(51), 20),
   h264_preset: orDefault(
     z.enum(['ultrafast', 'superfast', 'veryfast', 'faster', 'fast', 'medium', 'slow', 'slower', 'veryslow']),

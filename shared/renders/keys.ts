@@ -10,6 +10,9 @@ export const ACTIVE_KEY = `${KEY_PREFIX}:renders:active`;
 export const WORK_KEY = `${KEY_PREFIX}:renders:work`;
 /** All of it added up; absent when that is to be done again. */
 export const WORK_SUMS_KEY = `${WORK_KEY}:sums`;
+/** Bytes that the files of each render take, and the sums of the farm and of its API keys. */
+export const STORED_KEY = `${KEY_PREFIX}:renders:stored`;
+export const STORED_SUMS_KEY = `${KEY_PREFIX}:renders:stored:sums`;
 /** Ids of the renders of one API key, by its name, and of the unfinished ones among them. */
 export const ownerIndexKey = (owner: string) => `${INDEX_KEY}:of:${owner}`;
 export const ownerActiveKey = (owner: string) => `${ACTIVE_KEY}:of:${owner}`;

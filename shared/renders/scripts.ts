@@ -1,3 +1,5 @@
+import { COUNT_STORED, SUM_OF_ALL, sumOf } from './stored-bytes.ts';
+
 /**
  * Lua scripts for the atomic steps on render records. All keys share the farm's hash tag.
  * Field values are JSON texts.
@@ -24,15 +26,17 @@ end
 `;
 
 /**
- * Admits a render: at most `limit` unfinished ones, at most so many of its owner, and one per idempotency key. The
- * render's id is its token: one that is there was admitted.
- * KEYS record, index, active, idempotency, another idempotency key to look at, index and active of the owner, gone.
+ * Admits a render: at most `limit` unfinished ones, at most so many of its owner, as much as both may have stored, and
+ * one per idempotency key. The render's id is its token: one that is there was admitted.
+ * KEYS record, index, active, idempotency, another idempotency key to look at, index and active of the owner, gone,
+ * bytes stored, their sums.
  * ARGV limit, renderId, createdAtMs, idempotency value ('' for none), idempotency lifetime in ms, limit of the owner
- * (0 for none, '' for no owner), lifetime of `gone` in ms if a refusal is to be the last word, else '0', then field,
- * value, … The last word holds against the same command, should it be still on its way.
- * Returns {'admitted'}, {'full', count}, {'owner full', count}, {'known', idempotency value} or {'gone'}.
+ * (0 for none, '' for no owner), lifetime of `gone` in ms if a refusal is to be the last word, else '0', bytes of
+ * the upload, bytes that may be stored, those of the owner (0: any number), the owner, then field, value, … The last word holds against the same command, should it be still on its way.
+ * Returns {'admitted'}, {'full', count}, {'owner full', count}, {'storage full', bytes}, {'owner storage full', bytes},
+ * {'known', idempotency value} or {'gone'}.
  */
-export const ADMIT = `${COUNT_OWN}
+export const ADMIT = `${COUNT_OWN}${COUNT_STORED}
 if redis.call('EXISTS', KEYS[1]) == 1 then return {'admitted'} end
 if redis.call('EXISTS', KEYS[8]) == 1 then return {'gone'} end
 local function refuse(answer)
@@ -45,6 +49,14 @@ if ARGV[4] ~= '' then
 end
 local active = redis.call('SCARD', KEYS[3])
 if active >= tonumber(ARGV[1]) then return refuse({'full', tostring(active)}) end
+local function over(sum, most)
+  local stored = tonumber(redis.call('HGET', KEYS[10], sum) or '0')
+  return tonumber(most) > 0 and stored + tonumber(ARGV[8]) > tonumber(most) and string.format('%.0f', stored)
+end
+local stored = over('${SUM_OF_ALL}', ARGV[9])
+if stored then return refuse({'storage full', stored}) end
+stored = over('${sumOf('')}' .. ARGV[11], ARGV[10])
+if stored then return refuse({'owner storage full', stored}) end
 if ARGV[6] ~= '' then
   local most = tonumber(ARGV[6])
   local own = count_own(KEYS[7], KEYS[3], most)
@@ -52,22 +64,24 @@ if ARGV[6] ~= '' then
   redis.call('ZADD', KEYS[6], ARGV[3], ARGV[2])
   redis.call('SADD', KEYS[7], ARGV[2])
 end
-for i = 8, #ARGV, 2 do redis.call('HSET', KEYS[1], ARGV[i], ARGV[i + 1]) end
+for i = 12, #ARGV, 2 do redis.call('HSET', KEYS[1], ARGV[i], ARGV[i + 1]) end
 redis.call('ZADD', KEYS[2], ARGV[3], ARGV[2])
 redis.call('SADD', KEYS[3], ARGV[2])
+count_stored(KEYS[9], KEYS[10], KEYS[1], ARGV[2], ARGV[8])
 if ARGV[4] ~= '' then redis.call('SET', KEYS[4], ARGV[4], 'PX', ARGV[5]) end
 return {'admitted'}
 `;
 
 /**
  * Moves a render to another status if it is in one that allows it, and tells the workers when that ends it.
- * KEYS record, active, sums of the work (work.ts). ARGV renderId, new status, the channel to tell if that ends the render, else '', allowed
- * statuses as a JSON array, the writer's token, then field, value, …; a time (…AtMs) that is there already stays, so
+ * KEYS record, active, sums of the work (work.ts), bytes stored, their sums. ARGV renderId, new status, the channel to
+ * tell if that ends the render, else '', allowed statuses as a JSON array, the writer's token, bytes that its files take
+ * then ('': as before), then field, value, …; a time (…AtMs) that is there already stays, so
  * that a retry does not hide how long a step took.
  * Returns 'moved', also when the same writer has moved it before; else the status, with which nothing was done, or nil
  * when there is no such render.
  */
-export const TRANSITION = `
+export const TRANSITION = `${COUNT_STORED}
 local raw = redis.call('HGET', KEYS[1], 'status')
 if not raw then return nil end
 local status = cjson.decode(raw)
@@ -77,7 +91,8 @@ local allowed = false
 for _, candidate in ipairs(cjson.decode(ARGV[4])) do if candidate == status then allowed = true end end
 if not allowed then return status end
 redis.call('HSET', KEYS[1], 'status', cjson.encode(ARGV[2]), 'writer', writer)
-for i = 6, #ARGV, 2 do
+if ARGV[6] ~= '' then count_stored(KEYS[4], KEYS[5], KEYS[1], ARGV[1], ARGV[6]) end
+for i = 7, #ARGV, 2 do
   local command = string.sub(ARGV[i], -4) == 'AtMs' and 'HSETNX' or 'HSET'
   redis.call(command, KEYS[1], ARGV[i], ARGV[i + 1])
 end
@@ -91,11 +106,11 @@ return 'moved'
 
 /**
  * Removes a render that has ended, and frees its idempotency key; an unfinished one stays as it is.
- * KEYS record, progress, receipts, preview, index, gone, waits. ARGV renderId, statuses in which a render has ended as a JSON
+ * KEYS record, progress, receipts, preview, index, gone, waits, bytes stored, their sums. ARGV renderId, statuses in which a render has ended as a JSON
  * array, prefixes of the idempotency keys and of the owners' indexes, the writer's token, lifetime of `gone` in ms.
  * Returns the status before, also when the same writer has removed it before, or nil when there is no such render.
  */
-export const REMOVE = `
+export const REMOVE = `${COUNT_STORED}
 local raw = redis.call('HGET', KEYS[1], 'status')
 if not raw then
   local writer, before = string.match(redis.call('GET', KEYS[6]) or '', '^(%S+) (%S+)$')
@@ -113,6 +128,7 @@ if claimed then
 end
 local owner = redis.call('HGET', KEYS[1], 'owner')
 if owner then redis.call('ZREM', ARGV[4] .. cjson.decode(owner), ARGV[1]) end
+count_stored(KEYS[8], KEYS[9], KEYS[1], ARGV[1], '0')
 redis.call('DEL', KEYS[1], KEYS[2], KEYS[3], KEYS[4], KEYS[7])
 redis.call('ZREM', KEYS[5], ARGV[1])
 redis.call('SET', KEYS[6], ARGV[5] .. ' ' .. status, 'PX', ARGV[6])

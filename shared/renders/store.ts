@@ -16,6 +16,8 @@ import {
   progressKey,
   receiptsKey,
   recordKey,
+  STORED_KEY,
+  STORED_SUMS_KEY,
   WORK_SUMS_KEY,
   waitsKey,
 } from './keys.ts';
@@ -23,6 +25,7 @@ import { RenderReader } from './reader.ts';
 import { isTerminal, RENDER_STATUSES, type RenderPlan, type RenderRequest, type RenderStatus } from './record.ts';
 import { ADMIT, COUNT_AS_ENDED, REMOVE, RETRY, TRANSITION } from './scripts.ts';
 import { RenderSegments } from './segments.ts';
+import { StoredBytes } from './stored-bytes.ts';
 import { RenderWaits } from './waits.ts';
 
 /** Channel for the id of a render that must stop: a wake-up only, the record is what counts. */
@@ -43,6 +46,8 @@ export interface RenderOwner {
   readonly name: string;
   /** Renders of it that may be unfinished; 0: as many as the farm takes. */
   readonly mostUnfinished: number;
+  /** Bytes that its renders may take; absent or 0: as many as the farm stores. */
+  readonly mostStoredBytes?: number;
   /**
    * Where its idempotency keys belong: apart from those of all others; apart, but one that was used before the farm had
    * owners is good as well; or in common with all that have no place apart.
@@ -50,9 +55,27 @@ export interface RenderOwner {
   readonly idempotency: 'apart' | 'apart or common' | 'common';
 }
 
+export interface AdmissionRules {
+  /**
+   * True when this was asked before without an answer: a refusal then holds against the first time too, should it reach
+   * Redis only later.
+   */
+  readonly lastWord?: boolean;
+  /** Bytes that the renders of the farm may take with this upload; absent or 0: any number. */
+  readonly mostStoredBytes?: number;
+}
+
 /** As many renders are unfinished as there may be, of the farm or of the owner. */
 type Full = { outcome: 'full'; activeCount: number } | { outcome: 'owner full'; activeCount: number };
-export type Admission = { outcome: 'admitted' } | Full | { outcome: 'known'; renderId: string; sameRequest: boolean };
+/** With the upload more would be stored than there may be, of the farm or of the owner. */
+type StorageFull =
+  | { outcome: 'storage full'; storedBytes: number }
+  | { outcome: 'owner storage full'; storedBytes: number };
+export type Admission =
+  | { outcome: 'admitted' }
+  | Full
+  | StorageFull
+  | { outcome: 'known'; renderId: string; sameRequest: boolean };
 export type Retry = { outcome: 'queued' | 'not failed' } | Full;
 
 /**
@@ -62,18 +85,18 @@ export type Retry = { outcome: 'queued' | 'not failed' } | Full;
 export class RenderStore extends RenderReader {
   readonly segments: RenderSegments;
   readonly waits: RenderWaits;
+  readonly stored: StoredBytes;
 
   constructor(redis: Redis) {
     super(redis);
     this.segments = new RenderSegments(redis);
     this.waits = new RenderWaits(redis);
+    this.stored = new StoredBytes(redis);
   }
 
   /**
    * Admits a render, or says why not. One that is there already, since this was asked before, is admitted.
    * @param limit unfinished renders that there may be.
-   * @param lastWord true when this was asked before without an answer: a refusal then holds against the first time too,
-   * should it reach Redis only later.
    */
   async admit(
     renderId: string,
@@ -81,7 +104,7 @@ export class RenderStore extends RenderReader {
     limit: number,
     claim: IdempotencyClaim | undefined,
     owner?: RenderOwner,
-    lastWord = false,
+    { lastWord = false, mostStoredBytes = 0 }: AdmissionRules = {},
   ): Promise<Admission> {
     const createdAtMs = Date.now();
     const claimed = claim ? JSON.stringify({ renderId, fingerprint: claim.fingerprint }) : '';
@@ -89,7 +112,7 @@ export class RenderStore extends RenderReader {
     const optional = { ...(claim ? { idempotencyKey: names.own } : {}), ...(owner ? { owner: owner.name } : {}) };
     const answer = (await this.redis.eval(
       ADMIT,
-      8,
+      10,
       recordKey(renderId),
       INDEX_KEY,
       ACTIVE_KEY,
@@ -98,6 +121,8 @@ export class RenderStore extends RenderReader {
       ownerIndexKey(owner?.name ?? ''),
       ownerActiveKey(owner?.name ?? ''),
       goneKey(renderId),
+      STORED_KEY,
+      STORED_SUMS_KEY,
       limit,
       renderId,
       createdAtMs,
@@ -105,14 +130,14 @@ export class RenderStore extends RenderReader {
       IDEMPOTENCY_LIFETIME_MS,
       owner?.mostUnfinished ?? '',
       lastWord ? GONE_LIFETIME_MS : 0,
+      request.uploadBytes,
+      mostStoredBytes,
+      owner?.mostStoredBytes ?? 0,
+      owner?.name ?? '',
       ...fields({ renderId, status: 'queued', request, createdAtMs, ...optional }),
     )) as [string, string?];
-    const [outcome, detail = ''] = answer;
-    if (outcome === 'full' || outcome === 'owner full') return { outcome, activeCount: Number(detail) };
-    if (outcome === 'gone') throw new FarmError('render_unknown', `Render ${renderId} was removed meanwhile`);
-    if (outcome !== 'known') return { outcome: 'admitted' };
-    const known = JSON.parse(detail) as { renderId: string; fingerprint: string };
-    return { outcome, renderId: known.renderId, sameRequest: known.fingerprint === claim?.fingerprint };
+    if (answer[0] === 'gone') throw new FarmError('render_unknown', `Render ${renderId} was removed meanwhile`);
+    return toAdmission(answer, claim);
   }
 
   /** True when the render is now being prepared (again, after a retry). */
@@ -128,8 +153,9 @@ export class RenderStore extends RenderReader {
     return await this.#move(renderId, writer, 'stitching', ['rendering', 'stitching'], { stitchingAtMs: Date.now() });
   }
 
-  async complete(renderId: string, writer = newWriter()): Promise<boolean> {
-    return await this.#move(renderId, writer, 'completed', ['stitching'], { finishedAtMs: Date.now() });
+  /** @param resultBytes what stays of its files; undefined: not known. */
+  async complete(renderId: string, writer = newWriter(), resultBytes?: number): Promise<boolean> {
+    return await this.#move(renderId, writer, 'completed', ['stitching'], { finishedAtMs: Date.now() }, resultBytes);
   }
 
   /** Ends the render with an error, unless it has ended already; its other jobs are told to stop. */
@@ -142,7 +168,7 @@ export class RenderStore extends RenderReader {
 
   /** True when the render was still running and is cancelled now. */
   async cancel(renderId: string, writer = newWriter()): Promise<boolean> {
-    return await this.#move(renderId, writer, 'cancelled', UNFINISHED, { finishedAtMs: Date.now() });
+    return await this.#move(renderId, writer, 'cancelled', UNFINISHED, { finishedAtMs: Date.now() }, 0);
   }
 
   /**
@@ -154,11 +180,13 @@ export class RenderStore extends RenderReader {
     const ended = JSON.stringify(RENDER_STATUSES.filter(isTerminal));
     const status = await this.redis.eval(
       REMOVE,
-      7,
+      9,
       ...keys,
       INDEX_KEY,
       goneKey(renderId),
       waitsKey(renderId),
+      STORED_KEY,
+      STORED_SUMS_KEY,
       renderId,
       ended,
       idempotencyKey(''),
@@ -192,22 +220,34 @@ export class RenderStore extends RenderReader {
     to: RenderStatus,
     from: readonly RenderStatus[],
     changes: Record<string, unknown>,
+    storedBytes: number | '' = '',
   ): Promise<boolean> {
     const answer = await this.redis.eval(
       TRANSITION,
-      3,
+      5,
       recordKey(renderId),
       ACTIVE_KEY,
       WORK_SUMS_KEY,
+      STORED_KEY,
+      STORED_SUMS_KEY,
       renderId,
       to,
       isTerminal(to) ? CANCEL_CHANNEL : '',
       JSON.stringify(from),
       writer,
+      storedBytes,
       ...fields(changes),
     );
     return answer === 'moved';
   }
+}
+
+function toAdmission([outcome, detail = '']: [string, string?], claim: IdempotencyClaim | undefined): Admission {
+  if (outcome === 'full' || outcome === 'owner full') return { outcome, activeCount: Number(detail) };
+  if (outcome === 'storage full' || outcome === 'owner storage full') return { outcome, storedBytes: Number(detail) };
+  if (outcome !== 'known') return { outcome: 'admitted' };
+  const known = JSON.parse(detail) as { renderId: string; fingerprint: string };
+  return { outcome, renderId: known.renderId, sameRequest: known.fingerprint === claim?.fingerprint };
 }
 
 /** Under which name a claim is kept, and under which other name it is looked for as well. */

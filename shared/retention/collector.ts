@@ -8,6 +8,7 @@ import type { QueueClients } from '../queues.ts';
 import { ACTIVE_KEY, INDEX_KEY } from '../renders/keys.ts';
 import { isTerminal } from '../renders/record.ts';
 import type { RenderStore } from '../renders/store.ts';
+import type { RenderSize } from '../renders/stored-bytes.ts';
 import { type CollectorLease, takeCollectorLease } from './collector-lease.ts';
 import { readEnded, whichHaveRecords } from './ended-renders.ts';
 import { findLeftovers, type Leftover } from './leftover.ts';
@@ -38,9 +39,17 @@ interface Found {
   /** Ids that are listed and have no record. */
   readonly listedOnly: readonly string[];
   readonly jobs: readonly OldJobs[];
+  /** Of renders that ended some time ago. */
+  readonly sizes: readonly RenderSize[];
 }
 
-/** Removes what has expired: renders, files without a record, files that nobody needs, failed jobs. */
+/** What a completed render no longer needs has gone by then. */
+const SETTLED_AFTER_MS = 60_000;
+
+/**
+ * Removes what has expired: renders, files without a record, files that nobody needs, failed jobs. Corrects the count of
+ * what renders have stored by what it found.
+ */
 export class Collector {
   readonly #tools: CollectorTools;
 
@@ -79,7 +88,11 @@ export class Collector {
     const { ended, listedOnly } = await readEnded(redis);
     const names = folders.map(({ name }) => name);
     const leftovers = findLeftovers({ ended, folders, recorded: await whichHaveRecords(redis, names) }, retention);
-    return { leftovers, listedOnly, jobs: await findOldJobs(redis, queues, retention.failed_job_days) };
+    const bytesOf = new Map(folders.map(({ name, bytes }) => [name, bytes]));
+    const sizes = ended
+      .filter(({ endedAgoMs }) => endedAgoMs > SETTLED_AFTER_MS)
+      .map(({ renderId }) => ({ renderId, bytes: bytesOf.get(renderId) ?? 0 }));
+    return { leftovers, listedOnly, sizes, jobs: await findOldJobs(redis, queues, retention.failed_job_days) };
   }
 
   async #collect(found: Found, lease: CollectorLease): Promise<Collected[]> {
@@ -101,6 +114,9 @@ export class Collector {
     for (const jobs of found.jobs) {
       await attempt([toJobs(jobs)], () => removeOldJobs(jobs, config.retention.failed_job_days));
     }
+    // What was removed in part is measured the next time.
+    const changed = new Set(found.leftovers.map(({ id }) => id.split('/')[0]));
+    await this.#tools.store.stored.correct(found.sizes.filter(({ renderId }) => !changed.has(renderId)));
     return done;
   }
 

@@ -4,7 +4,8 @@ import { request } from 'node:http';
 import path from 'node:path';
 import { after, describe, it } from 'node:test';
 import { KEY_PREFIX, workerConnection } from '../../shared/redis.ts';
-import { INDEX_KEY, recordKey } from '../../shared/renders/keys.ts';
+import { INDEX_KEY, recordKey, STORED_SUMS_KEY } from '../../shared/renders/keys.ts';
+import { StoredBytes } from '../../shared/renders/stored-bytes.ts';
 import { startFarm } from '../support/farm.ts';
 import { runCli } from '../support/run-cli.ts';
 import { SMALL_MODEL } from '../support/small-avatar.ts';
@@ -93,11 +94,17 @@ describe('what has expired', () => {
     await mkdir(path.join(renders, second, 'segments'), { recursive: true });
     await writeFile(path.join(renders, second, '.video.half.mp4'), 'half');
     await age(second, 3);
+    await redis.hset(STORED_SUMS_KEY, 'all', 10 ** 12);
     const said = await gc();
     assert.match(said, new RegExp(`render +${first} .*its files are gone`));
     assert.match(said, /entry +r0-00 /);
     await assert.rejects(farm.client.get(first), { code: 'render_unknown' });
-    assert.deepEqual((await readdir(path.join(renders, second))).sort(), ['receipt.json', 'video.mp4']);
+    const left = (await readdir(path.join(renders, second))).sort();
+    assert.deepEqual(left, ['receipt.json', 'video.mp4']);
+    await gc();
+    const sizes = await Promise.all(left.map(async (name) => (await stat(path.join(renders, second, name))).size));
+    const bytes = sizes.reduce((sum, size) => sum + size, 0);
+    assert.equal((await new StoredBytes(redis).totals()).bytes, bytes, 'what is stored counts, whatever was counted');
   });
 
   it("is removed by one process at a time, and by none while the data folder is another farm's", async () => {

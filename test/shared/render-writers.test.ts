@@ -15,7 +15,7 @@ const FAILURE = new FarmError('worker_lost', 'It went away').toReport();
 beforeEach(async () => void (await redis.flushall()));
 
 const admit = (renderId: string, limit = 10, lastWord = false) =>
-  store.admit(renderId, SAMPLE_REQUEST, limit, undefined, undefined, lastWord);
+  store.admit(renderId, SAMPLE_REQUEST, limit, undefined, undefined, { lastWord });
 
 const STEPS: [string, (writer: string) => Promise<boolean>][] = [
   ['preparing', (writer) => store.startPreparing('r1', writer)],

@@ -14,6 +14,7 @@ import { runFfmpeg } from '../tools/ffmpeg.ts';
 import { checkInStep } from './check-video.ts';
 import { joinCommand, segmentList } from './join-segments.ts';
 import { buildReceipt, measureVideo, type VideoFacts } from './receipt.ts';
+import { resultSize } from './result-size.ts';
 import type { SpentFiles } from './spent-files.ts';
 
 export interface StitchTools {
@@ -41,7 +42,8 @@ export function stitchHandler(tools: StitchTools) {
       writeFile(target, JSON.stringify(receipt, null, 2)),
     );
     await spentFiles.announce(renderId);
-    if (!(await renders.complete(renderId, jobId(job)))) return await tidyUp(tools, renderId);
+    const bytes = await resultSize(artifacts, renderId, record.request, plan);
+    if (!(await renders.complete(renderId, jobId(job), bytes))) return await tidyUp(tools, renderId);
     log.info({ frames: plan.frameCount }, 'render completed');
   };
 

@@ -13,6 +13,7 @@ import { until } from '../../support/until.ts';
 import type { KeyFarm } from '../key-farm.ts';
 import type { KeyTable } from '../key-table.ts';
 import { COUNTED, countingEncoder, countingNetwork, RECT, SIZE, writeParts } from '../pictures.ts';
+import { refusesBytes } from '../stored-files.ts';
 
 const PLAIN = { model_path: 'crop.onnx', background_dir: 'blue', crop_rects_path: 'rects.json' } as const;
 /** More than a machine has by itself. */
@@ -58,6 +59,7 @@ async function start(farm: KeyFarm): Promise<Bench> {
       max_unfinished_frames: MOST_FRAMES,
       max_waiting_uploads_gb: 0.004,
       disk_reserve_gb: 0.001,
+      storage_quota_gb: 0.03,
     },
     live: { max_batch_frames: 1 },
     render: {
@@ -160,6 +162,9 @@ export const gpuKeys: KeyTable<Bench> = {
       await Promise.all([asIs.exited, short.exited]);
       assert.ok(!asIs.output().includes('limits.disk_reserve_gb'));
       assert.match(short.output(), /no render is taken below limits\.disk_reserve_gb, 1000000 GB/);
+    },
+    'limits.storage_quota_gb': async ({ farm }) => {
+      await refusesBytes(farm, farm.client, 20 * MB, 'storage_full');
     },
     'gpus.count': async ({ farm }) => {
       const { gpus } = await farm.client.gpus();

@@ -19,12 +19,15 @@ import { until } from '../../support/until.ts';
 import type { KeyFarm } from '../key-farm.ts';
 import type { KeyTable } from '../key-table.ts';
 import { countingNetwork, hangingNetwork, slowNetwork, writeParts } from '../pictures.ts';
+import { refusesBytes } from '../stored-files.ts';
 
 const run = promisify(execFile);
 const PLAIN = { model_path: 'crop.onnx', background_dir: 'blue', crop_rects_path: 'rects.json' } as const;
 const API_KEY = 'a-key-of-this-test';
 const STUDIO_KEY = 'a-key-of-the-studio';
 const TALKER_KEY = 'a-key-for-one-stream';
+const FRAMER_KEY = 'a-key-for-few-frames';
+const KEEPER_KEY = 'a-key-for-few-bytes';
 const PRODUCT = 'https://product.test';
 const MB = 2 ** 20;
 const LIMIT_MB = 51.2;
@@ -60,7 +63,7 @@ async function start(farm: KeyFarm): Promise<Bench> {
   const tls = await makeCertificates(farm.folder);
   farm.credentials = credentials.createSsl(tls.serverCertificate, tls.clientKey, tls.clientCertificate);
   await farm.up({
-    server: { max_message_size_mb: 1, queue_size: 1 },
+    server: { max_message_size_mb: 1, queue_size: 2 },
     gpus: { memory_gb_per_gpu: LIMIT_MB / 1024 },
     capacity: { idle_timeout_minutes: IDLE_MINUTES },
     onnx: { execution_providers: ['cpu'], intra_op_threads: 1 },
@@ -75,6 +78,8 @@ async function start(farm: KeyFarm): Promise<Bench> {
       keys: [
         { name: 'studio', sha256: hashApiKey(STUDIO_KEY), role: 'render', requests_per_minute: 5 },
         { name: 'talker', sha256: hashApiKey(TALKER_KEY), role: 'render', max_streams: 1 },
+        { name: 'framer', sha256: hashApiKey(FRAMER_KEY), role: 'render', max_unfinished_frames: 40 },
+        { name: 'keeper', sha256: hashApiKey(KEEPER_KEY), role: 'render', storage_quota_gb: 0.0005 },
       ],
     },
     http: { allowed_hosts: ['farm.test'], allowed_origins: [PRODUCT], trusted_proxies: ['127.0.0.0/8'] },
@@ -146,6 +151,24 @@ async function openStream({ grpc }: KeyFarm, key = API_KEY): Promise<ClientDuple
   return stream;
 }
 
+/** The key "framer" has one render of 50 frames, more than it may have; that one is taken all the same. */
+async function refusesFrames(farm: KeyFarm): Promise<void> {
+  const framer = new FarmClient(farm.url, FRAMER_KEY);
+  const speech = await farm.speech(2);
+  await farm.withoutGpus([0], async () => {
+    const { id } = await framer.submit(speech, { modelId: 'ann' });
+    await until('it is planned', async () => (await framer.get(id)).status === 'rendering');
+    await assert.rejects(framer.submit(speech, { modelId: 'ann' }), {
+      code: 'key_limit_reached',
+      message: /^50 frames of the key "framer" are unfinished/,
+    });
+    const other = await farm.client.submit(speech, { modelId: 'ann' });
+    for (const taken of [id, other.id]) await farm.client.cancel(taken);
+    const next = await framer.submit(speech, { modelId: 'ann' });
+    await farm.client.cancel(next.id);
+  });
+}
+
 async function isLoaded({ client }: KeyFarm, modelId: string): Promise<boolean> {
   return (await client.models()).models.some(({ id, loaded_on }) => id === modelId && loaded_on.length > 0);
 }
@@ -167,6 +190,8 @@ export const limitKeys: KeyTable<Bench> = {
       await assert.rejects(studio.unloadModel('ann'), { code: 'forbidden', message: /"studio" has the role "render"/ });
       for (let time = 1; time < 5; time++) assert.equal((await studio.models()).models.length, 6);
       await assert.rejects(studio.models(), { code: 'rate_limited' });
+      await refusesFrames(farm);
+      await refusesBytes(farm, new FarmClient(farm.url, KEEPER_KEY), 0.4 * MB, 'key_limit_reached');
       const talk = await openStream(farm, TALKER_KEY);
       assert.equal(farmCode(await failureOf(openStream(farm, TALKER_KEY))), 'key_limit_reached');
       const ended = once(talk, 'error');
@@ -238,9 +263,10 @@ export const limitKeys: KeyTable<Bench> = {
     'server.queue_size': async ({ farm }) => {
       const speech = await farm.speech(0.1);
       await farm.withoutGpus([0], async () => {
-        const first = await farm.client.submit(speech, { modelId: 'ann' });
+        const taken = [await farm.client.submit(speech, { modelId: 'ann' })];
+        taken.push(await farm.client.submit(speech, { modelId: 'ann' }));
         await assert.rejects(farm.client.submit(speech, { modelId: 'ann' }), { code: 'queue_full' });
-        await farm.client.cancel(first.id);
+        for (const { id } of taken) await farm.client.cancel(id);
       });
     },
     'limits.max_upload_mb': async ({ farm }) => {
