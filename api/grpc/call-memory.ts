@@ -16,19 +16,24 @@ import { toStatus } from './status.ts';
 /** An open call with nothing in it: what both sides may have under way, and its objects. */
 const CALL_BYTES = 256 * KB;
 /**
- * A message is in memory this often while it is worked on: the pieces that came, the message, and what is made of it or
- * sent on to Redis; measured, see docs/decisions/0054.
+ * A message is taken to be in memory this often while it is worked on: the pieces that came, the message, and what is
+ * made of it or sent on to Redis. An estimate from what the code does, and not a measurement.
  */
 const COPIES = 3;
 /** Deflate packs no denser. */
 const MOST_PACKED = 1032;
-/** A message must come, and an answer be taken, within a minute and what it takes at this pace. */
-const PATIENCE_MS = 60_000;
+/**
+ * A message must come, an answer be taken, and a call that was answered be ended, within a minute and what its bytes take
+ * at `SLOWEST_BYTES_A_MS`.
+ */
+export const PATIENCE_MS = 60_000;
 const SLOWEST_BYTES_A_MS = 128;
 
 export interface MemoryBounds {
   readonly budget: MemoryBudget;
   readonly maxMessageBytes: number;
+  /** See PATIENCE_MS. */
+  readonly patienceMs: number;
 }
 
 const memories = new WeakMap<Metadata, CallMemory>();
@@ -38,15 +43,22 @@ const memories = new WeakMap<Metadata, CallMemory>();
  * A call for which there is no room ends with RESOURCE_EXHAUSTED before its message is read. The first interceptor.
  */
 export function boundMemory(bounds: MemoryBounds): ServerInterceptor {
-  return (_method, call) => {
-    const memory = new CallMemory(bounds, streamOf(call), (error) => call.sendStatus(toStatus(error)));
+  return ({ requestStream }, call) => {
+    const refuse = (error: FarmError) => call.sendStatus(toStatus(error));
+    const memory = new CallMemory(bounds, streamOf(call), requestStream, refuse);
     const listener = new ServerListenerBuilder()
       .withOnReceiveMetadata((metadata, next) => {
         memories.set(metadata, memory);
         if (memory.open()) next(metadata);
       })
       .build();
-    return new ServerInterceptingCall(call, new ResponderBuilder().withStart((next) => next(listener)).build());
+    const responder = new ResponderBuilder()
+      .withStart((next) => next(listener))
+      .withSendStatus((status, next) => {
+        memory.answered();
+        next(status);
+      });
+    return new ServerInterceptingCall(call, responder.build());
   };
 }
 
@@ -63,16 +75,23 @@ export function takeForAnswer({ metadata }: { readonly metadata: Metadata }, mes
 /** The memory of one call. */
 class CallMemory {
   readonly #maxMessageBytes: number;
+  readonly #patienceMs: number;
   readonly #share: MemoryShare;
   readonly #stream: ServerHttp2Stream;
+  /** Whether there may be more than one message, with any time between them. */
+  readonly #isStream: boolean;
   readonly #refuse: (error: FarmError) => void;
   /** What the messages that are in memory take, oldest first. */
   readonly #messages: number[] = [];
   #timer: NodeJS.Timeout | undefined;
+  #answerBytes = 0;
+  #isOver = false;
 
-  constructor({ budget, maxMessageBytes }: MemoryBounds, stream: ServerHttp2Stream, refuse: (e: FarmError) => void) {
-    this.#maxMessageBytes = maxMessageBytes;
-    this.#share = budget.share();
+  constructor(bounds: MemoryBounds, stream: ServerHttp2Stream, isStream: boolean, refuse: (error: FarmError) => void) {
+    this.#isStream = isStream;
+    this.#maxMessageBytes = bounds.maxMessageBytes;
+    this.#patienceMs = bounds.patienceMs;
+    this.#share = bounds.budget.share();
     this.#stream = stream;
     this.#refuse = refuse;
   }
@@ -81,14 +100,21 @@ class CallMemory {
   open(): boolean {
     const lengths = new MessageLengths(
       (message) => this.#begin(message),
-      () => clearTimeout(this.#timer),
+      () => this.#isStream && clearTimeout(this.#timer),
     );
-    this.#stream.on('data', (bytes: Buffer) => lengths.push(bytes));
+    this.#stream.on('data', (bytes: Buffer) => {
+      if (!this.#isOver) lengths.push(bytes);
+    });
+    this.#stream.once('end', () => {
+      if (!this.#isOver) clearTimeout(this.#timer);
+    });
     this.#stream.once('close', () => {
       clearTimeout(this.#timer);
       this.#share[Symbol.dispose]();
     });
-    return this.#take(CALL_BYTES);
+    if (!this.#take(CALL_BYTES)) return false;
+    if (!this.#isStream) this.#expectRequest(0);
+    return true;
   }
 
   messageDone(): void {
@@ -98,15 +124,30 @@ class CallMemory {
   answering(bytes: number): void {
     // Once as it is, once packed.
     this.#share.grow(2 * bytes);
-    this.#expect(bytes, () => this.#stream.close(constants.NGHTTP2_CANCEL));
+    this.#answerBytes = bytes;
+  }
+
+  /** The status is on its way: what still comes is thrown away, and a caller who does not end the call is cut off. */
+  answered(): void {
+    this.#isOver = true;
+    this.#expect(this.#answerBytes, () => this.#stream.close(constants.NGHTTP2_CANCEL));
   }
 
   #begin({ length, isCompressed }: MessageStart): void {
     const bytes = COPIES * Math.min(isCompressed ? MOST_PACKED * length : length, this.#maxMessageBytes);
     if (!this.#take(bytes)) return;
     this.#messages.push(bytes);
-    const late = new FarmError('request_timed_out', `The message of ${length} bytes did not come in time`);
-    this.#expect(length, () => this.#refuse(late));
+    this.#expectRequest(length);
+  }
+
+  #expectRequest(bytes: number): void {
+    const what = bytes > 0 ? `The message of ${bytes} bytes` : 'The end of the request';
+    this.#expect(bytes, () => this.#end(new FarmError('request_timed_out', `${what} did not come in time`)));
+  }
+
+  #end(error: FarmError): void {
+    this.#refuse(error);
+    this.answered();
   }
 
   #take(bytes: number): boolean {
@@ -114,7 +155,7 @@ class CallMemory {
       this.#share.grow(bytes);
       return true;
     } catch (full) {
-      this.#refuse(FarmError.from(full));
+      this.#end(FarmError.from(full));
       return false;
     }
   }
@@ -123,7 +164,7 @@ class CallMemory {
     clearTimeout(this.#timer);
     // While the farm itself holds the sender back, nobody is late.
     const look = () => (this.#stream.isPaused() ? this.#expect(bytes, onLate) : onLate());
-    this.#timer = setTimeout(look, PATIENCE_MS + bytes / SLOWEST_BYTES_A_MS);
+    this.#timer = setTimeout(look, this.#patienceMs + bytes / SLOWEST_BYTES_A_MS);
   }
 }
 

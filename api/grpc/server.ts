@@ -13,7 +13,7 @@ import { ignored, logged } from '../../shared/process/unheard.ts';
 import { MB } from '../../shared/units.ts';
 import type { Services } from '../services.ts';
 import { requireAccess } from './auth.ts';
-import { boundMemory } from './call-memory.ts';
+import { boundMemory, PATIENCE_MS } from './call-memory.ts';
 import { Calls } from './calls.ts';
 import { FarmHealth } from './health.ts';
 import { listenersOf } from './inside-grpc.ts';
@@ -34,10 +34,14 @@ export interface GrpcServer {
   drain(patienceMs: number): Promise<void>;
 }
 
-/** Starts the gRPC server. FarmError: port_taken; config_invalid for another address that cannot be used, or a TLS file that cannot be read. */
-export async function startGrpc(services: Services, log: Logger): Promise<GrpcServer> {
+/**
+ * Starts the gRPC server. FarmError: port_taken; config_invalid for another address that cannot be used, or a TLS file
+ * that cannot be read.
+ * @param patienceMs how long a message may be under way, and an answer wait to be taken, beside the time for its bytes.
+ */
+export async function startGrpc(services: Services, log: Logger, patienceMs = PATIENCE_MS): Promise<GrpcServer> {
   const { config } = services;
-  const server = new Server({ ...optionsOf(config), interceptors: interceptorsOf(services) });
+  const server = new Server({ ...optionsOf(config), interceptors: interceptorsOf(services, patienceMs) });
   const calls = new Calls(log);
   const health = new FarmHealth(services.readiness);
   server.addService(serviceOf(MONOLITHIC_SERVICE), monolithicHandlers(services, calls));
@@ -66,9 +70,9 @@ export async function startGrpc(services: Services, log: Logger): Promise<GrpcSe
   };
 }
 
-function interceptorsOf({ access, memory, config }: Services): ServerInterceptor[] {
+function interceptorsOf({ access, memory, config }: Services, patienceMs: number): ServerInterceptor[] {
   const maxMessageBytes = config.server.max_message_size_mb * MB;
-  return [boundMemory({ budget: memory, maxMessageBytes }), requireAccess(access)];
+  return [boundMemory({ budget: memory, maxMessageBytes, patienceMs }), requireAccess(access)];
 }
 
 /** Refuses connections over the limit as they come. */

@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict';
 import { once } from 'node:events';
+import { constants } from 'node:http2';
 import { connect } from 'node:net';
 import { after, it } from 'node:test';
 import { startGrpc } from '../../api/grpc/server.ts';
@@ -21,8 +22,11 @@ const { services } = await startApi({
   limits: { memory_budget_mb: BUDGET_MB, max_connections: CONNECTIONS },
 });
 const { memory } = services;
-const server = await startGrpc(services, createLogger('api', { ...services.config.logging, level: 'silent' }));
-after(() => server.drain(1000));
+const log = createLogger('api', { ...services.config.logging, level: 'silent' });
+const server = await startGrpc(services, log);
+/** Waits for nobody for longer than a moment. */
+const hasty = await startGrpc(services, log, 200);
+after(() => Promise.all([server.drain(1000), hasty.drain(1000)]));
 
 const FULL = { status: '8', code: 'memory_full' };
 const untilFree = () => until('nothing is held', () => memory.heldBytes === 0);
@@ -70,6 +74,31 @@ it('a call that has been answered leaves nothing behind', async () => {
   const message = { model_id: 'demo', raw_audio: Buffer.alloc(8 * MB), batch_size: 99 };
   for (let time = 0; time < 5; time++) await client.unary(MONOLITHIC, 'InferBatchComposite', message);
   client.close();
+  await untilFree();
+});
+
+it('a request that does not come in time is not waited for, and not kept while its caller leaves the call open', async () => {
+  using client = await RawClient.connect(hasty.address);
+  const [silent, stalled, halfway, endless] = [client.call(), client.call(), client.call(), client.call()];
+  stalled.announce(100);
+  halfway.announce(100);
+  await halfway.send(Buffer.alloc(99));
+  endless.announce(100);
+  await endless.send(Buffer.alloc(100));
+  for (const call of [silent, stalled, halfway, endless]) {
+    assert.deepEqual(await call.refused, { status: '4', code: 'request_timed_out' });
+  }
+  await untilFree();
+});
+
+it('an answer that nobody takes is not kept', async () => {
+  // The farm may send no byte of an answer to this one.
+  using client = await RawClient.connect(hasty.address, { initialWindowSize: 0 });
+  const call = client.call();
+  const closed = once(call.stream, 'close');
+  call.announce(0);
+  await closed;
+  assert.equal(call.stream.rstCode, constants.NGHTTP2_CANCEL);
   await untilFree();
 });
 

@@ -1,5 +1,11 @@
 import { once } from 'node:events';
-import { type ClientHttp2Session, type ClientHttp2Stream, connect, type IncomingHttpHeaders } from 'node:http2';
+import {
+  type ClientHttp2Session,
+  type ClientHttp2Stream,
+  connect,
+  type IncomingHttpHeaders,
+  type Settings,
+} from 'node:http2';
 import { MONOLITHIC } from './clients.ts';
 
 /** Calls as a hostile client makes them: bare HTTP/2, with messages that are announced and sent as it likes. */
@@ -13,8 +19,9 @@ export class RawClient implements Disposable {
     this.session = session;
   }
 
-  static async connect(address: string): Promise<RawClient> {
-    const session = connect(`http://${address}`);
+  /** @param settings of HTTP/2, as the client asks for them. */
+  static async connect(address: string, settings: Settings = {}): Promise<RawClient> {
+    const session = connect(`http://${address}`, { settings });
     // The farm may end it at any time.
     session.on('error', () => {});
     await once(session, 'remoteSettings');
