@@ -31,8 +31,9 @@ end
  * KEYS record, index, active, idempotency, another idempotency key to look at, index and active of the owner, gone,
  * bytes stored, their sums.
  * ARGV limit, renderId, createdAtMs, idempotency value ('' for none), idempotency lifetime in ms, limit of the owner
- * (0 for none, '' for no owner), lifetime of `gone` in ms if a refusal is to be the last word, else '0', bytes of
- * the upload, bytes that may be stored, those of the owner (0: any number), the owner, then field, value, … The last word holds against the same command, should it be still on its way.
+ * (0 for none, '' for no owner), lifetime of `gone` in ms if a refusal is to be the last word, else '0', bytes of the
+ * upload, bytes that may be stored, those of the owner (0: any number), the owner, then field, value, … The last word
+ * holds against the same command, should it be still on its way.
  * Returns {'admitted'}, {'full', count}, {'owner full', count}, {'storage full', bytes}, {'owner storage full', bytes},
  * {'known', idempotency value} or {'gone'}.
  */
