@@ -1,3 +1,5 @@
+import { MINUTE_MS } from '../../shared/units.ts';
+
 /** How much may happen: `size` at once, and `perMinute` in the long run. */
 export interface Rate {
   readonly size: number;
@@ -11,7 +13,6 @@ interface Bucket {
 
 /** More names than this are not remembered at once: the one that was unused for longest is forgotten. */
 const MOST_NAMES = 10_000;
-const MINUTE_MS = 60_000;
 
 /** Token buckets by name, of this process alone. */
 export class TokenBuckets {

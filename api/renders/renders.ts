@@ -4,6 +4,7 @@ import { isDeepStrictEqual } from 'node:util';
 import { type ArtifactStore, artifactKeys } from '../../shared/artifacts.ts';
 import { FarmError } from '../../shared/errors.ts';
 import { afterwards, untilKnown } from '../../shared/outcome.ts';
+import { logged } from '../../shared/process/unheard.ts';
 import { unknownRender } from '../../shared/renders/reader.ts';
 import { isTerminal, type RenderRecord, type RenderStatus } from '../../shared/renders/record.ts';
 import { newWriter, type RenderStore } from '../../shared/renders/store.ts';
@@ -105,7 +106,8 @@ export class RenderService {
     const writer = newWriter();
     const what = `Render ${renderId} was to be cancelled`;
     const cancelled = await untilKnown(what, () => store.cancel(renderId, writer));
-    if (cancelled) await artifacts.remove(artifactKeys.folder(renderId));
+    const stay = logged('could not remove the files of a cancelled render; they go after retention.orphan_hours');
+    if (cancelled) await artifacts.remove(artifactKeys.folder(renderId)).catch(stay);
     return await afterwards(what, () => this.get(renderId, caller));
   }
 

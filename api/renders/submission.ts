@@ -79,8 +79,10 @@ export class RenderSubmission {
     return { renderId, fileName, uploadBytes: meter.bytes, uploadSha256: meter.sha256() };
   }
 
+  /** Never rejects: what is wrong with the upload, or with the store, is said by whoever discards it. */
   async discardUpload(renderId: string): Promise<void> {
-    await this.#tools.artifacts.remove(artifactKeys.folder(renderId));
+    const stays = logged('could not remove a discarded upload; it goes after retention.orphan_hours');
+    await this.#tools.artifacts.remove(artifactKeys.folder(renderId)).catch(stays);
   }
 
   /**

@@ -28,7 +28,7 @@ export interface IdentityLog {
 }
 
 /** Where the id of a farm lies in its data folder. */
-export const farmIdPath = (storageRoot: string) => path.join(storageRoot, FILE_NAME);
+const farmIdPath = (storageRoot: string) => path.join(storageRoot, FILE_NAME);
 
 /**
  * The id of the farm that this Redis and this folder belong to. Both get one the first time; a Redis that knows no farm,

@@ -1,13 +1,14 @@
 import { randomUUID } from 'node:crypto';
 import type { Redis } from 'ioredis';
 import { KEY_PREFIX } from '../redis.ts';
+import { MINUTE_MS } from '../units.ts';
 
 /** One process of the farm removes what has expired at a time. All times are those of Redis: keys that run out. */
 
 const LEASE_KEY = `${KEY_PREFIX}:gc:lease`;
 const TURN_KEY = `${KEY_PREFIX}:gc:turn`;
 /** Longer than any single removal takes; renewed before each. */
-const LIFETIME_MS = 10 * 60_000;
+const LIFETIME_MS = 10 * MINUTE_MS;
 
 /** KEYS lease. ARGV own token, lifetime in ms. Returns 1 while the lease is this one's. */
 const RENEW = `
