@@ -1,7 +1,6 @@
 import assert from 'node:assert/strict';
 import { mkdir, readdir, utimes, writeFile } from 'node:fs/promises';
 import path from 'node:path';
-import { KEY_PREFIX, workerConnection } from '../../../shared/redis.ts';
 import { until } from '../../support/until.ts';
 import type { KeyFarm } from '../key-farm.ts';
 import type { KeyCheck } from '../key-table.ts';
@@ -32,10 +31,12 @@ export const retentionChecks: Readonly<Record<string, KeyCheck<Bench>>> = {
     await assert.rejects(farm.client.get(id), { code: 'render_unknown' });
   },
   'retention.failed_job_days': async ({ farm }) => {
-    const url = /redis:\/\/\S+/.exec(farm.output.join('\n'))?.[0] ?? '';
-    const redis = workerConnection(url);
-    await until('the job that failed has gone', async () => (await redis.zcard(`${KEY_PREFIX}:media:failed`)) === 0);
-    redis.disconnect();
+    const failed = async () => {
+      const answer = await fetch(`${farm.url}/dashboard/api/queues`);
+      const { queues } = (await answer.json()) as { queues: { name: string; counts: { failed: number } }[] };
+      return queues.find(({ name }) => name === 'media')?.counts.failed;
+    };
+    await until('the job that failed has gone', async () => (await failed()) === 0);
   },
   'retention.orphan_hours': async ({ farm }) => {
     await put(farm, 'r0-0a', '.upload.half', 1);
