@@ -11,14 +11,14 @@ const MOST_LOOKED_UP = 100;
 export async function resultSize(
   artifacts: ArtifactStore,
   renderId: string,
-  { output, startFrameIndex }: RenderRequest,
-  { frameCount }: RenderPlan,
+  { output }: Pick<RenderRequest, 'output'>,
+  { frameCount }: Pick<RenderPlan, 'frameCount'>,
 ): Promise<number> {
   if (output === 'mp4') return (await artifacts.size(artifactKeys.video(renderId))) ?? 0;
   const count = Math.min(frameCount, MOST_LOOKED_UP);
   const sizes = await Promise.all(
     Array.from({ length: count }, (_, index) =>
-      artifacts.size(artifactKeys.frame(renderId, startFrameIndex + Math.floor((index * frameCount) / count))),
+      artifacts.size(artifactKeys.frame(renderId, Math.floor((index * frameCount) / count))),
     ),
   );
   const sum = sizes.reduce<number>((total, size) => total + (size ?? 0), 0);
