@@ -54,7 +54,8 @@ export async function cancelRender(renderId: string, options: FarmOptions): Prom
 /** `farm retry ID`: takes a failed render up again where it was. */
 export async function retryRender(renderId: string, options: FarmOptions): Promise<void> {
   const { status } = await openFarm(options).retry(renderId);
-  process.stdout.write(`Render ${renderId} is ${status}; farm render --resume ${renderId} watches it.\n`);
+  const next = status === 'completed' ? 'fetches its video' : 'watches it and fetches its video';
+  process.stdout.write(`Render ${renderId} is ${status}; farm render --resume ${renderId} ${next}.\n`);
 }
 
 /** One render from here to its end, whatever comes in between. */
@@ -123,7 +124,12 @@ class RenderSession {
   async watch({ id }: RenderView): Promise<RenderView> {
     const last = await this.#display.show(this.#client.watch(id, this.#patience));
     this.#hasFailed = last.status !== 'completed';
-    if (last.error) throw FarmError.fromReport(last.error);
+    if (last.error) {
+      const error = FarmError.fromReport(last.error);
+      // What is wrong with the sound is wrong the next time, too.
+      if (error.httpStatus >= 500) this.#display.say(`farm retry ${id} takes it up again where it was.`);
+      throw error;
+    }
     if (last.status === 'cancelled') throw new FarmError('render_cancelled', `Render ${id} was cancelled`);
     return last;
   }
