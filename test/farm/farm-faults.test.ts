@@ -5,10 +5,9 @@ import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { after, before, describe, it } from 'node:test';
 import type { Render } from '../../api/grpc/messages/farm.ts';
-import { workerConnection } from '../../shared/redis.ts';
-import type { RenderView } from '../../shared/views/render-view.ts';
 import { FARM, TestClient } from '../grpc/clients.ts';
 import { startFarm, type TestFarm } from '../support/farm.ts';
+import { runCli } from '../support/run-cli.ts';
 import { SMALL_MODEL } from '../support/small-avatar.ts';
 import { syllables, writeWav } from '../support/sound.ts';
 import { type StandInTools, standInTools } from '../support/tools.ts';
@@ -58,46 +57,39 @@ describe('a render whose farm is at fault', () => {
     return names.filter((name) => /^\d+\.mp4$/.test(name));
   };
 
-  const waits = async (id: string): Promise<RenderView> => {
-    await until('the render waits', async () => (await farm.client.get(id)).waiting !== null);
-    return await farm.client.get(id);
-  };
-
-  const KILLED: [step: string, script: string, status: string][] = [
-    ['decoding', 'case "$*" in *f32le*) kill -9 $$;; esac; exec "$REAL" "$@"', 'preparing'],
-    ['encoding', 'case "$*" in *libx264*) kill -9 $$;; esac; exec "$REAL" "$@"', 'rendering'],
-    [
-      'joining',
+  it('waits while ffmpeg finds the disk full, says so, and gives the same video once there is room', async () => {
+    await tools.replace(
+      'ffmpeg',
       'case "$*" in *concat*) echo "No space left on device" >&2; exit 1;; esac; exec "$REAL" "$@"',
-      'stitching',
-    ],
-  ];
-  for (const [step, script, status] of KILLED) {
-    it(`waits while ffmpeg fails at ${step}, says so, and gives the same video once it works`, async () => {
-      await tools.replace('ffmpeg', script);
-      const { id } = await farm.client.submit(speech);
-      const view = await waits(id);
-      assert.equal(view.status, status);
-      assert.equal(view.waiting?.code, step === 'joining' ? 'storage_full' : 'tool_failed');
-      assert.ok((view.waiting?.next_try_at ?? '') > (view.waiting?.since ?? ''));
-      const client = new TestClient(farm.grpcAddress);
-      const { waiting } = (await client.unary(FARM, 'GetRender', { render_id: id })) as unknown as Render;
-      client.close();
-      assert.equal(waiting?.code, view.waiting?.code);
-      await tools.restore();
-      assert.equal(await videoOf(id), undisturbed);
-      assert.equal((await farm.client.get(id)).waiting, null);
-    });
-  }
+    );
+    const { id } = await farm.client.submit(speech);
+    const command = runCli('render', '--resume', id, '--url', farm.url, '--out', path.join(folder, 'waited.mp4'));
+    await until('the render waits', async () => (await farm.client.get(id)).waiting !== null);
+    const { status, waiting } = await farm.client.get(id);
+    assert.deepEqual([status, waiting?.code], ['stitching', 'storage_full']);
+    assert.ok((waiting?.next_try_at ?? '') > (waiting?.since ?? ''));
+    const client = new TestClient(farm.grpcAddress);
+    const seen = (await client.unary(FARM, 'GetRender', { render_id: id })) as unknown as Render;
+    client.close();
+    assert.equal(seen.waiting?.code, 'storage_full');
+    await command.until(/The farm waits and tries again: storage_full/);
+    await tools.restore();
+    assert.equal(await command.exited, 0, command.output());
+    assert.equal(await videoOf(id), undisturbed);
+    assert.equal((await farm.client.get(id)).waiting, null);
+  });
 
   it('can be retried when it has failed all the same, and then only what is missing is made', async () => {
     await tools.replace('ffmpeg', 'case "$*" in *000001.*) echo "x: broken" >&2; exit 1;; esac; exec "$REAL" "$@"');
     const { id } = await farm.client.submit(speech);
-    await assert.rejects(farm.client.finished(id), { code: 'encode_failed' });
+    const failing = runCli('render', '--resume', id, '--url', farm.url, '--out', path.join(folder, 'failed.mp4'));
+    assert.equal(await failing.exited, 1, failing.output());
+    assert.match(failing.output(), new RegExp(`farm retry ${id} takes it up again[^]*encode_failed`));
     const made = await segmentsOf(id);
     await tools.restore();
-    const answers = await Promise.all([farm.client.retry(id), farm.client.retry(id)]);
-    for (const { status, error } of answers) assert.deepEqual([status === 'failed', error], [false, null]);
+    const retry = runCli('retry', id, '--url', farm.url);
+    assert.equal(await retry.exited, 0, retry.output());
+    assert.match(retry.output(), new RegExp(`^Render ${id} is \\w+; farm render --resume ${id} watches it`));
     assert.equal(await videoOf(id), undisturbed);
     assert.equal((await farm.client.retry(id)).status, 'completed');
     const renderedAgain = farm.log.filter((line) => line.includes(id) && line.includes('segment rendered'));
@@ -108,36 +100,5 @@ describe('a render whose farm is at fault', () => {
       segments.map(({ index }) => index),
       [...Array(SEGMENTS).keys()],
     );
-  });
-
-  it('that failed before it was planned is retried from its upload, and is not when that is gone', async () => {
-    await tools.replace('ffprobe', 'echo "x: Invalid data found" >&2; exit 1');
-    const [kept, lost] = [await farm.client.submit(speech), await farm.client.submit(speech)];
-    for (const { id } of [kept, lost]) await assert.rejects(farm.client.finished(id), { code: 'audio_unreadable' });
-    await tools.restore();
-    await rm(path.join(farm.folder, 'data/renders', lost.id, 'upload'));
-    await assert.rejects(farm.client.retry(lost.id), { code: 'render_not_resumable' });
-    const client = new TestClient(farm.grpcAddress);
-    const { status } = (await client.unary(FARM, 'RetryRender', { render_id: kept.id })) as unknown as Render;
-    client.close();
-    assert.notEqual(status, 'FAILED');
-    assert.equal(await videoOf(kept.id), undisturbed);
-  });
-
-  it('is not failed by a Redis that is out of memory, and the front end answers 503 meanwhile', async () => {
-    const redis = workerConnection(farm.farm.redisUrl);
-    const { id } = await farm.client.submit(speech);
-    await redis.config('SET', 'maxmemory', '1mb');
-    const body = new FormData();
-    body.set('audio', new Blob([await readFile(speech)]), 'speech.wav');
-    const refused = await fetch(`${farm.url}/v1/renders`, { method: 'POST', body });
-    const { error } = (await refused.json()) as { error: { code: string; message: string } };
-    assert.deepEqual([refused.status, error.code], [503, 'redis_unavailable']);
-    assert.match(error.message, /OOM/);
-    assert.ok(Number(refused.headers.get('retry-after')) > 0);
-    assert.notEqual((await farm.client.get(id)).status, 'failed');
-    await redis.config('SET', 'maxmemory', '0');
-    redis.disconnect();
-    assert.equal(await videoOf(id), undisturbed);
   });
 });

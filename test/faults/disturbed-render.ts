@@ -100,6 +100,12 @@ export class DisturbedRenders implements AsyncDisposable {
     return (await this.farm.client.submit(this.#speech, { modelId, output: 'frames' })).id;
   }
 
+  /** Waits for the end of a render of these, with output `frames`, and throws when a frame of it differs. */
+  async compareFrames(id: string): Promise<void> {
+    if ((await this.#digest(await this.#finish(id))) !== this.#expectedFrames)
+      throw new Error(`The frames of ${id} differ from those of the undisturbed render`);
+  }
+
   /** Process id by name, that of the private Redis as `redis`. */
   async pidOf(name: string): Promise<number> {
     if (name !== 'redis') return this.farm.farm.pids.get(name) ?? raise(`There is no process ${name}`);
