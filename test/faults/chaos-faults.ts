@@ -32,15 +32,13 @@ const LOST_ONE_IN = 15;
 
 const nothing = async () => {};
 
-/** Every fault that this farm can have. `disk` is absent where none can be mounted. */
-export function chaosFaults(farm: CutFarm, disk: SmallDisk | undefined, random: () => number): ChaosFault[] {
+/** Every fault that this farm can have, by what breaks. `disk` is absent where none can be mounted. */
+export function chaosFaults(farm: CutFarm, disk: SmallDisk | undefined, random: () => number): ChaosFault[][] {
   return [
-    ...PROCESSES.flatMap((name) => processFaults(farm, name)),
-    ...DOORS.flatMap((door) => lineFaults(farm, [door], door)),
-    ...lineFaults(farm, DOORS, 'everybody'),
-    ...redisFaults(farm),
-    lostAnswers(farm, random),
-    ...(disk ? diskFaults(disk) : []),
+    PROCESSES.flatMap((name) => processFaults(farm, name)),
+    [...DOORS.flatMap((door) => lineFaults(farm, [door], door)), ...lineFaults(farm, DOORS, 'everybody')],
+    [...redisFaults(farm), lostAnswers(farm, random)],
+    disk ? diskFaults(disk) : [],
   ];
 }
 
