@@ -61,14 +61,15 @@ async function submit(
   upload: Upload,
   caller: Caller,
 ): Promise<RenderView> {
-  // Refuse before the upload is read; submit counts again when the record is written.
-  await submission.refuseIfFull(caller);
   const first = await upload.next();
   if (first.done || first.value.part !== 'spec') {
     const got = first.done ? 'the end' : (first.value.part ?? 'an empty message');
     throw new FarmError('request_invalid', `First message of the upload: got ${got}, expected spec`);
   }
   const spec = checkMessage(specSchema(config), first.value.spec);
+  const submitter = { caller, idempotencyKey: spec.idempotency_key || undefined };
+  // Refuse before the upload is read; submit counts again when the record is written.
+  await submission.refuseIfFull(submitter);
   const stored = await submission.storeUpload(spec.file_name || 'audio', Readable.from(audioOf(upload)));
   const options = {
     modelId: spec.model_id,
@@ -76,7 +77,7 @@ async function submit(
     startFrameIndex: spec.start_frame_idx,
     jpegQuality: spec.jpeg_quality,
   };
-  return await submission.submit(stored, options, { caller, idempotencyKey: spec.idempotency_key || undefined });
+  return await submission.submit(stored, options, submitter);
 }
 
 async function* audioOf(upload: Upload): AsyncGenerator<Buffer> {

@@ -56,13 +56,11 @@ function submitRender(app: App, { config, submission }: Services): void {
     },
   };
   app.post('/v1/renders', { schema, config: { access, form: renderFormSchema(config) } }, async (request, reply) => {
+    const submitter = { caller: request.caller, idempotencyKey: request.headers['idempotency-key'] };
     // Refuse before the upload is read; submit counts again when the record is written.
-    await submission.refuseIfFull(request.caller, announcedBytes(request));
+    await submission.refuseIfFull(submitter, announcedBytes(request));
     const { upload, options } = await readRenderUpload(request, submission, config);
-    const view = await submission.submit(upload, options, {
-      caller: request.caller,
-      idempotencyKey: request.headers['idempotency-key'],
-    });
+    const view = await submission.submit(upload, options, submitter);
     reply.status(202).header('location', view.links.self);
     return view;
   });

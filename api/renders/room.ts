@@ -31,8 +31,8 @@ export class RenderRoom {
   }
 
   /**
-   * FarmError: storage_full below the disk reserve, and when renders take what limits.storage_quota_gb allows; queue_full while the farm has as many unfinished renders, frames or
-   * unread uploads as it takes; key_limit_reached while the caller has as much as his key allows.
+   * FarmError: storage_full below the disk reserve, and when renders take what limits.storage_quota_gb allows;
+   * queue_full while the farm has as many unfinished renders, frames or unread uploads as it takes; key_limit_reached while the caller has as much as his key allows.
    * @param uploadBytes as announced; 0: not known.
    */
   async refuseIfFull({ keyName, limits }: Caller, uploadBytes: number): Promise<void> {

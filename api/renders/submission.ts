@@ -51,10 +51,13 @@ export class RenderSubmission {
   }
 
   /**
+   * To be asked before an upload is read. A request whose idempotency key has made a render before is no new one: it is
+   * answered with that render, however full the farm is by now, also of that render itself.
    * FarmError: storage_full, queue_full, key_limit_reached; see RenderRoom.
    * @param uploadBytes as announced; 0: not known.
    */
-  async refuseIfFull(caller: Caller, uploadBytes = 0): Promise<void> {
+  async refuseIfFull({ caller, idempotencyKey }: Submitter, uploadBytes = 0): Promise<void> {
+    if (idempotencyKey && (await this.#tools.store.isClaimed(idempotencyKey, ownerOf(caller)))) return;
     await this.#room.refuseIfFull(caller, uploadBytes);
   }
 

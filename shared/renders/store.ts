@@ -140,6 +140,12 @@ export class RenderStore extends RenderReader {
     return toAdmission(answer, claim);
   }
 
+  /** Whether a render was made under this idempotency key of the owner, so that the same request is none that is new. */
+  async isClaimed(key: string, owner?: RenderOwner): Promise<boolean> {
+    const names = namesOf({ key }, owner);
+    return (await this.redis.exists(idempotencyKey(names.own), idempotencyKey(names.other))) > 0;
+  }
+
   /** True when the render is now being prepared (again, after a retry). */
   async startPreparing(renderId: string, writer = newWriter()): Promise<boolean> {
     return await this.#move(renderId, writer, 'preparing', ['queued', 'preparing'], { preparingAtMs: Date.now() });
@@ -251,7 +257,10 @@ function toAdmission([outcome, detail = '']: [string, string?], claim: Idempoten
 }
 
 /** Under which name a claim is kept, and under which other name it is looked for as well. */
-function namesOf(claim: IdempotencyClaim | undefined, owner: RenderOwner | undefined): { own: string; other: string } {
+function namesOf(
+  claim: Pick<IdempotencyClaim, 'key'> | undefined,
+  owner: RenderOwner | undefined,
+): { own: string; other: string } {
   const common = claim?.key ?? '';
   if (!owner || owner.idempotency === 'common') return { own: common, other: common };
   const own = ownedName(owner.name, common);

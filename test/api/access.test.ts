@@ -206,6 +206,16 @@ describe('limits of a key', () => {
     assert.equal((await submit('bob')).statusCode, 202);
   });
 
+  it('answers a request that comes again with its render, though that has taken the last place', async () => {
+    for (const id of await store.activeIds()) await store.cancel(id);
+    const [, last] = [await submit('bob'), await submit('bob', { idempotencyKey: 'last' })];
+    assert.equal(codeOf(await submit('bob', { idempotencyKey: 'new' })), 'key_limit_reached');
+    const again = await submit('bob', { idempotencyKey: 'last' });
+    assert.deepEqual([again.statusCode, again.json().id], [202, last.json().id]);
+    const other = await failureOf(grpc.upload(FARM, 'SubmitRender', upload('other', 'last'), as('bob')));
+    assert.equal(farmCode(other), 'idempotency_conflict', 'over gRPC it is looked at, too');
+  });
+
   it('counts a failed render that is taken up again', async () => {
     const failed = await renderIn('failed', {}, 'bob');
     await artifacts.publish(artifactKeys.upload(failed), (path) => writeFile(path, 'sound'));
