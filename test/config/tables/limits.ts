@@ -337,8 +337,10 @@ export const limitKeys: KeyTable<Bench> = {
       });
     },
     'logging.buffered_logging logging.auto_flush': async (bench) => {
-      // Lines would be here at once, or within the interval; the worker that was stuck has ended.
-      assert.equal(logged(bench, 'ready').length, 1);
+      // Lines would be here at once, or within the interval; the worker that was stuck has ended. The media worker has
+      // had more jobs than its 4 KB of lines hold.
+      const ready = logged(bench, 'ready').filter((line) => !/ media +ready$/.test(line));
+      assert.equal(ready.length, 1, ready.join('\n'));
     },
     'limits.drain_seconds': async ({ farm }) => {
       await farm.client.loadModel('slow');
