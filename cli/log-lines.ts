@@ -1,9 +1,21 @@
 /** Log levels of pino that are worth a word. */
 const LEVEL_NAMES: Record<number, string> = { 40: 'WARN ', 50: 'ERROR ', 60: 'FATAL ' };
+/** What would move the cursor, change colours or the title of the terminal. */
+// biome-ignore lint/suspicious/noControlCharactersInRegex: they are what it is about.
+const CONTROLS = /[\u0000-\u0008\u000a-\u001f\u007f-\u009f\u202a-\u202e\u2066-\u2069]/g;
 const OWN_FIELDS = new Set(['level', 'time', 'process', 'msg', 'err']);
 
-/** A process's line as a person reads it: JSON log lines become "12:00:01 gpu-0  message key=value". */
+/**
+ * A process's line as a person reads it: JSON log lines become "12:00:01 gpu-0  message key=value". Text of clients may
+ * be in it, so characters that a terminal would obey are shown as `\\u001b`; only line breaks inside a message stay.
+ */
 export function formatLine(name: string, line: string): string {
+  return asWords(name, line).replaceAll(CONTROLS, (character) =>
+    character === '\n' ? character : `\\u${character.charCodeAt(0).toString(16).padStart(4, '0')}`,
+  );
+}
+
+function asWords(name: string, line: string): string {
   const entry = parseEntry(line);
   const label = name.padEnd(6);
   if (!entry) return `${new Date().toTimeString().slice(0, 8)} ${label} ${line}`;

@@ -1,5 +1,5 @@
 import { type Config, loadConfig } from '../shared/config/load.ts';
-import { grpcHost, keptToThisMachine } from '../shared/config/open-address.ts';
+import { grpcHost, isWithoutKeys, keptToThisMachine } from '../shared/config/open-address.ts';
 import { exitCodeOf, onEndRequest, terminalIsGone } from '../shared/process/end-requests.ts';
 import { withoutSecrets } from '../shared/secrets.ts';
 import { buildDemoAvatar } from './demo-avatar.ts';
@@ -66,6 +66,7 @@ async function stopWhenAsked(farm: LocalFarm, signal: AbortSignal): Promise<void
 function describe(farm: LocalFarm, config: Config, configPath: string | undefined): string {
   const base = httpUrl(config);
   const kept = keptToThisMachine(config);
+  const key = isWithoutKeys(config) ? '' : '-H "Authorization: Bearer $FARM_API_KEY" ';
   const down = configPath ? `farm down --config ${configPath}` : 'farm down';
   return [
     '',
@@ -79,7 +80,7 @@ function describe(farm: LocalFarm, config: Config, configPath: string | undefine
     `  Models     ${[...config.models.keys()].join(', ') || 'none'}`,
     `  Processes  ${[...farm.pids].map(([name, pid]) => `${name} ${pid}`).join(', ')}`,
     '',
-    `Submit a render:  curl -F audio=@speech.wav ${base}/v1/renders`,
+    `Submit a render:  curl ${key}-F audio=@speech.wav ${base}/v1/renders`,
     `Stop with Ctrl-C, or with \`npx ${down}\`: running work is finished or handed back.`,
     '',
   ].join('\n');
