@@ -26,10 +26,20 @@ export function ignoreExpectations(server: Server): void {
   server.on('checkExpectation', (request, response) => server.emit('request', request, response));
 }
 
-/** An HTTP/1.1 request without the header Host is wrong, whatever it asks for. */
+/**
+ * An HTTP/1.1 request without the header Host is wrong, whatever it asks for, and so is one that names several hosts, in
+ * headers or in the address: a proxy may go by the one and the farm by the other.
+ */
 export async function requireHost({ raw }: FastifyRequest): Promise<void> {
-  if (raw.httpVersion !== '1.1' || raw.headers.host !== undefined) return;
-  throw new FarmError('request_invalid', 'The request has no Host header');
+  const { host } = raw.headers;
+  const given = raw.rawHeaders.filter((name, index) => index % 2 === 0 && name.toLowerCase() === 'host');
+  if (given.length > 1) throw new FarmError('request_invalid', 'The request has more than one Host header');
+  if (host === undefined && raw.httpVersion === '1.1') {
+    throw new FarmError('request_invalid', 'The request has no Host header');
+  }
+  const named = /^[a-z][a-z0-9+.-]*:\/\/([^/?#]*)/i.exec(raw.url ?? '')?.[1];
+  if (named === undefined || named.toLowerCase() === host?.toLowerCase()) return;
+  throw new FarmError('request_invalid', 'The address of the request names another host than its Host header');
 }
 
 function answerTo(fault: Error & { code?: string }): string {

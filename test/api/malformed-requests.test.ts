@@ -146,6 +146,8 @@ describe('a request that is wrong is answered with what is wrong', () => {
     ['endless headers', request('GET /healthz', [`X: ${'x'.repeat(20_000)}`]), 'headers_too_large', /16 KB/],
     ['no HTTP', ['hello there\r\n\r\n'], 'request_invalid', /Not HTTP/],
     ['HTTP/2', ['PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n'], 'request_invalid', /Not HTTP/],
+    ['two hosts', request('GET /v1/renders', ['Host: evil.test']), 'request_invalid', /more than one Host/],
+    ['another host in the address', request('GET http://evil.test/v1/renders'), 'request_invalid', /another host/],
     ['no host', ['GET /v1/renders HTTP/1.1\r\nConnection: close\r\n\r\n'], 'request_invalid', /Host/],
     [
       'an upload without a form',
