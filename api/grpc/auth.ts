@@ -40,7 +40,7 @@ const callers = new WeakMap<Metadata, Caller>();
  */
 export function requireAccess(access: Access): ServerInterceptor {
   return (method, call) => {
-    if (OPEN_PATHS.some((path) => method.path.startsWith(path))) return new ServerInterceptingCall(call);
+    if (isOpenToEverybody(method.path)) return new ServerInterceptingCall(call);
     const listener = new ServerListenerBuilder()
       .withOnReceiveMetadata((metadata, next) => {
         const attempt = { key: presentedKey(metadata), address: hostOf(call.getPeer()), route: method.path };
@@ -55,6 +55,11 @@ export function requireAccess(access: Access): ServerInterceptor {
       .build();
     return new ServerInterceptingCall(call, new ResponderBuilder().withStart((next) => next(listener)).build());
   };
+}
+
+/** Whether a method asks for no key. */
+export function isOpenToEverybody(path: string): boolean {
+  return OPEN_PATHS.some((start) => path.startsWith(start));
 }
 
 /** Whose call it is. */

@@ -8,7 +8,8 @@ import {
 } from '@grpc/grpc-js';
 import { FarmError } from '../../shared/errors.ts';
 import { KB } from '../../shared/units.ts';
-import type { MemoryBudget, MemoryShare } from '../memory-budget.ts';
+import { MemoryBudget, type MemoryShare } from '../memory-budget.ts';
+import { isOpenToEverybody } from './auth.ts';
 import { streamOf } from './inside-grpc.ts';
 import { MessageLengths, type MessageStart } from './message-lengths.ts';
 import { toStatus } from './status.ts';
@@ -28,6 +29,8 @@ const MOST_PACKED = 1032;
  */
 export const PATIENCE_MS = 60_000;
 const SLOWEST_BYTES_A_MS = 128;
+/** What all calls without a key may take together, beside the budget: nobody without a key can use that up. */
+const OPEN_CALLS_MB = 32;
 
 export interface MemoryBounds {
   readonly budget: MemoryBudget;
@@ -36,6 +39,8 @@ export interface MemoryBounds {
   readonly patienceMs: number;
 }
 
+type CallStatus = Parameters<Parameters<ServerInterceptor>[1]['sendStatus']>[0];
+
 const memories = new WeakMap<Metadata, CallMemory>();
 
 /**
@@ -43,21 +48,25 @@ const memories = new WeakMap<Metadata, CallMemory>();
  * A call for which there is no room ends with RESOURCE_EXHAUSTED before its message is read. The first interceptor.
  */
 export function boundMemory(bounds: MemoryBounds): ServerInterceptor {
-  return ({ requestStream }, call) => {
-    const refuse = (error: FarmError) => call.sendStatus(toStatus(error));
-    const memory = new CallMemory(bounds, streamOf(call), requestStream, refuse);
+  const openBounds = { ...bounds, budget: new MemoryBudget(OPEN_CALLS_MB) };
+  return ({ path, requestStream }, call) => {
+    const stream = streamOf(call);
+    const end = (status: CallStatus, send: (status: CallStatus) => void) => {
+      const isWholeAnswer = !stream.headersSent;
+      memory.answered();
+      send(status);
+      // Whoever is refused may send on, and hold the call open, for as long as he likes: nothing of him is kept.
+      if (isWholeAnswer) memory.letGo();
+    };
+    const refuse = (error: FarmError) => end(toStatus(error), (status) => call.sendStatus(status));
+    const memory = new CallMemory(isOpenToEverybody(path) ? openBounds : bounds, stream, requestStream, refuse);
     const listener = new ServerListenerBuilder()
       .withOnReceiveMetadata((metadata, next) => {
         memories.set(metadata, memory);
         if (memory.open()) next(metadata);
       })
       .build();
-    const responder = new ResponderBuilder()
-      .withStart((next) => next(listener))
-      .withSendStatus((status, next) => {
-        memory.answered();
-        next(status);
-      });
+    const responder = new ResponderBuilder().withStart((next) => next(listener)).withSendStatus(end);
     return new ServerInterceptingCall(call, responder.build());
   };
 }
@@ -117,6 +126,14 @@ class CallMemory {
     return true;
   }
 
+  /** Frees all that the call has, and ends it: its status, which is its whole answer, was sent. */
+  letGo(): void {
+    clearTimeout(this.#timer);
+    this.#share[Symbol.dispose]();
+    this.#stream.removeAllListeners('data');
+    setImmediate(() => this.#stream.close(constants.NGHTTP2_NO_ERROR));
+  }
+
   messageDone(): void {
     this.#share.shrink(this.#messages.shift() ?? 0);
   }
@@ -125,9 +142,11 @@ class CallMemory {
     // Once as it is, once packed.
     this.#share.grow(2 * bytes);
     this.#answerBytes = bytes;
+    // grpc-js sends the status only once the message is on its way, which it never is to a caller that takes nothing.
+    this.answered();
   }
 
-  /** The status is on its way: what still comes is thrown away, and a caller who does not end the call is cut off. */
+  /** The answer is on its way: what still comes is thrown away, and a caller who does not end the call is cut off. */
   answered(): void {
     this.#isOver = true;
     this.#expect(this.#answerBytes, () => this.#stream.close(constants.NGHTTP2_CANCEL));
@@ -162,8 +181,9 @@ class CallMemory {
 
   #expect(bytes: number, onLate: () => void): void {
     clearTimeout(this.#timer);
-    // While the farm itself holds the sender back, nobody is late.
-    const look = () => (this.#stream.isPaused() ? this.#expect(bytes, onLate) : onLate());
+    // While the farm itself holds the sender back, nobody is late; once it has answered, it holds back nobody.
+    const isHeldBack = () => !this.#isOver && this.#stream.isPaused();
+    const look = () => (isHeldBack() ? this.#expect(bytes, onLate) : onLate());
     this.#timer = setTimeout(look, this.#patienceMs + bytes / SLOWEST_BYTES_A_MS);
   }
 }

@@ -6,6 +6,8 @@ const ERROR_CODE_KEY = 'farm-error-code';
 const REMEDY_KEY = 'farm-error-remedy';
 /** In seconds, where it is known. */
 const RETRY_AFTER_KEY = 'retry-after';
+/** Clients take a few KB of headers, and a message may show what was got, which may be as long as a message can be. */
+const LONGEST_DETAILS = 1000;
 
 /**
  * What MonolithicService tells by gRPC status: the way to the farm and its load. Everything else is an answer with
@@ -32,7 +34,8 @@ export function toStatus(thrown: unknown): StatusObject {
   metadata.set(ERROR_CODE_KEY, code);
   metadata.set(REMEDY_KEY, remedy);
   if (error.retryAfterSeconds !== undefined) metadata.set(RETRY_AFTER_KEY, String(error.retryAfterSeconds));
-  return { code: error.grpcStatus, details: message, metadata };
+  const details = message.length > LONGEST_DETAILS ? `${message.slice(0, LONGEST_DETAILS)}…` : message;
+  return { code: error.grpcStatus, details: details.toWellFormed(), metadata };
 }
 
 /** The text of a success = false answer. What is told by status is thrown again. */

@@ -52,6 +52,35 @@ it('messages that are announced are refused when there is no room for them, befo
   await untilFree();
 });
 
+it('a call that was refused is over, and takes nothing any more, though its client holds it open', async () => {
+  using client = await RawClient.connect(server.address);
+  const call = client.call();
+  const closed = once(call.stream, 'close');
+  call.announce(30 * MB);
+  assert.deepEqual(await call.refused, FULL);
+  await untilFree();
+  await closed;
+});
+
+it('calls that need no key take nothing of the budget of the others', async () => {
+  using client = await RawClient.connect(server.address);
+  const call = client.call('/grpc.health.v1.Health/Watch');
+  call.announce(30 * MB);
+  assert.deepEqual(await call.refused, FULL);
+  const watching = client.call('/grpc.health.v1.Health/Watch');
+  watching.announce(0);
+  watching.stream.end();
+  await once(watching.stream, 'response');
+  assert.equal(memory.heldBytes, 0);
+});
+
+it('an answer that shows a text as long as a message can be is one that clients can read', async () => {
+  const client = new TestClient(server.address);
+  await assert.rejects(client.unary(FARM, 'GetRender', { render_id: 'r'.repeat(MB) }), { code: 5 });
+  client.close();
+  await untilFree();
+});
+
 it('a message that would grow when it is unpacked is counted with what it may grow to', async () => {
   using client = await RawClient.connect(server.address);
   const call = client.call();
@@ -97,6 +126,7 @@ it('an answer that nobody takes is not kept', async () => {
   const call = client.call();
   const closed = once(call.stream, 'close');
   call.announce(0);
+  call.stream.end();
   await closed;
   assert.equal(call.stream.rstCode, constants.NGHTTP2_CANCEL);
   await untilFree();

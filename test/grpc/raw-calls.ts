@@ -28,9 +28,9 @@ export class RawClient implements Disposable {
     return new RawClient(session);
   }
 
-  /** Begins a unary call with a message of so many bytes, of which none is sent yet. */
-  call(): RawCall {
-    return new RawCall(this.session);
+  /** Begins a unary call, of which nothing is sent yet. @param path its method; the one for inference if none is given. */
+  call(path?: string): RawCall {
+    return new RawCall(this.session, path === undefined ? {} : { path });
   }
 
   [Symbol.dispose](): void {
@@ -38,15 +38,20 @@ export class RawClient implements Disposable {
   }
 }
 
+interface CallOptions {
+  readonly key?: string;
+  readonly path?: string;
+}
+
 export class RawCall {
   readonly stream: ClientHttp2Stream;
   /** Status and farm's code, once the call has been refused. */
   readonly refused: Promise<{ status: string; code: string }>;
 
-  constructor(session: ClientHttp2Session, key?: string) {
+  constructor(session: ClientHttp2Session, { key, path = `/${MONOLITHIC}/InferBatchComposite` }: CallOptions = {}) {
     const stream = session.request({
       ':method': 'POST',
-      ':path': `/${MONOLITHIC}/InferBatchComposite`,
+      ':path': path,
       'content-type': 'application/grpc',
       te: 'trailers',
       ...(key === undefined ? {} : { authorization: `Bearer ${key}` }),

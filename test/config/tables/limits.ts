@@ -243,7 +243,7 @@ export const limitKeys: KeyTable<Bench> = {
       using ends = new DisposableStack();
       const session = ends.adopt(await bareConnection(bench), (open) => open.destroy());
       // Each counts three times, and the message itself is never sent.
-      const calls = Array.from({ length: 3 }, () => new RawCall(session, API_KEY));
+      const calls = Array.from({ length: 3 }, () => new RawCall(session, { key: API_KEY }));
       for (const call of calls) call.announce(MB);
       assert.equal((await Promise.race(calls.map(({ refused }) => refused))).code, 'memory_full');
     },
