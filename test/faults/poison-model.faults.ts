@@ -24,6 +24,9 @@ it('a model that ends every worker fails its own render, and others get all thei
           const attempt = `${id} ${attemptsStarted}`;
           const pid = farm.farm.pids.get(`gpu-${gpuId}`);
           if (!pid || name !== 'segment' || data.modelId !== 'poison' || killedBy.has(attempt)) continue;
+          // The handler has begun, as it must before a model can end its process.
+          const fields = await redis.hkeys(queues.gpu(gpuId).toKey(id ?? ''));
+          if (!fields.includes(`run:${attemptsStarted}`)) continue;
           process.kill(pid, 'SIGKILL');
           killedBy.add(attempt);
         }

@@ -16,14 +16,17 @@ const MOST_DEATHS = 2;
 /** BullMQ removes it with the job. */
 const FIELD = 'run:';
 
-/** KEYS job. ARGV field, who runs it, prefix of such fields. Returns how many runs before have not ended. */
+/**
+ * KEYS job. ARGV field, who runs it, prefix of such fields, how many may have died. Returns how many runs before have not
+ * ended; more than that, and none begins.
+ */
 const BEGIN = `
 if redis.call('EXISTS', KEYS[1]) == 0 then return 0 end
 local unended = 0
 for _, field in ipairs(redis.call('HKEYS', KEYS[1])) do
   if string.sub(field, 1, #ARGV[3]) == ARGV[3] and field ~= ARGV[1] then unended = unended + 1 end
 end
-redis.call('HSET', KEYS[1], ARGV[1], ARGV[2])
+if unended <= tonumber(ARGV[4]) then redis.call('HSET', KEYS[1], ARGV[1], ARGV[2]) end
 return unended
 `;
 
@@ -49,7 +52,8 @@ export class UnendedRuns {
   async begin(job: BullJob): Promise<void> {
     const { key, field } = placeOf(job);
     open.set(key + field, { key, field });
-    const deaths = (await this.#redis.eval(BEGIN, 1, key, field, job.processedBy ?? '', FIELD)) as number;
+    const by = job.processedBy ?? '';
+    const deaths = (await this.#redis.eval(BEGIN, 1, key, field, by, FIELD, MOST_DEATHS)) as number;
     if (deaths > MOST_DEATHS) throw new FarmError('worker_lost', `The job ended its worker ${deaths} times`);
   }
 
