@@ -50,7 +50,10 @@ test('a worker is seen from its first heartbeat until it stops', async (t) => {
   assert.deepEqual(await readHeartbeats(redis), [{ workerId: 'w1', ...state() }]);
   await heartbeat.stop();
   assert.deepEqual(await readHeartbeats(redis), []);
-  assert.deepEqual(await redis.keys('*'), []);
+  // Only that it has left on purpose, for as long as somebody may ask.
+  const keys = await redis.keys('*');
+  assert.deepEqual(keys, ['{farm}:left:w1']);
+  assert.ok((await redis.pttl('{farm}:left:w1')) > 0);
 });
 
 test('a heartbeat says what is true now', async (t) => {
