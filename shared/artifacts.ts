@@ -23,6 +23,8 @@ export const artifactKeys = {
   frame: (renderId: string, frameIndex: number) => `renders/${renderId}/frames/${padded(frameIndex)}.jpg`,
   video: (renderId: string) => `renders/${renderId}/video.mp4`,
   receipt: (renderId: string) => `renders/${renderId}/receipt.json`,
+  /** Empty: somebody wants the render removed, so without a record this is no result. */
+  unwanted: (renderId: string) => `renders/${renderId}/.unwanted`,
 };
 
 function padded(index: number): string {

@@ -1,3 +1,4 @@
+import { writeFile } from 'node:fs/promises';
 import type { Readable } from 'node:stream';
 import { setTimeout as delay } from 'node:timers/promises';
 import { isDeepStrictEqual } from 'node:util';
@@ -121,6 +122,9 @@ export class RenderService {
     // Whoever sees all renders may remove what is left of one that has no record any more.
     if (!seesAll(caller)) await this.#record(renderId, caller);
     const writer = newWriter();
+    // Should this process end before the files are gone, retention takes them for no result whose record was lost.
+    const unmarked = logged('could not mark a render that is removed; what this leaves behind may stay');
+    await artifacts.publish(artifactKeys.unwanted(renderId), (path) => writeFile(path, '')).catch(unmarked);
     const status = await untilKnown(`Render ${renderId} was to be removed`, () => store.remove(renderId, writer));
     if (status && !isTerminal(status)) return await this.cancel(renderId, caller);
     await artifacts.remove(artifactKeys.folder(renderId));

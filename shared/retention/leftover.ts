@@ -55,6 +55,7 @@ export type Leftover =
 /** What only a render needs that still runs, or may be tried again. */
 const PARTS_OF_WORK: ReadonlySet<string> = new Set(['upload', 'audio.f32', 'sound.s16', 'segments']);
 const RECEIPT = 'receipt.json';
+const UNWANTED = '.unwanted';
 
 /**
  * What is to go, oldest first within each kind of reason. A render that has not ended is never in it, nor is one whose
@@ -104,15 +105,21 @@ function toLeftover(id: string, { name, bytes, quietMs }: Part, status: string):
 
 function judgeUnrecorded(folder: RenderFolder, rules: RetentionRules): Leftover[] {
   const { name: id, bytes, quietMs } = folder;
-  const limitMs = hasResult(folder) ? rules.completed_days * DAY_MS : rules.orphan_hours * HOUR_MS;
+  const result = isResult(folder);
+  const limitMs = result ? rules.completed_days * DAY_MS : rules.orphan_hours * HOUR_MS;
   if (!isOver(quietMs, limitMs)) return [];
-  const what = hasResult(folder) ? 'a result without a record' : 'files without a record';
+  const what = result ? 'a result without a record' : 'files without a record';
   return [{ kind: 'files', id, bytes, reason: `${what}, untouched for ${lengthOf(quietMs)}` }];
 }
 
-/** A folder that is being removed has a hidden name: what is in it is no result any more. */
 function hasResult(folder: RenderFolder | undefined): boolean {
-  return folder !== undefined && !folder.name.startsWith('.') && folder.parts.some(({ name }) => name === RECEIPT);
+  return folder?.parts.some(({ name }) => name === RECEIPT) ?? false;
+}
+
+/** A folder that is being removed has a hidden name, or a mark in it: what is in it is no result any more. */
+function isResult(folder: RenderFolder): boolean {
+  const { name, parts } = folder;
+  return hasResult(folder) && !name.startsWith('.') && !parts.some((part) => part.name === UNWANTED);
 }
 
 /** The oldest ended renders and results, until the rest is small enough. */
@@ -130,7 +137,7 @@ function findOverSize(
     .filter(({ status }) => status !== 'cancelled')
     .map(({ renderId: id, endedAgoMs: agoMs }) => ({ kind: 'render' as const, id, agoMs }));
   const results = folders
-    .filter((folder) => !recorded.has(folder.name) && hasResult(folder))
+    .filter((folder) => !recorded.has(folder.name) && isResult(folder))
     .map(({ name: id, quietMs: agoMs }) => ({ kind: 'files' as const, id, agoMs }));
   const found: Leftover[] = [];
   for (const { kind, id, agoMs } of [...renders, ...results].sort((a, b) => b.agoMs - a.agoMs)) {

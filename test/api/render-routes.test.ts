@@ -5,8 +5,9 @@ import { artifactKeys } from '../../shared/artifacts.ts';
 import type { RenderStatus } from '../../shared/renders/record.ts';
 import type { RenderPage, RenderView } from '../../shared/views/render-view.ts';
 import { startApi } from '../support/api.ts';
+import { until } from '../support/until.ts';
 
-const { app, artifacts, renderIn, store } = await startApi();
+const { app, artifacts, renderIn, services, store } = await startApi();
 const VIDEO = Buffer.from('0123456789'.repeat(100));
 const get = (url: string, headers: Record<string, string> = {}) => app.inject({ url, headers });
 
@@ -103,6 +104,19 @@ describe('DELETE', () => {
     assert.equal((await get(`/v1/renders/${id}`)).json().error.code, 'render_unknown');
     assert.equal(await artifacts.size(artifactKeys.video(id)), undefined);
     assert.equal((await remove(id)).statusCode, 404);
+  });
+
+  it('marks the files before it removes the record: without one they are then no result that was lost', async () => {
+    const id = await completed();
+    await services.redis.call('CLIENT', 'PAUSE', '300', 'WRITE');
+    let answered = false;
+    const removed = remove(id).finally(() => {
+      answered = true;
+    });
+    await until('they are marked', async () => (await artifacts.size(artifactKeys.unwanted(id))) === 0);
+    assert.ok(!answered, 'Redis holds the removal back');
+    assert.equal((await removed).statusCode, 204);
+    assert.equal(await artifacts.size(artifactKeys.unwanted(id)), undefined);
   });
 
   it('takes files away that an earlier one left, because it was cut off before it had removed them', async () => {

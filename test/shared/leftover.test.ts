@@ -59,6 +59,8 @@ describe('what has expired', () => {
     assert.deepEqual(goes({ folders }), []);
     assert.deepEqual(goes({ folders }, { completed_days: 39 }), ['files a']);
     assert.deepEqual(goes({ folders: [result('.a.aside', 40 * DAY)] }), ['files .a.aside']);
+    const removedHalfway = folder('a', 2 * DAY, 10, 'receipt.json', 'video.mp4', '.unwanted');
+    assert.deepEqual(goes({ folders: [removedHalfway] }), ['files a']);
   });
 
   it('is a completed render whose files are gone, unless all files are', () => {
