@@ -4,9 +4,10 @@ import { setTimeout as delay } from 'node:timers/promises';
 import { ThreadWatch } from '../../worker/engine/thread-watch.ts';
 import { until } from '../support/until.ts';
 
-const LIMITS = { workMs: 600, loadMs: 1200 };
+/** Three times as long as the watch waits between two looks, for a busy machine. */
+const LIMITS = { workMs: 1500, loadMs: 2500 };
 /** Both limits, and some. */
-const LONG_MS = 1600;
+const LONG_MS = 3000;
 
 /** A watch of a thread that has work, or none. */
 function watch(isBusy = true) {
