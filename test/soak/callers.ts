@@ -1,3 +1,5 @@
+import { randomUUID } from 'node:crypto';
+import { rm } from 'node:fs/promises';
 import path from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 import { RENDER_STATUSES } from '../../shared/renders/record.ts';
@@ -70,15 +72,16 @@ const talkShortly: Caller = async ({ client, timeline, random }) => {
 /** A render to a video, fetched, checked and removed; or cancelled, or to frames. */
 const renderOnce: Caller = async ({ farm, timeline, random }) => {
   const seconds = 4 + Math.floor(random() * 12);
-  const file = path.join(farm.folder, `soak-${seconds}.wav`);
+  const file = path.join(farm.folder, `${randomUUID()}.wav`);
   const samples = syllables(seconds);
   await writeWav(file, samples);
   const output = random() < 0.7 ? 'mp4' : 'frames';
   const startedAt = performance.now();
   const { id } = await farm.client.submit(file, { modelId: anyOf(MODEL_IDS, random), output });
+  await rm(file);
   if (random() < 0.15) {
     await delay(random() * 1000);
-    await farm.client.remove(id);
+    await farm.client.cancel(id);
   } else {
     const view = await farm.client.finished(id);
     timeline.note(`render, ms a second of sound`, (performance.now() - startedAt) / seconds);

@@ -11,7 +11,7 @@ export interface Holdings {
   readonly descriptors: Readonly<Record<string, number>>;
   /** All that descend from the one that started the farm, ffmpeg included. */
   readonly processes: number;
-  /** Keys in Redis, without the jobs that BullMQ keeps for a while. */
+  /** Keys in Redis that do not expire by themselves, without the jobs that BullMQ keeps for a while. */
   readonly keys: number;
   readonly keptJobs: number;
   readonly redisMb: number;
@@ -59,7 +59,8 @@ export class Gauges implements AsyncDisposable {
   async #keys(): Promise<string[]> {
     const keys: string[] = [];
     for await (const piece of this.#redis.scanStream({ count: 500 })) keys.push(...(piece as string[]));
-    return keys;
+    const lifetimes = await Promise.all(keys.map((key) => this.#redis.pttl(key)));
+    return keys.filter((_, index) => lifetimes[index] === -1);
   }
 }
 
