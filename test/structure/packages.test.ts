@@ -16,6 +16,7 @@ const DEVELOPMENT = /^(?:test|bench|scripts)\//;
 /** Packages that are used without an import. */
 const NOT_IMPORTED: Readonly<Record<string, string>> = {
   '@biomejs/biome': 'its command checks the sources',
+  assemblyscript: 'its command compiles the kernels',
   typescript: 'its command checks the types',
   '@bull-board/ui': 'the pages that @bull-board/api serves, which asks for it by name',
   '@types/node': 'types of Node',

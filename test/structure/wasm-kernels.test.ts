@@ -1,0 +1,13 @@
+import assert from 'node:assert/strict';
+import { readFileSync } from 'node:fs';
+import { describe, it } from 'node:test';
+import { compileKernel, kernelSources, wasmPathOf } from '../../scripts/build-wasm.ts';
+
+describe('the committed WebAssembly', () => {
+  it('is what the compiler makes of its source', () => {
+    for (const source of kernelSources()) {
+      const committed = readFileSync(wasmPathOf(source));
+      assert.ok(compileKernel(source).equals(committed), `${source} has changed: run npm run build:wasm`);
+    }
+  });
+});
