@@ -1,0 +1,61 @@
+/** What users of a prepared avatar get of it: each picture in the forms that frames are made from. */
+
+import type { PictureSize, PreparedPicture } from '../compositor/contract.ts';
+import type { Rect } from '../pipeline/contract.ts';
+
+/** How many of an avatar's pictures are prepared. */
+export interface PreparedShare {
+  readonly done: number;
+  readonly total: number;
+}
+
+/**
+ * An avatar whose pictures are prepared once and kept in files. What is not prepared yet is prepared when it is asked
+ * for, to the same bytes. All methods take 0 ≤ index < frameCount (RangeError otherwise) and throw FarmError
+ * `model_unusable`, which names the file, for a picture that cannot be used.
+ */
+export interface PreparedAvatar extends PictureSize {
+  readonly frameCount: number;
+  /** Side S of the network's picture. */
+  readonly side: number;
+  /** JPEG quality of the prepared pictures, 1–100. */
+  readonly quality: number;
+  readonly share: PreparedShare;
+  /** Bytes that are kept in memory. */
+  readonly cachedBytes: number;
+
+  /** Where the mouth is in picture `index`. */
+  rect(index: number): Rect;
+
+  /**
+   * Picture `index`, ready for a mouth. Read only: others may be given the same. Its arrays lie in a SharedArrayBuffer,
+   * so other threads get it without a copy.
+   * @param room memory for a picture that is not kept, which stays valid until the room's next use; its own memory when
+   * absent.
+   */
+  picture(index: number, room?: PictureRoom): Promise<PreparedPicture>;
+
+  /**
+   * What the network sees of picture `index`: the inner S×S of its crop, with the avatar's own picture of the face laid
+   * on where it has one.
+   * @param into receives [S, S, 3] RGB; may lie in memory of WebAssembly or of several threads.
+   */
+  face(index: number, into: Uint8Array): Promise<void>;
+
+  /** Whether the avatar has own pictures for the channels in which the mouth is hidden. */
+  readonly hasHiddenFaces: boolean;
+
+  /** That picture of the face, [S, S, 3] RGB; the mouth is not hidden in it yet. Only if `hasHiddenFaces`. */
+  hiddenFace(index: number, into: Uint8Array): Promise<void>;
+}
+
+/** Memory for pictures that are read one after the other; it grows to the largest of them. */
+export class PictureRoom {
+  #memory = new SharedArrayBuffer(0);
+
+  /** `byteLength` bytes with arbitrary contents; what was here before is overwritten. */
+  take(byteLength: number): SharedArrayBuffer {
+    if (this.#memory.byteLength < byteLength) this.#memory = new SharedArrayBuffer(byteLength);
+    return this.#memory;
+  }
+}
