@@ -4,12 +4,7 @@ import { buildBenchModels } from '../avatars/bench/build.ts';
 import { LiveBatches } from '../worker/engine/live-batches.ts';
 import { Turns } from '../worker/engine/turns.ts';
 import { OnnxLipSyncNetwork } from '../worker/onnx/lip-sync-network.ts';
-import {
-  AUDIO_INPUT_FLOATS,
-  type AvatarFrames,
-  type FrameInputs,
-  type MouthFrame,
-} from '../worker/pipeline/contract.ts';
+import { AUDIO_INPUT_FLOATS, type AvatarFrames, type FrameInputs } from '../worker/pipeline/contract.ts';
 import { noTimings } from '../worker/pipeline/stage-timings.ts';
 import { MACHINE, saveFigures } from './figures.ts';
 import { spread } from './spread.ts';
@@ -76,10 +71,8 @@ async function measure(
   await Promise.all(
     Array.from({ length: streams }, async (_, stream) => {
       const askedAt: number[] = [];
-      const onFrame = ({ frameIndex, memory }: MouthFrame) => {
-        memory.release();
+      const onFrame = ({ frameIndex }: { frameIndex: number }) =>
         frameMs.push(performance.now() - (askedAt[frameIndex] ?? startedAt));
-      };
       await batches.render({ inputs: frameInputs(frames, askedAt), source: `stream ${stream}`, signal, onFrame });
     }),
   );

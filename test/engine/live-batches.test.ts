@@ -7,8 +7,8 @@ import {
   type AvatarFrames,
   type FrameInputs,
   type LipSyncNetwork,
-  type MouthFrame,
 } from '../../worker/pipeline/contract.ts';
+import type { RenderedFrame } from '../../worker/pipeline/render-frames.ts';
 import { noTimings } from '../../worker/pipeline/stage-timings.ts';
 
 const SIZE = 160;
@@ -60,15 +60,12 @@ function start(settings: Partial<LiveBatchSettings> = {}) {
   const turns = new Turns();
   const batches = new LiveBatches(network, turns, { maxFrames: 4, maxWaitMs: 0, ...settings });
   const render = async (source: string, marks: readonly number[], signal = NEVER, onOrder?: () => void) => {
-    const frames: MouthFrame[] = [];
+    const frames: RenderedFrame[] = [];
     await batches.render({
       inputs: frameInputs(marks, onOrder),
       source,
       signal,
-      onFrame: (frame) => {
-        frames.push(frame);
-        frame.memory.release();
-      },
+      onFrame: (frame) => frames.push(frame),
     });
     return frames.map(({ frameIndex }) => frameIndex);
   };

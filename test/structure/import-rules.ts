@@ -15,7 +15,6 @@ const PIPELINE = 'worker/pipeline/pipeline.ts';
 const PIPELINE_RUNNERS = [
   'frame-inputs',
   'frame-request',
-  'held-memory',
   'look-ahead',
   'mel-of-sound',
   'network-runs',

@@ -18,14 +18,17 @@ export interface PictureSize {
 /** What a mouth in `rect` changes of a picture: whole MCUs, clipped to the picture. x1 and y1 are multiples of 16. */
 export type MouthArea = Rect;
 
+/** Columns left of a rect that a sample of chroma in `planes.ts` can reach when it also reaches into the rect. */
+const CHROMA_REACH = 2;
+
 /**
- * The MCUs that `rect` touches, and one column of them more on the right: encoded again, it ends on the DC values that
- * the untouched rest of its row was encoded after.
+ * The MCUs that `rect` touches, or reaches by the chroma of `planes.ts`, and one column of them more on the right:
+ * encoded again, it ends on the DC values that the untouched rest of its row was encoded after.
  * @param rect not empty, inside the picture.
  */
 export function mouthArea(picture: PictureSize, rect: Rect): MouthArea {
   return {
-    x1: rect.x1 - (rect.x1 % MCU_SIDE),
+    x1: Math.floor(Math.max(0, rect.x1 - CHROMA_REACH) / MCU_SIDE) * MCU_SIDE,
     y1: rect.y1 - (rect.y1 % MCU_SIDE),
     x2: Math.min(upToMcu(rect.x2) + MCU_SIDE, picture.width),
     y2: Math.min(upToMcu(rect.y2), picture.height),

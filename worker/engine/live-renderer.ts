@@ -1,6 +1,7 @@
 import type { LoadedModel } from '../models/loaded-model.ts';
-import type { MouthFrame, TakeMemory } from '../pipeline/contract.ts';
+import type { MakePixels } from '../pipeline/contract.ts';
 import { gatherFrameInputs } from '../pipeline/frame-inputs.ts';
+import type { RenderedFrame } from '../pipeline/render-frames.ts';
 import { noTimings, type StageTimingsMs } from '../pipeline/stage-timings.ts';
 import { LiveBatches, type LiveBatchSettings } from './live-batches.ts';
 import { PieceOfSound, readGivenInputs, readSamples } from './live-inputs.ts';
@@ -14,31 +15,30 @@ interface LiveModel {
   readonly features: StreamFeatures;
 }
 
-/** Makes the mouths of live requests, those for the same model in shared runs of its network. */
+/** Makes the frames of live requests, those for the same model in shared runs of its network. */
 export class LiveRenderer {
   readonly #turns: Turns;
   readonly #settings: LiveBatchSettings;
-  readonly #takeMemory: TakeMemory | undefined;
+  readonly #makePixels: MakePixels | undefined;
   /** An entry goes with its model. */
   readonly #models = new WeakMap<LoadedModel, LiveModel>();
 
-  /** @param takeMemory where the mouths go. */
-  constructor(turns: Turns, settings: LiveBatchSettings, takeMemory?: TakeMemory) {
+  /** @param makePixels where the pixels of finished frames go. */
+  constructor(turns: Turns, settings: LiveBatchSettings, makePixels?: MakePixels) {
     this.#turns = turns;
     this.#settings = settings;
-    this.#takeMemory = takeMemory;
+    this.#makePixels = makePixels;
   }
 
   /**
-   * Runs the pipeline over the frames of a request and hands each mouth over as it is made, in order: the receiver
-   * releases its memory.
+   * Runs the pipeline over the frames of a request and hands each over as it is finished, in order.
    * @throws `signal.reason` when the signal is aborted; FarmError as the pipeline does.
    */
   async render(
     task: LiveTask,
     model: LoadedModel,
     signal: AbortSignal,
-    onFrame: (frame: MouthFrame) => void,
+    onFrame: (frame: RenderedFrame) => void,
   ): Promise<StageTimingsMs> {
     const { batches, features } = this.#liveModel(model);
     const { frames, startFrameIndex, totalSamples, rowsAhead, streamId } = task;
@@ -65,7 +65,7 @@ export class LiveRenderer {
     const known = this.#models.get(model);
     if (known) return known;
     const settings = { ...this.#settings, maxFrames: this.#maxFrames(model) };
-    const batches = new LiveBatches(model.network, this.#turns, settings, this.#takeMemory);
+    const batches = new LiveBatches(model.network, this.#turns, settings, this.#makePixels);
     const made = { batches, features: new StreamFeatures() };
     this.#models.set(model, made);
     return made;
