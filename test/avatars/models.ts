@@ -3,9 +3,11 @@
 import * as ort from 'onnxruntime-node';
 import { encodeModel } from '../../avatars/onnx/encode.ts';
 import type { Graph } from '../../avatars/onnx/graph.ts';
-import type { AudioEncoder, AvatarFrames, LipSyncNetwork, Rect } from '../../worker/pipeline/contract.ts';
+import type { AudioEncoder, AvatarFrames, Rect } from '../../worker/pipeline/contract.ts';
 import { visualInputFloats } from '../../worker/pipeline/contract.ts';
-import { cutCrop, makeCrop, writeVisualInput } from '../../worker/pipeline/visual-input.ts';
+import { writeVisualInput } from '../../worker/pipeline/picture-floats.ts';
+import { cutCrop, makeCrop } from '../../worker/pipeline/visual-input.ts';
+import { FloatNetwork } from '../pipeline/float-network.ts';
 
 export function openGraph(graph: Graph): Promise<ort.InferenceSession> {
   return ort.InferenceSession.create(encodeModel(graph), { intraOpNumThreads: 2 });
@@ -29,12 +31,13 @@ export class SessionEncoder implements AudioEncoder {
   }
 }
 
-export class SessionNetwork implements LipSyncNetwork {
+export class SessionNetwork extends FloatNetwork {
   readonly size;
   readonly framesPerRun = 32;
   readonly #session: ort.InferenceSession;
 
   constructor(session: ort.InferenceSession, size: 160 | 320) {
+    super();
     this.#session = session;
     this.size = size;
   }

@@ -2,14 +2,10 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { LiveBatches, type LiveBatchSettings } from '../../worker/engine/live-batches.ts';
 import { Turns } from '../../worker/engine/turns.ts';
-import {
-  AUDIO_INPUT_FLOATS,
-  type AvatarFrames,
-  type FrameInputs,
-  type LipSyncNetwork,
-} from '../../worker/pipeline/contract.ts';
+import { AUDIO_INPUT_FLOATS, type AvatarFrames, type FrameInputs } from '../../worker/pipeline/contract.ts';
 import type { RenderedFrame } from '../../worker/pipeline/render-frames.ts';
 import { noTimings } from '../../worker/pipeline/stage-timings.ts';
+import { FloatNetwork } from '../pipeline/float-network.ts';
 
 const SIZE = 160;
 const NEVER = new AbortController().signal;
@@ -21,7 +17,7 @@ const AVATAR: AvatarFrames = {
 };
 
 /** Notes what shares a run. A frame is known by the first number that it hears; one that hears −1 breaks its run. */
-class NotingNetwork implements LipSyncNetwork {
+class NotingNetwork extends FloatNetwork {
   readonly size = SIZE;
   readonly framesPerRun = 32;
   readonly runs: number[][] = [];

@@ -8,13 +8,13 @@ import {
   AUDIO_INPUT_FLOATS,
   type AudioEncoder,
   type AvatarFrames,
-  type LipSyncNetwork,
   WINDOW_FLOATS,
 } from '../../worker/pipeline/contract.ts';
 import type { GivenInputs, RenderFramesRequest } from '../../worker/pipeline/frame-request.ts';
 import { renderFrames } from '../../worker/pipeline/render-frames.ts';
 import type { FeatureMemory } from '../../worker/pipeline/sliding-features.ts';
 import { noTimings } from '../../worker/pipeline/stage-timings.ts';
+import { FloatNetwork } from '../pipeline/float-network.ts';
 
 const SIZE = 160;
 const VISUAL_FLOATS = 6 * SIZE * SIZE;
@@ -34,7 +34,7 @@ class PlainEncoder implements AudioEncoder {
 }
 
 /** Remembers what it was given; its pictures are grey. */
-class RecordingNetwork implements LipSyncNetwork {
+class RecordingNetwork extends FloatNetwork {
   readonly size = SIZE;
   readonly framesPerRun = 32;
   readonly counts: number[] = [];

@@ -8,7 +8,6 @@ import {
   type AudioSource,
   type AvatarFrames,
   type IndexRange,
-  type LipSyncNetwork,
   type RgbImage,
   WINDOW_FLOATS,
 } from '../../worker/pipeline/contract.ts';
@@ -18,6 +17,7 @@ import { melOfSound } from '../../worker/pipeline/mel-of-sound.ts';
 import { type PipelineParts, renderFrames } from '../../worker/pipeline/render-frames.ts';
 import { melFrameCount } from '../../worker/pipeline/sound-ranges.ts';
 import { noTimings } from '../../worker/pipeline/stage-timings.ts';
+import { FloatNetwork } from './float-network.ts';
 
 const SIZE = 160;
 const NEVER = new AbortController().signal;
@@ -60,7 +60,7 @@ class LinearEncoder implements AudioEncoder {
 }
 
 /** Shades the face it sees with the mean of what it hears; also sensitive to its whole batch. */
-class ShadingNetwork implements LipSyncNetwork {
+class ShadingNetwork extends FloatNetwork {
   readonly size = SIZE;
   readonly framesPerRun = 32;
   readonly counts: number[] = [];

@@ -22,7 +22,7 @@ const PIPELINE_RUNNERS = [
   'sliding-features',
 ].map((name) => `worker/pipeline/${name}.ts`);
 /** Arithmetic that stages share. Everything else in the folder but the contract, the pipeline and its runners is a stage. */
-const PIPELINE_TOOLS = ['fft', 'mel-filters', 'bicubic', 'sound-ranges', 'stage-timings'].map(
+const PIPELINE_TOOLS = ['fft', 'mel-filters', 'bicubic', 'picture-floats', 'sound-ranges', 'stage-timings'].map(
   (name) => `worker/pipeline/${name}.ts`,
 );
 

@@ -2,7 +2,8 @@
 
 import { FarmError } from '../../shared/errors.ts';
 import { BATCH_FRAMES } from '../../shared/limits.ts';
-import type { LipSyncNetwork, NetworkSize } from '../pipeline/contract.ts';
+import type { Faces, LipSyncNetwork, NetworkSize } from '../pipeline/contract.ts';
+import { paintOutside } from '../pipeline/picture-floats.ts';
 import type { ProviderReport } from './execution-providers.ts';
 import { OnnxModel } from './onnx-model.ts';
 import type { RunSettings } from './onnx-session.ts';
@@ -44,6 +45,8 @@ export class OnnxLipSyncNetwork implements LipSyncNetwork {
   readonly #model: OnnxModel;
   /** As large as the largest call needed; every call writes to its beginning. */
   #output = new Float32Array();
+  /** Of faces that came as pictures; as large as the largest call needed. */
+  #visual = new Float32Array();
   #busy = false;
 
   private constructor(model: OnnxModel, size: NetworkSize, maxBatch: number | undefined) {
@@ -90,9 +93,23 @@ export class OnnxLipSyncNetwork implements LipSyncNetwork {
     }
   }
 
-  /** Ends the session and frees the output. */
+  /**
+   * @param audio [count, 32, 16, 16] flat.
+   * @param mouths receives [count, S, S, 3] RGB.
+   * @param count number of frames, ≥ 0.
+   * @throws FarmError as `generate` does.
+   */
+  async paint(faces: Faces, audio: Float32Array, mouths: Uint8Array, count: number): Promise<void> {
+    await paintOutside(this, faces, audio, mouths, count, (floats) => {
+      if (this.#visual.length < floats) this.#visual = new Float32Array(floats);
+      return this.#visual.subarray(0, floats);
+    });
+  }
+
+  /** Ends the session and frees the buffers. */
   async release(): Promise<void> {
     this.#output = new Float32Array();
+    this.#visual = new Float32Array();
     await this.#model.release();
   }
 

@@ -33,6 +33,11 @@ export function outputFloats(size: NetworkSize): number {
   return 3 * size * size;
 }
 
+/** Bytes in one S×S picture, RGB. */
+export function pictureBytes(size: NetworkSize): number {
+  return 3 * size * size;
+}
+
 /** A half-open range [start, end) of indices: frames, windows, rows. */
 export interface IndexRange {
   readonly start: number;
@@ -91,6 +96,29 @@ export interface LipSyncNetwork {
    * valid until the next call.
    */
   generate(visual: Float32Array, audio: Float32Array, count: number): Promise<Float32Array>;
+  /**
+   * The faces of a run → the pictures of their mouths, in bytes from end to end. Equal bit for bit to what
+   * `paintOutside` (picture-floats.ts) makes around `generate`, which is its plain definition. One call at a time.
+   * @param audio [count, 32, 16, 16].
+   * @param mouths receives [count, S, S, 3] RGB; it may lie in shared memory or in that of a WebAssembly instance.
+   */
+  paint(faces: Faces, audio: Float32Array, mouths: Uint8Array, count: number): Promise<void>;
+}
+
+/** The faces of one run of the network: pictures, or floats where a client sent some that no picture holds. */
+export type Faces = PictureFaces | FloatFaces;
+
+/** Each [count, S, S, 3] RGB. */
+export interface PictureFaces {
+  /** The inner S×S of each crop. */
+  readonly crops: Uint8Array;
+  /** Other pictures for the channels in which the mouth is hidden; it is hidden in them here. The crops when absent. */
+  readonly rois?: Uint8Array | undefined;
+}
+
+export interface FloatFaces {
+  /** [count, 6, S, S], BGR /255. */
+  readonly visual: Float32Array;
 }
 
 /** Pictures of a face that the avatar brings along, in place of what the pipeline would cut out of the background. */

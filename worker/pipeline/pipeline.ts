@@ -27,9 +27,10 @@ import {
   visualInputFloats,
 } from './contract.ts';
 import { readMel } from './mel.ts';
+import { writeVisualInput } from './picture-floats.ts';
 import { melFrameCount, melFramesOfWindows, paddedSampleCount } from './sound-ranges.ts';
 import { StageClock } from './stage-timings.ts';
-import { fillCrop, writeVisualInput } from './visual-input.ts';
+import { fillCrop } from './visual-input.ts';
 import { gatherWindows } from './windows.ts';
 
 export { checkFace } from './background.ts';
