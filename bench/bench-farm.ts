@@ -1,11 +1,12 @@
 import { mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
+import { fileURLToPath, pathToFileURL } from 'node:url';
 import { stringify } from 'yaml';
-import { LocalFarm } from '../cli/local-farm.ts';
 import { freePort } from '../cli/private-redis.ts';
 import { FarmClient } from '../client/farm-client.ts';
-import { loadConfig } from '../shared/config/load.ts';
+
+const THIS_BUILD = fileURLToPath(new URL('..', import.meta.url));
 
 /** A whole farm on this machine, in a folder of its own, for as long as a benchmark runs. */
 export interface BenchFarm extends AsyncDisposable {
@@ -13,24 +14,59 @@ export interface BenchFarm extends AsyncDisposable {
   /** host:port */
   readonly grpcAddress: string;
   readonly redisUrl: string;
+  /** Ids of the farm's processes by name, Redis left out. */
+  readonly pids: ReadonlyMap<string, number>;
 }
 
-/** @param settings in the form of config.yaml; `folder` is where files of the benchmark may lie. */
-export async function startBenchFarm(settings: (folder: string) => Promise<object> | object): Promise<BenchFarm> {
+const running = new Set<() => Promise<void>>();
+
+/**
+ * Starts a farm and waits until it takes renders.
+ * @param settings in the form of config.yaml; `folder` is where files of the benchmark may lie.
+ * @param root of the build whose farm it is: this one, or the one of `--before`.
+ */
+export async function startBenchFarm(
+  settings: (folder: string) => Promise<object> | object,
+  root: string = THIS_BUILD,
+): Promise<BenchFarm> {
   const folder = await mkdtemp(path.join(tmpdir(), 'farm-bench-'));
   const configPath = path.join(folder, 'config.yaml');
   const [port, grpcAddress] = [await freePort(), `127.0.0.1:${await freePort()}`];
   const own = { http: { port }, server: { port: grpcAddress }, storage: { root: folder } };
   await writeFile(configPath, stringify({ ...own, ...(await settings(folder)) }));
+  const { LocalFarm, loadConfig } = await buildAt(root);
   const config = loadConfig(configPath, { redisUrl: undefined, configPath: undefined, overrides: new Map() });
-  const farm = await LocalFarm.start({ config, inheritOverrides: false, onLine: () => {} });
+  const farm = new LocalFarm({ config, inheritOverrides: false, onLine: () => {} });
+  const stop = async () => {
+    running.delete(stop);
+    await farm.stop();
+    await rm(folder, { recursive: true, force: true });
+  };
+  running.add(stop);
+  try {
+    await farm.start();
+  } catch (error) {
+    await stop();
+    throw error;
+  }
   return {
     client: new FarmClient(`http://127.0.0.1:${port}`),
     grpcAddress,
     redisUrl: farm.redisUrl,
-    async [Symbol.asyncDispose]() {
-      await farm.stop();
-      await rm(folder, { recursive: true, force: true });
-    },
+    pids: farm.pids,
+    [Symbol.asyncDispose]: stop,
   };
+}
+
+/** Stops every farm that still runs, for a benchmark that ends early. */
+export async function stopBenchFarms(): Promise<void> {
+  await Promise.allSettled([...running].map((stop) => stop()));
+}
+
+/** The modules of a build that start its farm. */
+async function buildAt(root: string) {
+  const load = (file: string) => import(pathToFileURL(path.join(root, file)).href);
+  const { LocalFarm } = (await load('cli/local-farm.ts')) as typeof import('../cli/local-farm.ts');
+  const { loadConfig } = (await load('shared/config/load.ts')) as typeof import('../shared/config/load.ts');
+  return { LocalFarm, loadConfig };
 }

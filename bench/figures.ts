@@ -1,12 +1,9 @@
 import { mkdir, writeFile } from 'node:fs/promises';
-import { availableParallelism, cpus } from 'node:os';
 import path from 'node:path';
 import { fileURLToPath } from 'node:url';
+import { MACHINE } from './harness/machine.ts';
 
 const OUT_DIR = fileURLToPath(new URL('./out/', import.meta.url));
-
-/** What the figures were taken on. */
-export const MACHINE = `${availableParallelism()} cores, ${cpus()[0]?.model ?? 'unknown processor'}, Node ${process.version}`;
 
 /** Writes bench/out/<name>.json. */
 export async function saveFigures(name: string, figures: object): Promise<void> {

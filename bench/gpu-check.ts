@@ -3,7 +3,8 @@ import { parseArgs } from 'node:util';
 import { buildBenchModels } from '../avatars/bench/build.ts';
 import { FarmError } from '../shared/errors.ts';
 import { whyUnavailable } from '../worker/onnx/execution-providers.ts';
-import { MACHINE, saveFigures } from './figures.ts';
+import { saveFigures } from './figures.ts';
+import { MACHINE } from './harness/machine.ts';
 import {
   type BatchTiming,
   type CheckOptions,

@@ -1,6 +1,6 @@
 import { setTimeout as delay } from 'node:timers/promises';
 import { parseArgs } from 'node:util';
-import { MACHINE } from '../../bench/figures.ts';
+import { MACHINE } from '../../bench/harness/machine.ts';
 import { TestClient } from '../grpc/clients.ts';
 import { startFarm, type TestFarm } from '../support/farm.ts';
 import { SMALL_MODEL } from '../support/small-avatar.ts';
