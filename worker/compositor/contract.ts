@@ -15,6 +15,12 @@ export interface PictureSize {
   readonly height: number;
 }
 
+/** @throws RangeError for a picture that the compositor does not take. */
+export function checkPictureSize({ width, height }: PictureSize): void {
+  if (Math.min(width, height) >= 1 && Math.max(width, height) <= LARGEST_SIDE) return;
+  throw new RangeError(`A picture of ${width}x${height} is not 1 to ${LARGEST_SIDE} pixels wide and high.`);
+}
+
 /** What a mouth in `rect` changes of a picture: whole MCUs, clipped to the picture. x1 and y1 are multiples of 16. */
 export type MouthArea = Rect;
 

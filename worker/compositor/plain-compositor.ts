@@ -1,0 +1,138 @@
+/** The compositor in plain TypeScript: slow, and the definition of what the kernel in WebAssembly does. */
+import { resizeBicubic } from '../pipeline/bicubic.ts';
+import { CROP_MARGIN, type Rect, type RgbImage } from '../pipeline/contract.ts';
+import {
+  checkPictureSize,
+  type FrameCompositor,
+  MCU_SIDE,
+  type MouthArea,
+  mouthArea,
+  type PictureSize,
+  type PreparedJpeg,
+  type PreparedPicture,
+  ROW_FIELDS,
+} from './contract.ts';
+import { joinCrop, sizeOfMouth } from './crop.ts';
+import { BitWriter } from './jpeg-bits.ts';
+import { McuRow } from './jpeg-mcu-row.ts';
+import { jpegHeader, markerAfterRow, quantisationSteps } from './jpeg-tables.ts';
+
+const CHANNELS = 3;
+
+export class PlainCompositor implements FrameCompositor {
+  readonly #writer = new BitWriter();
+
+  encodeBackground(picture: RgbImage, rect: Rect, quality: number): PreparedJpeg {
+    checkPictureSize(picture);
+    const steps = quantisationSteps(quality);
+    const area = mouthArea(picture, rect);
+    const [columns, rowCount] = [countMcus(picture.width), countMcus(picture.height)];
+    const rows: number[] = [];
+    const writer = this.#writer;
+    writer.clear();
+    writer.putBytes(jpegHeader(picture, columns, steps));
+    const mcus = new McuRow(writer, steps);
+    for (let row = 0; row < rowCount; row++) {
+      const places = writeRow(mcus, picture, row, area);
+      writer.align();
+      const y = row * MCU_SIDE;
+      if (area.y1 <= y && y < area.y2) rows.push(...places, writer.position / 8);
+      writer.putBytes(Uint8Array.of(0xff, markerAfterRow(row, rowCount)));
+    }
+    return { jpeg: writer.bytes.slice(), rows: Int32Array.from(rows) };
+  }
+
+  jpeg(picture: PreparedPicture, mouth: Uint8Array, make: (byteLength: number) => Uint8Array = Buffer.allocUnsafeSlow) {
+    const area = mouthArea(picture, picture.rect);
+    const pixels = areaPicture(picture.area.slice(), area);
+    putMouth(picture.rim, mouth, pixels, moved(picture.rect, area));
+    this.#patch(picture, pixels);
+    const { bytes } = this.#writer;
+    const jpeg = make(bytes.length).subarray(0, bytes.length);
+    jpeg.set(bytes);
+    return jpeg;
+  }
+
+  pixels(background: RgbImage, rect: Rect, rim: Uint8Array, mouth: Uint8Array, pixels: Uint8Array): void {
+    pixels.set(background.data);
+    putMouth(rim, mouth, { ...background, data: pixels }, rect);
+  }
+
+  mouthOf(output: Float32Array, offset: number, mouth: Uint8Array): void {
+    const size = sizeOfMouth(mouth);
+    const plane = size * size;
+    for (let place = 0; place < plane; place++) {
+      for (let channel = 0; channel < CHANNELS; channel++) {
+        const fromBlue = CHANNELS - 1 - channel;
+        mouth[place * CHANNELS + channel] = toByte(output[offset + fromBlue * plane + place] as number);
+      }
+    }
+  }
+
+  /** Writes the picture's JPEG with its mouth's area replaced. */
+  #patch(picture: PreparedPicture, pixels: RgbImage): void {
+    const { jpeg, rows } = picture;
+    const writer = this.#writer;
+    writer.clear();
+    const mcus = new McuRow(writer, quantisationSteps(picture.quality));
+    let copied = 0;
+    for (let row = 0; row * MCU_SIDE < pixels.height; row++) {
+      const [firstBit, dcY, dcCb, dcCr, restBit, endBit, endByte] = rowAt(rows, row);
+      writer.putBytes(jpeg.subarray(copied, firstBit >> 3));
+      writer.copyBits(jpeg, firstBit - (firstBit & 7), firstBit);
+      mcus.start([dcY, dcCb, dcCr]);
+      for (let x = 0; x < pixels.width; x += MCU_SIDE) mcus.write(pixels, x, row * MCU_SIDE);
+      writer.copyBits(jpeg, restBit, endBit);
+      writer.align();
+      copied = endByte;
+    }
+    writer.putBytes(jpeg.subarray(copied));
+  }
+}
+
+/** Writes a row of MCUs. @returns firstBit … endBit of its entry in `PreparedJpeg.rows`. */
+function writeRow(mcus: McuRow, picture: RgbImage, row: number, area: MouthArea): number[] {
+  const places: number[] = [];
+  mcus.start([0, 0, 0]);
+  for (let x = 0; x < picture.width; x += MCU_SIDE) {
+    if (x === area.x1) places.push(mcus.position, ...mcus.dcValues);
+    if (x === area.x2) places.push(mcus.position);
+    mcus.write(picture, x, row * MCU_SIDE);
+  }
+  if (area.x2 === picture.width) places.push(mcus.position);
+  places.push(mcus.position);
+  return places;
+}
+
+type RowPlaces = [number, number, number, number, number, number, number];
+
+function rowAt(rows: Int32Array, row: number): RowPlaces {
+  return [...rows.subarray(row * ROW_FIELDS.length, (row + 1) * ROW_FIELDS.length)] as RowPlaces;
+}
+
+/** Joins rim and mouth to a crop and resizes it to `rect` of `target`. */
+function putMouth(rim: Uint8Array, mouth: Uint8Array, target: RgbImage, rect: Rect): void {
+  const side = sizeOfMouth(mouth) + 2 * CROP_MARGIN;
+  const crop = { width: side, height: side, data: new Uint8Array(side * side * CHANNELS) };
+  joinCrop(rim, mouth, crop.data);
+  resizeBicubic(crop, { x1: 0, y1: 0, x2: side, y2: side }, target, rect);
+}
+
+function areaPicture(data: Uint8Array, area: MouthArea): RgbImage {
+  return { width: area.x2 - area.x1, height: area.y2 - area.y1, data };
+}
+
+/** `rect` in pixels of `area`. */
+function moved(rect: Rect, { x1, y1 }: MouthArea): Rect {
+  return { x1: rect.x1 - x1, y1: rect.y1 - y1, x2: rect.x2 - x1, y2: rect.y2 - y1 };
+}
+
+function countMcus(pixels: PictureSize['width']): number {
+  return Math.ceil(pixels / MCU_SIDE);
+}
+
+function toByte(value: number): number {
+  // numpy multiplies in float32, where a product just below a whole number may become that number.
+  const scaled = Math.fround(value * 255);
+  return scaled <= 0 ? 0 : scaled >= 255 ? 255 : scaled | 0;
+}
