@@ -1,0 +1,94 @@
+import assert from 'node:assert/strict';
+import { describe, it } from 'node:test';
+import { Compositor } from '../../worker/compositor/compositor.ts';
+import { cutRim, joinCrop } from '../../worker/compositor/crop.ts';
+import { PlainCompositor } from '../../worker/compositor/plain-compositor.ts';
+import { compositeFrame } from '../../worker/pipeline/composite.ts';
+import type { RgbImage } from '../../worker/pipeline/contract.ts';
+import {
+  type Case,
+  decoded,
+  drawFrom,
+  framePixels,
+  largestDifference,
+  preparedPicture,
+  randomCase,
+  throughLibjpeg,
+} from './cases.ts';
+
+/** How many random cases each property is tried on. */
+const CASES = Number(process.env.COMPOSITOR_CASES ?? 40);
+const cases = Array.from({ length: CASES }, (_, seed) => randomCase(seed));
+
+for (const [name, compositor] of [
+  ['the kernel', new Compositor()],
+  ['its twin', new PlainCompositor()],
+] as const) {
+  describe(`a JPEG of ${name}`, () => {
+    it('decodes to what libjpeg makes of the background', async () => {
+      for (const example of cases) {
+        const { jpeg } = compositor.encodeBackground(example.picture, example.rect, example.quality);
+        const expected = await throughLibjpeg(example, example.picture.data);
+        assert.equal(largestDifference(await decoded(jpeg), expected), 0, example.name);
+      }
+    });
+
+    it('decodes to what libjpeg makes of the frame', async () => {
+      for (const example of cases) {
+        const jpeg = compositor.jpeg(preparedPicture(compositor, example), example.mouth);
+        const expected = await throughLibjpeg(example, framePixels(compositor, example));
+        assert.equal(largestDifference(await decoded(jpeg), expected), 0, example.name);
+      }
+    });
+  });
+
+  describe(`the pixels of ${name}`, () => {
+    it('are those of the stage that composites float pictures', () => {
+      for (const example of cases) {
+        assert.equal(largestDifference(framePixels(compositor, example), composited(example)), 0, example.name);
+      }
+    });
+
+    it('come from floats as the stage truncates them', () => {
+      const draw = drawFrom(7);
+      const output = Float32Array.from({ length: 3 * 160 * 160 + 5 }, () => (draw(1000) - 100) / 800);
+      output.set([Number.NaN, Number.POSITIVE_INFINITY, -0, 1, 254.99999 / 255, 3 / 255], 5);
+      const mouth = new Uint8Array(3 * 160 * 160);
+      compositor.mouthOf(output, 5, mouth);
+      const crop = cropOf(new Uint8Array(168 * 168 * 3), 168);
+      compositeFrame(output, 5, 160, crop, crop, { x1: 0, y1: 0, x2: 168, y2: 168 }, new Uint8Array(crop.data.length));
+      const again = new Uint8Array(crop.data.length);
+      joinCrop(cutRim(crop), mouth, again);
+      assert.equal(largestDifference(again, crop.data), 0);
+    });
+  });
+}
+
+describe('the kernel', () => {
+  it('writes the bytes of its twin', () => {
+    const [kernel, twin] = [new Compositor(), new PlainCompositor()];
+    for (const example of cases) {
+      const [a, b] = [preparedPicture(kernel, example), preparedPicture(twin, example)];
+      assert.deepEqual(a, b, example.name);
+      assert.ok(Buffer.from(kernel.jpeg(a, example.mouth)).equals(twin.jpeg(b, example.mouth)), example.name);
+    }
+  });
+});
+
+/** The frame as the pipeline's stage makes it from the network's floats. */
+function composited({ picture, rect, rim, mouth }: Case): Uint8Array {
+  const size = mouth.length === 3 * 160 * 160 ? 160 : 320;
+  const crop = cropOf(new Uint8Array((size + 8) ** 2 * 3), size + 8);
+  joinCrop(rim, mouth, crop.data);
+  const plane = size * size;
+  const output = new Float32Array(3 * plane);
+  // A little more than k/255, so that truncation gives k again.
+  for (let i = 0; i < 3 * plane; i++) {
+    output[(2 - (i % 3)) * plane + Math.floor(i / 3)] = ((mouth[i] as number) + 0.25) / 255;
+  }
+  return compositeFrame(output, 0, size, crop, picture, rect, new Uint8Array(picture.data.length)).data;
+}
+
+function cropOf(data: Uint8Array, side: number): RgbImage {
+  return { width: side, height: side, data };
+}
