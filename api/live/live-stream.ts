@@ -199,7 +199,12 @@ export class LiveStream {
       preferredGpu: this.#gpuId,
     };
     const audio = Buffer.from(samples.buffer, samples.byteOffset, samples.byteLength);
-    const payload = { audio, visualFrames: Buffer.alloc(0), audioFeatures: Buffer.alloc(0) };
+    const payload = {
+      audio,
+      visualFrames: Buffer.alloc(0),
+      visualForm: 'floats',
+      audioFeatures: Buffer.alloc(0),
+    } as const;
     const frames = this.#tools.requests.run(work, payload, signal);
     const first = frames.next();
     first.catch(ignored('it is reported when it is awaited'));

@@ -48,7 +48,12 @@ export interface LiveServiceTools {
   readonly openReader: () => Redis;
 }
 
-const NOTHING = { audio: Buffer.alloc(0), visualFrames: Buffer.alloc(0), audioFeatures: Buffer.alloc(0) };
+const NOTHING = {
+  audio: Buffer.alloc(0),
+  visualFrames: Buffer.alloc(0),
+  visualForm: 'floats',
+  audioFeatures: Buffer.alloc(0),
+} as const;
 /** A request that loads a model and renders no frame. */
 const NO_FRAMES = {
   loadOnly: true,
@@ -92,7 +97,7 @@ export class LiveService {
       rowsAhead: FEATURE_ROWS_AFTER,
     };
     const audio = Buffer.from(samples.buffer, samples.byteOffset, samples.byteLength);
-    const answers = this.#requests.run(work, { audio, visualFrames, audioFeatures }, signal);
+    const answers = this.#requests.run(work, { audio, visualFrames, visualForm: 'floats', audioFeatures }, signal);
     const frames: Buffer[] = [];
     for (;;) {
       const answer = await answers.next();

@@ -106,6 +106,7 @@ async function startInProcess(entry: CheapAvatar, frameCount: number) {
     const given = {
       audio: new Uint8Array(audio.buffer.slice(0)),
       visualFrames: new Uint8Array(),
+      visualForm: 'floats' as const,
       audioFeatures: new Uint8Array(),
     };
     const encoded: Promise<Buffer>[] = [];

@@ -1,12 +1,16 @@
 import type { Redis } from 'ioredis';
+import { FarmError } from '../errors.ts';
 import { KEY_PREFIX } from '../redis.ts';
+import { isVisualForm, type VisualForm } from './visual-frames.ts';
 
 /** The input of a live job. It is too large for job data, is read once, and is useless a minute later. */
 export interface LivePayload {
   /** 16 kHz mono float32 sound, little-endian; empty when features are given instead. */
   readonly audio: Buffer;
-  /** [frames, 6, S, S] float32, little-endian, instead of the avatar's own pictures; empty: the avatar's own. */
+  /** Visual inputs of the frames instead of the avatar's own pictures, as `visualForm` says; empty: the avatar's own. */
   readonly visualFrames: Buffer;
+  /** Front ends of earlier versions write none, and send floats. */
+  readonly visualForm: VisualForm;
   /** [32, 16, 16] float32, little-endian, the audio input of every frame; empty: computed from the sound. */
   readonly audioFeatures: Buffer;
 }
@@ -21,13 +25,18 @@ export const liveAliveKey = (requestId: string) => `${KEY_PREFIX}:live:${request
 
 export async function saveLivePayload(redis: Redis, requestId: string, payload: LivePayload): Promise<void> {
   const key = livePayloadKey(requestId);
-  const { audio, visualFrames, audioFeatures } = payload;
-  await redis.multi().hset(key, { audio, visualFrames, audioFeatures }).expire(key, LIVE_KEYS_LIFETIME_S).exec();
+  await redis.multi().hset(key, payload).expire(key, LIVE_KEYS_LIFETIME_S).exec();
 }
 
-/** Undefined when it was removed, because the request was given up. */
+/**
+ * Undefined when it was removed, because the request was given up.
+ * @throws FarmError `internal` for visual inputs in a form that this version does not know.
+ */
 export async function readLivePayload(redis: Redis, requestId: string): Promise<LivePayload | undefined> {
-  const names = ['audio', 'visualFrames', 'audioFeatures'] as const;
-  const [audio, visualFrames, audioFeatures] = await redis.hmgetBuffer(livePayloadKey(requestId), ...names);
-  return audio && visualFrames && audioFeatures ? { audio, visualFrames, audioFeatures } : undefined;
+  const names = ['audio', 'visualFrames', 'audioFeatures', 'visualForm'] as const;
+  const [audio, visualFrames, audioFeatures, form] = await redis.hmgetBuffer(livePayloadKey(requestId), ...names);
+  if (!audio || !visualFrames || !audioFeatures) return undefined;
+  const visualForm = form?.toString() ?? 'floats';
+  if (isVisualForm(visualForm)) return { audio, visualFrames, audioFeatures, visualForm };
+  throw new FarmError('internal', `The visual inputs of request ${requestId} have the unknown form "${visualForm}"`);
 }

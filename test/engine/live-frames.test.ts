@@ -11,6 +11,7 @@ import { decodeAudio } from '../../worker/media/decode-audio.ts';
 import { startFarm, type TestFarm } from '../support/farm.ts';
 import { SMALL_FACE, SMALL_MODEL, SMALL_PICTURE } from '../support/small-avatar.ts';
 import { syllables, writeWav } from '../support/sound.ts';
+import { visualFrames } from '../support/visual-frames.ts';
 import { type LiveAnswer, LiveRequests, summaryOf } from './live-requests.ts';
 
 const SECONDS = 3;
@@ -128,8 +129,24 @@ describe('frames of live jobs', () => {
     );
   });
 
+  for (const form of ['crops', 'planes'] as const) {
+    it(`are the same, whether given pictures come as floats or as ${form}`, async () => {
+      const { floats, [form]: packed } = visualFrames(2);
+      const ask = async (payload: Partial<LivePayload>) =>
+        await live.ask(live.job({ frames: { start: 0, end: 2 }, output: 'raw' }), payload);
+      const expected = await ask({ visualFrames: floats });
+      assert.equal(expected.frames.size, 2);
+      assert.deepEqual((await ask({ visualFrames: packed, visualForm: form })).frames, expected.frames);
+    });
+  }
+
   const refused: [string, Partial<LivePayload>, RegExp][] = [
     ['visual frames', { visualFrames: Buffer.alloc(100) }, /visual_frames has 100 bytes, expected 1228800 \(2 frames/],
+    [
+      'packed visual frames',
+      { visualFrames: Buffer.alloc(3 * 64 * 64), visualForm: 'crops' },
+      /visual_frames has 98304 bytes, expected 1228800 \(2 frames/,
+    ],
     ['features', { audioFeatures: Buffer.alloc(8) }, /audio_features has 8 bytes, expected 32768/],
     ['sound', { audio: Buffer.alloc(7) }, /audio has 7 bytes, expected a multiple of 4/],
   ];

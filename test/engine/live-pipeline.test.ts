@@ -134,10 +134,15 @@ test('no sound is needed for rows that are not heard', async () => {
   assert.deepEqual(enough.network.audioInput, all.network.audioInput);
 });
 
+const given = (floats: Float32Array, count: number) => ({
+  ...{ size: 160 as const, count },
+  at: (place: number) => floats.subarray(place * VISUAL_FLOATS, (place + 1) * VISUAL_FLOATS),
+});
+
 test('given inputs are what the network gets, and no sound is read for them', async () => {
   const audioInput = Float32Array.from({ length: AUDIO_INPUT_FLOATS }, (_, i) => i);
   const visualInput = Float32Array.from({ length: 7 * VISUAL_FLOATS }, (_, i) => i);
-  const { encoder, network } = await run({}, { audioInput, visualInput }, 0);
+  const { encoder, network } = await run({}, { audioInput, visualInputs: given(visualInput, 7) }, 0);
   assert.deepEqual(encoder.counts, []);
   for (const [place, input] of network.visualInput.entries()) {
     assert.deepEqual(input, visualInput.slice(place * VISUAL_FLOATS, (place + 1) * VISUAL_FLOATS));
@@ -147,9 +152,9 @@ test('given inputs are what the network gets, and no sound is read for them', as
 
 test('given inputs of another size, or on the grid of the sound, are refused', async () => {
   const audioInput = new Float32Array(AUDIO_INPUT_FLOATS);
-  const refusal = { code: 'request_invalid', message: /Given inputs must be 8192 and 1075200 floats/ };
+  const refusal = { code: 'request_invalid', message: /Given inputs must be 8192 floats and 7 visual inputs of 160²/ };
   await assert.rejects(run({}, { audioInput: audioInput.subarray(1) }), refusal);
-  await assert.rejects(run({}, { visualInput: new Float32Array(VISUAL_FLOATS) }), refusal);
+  await assert.rejects(run({}, { visualInputs: given(new Float32Array(VISUAL_FLOATS), 1) }), refusal);
   await assert.rejects(run({ grid: 'sound' }, { audioInput }), refusal);
 });
 

@@ -52,8 +52,8 @@ export class LiveRequests implements AsyncDisposable {
   }
 
   async save(job: LiveJob, payload: Partial<LivePayload> = {}): Promise<void> {
-    const { audio = NOTHING, visualFrames = NOTHING, audioFeatures = NOTHING } = payload;
-    await saveLivePayload(this.redis, job.requestId, { audio, visualFrames, audioFeatures });
+    const { audio = NOTHING, visualFrames = NOTHING, audioFeatures = NOTHING, visualForm = 'floats' } = payload;
+    await saveLivePayload(this.redis, job.requestId, { audio, visualFrames, visualForm, audioFeatures });
   }
 
   async add(job: LiveJob): Promise<void> {

@@ -17,7 +17,12 @@ describe('the frame channel', async () => {
   const wanted = async () => {
     const redis = await server.connect();
     const requestId = randomUUID();
-    await saveLivePayload(redis, requestId, { audio: NOTHING, visualFrames: NOTHING, audioFeatures: NOTHING });
+    await saveLivePayload(redis, requestId, {
+      audio: NOTHING,
+      visualFrames: NOTHING,
+      visualForm: 'floats',
+      audioFeatures: NOTHING,
+    });
     return { redis, requestId };
   };
 

@@ -1,8 +1,21 @@
 import { FarmError } from '../../shared/errors.ts';
-import { AUDIO_INPUT_FLOATS, type AudioSource, type IndexRange, type NetworkSize } from '../pipeline/contract.ts';
-import type { GivenInputs } from '../pipeline/frame-request.ts';
+import {
+  toFloats,
+  VISUAL_CHANNELS,
+  VISUAL_FORMS,
+  type VisualForm,
+  visualFrameBytes,
+} from '../../shared/live/visual-frames.ts';
+import {
+  AUDIO_INPUT_FLOATS,
+  type AudioSource,
+  type GivenVisualInput,
+  type IndexRange,
+  type NetworkSize,
+} from '../pipeline/contract.ts';
+import type { GivenInputs, GivenVisualInputs } from '../pipeline/frame-request.ts';
 
-/** Turns the payload of a live request into what the pipeline takes. All numbers are float32, little-endian. */
+/** Turns the payload of a live request into what the pipeline takes. Sound and features are float32, little-endian. */
 
 const FLOAT_BYTES = 4;
 
@@ -36,13 +49,15 @@ export class PieceOfSound implements AudioSource {
 
 export interface LiveBytes {
   readonly audio: Uint8Array;
+  /** As `visualForm` says. */
   readonly visualFrames: Uint8Array;
+  readonly visualForm: VisualForm;
   readonly audioFeatures: Uint8Array;
 }
 
 /** @throws FarmError `request_invalid` when the bytes are no whole number of float32. */
 export function readSamples(audio: Uint8Array): Float32Array {
-  if (audio.byteLength % FLOAT_BYTES === 0) return toFloats(audio);
+  if (audio.byteLength % FLOAT_BYTES === 0) return asFloats(audio);
   throw invalid(`the audio has ${audio.byteLength} bytes, expected a multiple of ${FLOAT_BYTES} (float32 samples)`);
 }
 
@@ -52,30 +67,47 @@ export function readSamples(audio: Uint8Array): Float32Array {
  * @throws FarmError `request_invalid` with the bytes that were got and expected.
  */
 export function readGivenInputs(
-  { visualFrames, audioFeatures }: LiveBytes,
+  { visualFrames, visualForm, audioFeatures }: Omit<LiveBytes, 'audio'>,
   frameCount: number,
   size: NetworkSize,
   soundless: boolean,
 ): GivenInputs {
-  const seenBytes = frameCount * 6 * size * size * FLOAT_BYTES;
   const heardBytes = AUDIO_INPUT_FLOATS * FLOAT_BYTES;
-  if (visualFrames.byteLength !== 0 && visualFrames.byteLength !== seenBytes) {
-    const shape = `${frameCount} frames × 6 × ${size} × ${size} float32`;
-    throw invalid(`visual_frames has ${visualFrames.byteLength} bytes, expected ${seenBytes} (${shape})`);
-  }
   if (audioFeatures.byteLength !== 0 && audioFeatures.byteLength !== heardBytes) {
     const got = `${audioFeatures.byteLength} bytes`;
     throw invalid(`audio_features has ${got}, expected ${heardBytes} (32 × 16 × 16 float32)`);
   }
   const silence = soundless ? new Float32Array(AUDIO_INPUT_FLOATS) : undefined;
   return {
-    visualInput: visualFrames.byteLength > 0 ? toFloats(visualFrames) : undefined,
-    audioInput: audioFeatures.byteLength > 0 ? toFloats(audioFeatures) : silence,
+    visualInputs: visualFrames.byteLength > 0 ? givenVisual(visualFrames, visualForm, frameCount, size) : undefined,
+    audioInput: audioFeatures.byteLength > 0 ? asFloats(audioFeatures) : silence,
   };
 }
 
+function givenVisual(bytes: Uint8Array, form: VisualForm, count: number, size: NetworkSize): GivenVisualInputs {
+  const frameBytes = visualFrameBytes(form, size);
+  if (bytes.byteLength !== count * frameBytes) throw wrongSize(bytes.byteLength, form, count, size);
+  const frame = (place: number) => bytes.subarray(place * frameBytes, (place + 1) * frameBytes);
+  return { size, count, at: (place) => visualInputOf(frame(place), form, size) };
+}
+
+function visualInputOf(frame: Uint8Array, form: VisualForm, size: NetworkSize): GivenVisualInput {
+  const packed = VISUAL_FORMS[form];
+  if (!packed) return asFloats(frame);
+  if (packed.layout === 'planes') return toFloats(frame, packed.floats);
+  return { width: size, height: size, data: frame };
+}
+
+/** Says it in terms of what the client sent. */
+function wrongSize(gotBytes: number, form: VisualForm, count: number, size: NetworkSize): FarmError {
+  const sent = Math.round(gotBytes * (visualFrameBytes('floats', size) / visualFrameBytes(form, size)));
+  const expected = count * visualFrameBytes('floats', size);
+  const shape = `${count} frames × ${VISUAL_CHANNELS} × ${size} × ${size} float32`;
+  return invalid(`visual_frames has ${sent} bytes, expected ${expected} (${shape})`);
+}
+
 /** A view where the bytes are aligned, else a copy. */
-function toFloats(bytes: Uint8Array): Float32Array {
+function asFloats(bytes: Uint8Array): Float32Array {
   const { buffer, byteOffset, byteLength } = byteOffsetAligned(bytes) ? bytes : bytes.slice();
   return new Float32Array(buffer, byteOffset, byteLength / FLOAT_BYTES);
 }

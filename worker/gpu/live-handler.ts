@@ -131,7 +131,11 @@ async function work(
 }
 
 /** The work on the frames from `firstFrame` on. */
-function toTask(job: LiveJob, { audio, visualFrames, audioFeatures }: LivePayload, firstFrame: number): LiveTask {
+function toTask(
+  job: LiveJob,
+  { audio, visualFrames, visualForm, audioFeatures }: LivePayload,
+  firstFrame: number,
+): LiveTask {
   const { requestId, streamId, modelId, frames, startFrameIndex, totalSamples, firstSample, rowsAhead } = job;
   const bytesPerFrame = Math.floor(visualFrames.length / (frames.end - frames.start));
   return {
@@ -140,6 +144,7 @@ function toTask(job: LiveJob, { audio, visualFrames, audioFeatures }: LivePayloa
     frames: { start: firstFrame, end: frames.end },
     audio: copyOf(audio),
     visualFrames: copyOf(visualFrames.subarray((firstFrame - frames.start) * bytesPerFrame)),
+    visualForm,
     audioFeatures: copyOf(audioFeatures),
   };
 }

@@ -144,6 +144,9 @@ export interface AvatarFrames {
   face?(index: number): Promise<GivenFace>;
 }
 
+/** A visual input that the request brought: [6, S, S], or the S² picture of the face that it is to be made from. */
+export type GivenVisualInput = Float32Array | RgbImage;
+
 /** What stands behind a frame. */
 export interface FrameBackground {
   readonly backgroundIndex: number;
@@ -161,8 +164,8 @@ export interface FrameInputs extends FrameBackground {
   readonly avatar: AvatarFrames;
   /** The audio input, [32, 16, 16], or the feature rows that it is cut from. */
   readonly audioInput: Float32Array | { readonly rows: FeatureRows; readonly rowsAhead: number };
-  /** The visual input, [6, S, S], instead of one made from the background. */
-  readonly visualInput: Float32Array | undefined;
+  /** The visual input instead of one made from the background. */
+  readonly visualInput: GivenVisualInput | undefined;
   /** Grows by this frame's share of the stages. */
   readonly timings: StageTimingsMs;
 }

@@ -1,5 +1,5 @@
 import { FEATURE_ROWS_AFTER } from '../../shared/sound/rates.ts';
-import { type FrameInputs, type IndexRange, visualInputFloats } from './contract.ts';
+import type { FrameInputs, IndexRange } from './contract.ts';
 import { checkRequest, type InputParts, type RenderFramesRequest } from './frame-request.ts';
 import { LookAhead } from './look-ahead.ts';
 import { loadBackground } from './pipeline.ts';
@@ -44,7 +44,7 @@ export async function* gatherFrameInputs(
         avatar,
         ...background,
         audioInput: rows ? { rows, rowsAhead } : (given?.audioInput as Float32Array),
-        visualInput: givenVisualInput(frameIndex - frames.start, parts),
+        visualInput: given?.visualInputs?.at(frameIndex - frames.start),
         timings,
       };
     }
@@ -64,9 +64,4 @@ function slidingFeatures(
   run: { signal: AbortSignal; clock: StageClock },
 ): SlidingFeatures {
   return new SlidingFeatures(parts, rowsAhead, grid === 'request' ? frames : encoderBatchWindows, run);
-}
-
-function givenVisualInput(place: number, { given, network }: InputParts): Float32Array | undefined {
-  const floats = visualInputFloats(network.size);
-  return given?.visualInput?.subarray(place * floats, (place + 1) * floats);
 }

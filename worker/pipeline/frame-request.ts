@@ -7,9 +7,10 @@ import {
   type AudioEncoder,
   type AudioSource,
   type AvatarFrames,
+  type GivenVisualInput,
   type IndexRange,
   type LipSyncNetwork,
-  visualInputFloats,
+  type NetworkSize,
 } from './contract.ts';
 import type { FeatureMemory } from './sliding-features.ts';
 
@@ -40,8 +41,16 @@ export interface RenderFramesRequest {
 export interface GivenInputs {
   /** The audio input of every frame, [32, 16, 16]: the sound is not read. */
   readonly audioInput?: Float32Array | undefined;
-  /** Visual inputs of the frames asked for, [count, 6, S, S]; they are still composited onto the avatar's pictures. */
-  readonly visualInput?: Float32Array | undefined;
+  /** Visual inputs of the frames asked for; they are still composited onto the avatar's pictures. */
+  readonly visualInputs?: GivenVisualInputs | undefined;
+}
+
+/** The visual inputs of several frames, for networks of one size. */
+export interface GivenVisualInputs {
+  readonly size: NetworkSize;
+  readonly count: number;
+  /** That of frame `place` of the frames asked for, 0 ≤ place < count. */
+  at(place: number): GivenVisualInput;
 }
 
 /** What the inputs of frames are made with. */
@@ -91,16 +100,16 @@ export function checkSound(audio: AudioSource): void {
 }
 
 function checkGiven({ frames, grid }: RenderFramesRequest, { given, network }: InputParts): void {
-  const { audioInput, visualInput } = given ?? {};
-  if (!audioInput && !visualInput) return;
-  const visualFloats = (frames.end - frames.start) * visualInputFloats(network.size);
-  const fits =
-    (audioInput?.length ?? AUDIO_INPUT_FLOATS) === AUDIO_INPUT_FLOATS &&
-    (visualInput?.length ?? visualFloats) === visualFloats;
-  if (grid === 'request' && fits) return;
-  const got = `${audioInput?.length ?? 'no'} and ${visualInput?.length ?? 'no'} floats, grid ${grid}`;
+  const { audioInput, visualInputs } = given ?? {};
+  if (!audioInput && !visualInputs) return;
+  const count = frames.end - frames.start;
+  const audioFits = (audioInput?.length ?? AUDIO_INPUT_FLOATS) === AUDIO_INPUT_FLOATS;
+  const visualFits = !visualInputs || (visualInputs.count === count && visualInputs.size === network.size);
+  if (grid === 'request' && audioFits && visualFits) return;
+  const visual = visualInputs ? `${visualInputs.count} of ${visualInputs.size}²` : 'no';
+  const expected = `${AUDIO_INPUT_FLOATS} floats and ${count} visual inputs of ${network.size}²`;
   throw new FarmError(
     'request_invalid',
-    `Given inputs must be ${AUDIO_INPUT_FLOATS} and ${visualFloats} floats, with the grid of the request: got ${got}`,
+    `Given inputs must be ${expected}, with the grid of the request: got ${audioInput?.length ?? 'no'} floats and ${visual}, grid ${grid}`,
   );
 }

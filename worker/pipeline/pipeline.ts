@@ -87,7 +87,8 @@ function writeInputs(frame: FrameInputs, place: number, size: NetworkSize, { vis
   checkBackground(background, avatar.rect(index), avatar, index);
   if (face) checkFace(face, size, index);
   fillCrop(crop, avatar, index, background, face?.crop);
-  if (visualInput) visual.set(visualInput, visualAt);
+  if (visualInput instanceof Float32Array) visual.set(visualInput, visualAt);
+  else if (visualInput) writeVisualInput(visualInput, size, visual, visualAt);
   else writeVisualInput(crop, size, visual, visualAt, face?.roi);
   if (audioInput instanceof Float32Array) audio.set(audioInput, audioAt);
   else writeAudioInput(audioInput.rows, frame.frameIndex, audio, audioAt, audioInput.rowsAhead);
