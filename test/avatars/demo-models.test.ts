@@ -5,7 +5,8 @@ import { encoderGraph } from '../../avatars/demo/encoder-model.ts';
 import { generatorGraph } from '../../avatars/demo/generator-model.ts';
 import { mouthOpenArea } from '../../avatars/demo/mouth-area.ts';
 import { compositeFrame } from '../../worker/pipeline/composite.ts';
-import type { AvatarFrames } from '../../worker/pipeline/contract.ts';
+import { type AvatarFrames, mouthBytes } from '../../worker/pipeline/contract.ts';
+import { writeMouth } from '../../worker/pipeline/mouth.ts';
 import { cutCrop, makeCrop } from '../../worker/pipeline/visual-input.ts';
 import { openDemoAvatar } from './demo-avatar.ts';
 import { openGraph, SessionEncoder, SessionNetwork, shapesOf, steadyAudio, steadyMel, visualInput } from './models.ts';
@@ -125,8 +126,10 @@ async function openArea(audio: Float32Array): Promise<number> {
   const crop = makeCrop(320);
   const background = await avatar.background(0);
   cutCrop(background, avatar.rect(0), crop);
+  const mouth = new Uint8Array(mouthBytes(320));
+  writeMouth(output, 0, 320, mouth);
   return mouthOpenArea(
-    compositeFrame(output, 0, 320, crop, background, avatar.rect(0), new Uint8Array(background.data.length)),
+    compositeFrame(mouth, 320, crop, background, avatar.rect(0), new Uint8Array(background.data.length)),
     avatar.rect(0),
   );
 }

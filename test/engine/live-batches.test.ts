@@ -2,8 +2,12 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { LiveBatches, type LiveBatchSettings } from '../../worker/engine/live-batches.ts';
 import { Turns } from '../../worker/engine/turns.ts';
-import { AUDIO_INPUT_FLOATS, type AvatarFrames, type FrameInputs } from '../../worker/pipeline/contract.ts';
-import type { RenderedFrame } from '../../worker/pipeline/render-frames.ts';
+import {
+  AUDIO_INPUT_FLOATS,
+  type AvatarFrames,
+  type FrameInputs,
+  type MouthFrame,
+} from '../../worker/pipeline/contract.ts';
 import { noTimings } from '../../worker/pipeline/stage-timings.ts';
 import { FloatNetwork } from '../pipeline/float-network.ts';
 
@@ -56,12 +60,15 @@ function start(settings: Partial<LiveBatchSettings> = {}) {
   const turns = new Turns();
   const batches = new LiveBatches(network, turns, { maxFrames: 4, maxWaitMs: 0, ...settings });
   const render = async (source: string, marks: readonly number[], signal = NEVER, onOrder?: () => void) => {
-    const frames: RenderedFrame[] = [];
+    const frames: MouthFrame[] = [];
     await batches.render({
       inputs: frameInputs(marks, onOrder),
       source,
       signal,
-      onFrame: (frame) => frames.push(frame),
+      onFrame: (frame) => {
+        frames.push(frame);
+        frame.memory.release();
+      },
     });
     return frames.map(({ frameIndex }) => frameIndex);
   };

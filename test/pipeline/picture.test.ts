@@ -5,7 +5,8 @@ import { backgroundIndex, checkBackground } from '../../worker/pipeline/backgrou
 import { resizeBicubic } from '../../worker/pipeline/bicubic.ts';
 import { compositeFrame } from '../../worker/pipeline/composite.ts';
 import type { NetworkSize, Rect, RgbImage } from '../../worker/pipeline/contract.ts';
-import { visualInputFloats } from '../../worker/pipeline/contract.ts';
+import { mouthBytes, visualInputFloats } from '../../worker/pipeline/contract.ts';
+import { writeMouth } from '../../worker/pipeline/mouth.ts';
 import { writeVisualInput } from '../../worker/pipeline/picture-floats.ts';
 import { cutCrop, makeCrop } from '../../worker/pipeline/visual-input.ts';
 import { fixtureBytes, largestDifference, referenceBytes, referenceFloats, referenceMissing } from './files.ts';
@@ -129,7 +130,9 @@ function compositeColour(background: RgbImage, rect: Rect, bgr: readonly number[
   bgr.forEach((value, channel) => {
     output.fill(value, 1 + channel * plane, 1 + (channel + 1) * plane);
   });
-  return compositeFrame(output, 1, size, crop, background, rect, new Uint8Array(background.data.length).fill(77));
+  const mouth = new Uint8Array(mouthBytes(size));
+  writeMouth(output, 1, size, mouth);
+  return compositeFrame(mouth, size, crop, background, rect, new Uint8Array(background.data.length).fill(77));
 }
 
 test('a composite changes its rect and nothing else, at every edge, and never the background', () => {

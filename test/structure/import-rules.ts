@@ -15,6 +15,7 @@ const PIPELINE = 'worker/pipeline/pipeline.ts';
 const PIPELINE_RUNNERS = [
   'frame-inputs',
   'frame-request',
+  'held-memory',
   'look-ahead',
   'mel-of-sound',
   'network-runs',

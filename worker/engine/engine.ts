@@ -4,6 +4,8 @@ import { logged, unexpected } from '../../shared/process/unheard.ts';
 import { encodeJpeg } from '../media/jpeg.ts';
 import { ModelRegistry } from '../models/model-registry.ts';
 import type { ModelUse } from '../models/model-slot.ts';
+import { newMemory } from '../pipeline/held-memory.ts';
+import { composeFrame, makeCrop } from '../pipeline/pipeline.ts';
 import { FrameBuffers } from './frame-buffers.ts';
 import { LiveRenderer } from './live-renderer.ts';
 import { ModelCosts } from './model-costs.ts';
@@ -61,7 +63,7 @@ export class Engine {
       },
       onLoading: (loading) => listeners.send({ type: 'loading', loading }),
     });
-    this.#liveRenderer = new LiveRenderer(this.#turns, settings.liveBatches, (bytes) => this.#buffers.take(bytes));
+    this.#liveRenderer = new LiveRenderer(this.#turns, settings.liveBatches, newMemory);
     this.#costs = new ModelCosts(this.#turns, () => this.#announce());
     this.#announcer = setInterval(() => this.#announce(), ANNOUNCE_EVERY_MS);
   }
@@ -137,9 +139,13 @@ export class Engine {
   }
 
   async #renderLive({ taskId, task }: LiveTask, use: ModelUse, signal: AbortSignal): Promise<FromPipelineThread> {
-    const timings = await this.#liveRenderer.render(task, use.model, signal, ({ frameIndex, image }) =>
-      this.#listeners.send({ type: 'frame', taskId, frameIndex, image }, [image.data.buffer as ArrayBuffer]),
-    );
+    const crop = makeCrop(use.model.network.size);
+    const timings = await this.#liveRenderer.render(task, use.model, signal, (frame) => {
+      const image = composeFrame(frame, crop, this.#buffers.take(frame.background.data.length));
+      frame.memory.release();
+      const { frameIndex } = frame;
+      this.#listeners.send({ type: 'frame', taskId, frameIndex, image }, [image.data.buffer as ArrayBuffer]);
+    });
     return { type: 'live-done', taskId, result: { ...loadResult(use), timings } };
   }
 

@@ -1,9 +1,8 @@
 /** Frames of concurrent live requests for one model, made in shared runs of its network. */
 
 import { ignored, unexpected } from '../../shared/process/unheard.ts';
-import type { FrameInputs, LipSyncNetwork, MakePixels } from '../pipeline/contract.ts';
+import type { FrameInputs, LipSyncNetwork, MouthFrame, TakeMemory } from '../pipeline/contract.ts';
 import { NetworkRuns } from '../pipeline/network-runs.ts';
-import type { RenderedFrame } from '../pipeline/render-frames.ts';
 import type { Turns } from './turns.ts';
 
 export interface LiveBatchSettings {
@@ -19,7 +18,8 @@ export interface LiveSupply {
   /** Requests with the same source are served one after the other; different sources take turns, frame by frame. */
   readonly source: string;
   readonly signal: AbortSignal;
-  readonly onFrame: (frame: RenderedFrame) => void;
+  /** Gets each mouth as it is made, in order, and releases its memory. */
+  readonly onFrame: (frame: MouthFrame) => void;
 }
 
 /**
@@ -35,10 +35,10 @@ export class LiveBatches {
   #turnAsked = false;
   #waiting: NodeJS.Timeout | undefined;
 
-  constructor(network: LipSyncNetwork, turns: Turns, settings: LiveBatchSettings, makePixels?: MakePixels) {
+  constructor(network: LipSyncNetwork, turns: Turns, settings: LiveBatchSettings, takeMemory?: TakeMemory) {
     this.#turns = turns;
     this.#settings = settings;
-    this.#network = new NetworkRuns(network, settings.maxFrames, makePixels);
+    this.#network = new NetworkRuns(network, settings.maxFrames, takeMemory);
   }
 
   /**
@@ -101,10 +101,10 @@ export class LiveBatches {
     if (chosen.length === 0) return;
     const run = this.#network.run(chosen.map(({ frame }) => frame));
     for (const { supply } of chosen) supply.inRun = run;
-    const images = await run;
-    for (const [place, { supply, frame }] of chosen.entries()) {
-      const image = images[place];
-      if (image) supply.deliver({ frameIndex: frame.frameIndex, image });
+    const mouths = await run;
+    for (const [place, { supply }] of chosen.entries()) {
+      const mouth = mouths[place];
+      if (mouth) supply.deliver(mouth);
     }
   }
 
@@ -180,9 +180,10 @@ class Supply {
     return frame;
   }
 
-  deliver(frame: RenderedFrame): void {
+  deliver(frame: MouthFrame): void {
     this.#open -= 1;
-    if (!this.#ended) this.#request.onFrame(frame);
+    if (this.#ended) frame.memory.release();
+    else this.#request.onFrame(frame);
     this.#move();
   }
 

@@ -1,7 +1,6 @@
 import type { LoadedModel } from '../models/loaded-model.ts';
-import type { MakePixels } from '../pipeline/contract.ts';
+import type { MouthFrame, TakeMemory } from '../pipeline/contract.ts';
 import { gatherFrameInputs } from '../pipeline/frame-inputs.ts';
-import type { RenderedFrame } from '../pipeline/render-frames.ts';
 import { noTimings, type StageTimingsMs } from '../pipeline/stage-timings.ts';
 import { LiveBatches, type LiveBatchSettings } from './live-batches.ts';
 import { PieceOfSound, readGivenInputs, readSamples } from './live-inputs.ts';
@@ -15,30 +14,31 @@ interface LiveModel {
   readonly features: StreamFeatures;
 }
 
-/** Makes the frames of live requests, those for the same model in shared runs of its network. */
+/** Makes the mouths of live requests, those for the same model in shared runs of its network. */
 export class LiveRenderer {
   readonly #turns: Turns;
   readonly #settings: LiveBatchSettings;
-  readonly #makePixels: MakePixels | undefined;
+  readonly #takeMemory: TakeMemory | undefined;
   /** An entry goes with its model. */
   readonly #models = new WeakMap<LoadedModel, LiveModel>();
 
-  /** @param makePixels where the pixels of finished frames go. */
-  constructor(turns: Turns, settings: LiveBatchSettings, makePixels?: MakePixels) {
+  /** @param takeMemory where the mouths go. */
+  constructor(turns: Turns, settings: LiveBatchSettings, takeMemory?: TakeMemory) {
     this.#turns = turns;
     this.#settings = settings;
-    this.#makePixels = makePixels;
+    this.#takeMemory = takeMemory;
   }
 
   /**
-   * Runs the pipeline over the frames of a request and hands each over as it is finished, in order.
+   * Runs the pipeline over the frames of a request and hands each mouth over as it is made, in order: the receiver
+   * releases its memory.
    * @throws `signal.reason` when the signal is aborted; FarmError as the pipeline does.
    */
   async render(
     task: LiveTask,
     model: LoadedModel,
     signal: AbortSignal,
-    onFrame: (frame: RenderedFrame) => void,
+    onFrame: (frame: MouthFrame) => void,
   ): Promise<StageTimingsMs> {
     const { batches, features } = this.#liveModel(model);
     const { frames, startFrameIndex, totalSamples, rowsAhead, streamId } = task;
@@ -65,7 +65,7 @@ export class LiveRenderer {
     const known = this.#models.get(model);
     if (known) return known;
     const settings = { ...this.#settings, maxFrames: this.#maxFrames(model) };
-    const batches = new LiveBatches(model.network, this.#turns, settings, this.#makePixels);
+    const batches = new LiveBatches(model.network, this.#turns, settings, this.#takeMemory);
     const made = { batches, features: new StreamFeatures() };
     this.#models.set(model, made);
     return made;

@@ -1,27 +1,28 @@
-/** The network's picture of a mouth → the finished frame. */
+/** A mouth and the background it belongs into → the finished frame. */
 
 import { resizeBicubic } from './bicubic.ts';
-import type { NetworkSize, Rect, RgbImage } from './contract.ts';
-import { putMouth } from './picture-floats.ts';
+import { CROP_MARGIN, type NetworkSize, type Rect, type RgbImage } from './contract.ts';
 
 /**
- * A copy of the background with the network's picture in `rect`. The network's picture fills only the inner S×S of the
- * crop; the 4-pixel rim stays the background's, which hides the seam.
- * @param output holds [3, S, S], BGR 0…1 (clamped here), from `offset` on.
+ * A copy of the background with the mouth in `rect`. The mouth fills only the inner S×S of the crop; the 4-pixel rim
+ * stays the background's, which hides the seam.
+ * @param mouth [S, S, 3] RGB.
  * @param crop (S+8)² RGB cut from `rect` of this background; overwritten.
  * @param background not changed.
  * @param data becomes the picture's pixels, as many bytes as the background has; its contents do not matter.
  */
 export function compositeFrame(
-  output: Float32Array,
-  offset: number,
+  mouth: Uint8Array,
   size: NetworkSize,
   crop: RgbImage,
   background: RgbImage,
   rect: Rect,
   data: Uint8Array,
 ): RgbImage {
-  putMouth(output, offset, size, crop);
+  for (let y = 0; y < size; y++) {
+    const row = mouth.subarray(y * size * 3, (y + 1) * size * 3);
+    crop.data.set(row, ((y + CROP_MARGIN) * crop.width + CROP_MARGIN) * 3);
+  }
   const frame = { width: background.width, height: background.height, data };
   data.set(background.data);
   resizeBicubic(crop, { x1: 0, y1: 0, x2: crop.width, y2: crop.height }, frame, rect);

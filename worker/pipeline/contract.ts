@@ -38,6 +38,11 @@ export function pictureBytes(size: NetworkSize): number {
   return 3 * size * size;
 }
 
+/** Bytes in one mouth, [S, S, 3] RGB: what the network's picture becomes. */
+export function mouthBytes(size: NetworkSize): number {
+  return 3 * size * size;
+}
+
 /** A half-open range [start, end) of indices: frames, windows, rows. */
 export interface IndexRange {
   readonly start: number;
@@ -170,16 +175,38 @@ export interface FrameInputs extends FrameBackground {
   readonly timings: StageTimingsMs;
 }
 
-/** Memory for one run of the network. */
+/** Memory for the inputs of one run of the network. */
 export interface RunBuffers {
   /** [count, 6, S, S] */
   readonly visual: Float32Array;
   /** [count, 32, 16, 16] */
   readonly audio: Float32Array;
-  /** The crop of each frame, (S+8)². */
-  readonly crops: readonly RgbImage[];
-  readonly makePixels: MakePixels;
+  /** (S+8)²: the crop of a frame while its visual input is made. */
+  readonly crop: RgbImage;
 }
 
-/** Makes memory for a finished frame: `byteLength` bytes with arbitrary contents. */
-export type MakePixels = (byteLength: number) => Uint8Array;
+/** A mouth that the network has made, and the picture that it belongs into: all that the finished frame is made from. */
+export interface MouthFrame extends FrameBackground {
+  readonly frameIndex: number;
+  readonly avatar: AvatarFrames;
+  /** Side of the mouth, S. */
+  readonly size: NetworkSize;
+  /** [S, S, 3] RGB; a part of `memory`. */
+  readonly mouth: Uint8Array;
+  /** Held for this frame: whoever has read the mouth, or drops it, releases it once. */
+  readonly memory: HeldMemory;
+  /** Grows by this frame's share of the stages. */
+  readonly timings: StageTimingsMs;
+}
+
+/** Memory that is used again when all its holders have released it. */
+export interface HeldMemory {
+  readonly bytes: Uint8Array;
+  /** One more holder. */
+  hold(): void;
+  /** One holder less. */
+  release(): void;
+}
+
+/** Gives memory for `byteLength` bytes with arbitrary contents; the caller is its first holder. */
+export type TakeMemory = (byteLength: number) => HeldMemory;

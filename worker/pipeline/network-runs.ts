@@ -2,46 +2,63 @@ import {
   AUDIO_INPUT_FLOATS,
   type FrameInputs,
   type LipSyncNetwork,
-  type MakePixels,
+  type MouthFrame,
+  mouthBytes,
   type RgbImage,
+  type TakeMemory,
   visualInputFloats,
 } from './contract.ts';
+import { newMemory } from './held-memory.ts';
 import { makeCrop, renderRun } from './pipeline.ts';
 
 /** Runs of one network, one at a time, for frames of one or several requests, in buffers that serve all runs. */
 export class NetworkRuns {
   readonly #network: LipSyncNetwork;
-  readonly #makePixels: MakePixels;
+  readonly #takeMemory: TakeMemory;
+  readonly #maxFrames: number;
   readonly #visual: Float32Array;
   readonly #audio: Float32Array;
-  readonly #crops: readonly RgbImage[];
+  readonly #crop: RgbImage;
 
   /**
    * @param maxFrames frames in the largest run.
-   * @param makePixels where the pixels of finished frames go.
+   * @param takeMemory where the mouths go.
    */
-  constructor(network: LipSyncNetwork, maxFrames: number, makePixels: MakePixels = (bytes) => new Uint8Array(bytes)) {
+  constructor(network: LipSyncNetwork, maxFrames: number, takeMemory: TakeMemory = newMemory) {
     this.#network = network;
-    this.#makePixels = makePixels;
+    this.#takeMemory = takeMemory;
+    this.#maxFrames = maxFrames;
     this.#visual = new Float32Array(maxFrames * visualInputFloats(network.size));
     this.#audio = new Float32Array(maxFrames * AUDIO_INPUT_FLOATS);
-    this.#crops = Array.from({ length: maxFrames }, () => makeCrop(network.size));
+    this.#crop = makeCrop(network.size);
   }
 
   /**
-   * Makes the frames in one run of the network. Wait for it before the next run: that overwrites the network's output.
+   * Makes the mouths of the frames in one run of the network. Wait for it before the next run: its inputs are overwritten.
    * @param frames 1 … `maxFrames`.
-   * @returns the pictures of the wanted ones, in order, each the receiver's own.
+   * @returns those of the wanted ones, in order; each holds its memory once.
    * @throws FarmError `model_unusable` for a background or a crop rect that does not fit; whatever the network throws.
    */
-  async run(frames: readonly FrameInputs[]): Promise<RgbImage[]> {
+  async run(frames: readonly FrameInputs[]): Promise<MouthFrame[]> {
     const count = frames.length;
-    if (count > this.#crops.length) throw new RangeError(`${count} frames in a run of ${this.#crops.length} at most`);
-    return await renderRun(frames, this.#network, {
-      visual: this.#visual.subarray(0, count * visualInputFloats(this.#network.size)),
-      audio: this.#audio.subarray(0, count * AUDIO_INPUT_FLOATS),
-      crops: this.#crops,
-      makePixels: this.#makePixels,
-    });
+    if (count > this.#maxFrames) throw new RangeError(`${count} frames in a run of ${this.#maxFrames} at most`);
+    const { size } = this.#network;
+    const memory = this.#takeMemory(count * mouthBytes(size));
+    try {
+      const buffers = {
+        visual: this.#visual.subarray(0, count * visualInputFloats(size)),
+        audio: this.#audio.subarray(0, count * AUDIO_INPUT_FLOATS),
+        crop: this.#crop,
+      };
+      await renderRun(frames, this.#network, buffers, memory.bytes);
+      return frames.flatMap((frame, place) => {
+        if (!frame.wanted) return [];
+        memory.hold();
+        const mouth = memory.bytes.subarray(place * mouthBytes(size), (place + 1) * mouthBytes(size));
+        return [{ ...frame, size, mouth, memory }];
+      });
+    } finally {
+      memory.release();
+    }
   }
 }

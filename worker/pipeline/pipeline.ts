@@ -2,11 +2,11 @@
  * The order of the stages, and nothing else:
  *
  *   sound → mel → windows → encoder → feature rows → audio input ┐
- *                                                                ├→ network → composite
+ *                                                                ├→ network → mouth → composite
  *   place in the walk → background → crop → visual input         ┘
  *
  * Each function computes one stretch of it: `encodeWindows` for a run of the encoder, `loadBackground` for a frame,
- * `renderRun` for a run of the network.
+ * `renderRun` for a run of the network, `composeFrame` for a finished frame.
  */
 import { writeAudioInput } from './audio-input.ts';
 import { backgroundIndex, checkBackground, checkFace } from './background.ts';
@@ -20,6 +20,8 @@ import {
   type FrameInputs,
   type IndexRange,
   type LipSyncNetwork,
+  type MouthFrame,
+  mouthBytes,
   type NetworkSize,
   outputFloats,
   type RgbImage,
@@ -27,6 +29,7 @@ import {
   visualInputFloats,
 } from './contract.ts';
 import { readMel } from './mel.ts';
+import { writeMouth } from './mouth.ts';
 import { writeVisualInput } from './picture-floats.ts';
 import { melFrameCount, melFramesOfWindows, paddedSampleCount } from './sound-ranges.ts';
 import { StageClock } from './stage-timings.ts';
@@ -62,63 +65,55 @@ export async function loadBackground(avatar: AvatarFrames, position: number): Pr
 }
 
 /**
- * background → crop → visual input, feature rows → audio input; both → network → composite.
+ * background → crop → visual input, feature rows → audio input; both → network → mouth.
  * @param frames as many as `buffers` holds.
- * @returns the pictures of the wanted frames, in order, each the receiver's own.
+ * @param mouths receives [count, S, S, 3] RGB.
  */
 export async function renderRun(
   frames: readonly FrameInputs[],
   network: LipSyncNetwork,
   buffers: RunBuffers,
-): Promise<RgbImage[]> {
+  mouths: Uint8Array,
+): Promise<void> {
   for (const [place, frame] of frames.entries()) writeInputs(frame, place, network.size, buffers);
-  const output = await runNetwork(frames, network, buffers);
-  return frames.flatMap((frame, place) =>
-    frame.wanted ? [composite(frame, place, network.size, output, buffers)] : [],
-  );
+  const startedAt = performance.now();
+  const output = await network.generate(buffers.visual, buffers.audio, frames.length);
+  for (const place of frames.keys()) {
+    const mouth = mouths.subarray(place * mouthBytes(network.size), (place + 1) * mouthBytes(network.size));
+    writeMouth(output, place * outputFloats(network.size), network.size, mouth);
+  }
+  const frameMs = (performance.now() - startedAt) / frames.length;
+  for (const { timings } of frames) timings.inference += frameMs;
 }
 
-function writeInputs(frame: FrameInputs, place: number, size: NetworkSize, { visual, audio, crops }: RunBuffers): void {
+function writeInputs(frame: FrameInputs, place: number, size: NetworkSize, { visual, audio, crop }: RunBuffers): void {
   const { avatar, background, backgroundIndex: index, face, audioInput, visualInput } = frame;
-  const crop = crops[place] as RgbImage;
   const visualAt = place * visualInputFloats(size);
   const audioAt = place * AUDIO_INPUT_FLOATS;
   const clock = new StageClock(frame.timings);
   checkBackground(background, avatar.rect(index), avatar, index);
   if (face) checkFace(face, size, index);
-  fillCrop(crop, avatar, index, background, face?.crop);
   if (visualInput instanceof Float32Array) visual.set(visualInput, visualAt);
   else if (visualInput) writeVisualInput(visualInput, size, visual, visualAt);
-  else writeVisualInput(crop, size, visual, visualAt, face?.roi);
+  else {
+    fillCrop(crop, avatar, index, background, face?.crop);
+    writeVisualInput(crop, size, visual, visualAt, face?.roi);
+  }
   if (audioInput instanceof Float32Array) audio.set(audioInput, audioAt);
   else writeAudioInput(audioInput.rows, frame.frameIndex, audio, audioAt, audioInput.rowsAhead);
   clock.lap('visualInput');
 }
 
-/** @returns [count, 3, S, S], valid until the next run; each frame's timings grow by its share. */
-async function runNetwork(
-  frames: readonly FrameInputs[],
-  network: LipSyncNetwork,
-  { visual, audio }: RunBuffers,
-): Promise<Float32Array> {
-  const startedAt = performance.now();
-  const output = await network.generate(visual, audio, frames.length);
-  const frameMs = (performance.now() - startedAt) / frames.length;
-  for (const { timings } of frames) timings.inference += frameMs;
-  return output;
-}
-
-function composite(
-  { avatar, background, backgroundIndex: index, timings }: FrameInputs,
-  place: number,
-  size: NetworkSize,
-  output: Float32Array,
-  { crops, makePixels }: RunBuffers,
-): RgbImage {
+/**
+ * mouth, background → composite.
+ * @param crop (S+8)², overwritten.
+ * @param pixels becomes the finished frame: as many bytes as the background has.
+ */
+export function composeFrame(frame: MouthFrame, crop: RgbImage, pixels: Uint8Array): RgbImage {
+  const { avatar, background, backgroundIndex: index, face, size, mouth, timings } = frame;
   const clock = new StageClock(timings);
-  const crop = crops[place] as RgbImage;
-  const pixels = makePixels(background.data.length);
-  const image = compositeFrame(output, place * outputFloats(size), size, crop, background, avatar.rect(index), pixels);
+  fillCrop(crop, avatar, index, background, face?.crop);
+  const image = compositeFrame(mouth, size, crop, background, avatar.rect(index), pixels);
   clock.lap('composite');
   return image;
 }

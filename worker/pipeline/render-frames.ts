@@ -1,7 +1,8 @@
-import type { LipSyncNetwork, RgbImage } from './contract.ts';
+import type { LipSyncNetwork, MouthFrame, RgbImage, TakeMemory } from './contract.ts';
 import { gatherFrameInputs } from './frame-inputs.ts';
 import type { InputParts, RenderFramesRequest } from './frame-request.ts';
 import { NetworkRuns } from './network-runs.ts';
+import { composeFrame, makeCrop } from './pipeline.ts';
 import type { StageTimingsMs } from './stage-timings.ts';
 
 /** Runs work that no other work of this thread may interrupt. */
@@ -9,8 +10,10 @@ export type TurnTaker = <T>(work: () => Promise<T>) => Promise<T>;
 
 export interface PipelineParts extends InputParts {
   readonly network: LipSyncNetwork;
-  /** Held around each run of the network and the composites of its pictures. Absent: nobody else runs the network. */
+  /** Held around each run of the network. Absent: nobody else runs the network. */
   readonly inTurn?: TurnTaker;
+  /** Where the mouths of a run go. Absent: new memory for each. */
+  readonly takeMemory?: TakeMemory;
 }
 
 export interface RenderedFrame {
@@ -20,8 +23,8 @@ export interface RenderedFrame {
 }
 
 /**
- * The frames of `request.frames`, in order. Memory is bounded by the two batch sizes, not by the length of the sound.
- * No network output is held when a frame is yielded: another task may run `parts.network` then.
+ * The mouths of the frames in `request.frames`, in order; the receiver releases the memory of each. Memory is bounded by
+ * the two batch sizes, not by the length of the sound. Another task may run `parts.network` when a frame is yielded.
  *
  * Frame i is the same, bit for bit, whatever range it is asked in. A network's result may depend on what shares its
  * batch, so batches lie on a grid that is fixed for the whole sound, and are computed whole even for a part of them.
@@ -29,24 +32,42 @@ export interface RenderedFrame {
  * @throws FarmError `audio_empty`, `request_invalid` (a range or size that cannot be), `model_unusable` (a crop rect or
  * picture that does not fit the avatar); `signal.reason` once the signal is aborted; whatever the parts throw.
  */
+export async function* renderMouths(
+  request: RenderFramesRequest,
+  parts: PipelineParts,
+  signal: AbortSignal,
+  timings: StageTimingsMs,
+): AsyncGenerator<MouthFrame> {
+  const inTurn: TurnTaker = parts.inTurn ?? ((work) => work());
+  const network = new NetworkRuns(parts.network, request.batchFrames, parts.takeMemory);
+  for await (const batch of inBatches(gatherFrameInputs(request, parts, signal, timings), request.batchFrames)) {
+    const mouths = await inTurn(() => {
+      signal.throwIfAborted();
+      return network.run(batch);
+    });
+    try {
+      while (mouths.length > 0) {
+        signal.throwIfAborted();
+        yield mouths.shift() as MouthFrame;
+      }
+    } finally {
+      for (const { memory } of mouths) memory.release();
+    }
+  }
+}
+
+/** As `renderMouths`, with each mouth put into its background in this thread. */
 export async function* renderFrames(
   request: RenderFramesRequest,
   parts: PipelineParts,
   signal: AbortSignal,
   timings: StageTimingsMs,
 ): AsyncGenerator<RenderedFrame> {
-  const inTurn: TurnTaker = parts.inTurn ?? ((work) => work());
-  const network = new NetworkRuns(parts.network, request.batchFrames);
-  for await (const batch of inBatches(gatherFrameInputs(request, parts, signal, timings), request.batchFrames)) {
-    const images = await inTurn(() => {
-      signal.throwIfAborted();
-      return network.run(batch);
-    });
-    const wanted = batch.filter((frame) => frame.wanted);
-    for (const [place, { frameIndex }] of wanted.entries()) {
-      signal.throwIfAborted();
-      yield { frameIndex, image: images[place] as RgbImage };
-    }
+  const crop = makeCrop(parts.network.size);
+  for await (const frame of renderMouths(request, parts, signal, timings)) {
+    const image = composeFrame(frame, crop, new Uint8Array(frame.background.data.length));
+    frame.memory.release();
+    yield { frameIndex: frame.frameIndex, image };
   }
 }
 
