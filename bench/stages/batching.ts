@@ -3,7 +3,12 @@ import { buildBenchModels } from '../../avatars/bench/build.ts';
 import { LiveBatches } from '../../worker/engine/live-batches.ts';
 import { Turns } from '../../worker/engine/turns.ts';
 import { OnnxLipSyncNetwork } from '../../worker/onnx/lip-sync-network.ts';
-import { AUDIO_INPUT_FLOATS, type AvatarFrames, type FrameInputs } from '../../worker/pipeline/contract.ts';
+import {
+  AUDIO_INPUT_FLOATS,
+  type AvatarFrames,
+  type FrameInputs,
+  type MouthFrame,
+} from '../../worker/pipeline/contract.ts';
 import { noTimings } from '../../worker/pipeline/stage-timings.ts';
 import { type Row, row, type Stage } from '../harness/contract.ts';
 
@@ -73,8 +78,10 @@ async function measure(
   await Promise.all(
     Array.from({ length: streams }, async (_, stream) => {
       const askedAt: number[] = [];
-      const onFrame = ({ frameIndex }: { frameIndex: number }) =>
+      const onFrame = ({ frameIndex, memory }: MouthFrame) => {
+        memory.release();
         frameMs.push(performance.now() - (askedAt[frameIndex] ?? startedAt));
+      };
       await batches.render({ inputs: frameInputs(frames, askedAt), source: `stream ${stream}`, signal, onFrame });
     }),
   );

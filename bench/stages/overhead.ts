@@ -8,6 +8,7 @@ import { LiveRenderer } from '../../worker/engine/live-renderer.ts';
 import { Turns } from '../../worker/engine/turns.ts';
 import { encodeJpeg } from '../../worker/media/jpeg.ts';
 import { loadAlone } from '../../worker/models/loaded-model.ts';
+import { composeFrame, makeCrop } from '../../worker/pipeline/pipeline.ts';
 import { startBenchFarm } from '../bench-farm.ts';
 import { type CheapAvatar, writeCheapAvatar } from '../cheap-avatar.ts';
 import { GrpcCalls } from '../grpc-calls.ts';
@@ -90,7 +91,8 @@ async function startInProcess(entry: CheapAvatar, frameCount: number) {
   const threads = { intraOp: availableParallelism(), interOp: 1 };
   const model = await loadAlone({ entry: configured, providers: ['cpu'], threads, cachedFrames: 8 });
   const buffers = new FrameBuffers();
-  const renderer = new LiveRenderer(new Turns(), { maxFrames: 8, maxWaitMs: 0 }, (bytes) => buffers.take(bytes));
+  const renderer = new LiveRenderer(new Turns(), { maxFrames: 8, maxWaitMs: 0 });
+  const crop = makeCrop(model.network.size);
   return async (audio: Float32Array) => {
     const job = {
       requestId: 'in-process',
@@ -111,7 +113,9 @@ async function startInProcess(entry: CheapAvatar, frameCount: number) {
     };
     const encoded: Promise<Buffer>[] = [];
     const { signal } = new AbortController();
-    await renderer.render({ ...job, ...sound, ...given }, model, signal, ({ image }) => {
+    await renderer.render({ ...job, ...sound, ...given }, model, signal, (frame) => {
+      const image = composeFrame(frame, crop, buffers.take(frame.background.data.length));
+      frame.memory.release();
       encoded.push(encodeJpeg(image, JPEG_QUALITY).finally(() => buffers.giveBack(image.data)));
     });
     await Promise.all(encoded);
