@@ -44,7 +44,7 @@ for (const [name, compositor] of [
   });
 
   describe(`the pixels of ${name}`, () => {
-    it('are those of the pipeline's stage', () => {
+    it('are those of the stage of the pipeline', () => {
       for (const example of cases) {
         assert.equal(largestDifference(framePixels(compositor, example), composited(example)), 0, example.name);
       }
