@@ -29,12 +29,20 @@ const LAST_WORDS_MS = 3000;
 /** Opening and warming up a network, against the longest time between two signs of progress. */
 const LOAD_TAKES_LONGER = 5;
 
-/** The process that owns one GPU: its lease, its queue, its pipeline thread. Returns how to drain it. */
-export async function startGpuWorker(gpuId: number, config: Config, tools: WorkerTools): Promise<() => Promise<void>> {
+/**
+ * The process that owns one GPU: its lease, its queue, its pipeline thread. Returns how to drain it.
+ * @param threadEntry what runs in the pipeline thread; benchmarks of the farm without its pipeline have another.
+ */
+export async function startGpuWorker(
+  gpuId: number,
+  config: Config,
+  tools: WorkerTools,
+  threadEntry?: URL,
+): Promise<() => Promise<void>> {
   const self = new WorkerProcess(`gpu-${gpuId}`);
   const lease = await takeLease(gpuId, self, tools);
   await enrolGpus(tools.connection, [gpuId]);
-  const worker = new GpuWorker(gpuId, config, tools, self);
+  const worker = new GpuWorker(gpuId, config, tools, self, threadEntry);
   await worker.start();
   return async () => {
     await worker.drain();
@@ -72,20 +80,21 @@ class GpuWorker {
   #stopRecycle = async () => {};
   #device: { readonly provider: string; readonly name: string } | undefined;
 
-  constructor(gpuId: number, config: Config, tools: WorkerTools, self: WorkerProcess) {
+  constructor(gpuId: number, config: Config, tools: WorkerTools, self: WorkerProcess, threadEntry: URL | undefined) {
     this.#gpuId = gpuId;
     this.#config = config;
     this.#tools = tools;
     this.#self = self;
     this.#history = new EntryHistory(config, tools.configReload);
-    this.#thread = new PipelineThread(threadSettings(gpuId, config, this.#history), {
-      onDeath: (death) => this.#endStuck(death),
+    const listeners = {
+      onDeath: (death: FarmError) => this.#endStuck(death),
       onModels: () => {
         this.#claims.changed();
         this.#beat();
         this.#nameDevice().catch(logged('could not find the name of the device'));
       },
-    });
+    };
+    this.#thread = new PipelineThread(threadSettings(gpuId, config, this.#history), listeners, threadEntry);
     this.#claims = new ModelClaims({
       ...{ redis: tools.connection, workerId: self.workerId, thread: this.#thread, log: tools.log },
       onChange: () => this.#beat(),

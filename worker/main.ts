@@ -1,23 +1,17 @@
 import { parseArgs } from 'node:util';
-import { LocalArtifacts } from '../shared/artifacts.ts';
-import { type Config, loadConfig } from '../shared/config/load.ts';
-import { ConfigReload } from '../shared/config/reload.ts';
+import { loadConfig } from '../shared/config/load.ts';
 import { FarmError } from '../shared/errors.ts';
-import { confirmAfterReconnects, confirmFarm } from '../shared/farm/identity.ts';
-import { createLogger, type Logger, writeOut } from '../shared/process/log.ts';
-import { CLOSING_MS, endNow, onShutdown } from '../shared/process/shutdown.ts';
+import { createLogger } from '../shared/process/log.ts';
+import { CLOSING_MS, onShutdown } from '../shared/process/shutdown.ts';
 import { endUnstarted, reportReady, showLife } from '../shared/process/supervised.ts';
-import { findRedisProblems, waitUntilReady, workerConnection } from '../shared/redis.ts';
 import { RedisOutage } from '../shared/redis-outage.ts';
-import { RenderStore } from '../shared/renders/store.ts';
 import { startGpuWorker } from './gpu-worker.ts';
-import { CancelWatch } from './jobs/cancellation.ts';
 import type { WorkerTools } from './jobs/worker-tools.ts';
+import { makeTools } from './make-tools.ts';
 import { startMediaWorker } from './media-worker.ts';
 
 /** Entry of a worker process: `node worker/main.ts --gpu N` or `node worker/main.ts --media`. */
 
-const REDIS_PATIENCE_MS = 30_000;
 /** A drain waits so long for a Redis that does not answer. */
 const WITHOUT_REDIS_MS = 3000;
 
@@ -42,28 +36,6 @@ async function start(): Promise<void> {
   reportReady();
 }
 
-/** Waits for Redis, checks that it suits the farm, and makes the tools of both roles. */
-async function makeTools(config: Config, log: Logger): Promise<WorkerTools> {
-  const configReload = new ConfigReload(config, log);
-  const connection = workerConnection(redisUrl(config));
-  const subscriber = workerConnection(redisUrl(config));
-  await waitUntilReady(connection, REDIS_PATIENCE_MS);
-  const [problem] = await findRedisProblems(connection);
-  if (problem) throw new FarmError('redis_unsuitable', problem);
-  await confirmFarm(connection, config.storageRoot, log);
-  const cancellation = new CancelWatch(subscriber);
-  await cancellation.listen();
-  const renders = new RenderStore(connection);
-  const artifacts = new LocalArtifacts(config.storageRoot);
-  const fail = (reason: string) => {
-    log.fatal({ reason }, 'worker cannot go on');
-    writeOut(log);
-    endNow();
-  };
-  confirmAfterReconnects(connection, config.storageRoot, log, (error) => fail(error.message));
-  return { connection, subscriber, renders, artifacts, cancellation, configReload, log, fail };
-}
-
 /** @param outage tells that nothing can be handed back: then what runs is done again once Redis is back. */
 async function end(reason: string, tools: WorkerTools, outage: RedisOutage, drain: () => Promise<void>): Promise<void> {
   const { connection, subscriber, configReload, log } = tools;
@@ -80,11 +52,6 @@ async function end(reason: string, tools: WorkerTools, outage: RedisOutage, drai
   subscriber.disconnect();
   log.info('drained');
   log.flush();
-}
-
-function redisUrl(config: Config): string {
-  if (config.redis.url) return config.redis.url;
-  throw new FarmError('config_invalid', 'No Redis is named: set REDIS_URL or redis.url, or start with `farm up`');
 }
 
 showLife();

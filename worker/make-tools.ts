@@ -1,0 +1,43 @@
+import { LocalArtifacts } from '../shared/artifacts.ts';
+import type { Config } from '../shared/config/load.ts';
+import { ConfigReload } from '../shared/config/reload.ts';
+import { FarmError } from '../shared/errors.ts';
+import { confirmAfterReconnects, confirmFarm } from '../shared/farm/identity.ts';
+import { type Logger, writeOut } from '../shared/process/log.ts';
+import { endNow } from '../shared/process/shutdown.ts';
+import { findRedisProblems, waitUntilReady, workerConnection } from '../shared/redis.ts';
+import { RenderStore } from '../shared/renders/store.ts';
+import { CancelWatch } from './jobs/cancellation.ts';
+import type { WorkerTools } from './jobs/worker-tools.ts';
+
+const REDIS_PATIENCE_MS = 30_000;
+
+/**
+ * Waits for Redis, checks that it suits the farm, and makes the tools of both roles.
+ * @throws FarmError `config_invalid` when no Redis is named; `redis_unsuitable`; those of `confirmFarm`.
+ */
+export async function makeTools(config: Config, log: Logger): Promise<WorkerTools> {
+  const configReload = new ConfigReload(config, log);
+  const connection = workerConnection(redisUrl(config));
+  const subscriber = workerConnection(redisUrl(config));
+  await waitUntilReady(connection, REDIS_PATIENCE_MS);
+  const [problem] = await findRedisProblems(connection);
+  if (problem) throw new FarmError('redis_unsuitable', problem);
+  await confirmFarm(connection, config.storageRoot, log);
+  const cancellation = new CancelWatch(subscriber);
+  await cancellation.listen();
+  const renders = new RenderStore(connection);
+  const artifacts = new LocalArtifacts(config.storageRoot);
+  const fail = (reason: string) => {
+    log.fatal({ reason }, 'worker cannot go on');
+    writeOut(log);
+    endNow();
+  };
+  confirmAfterReconnects(connection, config.storageRoot, log, (error) => fail(error.message));
+  return { connection, subscriber, renders, artifacts, cancellation, configReload, log, fail };
+}
+
+function redisUrl(config: Config): string {
+  if (config.redis.url) return config.redis.url;
+  throw new FarmError('config_invalid', 'No Redis is named: set REDIS_URL or redis.url, or start with `farm up`');
+}
