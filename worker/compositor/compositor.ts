@@ -1,4 +1,149 @@
-import { PlainCompositor } from './plain-compositor.ts';
+/** The compositor that a thread uses: what plain-compositor.ts defines, done by a kernel in WebAssembly. */
+import { CROP_MARGIN, type Rect, type RgbImage } from '../pipeline/contract.ts';
+import {
+  checkPictureSize,
+  type FrameCompositor,
+  MCU_SIDE,
+  type MouthArea,
+  mouthArea,
+  type PreparedJpeg,
+  type PreparedPicture,
+  ROW_FIELDS,
+} from './contract.ts';
+import { sizeOfMouth } from './crop.ts';
+import { jpegHeader, markerAfterRow, quantisationSteps } from './jpeg-tables.ts';
+import { CompositorKernel } from './kernel.ts';
 
-/** The compositor that a thread uses. */
-export class Compositor extends PlainCompositor {}
+const CHANNELS = 3;
+/** 6 blocks of 64 coefficients, each at most 26 bits, and a byte of 0 after every byte. */
+const LARGEST_MCU_BYTES = 2496;
+const END_BYTE = ROW_FIELDS.indexOf('endByte');
+
+export class Compositor implements FrameCompositor {
+  readonly #kernel = new CompositorKernel();
+
+  encodeBackground(picture: RgbImage, rect: Rect, quality: number): PreparedJpeg {
+    checkPictureSize(picture);
+    const { width, height, data } = picture;
+    const stride = width * CHANNELS;
+    const [columns, rowCount] = [Math.ceil(width / MCU_SIDE), Math.ceil(height / MCU_SIDE)];
+    const area = mouthArea(picture, rect);
+    const [pixels, coded] = this.#reserve(stride * MCU_SIDE, columns * LARGEST_MCU_BYTES);
+    this.#kernel.setQuality(quality);
+    const jpeg = new GrowingBytes(data.length / 8);
+    jpeg.append(jpegHeader(picture, columns, quantisationSteps(quality)));
+    const rows: number[] = [];
+    for (let y = 0; y < height; y += MCU_SIDE) {
+      const rowHeight = Math.min(height - y, MCU_SIDE);
+      this.#kernel.bytes.set(data.subarray(y * stride, (y + rowHeight) * stride), pixels);
+      const length = this.#kernel.run.encodeRow(pixels, width, rowHeight, area.x1, area.x2, coded);
+      if (area.y1 <= y && y < area.y2) rows.push(...this.#rowPlaces(jpeg.length));
+      jpeg.append(this.#kernel.bytes.subarray(coded, coded + length));
+      jpeg.append(Uint8Array.of(0xff, markerAfterRow(y / MCU_SIDE, rowCount)));
+    }
+    return { jpeg: jpeg.bytes.slice(), rows: Int32Array.from(rows) };
+  }
+
+  jpeg(picture: PreparedPicture, mouth: Uint8Array, make: (byteLength: number) => Uint8Array = Buffer.allocUnsafeSlow) {
+    const { jpeg, rows, quality } = picture;
+    const area = mouthArea(picture, picture.rect);
+    const [first, end] = [(rows[0] as number) >> 3, rows.at(END_BYTE - ROW_FIELDS.length) as number];
+    const [width, height] = [area.x2 - area.x1, area.y2 - area.y1];
+    const most = end - first + Math.ceil(width / MCU_SIDE) * Math.ceil(height / MCU_SIDE) * LARGEST_MCU_BYTES;
+    const [pixels, before, patched] = this.#reserve(picture.area.length, end - first, most);
+    const { bytes, run } = this.#kernel;
+    this.#kernel.setQuality(quality);
+    this.#paint(picture, area, pixels, mouth);
+    bytes.set(jpeg.subarray(first, end), before);
+    this.#kernel.words(this.#kernel.at('ROWS'), rows.length).set(rows);
+    const length = run.patch(before - first, pixels, width, height, patched);
+    const total = first + length + jpeg.length - end;
+    const frame = make(total).subarray(0, total);
+    frame.set(jpeg.subarray(0, first));
+    frame.set(bytes.subarray(patched, patched + length), first);
+    frame.set(jpeg.subarray(end), first + length);
+    return frame;
+  }
+
+  pixels(background: RgbImage, rect: Rect, rim: Uint8Array, mouth: Uint8Array, pixels: Uint8Array): void {
+    const [width, height] = [rect.x2 - rect.x1, rect.y2 - rect.y1];
+    const stride = width * CHANNELS;
+    const [painted] = this.#reserve(stride * height);
+    this.#joinCrop(rim, mouth);
+    this.#resizeCrop(sizeOfMouth(mouth), painted, stride, width, height);
+    pixels.set(background.data);
+    for (let row = 0; row < height; row++) {
+      const from = painted + row * stride;
+      const to = ((rect.y1 + row) * background.width + rect.x1) * CHANNELS;
+      pixels.set(this.#kernel.bytes.subarray(from, from + stride), to);
+    }
+  }
+
+  mouthOf(output: Float32Array, offset: number, mouth: Uint8Array): void {
+    const size = sizeOfMouth(mouth);
+    const kernel = this.#kernel;
+    const planes = new Float32Array(kernel.bytes.buffer, kernel.at('PLANES'), mouth.length);
+    planes.set(output.subarray(offset, offset + mouth.length));
+    kernel.run.mouthOfPlanes(size);
+    mouth.set(kernel.bytes.subarray(kernel.at('MOUTH'), kernel.at('MOUTH') + mouth.length));
+  }
+
+  /** Fills the kernel's memory at `pixels` with the frame's mouth area. */
+  #paint({ area: background, rim, rect }: PreparedPicture, area: MouthArea, pixels: number, mouth: Uint8Array): void {
+    this.#joinCrop(rim, mouth);
+    this.#kernel.bytes.set(background, pixels);
+    const stride = (area.x2 - area.x1) * CHANNELS;
+    const at = pixels + (rect.y1 - area.y1) * stride + (rect.x1 - area.x1) * CHANNELS;
+    this.#resizeCrop(sizeOfMouth(mouth), at, stride, rect.x2 - rect.x1, rect.y2 - rect.y1);
+  }
+
+  #joinCrop(rim: Uint8Array, mouth: Uint8Array): void {
+    const kernel = this.#kernel;
+    kernel.bytes.set(rim, kernel.at('RIM'));
+    kernel.bytes.set(mouth, kernel.at('MOUTH'));
+    kernel.run.joinCrop(sizeOfMouth(mouth));
+  }
+
+  #resizeCrop(size: number, to: number, stride: number, width: number, height: number): void {
+    const side = size + 2 * CROP_MARGIN;
+    this.#kernel.run.resize(this.#kernel.at('CROP'), side * CHANNELS, side, side, to, stride, width, height);
+  }
+
+  /** The entry of ROWS that `encodeRow` has filled, in places of a file in which the row begins at byte `start`. */
+  #rowPlaces(start: number): number[] {
+    const [firstBit, dcY, dcCb, dcCr, restBit, endBit, endByte] = this.#kernel.words(
+      this.#kernel.at('ROWS'),
+      ROW_FIELDS.length,
+    ) as unknown as [number, number, number, number, number, number, number];
+    const bit = start * 8;
+    return [bit + firstBit, dcY, dcCb, dcCr, bit + restBit, bit + endBit, start + endByte];
+  }
+
+  #reserve<const Lengths extends readonly number[]>(...lengths: Lengths) {
+    return this.#kernel.reserve(...lengths) as { [index in keyof Lengths]: number };
+  }
+}
+
+/** Bytes of a file whose length is not known yet. */
+class GrowingBytes {
+  length = 0;
+  #memory: Uint8Array;
+
+  constructor(expected: number) {
+    this.#memory = new Uint8Array(expected);
+  }
+
+  get bytes(): Uint8Array {
+    return this.#memory.subarray(0, this.length);
+  }
+
+  append(bytes: Uint8Array): void {
+    if (this.length + bytes.length > this.#memory.length) {
+      const larger = new Uint8Array(Math.max(this.#memory.length * 2, this.length + bytes.length));
+      larger.set(this.bytes);
+      this.#memory = larger;
+    }
+    this.#memory.set(bytes, this.length);
+    this.length += bytes.length;
+  }
+}
