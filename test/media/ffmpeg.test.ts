@@ -2,9 +2,9 @@ import assert from 'node:assert/strict';
 import { once } from 'node:events';
 import { watch } from 'node:fs';
 import { readdir, readFile, stat, writeFile } from 'node:fs/promises';
-import { PassThrough } from 'node:stream';
 import { test } from 'node:test';
 import { type FfmpegCommand, outputOf, probe, runFfmpeg } from '../../worker/tools/ffmpeg.ts';
+import { FfmpegFeed } from '../../worker/tools/ffmpeg-feed.ts';
 import { ffmpeg, lavfi, privateFolder } from './media-files.ts';
 
 const file = privateFolder();
@@ -80,12 +80,14 @@ test('a failure says what ffmpeg said', async () => {
   });
 });
 
-test('a stream can be the input, and a file name may hold spaces', async () => {
-  const source = new PassThrough();
-  const outputPath = file('from a stream.wav');
-  const inputs = [{ source, options: ['-f', 'f32le', '-ar', '16000', '-ac', '1'] }];
-  source.end(Buffer.alloc(16_000 * 4));
-  await runFfmpeg({ inputs, outputOptions: [], outputPath }, { signal: NEVER, timeoutMs: MINUTE_MS });
+test('what is written to it can be the input, and a file name may hold spaces', async () => {
+  const [fed, outputPath] = [file('fed to it.wav'), file('a copy of it.wav')];
+  const limits = { signal: NEVER, timeoutMs: MINUTE_MS };
+  const inputOptions = ['-f', 'f32le', '-ar', '16000', '-ac', '1'];
+  const feed = new FfmpegFeed({ inputOptions, outputOptions: [], outputPath: fed }, limits);
+  await feed.write(Buffer.alloc(16_000 * 4));
+  await feed.end();
+  await runFfmpeg({ inputs: [{ source: fed, options: [] }], outputOptions: [], outputPath }, limits);
   assert.deepEqual(await probe(outputPath, []), [
     {
       index: 0,

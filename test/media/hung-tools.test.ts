@@ -1,9 +1,9 @@
 import assert from 'node:assert/strict';
 import { chmod, mkdir, readdir, readFile, stat, writeFile } from 'node:fs/promises';
-import { PassThrough } from 'node:stream';
 import { after, before, describe, it } from 'node:test';
 import { setTimeout as delay } from 'node:timers/promises';
 import { type FfmpegCommand, outputOf, runFfmpeg } from '../../worker/tools/ffmpeg.ts';
+import { FfmpegFeed } from '../../worker/tools/ffmpeg-feed.ts';
 import { until } from '../support/until.ts';
 import { privateFolder } from './media-files.ts';
 
@@ -64,17 +64,24 @@ describe('a tool that hangs', { concurrency: true }, () => {
     await assert.rejects(read(), HUNG);
   });
 
+  it('is ended when it takes nothing more of what we send it', onLinux, async () => {
+    const output = file('full.u8');
+    const inputOptions = ['-f', 'u8', '-ar', '8000', '-ac', '1'];
+    const feed = new FfmpegFeed({ inputOptions, outputOptions: ['-f', 'u8'], outputPath: output }, LIMITS);
+    await feed.write(Buffer.alloc(1000));
+    process.kill((await pidWith(output)) as number, 'SIGSTOP');
+    await assert.rejects(feed.write(Buffer.alloc(4_000_000)), HUNG);
+    await assert.rejects(feed.end(), HUNG);
+  });
+
   it('is told from one that waits for what we send it', async () => {
-    const sound = new PassThrough();
-    const input = { source: sound, options: ['-f', 'f32le', '-ar', '8000', '-ac', '1'] };
-    const command = { inputs: [input], outputOptions: ['-f', 'f32le'], outputPath: file('waiting.f32') };
-    const waitsForUs = () => !sound.writableNeedDrain && !sound.writableEnded;
-    const running = runFfmpeg(command, { ...LIMITS, waitsForUs });
-    running.catch(() => {});
-    sound.write(Buffer.alloc(4));
+    const inputOptions = ['-f', 'f32le', '-ar', '8000', '-ac', '1'];
+    const command = { inputOptions, outputOptions: ['-f', 'f32le'], outputPath: file('waiting.f32') };
+    const feed = new FfmpegFeed(command, LIMITS);
+    await feed.write(Buffer.alloc(4));
     await delay(1.5 * SILENT_MS);
-    sound.end(Buffer.alloc(4));
-    await running;
+    await feed.write(Buffer.alloc(4));
+    await feed.end();
     assert.equal((await stat(file('waiting.f32'))).size, 8);
   });
 });

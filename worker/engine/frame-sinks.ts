@@ -1,6 +1,8 @@
 import { writeFile } from 'node:fs/promises';
 import { type ArtifactStore, artifactKeys } from '../../shared/artifacts.ts';
 import { ignored } from '../../shared/process/unheard.ts';
+import type { PictureSize } from '../compositor/contract.ts';
+import { PlaneKernel } from '../compositor/plane-kernel.ts';
 import { type H264Settings, SegmentEncoder } from '../media/encode-segment.ts';
 import { encodeJpeg } from '../media/jpeg.ts';
 import type { RenderedFrame } from '../pipeline/render-frames.ts';
@@ -13,16 +15,29 @@ export interface FrameSink extends AsyncDisposable {
   finish(): Promise<void>;
 }
 
+/** Frames that ffmpeg may have on its way: one that it reads, and others that wait while the network runs. */
+const PLANES_IN_FLIGHT = 4;
+
 /** A video file, encoded as the frames come. */
 export class SegmentVideo implements FrameSink {
   readonly #encoder: SegmentEncoder;
+  readonly #kernel: PlaneKernel;
+  /** Resolves when the planes in that place have been read. */
+  readonly #read: Promise<void>[];
+  #written = 0;
 
-  constructor(picture: { width: number; height: number }, settings: H264Settings, path: string, signal: AbortSignal) {
-    this.#encoder = new SegmentEncoder(picture, settings, path, signal);
+  constructor(picture: PictureSize, settings: H264Settings, path: string, signal: AbortSignal) {
+    this.#kernel = new PlaneKernel(picture, PLANES_IN_FLIGHT);
+    this.#encoder = new SegmentEncoder(this.#kernel.layout, settings, path, signal);
+    this.#read = Array.from({ length: PLANES_IN_FLIGHT }, () => Promise.resolve());
   }
 
   async write(frame: RenderedFrame): Promise<void> {
-    await this.#encoder.write(frame.image);
+    const place = this.#written++ % PLANES_IN_FLIGHT;
+    await this.#read[place];
+    const read = this.#encoder.write(this.#kernel.convert(frame.image, place));
+    read.catch(ignored('the write that needs its place, or finish, reports it'));
+    this.#read[place] = read;
   }
 
   async finish(): Promise<void> {

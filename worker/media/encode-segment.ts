@@ -1,10 +1,7 @@
-import { once } from 'node:events';
-import { PassThrough } from 'node:stream';
 import { ignored } from '../../shared/process/unheard.ts';
 import { FRAMES_PER_SECOND } from '../../shared/sound/rates.ts';
 import { HOUR_MS } from '../../shared/units.ts';
-import type { RgbImage } from '../pipeline/contract.ts';
-import { type FfmpegCommand, runFfmpeg } from '../tools/ffmpeg.ts';
+import { type FedCommand, FfmpegFeed } from '../tools/ffmpeg-feed.ts';
 
 export interface H264Settings {
   readonly crf: number;
@@ -18,40 +15,23 @@ const X264_THREADS = 2;
 const ENCODE_TIMEOUT_MS = HOUR_MS;
 
 /**
- * Raw RGB frames on standard input → H.264 in MP4. Every segment starts with an IDR frame and refers to nothing outside
- * itself (closed GOP), and has no B-frames: joined segments need no shift of their time stamps.
+ * Planes on standard input → H.264 in MP4. Every segment starts with an IDR frame and refers to nothing outside itself
+ * (closed GOP), and has no B-frames: joined segments need no shift of their time stamps.
  */
 function encodeCommand(
-  frames: PassThrough,
-  picture: { width: number; height: number },
-  settings: H264Settings,
+  planes: { readonly width: number; readonly height: number },
+  { preset, crf }: H264Settings,
   outputPath: string,
-): FfmpegCommand {
+): FedCommand {
   return {
-    inputs: [
-      {
-        source: frames,
-        options: [
-          ...['-f', 'rawvideo', '-pix_fmt', 'rgb24', '-video_size', `${picture.width}x${picture.height}`],
-          ...['-framerate', String(FRAMES_PER_SECOND)],
-        ],
-      },
+    inputOptions: [
+      ...['-f', 'rawvideo', '-pix_fmt', 'yuv420p', '-video_size', `${planes.width}x${planes.height}`],
+      ...['-framerate', String(FRAMES_PER_SECOND)],
     ],
     outputOptions: [
-      // yuv420p needs even sides; BT.709 is what players assume for pictures of this size.
-      ...['-vf', 'pad=ceil(iw/2)*2:ceil(ih/2)*2,scale=out_color_matrix=bt709:out_range=tv,format=yuv420p'],
-      ...['-sws_flags', 'bicubic+accurate_rnd+full_chroma_int+bitexact'],
+      // What the planes are, and what players assume for pictures of this size.
       ...['-color_primaries', 'bt709', '-color_trc', 'bt709', '-colorspace', 'bt709', '-color_range', 'tv'],
-      ...[
-        '-c:v',
-        'libx264',
-        '-preset',
-        settings.preset,
-        '-crf',
-        String(settings.crf),
-        '-threads',
-        String(X264_THREADS),
-      ],
+      ...['-c:v', 'libx264', '-preset', preset, '-crf', String(crf), '-threads', String(X264_THREADS)],
       ...['-bf', '0', '-g', String(GOP_FRAMES), '-flags', '+cgop+bitexact', '-fflags', '+bitexact'],
       ...['-f', 'mp4'],
     ],
@@ -59,40 +39,39 @@ function encodeCommand(
   };
 }
 
-/** One segment being encoded: frames in with back-pressure, a file out. */
+/** One segment being encoded: planes in with back-pressure, a file out. */
 export class SegmentEncoder {
-  readonly #frames = new PassThrough();
+  readonly #feed: FfmpegFeed;
   readonly #abandoned = new AbortController();
-  readonly #finished: Promise<void>;
 
+  /** @param planes columns and rows of Y, both even. */
   constructor(
-    picture: { width: number; height: number },
+    planes: { readonly width: number; readonly height: number },
     settings: H264Settings,
     outputPath: string,
     signal: AbortSignal,
   ) {
-    const command = encodeCommand(this.#frames, picture, settings, outputPath);
     const stop = AbortSignal.any([signal, this.#abandoned.signal]);
-    const waitsForUs = () => !this.#frames.writableNeedDrain && !this.#frames.writableEnded;
-    this.#finished = runFfmpeg(command, { signal: stop, timeoutMs: ENCODE_TIMEOUT_MS, waitsForUs });
-    this.#finished.catch(ignored('the next write or finish reports it'));
+    const command = encodeCommand(planes, settings, outputPath);
+    this.#feed = new FfmpegFeed(command, { signal: stop, timeoutMs: ENCODE_TIMEOUT_MS });
   }
 
-  /** Takes a frame; `image.data` must not change afterwards. Waits while ffmpeg is behind. */
-  async write(image: RgbImage): Promise<void> {
-    if (this.#frames.write(image.data)) return;
-    await Promise.race([once(this.#frames, 'drain'), this.#finished]);
+  /**
+   * Takes a frame: Y, U and V as `planeLayout` lays them out. Resolves when ffmpeg has read all of it and the memory may
+   * be used again. The next frame may be written before that, from other memory.
+   */
+  async write(planes: Uint8Array): Promise<void> {
+    await this.#feed.write(planes);
   }
 
   /** Resolves when the file is complete. */
   async finish(): Promise<void> {
-    this.#frames.end();
-    await this.#finished;
+    await this.#feed.end();
   }
 
   /** Ends ffmpeg and waits for that; does nothing after `finish`. */
   async abandon(): Promise<void> {
     this.#abandoned.abort();
-    await this.#finished.catch(ignored('it fails because it was abandoned'));
+    await this.#feed.end().catch(ignored('it fails because it was abandoned'));
   }
 }

@@ -37,3 +37,8 @@ export function confined(program: string, args: readonly string[], timeoutMs: nu
   const limits = [cpuSeconds, Math.floor(MOST_TOOL_BYTES / 1024)].map(String);
   return { command: SHELL, args: ['-c', SCRIPT, 'sh', ...limits, program, ...args] };
 }
+
+/** Nothing but files of this machine, or what we send: no address, no device of ffmpeg's own, nothing a file names. */
+export function only(protocol: 'file' | 'pipe'): string[] {
+  return ['-protocol_whitelist', protocol];
+}

@@ -1,20 +1,19 @@
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
-import type { Readable } from 'node:stream';
 import fluent from 'fluent-ffmpeg';
 import { z } from 'zod';
 import { FarmError } from '../../shared/errors.ts';
 import { toolEnvironment } from '../../shared/process/environment.ts';
 import { ignored } from '../../shared/process/unheard.ts';
-import { confined } from './confined.ts';
-import { lastLines, machineFault, notStarted, type Tool, type ToolEnd } from './tool-faults.ts';
+import { confined, only } from './confined.ts';
+import { failureOf, KEPT_TEXT, notStarted, type Tool } from './tool-faults.ts';
 import { type ToolLimits, ToolWatch } from './tool-watch.ts';
 
-/** The only module that starts ffmpeg and ffprobe. Other modules build commands as data and pass them in. */
+/** Starts ffmpeg and ffprobe. Modules outside of this folder build commands as data and pass them in. */
 
 /** Options stand as ffmpeg takes them, one option or value an element. */
 export interface FfmpegCommand {
-  readonly inputs: readonly { source: string | Readable; options: readonly string[] }[];
+  readonly inputs: readonly { source: string; options: readonly string[] }[];
   readonly outputOptions: readonly string[];
   readonly outputPath: string;
 }
@@ -31,7 +30,7 @@ export async function runFfmpeg(command: FfmpegCommand, limits: FfmpegLimits): P
   const done = Promise.withResolvers<void>();
   const run = newCommand(limits.timeoutMs);
   for (const { source, options } of command.inputs) {
-    run.input(source).inputOptions(paired([...only(typeof source === 'string' ? 'file' : 'pipe'), ...options]));
+    run.input(source).inputOptions(paired([...only('file'), ...options]));
   }
   run.outputOptions(paired(command.outputOptions)).output(command.outputPath);
   // A kill does nothing before ffmpeg was spawned, so an early abort is carried out on `start`.
@@ -86,11 +85,6 @@ function newCommand(timeoutMs: number): ReturnType<typeof fluent> {
   return run;
 }
 
-/** Nothing but files of this machine, or what we send: no address, no device of ffmpeg's own, nothing a file names. */
-function only(protocol: 'file' | 'pipe'): string[] {
-  return ['-protocol_whitelist', protocol];
-}
-
 /** fluent-ffmpeg takes an option and its value as one string. */
 function paired(options: readonly string[]): string[] {
   const pairs: string[] = [];
@@ -108,15 +102,8 @@ function ofFluent(error: Error, said: string): FarmError {
   if ('syscall' in error) return notStarted('ffmpeg', error);
   const [, killedBy] = /was killed with signal (\w+)/.exec(error.message) ?? [];
   const [, exitCode] = /exited with code (\d+)/.exec(error.message) ?? [];
-  return toFailure('ffmpeg', { exitCode: exitCode === undefined ? null : Number(exitCode), killedBy, said }, error);
+  return failureOf('ffmpeg', { exitCode: exitCode === undefined ? null : Number(exitCode), killedBy, said }, error);
 }
-
-function toFailure(tool: Tool, end: ToolEnd, cause: Error): FarmError {
-  return machineFault(tool, end) ?? new FarmError('encode_failed', lastLines(end.said), { cause });
-}
-
-/** Bytes of a program's messages that are kept: with a damaged file ffmpeg repeats the same message for hours. */
-const KEPT_TEXT = 4096;
 
 /**
  * Runs ffmpeg or ffprobe and yields what it writes to standard output. Leaving the loop early kills it. Aborting
@@ -149,7 +136,7 @@ export async function* outputOf(program: Tool, args: readonly string[], limits: 
     }
     const started = closed.catch((error: Error) => Promise.reject(notStarted(program, error)));
     const [exitCode, killedBy] = await watch.orStopped(started);
-    if (exitCode !== 0) throw toFailure(program, { exitCode, killedBy, said }, new Error(`It ended with ${exitCode}`));
+    if (exitCode !== 0) throw failureOf(program, { exitCode, killedBy, said }, new Error(`It ended with ${exitCode}`));
   } catch (error) {
     throw watch.stop.aborted ? watch.stop.reason : error;
   } finally {

@@ -8,6 +8,9 @@ import { NOT_FOUND, NOT_RUN } from './confined.ts';
 
 export type Tool = 'ffmpeg' | 'ffprobe';
 
+/** Bytes of a program's messages that are kept: with a damaged file ffmpeg repeats the same message for hours. */
+export const KEPT_TEXT = 4096;
+
 /** How a program ended without success. */
 export interface ToolEnd {
   readonly exitCode: number | null;
@@ -44,6 +47,11 @@ export function machineFault(tool: Tool, { exitCode, killedBy, said }: ToolEnd):
   }
   const guess = signal === 'SIGKILL' || signal === 'signal 9' ? ', as a machine does that is out of memory' : '';
   return new FarmError('tool_failed', `${tool} was ended by ${signal}${guess}`);
+}
+
+/** The error for a program that did not succeed: of the machine, or `encode_failed` in the program's own words. */
+export function failureOf(tool: Tool, end: ToolEnd, cause: Error): FarmError {
+  return machineFault(tool, end) ?? new FarmError('encode_failed', lastLines(end.said), { cause });
 }
 
 /** The error for a program that took longer than it may. */
