@@ -86,10 +86,11 @@ async function measureRound(
 
 /** The worker's own code for a live request, without thread, queue and network. */
 async function startInProcess(entry: CheapAvatar, frameCount: number) {
+  const preparing = { folder: path.join(path.dirname(entry.model_path), 'prepared'), quality: 75, processes: 0 };
   const roots = { configDir: '/', modelsRoot: '', audioEncoderPath: '' };
   const configured = resolveModel(MODEL_ID, modelSchema.parse(entry), roots);
   const threads = { intraOp: availableParallelism(), interOp: 1 };
-  const model = await loadAlone({ entry: configured, providers: ['cpu'], threads, cachedFrames: 8 });
+  const model = await loadAlone({ entry: configured, providers: ['cpu'], threads, cachedFrames: 8, preparing });
   const buffers = new FrameBuffers();
   const renderer = new LiveRenderer(new Turns(), { maxFrames: 8, maxWaitMs: 0 });
   const crop = makeCrop(model.network.size);

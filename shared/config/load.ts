@@ -19,6 +19,8 @@ export interface Config extends Omit<ConfigValues, 'auth' | 'models' | 'models_r
   readonly sourcePath: string | undefined;
   /** Absolute path of storage.root. */
   readonly storageRoot: string;
+  /** Absolute path of the folder of prepared pictures. */
+  readonly preparedDir: string;
   readonly models: ReadonlyMap<string, ModelConfig>;
   /** Keys of both kinds, as hashes only. */
   readonly auth: Omit<ConfigValues['auth'], 'api_keys' | 'keys'> & { readonly keys: readonly ApiKey[] };
@@ -113,13 +115,15 @@ function resolveConfig(values: ConfigValues, sourcePath: string | undefined, red
   const configDir = sourcePath ? path.dirname(sourcePath) : process.cwd();
   const roots = { configDir, modelsRoot: models_root, audioEncoderPath: rest.onnx.audio_encoder_path };
   const entries = Object.entries(models ?? configSchema.shape.models.parse(DEMO_MODELS) ?? {});
+  const storageRoot = path.resolve(configDir, rest.storage.root);
   return {
     ...rest,
     redis: { url: rest.redis.url || redisUrl || '' },
     onnx: { ...rest.onnx, execution_providers: rest.gpus.enabled ? rest.onnx.execution_providers : ['cpu'] },
     logging: { ...rest.logging, level: rest.logging.log_level ?? rest.logging.level },
     sourcePath,
-    storageRoot: path.resolve(configDir, rest.storage.root),
+    storageRoot,
+    preparedDir: path.resolve(configDir, rest.storage.prepared_dir || path.join(storageRoot, 'prepared')),
     models: new Map(entries.map(([modelId, entry]) => [modelId, resolveModel(modelId, entry, roots)])),
     auth: { ...access, keys: apiKeysOf(auth) },
   };

@@ -167,6 +167,8 @@ const storage = section({
   driver: z.enum(['local']).default('local'),
   /** Folder for uploads, artifacts and the private Redis. All processes of a farm must see the same one. */
   root: z.string().min(1).default('data'),
+  /** Folder of the avatars' prepared pictures; empty: `prepared` under root. */
+  prepared_dir: z.string().default(''),
 });
 
 const apiKey = section({

@@ -14,6 +14,7 @@ import { writeVideo } from '../avatar/videos.ts';
 import { openWorkspace, type Workspace } from '../models/workspace.ts';
 import { tinyEncoder, tinyNetwork } from '../onnx/tiny-onnx.ts';
 import { modelConfig } from '../support/model-config.ts';
+import { NOT_PREPARING } from '../support/preparing.ts';
 
 const SIZE = { width: 240, height: 200 };
 const RECTS = [
@@ -80,7 +81,12 @@ function inverted({ data, ...size }: RgbImage): RgbImage {
 
 /** The frames of a short silence. */
 async function render(t: TestContext, entry: ModelConfig): Promise<RgbImage[]> {
-  const settings = { providers: ['cpu'], threads: { intraOp: 1, interOp: 1 }, cachedFrames: 3 };
+  const settings = {
+    providers: ['cpu'],
+    threads: { intraOp: 1, interOp: 1 },
+    cachedFrames: 3,
+    preparing: NOT_PREPARING,
+  };
   const model = await loadAlone({ entry, ...settings });
   t.after(() => model.release());
   const sampleCount = FRAMES * 640;

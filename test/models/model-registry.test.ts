@@ -7,10 +7,17 @@ import { Worker } from 'node:worker_threads';
 import type { ModelConfig } from '../../shared/config/model-config.ts';
 import { ModelRegistry } from '../../worker/models/model-registry.ts';
 import { modelsById } from '../support/model-config.ts';
+import { NOT_PREPARING } from '../support/preparing.ts';
 import { load, ROOMY, runOnce, unload } from './registries.ts';
 import { openWorkspace, writeTinyModel } from './workspace.ts';
 
-const SETTINGS = { providers: ['cuda', 'cpu'], threads: { intraOp: 1, interOp: 1 }, cachedFrames: 2, limits: ROOMY };
+const SETTINGS = {
+  providers: ['cuda', 'cpu'],
+  threads: { intraOp: 1, interOp: 1 },
+  cachedFrames: 2,
+  preparing: NOT_PREPARING,
+  limits: ROOMY,
+};
 const WINDOW = new Float32Array(80 * 16);
 
 function openRegistry(t: TestContext, models: Record<string, ModelConfig>): ModelRegistry {

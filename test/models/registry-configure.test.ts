@@ -7,6 +7,7 @@ import type { ModelConfig } from '../../shared/config/model-config.ts';
 import { ModelRegistry } from '../../worker/models/model-registry.ts';
 import { writeVideo } from '../avatar/videos.ts';
 import { tinyEncoder, tinyNetwork } from '../onnx/tiny-onnx.ts';
+import { NOT_PREPARING } from '../support/preparing.ts';
 import { until } from '../support/until.ts';
 import { load, ROOMY, runOnce, use } from './registries.ts';
 import { drawPicture, openWorkspace, writeTinyModel } from './workspace.ts';
@@ -15,7 +16,13 @@ async function openRegistry(t: TestContext) {
   const workspace = await openWorkspace(t);
   const entry = await writeTinyModel(workspace);
   const models = new Map([['ann', entry]]);
-  const settings = { providers: ['cpu'], threads: { intraOp: 1, interOp: 1 }, cachedFrames: 2, limits: ROOMY };
+  const settings = {
+    providers: ['cpu'],
+    threads: { intraOp: 1, interOp: 1 },
+    cachedFrames: 2,
+    preparing: NOT_PREPARING,
+    limits: ROOMY,
+  };
   const registry = new ModelRegistry({ ...settings, models });
   t.after(() => registry.close());
   const replace = async (path: string, content: Uint8Array) =>

@@ -5,11 +5,12 @@ import { Turns } from '../../worker/engine/turns.ts';
 import type { ModelLimits } from '../../worker/models/model-limits.ts';
 import { ModelRegistry } from '../../worker/models/model-registry.ts';
 import { modelsById } from '../support/model-config.ts';
+import { NOT_PREPARING } from '../support/preparing.ts';
 import { until } from '../support/until.ts';
 import { load, ROOMY, runOnce, unload, use } from './registries.ts';
 import { openWorkspace, writeTinyModel } from './workspace.ts';
 
-const SETTINGS = { providers: ['cpu'], threads: { intraOp: 1, interOp: 1 }, cachedFrames: 2 };
+const SETTINGS = { providers: ['cpu'], threads: { intraOp: 1, interOp: 1 }, cachedFrames: 2, preparing: NOT_PREPARING };
 const IDS = ['ann', 'bob', 'cleo', 'dora'];
 
 /** A registry of tiny models with `changes` to limits that nothing reaches, and the most models it ever had. */

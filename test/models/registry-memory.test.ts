@@ -8,10 +8,11 @@ import type { ModelConfig } from '../../shared/config/model-config.ts';
 import { ModelRegistry } from '../../worker/models/model-registry.ts';
 import { heavyNetwork } from '../onnx/tiny-onnx.ts';
 import { modelsById } from '../support/model-config.ts';
+import { NOT_PREPARING } from '../support/preparing.ts';
 import { load, ROOMY, runOnce, unload, use } from './registries.ts';
 import { openWorkspace, writeTinyModel } from './workspace.ts';
 
-const SETTINGS = { providers: ['cpu'], threads: { intraOp: 1, interOp: 1 }, cachedFrames: 2 };
+const SETTINGS = { providers: ['cpu'], threads: { intraOp: 1, interOp: 1 }, cachedFrames: 2, preparing: NOT_PREPARING };
 const MB = 2 ** 20;
 /** Much more than the process grows or shrinks by beside it. */
 const WEIGHT_BYTES = 64 * MB;
@@ -100,17 +101,19 @@ test('an encoder that models share counts once', async (t) => {
 });
 
 test('backgrounds that are kept count, and preload_backgrounds brings them in before the load is done', async (t) => {
-  const tiny = await writeTinyModel(await openWorkspace(t));
+  const workspace = await openWorkspace(t);
+  const tiny = await writeTinyModel(workspace);
   const registry = new ModelRegistry({
     ...SETTINGS,
+    preparing: { ...NOT_PREPARING, folder: workspace.folder },
     models: modelsById({ lazy: tiny, eager: { ...tiny, preloadBackgrounds: true } }),
     limits: ROOMY,
   });
   t.after(() => registry.close());
   const [lazy, eager] = [await load(registry, 'lazy'), await load(registry, 'eager')];
   assert.equal(lazy.avatar.cachedBytes, 0);
-  const { cachedBytes } = eager.avatar;
-  assert.ok(cachedBytes > 0);
+  assert.ok(eager.avatar.cachedBytes > 0);
+  assert.ok(eager.prepared.cachedBytes > 0);
   const before = lazy.memoryBytes;
   await lazy.avatar.background(0);
   assert.equal(lazy.memoryBytes - before, lazy.avatar.cachedBytes);

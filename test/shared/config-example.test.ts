@@ -14,6 +14,7 @@ test('config.example.yaml holds exactly the built-in defaults', () => {
   const example = loadConfig(EXAMPLE, readEnvironment({}));
   assert.deepEqual(withoutPlace(example), withoutPlace(BUILT_IN));
   assert.equal(example.storageRoot, path.join(path.dirname(EXAMPLE), 'data'));
+  assert.equal(example.preparedDir, path.join(path.dirname(EXAMPLE), 'data', 'prepared'));
 });
 
 test('config.example.yaml has every key, and a comment above each', () => {

@@ -2,18 +2,29 @@
 
 import type { ModelConfig } from '../../shared/config/model-config.ts';
 import { FarmError } from '../../shared/errors.ts';
-import type { AvatarFrames, GivenFace, Rect, RgbImage } from '../pipeline/contract.ts';
+import type { AvatarFrames, GivenFace, Rect } from '../pipeline/contract.ts';
 import { listBackgroundFiles } from './background-files.ts';
 import { BackgroundFrames } from './background-frames.ts';
 import { checkCropRects, readCropRects } from './crop-rects.ts';
-import { type FaceKind, openFaces } from './face-frames.ts';
+import { type FaceKind, type Faces, openFaces } from './face-frames.ts';
 import { checkedPendingVideo, type FrameSource, locateFrames, pendingVideo, readyFrameFolder } from './frame-folder.ts';
-import { readPictureSize } from './picture-file.ts';
+import { type PictureSize, readPictureSize } from './picture-file.ts';
 
 export interface Avatar extends AvatarFrames {
   readonly modelId: string;
+  /** Of every background. */
+  readonly size: PictureSize;
+  /** The files of picture `index`: the background, and the pictures of the face in it. */
+  source(index: number): PictureSource;
   /** Bytes of the pictures that are kept in memory. */
   readonly cachedBytes: number;
+}
+
+/** The files of one of an avatar's pictures. */
+export interface PictureSource {
+  readonly background: string;
+  readonly crop?: string | undefined;
+  readonly roi?: string | undefined;
 }
 
 /** The signal of an extraction that is never aborted. */
@@ -45,7 +56,13 @@ export async function openAvatar(
       modelId,
       frameCount: paths.length,
       ...size,
+      size,
       rect,
+      source: (index) => ({
+        background: paths[index] ?? '',
+        crop: faces.get('crop')?.path(index),
+        roi: faces.get('roi')?.path(index),
+      }),
       get cachedBytes() {
         return frames.cachedBytes;
       },
@@ -150,18 +167,16 @@ async function listReady(source: FrameSource, frameLimit?: number): Promise<stri
   return await listBackgroundFiles(await locateFrames(source), frameLimit);
 }
 
-type ReadFace = (index: number) => Promise<RgbImage>;
-
 async function readyFaces(model: ModelConfig, frameCount: number, signal: AbortSignal) {
-  const faces = new Map<FaceKind, ReadFace>();
+  const faces = new Map<FaceKind, Faces>();
   for (const [kind, source] of facesOf(model)) {
     faces.set(kind, await openFaces(kind, await readyFaceFolder(source, frameCount, signal), frameCount));
   }
   return faces;
 }
 
-async function readFaces(faces: ReadonlyMap<FaceKind, ReadFace>, index: number): Promise<GivenFace> {
-  const [crop, roi] = await Promise.all([faces.get('crop')?.(index), faces.get('roi')?.(index)]);
+async function readFaces(faces: ReadonlyMap<FaceKind, Faces>, index: number): Promise<GivenFace> {
+  const [crop, roi] = await Promise.all([faces.get('crop')?.read(index), faces.get('roi')?.read(index)]);
   return { crop, roi };
 }
 

@@ -6,6 +6,7 @@ import { ModelRegistry } from '../models/model-registry.ts';
 import type { ModelUse } from '../models/model-slot.ts';
 import { newMemory } from '../pipeline/held-memory.ts';
 import { composeFrame, makeCrop } from '../pipeline/pipeline.ts';
+import type { PreparationLog } from '../prepared/prepare-avatar.ts';
 import { FrameBuffers } from './frame-buffers.ts';
 import { LiveRenderer } from './live-renderer.ts';
 import { ModelCosts } from './model-costs.ts';
@@ -23,6 +24,8 @@ type RenderTask = Extract<Task, { type: 'render' }>;
 type LiveTask = Extract<Task, { type: 'live' }>;
 
 export interface EngineListeners {
+  /** Told how far the preparation of avatars is. */
+  readonly log: PreparationLog;
   /** @param handedOver buffers that are transferred to the receiver. */
   readonly send: (message: FromPipelineThread, handedOver?: ArrayBuffer[]) => void;
   /** Told when everything has ended after `close`. */
@@ -57,6 +60,7 @@ export class Engine {
     this.#turns = new Turns(() => listeners.send({ type: 'step' }));
     this.#registry = new ModelRegistry({
       ...settings,
+      log: listeners.log,
       onChange: (loaded) => {
         this.#provider = loaded?.provider.provider ?? this.#provider;
         this.#announce();

@@ -16,8 +16,9 @@ const port = parentPort;
 // The thread that talks to Redis must get a core at once when it has something to do, however busy the machine is.
 if (process.platform === 'linux') setPriority(NICENESS);
 const settings = workerData as PipelineThreadSettings;
-createLogger(settings.log.processName, { ...UNBUFFERED, level: settings.log.level });
+const log = createLogger(settings.log.processName, { ...UNBUFFERED, level: settings.log.level });
 const engine = new Engine(settings, {
+  log,
   send: (message: FromPipelineThread, handedOver: ArrayBuffer[] = []) => port.postMessage(message, handedOver),
   onClosed: () => port.close(),
 });

@@ -9,6 +9,8 @@ import { OnnxLipSyncNetwork } from '../onnx/lip-sync-network.ts';
 import type { RunSettings } from '../onnx/onnx-session.ts';
 import type { AudioEncoder, LipSyncNetwork } from '../pipeline/contract.ts';
 import { checkFace } from '../pipeline/pipeline.ts';
+import { PreparedAvatars } from '../prepared/prepared-avatars.ts';
+import type { PreparedPictures } from '../prepared/prepared-pictures.ts';
 import { type FileFingerprint, fingerprintFile } from './file-fingerprint.ts';
 import type { LoadSettings } from './load-settings.ts';
 import { MemoryProbe } from './memory-probe.ts';
@@ -18,6 +20,7 @@ export interface LoadModelOptions extends LoadSettings {
   readonly entry: ModelConfig;
   readonly encoders: SharedEncoders;
   readonly memory: MemoryProbe;
+  readonly prepared: PreparedAvatars;
 }
 
 export interface LoadedModel {
@@ -25,6 +28,8 @@ export interface LoadedModel {
   readonly network: LipSyncNetwork;
   readonly encoder: AudioEncoder;
   readonly avatar: Avatar;
+  /** The avatar's pictures, ready for a mouth. */
+  readonly prepared: PreparedPictures;
   /** What the network runs on. */
   readonly provider: ProviderReport;
   /** From the call to ready, warm-up included. */
@@ -71,19 +76,21 @@ export async function loadModel(options: LoadModelOptions): Promise<LoadedModel>
   if (face) checkFace(face, network.size, 0);
   const lease = await encoders.acquire(entry.audioEncoderPath);
   opened.defer(() => lease.release());
-  const [networkFile, cropRectsFile] = await Promise.all([
-    fingerprintFile(entry.modelPath),
-    fingerprintFile(entry.cropRectsPath),
-  ]);
+  const [networkFile, cropRectsFile] = await fingerprintFiles(entry.modelPath, entry.cropRectsPath);
+  const { pictures, release } = await options.prepared.open(entry.modelId, avatar, network.size);
+  opened.defer(release);
   if (entry.preloadBackgrounds) await readBackgrounds(avatar, options.cachedFrames);
+  if (entry.preloadBackgrounds) await pictures.fill();
   const kept = opened.move();
   const files = [networkFile, lease.file, cropRectsFile];
-  const memoryBytes = () => networkBytes + lease.memoryBytes + avatar.cachedBytes;
+  const cachedBytes = () => avatar.cachedBytes + pictures.cachedBytes;
+  const memoryBytes = () => networkBytes + lease.memoryBytes + cachedBytes();
   return {
     modelId: entry.modelId,
     network,
     encoder: lease.encoder,
     avatar,
+    prepared: pictures,
     provider: network.provider,
     loadMs: performance.now() - startedAt,
     msPerFrame: network.msPerFrame,
@@ -92,12 +99,16 @@ export async function loadModel(options: LoadModelOptions): Promise<LoadedModel>
       return memoryBytes();
     },
     get hostBytes() {
-      return network.provider.provider === 'cuda' ? avatar.cachedBytes : memoryBytes();
+      return network.provider.provider === 'cuda' ? cachedBytes() : memoryBytes();
     },
     files,
     filesHash: hashOf(files),
     release: () => kept.disposeAsync(),
   };
+}
+
+async function fingerprintFiles(...paths: [string, string]): Promise<[FileFingerprint, FileFingerprint]> {
+  return await Promise.all([fingerprintFile(paths[0]), fingerprintFile(paths[1])]);
 }
 
 function hashOf(files: readonly FileFingerprint[]): string {
@@ -111,10 +122,15 @@ export async function tryNetworks({ modelPath, audioEncoderPath }: ModelConfig, 
   await (await OnnxAudioEncoder.open(audioEncoderPath, settings)).release();
 }
 
-/** Loads a single model that shares nothing with others. @throws as loadModel does. */
-export async function loadAlone(options: Omit<LoadModelOptions, 'encoders' | 'memory'>): Promise<LoadedModel> {
+/**
+ * Loads a single model that shares nothing with others, and prepares only what is asked for. @throws as loadModel does.
+ */
+export async function loadAlone(
+  options: Omit<LoadModelOptions, 'encoders' | 'memory' | 'prepared'>,
+): Promise<LoadedModel> {
   const memory = new MemoryProbe(options.providers);
-  return await loadModel({ ...options, memory, encoders: new SharedEncoders(options, memory) });
+  const prepared = new PreparedAvatars({ ...options.preparing, processes: 0 }, options.cachedFrames);
+  return await loadModel({ ...options, memory, prepared, encoders: new SharedEncoders(options, memory) });
 }
 
 /**

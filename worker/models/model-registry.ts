@@ -3,6 +3,8 @@
 import { loadsTheSame, type ModelConfig } from '../../shared/config/model-config.ts';
 import { FarmError } from '../../shared/errors.ts';
 import type { LoadedModelState } from '../../shared/heartbeat.ts';
+import type { PreparationLog } from '../prepared/prepare-avatar.ts';
+import { PreparedAvatars } from '../prepared/prepared-avatars.ts';
 import type { LoadSettings } from './load-settings.ts';
 import type { LoadedModel } from './loaded-model.ts';
 import { MemoryProbe } from './memory-probe.ts';
@@ -16,6 +18,8 @@ export interface ModelRegistryOptions extends LoadSettings {
   /** Every configured model by its id. */
   readonly models: ReadonlyMap<string, ModelConfig>;
   readonly limits: ModelLimits;
+  /** Told how far the preparation of avatars is. */
+  readonly log?: PreparationLog;
   /** Called with a model that was loaded, and without one when a model was unloaded. */
   readonly onChange?: (loaded?: LoadedModel) => void;
   /** Called when a load begins, when its next part begins, and with undefined when it has ended. */
@@ -35,6 +39,7 @@ export class ModelRegistry {
   readonly #options: ModelRegistryOptions;
   readonly #memory: MemoryProbe;
   readonly #encoders: SharedEncoders;
+  readonly #prepared: PreparedAvatars;
   readonly #slots: ModelSlots;
   readonly #waiters: ModelWaiters;
   readonly #sweeper: NodeJS.Timeout;
@@ -50,6 +55,7 @@ export class ModelRegistry {
     this.#models = options.models;
     this.#memory = new MemoryProbe(options.providers);
     this.#encoders = new SharedEncoders(options, this.#memory);
+    this.#prepared = new PreparedAvatars(options.preparing, options.cachedFrames, options.log);
     this.#slots = new ModelSlots(options.limits, () => {
       options.onChange?.();
       this.#serve();
@@ -187,7 +193,8 @@ export class ModelRegistry {
     try {
       const entry = this.#models.get(modelId);
       if (!entry) throw this.#unknown(modelId);
-      const options = { ...this.#options, entry, encoders: this.#encoders, memory: this.#memory };
+      const shared = { encoders: this.#encoders, memory: this.#memory, prepared: this.#prepared };
+      const options = { ...this.#options, ...shared, entry };
       const slot = await loadSlot(options, (part) => this.#options.onLoading?.(part));
       this.#slots.add(slot);
       if (await this.#settle(slot)) this.#open(slot);

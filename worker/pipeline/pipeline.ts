@@ -39,7 +39,7 @@ import { gatherWindows } from './windows.ts';
 export { checkFace } from './background.ts';
 export { gatherFeatureRows } from './feature-rows.ts';
 export { readMel } from './mel.ts';
-export { makeCrop } from './visual-input.ts';
+export { fillCrop, makeCrop } from './visual-input.ts';
 
 /** sound → mel → windows → encoder. @returns [count, 512] flat. */
 export async function encodeWindows(

@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict';
-import { access, copyFile, rm, writeFile } from 'node:fs/promises';
+import { access, copyFile, readdir, rm, writeFile } from 'node:fs/promises';
 import path from 'node:path';
 import { status } from '@grpc/grpc-js';
 import { until } from '../../support/until.ts';
@@ -191,7 +191,7 @@ async function start(farm: KeyFarm): Promise<Bench> {
     capacity: { background_cache_frames: KEPT_PICTURES },
     output: { format: 'raw' },
     grpc: { reflection: false },
-    storage: { driver: 'local', root: 'kept' },
+    storage: { driver: 'local', root: 'kept', prepared_dir: 'made' },
     models_root: 'avatars',
     models: { ...before, hoarder },
   });
@@ -318,6 +318,11 @@ export const modelKeys: KeyTable<Bench> = {
       const other = path.join(farm.folder, 'other.yaml');
       await writeFile(other, 'storage: { driver: s3 }\n');
       assert.match(await farmSays('doctor', '--config', other), /storage\.driver: got "s3"; .*local/);
+    },
+    'storage.prepared_dir': async ({ farm }) => {
+      const made = await readdir(path.join(farm.folder, 'made'), { recursive: true });
+      assert.ok(made.some((name) => name.endsWith('.picture')));
+      await assert.rejects(access(path.join(farm.folder, 'kept', 'prepared')), { code: 'ENOENT' });
     },
     'logging.level logging.log_level': async ({ farm }) => {
       assert.ok(

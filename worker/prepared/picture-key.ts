@@ -1,0 +1,31 @@
+/** The name under which a prepared picture is kept: a hash of all that its bytes depend on. */
+
+import { createHash } from 'node:crypto';
+import type { NetworkSize, Rect } from '../pipeline/contract.ts';
+import { FORMAT_VERSION } from './picture-record.ts';
+
+const KEY_DIGITS = 32;
+
+/** SHA-256 of the files that a picture is made from, in hex. */
+export interface SourceHashes {
+  readonly background: string;
+  /** The avatar's own pictures of the face, where it has them. */
+  readonly crop?: string | undefined;
+  readonly roi?: string | undefined;
+}
+
+/** How a picture is prepared. */
+export interface Recipe {
+  readonly rect: Rect;
+  /** Side of the network's picture. */
+  readonly side: NetworkSize;
+  /** JPEG quality, 1–100. */
+  readonly quality: number;
+}
+
+/** 32 hex digits. The same whatever the files are called and wherever they lie. */
+export function pictureKey({ background, crop, roi }: SourceHashes, { rect, side, quality }: Recipe): string {
+  const { x1, y1, x2, y2 } = rect;
+  const all = [FORMAT_VERSION, background, crop ?? null, roi ?? null, x1, y1, x2, y2, side, quality];
+  return createHash('sha256').update(JSON.stringify(all)).digest('hex').slice(0, KEY_DIGITS);
+}

@@ -1,0 +1,77 @@
+/** The prepared avatars of one thread: where their files are, and whose turn it is to be prepared. */
+
+import { join } from 'node:path';
+import { unexpected } from '../../shared/process/unheard.ts';
+import { Compositor } from '../compositor/compositor.ts';
+import type { NetworkSize } from '../pipeline/contract.ts';
+import { ContentHashes } from './content-hashes.ts';
+import { type PreparationLog, prepareAvatar } from './prepare-avatar.ts';
+import { PreparedFiles } from './prepared-files.ts';
+import { type AvatarSources, PreparedPictures } from './prepared-pictures.ts';
+
+/** How avatars are prepared, the same for all models. */
+export interface PreparingSettings {
+  /** Folder of the prepared pictures. */
+  readonly folder: string;
+  /** JPEG quality of the prepared pictures, 1–100. */
+  readonly quality: number;
+  /** Processes that prepare pictures at the same time; 0: none, every picture is prepared when it is needed. */
+  readonly processes: number;
+}
+
+export interface OpenPrepared {
+  readonly pictures: PreparedPictures;
+  /** Ends its preparation and waits for the end. What was prepared stays. Calling it again does nothing. */
+  release(): Promise<void>;
+}
+
+/** Below this folder of prepared pictures lies what their sources hash to. */
+const HASHES = 'hashes';
+const SILENT: PreparationLog = { info() {}, warn() {} };
+
+/** Avatars are prepared one after the other, in the order in which they were opened. */
+export class PreparedAvatars {
+  readonly #settings: PreparingSettings;
+  readonly #cachedFrames: number;
+  readonly #log: PreparationLog;
+  readonly #files: PreparedFiles;
+  readonly #compositor = new Compositor();
+  #turns: Promise<void> = Promise.resolve();
+
+  /** @param cachedFrames pictures of each avatar that are kept in memory, ≥ 1. */
+  constructor(settings: PreparingSettings, cachedFrames: number, log: PreparationLog = SILENT) {
+    this.#settings = settings;
+    this.#cachedFrames = cachedFrames;
+    this.#log = log;
+    this.#files = new PreparedFiles(settings.folder);
+  }
+
+  /**
+   * Finds what is prepared of an avatar, and has the rest prepared beside all other work.
+   * @param side of the network's picture.
+   */
+  async open(modelId: string, avatar: AvatarSources, side: NetworkSize): Promise<OpenPrepared> {
+    const { folder, quality, processes } = this.#settings;
+    const pictures = await PreparedPictures.open({
+      ...{ avatar, side, quality, files: this.#files, compositor: this.#compositor, cachedFrames: this.#cachedFrames },
+      hashes: new ContentHashes(join(folder, HASHES)),
+    });
+    const ended = new AbortController();
+    let work = Promise.resolve();
+    const begin = async () => {
+      if (ended.signal.aborted) return;
+      work = prepareAvatar(pictures, { modelId, folder, processes, log: this.#log }, ended.signal);
+      await work;
+    };
+    if (processes > 0) {
+      this.#turns = this.#turns.then(begin);
+      this.#turns.catch(unexpected);
+    }
+    const release = async () => {
+      ended.abort();
+      await work;
+      await pictures.saveHashes();
+    };
+    return { pictures, release };
+  }
+}

@@ -1,0 +1,285 @@
+/** The pictures of one avatar in their prepared forms: from memory, from their files, or prepared now. */
+
+import { FarmError } from '../../shared/errors.ts';
+import { logged } from '../../shared/process/unheard.ts';
+import type { PictureSource } from '../avatar/avatar.ts';
+import type { PictureSize } from '../avatar/picture-file.ts';
+import type { FrameCompositor, PreparedPicture } from '../compositor/contract.ts';
+import type { NetworkSize, Rect } from '../pipeline/contract.ts';
+import type { ContentHashes } from './content-hashes.ts';
+import type { PictureRoom, PreparedAvatar, PreparedShare } from './contract.ts';
+import { KnownPicture, type WholePicture } from './known-picture.ts';
+import { pictureKey } from './picture-key.ts';
+import { type PictureHead, readHead, viewMain } from './picture-record.ts';
+import { type FoundSources, type PictureOrder, readPicture } from './prepare-picture.ts';
+import type { PreparedFiles } from './prepared-files.ts';
+
+/** What an avatar is prepared from. */
+export interface AvatarSources {
+  readonly frameCount: number;
+  readonly size: PictureSize;
+  rect(index: number): Rect;
+  /** The files of picture `index`. */
+  source(index: number): PictureSource;
+}
+
+export interface PreparedPicturesOptions {
+  readonly avatar: AvatarSources;
+  readonly side: NetworkSize;
+  /** JPEG quality of the prepared pictures. */
+  readonly quality: number;
+  readonly files: PreparedFiles;
+  readonly hashes: ContentHashes;
+  /** Of this thread. */
+  readonly compositor: FrameCompositor;
+  /** Pictures kept in memory, ≥ 1, within their share of bytes. */
+  readonly cachedFrames: number;
+}
+
+interface PlaceInMemory {
+  readonly memory: SharedArrayBuffer;
+  readonly isKept: boolean;
+}
+
+/** For each picture kept, on average: 523 pictures of 1280×720 take 97 MB at most. */
+const KEPT_BYTES_PER_PIXEL = 0.2;
+/** Small pictures take little memory, whatever is kept of them. */
+const LEAST_KEPT_BYTES = 64 * 1024;
+
+/**
+ * Invariants: the same picture has the same bytes, wherever they come from. What is kept is never replaced: the walk
+ * over the pictures goes to and fro, so all of them are needed equally often. No picture is prepared twice at the same
+ * time. A file that is gone or damaged is written anew. A failure is not kept, so the next reader tries again.
+ */
+export class PreparedPictures implements PreparedAvatar {
+  readonly #options: PreparedPicturesOptions;
+  readonly #known: (KnownPicture | undefined)[];
+  readonly #isThere = new Set<number>();
+  readonly #kept = new Map<number, PreparedPicture>();
+  /** Pictures whose files could not be written. */
+  readonly #unsaved = new Map<number, WholePicture>();
+  readonly #preparing = new Map<number, Promise<WholePicture>>();
+  #cachedBytes = 0;
+
+  private constructor(options: PreparedPicturesOptions) {
+    this.#options = options;
+    this.#known = Array.from({ length: options.avatar.frameCount });
+  }
+
+  /** Finds out which pictures are prepared; their sources are not read where their hashes are remembered. */
+  static async open(options: PreparedPicturesOptions): Promise<PreparedPictures> {
+    const pictures = new PreparedPictures(options);
+    const indices = Array.from({ length: options.avatar.frameCount }, (_, index) => index);
+    await Promise.all(indices.map((index) => pictures.#findKey(index)));
+    return pictures;
+  }
+
+  get frameCount(): number {
+    return this.#options.avatar.frameCount;
+  }
+
+  get width(): number {
+    return this.#options.avatar.size.width;
+  }
+
+  get height(): number {
+    return this.#options.avatar.size.height;
+  }
+
+  get side(): NetworkSize {
+    return this.#options.side;
+  }
+
+  get quality(): number {
+    return this.#options.quality;
+  }
+
+  get share(): PreparedShare {
+    return { done: this.#isThere.size, total: this.frameCount };
+  }
+
+  get cachedBytes(): number {
+    return this.#cachedBytes;
+  }
+
+  get hasHiddenFaces(): boolean {
+    return this.#options.avatar.source(0).roi !== undefined;
+  }
+
+  /** Pictures without a file, by index. */
+  get missing(): number[] {
+    return Array.from({ length: this.frameCount }, (_, index) => index).filter((index) => !this.#isThere.has(index));
+  }
+
+  rect(index: number): Rect {
+    return this.#options.avatar.rect(index);
+  }
+
+  async picture(index: number, room?: PictureRoom): Promise<PreparedPicture> {
+    const kept = this.#kept.get(index);
+    if (kept !== undefined) return kept;
+    let place: PlaceInMemory | undefined;
+    const head = this.#known[index]?.read('main', (found) => {
+      place = this.#placeFor(found, room);
+      return new Uint8Array(place.memory, 0, found.main.byteLength);
+    });
+    if (head !== undefined && place !== undefined) return this.#view(index, head, place);
+    const { head: made, file } = await this.prepare(index);
+    const madePlace = this.#placeFor(made, room);
+    new Uint8Array(madePlace.memory).set(file.subarray(made.main.start, made.main.start + made.main.byteLength));
+    return this.#view(index, made, madePlace);
+  }
+
+  async face(index: number, into: Uint8Array): Promise<void> {
+    await this.#part(index, 'face', into);
+  }
+
+  async hiddenFace(index: number, into: Uint8Array): Promise<void> {
+    await this.#part(index, 'hiddenFace', into);
+  }
+
+  /**
+   * What is to be done to prepare picture `index`, for another process.
+   * @throws RangeError for an index outside the avatar.
+   */
+  order(index: number): PictureOrder {
+    const { avatar, side, quality } = this.#options;
+    return { index, source: avatar.source(index), size: avatar.size, rect: avatar.rect(index), side, quality };
+  }
+
+  /** Whether picture `index` is there by now, although nobody has told of it: another worker may have prepared it. */
+  isThereByNow(index: number): boolean {
+    const known = this.#known[index];
+    if (known?.isThere) this.#isThere.add(index);
+    return this.#isThere.has(index);
+  }
+
+  /** Notes that another process has prepared picture `index`. */
+  async note(index: number, found: FoundSources): Promise<void> {
+    await noteHashes(this.#options.hashes, this.#options.avatar.source(index), found);
+    this.#know(index, found.key);
+    this.#isThere.add(index);
+  }
+
+  /** Remembers what the sources hash to, for the next time. */
+  async saveHashes(): Promise<void> {
+    await this.#options.hashes.save().catch(noteUnwritable(this.#options.files.folder));
+  }
+
+  /** Prepares picture `index` now, unless its file is there. */
+  async prepare(index: number): Promise<WholePicture> {
+    const running = this.#preparing.get(index);
+    if (running !== undefined) return await running;
+    const started = this.#prepare(index).finally(() => this.#preparing.delete(index));
+    this.#preparing.set(index, started);
+    return await started;
+  }
+
+  /** Reads pictures into memory, from the first one on, until no more of them are kept. */
+  async fill(): Promise<void> {
+    for (let index = 0; index < this.frameCount; index++) {
+      const picture = await this.picture(index);
+      if (this.#kept.get(index) !== picture) return;
+    }
+  }
+
+  async #prepare(index: number): Promise<WholePicture> {
+    const unsaved = this.#unsaved.get(index);
+    if (unsaved !== undefined) return unsaved;
+    const { compositor } = this.#options;
+    const order = this.order(index);
+    const read = await readPicture(order);
+    await noteHashes(this.#options.hashes, order.source, read);
+    const known = this.#know(index, read.key);
+    const present = known.readWhole();
+    if (present !== undefined) {
+      this.#isThere.add(index);
+      return present;
+    }
+    const file = await read.prepare(compositor);
+    const head = readHead(file, read.key);
+    if (head === undefined) throw new FarmError('internal', `the prepared form of picture ${index} has no head`);
+    await this.#save(index, { head, file }, read.key);
+    return { head, file };
+  }
+
+  /** Writes a picture's file; where it cannot be written, what was made is kept in memory as far as there is room. */
+  async #save(index: number, whole: WholePicture, key: string): Promise<void> {
+    try {
+      await this.#options.files.write(key, whole.file);
+      this.#isThere.add(index);
+    } catch (fault) {
+      noteUnwritable(this.#options.files.folder)(fault);
+      if (!this.#hasRoomFor(whole.file.length)) return;
+      this.#unsaved.set(index, whole);
+      this.#cachedBytes += whole.file.length;
+    }
+  }
+
+  async #part(index: number, name: 'face' | 'hiddenFace', into: Uint8Array): Promise<void> {
+    if (this.#known[index]?.read(name, () => into)) return;
+    const { head, file } = await this.prepare(index);
+    const { start, byteLength } = head[name];
+    if (byteLength !== into.length) throw new RangeError(`${name} has ${byteLength} bytes, not ${into.length}`);
+    into.set(file.subarray(start, start + byteLength));
+  }
+
+  #placeFor({ main }: PictureHead, room: PictureRoom | undefined): PlaceInMemory {
+    const isKept = this.#hasRoomFor(main.byteLength);
+    const memory = isKept || room === undefined ? new SharedArrayBuffer(main.byteLength) : room.take(main.byteLength);
+    return { memory, isKept };
+  }
+
+  #hasRoomFor(byteLength: number): boolean {
+    const { cachedFrames } = this.#options;
+    const share = Math.max(LEAST_KEPT_BYTES, this.width * this.height * KEPT_BYTES_PER_PIXEL);
+    const count = this.#kept.size + this.#unsaved.size;
+    return count < cachedFrames && this.#cachedBytes + byteLength <= cachedFrames * share;
+  }
+
+  #view(index: number, head: PictureHead, { memory, isKept }: PlaceInMemory): PreparedPicture {
+    const { size } = this.#options.avatar;
+    const picture = { ...size, quality: this.quality, rect: this.rect(index), ...viewMain(head, memory, 0) };
+    if (isKept && !this.#kept.has(index)) {
+      this.#kept.set(index, picture);
+      this.#cachedBytes += head.main.byteLength;
+    }
+    return picture;
+  }
+
+  async #findKey(index: number): Promise<void> {
+    const { hashes, files } = this.#options;
+    const { background, crop, roi } = this.#options.avatar.source(index);
+    const find = async (path: string | undefined) => (path === undefined ? undefined : await hashes.find(path));
+    const [ofBackground, ofCrop, ofRoi] = await Promise.all([find(background), find(crop), find(roi)]);
+    if (ofBackground === undefined || (crop && !ofCrop) || (roi && !ofRoi)) return;
+    const { key } = this.#know(
+      index,
+      pictureKey({ background: ofBackground, crop: ofCrop, roi: ofRoi }, this.order(index)),
+    );
+    if (this.isThereByNow(index)) await files.touch(key);
+  }
+
+  #know(index: number, key: string): KnownPicture {
+    const known = this.#known[index];
+    if (known?.key === key) return known;
+    const now = new KnownPicture(this.#options.files, key);
+    this.#known[index] = now;
+    return now;
+  }
+}
+
+async function noteHashes(hashes: ContentHashes, source: PictureSource, found: FoundSources): Promise<void> {
+  for (const part of ['background', 'crop', 'roi'] as const) {
+    const [path, version, sha256] = [source[part], found.versions[part], found.hashes[part]];
+    if (path !== undefined && version !== undefined && sha256 !== undefined) await hashes.note(path, version, sha256);
+  }
+}
+
+/** Says once in a while that the folder cannot be written, and what to do. */
+export function noteUnwritable(folder: string): (fault: unknown) => undefined {
+  return logged(
+    `prepared pictures cannot be written to ${folder}, so they are prepared again each time they are needed: ` +
+      'make room there, allow writing, or name another folder in storage.prepared_dir',
+  );
+}

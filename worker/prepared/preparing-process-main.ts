@@ -1,0 +1,42 @@
+import { setPriority } from 'node:os';
+import { FarmError } from '../../shared/errors.ts';
+import { unexpected } from '../../shared/process/unheard.ts';
+import { Compositor } from '../compositor/compositor.ts';
+import { readPicture } from './prepare-picture.ts';
+import { PreparedFiles } from './prepared-files.ts';
+import type { FromPreparing, ToPreparing } from './preparing-protocol.ts';
+
+/** Entry of a process that prepares pictures. It lives as long as the channel to who has started it. */
+
+/** The lowest priority: it gets what others leave of the cores. */
+const NICENESS = 19;
+
+if (process.send === undefined) {
+  throw new FarmError('internal', 'preparing-process-main.ts was started by hand: a GPU worker starts it');
+}
+const send = process.send.bind(process);
+setPriority(NICENESS);
+process.on('disconnect', () => process.exit());
+const compositor = new Compositor();
+process.on('message', (message: ToPreparing) => {
+  carryOut(message)
+    .then((answer) => send(answer))
+    .catch(unexpected);
+});
+
+async function carryOut({ order, folder }: ToPreparing): Promise<FromPreparing> {
+  const files = new PreparedFiles(folder);
+  try {
+    const { hashes, versions, key, prepare } = await readPicture(order);
+    const found = { hashes, versions, key };
+    // Another one may have prepared it meanwhile, from files of any name.
+    if (files.has(key)) return { type: 'done', found };
+    const file = await prepare(compositor);
+    return await files.write(key, file).then(
+      () => ({ type: 'done', found }),
+      (fault: Error) => ({ type: 'unwritable', reason: fault.message }),
+    );
+  } catch (error) {
+    return { type: 'unusable', error: FarmError.from(error).toReport() };
+  }
+}
