@@ -16,6 +16,8 @@ const loadedModelSchema = z.object({
   memoryBytes: z.number(),
   /** Of its network, its encoder and its crop rects; absent when they have changed since, and in older workers. */
   filesHash: z.string().optional(),
+  /** Side of its network's picture; absent in older workers. */
+  networkSize: z.int().optional(),
 });
 export type LoadedModelState = z.infer<typeof loadedModelSchema>;
 
@@ -78,6 +80,8 @@ export const heartbeatSchema = z.object({
   models: z.array(modelStateSchema),
   /** Absent for a media worker. */
   memory: memorySchema.optional(),
+  /** Forms in which it takes visual inputs (visual-frames.ts); absent where it takes floats alone, and in media workers. */
+  visualForms: z.array(z.string()).optional(),
   /** True when it takes no new jobs, because it was told to drain or is about to end. */
   draining: z.boolean(),
   runningJobs: z.int().nonnegative(),

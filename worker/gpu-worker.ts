@@ -3,6 +3,7 @@ import type { Config } from '../shared/config/load.ts';
 import type { FarmError } from '../shared/errors.ts';
 import { type Heartbeat, startHeartbeat } from '../shared/heartbeat.ts';
 import type { LiveJob, SegmentJob } from '../shared/jobs.ts';
+import { VISUAL_FORMS } from '../shared/live/visual-frames.ts';
 import { ignored, logged } from '../shared/process/unheard.ts';
 import { enrolGpus, gpuQueue, UNLOAD_CHANNEL } from '../shared/queues.ts';
 import { PipelineThread } from './engine/pipeline-thread.ts';
@@ -153,6 +154,7 @@ class GpuWorker {
       device: this.#device?.name ?? null,
       models: this.#models.states(),
       memory: this.#models.memory(),
+      visualForms: Object.keys(VISUAL_FORMS),
       draining: this.#queues?.isOpen === false,
       runningJobs: this.#queues?.runningJobs ?? 0,
       silentMs: Math.round(this.#thread.silentMs),

@@ -2,19 +2,19 @@ import { z } from 'zod';
 import type { Config } from '../../shared/config/load.ts';
 import { FarmError } from '../../shared/errors.ts';
 import { BATCH_FRAMES } from '../../shared/limits.ts';
+import { VISUAL_CHANNELS, visualFrameBytes } from '../../shared/live/visual-frames.ts';
 import { isSound } from '../../shared/sound/full-scale.ts';
 import { FEATURE_ROWS_AFTER, FEATURE_ROWS_BEFORE, FEATURE_SIZE } from '../../shared/sound/rates.ts';
 import type { InferRequest } from '../live/live.ts';
+import type { VisualInputs } from '../live/visual-inputs.ts';
 import { modelIdOf } from '../model-id.ts';
 import { between, checkMessage, notNegative, sampleRate } from './fields.ts';
-import type { CompositeBatchRequest } from './messages/monolithic.ts';
 import { decodePcm } from './pcm.ts';
+import type { ReceivedBatchRequest } from './visual-field.ts';
 
 const FLOAT_BYTES = 4;
 /** [32, 16, 16] */
 const FEATURE_FLOATS = (FEATURE_ROWS_BEFORE + 1 + FEATURE_ROWS_AFTER) * FEATURE_SIZE;
-/** Channels of the network's visual input. */
-const CHANNELS = 6;
 const NOTHING = Buffer.alloc(0);
 
 const numbersSchema = z.object({
@@ -27,7 +27,7 @@ const numbersSchema = z.object({
  * A CompositeBatchRequest as the live service takes it.
  * FarmError('request_invalid'): says for each wrong field what was got and what is expected.
  */
-export function toInferRequest(message: CompositeBatchRequest, config: Config): InferRequest {
+export function toInferRequest(message: ReceivedBatchRequest, config: Config): InferRequest {
   const { batch_size, start_frame_idx, sample_rate } = checkMessage(numbersSchema, message);
   const hasAudio = message.raw_audio.length > 0;
   if (!hasAudio) checkFeatures(message.audio_features);
@@ -70,13 +70,23 @@ function checkFeatures(bytes: Buffer): void {
   if (wrong >= 0) throw invalid(`audio_features: got ${features[wrong]} as number ${wrong}, expected finite numbers`);
 }
 
-/** The model's S is known to the worker; here S must be a whole number. */
-function checkVisualFrames({ length }: Buffer, batchSize: number): void {
-  if (Number.isInteger(Math.sqrt(length / (batchSize * CHANNELS * FLOAT_BYTES)))) return;
-  const sizes = [320, 160].map((side) => `${batchSize * CHANNELS * side * side * FLOAT_BYTES} (S = ${side})`);
-  throw invalid(
-    `visual_frames: got ${length} bytes, expected ${batchSize}×${CHANNELS}×S×S float32: ${sizes.join(' or ')}, or none`,
-  );
+/** S must be a whole number; whether it is the model's is found out later. */
+function checkVisualFrames({ byteLength, notFinite }: VisualInputs, batchSize: number): void {
+  const size = Math.sqrt(byteLength / (batchSize * VISUAL_CHANNELS * FLOAT_BYTES));
+  if (!Number.isInteger(size)) {
+    const sizes = [320, 160].map((side) => `${batchSize * visualFrameBytes('floats', side)} (S = ${side})`);
+    const expected = `${batchSize}×${VISUAL_CHANNELS}×S×S float32: ${sizes.join(' or ')}, or none`;
+    throw invalid(`visual_frames: got ${byteLength} bytes, expected ${expected}`);
+  }
+  if (notFinite)
+    throw invalid(`visual_frames: got ${notFinite.value} ${placeOf(notFinite.index, size)}, expected finite numbers`);
+}
+
+/** Where value `index` of [frames, 6, S, S] lies. */
+function placeOf(index: number, size: number): string {
+  const [column, row, channel] = [index, index / size, index / size ** 2].map(Math.floor) as [number, number, number];
+  const frame = Math.floor(channel / VISUAL_CHANNELS);
+  return `in frame ${frame}, channel ${channel % VISUAL_CHANNELS}, row ${row % size}, column ${column % size}`;
 }
 
 function invalid(message: string): FarmError {

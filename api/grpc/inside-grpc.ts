@@ -3,17 +3,40 @@ import type { Server as NetServer } from 'node:net';
 import type { Server, ServerInterceptor } from '@grpc/grpc-js';
 
 /**
- * What grpc-js does not offer and a bound on memory needs. Both fields are looked up by name, in this module alone: a
- * version that calls them otherwise fails here at the first call, and in the tests.
+ * What grpc-js does not offer, and a bound on memory and messages of 59 MB need. The fields are looked up by name, in
+ * this module alone: a version that calls them otherwise fails here at the first call, and in the tests.
  */
 
 type BaseCall = Parameters<ServerInterceptor>[1];
 
-/** The HTTP/2 stream of a call, for the first of the server's interceptors. */
+/** Puts the bytes of a stream together to messages, each with its prefix of five bytes. */
+export interface MessageReader {
+  /** @throws Error for a message that is too long: the call ends with RESOURCE_EXHAUSTED. */
+  write(bytes: Buffer): Buffer[];
+}
+
+interface InnermostCall {
+  readonly stream: ServerHttp2Stream;
+  decoder: MessageReader;
+}
+
+/** The HTTP/2 stream of a call, for the server's interceptors. */
 export function streamOf(call: BaseCall): ServerHttp2Stream {
-  const { stream } = call as BaseCall & { readonly stream?: ServerHttp2Stream };
-  if (!stream) throw new Error('grpc-js keeps the HTTP/2 stream of a call elsewhere than this farm looks for it');
-  return stream;
+  return innermost(call).stream;
+}
+
+/** Has the messages of a call, of which no byte was read yet, put together by `reader`. */
+export function readWith(call: BaseCall, reader: MessageReader): void {
+  innermost(call).decoder = reader;
+}
+
+/** The call itself, below what interceptors have laid around it. */
+function innermost(call: BaseCall): InnermostCall {
+  let inner = call as BaseCall & Partial<InnermostCall> & { readonly nextCall?: BaseCall };
+  while (inner.nextCall) inner = inner.nextCall;
+  const { stream, decoder } = inner;
+  if (stream && decoder) return inner as InnermostCall;
+  throw new Error('grpc-js keeps the HTTP/2 stream of a call, or its decoder, elsewhere than this farm looks for it');
 }
 
 /** The servers that listen for a gRPC server. */

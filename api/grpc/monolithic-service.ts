@@ -6,7 +6,6 @@ import type { Services } from '../services.ts';
 import type { Calls } from './calls.ts';
 import { toInferRequest } from './composite-request.ts';
 import type {
-  CompositeBatchRequest,
   CompositeBatchResponse,
   GetModelStatsRequest,
   HealthResponse,
@@ -19,6 +18,7 @@ import type {
 } from './messages/monolithic.ts';
 import { healthOf, modelInfos, modelStats, NO_GPU } from './model-list.ts';
 import { refusalText } from './status.ts';
+import type { ReceivedBatchRequest } from './visual-field.ts';
 
 type MonolithicServices = Pick<Services, 'config' | 'redis' | 'live' | 'models'>;
 
@@ -26,7 +26,7 @@ type MonolithicServices = Pick<Services, 'config' | 'redis' | 'live' | 'models'>
 export function monolithicHandlers(services: MonolithicServices, calls: Calls): UntypedServiceImplementation {
   const service = new MonolithicService(services);
   return {
-    InferBatchComposite: calls.unary((request: CompositeBatchRequest, signal) => service.infer(request, signal)),
+    InferBatchComposite: calls.unary((request: ReceivedBatchRequest, signal) => service.infer(request, signal)),
     ListModels: calls.unary(() => service.listModels()),
     LoadModel: calls.unary((request: LoadModelRequest, signal) => service.loadModel(request, signal)),
     UnloadModel: calls.unary((request: UnloadModelRequest, signal) => service.unloadModel(request, signal)),
@@ -43,7 +43,7 @@ class MonolithicService {
     this.#services = services;
   }
 
-  async infer(request: CompositeBatchRequest, signal: AbortSignal): Promise<CompositeBatchResponse> {
+  async infer(request: ReceivedBatchRequest, signal: AbortSignal): Promise<CompositeBatchResponse> {
     const startedAt = performance.now();
     try {
       const { frames, summary } = await this.#services.live.infer(

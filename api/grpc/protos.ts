@@ -43,6 +43,19 @@ export function serviceOf(name: typeof MONOLITHIC_SERVICE | typeof FARM_SERVICE)
   );
 }
 
+/** The number of a field in a method's request. */
+export function fieldNumber(service: typeof MONOLITHIC_SERVICE, method: string, field: string): number {
+  const { requestType } = (protos[service] as ServiceDefinition)[method] as unknown as { requestType: MessageType };
+  const found = requestType.type.field.find(({ name }) => name === field);
+  if (!found) throw new Error(`The request of ${service}/${method} has no field ${field}`);
+  return found.number;
+}
+
+/** What proto-loader says of a message. */
+interface MessageType {
+  readonly type: { readonly field: readonly { readonly name: string; readonly number: number }[] };
+}
+
 /** Everything that reflection shows. */
 export function reflectedProtos(): PackageDefinition {
   return { ...protos, ...load('health.proto') };

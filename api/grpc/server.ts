@@ -1,4 +1,5 @@
 import { readFileSync } from 'node:fs';
+import type { ServerHttp2Session } from 'node:http2';
 import path from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 import { promisify } from 'node:util';
@@ -21,7 +22,10 @@ import { streamFrames } from './live-stream-service.ts';
 import { monolithicHandlers } from './monolithic-service.ts';
 import { FARM_SERVICE, MONOLITHIC_SERVICE, reflectedProtos, serviceOf } from './protos.ts';
 import { renderHandlers } from './render-service.ts';
+import { takeVisualInputs } from './visual-field.ts';
 
+/** What a connection may have under way to here. With the 64 KB of HTTP/2, a large message waits at every turn. */
+const WINDOW_BYTES = MB;
 const KEEPALIVE_TIMEOUT_MS = 20_000;
 const TOO_MANY = 'refused connections to the gRPC server: there are too many';
 /** Time for the last answers to reach their connections. */
@@ -56,6 +60,7 @@ export async function startGrpc(services: Services, log: Logger, patienceMs = PA
     throw error;
   });
   boundConnections(server, config);
+  openWindows(server);
   return {
     address,
     async drain(patienceMs) {
@@ -72,7 +77,11 @@ export async function startGrpc(services: Services, log: Logger, patienceMs = PA
 
 function interceptorsOf({ access, memory, config }: Services, patienceMs: number): ServerInterceptor[] {
   const maxMessageBytes = config.server.max_message_size_mb * MB;
-  return [boundMemory({ budget: memory, maxMessageBytes, patienceMs }), requireAccess(access)];
+  return [
+    boundMemory({ budget: memory, maxMessageBytes, patienceMs }),
+    takeVisualInputs(maxMessageBytes),
+    requireAccess(access),
+  ];
 }
 
 /** Refuses connections over the limit as they come. */
@@ -80,6 +89,16 @@ function boundConnections(server: Server, { limits }: Config): void {
   for (const listener of listenersOf(server)) {
     listener.maxConnections = limits.max_connections;
     listener.on('drop', () => logged(TOO_MANY)(new Error(`limits.max_connections is ${limits.max_connections}`)));
+  }
+}
+
+/** Lets clients send on while what they sent is being read. */
+function openWindows(server: Server): void {
+  for (const listener of listenersOf(server)) {
+    listener.on('session', (session: ServerHttp2Session) => {
+      session.settings({ initialWindowSize: WINDOW_BYTES });
+      session.setLocalWindowSize(WINDOW_BYTES);
+    });
   }
 }
 

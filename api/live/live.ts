@@ -15,6 +15,8 @@ import { LiveSound, type SoundPiece } from './live-sound.ts';
 import { LiveStream, type StreamOptions } from './live-stream.ts';
 import { ReadingConnections } from './reading-connections.ts';
 import { StreamSlots } from './slots.ts';
+import type { VisualInputs } from './visual-inputs.ts';
+import { visualPayload } from './visual-payload.ts';
 
 export interface InferRequest {
   readonly modelId: string;
@@ -25,8 +27,8 @@ export interface InferRequest {
   readonly audio: Float32Array;
   /** 8000 … 48 000. */
   readonly sampleRateHz: number;
-  /** [frameCount, 6, S, S] float32 little-endian instead of the avatar's own pictures, or empty. */
-  readonly visualFrames: Buffer;
+  /** [frameCount, 6, S, S] instead of the avatar's own pictures, or empty. Handed over. */
+  readonly visualFrames: VisualInputs;
   /** [32, 16, 16] float32 little-endian for every frame, or empty. */
   readonly audioFeatures: Buffer;
   readonly output: 'jpeg' | 'raw';
@@ -68,19 +70,20 @@ export class LiveService {
   readonly #tools: LiveServiceTools;
   readonly #readers: ReadingConnections;
   readonly #requests: LiveRequests;
+  readonly #dispatcher: LiveDispatcher;
   readonly #admission: StreamAdmission;
 
   constructor(tools: LiveServiceTools) {
     this.#tools = tools;
     this.#readers = new ReadingConnections(tools.openReader);
-    const dispatcher = new LiveDispatcher(tools.redis, tools.config);
-    this.#admission = new StreamAdmission(new StreamSlots(tools.redis), dispatcher, tools);
+    this.#dispatcher = new LiveDispatcher(tools.redis, tools.config);
+    this.#admission = new StreamAdmission(new StreamSlots(tools.redis), this.#dispatcher, tools);
     this.#requests = new LiveRequests({
       redis: tools.redis,
       queues: tools.queues,
       log: tools.log,
       readers: this.#readers,
-      dispatcher,
+      dispatcher: this.#dispatcher,
       waitMs: tools.config.limits.live_wait_seconds * 1000,
     });
   }
@@ -89,7 +92,7 @@ export class LiveService {
   async infer(request: InferRequest, signal: AbortSignal): Promise<InferResult> {
     checkRate(request.sampleRateHz);
     await this.#tools.models.refuseUnusable(request.modelId);
-    const { modelId, startFrameIndex, output, jpegQuality, visualFrames, audioFeatures } = request;
+    const { modelId, startFrameIndex, output, jpegQuality, audioFeatures } = request;
     const { samples, firstSample, totalSamples } = soundOf(request);
     const work = {
       ...{ modelId, startFrameIndex, output, jpegQuality, firstSample, totalSamples },
@@ -97,7 +100,8 @@ export class LiveService {
       rowsAhead: FEATURE_ROWS_AFTER,
     };
     const audio = Buffer.from(samples.buffer, samples.byteOffset, samples.byteLength);
-    const answers = this.#requests.run(work, { audio, visualFrames, visualForm: 'floats', audioFeatures }, signal);
+    const visual = await visualPayload(request.visualFrames, request, await this.#dispatcher.heartbeats());
+    const answers = this.#requests.run(work, { audio, ...visual, audioFeatures }, signal);
     const frames: Buffer[] = [];
     for (;;) {
       const answer = await answers.next();

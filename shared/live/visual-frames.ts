@@ -44,9 +44,17 @@ export function visualFrameBytes(form: VisualForm, size: number): number {
   return (bytes.layout === 'planes' ? VISUAL_CHANNELS : CROP_CHANNELS) * pixels;
 }
 
-/** The float32 that bytes stand for, in the same order. */
-export function toFloats(bytes: Uint8Array, table: Float32Array): Float32Array {
-  const floats = new Float32Array(bytes.length);
+/**
+ * Writes the float32 that bytes stand for, in the same order.
+ * @param table the `floats` of a form.
+ * @param floats as many as there are bytes.
+ */
+export function writeFloats(bytes: Uint8Array, table: Float32Array, floats: Float32Array): void {
   for (let place = 0; place < bytes.length; place++) floats[place] = table[bytes[place] as number] as number;
-  return floats;
+}
+
+/** What is wrong when a request's visual inputs are for another S than its model's. @param gotBytes of float32. */
+export function wrongVisualSize(gotBytes: number, frames: number, size: number): string {
+  const expected = `${frames * visualFrameBytes('floats', size)} (${frames} frames × ${VISUAL_CHANNELS} × ${size} × ${size} float32)`;
+  return `visual_frames has ${gotBytes} bytes, expected ${expected}`;
 }

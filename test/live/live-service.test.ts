@@ -5,6 +5,7 @@ import { ANYBODY } from '../../api/access/caller.ts';
 import { readyFrames } from '../../api/live/audio-context.ts';
 import { type InferRequest, LiveService } from '../../api/live/live.ts';
 import type { StreamedFrame, StreamOptions } from '../../api/live/live-stream.ts';
+import { VisualInputs } from '../../api/live/visual-inputs.ts';
 import { Models } from '../../api/models.ts';
 import { loadConfig } from '../../shared/config/load.ts';
 import { QueueClients } from '../../shared/queues.ts';
@@ -64,7 +65,12 @@ describe('live work', () => {
   it('gives the first frames of a clip to a single request', async () => {
     const request: InferRequest = {
       ...{ modelId: 'small', frameCount: 24, startFrameIndex: 0, audio: sound, sampleRateHz: 16_000 },
-      ...{ visualFrames: Buffer.alloc(0), audioFeatures: Buffer.alloc(0), output: 'jpeg' as const, jpegQuality: 75 },
+      ...{
+        visualFrames: new VisualInputs(0),
+        audioFeatures: Buffer.alloc(0),
+        output: 'jpeg' as const,
+        jpegQuality: 75,
+      },
     };
     const { frames, summary } = await service.infer(request, NEVER);
     assert.equal(frames.length, 24);

@@ -1,10 +1,10 @@
 import { FarmError } from '../../shared/errors.ts';
 import {
-  toFloats,
-  VISUAL_CHANNELS,
   VISUAL_FORMS,
   type VisualForm,
   visualFrameBytes,
+  writeFloats,
+  wrongVisualSize,
 } from '../../shared/live/visual-frames.ts';
 import {
   AUDIO_INPUT_FLOATS,
@@ -86,7 +86,10 @@ export function readGivenInputs(
 
 function givenVisual(bytes: Uint8Array, form: VisualForm, count: number, size: NetworkSize): GivenVisualInputs {
   const frameBytes = visualFrameBytes(form, size);
-  if (bytes.byteLength !== count * frameBytes) throw wrongSize(bytes.byteLength, form, count, size);
+  if (bytes.byteLength !== count * frameBytes) {
+    const bytesOfFloats = Math.round(bytes.byteLength * (visualFrameBytes('floats', size) / frameBytes));
+    throw invalid(wrongVisualSize(bytesOfFloats, count, size));
+  }
   const frame = (place: number) => bytes.subarray(place * frameBytes, (place + 1) * frameBytes);
   return { size, count, at: (place) => visualInputOf(frame(place), form, size) };
 }
@@ -94,16 +97,10 @@ function givenVisual(bytes: Uint8Array, form: VisualForm, count: number, size: N
 function visualInputOf(frame: Uint8Array, form: VisualForm, size: NetworkSize): GivenVisualInput {
   const packed = VISUAL_FORMS[form];
   if (!packed) return asFloats(frame);
-  if (packed.layout === 'planes') return toFloats(frame, packed.floats);
-  return { width: size, height: size, data: frame };
-}
-
-/** Says it in terms of what the client sent. */
-function wrongSize(gotBytes: number, form: VisualForm, count: number, size: NetworkSize): FarmError {
-  const sent = Math.round(gotBytes * (visualFrameBytes('floats', size) / visualFrameBytes(form, size)));
-  const expected = count * visualFrameBytes('floats', size);
-  const shape = `${count} frames × ${VISUAL_CHANNELS} × ${size} × ${size} float32`;
-  return invalid(`visual_frames has ${sent} bytes, expected ${expected} (${shape})`);
+  if (packed.layout === 'crops') return { width: size, height: size, data: frame };
+  const floats = new Float32Array(frame.length);
+  writeFloats(frame, packed.floats, floats);
+  return floats;
 }
 
 /** A view where the bytes are aligned, else a copy. */

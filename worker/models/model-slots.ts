@@ -54,9 +54,9 @@ export class ModelSlots implements Iterable<ModelSlot> {
     // An outdated model may be in memory beside the one that replaces it; the later of the two is listed.
     return new Map(
       [...this.#slots].map(({ modelId, model, state }) => {
-        const { loadMs, msPerFrame, loadedAtMs, memoryBytes, filesHash } = model;
+        const { loadMs, msPerFrame, loadedAtMs, memoryBytes, filesHash, network } = model;
         const current = state === 'closed' ? {} : { filesHash };
-        return [modelId, { loadMs, msPerFrame, loadedAtMs, memoryBytes, ...current }];
+        return [modelId, { loadMs, msPerFrame, loadedAtMs, memoryBytes, networkSize: network.size, ...current }];
       }),
     );
   }

@@ -1,0 +1,83 @@
+import { setImmediate as immediate } from 'node:timers/promises';
+import { FarmError } from '../../shared/errors.ts';
+import { currentWorkers, type Heartbeat } from '../../shared/heartbeat.ts';
+import type { LivePayload } from '../../shared/live/live-payload.ts';
+import {
+  VISUAL_CHANNELS,
+  VISUAL_FORMS,
+  type VisualForm,
+  visualFrameBytes,
+  writeFloats,
+  wrongVisualSize,
+} from '../../shared/live/visual-frames.ts';
+import type { VisualInputs } from './visual-inputs.ts';
+import { visualKernel } from './visual-kernel.ts';
+
+/** Frames that are made into crops before the event loop is let through. */
+const FRAMES_AT_ONCE = 4;
+
+export type VisualPayload = Pick<LivePayload, 'visualFrames' | 'visualForm'>;
+
+/**
+ * The visual inputs of a request as they travel: in the lightest form that says the same and that every GPU worker
+ * takes, since any of them may get the request in the end.
+ * @param inputs handed over: none are left in them.
+ * @throws FarmError `request_invalid` for another S than the model's, where a worker has it loaded; else the worker finds
+ * out.
+ */
+export async function visualPayload(
+  inputs: VisualInputs,
+  { modelId, frameCount }: { readonly modelId: string; readonly frameCount: number },
+  heartbeats: readonly Heartbeat[],
+): Promise<VisualPayload> {
+  if (inputs.byteLength === 0) return { visualFrames: inputs.take(), visualForm: 'floats' };
+  const workers = currentWorkers(heartbeats);
+  checkSize(inputs.byteLength, frameCount, sizeOf(modelId, workers));
+  const { form } = inputs;
+  const values = inputs.take();
+  if (form === 'planes' && takenByAll('crops', workers)) {
+    const crops = await cropsOf(values, frameCount);
+    if (crops) return { visualFrames: crops, visualForm: 'crops' };
+  }
+  if (takenByAll(form, workers)) return { visualFrames: values, visualForm: form };
+  return { visualFrames: unpacked(values, form), visualForm: 'floats' };
+}
+
+/** S of the model, where a worker has it loaded. */
+function sizeOf(modelId: string, workers: readonly Heartbeat[]): number | undefined {
+  const states = workers.flatMap(({ models }) => models.filter((model) => model.modelId === modelId));
+  return states.find(({ loaded }) => loaded?.networkSize !== undefined)?.loaded?.networkSize;
+}
+
+function checkSize(gotBytes: number, frames: number, size: number | undefined): void {
+  if (size === undefined || gotBytes === frames * visualFrameBytes('floats', size)) return;
+  throw new FarmError('request_invalid', wrongVisualSize(gotBytes, frames, size));
+}
+
+function takenByAll(form: VisualForm, workers: readonly Heartbeat[]): boolean {
+  if (form === 'floats') return true;
+  return workers.length > 0 && workers.every(({ visualForms }) => visualForms?.includes(form));
+}
+
+/** [frames, S, S, 3], or undefined when the inputs do not all come from such pictures. */
+async function cropsOf(planes: Buffer, frames: number): Promise<Buffer | undefined> {
+  const size = Math.sqrt(planes.length / (frames * VISUAL_CHANNELS));
+  if (!visualKernel.fits(size)) return undefined;
+  const [planesBytes, cropBytes] = [visualFrameBytes('planes', size), visualFrameBytes('crops', size)];
+  const crops = Buffer.allocUnsafeSlow(frames * cropBytes);
+  for (let frame = 0; frame < frames; frame++) {
+    const input = planes.subarray(frame * planesBytes, (frame + 1) * planesBytes);
+    if (!visualKernel.toCrop(input, size, crops.subarray(frame * cropBytes))) return undefined;
+    if (frame % FRAMES_AT_ONCE === FRAMES_AT_ONCE - 1) await immediate();
+  }
+  return crops;
+}
+
+/** For workers of earlier versions. */
+function unpacked(values: Buffer, form: VisualForm): Buffer {
+  const packed = VISUAL_FORMS[form];
+  if (!packed) return values;
+  const floats = new Float32Array(values.length);
+  writeFloats(values, packed.floats, floats);
+  return Buffer.from(floats.buffer);
+}
