@@ -1,8 +1,8 @@
 import { mkdir, writeFile } from 'node:fs/promises';
 import path from 'node:path';
 import sharp from 'sharp';
-import { encodeModel } from '../avatars/onnx/encode.ts';
-import { type Graph, GraphBuilder } from '../avatars/onnx/graph.ts';
+import { encodeModel } from '../shared/onnx/encode.ts';
+import { type Graph, GraphBuilder } from '../shared/onnx/graph.ts';
 
 /**
  * An avatar whose networks cost next to nothing, in small pictures: what is left of a request's time is the path that

@@ -5,8 +5,8 @@
 import { writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { parseArgs } from 'node:util';
+import { encodeModel } from '../../shared/onnx/encode.ts';
 import { buildFolder, stampOf } from '../build-folder.ts';
-import { encodeModel } from '../onnx/encode.ts';
 import { type BenchSize, benchEncoder, benchGenerator, type CountedNetwork } from './networks.ts';
 
 /** Where a size is built when no folder is named. */
@@ -26,7 +26,10 @@ export interface BenchModels {
 /** Builds into `outDir` unless an up-to-date build is there. About 1 s, 59 MB. */
 export async function buildBenchModels(size: BenchSize = 320, outDir = benchBuildDir(size)): Promise<BenchModels> {
   const here = import.meta.dirname;
-  const stamp = await stampOf([here, join(here, '../onnx'), join(here, '..')], `size ${size}`);
+  const stamp = await stampOf(
+    [here, join(here, '../onnx'), join(here, '../../shared/onnx'), join(here, '..')],
+    `size ${size}`,
+  );
   const built = await buildFolder({ outDir, stamp, write: (folder) => writeModels(folder, size) });
   return {
     dir: outDir,

@@ -1,5 +1,5 @@
 /** Convolution blocks with random weights that count their parameters and multiply-accumulates as they are added. */
-import { GraphBuilder, type TensorName } from '../onnx/graph.ts';
+import { GraphBuilder, type TensorName } from '../../shared/onnx/graph.ts';
 import { mathOf } from '../onnx/math.ts';
 import type { SeededRandom } from './random.ts';
 

@@ -2,7 +2,7 @@
  * Networks as large as trained ones, with random weights: what a render costs, without what it shows. The generator is a
  * U-Net of inverted residuals with the sound joined in at the bottom; the encoder a stack of 3×3 convolutions.
  */
-import type { Graph } from '../onnx/graph.ts';
+import type { Graph } from '../../shared/onnx/graph.ts';
 import { type FeatureMap, NetworkBuilder } from './layers.ts';
 import { SeededRandom } from './random.ts';
 

@@ -1,6 +1,7 @@
 /** Part of the demo's generator: 16 feature rows → how the mouth is held at this frame. */
+
+import type { GraphBuilder, TensorName } from '../../shared/onnx/graph.ts';
 import { FEATURE_SIZE, WINDOW_MEL_FRAMES } from '../../shared/sound/rates.ts';
-import type { GraphBuilder, TensorName } from '../onnx/graph.ts';
 import { type GraphMath, mathOf } from '../onnx/math.ts';
 import { BAND_GROUPS, groupCentreHz } from './audio-features.ts';
 

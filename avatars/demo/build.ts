@@ -5,8 +5,8 @@
 import { mkdir, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import sharp from 'sharp';
+import { encodeModel } from '../../shared/onnx/encode.ts';
 import { buildFolder, stampOf } from '../build-folder.ts';
-import { encodeModel } from '../onnx/encode.ts';
 import { encoderGraph } from './encoder-model.ts';
 import { generatorGraph } from './generator-model.ts';
 import { FRAME_COUNT } from './pose.ts';
@@ -32,7 +32,10 @@ export interface DemoAvatar {
 export async function buildDemoAvatar(outDir: string = DEMO_BUILD_DIR): Promise<DemoAvatar> {
   const drawnBy = `sharp ${sharp.versions.sharp ?? ''}, librsvg ${sharp.versions.rsvg ?? ''}`;
   const here = import.meta.dirname;
-  const stamp = await stampOf([here, join(here, '../onnx'), join(here, '..')], drawnBy);
+  const stamp = await stampOf(
+    [here, join(here, '../onnx'), join(here, '../../shared/onnx'), join(here, '..')],
+    drawnBy,
+  );
   const built = await buildFolder({ outDir, stamp, write: (folder) => writeAvatar(folder, drawnBy) });
   return {
     dir: outDir,

@@ -1,6 +1,7 @@
 /** The demo's audio encoder: a mel window → how loud each group of mel bands is at each of its 16 mel frames. */
+
+import { type Graph, GraphBuilder } from '../../shared/onnx/graph.ts';
 import { FEATURE_SIZE, MEL_BANDS, SAMPLE_RATE_HZ, WINDOW_MEL_FRAMES } from '../../shared/sound/rates.ts';
-import { type Graph, GraphBuilder } from '../onnx/graph.ts';
 import { mathOf } from '../onnx/math.ts';
 import { BAND_CENTRES_HZ, BAND_GROUPS, groupOfBand } from './audio-features.ts';
 

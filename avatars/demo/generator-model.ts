@@ -1,5 +1,5 @@
 /** The demo's lip-sync network: opens, widens and rounds the mouth of the picture it is given. Procedural, not trained. */
-import { type Graph, GraphBuilder, type TensorName } from '../onnx/graph.ts';
+import { type Graph, GraphBuilder, type TensorName } from '../../shared/onnx/graph.ts';
 import { mathOf } from '../onnx/math.ts';
 import { readArticulation } from './articulation.ts';
 import { locateMouth } from './locate-mouth.ts';

@@ -2,7 +2,7 @@
  * Part of the demo's generator: finds the closed mouth by the colour of its lips. Crop rects are whole pixels while the
  * head moves by fractions of one; so the opened mouth follows the drawn one smoothly.
  */
-import type { GraphBuilder, TensorName } from '../onnx/graph.ts';
+import type { GraphBuilder, TensorName } from '../../shared/onnx/graph.ts';
 import { mathOf } from '../onnx/math.ts';
 import { MOUTH_IN_CROP, NETWORK_SIDE, toNetwork } from './scene-geometry.ts';
 

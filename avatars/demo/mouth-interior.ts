@@ -1,5 +1,5 @@
 /** Part of the demo's generator: what is seen between the lips. */
-import type { GraphBuilder, TensorName } from '../onnx/graph.ts';
+import type { GraphBuilder, TensorName } from '../../shared/onnx/graph.ts';
 import { mathOf } from '../onnx/math.ts';
 import type { MouthWarp } from './mouth-warp.ts';
 

@@ -1,5 +1,5 @@
 /** Part of the demo's generator: moves lips, jaw and chin by sampling the picture elsewhere, and cuts the gap between. */
-import type { GraphBuilder, TensorName } from '../onnx/graph.ts';
+import type { GraphBuilder, TensorName } from '../../shared/onnx/graph.ts';
 import { mathOf } from '../onnx/math.ts';
 import type { Articulation } from './articulation.ts';
 import type { MouthPlace } from './locate-mouth.ts';

@@ -1,5 +1,5 @@
 /** Arithmetic on graph tensors, so that a network reads like the formula it computes. Numbers stand for constants. */
-import type { GraphBuilder, TensorName } from './graph.ts';
+import type { GraphBuilder, TensorName } from '../../shared/onnx/graph.ts';
 
 export type Operand = TensorName | number;
 

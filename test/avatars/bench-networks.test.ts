@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { createHash } from 'node:crypto';
 import { test } from 'node:test';
 import { benchEncoder, benchGenerator, type CountedNetwork, TRAINED_SIZE } from '../../avatars/bench/networks.ts';
-import { encodeModel } from '../../avatars/onnx/encode.ts';
+import { encodeModel } from '../../shared/onnx/encode.ts';
 import { openGraph, SessionEncoder, SessionNetwork, shapesOf } from './models.ts';
 
 function assertNear(actual: number, expected: number): void {

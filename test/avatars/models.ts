@@ -1,8 +1,8 @@
 /** ONNX sessions over encoded graphs, and small pictures and sounds for them. */
 
 import * as ort from 'onnxruntime-node';
-import { encodeModel } from '../../avatars/onnx/encode.ts';
-import type { Graph } from '../../avatars/onnx/graph.ts';
+import { encodeModel } from '../../shared/onnx/encode.ts';
+import type { Graph } from '../../shared/onnx/graph.ts';
 import type { AudioEncoder, AvatarFrames, Rect } from '../../worker/pipeline/contract.ts';
 import { visualInputFloats } from '../../worker/pipeline/contract.ts';
 import { writeVisualInput } from '../../worker/pipeline/picture-floats.ts';

@@ -1,8 +1,8 @@
 import { mkdir, writeFile } from 'node:fs/promises';
 import path from 'node:path';
 import sharp from 'sharp';
-import { encodeModel } from '../../avatars/onnx/encode.ts';
-import { GraphBuilder, type TensorName } from '../../avatars/onnx/graph.ts';
+import { encodeModel } from '../../shared/onnx/encode.ts';
+import { GraphBuilder, type TensorName } from '../../shared/onnx/graph.ts';
 import { ffmpeg, lavfi } from '../media/media-files.ts';
 import { tinyEncoder, tinyNetwork } from '../onnx/tiny-onnx.ts';
 

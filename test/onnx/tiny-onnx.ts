@@ -1,7 +1,7 @@
 /** ONNX models of a few hundred bytes with the tensor contract of the farm, or nearly so. */
 
-import { encodeModel } from '../../avatars/onnx/encode.ts';
-import { GraphBuilder, type TensorName } from '../../avatars/onnx/graph.ts';
+import { encodeModel } from '../../shared/onnx/encode.ts';
+import { GraphBuilder, type TensorName } from '../../shared/onnx/graph.ts';
 
 /** Number of int64 in ONNX's TensorProto.DataType. */
 const INT64 = 7;

@@ -7,8 +7,8 @@ import { mkdir, readFile, writeFile } from 'node:fs/promises';
 import path from 'node:path';
 import sharp from 'sharp';
 import { buildFolder, stampOf } from '../../avatars/build-folder.ts';
-import { encodeModel } from '../../avatars/onnx/encode.ts';
-import { type Graph, GraphBuilder } from '../../avatars/onnx/graph.ts';
+import { encodeModel } from '../../shared/onnx/encode.ts';
+import { type Graph, GraphBuilder } from '../../shared/onnx/graph.ts';
 
 const OUT_DIR = path.join(import.meta.dirname, 'build');
 const NETWORK_SIDE = 160;

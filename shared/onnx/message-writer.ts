@@ -31,11 +31,16 @@ export class MessageWriter {
 
   /** `value` is kept, not copied: leave it alone until `toBytes`. */
   bytes(field: number, value: Uint8Array): this {
-    return this.#startField(field, value.byteLength).#append(value);
+    return this.fieldStart(field, value.byteLength).#append(value);
+  }
+
+  /** What stands before the `byteLength` bytes of a text or message, which follow elsewhere. */
+  fieldStart(field: number, byteLength: number): this {
+    return this.#append(varint(tag(field, LENGTH_DELIMITED))).#append(varint(BigInt(byteLength)));
   }
 
   message(field: number, value: MessageWriter): this {
-    this.#startField(field, value.byteLength);
+    this.fieldStart(field, value.byteLength);
     for (const piece of value.#pieces) this.#append(piece);
     return this;
   }
@@ -48,10 +53,6 @@ export class MessageWriter {
       at += piece.byteLength;
     }
     return joined;
-  }
-
-  #startField(field: number, byteLength: number): this {
-    return this.#append(varint(tag(field, LENGTH_DELIMITED))).#append(varint(BigInt(byteLength)));
   }
 
   #append(piece: Uint8Array): this {

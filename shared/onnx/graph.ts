@@ -6,7 +6,12 @@ export type Dim = number | string;
 /** What a node reads and writes: the name of a tensor in the graph. */
 export type TensorName = string & { readonly tensor: unique symbol };
 
-export type AttributeValue = number | string | readonly number[] | { readonly float: number };
+export type AttributeValue =
+  | number
+  | string
+  | readonly number[]
+  | { readonly float: number }
+  | { readonly graph: Graph };
 
 /** Raw little-endian values and their shape. */
 export interface TensorConstant {
@@ -19,13 +24,16 @@ export interface GraphNode {
   readonly op: string;
   readonly inputs: readonly TensorName[];
   readonly outputs: readonly TensorName[];
-  /** Whole numbers are ints, strings strings, arrays lists of ints; a float is `{ float: … }`. */
+  /** Whole numbers are ints, strings strings, arrays lists of ints; a float is `{ float: … }`, a branch `{ graph: … }`. */
   readonly attributes: Readonly<Record<string, AttributeValue>>;
 }
 
-/** A float32 input or output of the graph. */
+export type PortType = 'float32' | 'uint8' | 'int64';
+
+/** An input or output of the graph. */
 export interface GraphPort {
   readonly name: TensorName;
+  readonly type: PortType;
   readonly dims: readonly Dim[];
 }
 
@@ -41,6 +49,7 @@ export interface Graph {
 export class GraphBuilder {
   readonly #name: string;
   readonly #description: string;
+  readonly #prefix: string;
   readonly #nodes: GraphNode[] = [];
   readonly #constants: TensorConstant[] = [];
   readonly #constantsByKey = new Map<string, TensorName>();
@@ -48,23 +57,32 @@ export class GraphBuilder {
   readonly #outputs: GraphPort[] = [];
   #tensorCount = 0;
 
-  /** `description` travels in the file, for whoever opens it. */
-  constructor(name: string, description: string) {
+  /**
+   * @param description travels in the file, for whoever opens it.
+   * @param prefix begins the names that are made here, so that they differ from those of another graph.
+   */
+  constructor(name: string, description: string, prefix = '') {
     this.#name = name;
     this.#description = description;
+    this.#prefix = prefix;
   }
 
-  input(name: string, dims: readonly Dim[]): TensorName {
-    const port = { name: name as TensorName, dims };
+  input(name: string, dims: readonly Dim[], type: PortType = 'float32'): TensorName {
+    const port = { name: name as TensorName, type, dims };
     this.#inputs.push(port);
     return port.name;
   }
 
   /** Declares `tensor` an output under the public name `name`. */
-  output(name: string, tensor: TensorName, dims: readonly Dim[]): void {
-    const port = { name: name as TensorName, dims };
-    this.#nodes.push({ op: 'Identity', inputs: [tensor], outputs: [port.name], attributes: {} });
-    this.#outputs.push(port);
+  output(name: string, tensor: TensorName, dims: readonly Dim[], type: PortType = 'float32'): void {
+    this.#outputs.push({ name: this.alias(name, tensor), type, dims });
+  }
+
+  /** Gives `tensor` a second name, by which another graph knows it. */
+  alias(name: string, tensor: TensorName): TensorName {
+    const output = name as TensorName;
+    this.#nodes.push({ op: 'Identity', inputs: [tensor], outputs: [output], attributes: {} });
+    return output;
   }
 
   /** Adds a node with one output and returns that. */
@@ -119,6 +137,6 @@ export class GraphBuilder {
   }
 
   #fresh(stem: string): TensorName {
-    return `${stem}_${this.#tensorCount++}` as TensorName;
+    return `${this.#prefix}${stem}_${this.#tensorCount++}` as TensorName;
   }
 }
