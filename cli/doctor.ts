@@ -158,6 +158,7 @@ const modelLine = z.discriminatedUnion('kind', [
     provider: z.string().optional(),
     passedOver: z.array(z.object({ provider: z.string(), reason: z.string() })).default([]),
     nodes: z.record(z.string(), z.int()).default({}),
+    outside: z.string().optional(),
     msPerFrame: z.number().optional(),
     toExtract: z.array(z.string()).optional(),
   }),
@@ -201,7 +202,8 @@ async function checkModels(config: Config): Promise<Finding[]> {
     const others = line.passedOver
       .filter((other) => !unavailable.has(other.provider))
       .map((other) => `not on ${other.provider}: ${other.reason}`);
-    const text = [`${frameCount} frames of ${width}×${height}, network ${size}², ${speed}`, ...others];
+    const outside = line.outside ? [`pictures become floats outside of its graph: ${line.outside}`] : [];
+    const text = [`${frameCount} frames of ${width}×${height}, network ${size}², ${speed}`, ...others, ...outside];
     return { subject, state: 'ok', text: text.join(SECOND_LINE) };
   });
 }

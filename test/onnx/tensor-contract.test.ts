@@ -36,7 +36,9 @@ test('a symbolic batch axis is dynamic and a number fixes it', () => {
 test('a named size is taken from whichever tensor fixes it', () => {
   const result = bindContract(CONTRACT, [tensor('x', ['b', 6, 'h', 'w'])], [tensor('y', ['b', 3, 320, 320])]);
   assert.ok(result.fits);
-  assert.deepEqual(result.bound.inputs, [{ name: 'x', dims: [6, 320, 320], floatsPerItem: 6 * 320 * 320 }]);
+  assert.deepEqual(result.bound.inputs, [
+    { name: 'x', dims: [6, 320, 320], itemLength: 6 * 320 * 320, type: 'float32', use: 'always' },
+  ]);
 });
 
 test('an input without a declared shape is left to the warm-up run', () => {

@@ -31,6 +31,10 @@ const PIPELINE_TOOLS = ['fft', 'mel-filters', 'bicubic', 'picture-floats', 'soun
 const FOR_PURE_ROOMS = [
   'shared/errors.ts',
   'shared/limits.ts',
+  'shared/onnx/encode.ts',
+  'shared/onnx/graph.ts',
+  'shared/onnx/message-reader.ts',
+  'shared/onnx/message-writer.ts',
   'shared/process/environment.ts',
   'shared/process/unheard.ts',
   'shared/regular-file.ts',

@@ -38,10 +38,12 @@ export interface ProviderReport {
   readonly passedOver: readonly PassedOverProvider[];
   /** On which provider the nodes of the warm-up run ran; empty on the CPU, which runs them all. */
   readonly nodes: NodesByProvider;
+  /** Why pictures are turned into floats outside of the network's graph, where they are. */
+  readonly outside: string | undefined;
 }
 
 export type ProviderChoice<T> =
-  | (Omit<ProviderReport, 'nodes'> & { readonly opened: T })
+  | (Omit<ProviderReport, 'nodes' | 'outside'> & { readonly opened: T })
   | { readonly opened: undefined; readonly passedOver: readonly PassedOverProvider[] };
 
 /**

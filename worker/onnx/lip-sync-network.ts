@@ -2,11 +2,14 @@
 
 import { FarmError } from '../../shared/errors.ts';
 import { BATCH_FRAMES } from '../../shared/limits.ts';
-import type { Faces, LipSyncNetwork, NetworkSize } from '../pipeline/contract.ts';
+import type { Faces, LipSyncNetwork, NetworkSize, PictureFaces } from '../pipeline/contract.ts';
 import { paintOutside } from '../pipeline/picture-floats.ts';
+import type { ByteNames } from './byte-graph.ts';
+import { readByteModel } from './byte-model.ts';
 import type { ProviderReport } from './execution-providers.ts';
 import { OnnxModel } from './onnx-model.ts';
 import type { RunSettings } from './onnx-session.ts';
+import type { TensorArrays } from './tensor-arrays.ts';
 import type { ModelContract } from './tensor-contract.ts';
 
 const SIZES: readonly NetworkSize[] = [160, 320];
@@ -66,7 +69,12 @@ export class OnnxLipSyncNetwork implements LipSyncNetwork {
    * @throws FarmError as OnnxModel.open does.
    */
   static async open(path: string, settings: RunSettings, maxBatch?: number): Promise<OnnxLipSyncNetwork> {
-    const model = await OnnxModel.open({ path, contract: CONTRACT, ...settings });
+    const model = await OnnxModel.open({
+      path,
+      contract: CONTRACT,
+      wrap: () => readByteModel(path, CONTRACT, { visual: VISUAL, output: OUTPUT }),
+      ...settings,
+    });
     const size = SIZES.find((candidate) => candidate === model.namedDim('S'));
     if (size === undefined) throw new RangeError(`S = ${model.namedDim('S')} passed a contract of ${SIZES}`);
     return new OnnxLipSyncNetwork(model, size, maxBatch);
@@ -80,30 +88,47 @@ export class OnnxLipSyncNetwork implements LipSyncNetwork {
    * @throws FarmError `inference_failed`; `internal` when the previous call has not ended.
    */
   async generate(visual: Float32Array, audio: Float32Array, count: number): Promise<Float32Array> {
-    if (this.#busy) {
-      throw new FarmError('internal', `${this.#model.path} was called while its last call was running`);
-    }
-    this.#busy = true;
-    try {
-      const output = this.#outputOf(count * OUTPUT_CHANNELS * this.size * this.size);
-      await this.#model.run(count, { [VISUAL]: visual, [AUDIO]: audio }, { [OUTPUT]: output }, this.framesPerRun);
-      return output;
-    } finally {
-      this.#busy = false;
-    }
+    const output = this.#outputOf(count * OUTPUT_CHANNELS * this.size * this.size);
+    const visualName = this.#model.byteNames?.visual ?? VISUAL;
+    await this.#run(count, { [visualName]: visual, [AUDIO]: audio }, { [OUTPUT]: output });
+    return output;
   }
 
   /**
+   * Paints inside the network's graph, or outside of it where that stays as it is: `provider.outside` says why.
    * @param audio [count, 32, 16, 16] flat.
    * @param mouths receives [count, S, S, 3] RGB.
    * @param count number of frames, ≥ 0.
    * @throws FarmError as `generate` does.
    */
   async paint(faces: Faces, audio: Float32Array, mouths: Uint8Array, count: number): Promise<void> {
+    const names = this.#model.byteNames;
+    if (names === undefined) return await this.#paintOutside(faces, audio, mouths, count);
+    const inputs = 'visual' in faces ? { [names.visual]: faces.visual } : picturesByName(faces, names);
+    await this.#run(count, { ...inputs, [AUDIO]: audio }, { [names.mouths]: mouths });
+  }
+
+  async #paintOutside(faces: Faces, audio: Float32Array, mouths: Uint8Array, count: number): Promise<void> {
+    this.#refuseWhileBusy();
     await paintOutside(this, faces, audio, mouths, count, (floats) => {
       if (this.#visual.length < floats) this.#visual = new Float32Array(floats);
       return this.#visual.subarray(0, floats);
     });
+  }
+
+  async #run(count: number, inputs: TensorArrays, outputs: TensorArrays): Promise<void> {
+    this.#refuseWhileBusy();
+    this.#busy = true;
+    try {
+      await this.#model.run(count, inputs, outputs, this.framesPerRun);
+    } finally {
+      this.#busy = false;
+    }
+  }
+
+  #refuseWhileBusy(): void {
+    if (!this.#busy) return;
+    throw new FarmError('internal', `${this.#model.path} was called while its last call was running`);
   }
 
   /** Ends the session and frees the buffers. */
@@ -117,4 +142,8 @@ export class OnnxLipSyncNetwork implements LipSyncNetwork {
     if (this.#output.length < floats) this.#output = new Float32Array(floats);
     return this.#output.subarray(0, floats);
   }
+}
+
+function picturesByName({ crops, rois }: PictureFaces, names: ByteNames): TensorArrays {
+  return { [names.crops]: crops, ...(rois && { [names.rois]: rois }) };
 }

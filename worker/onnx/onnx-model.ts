@@ -1,10 +1,11 @@
 /** One ONNX file as one session: its checked shapes, its provider, its runs. */
 
 import { FarmError } from '../../shared/errors.ts';
+import type { ByteNames } from './byte-graph.ts';
 import type { ProviderReport } from './execution-providers.ts';
 import { type OnnxModelOptions, type OpenSession, openSessionOnFirstProvider } from './onnx-session.ts';
 import type { InferenceSession } from './onnxruntime.ts';
-import { sliceItems, type TensorArrays, toTensors } from './tensor-arrays.ts';
+import { type FlatArray, sliceItems, type TensorArrays, toTensors } from './tensor-arrays.ts';
 import type { BoundContract, BoundTensor } from './tensor-contract.ts';
 
 /** In the words of CUDA, of ONNX Runtime's own allocator and of C++. */
@@ -21,6 +22,8 @@ export class OnnxModel {
   readonly warmUpMs: number;
   /** Duration of the second run divided by its items: what later runs take per item. */
   readonly msPerItem: number;
+  /** Names for bytes, if it takes and gives them: see `wrap` of its options. */
+  readonly byteNames: ByteNames | undefined;
   readonly #bound: BoundContract;
   #session: InferenceSession | undefined;
 
@@ -29,6 +32,7 @@ export class OnnxModel {
     this.provider = provider;
     this.warmUpMs = warm.warmUpMs;
     this.msPerItem = warm.msPerItem;
+    this.byteNames = warm.byteNames;
     this.#bound = bound;
     this.#session = session;
   }
@@ -59,14 +63,15 @@ export class OnnxModel {
   /**
    * Runs the model on `count` items, in as many runs as its batch axis asks for; the last of a fixed batch is padded
    * with zeros.
-   * @param inputs arrays of count × item floats for every input; not copied when the batch fits.
-   * @param outputs arrays of count × item floats for every output: the results are written into them.
+   * @param inputs arrays of count × item values for every input that must not be empty; not copied when the batch fits.
+   * @param outputs arrays of count × item values for the outputs wanted: the results are written into them.
    * @param maxBatch items in one run at most, when the batch axis is dynamic; ≥ 1.
    * @throws FarmError `inference_failed`: arrays of another length, released, or ONNX Runtime's own error; `resources_exhausted`
    * when the device has no memory left.
    */
   async run(count: number, inputs: TensorArrays, outputs: TensorArrays, maxBatch: number): Promise<void> {
     const { batch } = this.#bound;
+    const wantedSpecs = this.#bound.outputs.filter(({ name }) => name in outputs);
     const step = batch === 'dynamic' ? maxBatch : batch;
     try {
       for (let start = 0; start < count; start += step) {
@@ -75,8 +80,7 @@ export class OnnxModel {
         const slice = (arrays: TensorArrays) => (tensor: BoundTensor) =>
           sliceItems(arrays[tensor.name], tensor, { start, items, count });
         const given = this.#bound.inputs.map(slice(inputs));
-        const wanted = this.#bound.outputs.map(slice(outputs));
-        await this.#runOnce(runSize, given, wanted);
+        await this.#runOnce(runSize, given, wantedSpecs, wantedSpecs.map(slice(outputs)));
       }
     } catch (cause) {
       const reason = cause instanceof Error ? cause.message.trim() : String(cause);
@@ -94,17 +98,22 @@ export class OnnxModel {
   }
 
   /** One run of exactly `runSize` items; arrays shorter than that are padded on the way in and cut on the way out. */
-  async #runOnce(runSize: number, given: readonly Float32Array[], wanted: readonly Float32Array[]): Promise<void> {
+  async #runOnce(
+    runSize: number,
+    given: readonly FlatArray[],
+    specs: readonly BoundTensor[],
+    wanted: readonly FlatArray[],
+  ): Promise<void> {
     if (this.#session === undefined) throw new Error('the model has been released');
     const feeds = toTensors(this.#bound.inputs, given, runSize);
-    const fetches = toTensors(this.#bound.outputs, wanted, runSize);
+    const fetches = toTensors(specs, wanted, runSize);
     await this.#session.run(feeds, fetches);
     // Preallocated outputs are written in place; the tensors that run() returns are copies.
-    for (const [index, { name }] of this.#bound.outputs.entries()) {
+    for (const [index, { name }] of specs.entries()) {
       const target = wanted[index];
       const written = fetches[name]?.data;
-      if (target === undefined || !(written instanceof Float32Array) || written === target) continue;
-      target.set(written.subarray(0, target.length));
+      if (target === undefined || written === undefined || written === target) continue;
+      target.set((written as FlatArray).subarray(0, target.length));
     }
   }
 }

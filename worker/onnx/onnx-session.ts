@@ -1,11 +1,14 @@
 /** Opens a session on the first provider that can run the file, checks it against its contract and warms it up. */
 
+import { dirname } from 'node:path';
 import { FarmError } from '../../shared/errors.ts';
 import { requireFile } from '../../shared/regular-file.ts';
+import type { ByteNames } from './byte-graph.ts';
+import { type ByteModel, NotWrapped } from './byte-model.ts';
 import { openOnFirstProvider, type PassedOverProvider, type ProviderReport } from './execution-providers.ts';
 import { checkPlacement, type NodesByProvider, PlacementProbe } from './node-placement.ts';
 import { InferenceSession } from './onnxruntime.ts';
-import { toTensors } from './tensor-arrays.ts';
+import { toTensors, zeros } from './tensor-arrays.ts';
 import { type BoundContract, bindContract, describeContract, type ModelContract } from './tensor-contract.ts';
 
 /** ONNX Runtime's thread pools; 0 leaves the number to it. */
@@ -25,6 +28,8 @@ export interface RunSettings {
 export interface OnnxModelOptions extends RunSettings {
   readonly path: string;
   readonly contract: ModelContract;
+  /** Reads the file as a model that takes and gives bytes as well. */
+  readonly wrap?: () => Promise<ByteModel>;
 }
 
 /** ONNX Runtime's quietest level: its errors reach us as exceptions, so they need not be on stderr too. */
@@ -33,6 +38,8 @@ const LOG_FATAL_ONLY = 4;
 export interface OpenSession {
   readonly session: InferenceSession;
   readonly bound: BoundContract;
+  /** Names for bytes, if it takes and gives them. */
+  readonly byteNames: ByteNames | undefined;
   readonly nodes: NodesByProvider;
   readonly warmUpMs: number;
   readonly msPerItem: number;
@@ -51,20 +58,68 @@ export async function openSessionOnFirstProvider(
   await requireFile(path).catch((cause: Error) => {
     throw new FarmError('model_unusable', `the ${contract.role} cannot be read: ${cause.message}`, { cause });
   });
-  const choice = await openOnFirstProvider(options.providers, (provider) => openSession(options, provider));
+  using wrapped = await wrappedModel(options);
+  const choice = await openOnFirstProvider(options.providers, (provider) => openEither(options, provider, wrapped));
   if (choice.opened === undefined) throw await blame(options, choice.passedOver);
   const { provider, passedOver, opened } = choice;
-  return { opened, provider: { provider, passedOver, nodes: opened.nodes } };
+  return { opened, provider: { provider, passedOver, nodes: opened.nodes, outside: opened.outside } };
+}
+
+/** The model for bytes, or why there is none. */
+interface Wrapped extends Disposable {
+  readonly model: ByteModel | undefined;
+  readonly outside: string | undefined;
+}
+
+async function wrappedModel({ wrap }: OnnxModelOptions): Promise<Wrapped> {
+  try {
+    const model = await wrap?.();
+    return { model, outside: undefined, [Symbol.dispose]: () => model?.[Symbol.dispose]() };
+  } catch (thrown) {
+    if (!(thrown instanceof NotWrapped)) throw thrown;
+    return { model: undefined, outside: thrown.message, [Symbol.dispose]() {} };
+  }
+}
+
+type OpenOutcome = OpenSession & { readonly outside: string | undefined };
+
+/**
+ * Opens the model for bytes, and the file as it is where that cannot run here. What is wrong with either shows with the
+ * file.
+ */
+async function openEither(options: OnnxModelOptions, provider: string, wrapped: Wrapped): Promise<OpenOutcome> {
+  const { model } = wrapped;
+  if (model === undefined) return { ...(await openSession(options, provider)), outside: wrapped.outside };
+  const opened = await openSession(options, provider, model).catch((thrown: unknown) => FarmError.from(thrown));
+  if (!(opened instanceof FarmError)) return { ...opened, outside: undefined };
+  return { ...(await openSession(options, provider)), outside: opened.message.trim() };
 }
 
 /**
- * Opens the file on one provider, checks it and warms it up. A FarmError is about the model, other errors are about the
- * provider.
+ * Opens the file, or `model` in its place, on one provider, checks it and warms it up. A FarmError is about the model,
+ * other errors are about the provider.
  */
-async function openSession(options: OnnxModelOptions, provider: string): Promise<OpenSession> {
-  const { path, contract, threads } = options;
+async function openSession(options: OnnxModelOptions, provider: string, model?: ByteModel): Promise<OpenSession> {
   await using probe = provider === 'cpu' ? undefined : await PlacementProbe.start();
-  const session = await InferenceSession.create(path, {
+  const session = await createSession(options, provider, probe, model);
+  try {
+    const bound = model?.bound ?? boundFile(session, options);
+    const warm = await warmUp(session, bound, options, probe);
+    checkPlacement(provider, warm.nodes);
+    return { session, bound, byteNames: model?.names, ...warm };
+  } catch (thrown) {
+    await session.release();
+    throw thrown;
+  }
+}
+
+async function createSession(
+  { path, threads }: OnnxModelOptions,
+  provider: string,
+  probe: PlacementProbe | undefined,
+  model: ByteModel | undefined,
+): Promise<InferenceSession> {
+  const options: InferenceSession.SessionOptions = {
     ...probe?.sessionOptions,
     executionProviders: [provider],
     intraOpNumThreads: threads.intraOp,
@@ -73,19 +128,22 @@ async function openSession(options: OnnxModelOptions, provider: string): Promise
     enableCpuMemArena: true,
     executionMode: 'sequential',
     logSeverityLevel: LOG_FATAL_ONLY,
-    // Spinning threads would take the cores from x264, JPEG and the thread that talks to Redis.
-    extra: { session: { intra_op: { allow_spinning: '0' } } },
-  });
-  try {
-    const result = bindContract(contract, session.inputMetadata, session.outputMetadata);
-    if (!result.fits) throw unusable(path, contract, result.reason);
-    const warm = await warmUp(session, result.bound, options, probe);
-    checkPlacement(provider, warm.nodes);
-    return { session, bound: result.bound, ...warm };
-  } catch (thrown) {
-    await session.release();
-    throw thrown;
-  }
+    extra: {
+      session: {
+        // Spinning threads would take the cores from x264, JPEG and the thread that talks to Redis.
+        intra_op: { allow_spinning: '0' },
+        // Weights in files of their own are found beside the model, though that comes from memory.
+        ...(model && { model_external_initializers_file_folder_path: dirname(path) }),
+      },
+    },
+  };
+  return await (model ? InferenceSession.create(model.bytes, options) : InferenceSession.create(path, options));
+}
+
+function boundFile(session: InferenceSession, { path, contract }: OnnxModelOptions): BoundContract {
+  const result = bindContract(contract, session.inputMetadata, session.outputMetadata);
+  if (!result.fits) throw unusable(path, contract, result.reason);
+  return result.bound;
 }
 
 /** Runs the model on zeros: makes the allocations of the first run, checks the symbolic dims, and times a run. */
@@ -96,8 +154,8 @@ async function warmUp(
   probe: PlacementProbe | undefined,
 ): Promise<Pick<OpenSession, 'nodes' | 'warmUpMs' | 'msPerItem'>> {
   const batch = bound.batch === 'dynamic' ? 1 : bound.batch;
-  const zeros = bound.inputs.map((tensor) => new Float32Array(batch * tensor.floatsPerItem));
-  const feeds = toTensors(bound.inputs, zeros, batch);
+  const inputs = bound.inputs.map((tensor) => zeros(tensor, tensor.use === 'empty at first' ? 0 : batch));
+  const feeds = toTensors(bound.inputs, inputs, batch);
   const startedAt = performance.now();
   const results = await session.run(feeds);
   const warmUpMs = performance.now() - startedAt;

@@ -3,36 +3,53 @@
 import { Tensor } from './onnxruntime.ts';
 import type { BoundTensor } from './tensor-contract.ts';
 
-/** Flat arrays by tensor name, each [count, …]. */
-export type TensorArrays = Readonly<Record<string, Float32Array>>;
+export type FlatArray = Float32Array | Uint8Array;
 
-/** Items [start, start + items) of a flat array, as a view. */
+/** Flat arrays by tensor name, each [count, …]. */
+export type TensorArrays = Readonly<Record<string, FlatArray>>;
+
+/** Items [start, start + items) of a flat array, as a view; an empty array where an input that may be empty has none. */
 export function sliceItems(
-  array: Float32Array | undefined,
-  { name, floatsPerItem }: BoundTensor,
+  array: FlatArray | undefined,
+  tensor: BoundTensor,
   { start, items, count }: { start: number; items: number; count: number },
-): Float32Array {
-  if (array?.length !== count * floatsPerItem) {
-    throw new Error(`${name} has ${array?.length ?? 'no'} floats, expected ${count} × ${floatsPerItem}`);
+): FlatArray {
+  const { name, type, itemLength, use } = tensor;
+  if (array === undefined && use !== 'always') return zeros(tensor, 0);
+  if (array?.length !== count * itemLength) {
+    const values = type === 'uint8' ? 'bytes' : 'floats';
+    throw new Error(`${name} has ${array?.length ?? 'no'} ${values}, expected ${count} × ${itemLength}`);
   }
-  return array.subarray(start * floatsPerItem, (start + items) * floatsPerItem);
+  return array.subarray(start * itemLength, (start + items) * itemLength);
 }
 
-/** Tensors [batch, …dims] over the arrays themselves, or over zero-padded copies where they are too short. */
+/**
+ * Tensors [batch, …dims] over the arrays themselves, over zero-padded copies where they are too short, and [0, …dims]
+ * where they are empty.
+ */
 export function toTensors(
   specs: readonly BoundTensor[],
-  arrays: readonly Float32Array[],
+  arrays: readonly FlatArray[],
   batch: number,
 ): Record<string, Tensor> {
   return Object.fromEntries(
-    specs.map(({ name, dims, floatsPerItem }, index) => {
-      let array = arrays[index] ?? new Float32Array();
-      if (array.length < batch * floatsPerItem) {
-        const padded = new Float32Array(batch * floatsPerItem);
-        padded.set(array);
-        array = padded;
-      }
-      return [name, new Tensor('float32', array, [batch, ...dims])];
-    }),
+    specs.map((spec, index) => [spec.name, toTensor(spec, arrays[index] ?? zeros(spec, 0), batch)]),
   );
+}
+
+/** `items` items of zeros. */
+export function zeros({ type, itemLength }: BoundTensor, items: number): FlatArray {
+  return type === 'uint8' ? new Uint8Array(items * itemLength) : new Float32Array(items * itemLength);
+}
+
+function toTensor(spec: BoundTensor, array: FlatArray, batch: number): Tensor {
+  if (array.length === 0) return tensorOver(array, [0, ...spec.dims]);
+  if (array.length === batch * spec.itemLength) return tensorOver(array, [batch, ...spec.dims]);
+  const padded = zeros(spec, batch);
+  padded.set(array);
+  return tensorOver(padded, [batch, ...spec.dims]);
+}
+
+function tensorOver(array: FlatArray, dims: readonly number[]): Tensor {
+  return array instanceof Uint8Array ? new Tensor('uint8', array, dims) : new Tensor('float32', array, dims);
 }

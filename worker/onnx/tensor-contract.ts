@@ -29,12 +29,22 @@ export interface BoundContract {
   readonly outputs: readonly BoundTensor[];
 }
 
-export interface BoundTensor {
+export interface BoundTensor extends ItemShape {
   readonly name: string;
+  readonly type: 'float32' | 'uint8';
+  /** Of inputs: whether a run may do without, and whether the first one does. */
+  readonly use: 'always' | 'may be empty' | 'empty at first';
+}
+
+export interface ItemShape {
   /** Without the batch axis. */
   readonly dims: readonly number[];
-  /** Product of `dims`. */
-  readonly floatsPerItem: number;
+  /** Values in one item: the product of `dims`. */
+  readonly itemLength: number;
+}
+
+export function shapeOf(dims: readonly number[]): ItemShape {
+  return { dims, itemLength: dims.reduce((product, dim) => product * dim, 1) };
 }
 
 export type BindResult =
@@ -66,7 +76,7 @@ export function bindContract(
   }
   const bind = (spec: TensorSpec): BoundTensor => {
     const dims = spec.dims.map((dim) => (typeof dim === 'number' ? dim : (namedDims.get(dim) ?? 0)));
-    return { name: spec.name, dims, floatsPerItem: dims.reduce((product, dim) => product * dim, 1) };
+    return { name: spec.name, type: 'float32', use: 'always', ...shapeOf(dims) };
   };
   const bound = { batch, namedDims, inputs: contract.inputs.map(bind), outputs: contract.outputs.map(bind) };
   return { fits: true, bound };

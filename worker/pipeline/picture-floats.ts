@@ -96,6 +96,13 @@ function writePlanes(picture: RgbImage, size: NetworkSize, input: Float32Array, 
   }
 }
 
+/** [S, S]: 0 where the mouth is hidden, 1 elsewhere. */
+export function hiddenArea(size: NetworkSize): Float32Array {
+  const area = new Float32Array(size * size).fill(1);
+  hideMouth(area, 0, size);
+  return area;
+}
+
 function hideMouth(input: Float32Array, planeStart: number, size: NetworkSize): void {
   for (let y = MASK_INSET; y <= size - MASK_LAST_Y_FROM_END; y++) {
     const row = planeStart + y * size;
