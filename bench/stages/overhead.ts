@@ -3,7 +3,6 @@ import path from 'node:path';
 import { resolveModel } from '../../shared/config/model-config.ts';
 import { modelSchema } from '../../shared/config/schema.ts';
 import type { LiveJob } from '../../shared/jobs.ts';
-import { FrameBuffers } from '../../worker/engine/frame-buffers.ts';
 import { LiveRenderer } from '../../worker/engine/live-renderer.ts';
 import { Turns } from '../../worker/engine/turns.ts';
 import { encodeJpeg } from '../../worker/media/jpeg.ts';
@@ -91,7 +90,6 @@ async function startInProcess(entry: CheapAvatar, frameCount: number) {
   const configured = resolveModel(MODEL_ID, modelSchema.parse(entry), roots);
   const threads = { intraOp: availableParallelism(), interOp: 1 };
   const model = await loadAlone({ entry: configured, providers: ['cpu'], threads, cachedFrames: 8, preparing });
-  const buffers = new FrameBuffers();
   const renderer = new LiveRenderer(new Turns(), { maxFrames: 8, maxWaitMs: 0 });
   const crop = makeCrop(model.network.size);
   return async (audio: Float32Array) => {
@@ -100,6 +98,7 @@ async function startInProcess(entry: CheapAvatar, frameCount: number) {
       modelId: MODEL_ID,
       frames: { start: 0, end: frameCount },
       startFrameIndex: 0,
+      form: { kind: 'jpeg', quality: JPEG_QUALITY } as const,
     };
     const sound: Pick<LiveJob, 'totalSamples' | 'firstSample' | 'rowsAhead'> = {
       totalSamples: audio.length,
@@ -115,9 +114,9 @@ async function startInProcess(entry: CheapAvatar, frameCount: number) {
     const encoded: Promise<Buffer>[] = [];
     const { signal } = new AbortController();
     await renderer.render({ ...job, ...sound, ...given }, model, signal, (frame) => {
-      const image = composeFrame(frame, crop, buffers.take(frame.background.data.length));
+      const image = composeFrame(frame, crop, new Uint8Array(frame.background.data.length));
       frame.memory.release();
-      encoded.push(encodeJpeg(image, JPEG_QUALITY).finally(() => buffers.giveBack(image.data)));
+      encoded.push(encodeJpeg(image, JPEG_QUALITY));
     });
     await Promise.all(encoded);
   };

@@ -1,21 +1,18 @@
 import { LocalArtifacts } from '../../shared/artifacts.ts';
 import { FarmError } from '../../shared/errors.ts';
-import { logged, unexpected } from '../../shared/process/unheard.ts';
-import { encodeJpeg } from '../media/jpeg.ts';
+import { ignored, unexpected } from '../../shared/process/unheard.ts';
 import { ModelRegistry } from '../models/model-registry.ts';
 import type { ModelUse } from '../models/model-slot.ts';
-import { newMemory } from '../pipeline/held-memory.ts';
-import { composeFrame, makeCrop } from '../pipeline/pipeline.ts';
 import type { PreparationLog } from '../prepared/prepare-avatar.ts';
-import { FrameBuffers } from './frame-buffers.ts';
+import type { FromCompositor, LiveEnd, ToCompositor } from './compositor-protocol.ts';
+import { FrameLine } from './frame-line.ts';
+import { toHeldFrame } from './frame-parts.ts';
 import { LiveRenderer } from './live-renderer.ts';
 import { ModelCosts } from './model-costs.ts';
 import { renderSegment } from './render-segment.ts';
 import type { FromPipelineThread, LoadResult, PipelineThreadSettings, ToPipelineThread } from './thread-protocol.ts';
 import { Turns } from './turns.ts';
 
-/** JPEG quality of the preview that shows how far a render is. */
-const PREVIEW_JPEG_QUALITY = 60;
 /** How often the thread reports what its models take, also when none was loaded or unloaded. */
 const ANNOUNCE_EVERY_MS = 2000;
 
@@ -26,8 +23,8 @@ type LiveTask = Extract<Task, { type: 'live' }>;
 export interface EngineListeners {
   /** Told how far the preparation of avatars is. */
   readonly log: PreparationLog;
-  /** @param handedOver buffers that are transferred to the receiver. */
-  readonly send: (message: FromPipelineThread, handedOver?: ArrayBuffer[]) => void;
+  readonly send: (message: FromPipelineThread) => void;
+  readonly toCompositor: (message: ToCompositor) => void;
   /** Told when everything has ended after `close`. */
   readonly onClosed: () => void;
 }
@@ -41,7 +38,7 @@ export class Engine {
   readonly #artifacts: LocalArtifacts;
   readonly #registry: ModelRegistry;
   readonly #turns: Turns;
-  readonly #buffers = new FrameBuffers();
+  readonly #line: FrameLine;
   readonly #liveRenderer: LiveRenderer;
   readonly #costs: ModelCosts;
   readonly #announcer: NodeJS.Timeout;
@@ -67,7 +64,8 @@ export class Engine {
       },
       onLoading: (loading) => listeners.send({ type: 'loading', loading }),
     });
-    this.#liveRenderer = new LiveRenderer(this.#turns, settings.liveBatches, newMemory);
+    this.#line = new FrameLine(listeners.toCompositor);
+    this.#liveRenderer = new LiveRenderer(this.#turns, settings.liveBatches);
     this.#costs = new ModelCosts(this.#turns, () => this.#announce());
     this.#announcer = setInterval(() => this.#announce(), ANNOUNCE_EVERY_MS);
   }
@@ -83,9 +81,6 @@ export class Engine {
       case 'abort':
         this.#running.get(message.taskId)?.abort();
         break;
-      case 'give-back':
-        this.#buffers.giveBack(message.pixels);
-        break;
       case 'unload':
         this.#registry.unload(message.modelId);
         break;
@@ -95,6 +90,11 @@ export class Engine {
       case 'close':
         this.#close().catch(unexpected);
     }
+  }
+
+  /** Takes what the compositor thread tells. */
+  hear(message: FromCompositor): void {
+    this.#line.receive(message);
   }
 
   #start(task: Task): void {
@@ -109,12 +109,13 @@ export class Engine {
     this.#shortTasks.add(ended);
   }
 
-  /** Runs a task and sends how it ended. */
+  /** Runs a task and sends how it ended, unless the compositor does. */
   async #run(task: Task, signal: AbortSignal): Promise<void> {
     const { taskId } = task;
     try {
       signal.throwIfAborted();
-      this.#listeners.send(await this.#resultOf(task, signal));
+      const end = await this.#resultOf(task, signal);
+      if (end) this.#listeners.send(end);
     } catch (error) {
       if (signal.aborted) this.#listeners.send({ type: 'aborted', taskId });
       else
@@ -124,14 +125,15 @@ export class Engine {
     }
   }
 
-  async #resultOf(task: Task, signal: AbortSignal): Promise<FromPipelineThread> {
+  async #resultOf(task: Task, signal: AbortSignal): Promise<FromPipelineThread | undefined> {
     using use = await this.#takeModel(task, signal);
     if (!use.wasLoaded) await this.#costs.measureOnce(use.model);
     switch (task.type) {
       case 'load':
         return { type: 'loaded', taskId: task.taskId, result: loadResult(use) };
       case 'live':
-        return await this.#renderLive(task, use, signal);
+        await this.#renderLive(task, use, signal);
+        return undefined;
       case 'render':
         return await this.#renderSegment(task, use, signal);
     }
@@ -142,15 +144,19 @@ export class Engine {
     return await this.#registry.use(task.modelId, { kind: type, signal, waitMs: task.waitMs });
   }
 
-  async #renderLive({ taskId, task }: LiveTask, use: ModelUse, signal: AbortSignal): Promise<FromPipelineThread> {
-    const crop = makeCrop(use.model.network.size);
-    const timings = await this.#liveRenderer.render(task, use.model, signal, (frame) => {
-      const image = composeFrame(frame, crop, this.#buffers.take(frame.background.data.length));
-      frame.memory.release();
-      const { frameIndex } = frame;
-      this.#listeners.send({ type: 'frame', taskId, frameIndex, image }, [image.data.buffer as ArrayBuffer]);
-    });
-    return { type: 'live-done', taskId, result: { ...loadResult(use), timings } };
+  async #renderLive({ taskId, task }: LiveTask, use: ModelUse, signal: AbortSignal): Promise<void> {
+    const output = this.#line.open(taskId, { kind: 'live', form: task.form });
+    const wanted = AbortSignal.any([signal, output.broken]);
+    try {
+      const timings = await this.#liveRenderer.render(task, use.model, wanted, (frame) =>
+        output.write(toHeldFrame(frame)),
+      );
+      const end: LiveEnd = { type: 'live-done', taskId, result: { ...loadResult(use), timings, encodeMs: 0 } };
+      output.close(end).catch(ignored('the compositor tells the main thread'));
+    } catch (error) {
+      await output.abandon();
+      throw error;
+    }
   }
 
   async #renderSegment(
@@ -158,16 +164,8 @@ export class Engine {
     { model }: ModelUse,
     signal: AbortSignal,
   ): Promise<FromPipelineThread> {
-    const result = await renderSegment(task, model, {
-      artifacts: this.#artifacts,
-      turns: this.#turns,
-      signal,
-      onProgress: (framesDone, latest) =>
-        encodeJpeg(latest, PREVIEW_JPEG_QUALITY).then(
-          (latestJpeg) => this.#listeners.send({ type: 'progress', taskId, framesDone, latestJpeg }),
-          logged('could not encode a preview; it is left out'),
-        ),
-    });
+    const tools = { artifacts: this.#artifacts, line: this.#line, turns: this.#turns, signal };
+    const result = await renderSegment(taskId, task, model, tools);
     this.#costs.notePace(model.modelId, task.frames, result.wall_ms);
     return { type: 'rendered', taskId, result };
   }
@@ -184,6 +182,7 @@ export class Engine {
     await Promise.all([this.#segments, ...this.#shortTasks]);
     clearInterval(this.#announcer);
     await this.#registry.close();
+    this.#line.end();
     this.#listeners.onClosed();
   }
 }

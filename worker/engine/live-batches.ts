@@ -1,7 +1,14 @@
 /** Frames of concurrent live requests for one model, made in shared runs of its network. */
 
 import { ignored, unexpected } from '../../shared/process/unheard.ts';
-import type { FrameInputs, LipSyncNetwork, MouthFrame, TakeMemory } from '../pipeline/contract.ts';
+import {
+  type FrameInputs,
+  type LipSyncNetwork,
+  type MouthFrame,
+  mouthBytes,
+  type TakeMemory,
+} from '../pipeline/contract.ts';
+import { newMemory } from '../pipeline/held-memory.ts';
 import { NetworkRuns } from '../pipeline/network-runs.ts';
 import type { Turns } from './turns.ts';
 
@@ -30,15 +37,18 @@ export class LiveBatches {
   readonly #turns: Turns;
   readonly #settings: LiveBatchSettings;
   readonly #network: NetworkRuns;
+  readonly #takeMemory: TakeMemory;
   /** The requests of each source, first come first; sources in the order of their next turn. */
   readonly #sources = new Map<string, Supply[]>();
   #turnAsked = false;
   #waiting: NodeJS.Timeout | undefined;
 
+  /** @param takeMemory where the mouths of a run go, `settings.maxFrames` of them; new memory each time when absent. */
   constructor(network: LipSyncNetwork, turns: Turns, settings: LiveBatchSettings, takeMemory?: TakeMemory) {
     this.#turns = turns;
     this.#settings = settings;
-    this.#network = new NetworkRuns(network, settings.maxFrames, takeMemory);
+    this.#network = new NetworkRuns(network, settings.maxFrames);
+    this.#takeMemory = takeMemory ?? newMemory(settings.maxFrames * mouthBytes(network.size));
   }
 
   /**
@@ -99,12 +109,24 @@ export class LiveBatches {
 
   async #run(chosen: readonly Chosen[]): Promise<void> {
     if (chosen.length === 0) return;
-    const run = this.#network.run(chosen.map(({ frame }) => frame));
+    const run = this.#makeMouths(chosen);
     for (const { supply } of chosen) supply.inRun = run;
     const mouths = await run;
     for (const [place, { supply }] of chosen.entries()) {
       const mouth = mouths[place];
       if (mouth) supply.deliver(mouth);
+    }
+  }
+
+  async #makeMouths(chosen: readonly Chosen[]): Promise<MouthFrame[]> {
+    const memory = await this.#takeMemory(NEVER);
+    try {
+      return await this.#network.run(
+        chosen.map(({ frame }) => frame),
+        memory,
+      );
+    } finally {
+      memory.release();
     }
   }
 

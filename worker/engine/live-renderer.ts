@@ -1,12 +1,16 @@
 import type { LoadedModel } from '../models/loaded-model.ts';
-import type { MouthFrame, TakeMemory } from '../pipeline/contract.ts';
+import { type MouthFrame, mouthBytes } from '../pipeline/contract.ts';
 import { gatherFrameInputs } from '../pipeline/frame-inputs.ts';
 import { noTimings, type StageTimingsMs } from '../pipeline/stage-timings.ts';
 import { LiveBatches, type LiveBatchSettings } from './live-batches.ts';
 import { PieceOfSound, readGivenInputs, readSamples } from './live-inputs.ts';
+import { MouthPool } from './mouth-pool.ts';
 import { StreamFeatures } from './stream-features.ts';
 import type { LiveTask } from './thread-protocol.ts';
 import type { Turns } from './turns.ts';
+
+/** Runs whose mouths wait for the compositor or are made, at most. */
+const RUNS_AHEAD = 4;
 
 /** What the live requests for one model have in common. */
 interface LiveModel {
@@ -18,15 +22,12 @@ interface LiveModel {
 export class LiveRenderer {
   readonly #turns: Turns;
   readonly #settings: LiveBatchSettings;
-  readonly #takeMemory: TakeMemory | undefined;
   /** An entry goes with its model. */
   readonly #models = new WeakMap<LoadedModel, LiveModel>();
 
-  /** @param takeMemory where the mouths go. */
-  constructor(turns: Turns, settings: LiveBatchSettings, takeMemory?: TakeMemory) {
+  constructor(turns: Turns, settings: LiveBatchSettings) {
     this.#turns = turns;
     this.#settings = settings;
-    this.#takeMemory = takeMemory;
   }
 
   /**
@@ -65,7 +66,8 @@ export class LiveRenderer {
     const known = this.#models.get(model);
     if (known) return known;
     const settings = { ...this.#settings, maxFrames: this.#maxFrames(model) };
-    const batches = new LiveBatches(model.network, this.#turns, settings, this.#takeMemory);
+    const memory = new MouthPool(settings.maxFrames * mouthBytes(model.network.size), RUNS_AHEAD);
+    const batches = new LiveBatches(model.network, this.#turns, settings, (aborted) => memory.take(aborted));
     const made = { batches, features: new StreamFeatures() };
     this.#models.set(model, made);
     return made;

@@ -1,7 +1,8 @@
 import { setPriority } from 'node:os';
-import { parentPort, workerData } from 'node:worker_threads';
+import { type MessagePort, parentPort, workerData } from 'node:worker_threads';
 import { FarmError } from '../../shared/errors.ts';
 import { createLogger, UNBUFFERED } from '../../shared/process/log.ts';
+import type { FromCompositor } from './compositor-protocol.ts';
 import { Engine } from './engine.ts';
 import type { FromPipelineThread, PipelineThreadSettings, ToPipelineThread } from './thread-protocol.ts';
 
@@ -15,11 +16,16 @@ if (!parentPort)
 const port = parentPort;
 // The thread that talks to Redis must get a core at once when it has something to do, however busy the machine is.
 if (process.platform === 'linux') setPriority(NICENESS);
-const settings = workerData as PipelineThreadSettings;
+const { settings, compositor } = workerData as { settings: PipelineThreadSettings; compositor: MessagePort };
 const log = createLogger(settings.log.processName, { ...UNBUFFERED, level: settings.log.level });
 const engine = new Engine(settings, {
   log,
-  send: (message: FromPipelineThread, handedOver: ArrayBuffer[] = []) => port.postMessage(message, handedOver),
-  onClosed: () => port.close(),
+  send: (message: FromPipelineThread) => port.postMessage(message),
+  toCompositor: (message) => compositor.postMessage(message),
+  onClosed: () => {
+    compositor.close();
+    port.close();
+  },
 });
 port.on('message', (message: ToPipelineThread) => engine.receive(message));
+compositor.on('message', (message: FromCompositor) => engine.hear(message));

@@ -1,9 +1,8 @@
 import '../onnx/telemetry-off.ts';
 import { isDeepStrictEqual } from 'node:util';
-import { Worker } from 'node:worker_threads';
+import { MessageChannel, type MessagePort, Worker } from 'node:worker_threads';
 import type { ModelConfig } from '../../shared/config/model-config.ts';
 import { FarmError } from '../../shared/errors.ts';
-import type { RenderedFrame } from '../pipeline/render-frames.ts';
 import type {
   FromPipelineThread,
   LiveResult,
@@ -45,13 +44,27 @@ export interface ThreadListeners {
   readonly onModels: () => void;
 }
 
-const ENTRY = new URL('./pipeline-thread-main.ts', import.meta.url);
+/** What runs in the two threads. */
+const ENTRIES = {
+  pipeline: new URL('./pipeline-thread-main.ts', import.meta.url),
+  compositor: new URL('./compositor-thread-main.ts', import.meta.url),
+};
 
-/** The main thread's end of the pipeline thread. */
+/** A finished frame of a live request, in its form; the bytes are the receiver's own. */
+export interface LiveFrame {
+  readonly frameIndex: number;
+  readonly data: Uint8Array<ArrayBuffer>;
+}
+
+/**
+ * The main thread's end of the two threads that compute: the pipeline thread, and the compositor thread, which puts
+ * together and writes the frames whose mouths the former makes.
+ */
 export class PipelineThread {
-  readonly #thread: Worker;
+  readonly #pipeline: Worker;
+  readonly #compositor: Worker;
   readonly #pending = new Map<number, PendingTask>();
-  readonly #exited: Promise<void>;
+  readonly #exited: Promise<unknown>;
   readonly #listeners: ThreadListeners;
   readonly #watch: ThreadWatch;
   #lastTaskId = 0;
@@ -65,19 +78,19 @@ export class PipelineThread {
     costs: new Map(),
   };
 
-  /** @param entry what runs in the thread; tests of threads that fail have others. */
-  constructor(settings: PipelineThreadSettings, listeners: ThreadListeners, entry = ENTRY) {
+  /** @param entries what runs in the threads; tests of threads that fail have others. */
+  constructor(settings: PipelineThreadSettings, listeners: ThreadListeners, entries: Partial<typeof ENTRIES> = {}) {
     this.#listeners = listeners;
-    this.#thread = new Worker(entry, { workerData: settings });
-    this.#thread.on('message', (message: FromPipelineThread) => this.#receive(message));
-    this.#exited = new Promise((resolve) => this.#thread.once('exit', () => resolve()));
+    const { pipeline, compositor } = { ...ENTRIES, ...entries };
+    const { port1, port2 } = new MessageChannel();
+    this.#pipeline = this.#start('pipeline', pipeline, { settings, compositor: port1 }, port1);
+    this.#compositor = this.#start('compositor', compositor, { settings, pipeline: port2 }, port2);
+    this.#exited = Promise.all([this.#pipeline, this.#compositor].map(exitOf));
     this.#watch = new ThreadWatch(
       settings.stuck,
       () => this.#pending.size > 0,
-      (silentMs) => this.#die(`has made no progress for ${silentMs / 1000} s`),
+      (silentMs) => this.#die('pipeline', `has made no progress for ${silentMs / 1000} s`),
     );
-    this.#thread.on('error', (error) => this.#die(`died: ${error.message}`, error));
-    this.#thread.on('exit', (exitCode) => this.#die(`ended by itself, with exit code ${exitCode}`));
   }
 
   /** What is in memory, as the thread last reported. */
@@ -108,19 +121,13 @@ export class PipelineThread {
    * bytes are transferred, so this thread cannot read them afterwards: each must be the only view of its buffer.
    * Rejects with `signal.reason` once the batch that runs at the abort is over.
    */
-  async live(task: LiveTask, signal: AbortSignal, onFrame: (frame: RenderedFrame) => void): Promise<LiveResult> {
+  async live(task: LiveTask, signal: AbortSignal, onFrame: (frame: LiveFrame) => void): Promise<LiveResult> {
     const { result } = await this.#ask('live-done', signal, {
       message: (taskId) => ({ type: 'live', taskId, task }),
       handedOver: [task.audio, task.visualFrames, task.audioFeatures].map(({ buffer }) => buffer as ArrayBuffer),
       onReport: (report) => report.type === 'frame' && onFrame(report),
     });
     return result;
-  }
-
-  /** Transfers the pixels of a live frame back to the thread, for another frame; this thread cannot read them then. */
-  giveBack({ data }: RenderedFrame['image']): void {
-    const pixels = data as Uint8Array<ArrayBuffer>;
-    this.#send({ type: 'give-back', pixels }, [pixels.buffer]);
   }
 
   /** Loads a model; it stays in memory until another one needs the room. */
@@ -172,14 +179,24 @@ export class PipelineThread {
   }
 
   #send(message: ToPipelineThread, handedOver: ArrayBuffer[] = []): void {
-    this.#thread.postMessage(message, handedOver);
+    this.#pipeline.postMessage(message, handedOver);
+  }
+
+  #start(name: keyof typeof ENTRIES, entry: URL, workerData: object, port: MessagePort): Worker {
+    const thread = new Worker(entry, { workerData, transferList: [port] });
+    thread.on('message', (message: FromPipelineThread) => this.#receive(message));
+    thread.on('error', (error) => this.#die(name, `died: ${error.message}`, error));
+    thread.on('exit', (exitCode) => this.#die(name, `ended by itself, with exit code ${exitCode}`));
+    return thread;
   }
 
   /** Fails what is under way, and says so once. */
-  #die(how: string, cause?: Error): void {
+  #die(name: keyof typeof ENTRIES, how: string, cause?: Error): void {
     if (this.#death || this.#closing) return;
     this.#watch.stop();
-    const death = new FarmError('worker_stuck', `The pipeline thread ${how}`, { cause });
+    // The one that still runs must not keep the process.
+    for (const thread of [this.#pipeline, this.#compositor]) thread.unref();
+    const death = new FarmError('worker_stuck', `The ${name} thread ${how}`, { cause });
     this.#death = death;
     for (const { settle } of this.#pending.values()) settle.reject(death);
     this.#pending.clear();
@@ -209,6 +226,10 @@ export class PipelineThread {
     else if (message.type !== 'aborted') task?.settle.resolve(message);
     else task?.settle.reject(new FarmError('internal', 'The pipeline thread aborted a task that nobody had aborted'));
   }
+}
+
+function exitOf(thread: Worker): Promise<void> {
+  return new Promise((resolve) => thread.once('exit', () => resolve()));
 }
 
 /** The part whose changes the listener is told of. The models' memory is left out: it changes all the time. */

@@ -4,7 +4,7 @@ import type { LoadedModelState, ModelCost } from '../../shared/heartbeat.ts';
 import type { SegmentReceipt } from '../../shared/renders/record.ts';
 import type { LoadSettings } from '../models/load-settings.ts';
 import type { ModelLimits } from '../models/model-limits.ts';
-import type { IndexRange, RgbImage } from '../pipeline/contract.ts';
+import type { IndexRange } from '../pipeline/contract.ts';
 import type { StageTimingsMs } from '../pipeline/stage-timings.ts';
 import type { LiveBatchSettings } from './live-batches.ts';
 import type { LiveBytes } from './live-inputs.ts';
@@ -12,7 +12,8 @@ import type { Loading, StuckLimits } from './thread-watch.ts';
 
 /**
  * All messages between the main thread of a GPU process, which talks to Redis, and its pipeline thread, which computes.
- * There are two threads because a run of a network blocks its thread until it ends.
+ * There are two threads because a run of a network blocks its thread until it ends. Frames, progress, and the end of
+ * live tasks that had frames come from the compositor thread (compositor-protocol.ts).
  */
 
 /** Handed over at the start of the thread. */
@@ -60,9 +61,13 @@ export interface LiveTask extends LiveBytes {
   /** Place of the first sample of `audio` in the whole sound. */
   readonly firstSample: number;
   readonly rowsAhead: number;
+  readonly form: LiveForm;
   /** How long it waits for its model's load to begin, in ms; for ever when absent. */
   readonly waitMs?: number | undefined;
 }
+
+/** How finished frames of a live request leave the worker: as RGB pixels, or as JPEG of a quality of 1 to 100. */
+export type LiveForm = { readonly kind: 'raw' } | { readonly kind: 'jpeg'; readonly quality: number };
 
 /** Loads a model and does nothing with it. */
 export interface LoadTask {
@@ -80,6 +85,8 @@ export interface LoadResult {
 /** Where the time of a live request went. */
 export interface LiveResult extends LoadResult {
   readonly timings: StageTimingsMs;
+  /** Milliseconds in which any frame was being encoded beside that. */
+  readonly encodeMs: number;
 }
 
 /** What the thread has in memory. */
@@ -97,8 +104,6 @@ export type ToPipelineThread =
   | { type: 'render'; taskId: number; task: SegmentTask }
   /** The bytes of the task are transferred, not copied. */
   | { type: 'live'; taskId: number; task: LiveTask }
-  /** Pixels of a frame that nobody reads any more, transferred: memory for another frame. */
-  | { type: 'give-back'; pixels: Uint8Array<ArrayBuffer> }
   | { type: 'abort'; taskId: number }
   | { type: 'load'; taskId: number; task: LoadTask }
   | { type: 'unload'; modelId: string }
@@ -109,8 +114,8 @@ export type ToPipelineThread =
 export type FromPipelineThread =
   | { type: 'progress'; taskId: number; framesDone: number; latestJpeg: Uint8Array }
   | { type: 'rendered'; taskId: number; result: SegmentResult }
-  /** A finished frame of a live task; its pixels are transferred, not copied. */
-  | { type: 'frame'; taskId: number; frameIndex: number; image: RgbImage }
+  /** A finished frame of a live task; its bytes are transferred, not copied. */
+  | { type: 'frame'; taskId: number; frameIndex: number; data: Uint8Array<ArrayBuffer> }
   | { type: 'live-done'; taskId: number; result: LiveResult }
   | { type: 'loaded'; taskId: number; result: LoadResult }
   | { type: 'failed'; taskId: number; error: ErrorReport }

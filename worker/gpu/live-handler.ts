@@ -52,12 +52,7 @@ export function liveHandler(tools: LiveHandlerTools): JobHandler<'live'> {
       ]);
       if (!payload) return 'skipped: its payload is gone';
       if (from.state === 'over') return 'skipped: it has been answered';
-      const publisher = new FramePublisher(
-        redis,
-        job,
-        (fault) => ended.abort(fault),
-        tools.thread.giveBack.bind(tools.thread),
-      );
+      const publisher = new FramePublisher(redis, job, (fault) => ended.abort(fault));
       if (from.state === 'fresh') publisher.taken(gpuId);
       const task = toTask(job, payload, from.state === 'fresh' ? job.frames.start : from.frame);
       const life = new Liveness(redis, job, () => ended.abort(new Unwanted('its client no longer waits')), context.log);
@@ -111,8 +106,7 @@ async function work(
     });
     blocklist.succeeded(job);
     usage.note(job.modelId, result.timings.inference);
-    const encodeMs = await publisher.encoded();
-    await publisher.done({ gpuId, ...summaryOf({ ...result, ...load }, encodeMs) });
+    await publisher.done({ gpuId, ...summaryOf({ ...result, ...load }) });
     return 'done';
   } catch (thrown) {
     // The job is back in its queue or with another worker: its outcome is decided there.
@@ -141,6 +135,7 @@ function toTask(
   return {
     ...{ requestId, streamId, modelId, startFrameIndex, totalSamples, firstSample, rowsAhead },
     waitMs: job.waitMs,
+    form: job.output === 'raw' ? { kind: 'raw' } : { kind: 'jpeg', quality: job.jpegQuality },
     frames: { start: firstFrame, end: frames.end },
     audio: copyOf(audio),
     visualFrames: copyOf(visualFrames.subarray((firstFrame - frames.start) * bytesPerFrame)),
@@ -154,7 +149,7 @@ function copyOf(bytes: Buffer): Uint8Array {
   return new Uint8Array(bytes);
 }
 
-function summaryOf({ modelWasLoaded, modelLoadMs, timings }: LiveResult, encodeMs: number) {
+function summaryOf({ modelWasLoaded, modelLoadMs, timings, encodeMs }: LiveResult) {
   return {
     modelWasLoaded,
     modelLoadMs,

@@ -208,5 +208,5 @@ export interface HeldMemory {
   release(): void;
 }
 
-/** Gives memory for `byteLength` bytes with arbitrary contents; the caller is its first holder. */
-export type TakeMemory = (byteLength: number) => HeldMemory;
+/** Gives memory for the mouths of a run, with arbitrary contents, as soon as there is some: the caller holds it. */
+export type TakeMemory = (signal: AbortSignal) => Promise<HeldMemory>;

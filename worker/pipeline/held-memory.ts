@@ -1,4 +1,4 @@
-import type { HeldMemory } from './contract.ts';
+import type { HeldMemory, TakeMemory } from './contract.ts';
 
 /** Memory that counts its holders, and is free when the last one has released it. */
 export class CountedMemory implements HeldMemory {
@@ -24,8 +24,10 @@ export class CountedMemory implements HeldMemory {
 }
 
 /** New memory each time, for the garbage collector. */
-export function newMemory(byteLength: number): HeldMemory {
-  const memory = new CountedMemory(new Uint8Array(byteLength));
-  memory.hold();
-  return memory;
+export function newMemory(byteLength: number): TakeMemory {
+  return async () => {
+    const memory = new CountedMemory(new Uint8Array(byteLength));
+    memory.hold();
+    return memory;
+  };
 }

@@ -1,32 +1,26 @@
 import {
   AUDIO_INPUT_FLOATS,
   type FrameInputs,
+  type HeldMemory,
   type LipSyncNetwork,
   type MouthFrame,
   mouthBytes,
   type RgbImage,
-  type TakeMemory,
   visualInputFloats,
 } from './contract.ts';
-import { newMemory } from './held-memory.ts';
 import { makeCrop, renderRun } from './pipeline.ts';
 
 /** Runs of one network, one at a time, for frames of one or several requests, in buffers that serve all runs. */
 export class NetworkRuns {
   readonly #network: LipSyncNetwork;
-  readonly #takeMemory: TakeMemory;
   readonly #maxFrames: number;
   readonly #visual: Float32Array;
   readonly #audio: Float32Array;
   readonly #crop: RgbImage;
 
-  /**
-   * @param maxFrames frames in the largest run.
-   * @param takeMemory where the mouths go.
-   */
-  constructor(network: LipSyncNetwork, maxFrames: number, takeMemory: TakeMemory = newMemory) {
+  /** @param maxFrames frames in the largest run. */
+  constructor(network: LipSyncNetwork, maxFrames: number) {
     this.#network = network;
-    this.#takeMemory = takeMemory;
     this.#maxFrames = maxFrames;
     this.#visual = new Float32Array(maxFrames * visualInputFloats(network.size));
     this.#audio = new Float32Array(maxFrames * AUDIO_INPUT_FLOATS);
@@ -36,29 +30,25 @@ export class NetworkRuns {
   /**
    * Makes the mouths of the frames in one run of the network. Wait for it before the next run: its inputs are overwritten.
    * @param frames 1 … `maxFrames`.
+   * @param memory where they go: room for all frames.
    * @returns those of the wanted ones, in order; each holds its memory once.
    * @throws FarmError `model_unusable` for a background or a crop rect that does not fit; whatever the network throws.
    */
-  async run(frames: readonly FrameInputs[]): Promise<MouthFrame[]> {
+  async run(frames: readonly FrameInputs[], memory: HeldMemory): Promise<MouthFrame[]> {
     const count = frames.length;
     if (count > this.#maxFrames) throw new RangeError(`${count} frames in a run of ${this.#maxFrames} at most`);
     const { size } = this.#network;
-    const memory = this.#takeMemory(count * mouthBytes(size));
-    try {
-      const buffers = {
-        visual: this.#visual.subarray(0, count * visualInputFloats(size)),
-        audio: this.#audio.subarray(0, count * AUDIO_INPUT_FLOATS),
-        crop: this.#crop,
-      };
-      await renderRun(frames, this.#network, buffers, memory.bytes);
-      return frames.flatMap((frame, place) => {
-        if (!frame.wanted) return [];
-        memory.hold();
-        const mouth = memory.bytes.subarray(place * mouthBytes(size), (place + 1) * mouthBytes(size));
-        return [{ ...frame, size, mouth, memory }];
-      });
-    } finally {
-      memory.release();
-    }
+    const buffers = {
+      visual: this.#visual.subarray(0, count * visualInputFloats(size)),
+      audio: this.#audio.subarray(0, count * AUDIO_INPUT_FLOATS),
+      crop: this.#crop,
+    };
+    await renderRun(frames, this.#network, buffers, memory.bytes);
+    return frames.flatMap((frame, place) => {
+      if (!frame.wanted) return [];
+      memory.hold();
+      const mouth = memory.bytes.subarray(place * mouthBytes(size), (place + 1) * mouthBytes(size));
+      return [{ ...frame, size, mouth, memory }];
+    });
   }
 }

@@ -37,6 +37,7 @@ import { fillCrop } from './visual-input.ts';
 import { gatherWindows } from './windows.ts';
 
 export { checkFace } from './background.ts';
+export { compositeFrame } from './composite.ts';
 export { gatherFeatureRows } from './feature-rows.ts';
 export { readMel } from './mel.ts';
 export { fillCrop, makeCrop } from './visual-input.ts';

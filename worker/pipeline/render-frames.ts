@@ -1,6 +1,7 @@
-import type { LipSyncNetwork, MouthFrame, RgbImage, TakeMemory } from './contract.ts';
+import { type LipSyncNetwork, type MouthFrame, mouthBytes, type RgbImage, type TakeMemory } from './contract.ts';
 import { gatherFrameInputs } from './frame-inputs.ts';
 import type { InputParts, RenderFramesRequest } from './frame-request.ts';
+import { newMemory } from './held-memory.ts';
 import { NetworkRuns } from './network-runs.ts';
 import { composeFrame, makeCrop } from './pipeline.ts';
 import type { StageTimingsMs } from './stage-timings.ts';
@@ -12,7 +13,7 @@ export interface PipelineParts extends InputParts {
   readonly network: LipSyncNetwork;
   /** Held around each run of the network. Absent: nobody else runs the network. */
   readonly inTurn?: TurnTaker;
-  /** Where the mouths of a run go. Absent: new memory for each. */
+  /** Where the mouths of a run go: `request.batchFrames` of them. Absent: new memory for each. */
   readonly takeMemory?: TakeMemory;
 }
 
@@ -39,19 +40,26 @@ export async function* renderMouths(
   timings: StageTimingsMs,
 ): AsyncGenerator<MouthFrame> {
   const inTurn: TurnTaker = parts.inTurn ?? ((work) => work());
-  const network = new NetworkRuns(parts.network, request.batchFrames, parts.takeMemory);
-  for await (const batch of inBatches(gatherFrameInputs(request, parts, signal, timings), request.batchFrames)) {
-    const mouths = await inTurn(() => {
-      signal.throwIfAborted();
-      return network.run(batch);
-    });
+  const { batchFrames } = request;
+  const network = new NetworkRuns(parts.network, batchFrames);
+  const takeMemory = parts.takeMemory ?? newMemory(batchFrames * mouthBytes(parts.network.size));
+  for await (const batch of inBatches(gatherFrameInputs(request, parts, signal, timings), batchFrames)) {
+    // Before the turn: others may run the network while this waits.
+    const memory = await takeMemory(signal);
+    const mouths: MouthFrame[] = [];
     try {
+      const made = await inTurn(() => {
+        signal.throwIfAborted();
+        return network.run(batch, memory);
+      });
+      mouths.push(...made);
       while (mouths.length > 0) {
         signal.throwIfAborted();
         yield mouths.shift() as MouthFrame;
       }
     } finally {
-      for (const { memory } of mouths) memory.release();
+      memory.release();
+      for (const frame of mouths) frame.memory.release();
     }
   }
 }

@@ -1,0 +1,79 @@
+import type { ErrorReport } from '../../shared/errors.ts';
+import type { NetworkSize, Rect, RgbImage } from '../pipeline/contract.ts';
+import type { FromPipelineThread, LiveForm } from './thread-protocol.ts';
+
+/**
+ * All messages between the pipeline thread, which makes mouths, and the compositor thread, which puts them into their
+ * pictures and writes the frames. What a live request waits for goes from the compositor straight to the main thread:
+ * the pipeline thread is blocked most of the time by a run of a network.
+ */
+
+/** Handed over at the start of the thread. */
+export interface CompositorThreadSettings {
+  readonly log: { readonly processName: string; readonly level: string };
+  readonly storageRoot: string;
+}
+
+/** What becomes of the frames of a task. */
+export type FrameOutput =
+  /** Each goes to the main thread, as it is finished. */
+  | { readonly kind: 'live'; readonly form: LiveForm }
+  /** A JPEG file each. */
+  | { readonly kind: 'frames'; readonly renderId: string; readonly jpegQuality: number }
+  /** One MP4 for all, under `key` in the store. */
+  | {
+      readonly kind: 'mp4';
+      readonly key: string;
+      readonly picture: { readonly width: number; readonly height: number };
+      readonly crf: number;
+      readonly preset: string;
+    };
+
+/** What a frame is made from, besides its mouth. */
+export interface FramePicture {
+  readonly background: RgbImage;
+  /** Where the crop lies in it. */
+  readonly rect: Rect;
+  /** (S+8)², as it was before the mouth. */
+  readonly crop: RgbImage;
+}
+
+/** A frame that is to be put together. */
+export interface FrameParts {
+  readonly frameIndex: number;
+  /** [S, S, 3] RGB, in memory that both threads see. */
+  readonly mouth: Uint8Array;
+  readonly size: NetworkSize;
+  readonly picture: FramePicture;
+}
+
+export type ToCompositor =
+  | { readonly type: 'open'; readonly taskId: number; readonly output: FrameOutput }
+  | { readonly type: 'frame'; readonly taskId: number; readonly frameId: number; readonly frame: FrameParts }
+  /** There are no more frames. `end` goes to the main thread when all are written, with the timings added. */
+  | { readonly type: 'close'; readonly taskId: number; readonly end: LiveEnd | undefined }
+  /** The frames are not wanted any more. */
+  | { readonly type: 'abandon'; readonly taskId: number }
+  /** No more tasks: the thread ends. */
+  | { readonly type: 'end' };
+
+export type LiveEnd = Extract<FromPipelineThread, { type: 'live-done' }>;
+
+/** Milliseconds that the frames of a task took in the compositor thread. */
+export interface FinishTimings {
+  /** Putting mouths into pictures; a JPEG of which only the mouth's area is new is encoded in the same step. */
+  readonly composite: number;
+  /** While anything was being encoded beside that, or written. */
+  readonly encode: number;
+}
+
+export type FromCompositor =
+  /** The frame's mouth is not read any more. */
+  | { readonly type: 'used'; readonly frameId: number }
+  /** Frames of the task cannot be written: more of them are of no use. Sent once, and `closed` with the same error later. */
+  | { readonly type: 'broken'; readonly taskId: number; readonly error: ErrorReport }
+  /** All frames are written, or the task is given up; nothing of it goes on. */
+  | { readonly type: 'closed'; readonly taskId: number; readonly timings: FinishTimings; readonly error?: ErrorReport };
+
+/** What the compositor thread sends to the main thread. */
+export type CompositorReport = Extract<FromPipelineThread, { type: 'frame' | 'progress' | 'live-done' | 'failed' }>;

@@ -1,0 +1,113 @@
+import { FarmError } from '../../shared/errors.ts';
+import { ignored } from '../../shared/process/unheard.ts';
+import type { HeldMemory } from '../pipeline/contract.ts';
+import type {
+  FinishTimings,
+  FrameOutput,
+  FrameParts,
+  FromCompositor,
+  LiveEnd,
+  ToCompositor,
+} from './compositor-protocol.ts';
+
+/** A frame with the memory that its mouth lies in: held until the compositor has read it. */
+export interface HeldFrame extends FrameParts {
+  readonly memory: HeldMemory;
+}
+
+/** The pipeline thread's end of the line to the compositor thread. */
+export class FrameLine {
+  readonly #send: (message: ToCompositor) => void;
+  /** Memory that the compositor reads, by the id of the frame. */
+  readonly #held = new Map<number, HeldMemory>();
+  readonly #outputs = new Map<number, OpenOutput>();
+  #lastFrameId = 0;
+
+  constructor(send: (message: ToCompositor) => void) {
+    this.#send = send;
+  }
+
+  /** Where the frames of a task go from now on, until it is closed or abandoned. */
+  open(taskId: number, output: FrameOutput): OpenOutput {
+    const opened = new OpenOutput(taskId, this.#send, ({ memory, ...frame }) => {
+      const frameId = ++this.#lastFrameId;
+      this.#held.set(frameId, memory);
+      this.#send({ type: 'frame', taskId, frameId, frame });
+    });
+    this.#outputs.set(taskId, opened);
+    this.#send({ type: 'open', taskId, output });
+    return opened;
+  }
+
+  /** Takes what the compositor sends. */
+  receive(message: FromCompositor): void {
+    switch (message.type) {
+      case 'used':
+        this.#held.get(message.frameId)?.release();
+        this.#held.delete(message.frameId);
+        break;
+      case 'broken':
+        this.#outputs.get(message.taskId)?.break(FarmError.fromReport(message.error));
+        break;
+      case 'closed':
+        this.#outputs.get(message.taskId)?.settle(message);
+        this.#outputs.delete(message.taskId);
+    }
+  }
+
+  /** Tells the compositor thread to end. */
+  end(): void {
+    this.#send({ type: 'end' });
+  }
+}
+
+/** Where the frames of one task go. */
+export class OpenOutput {
+  readonly #taskId: number;
+  readonly #send: (message: ToCompositor) => void;
+  readonly #write: (frame: HeldFrame) => void;
+  readonly #broken = new AbortController();
+  readonly #closed = Promise.withResolvers<FinishTimings>();
+
+  constructor(taskId: number, send: (message: ToCompositor) => void, write: (frame: HeldFrame) => void) {
+    this.#taskId = taskId;
+    this.#send = send;
+    this.#write = write;
+    this.#closed.promise.catch(ignored('close reports it, and so did the signal'));
+  }
+
+  /** Aborted, with the reason, when frames cannot be written. */
+  get broken(): AbortSignal {
+    return this.#broken.signal;
+  }
+
+  /** Takes a frame, and its hold of the memory. Frames are written in this order. */
+  write(frame: HeldFrame): void {
+    this.#write(frame);
+  }
+
+  /**
+   * There are no more frames. Resolves when all are written.
+   * @param end what the compositor tells the main thread then, or the failure in its place.
+   * @throws FarmError for frames that cannot be written.
+   */
+  async close(end?: LiveEnd): Promise<FinishTimings> {
+    this.#send({ type: 'close', taskId: this.#taskId, end });
+    return await this.#closed.promise;
+  }
+
+  /** Gives the frames up. Resolves when nothing of them goes on. */
+  async abandon(): Promise<void> {
+    this.#send({ type: 'abandon', taskId: this.#taskId });
+    await this.#closed.promise.catch(ignored('what is given up may fail'));
+  }
+
+  break(error: FarmError): void {
+    this.#broken.abort(error);
+  }
+
+  settle({ timings, error }: Extract<FromCompositor, { type: 'closed' }>): void {
+    if (error) this.#closed.reject(FarmError.fromReport(error));
+    else this.#closed.resolve(timings);
+  }
+}

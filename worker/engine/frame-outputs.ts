@@ -1,0 +1,114 @@
+import type { ArtifactStore } from '../../shared/artifacts.ts';
+import { FarmError } from '../../shared/errors.ts';
+import { logged, unexpected } from '../../shared/process/unheard.ts';
+import type { CompositorReport, FinishTimings, FromCompositor, LiveEnd, ToCompositor } from './compositor-protocol.ts';
+import { FinishClock } from './finish-clock.ts';
+import { FrameLine } from './frame-line.ts';
+import { FramePainter, type FrameToPaint } from './frame-painter.ts';
+import { type FrameSink, withSink } from './frame-sinks.ts';
+import { TaskFrames } from './task-frames.ts';
+
+/** Progress goes to Redis, so it is reported twice a second at most. */
+const PROGRESS_EVERY_MS = 500;
+/** JPEG quality of the preview that shows how far a render is. */
+const PREVIEW_JPEG_QUALITY = 60;
+
+export interface FrameOutputsTools {
+  readonly artifacts: ArtifactStore;
+  readonly toPipeline: (message: FromCompositor) => void;
+  /** @param handedOver buffers that are transferred to the receiver. */
+  readonly toMain: (message: CompositorReport, handedOver?: ArrayBuffer[]) => void;
+}
+
+/** What the compositor thread does: frames of several tasks, each put together and written in its own order. */
+export class FrameOutputs {
+  readonly #tools: FrameOutputsTools & { readonly painter: FramePainter };
+  readonly #tasks = new Map<number, TaskFrames>();
+
+  constructor(tools: FrameOutputsTools) {
+    this.#tools = { ...tools, painter: new FramePainter() };
+  }
+
+  /** Does what the pipeline thread asks. */
+  receive(message: Exclude<ToCompositor, { type: 'end' }>): void {
+    const { taskId } = message;
+    if (message.type === 'open') {
+      const opened = new TaskFrames(taskId, message.output);
+      this.#tasks.set(taskId, opened);
+      this.#write(opened).catch(unexpected);
+      return;
+    }
+    const task = this.#tasks.get(taskId);
+    if (!task)
+      throw new FarmError('internal', `A message of type ${message.type} for task ${taskId}, which is not open`);
+    switch (message.type) {
+      case 'frame':
+        task.add(message.frame, () => this.#tools.toPipeline({ type: 'used', frameId: message.frameId }));
+        break;
+      case 'close':
+        task.close(message.end);
+        break;
+      case 'abandon':
+        task.close();
+        task.giveUp(new Error('the frames are not wanted any more'));
+    }
+  }
+
+  /** Writes a task's frames from the first to the last, and says how it ended. */
+  async #write(task: TaskFrames): Promise<void> {
+    const { taskId } = task;
+    const { toPipeline, toMain } = this.#tools;
+    let error: FarmError | undefined;
+    try {
+      await withSink(task, this.#tools, (sink) => this.#fill(sink, task));
+    } catch (thrown) {
+      error = FarmError.from(thrown, 'inference_failed');
+      task.giveUp(error);
+      if (!task.isOver) toPipeline({ type: 'broken', taskId, error: error.toReport() });
+    }
+    await task.whenOver();
+    this.#tasks.delete(taskId);
+    const { timings } = task.clock;
+    if (task.end && error) toMain({ type: 'failed', taskId, error: error.toReport() });
+    else if (task.end) toMain(withTimings(task.end, timings));
+    toPipeline({ type: 'closed', taskId, timings, ...(error && { error: error.toReport() }) });
+  }
+
+  async #fill(sink: FrameSink, task: TaskFrames): Promise<void> {
+    let reportedAt = performance.now();
+    let framesDone = 0;
+    for (let frame = await task.next(); frame; frame = await task.next()) {
+      framesDone += 1;
+      const now = performance.now();
+      if (task.output.kind !== 'live' && now - reportedAt >= PROGRESS_EVERY_MS) {
+        reportedAt = now;
+        this.#show(task.taskId, framesDone, frame);
+      }
+      await sink.write(frame);
+    }
+    await sink.finish();
+  }
+
+  #show(taskId: number, framesDone: number, frame: FrameToPaint): void {
+    const shown = { ...frame, release: () => {}, clock: new FinishClock() };
+    this.#tools.painter
+      .jpeg(shown, PREVIEW_JPEG_QUALITY)
+      .then(
+        (latestJpeg) => this.#tools.toMain({ type: 'progress', taskId, framesDone, latestJpeg }),
+        logged('could not encode a preview; it is left out'),
+      );
+  }
+}
+
+/** A line whose compositor works in this thread, for commands that make no frames of live requests. */
+export function lineInThisThread(artifacts: ArtifactStore): FrameLine {
+  const line: FrameLine = new FrameLine((message) => {
+    if (message.type !== 'end') outputs.receive(message);
+  });
+  const outputs = new FrameOutputs({ artifacts, toPipeline: (message) => line.receive(message), toMain: () => {} });
+  return line;
+}
+
+function withTimings(end: LiveEnd, { composite, encode }: FinishTimings): LiveEnd {
+  return { ...end, result: { ...end.result, timings: { ...end.result.timings, composite }, encodeMs: encode } };
+}

@@ -1,0 +1,62 @@
+import type { HeldMemory } from '../pipeline/contract.ts';
+import { CountedMemory } from '../pipeline/held-memory.ts';
+
+/**
+ * Memory for the mouths of network runs that the compositor's thread reads without a copy. There is a bounded number of
+ * pieces, used again and again: when all are held, the network waits until the compositor has caught up.
+ */
+export class MouthPool {
+  readonly #byteLength: number;
+  readonly #most: number;
+  readonly #free: HeldMemory[] = [];
+  readonly #waiting: ((memory: HeldMemory) => void)[] = [];
+  #made = 0;
+
+  /**
+   * @param byteLength of each piece: the mouths of the largest run.
+   * @param most pieces, ≥ 1. Two keep network and compositor busy, each with its own; more let one run ahead.
+   */
+  constructor(byteLength: number, most: number) {
+    this.#byteLength = byteLength;
+    this.#most = most;
+  }
+
+  /**
+   * A piece that nobody holds; the caller is its first holder. Waits while all are held.
+   * @throws `signal.reason` once the signal is aborted.
+   */
+  async take(signal: AbortSignal): Promise<HeldMemory> {
+    signal.throwIfAborted();
+    const memory = this.#free.pop() ?? this.#make() ?? (await this.#nextFree(signal));
+    memory.hold();
+    return memory;
+  }
+
+  #make(): HeldMemory | undefined {
+    if (this.#made === this.#most) return undefined;
+    this.#made += 1;
+    const bytes = new Uint8Array(new SharedArrayBuffer(this.#byteLength));
+    const memory: HeldMemory = new CountedMemory(bytes, () => this.#giveOn(memory));
+    return memory;
+  }
+
+  #giveOn(memory: HeldMemory): void {
+    const first = this.#waiting.shift();
+    if (first) first(memory);
+    else this.#free.push(memory);
+  }
+
+  async #nextFree(signal: AbortSignal): Promise<HeldMemory> {
+    const { promise, resolve, reject } = Promise.withResolvers<HeldMemory>();
+    const leave = () => {
+      const place = this.#waiting.indexOf(resolve);
+      // Not in line any more: a piece is on its way to the caller, who holds it then.
+      if (place < 0) return;
+      this.#waiting.splice(place, 1);
+      reject(signal.reason);
+    };
+    this.#waiting.push(resolve);
+    signal.addEventListener('abort', leave, { once: true });
+    return await promise.finally(() => signal.removeEventListener('abort', leave));
+  }
+}
