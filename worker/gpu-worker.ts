@@ -6,7 +6,7 @@ import type { LiveJob, SegmentJob } from '../shared/jobs.ts';
 import { VISUAL_FORMS } from '../shared/live/visual-frames.ts';
 import { ignored, logged } from '../shared/process/unheard.ts';
 import { enrolGpus, gpuQueue, UNLOAD_CHANNEL } from '../shared/queues.ts';
-import { PipelineThread } from './engine/pipeline-thread.ts';
+import { PipelineThread, type ThreadEntries } from './engine/pipeline-thread.ts';
 import type { PipelineThreadSettings } from './engine/thread-protocol.ts';
 import { EntryHistory } from './gpu/entry-history.ts';
 import { liveHandler, liveJobLost } from './gpu/live-handler.ts';
@@ -32,18 +32,18 @@ const LOAD_TAKES_LONGER = 5;
 
 /**
  * The process that owns one GPU: its lease, its queue, its pipeline thread. Returns how to drain it.
- * @param threadEntry what runs in the pipeline thread; benchmarks of the farm without its pipeline have another.
+ * @param entries what runs in the threads; benchmarks of the farm without its pipeline have others.
  */
 export async function startGpuWorker(
   gpuId: number,
   config: Config,
   tools: WorkerTools,
-  threadEntry?: URL,
+  entries?: ThreadEntries,
 ): Promise<() => Promise<void>> {
   const self = new WorkerProcess(`gpu-${gpuId}`);
   const lease = await takeLease(gpuId, self, tools);
   await enrolGpus(tools.connection, [gpuId]);
-  const worker = new GpuWorker(gpuId, config, tools, self, threadEntry);
+  const worker = new GpuWorker(gpuId, config, tools, self, entries);
   await worker.start();
   return async () => {
     await worker.drain();
@@ -81,7 +81,13 @@ class GpuWorker {
   #stopRecycle = async () => {};
   #device: { readonly provider: string; readonly name: string } | undefined;
 
-  constructor(gpuId: number, config: Config, tools: WorkerTools, self: WorkerProcess, threadEntry: URL | undefined) {
+  constructor(
+    gpuId: number,
+    config: Config,
+    tools: WorkerTools,
+    self: WorkerProcess,
+    entries: ThreadEntries | undefined,
+  ) {
     this.#gpuId = gpuId;
     this.#config = config;
     this.#tools = tools;
@@ -95,7 +101,7 @@ class GpuWorker {
         this.#nameDevice().catch(logged('could not find the name of the device'));
       },
     };
-    this.#thread = new PipelineThread(threadSettings(gpuId, config, this.#history), listeners, threadEntry);
+    this.#thread = new PipelineThread(threadSettings(gpuId, config, this.#history), listeners, entries);
     this.#claims = new ModelClaims({
       ...{ redis: tools.connection, workerId: self.workerId, thread: this.#thread, log: tools.log },
       onChange: () => this.#beat(),

@@ -14,11 +14,12 @@ async function start(): Promise<void> {
   const { values } = parseArgs({
     options: { from: { type: 'string' }, to: { type: 'string' }, 'frame-ms': { type: 'string' } },
   });
-  const entry = new URL(`./simulated-thread.ts?frameMs=${values['frame-ms']}`, import.meta.url);
+  const pipeline = new URL(`./simulated-thread.ts?frameMs=${values['frame-ms']}`, import.meta.url);
   const config = loadConfig();
   process.setMaxListeners(0);
   for (let gpuId = Number(values.from); gpuId < Number(values.to); gpuId++) {
-    await startGpuWorker(gpuId, config, await makeTools(config, createLogger(`gpu-${gpuId}`, config.logging)), entry);
+    const tools = await makeTools(config, createLogger(`gpu-${gpuId}`, config.logging));
+    await startGpuWorker(gpuId, config, tools, { pipeline });
   }
   reportReady();
 }

@@ -1,5 +1,6 @@
 import { setTimeout as delay } from 'node:timers/promises';
 import { parentPort, workerData } from 'node:worker_threads';
+import sharp from 'sharp';
 import type {
   FromPipelineThread,
   LiveTask,
@@ -8,7 +9,7 @@ import type {
 } from '../../worker/engine/thread-protocol.ts';
 
 /**
- * A pipeline thread without a pipeline: it waits as long as a GPU would compute, and gives every frame the same picture.
+ * A pipeline thread without a pipeline: it waits as long as a GPU would compute, and gives every frame the same JPEG.
  * `?frameMs=2.5` at the end of its address says how long a frame takes; `?loadMs` how long a model.
  */
 
@@ -16,13 +17,17 @@ const PICTURE = { width: 320, height: 180 };
 
 if (!parentPort) throw new Error('simulated-thread.ts is a thread');
 const port = parentPort;
-const { models } = workerData as PipelineThreadSettings;
+const { models } = (workerData as { settings: PipelineThreadSettings }).settings;
+const jpeg = new Uint8Array(
+  await sharp({ create: { ...PICTURE, channels: 3, background: '#876' } })
+    .jpeg()
+    .toBuffer(),
+);
 const asked = new URL(import.meta.url).searchParams;
 const frameMs = Number(asked.get('frameMs') ?? 2.5);
 const loadMs = Number(asked.get('loadMs') ?? 100);
 
 const running = new Map<number, AbortController>();
-const free: Uint8Array<ArrayBuffer>[] = [];
 let loaded = new Set<string>();
 /** When the GPU has done all that it was given, by performance.now(). */
 let busyUntilMs = 0;
@@ -58,12 +63,12 @@ async function live(taskId: number, task: LiveTask, signal: AbortSignal): Promis
   const result = await load(task.modelId, signal);
   for (let frameIndex = task.frames.start; frameIndex < task.frames.end; frameIndex++) {
     await compute(frameMs, signal);
-    const data = free.pop() ?? new Uint8Array(PICTURE.width * PICTURE.height * 3);
-    send({ type: 'frame', taskId, frameIndex, image: { ...PICTURE, data } }, [data.buffer]);
+    const data = jpeg.slice();
+    send({ type: 'frame', taskId, frameIndex, data }, [data.buffer]);
   }
   const timings = { mel: 0, encoder: 0, background: 0, visualInput: 0, composite: 0 };
   const inference = frameMs * (task.frames.end - task.frames.start);
-  send({ type: 'live-done', taskId, result: { ...result, timings: { ...timings, inference } } });
+  send({ type: 'live-done', taskId, result: { ...result, timings: { ...timings, inference }, encodeMs: 0 } });
 }
 
 async function run(taskId: number, work: (signal: AbortSignal) => Promise<void>): Promise<void> {
@@ -94,9 +99,6 @@ port.on('message', (message: ToPipelineThread) => {
       throw new Error('This GPU renders live requests only');
     case 'abort':
       running.get(message.taskId)?.abort();
-      break;
-    case 'give-back':
-      free.push(message.pixels);
       break;
     case 'unload':
       loaded.delete(message.modelId);

@@ -44,7 +44,13 @@ export interface ThreadListeners {
   readonly onModels: () => void;
 }
 
-/** What runs in the two threads. */
+/** What runs in the threads. */
+export interface ThreadEntries {
+  readonly pipeline: URL;
+  /** Absent where the other needs none: it sends finished frames itself. */
+  readonly compositor?: URL;
+}
+
 const ENTRIES = {
   pipeline: new URL('./pipeline-thread-main.ts', import.meta.url),
   compositor: new URL('./compositor-thread-main.ts', import.meta.url),
@@ -62,7 +68,7 @@ export interface LiveFrame {
  */
 export class PipelineThread {
   readonly #pipeline: Worker;
-  readonly #compositor: Worker;
+  readonly #threads: Worker[] = [];
   readonly #pending = new Map<number, PendingTask>();
   readonly #exited: Promise<unknown>;
   readonly #listeners: ThreadListeners;
@@ -79,13 +85,15 @@ export class PipelineThread {
   };
 
   /** @param entries what runs in the threads; tests of threads that fail have others. */
-  constructor(settings: PipelineThreadSettings, listeners: ThreadListeners, entries: Partial<typeof ENTRIES> = {}) {
+  constructor(settings: PipelineThreadSettings, listeners: ThreadListeners, entries: ThreadEntries = ENTRIES) {
     this.#listeners = listeners;
-    const { pipeline, compositor } = { ...ENTRIES, ...entries };
     const { port1, port2 } = new MessageChannel();
-    this.#pipeline = this.#start('pipeline', pipeline, { settings, compositor: port1 }, port1);
-    this.#compositor = this.#start('compositor', compositor, { settings, pipeline: port2 }, port2);
-    this.#exited = Promise.all([this.#pipeline, this.#compositor].map(exitOf));
+    this.#pipeline = this.#start('pipeline', entries.pipeline, { settings, compositor: port1 }, port1);
+    this.#threads.push(this.#pipeline);
+    if (entries.compositor) {
+      this.#threads.push(this.#start('compositor', entries.compositor, { settings, pipeline: port2 }, port2));
+    }
+    this.#exited = Promise.all(this.#threads.map(exitOf));
     this.#watch = new ThreadWatch(
       settings.stuck,
       () => this.#pending.size > 0,
@@ -182,7 +190,7 @@ export class PipelineThread {
     this.#pipeline.postMessage(message, handedOver);
   }
 
-  #start(name: keyof typeof ENTRIES, entry: URL, workerData: object, port: MessagePort): Worker {
+  #start(name: keyof ThreadEntries, entry: URL, workerData: object, port: MessagePort): Worker {
     const thread = new Worker(entry, { workerData, transferList: [port] });
     thread.on('message', (message: FromPipelineThread) => this.#receive(message));
     thread.on('error', (error) => this.#die(name, `died: ${error.message}`, error));
@@ -191,11 +199,11 @@ export class PipelineThread {
   }
 
   /** Fails what is under way, and says so once. */
-  #die(name: keyof typeof ENTRIES, how: string, cause?: Error): void {
+  #die(name: keyof ThreadEntries, how: string, cause?: Error): void {
     if (this.#death || this.#closing) return;
     this.#watch.stop();
     // The one that still runs must not keep the process.
-    for (const thread of [this.#pipeline, this.#compositor]) thread.unref();
+    for (const thread of this.#threads) thread.unref();
     const death = new FarmError('worker_stuck', `The ${name} thread ${how}`, { cause });
     this.#death = death;
     for (const { settle } of this.#pending.values()) settle.reject(death);
