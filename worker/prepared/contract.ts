@@ -1,7 +1,17 @@
 /** What users of a prepared avatar get of it: each picture in the forms that frames are made from. */
 
+import type { PictureSource } from '../avatar/avatar.ts';
 import type { PictureSize, PreparedPicture } from '../compositor/contract.ts';
 import type { Rect } from '../pipeline/contract.ts';
+
+/** What an avatar is prepared from. */
+export interface AvatarSources {
+  readonly frameCount: number;
+  readonly size: PictureSize;
+  rect(index: number): Rect;
+  /** The files of picture `index`. */
+  source(index: number): PictureSource;
+}
 
 /** How many of an avatar's pictures are prepared. */
 export interface PreparedShare {
@@ -47,6 +57,12 @@ export interface PreparedAvatar extends PictureSize {
 
   /** That picture of the face, [S, S, 3] RGB; the mouth is not hidden in it yet. Only if `hasHiddenFaces`. */
   hiddenFace(index: number, into: Uint8Array): Promise<void>;
+
+  /**
+   * Background `index` as planes of YUV 4:2:0, without a mouth.
+   * @param into receives them, laid out as `planeLayout` says.
+   */
+  planes(index: number, into: Uint8Array): Promise<void>;
 }
 
 /** Memory for pictures that are read one after the other; it grows to the largest of them. */

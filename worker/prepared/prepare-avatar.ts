@@ -5,7 +5,8 @@ import { setImmediate as othersFirst } from 'node:timers/promises';
 import { FarmError } from '../../shared/errors.ts';
 import type { Logger } from '../../shared/process/log.ts';
 import { logged } from '../../shared/process/unheard.ts';
-import { noteUnwritable, type PreparedPictures } from './prepared-pictures.ts';
+import { noteUnwritable } from './prepared-files.ts';
+import type { PreparedPictures } from './prepared-pictures.ts';
 import { PreparingProcess } from './preparing-process.ts';
 
 /** Told how far a preparation is. */
@@ -17,11 +18,11 @@ export interface PrepareAvatarOptions {
   readonly folder: string;
   /** Processes that work at the same time, ≥ 1. */
   readonly processes: number;
+  /** To prepare fewer pixels than this takes less time than to start a process for it. */
+  readonly fewPixels: number;
   readonly log: PreparationLog;
 }
 
-/** To prepare fewer pixels than this takes less time than to start a process for it. */
-const FEW_PIXELS = 2e6;
 /** How often the log says how far it is. */
 const TELL_EVERY_MS = 10_000;
 /** A picture that has ended its process is left to who needs it. After so many something else is wrong. */
@@ -41,7 +42,7 @@ export async function prepareAvatar(
   if (missing.length === 0) return;
   const work = new AvatarWork(pictures, options, signal);
   const pixels = missing.length * pictures.width * pictures.height;
-  await (pixels < FEW_PIXELS ? work.doHere() : work.doInProcesses());
+  await (pixels < options.fewPixels ? work.doHere() : work.doInProcesses());
   await pictures.saveHashes();
 }
 

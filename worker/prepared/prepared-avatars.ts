@@ -5,9 +5,11 @@ import { unexpected } from '../../shared/process/unheard.ts';
 import { Compositor } from '../compositor/compositor.ts';
 import type { NetworkSize } from '../pipeline/contract.ts';
 import { ContentHashes } from './content-hashes.ts';
+import type { AvatarSources } from './contract.ts';
 import { type PreparationLog, prepareAvatar } from './prepare-avatar.ts';
 import { PreparedFiles } from './prepared-files.ts';
-import { type AvatarSources, PreparedPictures } from './prepared-pictures.ts';
+import { PreparedPictures } from './prepared-pictures.ts';
+import { PLANES_SUFFIX, PreparedPlanes } from './prepared-planes.ts';
 
 /** How avatars are prepared, the same for all models. */
 export interface PreparingSettings {
@@ -27,6 +29,8 @@ export interface OpenPrepared {
 
 /** Below this folder of prepared pictures lies what their sources hash to. */
 const HASHES = 'hashes';
+/** Two pictures of 1280×720 take as long as the start of a process. */
+const FEW_PIXELS = 2e6;
 const SILENT: PreparationLog = { info() {}, warn() {} };
 
 /** Avatars are prepared one after the other, in the order in which they were opened. */
@@ -52,15 +56,21 @@ export class PreparedAvatars {
    */
   async open(modelId: string, avatar: AvatarSources, side: NetworkSize): Promise<OpenPrepared> {
     const { folder, quality, processes } = this.#settings;
+    const hashes = new ContentHashes(join(folder, HASHES));
     const pictures = await PreparedPictures.open({
-      ...{ avatar, side, quality, files: this.#files, compositor: this.#compositor, cachedFrames: this.#cachedFrames },
-      hashes: new ContentHashes(join(folder, HASHES)),
+      ...{ avatar, side, quality, hashes, files: this.#files, compositor: this.#compositor },
+      cachedFrames: this.#cachedFrames,
+      planes: new PreparedPlanes(avatar, new PreparedFiles(folder, PLANES_SUFFIX), hashes),
     });
     const ended = new AbortController();
     let work = Promise.resolve();
     const begin = async () => {
       if (ended.signal.aborted) return;
-      work = prepareAvatar(pictures, { modelId, folder, processes, log: this.#log }, ended.signal);
+      work = prepareAvatar(
+        pictures,
+        { modelId, folder, processes, fewPixels: FEW_PIXELS, log: this.#log },
+        ended.signal,
+      );
       await work;
     };
     if (processes > 0) {

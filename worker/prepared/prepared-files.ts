@@ -4,7 +4,7 @@ import { randomUUID } from 'node:crypto';
 import { closeSync, openSync, readSync, statSync } from 'node:fs';
 import { mkdir, rename, rm, utimes, writeFile } from 'node:fs/promises';
 import { dirname, join, resolve } from 'node:path';
-import { ifMissing, ignored } from '../../shared/process/unheard.ts';
+import { ignored, logged } from '../../shared/process/unheard.ts';
 import { DAY_MS } from '../../shared/units.ts';
 
 /** Ends the names of prepared pictures. */
@@ -23,6 +23,7 @@ export class PreparedFiles {
   readonly folder: string;
   readonly #suffix: string;
 
+  /** @param suffix ends the names of its files. */
   constructor(folder: string, suffix: string = PICTURE_SUFFIX) {
     this.folder = resolve(folder);
     this.#suffix = suffix;
@@ -72,11 +73,6 @@ export class PreparedFiles {
   async write(key: string, bytes: Uint8Array): Promise<void> {
     await writeWhole(this.pathOf(key), bytes);
   }
-
-  /** Removes a file that was found damaged. */
-  async remove(key: string): Promise<void> {
-    await rm(this.pathOf(key), { force: true }).catch(ifMissing());
-  }
 }
 
 /** Writes a file beside its place and puts it there in one step. @throws the file system's error. */
@@ -100,4 +96,12 @@ function readWhole(file: number, into: Uint8Array, position: number): number {
     done += count;
   }
   return done;
+}
+
+/** Says once in a while that the folder cannot be written, and what to do. */
+export function noteUnwritable(folder: string): (fault: unknown) => undefined {
+  return logged(
+    `prepared pictures cannot be written to ${folder}, so they are prepared again each time they are needed: ` +
+      'make room there, allow writing, or name another folder in storage.prepared_dir',
+  );
 }

@@ -1,27 +1,17 @@
 /** The pictures of one avatar in their prepared forms: from memory, from their files, or prepared now. */
 
 import { FarmError } from '../../shared/errors.ts';
-import { logged } from '../../shared/process/unheard.ts';
 import type { PictureSource } from '../avatar/avatar.ts';
-import type { PictureSize } from '../avatar/picture-file.ts';
 import type { FrameCompositor, PreparedPicture } from '../compositor/contract.ts';
 import type { NetworkSize, Rect } from '../pipeline/contract.ts';
 import type { ContentHashes } from './content-hashes.ts';
-import type { PictureRoom, PreparedAvatar, PreparedShare } from './contract.ts';
+import type { AvatarSources, PictureRoom, PreparedAvatar, PreparedShare } from './contract.ts';
 import { KnownPicture, type WholePicture } from './known-picture.ts';
 import { pictureKey } from './picture-key.ts';
 import { type PictureHead, readHead, viewMain } from './picture-record.ts';
 import { type FoundSources, type PictureOrder, readPicture } from './prepare-picture.ts';
-import type { PreparedFiles } from './prepared-files.ts';
-
-/** What an avatar is prepared from. */
-export interface AvatarSources {
-  readonly frameCount: number;
-  readonly size: PictureSize;
-  rect(index: number): Rect;
-  /** The files of picture `index`. */
-  source(index: number): PictureSource;
-}
+import { noteUnwritable, type PreparedFiles } from './prepared-files.ts';
+import type { PreparedPlanes } from './prepared-planes.ts';
 
 export interface PreparedPicturesOptions {
   readonly avatar: AvatarSources;
@@ -29,6 +19,7 @@ export interface PreparedPicturesOptions {
   /** JPEG quality of the prepared pictures. */
   readonly quality: number;
   readonly files: PreparedFiles;
+  readonly planes: PreparedPlanes;
   readonly hashes: ContentHashes;
   /** Of this thread. */
   readonly compositor: FrameCompositor;
@@ -136,6 +127,10 @@ export class PreparedPictures implements PreparedAvatar {
 
   async hiddenFace(index: number, into: Uint8Array): Promise<void> {
     await this.#part(index, 'hiddenFace', into);
+  }
+
+  async planes(index: number, into: Uint8Array): Promise<void> {
+    await this.#options.planes.read(index, into);
   }
 
   /**
@@ -274,12 +269,4 @@ async function noteHashes(hashes: ContentHashes, source: PictureSource, found: F
     const [path, version, sha256] = [source[part], found.versions[part], found.hashes[part]];
     if (path !== undefined && version !== undefined && sha256 !== undefined) await hashes.note(path, version, sha256);
   }
-}
-
-/** Says once in a while that the folder cannot be written, and what to do. */
-export function noteUnwritable(folder: string): (fault: unknown) => undefined {
-  return logged(
-    `prepared pictures cannot be written to ${folder}, so they are prepared again each time they are needed: ` +
-      'make room there, allow writing, or name another folder in storage.prepared_dir',
-  );
 }

@@ -1,0 +1,98 @@
+/**
+ * The planes of an avatar's backgrounds, as x264 takes them: made when a video first needs them, a file for each
+ * picture. They depend on the picture alone, so avatars of any rect and network share them.
+ */
+
+import { createHash } from 'node:crypto';
+import { decodePicture, readPictureFile } from '../avatar/picture-file.ts';
+import { PlaneKernel } from '../compositor/plane-kernel.ts';
+import { planeLayout } from '../compositor/planes.ts';
+import { type ContentHashes, versionOf } from './content-hashes.ts';
+import type { AvatarSources } from './contract.ts';
+import { crc32Of } from './picture-record.ts';
+import { noteUnwritable, type PreparedFiles, type ReadAt } from './prepared-files.ts';
+
+/** Ends the names of files of planes. */
+export const PLANES_SUFFIX = '.planes';
+/** Another number whenever the same picture comes to give other planes. */
+const PLANES_VERSION = 1;
+const KEY_DIGITS = 32;
+/** After the planes: their length and their checksum, little-endian. */
+const TAIL_BYTES = 8;
+
+export class PreparedPlanes {
+  readonly #avatar: AvatarSources;
+  readonly #files: PreparedFiles;
+  readonly #hashes: ContentHashes;
+  /** By index. */
+  readonly #keys = new Map<number, string>();
+  /** Indices whose file was found right. */
+  readonly #checked = new Set<number>();
+  #kernel: PlaneKernel | undefined;
+
+  constructor(avatar: AvatarSources, files: PreparedFiles, hashes: ContentHashes) {
+    this.#avatar = avatar;
+    this.#files = files;
+    this.#hashes = hashes;
+  }
+
+  /**
+   * @param into receives the planes of background `index`, laid out as `planeLayout` says.
+   * @throws FarmError `model_unusable` naming the file: unreadable or of another size; RangeError for `into`.
+   */
+  async read(index: number, into: Uint8Array): Promise<void> {
+    const { byteLength } = planeLayout(this.#avatar.size);
+    if (into.length !== byteLength) throw new RangeError(`The planes have ${byteLength} bytes, not ${into.length}`);
+    const key = this.#keys.get(index) ?? (await this.#findKey(index));
+    if (key !== undefined && this.#files.read(key, (at) => this.#readFile(index, at, into))) return;
+    await this.#make(index, into);
+  }
+
+  async #findKey(index: number): Promise<string | undefined> {
+    const sha256 = await this.#hashes.find(this.#avatar.source(index).background);
+    if (sha256 === undefined) return undefined;
+    const key = planesKey(sha256);
+    this.#keys.set(index, key);
+    await this.#files.touch(key);
+    return key;
+  }
+
+  #readFile(index: number, at: ReadAt, into: Uint8Array): true | undefined {
+    if (at(into, 0) !== into.length) return undefined;
+    if (this.#checked.has(index)) return true;
+    const tail = new Uint8Array(TAIL_BYTES);
+    if (at(tail, into.length) !== TAIL_BYTES || Buffer.compare(tail, tailOf(into)) !== 0) return undefined;
+    this.#checked.add(index);
+    return true;
+  }
+
+  async #make(index: number, into: Uint8Array): Promise<void> {
+    const { size } = this.#avatar;
+    const { background } = this.#avatar.source(index);
+    const version = await versionOf(background);
+    const file = await readPictureFile(background);
+    const sha256 = createHash('sha256').update(file).digest('hex');
+    const pixels = await decodePicture(file, size, background);
+    this.#kernel ??= new PlaneKernel(size);
+    into.set(this.#kernel.convert(pixels));
+    const key = planesKey(sha256);
+    this.#keys.set(index, key);
+    await this.#hashes.note(background, version, sha256);
+    const bytes = new Uint8Array(into.length + TAIL_BYTES);
+    bytes.set(into);
+    bytes.set(tailOf(into), into.length);
+    await this.#files.write(key, bytes).catch(noteUnwritable(this.#files.folder));
+  }
+}
+
+function planesKey(sha256: string): string {
+  const all = JSON.stringify(['planes', PLANES_VERSION, sha256]);
+  return createHash('sha256').update(all).digest('hex').slice(0, KEY_DIGITS);
+}
+
+function tailOf(planes: Uint8Array): Uint8Array {
+  const tail = new DataView(new ArrayBuffer(TAIL_BYTES));
+  tail.setUint32(0, planes.length, true);
+  tail.setUint32(4, crc32Of(planes), true);
+  return new Uint8Array(tail.buffer);
+}
