@@ -3,6 +3,8 @@ import { describe, it } from 'node:test';
 import { Compositor } from '../../worker/compositor/compositor.ts';
 import { joinCrop } from '../../worker/compositor/crop.ts';
 import { PlainCompositor } from '../../worker/compositor/plain-compositor.ts';
+import { PlaneConverter } from '../../worker/compositor/plane-converter.ts';
+import { planeLayout } from '../../worker/compositor/planes.ts';
 import { compositeFrame } from '../../worker/pipeline/composite.ts';
 import type { RgbImage } from '../../worker/pipeline/contract.ts';
 import { writeMouth } from '../../worker/pipeline/mouth.ts';
@@ -19,6 +21,7 @@ import {
 
 /** How many random cases each property is tried on. */
 const CASES = Number(process.env.COMPOSITOR_CASES ?? 40);
+const converter = new PlaneConverter();
 const cases = Array.from({ length: CASES }, (_, seed) => randomCase(seed));
 
 for (const [name, compositor] of [
@@ -47,6 +50,18 @@ for (const [name, compositor] of [
     it('are those of the stage of the pipeline', () => {
       for (const example of cases) {
         assert.equal(largestDifference(framePixels(compositor, example), composited(example)), 0, example.name);
+      }
+    });
+
+    it('are those of its planes', () => {
+      for (const example of cases) {
+        const { picture, mouth } = example;
+        const [planes, expected] = [
+          planesOf(picture),
+          planesOf({ ...picture, data: framePixels(compositor, example) }),
+        ];
+        compositor.planes(preparedPicture(compositor, example), mouth, planes);
+        assert.equal(largestDifference(planes, expected), 0, example.name);
       }
     });
 
@@ -80,6 +95,12 @@ function composited({ picture, rect, rim, mouth }: Case): Uint8Array {
   const crop = cropOf(new Uint8Array((size + 8) ** 2 * 3), size + 8);
   joinCrop(rim, mouth, crop.data);
   return compositeFrame(mouth, size, crop, picture, rect, new Uint8Array(picture.data.length)).data;
+}
+
+function planesOf(picture: RgbImage): Uint8Array {
+  const planes = new Uint8Array(planeLayout(picture).byteLength);
+  converter.convertArea(picture, { x1: 0, y1: 0 }, picture, planes);
+  return planes;
 }
 
 function cropOf(data: Uint8Array, side: number): RgbImage {

@@ -1,12 +1,14 @@
 import assert from 'node:assert/strict';
 import { suite, test } from 'node:test';
 import { mouthArea } from '../../worker/compositor/contract.ts';
-import { PlaneKernel } from '../../worker/compositor/plane-kernel.ts';
+import { PlaneConverter } from '../../worker/compositor/plane-converter.ts';
 import { convertArea, planeLayout } from '../../worker/compositor/planes.ts';
 import type { Rect, RgbImage } from '../../worker/pipeline/contract.ts';
 
 /** Pictures in each property; more with PLANE_PICTURES. */
 const PICTURES = Number(process.env.PLANE_PICTURES ?? 60);
+
+const converter = new PlaneConverter();
 
 type Random = () => number;
 
@@ -78,34 +80,36 @@ suite('planes of YUV 4:2:0', () => {
   test('the kernel converts every picture as the definition does', () => {
     const random = seeded(1);
     for (let count = 0; count < PICTURES; count++) {
-      const picture = noise(1 + upTo(random, 70), 1 + upTo(random, 40), random);
-      const kernel = new PlaneKernel(picture, 2);
-      assert.deepEqual(kernel.convert(picture, 1), defined(picture), `${picture.width}x${picture.height}`);
+      const picture = noise(1 + upTo(random, 70), 1 + upTo(random, 100), random);
+      const planes = new Uint8Array(planeLayout(picture).byteLength);
+      converter.convertArea(picture, { x1: 0, y1: 0 }, picture, planes);
+      assert.deepEqual(planes, defined(picture), `${picture.width}x${picture.height}`);
     }
   });
 
   test('converting the area of a mouth anew gives what converting the whole picture gives', () => {
     const random = seeded(2);
     for (let count = 0; count < PICTURES; count++) {
-      const background = noise(1 + upTo(random, 90), 1 + upTo(random, 60), random);
+      const background = noise(1 + upTo(random, 90), 1 + upTo(random, 90), random);
       const rect = randomRect(background.width, background.height, random);
       const frame = changed(background, rect, random);
-      const kernel = new PlaneKernel(background);
-      const expected = defined(frame);
       const area = mouthArea(background, rect);
-      const what = `${background.width}x${background.height}, ${JSON.stringify({ rect, area })}`;
-      kernel.convert(background);
-      assert.deepEqual(kernel.patch(cut(frame, area), area), expected, what);
-      const planes = defined(background);
-      convertArea(cut(frame, area), area, background, planes);
-      assert.deepEqual(planes, expected, `${what}, by the definition`);
+      for (const convert of [convertArea, converter.convertArea.bind(converter)]) {
+        const planes = defined(background);
+        convert(cut(frame, area), area, background, planes);
+        const what = `${background.width}x${background.height}, ${JSON.stringify({ rect, area })}`;
+        assert.deepEqual(planes, defined(frame), what);
+      }
     }
   });
 
-  test('an area that does not lie in the picture is refused', () => {
-    const kernel = new PlaneKernel({ width: 32, height: 32 });
+  test('an area that does not lie in the picture is refused, and planes of another size', () => {
+    const picture = { width: 32, height: 32 };
     const pixels = { width: 16, height: 16, data: new Uint8Array(16 * 16 * 3) };
-    assert.throws(() => kernel.patch(pixels, { x1: 18, y1: 0 }), RangeError);
-    assert.throws(() => kernel.convert({ ...pixels, data: new Uint8Array(16) }), RangeError);
+    const planes = new Uint8Array(32 * 32 * 1.5);
+    assert.throws(() => converter.convertArea(pixels, { x1: 18, y1: 0 }, picture, planes), RangeError);
+    assert.throws(() => converter.convertArea(pixels, { x1: 0, y1: 0 }, picture, planes.subarray(1)), RangeError);
+    const short = { ...pixels, data: new Uint8Array(16) };
+    assert.throws(() => converter.convertArea(short, { x1: 0, y1: 0 }, picture, planes), RangeError);
   });
 });

@@ -5,6 +5,7 @@ import {
   type FrameCompositor,
   MCU_SIDE,
   type MouthArea,
+  type MouthPicture,
   mouthArea,
   type PreparedJpeg,
   type PreparedPicture,
@@ -13,6 +14,7 @@ import {
 import { sizeOfMouth } from './crop.ts';
 import { jpegHeader, markerAfterRow, quantisationSteps } from './jpeg-tables.ts';
 import { CompositorKernel } from './kernel.ts';
+import { PlaneConverter } from './plane-converter.ts';
 
 const CHANNELS = 3;
 /** 6 blocks of 64 coefficients, each at most 26 bits, and a byte of 0 after every byte. */
@@ -21,6 +23,7 @@ const END_BYTE = ROW_FIELDS.indexOf('endByte');
 
 export class Compositor implements FrameCompositor {
   readonly #kernel = new CompositorKernel();
+  readonly #planes = new PlaneConverter();
 
   encodeBackground(picture: RgbImage, rect: Rect, quality: number): PreparedJpeg {
     checkPictureSize(picture);
@@ -79,6 +82,14 @@ export class Compositor implements FrameCompositor {
     }
   }
 
+  planes(picture: MouthPicture, mouth: Uint8Array, planes: Uint8Array): void {
+    const area = mouthArea(picture, picture.rect);
+    const [pixels] = this.#reserve(picture.area.length);
+    this.#paint(picture, area, pixels, mouth);
+    const data = this.#kernel.bytes.subarray(pixels, pixels + picture.area.length);
+    this.#planes.convertArea({ width: area.x2 - area.x1, height: area.y2 - area.y1, data }, area, picture, planes);
+  }
+
   mouthOf(output: Float32Array, offset: number, mouth: Uint8Array): void {
     const size = sizeOfMouth(mouth);
     const kernel = this.#kernel;
@@ -89,7 +100,7 @@ export class Compositor implements FrameCompositor {
   }
 
   /** Fills the kernel's memory at `pixels` with the frame's mouth area. */
-  #paint({ area: background, rim, rect }: PreparedPicture, area: MouthArea, pixels: number, mouth: Uint8Array): void {
+  #paint({ area: background, rim, rect }: MouthPicture, area: MouthArea, pixels: number, mouth: Uint8Array): void {
     this.#joinCrop(rim, mouth);
     this.#kernel.bytes.set(background, pixels);
     const stride = (area.x2 - area.x1) * CHANNELS;

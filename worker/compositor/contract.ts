@@ -63,16 +63,20 @@ export interface PreparedJpeg {
   readonly rows: Int32Array;
 }
 
-/** One picture of an avatar, ready for a mouth. */
-export interface PreparedPicture extends PreparedJpeg, PictureSize {
-  /** JPEG quality of `jpeg`, 1–100. */
-  readonly quality: number;
+/** The part of a picture that a mouth changes. */
+export interface MouthPicture extends PictureSize {
   /** Where the crop lies. */
   readonly rect: Rect;
   /** RGB of `mouthArea(this, rect)`, row-major, no padding. */
   readonly area: Uint8Array;
   /** What of the (S+8)² crop is around the network's picture, see `rimBytes`. */
   readonly rim: Uint8Array;
+}
+
+/** One picture of an avatar, ready for a mouth. */
+export interface PreparedPicture extends PreparedJpeg, MouthPicture {
+  /** JPEG quality of `jpeg`, 1–100. */
+  readonly quality: number;
 }
 
 /**
@@ -116,6 +120,13 @@ export interface FrameCompositor {
    * @param pixels becomes the frame, as many bytes as the background has; its contents do not matter.
    */
   pixels(background: RgbImage, rect: Rect, rim: Uint8Array, mouth: Uint8Array, pixels: Uint8Array): void;
+
+  /**
+   * The frame as planes of YUV 4:2:0, as `planes.ts` defines them.
+   * @param planes hold the background's, laid out as `planeLayout(picture)` says, and become the frame's. May lie in
+   * memory of several threads.
+   */
+  planes(picture: MouthPicture, mouth: Uint8Array, planes: Uint8Array): void;
 
   /**
    * A mouth from a network's planes: [3, S, S], BGR 0…1 (clamped here), truncated to bytes as numpy does it.

@@ -6,6 +6,7 @@ import {
   type FrameCompositor,
   MCU_SIDE,
   type MouthArea,
+  type MouthPicture,
   mouthArea,
   type PictureSize,
   type PreparedJpeg,
@@ -16,6 +17,7 @@ import { joinCrop, sizeOfMouth } from './crop.ts';
 import { BitWriter } from './jpeg-bits.ts';
 import { McuRow } from './jpeg-mcu-row.ts';
 import { jpegHeader, markerAfterRow, quantisationSteps } from './jpeg-tables.ts';
+import { convertArea } from './planes.ts';
 
 const CHANNELS = 3;
 
@@ -56,6 +58,13 @@ export class PlainCompositor implements FrameCompositor {
   pixels(background: RgbImage, rect: Rect, rim: Uint8Array, mouth: Uint8Array, pixels: Uint8Array): void {
     pixels.set(background.data);
     putMouth(rim, mouth, { ...background, data: pixels }, rect);
+  }
+
+  planes(picture: MouthPicture, mouth: Uint8Array, planes: Uint8Array): void {
+    const area = mouthArea(picture, picture.rect);
+    const pixels = areaPicture(picture.area.slice(), area);
+    putMouth(picture.rim, mouth, pixels, moved(picture.rect, area));
+    convertArea(pixels, area, picture, planes);
   }
 
   mouthOf(output: Float32Array, offset: number, mouth: Uint8Array): void {
