@@ -4,7 +4,7 @@ import { encodeFields, encodeModel, type ModelVersions } from '../../shared/onnx
 import { type Graph, GraphBuilder, type GraphPort, type TensorName } from '../../shared/onnx/graph.ts';
 import { MessageWriter } from '../../shared/onnx/message-writer.ts';
 import { OnnxLipSyncNetwork } from '../../worker/onnx/lip-sync-network.ts';
-import { AUDIO_INPUT_FLOATS, type Faces, pictureBytes, visualInputFloats } from '../../worker/pipeline/contract.ts';
+import { AUDIO_INPUT_FLOATS, type Faces, mouthBytes, visualInputFloats } from '../../worker/pipeline/contract.ts';
 import { paintOutside } from '../../worker/pipeline/picture-floats.ts';
 import { openWorkspace } from '../models/workspace.ts';
 
@@ -67,7 +67,7 @@ function numbers(seed: number): () => number {
 
 function facesOf(size: 160 | 320, count: number): Faces[] {
   const next = numbers(count);
-  const pictures = () => Uint8Array.from({ length: count * pictureBytes(size) }, () => next() * 256);
+  const pictures = () => Uint8Array.from({ length: count * mouthBytes(size) }, () => next() * 256);
   const visual = Float32Array.from({ length: count * visualInputFloats(size) }, () => next() * 1.2 - 0.1);
   return [{ crops: pictures() }, { crops: pictures(), rois: pictures() }, { visual }];
 }
@@ -78,7 +78,7 @@ async function assertSame(network: OnnxLipSyncNetwork, counts: readonly number[]
     const next = numbers(count + 100);
     const audio = Float32Array.from({ length: count * AUDIO_INPUT_FLOATS }, () => next() * 0.6 - 0.3);
     for (const faces of facesOf(network.size, count)) {
-      const [found, expected] = [0, 1].map(() => new Uint8Array(count * pictureBytes(network.size)));
+      const [found, expected] = [0, 1].map(() => new Uint8Array(count * mouthBytes(network.size)));
       assert.ok(found && expected);
       await network.paint(faces, audio, found, count);
       await paintOutside(network, faces, audio, expected, count);
@@ -164,7 +164,7 @@ for (const [which, versions, reason] of LEFT_ALONE) {
     for (const faces of facesOf(SIZE, 2)) {
       const painted: Uint8Array[] = [];
       for (const network of networks) {
-        const mouths = new Uint8Array(2 * pictureBytes(SIZE));
+        const mouths = new Uint8Array(2 * mouthBytes(SIZE));
         await network.paint(faces, new Float32Array(2 * AUDIO_INPUT_FLOATS), mouths, 2);
         painted.push(mouths);
       }
@@ -184,7 +184,7 @@ test('what is no number becomes black, and what is beyond the ends is cut', asyn
   graph.output('output', graph.node('Div', [huge as TensorName, zero as TensorName]), ['batch', 3, SIZE, SIZE]);
   const network = await openBytes(t, encodeModel(graph.build()));
   const visualInput = Float32Array.from({ length: visualInputFloats(SIZE) }, (_, i) => (i % 3) / 2);
-  const [found, expected] = [new Uint8Array(pictureBytes(SIZE)), new Uint8Array(pictureBytes(SIZE))];
+  const [found, expected] = [new Uint8Array(mouthBytes(SIZE)), new Uint8Array(mouthBytes(SIZE))];
   await network.paint({ visual: visualInput }, new Float32Array(AUDIO_INPUT_FLOATS), found, 1);
   await paintOutside(network, { visual: visualInput }, new Float32Array(AUDIO_INPUT_FLOATS), expected, 1);
   assert.deepEqual(found, expected);
@@ -192,7 +192,7 @@ test('what is no number becomes black, and what is beyond the ends is cut', asyn
 
 test('mouths are written into shared memory and into that of WebAssembly, and nothing beside them', async (t) => {
   const network = await openBytes(t, encodeModel(plainGraph('batch')));
-  const bytes = pictureBytes(SIZE);
+  const bytes = mouthBytes(SIZE);
   const faces = facesOf(SIZE, 1)[0] as Faces;
   const expected = new Uint8Array(bytes);
   await network.paint(faces, new Float32Array(AUDIO_INPUT_FLOATS), expected, 1);

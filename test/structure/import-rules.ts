@@ -23,9 +23,15 @@ const PIPELINE_RUNNERS = [
   'sliding-features',
 ].map((name) => `worker/pipeline/${name}.ts`);
 /** Arithmetic that stages share. Everything else in the folder but the contract, the pipeline and its runners is a stage. */
-const PIPELINE_TOOLS = ['fft', 'mel-filters', 'bicubic', 'picture-floats', 'sound-ranges', 'stage-timings'].map(
-  (name) => `worker/pipeline/${name}.ts`,
-);
+const PIPELINE_TOOLS = [
+  'fft',
+  'mel-filters',
+  'bicubic',
+  'mouth',
+  'picture-floats',
+  'sound-ranges',
+  'stage-timings',
+].map((name) => `worker/pipeline/${name}.ts`);
 
 /** All that the folders without Redis, jobs and configuration may use of `shared/`. */
 const FOR_PURE_ROOMS = [

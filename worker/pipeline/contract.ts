@@ -33,12 +33,7 @@ export function outputFloats(size: NetworkSize): number {
   return 3 * size * size;
 }
 
-/** Bytes in one S×S picture, RGB. */
-export function pictureBytes(size: NetworkSize): number {
-  return 3 * size * size;
-}
-
-/** Bytes in one mouth, [S, S, 3] RGB: what the network's picture becomes. */
+/** Bytes in one mouth, [S, S, 3] RGB, and in the face that it is made from. */
 export function mouthBytes(size: NetworkSize): number {
   return 3 * size * size;
 }
@@ -175,13 +170,17 @@ export interface FrameInputs extends FrameBackground {
   readonly timings: StageTimingsMs;
 }
 
-/** Memory for the inputs of one run of the network. */
+/** Memory for the inputs of one run of the network; what only some runs need is made when it is asked for. */
 export interface RunBuffers {
-  /** [count, 6, S, S] */
-  readonly visual: Float32Array;
   /** [count, 32, 16, 16] */
   readonly audio: Float32Array;
-  /** (S+8)²: the crop of a frame while its visual input is made. */
+  /** [count, S, S, 3] */
+  readonly crops: Uint8Array;
+  /** [count, S, S, 3] */
+  readonly rois: () => Uint8Array;
+  /** [count, 6, S, S] */
+  readonly visual: () => Float32Array;
+  /** (S+8)²: the crop of a frame while its face is cut out. */
   readonly crop: RgbImage;
 }
 

@@ -6,6 +6,7 @@ import {
   type MouthFrame,
   mouthBytes,
   type RgbImage,
+  type RunBuffers,
   visualInputFloats,
 } from './contract.ts';
 import { makeCrop, renderRun } from './pipeline.ts';
@@ -14,16 +15,18 @@ import { makeCrop, renderRun } from './pipeline.ts';
 export class NetworkRuns {
   readonly #network: LipSyncNetwork;
   readonly #maxFrames: number;
-  readonly #visual: Float32Array;
   readonly #audio: Float32Array;
+  readonly #crops: Uint8Array;
+  #rois: Uint8Array | undefined;
+  #visual: Float32Array | undefined;
   readonly #crop: RgbImage;
 
   /** @param maxFrames frames in the largest run. */
   constructor(network: LipSyncNetwork, maxFrames: number) {
     this.#network = network;
     this.#maxFrames = maxFrames;
-    this.#visual = new Float32Array(maxFrames * visualInputFloats(network.size));
     this.#audio = new Float32Array(maxFrames * AUDIO_INPUT_FLOATS);
+    this.#crops = new Uint8Array(maxFrames * mouthBytes(network.size));
     this.#crop = makeCrop(network.size);
   }
 
@@ -38,17 +41,32 @@ export class NetworkRuns {
     const count = frames.length;
     if (count > this.#maxFrames) throw new RangeError(`${count} frames in a run of ${this.#maxFrames} at most`);
     const { size } = this.#network;
-    const buffers = {
-      visual: this.#visual.subarray(0, count * visualInputFloats(size)),
-      audio: this.#audio.subarray(0, count * AUDIO_INPUT_FLOATS),
-      crop: this.#crop,
-    };
-    await renderRun(frames, this.#network, buffers, memory.bytes);
+    const mouths = memory.bytes.subarray(0, count * mouthBytes(size));
+    await renderRun(frames, this.#network, this.#buffers(count), mouths);
     return frames.flatMap((frame, place) => {
       if (!frame.wanted) return [];
       memory.hold();
       const mouth = memory.bytes.subarray(place * mouthBytes(size), (place + 1) * mouthBytes(size));
       return [{ ...frame, size, mouth, memory }];
     });
+  }
+
+  #buffers(count: number): RunBuffers {
+    const { size } = this.#network;
+    const bytes = mouthBytes(size);
+    const floats = visualInputFloats(size);
+    return {
+      audio: this.#audio.subarray(0, count * AUDIO_INPUT_FLOATS),
+      crops: this.#crops.subarray(0, count * bytes),
+      rois: () => {
+        this.#rois ??= new Uint8Array(this.#maxFrames * bytes);
+        return this.#rois.subarray(0, count * bytes);
+      },
+      visual: () => {
+        this.#visual ??= new Float32Array(this.#maxFrames * floats);
+        return this.#visual.subarray(0, count * floats);
+      },
+      crop: this.#crop,
+    };
   }
 }

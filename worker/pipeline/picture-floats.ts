@@ -6,13 +6,14 @@
 import {
   type Faces,
   type LipSyncNetwork,
+  mouthBytes,
   type NetworkSize,
   outputFloats,
   type PictureFaces,
-  pictureBytes,
   type RgbImage,
   visualInputFloats,
 } from './contract.ts';
+import { writeMouth } from './mouth.ts';
 
 /** The hidden area begins this many pixels from the left and the top of the picture … */
 const MASK_INSET = 5;
@@ -42,7 +43,7 @@ export async function paintOutside(
   const { size } = network;
   const visual = 'visual' in faces ? faces.visual : memory(count * visualInputFloats(size));
   if (!('visual' in faces)) writeVisualInputs(faces, size, visual, count);
-  putMouths(await network.generate(visual, audio, count), size, mouths, count);
+  writeMouths(await network.generate(visual, audio, count), size, mouths, count);
 }
 
 /** [count, S, S, 3] RGB → [count, 6, S, S], BGR 0…1. */
@@ -54,9 +55,9 @@ function writeVisualInputs(faces: PictureFaces, size: NetworkSize, visual: Float
 }
 
 /** [count, 3, S, S], BGR 0…1 → [count, S, S, 3] RGB. */
-function putMouths(output: Float32Array, size: NetworkSize, mouths: Uint8Array, count: number): void {
+function writeMouths(output: Float32Array, size: NetworkSize, mouths: Uint8Array, count: number): void {
   for (let place = 0; place < count; place++) {
-    putMouth(output, place * outputFloats(size), size, pictureAt(mouths, place, size));
+    writeMouth(output, place * outputFloats(size), size, pictureAt(mouths, place, size).data);
   }
 }
 
@@ -110,34 +111,7 @@ function hideMouth(input: Float32Array, planeStart: number, size: NetworkSize): 
   }
 }
 
-/**
- * Writes the network's picture of a mouth to the inner S×S of `crop`, RGB, clamped and truncated as numpy's
- * float32 → uint8 cast does.
- * @param output holds [3, S, S], BGR 0…1, from `offset` on.
- * @param crop (S+8)², or S² for the picture alone.
- */
-export function putMouth(output: Float32Array, offset: number, size: NetworkSize, crop: RgbImage): void {
-  const plane = size * size;
-  const pixels = crop.data;
-  const margin = (crop.width - size) / 2;
-  for (let y = 0; y < size; y++) {
-    let to = ((y + margin) * crop.width + margin) * 3;
-    const rowStart = offset + y * size;
-    for (let from = rowStart; from < rowStart + size; from++, to += 3) {
-      pixels[to] = toByte(output[from + 2 * plane] as number);
-      pixels[to + 1] = toByte(output[from + plane] as number);
-      pixels[to + 2] = toByte(output[from] as number);
-    }
-  }
-}
-
-function toByte(value: number): number {
-  // numpy multiplies in float32, where a product just below a whole number may become that number.
-  const scaled = Math.fround(value * 255);
-  return scaled <= 0 ? 0 : scaled >= 255 ? 255 : scaled | 0;
-}
-
 function pictureAt(pictures: Uint8Array, place: number, size: NetworkSize): RgbImage {
-  const bytes = pictureBytes(size);
+  const bytes = mouthBytes(size);
   return { width: size, height: size, data: pictures.subarray(place * bytes, (place + 1) * bytes) };
 }

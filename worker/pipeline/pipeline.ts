@@ -3,7 +3,7 @@
  *
  *   sound → mel → windows → encoder → feature rows → audio input ┐
  *                                                                ├→ network → mouth → composite
- *   place in the walk → background → crop → visual input         ┘
+ *   place in the walk → background → crop → face                 ┘
  *
  * Each function computes one stretch of it: `encodeWindows` for a run of the encoder, `loadBackground` for a frame,
  * `renderRun` for a run of the network, `composeFrame` for a finished frame.
@@ -16,24 +16,24 @@ import {
   type AudioEncoder,
   type AudioSource,
   type AvatarFrames,
+  type Faces,
   type FrameBackground,
   type FrameInputs,
+  type GivenVisualInput,
   type IndexRange,
   type LipSyncNetwork,
   type MouthFrame,
   mouthBytes,
   type NetworkSize,
-  outputFloats,
   type RgbImage,
   type RunBuffers,
   visualInputFloats,
 } from './contract.ts';
 import { readMel } from './mel.ts';
-import { writeMouth } from './mouth.ts';
 import { writeVisualInput } from './picture-floats.ts';
 import { melFrameCount, melFramesOfWindows, paddedSampleCount } from './sound-ranges.ts';
 import { StageClock } from './stage-timings.ts';
-import { fillCrop } from './visual-input.ts';
+import { copyFace, fillCrop } from './visual-input.ts';
 import { gatherWindows } from './windows.ts';
 
 export { checkFace } from './background.ts';
@@ -66,7 +66,7 @@ export async function loadBackground(avatar: AvatarFrames, position: number): Pr
 }
 
 /**
- * background → crop → visual input, feature rows → audio input; both → network → mouth.
+ * background → crop → face, feature rows → audio input; both → network → mouth.
  * @param frames as many as `buffers` holds.
  * @param mouths receives [count, S, S, 3] RGB.
  */
@@ -76,33 +76,57 @@ export async function renderRun(
   buffers: RunBuffers,
   mouths: Uint8Array,
 ): Promise<void> {
-  for (const [place, frame] of frames.entries()) writeInputs(frame, place, network.size, buffers);
+  const faces = facesOf(frames, buffers);
+  for (const [place, frame] of frames.entries()) writeInputs(frame, place, network.size, faces, buffers);
   const startedAt = performance.now();
-  const output = await network.generate(buffers.visual, buffers.audio, frames.length);
-  for (const place of frames.keys()) {
-    const mouth = mouths.subarray(place * mouthBytes(network.size), (place + 1) * mouthBytes(network.size));
-    writeMouth(output, place * outputFloats(network.size), network.size, mouth);
-  }
+  await network.paint(faces, buffers.audio, mouths, frames.length);
   const frameMs = (performance.now() - startedAt) / frames.length;
   for (const { timings } of frames) timings.inference += frameMs;
 }
 
-function writeInputs(frame: FrameInputs, place: number, size: NetworkSize, { visual, audio, crop }: RunBuffers): void {
+/** Where the faces of a run go: all as floats if one came so, with rois if one has its own. */
+function facesOf(frames: readonly FrameInputs[], { crops, rois, visual }: RunBuffers): Faces {
+  if (frames.some(({ visualInput }) => visualInput instanceof Float32Array)) return { visual: visual() };
+  const ownRois = frames.some(({ visualInput, face }) => visualInput === undefined && face?.roi);
+  return ownRois ? { crops, rois: rois() } : { crops };
+}
+
+function writeInputs(
+  frame: FrameInputs,
+  place: number,
+  size: NetworkSize,
+  faces: Faces,
+  { audio, crop }: RunBuffers,
+): void {
   const { avatar, background, backgroundIndex: index, face, audioInput, visualInput } = frame;
-  const visualAt = place * visualInputFloats(size);
   const audioAt = place * AUDIO_INPUT_FLOATS;
   const clock = new StageClock(frame.timings);
   checkBackground(background, avatar.rect(index), avatar, index);
   if (face) checkFace(face, size, index);
-  if (visualInput instanceof Float32Array) visual.set(visualInput, visualAt);
-  else if (visualInput) writeVisualInput(visualInput, size, visual, visualAt);
-  else {
-    fillCrop(crop, avatar, index, background, face?.crop);
-    writeVisualInput(crop, size, visual, visualAt, face?.roi);
-  }
+  if (visualInput === undefined) fillCrop(crop, avatar, index, background, face?.crop);
+  writeFace(visualInput ?? crop, visualInput ? undefined : face?.roi, place, size, faces);
   if (audioInput instanceof Float32Array) audio.set(audioInput, audioAt);
   else writeAudioInput(audioInput.rows, frame.frameIndex, audio, audioAt, audioInput.rowsAhead);
   clock.lap('visualInput');
+}
+
+/** @param given (S+8)², S², or [6, S, S] in a run of floats. */
+function writeFace(
+  given: GivenVisualInput,
+  roi: RgbImage | undefined,
+  place: number,
+  size: NetworkSize,
+  faces: Faces,
+): void {
+  if (given instanceof Float32Array) {
+    if ('visual' in faces) faces.visual.set(given, place * visualInputFloats(size));
+  } else if ('visual' in faces) {
+    writeVisualInput(given, size, faces.visual, place * visualInputFloats(size), roi);
+  } else {
+    const at = (pictures: Uint8Array) => pictures.subarray(place * mouthBytes(size), (place + 1) * mouthBytes(size));
+    copyFace(given, size, at(faces.crops));
+    if (faces.rois) copyFace(roi ?? given, size, at(faces.rois));
+  }
 }
 
 /**

@@ -32,6 +32,15 @@ export function fillCrop(
   if (face) layFace(face, crop);
 }
 
+/** Copies the inner S×S of a crop, or a picture of S², to `face`, from end to end. */
+export function copyFace(picture: RgbImage, size: NetworkSize, face: Uint8Array): void {
+  const margin = (picture.width - size) / 2;
+  for (let y = 0; y < size; y++) {
+    const from = ((y + margin) * picture.width + margin) * 3;
+    face.set(picture.data.subarray(from, from + size * 3), y * size * 3);
+  }
+}
+
 /** Fills `crop` with `rect` of `background`, bicubic. `rect` is not empty and lies inside the background. */
 export function cutCrop(background: RgbImage, rect: Rect, crop: RgbImage): void {
   resizeBicubic(background, rect, crop, { x1: 0, y1: 0, x2: crop.width, y2: crop.height });
