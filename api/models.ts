@@ -9,18 +9,22 @@ import { gpusForModel } from '../shared/placement.ts';
 import { UNLOAD_CHANNEL } from '../shared/queues.ts';
 import type { ModelList } from '../shared/views/models-view.ts';
 import { holdersOf, viewModels } from './model-view.ts';
+import { RecentWorkers } from './recent-workers.ts';
 
 /** What the front end knows of models: those of the configuration, and what the workers say of them. */
 export class Models {
   readonly #config: Config;
   readonly #redis: Redis;
   readonly #reload: Pick<ConfigReload, 'refresh'> | undefined;
+  /** What the workers said a moment ago, for what is asked with every request. */
+  readonly workers: RecentWorkers;
 
   /** @param reload looks for a model that is not known; without it the configuration stays as it is. */
   constructor(config: Config, redis: Redis, reload?: Pick<ConfigReload, 'refresh'>) {
     this.#config = config;
     this.#redis = redis;
     this.#reload = reload;
+    this.workers = new RecentWorkers(redis);
   }
 
   /** Every configured model, what the GPU workers say of it, and what their models take. */
@@ -28,8 +32,11 @@ export class Models {
     return viewModels(this.#config, await readHeartbeats(this.#redis));
   }
 
-  /** FarmError('model_unknown' | 'model_unusable') for a model that no worker of the farm could render. */
-  async refuseUnusable(modelId: string): Promise<void> {
+  /**
+   * FarmError('model_unknown' | 'model_unusable') for a model that no worker of the farm could render.
+   * @param asOf 'lately' asks what the workers said in the last half second, and asks them again before it refuses.
+   */
+  async refuseUnusable(modelId: string, asOf: 'now' | 'lately' = 'now'): Promise<void> {
     // It may have been added a moment ago.
     if (!this.#config.models.has(modelId)) await this.#reload?.refresh();
     const model = this.#config.models.get(modelId);
@@ -38,10 +45,9 @@ export class Models {
       throw new FarmError('model_unknown', `There is no model "${modelId}"; configured: ${known}`);
     }
     if (model.problems.length > 0) throw unusable(modelId, model.problems);
-    const workers = (await readHeartbeats(this.#redis)).filter(({ gpuId }) => gpuId !== null);
-    const found = workers.map(({ models }) => models.find((state) => state.modelId === modelId)?.problems ?? []);
-    const [problems] = found;
-    if (problems && found.every((list) => list.length > 0)) throw unusable(modelId, problems);
+    if (asOf === 'lately' && problemsEverywhere(await this.workers.read(), modelId).length === 0) return;
+    const problems = problemsEverywhere(await readHeartbeats(this.#redis), modelId);
+    if (problems.length > 0) throw unusable(modelId, problems);
   }
 
   /** FarmError('request_invalid') when no worker of that GPU is alive that could use the model. */
@@ -93,6 +99,14 @@ export class Models {
     const holders = holdersOf(await readHeartbeats(this.#redis), modelId);
     return new Map(holders.map(({ workerId, loadedAtMs, gpuId }) => [`${workerId} ${loadedAtMs}`, gpuId]));
   }
+}
+
+/** Why the first GPU worker cannot use the model, when none can; else nothing. */
+function problemsEverywhere(heartbeats: readonly Heartbeat[], modelId: string): readonly string[] {
+  const workers = heartbeats.filter(({ gpuId }) => gpuId !== null);
+  const problemsOn = ({ models }: Heartbeat) => models.find((state) => state.modelId === modelId)?.problems ?? [];
+  const [first] = workers;
+  return first && workers.every((worker) => problemsOn(worker).length > 0) ? problemsOn(first) : [];
 }
 
 /** True for a worker that does not know of the model. */

@@ -141,13 +141,24 @@ export async function readHeartbeats(redis: Redis): Promise<Heartbeat[]> {
   const silent: string[] = [];
   workerIds.forEach((workerId, index) => {
     const text = texts[index] ?? null;
-    const parsed = heartbeatSchema.safeParse(JSON.parse(text ?? 'null'));
-    if (parsed.success) alive.push(parsed.data);
+    const heartbeat = parseHeartbeat(text);
+    if (heartbeat) alive.push(heartbeat);
     // One that cannot be read is of a newer version: it is not silent, and its own front ends know it.
     else if (text === null) silent.push(workerId);
   });
   if (silent.length > 0) await redis.srem(WORKERS_KEY, ...silent);
   return alive.sort((a, b) => (a.gpuId ?? Infinity) - (b.gpuId ?? Infinity) || a.startedAtMs - b.startedAtMs);
+}
+
+/** The heartbeats of these workers, of those that are alive. */
+export async function readHeartbeatsOf(redis: Redis, workerIds: readonly string[]): Promise<Heartbeat[]> {
+  if (workerIds.length === 0) return [];
+  const texts = await redis.mget(workerIds.map(heartbeatKey));
+  return texts.map(parseHeartbeat).filter((heartbeat) => heartbeat !== undefined);
+}
+
+function parseHeartbeat(text: string | null | undefined): Heartbeat | undefined {
+  return heartbeatSchema.safeParse(JSON.parse(text ?? 'null')).data;
 }
 
 /** Ids of those that have ended as they should, in the last two minutes. */
@@ -157,15 +168,27 @@ export async function haveLeft(redis: Redis, workers: readonly Heartbeat[]): Pro
   return new Set(workers.filter((_, index) => marks[index] !== null).map(({ workerId }) => workerId));
 }
 
+/** By GPU number. Found once for each list of heartbeats, since thousands of requests are placed by the same list. */
+const currentByGpu = new WeakMap<readonly Heartbeat[], ReadonlyMap<number, Heartbeat>>();
+
 /** The newest process of each GPU: a dead one's last heartbeat stays in Redis for some seconds. */
 export function currentWorkers(heartbeats: readonly Heartbeat[]): Heartbeat[] {
-  return heartbeats.filter(
-    ({ gpuId, startedAtMs }) =>
-      gpuId !== null && !heartbeats.some((other) => other.gpuId === gpuId && other.startedAtMs > startedAtMs),
-  );
+  return [...byGpu(heartbeats).values()];
 }
 
-/** The process that serves a GPU now. */
+/** The process that serves a GPU now. @param heartbeats of the farm; a list that is asked once must not change. */
 export function workerOf(heartbeats: readonly Heartbeat[], gpuId: number): Heartbeat | undefined {
-  return currentWorkers(heartbeats).find((worker) => worker.gpuId === gpuId);
+  return byGpu(heartbeats).get(gpuId);
+}
+
+function byGpu(heartbeats: readonly Heartbeat[]): ReadonlyMap<number, Heartbeat> {
+  const known = currentByGpu.get(heartbeats);
+  if (known) return known;
+  const newest = new Map<number, Heartbeat>();
+  for (const heartbeat of heartbeats) {
+    const { gpuId, startedAtMs } = heartbeat;
+    if (gpuId !== null && !((newest.get(gpuId)?.startedAtMs ?? -Infinity) >= startedAtMs)) newest.set(gpuId, heartbeat);
+  }
+  currentByGpu.set(heartbeats, newest);
+  return newest;
 }

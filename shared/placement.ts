@@ -1,4 +1,4 @@
-import { type Heartbeat, workerOf } from './heartbeat.ts';
+import { type Heartbeat, type ModelCost, workerOf } from './heartbeat.ts';
 
 /** Chooses GPUs for work. Pure: the callers read the farm's state and pass it in. */
 
@@ -65,9 +65,8 @@ function firstToFinish(loads: readonly Load[], frames: number): Load {
 }
 
 function nextInTurn(loads: readonly Load[], turn: number): Load {
-  const holders = loads.filter(({ loadMs }) => loadMs === 0);
-  const waitLess = (load: Load) => holders.some(({ backlogMs }) => backlogMs < load.backlogMs + load.loadMs);
-  const round = loads.filter((load) => load.loadMs === 0 || !waitLess(load));
+  const shortest = loads.reduce((ms, load) => (load.loadMs === 0 ? Math.min(ms, load.backlogMs) : ms), Infinity);
+  const round = loads.filter((load) => load.loadMs === 0 || load.backlogMs + load.loadMs <= shortest);
   return round[turn % round.length] as Load;
 }
 
@@ -97,9 +96,8 @@ export function isWorthStealing(
  * GPUs whose worker takes work and has the model in its configuration without problems. When all of them have blocked
  * the model, all are returned: another try is better than giving up.
  */
-export function gpusForModel(heartbeats: readonly Heartbeat[], modelId: string): number[] {
-  const willing = willingGpus(heartbeats, modelId);
-  return willing.length > 0 ? willing : gpusOf(heartbeats.filter((heartbeat) => mayTry(heartbeat, modelId)));
+export function gpusForModel(heartbeats: readonly Heartbeat[], modelId: string): readonly number[] {
+  return summaryOf(heartbeats, modelId).gpus;
 }
 
 /** The GPUs among these that have not blocked the model. */
@@ -149,11 +147,32 @@ export function streamsOn(heartbeats: readonly Heartbeat[], gpuId: number, model
   return cost ? Math.max(1, Math.floor((LIVE_SHARE * FRAME_INTERVAL_MS) / cost.frameMs)) : 1;
 }
 
-function measuredCost(heartbeats: readonly Heartbeat[], gpuId: number, modelId: string) {
-  const own = stateOf(workerOf(heartbeats, gpuId), modelId)?.cost;
-  if (own) return own;
-  const others = heartbeats.flatMap((heartbeat) => stateOf(heartbeat, modelId)?.cost ?? []);
-  return others.sort((a, b) => b.frameMs - a.frameMs)[0];
+function measuredCost(heartbeats: readonly Heartbeat[], gpuId: number, modelId: string): ModelCost | undefined {
+  return stateOf(workerOf(heartbeats, gpuId), modelId)?.cost ?? summaryOf(heartbeats, modelId).slowest;
+}
+
+/** What the workers say of one model together. */
+interface ModelSummary {
+  /** Those that work for it is given to. */
+  readonly gpus: readonly number[];
+  /** Its cost on the slowest GPU. */
+  readonly slowest: ModelCost | undefined;
+}
+
+/** By model. Found once for each list of heartbeats, since thousands of requests are placed by the same list. */
+const summaries = new WeakMap<readonly Heartbeat[], Map<string, ModelSummary>>();
+
+function summaryOf(heartbeats: readonly Heartbeat[], modelId: string): ModelSummary {
+  const ofList = summaries.get(heartbeats) ?? new Map<string, ModelSummary>();
+  summaries.set(heartbeats, ofList);
+  const known = ofList.get(modelId);
+  if (known) return known;
+  const willing = willingGpus(heartbeats, modelId);
+  const gpus = willing.length > 0 ? willing : gpusOf(heartbeats.filter((heartbeat) => mayTry(heartbeat, modelId)));
+  const costs = heartbeats.flatMap((heartbeat) => stateOf(heartbeat, modelId)?.cost ?? []);
+  const slowest = costs.sort((a, b) => b.frameMs - a.frameMs)[0];
+  ofList.set(modelId, { gpus, slowest });
+  return { gpus, slowest };
 }
 
 function stateOf(heartbeat: Heartbeat | undefined, modelId: string) {

@@ -9,6 +9,9 @@ import { freeStreams, newSlotId, type StreamOwner, type StreamSlots } from './sl
 /** Often enough that a slot survives when Redis is away for a few seconds. */
 const RENEW_EVERY_MS = 3000;
 
+/** GPUs among which a stream looks for room first; in a large farm it need not ask all of them. */
+const MOST_RANKED = 16;
+
 /** A stream's place on the farm. */
 export interface StreamPlace {
   /** The GPU that the place is on; undefined while no GPU can render the stream's model. */
@@ -39,15 +42,27 @@ export class StreamAdmission {
    * @throws FarmError `capacity_full` with what is in use; `key_limit_reached`.
    */
   async admit(modelId: string, owner: StreamOwner, signal: AbortSignal): Promise<StreamPlace> {
-    const gpuIds = await this.#dispatcher.rank(modelId);
-    const shares = await Promise.all(gpuIds.map((gpuId) => this.#shareOn(gpuId, modelId)));
-    const slot =
-      gpuIds.length > 0 ? await this.#slots.take(shares, owner) : { slotId: newSlotId(owner), gpuId: undefined };
+    const gpuIds = await this.#dispatcher.able(modelId);
+    const slot = gpuIds.length > 0 ? await this.#take(modelId, gpuIds, owner) : unplaced(owner);
     if (!slot) throw await this.#full(modelId, gpuIds);
     const place = this.#place(modelId, slot.slotId, slot.gpuId);
     signal.addEventListener('abort', () => place.leave(), { once: true });
     if (signal.aborted) place.leave();
     return place;
+  }
+
+  /** A slot on one of these GPUs; undefined when none has room. */
+  async #take(modelId: string, gpuIds: readonly number[], owner: StreamOwner) {
+    const takeOneOf = async (some: readonly number[]) => {
+      const ranked = await this.#dispatcher.rank(modelId, some, MOST_RANKED);
+      return await this.#slots.take(await Promise.all(ranked.map((gpuId) => this.#shareOn(gpuId, modelId))), owner);
+    };
+    const slot = await takeOneOf(gpuIds);
+    if (slot || gpuIds.length <= MOST_RANKED) return slot;
+    const usage = await this.#slots.usage();
+    const shares = await Promise.all(gpuIds.map((gpuId) => this.#shareOn(gpuId, modelId)));
+    const free = shares.filter(({ gpuId, share }) => freeStreams(1 / share, usage.get(gpuId)) > 0);
+    return await takeOneOf(free.map(({ gpuId }) => gpuId));
   }
 
   #place(modelId: string, slotId: string, gpuId: number | undefined): StreamPlace {
@@ -95,4 +110,9 @@ export class StreamAdmission {
       `No room for another stream of "${modelId}". Free capacity of the farm: ${free} streams; ${parts.join('; ')}`,
     );
   }
+}
+
+/** For a stream that waits for a GPU. */
+function unplaced(owner: StreamOwner) {
+  return { slotId: newSlotId(owner), gpuId: undefined };
 }

@@ -1,10 +1,7 @@
-import type { Redis } from 'ioredis';
 import type { Config } from '../../shared/config/load.ts';
-import { type Heartbeat, readHeartbeats, workerOf } from '../../shared/heartbeat.ts';
+import { type Heartbeat, workerOf } from '../../shared/heartbeat.ts';
 import { costOn, type GpuState, gpusForModel, placeWork } from '../../shared/placement.ts';
-
-/** Heartbeats come every second, so there is nothing new to read more often than this. */
-const REFRESH_AFTER_MS = 500;
+import type { RecentWorkers } from '../recent-workers.ts';
 
 /** A GPU, and the process that served it when it was chosen. */
 export interface Placement {
@@ -25,38 +22,43 @@ export interface PlacementWish {
  * Chooses GPUs for live requests by the rule for segments. A GPU's backlog is what this front end has in flight there.
  */
 export class LiveDispatcher {
-  readonly #redis: Redis;
+  readonly #workers: RecentWorkers;
   readonly #config: Config;
   readonly #framesInFlight = new Map<number, number>();
-  #heartbeats: Heartbeat[] = [];
-  #readAtMs = -Infinity;
   #turn = 0;
 
-  constructor(redis: Redis, config: Config) {
-    this.#redis = redis;
+  constructor(workers: RecentWorkers, config: Config) {
+    this.#workers = workers;
     this.#config = config;
   }
 
   /** A GPU whose worker is alive and can render the model, or undefined when there is none now. */
   async pick({ modelId, frames, avoid, preferredGpu }: PlacementWish): Promise<Placement | undefined> {
-    const able = gpusForModel(await this.heartbeats(), modelId);
+    const heartbeats = await this.heartbeats();
+    const able = gpusForModel(heartbeats, modelId);
     const others = able.filter((gpuId) => gpuId !== avoid);
     const candidates = others.length > 0 ? others : able;
     if (candidates.length === 0) return undefined;
     const wish = [preferredGpu, this.#config.models.get(modelId)?.preferredGpu].find(
       (gpuId) => gpuId !== undefined && candidates.includes(gpuId),
     );
-    const worker = workerOf(this.#heartbeats, this.#choose(modelId, frames, candidates, wish));
+    const worker = workerOf(heartbeats, this.#choose({ modelId, frames, preferredGpu: wish }, candidates, heartbeats));
     return worker && { gpuId: worker.gpuId as number, workerId: worker.workerId };
   }
 
-  /** The GPUs that can render a model, the one that a stream of it should go to first. */
-  async rank(modelId: string): Promise<number[]> {
-    const left = gpusForModel(await this.heartbeats(), modelId);
-    const preferred = this.#config.models.get(modelId)?.preferredGpu;
+  /** The GPUs that can render a model. */
+  async able(modelId: string): Promise<readonly number[]> {
+    return gpusForModel(await this.heartbeats(), modelId);
+  }
+
+  /** Of these GPUs, up to `most`, the one that a stream of the model should go to first. */
+  async rank(modelId: string, gpuIds: readonly number[], most: number): Promise<number[]> {
+    const heartbeats = await this.heartbeats();
+    const left = [...gpuIds];
+    const preferredGpu = this.#config.models.get(modelId)?.preferredGpu;
     const ranked: number[] = [];
-    while (left.length > 0) {
-      const next = this.#choose(modelId, 1, left, preferred);
+    while (left.length > 0 && ranked.length < most) {
+      const next = this.#choose({ modelId, frames: 1, preferredGpu }, left, heartbeats);
       ranked.push(next);
       left.splice(left.indexOf(next), 1);
     }
@@ -70,8 +72,8 @@ export class LiveDispatcher {
 
   /** False once the process that serves the GPU takes no new jobs, so that waiting requests must go to another GPU. */
   async takesWork(placement: Placement): Promise<boolean> {
-    if (!(await this.isCurrent(placement))) return false;
-    return workerOf(this.#heartbeats, placement.gpuId)?.draining === false;
+    const worker = workerOf(await this.heartbeats(), placement.gpuId);
+    return worker?.workerId === placement.workerId && !worker.draining;
   }
 
   /** Counts frames against a GPU until the returned function is called. */
@@ -82,16 +84,17 @@ export class LiveDispatcher {
   }
 
   /** The workers' heartbeats, read at most half a second ago. */
-  async heartbeats(): Promise<Heartbeat[]> {
-    if (performance.now() - this.#readAtMs < REFRESH_AFTER_MS) return this.#heartbeats;
-    this.#heartbeats = await readHeartbeats(this.#redis);
-    this.#readAtMs = performance.now();
-    return this.#heartbeats;
+  async heartbeats(): Promise<readonly Heartbeat[]> {
+    return await this.#workers.read();
   }
 
-  #choose(modelId: string, frames: number, candidates: readonly number[], preferredGpu: number | undefined): number {
+  #choose(
+    { modelId, frames, preferredGpu }: PlacementWish,
+    candidates: readonly number[],
+    heartbeats: readonly Heartbeat[],
+  ): number {
     const states = candidates.map((gpuId): GpuState => {
-      const cost = costOn(this.#heartbeats, gpuId, modelId);
+      const cost = costOn(heartbeats, gpuId, modelId);
       return { ...cost, backlogMs: (this.#framesInFlight.get(gpuId) ?? 0) * cost.frameMs };
     });
     const policy = { strategy: this.#config.gpus.assignment_strategy, preferredGpu, spread: true };

@@ -76,7 +76,7 @@ export class LiveService {
   constructor(tools: LiveServiceTools) {
     this.#tools = tools;
     this.#readers = new ReadingConnections(tools.openReader);
-    this.#dispatcher = new LiveDispatcher(tools.redis, tools.config);
+    this.#dispatcher = new LiveDispatcher(tools.models.workers, tools.config);
     this.#admission = new StreamAdmission(new StreamSlots(tools.redis), this.#dispatcher, tools);
     this.#requests = new LiveRequests({
       redis: tools.redis,
@@ -91,7 +91,7 @@ export class LiveService {
   /** FarmError: model_unknown, model_unusable, request_invalid, deadline_exceeded, request_cancelled, worker_lost. */
   async infer(request: InferRequest, signal: AbortSignal): Promise<InferResult> {
     checkRate(request.sampleRateHz);
-    await this.#tools.models.refuseUnusable(request.modelId);
+    await this.#tools.models.refuseUnusable(request.modelId, 'lately');
     const { modelId, startFrameIndex, output, jpegQuality, audioFeatures } = request;
     const { samples, firstSample, totalSamples } = soundOf(request);
     const work = {
@@ -126,7 +126,7 @@ export class LiveService {
   /** FarmError: model_unknown, model_unusable, request_invalid, capacity_full, key_limit_reached. */
   async openStream(options: StreamOptions, caller: Caller, signal: AbortSignal): Promise<LiveStream> {
     checkRate(options.sampleRateHz);
-    await this.#tools.models.refuseUnusable(options.modelId);
+    await this.#tools.models.refuseUnusable(options.modelId, 'lately');
     const owner = { name: caller.keyName ?? '', mostStreams: caller.limits.streams };
     const admit = () => this.#admission.admit(options.modelId, owner, signal);
     const tools = {

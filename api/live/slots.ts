@@ -24,10 +24,13 @@ export interface Usage {
   readonly share: number;
 }
 
-/** KEYS slots. Adds up the shares in use, and removes expired slots. */
-const COUNT = `
+const NOW = `
 local time = redis.call('TIME')
 local now = time[1] * 1000 + math.floor(time[2] / 1000)
+`;
+
+/** KEYS slots. Needs `now`. Adds up the shares in use, and removes expired slots. */
+const COUNT = `
 local used, streams = {}, {}
 local slots = redis.call('HGETALL', KEYS[1])
 for i = 1, #slots, 2 do
@@ -40,7 +43,7 @@ for i = 1, #slots, 2 do
 end
 `;
 
-/** ARGV slot, lifetime in ms, GPU, share. */
+/** ARGV slot, lifetime in ms, GPU, share. Needs `now`. */
 const PUT = `
 local function put(gpu, share)
   redis.call('HSET', KEYS[1], ARGV[1], string.format('%s %s %d', gpu, share, now + ARGV[2]))
@@ -54,7 +57,7 @@ end
  * Returns the first GPU that has room, which now has the slot, or nil; 'limit' when the key has as many as it may have.
  * A small tolerance allows for rounding.
  */
-const TAKE = `${COUNT}${PUT}
+const TAKE = `${NOW}${COUNT}${PUT}
 local most, own = tonumber(ARGV[4]), 0
 if most > 0 then
   for _, slot in ipairs(redis.call('HKEYS', KEYS[1])) do
@@ -71,13 +74,13 @@ end
 return nil
 `;
 
-/** KEYS slots. ARGV slot, lifetime in ms, GPU, share. */
-const RENEW = `${COUNT}${PUT}
+/** KEYS slots. ARGV slot, lifetime in ms, GPU, share. Looks at no other slot: every stream comes here every 3 s. */
+const RENEW = `${NOW}${PUT}
 put(ARGV[3], ARGV[4])
 `;
 
 /** KEYS slots. Returns GPU, streams, share, … */
-const USAGE = `${COUNT}
+const USAGE = `${NOW}${COUNT}
 local result = {}
 for gpu, count in pairs(streams) do
   table.insert(result, gpu)
