@@ -87,6 +87,8 @@ export const heartbeatSchema = z.object({
   runningJobs: z.int().nonnegative(),
   /** How long the work under way has shown no progress; absent for a media worker. */
   silentMs: z.number().optional(),
+  /** True when it hears of live jobs by the channels of the queues that it serves; absent in older workers. */
+  ownLiveChannels: z.boolean().optional(),
   /** Longest time that the thread which talks to Redis was blocked, since the last heartbeat. */
   eventLoopBlockedMaxMs: z.number(),
 });

@@ -30,7 +30,8 @@ export function gpuQueue(gpuId: number): string {
   return `gpu-${gpuId}`;
 }
 
-const GPU_ROSTER_KEY = `${KEY_PREFIX}:gpus`;
+/** Every GPU that ever had a queue: a set of numbers. */
+export const GPU_ROSTER_KEY = `${KEY_PREFIX}:gpus`;
 
 /** Registers the queues of these GPUs, so that stand-ins find them when they have no worker. */
 export async function enrolGpus(redis: Redis, gpuIds: readonly number[]): Promise<void> {
@@ -54,8 +55,16 @@ export async function backlogOf(queue: Queue): Promise<number> {
  */
 export const PRIORITY: Record<JobName, number> = { live: 1, stitch: 100, prepare: 200, segment: 1000 };
 
-/** Channel for the name of a queue that got a live job, so that its worker looks at once, even when it is busy. */
+/**
+ * Channel for the name of a queue that got a live job, so that its worker looks at once, even when it is busy. All workers
+ * hear it: it is for those that say in their heartbeats that they do not listen to the channel of their own queue.
+ */
 export const LIVE_CHANNEL = `${KEY_PREFIX}:live`;
+
+/** Channel for the same, heard by the workers that serve this queue alone. */
+export function liveChannelOf(queueName: string): string {
+  return `${LIVE_CHANNEL}:${queueName}`;
+}
 
 /** Channel for the id of a model that every GPU worker is to unload as soon as it is not in use. */
 export const UNLOAD_CHANNEL = `${KEY_PREFIX}:unload`;

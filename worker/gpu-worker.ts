@@ -164,6 +164,7 @@ class GpuWorker {
       draining: this.#queues?.isOpen === false,
       runningJobs: this.#queues?.runningJobs ?? 0,
       silentMs: Math.round(this.#thread.silentMs),
+      ownLiveChannels: true,
     };
   }
 

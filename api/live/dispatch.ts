@@ -1,6 +1,7 @@
 import type { Config } from '../../shared/config/load.ts';
 import { type Heartbeat, workerOf } from '../../shared/heartbeat.ts';
 import { costOn, type GpuState, gpusForModel, placeWork } from '../../shared/placement.ts';
+import { gpuQueue, LIVE_CHANNEL, liveChannelOf } from '../../shared/queues.ts';
 import type { RecentWorkers } from '../recent-workers.ts';
 
 /** A GPU, and the process that served it when it was chosen. */
@@ -74,6 +75,12 @@ export class LiveDispatcher {
   async takesWork(placement: Placement): Promise<boolean> {
     const worker = workerOf(await this.heartbeats(), placement.gpuId);
     return worker?.workerId === placement.workerId && !worker.draining;
+  }
+
+  /** Where the worker of a GPU hears that its queue has got a live job. */
+  async wakeUpChannel(gpuId: number): Promise<string> {
+    const worker = workerOf(await this.heartbeats(), gpuId);
+    return worker?.ownLiveChannels ? liveChannelOf(gpuQueue(gpuId)) : LIVE_CHANNEL;
   }
 
   /** Counts frames against a GPU until the returned function is called. */

@@ -14,7 +14,7 @@ import {
 import { type RepeatLog, repeat } from '../../shared/process/repeat.ts';
 import { DEAD_AFTER_MS } from '../../shared/process/signs-of-life.ts';
 import { ignored, unexpected } from '../../shared/process/unheard.ts';
-import { gpuQueue, jobId, jobOptions, LIVE_CHANNEL, type QueueClients } from '../../shared/queues.ts';
+import { gpuQueue, jobId, jobOptions, type QueueClients } from '../../shared/queues.ts';
 import { CANCEL_CHANNEL } from '../../shared/renders/store.ts';
 import type { LiveDispatcher, Placement } from './dispatch.ts';
 import type { ReadingConnections } from './reading-connections.ts';
@@ -215,7 +215,12 @@ class LiveRun {
 
   async #enqueue(gpuId: number, job: LiveJob): Promise<void> {
     await this.#tools.queues.gpu(gpuId).add(job.name, job, jobOptions(job, 1));
-    this.#tools.redis.publish(LIVE_CHANNEL, gpuQueue(gpuId)).catch(ignored('a wake-up only: no harm if it is lost'));
+    this.#wake(gpuId).catch(ignored('a wake-up only: no harm if it is lost'));
+  }
+
+  async #wake(gpuId: number): Promise<void> {
+    const { redis, dispatcher } = this.#tools;
+    await redis.publish(await dispatcher.wakeUpChannel(gpuId), gpuQueue(gpuId));
   }
 
   /** Removes the job from its queue, or tells the worker that runs it to stop. */

@@ -28,10 +28,15 @@ type Claim = z.infer<typeof claimSchema>;
 
 /**
  * Claims a model for a worker, unless a living worker claims it with another hash: returns that one's claim then, else
- * nil. What the worker claimed before is gone in both cases, and so are claims of the dead.
+ * nil. What the worker claimed before is gone in both cases, and so are claims of the dead. A claim that is there already
+ * is only renewed: whoever came after it has agreed with it.
  * KEYS claims of the model. ARGV worker, its claim, beginning of the keys of heartbeats, lifetime in ms.
  */
 const CLAIM = `
+if redis.call('HGET', KEYS[1], ARGV[1]) == ARGV[2] then
+  redis.call('PEXPIRE', KEYS[1], ARGV[4])
+  return nil
+end
 redis.call('HDEL', KEYS[1], ARGV[1])
 local mine = cjson.decode(ARGV[2])
 local found = redis.call('HGETALL', KEYS[1])

@@ -11,6 +11,7 @@ import { ExpressLane } from './express-lane.ts';
 import type { LeaseHolder } from './lease.ts';
 import { LiveWakeUps } from './live-wake-ups.ts';
 import { OrphanQueues, type QueueConsumer } from './orphan-queues.ts';
+import { QueueSurvey } from './queue-survey.ts';
 import { Relocation } from './relocation.ts';
 import { WorkStealing } from './work-stealing.ts';
 
@@ -68,10 +69,11 @@ export class GpuQueues {
     await this.#wakeUps.listen();
     await this.#gate.start();
     const consume = (queueName: string) => this.#consume(queueName);
-    const shared = { redis, queues: this.#queues, ownGpuId: gpuId, log };
+    const survey = new QueueSurvey(redis);
+    const shared = { redis, queues: this.#queues, survey, ownGpuId: gpuId, log };
     this.#orphans = new OrphanQueues({ ...shared, holder, consume, isOpen: () => this.isOpen });
     this.#stealing = new WorkStealing({
-      ...shared,
+      ...{ ...shared, ownWorkerId: holder.workerId },
       runnerFor: (queueName) => this.#watched(new JobRunner(this.#runnerOptions(queueName))),
       isIdle: () => this.isOpen && this.runningJobs === 0,
       sharing: config.gpus.allow_multi_gpu_models,

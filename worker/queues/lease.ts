@@ -33,6 +33,9 @@ return nil
 /** KEYS lease. ARGV own value. Deletes the lease if this process holds it. */
 const RELEASE = `if redis.call('GET', KEYS[1]) == ARGV[1] then return redis.call('DEL', KEYS[1]) end return 0`;
 
+/** There while a process serves the queue. */
+export const leaseKey = (queueName: string) => `${KEY_PREFIX}:lease:${queueName}`;
+
 export class Lease {
   readonly #redis: Redis;
   readonly #key: string;
@@ -44,7 +47,7 @@ export class Lease {
   constructor(redis: Redis, name: string, holder: LeaseHolder, log: RepeatLog) {
     this.#redis = redis;
     this.#log = log;
-    this.#key = `${KEY_PREFIX}:lease:${name}`;
+    this.#key = leaseKey(name);
     this.#claimKey = `${this.#key}:claim`;
     this.#value = JSON.stringify(holderSchema.parse(holder));
   }

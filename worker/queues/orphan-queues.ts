@@ -1,8 +1,9 @@
 import type { Redis } from 'ioredis';
 import type { Logger } from '../../shared/process/log.ts';
 import { type Repeated, repeat } from '../../shared/process/repeat.ts';
-import { backlogOf, enrolledGpus, gpuQueue, type QueueClients } from '../../shared/queues.ts';
+import { backlogOf, gpuQueue, type QueueClients } from '../../shared/queues.ts';
 import { Lease, type LeaseHolder } from './lease.ts';
+import type { QueueSurvey } from './queue-survey.ts';
 
 /** Consumes a queue until it is told to stop. */
 export interface QueueConsumer {
@@ -12,6 +13,7 @@ export interface QueueConsumer {
 export interface OrphanQueueTools {
   readonly redis: Redis;
   readonly queues: QueueClients;
+  readonly survey: QueueSurvey;
   readonly ownGpuId: number;
   readonly holder: LeaseHolder;
   readonly log: Logger;
@@ -52,18 +54,18 @@ export class OrphanQueues {
   }
 
   async #look(): Promise<void> {
-    const { redis, queues, ownGpuId, isOpen } = this.#tools;
-    for (const gpuId of await enrolledGpus(redis)) {
-      if (gpuId === ownGpuId) continue;
-      const backlog = await backlogOf(queues.gpu(gpuId));
-      const adopted = this.#adopted.get(gpuId);
-      const leave = backlog === 0 || !isOpen();
-      if (adopted && (leave || (await adopted.lease.isClaimed()))) await this.#giveBack(gpuId, HAND_OVER_MS);
-      else if (!adopted && !leave) await this.#tryAdopt(gpuId, backlog);
+    const { queues, survey, ownGpuId, isOpen } = this.#tools;
+    for (const [gpuId, { lease }] of [...this.#adopted]) {
+      const leave = !isOpen() || (await backlogOf(queues.gpu(gpuId))) === 0;
+      if (leave || (await lease.isClaimed())) await this.#giveBack(gpuId, HAND_OVER_MS);
+    }
+    if (!isOpen()) return;
+    for (const gpuId of (await survey.read()).orphans) {
+      if (gpuId !== ownGpuId && !this.#adopted.has(gpuId)) await this.#tryAdopt(gpuId);
     }
   }
 
-  async #tryAdopt(gpuId: number, backlog: number): Promise<void> {
+  async #tryAdopt(gpuId: number): Promise<void> {
     const { redis, holder, log, consume } = this.#tools;
     const lease = new Lease(redis, gpuQueue(gpuId), holder, log);
     const taken = await lease.takeAbandoned(() => {
@@ -72,7 +74,7 @@ export class OrphanQueues {
       });
     });
     if (!taken) return;
-    log.warn({ gpu: gpuId, backlog }, 'queue has no worker; this worker consumes it');
+    log.warn({ gpu: gpuId }, 'queue has no worker; this worker consumes it');
     this.#adopted.set(gpuId, { lease, consumer: consume(gpuQueue(gpuId)) });
   }
 

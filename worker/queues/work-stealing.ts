@@ -1,20 +1,22 @@
 import type { Redis } from 'ioredis';
-import { GpuDrains } from '../../shared/gpu-drains.ts';
-import { type Heartbeat, readHeartbeats, workerOf } from '../../shared/heartbeat.ts';
+import { type Heartbeat, readHeartbeatsOf, workerOf } from '../../shared/heartbeat.ts';
 import { jobSchema, type SegmentJob } from '../../shared/jobs.ts';
 import { costOn, isWilling, isWorthStealing } from '../../shared/placement.ts';
 import type { Logger } from '../../shared/process/log.ts';
 import { type Repeated, repeat } from '../../shared/process/repeat.ts';
 import { ignored } from '../../shared/process/unheard.ts';
-import { enrolledGpus, gpuQueue, type QueueClients } from '../../shared/queues.ts';
+import { gpuQueue, type QueueClients } from '../../shared/queues.ts';
 import type { JobRunner } from '../jobs/job-runner.ts';
 import { HandFedWorker, type TakenJob } from './hand-fed-worker.ts';
+import type { BusyQueue, QueueSurvey } from './queue-survey.ts';
 
 export interface WorkStealingTools {
   readonly redis: Redis;
   readonly ownGpuId: number;
   readonly log: Logger;
   readonly queues: QueueClients;
+  readonly survey: QueueSurvey;
+  readonly ownWorkerId: string;
   /** Runs the jobs of another GPU's queue. */
   readonly runnerFor: (queueName: string) => JobRunner<'segment' | 'live'>;
   /** True while this GPU has nothing to do and may take work. */
@@ -23,16 +25,13 @@ export interface WorkStealingTools {
   readonly sharing: boolean;
 }
 
-/** Another GPU's queue, as seen by a GPU that may take work from it. */
-interface Victim {
-  readonly gpuId: number;
-  readonly waiting: number;
-  readonly active: number;
-  /** True when its own worker takes no jobs from it. */
-  readonly abandoned: boolean;
-}
-
 const LOOK_EVERY_MS = 1000;
+/** Queues that a GPU looks into at a time: the first ones of the survey, and some that most others do not look into. */
+const LOOKED_INTO = { first: 4, others: 4 } as const;
+/** Afterwards other queues are among them. */
+const OTHERS_EVERY_MS = 5000;
+/** Queues that are kept open to take from: as many as are looked into. */
+const MOST_LANES = LOOKED_INTO.first + LOOKED_INTO.others;
 
 /**
  * Gives an idle GPU work: one job at a time from the longest queue of the other GPUs, and first from queues whose own
@@ -40,15 +39,14 @@ const LOOK_EVERY_MS = 1000;
  */
 export class WorkStealing {
   readonly #tools: WorkStealingTools;
-  readonly #drains: GpuDrains;
   readonly #lanes = new Map<number, HandFedWorker<'segment' | 'live'>>();
+  readonly #runners = new Map<number, JobRunner<'segment' | 'live'>>();
   readonly #working: Repeated;
   #taking: Promise<TakenJob | undefined> = Promise.resolve(undefined);
   #open = true;
 
   constructor(tools: WorkStealingTools) {
     this.#tools = tools;
-    this.#drains = new GpuDrains(tools.redis);
     this.#working = repeat(() => this.#workWhileIdle(), {
       ...{ name: 'look for work of other GPUs', everyMs: LOOK_EVERY_MS, log: tools.log },
     });
@@ -78,15 +76,21 @@ export class WorkStealing {
   }
 
   async #takeOne(): Promise<TakenJob | undefined> {
-    const heartbeats = await readHeartbeats(this.#tools.redis);
-    const own = workerOf(heartbeats, this.#tools.ownGpuId);
+    const { redis, survey, ownGpuId, ownWorkerId } = this.#tools;
+    const found = (await survey.read()).busy.filter(({ gpuId }) => gpuId !== ownGpuId);
+    if (found.length === 0) return undefined;
+    const victims = lookedInto(found, ownGpuId);
+    const workerIds = victims.flatMap(({ workerId }) => workerId ?? []);
+    const heartbeats = await readHeartbeatsOf(redis, [ownWorkerId, ...workerIds]);
+    const own = workerOf(heartbeats, ownGpuId);
     if (!own) return undefined;
-    for (const victim of await this.#victims(heartbeats)) {
+    for (const seen of victims) {
       // Jobs that its dead worker had begun come free only if another worker looks for stalled jobs.
-      if (victim.abandoned) this.#lane(victim.gpuId);
+      if (seen.abandoned) await this.#lane(seen.gpuId);
+      const victim = await this.#asItIsNow(seen);
       const suits = (data: unknown) => this.#suits(data, victim, own, heartbeats);
       if (!suits(await this.#nextOn(victim.gpuId)) || !this.#mayTake()) continue;
-      const job = await this.#lane(victim.gpuId).take();
+      const job = await (await this.#lane(victim.gpuId)).take();
       // Another worker took the job that was chosen, and the next one may not suit this GPU.
       if (job && this.#open && suits(job.data)) {
         this.#tools.log.info({ from: gpuQueue(victim.gpuId), waiting: victim.waiting }, 'taking work of another GPU');
@@ -97,23 +101,11 @@ export class WorkStealing {
     return undefined;
   }
 
-  /** Queues with something waiting, or begun by a worker that is gone: abandoned ones first, then the longest. */
-  async #victims(heartbeats: readonly Heartbeat[]): Promise<Victim[]> {
-    const { redis, ownGpuId, queues } = this.#tools;
-    const drained = await this.#drains.all();
-    const others = (await enrolledGpus(redis)).filter((gpuId) => gpuId !== ownGpuId);
-    const victims = await Promise.all(
-      others.map(async (gpuId) => {
-        const counts = await queues.gpu(gpuId).getJobCounts('waiting', 'prioritized', 'delayed', 'active');
-        const { waiting = 0, prioritized = 0, delayed = 0, active = 0 } = counts;
-        const abandoned = drained.has(gpuId) || !workerOf(heartbeats, gpuId);
-        // Jobs that wait for their next try become available only when a worker takes from the queue.
-        return { gpuId, waiting: waiting + prioritized + (abandoned ? delayed : 0), active, abandoned };
-      }),
-    );
-    return victims
-      .filter(({ waiting, active, abandoned }) => waiting > 0 || (abandoned && active > 0))
-      .sort((a, b) => Number(b.abandoned) - Number(a.abandoned) || b.waiting - a.waiting);
+  /** The survey may be a second old. */
+  async #asItIsNow(seen: BusyQueue): Promise<BusyQueue> {
+    const counts = await this.#tools.queues.gpu(seen.gpuId).getJobCounts('waiting', 'prioritized', 'delayed', 'active');
+    const { waiting = 0, prioritized = 0, delayed = 0, active = 0 } = counts;
+    return { ...seen, waiting: waiting + prioritized + (seen.abandoned ? delayed : 0), active };
   }
 
   /** What the next job of a queue is. */
@@ -123,7 +115,7 @@ export class WorkStealing {
     return first.flat()[0]?.data;
   }
 
-  #suits(data: unknown, victim: Victim, own: Heartbeat, heartbeats: readonly Heartbeat[]): boolean {
+  #suits(data: unknown, victim: BusyQueue, own: Heartbeat, heartbeats: readonly Heartbeat[]): boolean {
     const { data: job } = jobSchema.safeParse(data);
     if ((job?.name !== 'segment' && job?.name !== 'live') || !isWilling(own, job.modelId)) return false;
     if (victim.abandoned) return true;
@@ -137,14 +129,42 @@ export class WorkStealing {
     return moved?.failedOn.includes(this.#tools.ownGpuId) ?? false;
   }
 
-  #lane(gpuId: number): HandFedWorker<'segment' | 'live'> {
+  /** For taking from another queue. The one that was not needed for longest is closed when there are too many. */
+  async #lane(gpuId: number): Promise<HandFedWorker<'segment' | 'live'>> {
     const known = this.#lanes.get(gpuId);
-    if (known) return known;
-    const queueName = gpuQueue(gpuId);
-    const lane = new HandFedWorker(queueName, this.#tools.runnerFor(queueName), this.#tools.redis);
-    // The worker of a drained queue takes nothing from it.
-    lane.watchForStalledJobs();
+    this.#lanes.delete(gpuId);
+    const lane = known ?? this.#openLane(gpuId);
     this.#lanes.set(gpuId, lane);
+    const [oldest] = this.#lanes;
+    // One job is taken at a time, and it has ended: no lane runs any now.
+    if (oldest && this.#lanes.size > MOST_LANES) {
+      this.#lanes.delete(oldest[0]);
+      await oldest[1].drain(0);
+    }
     return lane;
   }
+
+  #openLane(gpuId: number): HandFedWorker<'segment' | 'live'> {
+    const queueName = gpuQueue(gpuId);
+    const runner = this.#runners.get(gpuId) ?? this.#tools.runnerFor(queueName);
+    this.#runners.set(gpuId, runner);
+    const lane = new HandFedWorker(queueName, runner, this.#tools.redis);
+    // The worker of a drained queue takes nothing from it.
+    lane.watchForStalledJobs();
+    return lane;
+  }
+}
+
+/**
+ * Of the busy queues those that this GPU looks into: the first ones, as all do, and others that depend on its number and
+ * change every few seconds, so that each is looked into by some.
+ */
+function lookedInto(found: readonly BusyQueue[], ownGpuId: number): BusyQueue[] {
+  const first = found.slice(0, LOOKED_INTO.first);
+  const rest = found.slice(LOOKED_INTO.first);
+  const start = (ownGpuId + Math.floor(Date.now() / OTHERS_EVERY_MS)) * LOOKED_INTO.others;
+  const others = Array.from({ length: Math.min(LOOKED_INTO.others, rest.length) }, (_, place) => {
+    return rest[(start + place) % rest.length] as BusyQueue;
+  });
+  return [...first, ...others];
 }

@@ -1,0 +1,76 @@
+import assert from 'node:assert/strict';
+import { beforeEach, describe, it, type TestContext } from 'node:test';
+import { startHeartbeat } from '../../shared/heartbeat.ts';
+import type { LiveJob } from '../../shared/jobs.ts';
+import { enrolGpus, jobOptions, QueueClients } from '../../shared/queues.ts';
+import { leaseKey } from '../../worker/queues/lease.ts';
+import { countJobs, QueueSurvey } from '../../worker/queues/queue-survey.ts';
+import { QUIET_LOG } from '../support/quiet-log.ts';
+import { startRedisServer } from '../support/redis-server.ts';
+
+const server = await startRedisServer();
+const redis = await server.connect();
+const queues = new QueueClients(redis);
+
+const job = (requestId: string) => ({ name: 'live', requestId, attempt: 1 }) as LiveJob;
+const add = (gpuId: number, id: string, delay = 0) =>
+  queues.gpu(gpuId).add('live', job(id), { ...jobOptions(job(id), 1), delay });
+
+describe('what GPU workers know of each other’s queues', () => {
+  beforeEach(() => redis.flushall());
+
+  it('counts as BullMQ does', async () => {
+    await enrolGpus(redis, [3, 4]);
+    for (const id of ['a', 'b', 'c']) await add(3, id);
+    await add(3, 'later', 60_000);
+    await redis.set(leaseKey('gpu-4'), 'somebody');
+    const { prioritized, delayed } = await queues.gpu(3).getJobCounts('prioritized', 'delayed');
+    assert.deepEqual(await countJobs(redis, [3, 4]), [
+      { waiting: prioritized, delayed, active: 0, hasLease: false },
+      { waiting: 0, delayed: 0, active: 0, hasLease: true },
+    ]);
+    assert.equal(prioritized, 3);
+  });
+
+  it('names busy queues, those without a worker first, and those that nobody serves', async (t) => {
+    await enrolGpus(redis, [0, 1, 2, 3]);
+    await beatOf(t, 1);
+    await beatOf(t, 2);
+    for (const gpuId of [0, 1, 2]) await redis.set(leaseKey(`gpu-${gpuId}`), 'somebody');
+    await Promise.all([add(1, 'a'), add(2, 'b'), add(2, 'c'), add(3, 'd', 60_000)]);
+    const { busy, orphans } = await new QueueSurvey(redis).read();
+    assert.deepEqual(
+      busy.map(({ gpuId, waiting, abandoned, workerId }) => [gpuId, waiting, abandoned, workerId]),
+      [
+        [3, 1, true, null],
+        [2, 2, false, 'worker-2'],
+        [1, 1, false, 'worker-1'],
+      ],
+    );
+    assert.deepEqual(orphans, [3]);
+  });
+
+  it('is looked up once for all workers of a large farm', async () => {
+    const gpuIds = Array.from({ length: 200 }, (_, gpuId) => gpuId);
+    await enrolGpus(redis, gpuIds);
+    await add(7, 'a');
+    await redis.config('RESETSTAT');
+    const survey = new QueueSurvey(redis);
+    const surveys = [await survey.read(), ...(await Promise.all(gpuIds.map(() => survey.read())))];
+    const counted = Number(/cmdstat_llen:calls=(\d+)/.exec(await redis.info('commandstats'))?.[1]);
+    assert.equal(counted, 2 * gpuIds.length, 'each queue is counted once, not once for each worker');
+    for (const { busy } of surveys)
+      assert.deepEqual(
+        busy.map(({ gpuId }) => gpuId),
+        [7],
+      );
+  });
+});
+
+async function beatOf(t: TestContext, gpuId: number): Promise<void> {
+  const state = { gpuId, host: 'here', pid: 1, startedAtMs: 1, provider: null, device: null, models: [] };
+  const describeIt = () => ({ ...state, draining: false, runningJobs: 0, eventLoopBlockedMaxMs: 0 });
+  const beat = startHeartbeat(redis, `worker-${gpuId}`, describeIt, QUIET_LOG);
+  t.after(() => beat.stop());
+  await beat.first;
+}

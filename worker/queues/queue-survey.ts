@@ -1,0 +1,138 @@
+import type { Redis } from 'ioredis';
+import { z } from 'zod';
+import { GpuDrains } from '../../shared/gpu-drains.ts';
+import { readHeartbeats, workerOf } from '../../shared/heartbeat.ts';
+import { enrolledGpus, GPU_ROSTER_KEY, gpuQueue } from '../../shared/queues.ts';
+import { KEY_PREFIX } from '../../shared/redis.ts';
+import { leaseKey } from './lease.ts';
+
+/**
+ * Which GPU queues have work that others might do. One worker at a time looks at all queues and leaves what it found in
+ * Redis for the others: if each of them looked, a farm of N GPUs would read N × N queues a second.
+ */
+
+const SURVEY_KEY = `${KEY_PREFIX}:queues:survey`;
+const TURN_KEY = `${KEY_PREFIX}:queues:survey:turn`;
+/** How long a survey is good for: the more GPUs the longer, so that a small farm looks every time. */
+const GOOD_FOR_MS = { aGpu: 10, most: 1000 } as const;
+/** A survey that nobody has replaced for so long says nothing. */
+const LIFETIME_MS = 10_000;
+/** The longest queues are enough to choose from. */
+const MOST_LISTED = 64;
+/** Queues that are counted by one script: Redis does nothing else meanwhile. */
+const COUNTED_AT_ONCE = 500;
+
+const busyQueueSchema = z.object({
+  gpuId: z.int(),
+  /** Jobs that could be taken. */
+  waiting: z.int(),
+  active: z.int(),
+  /** True when its own worker takes no jobs from it. */
+  abandoned: z.boolean(),
+  /** Its own worker; null without one. */
+  workerId: z.string().nullable(),
+});
+export type BusyQueue = z.infer<typeof busyQueueSchema>;
+
+const surveySchema = z.object({
+  /** Queues with something waiting, or begun by a worker that is gone: abandoned ones first, then the longest. */
+  busy: z.array(busyQueueSchema),
+  /** GPUs whose queues have jobs and no process that serves them. */
+  orphans: z.array(z.int()),
+});
+export type Survey = z.infer<typeof surveySchema>;
+
+const NOTHING: Survey = { busy: [], orphans: [] };
+
+/** KEYS survey, turn, GPUs. ARGV ms a GPU, most ms. Returns nil to whoever is to make the survey, else the last one. */
+const TAKE_TURN_OR_READ = `
+local ms = math.min(tonumber(ARGV[2]), math.max(1, ARGV[1] * redis.call('SCARD', KEYS[3])))
+if redis.call('SET', KEYS[2], 1, 'NX', 'PX', ms) then return nil end
+return redis.call('GET', KEYS[1]) or ''
+`;
+
+/**
+ * ARGV: of each queue the beginning of BullMQ's keys and the key of its lease. Returns of each: jobs that wait, are to be
+ * tried again, and run, and whether it has a lease.
+ */
+const COUNT = `
+local counts = {}
+for i = 1, #ARGV, 2 do
+  local wait = redis.call('LLEN', ARGV[i] .. 'wait') + redis.call('ZCARD', ARGV[i] .. 'prioritized')
+  table.insert(counts, wait)
+  table.insert(counts, redis.call('ZCARD', ARGV[i] .. 'delayed'))
+  table.insert(counts, redis.call('LLEN', ARGV[i] .. 'active'))
+  table.insert(counts, redis.call('EXISTS', ARGV[i + 1]))
+end
+return counts
+`;
+
+interface QueueCounts {
+  readonly waiting: number;
+  readonly delayed: number;
+  readonly active: number;
+  readonly hasLease: boolean;
+}
+
+export class QueueSurvey {
+  readonly #redis: Redis;
+  readonly #drains: GpuDrains;
+
+  constructor(redis: Redis) {
+    this.#redis = redis;
+    this.#drains = new GpuDrains(redis);
+  }
+
+  /** The latest survey, at most a second old, or a new one that this makes. */
+  async read(): Promise<Survey> {
+    const keys = [SURVEY_KEY, TURN_KEY, GPU_ROSTER_KEY];
+    const last = await this.#redis.eval(TAKE_TURN_OR_READ, 3, ...keys, GOOD_FOR_MS.aGpu, GOOD_FOR_MS.most);
+    if (last === '') return NOTHING;
+    if (typeof last === 'string') return surveySchema.safeParse(JSON.parse(last)).data ?? NOTHING;
+    const survey = await this.#make();
+    await this.#redis.set(SURVEY_KEY, JSON.stringify(survey), 'PX', LIFETIME_MS);
+    return survey;
+  }
+
+  async #make(): Promise<Survey> {
+    const [gpuIds, heartbeats, drained] = await Promise.all([
+      enrolledGpus(this.#redis),
+      readHeartbeats(this.#redis),
+      this.#drains.all(),
+    ]);
+    const counts = await countJobs(this.#redis, gpuIds);
+    const busy = gpuIds.map((gpuId, index): BusyQueue => {
+      const { waiting, delayed, active } = counts[index] as QueueCounts;
+      const workerId = workerOf(heartbeats, gpuId)?.workerId ?? null;
+      const abandoned = drained.has(gpuId) || workerId === null;
+      // Jobs that wait for their next try become available only when a worker takes from the queue.
+      return { gpuId, waiting: waiting + (abandoned ? delayed : 0), active, abandoned, workerId };
+    });
+    const orphans = gpuIds.filter((_, index) => {
+      const { waiting, delayed, active, hasLease } = counts[index] as QueueCounts;
+      return !hasLease && waiting + delayed + active > 0;
+    });
+    return {
+      busy: busy
+        .filter(({ waiting, active, abandoned }) => waiting > 0 || (abandoned && active > 0))
+        .sort((a, b) => Number(b.abandoned) - Number(a.abandoned) || b.waiting - a.waiting)
+        .slice(0, MOST_LISTED),
+      orphans: orphans.slice(0, MOST_LISTED),
+    };
+  }
+}
+
+/** What is on the queues of these GPUs, read from BullMQ's keys: thousands of queues at little cost. */
+export async function countJobs(redis: Redis, gpuIds: readonly number[]): Promise<QueueCounts[]> {
+  const found: QueueCounts[] = [];
+  for (let from = 0; from < gpuIds.length; from += COUNTED_AT_ONCE) {
+    const names = gpuIds.slice(from, from + COUNTED_AT_ONCE).map(gpuQueue);
+    const keys = names.flatMap((name) => [`${KEY_PREFIX}:${name}:`, leaseKey(name)]);
+    const counts = (await redis.eval(COUNT, 0, ...keys)) as number[];
+    for (let place = 0; place < counts.length; place += 4) {
+      const [waiting = 0, delayed = 0, active = 0, lease] = counts.slice(place, place + 4);
+      found.push({ waiting, delayed, active, hasLease: lease === 1 });
+    }
+  }
+  return found;
+}
