@@ -14,6 +14,7 @@ import type { RenderView } from '../../shared/views/render-view.ts';
 import { type Caller, maySee, seesAll } from '../access/caller.ts';
 import { readCursor, toCursor } from './cursor.ts';
 import { frameOf, type RenderFileName, receiptOf, unfinished, videoOf } from './files.ts';
+import { SharedLooks } from './shared-looks.ts';
 import { viewRender } from './view.ts';
 
 /** A file of a render, to be sent whole or in part. */
@@ -31,6 +32,10 @@ export interface RenderState {
 
 /** How often a watched render is looked at. */
 const LOOK_EVERY_MS = 250;
+/** How old what a watcher sees may be, so that all who watch a render share its looks. */
+const SHARED_FOR_MS = 200;
+/** A picture is written beside the progress that it shows: it is there so soon after it. */
+const PICTURE_FOLLOWS_WITHIN_MS = 1000;
 
 export interface ListQuery {
   readonly limit: number;
@@ -50,9 +55,17 @@ export interface RenderServiceTools {
  */
 export class RenderService {
   readonly #tools: RenderServiceTools;
+  readonly #looks: SharedLooks<{ readonly owner: string | undefined; readonly view: RenderView }>;
+  readonly #previews: SharedLooks<Buffer | undefined>;
 
   constructor(tools: RenderServiceTools) {
     this.#tools = tools;
+    const look = async (renderId: string) => {
+      const record = await tools.store.get(renderId);
+      return { owner: record.owner, view: await this.#view(record) };
+    };
+    this.#looks = new SharedLooks(look, SHARED_FOR_MS);
+    this.#previews = new SharedLooks((renderId) => tools.store.segments.preview(renderId), SHARED_FOR_MS);
   }
 
   /** How a render stands. FarmError('render_unknown'). */
@@ -86,9 +99,16 @@ export class RenderService {
     signal: AbortSignal,
   ): AsyncGenerator<RenderState> {
     let last: unknown;
+    let picture: Buffer | undefined;
+    const progress = { framesDone: -1, atMs: 0 };
     for (;;) {
-      const view = await this.get(renderId, caller);
-      const state = { view, preview: preview ? await this.#tools.store.segments.preview(renderId) : undefined };
+      const { owner, view } = await this.#looks.at(renderId);
+      if (!maySee(caller, owner)) throw unknownRender(renderId);
+      if (view.frames.done !== progress.framesDone)
+        Object.assign(progress, { framesDone: view.frames.done, atMs: performance.now() });
+      if (preview && performance.now() - progress.atMs < PICTURE_FOLLOWS_WITHIN_MS)
+        picture = (await this.#previews.at(renderId)) ?? picture;
+      const state = { view, preview: picture };
       const { frames_per_second: _, eta_seconds: __, timings_ms: ___, ...lasting } = view;
       if (!isDeepStrictEqual([lasting, state.preview], last)) yield state;
       last = [lasting, state.preview];

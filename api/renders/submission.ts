@@ -169,7 +169,7 @@ function ownerOf(caller: Caller): RenderOwner | undefined {
 function viewOfTaken(renderId: string, request: RenderRequest): RenderView {
   const nowMs = Date.now();
   const progress = { framesDone: 0, framesRepeating: 0 };
-  return toView({ renderId, status: 'queued', request, createdAtMs: nowMs }, progress, [], nowMs);
+  return toView({ renderId, status: 'queued', request, createdAtMs: nowMs }, progress, undefined, nowMs);
 }
 
 /** Two requests are the same when the same sound is to be rendered in the same way, whatever the file is called. */

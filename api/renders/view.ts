@@ -1,8 +1,7 @@
 import { ERROR_CATALOGUE } from '../../shared/errors.ts';
-import { isTerminal, type RenderRecord, type SegmentReceipt } from '../../shared/renders/record.ts';
+import { isTerminal, type RenderRecord, type StageTimings } from '../../shared/renders/record.ts';
 import type { RenderProgress } from '../../shared/renders/segments.ts';
 import type { RenderStore } from '../../shared/renders/store.ts';
-import { sumTimings } from '../../shared/renders/timings.ts';
 import type { RenderWait } from '../../shared/renders/waits.ts';
 import { SAMPLE_RATE_HZ } from '../../shared/sound/rates.ts';
 import type { RenderView } from '../../shared/views/render-view.ts';
@@ -10,17 +9,17 @@ import type { RenderView } from '../../shared/views/render-view.ts';
 /** A render as the API shows it, with what is derived from its record: speed, time left, links. */
 export async function viewRender(record: RenderRecord, store: RenderStore): Promise<RenderView> {
   const { renderId } = record;
-  const [progress, segments] = record.plan
-    ? await Promise.all([store.segments.progress(renderId), store.segments.receipts(renderId)])
-    : [{ framesDone: 0, framesRepeating: 0 }, []];
+  const [progress, stages] = record.plan
+    ? await Promise.all([store.segments.progress(renderId), store.segments.stageTimings(renderId)])
+    : [{ framesDone: 0, framesRepeating: 0 }, undefined];
   const wait = isTerminal(record.status) ? undefined : await store.waits.longest(renderId);
-  return toView(record, progress, segments, Date.now(), wait);
+  return toView(record, progress, stages, Date.now(), wait);
 }
 
 export function toView(
   record: RenderRecord,
   { framesDone, framesRepeating }: RenderProgress,
-  segments: readonly SegmentReceipt[],
+  stages: StageTimings | undefined,
   nowMs: number,
   wait?: RenderWait,
 ): RenderView {
@@ -53,7 +52,7 @@ export function toView(
       render: renderMs,
       stitch: span(stitchingAtMs, endMs),
       total: isTerminal(status) ? span(createdAtMs, endMs) : null,
-      stages: segments.length > 0 ? sumTimings(segments) : null,
+      stages: stages ?? null,
     },
     waiting: wait ? toWaiting(wait) : null,
     error: record.error ?? null,

@@ -6,7 +6,16 @@ import { type RenderRecord, type RenderStatus, renderRecordSchema } from './reco
 import { readableOnly, unreadable } from './unreadable.ts';
 
 /** Renders whose status is asked for at a time, where one is looked for. */
-const LOOK_THROUGH = 200;
+const LOOK_THROUGH = 1000;
+
+/** ARGV beginning of the keys of records, status as JSON, ids. Returns those of the ids whose render has the status. */
+const THOSE_IN_STATUS = `
+local found = {}
+for i = 3, #ARGV do
+  if redis.call('HGET', ARGV[1] .. ARGV[i], 'status') == ARGV[2] then table.insert(found, ARGV[i]) end
+end
+return found
+`;
 
 export interface ListFilter {
   readonly status?: RenderStatus | undefined;
@@ -44,20 +53,21 @@ export class RenderReader {
     const indexKey = owner === undefined ? INDEX_KEY : ownerIndexKey(owner);
     const pieceSize = status === undefined ? limit : Math.max(limit, LOOK_THROUGH);
     for await (const ids of walkNewestFirst(this.redis, indexKey, pieceSize, after)) {
-      const records = await Promise.all(ids.map((id) => this.#findIn(id, status)));
-      found.push(...records.filter((record) => record !== undefined));
+      const likely = status === undefined ? ids : await this.#thoseIn(status, ids);
+      for (let from = 0; from < likely.length && found.length < limit; from += limit) {
+        const records = await Promise.all(likely.slice(from, from + limit).map((id) => this.findReadable(id)));
+        // It may have another status by now.
+        const isWanted = (record: RenderRecord) => status === undefined || record.status === status;
+        found.push(...records.filter((record) => record !== undefined).filter(isWanted));
+      }
       if (found.length >= limit) break;
     }
     return found.slice(0, limit);
   }
 
-  /** The record if it has that status. The status alone is asked for first: most records will have another one. */
-  async #findIn(renderId: string, status: RenderStatus | undefined): Promise<RenderRecord | undefined> {
-    if (status === undefined) return await this.findReadable(renderId);
-    const now = await this.redis.hget(recordKey(renderId), 'status');
-    if (now !== JSON.stringify(status)) return undefined;
-    const record = await this.findReadable(renderId);
-    return record?.status === status ? record : undefined;
+  /** One command for all of them: of thousands of renders few may have the status. */
+  async #thoseIn(status: RenderStatus, ids: readonly string[]): Promise<string[]> {
+    return (await this.redis.eval(THOSE_IN_STATUS, 0, recordKey(''), JSON.stringify(status), ...ids)) as string[];
   }
 
   /** Undefined also when the record cannot be read. */

@@ -212,3 +212,48 @@ end
 redis.call('SADD', KEYS[2], ARGV[1])
 return {'moved'}
 `;
+
+/**
+ * What the receipts of a render say together, in a field of its record: {count, timings_ms}. `count_receipt` adds one, or
+ * takes one away. There are no sums while a worker of an older version has written receipts without them.
+ */
+const SUM_RECEIPTS = `
+local function count_receipt(sums, text, sign)
+  sums.count = sums.count + sign
+  for stage, ms in pairs(cjson.decode(text).timings_ms) do
+    sums.timings_ms[stage] = (sums.timings_ms[stage] or 0) + sign * ms
+  end
+end
+local function sums_of(receipts, record)
+  local raw = redis.call('HGET', record, 'receiptSums')
+  if raw then return cjson.decode(raw) end
+  if redis.call('HLEN', receipts) == 0 then return {count = 0, timings_ms = {}} end
+end
+local function note_sums(record, sums)
+  if redis.call('HEXISTS', record, 'status') == 0 then return end
+  if sums.count > 0 then redis.call('HSET', record, 'receiptSums', cjson.encode(sums))
+  else redis.call('HDEL', record, 'receiptSums') end
+end
+`;
+
+/** KEYS receipts, record. ARGV segment index, receipt as JSON; one that was there before is replaced. */
+export const SAVE_RECEIPT = `${SUM_RECEIPTS}
+local sums = sums_of(KEYS[1], KEYS[2])
+local before = redis.call('HGET', KEYS[1], ARGV[1])
+redis.call('HSET', KEYS[1], ARGV[1], ARGV[2])
+if not sums then return end
+if before then count_receipt(sums, before, -1) end
+count_receipt(sums, ARGV[2], 1)
+note_sums(KEYS[2], sums)
+`;
+
+/** KEYS receipts, record. ARGV indexes of the segments whose receipts are to go. */
+export const FORGET_RECEIPTS = `${SUM_RECEIPTS}
+local sums = sums_of(KEYS[1], KEYS[2])
+for _, index in ipairs(ARGV) do
+  local before = redis.call('HGET', KEYS[1], index)
+  if before and sums then count_receipt(sums, before, -1) end
+  redis.call('HDEL', KEYS[1], index)
+end
+if sums then note_sums(KEYS[2], sums) end
+`;

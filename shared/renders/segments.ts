@@ -1,10 +1,21 @@
 import type { Redis } from 'ioredis';
+import { z } from 'zod';
 import { previewKey, progressKey, receiptsKey, recordKey } from './keys.ts';
-import { type RenderStatus, type SegmentReceipt, segmentReceiptSchema } from './record.ts';
-import { PROGRESS } from './scripts.ts';
+import {
+  type RenderStatus,
+  type SegmentReceipt,
+  type StageTimings,
+  segmentReceiptSchema,
+  stageTimingsSchema,
+} from './record.ts';
+import { FORGET_RECEIPTS, PROGRESS, SAVE_RECEIPT } from './scripts.ts';
+import { roundTimings, sumTimings } from './timings.ts';
 import { unreadable } from './unreadable.ts';
 
 const PREVIEW_LIFETIME_S = 60;
+/** A field of the record that only this module reads: what all receipts say together, and how many they are. */
+const RECEIPT_SUMS_FIELD = 'receiptSums';
+const receiptSumsSchema = z.object({ count: z.int(), timings_ms: stageTimingsSchema });
 
 export interface RenderProgress {
   /** Never falls: frames that a lost worker had done stay counted. */
@@ -54,12 +65,31 @@ export class RenderSegments {
   }
 
   async saveReceipt(renderId: string, receipt: SegmentReceipt): Promise<void> {
-    await this.#redis.hset(receiptsKey(renderId), String(receipt.index), JSON.stringify(receipt));
+    const keys = [receiptsKey(renderId), recordKey(renderId)];
+    await this.#redis.eval(SAVE_RECEIPT, 2, ...keys, receipt.index, JSON.stringify(receipt));
   }
 
   /** Forgets receipts of segments whose files are gone. */
   async forgetReceipts(renderId: string, indexes: readonly number[]): Promise<void> {
-    if (indexes.length > 0) await this.#redis.hdel(receiptsKey(renderId), ...indexes.map(String));
+    const keys = [receiptsKey(renderId), recordKey(renderId)];
+    if (indexes.length > 0) await this.#redis.eval(FORGET_RECEIPTS, 2, ...keys, ...indexes);
+  }
+
+  /**
+   * Work of each stage in ms over the segments that are done; undefined when none is. It was added up when the receipts
+   * were written; where a worker of an older version wrote some, all are read and added up. FarmError('record_unreadable').
+   */
+  async stageTimings(renderId: string): Promise<StageTimings | undefined> {
+    const answers = await this.#redis
+      .multi()
+      .hget(recordKey(renderId), RECEIPT_SUMS_FIELD)
+      .hlen(receiptsKey(renderId))
+      .exec();
+    const [sums, count] = (answers ?? []).map(([, answer]) => answer);
+    if (count === 0) return undefined;
+    const known = receiptSumsSchema.safeParse(JSON.parse(String(sums ?? null))).data;
+    if (known && known.count === count) return roundTimings(known.timings_ms);
+    return sumTimings(await this.receipts(renderId));
   }
 
   /** In the order of the segments. FarmError('record_unreadable'). */

@@ -6,8 +6,14 @@ export function sumTimings(segments: readonly SegmentReceipt[]): StageTimings {
   for (const { timings_ms } of segments) {
     for (const stage of stagesOf(sum)) sum[stage] += timings_ms[stage];
   }
-  for (const stage of stagesOf(sum)) sum[stage] = Math.round(sum[stage] * 10) / 10;
-  return sum;
+  return roundTimings(sum);
+}
+
+/** To a tenth of a millisecond. */
+export function roundTimings(timings: StageTimings): StageTimings {
+  const rounded = { ...timings };
+  for (const stage of stagesOf(rounded)) rounded[stage] = Math.round(rounded[stage] * 10) / 10;
+  return rounded;
 }
 
 function stagesOf(timings: StageTimings): (keyof StageTimings)[] {

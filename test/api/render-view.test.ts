@@ -3,6 +3,7 @@ import { test } from 'node:test';
 import { toView } from '../../api/renders/view.ts';
 import { FarmError } from '../../shared/errors.ts';
 import type { RenderRecord, SegmentReceipt } from '../../shared/renders/record.ts';
+import { sumTimings } from '../../shared/renders/timings.ts';
 import { renderViewSchema } from '../../shared/views/render-view.ts';
 import { SAMPLE_PLAN, SAMPLE_REQUEST } from '../support/sample-render.ts';
 
@@ -22,7 +23,8 @@ function view(
   segments: SegmentReceipt[] = [],
   framesRepeating = 0,
 ) {
-  return renderViewSchema.parse(toView(record, { framesDone, framesRepeating }, segments, T0 + afterMs));
+  const stages = segments.length > 0 ? sumTimings(segments) : undefined;
+  return renderViewSchema.parse(toView(record, { framesDone, framesRepeating }, stages, T0 + afterMs));
 }
 
 function receipt(index: number, inference: number): SegmentReceipt {
