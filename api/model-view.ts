@@ -46,13 +46,16 @@ function viewModel(config: Config, heartbeats: readonly Heartbeat[], modelId: st
     usable: model?.problems.length === 0 && (found.length === 0 || found.some((list) => list.length === 0)),
     problems: [...problems],
     preferred_gpu: model?.preferredGpu ?? null,
-    loaded_on: holdersOf(heartbeats, modelId).map(({ gpuId, memoryBytes, loadMs, msPerFrame, loadedAtMs }) => ({
-      gpu: gpuId,
-      memory_mb: toMb(memoryBytes),
-      load_ms: toTenth(loadMs),
-      ms_per_frame: toTenth(msPerFrame),
-      loaded_at: new Date(loadedAtMs).toISOString(),
-    })),
+    loaded_on: holdersOf(heartbeats, modelId).map(
+      ({ gpuId, memoryBytes, loadMs, msPerFrame, loadedAtMs, pictures }) => ({
+        gpu: gpuId,
+        memory_mb: toMb(memoryBytes),
+        load_ms: toTenth(loadMs),
+        ms_per_frame: toTenth(msPerFrame),
+        loaded_at: new Date(loadedAtMs).toISOString(),
+        pictures: pictures ?? null,
+      }),
+    ),
     requests: requestCount,
     average_inference_ms: requestCount > 0 ? totalInferenceMs / requestCount : null,
     last_used_at: lastUsedAtMs === null ? null : new Date(lastUsedAtMs).toISOString(),

@@ -37,10 +37,17 @@ export async function unloadModel(modelId: string, options: FarmOptions): Promis
   process.stdout.write(`${modelId} unloaded on GPU ${gpus.join(', ')}\n`);
 }
 
+/** Nothing once all pictures are prepared. */
+function describePreparation(pictures: ModelView['loaded_on'][number]['pictures']): string {
+  if (pictures === null || pictures.prepared === pictures.total) return '';
+  return `, prepared: ${pictures.prepared} of ${pictures.total} pictures`;
+}
+
 function describe({ usable, problems, loaded_on, requests, average_inference_ms }: ModelView): string {
   if (!usable) return `cannot be used: ${problems.join('; ')}`;
   const where = loaded_on.map(
-    ({ gpu, memory_mb, ms_per_frame }) => `GPU ${gpu}: ${memory_mb} MB, ${ms_per_frame.toFixed(1)} ms/frame`,
+    ({ gpu, memory_mb, ms_per_frame, pictures }) =>
+      `GPU ${gpu}: ${memory_mb} MB, ${ms_per_frame.toFixed(1)} ms/frame${describePreparation(pictures)}`,
   );
   const use = requests > 0 ? `, ${requests} requests, ${average_inference_ms?.toFixed(1)} ms each` : '';
   const but = problems.length > 0 ? `; not on every GPU: ${problems.join('; ')}` : '';

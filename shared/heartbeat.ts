@@ -16,6 +16,8 @@ const loadedModelSchema = z.object({
   memoryBytes: z.number(),
   /** Of its network, its encoder and its crop rects; absent when they have changed since, and in older workers. */
   filesHash: z.string().optional(),
+  /** How many of its avatar's pictures are prepared; absent in older workers. */
+  pictures: z.object({ prepared: z.int(), total: z.int() }).optional(),
   /** Side of its network's picture; absent in older workers. */
   networkSize: z.int().optional(),
 });

@@ -11,6 +11,8 @@ const loadedOnSchema = z.object({
   /** A run of the network for one frame, measured in the warm-up. */
   ms_per_frame: z.number(),
   loaded_at: z.iso.datetime(),
+  /** How many of its avatar's pictures are prepared; null for a worker of an older version. */
+  pictures: z.object({ prepared: z.int(), total: z.int() }).nullable(),
 });
 
 const modelViewSchema = z

@@ -44,7 +44,10 @@ describe('models on the command line', () => {
     assert.match(before.output, /^broken {2}cannot be used: crop_rects_path: not set/m);
     assert.match((await farm('load', 'demo')).output, /^demo loaded in \d+ ms on GPU 0$/m);
     assert.match((await farm('load', 'demo', '--gpu', '0')).output, /^demo was loaded on GPU 0$/m);
-    assert.match((await farm()).output, /^demo {4}GPU 0: [\d.]+ MB, [\d.]+ ms\/frame$/m);
+    assert.match(
+      (await farm()).output,
+      /^demo {4}GPU 0: [\d.]+ MB, [\d.]+ ms\/frame(, prepared: \d+ of \d+ pictures)?$/m,
+    );
     assert.match((await farm('unload', 'demo')).output, /^demo unloaded on GPU 0$/m);
     const refused = await farm('unload', 'demo');
     assert.deepEqual([refused.exitCode, /request_invalid/.test(refused.output)], [1, true], refused.output);

@@ -54,9 +54,11 @@ export class ModelSlots implements Iterable<ModelSlot> {
     // An outdated model may be in memory beside the one that replaces it; the later of the two is listed.
     return new Map(
       [...this.#slots].map(({ modelId, model, state }) => {
-        const { loadMs, msPerFrame, loadedAtMs, memoryBytes, filesHash, network } = model;
+        const { loadMs, msPerFrame, loadedAtMs, memoryBytes, filesHash, network, prepared } = model;
         const current = state === 'closed' ? {} : { filesHash };
-        return [modelId, { loadMs, msPerFrame, loadedAtMs, memoryBytes, networkSize: network.size, ...current }];
+        const { done, total } = prepared.share;
+        const figures = { loadMs, msPerFrame, loadedAtMs, memoryBytes, pictures: { prepared: done, total } };
+        return [modelId, { ...figures, networkSize: network.size, ...current }];
       }),
     );
   }
