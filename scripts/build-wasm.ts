@@ -14,7 +14,8 @@ const ASC = join(ROOT, 'node_modules', 'assemblyscript', 'bin', 'asc.js');
 const FOLDERS = ['api', 'worker', 'shared'];
 
 /** No runtime: kernels lay out their memory themselves, which the host imports into them. */
-const OPTIONS = ['-O3', '--runtime', 'stub', '--enable', 'simd', '--noAssert', '--importMemory', '--use', 'abort='];
+const FEATURES = ['simd', 'relaxed-simd'].flatMap((feature) => ['--enable', feature]);
+const OPTIONS = ['-O3', '--runtime', 'stub', ...FEATURES, '--noAssert', '--importMemory', '--use', 'abort='];
 
 /** Paths of the kernels' sources, from the root of the repository. */
 export function kernelSources(): string[] {

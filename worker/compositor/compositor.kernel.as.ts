@@ -10,7 +10,7 @@ import { CHROMA, LUMA, ROWS, SAMPLES_CB, SAMPLES_CR, SAMPLES_Y } from './layout.
 export { joinCrop, mouthOfPlanes } from './crop.as';
 export { resize } from './resize.as';
 export {
-  CHROMA, COEFFICIENTS, CROP, FREE, LUMA, MOUTH, PLANES, RECIPROCALS, RIM, ROUNDINGS, ROWS, UNZIGZAG, ZIGZAG,
+  CHROMA, COEFFICIENTS, CROP, FREE, LUMA, MOUTH, PLANES, RECIPROCALS, RIM, ROWS, UNZIGZAG, ZIGZAG,
 } from './layout.as';
 
 const MCU_SIDE = 16;

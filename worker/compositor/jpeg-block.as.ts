@@ -1,9 +1,11 @@
 /** Samples of an 8×8 block → its bits; jpeg-block.ts defines what these functions do. */
 import { end, pending, pendingCount, put, setState, write32 } from './jpeg-bits.as';
-import { AC_CODES, COEFFICIENTS, RECIPROCALS, ROUNDINGS, UNZIGZAG, ZIGZAG } from './layout.as';
+import { AC_CODES, COEFFICIENTS, RECIPROCALS, UNZIGZAG, ZIGZAG } from './layout.as';
 import { add16, add32, descale, dot, factors, high16, high32, high64, low16, low32, low64, sub16 } from './simd.as';
 
 const SIXTEEN_ZEROS: usize = 0xf0 << 2;
+/** 1.5 × 2^23: a float this large has no places after the point. */
+const MAGIC: f32 = 12582912;
 
 /** coding: LUMA or CHROMA. stride: bytes from one row of samples to the next. Returns the block's DC value. */
 export function writeBlock(samples: usize, stride: usize, coding: usize, dcBefore: i32): i32 {
@@ -106,22 +108,23 @@ function quantise(coding: usize): u64 {
   return nonZero;
 }
 
-/** In f32 (|x| + divisor / 2 + 0.5) × 1/divisor is never so wrong that its whole part is, for 16-bit numbers. */
+/**
+ * The quotient as a whole number in the low bits of `quotient + MAGIC`. A half rounds away from zero because reciprocals
+ * are a little too large; too little for any other 16-bit number to round wrongly, in f32 and however often the
+ * processor rounds on the way.
+ */
 @inline
 function quantiseRow(coding: usize, row: usize): v128 {
   const value = v128.load(COEFFICIENTS + (row << 4));
-  const magnitude = v128.abs<i16>(value);
-  const at = coding + (row << 5);
-  const low = f32x4.convert_i32x4_s(i32x4.extend_low_i16x8_u(magnitude));
-  const high = f32x4.convert_i32x4_s(i32x4.extend_high_i16x8_u(magnitude));
-  const quotient = v128.narrow<i32>(
-    i32x4.trunc_sat_f32x4_s(v128.mul<f32>(v128.add<f32>(low, v128.load(at, ROUNDINGS)), v128.load(at, RECIPROCALS))),
-    i32x4.trunc_sat_f32x4_s(
-      v128.mul<f32>(v128.add<f32>(high, v128.load(at, ROUNDINGS + 16)), v128.load(at, RECIPROCALS + 16)),
-    ),
+  const at = coding + RECIPROCALS + (row << 5);
+  const magic = f32x4.splat(MAGIC);
+  const low = f32x4.convert_i32x4_s(i32x4.extend_low_i16x8_s(value));
+  const high = f32x4.convert_i32x4_s(i32x4.extend_high_i16x8_s(value));
+  const result = v128.shuffle<i16>(
+    v128.relaxed_madd<f32>(low, v128.load(at), magic),
+    v128.relaxed_madd<f32>(high, v128.load(at, 16), magic),
+    0, 2, 4, 6, 8, 10, 12, 14,
   );
-  const sign = v128.shr<i16>(value, 15);
-  const result = sub16(v128.xor(quotient, sign), sign);
   v128.store(COEFFICIENTS + (row << 4), result);
   return result;
 }

@@ -13,10 +13,12 @@ import {
 const WASM = new URL('./compositor.kernel.wasm', import.meta.url);
 /** The kernel reads and writes whole vectors, up to this far past the end of what it is given. */
 const SLACK_BYTES = 64;
-/** Codes of one table, and what each coefficient of a component has, in bytes. */
+/** Codes of one table, in bytes. */
 const CODES_BYTES = 1024;
 /** The transform leaves coefficients this many times too large. */
 const TRANSFORM_SCALE = 8;
+/** Reciprocals are this much too large, so that a half rounds away from zero. */
+const ROUND_HALF_UP = 1 + 2 ** -20;
 /** Memory is made this much larger than what is asked for, so that it is made once for pictures of several sizes. */
 const SPARE = 1.25;
 
@@ -26,7 +28,7 @@ interface Constant {
 
 /** Places in the kernel's memory that do not depend on the picture, see layout.as.ts. */
 type Place =
-  | ('LUMA' | 'CHROMA' | 'RECIPROCALS' | 'ROUNDINGS' | 'ZIGZAG' | 'UNZIGZAG')
+  | ('LUMA' | 'CHROMA' | 'RECIPROCALS' | 'ZIGZAG' | 'UNZIGZAG')
   | ('ROWS' | 'MOUTH' | 'PLANES' | 'RIM' | 'CROP' | 'FREE');
 
 /** Functions of compositor.kernel.as.ts. Addresses and strides are in bytes. */
@@ -99,17 +101,9 @@ export class CompositorKernel {
   }
 
   #setSteps(component: 'LUMA' | 'CHROMA', steps: Uint8Array): void {
-    const divisors = Float32Array.from(steps, (step) => step * TRANSFORM_SCALE);
-    const set = (place: 'RECIPROCALS' | 'ROUNDINGS', values: Float32Array) =>
-      new Float32Array(this.#bytes.buffer, this.at(component) + this.at(place), values.length).set(values);
-    set(
-      'RECIPROCALS',
-      divisors.map((divisor) => 1 / divisor),
-    );
-    set(
-      'ROUNDINGS',
-      divisors.map((divisor) => divisor / 2 + 0.5),
-    );
+    const address = this.at(component) + this.at('RECIPROCALS');
+    const reciprocals = new Float32Array(this.#bytes.buffer, address, steps.length);
+    for (const [place, step] of steps.entries()) reciprocals[place] = ROUND_HALF_UP / (step * TRANSFORM_SCALE);
   }
 }
 

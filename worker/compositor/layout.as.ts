@@ -3,12 +3,11 @@
  * that are never used cost no memory. What depends on the picture begins at `FREE`, and the host says where.
  */
 
-/** Coding of a component: DC codes, AC codes (256 × u32 each), then of each coefficient 1/divisor and divisor/2 + 0.5. */
+/** Coding of a component: DC codes, AC codes (256 × u32 each), then 1/divisor of each coefficient as f32. */
 export const LUMA: usize = 0x1000;
 export const CHROMA: usize = 0x2000;
 export const AC_CODES: usize = 0x400;
 export const RECIPROCALS: usize = 0x800;
-export const ROUNDINGS: usize = 0x900;
 
 /** Place in the file's order → place in the block, and back: 64 × u8. */
 export const ZIGZAG: usize = 0x3000;
@@ -30,16 +29,16 @@ export const ROW_TAPS: usize = 0x80000;
 export const WEIGHTS32: usize = 0x40000;
 export const FIRST_TAPS: usize = 0x60000;
 
-/** Rows while resizing, f32: four of the source, one blended from them, one of the target. */
+/** Rows while resizing, f32: four of the source, two blended from them, two of the target. */
 export const SOURCE_ROWS: usize = 0x100000;
-export const SOURCE_ROW_BYTES: usize = 0x20000;
-export const BLENDED_ROW: usize = 0x180000;
-export const TARGET_ROW: usize = 0x1a0000;
+export const BLENDED_ROWS: usize = 0x180000;
+export const TARGET_ROWS: usize = 0x1c0000;
+export const FLOAT_ROW_BYTES: usize = 0x20000;
 
 /** The network's picture as bytes and as floats, the rim of the crop, the crop. */
-export const MOUTH: usize = 0x1c0000;
-export const PLANES: usize = 0x210000;
-export const RIM: usize = 0x340000;
-export const CROP: usize = 0x350000;
+export const MOUTH: usize = 0x200000;
+export const PLANES: usize = 0x250000;
+export const RIM: usize = 0x380000;
+export const CROP: usize = 0x390000;
 
-export const FREE: usize = 0x3a0000;
+export const FREE: usize = 0x3e0000;

@@ -4,13 +4,13 @@
  * is computed again exactly as defined. So all bytes are the same.
  */
 import {
-  BLENDED_ROW,
+  BLENDED_ROWS,
   COLUMN_TAPS,
   FIRST_TAPS,
+  FLOAT_ROW_BYTES,
   ROW_TAPS,
-  SOURCE_ROW_BYTES,
   SOURCE_ROWS,
-  TARGET_ROW,
+  TARGET_ROWS,
   WEIGHTS32,
 } from './layout.as';
 
@@ -43,10 +43,15 @@ export function resize(
   slot0 = slot1 = slot2 = slot3 = -1;
   makeTaps(COLUMN_TAPS, width, targetWidth);
   makeTaps(ROW_TAPS, height, targetHeight);
-  for (let row = 0; row < targetHeight; row++) {
-    blendRows(row);
-    resizeRow(targetWidth);
-    storeRow(to + (row as usize) * toStride, row, targetWidth * 3);
+  // Two rows at a time share the loads of the columns' weights.
+  for (let row = 0; row < targetHeight; row += 2) {
+    const two = row + 1 < targetHeight;
+    blendRows(row, BLENDED_ROWS);
+    const first = to + (row as usize) * toStride;
+    if (two) blendRows(row + 1, BLENDED_ROWS + FLOAT_ROW_BYTES);
+    resizeRows(targetWidth);
+    storeRow(TARGET_ROWS, first, row, targetWidth * 3);
+    if (two) storeRow(TARGET_ROWS + FLOAT_ROW_BYTES, first + toStride, row + 1, targetWidth * 3);
   }
 }
 
@@ -84,7 +89,7 @@ function clamped(position: i32, size: i32): i32 {
 /** Source row `row` as floats. */
 function sourceRow(row: i32): usize {
   const slot = row & 3;
-  const at = SOURCE_ROWS + (slot as usize) * SOURCE_ROW_BYTES;
+  const at = SOURCE_ROWS + (slot as usize) * FLOAT_ROW_BYTES;
   if (slot == 0 ? slot0 == row : slot == 1 ? slot1 == row : slot == 2 ? slot2 == row : slot3 == row) return at;
   if (slot == 0) slot0 = row;
   else if (slot == 1) slot1 = row;
@@ -104,8 +109,8 @@ function sourceRow(row: i32): usize {
   return at;
 }
 
-/** Four source rows → BLENDED_ROW. */
-function blendRows(row: i32): void {
+/** Four source rows → one at `blended`. */
+function blendRows(row: i32, blended: usize): void {
   const first = firstTap(ROW_TAPS, row);
   let a = sourceRow(clamped(first, sourceHeight));
   let b = sourceRow(clamped(first + 1, sourceHeight));
@@ -114,81 +119,105 @@ function blendRows(row: i32): void {
   const weights = ROW_TAPS + WEIGHTS32 + ((row as usize) << 4);
   const wa = v128.load32_splat(weights), wb = v128.load32_splat(weights, 4);
   const wc = v128.load32_splat(weights, 8), wd = v128.load32_splat(weights, 12);
-  let to = BLENDED_ROW + PADDING * PIXEL;
+  let to = blended + PADDING * PIXEL;
   const last = to + ((sourceWidth * 3) as usize << 2);
   while (to < last) {
     v128.store(to, blend(v128.load(a), v128.load(b), v128.load(c), v128.load(d), wa, wb, wc, wd));
     v128.store(
       to, blend(v128.load(a, 16), v128.load(b, 16), v128.load(c, 16), v128.load(d, 16), wa, wb, wc, wd), 16,
     );
-    a += 32; b += 32; c += 32; d += 32; to += 32;
+    v128.store(
+      to, blend(v128.load(a, 32), v128.load(b, 32), v128.load(c, 32), v128.load(d, 32), wa, wb, wc, wd), 32,
+    );
+    v128.store(
+      to, blend(v128.load(a, 48), v128.load(b, 48), v128.load(c, 48), v128.load(d, 48), wa, wb, wc, wd), 48,
+    );
+    a += 64; b += 64; c += 64; d += 64; to += 64;
   }
-  padRow(last);
+  padRow(blended, last);
 }
 
+/** The sum of four products. How often it is rounded depends on the processor; `SURE` allows for either way. */
 @inline
 function blend(a: v128, b: v128, c: v128, d: v128, wa: v128, wb: v128, wc: v128, wd: v128): v128 {
-  return v128.add<f32>(
-    v128.add<f32>(v128.mul<f32>(a, wa), v128.mul<f32>(b, wb)),
-    v128.add<f32>(v128.mul<f32>(c, wc), v128.mul<f32>(d, wd)),
-  );
+  const ab = v128.relaxed_madd<f32>(b, wb, v128.mul<f32>(a, wa));
+  return v128.relaxed_madd<f32>(d, wd, v128.relaxed_madd<f32>(c, wc, ab));
 }
 
-function padRow(last: usize): void {
+function padRow(blended: usize, last: usize): void {
   for (let i: usize = 0; i < PADDING; i++) {
-    memory.copy(BLENDED_ROW + i * PIXEL, BLENDED_ROW + PADDING * PIXEL, PIXEL);
+    memory.copy(blended + i * PIXEL, blended + PADDING * PIXEL, PIXEL);
     memory.copy(last + i * PIXEL, last - PIXEL, PIXEL);
   }
 }
 
-/** BLENDED_ROW → TARGET_ROW. A vector holds a pixel and a value of the next, which the next overwrites. */
-function resizeRow(targetWidth: i32): void {
-  let to = TARGET_ROW;
+/** BLENDED_ROWS → TARGET_ROWS. A vector holds a pixel and a value of the next, which the next overwrites. */
+function resizeRows(targetWidth: i32): void {
+  let to = TARGET_ROWS;
   let weights = COLUMN_TAPS + WEIGHTS32;
   let first = COLUMN_TAPS + FIRST_TAPS;
   for (let column = 0; column < targetWidth; column++) {
-    const at = BLENDED_ROW + ((load<i32>(first) + (PADDING as i32)) as usize) * PIXEL;
-    const value = blend(
-      v128.load(at), v128.load(at, 12), v128.load(at, 24), v128.load(at, 36),
-      v128.load32_splat(weights), v128.load32_splat(weights, 4),
-      v128.load32_splat(weights, 8), v128.load32_splat(weights, 12),
+    const wa = v128.load32_splat(weights), wb = v128.load32_splat(weights, 4);
+    const wc = v128.load32_splat(weights, 8), wd = v128.load32_splat(weights, 12);
+    const at = BLENDED_ROWS + ((load<i32>(first) + (PADDING as i32)) as usize) * PIXEL;
+    v128.store(
+      to, blend(v128.load(at), v128.load(at, 12), v128.load(at, 24), v128.load(at, 36), wa, wb, wc, wd),
     );
-    v128.store(to, value);
+    v128.store(
+      to,
+      blend(
+        v128.load(at, FLOAT_ROW_BYTES), v128.load(at, FLOAT_ROW_BYTES + 12),
+        v128.load(at, FLOAT_ROW_BYTES + 24), v128.load(at, FLOAT_ROW_BYTES + 36), wa, wb, wc, wd,
+      ),
+      FLOAT_ROW_BYTES,
+    );
     to += PIXEL;
     weights += 16;
     first += 4;
   }
 }
 
-/** TARGET_ROW → `values` bytes at `to`. */
-function storeRow(to: usize, row: i32, values: i32): void {
+/** Floats at `from` → `values` bytes at `to`. */
+function storeRow(from: usize, to: usize, row: i32, values: i32): void {
   for (let i = 0; i < values; i += 16) {
-    const at = TARGET_ROW + ((i as usize) << 2);
+    const at = from + ((i as usize) << 2);
     const a = v128.load(at), b = v128.load(at, 16), c = v128.load(at, 32), d = v128.load(at, 48);
     const ra = v128.nearest<f32>(a), rb = v128.nearest<f32>(b), rc = v128.nearest<f32>(c), rd = v128.nearest<f32>(d);
-    const low = v128.narrow<i32>(i32x4.trunc_sat_f32x4_s(ra), i32x4.trunc_sat_f32x4_s(rb));
-    const high = v128.narrow<i32>(i32x4.trunc_sat_f32x4_s(rc), i32x4.trunc_sat_f32x4_s(rd));
+    const low = v128.narrow<i32>(v128.relaxed_trunc<i32>(ra), v128.relaxed_trunc<i32>(rb));
+    const high = v128.narrow<i32>(v128.relaxed_trunc<i32>(rc), v128.relaxed_trunc<i32>(rd));
     const bytes = i8x16.narrow_i16x8_u(low, high);
-    const unsure = v128.or(v128.or(farOff(a, ra), farOff(b, rb)), v128.or(farOff(c, rc), farOff(d, rd)));
+    const offA = distance(a, ra), offB = distance(b, rb), offC = distance(c, rc), offD = distance(d, rd);
+    const farthest = v128.pmax<f32>(v128.pmax<f32>(offA, offB), v128.pmax<f32>(offC, offD));
     const count = min(values - i, 16);
     if (count == 16) v128.store(to + i, bytes);
     else {
-      v128.store(TARGET_ROW, bytes);
-      memory.copy(to + i, TARGET_ROW, count);
-      // The row's first floats are overwritten, but they have been stored.
+      // Nothing beyond the row may be written. The floats that this overwrites have been stored.
+      v128.store(from, bytes);
+      memory.copy(to + i, from, count);
     }
-    if (v128.any_true(unsure)) storeExactly(to + i, row, i, count);
+    if (v128.any_true(isUnsure(farthest))) {
+      const mask =
+        i32x4.bitmask(isUnsure(offA)) | (i32x4.bitmask(isUnsure(offB)) << 4) |
+        (i32x4.bitmask(isUnsure(offC)) << 8) | (i32x4.bitmask(isUnsure(offD)) << 12);
+      storeExactly(to + i, row, i, mask & ((1 << count) - 1));
+    }
   }
 }
 
 @inline
-function farOff(value: v128, rounded: v128): v128 {
-  return v128.gt<f32>(v128.abs<f32>(v128.sub<f32>(value, rounded)), f32x4.splat(SURE));
+function distance(value: v128, rounded: v128): v128 {
+  return v128.abs<f32>(v128.sub<f32>(value, rounded));
 }
 
-/** Values [start, start + count) of a row, as defined. */
-function storeExactly(to: usize, row: i32, start: i32, count: i32): void {
-  for (let i = 0; i < count; i++) {
+@inline
+function isUnsure(distance: v128): v128 {
+  return v128.gt<f32>(distance, f32x4.splat(SURE));
+}
+
+/** Those values of a row, from `start` on, that `mask` has bits for, as defined. */
+function storeExactly(to: usize, row: i32, start: i32, mask: i32): void {
+  for (; mask != 0; mask &= mask - 1) {
+    const i = ctz(mask);
     const value = exactValue(row, (start + i) / 3, (start + i) % 3);
     store<u8>(to + i, max<f64>(min<f64>(nearest<f64>(value), 255), 0) as u8);
   }
