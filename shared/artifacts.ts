@@ -22,6 +22,8 @@ export const artifactKeys = {
   segmentList: (renderId: string) => `renders/${renderId}/segments/all.ffconcat`,
   frame: (renderId: string, frameIndex: number) => `renders/${renderId}/frames/${padded(frameIndex)}.jpg`,
   video: (renderId: string) => `renders/${renderId}/video.mp4`,
+  /** The latest picture, while the render runs. */
+  preview: (renderId: string) => `renders/${renderId}/preview.jpg`,
   receipt: (renderId: string) => `renders/${renderId}/receipt.json`,
   /** Empty: somebody wants the render removed, so without a record this is no result. */
   unwanted: (renderId: string) => `renders/${renderId}/.unwanted`,

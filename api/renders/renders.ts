@@ -6,6 +6,7 @@ import { type ArtifactStore, artifactKeys } from '../../shared/artifacts.ts';
 import { FarmError } from '../../shared/errors.ts';
 import { afterwards, untilKnown } from '../../shared/outcome.ts';
 import { logged } from '../../shared/process/unheard.ts';
+import { readPreview } from '../../shared/renders/preview.ts';
 import { unknownRender } from '../../shared/renders/reader.ts';
 import { isTerminal, type RenderRecord, type RenderStatus } from '../../shared/renders/record.ts';
 import { newWriter, type RenderStore } from '../../shared/renders/store.ts';
@@ -65,7 +66,7 @@ export class RenderService {
       return { owner: record.owner, view: await this.#view(record) };
     };
     this.#looks = new SharedLooks(look, SHARED_FOR_MS);
-    this.#previews = new SharedLooks((renderId) => tools.store.segments.preview(renderId), SHARED_FOR_MS);
+    this.#previews = new SharedLooks((renderId) => this.#preview(renderId), SHARED_FOR_MS);
   }
 
   /** How a render stands. FarmError('render_unknown'). */
@@ -173,9 +174,14 @@ export class RenderService {
   /** The latest picture of a render, as JPEG. FarmError: render_unknown, preview_unknown. */
   async preview(renderId: string, caller: Caller): Promise<Buffer> {
     const { status } = await this.#record(renderId, caller);
-    const jpeg = await this.#tools.store.segments.preview(renderId);
+    const jpeg = await this.#preview(renderId);
     if (!jpeg) throw new FarmError('preview_unknown', `Render ${renderId} has no recent picture; it is ${status}`);
     return jpeg;
+  }
+
+  async #preview(renderId: string): Promise<Buffer | undefined> {
+    const { artifacts, store } = this.#tools;
+    return (await readPreview(artifacts, renderId)) ?? (await store.segments.oldPreview(renderId));
   }
 
   /** The record, or FarmError('render_unknown') also when it is there and none of the caller's. */

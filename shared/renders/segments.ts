@@ -12,7 +12,6 @@ import { FORGET_RECEIPTS, PROGRESS, SAVE_RECEIPT } from './scripts.ts';
 import { roundTimings, sumTimings } from './timings.ts';
 import { unreadable } from './unreadable.ts';
 
-const PREVIEW_LIFETIME_S = 60;
 /** A field of the record that only this module reads: what all receipts say together, and how many they are. */
 const RECEIPT_SUMS_FIELD = 'receiptSums';
 const receiptSumsSchema = z.object({ count: z.int(), timings_ms: stageTimingsSchema });
@@ -24,7 +23,7 @@ export interface RenderProgress {
   readonly framesRepeating: number;
 }
 
-/** What GPU workers tell of the segments of a render: frames done, receipts, the latest picture. */
+/** What GPU workers tell of the segments of a render: frames done, receipts. */
 export class RenderSegments {
   readonly #redis: Redis;
 
@@ -54,13 +53,8 @@ export class RenderSegments {
     };
   }
 
-  /** Keeps the latest picture of a render, a JPEG file, for a minute. */
-  async savePreview(renderId: string, jpeg: Buffer): Promise<void> {
-    await this.#redis.set(previewKey(renderId), jpeg, 'EX', PREVIEW_LIFETIME_S);
-  }
-
-  /** The latest picture, if there is one of the last minute. */
-  async preview(renderId: string): Promise<Buffer | undefined> {
+  /** The latest picture that a worker of an earlier version has made: it kept it here, for a minute. */
+  async oldPreview(renderId: string): Promise<Buffer | undefined> {
     return (await this.#redis.getBuffer(previewKey(renderId))) ?? undefined;
   }
 

@@ -53,7 +53,7 @@ export type Leftover =
   | { readonly kind: 'part'; readonly id: string; readonly bytes: number; readonly reason: string };
 
 /** What only a render needs that still runs, or may be tried again. */
-const PARTS_OF_WORK: ReadonlySet<string> = new Set(['upload', 'audio.f32', 'sound.s16', 'segments']);
+const PARTS_OF_WORK: ReadonlySet<string> = new Set(['upload', 'audio.f32', 'sound.s16', 'segments', 'preview.jpg']);
 const RECEIPT = 'receipt.json';
 const UNWANTED = '.unwanted';
 

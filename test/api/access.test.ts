@@ -13,6 +13,7 @@ import { startGrpc } from '../../api/grpc/server.ts';
 import { freePort } from '../../cli/private-redis.ts';
 import { hashApiKey, newApiKey } from '../../shared/api-keys.ts';
 import { artifactKeys } from '../../shared/artifacts.ts';
+import { savePreview } from '../../shared/renders/preview.ts';
 import { FARM, failureOf, farmCode, MONOLITHIC, TestClient } from '../grpc/clients.ts';
 import { startApi } from '../support/api.ts';
 
@@ -117,7 +118,7 @@ describe('owners', () => {
     }
     await artifacts.publish(artifactKeys.receipt(own), (path) => writeFile(path, '{}'));
     await artifacts.publish(artifactKeys.video(video), (path) => writeFile(path, 'video'));
-    await store.segments.savePreview(own, Buffer.from('picture'));
+    await savePreview(artifacts, own, Buffer.from('picture'));
     const files = [`${own}`, `${own}/frames/0`, `${own}/preview`, `${own}/receipt`, `${video}/video`];
     for (const file of files) {
       const url = `/v1/renders/${file}`;

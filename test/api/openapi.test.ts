@@ -8,6 +8,7 @@ import { hashApiKey } from '../../shared/api-keys.ts';
 import { artifactKeys } from '../../shared/artifacts.ts';
 import { GpuDrains } from '../../shared/gpu-drains.ts';
 import { KEY_PREFIX } from '../../shared/redis.ts';
+import { savePreview } from '../../shared/renders/preview.ts';
 import { startApi } from '../support/api.ts';
 import { DEMO_MODEL } from '../support/farm.ts';
 
@@ -16,7 +17,7 @@ import { DEMO_MODEL } from '../support/farm.ts';
 const KEY = 'a-key-of-this-test';
 const STUDIO_KEY = 'a-key-with-the-role-render';
 const HASTY_KEY = 'a-key-for-one-request-a-minute';
-const { app, artifacts, services, store, renderIn } = await startApi({
+const { app, artifacts, services, renderIn } = await startApi({
   models: { demo: DEMO_MODEL, old: { ...DEMO_MODEL, model_path: 'D:\\best.onnx' } },
   auth: {
     api_keys: [KEY],
@@ -177,7 +178,7 @@ describe('the API as it is documented', () => {
     await ask('getRender', 404, { in: NOBODY });
     const id = await renderIn('rendering');
     await ask('getPreview', 404, { in: { id } });
-    await store.segments.savePreview(id, Buffer.from('picture'));
+    await savePreview(artifacts, id, Buffer.from('picture'));
     await ask('getPreview', 200, { in: { id } });
   });
 

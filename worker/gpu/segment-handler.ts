@@ -13,6 +13,7 @@ import type { Blocklist } from '../queues/blocklist.ts';
 import type { EntryHistory } from './entry-history.ts';
 import type { ModelClaims } from './model-claims.ts';
 import type { ModelUsage } from './model-usage.ts';
+import { Previews } from './previews.ts';
 import { type KnownModels, usableModel } from './usable-model.ts';
 
 export interface SegmentHandlerTools extends KnownModels {
@@ -41,12 +42,13 @@ export function segmentHandler(tools: SegmentHandlerTools) {
       const status = await renders.segments.reportProgress(job.renderId, job.segmentIndex, attempt, framesDone);
       if (!status || isTerminal(status)) cancellation.end(job.renderId);
     };
+    const previews = new Previews(artifacts, job.renderId);
     await report(0);
     try {
       await tools.claims.load({ modelId: task.modelId }, signal);
       const result = await tools.thread.render(task, signal, (framesDone, latestJpeg) => {
         report(framesDone).catch(logged('could not report progress; the next frames report it again'));
-        renders.segments.savePreview(job.renderId, Buffer.from(latestJpeg)).catch(logged('could not save a preview'));
+        previews.show(latestJpeg);
       });
       blocklist.succeeded(job);
       tools.usage.note(job.modelId, result.timings_ms.inference);
@@ -58,9 +60,11 @@ export function segmentHandler(tools: SegmentHandlerTools) {
         attempt,
         ...result,
       });
+      await previews.written;
       await report(frameTotal);
       log.info({ segment: job.segmentIndex, frames: frameTotal, ms: Math.round(result.wall_ms) }, 'segment rendered');
     } catch (error) {
+      await previews.written;
       if (signal.aborted) await removeFilesIfGone(renders, artifacts, job.renderId);
       else blocklist.failed(job, FarmError.from(error));
       throw error;

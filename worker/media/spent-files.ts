@@ -10,7 +10,7 @@ const ON_DISK_AFTER_S = 4;
 const AT_ONCE = 100;
 
 /**
- * Removes what a completed render no longer needs: its upload, sounds and segments. It does so some seconds late: Redis
+ * Removes what a completed render no longer needs: its upload, sounds, segments and preview. It does so some seconds late: Redis
  * may lose its last second when the machine loses power, and a render that is then unfinished again still finds what it
  * is made from.
  */
@@ -49,8 +49,8 @@ export class SpentFiles {
   }
 
   async #removeParts(renderId: string): Promise<void> {
-    const { segmentFolder, samples, sound, upload } = artifactKeys;
-    for (const key of [segmentFolder, samples, sound, upload]) await this.#artifacts.remove(key(renderId));
+    const { segmentFolder, samples, sound, upload, preview } = artifactKeys;
+    for (const key of [segmentFolder, samples, sound, upload, preview]) await this.#artifacts.remove(key(renderId));
   }
 
   /** By the clock of Redis: the hosts of a farm may disagree. */

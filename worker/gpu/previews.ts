@@ -1,0 +1,35 @@
+import type { ArtifactStore } from '../../shared/artifacts.ts';
+import { logged } from '../../shared/process/unheard.ts';
+import { savePreview } from '../../shared/renders/preview.ts';
+
+/** Writes the latest picture of a render. One that comes while another is being written replaces what waits. */
+export class Previews {
+  readonly #artifacts: ArtifactStore;
+  readonly #renderId: string;
+  #next: Uint8Array | undefined;
+  #writing: Promise<void> | undefined;
+
+  constructor(artifacts: ArtifactStore, renderId: string) {
+    this.#artifacts = artifacts;
+    this.#renderId = renderId;
+  }
+
+  /** @param jpeg which stays as it is. */
+  show(jpeg: Uint8Array): void {
+    this.#next = jpeg;
+    this.#writing ??= this.#writeAll();
+  }
+
+  /** Resolves when nothing is being written any more: a render that is removed now leaves no picture behind. */
+  get written(): Promise<void> {
+    return this.#writing ?? Promise.resolve();
+  }
+
+  async #writeAll(): Promise<void> {
+    for (let jpeg = this.#next; jpeg; jpeg = this.#next) {
+      this.#next = undefined;
+      await savePreview(this.#artifacts, this.#renderId, jpeg).catch(logged('could not save a preview'));
+    }
+    this.#writing = undefined;
+  }
+}
