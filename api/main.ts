@@ -13,6 +13,7 @@ import { producerConnection, waitUntilReady } from '../shared/redis.ts';
 import { buildApp } from './app.ts';
 import { type GrpcServer, startGrpc } from './grpc/server.ts';
 import { Connections } from './http/connections.ts';
+import type { LiveService } from './live/live.ts';
 import { openServices } from './services.ts';
 
 const REDIS_PATIENCE_MS = 30_000;
@@ -56,9 +57,20 @@ async function start(): Promise<void> {
   await app.listen({ host, port }).catch(async (error: Error) => {
     throw (await findListenFault('http.port', host, port)) ?? error;
   });
+  const frames = await listenForFrames(services.live, config);
   grpc = await startGrpc(services, log);
-  log.info({ http: app.listeningOrigin, grpc: grpc.address }, 'ready');
+  log.info({ http: app.listeningOrigin, grpc: grpc.address, frames: frames ?? 'over Redis' }, 'ready');
   reportReady();
+}
+
+/** Waits for workers at the address that is configured. FarmError('port_taken') when another process has it. */
+async function listenForFrames(live: LiveService, { live: { frame_listen } }: Config): Promise<string | undefined> {
+  try {
+    return await live.listen();
+  } catch (error) {
+    const { host = '127.0.0.1', port } = frame_listen ?? { port: 0 };
+    throw (await findListenFault('live.frame_listen', host, port)) ?? error;
+  }
 }
 
 /** A connection to the Redis of this farm, and of no other, also when it comes back. */

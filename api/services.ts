@@ -74,7 +74,7 @@ export function openServices({ config, redis, log, reload }: ServiceTools): Serv
     ...{ config, access, sessions, memory, redis, queues, models, submission, renders, retry, live, gpus },
     ...{ collector, readiness },
     async close() {
-      live.close();
+      await live.close();
       await queues.close();
     },
   };

@@ -91,6 +91,8 @@ export const heartbeatSchema = z.object({
   silentMs: z.number().optional(),
   /** True when it hears of live jobs by the channels of the queues that it serves; absent in older workers. */
   ownLiveChannels: z.boolean().optional(),
+  /** Version of the direct frame channel that it speaks; absent where it has none, and in older workers. */
+  frameChannel: z.int().positive().optional(),
   /** Longest time that the thread which talks to Redis was blocked, since the last heartbeat. */
   eventLoopBlockedMaxMs: z.number(),
 });

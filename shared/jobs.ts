@@ -36,6 +36,15 @@ const segmentJobSchema = z.object({
 });
 const stitchJobSchema = z.object({ name: z.literal('stitch'), renderId: z.string(), run });
 
+/** How a worker gets at a live request without Redis: shared/live/direct/. */
+const directChannelSchema = z.object({
+  /** Of its front end: `unix:/path` or `tcp:host:port`. */
+  address: z.string(),
+  /** Whoever shows it may fetch the payload of this request and send its frames, as long as it runs. */
+  token: z.string(),
+});
+export type DirectChannel = z.infer<typeof directChannelSchema>;
+
 /**
  * Frames that a client waits for: a unary request, or the next few frames of a live stream. The request's id names its
  * payload (shared/live/live-payload.ts) and the frame channel for its frames (shared/live/frames.ts).
@@ -64,6 +73,10 @@ const liveJobSchema = z.object({
   loadOnly: z.boolean().optional(),
   /** How long a worker that has picked it up may keep it waiting for its model; absent in jobs of older farms. */
   waitMs: z.number().nonnegative().optional(),
+  /** Absent: payload and frames go over Redis. */
+  direct: directChannelSchema.optional(),
+  /** 2 with `direct`, which workers of the first format do not know. */
+  format: z.int().positive().optional(),
   /**
    * The client no longer waits after this time, by the clock of its front end. For workers of older farms: the clocks of
    * two hosts differ, and nobody else compares them.
@@ -82,7 +95,9 @@ export const jobSchema = z.discriminatedUnion('name', [
  * Raise it when a worker of the version before would do such a job wrongly. Jobs of a higher format are left to workers
  * that know it; a job without one is of the first.
  */
-const JOB_FORMAT = 1;
+const JOB_FORMAT = 2;
+/** Of live jobs with a direct channel: a worker of the first format would look for their payload in Redis. */
+export const DIRECT_FORMAT = 2;
 
 /** Whether this data was written for workers of a newer version than this. */
 export function isOfNewerFormat(data: unknown): boolean {

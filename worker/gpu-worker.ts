@@ -3,12 +3,14 @@ import type { Config } from '../shared/config/load.ts';
 import type { FarmError } from '../shared/errors.ts';
 import { type Heartbeat, startHeartbeat } from '../shared/heartbeat.ts';
 import type { LiveJob, SegmentJob } from '../shared/jobs.ts';
+import { WIRE_VERSION } from '../shared/live/direct/wire.ts';
 import { VISUAL_FORMS } from '../shared/live/visual-frames.ts';
 import { ignored, logged } from '../shared/process/unheard.ts';
 import { enrolGpus, gpuQueue, UNLOAD_CHANNEL } from '../shared/queues.ts';
 import { PipelineThread, type ThreadEntries } from './engine/pipeline-thread.ts';
 import type { PipelineThreadSettings } from './engine/thread-protocol.ts';
 import { EntryHistory } from './gpu/entry-history.ts';
+import { FrameChannels } from './gpu/frame-channels.ts';
 import { liveHandler, liveJobLost } from './gpu/live-handler.ts';
 import { startMemoryRecycle } from './gpu/memory-recycle.ts';
 import { ModelClaims } from './gpu/model-claims.ts';
@@ -75,6 +77,7 @@ class GpuWorker {
   readonly #usage = new ModelUsage();
   readonly #blocklist = new Blocklist(() => this.#beat());
   readonly #claims: ModelClaims;
+  readonly #channels: FrameChannels;
   readonly #models: WorkerModels;
   #heartbeat: ReturnType<typeof startHeartbeat> | undefined;
   #queues: GpuQueues | undefined;
@@ -92,6 +95,7 @@ class GpuWorker {
     this.#config = config;
     this.#tools = tools;
     this.#self = self;
+    this.#channels = new FrameChannels(tools.connection, tools.log);
     this.#history = new EntryHistory(config, tools.configReload);
     const listeners = {
       onDeath: (death: FarmError) => this.#endStuck(death),
@@ -129,6 +133,7 @@ class GpuWorker {
     this.#beat();
     await stopped;
     await this.#claims.stop();
+    this.#channels.close();
     await this.#thread.close();
     await this.#heartbeat?.stop();
   }
@@ -163,6 +168,7 @@ class GpuWorker {
       visualForms: Object.keys(VISUAL_FORMS),
       draining: this.#queues?.isOpen === false,
       runningJobs: this.#queues?.runningJobs ?? 0,
+      ...(this.#config.live.frame_channel === 'direct' ? { frameChannel: WIRE_VERSION } : {}),
       silentMs: Math.round(this.#thread.silentMs),
       ownLiveChannels: true,
     };
@@ -217,9 +223,10 @@ class GpuWorker {
     return {
       handlers: {
         segment: givingAway(this.#blocklist, jobs.handler<'segment'>(segment)),
-        live: liveHandler({ ...common, redis }),
+        live: liveHandler({ ...common, redis, channels: this.#channels }),
       },
-      onLost: (job: SegmentJob | LiveJob) => (job.name === 'live' ? liveJobLost(redis, job) : jobs.lost(job)),
+      onLost: (job: SegmentJob | LiveJob) =>
+        job.name === 'live' ? liveJobLost(redis, job, this.#gpuId) : jobs.lost(job),
     };
   }
 }

@@ -8,6 +8,9 @@ import type { RecentWorkers } from '../recent-workers.ts';
 export interface Placement {
   readonly gpuId: number;
   readonly workerId: string;
+  readonly host: string;
+  /** As its heartbeat says. */
+  readonly frameChannel?: number | undefined;
 }
 
 export interface PlacementWish {
@@ -44,7 +47,9 @@ export class LiveDispatcher {
       (gpuId) => gpuId !== undefined && candidates.includes(gpuId),
     );
     const worker = workerOf(heartbeats, this.#choose({ modelId, frames, preferredGpu: wish }, candidates, heartbeats));
-    return worker && { gpuId: worker.gpuId as number, workerId: worker.workerId };
+    if (!worker) return undefined;
+    const { workerId, host, frameChannel } = worker;
+    return { gpuId: worker.gpuId as number, workerId, host, frameChannel };
   }
 
   /** The GPUs that can render a model. */

@@ -2,25 +2,26 @@ import { randomBytes } from 'node:crypto';
 import { setTimeout as delay } from 'node:timers/promises';
 import type { Redis } from 'ioredis';
 import { FarmError } from '../../shared/errors.ts';
-import type { LiveJob } from '../../shared/jobs.ts';
-import { FrameReader, frameChannelKey, type LiveSummary } from '../../shared/live/frames.ts';
+import { DIRECT_FORMAT, type LiveJob } from '../../shared/jobs.ts';
+import type { LiveSummary } from '../../shared/live/frames.ts';
 import {
   LIVE_KEYS_LIFETIME_S,
   type LivePayload,
   liveAliveKey,
   livePayloadKey,
-  saveLivePayload,
 } from '../../shared/live/live-payload.ts';
+import { frameChannelKey } from '../../shared/live/redis-channel.ts';
 import { type RepeatLog, repeat } from '../../shared/process/repeat.ts';
 import { DEAD_AFTER_MS } from '../../shared/process/signs-of-life.ts';
 import { ignored, unexpected } from '../../shared/process/unheard.ts';
 import { gpuQueue, jobId, jobOptions, type QueueClients } from '../../shared/queues.ts';
 import { CANCEL_CHANNEL } from '../../shared/renders/store.ts';
 import type { LiveDispatcher, Placement } from './dispatch.ts';
-import type { ReadingConnections } from './reading-connections.ts';
+import type { RequestChannel } from './request-channel.ts';
+import type { RequestChannels } from './request-channels.ts';
 
 /** A live request, without the GPU and the attempt number, which may change while it runs. */
-export type LiveWork = Omit<LiveJob, 'name' | 'requestId' | 'attempt' | 'expiresAtMs'> & {
+export type LiveWork = Omit<LiveJob, 'name' | 'requestId' | 'attempt' | 'expiresAtMs' | 'direct' | 'format'> & {
   readonly preferredGpu?: number | undefined;
 };
 
@@ -34,7 +35,7 @@ export interface LiveRequestTools {
   readonly redis: Redis;
   readonly queues: QueueClients;
   readonly log: RepeatLog;
-  readonly readers: ReadingConnections;
+  readonly channels: RequestChannels;
   readonly dispatcher: LiveDispatcher;
   /** How long a request waits until a worker picks it up. */
   readonly waitMs: number;
@@ -87,44 +88,43 @@ class LiveRun {
   }
 
   async *frames(payload: LivePayload, signal: AbortSignal): AsyncGenerator<LiveFrame, LiveSummary> {
-    const { redis, readers } = this.#tools;
-    const connection = readers.lend();
-    const reader = new FrameReader(connection, this.#requestId);
+    const { redis, channels } = this.#tools;
+    const channel = channels.open(this.#requestId, payload, this.#next);
     const asleep = ignored('a wake-up only: the worker sees within a second that the keys are gone');
-    const tellWorker = () => redis.publish(CANCEL_CHANNEL, this.#requestId).catch(asleep);
-    signal.addEventListener('abort', tellWorker, { once: true });
+    const onAbort = () => {
+      channel.wake();
+      redis.publish(CANCEL_CHANNEL, this.#requestId).catch(asleep);
+    };
+    signal.addEventListener('abort', onAbort, { once: true });
     const renewal = repeat(() => this.#renewKeys(), {
       ...{ name: 'renew the keys of a live request', everyMs: RENEW_EVERY_MS, log: this.#tools.log },
     });
     try {
-      // Not awaited: the job follows on the same connection, so Redis has the payload first.
-      const saved = saveLivePayload(redis, this.#requestId, payload);
-      saved.catch(ignored('each attempt awaits it, and reports it'));
       let failedGpu: number | undefined;
       for (let attempt = 1; attempt <= MOST_ATTEMPTS; attempt++) {
         const untilMs = performance.now() + this.#tools.waitMs;
         const place = await this.#place(failedGpu, untilMs, signal);
-        const job = this.#job(attempt, untilMs - performance.now());
-        const summary = yield* this.#attempt(job, { ...place, untilMs }, reader, saved, signal);
+        const summary = yield* this.#attempt(attempt, { ...place, untilMs }, channel, signal);
         if (summary) return summary;
         failedGpu = place.gpuId;
       }
       throw new FarmError('worker_lost', `${MOST_ATTEMPTS} GPU workers in a row went silent over this request`);
     } finally {
       renewal.stop().catch(unexpected);
-      signal.removeEventListener('abort', tellWorker);
-      readers.giveBack(connection);
+      signal.removeEventListener('abort', onAbort);
+      channel.close();
       const keys = [livePayloadKey, frameChannelKey, liveAliveKey].map((keyOf) => keyOf(this.#requestId));
       redis.del(...keys).catch(ignored('they expire by themselves'));
     }
   }
 
-  /** @param waitMs how long the worker may keep it waiting. */
-  #job(attempt: number, waitMs: number): LiveJob {
-    const wait = Math.max(0, waitMs);
+  /** @param untilMs how long the worker may keep it waiting. */
+  #job(attempt: number, untilMs: number, direct: LiveJob['direct']): LiveJob {
+    const wait = Math.max(0, untilMs - performance.now());
     // The time of the day is for workers of a version that compares it with its own clock.
     const times = { waitMs: wait, expiresAtMs: Date.now() + wait };
-    return { name: 'live', requestId: this.#requestId, attempt, ...times, ...this.#work };
+    const channel = direct ? { direct, format: DIRECT_FORMAT } : {};
+    return { name: 'live', requestId: this.#requestId, attempt, ...times, ...channel, ...this.#work };
   }
 
   async #renewKeys(): Promise<void> {
@@ -155,20 +155,22 @@ class LiveRun {
    * Undefined when the worker died, or failed in a way that another worker may not: then the request is placed again.
    */
   async *#attempt(
-    job: LiveJob,
+    attempt: number,
     place: TimedPlacement,
-    reader: FrameReader,
-    saved: Promise<void>,
+    channel: RequestChannel,
     signal: AbortSignal,
   ): AsyncGenerator<LiveFrame, LiveSummary | undefined> {
     const { gpuId } = place;
+    const { direct, ready } = channel.begin(attempt, this.#next, place);
+    const job = this.#job(attempt, place.untilMs, direct);
     const leave = this.#tools.dispatcher.occupy(gpuId, job.frames.end - this.#next);
     let done = false;
     try {
-      await Promise.all([saved, this.#enqueue(gpuId, job)]);
+      // Redis has the payload first: the job follows on the same connection.
+      await Promise.all([ready, this.#enqueue(gpuId, job)]);
       let heardAtMs = 0;
       for (;;) {
-        const entries = await reader.next(LOOK_EVERY_MS);
+        const entries = await channel.next(LOOK_EVERY_MS);
         if (signal.aborted) throw cancelled();
         if (entries.length > 0) heardAtMs = performance.now();
         else if (await this.#isGivenUp(place, heardAtMs)) return undefined;

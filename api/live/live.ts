@@ -13,7 +13,7 @@ import { LiveDispatcher } from './dispatch.ts';
 import { LiveRequests } from './live-request.ts';
 import { LiveSound, type SoundPiece } from './live-sound.ts';
 import { LiveStream, type StreamOptions } from './live-stream.ts';
-import { ReadingConnections } from './reading-connections.ts';
+import { RequestChannels } from './request-channels.ts';
 import { StreamSlots } from './slots.ts';
 import type { VisualInputs } from './visual-inputs.ts';
 import { visualPayload } from './visual-payload.ts';
@@ -68,21 +68,21 @@ const NO_FRAMES = {
 /** Unary requests and streams as jobs on the GPU queues, independent of any transport. */
 export class LiveService {
   readonly #tools: LiveServiceTools;
-  readonly #readers: ReadingConnections;
+  readonly #channels: RequestChannels;
   readonly #requests: LiveRequests;
   readonly #dispatcher: LiveDispatcher;
   readonly #admission: StreamAdmission;
 
   constructor(tools: LiveServiceTools) {
     this.#tools = tools;
-    this.#readers = new ReadingConnections(tools.openReader);
+    this.#channels = new RequestChannels(tools);
     this.#dispatcher = new LiveDispatcher(tools.models.workers, tools.config);
     this.#admission = new StreamAdmission(new StreamSlots(tools.redis), this.#dispatcher, tools);
     this.#requests = new LiveRequests({
       redis: tools.redis,
       queues: tools.queues,
       log: tools.log,
-      readers: this.#readers,
+      channels: this.#channels,
       dispatcher: this.#dispatcher,
       waitMs: tools.config.limits.live_wait_seconds * 1000,
     });
@@ -138,8 +138,18 @@ export class LiveService {
     return new LiveStream(options, tools, signal);
   }
 
-  close(): void {
-    this.#readers.close();
+  /** Lets workers connect, unless the configuration has all frames come over Redis. The address that they connect to. */
+  async listen(): Promise<string | undefined> {
+    const { live, limits, storageRoot } = this.#tools.config;
+    if (live.frame_channel === 'redis') return undefined;
+    return await this.#channels.listen({
+      ...{ listen: live.frame_listen ?? undefined, advertise: live.frame_advertise, storageRoot },
+      maxConnections: limits.max_connections,
+    });
+  }
+
+  async close(): Promise<void> {
+    await this.#channels.close();
   }
 }
 

@@ -1,6 +1,8 @@
 import { z } from 'zod';
 import { KEY_NAME, ROLES, SHORTEST_PLAIN_KEY } from '../api-keys.ts';
-import { BATCH_FRAMES, ENCODER_WINDOWS, JPEG_QUALITY, MODEL_ID } from '../limits.ts';
+import { ENCODER_WINDOWS, JPEG_QUALITY, MODEL_ID } from '../limits.ts';
+import { live } from './live-section.ts';
+import { LAST_PORT, listenAddress, orDefault, positiveInt, section } from './value-forms.ts';
 
 /**
  * The configuration file, key by key. Keys, forms and defaults of the one-process server load unchanged; the sections
@@ -8,40 +10,6 @@ import { BATCH_FRAMES, ENCODER_WINDOWS, JPEG_QUALITY, MODEL_ID } from '../limits
  *
  * The one-process server read 0 and "" as "not set", so for its keys they mean the default here too.
  */
-
-const orDefault = <T extends z.ZodType>(schema: T, fallback: z.input<T>) =>
-  z.preprocess(
-    (value) => (value === 0 || value === '' || value === null || value === undefined ? fallback : value),
-    schema,
-  );
-
-const positiveInt = (fallback: number) => orDefault(z.int().positive(), fallback);
-const section = <T extends z.ZodRawShape>(shape: T) => z.preprocess(withoutNulls, z.strictObject(shape));
-
-/** A key without a value, which YAML reads as null, counts as a missing key. */
-function withoutNulls(value: unknown): unknown {
-  if (typeof value !== 'object' || Array.isArray(value)) return value ?? {};
-  return Object.fromEntries(Object.entries(value ?? {}).filter(([, held]) => held !== null));
-}
-
-const LISTEN_ADDRESS = /^(?:(?<host>.*):)?(?<port>\d{1,5})$/;
-const LAST_PORT = 65_535;
-
-/** ":50053", "0.0.0.0:50053", "50053" or 50053 → host and port. */
-const listenAddress = (fallback: string) =>
-  orDefault(
-    z
-      .union([z.string(), z.int()])
-      .refine(
-        (value) => Number(LISTEN_ADDRESS.exec(String(value))?.groups?.port) <= LAST_PORT,
-        'expected a port such as ":50053" or "0.0.0.0:50053"',
-      )
-      .transform((value) => {
-        const { host, port } = LISTEN_ADDRESS.exec(String(value))?.groups ?? {};
-        return { host: host || undefined, port: Number(port) };
-      }),
-    fallback,
-  );
 
 const server = section({
   /** ":50053" listens on every address, as for the one-process server, once keys are configured; else on loopback. */
@@ -228,20 +196,6 @@ const limits = section({
 });
 
 const A_WEEK_IN_MINUTES = 10_080;
-/** A day: longer waits are "never". */
-const MOST_SECONDS = 86_400;
-
-const live = section({
-  /** Frames of concurrent live requests in one run of the network, on a GPU; on the CPU every frame has its own run. */
-  max_batch_frames: orDefault(z.int().min(BATCH_FRAMES.min).max(BATCH_FRAMES.max), 8),
-  /** How long a run that is not full waits for more frames. */
-  batch_wait_ms: z.number().nonnegative().max(100).default(0),
-  /** Streams that a GPU takes at once; 0: as many as it can render at 25 frames a second, as measured. */
-  max_streams_per_gpu: z.int().nonnegative().default(0),
-  /** An open stream without sound for this long gives its place back until sound comes again. */
-  idle_stream_seconds: orDefault(z.number().positive().max(MOST_SECONDS), 120),
-});
-
 const render = section({
   segment_frames: positiveInt(100),
   /** Frames a network batch; part of what makes pictures identical, so the same on every worker. */

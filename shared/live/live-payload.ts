@@ -1,3 +1,4 @@
+import { setTimeout as delay } from 'node:timers/promises';
 import type { Redis } from 'ioredis';
 import { FarmError } from '../errors.ts';
 import { KEY_PREFIX } from '../redis.ts';
@@ -15,28 +16,63 @@ export interface LivePayload {
   readonly audioFeatures: Buffer;
 }
 
+/** Names of the parts of a payload, as it travels. */
+const PARTS = ['audio', 'visualFrames', 'audioFeatures', 'visualForm'] as const;
+
 /** Keys of a request expire after this time if its front end dies; a living front end renews them. */
 export const LIVE_KEYS_LIFETIME_S = 120;
+/** How often a worker looks for a payload that its front end is putting into Redis. */
+const LOOK_EVERY_MS = 20;
 
+/** Exists while the request is wanted, and holds its payload, unless the worker gets that directly. */
 export const livePayloadKey = (requestId: string) => `${KEY_PREFIX}:live:${requestId}:in`;
 
 /** Exists while a worker is at work on the request; renewed every second. */
 export const liveAliveKey = (requestId: string) => `${KEY_PREFIX}:live:${requestId}:alive`;
 
-export async function saveLivePayload(redis: Redis, requestId: string, payload: LivePayload): Promise<void> {
-  const key = livePayloadKey(requestId);
-  await redis.multi().hset(key, payload).expire(key, LIVE_KEYS_LIFETIME_S).exec();
+/** The parts of a payload by their names, to travel. */
+export function partsOf(payload: LivePayload): Record<string, Buffer> {
+  return Object.fromEntries(
+    PARTS.map((name) => [name, Buffer.isBuffer(payload[name]) ? payload[name] : Buffer.from(payload[name])]),
+  );
 }
 
 /**
- * Undefined when it was removed, because the request was given up.
+ * A payload that has travelled; undefined when parts of it are missing.
  * @throws FarmError `internal` for visual inputs in a form that this version does not know.
  */
-export async function readLivePayload(redis: Redis, requestId: string): Promise<LivePayload | undefined> {
-  const names = ['audio', 'visualFrames', 'audioFeatures', 'visualForm'] as const;
-  const [audio, visualFrames, audioFeatures, form] = await redis.hmgetBuffer(livePayloadKey(requestId), ...names);
+export function payloadOf(parts: Readonly<Record<string, Buffer | null | undefined>>): LivePayload | undefined {
+  const { audio, visualFrames, audioFeatures, visualForm: form } = parts;
   if (!audio || !visualFrames || !audioFeatures) return undefined;
   const visualForm = form?.toString() ?? 'floats';
   if (isVisualForm(visualForm)) return { audio, visualFrames, audioFeatures, visualForm };
-  throw new FarmError('internal', `The visual inputs of request ${requestId} have the unknown form "${visualForm}"`);
+  throw new FarmError('internal', `Visual inputs have the unknown form "${visualForm}"`);
+}
+
+export async function saveLivePayload(redis: Redis, requestId: string, payload: LivePayload): Promise<void> {
+  await saveFields(redis, requestId, partsOf(payload));
+}
+
+/** Says that the request is wanted, without its payload: the front end has that ready for the worker. */
+export async function announceLivePayload(redis: Redis, requestId: string): Promise<void> {
+  await saveFields(redis, requestId, { direct: '1' });
+}
+
+async function saveFields(redis: Redis, requestId: string, fields: Record<string, Buffer | string>): Promise<void> {
+  const key = livePayloadKey(requestId);
+  await redis.multi().hset(key, fields).expire(key, LIVE_KEYS_LIFETIME_S).exec();
+}
+
+/**
+ * The payload; one that was only announced is waited for. Undefined when it was removed, because the request was given
+ * up: a front end that dies no longer renews the key.
+ * @throws FarmError as `payloadOf`.
+ */
+export async function waitForLivePayload(redis: Redis, requestId: string): Promise<LivePayload | undefined> {
+  for (;;) {
+    const [direct, ...parts] = await redis.hmgetBuffer(livePayloadKey(requestId), 'direct', ...PARTS);
+    const payload = payloadOf(Object.fromEntries(PARTS.map((name, place) => [name, parts[place]])));
+    if (payload || !direct) return payload;
+    await delay(LOOK_EVERY_MS);
+  }
 }

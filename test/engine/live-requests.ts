@@ -2,8 +2,9 @@ import { randomUUID } from 'node:crypto';
 import type { Job, JobsOptions, Queue } from 'bullmq';
 import type { Redis } from 'ioredis';
 import type { LiveJob } from '../../shared/jobs.ts';
-import { type ChannelEntry, FrameReader, frameChannelKey, type LiveSummary } from '../../shared/live/frames.ts';
+import type { ChannelEntry, LiveSummary } from '../../shared/live/frames.ts';
 import { type LivePayload, saveLivePayload } from '../../shared/live/live-payload.ts';
+import { frameChannelKey, RedisFrameReader } from '../../shared/live/redis-channel.ts';
 import { gpuQueue, jobId, jobOptions, LIVE_CHANNEL, openQueue } from '../../shared/queues.ts';
 import { workerConnection } from '../../shared/redis.ts';
 import { until } from '../support/until.ts';
@@ -84,7 +85,7 @@ export class LiveRequests implements AsyncDisposable {
   async *entries(requestId: string): AsyncGenerator<ChannelEntry> {
     const connection = workerConnection(this.#url);
     try {
-      const reader = new FrameReader(connection, requestId);
+      const reader = new RedisFrameReader(requestId, () => connection);
       while (true) yield* await reader.next(MINUTE_MS);
     } finally {
       connection.disconnect();

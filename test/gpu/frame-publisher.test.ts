@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
+import { RedisFrameWriter } from '../../shared/live/redis-channel.ts';
 import { FramePublisher } from '../../worker/gpu/frame-publisher.ts';
 import { LiveRequests } from '../engine/live-requests.ts';
 import { startRedisServer } from '../support/redis-server.ts';
@@ -15,8 +16,9 @@ describe('the publisher of live frames', async () => {
     await using live = new LiveRequests(server.url);
     const job = live.job({ frames: { start: 0, end: FRAMES } });
     await live.save(job);
-    const publisher = new FramePublisher(live.redis, job, () => {});
-    publisher.taken(0);
+    const writer = new RedisFrameWriter(live.redis, { ...job, pickup: 1, gpuId: 0 });
+    await writer.open();
+    const publisher = new FramePublisher(writer, job, () => {});
     for (let frameIndex = 0; frameIndex < FRAMES; frameIndex++) {
       publisher.frame({ frameIndex, data: new Uint8Array(FRAME_BYTES).fill(frameIndex) });
     }

@@ -53,10 +53,11 @@ describe('live work', () => {
       ...{ config, redis, queues, openReader, log: QUIET_LOG },
       models: new Models(config, redis),
     });
+    await service.listen();
     whole = await wholeRender(farm);
   });
   after(async () => {
-    service.close();
+    await service.close();
     await queues.close();
     redis.disconnect();
     await farm[Symbol.asyncDispose]();
@@ -164,7 +165,7 @@ describe('live work', () => {
     stream.end();
     const frames = stream.frames();
     await frames.next();
-    const keys = await redis.keys('{farm}:live:*:out');
+    const keys = await redis.keys('{farm}:live:*:in');
     assert.ok(keys.length > 0);
     for (const key of keys) await redis.expire(key, 60);
     t.mock.timers.tick(30_000);
@@ -191,7 +192,7 @@ describe('live work', () => {
     await stream.write(sound);
     stream.end();
     await assert.rejects(collect(stream.frames()), { code: 'deadline_exceeded' });
-    lonely.close();
+    await lonely.close();
     await until('its keys are gone', async () => (await redis.keys('{farm}:live:*')).length === 0);
   });
 

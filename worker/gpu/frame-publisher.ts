@@ -1,14 +1,13 @@
-import type { Redis } from 'ioredis';
 import type { ErrorReport } from '../../shared/errors.ts';
 import type { LiveJob } from '../../shared/jobs.ts';
-import { type FinishedFrame, FrameWriter, type LiveSummary } from '../../shared/live/frames.ts';
+import type { FinishedFrame, FrameWriter, LiveSummary } from '../../shared/live/frames.ts';
 import type { LiveFrame } from '../engine/pipeline-thread.ts';
 
-/** Bytes that a request with one answer collects before it writes: each write costs work in Redis and the front end. */
+/** Bytes that a request with one answer collects before it writes: each write costs work in the front end. */
 const GROUP_BYTES = 128 * 1024;
 
 /**
- * Writes the frames of a live request to its channel in order, without waiting for Redis to answer the write before.
+ * Writes the frames of a live request to its channel in order, without waiting for the write before.
  * Frames of a stream are written one by one, as soon as each is there. The client of a unary request needs all its
  * frames at once, so these are written in groups.
  */
@@ -22,14 +21,10 @@ export class FramePublisher {
   #heldBytes = 0;
 
   /** @param onFault called once a write was refused: further work would be in vain. */
-  constructor(redis: Redis, job: LiveJob, onFault: (fault: unknown) => void) {
-    this.#writer = new FrameWriter(redis, job.requestId, job.attempt);
+  constructor(writer: FrameWriter, job: LiveJob, onFault: (fault: unknown) => void) {
+    this.#writer = writer;
     this.#onFault = onFault;
     this.#groupBytes = job.streamId === undefined ? GROUP_BYTES : 0;
-  }
-
-  taken(gpuId: number): void {
-    this.#note(this.#writer.taken(gpuId));
   }
 
   frame({ frameIndex, data }: LiveFrame): void {
@@ -41,7 +36,7 @@ export class FramePublisher {
     this.#heldBytes = 0;
   }
 
-  /** Resolves when all frames and the summary are in the channel; Redis keeps them in the order of sending. */
+  /** Resolves when all frames and the summary are in the channel; the channel keeps them in the order of sending. */
   async done(summary: LiveSummary): Promise<void> {
     await Promise.all([...this.#answers.splice(0), this.#writer.done(summary, this.#held)]);
   }

@@ -1,19 +1,20 @@
 import type { Redis } from 'ioredis';
 import { ERROR_CATALOGUE, FarmError } from '../../shared/errors.ts';
 import type { LiveJob } from '../../shared/jobs.ts';
-import { FencedOut, frameChannelKey } from '../../shared/live/frames.ts';
-import { type LivePayload, readLivePayload } from '../../shared/live/live-payload.ts';
-import { ignored, logged } from '../../shared/process/unheard.ts';
+import { FencedOut } from '../../shared/live/frames.ts';
+import { type LivePayload, livePayloadKey } from '../../shared/live/live-payload.ts';
+import { RedisFrameWriter } from '../../shared/live/redis-channel.ts';
+import { logged } from '../../shared/process/unheard.ts';
 import type { PipelineThread } from '../engine/pipeline-thread.ts';
 import type { LiveResult, LiveTask } from '../engine/thread-protocol.ts';
 import type { CancelWatch } from '../jobs/cancellation.ts';
 import type { JobContext, JobHandler } from '../jobs/job-runner.ts';
 import type { Blocklist } from '../queues/blocklist.ts';
+import type { FrameChannels } from './frame-channels.ts';
 import { FramePublisher } from './frame-publisher.ts';
 import { Liveness } from './liveness.ts';
 import type { ModelClaims } from './model-claims.ts';
 import type { ModelUsage } from './model-usage.ts';
-import { findResumePoint } from './resume-point.ts';
 import { type KnownModels, usableModel } from './usable-model.ts';
 
 export interface LiveHandlerTools extends KnownModels {
@@ -21,12 +22,12 @@ export interface LiveHandlerTools extends KnownModels {
   readonly thread: PipelineThread;
   readonly usage: ModelUsage;
   readonly redis: Redis;
+  readonly channels: FrameChannels;
   readonly cancellation: CancelWatch;
   readonly blocklist: Blocklist;
   readonly claims: Pick<ModelClaims, 'load'>;
 }
 
-const FRESH = { state: 'fresh' } as const;
 const NO_WORK = { audioMs: 0, inferenceMs: 0, compositeMs: 0 };
 
 /** Abort reason of live work whose client has given up. */
@@ -39,22 +40,27 @@ class Unwanted extends Error {
  * Errors are written there as well: the front end decides whether to try again.
  */
 export function liveHandler(tools: LiveHandlerTools): JobHandler<'live'> {
-  const { redis, gpuId, cancellation } = tools;
+  const { redis, channels, gpuId, cancellation } = tools;
   return async (job, context) => {
     const ended = new AbortController();
     const unwatch = cancellation.watch(job.requestId, ended);
+    const writer = channels.writerFor(job, context.attempt, gpuId);
+    const signal = AbortSignal.any([context.signal, ended.signal]);
+    // Whatever waits for the front end to read, or for Redis, waits no longer.
+    const stopped = new Promise<{ state: 'stopped' }>((resolve) => {
+      signal.addEventListener('abort', () => {
+        writer.close();
+        resolve({ state: 'stopped' });
+      });
+    });
     try {
-      const [payload, from] = await Promise.all([
-        readLivePayload(redis, job.requestId),
-        // On the first pickup the channel is empty, or it fences this attempt out: then there is nothing to resume
-        // from.
-        context.attempt > 1 ? findResumePoint(redis, job) : FRESH,
-      ]);
-      if (!payload) return 'skipped: its payload is gone';
-      if (from.state === 'over') return 'skipped: it has been answered';
-      const publisher = new FramePublisher(redis, job, (fault) => ended.abort(fault));
-      if (from.state === 'fresh') publisher.taken(gpuId);
-      const task = toTask(job, payload, from.state === 'fresh' ? job.frames.start : from.frame);
+      const opened = await Promise.race([writer.open(), stopped]);
+      context.signal.throwIfAborted();
+      if (opened.state === 'stopped') return `stopped: ${reasonOf(ended.signal.reason)}`;
+      if (opened.state === 'gone') return 'skipped: its payload is gone';
+      if (opened.state === 'over') return 'skipped: it has been answered';
+      const publisher = new FramePublisher(writer, job, (fault) => ended.abort(fault));
+      const task = toTask(job, opened.payload, opened.firstFrame);
       const life = new Liveness(redis, job, () => ended.abort(new Unwanted('its client no longer waits')), context.log);
       try {
         return await work(tools, job, task, { context, ended, publisher });
@@ -62,22 +68,29 @@ export function liveHandler(tools: LiveHandlerTools): JobHandler<'live'> {
         await Promise.all([life.stop(), publisher.close()]);
       }
     } finally {
+      writer.close();
       unwatch();
     }
   };
 }
 
-/** Reports a job that ended its worker every time to its front end; does nothing when the channel is gone. */
-export async function liveJobLost(redis: Redis, job: LiveJob): Promise<void> {
-  if ((await redis.exists(frameChannelKey(job.requestId))) === 0) return;
+/** Reports a job that ended its worker every time to its front end; does nothing when nobody waits. */
+export async function liveJobLost(redis: Redis, job: LiveJob, gpuId: number): Promise<void> {
+  const { requestId, attempt, frames } = job;
+  if ((await redis.exists(livePayloadKey(requestId))) === 0) return;
   const { remedy } = ERROR_CATALOGUE.worker_lost;
-  const message = `Request ${job.requestId} ended its worker every time it was picked up`;
-  const publisher = new FramePublisher(redis, job, ignored('it publishes no frame'));
+  const message = `Request ${requestId} ended its worker every time it was picked up`;
+  // Over Redis, whatever the job says: its front end looks there when no worker is connected.
+  const writer = new RedisFrameWriter(redis, { requestId, attempt, frames, pickup: 1, gpuId });
   const untold = logged(
     'could not tell a front end that its request was lost; it sees for itself that no worker is at it',
   );
-  await publisher.failed({ code: 'worker_lost', message, remedy }).catch(untold);
-  await publisher.close();
+  try {
+    await writer.taken();
+    await writer.failed({ code: 'worker_lost', message, remedy });
+  } catch (fault) {
+    untold(fault);
+  }
 }
 
 interface Work {

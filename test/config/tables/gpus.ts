@@ -61,7 +61,7 @@ async function start(farm: KeyFarm): Promise<Bench> {
       disk_reserve_gb: 0.001,
       storage_quota_gb: 0.03,
     },
-    live: { max_batch_frames: 1 },
+    live: { max_batch_frames: 1, frame_channel: 'redis' },
     render: {
       segment_frames: SEGMENT_FRAMES,
       batch_frames: BATCH_FRAMES,
@@ -130,6 +130,21 @@ export const gpuKeys: KeyTable<Bench> = {
   title: 'keys of GPUs, placement and renders',
   start,
   checks: {
+    'live.frame_channel': async ({ farm, redis }) => {
+      const connection = workerConnection(redis.url);
+      const monitor = await connection.monitor();
+      try {
+        const channels = new Set<string>();
+        monitor.on('monitor', (_, [command, key]: string[]) => {
+          if (command === 'xadd' && key?.startsWith('{farm}:live:')) channels.add(key);
+        });
+        await farm.frames('ann');
+        await until('the frame has come through Redis', () => channels.size === 1);
+      } finally {
+        monitor.disconnect();
+        connection.disconnect();
+      }
+    },
     'auth.open_to_network': async ({ farm }) => {
       assert.ok(farm.output.includes(`  HTTP       ${farm.url}`));
       const others = Object.values(networkInterfaces()).flatMap((addresses = []) => addresses);

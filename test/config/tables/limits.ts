@@ -4,12 +4,13 @@ import { once } from 'node:events';
 import { readFile, rm, writeFile } from 'node:fs/promises';
 import { get, type IncomingMessage } from 'node:http';
 import { type ClientHttp2Session, connect } from 'node:http2';
-import { connect as connectTcp } from 'node:net';
+import { type AddressInfo, connect as connectTcp, createServer } from 'node:net';
 import path from 'node:path';
 import { promisify } from 'node:util';
 import { type ClientDuplexStream, credentials, status } from '@grpc/grpc-js';
 import { parse } from 'yaml';
 import type { Open, StreamRequest } from '../../../api/grpc/messages/farm.ts';
+import { freePort } from '../../../cli/private-redis.ts';
 import { FarmClient } from '../../../client/farm-client.ts';
 import { hashApiKey } from '../../../shared/api-keys.ts';
 import { failureOf, farmCode, type Message, MONOLITHIC, TestClient } from '../../grpc/clients.ts';
@@ -44,6 +45,8 @@ const PING_WITHIN_MS = 20_000;
 interface Bench {
   readonly farm: KeyFarm;
   readonly tls: Tls;
+  /** Bytes that workers have sent to the address that is advertised. */
+  readonly framesCame: () => number;
 }
 
 interface Tls {
@@ -62,6 +65,7 @@ async function start(farm: KeyFarm): Promise<Bench> {
   await writeFile(path.join(root, 'moody.onnx'), moodyNetwork(3));
   const tls = await makeCertificates(farm.folder);
   farm.credentials = credentials.createSsl(tls.serverCertificate, tls.clientKey, tls.clientCertificate);
+  const { listen, advertised, framesCame } = await forwardFrames(farm);
   await farm.up({
     server: { max_message_size_mb: 1, queue_size: 2 },
     gpus: { memory_gb_per_gpu: LIMIT_MB / 1024 },
@@ -91,7 +95,13 @@ async function start(farm: KeyFarm): Promise<Bench> {
       max_connections: 50,
       stuck_seconds: STUCK_SECONDS,
     },
-    live: { max_streams_per_gpu: 1, idle_stream_seconds: 2, batch_wait_ms: BATCH_WAIT_MS },
+    live: {
+      max_streams_per_gpu: 1,
+      idle_stream_seconds: 2,
+      batch_wait_ms: BATCH_WAIT_MS,
+      frame_listen: listen,
+      frame_advertise: advertised,
+    },
     render: { attempts: ATTEMPTS, farm_fault_minutes: FAULT_MINUTES },
     models_root: 'avatars',
     models: {
@@ -103,7 +113,25 @@ async function start(farm: KeyFarm): Promise<Bench> {
       hanging: { ...PLAIN, model_path: 'hanging.onnx' },
     },
   });
-  return { farm, tls };
+  return { farm, tls, framesCame };
+}
+
+/** Where the front end is to listen for frames, and an address that leads there and counts what comes. */
+async function forwardFrames(farm: KeyFarm) {
+  const port = await freePort();
+  let bytes = 0;
+  const server = createServer((worker) => {
+    const front = connectTcp(port, '127.0.0.1');
+    worker.on('data', (chunk) => {
+      bytes += chunk.length;
+    });
+    for (const end of [worker, front]) end.on('error', () => {});
+    worker.pipe(front).pipe(worker);
+  });
+  await once(server.listen(0, '127.0.0.1'), 'listening');
+  farm.others.defer(async () => await new Promise<void>((closed) => server.close(() => closed())));
+  const { port: entrance } = server.address() as AddressInfo;
+  return { listen: `127.0.0.1:${port}`, advertised: `localhost:${entrance}`, framesCame: () => bytes };
 }
 
 /** A certificate for the server and one that clients show; each is its own authority. */
@@ -287,6 +315,11 @@ export const limitKeys: KeyTable<Bench> = {
     'capacity.idle_timeout_minutes': async ({ farm }) => {
       await farm.client.loadModel('ann');
       await until('nobody has used it for so long that it goes', async () => !(await isLoaded(farm, 'ann')));
+    },
+    'live.frame_listen live.frame_advertise': async ({ farm, framesCame }) => {
+      const before = framesCame();
+      const [frame] = await farm.frames('ann', KEYED);
+      assert.ok(framesCame() - before > (frame?.length ?? 0));
     },
     'live.batch_wait_ms': async ({ farm }) => {
       await farm.frames('counting', KEYED);
