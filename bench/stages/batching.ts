@@ -5,7 +5,7 @@ import { Turns } from '../../worker/engine/turns.ts';
 import { OnnxLipSyncNetwork } from '../../worker/onnx/lip-sync-network.ts';
 import {
   AUDIO_INPUT_FLOATS,
-  type AvatarFrames,
+  type AvatarPictures,
   type FrameInputs,
   type MouthFrame,
 } from '../../worker/pipeline/contract.ts';
@@ -21,8 +21,13 @@ const STREAMS = [1, 4];
 const BATCH = 8;
 const FRAMES = 12;
 const ROUNDS = 4;
-const PICTURE = { width: 1280, height: 720 };
-const RECT = { x1: 549, y1: 240, x2: 731, y2: 422 };
+const PICTURES: AvatarPictures<undefined> = {
+  frameCount: 1,
+  picture: async () => undefined,
+  face: async () => {},
+  hasHiddenFaces: false,
+  hiddenFace: async () => {},
+};
 
 interface Figures {
   readonly framesPerSecond: number;
@@ -71,14 +76,14 @@ async function measure(
   streams: number,
   frames: number,
 ): Promise<Figures> {
-  const batches = new LiveBatches(network, new Turns(), { maxFrames, maxWaitMs: 0 });
+  const batches = new LiveBatches<undefined>(network, new Turns(), { maxFrames, maxWaitMs: 0 });
   const { signal } = new AbortController();
   const frameMs: number[] = [];
   const startedAt = performance.now();
   await Promise.all(
     Array.from({ length: streams }, async (_, stream) => {
       const askedAt: number[] = [];
-      const onFrame = ({ frameIndex, memory }: MouthFrame) => {
+      const onFrame = ({ frameIndex, memory }: MouthFrame<undefined>) => {
         memory.release();
         frameMs.push(performance.now() - (askedAt[frameIndex] ?? startedAt));
       };
@@ -89,14 +94,13 @@ async function measure(
 }
 
 /** Inputs that cost nothing to gather, and when each was asked for. */
-async function* frameInputs(count: number, askedAt: number[]): AsyncGenerator<FrameInputs> {
-  const background = { ...PICTURE, data: new Uint8Array(PICTURE.width * PICTURE.height * 3) };
-  const avatar: AvatarFrames = { ...PICTURE, frameCount: 1, rect: () => RECT, background: async () => background };
+async function* frameInputs(count: number, askedAt: number[]): AsyncGenerator<FrameInputs<undefined>> {
   const audioInput = new Float32Array(AUDIO_INPUT_FLOATS);
   for (let frameIndex = 0; frameIndex < count; frameIndex++) {
     askedAt[frameIndex] = performance.now();
     yield {
-      ...{ frameIndex, wanted: true, avatar, backgroundIndex: 0, background, audioInput, visualInput: undefined },
+      ...{ frameIndex, wanted: true, pictures: PICTURES, pictureIndex: 0, picture: undefined, audioInput },
+      visualInput: undefined,
       timings: noTimings(),
     };
   }

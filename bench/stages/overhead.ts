@@ -1,13 +1,14 @@
 import { availableParallelism } from 'node:os';
 import path from 'node:path';
+import { LocalArtifacts } from '../../shared/artifacts.ts';
 import { resolveModel } from '../../shared/config/model-config.ts';
 import { modelSchema } from '../../shared/config/schema.ts';
 import type { LiveJob } from '../../shared/jobs.ts';
+import { lineInThisThread } from '../../worker/engine/frame-outputs.ts';
+import { completing } from '../../worker/engine/frame-parts.ts';
 import { LiveRenderer } from '../../worker/engine/live-renderer.ts';
 import { Turns } from '../../worker/engine/turns.ts';
-import { encodeJpeg } from '../../worker/media/jpeg.ts';
 import { loadAlone } from '../../worker/models/loaded-model.ts';
-import { composeFrame, makeCrop } from '../../worker/pipeline/pipeline.ts';
 import { startBenchFarm } from '../bench-farm.ts';
 import { type CheapAvatar, writeCheapAvatar } from '../cheap-avatar.ts';
 import { GrpcCalls } from '../grpc-calls.ts';
@@ -91,7 +92,8 @@ async function startInProcess(entry: CheapAvatar, frameCount: number) {
   const threads = { intraOp: availableParallelism(), interOp: 1 };
   const model = await loadAlone({ entry: configured, providers: ['cpu'], threads, cachedFrames: 8, preparing });
   const renderer = new LiveRenderer(new Turns(), { maxFrames: 8, maxWaitMs: 0 });
-  const crop = makeCrop(model.network.size);
+  const line = lineInThisThread(new LocalArtifacts('/nowhere'));
+  let lastTaskId = 0;
   return async (audio: Float32Array) => {
     const job = {
       requestId: 'in-process',
@@ -111,14 +113,14 @@ async function startInProcess(entry: CheapAvatar, frameCount: number) {
       visualForm: 'floats' as const,
       audioFeatures: new Uint8Array(),
     };
-    const encoded: Promise<Buffer>[] = [];
+    const task = { ...job, ...sound, ...given };
+    const frames = { kind: 'live', form: task.form } as const;
+    const output = line.open(++lastTaskId, frames);
+    const complete = completing(frames, model);
     const { signal } = new AbortController();
-    await renderer.render({ ...job, ...sound, ...given }, model, signal, (frame) => {
-      const image = composeFrame(frame, crop, new Uint8Array(frame.background.data.length));
-      frame.memory.release();
-      encoded.push(encodeJpeg(image, JPEG_QUALITY));
-    });
-    await Promise.all(encoded);
+    await renderer.render(task, model, signal, (frame) => output.write(complete(frame)));
+    await output.whenSent();
+    await output.close();
   };
 }
 

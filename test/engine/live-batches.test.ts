@@ -4,7 +4,7 @@ import { LiveBatches, type LiveBatchSettings } from '../../worker/engine/live-ba
 import { Turns } from '../../worker/engine/turns.ts';
 import {
   AUDIO_INPUT_FLOATS,
-  type AvatarFrames,
+  type AvatarPictures,
   type FrameInputs,
   type MouthFrame,
 } from '../../worker/pipeline/contract.ts';
@@ -13,11 +13,12 @@ import { FloatNetwork } from '../pipeline/float-network.ts';
 
 const SIZE = 160;
 const NEVER = new AbortController().signal;
-const BACKGROUND = { width: 48, height: 48, data: new Uint8Array(48 * 48 * 3) };
-const AVATAR: AvatarFrames = {
-  ...{ frameCount: 1, width: 48, height: 48 },
-  rect: () => ({ x1: 8, y1: 8, x2: 40, y2: 40 }),
-  background: async () => BACKGROUND,
+const PICTURES: AvatarPictures<undefined> = {
+  frameCount: 1,
+  picture: async () => undefined,
+  face: async () => {},
+  hasHiddenFaces: false,
+  hiddenFace: async () => {},
 };
 
 /** Notes what shares a run. A frame is known by the first number that it hears; one that hears −1 breaks its run. */
@@ -37,16 +38,19 @@ class NotingNetwork extends FloatNetwork {
   }
 }
 
-async function* frameInputs(marks: readonly number[], onOrder: () => void = () => {}): AsyncGenerator<FrameInputs> {
+async function* frameInputs(
+  marks: readonly number[],
+  onOrder: () => void = () => {},
+): AsyncGenerator<FrameInputs<undefined>> {
   for (const [frameIndex, mark] of marks.entries()) {
     onOrder();
     yield {
       ...{
         frameIndex,
         wanted: true,
-        avatar: AVATAR,
-        backgroundIndex: 0,
-        background: BACKGROUND,
+        pictures: PICTURES,
+        pictureIndex: 0,
+        picture: undefined,
         visualInput: undefined,
       },
       audioInput: new Float32Array(AUDIO_INPUT_FLOATS).fill(mark),
@@ -58,9 +62,9 @@ async function* frameInputs(marks: readonly number[], onOrder: () => void = () =
 function start(settings: Partial<LiveBatchSettings> = {}) {
   const network = new NotingNetwork();
   const turns = new Turns();
-  const batches = new LiveBatches(network, turns, { maxFrames: 4, maxWaitMs: 0, ...settings });
+  const batches = new LiveBatches<undefined>(network, turns, { maxFrames: 4, maxWaitMs: 0, ...settings });
   const render = async (source: string, marks: readonly number[], signal = NEVER, onOrder?: () => void) => {
-    const frames: MouthFrame[] = [];
+    const frames: MouthFrame<undefined>[] = [];
     await batches.render({
       inputs: frameInputs(marks, onOrder),
       source,

@@ -14,7 +14,7 @@ import {
 import type { RenderFramesRequest } from '../../worker/pipeline/frame-request.ts';
 import { computeMel } from '../../worker/pipeline/mel.ts';
 import { melOfSound } from '../../worker/pipeline/mel-of-sound.ts';
-import { type PipelineParts, renderFrames } from '../../worker/pipeline/render-frames.ts';
+import { type PlainParts, renderFrames } from '../../worker/pipeline/render-frames.ts';
 import { melFrameCount } from '../../worker/pipeline/sound-ranges.ts';
 import { noTimings } from '../../worker/pipeline/stage-timings.ts';
 import { FloatNetwork } from './float-network.ts';
@@ -126,7 +126,7 @@ function request(sampleCount: number, frames?: IndexRange): RenderFramesRequest 
   };
 }
 
-async function render(parts: PipelineParts, wanted: RenderFramesRequest): Promise<Map<number, Uint8Array>> {
+async function render(parts: PlainParts, wanted: RenderFramesRequest): Promise<Map<number, Uint8Array>> {
   const frames = new Map<number, Uint8Array>();
   for await (const { frameIndex, image } of renderFrames(wanted, parts, NEVER, noTimings())) {
     frames.set(frameIndex, image.data);
@@ -240,7 +240,7 @@ test('every stage adds its time', async () => {
 });
 
 test('a request that cannot be is refused before anything runs', async () => {
-  const refused = async (parts: PipelineParts, wanted: RenderFramesRequest, code: string) => {
+  const refused = async (parts: PlainParts, wanted: RenderFramesRequest, code: string) => {
     const isRefusal = (thrown: unknown) => thrown instanceof FarmError && thrown.code === code;
     await assert.rejects(renderFrames(wanted, parts, NEVER, noTimings()).next(), isRefusal);
   };

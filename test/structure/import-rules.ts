@@ -13,6 +13,7 @@ const RATES = 'shared/sound/rates.ts';
 const PIPELINE = 'worker/pipeline/pipeline.ts';
 /** What runs the pipeline over many frames; it knows pipeline.ts and no stage. */
 const PIPELINE_RUNNERS = [
+  'cut-pictures',
   'frame-inputs',
   'frame-request',
   'held-memory',

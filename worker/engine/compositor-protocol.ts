@@ -1,5 +1,6 @@
 import type { ErrorReport } from '../../shared/errors.ts';
-import type { NetworkSize, Rect, RgbImage } from '../pipeline/contract.ts';
+import type { PreparedPicture } from '../compositor/contract.ts';
+import type { RgbImage } from '../pipeline/contract.ts';
 import type { FromPipelineThread, LiveForm } from './thread-protocol.ts';
 
 /**
@@ -29,22 +30,15 @@ export type FrameOutput =
       readonly preset: string;
     };
 
-/** What a frame is made from, besides its mouth. */
-export interface FramePicture {
-  readonly background: RgbImage;
-  /** Where the crop lies in it. */
-  readonly rect: Rect;
-  /** (S+8)², as it was before the mouth. */
-  readonly crop: RgbImage;
-}
-
-/** A frame that is to be put together. */
+/** What a frame is put together from. */
 export interface FrameParts {
   readonly frameIndex: number;
   /** [S, S, 3] RGB, in memory that both threads see. */
   readonly mouth: Uint8Array;
-  readonly size: NetworkSize;
-  readonly picture: FramePicture;
+  /** In memory that both threads see, too. */
+  readonly picture: PreparedPicture;
+  /** All pixels of the picture, for outputs that need them. */
+  readonly background?: RgbImage;
 }
 
 export type ToCompositor =

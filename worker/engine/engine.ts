@@ -6,7 +6,7 @@ import type { ModelUse } from '../models/model-slot.ts';
 import type { PreparationLog } from '../prepared/prepare-avatar.ts';
 import type { FromCompositor, LiveEnd, ToCompositor } from './compositor-protocol.ts';
 import { FrameLine } from './frame-line.ts';
-import { toHeldFrame } from './frame-parts.ts';
+import { completing } from './frame-parts.ts';
 import { LiveRenderer } from './live-renderer.ts';
 import { ModelCosts } from './model-costs.ts';
 import { renderSegment } from './render-segment.ts';
@@ -145,12 +145,15 @@ export class Engine {
   }
 
   async #renderLive({ taskId, task }: LiveTask, use: ModelUse, signal: AbortSignal): Promise<void> {
-    const output = this.#line.open(taskId, { kind: 'live', form: task.form });
+    const frames = { kind: 'live', form: task.form } as const;
+    const output = this.#line.open(taskId, frames);
+    const complete = completing(frames, use.model);
     const wanted = AbortSignal.any([signal, output.broken]);
     try {
       const timings = await this.#liveRenderer.render(task, use.model, wanted, (frame) =>
-        output.write(toHeldFrame(frame)),
+        output.write(complete(frame)),
       );
+      await output.whenSent();
       const end: LiveEnd = { type: 'live-done', taskId, result: { ...loadResult(use), timings, encodeMs: 0 } };
       output.close(end).catch(ignored('the compositor tells the main thread'));
     } catch (error) {

@@ -1,32 +1,32 @@
-import { encodeJpeg } from '../media/jpeg.ts';
+import { Compositor } from '../compositor/compositor.ts';
 import type { LoadedModel } from '../models/loaded-model.ts';
 import { AUDIO_INPUT_FLOATS, WINDOW_FLOATS } from '../pipeline/contract.ts';
 import type { RenderFramesRequest } from '../pipeline/frame-request.ts';
-import { renderFrames } from '../pipeline/render-frames.ts';
+import { renderMouths } from '../pipeline/render-frames.ts';
 import { noTimings } from '../pipeline/stage-timings.ts';
 
 /** Frames that are measured: as many as share a run when some streams are under way, and at least two. */
 const MOST_FRAMES = 4;
 const FEWEST_FRAMES = 2;
-const JPEG_QUALITY = 75;
 const NEVER = new AbortController().signal;
 
 /**
  * Measures what a frame costs a GPU that is busy with live streams: a window through the encoder, the network (several
- * frames a run where it takes them), the composite, and the JPEG, which is encoded while the next frames are computed.
- * Only the mel is left out: it costs a hundredth of the rest. Of two passes the second counts: by then the backgrounds
- * are decoded and the code is warm, as in a stream that has run for a while. Nothing else may run meanwhile.
+ * frames a run where it takes them), and the JPEG. Only the mel is left out: it costs a hundredth of the rest. Of two
+ * passes the second counts: by then the pictures are prepared and the code is warm, as in a stream that has run for a
+ * while. Nothing else may run meanwhile.
  * @returns milliseconds.
  */
 export async function measureFrameMs(model: LoadedModel): Promise<number> {
-  await passMs(model);
-  return await passMs(model);
+  const compositor = new Compositor();
+  await passMs(model, compositor);
+  return await passMs(model, compositor);
 }
 
-async function passMs({ encoder, network, avatar }: LoadedModel): Promise<number> {
+async function passMs({ encoder, network, provider, prepared }: LoadedModel, compositor: Compositor): Promise<number> {
   const encodingAt = performance.now();
   await encoder.encode(new Float32Array(WINDOW_FLOATS), 1);
-  const renderingAt = performance.now();
+  const encodeMs = performance.now() - encodingAt;
   const frameCount = Math.max(FEWEST_FRAMES, Math.min(MOST_FRAMES, network.framesPerRun));
   const request: RenderFramesRequest = {
     frames: { start: 0, end: frameCount },
@@ -37,11 +37,18 @@ async function passMs({ encoder, network, avatar }: LoadedModel): Promise<number
     grid: 'request',
   };
   const audio = { sampleCount: 0, read: async () => new Float32Array(0) };
-  const parts = { audio, encoder, network, avatar, given: { audioInput: new Float32Array(AUDIO_INPUT_FLOATS) } };
-  const pictures: Promise<Buffer>[] = [];
-  for await (const { image } of renderFrames(request, parts, NEVER, noTimings())) {
-    pictures.push(encodeJpeg(image, JPEG_QUALITY));
+  const given = { audioInput: new Float32Array(AUDIO_INPUT_FLOATS) };
+  let finishMs = 0;
+  const startedAt = performance.now();
+  const parts = { audio, encoder, network, pictures: prepared, given };
+  for await (const { picture, mouth, memory } of renderMouths(request, parts, NEVER, noTimings())) {
+    const finishingAt = performance.now();
+    compositor.jpeg(picture, mouth);
+    memory.release();
+    finishMs += performance.now() - finishingAt;
   }
-  await Promise.all(pictures);
-  return renderingAt - encodingAt + (performance.now() - renderingAt) / frameCount;
+  const mouthMs = encodeMs + (performance.now() - startedAt - finishMs) / frameCount;
+  const jpegMs = finishMs / frameCount;
+  // Frames are put together beside the network: on a GPU the slower of the two counts, on the CPU they share the cores.
+  return provider.provider === 'cpu' ? mouthMs + jpegMs : Math.max(mouthMs, jpegMs);
 }

@@ -67,6 +67,8 @@ export class OpenOutput {
   readonly #send: (message: ToCompositor) => void;
   readonly #write: (frame: HeldFrame) => void;
   readonly #broken = new AbortController();
+  /** Settles when the frames that were not complete yet are sent. */
+  #onTheWay: Promise<void> | undefined;
   readonly #closed = Promise.withResolvers<FinishTimings>();
 
   constructor(taskId: number, send: (message: ToCompositor) => void, write: (frame: HeldFrame) => void) {
@@ -82,12 +84,26 @@ export class OpenOutput {
   }
 
   /** Takes a frame, and its hold of the memory. Frames are written in this order. */
-  write(frame: HeldFrame): void {
-    this.#write(frame);
+  write(frame: HeldFrame | Promise<HeldFrame>): void {
+    if (!(frame instanceof Promise) && !this.#onTheWay) {
+      this.#write(frame);
+      return;
+    }
+    const before = this.#onTheWay;
+    this.#onTheWay = Promise.all([frame, before]).then(
+      ([completed]) => this.#write(completed),
+      (error) => this.break(FarmError.from(error)),
+    );
+  }
+
+  /** Resolves when all frames so far are complete and sent. @throws what `broken` was aborted with. */
+  async whenSent(): Promise<void> {
+    await this.#onTheWay;
+    this.broken.throwIfAborted();
   }
 
   /**
-   * There are no more frames. Resolves when all are written.
+   * There are no more frames, and all are sent. Resolves when they are written.
    * @param end what the compositor tells the main thread then, or the failure in its place.
    * @throws FarmError for frames that cannot be written.
    */
@@ -98,6 +114,7 @@ export class OpenOutput {
 
   /** Gives the frames up. Resolves when nothing of them goes on. */
   async abandon(): Promise<void> {
+    await this.#onTheWay;
     this.#send({ type: 'abandon', taskId: this.#taskId });
     await this.#closed.promise.catch(ignored('what is given up may fail'));
   }

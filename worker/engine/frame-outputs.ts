@@ -1,6 +1,6 @@
 import type { ArtifactStore } from '../../shared/artifacts.ts';
 import { FarmError } from '../../shared/errors.ts';
-import { logged, unexpected } from '../../shared/process/unheard.ts';
+import { unexpected } from '../../shared/process/unheard.ts';
 import type { CompositorReport, FinishTimings, FromCompositor, LiveEnd, ToCompositor } from './compositor-protocol.ts';
 import { FinishClock } from './finish-clock.ts';
 import { FrameLine } from './frame-line.ts';
@@ -10,8 +10,6 @@ import { TaskFrames } from './task-frames.ts';
 
 /** Progress goes to Redis, so it is reported twice a second at most. */
 const PROGRESS_EVERY_MS = 500;
-/** JPEG quality of the preview that shows how far a render is. */
-const PREVIEW_JPEG_QUALITY = 60;
 
 export interface FrameOutputsTools {
   readonly artifacts: ArtifactStore;
@@ -89,14 +87,11 @@ export class FrameOutputs {
     await sink.finish();
   }
 
+  /** A preview shows how far a render is. */
   #show(taskId: number, framesDone: number, frame: FrameToPaint): void {
     const shown = { ...frame, release: () => {}, clock: new FinishClock() };
-    this.#tools.painter
-      .jpeg(shown, PREVIEW_JPEG_QUALITY)
-      .then(
-        (latestJpeg) => this.#tools.toMain({ type: 'progress', taskId, framesDone, latestJpeg }),
-        logged('could not encode a preview; it is left out'),
-      );
+    const latestJpeg = this.#tools.painter.preparedJpeg(shown);
+    this.#tools.toMain({ type: 'progress', taskId, framesDone, latestJpeg }, [latestJpeg.buffer]);
   }
 }
 

@@ -1,5 +1,7 @@
+import { FarmError } from '../../shared/errors.ts';
+import { Compositor } from '../compositor/compositor.ts';
 import { encodeJpeg } from '../media/jpeg.ts';
-import { compositeFrame } from '../pipeline/pipeline.ts';
+import type { RgbImage } from '../pipeline/contract.ts';
 import type { FrameParts } from './compositor-protocol.ts';
 import type { FinishClock } from './finish-clock.ts';
 
@@ -12,19 +14,34 @@ export interface FrameToPaint extends FrameParts {
 
 /** Puts mouths into their pictures, in each of the forms in which frames leave the worker. One a thread. */
 export class FramePainter {
-  /** The frame's pixels, the caller's own. */
-  pixels({ mouth, size, picture: { background, rect, crop }, release, clock }: FrameToPaint): Uint8Array<ArrayBuffer> {
-    const pixels = new Uint8Array(background.data.length);
-    clock.composite(() => compositeFrame(mouth, size, crop, background, rect, pixels));
+  readonly #compositor = new Compositor();
+
+  /** The frame's pixels, the caller's own. It must have come with its background. */
+  pixels({ mouth, picture, background, release, clock }: FrameToPaint): RgbImage & { data: Uint8Array<ArrayBuffer> } {
+    if (!background) throw new FarmError('internal', 'A frame that is to become pixels came without its background');
+    const { width, height } = background;
+    const data = new Uint8Array(background.data.length);
+    clock.composite(() => this.#compositor.pixels(background, picture.rect, picture.rim, mouth, data));
     release();
-    return pixels;
+    return { width, height, data };
   }
 
-  /** The frame as JPEG, the caller's own. */
+  /**
+   * The frame as JPEG, the caller's own. One of the quality that its picture was prepared for is made by encoding the
+   * mouth's area alone; for another the frame must have come with its background.
+   */
   async jpeg(frame: FrameToPaint, quality: number): Promise<Uint8Array<ArrayBuffer>> {
-    const { width, height } = frame.picture.background;
-    const image = { width, height, data: this.pixels(frame) };
+    if (quality === frame.picture.quality) return this.preparedJpeg(frame);
+    const image = this.pixels(frame);
     // A copy, since sharp's own memory cannot be handed over to another thread.
     return await frame.clock.encode(async () => new Uint8Array(await encodeJpeg(image, quality)));
+  }
+
+  /** The frame as JPEG of the quality that its picture was prepared for, the caller's own. */
+  preparedJpeg({ mouth, picture, release, clock }: FrameToPaint): Uint8Array<ArrayBuffer> {
+    const make = (byteLength: number) => new Uint8Array(byteLength);
+    const jpeg = clock.composite(() => this.#compositor.jpeg(picture, mouth, make));
+    release();
+    return jpeg as Uint8Array<ArrayBuffer>;
   }
 }

@@ -68,8 +68,7 @@ class SegmentVideo implements FrameSink {
   async write(frame: FrameToPaint): Promise<void> {
     const place = this.#written++ % PLANES_IN_FLIGHT;
     await this.#clock.encode(async () => await this.#read[place]);
-    const { width, height } = frame.picture.background;
-    const image = { width, height, data: this.#painter.pixels(frame) };
+    const image = this.#painter.pixels(frame);
     const read = this.#encoder.write(this.#clock.composite(() => this.#kernel.convert(image, place)));
     read.catch(ignored('the write that needs its place, or finish, reports it'));
     this.#read[place] = read;
@@ -105,7 +104,7 @@ function liveFrames(
 ): FrameSink {
   return new FramesInFlight(async (frame) => {
     const { frameIndex } = frame;
-    const data = form.kind === 'raw' ? painter.pixels(frame) : await painter.jpeg(frame, form.quality);
+    const data = form.kind === 'raw' ? painter.pixels(frame).data : await painter.jpeg(frame, form.quality);
     return () => toMain({ type: 'frame', taskId, frameIndex, data }, [data.buffer]);
   });
 }

@@ -19,27 +19,27 @@ export interface LiveBatchSettings {
   readonly maxWaitMs: number;
 }
 
-export interface LiveSupply {
+export interface LiveSupply<Picture> {
   /** What the frames of the request are made from, in order, gathered as they are asked for. */
-  readonly inputs: AsyncGenerator<FrameInputs>;
+  readonly inputs: AsyncGenerator<FrameInputs<Picture>>;
   /** Requests with the same source are served one after the other; different sources take turns, frame by frame. */
   readonly source: string;
   readonly signal: AbortSignal;
   /** Gets each mouth as it is made, in order, and releases its memory. */
-  readonly onFrame: (frame: MouthFrame) => void;
+  readonly onFrame: (frame: MouthFrame<Picture>) => void;
 }
 
 /**
  * Fills each run of the network with the frames that are ready, one from every source after the other. While a run is
  * under way, the frames for the next one become ready anyway; so waiting for more pays only when runs are very short.
  */
-export class LiveBatches {
+export class LiveBatches<Picture> {
   readonly #turns: Turns;
   readonly #settings: LiveBatchSettings;
   readonly #network: NetworkRuns;
   readonly #takeMemory: TakeMemory;
   /** The requests of each source, first come first; sources in the order of their next turn. */
-  readonly #sources = new Map<string, Supply[]>();
+  readonly #sources = new Map<string, Supply<Picture>[]>();
   #turnAsked = false;
   #waiting: NodeJS.Timeout | undefined;
 
@@ -57,7 +57,7 @@ export class LiveBatches {
    * @throws `signal.reason` when the signal is aborted, once a run that holds its frames is over; whatever the inputs
    * or the network throw.
    */
-  async render(request: LiveSupply): Promise<void> {
+  async render(request: LiveSupply<Picture>): Promise<void> {
     const supply = new Supply(request, this.#settings.maxFrames, () => this.#askForTurn());
     const { source } = request;
     this.#sources.set(source, [...(this.#sources.get(source) ?? []), supply]);
@@ -107,7 +107,7 @@ export class LiveBatches {
     }
   }
 
-  async #run(chosen: readonly Chosen[]): Promise<void> {
+  async #run(chosen: readonly Chosen<Picture>[]): Promise<void> {
     if (chosen.length === 0) return;
     const run = this.#makeMouths(chosen);
     for (const { supply } of chosen) supply.inRun = run;
@@ -118,7 +118,7 @@ export class LiveBatches {
     }
   }
 
-  async #makeMouths(chosen: readonly Chosen[]): Promise<MouthFrame[]> {
+  async #makeMouths(chosen: readonly Chosen<Picture>[]): Promise<MouthFrame<Picture>[]> {
     const memory = await this.#takeMemory(NEVER);
     try {
       return await this.#network.run(
@@ -131,8 +131,8 @@ export class LiveBatches {
   }
 
   /** One frame of each source that has one ready, round after round until the run is full. */
-  #choose(): Chosen[] {
-    const chosen: Chosen[] = [];
+  #choose(): Chosen<Picture>[] {
+    const chosen: Chosen<Picture>[] = [];
     for (let found = true; found && chosen.length < this.#settings.maxFrames; ) {
       found = false;
       for (const [source, supplies] of [...this.#sources]) {
@@ -153,18 +153,18 @@ export class LiveBatches {
 
 const NEVER = new AbortController().signal;
 
-interface Chosen {
-  readonly supply: Supply;
-  readonly frame: FrameInputs;
+interface Chosen<Picture> {
+  readonly supply: Supply<Picture>;
+  readonly frame: FrameInputs<Picture>;
 }
 
 /** One request: its frames, from the gathering of their inputs to their delivery. */
-class Supply {
+class Supply<Picture> {
   /** Inputs that are gathered and in no run yet. */
-  readonly ready: FrameInputs[] = [];
+  readonly ready: FrameInputs<Picture>[] = [];
   /** The last run that holds frames of this request. */
   inRun: Promise<unknown> = Promise.resolve();
-  readonly #request: LiveSupply;
+  readonly #request: LiveSupply<Picture>;
   readonly #readyAhead: number;
   readonly #onReady: () => void;
   readonly #failed = Promise.withResolvers<never>();
@@ -175,7 +175,7 @@ class Supply {
   #moved = Promise.withResolvers<void>();
 
   /** @param readyAhead frames that are made ready while others are in a run. */
-  constructor(request: LiveSupply, readyAhead: number, onReady: () => void) {
+  constructor(request: LiveSupply<Picture>, readyAhead: number, onReady: () => void) {
     this.#request = request;
     this.#readyAhead = readyAhead;
     this.#onReady = onReady;
@@ -196,13 +196,13 @@ class Supply {
     }
   }
 
-  take(): FrameInputs | undefined {
+  take(): FrameInputs<Picture> | undefined {
     const frame = this.ready.shift();
     if (frame) this.#move();
     return frame;
   }
 
-  deliver(frame: MouthFrame): void {
+  deliver(frame: MouthFrame<Picture>): void {
     this.#open -= 1;
     if (this.#ended) frame.memory.release();
     else this.#request.onFrame(frame);

@@ -1,3 +1,4 @@
+import type { PreparedPicture } from '../compositor/contract.ts';
 import type { LoadedModel } from '../models/loaded-model.ts';
 import { type MouthFrame, mouthBytes } from '../pipeline/contract.ts';
 import { gatherFrameInputs } from '../pipeline/frame-inputs.ts';
@@ -14,7 +15,7 @@ const RUNS_AHEAD = 4;
 
 /** What the live requests for one model have in common. */
 interface LiveModel {
-  readonly batches: LiveBatches;
+  readonly batches: LiveBatches<PreparedPicture>;
   readonly features: StreamFeatures;
 }
 
@@ -39,17 +40,17 @@ export class LiveRenderer {
     task: LiveTask,
     model: LoadedModel,
     signal: AbortSignal,
-    onFrame: (frame: MouthFrame) => void,
+    onFrame: (frame: MouthFrame<PreparedPicture>) => void,
   ): Promise<StageTimingsMs> {
     const { batches, features } = this.#liveModel(model);
     const { frames, startFrameIndex, totalSamples, rowsAhead, streamId } = task;
-    const { network, encoder, avatar } = model;
+    const { network, encoder, prepared } = model;
     const timings = noTimings();
     const parts = {
       audio: new PieceOfSound(readSamples(task.audio), task.firstSample, totalSamples),
       given: readGivenInputs(task, frames.end - frames.start, network.size, totalSamples === 0),
       memory: streamId === undefined ? undefined : features.of(streamId),
-      ...{ encoder, network, avatar },
+      ...{ encoder, network, pictures: prepared },
     };
     const request = {
       ...{ frames, startFrameIndex, rowsAhead, totalFrames: frames.end },
@@ -67,7 +68,9 @@ export class LiveRenderer {
     if (known) return known;
     const settings = { ...this.#settings, maxFrames: this.#maxFrames(model) };
     const memory = new MouthPool(settings.maxFrames * mouthBytes(model.network.size), RUNS_AHEAD);
-    const batches = new LiveBatches(model.network, this.#turns, settings, (aborted) => memory.take(aborted));
+    const batches = new LiveBatches<PreparedPicture>(model.network, this.#turns, settings, (aborted) =>
+      memory.take(aborted),
+    );
     const made = { batches, features: new StreamFeatures() };
     this.#models.set(model, made);
     return made;

@@ -6,7 +6,7 @@ import { renderMouths } from '../pipeline/render-frames.ts';
 import { noTimings, type StageTimingsMs } from '../pipeline/stage-timings.ts';
 import type { FrameOutput } from './compositor-protocol.ts';
 import type { FrameLine, OpenOutput } from './frame-line.ts';
-import { toHeldFrame } from './frame-parts.ts';
+import { type CompleteFrame, completing } from './frame-parts.ts';
 import { MouthPool } from './mouth-pool.ts';
 import type { SegmentResult, SegmentTask } from './thread-protocol.ts';
 import type { Turns } from './turns.ts';
@@ -32,9 +32,11 @@ export async function renderSegment(
   const startedAt = performance.now();
   const { width, height } = model.avatar;
   const timings = noTimings();
-  const output = tools.line.open(taskId, outputOf(task, { width, height }));
+  const wanted = outputOf(task, { width, height });
+  const output = tools.line.open(taskId, wanted);
   try {
-    await makeMouths(task, model, tools, output, timings);
+    await makeMouths(task, model, tools, output, completing(wanted, model), timings);
+    await output.whenSent();
     const { composite, encode } = await output.close();
     const { visualInput, ...stages } = timings;
     return {
@@ -56,6 +58,7 @@ async function makeMouths(
   model: LoadedModel,
   { artifacts, turns, signal: wanted }: SegmentTools,
   output: OpenOutput,
+  complete: CompleteFrame,
   timings: StageTimingsMs,
 ): Promise<void> {
   const signal = AbortSignal.any([wanted, output.broken]);
@@ -66,9 +69,10 @@ async function makeMouths(
   const pool = new MouthPool(batchFrames * mouthBytes(model.network.size), RUNS_AHEAD);
   const takeMemory = (aborted: AbortSignal) => pool.take(aborted);
   await using audio = await AudioFile.open(artifacts.localPath(artifactKeys.samples(task.renderId)));
-  const parts = { audio, inTurn, takeMemory, ...model };
+  const { network, encoder, prepared: pictures } = model;
+  const parts = { audio, inTurn, takeMemory, network, encoder, pictures };
   for await (const frame of renderMouths({ ...task, batchFrames }, parts, signal, timings)) {
-    output.write(toHeldFrame(frame));
+    output.write(complete(frame));
   }
 }
 

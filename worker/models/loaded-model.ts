@@ -53,8 +53,6 @@ export interface LoadedModel {
   release(): Promise<void>;
 }
 
-/** Pictures that are decoded at the same time: libuv has four threads for it. */
-const READ_AT_ONCE = 4;
 const HASH_LENGTH = 12;
 
 /**
@@ -79,7 +77,6 @@ export async function loadModel(options: LoadModelOptions): Promise<LoadedModel>
   const [networkFile, cropRectsFile] = await fingerprintFiles(entry.modelPath, entry.cropRectsPath);
   const { pictures, release } = await options.prepared.open(entry.modelId, avatar, network.size);
   opened.defer(release);
-  if (entry.preloadBackgrounds) await readBackgrounds(avatar, options.cachedFrames);
   if (entry.preloadBackgrounds) await pictures.fill();
   const kept = opened.move();
   const files = [networkFile, lease.file, cropRectsFile];
@@ -131,15 +128,4 @@ export async function loadAlone(
   const memory = new MemoryProbe(options.providers);
   const prepared = new PreparedAvatars({ ...options.preparing, processes: 0 }, options.cachedFrames);
   return await loadModel({ ...options, memory, prepared, encoders: new SharedEncoders(options, memory) });
-}
-
-/**
- * Reads the first `count` backgrounds into the avatar's cache.
- * @throws FarmError `model_unusable` for one that is unreadable.
- */
-async function readBackgrounds(avatar: Avatar, count: number): Promise<void> {
-  for (let start = 0; start < Math.min(count, avatar.frameCount); start += READ_AT_ONCE) {
-    const end = Math.min(start + READ_AT_ONCE, count, avatar.frameCount);
-    await Promise.all(Array.from({ length: end - start }, (_, index) => avatar.background(start + index)));
-  }
 }

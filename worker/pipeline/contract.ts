@@ -147,55 +147,63 @@ export interface AvatarFrames {
 /** A visual input that the request brought: [6, S, S], or the S² picture of the face that it is to be made from. */
 export type GivenVisualInput = Float32Array | RgbImage;
 
-/** What stands behind a frame. */
-export interface FrameBackground {
-  readonly backgroundIndex: number;
-  /** The avatar's picture `backgroundIndex`; read only. */
-  readonly background: RgbImage;
-  /** The face in it, where the avatar has a picture of that. */
-  readonly face?: GivenFace | undefined;
+/**
+ * The pictures of an avatar as the pipeline takes them. `Picture` is what frames are put together from, besides mouths;
+ * the pipeline only passes it on. All methods throw FarmError `model_unusable` for a picture that cannot be used.
+ */
+export interface AvatarPictures<Picture> {
+  readonly frameCount: number;
+  /** Called some frames ahead. */
+  picture(index: number): Promise<Picture>;
+  /**
+   * What the network sees of picture `index`: the inner S×S of its crop.
+   * @param into receives [S, S, 3] RGB.
+   */
+  face(index: number, into: Uint8Array): Promise<void>;
+  /** Whether there are other pictures for the channels in which the mouth is hidden. */
+  readonly hasHiddenFaces: boolean;
+  /** Such a picture, [S, S, 3] RGB; the mouth is not hidden in it yet. Only if `hasHiddenFaces`. */
+  hiddenFace(index: number, into: Uint8Array): Promise<void>;
 }
 
 /** All that one frame is made from. */
-export interface FrameInputs extends FrameBackground {
+export interface FrameInputs<Picture> {
   readonly frameIndex: number;
-  /** False for a frame that only fills its batch: the network computes it, and its picture is dropped. */
+  /** False for a frame that only fills its batch: the network computes it, and its mouth is dropped. */
   readonly wanted: boolean;
-  readonly avatar: AvatarFrames;
+  readonly pictures: AvatarPictures<Picture>;
+  /** Which of the pictures the mouth belongs into, and that picture. */
+  readonly pictureIndex: number;
+  readonly picture: Picture;
   /** The audio input, [32, 16, 16], or the feature rows that it is cut from. */
   readonly audioInput: Float32Array | { readonly rows: FeatureRows; readonly rowsAhead: number };
-  /** The visual input instead of one made from the background. */
+  /** The visual input instead of one made from the picture. */
   readonly visualInput: GivenVisualInput | undefined;
   /** Grows by this frame's share of the stages. */
   readonly timings: StageTimingsMs;
 }
 
-/** Memory for the inputs of one run of the network; what only some runs need is made when it is asked for. */
+/** Memory for the inputs of one run of the network. */
 export interface RunBuffers {
+  /** Faces, [count, S, S, 3] RGB. */
+  readonly crops: Uint8Array;
+  /** Memory for as many other pictures, for the channels in which the mouth is hidden. */
+  readonly rois: () => Uint8Array;
   /** [count, 32, 16, 16] */
   readonly audio: Float32Array;
-  /** [count, S, S, 3] */
-  readonly crops: Uint8Array;
-  /** [count, S, S, 3] */
-  readonly rois: () => Uint8Array;
-  /** [count, 6, S, S] */
+  /** Memory for [count, 6, S, S], for requests that brought floats. */
   readonly visual: () => Float32Array;
-  /** (S+8)²: the crop of a frame while its face is cut out. */
-  readonly crop: RgbImage;
 }
 
 /** A mouth that the network has made, and the picture that it belongs into: all that the finished frame is made from. */
-export interface MouthFrame extends FrameBackground {
+export interface MouthFrame<Picture> {
   readonly frameIndex: number;
-  readonly avatar: AvatarFrames;
-  /** Side of the mouth, S. */
-  readonly size: NetworkSize;
+  readonly pictureIndex: number;
+  readonly picture: Picture;
   /** [S, S, 3] RGB; a part of `memory`. */
   readonly mouth: Uint8Array;
   /** Held for this frame: whoever has read the mouth, or drops it, releases it once. */
   readonly memory: HeldMemory;
-  /** Grows by this frame's share of the stages. */
-  readonly timings: StageTimingsMs;
 }
 
 /** Memory that is used again when all its holders have released it. */

@@ -6,7 +6,7 @@ import {
   AUDIO_INPUT_FLOATS,
   type AudioEncoder,
   type AudioSource,
-  type AvatarFrames,
+  type AvatarPictures,
   type GivenVisualInput,
   type IndexRange,
   type LipSyncNetwork,
@@ -54,11 +54,11 @@ export interface GivenVisualInputs {
 }
 
 /** What the inputs of frames are made with. */
-export interface InputParts {
+export interface InputParts<Picture> {
   readonly audio: AudioSource;
   readonly encoder: AudioEncoder;
   readonly network: Pick<LipSyncNetwork, 'size'>;
-  readonly avatar: AvatarFrames;
+  readonly pictures: AvatarPictures<Picture>;
   readonly given?: GivenInputs;
   /** Features that earlier requests for the same sound have left. Only with the grid `request`. */
   readonly memory?: FeatureMemory | undefined;
@@ -67,9 +67,9 @@ export interface InputParts {
 /**
  * @throws FarmError `audio_empty`, `model_unusable` (no pictures), `request_invalid` (a range or size that cannot be).
  */
-export function checkRequest(request: RenderFramesRequest, parts: InputParts): void {
+export function checkRequest(request: RenderFramesRequest, parts: InputParts<unknown>): void {
   if (!parts.given?.audioInput) checkSound(parts.audio);
-  if (parts.avatar.frameCount < 1) throw new FarmError('model_unusable', 'The avatar has no pictures.');
+  if (parts.pictures.frameCount < 1) throw new FarmError('model_unusable', 'The avatar has no pictures.');
   const { frames, totalFrames, startFrameIndex, batchFrames, encoderBatchWindows } = request;
   const { rowsAhead = FEATURE_ROWS_AFTER } = request;
   const integers = [
@@ -99,7 +99,7 @@ export function checkSound(audio: AudioSource): void {
   if (audio.sampleCount < 1) throw new FarmError('audio_empty', 'The sound has no samples.');
 }
 
-function checkGiven({ frames, grid }: RenderFramesRequest, { given, network }: InputParts): void {
+function checkGiven({ frames, grid }: RenderFramesRequest, { given, network }: InputParts<unknown>): void {
   const { audioInput, visualInputs } = given ?? {};
   if (!audioInput && !visualInputs) return;
   const count = frames.end - frames.start;

@@ -111,7 +111,8 @@ function hideMouth(input: Float32Array, planeStart: number, size: NetworkSize): 
   }
 }
 
-function pictureAt(pictures: Uint8Array, place: number, size: NetworkSize): RgbImage {
+/** Picture `place` of [count, S, S, 3] RGB: a view. */
+export function pictureAt(pictures: Uint8Array, place: number, size: NetworkSize): RgbImage {
   const bytes = mouthBytes(size);
   return { width: size, height: size, data: pictures.subarray(place * bytes, (place + 1) * bytes) };
 }

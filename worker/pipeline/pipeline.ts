@@ -2,45 +2,40 @@
  * The order of the stages, and nothing else:
  *
  *   sound → mel → windows → encoder → feature rows → audio input ┐
- *                                                                ├→ network → mouth → composite
- *   place in the walk → background → crop → face                 ┘
+ *                                                                ├→ network → mouth → frame
+ *   place in the walk → picture → face                           ┘
  *
- * Each function computes one stretch of it: `encodeWindows` for a run of the encoder, `loadBackground` for a frame,
- * `renderRun` for a run of the network, `composeFrame` for a finished frame.
+ * Each function computes one stretch of it: `encodeWindows` for a run of the encoder, `loadPicture` for a frame,
+ * `renderRun` for a run of the network. Pictures and faces are prepared once for each avatar (worker/prepared/), and
+ * worker/compositor/ puts mouths into pictures. cut-pictures.ts makes both from the avatar's own files: slowly, in plain
+ * TypeScript, for comparison.
  */
 import { writeAudioInput } from './audio-input.ts';
-import { backgroundIndex, checkBackground, checkFace } from './background.ts';
-import { compositeFrame } from './composite.ts';
+import { backgroundIndex } from './background.ts';
 import {
   AUDIO_INPUT_FLOATS,
   type AudioEncoder,
   type AudioSource,
-  type AvatarFrames,
+  type AvatarPictures,
   type Faces,
-  type FrameBackground,
   type FrameInputs,
-  type GivenVisualInput,
   type IndexRange,
   type LipSyncNetwork,
-  type MouthFrame,
-  mouthBytes,
   type NetworkSize,
-  type RgbImage,
   type RunBuffers,
   visualInputFloats,
 } from './contract.ts';
 import { readMel } from './mel.ts';
-import { writeVisualInput } from './picture-floats.ts';
+import { pictureAt, writeVisualInput } from './picture-floats.ts';
 import { melFrameCount, melFramesOfWindows, paddedSampleCount } from './sound-ranges.ts';
 import { StageClock } from './stage-timings.ts';
-import { copyFace, fillCrop } from './visual-input.ts';
 import { gatherWindows } from './windows.ts';
 
-export { checkFace } from './background.ts';
+export { checkBackground, checkFace } from './background.ts';
 export { compositeFrame } from './composite.ts';
 export { gatherFeatureRows } from './feature-rows.ts';
 export { readMel } from './mel.ts';
-export { fillCrop, makeCrop } from './visual-input.ts';
+export { copyFace, fillCrop, makeCrop } from './visual-input.ts';
 
 /** sound → mel → windows → encoder. @returns [count, 512] flat. */
 export async function encodeWindows(
@@ -58,87 +53,73 @@ export async function encodeWindows(
   return features;
 }
 
-/** place in the walk → background. @param position start_frame_idx + frame index. */
-export async function loadBackground(avatar: AvatarFrames, position: number): Promise<FrameBackground> {
-  const index = backgroundIndex(position, avatar.frameCount);
-  const [background, face] = await Promise.all([avatar.background(index), avatar.face?.(index)]);
-  return { backgroundIndex: index, background, face };
+/** place in the walk → picture. @param position start_frame_idx + frame index. */
+export async function loadPicture<Picture>(
+  pictures: AvatarPictures<Picture>,
+  position: number,
+): Promise<{ readonly pictureIndex: number; readonly picture: Picture }> {
+  const pictureIndex = backgroundIndex(position, pictures.frameCount);
+  return { pictureIndex, picture: await pictures.picture(pictureIndex) };
 }
 
 /**
- * background → crop → face, feature rows → audio input; both → network → mouth.
+ * picture → face, feature rows → audio input; both → network → mouth.
  * @param frames as many as `buffers` holds.
  * @param mouths receives [count, S, S, 3] RGB.
  */
 export async function renderRun(
-  frames: readonly FrameInputs[],
+  frames: readonly FrameInputs<unknown>[],
   network: LipSyncNetwork,
   buffers: RunBuffers,
   mouths: Uint8Array,
 ): Promise<void> {
-  const faces = facesOf(frames, buffers);
-  for (const [place, frame] of frames.entries()) writeInputs(frame, place, network.size, faces, buffers);
+  const faces = await gatherFaces(frames, network.size, buffers);
+  for (const [place, { audioInput, frameIndex }] of frames.entries()) {
+    const audioAt = place * AUDIO_INPUT_FLOATS;
+    if (audioInput instanceof Float32Array) buffers.audio.set(audioInput, audioAt);
+    else writeAudioInput(audioInput.rows, frameIndex, buffers.audio, audioAt, audioInput.rowsAhead);
+  }
   const startedAt = performance.now();
   await network.paint(faces, buffers.audio, mouths, frames.length);
   const frameMs = (performance.now() - startedAt) / frames.length;
   for (const { timings } of frames) timings.inference += frameMs;
 }
 
-/** Where the faces of a run go: all as floats if one came so, with rois if one has its own. */
-function facesOf(frames: readonly FrameInputs[], { crops, rois, visual }: RunBuffers): Faces {
-  if (frames.some(({ visualInput }) => visualInput instanceof Float32Array)) return { visual: visual() };
-  const ownRois = frames.some(({ visualInput, face }) => visualInput === undefined && face?.roi);
-  return ownRois ? { crops, rois: rois() } : { crops };
-}
-
-function writeInputs(
-  frame: FrameInputs,
-  place: number,
+/** Pictures, unless one of the frames has floats of its own: then all are floats, of the same value. */
+async function gatherFaces(
+  frames: readonly FrameInputs<unknown>[],
   size: NetworkSize,
-  faces: Faces,
-  { audio, crop }: RunBuffers,
-): void {
-  const { avatar, background, backgroundIndex: index, face, audioInput, visualInput } = frame;
-  const audioAt = place * AUDIO_INPUT_FLOATS;
-  const clock = new StageClock(frame.timings);
-  checkBackground(background, avatar.rect(index), avatar, index);
-  if (face) checkFace(face, size, index);
-  if (visualInput === undefined) fillCrop(crop, avatar, index, background, face?.crop);
-  writeFace(visualInput ?? crop, visualInput ? undefined : face?.roi, place, size, faces);
-  if (audioInput instanceof Float32Array) audio.set(audioInput, audioAt);
-  else writeAudioInput(audioInput.rows, frame.frameIndex, audio, audioAt, audioInput.rowsAhead);
-  clock.lap('visualInput');
-}
-
-/** @param given (S+8)², S², or [6, S, S] in a run of floats. */
-function writeFace(
-  given: GivenVisualInput,
-  roi: RgbImage | undefined,
-  place: number,
-  size: NetworkSize,
-  faces: Faces,
-): void {
-  if (given instanceof Float32Array) {
-    if ('visual' in faces) faces.visual.set(given, place * visualInputFloats(size));
-  } else if ('visual' in faces) {
-    writeVisualInput(given, size, faces.visual, place * visualInputFloats(size), roi);
-  } else {
-    const at = (pictures: Uint8Array) => pictures.subarray(place * mouthBytes(size), (place + 1) * mouthBytes(size));
-    copyFace(given, size, at(faces.crops));
-    if (faces.rois) copyFace(roi ?? given, size, at(faces.rois));
+  { crops, rois, visual }: RunBuffers,
+): Promise<Faces> {
+  const hidden = frames.some(({ pictures }) => pictures.hasHiddenFaces) ? rois() : undefined;
+  for (const [place, frame] of frames.entries()) {
+    const clock = new StageClock(frame.timings);
+    await writeFace(frame, pictureAt(crops, place, size).data, hidden && pictureAt(hidden, place, size).data);
+    clock.lap('visualInput');
   }
+  if (!frames.some(({ visualInput }) => visualInput instanceof Float32Array)) return { crops, rois: hidden };
+  const floats = visual();
+  for (const [place, { visualInput, timings }] of frames.entries()) {
+    const clock = new StageClock(timings);
+    const at = place * visualInputFloats(size);
+    const roi = hidden && pictureAt(hidden, place, size);
+    if (visualInput instanceof Float32Array) floats.set(visualInput, at);
+    else writeVisualInput(pictureAt(crops, place, size), size, floats, at, roi);
+    clock.lap('visualInput');
+  }
+  return { visual: floats };
 }
 
-/**
- * mouth, background → composite.
- * @param crop (S+8)², overwritten.
- * @param pixels becomes the finished frame: as many bytes as the background has.
- */
-export function composeFrame(frame: MouthFrame, crop: RgbImage, pixels: Uint8Array): RgbImage {
-  const { avatar, background, backgroundIndex: index, face, size, mouth, timings } = frame;
-  const clock = new StageClock(timings);
-  fillCrop(crop, avatar, index, background, face?.crop);
-  const image = compositeFrame(mouth, size, crop, background, avatar.rect(index), pixels);
-  clock.lap('composite');
-  return image;
+/** The picture that the network sees of a frame; nothing for a frame that has floats. */
+async function writeFace(
+  { pictures, pictureIndex, visualInput }: FrameInputs<unknown>,
+  crop: Uint8Array,
+  roi: Uint8Array | undefined,
+): Promise<void> {
+  if (visualInput instanceof Float32Array) return;
+  if (visualInput) crop.set(visualInput.data);
+  else await pictures.face(pictureIndex, crop);
+  if (!roi) return;
+  if (!visualInput && pictures.hasHiddenFaces) await pictures.hiddenFace(pictureIndex, roi);
+  else roi.set(crop);
 }

@@ -1,15 +1,23 @@
-import { type LipSyncNetwork, type MouthFrame, mouthBytes, type RgbImage, type TakeMemory } from './contract.ts';
+import {
+  type AvatarFrames,
+  type LipSyncNetwork,
+  type MouthFrame,
+  mouthBytes,
+  type RgbImage,
+  type TakeMemory,
+} from './contract.ts';
+import { CutPictures } from './cut-pictures.ts';
 import { gatherFrameInputs } from './frame-inputs.ts';
 import type { InputParts, RenderFramesRequest } from './frame-request.ts';
 import { newMemory } from './held-memory.ts';
 import { NetworkRuns } from './network-runs.ts';
-import { composeFrame, makeCrop } from './pipeline.ts';
-import type { StageTimingsMs } from './stage-timings.ts';
+import { compositeFrame } from './pipeline.ts';
+import { StageClock, type StageTimingsMs } from './stage-timings.ts';
 
 /** Runs work that no other work of this thread may interrupt. */
 export type TurnTaker = <T>(work: () => Promise<T>) => Promise<T>;
 
-export interface PipelineParts extends InputParts {
+export interface PipelineParts<Picture> extends InputParts<Picture> {
   readonly network: LipSyncNetwork;
   /** Held around each run of the network. Absent: nobody else runs the network. */
   readonly inTurn?: TurnTaker;
@@ -33,12 +41,12 @@ export interface RenderedFrame {
  * @throws FarmError `audio_empty`, `request_invalid` (a range or size that cannot be), `model_unusable` (a crop rect or
  * picture that does not fit the avatar); `signal.reason` once the signal is aborted; whatever the parts throw.
  */
-export async function* renderMouths(
+export async function* renderMouths<Picture>(
   request: RenderFramesRequest,
-  parts: PipelineParts,
+  parts: PipelineParts<Picture>,
   signal: AbortSignal,
   timings: StageTimingsMs,
-): AsyncGenerator<MouthFrame> {
+): AsyncGenerator<MouthFrame<Picture>> {
   const inTurn: TurnTaker = parts.inTurn ?? ((work) => work());
   const { batchFrames } = request;
   const network = new NetworkRuns(parts.network, batchFrames);
@@ -46,7 +54,7 @@ export async function* renderMouths(
   for await (const batch of inBatches(gatherFrameInputs(request, parts, signal, timings), batchFrames)) {
     // Before the turn: others may run the network while this waits.
     const memory = await takeMemory(signal);
-    const mouths: MouthFrame[] = [];
+    const mouths: MouthFrame<Picture>[] = [];
     try {
       const made = await inTurn(() => {
         signal.throwIfAborted();
@@ -55,7 +63,7 @@ export async function* renderMouths(
       mouths.push(...made);
       while (mouths.length > 0) {
         signal.throwIfAborted();
-        yield mouths.shift() as MouthFrame;
+        yield mouths.shift() as MouthFrame<Picture>;
       }
     } finally {
       memory.release();
@@ -64,18 +72,35 @@ export async function* renderMouths(
   }
 }
 
-/** As `renderMouths`, with each mouth put into its background in this thread. */
+/** What frames are made from in plain TypeScript: the avatar's own files instead of prepared pictures. */
+export interface PlainParts extends Omit<PipelineParts<unknown>, 'pictures'> {
+  readonly avatar: AvatarFrames;
+}
+
+/**
+ * As `renderMouths`, with each mouth put into its background, in this thread: slowly, and the definition of what frames
+ * look like.
+ */
 export async function* renderFrames(
   request: RenderFramesRequest,
-  parts: PipelineParts,
+  { avatar, ...parts }: PlainParts,
   signal: AbortSignal,
   timings: StageTimingsMs,
 ): AsyncGenerator<RenderedFrame> {
-  const crop = makeCrop(parts.network.size);
-  for await (const frame of renderMouths(request, parts, signal, timings)) {
-    const image = composeFrame(frame, crop, new Uint8Array(frame.background.data.length));
-    frame.memory.release();
-    yield { frameIndex: frame.frameIndex, image };
+  const { size } = parts.network;
+  const pictures = new CutPictures(avatar, size);
+  for await (const { frameIndex, mouth, memory, picture } of renderMouths(
+    request,
+    { ...parts, pictures },
+    signal,
+    timings,
+  )) {
+    const { background, rect, crop } = picture;
+    const clock = new StageClock(timings);
+    const image = compositeFrame(mouth, size, crop, background, rect, new Uint8Array(background.data.length));
+    clock.lap('composite');
+    memory.release();
+    yield { frameIndex, image };
   }
 }
 
