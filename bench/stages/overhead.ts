@@ -116,8 +116,8 @@ async function startInProcess(entry: CheapAvatar, frameCount: number) {
     const task = { ...job, ...sound, ...given };
     const frames = { kind: 'live', form: task.form } as const;
     const output = line.open(++lastTaskId, frames);
-    const complete = completing(frames, model);
     const { signal } = new AbortController();
+    const complete = completing(frames, model, signal);
     await renderer.render(task, model, signal, (frame) => output.write(complete(frame)));
     await output.whenSent();
     await output.close();

@@ -6,7 +6,8 @@ import { resizeBicubic } from '../../worker/pipeline/bicubic.ts';
 import { compositeFrame } from '../../worker/pipeline/composite.ts';
 import type { NetworkSize, Rect, RgbImage } from '../../worker/pipeline/contract.ts';
 import { mouthBytes, visualInputFloats } from '../../worker/pipeline/contract.ts';
-import { putMouth, writeVisualInput } from '../../worker/pipeline/picture-floats.ts';
+import { writeMouth } from '../../worker/pipeline/mouth.ts';
+import { writeVisualInput } from '../../worker/pipeline/picture-floats.ts';
 import { cutCrop, makeCrop } from '../../worker/pipeline/visual-input.ts';
 import { fixtureBytes, largestDifference, referenceBytes, referenceFloats, referenceMissing } from './files.ts';
 

@@ -39,6 +39,8 @@ export interface FrameParts {
   readonly picture: PreparedPicture;
   /** All pixels of the picture, for outputs that need them. */
   readonly background?: RgbImage;
+  /** The picture as planes of YUV 4:2:0, which become the frame's; also in memory that both threads see. */
+  readonly planes?: Uint8Array;
 }
 
 export type ToCompositor =
@@ -62,7 +64,7 @@ export interface FinishTimings {
 }
 
 export type FromCompositor =
-  /** The frame's mouth is not read any more. */
+  /** The frame's memory is not read any more. */
   | { readonly type: 'used'; readonly frameId: number }
   /** Frames of the task cannot be written: more of them are of no use. Sent once, and `closed` with the same error later. */
   | { readonly type: 'broken'; readonly taskId: number; readonly error: ErrorReport }

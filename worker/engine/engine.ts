@@ -147,8 +147,8 @@ export class Engine {
   async #renderLive({ taskId, task }: LiveTask, use: ModelUse, signal: AbortSignal): Promise<void> {
     const frames = { kind: 'live', form: task.form } as const;
     const output = this.#line.open(taskId, frames);
-    const complete = completing(frames, use.model);
     const wanted = AbortSignal.any([signal, output.broken]);
+    const complete = completing(frames, use.model, wanted);
     try {
       const timings = await this.#liveRenderer.render(task, use.model, wanted, (frame) =>
         output.write(complete(frame)),

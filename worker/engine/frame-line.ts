@@ -10,16 +10,16 @@ import type {
   ToCompositor,
 } from './compositor-protocol.ts';
 
-/** A frame with the memory that its mouth lies in: held until the compositor has read it. */
+/** A frame with the memory that its parts lie in: held until the compositor has read them. */
 export interface HeldFrame extends FrameParts {
-  readonly memory: HeldMemory;
+  readonly memories: readonly HeldMemory[];
 }
 
 /** The pipeline thread's end of the line to the compositor thread. */
 export class FrameLine {
   readonly #send: (message: ToCompositor) => void;
   /** Memory that the compositor reads, by the id of the frame. */
-  readonly #held = new Map<number, HeldMemory>();
+  readonly #held = new Map<number, readonly HeldMemory[]>();
   readonly #outputs = new Map<number, OpenOutput>();
   #lastFrameId = 0;
 
@@ -29,9 +29,9 @@ export class FrameLine {
 
   /** Where the frames of a task go from now on, until it is closed or abandoned. */
   open(taskId: number, output: FrameOutput): OpenOutput {
-    const opened = new OpenOutput(taskId, this.#send, ({ memory, ...frame }) => {
+    const opened = new OpenOutput(taskId, this.#send, ({ memories, ...frame }) => {
       const frameId = ++this.#lastFrameId;
-      this.#held.set(frameId, memory);
+      this.#held.set(frameId, memories);
       this.#send({ type: 'frame', taskId, frameId, frame });
     });
     this.#outputs.set(taskId, opened);
@@ -43,7 +43,7 @@ export class FrameLine {
   receive(message: FromCompositor): void {
     switch (message.type) {
       case 'used':
-        this.#held.get(message.frameId)?.release();
+        for (const memory of this.#held.get(message.frameId) ?? []) memory.release();
         this.#held.delete(message.frameId);
         break;
       case 'broken':

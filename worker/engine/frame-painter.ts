@@ -7,7 +7,7 @@ import type { FinishClock } from './finish-clock.ts';
 
 /** A frame that is to be put together, in memory that others wait for. */
 export interface FrameToPaint extends FrameParts {
-  /** Told once the mouth has been read. */
+  /** Told once the memory of its parts is not read any more. */
   readonly release: () => void;
   readonly clock: FinishClock;
 }
@@ -17,13 +17,24 @@ export class FramePainter {
   readonly #compositor = new Compositor();
 
   /** The frame's pixels, the caller's own. It must have come with its background. */
-  pixels({ mouth, picture, background, release, clock }: FrameToPaint): RgbImage & { data: Uint8Array<ArrayBuffer> } {
-    if (!background) throw new FarmError('internal', 'A frame that is to become pixels came without its background');
-    const { width, height } = background;
-    const data = new Uint8Array(background.data.length);
-    clock.composite(() => this.#compositor.pixels(background, picture.rect, picture.rim, mouth, data));
-    release();
-    return { width, height, data };
+  pixels(frame: FrameToPaint): RgbImage & { data: Uint8Array<ArrayBuffer> } {
+    return readOnce(frame, ({ mouth, picture, background }) => {
+      if (!background) throw new FarmError('internal', 'A frame that is to become pixels came without its background');
+      const { width, height } = background;
+      const data = new Uint8Array(background.data.length);
+      this.#compositor.pixels(background, picture.rect, picture.rim, mouth, data);
+      return { width, height, data };
+    });
+  }
+
+  /**
+   * The frame as planes of YUV 4:2:0. It must have come with its background's: these become the frame's, so the caller
+   * lets its memory go.
+   */
+  planes({ mouth, picture, planes, clock }: FrameToPaint): Uint8Array {
+    if (!planes) throw new FarmError('internal', 'A frame of a video came without the planes of its background');
+    clock.composite(() => this.#compositor.planes(picture, mouth, planes));
+    return planes;
   }
 
   /**
@@ -38,10 +49,19 @@ export class FramePainter {
   }
 
   /** The frame as JPEG of the quality that its picture was prepared for, the caller's own. */
-  preparedJpeg({ mouth, picture, release, clock }: FrameToPaint): Uint8Array<ArrayBuffer> {
+  preparedJpeg(frame: FrameToPaint): Uint8Array<ArrayBuffer> {
     const make = (byteLength: number) => new Uint8Array(byteLength);
-    const jpeg = clock.composite(() => this.#compositor.jpeg(picture, mouth, make));
-    release();
-    return jpeg as Uint8Array<ArrayBuffer>;
+    return readOnce(frame, ({ mouth, picture }) =>
+      this.#compositor.jpeg(picture, mouth, make),
+    ) as Uint8Array<ArrayBuffer>;
+  }
+}
+
+/** Paints a frame, counts that, and lets its memory go in any case. */
+function readOnce<T>(frame: FrameToPaint, paint: (frame: FrameToPaint) => T): T {
+  try {
+    return frame.clock.composite(() => paint(frame));
+  } finally {
+    frame.release();
   }
 }

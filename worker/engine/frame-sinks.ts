@@ -1,7 +1,7 @@
 import { writeFile } from 'node:fs/promises';
 import { type ArtifactStore, artifactKeys } from '../../shared/artifacts.ts';
 import { ignored } from '../../shared/process/unheard.ts';
-import { PlaneKernel } from '../compositor/plane-kernel.ts';
+import { planeLayout } from '../compositor/planes.ts';
 import { SegmentEncoder } from '../media/encode-segment.ts';
 import type { CompositorReport, FrameOutput } from './compositor-protocol.ts';
 import type { FinishClock } from './finish-clock.ts';
@@ -39,18 +39,13 @@ export async function withSink(
   await run(frames);
 }
 
-/** Frames that ffmpeg may have on its way: one that it reads, and others that wait while the network runs. */
-const PLANES_IN_FLIGHT = 4;
-
-/** A video file, encoded as the frames come. */
+/** A video file, encoded as the frames come. How many are on their way is bounded by the memory of their planes. */
 class SegmentVideo implements FrameSink {
   readonly #encoder: SegmentEncoder;
-  readonly #kernel: PlaneKernel;
   readonly #painter: FramePainter;
   readonly #clock: FinishClock;
-  /** Resolves when the planes in that place have been read. */
-  readonly #read: Promise<void>[];
-  #written = 0;
+  /** The first fault of ffmpeg. */
+  #fault: unknown;
 
   constructor(
     { picture, ...settings }: Extract<FrameOutput, { kind: 'mp4' }>,
@@ -58,20 +53,23 @@ class SegmentVideo implements FrameSink {
     { signal, clock }: TaskFrames,
     painter: FramePainter,
   ) {
-    this.#kernel = new PlaneKernel(picture, PLANES_IN_FLIGHT);
-    this.#encoder = new SegmentEncoder(this.#kernel.layout, settings, path, signal);
+    this.#encoder = new SegmentEncoder(planeLayout(picture), settings, path, signal);
     this.#painter = painter;
     this.#clock = clock;
-    this.#read = Array.from({ length: PLANES_IN_FLIGHT }, () => Promise.resolve());
   }
 
   async write(frame: FrameToPaint): Promise<void> {
-    const place = this.#written++ % PLANES_IN_FLIGHT;
-    await this.#clock.encode(async () => await this.#read[place]);
-    const image = this.#painter.pixels(frame);
-    const read = this.#encoder.write(this.#clock.composite(() => this.#kernel.convert(image, place)));
-    read.catch(ignored('the write that needs its place, or finish, reports it'));
-    this.#read[place] = read;
+    try {
+      if (this.#fault) throw this.#fault;
+      const planes = this.#painter.planes(frame);
+      const read = this.#clock.encode(() => this.#encoder.write(planes)).finally(frame.release);
+      read.catch((fault) => {
+        this.#fault = fault;
+      });
+    } catch (error) {
+      frame.release();
+      throw error;
+    }
   }
 
   async finish(): Promise<void> {

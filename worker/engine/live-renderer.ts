@@ -5,7 +5,7 @@ import { gatherFrameInputs } from '../pipeline/frame-inputs.ts';
 import { noTimings, type StageTimingsMs } from '../pipeline/stage-timings.ts';
 import { LiveBatches, type LiveBatchSettings } from './live-batches.ts';
 import { PieceOfSound, readGivenInputs, readSamples } from './live-inputs.ts';
-import { MouthPool } from './mouth-pool.ts';
+import { MemoryPool } from './memory-pool.ts';
 import { StreamFeatures } from './stream-features.ts';
 import type { LiveTask } from './thread-protocol.ts';
 import type { Turns } from './turns.ts';
@@ -67,7 +67,7 @@ export class LiveRenderer {
     const known = this.#models.get(model);
     if (known) return known;
     const settings = { ...this.#settings, maxFrames: this.#maxFrames(model) };
-    const memory = new MouthPool(settings.maxFrames * mouthBytes(model.network.size), RUNS_AHEAD);
+    const memory = new MemoryPool(settings.maxFrames * mouthBytes(model.network.size), RUNS_AHEAD);
     const batches = new LiveBatches<PreparedPicture>(model.network, this.#turns, settings, (aborted) =>
       memory.take(aborted),
     );

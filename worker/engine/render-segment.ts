@@ -6,8 +6,8 @@ import { renderMouths } from '../pipeline/render-frames.ts';
 import { noTimings, type StageTimingsMs } from '../pipeline/stage-timings.ts';
 import type { FrameOutput } from './compositor-protocol.ts';
 import type { FrameLine, OpenOutput } from './frame-line.ts';
-import { type CompleteFrame, completing } from './frame-parts.ts';
-import { MouthPool } from './mouth-pool.ts';
+import { completing } from './frame-parts.ts';
+import { MemoryPool } from './memory-pool.ts';
 import type { SegmentResult, SegmentTask } from './thread-protocol.ts';
 import type { Turns } from './turns.ts';
 
@@ -35,7 +35,7 @@ export async function renderSegment(
   const wanted = outputOf(task, { width, height });
   const output = tools.line.open(taskId, wanted);
   try {
-    await makeMouths(task, model, tools, output, completing(wanted, model), timings);
+    await makeMouths(task, model, tools, [wanted, output], timings);
     await output.whenSent();
     const { composite, encode } = await output.close();
     const { visualInput, ...stages } = timings;
@@ -57,16 +57,16 @@ async function makeMouths(
   task: SegmentTask,
   model: LoadedModel,
   { artifacts, turns, signal: wanted }: SegmentTools,
-  output: OpenOutput,
-  complete: CompleteFrame,
+  [frames, output]: [FrameOutput, OpenOutput],
   timings: StageTimingsMs,
 ): Promise<void> {
   const signal = AbortSignal.any([wanted, output.broken]);
+  const complete = completing(frames, model, signal);
   const inTurn = <T>(work: () => Promise<T>) => turns.run('segment', signal, work);
   // A network that takes one frame a run gains nothing from a turn for a whole batch, and a live request would wait for
   // it.
   const batchFrames = model.network.framesPerRun === 1 ? 1 : task.batchFrames;
-  const pool = new MouthPool(batchFrames * mouthBytes(model.network.size), RUNS_AHEAD);
+  const pool = new MemoryPool(batchFrames * mouthBytes(model.network.size), RUNS_AHEAD);
   const takeMemory = (aborted: AbortSignal) => pool.take(aborted);
   await using audio = await AudioFile.open(artifacts.localPath(artifactKeys.samples(task.renderId)));
   const { network, encoder, prepared: pictures } = model;

@@ -1,11 +1,4 @@
-import {
-  type AvatarFrames,
-  type AvatarPictures,
-  type GivenFace,
-  type NetworkSize,
-  type Rect,
-  type RgbImage,
-} from './contract.ts';
+import type { AvatarFrames, AvatarPictures, GivenFace, NetworkSize, Rect, RgbImage } from './contract.ts';
 import { checkBackground, checkFace, copyFace, fillCrop, makeCrop } from './pipeline.ts';
 
 /** What a frame is put together from, besides its mouth. */

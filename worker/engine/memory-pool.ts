@@ -2,10 +2,10 @@ import type { HeldMemory } from '../pipeline/contract.ts';
 import { CountedMemory } from '../pipeline/held-memory.ts';
 
 /**
- * Memory for the mouths of network runs that the compositor's thread reads without a copy. There is a bounded number of
+ * Memory that the pipeline thread writes and the compositor thread reads, without a copy. There is a bounded number of
  * pieces, used again and again: when all are held, the network waits until the compositor has caught up.
  */
-export class MouthPool {
+export class MemoryPool {
   readonly #byteLength: number;
   readonly #most: number;
   readonly #free: HeldMemory[] = [];
@@ -13,7 +13,7 @@ export class MouthPool {
   #made = 0;
 
   /**
-   * @param byteLength of each piece: the mouths of the largest run.
+   * @param byteLength of each piece.
    * @param most pieces, ≥ 1. Two keep network and compositor busy, each with its own; more let one run ahead.
    */
   constructor(byteLength: number, most: number) {
