@@ -11,7 +11,7 @@ import {
   type PreparedPicture,
   ROW_FIELDS,
 } from './contract.ts';
-import { sizeOfMouth } from './crop.ts';
+import { sizeOfCrop, sizeOfMouth } from './crop.ts';
 import { jpegHeader, markerAfterRow, quantisationSteps } from './jpeg-tables.ts';
 import { CompositorKernel } from './kernel.ts';
 import { PlaneConverter } from './plane-converter.ts';
@@ -110,9 +110,10 @@ export class Compositor implements FrameCompositor {
 
   #joinCrop(rim: Uint8Array, mouth: Uint8Array): void {
     const kernel = this.#kernel;
+    const size = sizeOfCrop(rim, mouth);
     kernel.bytes.set(rim, kernel.at('RIM'));
     kernel.bytes.set(mouth, kernel.at('MOUTH'));
-    kernel.run.joinCrop(sizeOfMouth(mouth));
+    kernel.run.joinCrop(size);
   }
 
   #resizeCrop(size: number, to: number, stride: number, width: number, height: number): void {

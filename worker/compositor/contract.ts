@@ -98,7 +98,8 @@ export function mouthBytes(size: NetworkSize): number {
  *
  * A mouth is the network's picture, [S, S, 3] RGB, with S² × 3 bytes; S (160 or 320) follows from its length. It fills
  * the inner S×S of the crop around which the picture's rim lies, and the crop is resized to the rect as
- * `resizeBicubic` does it. So all forms show the same pixels.
+ * `resizeBicubic` does it. So all forms show the same pixels. RangeError for a mouth of another length, or a rim that
+ * is not that of its network.
  */
 export interface FrameCompositor {
   /**

@@ -11,6 +11,13 @@ export function sizeOfMouth(mouth: Uint8Array): NetworkSize {
   return size;
 }
 
+/** S of a rim and a mouth. @throws RangeError when they are not those of one network. */
+export function sizeOfCrop(rim: Uint8Array, mouth: Uint8Array): NetworkSize {
+  const size = sizeOfMouth(mouth);
+  if (rim.length === rimBytes(size)) return size;
+  throw new RangeError(`A rim of ${rim.length} bytes does not go around a mouth of ${size}x${size}.`);
+}
+
 /** The rim of an (S+8)² crop, see `rimBytes`. */
 export function cutRim(crop: RgbImage): Uint8Array {
   const size = (crop.width - 2 * CROP_MARGIN) as NetworkSize;
@@ -21,9 +28,9 @@ export function cutRim(crop: RgbImage): Uint8Array {
   return rim;
 }
 
-/** Rim and mouth → the crop, (S+8)² RGB. @param crop receives it. */
+/** Rim and mouth → the crop, (S+8)² RGB. @param crop receives it. @throws RangeError as `sizeOfCrop` does. */
 export function joinCrop(rim: Uint8Array, mouth: Uint8Array, crop: Uint8Array): void {
-  const size = sizeOfMouth(mouth);
+  const size = sizeOfCrop(rim, mouth);
   eachRimPiece(size, (inCrop, inRim, length) => {
     crop.set(rim.subarray(inRim, inRim + length), inCrop);
   });
