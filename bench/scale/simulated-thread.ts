@@ -1,28 +1,24 @@
 import { setTimeout as delay } from 'node:timers/promises';
 import { parentPort, workerData } from 'node:worker_threads';
-import sharp from 'sharp';
 import type {
   FromPipelineThread,
   LiveTask,
   PipelineThreadSettings,
+  SegmentTask,
   ToPipelineThread,
 } from '../../worker/engine/thread-protocol.ts';
 
 /**
- * A pipeline thread without a pipeline: it waits as long as a GPU would compute, and gives every frame the same JPEG.
+ * A pipeline thread without a pipeline: it waits as long as a GPU would compute, and gives every frame the same bytes.
  * `?frameMs=2.5` at the end of its address says how long a frame takes; `?loadMs` how long a model.
  */
 
-const PICTURE = { width: 320, height: 180 };
+/** As many bytes as a JPEG of 1280×720 takes; nobody looks into it on its way. */
+const jpeg = new Uint8Array(55_000).map((_, index) => (index * 7919) % 251);
 
 if (!parentPort) throw new Error('simulated-thread.ts is a thread');
 const port = parentPort;
 const { models } = (workerData as { settings: PipelineThreadSettings }).settings;
-const jpeg = new Uint8Array(
-  await sharp({ create: { ...PICTURE, channels: 3, background: '#876' } })
-    .jpeg()
-    .toBuffer(),
-);
 const asked = new URL(import.meta.url).searchParams;
 const frameMs = Number(asked.get('frameMs') ?? 2.5);
 const loadMs = Number(asked.get('loadMs') ?? 100);
@@ -71,6 +67,20 @@ async function live(taskId: number, task: LiveTask, signal: AbortSignal): Promis
   send({ type: 'live-done', taskId, result: { ...result, timings: { ...timings, inference }, encodeMs: 0 } });
 }
 
+/** Writes no files: a render to pictures that nobody asks for does not need them. */
+async function render(taskId: number, task: SegmentTask, signal: AbortSignal): Promise<void> {
+  const startedAt = performance.now();
+  await load(task.modelId, signal);
+  const frames = task.frames.end - task.frames.start;
+  for (let done = 0; done < frames; done += task.batchFrames) {
+    await compute(frameMs * Math.min(task.batchFrames, frames - done), signal);
+  }
+  const work = { mel: 0, encoder: 0, background: 0, visual_input: 0, composite: 0, encode: 0 };
+  const timings = { ...work, inference: frames * frameMs };
+  const result = { provider: 'cpu', width: 1280, height: 720, wall_ms: performance.now() - startedAt };
+  send({ type: 'rendered', taskId, result: { ...result, timings_ms: timings, model_files: [] } });
+}
+
 async function run(taskId: number, work: (signal: AbortSignal) => Promise<void>): Promise<void> {
   const controller = new AbortController();
   running.set(taskId, controller);
@@ -96,7 +106,8 @@ port.on('message', (message: ToPipelineThread) => {
       void run(message.taskId, (signal) => live(message.taskId, message.task, signal));
       break;
     case 'render':
-      throw new Error('This GPU renders live requests only');
+      void run(message.taskId, (signal) => render(message.taskId, message.task, signal));
+      break;
     case 'abort':
       running.get(message.taskId)?.abort();
       break;
