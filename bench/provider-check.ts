@@ -5,7 +5,7 @@ import { OnnxLipSyncNetwork } from '../worker/onnx/lip-sync-network.ts';
 import type { NodesByProvider } from '../worker/onnx/node-placement.ts';
 import type { RunSettings, ThreadCounts } from '../worker/onnx/onnx-session.ts';
 import { InferenceSession, Tensor } from '../worker/onnx/onnxruntime.ts';
-import { AUDIO_INPUT_FLOATS, type NetworkSize, WINDOW_FLOATS } from '../worker/pipeline/contract.ts';
+import { AUDIO_INPUT_FLOATS, mouthBytes, type NetworkSize, WINDOW_FLOATS } from '../worker/pipeline/contract.ts';
 import { type Spread, spread } from './spread.ts';
 
 /** What is checked of one execution provider: where it runs, how far from the CPU it is, how long a frame takes. */
@@ -64,8 +64,14 @@ export async function cpuOutputs(paths: NetworkPaths, threads: ThreadCounts): Pr
 }
 
 /**
- * Opens both networks on one provider and measures them. Ours and bare ONNX Runtime take turns: a session with its own
- * defaults, and nothing of the farm around `session.run`.
+ * Bare ONNX Runtime, with nothing of the farm around `session.run`. Its threads sleep between runs, as ours do: threads
+ * that spin would take the cores from the run that follows, which is ours, and make it half as slow again.
+ */
+const BARE_OPTIONS = { extra: { session: { intra_op: { allow_spinning: '0' } } } };
+
+/**
+ * Opens both networks on one provider and measures them. Ours and bare ONNX Runtime take turns. Ours takes crops and
+ * gives mouths in bytes; the bare one takes floats and gives floats.
  * @throws FarmError `dependency_missing` with the reason when the provider cannot run them here.
  */
 export async function checkProvider(
@@ -79,7 +85,11 @@ export async function checkProvider(
   const network = await OnnxLipSyncNetwork.open(paths.generatorPath, settings);
   opened.defer(() => network.release());
   const found = await outputsOf(network, paths.encoderPath, settings);
-  const bare = await InferenceSession.create(paths.generatorPath, { executionProviders: [provider] });
+  const bare = await InferenceSession.create(paths.generatorPath, {
+    ...BARE_OPTIONS,
+    executionProviders: [provider],
+    intraOpNumThreads: options.threads.intraOp,
+  });
   opened.defer(() => bare.release());
   return {
     provider,
@@ -139,11 +149,16 @@ async function timeBatch(
   { batch, framesPerRun, rounds, endsAt }: { batch: number; framesPerRun: number; rounds: number; endsAt: number },
 ): Promise<{ farm: Spread; bare: Spread }> {
   const { visual, audio } = inputsFor(network.size, batch);
+  const crops = Uint8Array.from(
+    new SeededRandom(4).uniform(batch * mouthBytes(network.size), 127),
+    (value) => value + 128,
+  );
+  const mouths = new Uint8Array(batch * mouthBytes(network.size));
   const farmMs: number[] = [];
   const bareMs: number[] = [];
   for (let round = 0; round <= rounds; round++) {
     let startedAt = performance.now();
-    await network.generate(visual, audio, batch);
+    await network.paint({ crops }, audio, mouths, batch);
     farmMs.push((performance.now() - startedAt) / batch);
     startedAt = performance.now();
     await runBare(bare, network.size, { visual, audio, batch, framesPerRun });
