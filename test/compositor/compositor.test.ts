@@ -8,6 +8,7 @@ import { planeLayout } from '../../worker/compositor/planes.ts';
 import { compositeFrame } from '../../worker/pipeline/composite.ts';
 import type { RgbImage } from '../../worker/pipeline/contract.ts';
 import { writeMouth } from '../../worker/pipeline/mouth.ts';
+import { cutCrop, makeCrop } from '../../worker/pipeline/visual-input.ts';
 import {
   type Case,
   decoded,
@@ -62,6 +63,16 @@ for (const [name, compositor] of [
         ];
         compositor.planes(preparedPicture(compositor, example), mouth, planes);
         assert.equal(largestDifference(planes, expected), 0, example.name);
+      }
+    });
+
+    it('are those of the stage that cuts crops', () => {
+      for (const { picture, rect, name, mouth } of cases) {
+        const size = mouth.length === 3 * 160 * 160 ? 160 : 320;
+        const [crop, expected] = [makeCrop(size), makeCrop(size)];
+        compositor.cutCrop(picture, rect, crop);
+        cutCrop(picture, rect, expected);
+        assert.equal(largestDifference(crop.data, expected.data), 0, name);
       }
     });
 

@@ -47,6 +47,20 @@ export class Compositor implements FrameCompositor {
     return { jpeg: jpeg.bytes.slice(), rows: Int32Array.from(rows) };
   }
 
+  cutCrop(picture: RgbImage, rect: Rect, crop: RgbImage): void {
+    checkPictureSize(picture);
+    const [width, height] = [rect.x2 - rect.x1, rect.y2 - rect.y1];
+    const stride = width * CHANNELS;
+    const [pixels, cut] = this.#reserve(stride * height, crop.data.length);
+    const { bytes, run } = this.#kernel;
+    for (let row = 0; row < height; row++) {
+      const from = ((rect.y1 + row) * picture.width + rect.x1) * CHANNELS;
+      bytes.set(picture.data.subarray(from, from + stride), pixels + row * stride);
+    }
+    run.resize(pixels, stride, width, height, cut, crop.width * CHANNELS, crop.width, crop.height);
+    crop.data.set(bytes.subarray(cut, cut + crop.data.length));
+  }
+
   jpeg(picture: PreparedPicture, mouth: Uint8Array, make: (byteLength: number) => Uint8Array = Buffer.allocUnsafeSlow) {
     const { jpeg, rows, quality } = picture;
     const area = mouthArea(picture, picture.rect);

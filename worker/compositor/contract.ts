@@ -110,6 +110,13 @@ export interface FrameCompositor {
   encodeBackground(picture: RgbImage, rect: Rect, quality: number): PreparedJpeg;
 
   /**
+   * Fills `crop`, (S+8)², with `rect` of `picture`, as `resizeBicubic` does it.
+   * @param rect not empty, inside the picture.
+   * @throws RangeError for a picture with a side over `LARGEST_SIDE`.
+   */
+  cutCrop(picture: RgbImage, rect: Rect, crop: RgbImage): void;
+
+  /**
    * The frame as a JPEG, the caller's own. It decodes to what encoding all its pixels anew would decode to.
    * @param make gives the memory for it, `byteLength` bytes or more; `Buffer.allocUnsafeSlow` when absent.
    */

@@ -44,6 +44,11 @@ export class PlainCompositor implements FrameCompositor {
     return { jpeg: writer.bytes.slice(), rows: Int32Array.from(rows) };
   }
 
+  cutCrop(picture: RgbImage, rect: Rect, crop: RgbImage): void {
+    checkPictureSize(picture);
+    resizeBicubic(picture, rect, crop, { x1: 0, y1: 0, x2: crop.width, y2: crop.height });
+  }
+
   jpeg(picture: PreparedPicture, mouth: Uint8Array, make: (byteLength: number) => Uint8Array = Buffer.allocUnsafeSlow) {
     const area = mouthArea(picture, picture.rect);
     const pixels = areaPicture(picture.area.slice(), area);
