@@ -26,12 +26,16 @@ export class GrpcCalls {
   constructor(address: string) {
     this.#client = new Client(address, credentials.createInsecure(), {
       'grpc.max_receive_message_length': LARGEST_MESSAGE,
+      // For retries the client would keep what it sends.
+      'grpc.enable_retries': 0,
     });
   }
 
-  async infer(modelId: string, audio: Buffer, frames: number): Promise<InferAnswer> {
+  /** @param visualFrames [frames, 6, S, S] float32 in place of the avatar's pictures. */
+  async infer(modelId: string, audio: Buffer, frames: number, visualFrames?: Buffer): Promise<InferAnswer> {
     const answer = await this.#unary('InferBatchComposite', {
       ...{ model_id: modelId, raw_audio: audio, batch_size: frames, sample_rate: 16_000 },
+      ...(visualFrames ? { visual_frames: visualFrames } : {}),
     });
     if (!answer.success) throw new Error(String(answer.error));
     const [audioMs, inferenceMs, compositeMs, totalMs] = [
