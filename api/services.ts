@@ -65,7 +65,10 @@ export function openServices({ config, redis, log, reload }: ServiceTools): Serv
   const submission = new RenderSubmission({ config, store, work, disk, artifacts, queues, models, log });
   const renders = new RenderService({ store, artifacts });
   const retry = new RenderRetry({ config, store, artifacts, queues, renders });
-  const live = new LiveService({ config, redis, queues, models, log, openReader: () => readerConnection(redis) });
+  const live = new LiveService({
+    ...{ config, redis, queues, models, log, openReader: () => readerConnection(redis) },
+    onAnswered: (times) => log.debug(times, 'live request answered'),
+  });
   const gpus = new GpuService(config, redis, queues);
   const collector = new Collector({ config, redis, queues, store, artifacts, log });
   const { storageRoot, limits } = config;

@@ -23,11 +23,13 @@ const running = new Set<() => Promise<void>>();
 /**
  * Starts a farm and waits until it takes renders.
  * @param settings in the form of config.yaml; `folder` is where files of the benchmark may lie.
+ * @param onLine hears what its processes log.
  * @param root of the build whose farm it is: this one, or the one of `--before`.
  */
 export async function startBenchFarm(
   settings: (folder: string) => Promise<object> | object,
   root: string = THIS_BUILD,
+  onLine: (name: string, line: string) => void = () => {},
 ): Promise<BenchFarm> {
   const folder = await mkdtemp(path.join(tmpdir(), 'farm-bench-'));
   const configPath = path.join(folder, 'config.yaml');
@@ -36,7 +38,7 @@ export async function startBenchFarm(
   await writeFile(configPath, stringify({ ...own, ...(await settings(folder)) }));
   const { LocalFarm, loadConfig } = await buildAt(root);
   const config = loadConfig(configPath, { redisUrl: undefined, configPath: undefined, overrides: new Map() });
-  const farm = new LocalFarm({ config, inheritOverrides: false, onLine: () => {} });
+  const farm = new LocalFarm({ config, inheritOverrides: false, onLine });
   const stop = async () => {
     running.delete(stop);
     await farm.stop();

@@ -37,8 +37,20 @@ export interface LiveRequestTools {
   readonly log: RepeatLog;
   readonly channels: RequestChannels;
   readonly dispatcher: LiveDispatcher;
+  /** Told of every request that was answered. */
+  readonly onAnswered?: ((times: LiveTimes) => void) | undefined;
   /** How long a request waits until a worker picks it up. */
   readonly waitMs: number;
+}
+
+/** Where the time of a request went, as its front end saw it. */
+export interface LiveTimes {
+  readonly frames: number;
+  /** From the request to the end of its answer. */
+  readonly wholeMs: number;
+  /** Of that, until a worker had taken the job and opened the channel. */
+  readonly queueMs: number;
+  readonly moments: LiveSummary['moments'];
 }
 
 /** A dead worker costs one attempt; after three dead workers in a row the request itself is suspect. */
@@ -78,6 +90,8 @@ class LiveRun {
   readonly #requestId = randomBytes(9).toString('base64url');
   /** The next frame to deliver. A new attempt may send earlier frames again: these are dropped. */
   #next: number;
+  /** When a worker last said that it is at it. */
+  #takenAtMs = performance.now();
 
   constructor(tools: LiveRequestTools, work: LiveWork) {
     this.#tools = tools;
@@ -101,11 +115,15 @@ class LiveRun {
     });
     try {
       let failedGpu: number | undefined;
+      const startedAtMs = performance.now();
       for (let attempt = 1; attempt <= MOST_ATTEMPTS; attempt++) {
         const untilMs = performance.now() + this.#tools.waitMs;
         const place = await this.#place(failedGpu, untilMs, signal);
         const summary = yield* this.#attempt(attempt, { ...place, untilMs }, channel, signal);
-        if (summary) return summary;
+        if (summary) {
+          this.#tellTimes(startedAtMs, summary);
+          return summary;
+        }
         failedGpu = place.gpuId;
       }
       throw new FarmError('worker_lost', `${MOST_ATTEMPTS} GPU workers in a row went silent over this request`);
@@ -125,6 +143,12 @@ class LiveRun {
     const times = { waitMs: wait, expiresAtMs: Date.now() + wait };
     const channel = direct ? { direct, format: DIRECT_FORMAT } : {};
     return { name: 'live', requestId: this.#requestId, attempt, ...times, ...channel, ...this.#work };
+  }
+
+  #tellTimes(startedAtMs: number, { moments }: LiveSummary): void {
+    const { start, end } = this.#work.frames;
+    const wholeMs = performance.now() - startedAtMs;
+    this.#tools.onAnswered?.({ frames: end - start, wholeMs, queueMs: this.#takenAtMs - startedAtMs, moments });
   }
 
   async #renewKeys(): Promise<void> {
@@ -175,6 +199,7 @@ class LiveRun {
         if (entries.length > 0) heardAtMs = performance.now();
         else if (await this.#isGivenUp(place, heardAtMs)) return undefined;
         for (const entry of entries) {
+          if (entry.type === 'taken') this.#takenAtMs = performance.now();
           if (entry.type === 'frame' && entry.frameIndex === this.#next) {
             this.#next++;
             yield { frameIndex: entry.frameIndex, data: entry.data, gpuId };

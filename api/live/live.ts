@@ -10,7 +10,7 @@ import type { Caller } from '../access/caller.ts';
 import type { Models } from '../models.ts';
 import { StreamAdmission } from './admission.ts';
 import { LiveDispatcher } from './dispatch.ts';
-import { LiveRequests } from './live-request.ts';
+import { LiveRequests, type LiveRequestTools } from './live-request.ts';
 import { LiveSound, type SoundPiece } from './live-sound.ts';
 import { LiveStream, type StreamOptions } from './live-stream.ts';
 import { RequestChannels } from './request-channels.ts';
@@ -46,6 +46,7 @@ export interface LiveServiceTools {
   readonly queues: QueueClients;
   readonly models: Models;
   readonly log: RepeatLog;
+  readonly onAnswered?: LiveRequestTools['onAnswered'];
   /** Opens a connection for blocking reads. */
   readonly openReader: () => Redis;
 }
@@ -84,6 +85,7 @@ export class LiveService {
       log: tools.log,
       channels: this.#channels,
       dispatcher: this.#dispatcher,
+      onAnswered: tools.onAnswered,
       waitMs: tools.config.limits.live_wait_seconds * 1000,
     });
   }

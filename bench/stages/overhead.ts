@@ -1,23 +1,15 @@
-import { availableParallelism } from 'node:os';
 import path from 'node:path';
-import { LocalArtifacts } from '../../shared/artifacts.ts';
-import { resolveModel } from '../../shared/config/model-config.ts';
-import { modelSchema } from '../../shared/config/schema.ts';
-import type { LiveJob } from '../../shared/jobs.ts';
-import { lineInThisThread } from '../../worker/engine/frame-outputs.ts';
-import { completing } from '../../worker/engine/frame-parts.ts';
-import { LiveRenderer } from '../../worker/engine/live-renderer.ts';
-import { Turns } from '../../worker/engine/turns.ts';
-import { loadAlone } from '../../worker/models/loaded-model.ts';
+import { setTimeout as delay } from 'node:timers/promises';
+import { z } from 'zod';
 import { startBenchFarm } from '../bench-farm.ts';
-import { type CheapAvatar, writeCheapAvatar } from '../cheap-avatar.ts';
+import { writeCheapAvatar } from '../cheap-avatar.ts';
 import { GrpcCalls } from '../grpc-calls.ts';
 import { quantile, type Row, row, type Stage } from '../harness/contract.ts';
 
 /**
- * What the way through the farm adds to a request. The same 24 frames (a) by the pipeline in
- * this process, (b) by a unary gRPC call: front end → Redis → worker → Redis → front end, (c) by a gRPC stream. The
- * networks are the cheapest that are real, the three take turns, and the differences to (a) are taken round by round.
+ * What the way through the farm adds to the computing of 24 frames, by a unary gRPC call and by a gRPC stream, as a ratio
+ * to an empty gRPC call of the same rounds. What is added is the time of the client less the time in which the worker's
+ * computing threads had the work. Each part was measured by itself, and the parts of a call make up its whole.
  */
 
 const ROUNDS = 150;
@@ -27,39 +19,71 @@ const FEWEST_ROUNDS = 20;
 const WARM_UP_ROUNDS = 20;
 const FRAME_COUNT = 24;
 const SAMPLES_PER_FRAME = 640;
-const JPEG_QUALITY = 75;
 const MODEL_ID = 'cheap';
+/** How long a line of the farm's log may be on its way. */
+const LINE_WITHIN_MS = 2000;
+
+/** What the front end logs of a request that it has answered. */
+const answeredSchema = z.object({
+  msg: z.literal('live request answered'),
+  frames: z.int(),
+  wholeMs: z.number(),
+  queueMs: z.number(),
+  moments: z.object({
+    openedMs: z.number(),
+    threadsFromMs: z.number(),
+    threadsToMs: z.number(),
+    doneMs: z.number(),
+  }),
+});
+type Answered = z.infer<typeof answeredSchema>;
 
 interface Round {
-  readonly inProcessMs: number;
-  readonly unaryMs: number;
+  readonly unary: UnaryParts;
   readonly streamMs: number;
-  /** Of the unary call, as its answer says: work of the worker, and all of the front end's time. */
-  readonly workMs: number;
-  readonly frontMs: number;
+  /** During a stream: how long the computing threads had work of it. */
+  readonly streamThreadsMs: number;
   /** A gRPC call that does nothing: the standard health check. */
-  readonly emptyCallMs: number;
+  readonly emptyMs: number;
+}
+
+/** The parts of a unary call, in ms: together they are `wholeMs`. */
+interface UnaryParts {
+  readonly wholeMs: number;
+  /** Between client and front end, both ways. */
+  readonly grpcMs: number;
+  /** In the front end before the request is placed and after its last frame. */
+  readonly frontMs: number;
+  /** Until a worker has taken the job from its queue and shown its token. */
+  readonly queueMs: number;
+  /** Payload to the worker and the last frames back. */
+  readonly channelMs: number;
+  /** In the worker before and after its threads compute. */
+  readonly workerMs: number;
+  /** In the worker's computing threads, with the hops to them. */
+  readonly threadsMs: number;
 }
 
 export const stage: Stage = {
   about: 'what the way through the farm adds to 24 frames, beside an empty gRPC call',
   limitS: 60,
   async measure() {
-    let entry: CheapAvatar | undefined;
-    await using farm = await startBenchFarm(async (folder) => {
-      entry = await writeCheapAvatar(path.join(folder, 'avatar'));
-      return { models: { [MODEL_ID]: entry } };
-    });
-    if (!entry) throw new Error('The farm started without its avatar');
+    const answers = new AnswerLines();
+    await using farm = await startBenchFarm(
+      async (folder) => ({
+        models: { [MODEL_ID]: await writeCheapAvatar(path.join(folder, 'avatar')) },
+        logging: { level: 'debug' },
+      }),
+      undefined,
+      (_, line) => answers.read(line),
+    );
     const calls = new GrpcCalls(farm.grpcAddress);
     try {
-      const inProcess = await startInProcess(entry, FRAME_COUNT);
-      const audio = speechLike(FRAME_COUNT * SAMPLES_PER_FRAME);
       const rounds: Round[] = [];
       const endsAt = performance.now() + WITHIN_MS;
       for (let round = -WARM_UP_ROUNDS; round < ROUNDS; round++) {
         if (round >= FEWEST_ROUNDS && performance.now() > endsAt) break;
-        const measured = await measureRound(inProcess, calls, audio, FRAME_COUNT);
+        const measured = await measureRound(calls, answers);
         if (round >= 0) rounds.push(measured);
       }
       return rowsOf(rounds);
@@ -69,59 +93,65 @@ export const stage: Stage = {
   },
 };
 
-async function measureRound(
-  inProcess: (audio: Float32Array) => Promise<void>,
-  calls: GrpcCalls,
-  audio: Float32Array,
-  frameCount: number,
-): Promise<Round> {
-  const bytes = Buffer.from(audio.buffer, audio.byteOffset, audio.byteLength);
-  const [inProcessMs] = await timed(() => inProcess(audio));
-  const [unaryMs, answer] = await timed(() => calls.infer(MODEL_ID, bytes, frameCount));
-  const [streamMs, frames] = await timed(() => calls.stream(MODEL_ID, bytes, frameCount));
-  const [emptyCallMs] = await timed(() => calls.health());
-  if (frames < frameCount || answer.frames !== frameCount) throw new Error(`Got ${answer.frames} and ${frames} frames`);
-  return { inProcessMs, unaryMs, streamMs, emptyCallMs, workMs: answer.workMs, frontMs: answer.totalMs };
+/** The front end's lines about requests, as they come. */
+class AnswerLines {
+  readonly #lines: Answered[] = [];
+
+  read(line: string): void {
+    if (!line.includes('live request answered')) return;
+    this.#lines.push(answeredSchema.parse(JSON.parse(line.slice(line.indexOf('{')))));
+  }
+
+  /** The lines about these frames, which have left the farm. */
+  async about(frames: number): Promise<Answered[]> {
+    const untilMs = performance.now() + LINE_WITHIN_MS;
+    while (this.#lines.reduce((sum, line) => sum + line.frames, 0) < frames) {
+      if (performance.now() > untilMs) throw new Error(`The farm has not told of ${frames} frames`);
+      await delay(1);
+    }
+    return this.#lines.splice(0);
+  }
 }
 
-/** The worker's own code for a live request, without thread, queue and network. */
-async function startInProcess(entry: CheapAvatar, frameCount: number) {
-  const preparing = { folder: path.join(path.dirname(entry.model_path), 'prepared'), quality: 75, processes: 0 };
-  const roots = { configDir: '/', modelsRoot: '', audioEncoderPath: '' };
-  const configured = resolveModel(MODEL_ID, modelSchema.parse(entry), roots);
-  const threads = { intraOp: availableParallelism(), interOp: 1 };
-  const model = await loadAlone({ entry: configured, providers: ['cpu'], threads, cachedFrames: 8, preparing });
-  const renderer = new LiveRenderer(new Turns(), { maxFrames: 8, maxWaitMs: 0 });
-  const line = lineInThisThread(new LocalArtifacts('/nowhere'));
-  let lastTaskId = 0;
-  return async (audio: Float32Array) => {
-    const job = {
-      requestId: 'in-process',
-      modelId: MODEL_ID,
-      frames: { start: 0, end: frameCount },
-      startFrameIndex: 0,
-      form: { kind: 'jpeg', quality: JPEG_QUALITY } as const,
-    };
-    const sound: Pick<LiveJob, 'totalSamples' | 'firstSample' | 'rowsAhead'> = {
-      totalSamples: audio.length,
-      firstSample: 0,
-      rowsAhead: 7,
-    };
-    const given = {
-      audio: new Uint8Array(audio.buffer.slice(0)),
-      visualFrames: new Uint8Array(),
-      visualForm: 'floats' as const,
-      audioFeatures: new Uint8Array(),
-    };
-    const task = { ...job, ...sound, ...given };
-    const frames = { kind: 'live', form: task.form } as const;
-    const output = line.open(++lastTaskId, frames);
-    const { signal } = new AbortController();
-    const complete = completing(frames, model, signal);
-    await renderer.render(task, model, signal, (frame) => output.write(complete(frame)));
-    await output.whenSent();
-    await output.close();
+async function measureRound(calls: GrpcCalls, answers: AnswerLines): Promise<Round> {
+  const audio = speechLike(FRAME_COUNT * SAMPLES_PER_FRAME);
+  const bytes = Buffer.from(audio.buffer, audio.byteOffset, audio.byteLength);
+  const [unaryMs, answer] = await timed(() => calls.infer(MODEL_ID, bytes, FRAME_COUNT));
+  const [line] = await answers.about(FRAME_COUNT);
+  const [streamMs, frames] = await timed(() => calls.stream(MODEL_ID, bytes, FRAME_COUNT));
+  const ofStream = await answers.about(FRAME_COUNT);
+  const [emptyMs] = await timed(() => calls.health());
+  if (!line || frames < FRAME_COUNT || answer.frames !== FRAME_COUNT) throw new Error('Frames are missing');
+  return {
+    unary: partsOf(unaryMs, answer.totalMs, line),
+    streamMs,
+    streamThreadsMs: busyMs(ofStream.map(({ moments }) => [moments.threadsFromMs, moments.threadsToMs])),
+    emptyMs,
   };
+}
+
+/** @param totalMs as the answer says: all of the time in the front end. */
+function partsOf(unaryMs: number, totalMs: number, { wholeMs, queueMs, moments }: Answered): UnaryParts {
+  const { openedMs, threadsFromMs, threadsToMs, doneMs } = moments;
+  return {
+    wholeMs: unaryMs,
+    grpcMs: unaryMs - totalMs,
+    frontMs: totalMs - wholeMs,
+    queueMs,
+    channelMs: wholeMs - queueMs - (doneMs - openedMs),
+    workerMs: doneMs - openedMs - (threadsToMs - threadsFromMs),
+    threadsMs: threadsToMs - threadsFromMs,
+  };
+}
+
+/** How long at least one of the spans lasted. */
+function busyMs(spans: readonly (readonly [number, number])[]): number {
+  let [busy, until] = [0, Number.NEGATIVE_INFINITY];
+  for (const [from, to] of [...spans].sort(([left], [right]) => left - right)) {
+    busy += Math.max(0, to - Math.max(from, until));
+    until = Math.max(until, to);
+  }
+  return busy;
 }
 
 async function timed<T>(work: () => Promise<T>): Promise<[ms: number, result: T]> {
@@ -137,26 +167,26 @@ function speechLike(samples: number): Float32Array {
 
 function rowsOf(rounds: readonly Round[]): Row[] {
   const ms = (name: string, pick: (round: Round) => number) => row({ name, unit: 'ms', values: rounds.map(pick) });
-  const emptyCalls = rounds.map((round) => round.emptyCallMs);
-  const addedToEmpty = (share: number, pick: (round: Round) => number) =>
-    quantile(rounds.map(pick), share) / quantile(emptyCalls, share);
-  const unary = (round: Round) => round.unaryMs - round.inProcessMs;
-  const stream = (round: Round) => round.streamMs - round.inProcessMs;
-  const ratio = (name: string, value: number, atMost: number) =>
-    row({ name, unit: '× empty call', values: [value], atMost });
+  const unary = (round: Round) => round.unary.wholeMs - round.unary.threadsMs;
+  const stream = (round: Round) => round.streamMs - round.streamThreadsMs;
+  const ratio = (name: string, share: number, pick: (round: Round) => number, atMost: number) => {
+    const [added, empty] = [pick, (round: Round) => round.emptyMs].map((of) => quantile(rounds.map(of), share));
+    return row({ name, unit: '× empty call', values: [(added ?? 0) / (empty ?? 0)], atMost });
+  };
   return [
-    ratio('unary, added p50', addedToEmpty(0.5, unary), 2),
-    ratio('unary, added p99', addedToEmpty(0.99, unary), 3),
-    ratio('stream, added p50', addedToEmpty(0.5, stream), 2),
-    ratio('stream, added p99', addedToEmpty(0.99, stream), 3),
-    ms('added by unary gRPC', unary),
-    ms('added by a gRPC stream', stream),
-    ms('(a) pipeline in process', (round) => round.inProcessMs),
-    ms('(b) unary', (round) => round.unaryMs),
-    ms('(c) stream', (round) => round.streamMs),
-    ms('of (b), work in the pipeline', (round) => round.workMs),
-    ms('of (b), front end, queue, thread, frames back', (round) => round.frontMs - round.workMs),
-    ms('of (b), gRPC to the client', (round) => round.unaryMs - round.frontMs),
-    ms('an empty gRPC call', (round) => round.emptyCallMs),
+    ratio('unary, added p50', 0.5, unary, 2),
+    ratio('unary, added p99', 0.99, unary, 3),
+    ratio('stream, added p50', 0.5, stream, 2),
+    ratio('stream, added p99', 0.99, stream, 3),
+    ms('an empty gRPC call', (round) => round.emptyMs),
+    ms('a unary call', (round) => round.unary.wholeMs),
+    ms('of the unary call, gRPC between client and front end', (round) => round.unary.grpcMs),
+    ms('of the unary call, front end before and after', (round) => round.unary.frontMs),
+    ms('of the unary call, queue, until the worker is connected', (round) => round.unary.queueMs),
+    ms('of the unary call, channel: payload there, last frames back', (round) => round.unary.channelMs),
+    ms('of the unary call, worker before and after its threads', (round) => round.unary.workerMs),
+    ms('of the unary call, computing threads', (round) => round.unary.threadsMs),
+    ms('a stream', (round) => round.streamMs),
+    ms('of the stream, computing threads', (round) => round.streamThreadsMs),
   ];
 }

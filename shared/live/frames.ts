@@ -17,6 +17,18 @@ export const liveSummarySchema = z.object({
   audioMs: z.number(),
   inferenceMs: z.number(),
   compositeMs: z.number(),
+  /** Moments of the run by the worker's own clock, in ms; absent in older workers and when no frame was asked for. */
+  moments: z
+    .object({
+      /** The payload was there. */
+      openedMs: z.number(),
+      /** The work was handed to the threads that compute, and their last frame came back. */
+      threadsFromMs: z.number(),
+      threadsToMs: z.number(),
+      /** The summary was written. */
+      doneMs: z.number(),
+    })
+    .optional(),
 });
 export type LiveSummary = z.infer<typeof liveSummarySchema>;
 

@@ -107,6 +107,7 @@ async function work(
 ): Promise<string> {
   const { gpuId, thread, usage, blocklist, claims } = tools;
   const signal = AbortSignal.any([context.signal, ended.signal]);
+  const openedMs = performance.now();
   try {
     await usableModel(tools, job.modelId);
     const load = await claims.load({ modelId: job.modelId, waitMs: job.waitMs }, signal);
@@ -114,12 +115,16 @@ async function work(
       await publisher.done({ gpuId, ...load, ...NO_WORK });
       return 'loaded';
     }
+    const threadsFromMs = performance.now();
     const result = await thread.live(task, signal, (frame) => {
       if (!signal.aborted) publisher.frame(frame);
     });
+    const doneMs = performance.now();
+    const moments = { openedMs, threadsFromMs, threadsToMs: doneMs, doneMs };
+    const sent = publisher.done({ gpuId, ...summaryOf({ ...result, ...load }), moments });
     blocklist.succeeded(job);
     usage.note(job.modelId, result.timings.inference);
-    await publisher.done({ gpuId, ...summaryOf({ ...result, ...load }) });
+    await sent;
     return 'done';
   } catch (thrown) {
     // The job is back in its queue or with another worker: its outcome is decided there.
@@ -150,16 +155,16 @@ function toTask(
     waitMs: job.waitMs,
     form: job.output === 'raw' ? { kind: 'raw' } : { kind: 'jpeg', quality: job.jpegQuality },
     frames: { start: firstFrame, end: frames.end },
-    audio: copyOf(audio),
-    visualFrames: copyOf(visualFrames.subarray((firstFrame - frames.start) * bytesPerFrame)),
+    audio: aloneInMemory(audio),
+    visualFrames: aloneInMemory(visualFrames.subarray((firstFrame - frames.start) * bytesPerFrame)),
     visualForm,
-    audioFeatures: copyOf(audioFeatures),
+    audioFeatures: aloneInMemory(audioFeatures),
   };
 }
 
-/** Buffers from ioredis may share memory with other answers; a buffer that is transferred to the thread must not. */
-function copyOf(bytes: Buffer): Uint8Array {
-  return new Uint8Array(bytes);
+/** The same bytes alone in their memory, which is transferred to the thread: parts of one answer of Redis share theirs. */
+function aloneInMemory(bytes: Buffer): Uint8Array {
+  return bytes.byteLength === bytes.buffer.byteLength ? bytes : new Uint8Array(bytes);
 }
 
 function summaryOf({ modelWasLoaded, modelLoadMs, timings, encodeMs }: LiveResult) {
