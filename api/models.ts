@@ -45,7 +45,7 @@ export class Models {
       throw new FarmError('model_unknown', `There is no model "${modelId}"; configured: ${known}`);
     }
     if (model.problems.length > 0) throw unusable(modelId, model.problems);
-    if (asOf === 'lately' && problemsEverywhere(await this.workers.read(), modelId).length === 0) return;
+    if (asOf === 'lately' && problemsEverywhere(await this.workers.lately(), modelId).length === 0) return;
     const problems = problemsEverywhere(await readHeartbeats(this.#redis), modelId);
     if (problems.length > 0) throw unusable(modelId, problems);
   }

@@ -1,8 +1,11 @@
 import type { Redis } from 'ioredis';
 import { type Heartbeat, readHeartbeats } from '../shared/heartbeat.ts';
+import { ignored } from '../shared/process/unheard.ts';
 
 /** Heartbeats come every second, so there is nothing new to read more often than this. */
 const REFRESH_AFTER_MS = 500;
+/** As old as a worker's last heartbeat may be anyway: a request that is placed by it is looked after from then on. */
+const GOOD_ENOUGH_MS = 1500;
 
 /**
  * The workers' heartbeats, read at most half a second ago: each reading brings those of the whole farm, so all requests
@@ -25,6 +28,13 @@ export class RecentWorkers {
       this.#reading = undefined;
     });
     return await this.#reading;
+  }
+
+  /** To place a request that somebody waits for: those of up to a second and a half ago, and then they are read anew. */
+  async lately(): Promise<readonly Heartbeat[]> {
+    if (performance.now() - this.#readAtMs > GOOD_ENOUGH_MS) return await this.read();
+    this.read().catch(ignored('whoever needs them newer reads them again'));
+    return this.#heartbeats;
   }
 
   async #refresh(): Promise<readonly Heartbeat[]> {

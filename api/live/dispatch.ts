@@ -38,7 +38,7 @@ export class LiveDispatcher {
 
   /** A GPU whose worker is alive and can render the model, or undefined when there is none now. */
   async pick({ modelId, frames, avoid, preferredGpu }: PlacementWish): Promise<Placement | undefined> {
-    const heartbeats = await this.heartbeats();
+    const heartbeats = await this.#workers.lately();
     const able = gpusForModel(heartbeats, modelId);
     const others = able.filter((gpuId) => gpuId !== avoid);
     const candidates = others.length > 0 ? others : able;
@@ -54,12 +54,12 @@ export class LiveDispatcher {
 
   /** The GPUs that can render a model. */
   async able(modelId: string): Promise<readonly number[]> {
-    return gpusForModel(await this.heartbeats(), modelId);
+    return gpusForModel(await this.#workers.lately(), modelId);
   }
 
   /** Of these GPUs, up to `most`, the one that a stream of the model should go to first. */
   async rank(modelId: string, gpuIds: readonly number[], most: number): Promise<number[]> {
-    const heartbeats = await this.heartbeats();
+    const heartbeats = await this.#workers.lately();
     const left = [...gpuIds];
     const preferredGpu = this.#config.models.get(modelId)?.preferredGpu;
     const ranked: number[] = [];

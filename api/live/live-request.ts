@@ -199,7 +199,7 @@ class LiveRun {
         if (entries.length > 0) heardAtMs = performance.now();
         else if (await this.#isGivenUp(place, heardAtMs)) return undefined;
         for (const entry of entries) {
-          if (entry.type === 'taken') this.#takenAtMs = performance.now();
+          if (entry.type === 'taken') this.#takenAtMs = channel.takenAtMs ?? performance.now();
           if (entry.type === 'frame' && entry.frameIndex === this.#next) {
             this.#next++;
             yield { frameIndex: entry.frameIndex, data: entry.data, gpuId };

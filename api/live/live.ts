@@ -102,7 +102,7 @@ export class LiveService {
       rowsAhead: FEATURE_ROWS_AFTER,
     };
     const audio = Buffer.from(samples.buffer, samples.byteOffset, samples.byteLength);
-    const visual = await visualPayload(request.visualFrames, request, await this.#dispatcher.heartbeats());
+    const visual = await visualPayload(request.visualFrames, request, await this.#tools.models.workers.lately());
     const answers = this.#requests.run(work, { audio, ...visual, audioFeatures }, signal);
     const frames: Buffer[] = [];
     for (;;) {

@@ -68,6 +68,11 @@ export class RequestChannel implements FrameReader {
 
   #woken = false;
 
+  /** When a worker connected for this attempt, by performance.now(); undefined over Redis. */
+  get takenAtMs(): number | undefined {
+    return this.#inbox.takenAtMs;
+  }
+
   /** Ends a wait of `next` early, where that is possible, for good. */
   wake(): void {
     this.#woken = true;

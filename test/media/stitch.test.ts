@@ -39,7 +39,7 @@ const PLAN: RenderPlan = {
 };
 const RECEIPT: SegmentReceipt = {
   ...{ index: 0, frames: { start: 0, end: 1 }, gpu: 0, worker: 'gpu-0', provider: 'cpu', width: 64, height: 64 },
-  ...{ attempt: 1, wall_ms: 1, model_files: [] },
+  ...{ begun: Promise.resolve(), attempt: 1, wall_ms: 1, model_files: [] },
   timings_ms: { mel: 0, encoder: 0, background: 0, visual_input: 0, inference: 0, composite: 0, encode: 0 },
 };
 
@@ -51,7 +51,7 @@ async function renderedOnly(renderId: string): Promise<void> {
 }
 
 function work(renderId: string): Promise<void> {
-  const context = { attempt: 1, lastTry: false, signal: new AbortController().signal, log };
+  const context = { begun: Promise.resolve(), attempt: 1, lastTry: false, signal: new AbortController().signal, log };
   const unused = { showProgress: () => {}, moveElsewhere: async () => undefined };
   return stitch({ name: 'stitch', renderId }, { ...context, ...unused });
 }

@@ -54,7 +54,7 @@ export function liveHandler(tools: LiveHandlerTools): JobHandler<'live'> {
       });
     });
     try {
-      const opened = await Promise.race([writer.open(), stopped]);
+      const [opened] = await Promise.all([Promise.race([writer.open(), stopped]), context.begun]);
       context.signal.throwIfAborted();
       if (opened.state === 'stopped') return `stopped: ${reasonOf(ended.signal.reason)}`;
       if (opened.state === 'gone') return 'skipped: its payload is gone';

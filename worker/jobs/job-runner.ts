@@ -13,6 +13,11 @@ import { UnendedRuns } from './unended-runs.ts';
 const LOOK_AGAIN_MS = 3000;
 
 export interface JobContext {
+  /**
+   * Resolves when it is noted that the job has begun; rejects when it has ended too many workers. For a live job await it
+   * before anything that could end this process; for others it was awaited.
+   */
+  readonly begun: Promise<void>;
   /** Number of this pickup, from 1: higher than that of any earlier one, also of one that still runs somewhere. */
   readonly attempt: number;
   /** True when any failure of this attempt would be final. */
@@ -136,8 +141,12 @@ export class JobRunner<N extends JobName> {
     this.#running.add(running);
     this.#tell();
     try {
-      await this.#runs.begin(bullJob);
+      const begun = this.#runs.begin(bullJob);
+      begun.catch(ignored('whoever awaits it, here or in the handler, is told'));
+      // Somebody waits for a live job: its handler fetches the payload meanwhile.
+      if (job.name !== 'live') await begun;
       return await handlers[job.name as N](job, {
+        begun,
         attempt: bullJob.attemptsStarted + attemptsBefore(job),
         lastTry: bullJob.attemptsMade + 1 >= (bullJob.opts.attempts ?? 1),
         signal: running.stop.signal,

@@ -33,6 +33,7 @@ export class DirectInbox implements FrameReader {
   #pickup = 0;
   #sender: Sender | undefined;
   #nextFrame: number;
+  #takenAtMs: number | undefined;
   #ended = false;
   #closed = false;
   #changed = Promise.withResolvers<void>();
@@ -48,6 +49,11 @@ export class DirectInbox implements FrameReader {
     return this.#sender !== undefined;
   }
 
+  /** When the first worker of this attempt connected, by performance.now(). */
+  get takenAtMs(): number | undefined {
+    return this.#takenAtMs;
+  }
+
   /** True when there is something to read. */
   get hasEntries(): boolean {
     return this.#entries.length > 0;
@@ -59,6 +65,7 @@ export class DirectInbox implements FrameReader {
     this.#pickup = 0;
     this.#nextFrame = nextFrame;
     this.#ended = false;
+    this.#takenAtMs = undefined;
     this.#entries.length = 0;
     this.#sender?.refuse('fenced');
     this.#sender = undefined;
@@ -79,6 +86,7 @@ export class DirectInbox implements FrameReader {
     this.#pickup = pickup;
     this.#unreadBytes = 0;
     this.#untoldBytes = 0;
+    this.#takenAtMs ??= performance.now();
     this.#add({ type: 'taken', gpuId });
     return { firstFrame: this.#nextFrame };
   }
