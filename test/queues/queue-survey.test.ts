@@ -2,9 +2,10 @@ import assert from 'node:assert/strict';
 import { beforeEach, describe, it, type TestContext } from 'node:test';
 import { startHeartbeat } from '../../shared/heartbeat.ts';
 import type { LiveJob } from '../../shared/jobs.ts';
+import { countJobs } from '../../shared/queue-counts.ts';
 import { enrolGpus, jobOptions, QueueClients } from '../../shared/queues.ts';
 import { leaseKey } from '../../worker/queues/lease.ts';
-import { countJobs, QueueSurvey } from '../../worker/queues/queue-survey.ts';
+import { QueueSurvey } from '../../worker/queues/queue-survey.ts';
 import { QUIET_LOG } from '../support/quiet-log.ts';
 import { startRedisServer } from '../support/redis-server.ts';
 
@@ -23,11 +24,10 @@ describe('what GPU workers know of each other’s queues', () => {
     await enrolGpus(redis, [3, 4]);
     for (const id of ['a', 'b', 'c']) await add(3, id);
     await add(3, 'later', 60_000);
-    await redis.set(leaseKey('gpu-4'), 'somebody');
     const { prioritized, delayed } = await queues.gpu(3).getJobCounts('prioritized', 'delayed');
     assert.deepEqual(await countJobs(redis, [3, 4]), [
-      { waiting: prioritized, delayed, active: 0, hasLease: false },
-      { waiting: 0, delayed: 0, active: 0, hasLease: true },
+      { waiting: prioritized, delayed, active: 0 },
+      { waiting: 0, delayed: 0, active: 0 },
     ]);
     assert.equal(prioritized, 3);
   });

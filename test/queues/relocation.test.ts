@@ -31,7 +31,7 @@ let placement: SegmentPlacement;
 beforeEach(async () => {
   await redis.flushall();
   queues = new QueueClients(redis);
-  placement = new SegmentPlacement(redis, queues, CONFIG);
+  placement = new SegmentPlacement(redis, CONFIG);
   clearAfterwards.push(() => queues.close());
 });
 const clearAfterwards: (() => Promise<void>)[] = [];

@@ -2,7 +2,7 @@ import type { Redis } from 'ioredis';
 import type { Config } from '../../shared/config/load.ts';
 import { type Heartbeat, readHeartbeats } from '../../shared/heartbeat.ts';
 import { costOn, type GpuState, gpusForModel, placeWork, willingGpus } from '../../shared/placement.ts';
-import { backlogOf, type QueueClients } from '../../shared/queues.ts';
+import { backlogIn, countJobs, type QueueCounts } from '../../shared/queue-counts.ts';
 import { KEY_PREFIX } from '../../shared/redis.ts';
 
 const TURN_KEY = `${KEY_PREFIX}:turn`;
@@ -11,11 +11,9 @@ const TURN_KEY = `${KEY_PREFIX}:turn`;
 export class SegmentPlacement {
   readonly #redis: Redis;
   readonly #config: Config;
-  readonly #queues: QueueClients;
 
-  constructor(redis: Redis, queues: QueueClients, config: Config) {
+  constructor(redis: Redis, config: Config) {
     this.#redis = redis;
-    this.#queues = queues;
     this.#config = config;
   }
 
@@ -42,7 +40,10 @@ export class SegmentPlacement {
     heartbeats: readonly Heartbeat[],
   ): Promise<number[]> {
     if (able.length === 0) return [];
-    const candidates = await Promise.all(able.map((gpuId) => this.#stateOf(costOn(heartbeats, gpuId, modelId))));
+    const counts = await countJobs(this.#redis, able);
+    const candidates = able.map((gpuId, index) =>
+      this.#stateOf(costOn(heartbeats, gpuId, modelId), counts[index] as QueueCounts),
+    );
     const turn = await this.#redis.incr(TURN_KEY);
     const policy = {
       strategy: this.#config.gpus.assignment_strategy,
@@ -53,8 +54,8 @@ export class SegmentPlacement {
   }
 
   /** Waiting segments are counted as whole segments of the model in question: those of others differ little. */
-  async #stateOf(cost: Omit<GpuState, 'backlogMs'>): Promise<GpuState> {
-    const jobs = await backlogOf(this.#queues.gpu(cost.gpuId));
+  #stateOf(cost: Omit<GpuState, 'backlogMs'>, counts: QueueCounts): GpuState {
+    const jobs = backlogIn(counts);
     return { ...cost, backlogMs: jobs * this.#config.render.segment_frames * cost.frameMs };
   }
 }

@@ -32,7 +32,7 @@ export class Dispatcher {
     this.#config = config;
     this.#flows = new FlowProducer({ connection: redis, prefix: KEY_PREFIX });
     this.#queues = queues;
-    this.#placement = new SegmentPlacement(redis, queues, config);
+    this.#placement = new SegmentPlacement(redis, config);
   }
 
   /** GPU number of each of a render's segments. */

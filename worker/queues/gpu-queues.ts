@@ -45,7 +45,7 @@ export class GpuQueues {
     const { gpuId, config, tools, blocklist, onChange } = options;
     const { connection, subscriber, log } = tools;
     this.#queues = new QueueClients(connection);
-    this.#placement = new SegmentPlacement(connection, this.#queues, config);
+    this.#placement = new SegmentPlacement(connection, config);
     this.#wakeUps = new LiveWakeUps(subscriber);
     const drains = new GpuDrains(connection);
     const consume = () => this.#consume(gpuQueue(gpuId));

@@ -2,6 +2,7 @@ import type { Redis } from 'ioredis';
 import { z } from 'zod';
 import { GpuDrains } from '../../shared/gpu-drains.ts';
 import { readHeartbeats, workerOf } from '../../shared/heartbeat.ts';
+import { backlogIn, countJobs, type QueueCounts } from '../../shared/queue-counts.ts';
 import { enrolledGpus, GPU_ROSTER_KEY, gpuQueue } from '../../shared/queues.ts';
 import { KEY_PREFIX } from '../../shared/redis.ts';
 import { leaseKey } from './lease.ts';
@@ -19,9 +20,6 @@ const GOOD_FOR_MS = { aGpu: 10, most: 1000 } as const;
 const LIFETIME_MS = 10_000;
 /** The longest queues are enough to choose from. */
 const MOST_LISTED = 64;
-/** Queues that are counted by one script: Redis does nothing else meanwhile. */
-const COUNTED_AT_ONCE = 500;
-
 const busyQueueSchema = z.object({
   gpuId: z.int(),
   /** Jobs that could be taken. */
@@ -51,29 +49,6 @@ if redis.call('SET', KEYS[2], 1, 'NX', 'PX', ms) then return nil end
 return redis.call('GET', KEYS[1]) or ''
 `;
 
-/**
- * ARGV: of each queue the beginning of BullMQ's keys and the key of its lease. Returns of each: jobs that wait, are to be
- * tried again, and run, and whether it has a lease.
- */
-const COUNT = `
-local counts = {}
-for i = 1, #ARGV, 2 do
-  local wait = redis.call('LLEN', ARGV[i] .. 'wait') + redis.call('ZCARD', ARGV[i] .. 'prioritized')
-  table.insert(counts, wait)
-  table.insert(counts, redis.call('ZCARD', ARGV[i] .. 'delayed'))
-  table.insert(counts, redis.call('LLEN', ARGV[i] .. 'active'))
-  table.insert(counts, redis.call('EXISTS', ARGV[i + 1]))
-end
-return counts
-`;
-
-interface QueueCounts {
-  readonly waiting: number;
-  readonly delayed: number;
-  readonly active: number;
-  readonly hasLease: boolean;
-}
-
 export class QueueSurvey {
   readonly #redis: Redis;
   readonly #drains: GpuDrains;
@@ -100,7 +75,7 @@ export class QueueSurvey {
       readHeartbeats(this.#redis),
       this.#drains.all(),
     ]);
-    const counts = await countJobs(this.#redis, gpuIds);
+    const [counts, leases] = await Promise.all([countJobs(this.#redis, gpuIds), this.#leases(gpuIds)]);
     const busy = gpuIds.map((gpuId, index): BusyQueue => {
       const { waiting, delayed, active } = counts[index] as QueueCounts;
       const workerId = workerOf(heartbeats, gpuId)?.workerId ?? null;
@@ -108,10 +83,7 @@ export class QueueSurvey {
       // Jobs that wait for their next try become available only when a worker takes from the queue.
       return { gpuId, waiting: waiting + (abandoned ? delayed : 0), active, abandoned, workerId };
     });
-    const orphans = gpuIds.filter((_, index) => {
-      const { waiting, delayed, active, hasLease } = counts[index] as QueueCounts;
-      return !hasLease && waiting + delayed + active > 0;
-    });
+    const orphans = gpuIds.filter((_, index) => !leases[index] && backlogIn(counts[index] as QueueCounts) > 0);
     return {
       busy: busy
         .filter(({ waiting, active, abandoned }) => waiting > 0 || (abandoned && active > 0))
@@ -120,19 +92,9 @@ export class QueueSurvey {
       orphans: orphans.slice(0, MOST_LISTED),
     };
   }
-}
 
-/** What is on the queues of these GPUs, read from BullMQ's keys: thousands of queues at little cost. */
-export async function countJobs(redis: Redis, gpuIds: readonly number[]): Promise<QueueCounts[]> {
-  const found: QueueCounts[] = [];
-  for (let from = 0; from < gpuIds.length; from += COUNTED_AT_ONCE) {
-    const names = gpuIds.slice(from, from + COUNTED_AT_ONCE).map(gpuQueue);
-    const keys = names.flatMap((name) => [`${KEY_PREFIX}:${name}:`, leaseKey(name)]);
-    const counts = (await redis.eval(COUNT, 0, ...keys)) as number[];
-    for (let place = 0; place < counts.length; place += 4) {
-      const [waiting = 0, delayed = 0, active = 0, lease] = counts.slice(place, place + 4);
-      found.push({ waiting, delayed, active, hasLease: lease === 1 });
-    }
+  /** Of each queue: what its lease says, or null without one. */
+  async #leases(gpuIds: readonly number[]): Promise<(string | null)[]> {
+    return gpuIds.length > 0 ? await this.#redis.mget(gpuIds.map((gpuId) => leaseKey(gpuQueue(gpuId)))) : [];
   }
-  return found;
 }
