@@ -65,7 +65,8 @@ describe('visual_frames', () => {
   };
 
   before(async () => {
-    farm = await startFarm({ models: { small: SMALL_MODEL } });
+    // Over Redis, where what travels can be counted.
+    farm = await startFarm({ models: { small: SMALL_MODEL }, live: { frame_channel: 'redis' } });
     client = new TestClient(farm.grpcAddress);
     live = new LiveRequests(farm.farm.redisUrl);
   });
@@ -126,13 +127,16 @@ describe('visual_frames', () => {
       ...{ draining: false, runningJobs: 0, eventLoopBlockedMaxMs: 0 },
     };
     const beating = startHeartbeat(redis, 'older', () => older, QUIET_LOG);
-    await beating.first;
-    await until('the front end knows it', async () => {
-      const { got, part } = await cost(floats);
-      assert.deepEqual(got, await expected(floats));
-      return part >= 1;
-    });
-    await beating.stop();
-    redis.disconnect();
+    try {
+      await beating.first;
+      await until('the front end knows it', async () => {
+        const { got, part } = await cost(floats);
+        assert.deepEqual(got, await expected(floats));
+        return part >= 1;
+      });
+    } finally {
+      await beating.stop();
+      redis.disconnect();
+    }
   });
 });
