@@ -20,6 +20,8 @@ export const artifactKeys = {
   segmentVideo: (renderId: string, segmentIndex: number) => `renders/${renderId}/segments/${padded(segmentIndex)}.mp4`,
   /** Names the segments in their order; lies beside them. */
   segmentList: (renderId: string) => `renders/${renderId}/segments/all.ffconcat`,
+  /** The sound as it is in the video, in an MP4 of its own; goes with the segments. */
+  soundtrack: (renderId: string) => `renders/${renderId}/segments/sound.mp4`,
   frame: (renderId: string, frameIndex: number) => `renders/${renderId}/frames/${padded(frameIndex)}.jpg`,
   video: (renderId: string) => `renders/${renderId}/video.mp4`,
   /** The latest picture, while the render runs. */

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { chmod, mkdir, readdir, readFile, stat, writeFile } from 'node:fs/promises';
-import { after, before, describe, it } from 'node:test';
+import { after, describe, it } from 'node:test';
 import { setTimeout as delay } from 'node:timers/promises';
 import { type FfmpegCommand, outputOf, runFfmpeg } from '../../worker/tools/ffmpeg.ts';
 import { FfmpegFeed } from '../../worker/tools/ffmpeg-feed.ts';
@@ -30,15 +30,6 @@ async function pidWith(text: string): Promise<number | undefined> {
 }
 
 describe('a tool that hangs', { concurrency: true }, () => {
-  // fluent-ffmpeg asks ffmpeg first what it can do.
-  before(async () => {
-    const input = { source: 'anullsrc=r=8000:d=0.1', options: ['-f', 'lavfi'] };
-    await runFfmpeg(
-      { inputs: [input], outputOptions: ['-f', 'f32le'], outputPath: file('first.f32') },
-      { ...LIMITS, silentMs: 60_000 },
-    );
-  });
-
   it('is ended when nothing more can be seen of it, however it hangs', onLinux, async () => {
     const output = file('stopped.f32');
     const running = runFfmpeg(endless(output), LIMITS);

@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { joinCommand, segmentList, soundtrackSamples } from '../../worker/media/join-segments.ts';
+import { joinCommand, segmentList } from '../../worker/media/join-segments.ts';
+import { soundtrackCommand, soundtrackSamples } from '../../worker/media/soundtrack.ts';
 
 const FRAME = 48_000 / 25;
 const PACKET = 1024;
@@ -22,23 +23,28 @@ test('the list names the segments in their order, one a line', () => {
 
 const SOUND = { path: '/s/sound.s16', sampleRateHz: 44_100, storedChannels: 2, channels: 2, gain: 1 };
 
-test('joining copies the picture, and reads nothing outside the list and the sound', () => {
-  const { inputs, outputOptions, outputPath } = joinCommand('/s/all.ffconcat', SOUND, 50, '/s/video.mp4');
+test('joining copies picture and sound, and reads nothing outside the list and the sound', () => {
+  const { inputs, outputOptions, outputPath } = joinCommand('/s/all.ffconcat', '/s/sound.mp4', '/s/video.mp4');
   assert.deepEqual(
     inputs.map(({ source }) => source),
-    ['/s/all.ffconcat', '/s/sound.s16'],
+    ['/s/all.ffconcat', '/s/sound.mp4'],
   );
   const [list, sound] = inputs.map(({ options }) => options.join(' '));
   assert.match(list ?? '', /-f concat -safe 1$/);
-  assert.equal(sound, '-f s16le -ar 44100 -ac 2');
-  assert.match(outputOptions.join(' '), /-map 0:v:0 -map 1:a:0 -c:v copy /);
+  assert.equal(sound, '-f mov');
+  assert.match(outputOptions.join(' '), /-map 0:v:0 -map 1:a:0 -c copy /);
   assert.match(outputOptions.join(' '), /-map_metadata -1 /);
   assert.equal(outputPath, '/s/video.mp4');
 });
 
+test('the sound is read as the plan says', () => {
+  const [input] = soundtrackCommand(SOUND, 50, '/s/sound.mp4').inputs;
+  assert.deepEqual(input, { source: '/s/sound.s16', options: '-nostdin -f s16le -ar 44100 -ac 2'.split(' ') });
+});
+
 test('sound is brought back to its loudness, and to one channel when both are the same', () => {
   const filterOf = (changes: Partial<typeof SOUND>) => {
-    const { outputOptions } = joinCommand('/s/list', { ...SOUND, ...changes }, 1, '/s/video.mp4');
+    const { outputOptions } = soundtrackCommand({ ...SOUND, ...changes }, 1, '/s/sound.mp4');
     return outputOptions[outputOptions.indexOf('-af') + 1];
   };
   assert.equal(filterOf({}), 'aresample=48000,apad,atrim=end_sample=1920');

@@ -5,8 +5,8 @@ import path from 'node:path';
 import { afterEach, describe, it } from 'node:test';
 import { promisify } from 'node:util';
 import type { ErrorCode } from '../../shared/errors.ts';
+import { checkInStep } from '../../worker/media/check-video.ts';
 import { decodeAudio } from '../../worker/media/decode-audio.ts';
-import { measureVideo } from '../../worker/media/receipt.ts';
 import { outputOf, probe, runFfmpeg } from '../../worker/tools/ffmpeg.ts';
 import { ffmpeg, lavfi, privateFolder } from './media-files.ts';
 
@@ -49,9 +49,6 @@ const MACHINE: [what: string, script: string, code: ErrorCode][] = [
   ['memory is short', 'echo "x: Cannot allocate memory" >&2; exit 244', 'resources_exhausted'],
 ];
 
-// fluent-ffmpeg asks it once what it can do.
-await encodeTo(file('first.f32'));
-
 describe('a machine that fails a tool is no fault of the sound', () => {
   for (const [what, script, code] of MACHINE) {
     it(`when ${what}: ${code}`, async () => {
@@ -60,7 +57,7 @@ describe('a machine that fails a tool is no fault of the sound', () => {
       await assert.rejects(encodeTo(file('out.f32')), { code });
       await instead('ffprobe', script);
       await assert.rejects(decode(), { code });
-      await assert.rejects(measureVideo(file(SOUND)), { code });
+      await assert.rejects(checkInStep(file(SOUND), 1, LIMITS.signal), { code });
       await assert.rejects(
         async () => {
           for await (const _ of outputOf('ffprobe', [], LIMITS));

@@ -6,7 +6,7 @@ import { checkInStep } from '../../worker/media/check-video.ts';
 import { decodeAudio } from '../../worker/media/decode-audio.ts';
 import { SegmentEncoder } from '../../worker/media/encode-segment.ts';
 import { joinCommand, segmentList } from '../../worker/media/join-segments.ts';
-import { measureVideo } from '../../worker/media/receipt.ts';
+import { soundtrackCommand } from '../../worker/media/soundtrack.ts';
 import type { RgbImage } from '../../worker/pipeline/contract.ts';
 import { runFfmpeg } from '../../worker/tools/ffmpeg.ts';
 import { syllables, writeWav } from '../support/sound.ts';
@@ -152,8 +152,10 @@ async function join(sound: string, frameCount = FRAME_COUNT): Promise<string> {
   const output = file(`joined-${sound}.mp4`);
   const ear = file(`${sound}.s16`);
   const decoded = await decodeAudio(file(sound), { mouth: file(`${sound}.f32`), ear }, 60, NEVER);
-  const command = joinCommand(file('parts/all.ffconcat'), { ...decoded.ear, path: ear }, frameCount, output);
-  await runFfmpeg(command, { signal: NEVER, timeoutMs: 60_000 });
+  const soundtrack = file(`${sound}.mp4`);
+  const limits = { signal: NEVER, timeoutMs: 60_000 };
+  await runFfmpeg(soundtrackCommand({ ...decoded.ear, path: ear }, frameCount, soundtrack), limits);
+  await runFfmpeg(joinCommand(file('parts/all.ffconcat'), soundtrack, output), limits);
   await checkInStep(output, frameCount, NEVER);
   return output;
 }
@@ -231,7 +233,7 @@ suite('joined videos', { concurrency: 3 }, () => {
     await writeWav(file('mono.wav'), syllables(3.2));
     const output = await join('mono.wav');
     const audio = await trackOf(output, 'audio');
-    const measured = await measureVideo(output);
+    const measured = await checkInStep(output, FRAME_COUNT, NEVER);
     assert.deepEqual(measured, { videoSeconds: FRAME_COUNT * FRAME_S, audioSeconds: audio.durationS });
     assert.equal(audio.channels, 1);
     assert.equal(audio.codec, 'aac');

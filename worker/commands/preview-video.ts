@@ -15,6 +15,7 @@ import { Turns } from '../engine/turns.ts';
 import { decodeAudio } from '../media/decode-audio.ts';
 import { joinCommand, segmentList } from '../media/join-segments.ts';
 import { planRender } from '../media/plan.ts';
+import { soundtrackOf } from '../media/soundtrack.ts';
 import type { LoadedModel } from '../models/loaded-model.ts';
 import { runFfmpeg } from '../tools/ffmpeg.ts';
 
@@ -72,8 +73,8 @@ export async function renderPreview(
     const { wall_ms } = await renderSegment(0, task, model, tools);
     const listPath = artifacts.localPath(artifactKeys.segmentList(RENDER_ID));
     await writeFile(listPath, segmentList([basename(artifactKeys.segmentVideo(RENDER_ID, 0))]));
-    const command = joinCommand(listPath, { ...decoded.ear, path: ear }, frameCount, outputPath);
-    await runFfmpeg(command, { signal, timeoutMs: JOIN_TIMEOUT_MS });
+    const soundtrack = await soundtrackOf(artifacts, RENDER_ID, { ...plan, frameCount, sound: decoded.ear }, signal);
+    await runFfmpeg(joinCommand(listPath, soundtrack, outputPath), { signal, timeoutMs: JOIN_TIMEOUT_MS });
     return { frames: frameCount, msPerFrame: wall_ms / frameCount };
   } finally {
     await rm(folder, { recursive: true, force: true });

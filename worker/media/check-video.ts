@@ -2,7 +2,7 @@ import { FarmError } from '../../shared/errors.ts';
 import { FRAMES_PER_SECOND } from '../../shared/sound/rates.ts';
 import { MINUTE_MS } from '../../shared/units.ts';
 import { outputOf } from '../tools/ffmpeg.ts';
-import { SOUND_PACKET_S } from './join-segments.ts';
+import { SOUND_PACKET_S } from './soundtrack.ts';
 
 const CHECK_TIMEOUT_MS = 10 * MINUTE_MS;
 
@@ -23,14 +23,22 @@ interface PacketRun {
 interface TimedTrack {
   readonly run: PacketRun;
   readonly secondsPerTick: number;
+  /** As the file says. */
+  readonly seconds: number;
+}
+
+/** Durations of picture and sound as a file says them. */
+export interface VideoSeconds {
+  readonly videoSeconds: number;
+  readonly audioSeconds: number;
 }
 
 /**
  * Looks at every packet of a finished video: the picture has its frames, the packets of picture and sound follow each
  * other at even distances, and both begin and end within a frame of each other.
- * FarmError('encode_failed') says what is wrong.
+ * @throws FarmError `encode_failed`, which says what is wrong, or the fault of the machine.
  */
-export async function checkInStep(videoPath: string, frameCount: number, signal: AbortSignal): Promise<void> {
+export async function checkInStep(videoPath: string, frameCount: number, signal: AbortSignal): Promise<VideoSeconds> {
   const { picture, sound } = await readPackets(videoPath, signal);
   const wrong =
     faultOf('picture', picture, 1 / FRAMES_PER_SECOND) ??
@@ -39,6 +47,7 @@ export async function checkInStep(videoPath: string, frameCount: number, signal:
     differenceOf('begin', picture.run.start * picture.secondsPerTick, sound.run.start * sound.secondsPerTick) ??
     differenceOf('end', picture.run.end * picture.secondsPerTick, sound.run.end * sound.secondsPerTick);
   if (wrong) throw new FarmError('encode_failed', `The finished video is not in step: ${wrong}`);
+  return { videoSeconds: picture.seconds, audioSeconds: sound.seconds };
 }
 
 function faultOf(what: string, { run, secondsPerTick }: TimedTrack, packetSeconds: number): string | undefined {
@@ -67,12 +76,16 @@ async function readPackets(path: string, signal: AbortSignal): Promise<{ picture
       const [index = '', pts, duration] = fields;
       addPacket(runs, index, Number(pts), Number(duration));
     } else if (section === 'stream') {
-      const [index = '', kind = '', timeBase = ''] = fields;
+      const [index = '', kind = '', timeBase = '', duration] = fields;
       const [numerator = 0, denominator = 1] = timeBase.split('/').map(Number);
-      tracks.set(kind, { run: runs.get(index) ?? noPackets(), secondsPerTick: numerator / denominator });
+      tracks.set(kind, {
+        run: runs.get(index) ?? noPackets(),
+        secondsPerTick: numerator / denominator,
+        seconds: Number(duration),
+      });
     }
   }
-  const none = { run: noPackets(), secondsPerTick: 0 };
+  const none = { run: noPackets(), secondsPerTick: 0, seconds: 0 };
   return { picture: tracks.get('video') ?? none, sound: tracks.get('audio') ?? none };
 }
 
@@ -92,7 +105,7 @@ function addPacket(runs: Map<string, PacketRun>, index: string, pts: number, dur
 
 /** Packets first, then the tracks that they belong to. */
 async function* linesOf(path: string, signal: AbortSignal): AsyncGenerator<string> {
-  const entries = 'packet=stream_index,pts,duration:stream=index,codec_type,time_base';
+  const entries = 'packet=stream_index,pts,duration:stream=index,codec_type,time_base,duration';
   const args = ['-v', 'error', '-of', 'csv', '-show_entries', entries, path];
   let rest = '';
   for await (const chunk of outputOf('ffprobe', args, { signal, timeoutMs: CHECK_TIMEOUT_MS })) {

@@ -7,6 +7,7 @@ import { removeFilesIfGone } from '../jobs/ended-renders.ts';
 import type { JobContext } from '../jobs/job-runner.ts';
 import { cutSegments, planRender } from './plan.ts';
 import { PrepareRoom } from './prepare-room.ts';
+import { encodeSoundAhead } from './prepare-sound.ts';
 import { type PrepareTools, planInRecord } from './prepare-tools.ts';
 import { readUpload } from './read-upload.ts';
 import { resumeRender } from './resume-render.ts';
@@ -25,6 +26,7 @@ export function prepareHandler(tools: PrepareTools) {
       dispatcher.enqueueSegments(record, plan),
     );
     context.log.info({ frames: plan.frameCount, segments: plan.segmentGpus.length }, 'render planned');
+    await encodeSoundAhead(tools, record, context);
   };
 
   /** Undefined when the render ended meanwhile. A plan that is there, of whatever attempt, is used. */

@@ -1,26 +1,12 @@
-import { FarmError } from '../../shared/errors.ts';
 import type { RenderPlan, RenderRecord, SegmentReceipt } from '../../shared/renders/record.ts';
 import { sumTimings } from '../../shared/renders/timings.ts';
 import { FRAMES_PER_SECOND, SAMPLE_RATE_HZ } from '../../shared/sound/rates.ts';
 import type { Receipt } from '../../shared/views/render-view.ts';
-import { probe } from '../tools/ffmpeg.ts';
+import type { VideoSeconds } from './check-video.ts';
 
-export interface VideoFacts {
+export interface VideoFacts extends VideoSeconds {
   readonly sha256: string;
   readonly bytes: number;
-  readonly videoSeconds: number;
-  readonly audioSeconds: number;
-}
-
-/** Durations of picture and sound, read from the finished file. FarmError: encode_failed, or the fault of the machine. */
-export async function measureVideo(file: string): Promise<Pick<VideoFacts, 'videoSeconds' | 'audioSeconds'>> {
-  const streams = await probe(file, []).catch((error: FarmError) => {
-    // The farm wrote this file itself.
-    if (error.isOfTheFarm) throw error;
-    throw new FarmError('encode_failed', 'The finished video cannot be read', { cause: error });
-  });
-  const seconds = (kind: string) => streams.find(({ codecType }) => codecType === kind)?.durationS ?? 0;
-  return { videoSeconds: seconds('video'), audioSeconds: seconds('audio') };
 }
 
 export function buildReceipt(

@@ -9,6 +9,7 @@ import { removeFilesIfGone } from '../jobs/ended-renders.ts';
 import type { JobContext } from '../jobs/job-runner.ts';
 import { cutSegments } from './plan.ts';
 import { PrepareRoom } from './prepare-room.ts';
+import { encodeSoundAhead } from './prepare-sound.ts';
 import { type PrepareTools, planInRecord } from './prepare-tools.ts';
 import { readUpload } from './read-upload.ts';
 
@@ -17,8 +18,9 @@ export async function resumeRender(
   tools: PrepareTools,
   record: RenderRecord,
   plan: RenderPlan,
-  { signal, log }: JobContext,
+  context: JobContext,
 ): Promise<void> {
+  const { signal, log } = context;
   const { renders, artifacts, dispatcher } = tools;
   const version = currentVersion(tools, record);
   const { renderId, request } = record;
@@ -39,6 +41,7 @@ export async function resumeRender(
     dispatcher.enqueueSegments(record, present, done),
   );
   log.info({ frames: plan.frameCount, segments: plan.segmentGpus.length, kept: done.size }, 'render taken up again');
+  await encodeSoundAhead(tools, record, context);
 }
 
 function currentVersion({ config }: PrepareTools, { request }: RenderRecord): string | undefined {

@@ -5,7 +5,7 @@ import { FarmError } from '../../shared/errors.ts';
 import { hashFile } from '../../shared/hash-file.ts';
 import type { JobOf } from '../../shared/jobs.ts';
 import { jobId } from '../../shared/queues.ts';
-import type { RenderPlan, RenderRecord, SegmentReceipt, SoundForEar } from '../../shared/renders/record.ts';
+import type { RenderPlan, RenderRecord, SegmentReceipt } from '../../shared/renders/record.ts';
 import type { RenderStore } from '../../shared/renders/store.ts';
 import { MINUTE_MS } from '../../shared/units.ts';
 import { removeFilesIfGone } from '../jobs/ended-renders.ts';
@@ -13,8 +13,9 @@ import type { JobContext } from '../jobs/job-runner.ts';
 import { runFfmpeg } from '../tools/ffmpeg.ts';
 import { checkInStep } from './check-video.ts';
 import { joinCommand, segmentList } from './join-segments.ts';
-import { buildReceipt, measureVideo, type VideoFacts } from './receipt.ts';
+import { buildReceipt, type VideoFacts } from './receipt.ts';
 import { resultSize } from './result-size.ts';
+import { soundtrackOf } from './soundtrack.ts';
 import type { SpentFiles } from './spent-files.ts';
 
 export interface StitchTools {
@@ -52,12 +53,14 @@ export function stitchHandler(tools: StitchTools) {
     const names = plan.segmentGpus.map((_, index) => path.basename(artifactKeys.segmentVideo(renderId, index)));
     const listKey = artifactKeys.segmentList(renderId);
     await artifacts.publish(listKey, (target) => writeFile(target, segmentList(names)));
-    const sound = soundOf(plan, artifacts.localPath(artifactKeys.sound(renderId)));
+    const soundtrack = await soundtrackOf(artifacts, renderId, plan, signal);
     return await artifacts.publish(artifactKeys.video(renderId), async (target) => {
-      const command = joinCommand(artifacts.localPath(listKey), sound, plan.frameCount, target);
+      const command = joinCommand(artifacts.localPath(listKey), soundtrack, target);
       await runFfmpeg(command, { signal, timeoutMs: JOIN_TIMEOUT_MS });
-      await checkInStep(target, plan.frameCount, signal);
-      const [measured, { sha256, sizeBytes }] = await Promise.all([measureVideo(target), hashFile(target)]);
+      const [measured, { sha256, sizeBytes }] = await Promise.all([
+        checkInStep(target, plan.frameCount, signal),
+        hashFile(target),
+      ]);
       return { ...measured, sha256, bytes: sizeBytes };
     });
   }
@@ -71,11 +74,6 @@ export async function tidyUp({ renders, artifacts, spentFiles }: StitchTools, re
   const record = await renders.find(renderId);
   if (record?.status === 'completed') await spentFiles.announce(renderId);
   else await removeFilesIfGone(renders, artifacts, renderId);
-}
-
-function soundOf({ sound }: RenderPlan, path: string): SoundForEar & { path: string } {
-  if (sound) return { ...sound, path };
-  throw new FarmError('internal', 'The plan says nothing of the sound: it was made by an earlier version of the farm');
 }
 
 /** Checks that every frame of the plan was rendered. */

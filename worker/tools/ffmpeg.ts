@@ -51,8 +51,10 @@ interface Said {
   get(): string;
 }
 type OnEnd = (error: Error | null, stdout?: Said, stderr?: Said) => void;
-/** With the two methods of its own that find the program and start it. */
-type Fluent = ReturnType<typeof fluent> & {
+/** With the methods of its own that look at the program, find it and start it. */
+type Fluent = Omit<ReturnType<typeof fluent>, 'availableEncoders'> & {
+  availableEncoders(onFound: (error: null, encoders: object) => void): void;
+  _checkCapabilities(onChecked: (error: null) => void): void;
   _spawnFfmpeg(words: string[], ...rest: unknown[]): void;
   _getFfmpegPath(onPath: (error: Error | null, path?: string) => void): void;
 };
@@ -63,12 +65,15 @@ const NOTHING: Said = { get: () => '' };
  * A command that runs within the limits, knows nothing of the farm's environment, and tells its end in every case. When the operating system does not start the
  * program, fluent-ffmpeg asks for what it said, and that throws where nobody can catch it.
  */
-function newCommand(timeoutMs: number): ReturnType<typeof fluent> {
-  const run = fluent() as Fluent;
+function newCommand(timeoutMs: number): Fluent {
+  const run = fluent() as unknown as Fluent;
   const start = run._spawnFfmpeg.bind(run);
   const findFfmpeg = run._getFfmpegPath.bind(run);
   // It would have ffprobe look at the input, without our limits, only to tell percents of progress.
   run.ffprobe = () => {};
+  // And it would ask ffmpeg twice what it can do, only to word differently what ffmpeg says itself.
+  run._checkCapabilities = (onChecked) => onChecked(null);
+  run.availableEncoders = (onFound: (error: null, encoders: object) => void) => onFound(null, {});
   run._spawnFfmpeg = (words, ...rest) => {
     const onEnd = rest.pop() as OnEnd;
     const options = typeof rest[0] === 'object' ? (rest.shift() as object) : {};

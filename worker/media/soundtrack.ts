@@ -1,0 +1,78 @@
+import { type ArtifactStore, artifactKeys } from '../../shared/artifacts.ts';
+import { FarmError } from '../../shared/errors.ts';
+import type { RenderPlan, SoundForEar } from '../../shared/renders/record.ts';
+import { FRAMES_PER_SECOND } from '../../shared/sound/rates.ts';
+import { MINUTE_MS } from '../../shared/units.ts';
+import { type FfmpegCommand, runFfmpeg } from '../tools/ffmpeg.ts';
+
+/** The sound of a video. Its bytes depend on the plan only, so it may be encoded at any time, by anyone, and again. */
+
+const AUDIO_RATE_HZ = 48_000;
+const AUDIO_BITRATE = '160k';
+/** Time from one AAC packet to the next one. */
+export const SOUND_PACKET_S = 1024 / AUDIO_RATE_HZ;
+const SAMPLES_PER_VIDEO_FRAME = AUDIO_RATE_HZ / FRAMES_PER_SECOND;
+
+/**
+ * Length of the sound track in samples at 48 kHz: as long as the picture. All AAC packets together, the priming and the
+ * padding among them, are then longer than the picture by at most one video frame: 1024 + 896 samples.
+ */
+export function soundtrackSamples(frameCount: number): number {
+  return frameCount * SAMPLES_PER_VIDEO_FRAME;
+}
+
+const ENCODE_TIMEOUT_MS = 30 * MINUTE_MS;
+
+/** Where the encoded sound of a render lies; encodes it unless it is there. */
+export async function soundtrackOf(
+  artifacts: ArtifactStore,
+  renderId: string,
+  plan: Pick<RenderPlan, 'sound' | 'frameCount'>,
+  signal: AbortSignal,
+): Promise<string> {
+  const key = artifactKeys.soundtrack(renderId);
+  const isThere = (await artifacts.size(key)) !== undefined;
+  if (!isThere) {
+    const sound = soundOf(plan, artifacts.localPath(artifactKeys.sound(renderId)));
+    await artifacts.publish(key, async (target) => {
+      await runFfmpeg(soundtrackCommand(sound, plan.frameCount, target), { signal, timeoutMs: ENCODE_TIMEOUT_MS });
+    });
+  }
+  return artifacts.localPath(key);
+}
+
+/**
+ * The sound that `prepare` kept for the ear → AAC in an MP4: cut or filled with silence to the length of the picture,
+ * since both end within half a frame of each other anyway.
+ */
+export function soundtrackCommand(
+  sound: SoundForEar & { readonly path: string },
+  frameCount: number,
+  outputPath: string,
+): FfmpegCommand {
+  const { sampleRateHz, storedChannels } = sound;
+  const options = ['-nostdin', '-f', 's16le', '-ar', String(sampleRateHz), '-ac', String(storedChannels)];
+  return {
+    inputs: [{ source: sound.path, options }],
+    outputOptions: [
+      ...['-map', '0:a:0', '-af', soundFilter(sound, frameCount), '-c:a', 'aac', '-b:a', AUDIO_BITRATE],
+      ...['-map_metadata', '-1', '-flags', '+bitexact', '-fflags', '+bitexact', '-f', 'mp4'],
+    ],
+    outputPath,
+  };
+}
+
+function soundFilter({ storedChannels, channels, gain }: SoundForEar, frameCount: number): string {
+  return [
+    ...(channels < storedChannels ? ['pan=mono|c0=c0'] : []),
+    ...(gain === 1 ? [] : ['aformat=sample_fmts=fltp', `volume=${gain}:precision=float`]),
+    `aresample=${AUDIO_RATE_HZ}`,
+    'apad',
+    `atrim=end_sample=${soundtrackSamples(frameCount)}`,
+  ].join(',');
+}
+
+function soundOf({ sound }: Pick<RenderPlan, 'sound'>, path: string): SoundForEar & { path: string } {
+  if (sound) return { ...sound, path };
+  throw new FarmError('internal', 'The plan says nothing of the sound: it was made by an earlier version of the farm');
+}
