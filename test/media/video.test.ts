@@ -1,7 +1,8 @@
 import assert from 'node:assert/strict';
 import { mkdir, readFile, writeFile } from 'node:fs/promises';
 import { before, suite, test } from 'node:test';
-import { PlaneKernel } from '../../worker/compositor/plane-kernel.ts';
+import { PlaneConverter } from '../../worker/compositor/plane-converter.ts';
+import { planeLayout } from '../../worker/compositor/planes.ts';
 import { checkInStep } from '../../worker/media/check-video.ts';
 import { decodeAudio } from '../../worker/media/decode-audio.ts';
 import { SegmentEncoder } from '../../worker/media/encode-segment.ts';
@@ -26,6 +27,7 @@ const file = privateFolder();
 const NEVER = new AbortController().signal;
 const SETTINGS = { crf: 20, preset: 'veryfast' };
 const FRAME_S = 0.04;
+const converter = new PlaneConverter();
 const GREY_64_BY_48 = new Uint8Array(64 * 48 * 1.5).fill(128);
 
 /** A picture whose content moves with the frame number. */
@@ -42,11 +44,16 @@ function drawFrame(frameIndex: number, width: number, height: number): RgbImage 
   return { width, height, data };
 }
 
+function planesOf(picture: RgbImage): Uint8Array {
+  const planes = new Uint8Array(planeLayout(picture).byteLength);
+  converter.convertArea(picture, { x1: 0, y1: 0 }, picture, planes);
+  return planes;
+}
+
 async function encode(name: string, frames: { start: number; end: number }, width = 64, height = 48): Promise<string> {
-  const kernel = new PlaneKernel({ width, height });
-  const encoder = new SegmentEncoder(kernel.layout, SETTINGS, file(name), NEVER);
+  const encoder = new SegmentEncoder(planeLayout({ width, height }), SETTINGS, file(name), NEVER);
   for (let index = frames.start; index < frames.end; index++)
-    await encoder.write(kernel.convert(drawFrame(index, width, height)));
+    await encoder.write(planesOf(drawFrame(index, width, height)));
   await encoder.finish();
   return file(name);
 }
@@ -98,11 +105,10 @@ suite('segments', { concurrency: 3 }, () => {
 
   test('the picture comes back as it went in, colours and all', async () => {
     const [width, height] = [64, 48];
-    const kernel = new PlaneKernel({ width, height });
-    const encoder = new SegmentEncoder(kernel.layout, { crf: 1, preset: 'veryfast' }, file('colour.mp4'), NEVER);
+    const encoder = new SegmentEncoder({ width, height }, { crf: 1, preset: 'veryfast' }, file('colour.mp4'), NEVER);
     const flat = new Uint8Array(width * height * 3);
     for (let at = 0; at < flat.length; at += 3) flat.set([200, 60, 30], at);
-    await encoder.write(kernel.convert({ width, height, data: flat }));
+    await encoder.write(planesOf({ width, height, data: flat }));
     await encoder.finish();
     await ffmpeg('-i', file('colour.mp4'), '-f', 'rawvideo', '-pix_fmt', 'rgb24', file('colour.rgb'));
     const decoded = await readFile(file('colour.rgb'));

@@ -12,7 +12,7 @@ const ALIGNED = 64;
 const CHANNELS = 3;
 
 interface Exports {
-  convertRows(...[rgb, stride, width, height, black, keepsFirst, y, yStride, u, v, chromaStride]: number[]): void;
+  convertRows(...[rgb, stride, width, height, black, y, yStride, u, v, chromaStride]: number[]): void;
 }
 
 /** Where the parts of a band lie in the kernel's memory. A row of zeros at 0 stands for the row after an odd last one. */
@@ -41,7 +41,7 @@ export class PlaneConverter {
       const rows = Math.min(BAND_ROWS, height - row);
       this.#bytes.set(data.subarray(row * width * CHANNELS, (row + rows) * width * CHANNELS), places.pixels);
       const { pixels: rgb, y, u, v } = places;
-      this.#exports.convertRows(rgb, width * CHANNELS, width, rows, 0, 0, y, stride, u, v, stride / 2);
+      this.#exports.convertRows(rgb, width * CHANNELS, width, rows, 0, y, stride, u, v, stride / 2);
       this.#copyOut(places, stride, rows + (rows % 2), { x1: area.x1, y1: area.y1 + row }, picture, planes);
     }
   }

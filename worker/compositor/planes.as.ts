@@ -15,7 +15,6 @@ const CHROMA_ZERO: i32 = 16448;
  * Converts `height` rows of `width` pixels.
  * @param rgb the first pixel; `stride` bytes from a row to the next.
  * @param black a row of zeros, 3 × `width` bytes, that follows an odd last row.
- * @param keepsFirst 1 leaves the first column of chroma as it is, 0 writes it.
  * @param y where the first pixel's Y goes, `yStride` bytes a row; `u`, `v`, `chromaStride` likewise.
  */
 export function convertRows(
@@ -24,7 +23,6 @@ export function convertRows(
   width: i32,
   height: i32,
   black: usize,
-  keepsFirst: i32,
   y: usize,
   yStride: usize,
   u: usize,
@@ -34,13 +32,7 @@ export function convertRows(
   for (let row = 0; row < height; row += 2) {
     const upper = rgb + <usize>row * stride;
     const lower = row + 1 < height ? upper + stride : black;
-    const keptU = load<u8>(u);
-    const keptV = load<u8>(v);
     convertRowPair(upper, lower, width, y, yStride, u, v);
-    if (keepsFirst) {
-      store<u8>(u, keptU);
-      store<u8>(v, keptV);
-    }
     y += 2 * yStride;
     u += chromaStride;
     v += chromaStride;

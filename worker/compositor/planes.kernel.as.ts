@@ -1,2 +1,2 @@
-/** The conversion of whole pictures and of areas, alone: `plane-kernel.ts` lays out its memory. */
+/** The conversion of whole pictures and of areas, alone: `plane-converter.ts` lays out its memory. */
 export { convertRows } from './planes.as';

@@ -1,6 +1,6 @@
 /**
  * RGB → planes of YUV 4:2:0, BT.709, limited range (Y 16…235, U and V 16…240), as H.264 takes them: the definition, in
- * plain TypeScript. `plane-kernel.ts` does the same with SIMD, to the byte.
+ * plain TypeScript. `plane-converter.ts` does the same with SIMD, to the byte.
  *
  * A sample of chroma stands for two columns and two rows. It lies on the left one of the two columns, as players take
  * it to for H.264 that says nothing else, and between the two rows: so columns are weighed 1, 2, 1 and rows alike. A

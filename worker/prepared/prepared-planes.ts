@@ -5,7 +5,7 @@
 
 import { createHash } from 'node:crypto';
 import { decodePicture, readPictureFile } from '../avatar/picture-file.ts';
-import { PlaneKernel } from '../compositor/plane-kernel.ts';
+import { PlaneConverter } from '../compositor/plane-converter.ts';
 import { planeLayout } from '../compositor/planes.ts';
 import { type ContentHashes, versionOf } from './content-hashes.ts';
 import type { AvatarSources } from './contract.ts';
@@ -28,7 +28,7 @@ export class PreparedPlanes {
   readonly #keys = new Map<number, string>();
   /** Indices whose file was found right. */
   readonly #checked = new Set<number>();
-  #kernel: PlaneKernel | undefined;
+  readonly #converter = new PlaneConverter();
 
   constructor(avatar: AvatarSources, files: PreparedFiles, hashes: ContentHashes) {
     this.#avatar = avatar;
@@ -73,8 +73,7 @@ export class PreparedPlanes {
     const file = await readPictureFile(background);
     const sha256 = createHash('sha256').update(file).digest('hex');
     const pixels = await decodePicture(file, size, background);
-    this.#kernel ??= new PlaneKernel(size);
-    into.set(this.#kernel.convert(pixels));
+    this.#converter.convertArea(pixels, { x1: 0, y1: 0 }, size, into);
     const key = planesKey(sha256);
     this.#keys.set(index, key);
     await this.#hashes.note(background, version, sha256);
