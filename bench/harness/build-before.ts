@@ -8,6 +8,9 @@ import { promisify } from 'node:util';
 const run = promisify(execFile);
 const ROOT = fileURLToPath(new URL('../..', import.meta.url));
 
+/** What no commit holds: packages, and the demo avatar, so that both builds render the same. */
+const MADE = ['node_modules', 'avatars/demo/build'];
+
 /** Another build of this project, in a folder of its own until it is disposed of. */
 export interface OtherBuild extends AsyncDisposable {
   readonly root: string;
@@ -26,7 +29,7 @@ export async function checkOut(ref: string): Promise<OtherBuild> {
   };
   try {
     await git('worktree', 'add', '--detach', root, ref);
-    await symlink(path.join(ROOT, 'node_modules'), path.join(root, 'node_modules'));
+    for (const made of MADE) await symlink(path.join(ROOT, made), path.join(root, made));
   } catch (error) {
     await remove();
     throw error;
