@@ -26,16 +26,24 @@ export async function writeCheapAvatar(folder: string) {
     await picture.jpeg().toFile(path.join(framesDir, `frame_${String(index).padStart(6, '0')}.jpg`));
   }
   const entry = {
-    model_path: path.join(folder, 'generator.onnx'),
-    audio_encoder_path: path.join(folder, 'audio_encoder.onnx'),
+    ...(await writeCheapNetworks(folder)),
     background_dir: framesDir,
     crop_rects_path: path.join(folder, 'crop_rects.json'),
     preload_model: true,
   };
-  await writeFile(entry.model_path, encodeModel(cheapGenerator()));
-  await writeFile(entry.audio_encoder_path, encodeModel(cheapEncoder()));
   await writeFile(entry.crop_rects_path, JSON.stringify(Array.from({ length: FRAMES }, () => CROP)));
   return entry;
+}
+
+/** Writes the two networks alone, for other pictures. */
+export async function writeCheapNetworks(folder: string) {
+  const paths = {
+    model_path: path.join(folder, 'generator.onnx'),
+    audio_encoder_path: path.join(folder, 'audio_encoder.onnx'),
+  };
+  await writeFile(paths.model_path, encodeModel(cheapGenerator()));
+  await writeFile(paths.audio_encoder_path, encodeModel(cheapEncoder()));
+  return paths;
 }
 
 /** Gives the picture back, with the loudness added. */

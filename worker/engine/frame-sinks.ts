@@ -81,16 +81,15 @@ class SegmentVideo implements FrameSink {
   }
 }
 
-/** One file a frame. */
+/** One file a frame; they are written side by side. */
 function jpegFolder(
   { renderId, jpegQuality }: Extract<FrameOutput, { kind: 'frames' }>,
   { painter, artifacts }: SinkTools,
 ): FrameSink {
   return new FramesInFlight(async (frame) => {
-    const { frameIndex } = frame;
     const jpeg = await painter.jpeg(frame, jpegQuality);
-    const key = artifactKeys.frame(renderId, frameIndex);
-    return () => frame.clock.encode(() => artifacts.publish(key, (path) => writeFile(path, jpeg)));
+    const key = artifactKeys.frame(renderId, frame.frameIndex);
+    await frame.clock.encode(() => artifacts.publish(key, (path) => writeFile(path, jpeg)));
   });
 }
 
@@ -100,35 +99,35 @@ function liveFrames(
   { form }: Extract<FrameOutput, { kind: 'live' }>,
   { painter, toMain }: SinkTools,
 ): FrameSink {
-  return new FramesInFlight(async (frame) => {
+  return new FramesInFlight(async (frame, before) => {
     const { frameIndex } = frame;
     const data = form.kind === 'raw' ? painter.pixels(frame).data : await painter.jpeg(frame, form.quality);
-    return () => toMain({ type: 'frame', taskId, frameIndex, data }, [data.buffer]);
+    await before;
+    toMain({ type: 'frame', taskId, frameIndex, data }, [data.buffer]);
   });
 }
+
+/** Paints and encodes a frame, and puts it where it belongs; `before` settles when the frame before it is there. */
+type FinishFrame = (frame: FrameToPaint, before: Promise<void>) => Promise<void>;
 
 /** Frames being encoded or written at once: enough to keep the encoder's threads busy during the next run. */
 const FRAMES_IN_FLIGHT = 4;
 
-/** Encodes several frames at once, and puts them where they belong in their order. */
+/** Encodes and writes several frames at once. */
 class FramesInFlight implements FrameSink {
-  readonly #encode: (frame: FrameToPaint) => Promise<() => Promise<void> | void>;
+  readonly #finish: FinishFrame;
   readonly #inFlight: Promise<void>[] = [];
   #last: Promise<void> = Promise.resolve();
 
-  /** @param encode paints and encodes a frame; what it returns puts the frame where it belongs. */
-  constructor(encode: (frame: FrameToPaint) => Promise<() => Promise<void> | void>) {
-    this.#encode = encode;
+  constructor(finish: FinishFrame) {
+    this.#finish = finish;
   }
 
   async write(frame: FrameToPaint): Promise<void> {
-    const before = this.#last;
-    const encoded = this.#encode(frame);
-    const written = before.then(async () => await (await encoded)());
-    encoded.catch(ignored('the write or finish that waits for this frame reports it'));
-    written.catch(ignored('the write or finish that waits for this frame reports it'));
-    this.#last = written;
-    this.#inFlight.push(written);
+    const finished = this.#finish(frame, this.#last);
+    finished.catch(ignored('the write or finish that waits for this frame reports it'));
+    this.#last = finished;
+    this.#inFlight.push(finished);
     if (this.#inFlight.length >= FRAMES_IN_FLIGHT) await this.#inFlight.shift();
   }
 

@@ -5,13 +5,10 @@ import { gatherFrameInputs } from '../pipeline/frame-inputs.ts';
 import { noTimings, type StageTimingsMs } from '../pipeline/stage-timings.ts';
 import { LiveBatches, type LiveBatchSettings } from './live-batches.ts';
 import { PieceOfSound, readGivenInputs, readSamples } from './live-inputs.ts';
-import { MemoryPool } from './memory-pool.ts';
+import { mouthPool } from './memory-pool.ts';
 import { StreamFeatures } from './stream-features.ts';
 import type { LiveTask } from './thread-protocol.ts';
 import type { Turns } from './turns.ts';
-
-/** Runs whose mouths wait for the compositor or are made, at most. */
-const RUNS_AHEAD = 4;
 
 /** What the live requests for one model have in common. */
 interface LiveModel {
@@ -67,7 +64,7 @@ export class LiveRenderer {
     const known = this.#models.get(model);
     if (known) return known;
     const settings = { ...this.#settings, maxFrames: this.#maxFrames(model) };
-    const memory = new MemoryPool(settings.maxFrames * mouthBytes(model.network.size), RUNS_AHEAD);
+    const memory = mouthPool(settings.maxFrames, mouthBytes(model.network.size));
     const batches = new LiveBatches<PreparedPicture>(model.network, this.#turns, settings, (aborted) =>
       memory.take(aborted),
     );

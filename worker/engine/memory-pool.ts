@@ -60,3 +60,13 @@ export class MemoryPool {
     return await promise.finally(() => signal.removeEventListener('abort', leave));
   }
 }
+
+/** Frames that wait for the compositor or are made, about: network and compositor keep each other waiting less. */
+const FRAMES_AHEAD = 16;
+/** One that the network writes, one that the compositor reads, and one between them. */
+const FEWEST_RUNS = 3;
+
+/** A pool for the mouths of runs of `frames` frames at most, of `mouthBytes` bytes each. */
+export function mouthPool(frames: number, mouthBytes: number): MemoryPool {
+  return new MemoryPool(frames * mouthBytes, Math.max(FEWEST_RUNS, Math.ceil(FRAMES_AHEAD / frames)));
+}

@@ -7,12 +7,9 @@ import { noTimings, type StageTimingsMs } from '../pipeline/stage-timings.ts';
 import type { FrameOutput } from './compositor-protocol.ts';
 import type { FrameLine, OpenOutput } from './frame-line.ts';
 import { completing } from './frame-parts.ts';
-import { MemoryPool } from './memory-pool.ts';
+import { mouthPool } from './memory-pool.ts';
 import type { SegmentResult, SegmentTask } from './thread-protocol.ts';
 import type { Turns } from './turns.ts';
-
-/** Runs whose mouths wait for the compositor or are made, at most. */
-const RUNS_AHEAD = 4;
 
 export interface SegmentTools {
   readonly artifacts: ArtifactStore;
@@ -66,7 +63,7 @@ async function makeMouths(
   // A network that takes one frame a run gains nothing from a turn for a whole batch, and a live request would wait for
   // it.
   const batchFrames = model.network.framesPerRun === 1 ? 1 : task.batchFrames;
-  const pool = new MemoryPool(batchFrames * mouthBytes(model.network.size), RUNS_AHEAD);
+  const pool = mouthPool(batchFrames, mouthBytes(model.network.size));
   const takeMemory = (aborted: AbortSignal) => pool.take(aborted);
   await using audio = await AudioFile.open(artifacts.localPath(artifactKeys.samples(task.renderId)));
   const { network, encoder, prepared: pictures } = model;
