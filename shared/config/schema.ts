@@ -226,6 +226,8 @@ const retention = section({
     .number()
     .refine((hours) => hours === 0 || hours >= 1, 'expected 0 or at least 1: clocks differ, and uploads pause')
     .default(24),
+  /** Prepared pictures of avatars that no loaded model has used; 0: for ever. */
+  prepared_days: z.number().nonnegative().default(30),
   /** Failed jobs on the dashboard; 0: for ever, up to 2000 a queue. */
   failed_job_days: z.number().nonnegative().default(7),
 });

@@ -14,9 +14,10 @@ import { readEnded, whichHaveRecords } from './ended-renders.ts';
 import { findLeftovers, type Leftover } from './leftover.ts';
 import { findOldJobs, type OldJobs, removeOldJobs } from './old-jobs.ts';
 import { readFolders } from './stored-folders.ts';
+import { findUnusedPictures, removeUnusedPictures, type UnusedPictures } from './unused-pictures.ts';
 
 export interface CollectorTools {
-  readonly config: Pick<Config, 'retention' | 'storageRoot'>;
+  readonly config: Pick<Config, 'retention' | 'storageRoot' | 'preparedDir'>;
   readonly redis: Redis;
   readonly queues: QueueClients;
   readonly store: RenderStore;
@@ -26,7 +27,7 @@ export interface CollectorTools {
 
 /** Something that is to go, or has gone. */
 export interface Collected {
-  readonly kind: Leftover['kind'] | 'entry' | 'jobs';
+  readonly kind: Leftover['kind'] | 'entry' | 'jobs' | 'prepared';
   readonly id: string;
   readonly bytes: number;
   readonly reason: string;
@@ -39,6 +40,7 @@ interface Found {
   /** Ids that are listed and have no record. */
   readonly listedOnly: readonly string[];
   readonly jobs: readonly OldJobs[];
+  readonly pictures: UnusedPictures | undefined;
   /** Of renders that ended some time ago. */
   readonly sizes: readonly RenderSize[];
 }
@@ -81,7 +83,7 @@ export class Collector {
 
   async #find(): Promise<Found> {
     const { config, redis, queues, log } = this.#tools;
-    const { retention, storageRoot } = config;
+    const { retention, storageRoot, preparedDir } = config;
     await confirmFarm(redis, storageRoot, log);
     // The records after the folders: a render that was taken in between has one by then.
     const folders = await readFolders(storageRoot);
@@ -92,7 +94,9 @@ export class Collector {
     const sizes = ended
       .filter(({ endedAgoMs }) => endedAgoMs > SETTLED_AFTER_MS)
       .map(({ renderId }) => ({ renderId, bytes: bytesOf.get(renderId) ?? 0 }));
-    return { leftovers, listedOnly, sizes, jobs: await findOldJobs(redis, queues, retention.failed_job_days) };
+    const jobs = await findOldJobs(redis, queues, retention.failed_job_days);
+    const pictures = await findUnusedPictures(preparedDir, retention.prepared_days);
+    return { leftovers, listedOnly, sizes, jobs, pictures };
   }
 
   async #collect(found: Found, lease: CollectorLease): Promise<Collected[]> {
@@ -114,6 +118,8 @@ export class Collector {
     for (const jobs of found.jobs) {
       await attempt([toJobs(jobs)], () => removeOldJobs(jobs, config.retention.failed_job_days));
     }
+    const { pictures } = found;
+    if (pictures) await attempt([toPictures(pictures)], () => removeUnusedPictures(pictures));
     // What was removed in part is measured the next time.
     const changed = new Set(found.leftovers.map(({ id }) => id.split('/')[0]));
     await this.#tools.store.stored.correct(found.sizes.filter(({ renderId }) => !changed.has(renderId)));
@@ -146,8 +152,13 @@ export class Collector {
   }
 }
 
-function describe({ leftovers, listedOnly, jobs }: Found): Collected[] {
-  return [...leftovers, ...listedOnly.map(toEntry), ...jobs.map(toJobs)];
+function describe({ leftovers, listedOnly, jobs, pictures }: Found): Collected[] {
+  const unused = pictures ? [toPictures(pictures)] : [];
+  return [...leftovers, ...listedOnly.map(toEntry), ...jobs.map(toJobs), ...unused];
+}
+
+function toPictures({ folder, files, bytes }: UnusedPictures): Collected {
+  return { kind: 'prepared', id: folder, bytes, reason: `${files.length} prepared pictures that no model uses` };
 }
 
 function toEntry(id: string): Collected {

@@ -9,7 +9,7 @@ export const gcViewSchema = z
     items: z.array(
       z.object({
         /** render: record and files. files, cancelled-files, part: files. entry: in the list only. jobs: of a queue. */
-        kind: z.enum(['render', 'files', 'cancelled-files', 'part', 'entry', 'jobs']),
+        kind: z.enum(['render', 'files', 'cancelled-files', 'part', 'entry', 'jobs', 'prepared']),
         id: z.string(),
         bytes: z.int(),
         reason: z.string(),

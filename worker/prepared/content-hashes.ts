@@ -8,7 +8,7 @@ import { stat } from 'node:fs/promises';
 import { basename, dirname, join, resolve } from 'node:path';
 import { z } from 'zod';
 import { readWholeFile } from '../../shared/regular-file.ts';
-import { writeWhole } from './prepared-files.ts';
+import { markUsed, writeWhole } from './prepared-files.ts';
 
 /** By name of the picture: its version, and its SHA-256 in hex. */
 const memoSchema = z.record(z.string(), z.tuple([z.string(), z.string().regex(/^[0-9a-f]{64}$/)]));
@@ -60,6 +60,7 @@ export class ContentHashes {
   async #read(folder: string): Promise<Memo> {
     try {
       const text = (await readWholeFile(this.#fileOf(folder))).toString();
+      await markUsed(this.#fileOf(folder));
       return new Map(Object.entries(memoSchema.parse(JSON.parse(text))));
     } catch {
       return new Map(); // Not there yet, or damaged: the pictures are read again.

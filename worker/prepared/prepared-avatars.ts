@@ -2,6 +2,7 @@
 
 import { join } from 'node:path';
 import { unexpected } from '../../shared/process/unheard.ts';
+import { DAY_MS } from '../../shared/units.ts';
 import { Compositor } from '../compositor/compositor.ts';
 import type { NetworkSize } from '../pipeline/contract.ts';
 import { ContentHashes } from './content-hashes.ts';
@@ -29,6 +30,8 @@ export interface OpenPrepared {
 
 /** Below this folder of prepared pictures lies what their sources hash to. */
 const HASHES = 'hashes';
+/** How often the files of a loaded avatar are marked as used: retention counts in days. */
+const IN_USE_EVERY_MS = DAY_MS / 2;
 /** Two pictures of 1280×720 take as long as the start of a process. */
 const FEW_PIXELS = 2e6;
 const SILENT: PreparationLog = { info() {}, warn() {} };
@@ -77,7 +80,9 @@ export class PreparedAvatars {
       this.#turns = this.#turns.then(begin);
       this.#turns.catch(unexpected);
     }
+    const inUse = setInterval(() => pictures.touch().catch(unexpected), IN_USE_EVERY_MS).unref();
     const release = async () => {
+      clearInterval(inUse);
       ended.abort();
       await work;
       await pictures.saveHashes();

@@ -62,17 +62,21 @@ export class PreparedFiles {
 
   /** Marks a file as used, for retention. Does nothing when it is not there. */
   async touch(key: string): Promise<void> {
-    const path = this.pathOf(key);
-    const found = statSync(path, { throwIfNoEntry: false });
-    const now = Date.now();
-    if (found === undefined || now - found.mtimeMs < TOUCH_EVERY_MS) return;
-    await utimes(path, now / 1000, now / 1000).catch(ignored('on a disk that cannot be written nothing is removed'));
+    await markUsed(this.pathOf(key));
   }
 
   /** @throws the file system's error; nothing is left behind then. */
   async write(key: string, bytes: Uint8Array): Promise<void> {
     await writeWhole(this.pathOf(key), bytes);
   }
+}
+
+/** Marks a file as used, for retention. Does nothing when it is not there. */
+export async function markUsed(path: string): Promise<void> {
+  const found = statSync(path, { throwIfNoEntry: false });
+  const now = new Date();
+  if (found === undefined || now.getTime() - found.mtimeMs < TOUCH_EVERY_MS) return;
+  await utimes(path, now, now).catch(ignored('where it cannot be marked, it is prepared again in good time'));
 }
 
 /** Writes a file beside its place and puts it there in one step. @throws the file system's error. */

@@ -156,6 +156,12 @@ export class PreparedPictures implements PreparedAvatar {
     this.#isThere.add(index);
   }
 
+  /** Marks its files as used, for retention. */
+  async touch(): Promise<void> {
+    for (const known of this.#known) if (known !== undefined) await this.#options.files.touch(known.key);
+    await this.#options.planes.touch();
+  }
+
   /** Remembers what the sources hash to, for the next time. */
   async saveHashes(): Promise<void> {
     await this.#options.hashes.save().catch(noteUnwritable(this.#options.files.folder));

@@ -48,6 +48,11 @@ export class PreparedPlanes {
     await this.#make(index, into);
   }
 
+  /** Marks the files that were read or made as used, for retention. */
+  async touch(): Promise<void> {
+    for (const key of this.#keys.values()) await this.#files.touch(key);
+  }
+
   async #findKey(index: number): Promise<string | undefined> {
     const sha256 = await this.#hashes.find(this.#avatar.source(index).background);
     if (sha256 === undefined) return undefined;

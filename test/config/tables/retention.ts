@@ -13,6 +13,7 @@ export const RETENTION = {
   max_stored_gb: 0.001,
   orphan_hours: 2,
   failed_job_days: 0.000_001,
+  prepared_days: 2,
 } as const;
 
 const HOUR_MS = 3_600_000;
@@ -42,6 +43,24 @@ export const retentionChecks: Readonly<Record<string, KeyCheck<Bench>>> = {
     await put(farm, 'r0-0a', '.upload.half', 1);
     await put(farm, 'r0-0b', '.upload.half', 3);
     await goesAlone(farm, 'r0-0b', 'r0-0a');
+  },
+  'retention.prepared_days': async ({ farm }) => {
+    const folder = path.join(farm.folder, 'data/prepared/0a');
+    const [used, unused, strange] = ['0', '1', '2'].map((digit) => path.join(folder, `${digit.repeat(32)}.picture`));
+    await mkdir(folder, { recursive: true });
+    const ages = [
+      [used, 24],
+      [unused, 72],
+      [`${strange}.jpg`, 72],
+    ] as const;
+    for (const [file, hoursAgo] of ages) {
+      await writeFile(file ?? '', 'pixels');
+      const then = new Date(Date.now() - hoursAgo * HOUR_MS);
+      await utimes(file ?? '', then, then);
+    }
+    const left = async () => (await readdir(folder)).sort();
+    await until('what was not used for three days has gone', async () => (await left()).length < ages.length);
+    assert.deepEqual(await left(), [path.basename(used ?? ''), `${path.basename(strange ?? '')}.jpg`]);
   },
   'retention.completed_days': async ({ farm }) => {
     await put(farm, 'r0-1a', 'receipt.json', 24);
