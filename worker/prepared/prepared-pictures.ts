@@ -179,8 +179,8 @@ export class PreparedPictures implements PreparedAvatar {
   /** Reads pictures into memory, from the first one on, until no more of them are kept. */
   async fill(): Promise<void> {
     for (let index = 0; index < this.frameCount; index++) {
-      const picture = await this.picture(index);
-      if (this.#kept.get(index) !== picture) return;
+      if (!this.#hasRoomFor(1)) return;
+      await this.picture(index);
     }
   }
 
