@@ -2,6 +2,7 @@ import type { Redis } from 'ioredis';
 import { z } from 'zod';
 import { type ErrorReport, FarmError } from '../errors.ts';
 import { storedErrorSchema, toStoredError } from '../formats/stored-error.ts';
+import { RedisUnavailable } from '../outcome.ts';
 import { ignored } from '../process/unheard.ts';
 import { KEY_PREFIX } from '../redis.ts';
 import {
@@ -27,6 +28,8 @@ const OPEN = `
 if redis.call('EXISTS', KEYS[2]) == 0 then return 0 end
 redis.call('XADD', KEYS[1], ARGV[1], 'taken', ARGV[2])
 return redis.call('EXPIRE', KEYS[1], ARGV[3])`;
+/** Tries to write what may have been written, while the connection breaks again and again. */
+const MOST_TRIES = 5;
 /** The id that says "after every frame of this attempt". */
 const LAST_SEQUENCE = '18446744073709551615';
 
@@ -114,15 +117,32 @@ export class RedisFrameWriter implements FrameWriter {
    * was removed is not created again: nobody would read it, and nothing would remove it.
    */
   async #add(entries: readonly WrittenEntry[]): Promise<void> {
+    await this.#fenced(this.#addOnce(entries, MOST_TRIES));
+  }
+
+  /**
+   * A transaction whose answers were lost in the middle is not sent again by itself. Doing it twice is harmless, unless
+   * what follows it was faster: then it was never done, and the first fault stands.
+   */
+  async #addOnce(entries: readonly WrittenEntry[], tries: number): Promise<void> {
     const added = entries.length > 1 ? this.#redis.multi() : this.#redis.pipeline();
     for (const [sequence, field, value] of entries) {
       added.xadd(this.#key, 'NOMKSTREAM', this.#id(sequence), field, value);
     }
-    await this.#fenced(
-      added.exec().then((answers) => {
-        for (const [fault] of answers ?? []) if (fault) throw fault;
-      }),
-    );
+    try {
+      for (const [fault] of (await added.exec()) ?? []) if (fault) throw fault;
+    } catch (fault) {
+      if (!(fault instanceof RedisUnavailable) || !fault.mayHaveRun || tries === 1) throw fault;
+      if (await this.#isOvertaken(entries)) throw fault;
+      await this.#addOnce(entries, tries - 1);
+    }
+  }
+
+  /** True when later entries are in the channel and these are not. */
+  async #isOvertaken([first]: readonly WrittenEntry[]): Promise<boolean> {
+    const id = this.#id(first?.[0] ?? '0');
+    const [found] = await this.#redis.xrangeBuffer(this.#key, id, '+', 'COUNT', 1);
+    return found !== undefined && found[0].toString() !== id;
   }
 
   /**

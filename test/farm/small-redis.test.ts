@@ -15,7 +15,7 @@ const FRAMES = 24;
 /** What a request or a render may bring to Redis, whatever it weighs; heartbeats and looks of the farm included. */
 const SMALL_BYTES = 100_000;
 /** Long enough that a preview can be asked for while it runs. */
-const LONG_SECONDS = 6;
+const LONG_SECONDS = 4;
 
 /** A farm as `farm up` starts it: what travels through its Redis, and so goes into its append-only file. */
 describe('Redis, in the default set-up', () => {
