@@ -21,11 +21,11 @@ import type { RoundDone, RoundWanted } from '../worker-process.ts';
 const ROOT = path.join(import.meta.dirname, '../..');
 const WORKER = new URL('../worker-process.ts', import.meta.url);
 const NETWORK = new URL('../network-process.ts', import.meta.url);
-const TURNS = 5;
+const TURNS = 3;
 /** Frames in a turn of a network of the trained size, and of the cheap one; requests have 32. */
 const TRAINED_FRAMES = 32;
-const CHEAP_FRAMES = 512;
-const CHEAP_FRAMES_BEFORE = 96;
+const CHEAP_FRAMES = 256;
+const CHEAP_FRAMES_BEFORE = 64;
 /** ONNX Runtime's bare threads stay awake for a while after a run. */
 const PAUSE_MS = 100;
 
