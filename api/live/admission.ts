@@ -57,12 +57,18 @@ export class StreamAdmission {
       const ranked = await this.#dispatcher.rank(modelId, some, MOST_RANKED);
       return await this.#slots.take(await Promise.all(ranked.map((gpuId) => this.#shareOn(gpuId, modelId))), owner);
     };
-    const slot = await takeOneOf(gpuIds);
-    if (slot || gpuIds.length <= MOST_RANKED) return slot;
+    for (let left = gpuIds; ; left = await this.#withRoom(modelId, gpuIds)) {
+      const slot = await takeOneOf(left);
+      // Where there are more, other streams may have taken the room of those that were asked.
+      if (slot || left.length <= MOST_RANKED) return slot;
+    }
+  }
+
+  /** Those of the GPUs that have room for a stream of the model. */
+  async #withRoom(modelId: string, gpuIds: readonly number[]): Promise<number[]> {
     const usage = await this.#slots.usage();
     const shares = await Promise.all(gpuIds.map((gpuId) => this.#shareOn(gpuId, modelId)));
-    const free = shares.filter(({ gpuId, share }) => freeStreams(1 / share, usage.get(gpuId)) > 0);
-    return await takeOneOf(free.map(({ gpuId }) => gpuId));
+    return shares.flatMap(({ gpuId, share }) => (freeStreams(1 / share, usage.get(gpuId)) > 0 ? gpuId : []));
   }
 
   #place(modelId: string, slotId: string, gpuId: number | undefined): StreamPlace {
