@@ -19,8 +19,10 @@ import { atRest, type Figures, underLoad } from './scale/scale-figures.ts';
  * bends. Writes bench/out/scale.json.
  */
 
-/** No further farm is begun after this. */
-const WITHIN_MS = 6 * 60_000;
+/** All farms together. One that would take longer than what is left, judging by the one before, is left out. */
+const WITHIN_MS = 8 * 60_000;
+/** A farm of four times as many GPUs takes longer to start by so much, at most. */
+const GROWS_BY = 2;
 const SETTLE_MS = 3000;
 
 interface Column {
@@ -59,25 +61,33 @@ async function main(): Promise<void> {
   };
   const columns = await measureFarms(values.gpus.split(',').map(Number), options);
   print(columns);
-  await saveFigures('scale', { frameMs: options.frameMs, columns });
 }
 
 async function measureFarms(sizes: readonly number[], options: Options): Promise<Column[]> {
   const endsAt = performance.now() + WITHIN_MS;
   await using farm = await ScaleFarm.start(options.frameMs);
+  const stop = () => farm[Symbol.asyncDispose]().finally(() => process.exit(1));
+  for (const signal of ['SIGINT', 'SIGTERM'] as const) process.once(signal, () => void stop());
   const redis = workerConnection(farm.redis.url);
   const calls = new GrpcCalls(farm.grpcAddress);
   const columns: Column[] = [];
+  let lastMs = 0;
   try {
     for (const gpus of sizes) {
-      if (performance.now() > endsAt) break;
-      process.stderr.write(`${gpus} GPUs …\n`);
+      const startedAt = performance.now();
+      if (startedAt + GROWS_BY * lastMs > endsAt) {
+        process.stderr.write(`${gpus} GPUs left out: there is no time for them\n`);
+        break;
+      }
       await farm.growTo(gpus);
       const tools = { calls, client: new FarmClient(farm.httpUrl), modelId: MODEL_ID, ...options };
       await sendRequests({ ...tools, seconds: 1 }, 4);
       await delay(SETTLE_MS);
       const seen = (during: () => Promise<void>) => observe(redis, farm.pids, during);
       columns.push({ gpus, figures: await measureFarm(gpus, tools, options, seen) });
+      lastMs = performance.now() - startedAt;
+      process.stderr.write(`${gpus} GPUs: ${(lastMs / 1000).toFixed(0)} s\n`);
+      await saveFigures('scale', { frameMs: options.frameMs, columns });
     }
   } finally {
     calls.close();
