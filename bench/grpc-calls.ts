@@ -7,9 +7,7 @@ const protos = loadSync(['monolithic.proto', 'farm.proto', 'health.proto'], {
   includeDirs: [PROTO_FOLDER],
   keepCase: true,
 });
-/** Sound of one frame. */
-const PIECE_MS = 40;
-const PIECE_SAMPLES = 640;
+const SAMPLES_PER_MS = 16;
 const LARGEST_MESSAGE = 128 * 2 ** 20;
 
 interface InferAnswer {
@@ -72,10 +70,10 @@ export class GrpcCalls {
   }
 
   /**
-   * A stream in real time: sound comes in pieces of 40 ms for so many seconds. Resolves with what each frame says of
+   * A stream in real time: sound comes in pieces of `pieceMs` for so many seconds. Resolves with what each frame says of
    * itself: milliseconds from the end of the sound that it needs to when it left the farm.
    */
-  async talk(modelId: string, seconds: number): Promise<number[]> {
+  async talk(modelId: string, seconds: number, pieceMs: number): Promise<number[]> {
     const { path, requestSerialize, responseDeserialize } = method('lipsync.farm.v1.FarmService', 'Stream');
     const call = this.#client.makeBidiStreamRequest(path, requestSerialize, responseDeserialize);
     const ended = Promise.withResolvers<void>();
@@ -86,17 +84,17 @@ export class GrpcCalls {
     call.on('error', (error) => ended.reject(error));
     call.on('end', () => ended.resolve());
     call.write({ open: { model_id: modelId, sample_rate: 16_000 } });
-    const piece = Buffer.alloc(PIECE_SAMPLES * Float32Array.BYTES_PER_ELEMENT);
+    const piece = Buffer.alloc(pieceMs * SAMPLES_PER_MS * Float32Array.BYTES_PER_ELEMENT);
     const startedAt = performance.now();
     let sent = 0;
     const speaking = setInterval(() => {
-      for (; sent < (performance.now() - startedAt) / PIECE_MS && sent * PIECE_MS < seconds * 1000; sent++)
+      for (; sent < (performance.now() - startedAt) / pieceMs && sent * pieceMs < seconds * 1000; sent++)
         call.write({ audio: piece });
-      if (sent * PIECE_MS >= seconds * 1000) {
+      if (sent * pieceMs >= seconds * 1000) {
         clearInterval(speaking);
         call.end();
       }
-    }, PIECE_MS);
+    }, pieceMs);
     try {
       await ended.promise;
     } finally {

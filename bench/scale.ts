@@ -45,6 +45,7 @@ async function main(): Promise<void> {
       seconds: { type: 'string', default: '6' },
       requests: { type: 'string', default: '8' },
       streams: { type: 'string', default: '8' },
+      'piece-ms': { type: 'string', default: '40' },
       renders: { type: 'string', default: '0.5' },
       commands: { type: 'boolean', default: false },
     },
@@ -55,7 +56,10 @@ async function main(): Promise<void> {
     ...{ frameMs: Number(values['frame-ms']), seconds: Number(values.seconds), showCommands: values.commands },
     loads: [
       [`${values.requests} requests/s of 24 frames`, (tools) => sendRequests(tools, Number(values.requests))],
-      [`${values.streams} streams in real time`, (tools) => talk(tools, Number(values.streams))],
+      [
+        `${values.streams} streams, sound in pieces of ${values['piece-ms']} ms`,
+        (tools) => talk(tools, Number(values.streams), Number(values['piece-ms'])),
+      ],
       [`${values.renders} renders/s of 9.3 s`, (tools) => submitRenders(tools, Number(values.renders))],
     ],
   };

@@ -42,13 +42,13 @@ export async function sendRequests(tools: LoadTools, requestsPerSecond: number):
   return { gpuJobs: addedMs.length, frames: addedMs.length * UNARY_FRAMES, addedMs, failures };
 }
 
-/** Streams of people who talk: the sound of each comes in pieces of 40 ms, as it is spoken. */
-export async function talk(tools: LoadTools, streams: number): Promise<LoadOutcome> {
+/** Streams of people who talk: the sound of each comes in pieces, as it is spoken. */
+export async function talk(tools: LoadTools, streams: number, pieceMs: number): Promise<LoadOutcome> {
   const { calls, modelId, frameMs, seconds } = tools;
   const addedMs: number[] = [];
   let frames = 0;
   const failures = await atRate(streams, 1, async () => {
-    for (const latencyMs of await calls.talk(modelId, seconds)) {
+    for (const latencyMs of await calls.talk(modelId, seconds, pieceMs)) {
       frames++;
       addedMs.push(latencyMs - frameMs);
     }

@@ -12,7 +12,7 @@ import { planeLayout } from '../../worker/compositor/planes.ts';
 import { InferenceSession, Tensor } from '../../worker/onnx/onnxruntime.ts';
 import { type BenchFarm, startBenchFarm } from '../bench-farm.ts';
 import { type Row, row, type Stage } from '../harness/contract.ts';
-import { childrenMs, processorMs, redisMs } from '../harness/processor-time.ts';
+import { childrenCpuMs, cpuMsWithChildren, redisCpuMs } from '../harness/process-cpu.ts';
 import { ratios } from '../harness/rounds.ts';
 
 /**
@@ -120,7 +120,7 @@ function comparison(render: readonly RenderCost[], before: readonly RenderCost[]
 async function renderedMs(farm: BenchFarm, saveTo?: string): Promise<RenderCost> {
   const redis = workerConnection(farm.redisUrl);
   try {
-    const used = async () => (await processorMs(farm.pids.values())) + (await redisMs(redis));
+    const used = async () => cpuMsWithChildren(farm.pids.values()) + (await redisCpuMs(redis));
     const before = await used();
     const startedAt = performance.now();
     const { id } = await farm.client.submit(SAMPLE_SPEECH);
@@ -152,10 +152,10 @@ async function unencoded(client: FarmClient, target: string): Promise<number> {
 }
 
 async function x264Ms(planes: string): Promise<number> {
-  const before = await childrenMs();
+  const before = childrenCpuMs();
   const output = ['-flags', '+cgop', '-f', 'null', '-'];
   await run('ffmpeg', ['-v', 'error', '-nostdin', '-nostats', ...PLANES, ...RATE, '-i', planes, ...X264, ...output]);
-  return (await childrenMs()) - before;
+  return childrenCpuMs() - before;
 }
 
 /** The demo's network on ONNX Runtime and nothing else, frame by frame as the farm runs it on a CPU. */
