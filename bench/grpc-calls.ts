@@ -50,23 +50,26 @@ export class GrpcCalls {
     await this.#unary('Check', {}, 'grpc.health.v1.Health');
   }
 
-  /** Opens a stream, sends all of the sound and ends it; resolves with the number of frames when `wanted` are there. */
-  async stream(modelId: string, audio: Buffer, wanted: number): Promise<number> {
+  /**
+   * Opens a stream, sends all of the sound and ends it; resolves at its end.
+   * @returns milliseconds until `wanted` frames were there, and how many came.
+   */
+  async stream(modelId: string, audio: Buffer, wanted: number): Promise<readonly [ms: number, frames: number]> {
     const { path, requestSerialize, responseDeserialize } = method('lipsync.farm.v1.FarmService', 'Stream');
     const call = this.#client.makeBidiStreamRequest(path, requestSerialize, responseDeserialize);
-    const done = Promise.withResolvers<number>();
-    let frames = 0;
+    const done = Promise.withResolvers<void>();
+    const startedAt = performance.now();
+    let [frames, ms] = [0, Number.NaN];
     call.on('data', (message: { frame?: object }) => {
-      if (message.frame && ++frames === wanted) done.resolve(frames);
+      if (message.frame && ++frames === wanted) ms = performance.now() - startedAt;
     });
-    call.on('error', (error) => (frames >= wanted ? undefined : done.reject(error)));
-    call.on('end', () => done.resolve(frames));
+    call.on('error', done.reject);
+    call.on('end', done.resolve);
     call.write({ open: { model_id: modelId, sample_rate: 16_000 } });
     call.write({ audio });
     call.end();
-    const got = await done.promise;
-    call.cancel();
-    return got;
+    await done.promise;
+    return [ms, frames];
   }
 
   /**
