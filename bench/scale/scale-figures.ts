@@ -33,7 +33,7 @@ export function underLoad(
   const aFrame = (of: (seen: Observation) => number) =>
     frames > 0 ? (of(loaded) - (of(rest) * loaded.seconds) / rest.seconds) / frames : null;
   // The names of all figures of a farm must differ.
-  const label = (what: string) => `  ${name.split(/[ /]/)[1]}: ${what}`;
+  const label = (what: string) => `  ${name.split(/[ /,]/)[1]}: ${what}`;
   return {
     [`${name}: frames/s`]: frames / loaded.seconds,
     [label('jobs/s on GPUs')]: gpuJobs === null ? null : gpuJobs / loaded.seconds,
