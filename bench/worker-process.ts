@@ -30,7 +30,7 @@ export interface RoundDone {
 const MODEL_ID = 'bench';
 const SAMPLES_PER_FRAME = 640;
 const QUALITY = 75;
-/** Frames of a live request, and requests that are under way at once. */
+/** Frames of a live request at most, and requests that are under way at once. */
 const REQUEST_FRAMES = 32;
 const AT_ONCE = 2;
 const NEVER = new AbortController().signal;
@@ -62,7 +62,7 @@ async function startThreads(root: string, entry: object, storageRoot: string): P
     providers: ['cpu'],
     threads: { intraOp: availableParallelism(), interOp: 1 },
     cachedFrames: 600,
-    preparing: { folder: path.join(storageRoot, 'prepared'), quality: 75, processes: 1 },
+    preparing: { folder: path.join(storageRoot, 'prepared'), quality: 75, processes: availableParallelism() },
     log: { processName: 'bench', level: 'error' },
     storageRoot,
     models: new Map([[MODEL_ID, resolveModel(MODEL_ID, modelSchema.parse(entry), roots)]]),
@@ -105,8 +105,9 @@ async function liveFrames(threads: Threads, _storageRoot: string, frames: number
   const startedAt = performance.now();
   const client = async () => {
     for (; left > 0; ) {
-      left -= REQUEST_FRAMES;
-      const { timings, encodeMs } = await threads.live(liveTask(), NEVER, () => {});
+      const wanted = Math.min(REQUEST_FRAMES, left);
+      left -= wanted;
+      const { timings, encodeMs } = await threads.live(liveTask(wanted), NEVER, () => {});
       for (const [stage, ms] of Object.entries({ ...timings, encode: encodeMs })) {
         stages[stage] = (stages[stage] ?? 0) + ms;
       }
@@ -118,10 +119,10 @@ async function liveFrames(threads: Threads, _storageRoot: string, frames: number
   return { ms, cpuMs: (user + system) / 1000, stages };
 }
 
-function liveTask(): LiveTask {
-  const sound = soundOf(REQUEST_FRAMES);
+function liveTask(frames: number): LiveTask {
+  const sound = soundOf(frames);
   return {
-    ...{ requestId: randomUUID(), modelId: MODEL_ID, frames: { start: 0, end: REQUEST_FRAMES }, startFrameIndex: 0 },
+    ...{ requestId: randomUUID(), modelId: MODEL_ID, frames: { start: 0, end: frames }, startFrameIndex: 0 },
     ...{ totalSamples: sound.length, firstSample: 0, rowsAhead: 7, form: { kind: 'jpeg', quality: QUALITY } },
     audio: new Uint8Array(sound.buffer),
     ...{ visualFrames: new Uint8Array(), visualForm: 'floats', audioFeatures: new Uint8Array() },
