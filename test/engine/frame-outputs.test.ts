@@ -146,3 +146,26 @@ test('an output that is abandoned leaves no file of a video, and holds no memory
   assert.deepEqual(told, []);
   assert.ok(frames.every(({ state }) => state.free));
 });
+
+test('an output is not given up before frames are complete that others have overtaken', async (t) => {
+  const { line, told } = await start(t);
+  const output = line.open(1, LIVE);
+  const [slow, after] = [frameOf(0), frameOf(2)];
+  const decoded = Promise.withResolvers<HeldFrame>();
+  output.write(decoded.promise);
+  output.write(Promise.reject(new Error('this picture is damaged')));
+  output.write(after.frame);
+  let isOver = false;
+  const abandoned = output.abandon().then(() => {
+    isOver = true;
+  });
+  await new Promise(setImmediate);
+  assert.equal(isOver, false);
+  decoded.resolve(slow.frame);
+  await abandoned;
+  assert.ok(slow.state.free && after.state.free);
+  assert.deepEqual(
+    told.filter((report) => report.type === 'frame' && report.frameIndex === 2),
+    [],
+  );
+});

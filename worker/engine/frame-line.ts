@@ -83,17 +83,12 @@ export class OpenOutput {
     return this.#broken.signal;
   }
 
-  /** Takes a frame, and its hold of the memory. Frames are written in this order. */
+  /**
+   * Takes a frame, and its hold of the memory. Frames are written in this order; those after one that fails are dropped.
+   */
   write(frame: HeldFrame | Promise<HeldFrame>): void {
-    if (!(frame instanceof Promise) && !this.#onTheWay) {
-      this.#write(frame);
-      return;
-    }
-    const before = this.#onTheWay;
-    this.#onTheWay = Promise.all([frame, before]).then(
-      ([completed]) => this.#write(completed),
-      (error) => this.break(FarmError.from(error)),
-    );
+    if (frame instanceof Promise || this.#onTheWay) this.#onTheWay = this.#writeAfter(this.#onTheWay, frame);
+    else this.#writeOrDrop(frame);
   }
 
   /** Resolves when all frames so far are complete and sent. @throws what `broken` was aborted with. */
@@ -121,6 +116,18 @@ export class OpenOutput {
 
   break(error: FarmError): void {
     this.#broken.abort(error);
+  }
+
+  /** Ends when both are over, whatever fails: nothing of this output may be sent after it is abandoned. */
+  async #writeAfter(before: Promise<void> | undefined, frame: HeldFrame | Promise<HeldFrame>): Promise<void> {
+    const [completed] = await Promise.allSettled([frame, before]);
+    if (completed.status === 'fulfilled') this.#writeOrDrop(completed.value);
+    else this.break(FarmError.from(completed.reason));
+  }
+
+  #writeOrDrop(frame: HeldFrame): void {
+    if (this.broken.aborted) for (const memory of frame.memories) memory.release();
+    else this.#write(frame);
   }
 
   settle({ timings, error }: Extract<FromCompositor, { type: 'closed' }>): void {
