@@ -64,9 +64,10 @@ export class Compositor implements FrameCompositor {
   jpeg(picture: PreparedPicture, mouth: Uint8Array, make: (byteLength: number) => Uint8Array = Buffer.allocUnsafeSlow) {
     const { jpeg, rows, quality } = picture;
     const area = mouthArea(picture, picture.rect);
-    const [first, end] = [(rows[0] as number) >> 3, rows.at(END_BYTE - ROW_FIELDS.length) as number];
+    const [first, end] = [(rows[0] as number) >>> 3, rows.at(END_BYTE - ROW_FIELDS.length) as number];
     const [width, height] = [area.x2 - area.x1, area.y2 - area.y1];
-    const most = end - first + Math.ceil(width / MCU_SIDE) * Math.ceil(height / MCU_SIDE) * LARGEST_MCU_BYTES;
+    // What is copied bit by bit may come to have a byte of 255, and one of 0 after it, wherever it had none.
+    const most = 2 * (end - first) + Math.ceil(width / MCU_SIDE) * Math.ceil(height / MCU_SIDE) * LARGEST_MCU_BYTES;
     const [pixels, before, patched] = this.#reserve(picture.area.length, end - first, most);
     const { bytes, run } = this.#kernel;
     this.#kernel.setQuality(quality);
