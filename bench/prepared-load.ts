@@ -1,6 +1,5 @@
 import { createInterface } from 'node:readline/promises';
 import type { AvatarSources } from '../worker/prepared/contract.ts';
-import { PictureRoom } from '../worker/prepared/contract.ts';
 import { PreparedAvatars } from '../worker/prepared/prepared-avatars.ts';
 
 /**
@@ -43,11 +42,10 @@ async function main(): Promise<void> {
   const { pictures } = await avatars.open('second', benchAvatar(paths), SIDE);
   const openMs = performance.now() - startedAt;
   const face = new Uint8Array(SIDE * SIDE * 3);
-  const room = new PictureRoom();
   const walk = async () => {
     const before = process.cpuUsage();
     for (let index = 0; index < FRAMES; index++) {
-      await pictures.picture(index, room);
+      await pictures.picture(index);
       await pictures.face(index, face);
     }
     const { user, system } = process.cpuUsage(before);

@@ -29,14 +29,14 @@ async function writeAvatar(t: TestContext, options: FixtureOptions = {}): Promis
 
 test('an avatar shows its pictures and rects by frame index', async (t) => {
   const rects = [RECT, [0, 0, 8, 8], [5, 6, 7, 8]];
-  const avatar = await openAvatar(await writeAvatar(t, { rects }), 2);
+  const avatar = await openAvatar(await writeAvatar(t, { rects }));
   assert.deepEqual([avatar.modelId, avatar.frameCount, avatar.width, avatar.height], ['ann', 3, 32, 24]);
   assert.deepEqual(avatar.rect(2), { x1: 5, y1: 6, x2: 7, y2: 8 });
   for (const index of [0, 1, 2]) assert.equal((await avatar.background(index)).data[0], index);
 });
 
 test('an index outside the avatar is a fault of the caller', async (t) => {
-  const avatar = await openAvatar(await writeAvatar(t, { frameLimit: 2 }), 2);
+  const avatar = await openAvatar(await writeAvatar(t, { frameLimit: 2 }));
   assert.equal(avatar.frameCount, 2);
   assert.throws(() => avatar.rect(2), RangeError);
   await assert.rejects(avatar.background(2), RangeError);
@@ -51,11 +51,11 @@ const BROKEN: [string, FixtureOptions, RegExp][] = [
 for (const [what, options, message] of BROKEN) {
   test(`an avatar with ${what} does not open, and the check finds the same`, async (t) => {
     const files = await writeAvatar(t, options);
-    await assert.rejects(openAvatar(files, 2), {
+    await assert.rejects(openAvatar(files), {
       code: 'model_unusable',
       message,
     });
-    await assert.rejects(openAvatar(files, 2), /^FarmError: model ann: /);
+    await assert.rejects(openAvatar(files), /^FarmError: model ann: /);
     const problems = await checkAvatarFiles(files);
     assert.equal(problems.length, 1);
     assert.match(problems[0] ?? '', message);
@@ -100,7 +100,7 @@ test('an avatar without pictures takes them from its video when it is opened, an
   const files = await writeVideoAvatar(t, 3);
   assert.deepEqual(await checkAvatarFiles(files), []);
   assert.deepEqual(await videosToExtract(files), [files.sourceVideo]);
-  const avatar = await openAvatar(files, 2);
+  const avatar = await openAvatar(files);
   assert.deepEqual([avatar.frameCount, avatar.width, avatar.height], [3, 64, 48]);
   assert.deepEqual(await placesIn(files.backgroundDir), upTo(3));
   assert.deepEqual(await videosToExtract(files), []);
@@ -110,14 +110,14 @@ test('an avatar without pictures takes them from its video when it is opened, an
 
 test('num_frames limits what is extracted, and the folder need not be named', async (t) => {
   const files = { ...(await writeVideoAvatar(t, 8)), backgroundDir: '', frameLimit: 3 };
-  assert.equal((await openAvatar(files, 2)).frameCount, 3);
+  assert.equal((await openAvatar(files)).frameCount, 3);
   assert.deepEqual(await checkAvatarFiles(files), []);
 });
 
 test('after the extraction an avatar is checked as any other', async (t) => {
   const files = await writeVideoAvatar(t, 8);
   const message = /rects\.json has 3 crop rects for 8 background frames/;
-  await assert.rejects(openAvatar(files, 2), { code: 'model_unusable', message });
+  await assert.rejects(openAvatar(files), { code: 'model_unusable', message });
   assert.match((await checkAvatarFiles(files)).join(), message);
 });
 
@@ -126,7 +126,7 @@ test('a video with fewer pictures than are asked for is refused before they appe
   const folder = dirname(files.sourceVideo);
   const before = await readdir(folder);
   const refused = async (wanted: typeof files, message: RegExp) => {
-    await assert.rejects(openAvatar(wanted, 2), { code: 'model_unusable', message });
+    await assert.rejects(openAvatar(wanted), { code: 'model_unusable', message });
     await assert.rejects(extractPictures(wanted), { code: 'model_unusable', message });
     assert.deepEqual(await readdir(folder), before);
   };
@@ -137,7 +137,7 @@ test('a video with fewer pictures than are asked for is refused before they appe
   await refused({ ...files, frameLimit: 3 }, /ann\.mp4 has 2 pictures at 25 a second, for num_frames = 3/);
   const faceless = { ...(await writeAvatar(t)), cropsVideo: files.sourceVideo };
   await refused(faceless, /ann\.mp4 has 2 pictures at 25 a second, for 3 background frames/);
-  assert.equal((await openAvatar({ ...files, frameLimit: 2 }, 2)).frameCount, 2);
+  assert.equal((await openAvatar({ ...files, frameLimit: 2 })).frameCount, 2);
 });
 
 test('a video that is not there is a problem only where it is needed', async (t) => {

@@ -1,6 +1,5 @@
 /** Pictures with the properties of photographs: smooth shapes, edges, and noise that no lossless form makes small. */
 
-import sharp from 'sharp';
 import type { PictureSize } from '../../worker/avatar/picture-file.ts';
 
 /** Largest change that the noise makes, of 255. */
@@ -19,12 +18,4 @@ export function photograph({ width, height }: PictureSize, seed: number): Uint8A
     pixels[at] = shape + noise;
   }
   return pixels;
-}
-
-/** Writes such a picture as PNG and returns its path. */
-export async function writePhotograph(path: string, size: PictureSize, seed: number): Promise<string> {
-  await sharp(photograph(size, seed), { raw: { ...size, channels: 3 } })
-    .png({ compressionLevel: 1 })
-    .toFile(path);
-  return path;
 }

@@ -1,16 +1,11 @@
 import assert from 'node:assert/strict';
-import { readFile } from 'node:fs/promises';
-import { join } from 'node:path';
 import { test } from 'node:test';
-import sharp from 'sharp';
-import { codedShareBytes, codePicture, decodeCoded } from '../../worker/avatar/coded-picture.ts';
-import { checkPictures, readPictureSize } from '../../worker/avatar/picture-file.ts';
+import sharp, { type Sharp } from 'sharp';
+import { checkPictures, decodePicture, readPictureFile, readPictureSize } from '../../worker/avatar/picture-file.ts';
 import type { RgbImage } from '../../worker/pipeline/contract.ts';
 import { drawPicture, openWorkspace } from '../models/workspace.ts';
-import { photograph } from './photograph.ts';
 
 const STORED = { width: 64, height: 48 };
-const RECT = { x1: 8, y1: 8, x2: 40, y2: 40 };
 /** A picture stored with red and green above blue and white, and where those are to be seen: top left to bottom right. */
 const UPRIGHT: readonly (readonly [orientation: number, quarters: string])[] = [
   [1, 'RGBW'],
@@ -57,32 +52,52 @@ test('pictures come out upright in each of the eight orientations that EXIF know
       const path = await write(`${orientation}.${format}`, await quarters(orientation).toFormat(format).toBuffer());
       const size = await readPictureSize(path);
       assert.deepEqual(size, orientation < 5 ? STORED : { width: 48, height: 64 });
-      const image = await decodeCoded(await codePicture(path, size, RECT), size, path);
+      const image = await decodePicture(await readPictureFile(path), size, path);
       assert.equal(seen(image), expected, `${format} of orientation ${orientation}`);
       await checkPictures([path], size, AbortSignal.any([]));
     }
   }
 });
 
-test('a picture that is coded anew keeps standing upright', async (t) => {
-  const { folder } = await openWorkspace(t);
-  const [stored, size] = [
-    { width: 720, height: 960 },
-    { width: 960, height: 720 },
+test('grey, 16-bit, transparent and JPEG pictures all become 8-bit RGB', async () => {
+  const size = { width: 32, height: 24 };
+  const colour = { r: 100, g: 100, b: 100, alpha: 0.5 };
+  const picture = () => sharp({ create: { ...size, channels: 4, background: colour } });
+  const variants: [name: string, picture: Sharp, tolerance: number][] = [
+    ['grey.png', picture().removeAlpha().toColourspace('b-w').png(), 0],
+    ['deep.png', picture().removeAlpha().toColourspace('rgb16').png(), 0],
+    ['grey16.png', picture().removeAlpha().toColourspace('grey16').png(), 0],
+    ['clear.png', picture().png(), 0],
+    ['photo.jpg', picture().removeAlpha().jpeg(), 2],
+    ['print.jpg', picture().removeAlpha().toColourspace('cmyk').jpeg({ quality: 100 }), 20],
   ];
-  const path = join(folder, 'large.png');
-  const raw = sharp(photograph(stored, 3), { raw: { ...stored, channels: 3 } });
-  await raw.withMetadata({ orientation: 6 }).png({ compressionLevel: 1 }).toFile(path);
-  assert.ok((await readFile(path)).length > codedShareBytes(size));
-  assert.deepEqual(await readPictureSize(path), size);
-  const { data } = await decodeCoded(await codePicture(path, size, RECT), size, path);
-  const turned = await sharp(photograph(stored, 3), { raw: { ...stored, channels: 3 } })
-    .rotate(90)
-    .raw()
-    .toBuffer();
-  const at = (RECT.y1 * size.width + RECT.x1) * 3;
-  assert.deepEqual([...data.subarray(at, at + 96)], [...turned.subarray(at, at + 96)]);
+  for (const [name, variant, tolerance] of variants) {
+    const { data } = await decodePicture(await variant.toBuffer(), size, name);
+    assert.equal(data.length, 32 * 24 * 3, name);
+    for (const value of data.subarray(0, 3)) assert.ok(Math.abs(value - 100) <= tolerance, `${name}: ${value}`);
+  }
 });
+
+test('a picture of another size is refused with its name and both sizes', async () => {
+  const file = await drawPicture('png', { width: 40, height: 24 });
+  await assert.rejects(decodePicture(file, { width: 32, height: 24 }, '5.png'), {
+    code: 'model_unusable',
+    message: /5\.png is 40×24 .* expected 32×24/,
+  });
+});
+
+for (const [what, cut] of [
+  ['damaged', (whole: Uint8Array) => whole.subarray(0, whole.length - 200)],
+  ['empty', () => new Uint8Array()],
+  ['no', () => new TextEncoder().encode('a text in the guise of a picture')],
+] as const) {
+  test(`a file that is ${what} picture is refused with its name`, async () => {
+    const size = { width: 320, height: 240 };
+    const file = cut(await drawPicture('jpg', size));
+    const refused = { code: 'model_unusable', message: /5\.jpg cannot be read/ };
+    await assert.rejects(decodePicture(file, size, '5.jpg'), refused);
+  });
+}
 
 test('of many pictures the one that was cut off, or has another size, is named', async (t) => {
   const { write } = await openWorkspace(t);

@@ -100,7 +100,7 @@ test('an encoder that models share counts once', async (t) => {
   assert.equal(ann.memoryBytes, alone);
 });
 
-test('backgrounds that are kept count, and preload_backgrounds brings them in before the load is done', async (t) => {
+test('pictures that are kept count, and preload_backgrounds brings them in before the load is done', async (t) => {
   const workspace = await openWorkspace(t);
   const tiny = await writeTinyModel(workspace);
   const registry = new ModelRegistry({
@@ -111,9 +111,10 @@ test('backgrounds that are kept count, and preload_backgrounds brings them in be
   });
   t.after(() => registry.close());
   const [lazy, eager] = [await load(registry, 'lazy'), await load(registry, 'eager')];
-  assert.equal(lazy.avatar.cachedBytes, 0);
+  assert.equal(lazy.prepared.cachedBytes, 0);
   assert.ok(eager.prepared.cachedBytes > 0);
   const before = lazy.memoryBytes;
-  await lazy.avatar.background(0);
-  assert.equal(lazy.memoryBytes - before, lazy.avatar.cachedBytes);
+  await lazy.prepared.picture(0);
+  assert.equal(lazy.memoryBytes - before, lazy.prepared.cachedBytes);
+  assert.ok(lazy.memoryBytes > before);
 });

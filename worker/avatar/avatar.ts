@@ -4,11 +4,10 @@ import type { ModelConfig } from '../../shared/config/model-config.ts';
 import { FarmError } from '../../shared/errors.ts';
 import type { AvatarFrames, GivenFace, Rect } from '../pipeline/contract.ts';
 import { listBackgroundFiles } from './background-files.ts';
-import { BackgroundFrames } from './background-frames.ts';
 import { checkCropRects, readCropRects } from './crop-rects.ts';
 import { type FaceKind, type Faces, openFaces } from './face-frames.ts';
 import { checkedPendingVideo, type FrameSource, locateFrames, pendingVideo, readyFrameFolder } from './frame-folder.ts';
-import { type PictureSize, readPictureSize } from './picture-file.ts';
+import { decodePicture, type PictureSize, readPictureFile, readPictureSize } from './picture-file.ts';
 
 export interface Avatar extends AvatarFrames {
   readonly modelId: string;
@@ -16,8 +15,6 @@ export interface Avatar extends AvatarFrames {
   readonly size: PictureSize;
   /** The files of picture `index`: the background, and the pictures of the face in it. */
   source(index: number): PictureSource;
-  /** Bytes of the pictures that are kept in memory. */
-  readonly cachedBytes: number;
 }
 
 /** The files of one of an avatar's pictures. */
@@ -33,16 +30,11 @@ const GOING_ON = AbortSignal.any([]);
 /**
  * Opens an avatar: extracts pictures that are still in a video, lists them, reads the size of the first and checks
  * every crop rect against it. Pixels are decoded when they are asked for; a picture of another size is found then.
- * @param cachedFrames background pictures kept in memory, coded, ≥ 1.
  * @param signal ends an extraction.
  * @throws FarmError `model_unusable` with what was found, what is expected and the path; `storage_failed` when pictures
  * of a video cannot be written; `signal.reason` once the signal is aborted.
  */
-export async function openAvatar(
-  model: ModelConfig,
-  cachedFrames: number,
-  signal: AbortSignal = GOING_ON,
-): Promise<Avatar> {
+export async function openAvatar(model: ModelConfig, signal: AbortSignal = GOING_ON): Promise<Avatar> {
   const { modelId, cropRectsPath } = model;
   return await named(modelId, async () => {
     const rects = await readCropRects(cropRectsPath);
@@ -50,7 +42,6 @@ export async function openAvatar(
     const size = await readPictureSize(paths[0] ?? '');
     checkCropRects(rects, { ...size, frameCount: paths.length }, cropRectsPath);
     const rect = (index: number) => rectAt(rects, index, paths.length);
-    const frames = new BackgroundFrames({ paths, size, rect, cachedFrames });
     const faces = await readyFaces(model, paths.length, signal);
     return {
       modelId,
@@ -63,11 +54,10 @@ export async function openAvatar(
         crop: faces.get('crop')?.path(index),
         roi: faces.get('roi')?.path(index),
       }),
-      get cachedBytes() {
-        return frames.cachedBytes;
+      background: async (index) => {
+        const path = pathAt(paths, index);
+        return await decodePicture(await readPictureFile(path), size, path);
       },
-      background: (index) => frames.read(index),
-      crop: (index, cut) => frames.crop(index, cut),
       ...(faces.size === 0 ? {} : { face: (index) => readFaces(faces, index) }),
     };
   });
@@ -188,6 +178,12 @@ async function named<T>(modelId: string, open: () => Promise<T>): Promise<T> {
     if (!(cause instanceof FarmError)) throw cause;
     throw new FarmError(cause.code, `model ${modelId}: ${cause.message}`, { cause });
   }
+}
+
+function pathAt(paths: readonly string[], index: number): string {
+  const path = paths[index];
+  if (path === undefined) throw new RangeError(`background ${index} is outside 0 … ${paths.length - 1}`);
+  return path;
 }
 
 function rectAt(rects: readonly Rect[], index: number, frameCount: number): Rect {

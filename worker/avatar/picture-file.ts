@@ -10,7 +10,7 @@ import { readWholeFile, requireFile } from '../../shared/regular-file.ts';
 import { MOST_PIXELS } from '../media/upload-input.ts';
 import type { RgbImage } from '../pipeline/contract.ts';
 
-// BackgroundFrames caches pictures, so libvips must not, and a worker's cores are for inference.
+// Pictures are decoded once and kept in their prepared form, and a worker's cores are for inference.
 sharp.cache(false);
 sharp.concurrency(1);
 

@@ -39,8 +39,8 @@ export interface LoadedModel {
   /** When it was ready, in ms since 1970. */
   readonly loadedAtMs: number;
   /**
-   * What it takes now, in bytes: its network as measured when it was opened, its share of the encoder, the backgrounds
-   * that are kept.
+   * What it takes now, in bytes: its network as measured when it was opened, its share of the encoder, the prepared
+   * pictures that are kept.
    */
   readonly memoryBytes: number;
   /** The part of `memoryBytes` in the process's own memory, without what its networks take of a CUDA device. */
@@ -64,7 +64,7 @@ export async function loadModel(options: LoadModelOptions): Promise<LoadedModel>
   const { entry, encoders } = options;
   const startedAt = performance.now();
   // The avatar first: its mistakes are the common ones and cost nothing to find.
-  const avatar = await openAvatar(entry, options.cachedFrames);
+  const avatar = await openAvatar(entry);
   await using opened = new AsyncDisposableStack();
   const { opened: network, bytes: networkBytes } = await options.memory.measure(entry.modelPath, () =>
     OnnxLipSyncNetwork.open(entry.modelPath, options),
@@ -80,8 +80,7 @@ export async function loadModel(options: LoadModelOptions): Promise<LoadedModel>
   if (entry.preloadBackgrounds) await pictures.fill();
   const kept = opened.move();
   const files = [networkFile, lease.file, cropRectsFile];
-  const cachedBytes = () => avatar.cachedBytes + pictures.cachedBytes;
-  const memoryBytes = () => networkBytes + lease.memoryBytes + cachedBytes();
+  const memoryBytes = () => networkBytes + lease.memoryBytes + pictures.cachedBytes;
   return {
     modelId: entry.modelId,
     network,
@@ -96,7 +95,7 @@ export async function loadModel(options: LoadModelOptions): Promise<LoadedModel>
       return memoryBytes();
     },
     get hostBytes() {
-      return network.provider.provider === 'cuda' ? cachedBytes() : memoryBytes();
+      return network.provider.provider === 'cuda' ? pictures.cachedBytes : memoryBytes();
     },
     files,
     filesHash: hashOf(files),

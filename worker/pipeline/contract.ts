@@ -136,10 +136,8 @@ export interface AvatarFrames {
   readonly height: number;
   /** Crop rect of background `index`, 0 ≤ index < frameCount, inside the picture. */
   rect(index: number): Rect;
-  /** Pixels of background `index`. Shared with a cache: read only. */
+  /** Pixels of background `index`, the caller's own. */
   background(index: number): Promise<RgbImage>;
-  /** The (S+8)² crop of background `index`: one that was cut before, or what `cut` makes. Shared: read only. */
-  crop?(index: number, cut: () => RgbImage): RgbImage;
   /** The face of background `index`, where the avatar has pictures of it. Shared: read only. */
   face?(index: number): Promise<GivenFace>;
 }

@@ -1,5 +1,5 @@
 import type { AvatarFrames, AvatarPictures, GivenFace, NetworkSize, Rect, RgbImage } from './contract.ts';
-import { checkBackground, checkFace, copyFace, fillCrop, makeCrop } from './pipeline.ts';
+import { checkBackground, checkFace, copyFace, cutCrop, fillCrop, makeCrop } from './pipeline.ts';
 
 /** What a frame is put together from, besides its mouth. */
 export interface CutPicture {
@@ -35,7 +35,7 @@ export class CutPictures implements AvatarPictures<CutPicture> {
     checkBackground(background, rect, avatar, index);
     if (face) checkFace(face, this.#size, index);
     const crop = makeCrop(this.#size);
-    fillCrop(crop, avatar, index, background, face?.crop);
+    fillCrop(crop, face?.crop, (whole) => cutCrop(background, rect, whole));
     return { background, rect, crop, face };
   }
 

@@ -1,7 +1,7 @@
 /** Background and crop rect → the crop of one frame, which is what the network sees. */
 
 import { resizeBicubic } from './bicubic.ts';
-import { type AvatarFrames, CROP_MARGIN, type NetworkSize, type Rect, type RgbImage } from './contract.ts';
+import { CROP_MARGIN, type NetworkSize, type Rect, type RgbImage } from './contract.ts';
 
 /** An empty (S+8)² picture for `fillCrop` to fill. */
 export function makeCrop(size: NetworkSize): RgbImage {
@@ -13,22 +13,10 @@ export function makeCrop(size: NetworkSize): RgbImage {
  * Fills the crop of a frame: with what its rect cuts out of the background, and on top of that the picture of the face,
  * where the avatar has one.
  * @param crop (S+8)², overwritten.
+ * @param cut fills it with the rect; not called where the face covers all of it.
  */
-export function fillCrop(
-  crop: RgbImage,
-  avatar: Pick<AvatarFrames, 'rect' | 'crop'>,
-  index: number,
-  background: RgbImage,
-  face: RgbImage | undefined,
-): void {
-  if (face?.width !== crop.width) {
-    const cut = () => {
-      const made = { ...crop, data: new Uint8Array(crop.data.length) };
-      cutCrop(background, avatar.rect(index), made);
-      return made;
-    };
-    crop.data.set((avatar.crop?.(index, cut) ?? cut()).data);
-  }
+export function fillCrop(crop: RgbImage, face: RgbImage | undefined, cut: (crop: RgbImage) => void): void {
+  if (face?.width !== crop.width) cut(crop);
   if (face) layFace(face, crop);
 }
 

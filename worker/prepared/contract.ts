@@ -40,10 +40,8 @@ export interface PreparedAvatar extends PictureSize {
   /**
    * Picture `index`, ready for a mouth. Read only: others may be given the same. Its arrays lie in a SharedArrayBuffer,
    * so other threads get it without a copy.
-   * @param room memory for a picture that is not kept, which stays valid until the room's next use; its own memory when
-   * absent.
    */
-  picture(index: number, room?: PictureRoom): Promise<PreparedPicture>;
+  picture(index: number): Promise<PreparedPicture>;
 
   /**
    * What the network sees of picture `index`: the inner S×S of its crop, with the avatar's own picture of the face laid
@@ -63,15 +61,4 @@ export interface PreparedAvatar extends PictureSize {
    * @param into receives them, laid out as `planeLayout` says.
    */
   planes(index: number, into: Uint8Array): Promise<void>;
-}
-
-/** Memory for pictures that are read one after the other; it grows to the largest of them. */
-export class PictureRoom {
-  #memory = new SharedArrayBuffer(0);
-
-  /** `byteLength` bytes with arbitrary contents; what was here before is overwritten. */
-  take(byteLength: number): SharedArrayBuffer {
-    if (this.#memory.byteLength < byteLength) this.#memory = new SharedArrayBuffer(byteLength);
-    return this.#memory;
-  }
 }

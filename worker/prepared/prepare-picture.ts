@@ -71,11 +71,7 @@ function partsOf(
   compositor: FrameCompositor,
 ): Omit<PictureParts, 'hiddenFace'> {
   const crop = makeCrop(side);
-  const cut = () => {
-    compositor.cutCrop(pixels, rect, crop);
-    return crop;
-  };
-  fillCrop(crop, { rect: () => rect, crop: cut }, 0, pixels, face);
+  fillCrop(crop, face, (whole) => compositor.cutCrop(pixels, rect, whole));
   const { x1, y1, x2, y2 } = mouthArea(pixels, rect);
   const area = cutOut(pixels, x1, y1, x2 - x1, y2 - y1);
   return {

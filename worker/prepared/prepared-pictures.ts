@@ -5,7 +5,7 @@ import type { PictureSource } from '../avatar/avatar.ts';
 import type { FrameCompositor, PreparedPicture } from '../compositor/contract.ts';
 import type { NetworkSize, Rect } from '../pipeline/contract.ts';
 import type { ContentHashes } from './content-hashes.ts';
-import type { AvatarSources, PictureRoom, PreparedAvatar, PreparedShare } from './contract.ts';
+import type { AvatarSources, PreparedAvatar, PreparedShare } from './contract.ts';
 import { KnownPicture, type WholePicture } from './known-picture.ts';
 import { pictureKey } from './picture-key.ts';
 import { type PictureHead, readHead, viewMain } from './picture-record.ts';
@@ -106,17 +106,17 @@ export class PreparedPictures implements PreparedAvatar {
     return this.#options.avatar.rect(index);
   }
 
-  async picture(index: number, room?: PictureRoom): Promise<PreparedPicture> {
+  async picture(index: number): Promise<PreparedPicture> {
     const kept = this.#kept.get(index);
     if (kept !== undefined) return kept;
     let place: PlaceInMemory | undefined;
     const head = this.#known[index]?.read('main', (found) => {
-      place = this.#placeFor(found, room);
+      place = this.#placeFor(found);
       return new Uint8Array(place.memory, 0, found.main.byteLength);
     });
     if (head !== undefined && place !== undefined) return this.#view(index, head, place);
     const { head: made, file } = await this.prepare(index);
-    const madePlace = this.#placeFor(made, room);
+    const madePlace = this.#placeFor(made);
     new Uint8Array(madePlace.memory).set(file.subarray(made.main.start, made.main.start + made.main.byteLength));
     return this.#view(index, made, madePlace);
   }
@@ -225,10 +225,8 @@ export class PreparedPictures implements PreparedAvatar {
     into.set(file.subarray(start, start + byteLength));
   }
 
-  #placeFor({ main }: PictureHead, room: PictureRoom | undefined): PlaceInMemory {
-    const isKept = this.#hasRoomFor(main.byteLength);
-    const memory = isKept || room === undefined ? new SharedArrayBuffer(main.byteLength) : room.take(main.byteLength);
-    return { memory, isKept };
+  #placeFor({ main }: PictureHead): PlaceInMemory {
+    return { memory: new SharedArrayBuffer(main.byteLength), isKept: this.#hasRoomFor(main.byteLength) };
   }
 
   #hasRoomFor(byteLength: number): boolean {
