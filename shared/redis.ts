@@ -1,6 +1,7 @@
 import { type Command, Redis, type RedisOptions, ReplyError } from 'ioredis';
 import { FarmError } from './errors.ts';
 import { RedisUnavailable } from './outcome.ts';
+import { gatherWrites } from './process/gathered-writes.ts';
 import { logged } from './process/unheard.ts';
 
 /** Every key of the farm carries this hash tag, so that a cluster keeps them in one slot. BullMQ uses it as prefix. */
@@ -44,6 +45,11 @@ function isRefusal(error: unknown): boolean {
 class FarmRedis extends Redis {
   #leftAtMs = Number.NEGATIVE_INFINITY;
   readonly #unanswered = new Set<Command>();
+
+  override sendCommand(...args: Parameters<Redis['sendCommand']>): unknown {
+    if (this.status === 'ready') gatherWrites(this.stream);
+    return super.sendCommand(...args);
+  }
 
   /** Keeps `command` until it has an answer. Called again for one that had none when the connection was lost. */
   protected follow(command: Command): void {

@@ -1,4 +1,4 @@
-import { createHash, randomBytes, timingSafeEqual } from 'node:crypto';
+import { randomBytes, timingSafeEqual } from 'node:crypto';
 import { unexpected } from '../../process/unheard.ts';
 import type { ChannelEntry, FinishedFrame, FrameReader } from '../frames.ts';
 import type { LivePayload } from '../live-payload.ts';
@@ -72,8 +72,8 @@ export class DirectInbox implements FrameReader {
   }
 
   isToken(token: string): boolean {
-    const [held, given] = [this.token, token].map((text) => createHash('sha256').update(text).digest());
-    return timingSafeEqual(held as Buffer, given as Buffer);
+    const [held, given] = [Buffer.from(this.token), Buffer.from(token)];
+    return held.length === given.length && timingSafeEqual(held, given);
   }
 
   /** Lets a run in that shows the token: the first frame that is missing, or why it is refused. */

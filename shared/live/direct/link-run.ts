@@ -14,6 +14,7 @@ import {
   PIECE_BYTES,
   type Refusal,
   refusalSchema,
+  send,
   sendBytes,
 } from './wire.ts';
 
@@ -55,38 +56,33 @@ export class LinkRun {
   }
 
   open(open: Open): void {
-    this.#socket.write(jsonMessage(KIND.open, this.#id, open));
+    send(this.#socket, jsonMessage(KIND.open, this.#id, open));
   }
 
   /** Resolves when the connection has taken it, or is lost. */
   async frame({ frameIndex, data }: FinishedFrame): Promise<void> {
     const first = data.subarray(0, PIECE_BYTES);
-    this.#socket.cork();
-    this.#socket.write(numbersMessage(KIND.frame, this.#id, frameIndex, data.length));
-    if (first.length > 0) {
-      this.#socket.write(header(KIND.bytes, this.#id, first.length));
-      this.#socket.write(first);
-    }
-    this.#socket.uncork();
+    send(this.#socket, numbersMessage(KIND.frame, this.#id, frameIndex, data.length));
+    if (first.length > 0) send(this.#socket, header(KIND.bytes, this.#id, first.length), first);
     if (first.length < data.length) {
       await sendBytes(this.#socket, this.#id, data.subarray(first.length), () => this.#isOpen);
     }
   }
 
   done(summary: LiveSummary): void {
-    this.#socket.write(jsonMessage(KIND.done, this.#id, summary));
+    send(this.#socket, jsonMessage(KIND.done, this.#id, summary));
   }
 
   failed(error: ErrorReport): void {
     const { message, remedy } = error;
     const cut = { ...error, message: message.slice(0, LONGEST_TEXT), remedy: remedy.slice(0, LONGEST_TEXT) };
-    this.#socket.write(jsonMessage(KIND.failed, this.#id, toStoredError(cut)));
+    send(this.#socket, jsonMessage(KIND.failed, this.#id, toStoredError(cut)));
   }
 
   /** Ends the run on this side. */
   leave(): void {
     if (!this.#isOpen) return;
-    this.#socket.write(jsonMessage(KIND.leave, this.#id, {}));
+    send(this.#socket, jsonMessage(KIND.leave, this.#id, {}));
     this.#end();
   }
 

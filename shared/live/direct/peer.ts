@@ -13,6 +13,7 @@ import {
   numbersMessage,
   openSchema,
   type Refusal,
+  send,
   sendBytes,
   summaryOf,
 } from './wire.ts';
@@ -117,7 +118,7 @@ export class Peer {
     if (inbox) this.#prove();
     if (!run || 'refused' in answer) {
       if (!this.#isProven && ++this.#refusals > MOST_REFUSALS) throw new WrongMessage('Too many unknown requests');
-      this.#socket.write(jsonMessage(KIND.refusal, runId, { why: 'refused' in answer ? answer.refused : 'gone' }));
+      send(this.#socket, jsonMessage(KIND.refusal, runId, { why: 'refused' in answer ? answer.refused : 'gone' }));
       return;
     }
     this.#runs.set(runId, run);
@@ -131,11 +132,11 @@ export class Peer {
 
   #newRun(runId: number, inbox: DirectInbox): PeerRun {
     const sender: Sender = {
-      read: (frame) => this.#socket.write(numbersMessage(KIND.read, runId, frame)),
+      read: (frame) => send(this.#socket, numbersMessage(KIND.read, runId, frame)),
       refuse: (why: Refusal) => {
         run.isCurrent = false;
         this.#runs.delete(runId);
-        this.#socket.write(jsonMessage(KIND.refusal, runId, { why }));
+        send(this.#socket, jsonMessage(KIND.refusal, runId, { why }));
       },
     };
     const run: PeerRun = { inbox, sender, isCurrent: true, frame: undefined };
@@ -145,7 +146,7 @@ export class Peer {
   async #grant(runId: number, run: PeerRun, firstFrame: number, wantsPayload: boolean): Promise<void> {
     const parts = wantsPayload ? Object.entries(partsOf(run.inbox.payload)) : [];
     const grant: Grant = { firstFrame, parts: parts.map(([name, { length }]) => ({ name, bytes: length })) };
-    this.#socket.write(jsonMessage(KIND.grant, runId, grant));
+    send(this.#socket, jsonMessage(KIND.grant, runId, grant));
     for (const [, part] of parts) await sendBytes(this.#socket, runId, part, () => run.isCurrent);
   }
 

@@ -1,6 +1,7 @@
 import type { Socket } from 'node:net';
 import { z } from 'zod';
 import { storedErrorSchema } from '../../formats/stored-error.ts';
+import { gatherWrites } from '../../process/gathered-writes.ts';
 import { liveSummarySchema } from '../frames.ts';
 
 /**
@@ -97,6 +98,12 @@ export function numbersMessage(kind: Kind, run: number, ...numbers: number[]): B
   return message;
 }
 
+/** Writes messages, or their parts; all that is sent in one turn of the event loop leaves together. */
+export function send(socket: Socket, ...parts: readonly Uint8Array[]): void {
+  gatherWrites(socket);
+  for (const part of parts) socket.write(part);
+}
+
 /**
  * Sends bytes in pieces. Waits for the connection before each but the first, so that pieces of other runs come between.
  * @param isWanted asked before each piece; once it is false the rest is left out.
@@ -111,10 +118,7 @@ export async function sendBytes(
     await untilWritable(socket);
     if (!isWanted()) return;
     const piece = bytes.subarray(start, start + PIECE_BYTES);
-    socket.cork();
-    socket.write(header(KIND.bytes, run, piece.length));
-    socket.write(piece);
-    socket.uncork();
+    send(socket, header(KIND.bytes, run, piece.length), piece);
   }
 }
 
