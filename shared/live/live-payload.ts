@@ -50,17 +50,16 @@ export function payloadOf(parts: Readonly<Record<string, Buffer | null | undefin
 }
 
 export async function saveLivePayload(redis: Redis, requestId: string, payload: LivePayload): Promise<void> {
-  await saveFields(redis, requestId, partsOf(payload));
+  const key = livePayloadKey(requestId);
+  await redis.multi().hset(key, partsOf(payload)).expire(key, LIVE_KEYS_LIFETIME_S).exec();
 }
+
+/** KEYS payload. ARGV lifetime in seconds. One command: each costs the front end work while somebody waits. */
+const ANNOUNCE = `redis.call('HSET', KEYS[1], 'direct', '1') return redis.call('EXPIRE', KEYS[1], ARGV[1])`;
 
 /** Says that the request is wanted, without its payload: the front end has that ready for the worker. */
 export async function announceLivePayload(redis: Redis, requestId: string): Promise<void> {
-  await saveFields(redis, requestId, { direct: '1' });
-}
-
-async function saveFields(redis: Redis, requestId: string, fields: Record<string, Buffer | string>): Promise<void> {
-  const key = livePayloadKey(requestId);
-  await redis.multi().hset(key, fields).expire(key, LIVE_KEYS_LIFETIME_S).exec();
+  await redis.eval(ANNOUNCE, 1, livePayloadKey(requestId), LIVE_KEYS_LIFETIME_S);
 }
 
 /**
