@@ -1,4 +1,5 @@
 import type { Redis } from 'ioredis';
+import type { LiveJob } from '../../shared/jobs.ts';
 import { liveAliveKey, livePayloadKey } from '../../shared/live/live-payload.ts';
 import { type Repeated, type RepeatLog, repeat } from '../../shared/process/repeat.ts';
 import { ALIVE_EVERY_MS, DEAD_AFTER_MS } from '../../shared/process/signs-of-life.ts';
@@ -14,17 +15,22 @@ if held > tonumber(ARGV[1]) then return 0 end
 if ARGV[2] == '0' then redis.call('DEL', KEYS[1]) else redis.call('SET', KEYS[1], ARGV[1], 'PX', ARGV[2]) end
 return redis.call('EXISTS', KEYS[2])`;
 
-/** Shows that this process works on a request, and checks once a second whether the work is still wanted. */
+/**
+ * Shows that this process works on a request, and checks once a second whether the work is still wanted. Most requests
+ * end within the first second. Where one has opened a direct channel its front end has just said that it is wanted, and
+ * looks for a sign of life after a silence of three seconds: so Redis is told of it after the first second only.
+ */
 export class Liveness {
   readonly #redis: Redis;
   readonly #requestId: string;
   readonly #attempt: number;
   readonly #showing: Repeated;
+  #isShown = false;
 
   /** @param onUnwanted called when a later attempt has taken over, or the client has given up. */
   constructor(
     redis: Redis,
-    { requestId, attempt }: { requestId: string; attempt: number },
+    { requestId, attempt, direct }: Pick<LiveJob, 'requestId' | 'attempt' | 'direct'>,
     onUnwanted: () => void,
     log: RepeatLog,
   ) {
@@ -32,20 +38,21 @@ export class Liveness {
     this.#requestId = requestId;
     this.#attempt = attempt;
     const show = async () => {
+      this.#isShown = true;
       if (!(await this.#set(DEAD_AFTER_MS))) onUnwanted();
     };
     this.#showing = repeat(show, {
       name: 'show that a live request is alive',
       everyMs: ALIVE_EVERY_MS,
       log,
-      first: 'now',
+      first: direct ? 'later' : 'now',
     });
   }
 
   /** Deletes the key. */
   async stop(): Promise<void> {
     await this.#showing.stop();
-    await this.#set(0).catch(ignored('the key runs out by itself within seconds'));
+    if (this.#isShown) await this.#set(0).catch(ignored('the key runs out by itself within seconds'));
   }
 
   async #set(lifetimeMs: number): Promise<boolean> {
