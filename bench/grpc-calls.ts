@@ -9,6 +9,8 @@ const protos = loadSync(['monolithic.proto', 'farm.proto', 'health.proto'], {
 });
 const SAMPLES_PER_MS = 16;
 const LARGEST_MESSAGE = 128 * 2 ** 20;
+/** Of an answer, this much may be on its way. grpc-js has 64 KB: after those the server waits for the client's word. */
+const WINDOW_BYTES = 2 ** 20;
 
 interface InferAnswer {
   readonly frames: number;
@@ -24,6 +26,7 @@ export class GrpcCalls {
   constructor(address: string) {
     this.#client = new Client(address, credentials.createInsecure(), {
       'grpc.max_receive_message_length': LARGEST_MESSAGE,
+      'grpc-node.flow_control_window': WINDOW_BYTES,
       // For retries the client would keep what it sends.
       'grpc.enable_retries': 0,
     });

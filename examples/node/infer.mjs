@@ -16,6 +16,8 @@ import { loadSync } from '@grpc/proto-loader';
 const SAMPLE_RATE = 16_000;
 /** The default of 4 MB is too small for many frames. */
 const LARGEST_MESSAGE = 100 * 2 ** 20;
+/** So much of an answer is on its way at once. With the 64 KB of grpc-js, frames take a round trip for every 64 KB. */
+const WINDOW_BYTES = 2 ** 20;
 
 const { positionals, values } = parseArgs({
   allowPositionals: true,
@@ -39,6 +41,7 @@ const { monolithic } = loadPackageDefinition(loadSync(proto, { keepCase: true, d
 const client = new monolithic.MonolithicService(address, credentials.createInsecure(), {
   'grpc.max_receive_message_length': LARGEST_MESSAGE,
   'grpc.max_send_message_length': LARGEST_MESSAGE,
+  'grpc-node.flow_control_window': WINDOW_BYTES,
 });
 const metadata = new Metadata();
 if (key) metadata.set('authorization', `Bearer ${key}`);
