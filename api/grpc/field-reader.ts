@@ -74,18 +74,21 @@ export class FieldReader {
   }
 
   #readBody(bytes: Buffer, at: number): number {
-    const most = this.#keeping || this.#sinking || 1;
+    const most = this.#keeping || this.#sinking;
+    if (most === 0) {
+      this.#left -= 1;
+      this.#head.push(bytes[at] as number);
+      this.#readHead();
+      return 1;
+    }
     const piece = bytes.subarray(at, Math.min(at + most, at + this.#left));
     this.#left -= piece.length;
     if (this.#keeping > 0) {
       this.#kept.push(piece);
       this.#keeping -= piece.length;
-    } else if (this.#sinking > 0) {
+    } else {
       this.#sink?.push(piece);
       this.#sinking -= piece.length;
-    } else {
-      this.#head.push(piece[0] as number);
-      this.#readHead();
     }
     return piece.length;
   }
@@ -121,7 +124,7 @@ export class FieldReader {
 
   /** Keeps the head, and the next bytes. */
   #keep(bytes: number): void {
-    this.#kept.push(Uint8Array.from(this.#head));
+    this.#kept.pushFew(this.#head);
     this.#head = [];
     this.#keeping = bytes;
   }
@@ -143,13 +146,19 @@ class Pieces {
   #smallBytes = 0;
 
   push(piece: Uint8Array): void {
-    if (this.#smallBytes + piece.length > this.#small.length) this.#flush();
-    if (piece.length >= SMALL_BYTES) this.#pieces.push(piece);
+    if (piece.length < SMALL_BYTES) this.pushFew(piece);
     else {
-      if (this.#smallBytes === 0) this.#small = Buffer.allocUnsafe(SMALL_BYTES);
-      this.#small.set(piece, this.#smallBytes);
-      this.#smallBytes += piece.length;
+      this.#flush();
+      this.#pieces.push(piece);
     }
+  }
+
+  /** @param bytes fewer than SMALL_BYTES; copied. */
+  pushFew(bytes: ArrayLike<number>): void {
+    if (this.#smallBytes + bytes.length > this.#small.length) this.#flush();
+    if (this.#smallBytes === 0) this.#small = Buffer.allocUnsafe(SMALL_BYTES);
+    this.#small.set(bytes, this.#smallBytes);
+    this.#smallBytes += bytes.length;
   }
 
   take(): Uint8Array[] {

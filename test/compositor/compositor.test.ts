@@ -21,7 +21,7 @@ import {
 } from './cases.ts';
 
 /** How many random cases each property is tried on. */
-const CASES = Number(process.env.COMPOSITOR_CASES ?? 40);
+const CASES = Number(process.env.COMPOSITOR_CASES ?? 25);
 const converter = new PlaneConverter();
 const cases = Array.from({ length: CASES }, (_, seed) => randomCase(seed));
 

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { once } from 'node:events';
-import { mkdtemp, rm } from 'node:fs/promises';
+import { mkdtemp, readdir, rm } from 'node:fs/promises';
 import { connect, type Socket } from 'node:net';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
@@ -126,6 +126,17 @@ describe('the direct frame channel', () => {
     assert.ok(listener.connections <= MOST_CONNECTIONS);
     for (const socket of sockets) socket.destroy();
     await until('the others have gone', () => listener.connections <= before);
+  });
+
+  it('has a folder of its own where the path under storage.root is too long, and removes it', async () => {
+    const far = await FrameListener.start(
+      { ...settings, storageRoot: path.join(storageRoot, 'x'.repeat(100)) },
+      QUIET_LOG,
+    );
+    const folder = path.dirname(far.address.slice('unix:'.length));
+    assert.deepEqual(await readdir(folder), [path.basename(far.address)]);
+    await far.close();
+    await assert.rejects(readdir(folder), { code: 'ENOENT' });
   });
 
   it('outlives whatever is sent to it', async () => {

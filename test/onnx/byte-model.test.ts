@@ -4,6 +4,7 @@ import { encodeFields, encodeModel, type ModelVersions } from '../../shared/onnx
 import { type Graph, GraphBuilder, type GraphPort, type TensorName } from '../../shared/onnx/graph.ts';
 import { MessageWriter } from '../../shared/onnx/message-writer.ts';
 import { OnnxLipSyncNetwork } from '../../worker/onnx/lip-sync-network.ts';
+import { outlineOf } from '../../worker/onnx/model-outline.ts';
 import { AUDIO_INPUT_FLOATS, type Faces, mouthBytes, visualInputFloats } from '../../worker/pipeline/contract.ts';
 import { paintOutside } from '../../worker/pipeline/picture-floats.ts';
 import { openWorkspace } from '../models/workspace.ts';
@@ -208,6 +209,11 @@ test('mouths are written into shared memory and into that of WebAssembly, and no
     assert.deepEqual(Buffer.from(around.slice(64, 64 + bytes)), Buffer.from(expected));
     assert.ok([...around.slice(0, 64), ...around.slice(64 + bytes)].every((byte) => byte === 7));
   }
+});
+
+test('a size below 0 is none that a graph can be put together with', () => {
+  const file = encodeModel(plainGraph(-1));
+  assert.throws(() => outlineOf(file, { start: 0, end: file.length }), RangeError);
 });
 
 /** The same graph, its constants among the inputs as well: a caller may then give others. */

@@ -215,6 +215,13 @@ describe('a prepared picture', () => {
     assert.equal(pictures.cachedBytes, cachedBytes);
   });
 
+  it('is refused where it is larger than a frame can be', async (t) => {
+    const folder = await openFolder(t);
+    const size = { width: 8193, height: 2 };
+    const refused = { code: 'model_unusable', message: /model ann are 8193×2: expected at most 8192 pixels/ };
+    await assert.rejects(open(t, folder, { ...(await writeSources(folder, 1)), size }), refused);
+  });
+
   it('is prepared in memory when the folder cannot be written', async (t) => {
     const folder = await openFolder(t);
     const avatar = await writeSources(folder, 2);

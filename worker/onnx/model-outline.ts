@@ -94,7 +94,10 @@ function portOf(bytes: Uint8Array, field: MessageField): PortOutline {
 function dimOf(bytes: Uint8Array, message: ByteRange): number | string | undefined {
   const fields = [...fieldsOf(bytes, message)];
   const name = last(fields, DIM.name);
-  return name === undefined ? last(fields, DIM.value)?.integer : textOf(bytes, name);
+  if (name !== undefined) return textOf(bytes, name);
+  const size = last(fields, DIM.value)?.integer;
+  if (size === undefined || Number.isSafeInteger(size)) return size;
+  throw new RangeError('a size in it is negative, or larger than any can be');
 }
 
 /** Of a field that stands several times the last counts. */

@@ -1,9 +1,11 @@
 /** The prepared avatars of one thread: where their files are, and whose turn it is to be prepared. */
 
 import { join } from 'node:path';
+import { FarmError } from '../../shared/errors.ts';
 import { unexpected } from '../../shared/process/unheard.ts';
 import { DAY_MS } from '../../shared/units.ts';
 import { Compositor } from '../compositor/compositor.ts';
+import { LARGEST_SIDE, type PictureSize } from '../compositor/contract.ts';
 import type { NetworkSize } from '../pipeline/contract.ts';
 import { ContentHashes } from './content-hashes.ts';
 import type { AvatarSources } from './contract.ts';
@@ -56,9 +58,11 @@ export class PreparedAvatars {
   /**
    * Finds what is prepared of an avatar, and has the rest prepared beside all other work.
    * @param side of the network's picture.
+   * @throws FarmError `model_unusable` for pictures that are too large.
    */
   async open(modelId: string, avatar: AvatarSources, side: NetworkSize): Promise<OpenPrepared> {
     const { folder, quality, processes } = this.#settings;
+    checkSize(modelId, avatar.size);
     const hashes = new ContentHashes(join(folder, HASHES));
     const pictures = await PreparedPictures.open({
       ...{ avatar, side, quality, hashes, files: this.#files, compositor: this.#compositor },
@@ -89,4 +93,10 @@ export class PreparedAvatars {
     };
     return { pictures, release };
   }
+}
+
+function checkSize(modelId: string, { width, height }: PictureSize): void {
+  if (Math.max(width, height) <= LARGEST_SIDE) return;
+  const got = `the pictures of model ${modelId} are ${width}×${height}`;
+  throw new FarmError('model_unusable', `${got}: expected at most ${LARGEST_SIDE} pixels on either side`);
 }

@@ -1,11 +1,11 @@
 import { once } from 'node:events';
-import { mkdir, mkdtemp, readdir, rm } from 'node:fs/promises';
+import { mkdir, mkdtemp, readdir, rm, rmdir } from 'node:fs/promises';
 import { type AddressInfo, connect, createServer, type Server } from 'node:net';
 import { hostname, tmpdir } from 'node:os';
 import path from 'node:path';
 import type { RepeatLog } from '../../process/repeat.ts';
 import { ignored, logged } from '../../process/unheard.ts';
-import { tcpAddress, unixAddress } from './address.ts';
+import { connectOptions, tcpAddress, unixAddress } from './address.ts';
 import type { DirectInbox } from './inbox.ts';
 import { Peer } from './peer.ts';
 
@@ -22,6 +22,7 @@ export interface ListenSettings {
 /** Linux takes no longer path for a socket. */
 const LONGEST_SOCKET_PATH = 100;
 const SOCKET_FOLDER = 'channels';
+const OWN_FOLDER = 'farm-channel-';
 const WILDCARD = /^(?:0\.0\.0\.0|::|)$/;
 
 /** Where the workers of all requests of a front end connect to. */
@@ -76,6 +77,7 @@ export class FrameListener {
     this.#server.close();
     for (const peer of this.#peers) peer.close();
     await closed;
+    await removeOwnFolder(this.address);
   }
 }
 
@@ -93,9 +95,17 @@ async function listenOnSocket(server: Server, storageRoot: string, log: RepeatLo
   }
 }
 
+/** Removes the folder that was made for this socket alone, where the usual one had too long a path. */
+async function removeOwnFolder(address: string): Promise<void> {
+  const place = connectOptions(address);
+  const folder = 'path' in place ? path.dirname(place.path) : '';
+  if (path.basename(folder).startsWith(OWN_FOLDER))
+    await rmdir(folder).catch(ignored('it is empty, and in nobody’s way'));
+}
+
 /** The folder for the socket, without those of dead processes; another one where the path would be too long. */
 async function socketFolder(usual: string, nameLength: number): Promise<string> {
-  if (usual.length + nameLength >= LONGEST_SOCKET_PATH) return await mkdtemp(path.join(tmpdir(), 'farm-'));
+  if (usual.length + nameLength >= LONGEST_SOCKET_PATH) return await mkdtemp(path.join(tmpdir(), OWN_FOLDER));
   await mkdir(usual, { recursive: true, mode: 0o700 });
   await removeDead(usual);
   return usual;
