@@ -19,7 +19,7 @@ const STEPS = [
   'media: TRANSITION rendering',
   'media: Adds a parent job to the queue by doing the following: media:meta',
   'gpu-0: PROGRESS render:<id>',
-  'gpu-0: hset render:<id>:segments',
+  'gpu-0: SAVE_RECEIPT render:<id>:segments',
   'media: TRANSITION stitching',
   'media: zadd renders:spent',
   'media: TRANSITION completed',

@@ -126,7 +126,7 @@ describe('FarmService.Stream', () => {
   });
 
   it('waits for a slow reader: neither frames nor sound pile up, and nothing is lost', async () => {
-    const [seconds, rate] = [12, 48_000];
+    const [seconds, rate] = [24, 48_000];
     const sound = speech(seconds, rate);
     const stream = open({ model_id: 'stalled', sample_rate: rate, output: 'RAW' });
     // A grpc-js client that has never read anything reads ahead without end; one that has reads 16 messages ahead.
