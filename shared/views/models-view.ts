@@ -12,7 +12,7 @@ const loadedOnSchema = z.object({
   ms_per_frame: z.number(),
   loaded_at: z.iso.datetime(),
   /** How many of its avatar's pictures are prepared; null for a worker of an older version. */
-  pictures: z.object({ prepared: z.int(), total: z.int() }).nullable(),
+  pictures: z.object({ prepared: z.int(), total: z.int() }).nullable().default(null),
 });
 
 const modelViewSchema = z

@@ -37,7 +37,7 @@ export const renderViewSchema = z
       stages: stageTimingsSchema.nullable(),
     }),
     /** What is wrong with the farm, while work on this render waits for it to be mended. */
-    waiting: errorReportSchema.extend({ since: z.string(), next_try_at: z.string() }).nullable(),
+    waiting: errorReportSchema.extend({ since: z.string(), next_try_at: z.string() }).nullable().default(null),
     error: errorReportSchema.nullable(),
     links: z.object({
       self: z.string(),
