@@ -53,12 +53,13 @@ async function start(): Promise<void> {
     redis.disconnect();
     log.flush();
   }, drainMs + CLOSING_MS);
+  const frames = await listenForFrames(services.live, config);
+  grpc = await startGrpc(services, log);
+  // Last: /readyz says that all of it is there.
   const { host, port } = config.http;
   await app.listen({ host, port }).catch(async (error: Error) => {
     throw (await findListenFault('http.port', host, port)) ?? error;
   });
-  const frames = await listenForFrames(services.live, config);
-  grpc = await startGrpc(services, log);
   log.info({ http: app.listeningOrigin, grpc: grpc.address, frames: frames ?? 'over Redis' }, 'ready');
   reportReady();
 }
