@@ -188,6 +188,11 @@ export function currentWorkers(heartbeats: readonly Heartbeat[]): Heartbeat[] {
   return [...byGpu(heartbeats).values()];
 }
 
+/** Whether a worker takes visual inputs in this form (visual-frames.ts). */
+export function takesVisualForm(worker: Heartbeat | undefined, form: string): boolean {
+  return form === 'floats' || (worker?.visualForms?.includes(form) ?? false);
+}
+
 /** The process that serves a GPU now. @param heartbeats of the farm; a list that is asked once must not change. */
 export function workerOf(heartbeats: readonly Heartbeat[], gpuId: number): Heartbeat | undefined {
   return byGpu(heartbeats).get(gpuId);

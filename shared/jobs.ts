@@ -75,7 +75,7 @@ const liveJobSchema = z.object({
   waitMs: z.number().nonnegative().optional(),
   /** Absent: payload and frames go over Redis. */
   direct: directChannelSchema.optional(),
-  /** 2 with `direct`, which workers of the first format do not know. */
+  /** 2 with what workers of the first format do not know: `direct`, or visual inputs in bytes. */
   format: z.int().positive().optional(),
   /**
    * The client no longer waits after this time, by the clock of its front end. For workers of older farms: the clocks of
@@ -96,8 +96,11 @@ export const jobSchema = z.discriminatedUnion('name', [
  * that know it; a job without one is of the first.
  */
 const JOB_FORMAT = 2;
-/** Of live jobs with a direct channel: a worker of the first format would look for their payload in Redis. */
-export const DIRECT_FORMAT = 2;
+/**
+ * Of live jobs with a direct channel or with visual inputs in bytes: a worker of the first format would look for their
+ * payload in Redis, and take the bytes for floats.
+ */
+export const SECOND_LIVE_FORMAT = 2;
 
 /** Whether this data was written for workers of a newer version than this. */
 export function isOfNewerFormat(data: unknown): boolean {

@@ -1,5 +1,6 @@
 import type { Config } from '../../shared/config/load.ts';
-import { type Heartbeat, workerOf } from '../../shared/heartbeat.ts';
+import { type Heartbeat, takesVisualForm, workerOf } from '../../shared/heartbeat.ts';
+import type { VisualForm } from '../../shared/live/visual-frames.ts';
 import { costOn, type GpuState, gpusForModel, placeWork } from '../../shared/placement.ts';
 import { gpuQueue, LIVE_CHANNEL, liveChannelOf } from '../../shared/queues.ts';
 import type { RecentWorkers } from '../recent-workers.ts';
@@ -20,6 +21,8 @@ export interface PlacementWish {
   readonly avoid?: number | undefined;
   /** Chosen if it can render the model, before the GPU that the model's entry prefers. */
   readonly preferredGpu?: number | undefined;
+  /** Of the request's visual inputs: workers that do not take it are left out. Floats are taken by all. */
+  readonly visualForm?: VisualForm | undefined;
 }
 
 /**
@@ -37,16 +40,18 @@ export class LiveDispatcher {
   }
 
   /** A GPU whose worker is alive and can render the model, or undefined when there is none now. */
-  async pick({ modelId, frames, avoid, preferredGpu }: PlacementWish): Promise<Placement | undefined> {
+  async pick(wish: PlacementWish): Promise<Placement | undefined> {
+    const { modelId, frames, avoid } = wish;
     const heartbeats = await this.#workers.lately();
-    const able = gpusForModel(heartbeats, modelId);
+    const takesForm = (gpuId: number) => takesVisualForm(workerOf(heartbeats, gpuId), wish.visualForm ?? 'floats');
+    const able = gpusForModel(heartbeats, modelId).filter(takesForm);
     const others = able.filter((gpuId) => gpuId !== avoid);
     const candidates = others.length > 0 ? others : able;
     if (candidates.length === 0) return undefined;
-    const wish = [preferredGpu, this.#config.models.get(modelId)?.preferredGpu].find(
+    const preferredGpu = [wish.preferredGpu, this.#config.models.get(modelId)?.preferredGpu].find(
       (gpuId) => gpuId !== undefined && candidates.includes(gpuId),
     );
-    const worker = workerOf(heartbeats, this.#choose({ modelId, frames, preferredGpu: wish }, candidates, heartbeats));
+    const worker = workerOf(heartbeats, this.#choose({ modelId, frames, preferredGpu }, candidates, heartbeats));
     if (!worker) return undefined;
     const { workerId, host, frameChannel } = worker;
     return { gpuId: worker.gpuId as number, workerId, host, frameChannel };

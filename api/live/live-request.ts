@@ -2,7 +2,7 @@ import { randomBytes } from 'node:crypto';
 import { setTimeout as delay } from 'node:timers/promises';
 import type { Redis } from 'ioredis';
 import { FarmError } from '../../shared/errors.ts';
-import { DIRECT_FORMAT, type LiveJob } from '../../shared/jobs.ts';
+import { type LiveJob, SECOND_LIVE_FORMAT } from '../../shared/jobs.ts';
 import type { LiveSummary } from '../../shared/live/frames.ts';
 import {
   LIVE_KEYS_LIFETIME_S,
@@ -11,6 +11,7 @@ import {
   livePayloadKey,
 } from '../../shared/live/live-payload.ts';
 import { frameChannelKey } from '../../shared/live/redis-channel.ts';
+import type { VisualForm } from '../../shared/live/visual-frames.ts';
 import { type RepeatLog, repeat } from '../../shared/process/repeat.ts';
 import { DEAD_AFTER_MS } from '../../shared/process/signs-of-life.ts';
 import { ignored, unexpected } from '../../shared/process/unheard.ts';
@@ -88,6 +89,7 @@ class LiveRun {
   readonly #work: Omit<LiveWork, 'preferredGpu'>;
   readonly #preferredGpu: number | undefined;
   readonly #requestId = randomBytes(9).toString('base64url');
+  #visualForm: VisualForm = 'floats';
   /** The next frame to deliver. A new attempt may send earlier frames again: these are dropped. */
   #next: number;
   /** When a worker last said that it is at it. */
@@ -103,6 +105,7 @@ class LiveRun {
 
   async *frames(payload: LivePayload, signal: AbortSignal): AsyncGenerator<LiveFrame, LiveSummary> {
     const { redis, channels } = this.#tools;
+    this.#visualForm = payload.visualForm;
     const channel = channels.open(this.#requestId, payload, this.#next);
     const asleep = ignored('a wake-up only: the worker sees within a second that the keys are gone');
     const onAbort = () => {
@@ -141,8 +144,8 @@ class LiveRun {
     const wait = Math.max(0, untilMs - performance.now());
     // The time of the day is for workers of a version that compares it with its own clock.
     const times = { waitMs: wait, expiresAtMs: Date.now() + wait };
-    const channel = direct ? { direct, format: DIRECT_FORMAT } : {};
-    return { name: 'live', requestId: this.#requestId, attempt, ...times, ...channel, ...this.#work };
+    const format = direct || this.#visualForm !== 'floats' ? { format: SECOND_LIVE_FORMAT } : {};
+    return { name: 'live', requestId: this.#requestId, attempt, ...times, direct, ...format, ...this.#work };
   }
 
   #tellTimes(startedAtMs: number, { moments }: LiveSummary): void {
@@ -160,7 +163,7 @@ class LiveRun {
   async #place(failedGpu: number | undefined, untilMs: number, signal: AbortSignal): Promise<Placement> {
     const { modelId, frames } = this.#work;
     const wish = {
-      ...{ modelId, avoid: failedGpu, preferredGpu: this.#preferredGpu },
+      ...{ modelId, avoid: failedGpu, preferredGpu: this.#preferredGpu, visualForm: this.#visualForm },
       frames: frames.end - this.#next,
     };
     for (;;) {
@@ -222,7 +225,7 @@ class LiveRun {
 
   async #mayDoBetterElsewhere(error: FarmError, { attempt, modelId }: LiveJob, gpuId: number): Promise<boolean> {
     if (!error.mayLieWithWorker || attempt === MOST_ATTEMPTS) return false;
-    const other = await this.#tools.dispatcher.pick({ modelId, frames: 1, avoid: gpuId });
+    const other = await this.#tools.dispatcher.pick({ modelId, frames: 1, avoid: gpuId, visualForm: this.#visualForm });
     return other !== undefined && other.gpuId !== gpuId;
   }
 

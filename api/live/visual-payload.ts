@@ -1,6 +1,6 @@
 import { setImmediate as immediate } from 'node:timers/promises';
 import { FarmError } from '../../shared/errors.ts';
-import { currentWorkers, type Heartbeat } from '../../shared/heartbeat.ts';
+import { currentWorkers, type Heartbeat, takesVisualForm } from '../../shared/heartbeat.ts';
 import type { LivePayload } from '../../shared/live/live-payload.ts';
 import {
   VISUAL_CHANNELS,
@@ -55,8 +55,7 @@ function checkSize(gotBytes: number, frames: number, size: number | undefined): 
 }
 
 function takenByAll(form: VisualForm, workers: readonly Heartbeat[]): boolean {
-  if (form === 'floats') return true;
-  return workers.length > 0 && workers.every(({ visualForms }) => visualForms?.includes(form));
+  return form === 'floats' || (workers.length > 0 && workers.every((worker) => takesVisualForm(worker, form)));
 }
 
 /** [frames, S, S, 3], or undefined when the inputs do not all come from such pictures. */
