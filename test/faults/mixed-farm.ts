@@ -26,7 +26,7 @@ export interface ProcessOfFarm {
 export class MixedFarm implements AsyncDisposable {
   readonly client: FarmClient;
   readonly folder: string;
-  readonly #grpc: TestClient;
+  readonly grpc: TestClient;
   readonly #redis: PrivateRedis;
   readonly #children: ChildProcess[] = [];
 
@@ -34,7 +34,7 @@ export class MixedFarm implements AsyncDisposable {
     this.folder = folder;
     this.#redis = redis;
     this.client = new FarmClient(`http://127.0.0.1:${http}`);
-    this.#grpc = new TestClient(`127.0.0.1:${grpc}`);
+    this.grpc = new TestClient(`127.0.0.1:${grpc}`);
   }
 
   /** Starts Redis and the processes, one after the other. */
@@ -55,7 +55,7 @@ export class MixedFarm implements AsyncDisposable {
     await writeWav(path.join(folder, 'speech.wav'), syllables(6));
     const farm = new MixedFarm(folder, redis, ports);
     for (const each of processes) {
-      await farm.#launch(each).catch(async (error: unknown) => {
+      await farm.launch(each).catch(async (error: unknown) => {
         await farm[Symbol.asyncDispose]();
         throw error;
       });
@@ -74,7 +74,7 @@ export class MixedFarm implements AsyncDisposable {
   async frames(): Promise<string[]> {
     const raw_audio = Buffer.alloc(LIVE_FRAMES * 640 * 4, 7);
     const message = { model_id: 'small', batch_size: LIVE_FRAMES, raw_audio, sample_rate: 16_000 };
-    const answer = await this.#grpc.unary<{ success: boolean; error: string; composited_frames: Buffer[] }>(
+    const answer = await this.grpc.unary<{ success: boolean; error: string; composited_frames: Buffer[] }>(
       MONOLITHIC,
       'InferBatchComposite',
       message,
@@ -83,7 +83,8 @@ export class MixedFarm implements AsyncDisposable {
     return answer.composited_frames.map((frame) => frame.toString('base64'));
   }
 
-  async #launch({ args: [entry, ...args], root = HERE, environment = {} }: ProcessOfFarm): Promise<void> {
+  /** Starts one more process, and resolves when it is ready. */
+  async launch({ args: [entry, ...args], root = HERE, environment = {} }: ProcessOfFarm): Promise<ChildProcess> {
     const child = spawn(process.execPath, [path.join(root, entry, 'main.ts'), ...args], {
       env: { ...process.env, FARM_CONFIG: path.join(this.folder, 'config.yaml'), ...environment },
       stdio: ['ignore', 'ignore', 'pipe', 'ipc'],
@@ -102,10 +103,11 @@ export class MixedFarm implements AsyncDisposable {
       });
     });
     await Promise.race([ready, ended]);
+    return child;
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
-    this.#grpc.close();
+    this.grpc.close();
     for (const child of this.#children) {
       if (child.exitCode !== null || child.signalCode !== null) continue;
       const ended = once(child, 'exit');

@@ -1,53 +1,117 @@
 import assert from 'node:assert/strict';
+import type { ChildProcess } from 'node:child_process';
+import { once } from 'node:events';
 import { rm } from 'node:fs/promises';
 import path from 'node:path';
-import { after, describe, it } from 'node:test';
+import { after, before, describe, it } from 'node:test';
+import { ignored } from '../../shared/process/unheard.ts';
+import { until } from '../support/until.ts';
 import { checkOut, HERE, MixedFarm, type ProcessOfFarm } from './mixed-farm.ts';
+import { allResults, assertDistinct, assertSame, type MixedResults } from './mixed-results.ts';
 
-/** Processes of this version beside those of an earlier one, on one Redis and one data folder. */
+/** Processes of this version beside those of earlier ones, on one Redis and one data folder. */
 
-const EARLIER = '742ede6';
-const earlier = await checkOut(EARLIER);
-after(async () => earlier && (await rm(path.dirname(earlier), { recursive: true, force: true })));
-const skip = earlier === undefined && `the history does not reach back to ${EARLIER}`;
+/** The first one whose formats later ones read; and the last one before frames went directly to the front end. */
+const EARLIER = ['742ede6', '68c09ff'] as const;
+const LAST = EARLIER[1];
+const code = new Map<string, string>();
+for (const commit of EARLIER) {
+  const root = await checkOut(commit);
+  if (root) code.set(commit, root);
+}
+after(async () => {
+  for (const root of code.values()) await rm(path.dirname(root), { recursive: true, force: true });
+});
+const skip = code.size < EARLIER.length && `the history does not reach back to ${EARLIER}`;
 
-type Part = 'api' | 'media' | 'gpu';
+const ARGS = {
+  api: ['api'],
+  media: ['worker', '--media'],
+  'gpu 0': ['worker', '--gpu', '0'],
+  'gpu 1': ['worker', '--gpu', '1'],
+} as const satisfies Record<string, ProcessOfFarm['args']>;
+type Part = keyof typeof ARGS;
+const WORKERS_FIRST: readonly Part[] = ['media', 'gpu 0', 'gpu 1', 'api'];
 
-/** A farm of one process each; those that are named run the earlier version. */
-async function results(...old: readonly Part[]): Promise<{ video: string; frames: string[] }> {
-  const from = (part: Part, args: ProcessOfFarm['args']): ProcessOfFarm => ({
-    args,
-    root: old.includes(part) ? (earlier ?? '') : HERE,
-  });
-  await using farm = await MixedFarm.start(
-    from('media', ['worker', '--media']),
-    from('gpu', ['worker', '--gpu', '0']),
-    from('api', ['api']),
-  );
-  const found = { video: await farm.video(), frames: await farm.frames() };
-  assert.equal((await farm.client.list()).renders[0]?.status, 'completed');
-  assert.equal((await farm.client.gpus()).gpus[0]?.state, 'ready');
-  return found;
+/** A farm of these processes, of which the named ones run an earlier version. */
+function farmOf(parts: readonly Part[], old: readonly Part[], commit: string = LAST): Promise<MixedFarm> {
+  const rootOf = (part: Part) => (old.includes(part) ? (code.get(commit) as string) : HERE);
+  return MixedFarm.start(...parts.map((part) => ({ args: ARGS[part], root: rootOf(part) })));
 }
 
 describe('a farm of two versions', { skip }, () => {
-  it('renders the same as one of this version, whichever process is the older', async () => {
-    const expected = await results();
-    for (const old of [['api'], ['media'], ['gpu'], ['media', 'gpu'], ['api', 'media']] as const) {
-      assert.deepEqual(await results(...old), expected, `with an older ${old.join(' and ')}`);
-      console.log(`older ${old.join(' and ')}: the same video and frames`);
-    }
+  let expected: MixedResults;
+
+  before(async () => {
+    await using farm = await farmOf(WORKERS_FIRST, []);
+    expected = await allResults(farm);
+    assertDistinct(expected);
   });
 
-  it('leaves the end of a failed render readable to both', async () => {
-    for (const old of [['api'], ['media']] as const) {
-      await using farm = await MixedFarm.start(
-        { args: ['worker', '--media'], root: old[0] === 'media' ? (earlier ?? '') : HERE },
-        { args: ['api'], root: old[0] === 'api' ? (earlier ?? '') : HERE },
+  const MIXTURES: readonly [old: readonly Part[], commit: string][] = [
+    [['api'], LAST],
+    [['media', 'gpu 0'], LAST],
+    [['api', 'gpu 1'], LAST],
+    [['media', 'gpu 0', 'gpu 1'], LAST],
+    [['api', 'gpu 0'], EARLIER[0]],
+    [['media', 'gpu 1'], EARLIER[0]],
+  ];
+  for (const [old, commit] of MIXTURES) {
+    it(`makes the same pictures when ${old.join(', ')} run ${commit}`, async () => {
+      await using farm = await farmOf(WORKERS_FIRST, old, commit);
+      const results = await allResults(farm);
+      assertSame(results, expected, `when ${old.join(', ')} run ${commit}`);
+      assert.deepEqual(results.gpus, [0, 1]);
+      assert.ok((await farm.client.list()).renders.every(({ status }) => status === 'completed'));
+      assert.deepEqual(
+        (await farm.client.gpus()).gpus.map(({ state }) => state),
+        ['ready', 'ready'],
       );
-      const { id } = await farm.client.submit(path.join(farm.folder, 'config.yaml'));
-      await assert.rejects(farm.client.finished(id), { code: 'audio_unreadable' });
-      assert.equal((await farm.client.list()).renders.length, 1);
+      assert.equal((await farm.client.models()).models[0]?.loaded_on.length, 2);
+    });
+  }
+
+  for (const [from, to] of [
+    [LAST, 'this version'],
+    ['this version', LAST],
+  ] as const) {
+    it(`loses nothing while its processes go one by one from ${from} to ${to}`, async () => {
+      const rootOf = (version: string) => code.get(version) ?? HERE;
+      await using farm = await farmOf([], []);
+      const running = new Map<Part, ChildProcess>();
+      for (const part of WORKERS_FIRST) {
+        running.set(part, await farm.launch({ args: ARGS[part], root: rootOf(from) }));
+      }
+      let rounds = 0;
+      let isOver = false;
+      const asking = (async () => {
+        for (; !isOver; rounds++) assertSame(await allResults(farm), expected, `in round ${rounds}`);
+      })();
+      asking.catch(ignored('it is awaited below'));
+      // All but the front end: a client whose connection it ends would have to ask again.
+      for (const part of WORKERS_FIRST.slice(0, -1)) {
+        const old = running.get(part) as ChildProcess;
+        const ended = once(old, 'exit');
+        old.kill('SIGTERM');
+        assert.deepEqual(await ended, [0, null], `${part} of ${from} drains`);
+        await farm.launch({ args: ARGS[part], root: rootOf(to) });
+        const before = rounds;
+        await Promise.race([asking, until('a round is complete', () => rounds > before)]);
+      }
+      isOver = true;
+      await asking;
+      assertSame(await allResults(farm), expected, `on the workers of ${to}`);
+    });
+  }
+
+  it('leaves the end of a failed render readable to both', async () => {
+    for (const commit of EARLIER) {
+      for (const old of ['api', 'media'] as const) {
+        await using farm = await farmOf(['media', 'api'], [old], commit);
+        const { id } = await farm.client.submit(path.join(farm.folder, 'config.yaml'));
+        await assert.rejects(farm.client.finished(id), { code: 'audio_unreadable' });
+        assert.equal((await farm.client.list()).renders.length, 1);
+      }
     }
   });
 });
