@@ -1,12 +1,6 @@
 import sharp from 'sharp';
-import {
-  type FrameCompositor,
-  mouthArea,
-  mouthBytes,
-  type PreparedPicture,
-  rimBytes,
-} from '../../worker/compositor/contract.ts';
-import type { NetworkSize, Rect, RgbImage } from '../../worker/pipeline/contract.ts';
+import { type FrameCompositor, mouthArea, type PreparedPicture, rimBytes } from '../../worker/compositor/contract.ts';
+import { mouthBytes, type NetworkSize, type Rect, type RgbImage } from '../../worker/pipeline/contract.ts';
 
 /** A picture, a rect in it, and what the network says belongs there. */
 export interface Case {

@@ -7,12 +7,10 @@ import { PlaneConverter } from '../../worker/compositor/plane-converter.ts';
 import { planeLayout } from '../../worker/compositor/planes.ts';
 import { compositeFrame } from '../../worker/pipeline/composite.ts';
 import type { RgbImage } from '../../worker/pipeline/contract.ts';
-import { writeMouth } from '../../worker/pipeline/mouth.ts';
 import { cutCrop, makeCrop } from '../../worker/pipeline/visual-input.ts';
 import {
   type Case,
   decoded,
-  drawFrom,
   framePixels,
   largestDifference,
   preparedPicture,
@@ -74,17 +72,6 @@ for (const [name, compositor] of [
         cutCrop(picture, rect, expected);
         assert.equal(largestDifference(crop.data, expected.data), 0, name);
       }
-    });
-
-    it('come from floats as the stage truncates them', () => {
-      const draw = drawFrom(7);
-      const output = Float32Array.from({ length: 3 * 160 * 160 + 5 }, () => (draw(1000) - 100) / 800);
-      output.set([Number.NaN, Number.POSITIVE_INFINITY, -0, 1, 254.99999 / 255, 3 / 255], 5);
-      const mouth = new Uint8Array(3 * 160 * 160);
-      compositor.mouthOf(output, 5, mouth);
-      const expected = new Uint8Array(mouth.length);
-      writeMouth(output, 5, 160, expected);
-      assert.deepEqual(mouth, expected);
     });
   });
 }

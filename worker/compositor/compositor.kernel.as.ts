@@ -7,10 +7,10 @@ import { writeBlock, writeEmptyBlock } from './jpeg-block.as';
 import { readMcu } from './jpeg-mcu.as';
 import { CHROMA, LUMA, ROWS, SAMPLES_CB, SAMPLES_CR, SAMPLES_Y } from './layout.as';
 
-export { joinCrop, mouthOfPlanes } from './crop.as';
+export { joinCrop } from './crop.as';
 export { resize } from './resize.as';
 export {
-  CHROMA, COEFFICIENTS, CROP, FREE, LUMA, MOUTH, PLANES, RECIPROCALS, RIM, ROWS, UNZIGZAG, ZIGZAG,
+  CHROMA, COEFFICIENTS, CROP, FREE, LUMA, MOUTH, RECIPROCALS, RIM, ROWS, UNZIGZAG, ZIGZAG,
 } from './layout.as';
 
 const MCU_SIDE = 16;

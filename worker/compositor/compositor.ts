@@ -105,15 +105,6 @@ export class Compositor implements FrameCompositor {
     this.#planes.convertArea({ width: area.x2 - area.x1, height: area.y2 - area.y1, data }, area, picture, planes);
   }
 
-  mouthOf(output: Float32Array, offset: number, mouth: Uint8Array): void {
-    const size = sizeOfMouth(mouth);
-    const kernel = this.#kernel;
-    const planes = new Float32Array(kernel.bytes.buffer, kernel.at('PLANES'), mouth.length);
-    planes.set(output.subarray(offset, offset + mouth.length));
-    kernel.run.mouthOfPlanes(size);
-    mouth.set(kernel.bytes.subarray(kernel.at('MOUTH'), kernel.at('MOUTH') + mouth.length));
-  }
-
   /** Fills the kernel's memory at `pixels` with the frame's mouth area. */
   #paint({ area: background, rim, rect }: MouthPicture, area: MouthArea, pixels: number, mouth: Uint8Array): void {
     this.#joinCrop(rim, mouth);

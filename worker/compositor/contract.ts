@@ -89,11 +89,6 @@ export function rimBytes(size: NetworkSize): number {
   return (side * side - size * size) * 3;
 }
 
-/** Bytes of a mouth: the network's picture, [S, S, 3] RGB. */
-export function mouthBytes(size: NetworkSize): number {
-  return size * size * 3;
-}
-
 /**
  * Puts mouths into pictures. One belongs to one thread: every call uses the same memory again.
  *
@@ -136,11 +131,4 @@ export interface FrameCompositor {
    * memory of several threads.
    */
   planes(picture: MouthPicture, mouth: Uint8Array, planes: Uint8Array): void;
-
-  /**
-   * A mouth from a network's planes: [3, S, S], BGR 0…1 (clamped here), truncated to bytes as numpy does it.
-   * @param offset of the planes in `output`, in floats.
-   * @param mouth receives [S, S, 3] RGB; its length says what S is.
-   */
-  mouthOf(output: Float32Array, offset: number, mouth: Uint8Array): void;
 }

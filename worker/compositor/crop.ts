@@ -1,6 +1,6 @@
 /** A crop in two parts: the network's picture in its middle, and the rim around it, which stays the background's. */
-import { CROP_MARGIN, type NetworkSize, type RgbImage } from '../pipeline/contract.ts';
-import { mouthBytes, rimBytes } from './contract.ts';
+import { CROP_MARGIN, mouthBytes, type NetworkSize, type RgbImage } from '../pipeline/contract.ts';
+import { rimBytes } from './contract.ts';
 
 const CHANNELS = 3;
 

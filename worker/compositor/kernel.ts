@@ -27,14 +27,11 @@ interface Constant {
 }
 
 /** Places in the kernel's memory that do not depend on the picture, see layout.as.ts. */
-type Place =
-  | ('LUMA' | 'CHROMA' | 'RECIPROCALS' | 'ZIGZAG' | 'UNZIGZAG')
-  | ('ROWS' | 'MOUTH' | 'PLANES' | 'RIM' | 'CROP' | 'FREE');
+type Place = ('LUMA' | 'CHROMA' | 'RECIPROCALS' | 'ZIGZAG' | 'UNZIGZAG') | ('ROWS' | 'MOUTH' | 'RIM' | 'CROP' | 'FREE');
 
 /** Functions of compositor.kernel.as.ts. Addresses and strides are in bytes. */
 export interface KernelFunctions {
   joinCrop(size: number): void;
-  mouthOfPlanes(size: number): void;
   resize(...[from, fromStride, width, height, to, toStride, targetWidth, targetHeight]: number[]): void;
   encodeRow(...[pixels, width, height, areaX1, areaX2, to]: number[]): number;
   patch(...[jpeg, pixels, width, height, to]: number[]): number;

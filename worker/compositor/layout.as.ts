@@ -35,10 +35,9 @@ export const BLENDED_ROWS: usize = 0x180000;
 export const TARGET_ROWS: usize = 0x1c0000;
 export const FLOAT_ROW_BYTES: usize = 0x20000;
 
-/** The network's picture as bytes and as floats, the rim of the crop, the crop. */
+/** The network's picture, the rim of the crop, the crop. */
 export const MOUTH: usize = 0x200000;
-export const PLANES: usize = 0x250000;
-export const RIM: usize = 0x380000;
-export const CROP: usize = 0x390000;
+export const RIM: usize = 0x250000;
+export const CROP: usize = 0x260000;
 
-export const FREE: usize = 0x3e0000;
+export const FREE: usize = 0x2b0000;

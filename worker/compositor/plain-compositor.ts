@@ -72,17 +72,6 @@ export class PlainCompositor implements FrameCompositor {
     convertArea(pixels, area, picture, planes);
   }
 
-  mouthOf(output: Float32Array, offset: number, mouth: Uint8Array): void {
-    const size = sizeOfMouth(mouth);
-    const plane = size * size;
-    for (let place = 0; place < plane; place++) {
-      for (let channel = 0; channel < CHANNELS; channel++) {
-        const fromBlue = CHANNELS - 1 - channel;
-        mouth[place * CHANNELS + channel] = toByte(output[offset + fromBlue * plane + place] as number);
-      }
-    }
-  }
-
   /** Writes the picture's JPEG with its mouth's area replaced. */
   #patch(picture: PreparedPicture, pixels: RgbImage): void {
     const { jpeg, rows } = picture;
@@ -143,10 +132,4 @@ function moved(rect: Rect, { x1, y1 }: MouthArea): Rect {
 
 function countMcus(pixels: PictureSize['width']): number {
   return Math.ceil(pixels / MCU_SIDE);
-}
-
-function toByte(value: number): number {
-  // numpy multiplies in float32, where a product just below a whole number may become that number.
-  const scaled = Math.fround(value * 255);
-  return scaled <= 0 ? 0 : scaled >= 255 ? 255 : scaled | 0;
 }
