@@ -169,7 +169,8 @@ test('the networkâ€™s values are clamped and truncated, as numpy casts float32 Ã
   const rect = whole(background);
   const centre = (84 * 168 + 84) * 3;
   const shown = (value: number) => compositeColour(background, rect, [value, value, value], 160).data[centre];
-  assert.deepEqual([-0.5, 0, 0.5, 1, 7].map(shown), [0, 0, 127, 255, 255]);
+  const values = [-0.5, -0, 0.5, 1, 7, Number.POSITIVE_INFINITY, Number.NaN];
+  assert.deepEqual(values.map(shown), [0, 0, 127, 255, 255, 255, 0]);
   assert.equal(shown(1.99 / 255), 1);
   // 3/255 as float32 lies below 3/255, but its float32 product with 255 is 3.
   assert.equal(shown(Math.fround(3 / 255)), 3);
