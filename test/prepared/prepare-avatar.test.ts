@@ -120,13 +120,14 @@ describe('the preparation of an avatar', () => {
     assert.match(String(warning?.facts.reason), /2\.png cannot be read/);
   });
 
-  it('ends at the first picture when the folder cannot be written', async (t) => {
+  it('ends at the first picture when the folder cannot be written, and does not claim to be done', async (t) => {
     const folder = await openFolder(t);
     const avatar = await writeSources(folder, 4);
     await writeFile(path.join(folder, 'a-file'), '');
-    const { pictures, prepare } = await openAvatar(t, path.join(folder, 'a-file'), avatar);
+    const { pictures, lines, prepare } = await openAvatar(t, path.join(folder, 'a-file'), avatar);
     await prepare();
     assert.equal(pictures.share.done, 0);
+    assert.equal(lines.at(-1)?.what, 'pictures of an avatar are left unprepared');
   });
 
   it('ends when its signal is aborted', async (t) => {

@@ -77,8 +77,11 @@ class AvatarWork {
     log.info({ model: modelId, ...this.#pictures.share }, 'preparing the pictures of an avatar');
     const count = Math.min(processes, this.#left.length);
     await Promise.all(Array.from({ length: count }, () => this.#doInOne()));
-    const facts = { model: modelId, ...this.#pictures.share, ms: Math.round(performance.now() - this.#startedAt) };
-    if (!this.#signal.aborted) log.info(facts, 'prepared the pictures of an avatar');
+    if (this.#signal.aborted) return;
+    const { share } = this.#pictures;
+    const facts = { model: modelId, ...share, ms: Math.round(performance.now() - this.#startedAt) };
+    const isWhole = share.done === share.total;
+    log.info(facts, isWhole ? 'prepared the pictures of an avatar' : 'pictures of an avatar are left unprepared');
   }
 
   /** One process after the other, should the first be lost. */
