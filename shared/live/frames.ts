@@ -42,6 +42,11 @@ export type ChannelEntry =
 export interface FinishedFrame {
   readonly frameIndex: number;
   readonly data: Buffer;
+  /**
+   * Called when the bytes have come and nothing reads them any more: their memory may be written again. Not called where
+   * that is not certain, as after a failure.
+   */
+  readonly giveBack?: () => void;
 }
 
 /** One run of a live job on a worker, as its channel knows it. */

@@ -91,10 +91,12 @@ export class RedisFrameWriter implements FrameWriter {
   /** Frames of one call reach the reader together. */
   async frames(frames: readonly FinishedFrame[]): Promise<void> {
     await this.#add(frames.map(toEntry));
+    giveBack(frames);
   }
 
   async done(summary: LiveSummary, last: readonly FinishedFrame[]): Promise<void> {
     await this.#add([...last.map(toEntry), [LAST_SEQUENCE, 'done', JSON.stringify(summary)]]);
+    giveBack(last);
   }
 
   async failed(error: ErrorReport): Promise<void> {
@@ -173,6 +175,11 @@ type WrittenEntry = readonly [string, ChannelEntry['type'], string | Buffer];
 
 function toEntry({ frameIndex, data }: FinishedFrame): WrittenEntry {
   return [String(frameIndex + 1), 'frame', data];
+}
+
+/** Redis has them. */
+function giveBack(frames: readonly FinishedFrame[]): void {
+  for (const frame of frames) frame.giveBack?.();
 }
 
 /** The front end's end: see FrameReader. */

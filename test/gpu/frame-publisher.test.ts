@@ -20,7 +20,7 @@ describe('the publisher of live frames', async () => {
     await writer.open();
     const publisher = new FramePublisher(writer, job, () => {});
     for (let frameIndex = 0; frameIndex < FRAMES; frameIndex++) {
-      publisher.frame({ frameIndex, data: new Uint8Array(FRAME_BYTES).fill(frameIndex) });
+      publisher.frame({ frameIndex, data: new Uint8Array(FRAME_BYTES).fill(frameIndex), giveBack() {} });
     }
     await publisher.done(SUMMARY);
     await publisher.close();

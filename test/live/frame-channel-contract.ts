@@ -109,6 +109,36 @@ export function frameChannelContract(
       }
     });
 
+    it("gives a frame's memory back once, and not before its bytes have come", async () => {
+      const { reader, writer, breakLine } = await open();
+      const worker = writer(1);
+      await both(worker, reader);
+      const given: number[] = [];
+      /** Its memory is written again at once. */
+      const borrowed = (index: number) => {
+        const lent = frame(index, BIG_FRAME_BYTES);
+        const giveBack = () => {
+          given.push(index);
+          lent.data.fill('overwritten');
+        };
+        return { ...lent, giveBack };
+      };
+      const written = range(0, FRAMES - 1).map((index) => worker.frames([borrowed(index)]));
+      written.push(worker.done(SUMMARY, [borrowed(FRAMES - 1)]));
+      const entries = await readUntil(reader, 3);
+      breakLine();
+      if (entries.at(-1)?.type !== 'done') entries.push(...(await readToEnd(reader)));
+      await Promise.all(written);
+      assert.deepEqual(indexes(entries), [...range(0, FRAMES), 'done']);
+      for (const entry of entries) {
+        if (entry.type === 'frame') assert.ok(entry.data.equals(frame(entry.frameIndex, BIG_FRAME_BYTES).data));
+      }
+      const once = new Set(given);
+      assert.equal(once.size, given.length);
+      // Of frames that were on their way when the line broke it may not be certain.
+      assert.ok(once.has(FRAMES - 1) && once.size >= FRAMES / 2, `${given}`);
+    });
+
     it('fences out a worker whose request was placed again and taken', async () => {
       const { reader, writer, begin } = await open();
       const [old, next] = [writer(1), writer(2)];

@@ -22,6 +22,8 @@ const outputs = new FrameOutputs({
   toPipeline: (message) => pipeline.postMessage(message),
   toMain: (message, handedOver = []) => main.postMessage(message, handedOver),
 });
+// Frames of live requests, sent: nothing waits for this.
+main.on('message', (memory: ArrayBuffer) => outputs.takeBack(memory)).unref();
 pipeline.on('message', (message: ToCompositor) => {
   if (message.type === 'end') pipeline.close();
   else outputs.receive(message);

@@ -4,8 +4,9 @@ import { unexpected } from '../../shared/process/unheard.ts';
 import type { CompositorReport, FinishTimings, FromCompositor, LiveEnd, ToCompositor } from './compositor-protocol.ts';
 import { FinishClock } from './finish-clock.ts';
 import { FrameLine } from './frame-line.ts';
+import { FrameMemory } from './frame-memory.ts';
 import { FramePainter, type FrameToPaint } from './frame-painter.ts';
-import { type FrameSink, withSink } from './frame-sinks.ts';
+import { type FrameSink, type SinkTools, withSink } from './frame-sinks.ts';
 import { TaskFrames } from './task-frames.ts';
 
 /** Progress goes to Redis, so it is reported twice a second at most. */
@@ -20,11 +21,17 @@ export interface FrameOutputsTools {
 
 /** What the compositor thread does: frames of several tasks, each put together and written in its own order. */
 export class FrameOutputs {
-  readonly #tools: FrameOutputsTools & { readonly painter: FramePainter };
+  readonly #tools: SinkTools & FrameOutputsTools;
   readonly #tasks = new Map<number, TaskFrames>();
 
   constructor(tools: FrameOutputsTools) {
-    this.#tools = { ...tools, painter: new FramePainter() };
+    const memory = new FrameMemory();
+    this.#tools = { ...tools, memory, painter: new FramePainter(memory) };
+  }
+
+  /** Takes the memory of a frame that was sent to the main thread, for later frames. Nobody may read it any more. */
+  takeBack(memory: ArrayBuffer): void {
+    this.#tools.memory.giveBack(memory);
   }
 
   /** Does what the pipeline thread asks. */

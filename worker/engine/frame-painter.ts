@@ -4,6 +4,7 @@ import { encodeJpeg } from '../media/jpeg.ts';
 import type { RgbImage } from '../pipeline/contract.ts';
 import type { FrameParts } from './compositor-protocol.ts';
 import type { FinishClock } from './finish-clock.ts';
+import type { FrameMemory } from './frame-memory.ts';
 
 /** A frame that is to be put together, in memory that others wait for. */
 export interface FrameToPaint extends FrameParts {
@@ -15,13 +16,20 @@ export interface FrameToPaint extends FrameParts {
 /** Puts mouths into their pictures, in each of the forms in which frames leave the worker. One a thread. */
 export class FramePainter {
   readonly #compositor = new Compositor();
+  readonly #memory: FrameMemory;
+  readonly #take = (byteLength: number) => this.#memory.take(byteLength);
+
+  /** @param memory that frames are written to; give it back there. */
+  constructor(memory: FrameMemory) {
+    this.#memory = memory;
+  }
 
   /** The frame's pixels, the caller's own. It must have come with its background. */
   pixels(frame: FrameToPaint): RgbImage & { data: Uint8Array<ArrayBuffer> } {
     return readOnce(frame, ({ mouth, picture, background }) => {
       if (!background) throw new FarmError('internal', 'A frame that is to become pixels came without its background');
       const { width, height } = background;
-      const data = new Uint8Array(background.data.length);
+      const data = this.#memory.take(background.data.length);
       this.#compositor.pixels(background, picture.rect, picture.rim, mouth, data);
       return { width, height, data };
     });
@@ -44,15 +52,18 @@ export class FramePainter {
   async jpeg(frame: FrameToPaint, quality: number): Promise<Uint8Array<ArrayBuffer>> {
     if (quality === frame.picture.quality) return this.preparedJpeg(frame);
     const image = this.pixels(frame);
+    const jpeg = await frame.clock.encode(() => encodeJpeg(image, quality));
+    this.#memory.giveBack(image.data.buffer);
     // A copy, since sharp's own memory cannot be handed over to another thread.
-    return await frame.clock.encode(async () => new Uint8Array(await encodeJpeg(image, quality)));
+    const copy = this.#memory.take(jpeg.length);
+    copy.set(jpeg);
+    return copy;
   }
 
   /** The frame as JPEG of the quality that its picture was prepared for, the caller's own. */
   preparedJpeg(frame: FrameToPaint): Uint8Array<ArrayBuffer> {
-    const make = (byteLength: number) => new Uint8Array(byteLength);
     return readOnce(frame, ({ mouth, picture }) =>
-      this.#compositor.jpeg(picture, mouth, make),
+      this.#compositor.jpeg(picture, mouth, this.#take),
     ) as Uint8Array<ArrayBuffer>;
   }
 }

@@ -5,6 +5,7 @@ import { planeLayout } from '../compositor/planes.ts';
 import { SegmentEncoder } from '../media/encode-segment.ts';
 import type { CompositorReport, FrameOutput } from './compositor-protocol.ts';
 import type { FinishClock } from './finish-clock.ts';
+import type { FrameMemory } from './frame-memory.ts';
 import type { FramePainter, FrameToPaint } from './frame-painter.ts';
 import type { TaskFrames } from './task-frames.ts';
 
@@ -18,6 +19,8 @@ export interface FrameSink extends AsyncDisposable {
 
 export interface SinkTools {
   readonly painter: FramePainter;
+  /** That the painter writes to. */
+  readonly memory: FrameMemory;
   readonly artifacts: ArtifactStore;
   readonly toMain: (message: CompositorReport, handedOver?: ArrayBuffer[]) => void;
 }
@@ -84,12 +87,13 @@ class SegmentVideo implements FrameSink {
 /** One file a frame; they are written side by side. */
 function jpegFolder(
   { renderId, jpegQuality }: Extract<FrameOutput, { kind: 'frames' }>,
-  { painter, artifacts }: SinkTools,
+  { painter, memory, artifacts }: SinkTools,
 ): FrameSink {
   return new FramesInFlight(async (frame) => {
     const jpeg = await painter.jpeg(frame, jpegQuality);
     const key = artifactKeys.frame(renderId, frame.frameIndex);
     await frame.clock.encode(() => artifacts.publish(key, (path) => writeFile(path, jpeg)));
+    memory.giveBack(jpeg.buffer);
   });
 }
 

@@ -60,6 +60,8 @@ const ENTRIES = {
 export interface LiveFrame {
   readonly frameIndex: number;
   readonly data: Uint8Array<ArrayBuffer>;
+  /** Call it when nobody reads the bytes any more: their memory serves a later frame, and is gone from here. */
+  readonly giveBack: () => void;
 }
 
 /**
@@ -68,6 +70,7 @@ export interface LiveFrame {
  */
 export class PipelineThread {
   readonly #pipeline: Worker;
+  readonly #compositor: Worker | undefined;
   readonly #threads: Worker[] = [];
   readonly #pending = new Map<number, PendingTask>();
   readonly #exited: Promise<unknown>;
@@ -91,7 +94,8 @@ export class PipelineThread {
     this.#pipeline = this.#start('pipeline', entries.pipeline, { settings, compositor: port1 }, port1);
     this.#threads.push(this.#pipeline);
     if (entries.compositor) {
-      this.#threads.push(this.#start('compositor', entries.compositor, { settings, pipeline: port2 }, port2));
+      this.#compositor = this.#start('compositor', entries.compositor, { settings, pipeline: port2 }, port2);
+      this.#threads.push(this.#compositor);
     }
     this.#exited = Promise.all(this.#threads.map(exitOf));
     this.#watch = new ThreadWatch(
@@ -133,7 +137,11 @@ export class PipelineThread {
     const { result } = await this.#ask('live-done', signal, {
       message: (taskId) => ({ type: 'live', taskId, task }),
       handedOver: [task.audio, task.visualFrames, task.audioFeatures].map(({ buffer }) => buffer as ArrayBuffer),
-      onReport: (report) => report.type === 'frame' && onFrame(report),
+      onReport: (report) => {
+        if (report.type !== 'frame') return;
+        const { frameIndex, data } = report;
+        onFrame({ frameIndex, data, giveBack: () => this.#compositor?.postMessage(data.buffer, [data.buffer]) });
+      },
     });
     return result;
   }

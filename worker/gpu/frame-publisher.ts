@@ -27,8 +27,8 @@ export class FramePublisher {
     this.#groupBytes = job.streamId === undefined ? GROUP_BYTES : 0;
   }
 
-  frame({ frameIndex, data }: LiveFrame): void {
-    this.#held.push({ frameIndex, data: Buffer.from(data.buffer, data.byteOffset, data.byteLength) });
+  frame({ frameIndex, data, giveBack }: LiveFrame): void {
+    this.#held.push({ frameIndex, data: Buffer.from(data.buffer, data.byteOffset, data.byteLength), giveBack });
     this.#heldBytes += data.length;
     if (this.#heldBytes < this.#groupBytes) return;
     this.#note(this.#writer.frames(this.#held));

@@ -212,11 +212,13 @@ export class DirectFrameWriter implements FrameWriter {
 
   #read(frame: number): void {
     if (frame === LAST) this.#allHasCome = true;
-    else this.#forgetRead(frame);
+    this.#forgetRead(frame);
     this.#wake();
   }
 
+  /** Frames that were read have come whole, so the connection holds nothing of them any more. */
   #forgetRead(frame: number): void {
+    for (const { frameIndex, giveBack } of this.#sent) if (frameIndex < frame) giveBack?.();
     this.#sent = this.#sent.filter(({ frameIndex }) => frameIndex >= frame);
     this.#sentBytes = this.#sent.reduce((sum, { data }) => sum + data.length, 0);
   }
