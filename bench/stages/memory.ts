@@ -4,14 +4,15 @@ import { mkdir, mkdtemp, readdir, readFile, rm, symlink, writeFile } from 'node:
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { buildDemoAvatar } from '../../avatars/demo/build.ts';
+import { childEnvironment } from '../../shared/process/environment.ts';
 import { type Row, row, type Stage } from '../harness/contract.ts';
 import { rssMbOf } from '../harness/process-cpu.ts';
 import type { RoundDone, RoundWanted } from '../worker-process.ts';
 
 /**
  * Memory of a GPU worker's threads with one avatar of 523 pictures of 1280×720, all of them kept, looked at from
- * outside: above a process that has the same network open and nothing else. And what JavaScript allocates for a frame, as
- * V8's collector tells it.
+ * outside: above a process that has the same network open and nothing else. Both have the allocator's settings that a farm
+ * gives its workers. And what JavaScript allocates for a frame, as V8's collector tells it.
  */
 
 const ROOT = path.join(import.meta.dirname, '../..');
@@ -22,6 +23,7 @@ const NETWORK_FRAMES = 8;
 /** In each round, in requests of 32 frames. */
 const FRAMES = 256;
 const ROUNDS = 2;
+const FULL_COLLECTION = /: Mark-Compact/g;
 /** `[pid:isolate] 12 ms: Scavenge 10.0 (12.0) -> 8.0 (12.0) MB` */
 const COLLECTION = /: (?:Scavenge|Mark-Compact)[^\n]*? ([\d.]+) \([\d.]+\) -> ([\d.]+) \(/g;
 
@@ -39,6 +41,7 @@ export const stage: Stage = {
     const worker = fork(WORKER, args, {
       execArgv: ['--trace-gc'],
       stdio: ['ignore', 'pipe', 'inherit', 'ipc'],
+      env: childEnvironment({}),
     });
     opened.defer(() => end(worker));
     return await rowsOf(worker, networkMb, signal);
@@ -53,6 +56,7 @@ async function rowsOf(worker: ChildProcess, networkMb: number, signal: AbortSign
   await once(worker, 'message', { signal });
   const rssMb: number[] = [];
   const garbageKb: number[] = [];
+  const collections: number[] = [];
   for (let round = -1; round < ROUNDS; round++) {
     told = '';
     const wanted: RoundWanted = { kind: 'live', frames: FRAMES };
@@ -61,12 +65,14 @@ async function rowsOf(worker: ChildProcess, networkMb: number, signal: AbortSign
     if (round < 0 || done.ms === 0) continue;
     rssMb.push(rssMbOf(worker.pid ?? 0));
     garbageKb.push((1000 * collectedMb(told)) / FRAMES);
+    collections.push((1000 * [...told.matchAll(FULL_COLLECTION)].length) / FRAMES);
   }
   return [
     row({ name: 'a process with the network alone', unit: 'MB', values: [networkMb] }),
     row({ name: 'the worker', unit: 'MB', values: rssMb }),
     row({ name: 'the worker above the network', unit: 'MB', values: rssMb.map((mb) => mb - networkMb), atMost: 250 }),
     row({ name: 'collected by V8, all threads', unit: 'KB/frame', values: garbageKb }),
+    row({ name: 'full collections, all threads', unit: 'of 1000 frames', values: collections }),
   ];
 }
 
@@ -77,6 +83,7 @@ function collectedMb(told: string): number {
 async function rssOfNetwork(generatorPath: string, signal: AbortSignal): Promise<number> {
   const child = fork(NETWORK, ['inside', generatorPath, '320', '2'], {
     stdio: ['ignore', 'ignore', 'inherit', 'ipc'],
+    env: childEnvironment({}),
   });
   await once(child, 'message', { signal });
   child.send(NETWORK_FRAMES);
@@ -92,22 +99,22 @@ async function end(child: ChildProcess): Promise<void> {
   await ended;
 }
 
-/** The demo's pictures, again and again, each with the mouth at another place. */
+/**
+ * The demo's pictures, again and again: the same ones are prepared once, which saves time, but kept in memory as often as
+ * they occur.
+ */
 async function longAvatar(folder: string) {
   const { dir } = await buildDemoAvatar();
   const files = (await readdir(path.join(dir, 'frames'))).sort();
   const rects: number[][] = JSON.parse(await readFile(path.join(dir, 'crop_rects.json'), 'utf8'));
   const pictures = path.join(folder, 'pictures');
   await mkdir(pictures);
-  const moved: number[][] = [];
-  for (let index = 0; index < PICTURES; index++) {
+  const indices = Array.from({ length: PICTURES }, (_, index) => index);
+  for (const index of indices) {
     const file = files[index % files.length] ?? '';
     await symlink(path.join(dir, 'frames', file), path.join(pictures, `frame_${String(index).padStart(6, '0')}.jpg`));
-    const right = Math.floor(index / files.length);
-    const [x1 = 0, y1 = 0, x2 = 0, y2 = 0] = rects[index % rects.length] ?? [];
-    moved.push([x1 + right, y1, x2 + right, y2]);
   }
   const crop_rects_path = path.join(folder, 'crop_rects.json');
-  await writeFile(crop_rects_path, JSON.stringify(moved));
+  await writeFile(crop_rects_path, JSON.stringify(indices.map((index) => rects[index % rects.length])));
   return { background_dir: pictures, crop_rects_path, preload_backgrounds: true };
 }
