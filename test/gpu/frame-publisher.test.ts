@@ -12,18 +12,27 @@ const SUMMARY = { gpuId: 0, modelWasLoaded: true, modelLoadMs: 0, audioMs: 0, in
 describe('the publisher of live frames', async () => {
   const server = await startRedisServer();
 
-  it('writes every frame and the summary, in order', async () => {
+  it('writes every frame and the summary, in order, and gives their memory back', async () => {
     await using live = new LiveRequests(server.url);
     const job = live.job({ frames: { start: 0, end: FRAMES } });
     await live.save(job);
     const writer = new RedisFrameWriter(live.redis, { ...job, pickup: 1, gpuId: 0 });
     await writer.open();
     const publisher = new FramePublisher(writer, job, () => {});
+    const givenBack: number[] = [];
     for (let frameIndex = 0; frameIndex < FRAMES; frameIndex++) {
-      publisher.frame({ frameIndex, data: new Uint8Array(FRAME_BYTES).fill(frameIndex), giveBack() {} });
+      publisher.frame({
+        frameIndex,
+        data: new Uint8Array(FRAME_BYTES).fill(frameIndex),
+        giveBack: () => givenBack.push(frameIndex),
+      });
     }
     await publisher.done(SUMMARY);
     await publisher.close();
+    assert.deepEqual(
+      givenBack.toSorted((a, b) => a - b),
+      Array.from({ length: FRAMES }, (_, index) => index),
+    );
     const seen: (number | string)[] = [];
     for await (const entry of live.entries(job.requestId)) {
       if (entry.type === 'frame') assert.equal(entry.data[0], entry.frameIndex);
