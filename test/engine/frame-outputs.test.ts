@@ -169,3 +169,19 @@ test('an output is not given up before frames are complete that others have over
     [],
   );
 });
+
+test('what has failed at its end may be given up: others go on', async (t) => {
+  const { line, folder } = await start(t);
+  // Where the frames would go, a file lies.
+  await writeFile(path.join(folder, 'renders'), 'no folder');
+  const files: FrameOutput = { kind: 'frames', renderId: 'r-1', jpegQuality: QUALITY };
+  const failing = line.open(1, files);
+  failing.write(frameOf(0).frame);
+  await assert.rejects(failing.close());
+  await failing.abandon();
+  const other = line.open(2, LIVE);
+  const { frame, state } = frameOf(0);
+  other.write(frame);
+  await other.close();
+  assert.ok(state.free);
+});

@@ -44,6 +44,8 @@ export class FrameOutputs {
       return;
     }
     const task = this.#tasks.get(taskId);
+    // It has ended meanwhile, and said so: a segment is given up whenever its end was a failure.
+    if (!task && message.type === 'abandon') return;
     if (!task)
       throw new FarmError('internal', `A message of type ${message.type} for task ${taskId}, which is not open`);
     switch (message.type) {
