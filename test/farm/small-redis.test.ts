@@ -14,8 +14,8 @@ import { visualFrames } from '../support/visual-frames.ts';
 const FRAMES = 24;
 /** What a request or a render may bring to Redis, whatever it weighs; heartbeats and looks of the farm included. */
 const SMALL_BYTES = 100_000;
-/** Long enough that a preview can be asked for while it runs. */
-const LONG_SECONDS = 4;
+/** Long enough, in one segment, that a preview can be asked for while it runs: there is one twice a second. */
+const LONG_SECONDS = 16;
 
 /** A farm as `farm up` starts it: what travels through its Redis, and so goes into its append-only file. */
 describe('Redis, in the default set-up', () => {
@@ -23,7 +23,7 @@ describe('Redis, in the default set-up', () => {
   let redis: Redis;
   let grpc: TestClient;
   before(async () => {
-    farm = await startFarm({ models: { small: SMALL_MODEL } });
+    farm = await startFarm({ models: { small: SMALL_MODEL }, render: { segment_frames: 25 * LONG_SECONDS } });
     redis = workerConnection(farm.farm.redisUrl);
     grpc = new TestClient(farm.grpcAddress);
   });
