@@ -48,11 +48,13 @@ describe('forty models on a GPU that may have three', () => {
     }
     const most = await watch.stop();
     assert.ok(most > 0 && most <= MAX_MODELS, `${most} models were loaded at once`);
-    const segments = (IDS.length / 5) * 3;
+    const uses = 2 * IDS.length + (IDS.length / 5) * 3;
+    let counted = 0;
     await until('every use is counted', async () => {
       const { models } = await farm.client.models();
-      return models.reduce((sum, { requests }) => sum + requests, 0) === 2 * IDS.length + segments;
-    });
+      counted = models.reduce((sum, { requests }) => sum + requests, 0);
+      return counted >= uses;
+    }).finally(() => assert.ok(counted >= uses, `${counted} of ${uses} uses were counted`));
     const { models } = await farm.client.models();
     assert.ok(models.every(({ usable, requests, last_used_at }) => usable && requests >= 2 && last_used_at !== null));
     const loaded = models.filter(({ loaded_on }) => loaded_on.length > 0);

@@ -65,6 +65,7 @@ describe('a live stream at home on a GPU', () => {
     const gpus = await stream(async () => {
       await farm.client.drainGpu(7);
       await gpuOnce(farm, 7, 'out of service', ({ state }) => state !== 'ready');
+      await until('streams go elsewhere', async () => (await home()) === 0);
     });
     assert.deepEqual([gpus[0], gpus.at(-1)], [7, 0]);
     await farm.client.resumeGpu(7);
