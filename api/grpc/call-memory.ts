@@ -132,6 +132,8 @@ class CallMemory {
     clearTimeout(this.#timer);
     this.#share[Symbol.dispose]();
     this.#stream.removeAllListeners('data');
+    // A stream in which something waits to be read does not close.
+    this.#stream.resume();
     setImmediate(() => this.#stream.close(constants.NGHTTP2_NO_ERROR));
   }
 
@@ -162,12 +164,7 @@ class CallMemory {
 
   #expectRequest(bytes: number): void {
     const what = bytes > 0 ? `The message of ${bytes} bytes` : 'The end of the request';
-    this.#expect(bytes, () => this.#end(new FarmError('request_timed_out', `${what} did not come in time`)));
-  }
-
-  #end(error: FarmError): void {
-    this.#refuse(error);
-    this.answered();
+    this.#expect(bytes, () => this.#refuse(new FarmError('request_timed_out', `${what} did not come in time`)));
   }
 
   #take(bytes: number): boolean {
@@ -175,13 +172,15 @@ class CallMemory {
       this.#share.grow(bytes);
       return true;
     } catch (full) {
-      this.#end(FarmError.from(full));
+      this.#refuse(FarmError.from(full));
       return false;
     }
   }
 
   #expect(bytes: number, onLate: () => void): void {
     clearTimeout(this.#timer);
+    // The handler of a call that was refused may answer it as well, when the call has closed.
+    if (this.#stream.destroyed) return;
     // While the farm itself holds the sender back, nobody is late; once it has answered, it holds back nobody.
     const isHeldBack = () => !this.#isOver && this.#stream.isPaused();
     const look = () => (isHeldBack() ? this.#expect(bytes, onLate) : onLate());

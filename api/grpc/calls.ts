@@ -13,6 +13,7 @@ import { ignored } from '../../shared/process/unheard.ts';
 import type { Caller } from '../access/caller.ts';
 import { callerOf } from './auth.ts';
 import { messageDone, takeForAnswer } from './call-memory.ts';
+import { readOneByOne } from './inside-grpc.ts';
 import { toStatus } from './status.ts';
 
 /** Time for calls that were told to stop to send their status. */
@@ -145,6 +146,7 @@ function goneReason(call: CallLife): FarmError {
 
 /** Messages as they are asked for: while nobody asks, HTTP/2 holds the sender back. Leaving early ends nothing. */
 async function* messagesOf<Q>(call: Read): AsyncGenerator<Q, void> {
+  readOneByOne(call);
   for await (const message of call.iterator({ destroyOnReturn: false })) {
     yield decoded(message as Q);
     messageDone(call);

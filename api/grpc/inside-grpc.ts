@@ -1,5 +1,6 @@
 import type { ServerHttp2Stream } from 'node:http2';
 import type { Server as NetServer } from 'node:net';
+import type { Readable } from 'node:stream';
 import type { Server, ServerInterceptor } from '@grpc/grpc-js';
 
 /**
@@ -28,6 +29,16 @@ export function streamOf(call: BaseCall): ServerHttp2Stream {
 /** Has the messages of a call, of which no byte was read yet, put together by `reader`. */
 export function readWith(call: BaseCall, reader: MessageReader): void {
   innermost(call).decoder = reader;
+}
+
+/**
+ * Has a stream of messages, of which none was read yet, taken from HTTP/2 message by message, each when it is asked for.
+ * By itself grpc-js reads on until 16 wait, however large they are.
+ */
+export function readOneByOne(messages: Readable): void {
+  const { _readableState: state } = messages as unknown as { readonly _readableState?: { highWaterMark: number } };
+  if (state?.highWaterMark === undefined) throw new Error('Node keeps how far streams read ahead elsewhere');
+  state.highWaterMark = 0;
 }
 
 /** The call itself, below what interceptors have laid around it. */

@@ -3,6 +3,7 @@ import { once } from 'node:events';
 import { constants } from 'node:http2';
 import { connect } from 'node:net';
 import { after, it } from 'node:test';
+import { setTimeout as delay } from 'node:timers/promises';
 import { startGrpc } from '../../api/grpc/server.ts';
 import { createLogger } from '../../shared/process/log.ts';
 import { MB } from '../../shared/units.ts';
@@ -15,6 +16,7 @@ import { RawClient } from './raw-calls.ts';
 /** Three copies of a message of 10 MB fit twice. */
 const BUDGET_MB = 64;
 const CONNECTIONS = 3;
+const SLOW_MS = 300;
 
 const { services } = await startApi({
   models: { demo: DEMO_MODEL },
@@ -26,10 +28,30 @@ const log = createLogger('api', { ...services.config.logging, level: 'silent' })
 const server = await startGrpc(services, log);
 /** Waits for nobody for longer than a moment. */
 const hasty = await startGrpc(services, log, 200);
-after(() => Promise.all([server.drain(1000), hasty.drain(1000)]));
+const slow = await startGrpc(Object.assign({}, services, { submission: slowly(services.submission) }), log);
+after(() => Promise.all([server, hasty, slow].map((each) => each.drain(1000))));
 
 const FULL = { status: '8', code: 'memory_full' };
 const untilFree = () => until('nothing is held', () => memory.heldBytes === 0);
+
+/** The same, but an upload is read only once its sender sends no more. */
+function slowly(submission: typeof services.submission): typeof services.submission {
+  return new Proxy(submission, {
+    get:
+      (_, name: keyof typeof submission) =>
+      async (...args: never[]) => {
+        if (name === 'storeUpload') await untilNothingComes();
+        return await (submission[name] as (...args: never[]) => unknown)(...args);
+      },
+  });
+}
+
+async function untilNothingComes(): Promise<void> {
+  for (let held = -1; held !== memory.heldBytes; ) {
+    held = memory.heldBytes;
+    await delay(SLOW_MS);
+  }
+}
 
 it('messages that are announced are refused when there is no room for them, before they are sent', async () => {
   using client = await RawClient.connect(server.address);
@@ -74,10 +96,10 @@ it('calls that need no key take nothing of the budget of the others', async () =
   assert.equal(memory.heldBytes, 0);
 });
 
-it('an answer that shows a text as long as a message can be is one that clients can read', async () => {
+it('an answer that shows a text as long as a message can be is one that clients can read', async (t) => {
   const client = new TestClient(server.address);
+  t.after(() => client.close());
   await assert.rejects(client.unary(FARM, 'GetRender', { render_id: 'r'.repeat(MB) }), { code: 5 });
-  client.close();
   await untilFree();
 });
 
@@ -88,21 +110,21 @@ it('a message that would grow when it is unpacked is counted with what it may gr
   assert.deepEqual(await call.refused, FULL);
 });
 
-it('a stream may carry more than the budget in many messages: they are taken, one after the other', async () => {
-  const client = new TestClient(server.address);
-  const piece = { audio: Buffer.alloc(4 * MB) };
-  const pieces = Array.from({ length: 24 }, () => piece);
+it('a stream may carry more than the budget in many messages: they are taken, one after the other', async (t) => {
+  const client = new TestClient(slow.address);
+  t.after(() => client.close());
+  const piece = { audio: Buffer.alloc(2 * MB) };
+  const pieces = Array.from({ length: 36 }, () => piece);
   const { status } = await client.upload<{ status: string }>(FARM, 'SubmitRender', [{ spec: {} }, ...pieces]);
   assert.equal(status, 'QUEUED');
-  client.close();
   await untilFree();
 });
 
-it('a call that has been answered leaves nothing behind', async () => {
+it('a call that has been answered leaves nothing behind', async (t) => {
   const client = new TestClient(server.address);
+  t.after(() => client.close());
   const message = { model_id: 'demo', raw_audio: Buffer.alloc(8 * MB), batch_size: 99 };
   for (let time = 0; time < 5; time++) await client.unary(MONOLITHIC, 'InferBatchComposite', message);
-  client.close();
   await untilFree();
 });
 
