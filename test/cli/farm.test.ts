@@ -8,7 +8,7 @@ import { stringify } from 'yaml';
 import { freePort } from '../../cli/private-redis.ts';
 import { FarmClient } from '../../client/farm-client.ts';
 import { writeVideo } from '../avatar/videos.ts';
-import { DEMO_MODEL } from '../support/farm.ts';
+import { DEMO_MODEL, PREPARED_DIR } from '../support/farm.ts';
 import { inspectVideo } from '../support/ffprobe.ts';
 import { FARM, livingFamily, runCli, runCliIn, runCommand } from '../support/run-cli.ts';
 import { syllables, writeWav } from '../support/sound.ts';
@@ -28,7 +28,8 @@ describe('the farm command', () => {
     const port = await freePort();
     const file = path.join(folder, `${name}.yaml`);
     const server = { port: `127.0.0.1:${await freePort()}` };
-    await writeFile(file, stringify({ http: { port }, server, storage: { root: `${name}-data` }, ...settings }));
+    const storage = { root: `${name}-data`, prepared_dir: PREPARED_DIR };
+    await writeFile(file, stringify({ http: { port }, server, storage, ...settings }));
     return { file, url: `http://127.0.0.1:${port}` };
   }
 

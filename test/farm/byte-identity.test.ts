@@ -4,21 +4,22 @@ import { mkdtemp, readFile, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { after, before, describe, it } from 'node:test';
-import { writeCheapAvatar } from '../../bench/cheap-avatar.ts';
 import type { FarmClient } from '../../client/farm-client.ts';
 import { DEMO_MODEL, startFarm, type TestFarm } from '../support/farm.ts';
+import { SMALL_MODEL } from '../support/small-avatar.ts';
 import { syllables, writeWav } from '../support/sound.ts';
 
 /** 105 frames, so that segments of 25 end inside the render. */
 const FRAMES = 105;
 /** 60 frames, three segments of 25: enough to kill a worker in between. */
 const VIDEO_FRAMES = 60;
+/** Frames are compared with small pictures, which are soon made; videos with the demo avatar. */
+const models = { demo: DEMO_MODEL, small: SMALL_MODEL };
 
 describe('the same audio gives the same bytes', () => {
   let folder = '';
   let speech = '';
   let shortSpeech = '';
-  let models: Record<string, object> = {};
   const hashes = new Map<string, string>();
 
   before(async () => {
@@ -27,8 +28,6 @@ describe('the same audio gives the same bytes', () => {
     await writeWav(speech, syllables(FRAMES / 25));
     shortSpeech = path.join(folder, 'short.wav');
     await writeWav(shortSpeech, syllables(VIDEO_FRAMES / 25));
-    // Frames are compared with small pictures, which are soon made; videos with the demo avatar.
-    models = { demo: DEMO_MODEL, small: await writeCheapAvatar(path.join(folder, 'small')) };
   });
   after(async () => await rm(folder, { recursive: true, force: true }));
 

@@ -11,6 +11,8 @@ import { until } from '../support/until.ts';
 import { entryOf, infer, type ModelEntry, rewriteModels } from './small-models.ts';
 
 const PROCESSES = 3;
+/** Twenty-five segments, which outlast a reload. */
+const LONG_SECONDS = 5;
 
 describe('a configuration that changes under a running farm', () => {
   let farm: TestFarm;
@@ -36,7 +38,7 @@ describe('a configuration that changes under a running farm', () => {
     speech = path.join(workspace.folder, 'speech.wav');
     long = path.join(workspace.folder, 'long.wav');
     await writeWav(speech, syllables(1));
-    await writeWav(long, syllables(8));
+    await writeWav(long, syllables(LONG_SECONDS));
     configured = { ann: entry, bob: entry };
     farm = await startFarm({
       models: configured,
@@ -107,7 +109,7 @@ describe('a configuration that changes under a running farm', () => {
     await have({ ann: entry, bob: entry, cleo: entry });
     await farm.client.finished(id);
     const { segments, model_files } = await farm.client.receipt(id);
-    assert.equal(segments.length, 8 * 5);
+    assert.equal(segments.length, LONG_SECONDS * 5);
     assert.deepEqual(
       model_files.map((file) => file.path),
       [brighter.model_path, brighter.audio_encoder_path, brighter.crop_rects_path],

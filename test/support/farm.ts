@@ -19,6 +19,12 @@ export const DEMO_MODEL = {
   crop_rects_path: path.join(DEMO_AVATAR_DIR, 'crop_rects.json'),
 };
 
+/**
+ * The avatars' pictures are prepared once for all test farms: the folder keeps them by their contents, and a farm that
+ * finds them there starts no processes to make them.
+ */
+export const PREPARED_DIR = path.join(import.meta.dirname, '../../node_modules/.cache/prepared');
+
 export interface TestFarm extends AsyncDisposable {
   readonly url: string;
   /** host:port of the gRPC services. */
@@ -50,7 +56,7 @@ export async function startFarm(settings: Record<string, object> = {}): Promise<
       live: { max_streams_per_gpu: 32, ...settings.live },
       http: { port, host: '127.0.0.1' },
       server: { ...settings.server, port: `127.0.0.1:${grpcPort}` },
-      storage: { root: 'data' },
+      storage: { root: 'data', prepared_dir: PREPARED_DIR },
     }),
   );
   const log: string[] = [];
