@@ -1,3 +1,5 @@
+import { SpentReads } from './spent-reads.ts';
+
 /** One byte that says whether the message is compressed, and its length in four. */
 const PREFIX_BYTES = 5;
 /** Bytes of the longest number in protobuf, and of one that says which field comes or how long it is. */
@@ -8,6 +10,7 @@ const SMALL_BYTES = 1024;
 
 /** Where the bytes of a field go. */
 export interface FieldSink {
+  /** @param bytes only there until the next come: a sink that keeps them makes a copy. */
   push(bytes: Uint8Array): void;
 }
 
@@ -36,6 +39,7 @@ export class FieldReader {
   /** Groups that are open. */
   #depth = 0;
   readonly #kept = new Pieces();
+  readonly #spent = new SpentReads();
 
   /**
    * @param field its number.
@@ -53,10 +57,12 @@ export class FieldReader {
    */
   write(bytes: Buffer): Buffer[] {
     const messages: Buffer[] = [];
+    const isAllSunk = this.#sinking >= bytes.length;
     for (let at = 0; at < bytes.length; ) {
       at += this.#prefixed < PREFIX_BYTES ? this.#readPrefix(bytes, at) : this.#readBody(bytes, at);
       if (this.#prefixed === PREFIX_BYTES && this.#left === 0) messages.push(this.#end());
     }
+    if (isAllSunk) this.#spent.used(bytes);
     return messages;
   }
 
