@@ -107,7 +107,9 @@ async function liveFrames(threads: Threads, _storageRoot: string, frames: number
     for (; left > 0; ) {
       const wanted = Math.min(REQUEST_FRAMES, left);
       left -= wanted;
-      const { timings, encodeMs } = await threads.live(liveTask(wanted), NEVER, ({ giveBack }) => giveBack?.());
+      const { timings, encodeMs } = await threads.live(liveTask(wanted), NEVER, (frames) => {
+        for (const { giveBack } of frames) giveBack();
+      });
       for (const [stage, ms] of Object.entries({ ...timings, encode: encodeMs })) {
         stages[stage] = (stages[stage] ?? 0) + ms;
       }

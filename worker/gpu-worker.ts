@@ -3,6 +3,7 @@ import type { Config } from '../shared/config/load.ts';
 import type { FarmError } from '../shared/errors.ts';
 import { type Heartbeat, startHeartbeat } from '../shared/heartbeat.ts';
 import type { LiveJob, SegmentJob } from '../shared/jobs.ts';
+import type { OnOffer } from '../shared/live/direct/frame-link.ts';
 import { WIRE_VERSION } from '../shared/live/direct/wire.ts';
 import { VISUAL_FORMS } from '../shared/live/visual-frames.ts';
 import { ignored, logged } from '../shared/process/unheard.ts';
@@ -95,7 +96,8 @@ class GpuWorker {
     this.#config = config;
     this.#tools = tools;
     this.#self = self;
-    this.#channels = new FrameChannels(tools.connection, tools.log);
+    const onOffer: OnOffer = (job, take) => this.#queues?.offer(job, take);
+    this.#channels = new FrameChannels(tools.connection, tools.log, { workerId: self.workerId, onOffer });
     this.#history = new EntryHistory(config, tools.configReload);
     const listeners = {
       onDeath: (death: FarmError) => this.#endStuck(death),
@@ -205,7 +207,7 @@ class GpuWorker {
       config: this.#config,
       tools: this.#tools,
       blocklist: this.#blocklist,
-      jobs: this.#jobs(),
+      ...this.#jobs(),
       onChange: () => this.#beat(),
     });
     await this.#queues.start();
@@ -220,13 +222,18 @@ class GpuWorker {
     };
     const { workerId } = this.#self;
     const segment = segmentHandler({ ...common, workerId, history: this.#history, renders, artifacts });
+    const live = liveHandler({ ...common, redis, channels: this.#channels });
+    const lost = (job: SegmentJob | LiveJob) =>
+      job.name === 'live' ? liveJobLost(redis, job, this.#gpuId) : jobs.lost(job);
     return {
-      handlers: {
-        segment: givingAway(this.#blocklist, jobs.handler<'segment'>(segment)),
-        live: liveHandler({ ...common, redis, channels: this.#channels }),
+      jobs: {
+        handlers: {
+          segment: givingAway(this.#blocklist, jobs.handler<'segment'>(segment)),
+          live,
+        },
+        onLost: lost,
       },
-      onLost: (job: SegmentJob | LiveJob) =>
-        job.name === 'live' ? liveJobLost(redis, job, this.#gpuId) : jobs.lost(job),
+      onOffered: live,
     };
   }
 }

@@ -110,10 +110,10 @@ class LiveRun {
     const asleep = ignored('a wake-up only: the worker sees within a second that the keys are gone');
     const onAbort = () => {
       channel.wake();
-      redis.publish(CANCEL_CHANNEL, this.#requestId).catch(asleep);
+      if (channel.isInRedis) redis.publish(CANCEL_CHANNEL, this.#requestId).catch(asleep);
     };
     signal.addEventListener('abort', onAbort, { once: true });
-    const renewal = repeat(() => this.#renewKeys(), {
+    const renewal = repeat(async () => (channel.isInRedis ? await this.#renewKeys() : undefined), {
       ...{ name: 'renew the keys of a live request', everyMs: RENEW_EVERY_MS, log: this.#tools.log },
     });
     try {
@@ -135,7 +135,7 @@ class LiveRun {
       signal.removeEventListener('abort', onAbort);
       channel.close();
       const keys = [livePayloadKey, frameChannelKey, liveAliveKey].map((keyOf) => keyOf(this.#requestId));
-      redis.del(...keys).catch(ignored('they expire by themselves'));
+      if (channel.isInRedis) redis.del(...keys).catch(ignored('they expire by themselves'));
     }
   }
 
@@ -188,19 +188,19 @@ class LiveRun {
     signal: AbortSignal,
   ): AsyncGenerator<LiveFrame, LiveSummary | undefined> {
     const { gpuId } = place;
-    const { direct, ready } = channel.begin(attempt, this.#next, place);
-    const job = this.#job(attempt, place.untilMs, direct);
+    const job = this.#job(attempt, place.untilMs, channel.begin(attempt, this.#next, place));
     const leave = this.#tools.dispatcher.occupy(gpuId, job.frames.end - this.#next);
-    let done = false;
+    let [isQueued, done] = [false, false];
     try {
+      isQueued = !(await channel.handOver(job));
       // Redis has the payload first: the job follows on the same connection.
-      await Promise.all([ready, this.#enqueue(gpuId, job)]);
+      if (isQueued) await Promise.all([channel.prepare(), this.#enqueue(gpuId, job)]);
       let heardAtMs = 0;
       for (;;) {
         const entries = await channel.next(LOOK_EVERY_MS);
         if (signal.aborted) throw cancelled();
         if (entries.length > 0) heardAtMs = performance.now();
-        else if (await this.#isGivenUp(place, heardAtMs)) return undefined;
+        else if (channel.isLost || (await this.#isGivenUp(place, heardAtMs, isQueued))) return undefined;
         for (const entry of entries) {
           if (entry.type === 'taken') this.#takenAtMs = channel.takenAtMs ?? performance.now();
           if (entry.type === 'frame' && entry.frameIndex === this.#next) {
@@ -219,7 +219,7 @@ class LiveRun {
     } finally {
       leave();
       const stays = ignored('the worker finds that nobody waits any more, before the job or a second into it');
-      if (!done) await this.#withdraw(gpuId, job).catch(stays);
+      if (isQueued && !done) await this.#withdraw(gpuId, job).catch(stays);
     }
   }
 
@@ -229,10 +229,14 @@ class LiveRun {
     return other !== undefined && other.gpuId !== gpuId;
   }
 
-  /** @param heardAtMs when the worker last wrote something; 0 while no worker has picked the job up. */
-  async #isGivenUp(place: TimedPlacement, heardAtMs: number): Promise<boolean> {
+  /**
+   * @param heardAtMs when the worker last wrote something; 0 while no worker has picked the job up.
+   * @param isQueued else its worker was connected when it took the job, and is as long as it is at it.
+   */
+  async #isGivenUp(place: TimedPlacement, heardAtMs: number, isQueued: boolean): Promise<boolean> {
     const { dispatcher, redis, waitMs } = this.#tools;
     if (!(await dispatcher.isCurrent(place))) return true;
+    if (!isQueued) return false;
     if (heardAtMs === 0 && !(await dispatcher.takesWork(place))) return true;
     if (heardAtMs > 0) {
       return performance.now() - heardAtMs > DEAD_AFTER_MS && (await redis.exists(liveAliveKey(this.#requestId))) === 0;

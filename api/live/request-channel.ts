@@ -1,5 +1,5 @@
 import type { Redis } from 'ioredis';
-import type { DirectChannel } from '../../shared/jobs.ts';
+import type { DirectChannel, LiveJob } from '../../shared/jobs.ts';
 import type { DirectInbox } from '../../shared/live/direct/inbox.ts';
 import type { ChannelEntry, FrameReader } from '../../shared/live/frames.ts';
 import { announceLivePayload, saveLivePayload } from '../../shared/live/live-payload.ts';
@@ -10,10 +10,15 @@ import type { ReadingConnections } from './reading-connections.ts';
 
 /** While no worker is connected, it is looked so often whether one came over Redis. */
 const LOOK_EVERY_MS = 100;
+/** A worker that runs says whether it takes a job within this time, however busy it is. */
+const TAKE_WITHIN_MS = 500;
+/** A worker that lost the connection in the middle of a job comes again within this time, or not at all. */
+const AGAIN_WITHIN_MS = 1000;
 
 export interface RequestChannelTools {
   readonly redis: Redis;
   readonly readers: ReadingConnections;
+  offer(place: Placement, inbox: DirectInbox, job: LiveJob): boolean;
   directFor(place: Placement, inbox: DirectInbox): DirectChannel | undefined;
   cameOverRedis(place: Placement): void;
   forget(inbox: DirectInbox): void;
@@ -23,6 +28,8 @@ export interface RequestChannelTools {
 interface Attempt {
   readonly place: Placement;
   readonly isDirect: boolean;
+  /** The worker took the job from this front end, and not from a queue: Redis knows nothing of it. */
+  isHandedOver: boolean;
   /** A worker writes over Redis. */
   cameOverRedis: boolean;
 }
@@ -45,16 +52,39 @@ export class RequestChannel implements FrameReader {
     this.#overRedis = new RedisFrameReader(inbox.requestId, () => this.#blocking());
   }
 
-  /**
-   * Makes ready for an attempt, and fences earlier ones out.
-   * @returns what the job says of the direct channel, and when the worker can get at the payload.
-   */
-  begin(attempt: number, nextFrame: number, place: Placement): { direct?: DirectChannel; ready: Promise<void> } {
+  /** Makes ready for an attempt, and fences earlier ones out. Returns what the job says of the direct channel. */
+  begin(attempt: number, nextFrame: number, place: Placement): DirectChannel | undefined {
     this.#inbox.begin(attempt, nextFrame);
     this.#overRedis.begin(attempt);
     const direct = this.#tools.directFor(place, this.#inbox);
-    this.#attempt = { place, isDirect: direct !== undefined, cameOverRedis: false };
-    return direct ? { direct, ready: this.#announce() } : { ready: this.#save() };
+    this.#attempt = { place, isDirect: direct !== undefined, isHandedOver: false, cameOverRedis: false };
+    return direct;
+  }
+
+  /**
+   * Gives the attempt's job to its worker over the connection that this has to the front end. False when it has none, or
+   * takes no job that way now: then the job has to go by the queue.
+   */
+  async handOver(job: LiveJob): Promise<boolean> {
+    const attempt = this.#attempt;
+    if (!attempt?.isDirect || !this.#tools.offer(attempt.place, this.#inbox, job)) return false;
+    attempt.isHandedOver = await this.#inbox.isTaken(TAKE_WITHIN_MS);
+    return attempt.isHandedOver;
+  }
+
+  /** For a job that goes by the queue: resolves when whoever takes it from there can get at the payload. */
+  async prepare(): Promise<void> {
+    await (this.#attempt?.isDirect ? this.#announce() : this.#save());
+  }
+
+  /** True once Redis knows of the request. */
+  get isInRedis(): boolean {
+    return this.#announced !== undefined || this.#saved !== undefined;
+  }
+
+  /** True when the worker that the job was handed to has left it, or is gone. */
+  get isLost(): boolean {
+    return this.#attempt?.isHandedOver === true && this.#inbox.isLost(AGAIN_WITHIN_MS);
   }
 
   async next(waitMs: number): Promise<ChannelEntry[]> {
@@ -62,7 +92,7 @@ export class RequestChannel implements FrameReader {
     for (;;) {
       const leftMs = Math.max(0, untilMs - performance.now());
       const entries = await this.#nextFrom(leftMs);
-      if (entries.length > 0 || this.#woken || performance.now() >= untilMs) return entries;
+      if (entries.length > 0 || this.#woken || this.isLost || performance.now() >= untilMs) return entries;
     }
   }
 
@@ -89,6 +119,7 @@ export class RequestChannel implements FrameReader {
     const attempt = this.#attempt;
     if (!attempt?.isDirect) return await this.#overRedis.next(waitMs);
     if (this.#inbox.isConnected || this.#inbox.hasEntries) return await this.#inbox.next(waitMs);
+    if (attempt.isHandedOver) return await this.#inbox.next(Math.min(waitMs, LOOK_EVERY_MS));
     if (attempt.cameOverRedis) return await this.#overRedis.next(waitMs);
     const direct = await this.#inbox.next(Math.min(waitMs, LOOK_EVERY_MS));
     if (direct.length > 0 || this.#inbox.isConnected) return direct;

@@ -1,6 +1,6 @@
 import { hostname } from 'node:os';
 import type { Redis } from 'ioredis';
-import type { DirectChannel } from '../../shared/jobs.ts';
+import type { DirectChannel, LiveJob } from '../../shared/jobs.ts';
 import { staysOnMachine } from '../../shared/live/direct/address.ts';
 import { FrameListener, type ListenSettings } from '../../shared/live/direct/frame-listener.ts';
 import { DirectInbox } from '../../shared/live/direct/inbox.ts';
@@ -69,6 +69,11 @@ export class RequestChannels {
     }
     if (performance.now() < (this.#resting.get(workerId) ?? Number.NEGATIVE_INFINITY)) return undefined;
     return { address, token };
+  }
+
+  /** Offers a job to a worker over the connection that it has to this front end; false when there is none for that. */
+  offer({ workerId, gpuId }: Placement, inbox: DirectInbox, job: LiveJob): boolean {
+    return this.#listener?.offer(workerId, inbox, job, gpuId) ?? false;
   }
 
   /** Notes that a worker came over Redis although it was given the address. */

@@ -60,7 +60,7 @@ async function live(taskId: number, task: LiveTask, signal: AbortSignal): Promis
   for (let frameIndex = task.frames.start; frameIndex < task.frames.end; frameIndex++) {
     await compute(frameMs, signal);
     const data = jpeg.slice();
-    send({ type: 'frame', taskId, frameIndex, data }, [data.buffer]);
+    send({ type: 'frames', taskId, frames: [{ frameIndex, data }] }, [data.buffer]);
   }
   const timings = { mel: 0, encoder: 0, background: 0, visualInput: 0, composite: 0 };
   const inference = frameMs * (task.frames.end - task.frames.start);

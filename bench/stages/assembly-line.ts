@@ -117,7 +117,7 @@ let lastTaskId = 0;
 /** @param line where frames are put together; undefined: mouths are made, and dropped. */
 async function renderTo(line: FrameLine | undefined, model: LoadedModel): Promise<void> {
   const { network, encoder, prepared: pictures } = model;
-  const frames = { kind: 'live', form: { kind: 'jpeg', quality: pictures.quality } } as const;
+  const frames = { kind: 'live', form: { kind: 'jpeg', quality: pictures.quality }, groupBytes: 0 } as const;
   const output = line?.open(++lastTaskId, frames);
   const complete = completing(frames, model, NEVER);
   const pool = mouthPool(BATCH_FRAMES, mouthBytes(network.size));

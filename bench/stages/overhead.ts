@@ -28,7 +28,6 @@ const answeredSchema = z.object({
   msg: z.literal('live request answered'),
   frames: z.int(),
   wholeMs: z.number(),
-  queueMs: z.number(),
   moments: z.object({
     openedMs: z.number(),
     threadsFromMs: z.number(),
@@ -54,10 +53,8 @@ interface UnaryParts {
   readonly grpcMs: number;
   /** In the front end before the request is placed and after its last frame. */
   readonly frontMs: number;
-  /** Until a worker has taken the job from its queue and shown its token. */
-  readonly queueMs: number;
-  /** Payload to the worker and the last frames back. */
-  readonly channelMs: number;
+  /** Between front end and worker: job and payload there, the last frames back. */
+  readonly wayMs: number;
   /** In the worker before and after its threads compute. */
   readonly workerMs: number;
   /** In the worker's computing threads, with the hops to them. */
@@ -131,14 +128,13 @@ async function measureRound(calls: GrpcCalls, answers: AnswerLines): Promise<Rou
 }
 
 /** @param totalMs as the answer says: all of the time in the front end. */
-function partsOf(unaryMs: number, totalMs: number, { wholeMs, queueMs, moments }: Answered): UnaryParts {
+function partsOf(unaryMs: number, totalMs: number, { wholeMs, moments }: Answered): UnaryParts {
   const { openedMs, threadsFromMs, threadsToMs, doneMs } = moments;
   return {
     wholeMs: unaryMs,
     grpcMs: unaryMs - totalMs,
     frontMs: totalMs - wholeMs,
-    queueMs,
-    channelMs: wholeMs - queueMs - (doneMs - openedMs),
+    wayMs: wholeMs - (doneMs - openedMs),
     workerMs: doneMs - openedMs - (threadsToMs - threadsFromMs),
     threadsMs: threadsToMs - threadsFromMs,
   };
@@ -182,8 +178,7 @@ function rowsOf(rounds: readonly Round[]): Row[] {
     ms('a unary call', (round) => round.unary.wholeMs),
     ms('of the unary call, gRPC between client and front end', (round) => round.unary.grpcMs),
     ms('of the unary call, front end before and after', (round) => round.unary.frontMs),
-    ms('of the unary call, queue, until the worker is connected', (round) => round.unary.queueMs),
-    ms('of the unary call, channel: payload there, last frames back', (round) => round.unary.channelMs),
+    ms('of the unary call, between front end and worker, both ways', (round) => round.unary.wayMs),
     ms('of the unary call, worker before and after its threads', (round) => round.unary.workerMs),
     ms('of the unary call, computing threads', (round) => round.unary.threadsMs),
     ms('a stream', (round) => round.streamMs),

@@ -92,8 +92,8 @@ async function framesOf(
     ...{ totalSamples: sound.length, firstSample: 0, rowsAhead: 7, form, visualForm: 'floats' as const },
     ...{ audio: new Uint8Array(sound.buffer), visualFrames: new Uint8Array(), audioFeatures: new Uint8Array() },
   };
-  await threads.live(task, AbortSignal.timeout(60_000), (frame) => {
-    held.push(Promise.resolve(read(frame) ?? Buffer.from(frame.data)));
+  await threads.live(task, AbortSignal.timeout(60_000), (frames) => {
+    held.push(...frames.map((frame) => Promise.resolve(read(frame) ?? Buffer.from(frame.data))));
   });
   return await Promise.all(held);
 }

@@ -20,7 +20,7 @@ import { noTimings } from '../../worker/pipeline/stage-timings.ts';
 const SIZE = { width: 64, height: 48 };
 const RECT = { x1: 10, y1: 8, x2: 50, y2: 40 };
 const QUALITY = 75;
-const LIVE: FrameOutput = { kind: 'live', form: { kind: 'jpeg', quality: QUALITY } };
+const LIVE: FrameOutput = { kind: 'live', form: { kind: 'jpeg', quality: QUALITY }, groupBytes: 0 };
 const BACKGROUND = { ...SIZE, data: new Uint8Array(SIZE.width * SIZE.height * 3).fill(90) };
 const END: LiveEnd = {
   type: 'live-done',
@@ -79,12 +79,23 @@ test('frames of a live request reach the main thread in order, then its end, wit
   await output.whenSent();
   const timings = await output.close(END);
   assert.deepEqual(
-    told.map((report) => (report.type === 'frame' ? report.frameIndex : report.type)),
-    [0, 1, 2, 'live-done'],
+    told.map((report) => (report.type === 'frames' ? report.frames.map(({ frameIndex }) => frameIndex) : report.type)),
+    [[0], [1], [2], 'live-done'],
   );
   const end = told.at(-1);
   assert.ok(end?.type === 'live-done' && end.result.timings.composite === timings.composite && timings.composite > 0);
   assert.ok(frames.every(({ state }) => state.free));
+});
+
+test('frames of a request with one answer come in groups, the rest before its end', async (t) => {
+  const { line, told } = await start(t);
+  const output = line.open(1, { ...LIVE, groupBytes: 1 });
+  const whole = line.open(2, { ...LIVE, groupBytes: 1e9 });
+  for (const index of [0, 1, 2]) for (const each of [output, whole]) each.write(frameOf(index).frame);
+  await Promise.all([output.close(END), whole.close({ ...END, taskId: 2 })]);
+  const of = (id: number) => told.filter(({ taskId }) => taskId === id).map((report) => report.type);
+  assert.deepEqual(of(1), ['frames', 'frames', 'frames', 'live-done']);
+  assert.deepEqual(of(2), ['frames', 'live-done']);
 });
 
 test('a JPEG of another quality and pixels are made from the whole background', async (t) => {
@@ -93,13 +104,13 @@ test('a JPEG of another quality and pixels are made from the whole background', 
     [1, { kind: 'jpeg', quality: 40 }],
     [2, { kind: 'raw' }],
   ] as const) {
-    const output = line.open(taskId, { kind: 'live', form });
+    const output = line.open(taskId, { kind: 'live', form, groupBytes: 0 });
     output.write(frameOf(7, { background: BACKGROUND }).frame);
     await output.close({ ...END, taskId });
   }
-  const [jpeg, , raw] = told;
-  assert.ok(jpeg?.type === 'frame' && jpeg.data[0] === 0xff && raw?.type === 'frame');
-  const at = (x: number, y: number) => raw.data[(y * SIZE.width + x) * 3];
+  const [jpeg, raw] = told.flatMap((report) => (report.type === 'frames' ? report.frames : []));
+  assert.equal(jpeg?.data[0], 0xff);
+  const at = (x: number, y: number) => raw?.data[(y * SIZE.width + x) * 3];
   assert.deepEqual([at(0, 0), at(30, 24)], [90, 7]);
 });
 
@@ -123,7 +134,7 @@ test('files that cannot be written break their output, and its memory comes free
 
 test('a live request whose last frames fail is told so in place of its end', async (t) => {
   const { line, told } = await start(t);
-  const output = line.open(1, { kind: 'live', form: { kind: 'raw' } });
+  const output = line.open(1, { kind: 'live', form: { kind: 'raw' }, groupBytes: 0 });
   // Without its background it cannot become pixels.
   const { frame, state } = frameOf(0);
   output.write(frame);
@@ -165,7 +176,7 @@ test('an output is not given up before frames are complete that others have over
   await abandoned;
   assert.ok(slow.state.free && after.state.free);
   assert.deepEqual(
-    told.filter((report) => report.type === 'frame' && report.frameIndex === 2),
+    told.filter((report) => report.type === 'frames' && report.frames.some(({ frameIndex }) => frameIndex === 2)),
     [],
   );
 });

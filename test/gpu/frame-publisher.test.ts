@@ -18,15 +18,15 @@ describe('the publisher of live frames', async () => {
     await live.save(job);
     const writer = new RedisFrameWriter(live.redis, { ...job, pickup: 1, gpuId: 0 });
     await writer.open();
-    const publisher = new FramePublisher(writer, job, () => {});
+    const publisher = new FramePublisher(writer, () => {});
     const givenBack: number[] = [];
-    for (let frameIndex = 0; frameIndex < FRAMES; frameIndex++) {
-      publisher.frame({
-        frameIndex,
-        data: new Uint8Array(FRAME_BYTES).fill(frameIndex),
-        giveBack: () => givenBack.push(frameIndex),
-      });
-    }
+    const frames = Array.from({ length: FRAMES }, (_, frameIndex) => ({
+      frameIndex,
+      data: new Uint8Array(FRAME_BYTES).fill(frameIndex),
+      giveBack: () => givenBack.push(frameIndex),
+    }));
+    publisher.frames(frames.slice(0, 1));
+    publisher.frames(frames.slice(1));
     await publisher.done(SUMMARY);
     await publisher.close();
     assert.deepEqual(

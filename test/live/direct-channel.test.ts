@@ -5,9 +5,10 @@ import { connect, type Socket } from 'node:net';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { after, describe, it } from 'node:test';
+import type { LiveJob } from '../../shared/jobs.ts';
 import { connectOptions } from '../../shared/live/direct/address.ts';
-import { DirectFrameWriter } from '../../shared/live/direct/direct-writer.ts';
-import { FrameLink } from '../../shared/live/direct/frame-link.ts';
+import { DirectFrameWriter, type DirectWriterTools } from '../../shared/live/direct/direct-writer.ts';
+import { FrameLink, type OnOffer } from '../../shared/live/direct/frame-link.ts';
 import { FrameListener } from '../../shared/live/direct/frame-listener.ts';
 import { DirectInbox } from '../../shared/live/direct/inbox.ts';
 import { header, jsonMessage, KIND, numbersMessage, WINDOW_BYTES } from '../../shared/live/direct/wire.ts';
@@ -34,7 +35,7 @@ after(async () => {
   await rm(storageRoot, { recursive: true });
 });
 
-function request(requestId: string) {
+function request(requestId: string, more: Partial<DirectWriterTools> = {}) {
   const inbox = new DirectInbox(requestId, PAYLOAD, 0);
   inbox.begin(1, 0);
   listener.add(inbox);
@@ -42,6 +43,7 @@ function request(requestId: string) {
   const tools = {
     ...{ link, token: inbox.token, onReached: () => {} },
     overRedis: () => assert.fail('the front end was there'),
+    ...more,
   };
   return { inbox, writer: new DirectFrameWriter(run, tools) };
 }
@@ -90,6 +92,45 @@ describe('the direct frame channel', () => {
     }
     await Promise.all(written);
     assert.equal(came, FRAMES);
+  });
+
+  describe('offers a job', () => {
+    const JOB: LiveJob = {
+      ...{ name: 'live' as const, requestId: 'known', attempt: 1, modelId: 'small', frames: { start: 0, end: 1 } },
+      ...{ startFrameIndex: 0, totalSamples: 0, firstSample: 0, rowsAhead: 7 },
+      ...{ output: 'jpeg' as const, jpegQuality: 75, expiresAtMs: 0 },
+    };
+    /** A worker that has connected; its version says its id, or does not. */
+    const connected = async (name: string, version: { workerId?: string }, onOffer?: OnOffer) => {
+      const its = new FrameLink(listener.address, onOffer);
+      const { writer } = request(name, { link: its, ...version });
+      await writer.open();
+      return its;
+    };
+    /** Whether it was offered, and taken. */
+    const offer = async (name: string) => {
+      const { inbox } = request(`offered-${name}`);
+      if (!listener.offer(name, inbox, { ...JOB, requestId: inbox.requestId }, 0)) return 'not offered';
+      return (await inbox.isTaken(5000)) ? 'taken' : 'declined';
+    };
+
+    it('to a worker that says its id, once it is connected and as long as it is', async () => {
+      assert.equal(await offer('new'), 'not offered');
+      const take: OnOffer = (_, begin) =>
+        void begin({ granted: () => {}, refused: () => {}, read: () => {}, lost: () => {} });
+      const its = await connected('first-new', { workerId: 'new' }, take);
+      assert.equal(await offer('new'), 'taken');
+      its.close();
+      await until('it has gone', async () => (await offer('new')) === 'not offered');
+    });
+
+    it('to none of a version that says no id, and hears when one declines', async () => {
+      const old = await connected('first-old', {});
+      assert.equal(await offer('old'), 'not offered');
+      const full = await connected('first-full', { workerId: 'full' });
+      assert.equal(await offer('full'), 'declined');
+      for (const its of [old, full]) its.close();
+    });
   });
 
   for (const [what, message] of Object.entries({

@@ -4,11 +4,12 @@ import { hostname, tmpdir } from 'node:os';
 import path from 'node:path';
 import { after } from 'node:test';
 import { RequestChannels } from '../../api/live/request-channels.ts';
-import type { DirectChannel } from '../../shared/jobs.ts';
+import type { DirectChannel, LiveJob } from '../../shared/jobs.ts';
+import type { FrameWriter, Opened } from '../../shared/live/frames.ts';
 import { livePayloadKey } from '../../shared/live/live-payload.ts';
 import { frameChannelKey } from '../../shared/live/redis-channel.ts';
 import { workerConnection } from '../../shared/redis.ts';
-import { FrameChannels } from '../../worker/gpu/frame-channels.ts';
+import { FrameChannels, type OfferTaker } from '../../worker/gpu/frame-channels.ts';
 import { QUIET_LOG } from '../support/quiet-log.ts';
 import { RedisProxy } from '../support/redis-proxy.ts';
 import { startRedisServer } from '../support/redis-server.ts';
@@ -21,15 +22,19 @@ const SETTINGS = { listen: undefined, advertise: '', maxConnections: 100 };
 const NOBODY = '127.0.0.1:1';
 const loopback = { host: '127.0.0.1', port: 0 };
 
+const NO_BYTES = Buffer.alloc(0);
+const NOTHING = { audio: NO_BYTES, visualFrames: NO_BYTES, visualForm: 'floats', audioFeatures: NO_BYTES } as const;
+
 const JOB = {
   ...{ name: 'live' as const, modelId: 'small', startFrameIndex: 0, totalSamples: 0, firstSample: 0, rowsAhead: 7 },
   ...{ output: 'jpeg' as const, jpegQuality: 75, expiresAtMs: Date.now() + 60_000 },
 };
 
-for (const { name, settings } of [
+for (const { name, settings, offers = false } of [
   { name: 'over Redis', settings: undefined },
   { name: 'by a socket', settings: SETTINGS },
   { name: 'by TCP', settings: { ...SETTINGS, listen: loopback } },
+  { name: 'by a socket, for jobs that are offered over it', settings: SETTINGS, offers: true },
   {
     name: 'over Redis where the front end is not reached',
     settings: { ...SETTINGS, listen: loopback, advertise: NOBODY },
@@ -41,7 +46,37 @@ for (const { name, settings } of [
   const ofWorker = workerConnection(await proxy.open('worker'));
   const front = new RequestChannels({ redis, log: QUIET_LOG, openReader: () => workerConnection(server.url) });
   if (settings) await front.listen({ ...settings, storageRoot });
-  const worker = new FrameChannels(ofWorker, QUIET_LOG);
+  let onOffer: OfferTaker['onOffer'] = () => {};
+  const taker = { workerId: PLACE.workerId, onOffer: (...offer: Parameters<typeof onOffer>) => onOffer(...offer) };
+  const worker = new FrameChannels(ofWorker, QUIET_LOG, taker);
+  const { gpuId } = PLACE;
+
+  /** Has the worker connect, which it does for the first job that it takes from a queue. */
+  const connect = async () => {
+    const [requestId, frames] = [randomUUID(), { start: 0, end: 1 }];
+    const channel = front.open(requestId, NOTHING, 0);
+    const direct = channel.begin(1, 0, PLACE);
+    if (direct) await worker.writerFor({ ...JOB, requestId, attempt: 1, frames, direct }, { pickup: 1, gpuId }).open();
+    channel.close();
+  };
+  /** The worker's end of a run, by an offer where `hand` makes one that is taken. */
+  const offered = (job: LiveJob, plain: FrameWriter, hand: (job: LiveJob) => Promise<boolean>): FrameWriter => {
+    let writer = plain;
+    return {
+      async open() {
+        const opened = Promise.withResolvers<Opened>();
+        onOffer = (_, offer) => {
+          writer = worker.writerFor(job, { pickup: 1, gpuId, offer });
+          opened.resolve(writer.open());
+        };
+        return (await hand(job)) ? await opened.promise : await plain.open();
+      },
+      frames: (frames) => writer.frames(frames),
+      done: (summary, last) => writer.done(summary, last),
+      failed: (error) => writer.failed(error),
+      close: () => writer.close(),
+    };
+  };
   after(async () => {
     worker.close();
     await front.close();
@@ -54,13 +89,15 @@ for (const { name, settings } of [
     const requestId = randomUUID();
     const channel = front.open(requestId, payload, frames.start);
     const jobs = new Map<number, DirectChannel | undefined>();
+    let current = 0;
     const begin = async (attempt: number, nextFrame: number) => {
+      current = attempt;
       // Another worker each time: one that was not reached would not be tried again.
-      const place = { ...PLACE, workerId: randomUUID() };
-      const { direct, ready } = channel.begin(attempt, nextFrame, place);
-      jobs.set(attempt, direct);
-      await ready;
+      const place = offers ? PLACE : { ...PLACE, workerId: randomUUID() };
+      jobs.set(attempt, channel.begin(attempt, nextFrame, place));
+      if (!offers || attempt > 1) await channel.prepare();
     };
+    if (offers) await connect();
     await begin(1, frames.start);
     return {
       reader: channel,
@@ -68,7 +105,9 @@ for (const { name, settings } of [
       writer: (attempt, pickup = 1) => {
         const direct = jobs.get(attempt);
         const job = { ...JOB, requestId, attempt, frames, ...(direct ? { direct } : {}) };
-        return worker.writerFor(job, pickup, PLACE.gpuId);
+        const plain = worker.writerFor(job, { pickup, gpuId });
+        const isOffered = offers && pickup === 1 && attempt === current;
+        return isOffered ? offered(job, plain, (job) => channel.handOver(job)) : plain;
       },
       breakLine: () => {
         worker.close();

@@ -35,6 +35,7 @@ const NEVER = new AbortController().signal;
 
 describe('live work', () => {
   let farm: TestFarm;
+  let newService: () => LiveService;
   let service: LiveService;
   let redis: ReturnType<typeof producerConnection>;
   let queues: QueueClients;
@@ -49,10 +50,9 @@ describe('live work', () => {
     await waitUntilReady(redis, 5000);
     const openReader = () => workerConnection(farm.farm.redisUrl);
     queues = new QueueClients(redis);
-    service = new LiveService({
-      ...{ config, redis, queues, openReader, log: QUIET_LOG },
-      models: new Models(config, redis),
-    });
+    const tools = { config, redis, queues, openReader, log: QUIET_LOG };
+    newService = () => new LiveService({ ...tools, models: new Models(config, redis) });
+    service = newService();
     await service.listen();
     whole = await wholeRender(farm);
   });
@@ -158,9 +158,12 @@ describe('live work', () => {
     await until('its keys are gone', async () => (await redis.keys('{farm}:live:*')).length === 0);
   });
 
-  it('keeps what waits for a reader that stalls, however long', async (t) => {
+  it('keeps in Redis what waits there for a reader that stalls, however long', async (t) => {
+    // It lets no worker connect, so that its frames come over Redis.
+    const overRedis = newService();
+    t.after(() => overRedis.close());
     t.mock.timers.enable({ apis: ['setInterval', 'setTimeout'] });
-    const stream = await service.openStream(OPEN, ANYBODY, NEVER);
+    const stream = await overRedis.openStream(OPEN, ANYBODY, NEVER);
     await stream.write(sound);
     stream.end();
     const frames = stream.frames();

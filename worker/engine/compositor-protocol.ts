@@ -17,8 +17,8 @@ export interface CompositorThreadSettings {
 
 /** What becomes of the frames of a task. */
 export type FrameOutput =
-  /** Each goes to the main thread, as it is finished. */
-  | { readonly kind: 'live'; readonly form: LiveForm }
+  /** They go to the main thread as they are finished; where only all of them are of use, in groups of so many bytes. */
+  | { readonly kind: 'live'; readonly form: LiveForm; readonly groupBytes: number }
   /** A JPEG file each. */
   | { readonly kind: 'frames'; readonly renderId: string; readonly jpegQuality: number }
   /** One MP4 for all, under `key` in the store. */
@@ -72,4 +72,4 @@ export type FromCompositor =
   | { readonly type: 'closed'; readonly taskId: number; readonly timings: FinishTimings; readonly error?: ErrorReport };
 
 /** What the compositor thread sends to the main thread. */
-export type CompositorReport = Extract<FromPipelineThread, { type: 'frame' | 'progress' | 'live-done' | 'failed' }>;
+export type CompositorReport = Extract<FromPipelineThread, { type: 'frames' | 'progress' | 'live-done' | 'failed' }>;

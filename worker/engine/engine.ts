@@ -15,6 +15,10 @@ import { Turns } from './turns.ts';
 
 /** How often the thread reports what its models take, also when none was loaded or unloaded. */
 const ANNOUNCE_EVERY_MS = 2000;
+/** Steps are told to the main thread so often at most: each message wakes it. */
+const STEP_EVERY_MS = 200;
+/** Of a request with one answer: its frames are of use together only. */
+const GROUP_BYTES = 128 * 1024;
 
 type Task = Extract<ToPipelineThread, { type: 'render' | 'live' | 'load' }>;
 type RenderTask = Extract<Task, { type: 'render' }>;
@@ -48,13 +52,14 @@ export class Engine {
   readonly #shortTasks = new Set<Promise<void>>();
   /** Ends when all segments so far have ended: they run one after the other. */
   #segments: Promise<void> = Promise.resolve();
+  #stepToldAtMs = Number.NEGATIVE_INFINITY;
   /** Execution provider of the model that was loaded last. */
   #provider: string | null = null;
 
   constructor(settings: PipelineThreadSettings, listeners: EngineListeners) {
     this.#listeners = listeners;
     this.#artifacts = new LocalArtifacts(settings.storageRoot);
-    this.#turns = new Turns(() => listeners.send({ type: 'step' }));
+    this.#turns = new Turns(() => this.#tellStep());
     this.#registry = new ModelRegistry({
       ...settings,
       log: listeners.log,
@@ -145,7 +150,8 @@ export class Engine {
   }
 
   async #renderLive({ taskId, task }: LiveTask, use: ModelUse, signal: AbortSignal): Promise<void> {
-    const frames = { kind: 'live', form: task.form } as const;
+    const groupBytes = task.streamId === undefined ? GROUP_BYTES : 0;
+    const frames = { kind: 'live', form: task.form, groupBytes } as const;
     const output = this.#line.open(taskId, frames);
     const wanted = AbortSignal.any([signal, output.broken]);
     const complete = completing(frames, use.model, wanted);
@@ -171,6 +177,13 @@ export class Engine {
     const result = await renderSegment(taskId, task, model, tools);
     this.#costs.notePace(model.modelId, task.frames, result.wall_ms);
     return { type: 'rendered', taskId, result };
+  }
+
+  #tellStep(): void {
+    const now = performance.now();
+    if (now - this.#stepToldAtMs < STEP_EVERY_MS) return;
+    this.#stepToldAtMs = now;
+    this.#listeners.send({ type: 'step' });
   }
 
   #announce(): void {

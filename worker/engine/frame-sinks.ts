@@ -8,6 +8,7 @@ import type { FinishClock } from './finish-clock.ts';
 import type { FrameMemory } from './frame-memory.ts';
 import type { FramePainter, FrameToPaint } from './frame-painter.ts';
 import type { TaskFrames } from './task-frames.ts';
+import type { FrameBytes } from './thread-protocol.ts';
 
 /** Where the frames of a task go. */
 export interface FrameSink extends AsyncDisposable {
@@ -97,18 +98,30 @@ function jpegFolder(
   });
 }
 
-/** Each frame is sent to the main thread. */
+/** Frames are sent to the main thread, which each message wakes. */
 function liveFrames(
   taskId: number,
-  { form }: Extract<FrameOutput, { kind: 'live' }>,
+  { form, groupBytes }: Extract<FrameOutput, { kind: 'live' }>,
   { painter, toMain }: SinkTools,
 ): FrameSink {
-  return new FramesInFlight(async (frame, before) => {
-    const { frameIndex } = frame;
+  let group: FrameBytes[] = [];
+  let bytes = 0;
+  const send = () => {
+    if (group.length > 0)
+      toMain(
+        { type: 'frames', taskId, frames: group },
+        group.map(({ data }) => data.buffer),
+      );
+    [group, bytes] = [[], 0];
+  };
+  const finish: FinishFrame = async (frame, before) => {
     const data = form.kind === 'raw' ? painter.pixels(frame).data : await painter.jpeg(frame, form.quality);
     await before;
-    toMain({ type: 'frame', taskId, frameIndex, data }, [data.buffer]);
-  });
+    group.push({ frameIndex: frame.frameIndex, data });
+    bytes += data.length;
+    if (bytes >= groupBytes) send();
+  };
+  return new FramesInFlight(finish, send);
 }
 
 /** Paints and encodes a frame, and puts it where it belongs; `before` settles when the frame before it is there. */
@@ -120,11 +133,13 @@ const FRAMES_IN_FLIGHT = 4;
 /** Encodes and writes several frames at once. */
 class FramesInFlight implements FrameSink {
   readonly #finish: FinishFrame;
+  readonly #afterLast: () => void;
   readonly #inFlight: Promise<void>[] = [];
   #last: Promise<void> = Promise.resolve();
 
-  constructor(finish: FinishFrame) {
+  constructor(finish: FinishFrame, afterLast: () => void = () => {}) {
     this.#finish = finish;
+    this.#afterLast = afterLast;
   }
 
   async write(frame: FrameToPaint): Promise<void> {
@@ -137,6 +152,7 @@ class FramesInFlight implements FrameSink {
 
   async finish(): Promise<void> {
     await Promise.all(this.#inFlight.splice(0));
+    this.#afterLast();
   }
 
   async [Symbol.asyncDispose](): Promise<void> {

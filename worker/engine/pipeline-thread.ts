@@ -18,7 +18,7 @@ import type {
 import { ThreadWatch } from './thread-watch.ts';
 
 /** What the thread sends while a task runs, and what it sends at the task's end. */
-type TaskReport = Extract<FromPipelineThread, { type: 'progress' | 'frame' }>;
+type TaskReport = Extract<FromPipelineThread, { type: 'progress' | 'frames' }>;
 type TaskEnd = Extract<FromPipelineThread, { type: 'rendered' | 'live-done' | 'loaded' }>;
 type EndType = TaskEnd['type'];
 
@@ -129,18 +129,18 @@ export class PipelineThread {
   }
 
   /**
-   * Makes the frames of a live request, between the batches of other tasks; `onFrame` gets them in order. The task's
-   * bytes are transferred, so this thread cannot read them afterwards: each must be the only view of its buffer.
+   * Makes the frames of a live request, between the batches of other tasks; `onFrames` gets them in order, those of a
+   * stream one by one, others in groups. The task's bytes are transferred, so this thread cannot read them afterwards: each must be the only view of its buffer.
    * Rejects with `signal.reason` once the batch that runs at the abort is over.
    */
-  async live(task: LiveTask, signal: AbortSignal, onFrame: (frame: LiveFrame) => void): Promise<LiveResult> {
+  async live(task: LiveTask, signal: AbortSignal, onFrames: (frames: LiveFrame[]) => void): Promise<LiveResult> {
     const { result } = await this.#ask('live-done', signal, {
       message: (taskId) => ({ type: 'live', taskId, task }),
       handedOver: [task.audio, task.visualFrames, task.audioFeatures].map(({ buffer }) => buffer as ArrayBuffer),
       onReport: (report) => {
-        if (report.type !== 'frame') return;
-        const { frameIndex, data } = report;
-        onFrame({ frameIndex, data, giveBack: () => this.#compositor?.postMessage(data.buffer, [data.buffer]) });
+        if (report.type !== 'frames') return;
+        const giveBack = ({ buffer }: Uint8Array<ArrayBuffer>) => this.#compositor?.postMessage(buffer, [buffer]);
+        onFrames(report.frames.map((frame) => ({ ...frame, giveBack: () => giveBack(frame.data) })));
       },
     });
     return result;
@@ -233,7 +233,7 @@ export class PipelineThread {
       return;
     }
     const task = this.#pending.get(message.taskId);
-    if (message.type === 'progress' || message.type === 'frame') {
+    if (message.type === 'progress' || message.type === 'frames') {
       task?.onReport(message);
       return;
     }

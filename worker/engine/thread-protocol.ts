@@ -111,16 +111,21 @@ export type ToPipelineThread =
   | { type: 'configure'; models: ReadonlyMap<string, ModelConfig> }
   | { type: 'close' };
 
+export interface FrameBytes {
+  readonly frameIndex: number;
+  readonly data: Uint8Array<ArrayBuffer>;
+}
+
 export type FromPipelineThread =
   | { type: 'progress'; taskId: number; framesDone: number; latestJpeg: Uint8Array }
   | { type: 'rendered'; taskId: number; result: SegmentResult }
-  /** A finished frame of a live task; its bytes are transferred, not copied. */
-  | { type: 'frame'; taskId: number; frameIndex: number; data: Uint8Array<ArrayBuffer> }
+  /** Finished frames of a live task, in order; their bytes are transferred, not copied. */
+  | { type: 'frames'; taskId: number; frames: readonly FrameBytes[] }
   | { type: 'live-done'; taskId: number; result: LiveResult }
   | { type: 'loaded'; taskId: number; result: LoadResult }
   | { type: 'failed'; taskId: number; error: ErrorReport }
   | { type: 'aborted'; taskId: number }
-  /** A turn at the network has ended. */
+  /** Turns at the network have ended. */
   | { type: 'step' }
   | { type: 'loading'; loading: Loading }
   /** Sent when a model was loaded or unloaded, and every few seconds, since the models' memory changes with use. */

@@ -1,6 +1,7 @@
 import type { Redis } from 'ioredis';
 import { ERROR_CATALOGUE, FarmError } from '../../shared/errors.ts';
 import type { LiveJob } from '../../shared/jobs.ts';
+import type { TakeOffer } from '../../shared/live/direct/frame-link.ts';
 import { FencedOut } from '../../shared/live/frames.ts';
 import { type LivePayload, livePayloadKey } from '../../shared/live/live-payload.ts';
 import { RedisFrameWriter } from '../../shared/live/redis-channel.ts';
@@ -8,7 +9,7 @@ import { logged } from '../../shared/process/unheard.ts';
 import type { PipelineThread } from '../engine/pipeline-thread.ts';
 import type { LiveResult, LiveTask } from '../engine/thread-protocol.ts';
 import type { CancelWatch } from '../jobs/cancellation.ts';
-import type { JobContext, JobHandler } from '../jobs/job-runner.ts';
+import type { JobContext } from '../jobs/job-runner.ts';
 import type { Blocklist } from '../queues/blocklist.ts';
 import type { FrameChannels } from './frame-channels.ts';
 import { FramePublisher } from './frame-publisher.ts';
@@ -35,16 +36,20 @@ class Unwanted extends Error {
   override readonly name = 'Unwanted';
 }
 
+/** @param offer of a job that its front end offered to this worker; absent for one from a queue. */
+export type LiveHandler = (job: LiveJob, context: JobContext, offer?: TakeOffer) => Promise<string>;
+
 /**
  * Handles `live` jobs: has the pipeline thread make the frames and writes each to the request's channel as it comes.
  * Errors are written there as well: the front end decides whether to try again.
  */
-export function liveHandler(tools: LiveHandlerTools): JobHandler<'live'> {
+export function liveHandler(tools: LiveHandlerTools): LiveHandler {
   const { redis, channels, gpuId, cancellation } = tools;
-  return async (job, context) => {
+  return async (job, context, offer) => {
     const ended = new AbortController();
     const unwatch = cancellation.watch(job.requestId, ended);
-    const writer = channels.writerFor(job, context.attempt, gpuId);
+    const onFenced = (fault: FencedOut) => ended.abort(fault);
+    const writer = channels.writerFor(job, { pickup: context.attempt, gpuId, offer, onFenced });
     const signal = AbortSignal.any([context.signal, ended.signal]);
     // Whatever waits for the front end to read, or for Redis, waits no longer.
     const stopped = new Promise<{ state: 'stopped' }>((resolve) => {
@@ -59,13 +64,15 @@ export function liveHandler(tools: LiveHandlerTools): JobHandler<'live'> {
       if (opened.state === 'stopped') return `stopped: ${reasonOf(ended.signal.reason)}`;
       if (opened.state === 'gone') return 'skipped: its payload is gone';
       if (opened.state === 'over') return 'skipped: it has been answered';
-      const publisher = new FramePublisher(writer, job, (fault) => ended.abort(fault));
+      const publisher = new FramePublisher(writer, (fault) => ended.abort(fault));
       const task = toTask(job, opened.payload, opened.firstFrame);
-      const life = new Liveness(redis, job, () => ended.abort(new Unwanted('its client no longer waits')), context.log);
+      const unwanted = () => ended.abort(new Unwanted('its client no longer waits'));
+      // The connection over which a job was offered tells both sides whether the other one is there.
+      const life = offer ? undefined : new Liveness(redis, job, unwanted, context.log);
       try {
         return await work(tools, job, task, { context, ended, publisher });
       } finally {
-        await Promise.all([life.stop(), publisher.close()]);
+        await Promise.all([life?.stop(), publisher.close()]);
       }
     } finally {
       writer.close();
@@ -116,8 +123,8 @@ async function work(
       return 'loaded';
     }
     const threadsFromMs = performance.now();
-    const result = await thread.live(task, signal, (frame) => {
-      if (!signal.aborted) publisher.frame(frame);
+    const result = await thread.live(task, signal, (frames) => {
+      if (!signal.aborted) publisher.frames(frames);
     });
     const doneMs = performance.now();
     const moments = { openedMs, threadsFromMs, threadsToMs: doneMs, doneMs };

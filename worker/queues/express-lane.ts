@@ -13,13 +13,15 @@ export interface ExpressLaneOptions<N extends JobName> {
   readonly queue: Queue;
   /** The runner of the ordinary lane, which takes one job at a time. */
   readonly runner: JobRunner<N | 'live'>;
+  /** Live jobs that run now, wherever they came from. */
+  readonly liveJobs: () => number;
   readonly connection: Redis;
   readonly wakeUps: LiveWakeUps;
   readonly log: RepeatLog;
 }
 
 /** Live jobs at once: their frames share the runs of the network. The payload of each may have 59 MB. */
-const MAX_LIVE = 32;
+export const MAX_LIVE = 32;
 /** A live job waits this long at most when its wake-up was lost. */
 const LOOK_EVERY_MS = 250;
 /** Live jobs that never end keep the ordinary lane from segments for this long; then one is let in. */
@@ -36,16 +38,19 @@ const SEGMENT_WAITS_MS = 1000;
  */
 export class ExpressLane<N extends JobName> {
   readonly #runner: JobRunner<N | 'live'>;
+  readonly #liveJobs: () => number;
   readonly #worker: HandFedWorker<N | 'live'>;
   readonly #queue: Queue;
   readonly #looking: Repeated;
   readonly #stopListening: () => void;
   #open = true;
+  #isBehind = false;
   /** When no segment had to wait last: one ran, or nothing did. */
   #segmentsHadTheirTurnAt = performance.now();
 
-  constructor({ queue, runner, connection, wakeUps, log }: ExpressLaneOptions<N>) {
+  constructor({ queue, runner, liveJobs, connection, wakeUps, log }: ExpressLaneOptions<N>) {
     this.#runner = runner;
+    this.#liveJobs = liveJobs;
     this.#queue = queue;
     this.#worker = new HandFedWorker(queue.name, runner, connection);
     const name = `look for live jobs on ${queue.name}`;
@@ -53,6 +58,16 @@ export class ExpressLane<N extends JobName> {
     const look = () => this.#looking.now();
     runner.onChange(look);
     this.#stopListening = wakeUps.on(queue.name, look);
+  }
+
+  /** True while live jobs wait in the queue because as many run as may. */
+  get isBehind(): boolean {
+    return this.#isBehind;
+  }
+
+  /** A live job of another source has ended, so there may be room. */
+  roomMayBe(): void {
+    if (this.#isBehind) this.#looking.now();
   }
 
   /** Stops taking jobs, lets running ones finish for `patienceMs`, then hands them back to the queue. */
@@ -82,13 +97,18 @@ export class ExpressLane<N extends JobName> {
   async #takeAll(): Promise<void> {
     while (this.#mayTake() && (await this.#liveJobWaits())) {
       const job = await this.#worker.take();
-      if (!job) return;
+      if (!job) break;
       job.run().catch(unexpected);
     }
+    this.#isBehind = this.#open && this.#isFull && (await this.#liveJobWaits());
   }
 
   #mayTake(): boolean {
-    return this.#open && this.#runner.runningCount() > 0 && this.#runner.runningCount('live') < MAX_LIVE;
+    return this.#open && this.#runner.runningCount() > 0 && !this.#isFull;
+  }
+
+  get #isFull(): boolean {
+    return this.#liveJobs() >= MAX_LIVE;
   }
 
   async #liveJobWaits(): Promise<boolean> {

@@ -1,13 +1,16 @@
 import type { Config } from '../../shared/config/load.ts';
 import { GpuDrains } from '../../shared/gpu-drains.ts';
+import type { LiveJob } from '../../shared/jobs.ts';
+import type { OnOffer } from '../../shared/live/direct/frame-link.ts';
 import { gpuQueue, QueueClients } from '../../shared/queues.ts';
 import { Consumer } from '../jobs/consumer.ts';
 import { JobRunner, type JobRunnerOptions } from '../jobs/job-runner.ts';
 import { SegmentPlacement } from '../jobs/segment-placement.ts';
 import type { WorkerTools } from '../jobs/worker-tools.ts';
 import type { Blocklist } from './blocklist.ts';
+import { DirectLane, type DirectLaneTools } from './direct-lane.ts';
 import { DrainGate } from './drain-gate.ts';
-import { ExpressLane } from './express-lane.ts';
+import { ExpressLane, MAX_LIVE } from './express-lane.ts';
 import type { LeaseHolder } from './lease.ts';
 import { LiveWakeUps } from './live-wake-ups.ts';
 import { OrphanQueues, type QueueConsumer } from './orphan-queues.ts';
@@ -17,6 +20,9 @@ import { WorkStealing } from './work-stealing.ts';
 
 type GpuJobName = 'segment' | 'live';
 
+/** Pieces of streams at once: each is some sound. */
+const MAX_PIECES = 256;
+
 export interface GpuQueuesOptions {
   readonly gpuId: number;
   readonly holder: LeaseHolder;
@@ -24,6 +30,8 @@ export interface GpuQueuesOptions {
   readonly tools: Pick<WorkerTools, 'connection' | 'subscriber' | 'log'>;
   readonly blocklist: Blocklist;
   readonly jobs: Pick<JobRunnerOptions<GpuJobName>, 'handlers' | 'onLost'>;
+  /** Handles live jobs that front ends offer to this worker. */
+  readonly onOffered: DirectLaneTools['handler'];
   /** Called when the GPU was taken out of service or put back, or finished a job while it is out of service. */
   readonly onChange: () => void;
 }
@@ -35,7 +43,9 @@ export class GpuQueues {
   readonly #placement: SegmentPlacement;
   readonly #wakeUps: LiveWakeUps;
   readonly #runners = new Set<JobRunner<GpuJobName>>();
+  readonly #lanes = new Set<ExpressLane<GpuJobName>>();
   readonly #gate: DrainGate;
+  readonly #direct: DirectLane;
   #orphans: OrphanQueues | undefined;
   #stealing: WorkStealing | undefined;
   #stopping = false;
@@ -50,6 +60,11 @@ export class GpuQueues {
     const drains = new GpuDrains(connection);
     const consume = () => this.#consume(gpuQueue(gpuId));
     this.#gate = new DrainGate({ gpuId, drains, subscriber, blocklist, log, consume, onChange });
+    this.#direct = new DirectLane({
+      ...{ handler: options.onOffered, log },
+      mayTake: (job) => this.#mayTake(job),
+      onEnd: () => this.#jobEnded(),
+    });
   }
 
   /** True while jobs are taken. */
@@ -59,8 +74,22 @@ export class GpuQueues {
 
   /** Jobs that run now, wherever they came from. */
   get runningJobs(): number {
-    return [...this.#runners].reduce((sum, runner) => sum + runner.runningCount(), 0);
+    return [...this.#runners].reduce((sum, runner) => sum + runner.runningCount(), this.#direct.runningCount);
   }
+
+  /** A request that would overtake those which wait in a queue has to wait there, too. */
+  #mayTake({ streamId }: LiveJob): boolean {
+    if (!this.isOpen) return false;
+    if (streamId !== undefined) return this.#liveJobs < MAX_PIECES;
+    return this.#liveJobs < MAX_LIVE && ![...this.#lanes].some(({ isBehind }) => isBehind);
+  }
+
+  get #liveJobs(): number {
+    return [...this.#runners].reduce((sum, runner) => sum + runner.runningCount('live'), this.#direct.runningCount);
+  }
+
+  /** Takes a live job that a front end offers, as long as jobs are taken and there is room. */
+  readonly offer: OnOffer = (job, take) => this.#direct.offer(job, take);
 
   /** Begins to take jobs. */
   async start(): Promise<void> {
@@ -83,9 +112,8 @@ export class GpuQueues {
   /** Stops taking jobs, lets running ones finish for `patienceMs`, then hands them back to their queues. */
   async stop(patienceMs: number): Promise<void> {
     this.#stopping = true;
-    await Promise.all(
-      [this.#gate, this.#orphans, this.#stealing].map(async (source) => await source?.stop(patienceMs)),
-    );
+    const sources = [this.#gate, this.#orphans, this.#stealing].map(async (source) => await source?.stop(patienceMs));
+    await Promise.all([...sources, this.#direct.drain(patienceMs)]);
     await this.#queues.close();
   }
 
@@ -94,12 +122,15 @@ export class GpuQueues {
     const queue = this.#queues.named(queueName);
     const ordinary = new Consumer({ ...this.#runnerOptions(queueName), queue });
     const { runner } = ordinary;
-    const express = new ExpressLane({ queue, runner, connection, wakeUps: this.#wakeUps, log });
+    const liveJobs = () => this.#liveJobs;
+    const express = new ExpressLane({ queue, runner, liveJobs, connection, wakeUps: this.#wakeUps, log });
+    this.#lanes.add(express);
     this.#watched(runner);
     return {
       drain: async (patienceMs) => {
         await Promise.all([ordinary.drain(patienceMs), express.drain(patienceMs)]);
         this.#runners.delete(runner);
+        this.#lanes.delete(express);
       },
     };
   }
@@ -117,9 +148,12 @@ export class GpuQueues {
 
   #watched(runner: JobRunner<GpuJobName>): JobRunner<GpuJobName> {
     this.#runners.add(runner);
-    runner.onChange(() => {
-      if (!this.isOpen) this.#options.onChange();
-    });
+    runner.onChange(() => this.#jobEnded());
     return runner;
+  }
+
+  #jobEnded(): void {
+    for (const lane of this.#lanes) lane.roomMayBe();
+    if (!this.isOpen) this.#options.onChange();
   }
 }

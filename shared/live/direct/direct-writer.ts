@@ -11,8 +11,8 @@ import {
 } from '../frames.ts';
 import { payloadOf } from '../live-payload.ts';
 import type { RedisFrameWriter } from '../redis-channel.ts';
-import { ANSWER_WITHIN_MS, type FrameLink, NotReached } from './frame-link.ts';
-import type { LinkRun } from './link-run.ts';
+import { ANSWER_WITHIN_MS, type FrameLink, NotReached, type TakeOffer } from './frame-link.ts';
+import type { LinkRun, RunListener } from './link-run.ts';
 import { LAST, type Refusal, WINDOW_BYTES, WIRE_VERSION } from './wire.ts';
 
 /** Waits before each try to get a lost connection back; then the run goes on over Redis. */
@@ -22,10 +22,16 @@ export interface DirectWriterTools {
   readonly link: FrameLink;
   /** As in the job. */
   readonly token: string;
+  /** Of a worker that may be offered jobs over this connection: its id. */
+  readonly workerId?: string | undefined;
+  /** Absent for a job from a queue. */
+  readonly offer?: TakeOffer | undefined;
   /** The same run over Redis, for when the front end cannot be reached. */
   readonly overRedis: () => RedisFrameWriter;
   /** Called when the run goes over Redis, and when the front end was reached. */
   readonly onReached: (fault: NotReached | undefined) => void;
+  /** Called when the front end says that the run is of no use any more. */
+  readonly onFenced?: ((fault: FencedOut) => void) | undefined;
 }
 
 type End = { readonly summary: LiveSummary } | { readonly error: ErrorReport };
@@ -186,11 +192,11 @@ export class DirectFrameWriter implements FrameWriter {
 
   async #connect(wantsPayload: boolean): Promise<Answer> {
     const { requestId, attempt, pickup, gpuId } = this.#run;
-    const { link, token, onReached } = this.#tools;
-    const open = { version: WIRE_VERSION, requestId, token, attempt, pickup, gpuId, wantsPayload };
+    const { link, token, workerId, offer, onReached } = this.#tools;
+    const open = { version: WIRE_VERSION, requestId, token, attempt, pickup, gpuId, wantsPayload, worker: workerId };
     const answered = Promise.withResolvers<Answer>();
     answered.promise.catch(ignored('it is awaited below, unless the connection was lost before'));
-    const run: LinkRun = await link.open(open, {
+    const listener: RunListener = {
       granted: (firstFrame, parts) => answered.resolve({ firstFrame, parts }),
       refused: (why) => {
         answered.resolve({ refused: why });
@@ -201,7 +207,9 @@ export class DirectFrameWriter implements FrameWriter {
         answered.reject(new NotReached('the connection broke'));
         if (this.#link === run) this.#lost();
       },
-    });
+    };
+    // An offer is taken in the step in which it came; a run of it that was lost goes on as any other.
+    const run: LinkRun = wantsPayload && offer ? offer(listener) : await link.open(open, listener);
     const answer = await answered.promise;
     onReached(undefined);
     if ('refused' in answer) return answer;
@@ -245,7 +253,9 @@ export class DirectFrameWriter implements FrameWriter {
       for (const { sent } of this.#waiting.splice(0)) sent.resolve();
       return;
     }
-    this.#fail(new FencedOut(why === 'gone' ? 'The request was given up' : 'A later run has begun'));
+    const fault = new FencedOut(why === 'gone' ? 'The request was given up' : 'A later run has begun');
+    this.#fail(fault);
+    this.#tools.onFenced?.(fault);
   }
 
   #fail(fault: unknown): void {

@@ -4,7 +4,7 @@ import { ignored } from '../../process/unheard.ts';
 import { connectOptions } from './address.ts';
 import { LinkRun, type RunListener } from './link-run.ts';
 import { MessageReader, WrongMessage } from './message-reader.ts';
-import { KIND, type Open } from './wire.ts';
+import { jsonMessage, KIND, type Open, send } from './wire.ts';
 
 const CONNECT_WITHIN_MS = 1000;
 /** A front end that runs answers within this time, and goes on with a payload, however busy it is. */
@@ -19,17 +19,28 @@ export class NotReached extends Error {
   override readonly name = 'NotReached';
 }
 
+/** Takes a job that was offered, and begins its run. */
+export type TakeOffer = (listener: RunListener) => LinkRun;
+
+/**
+ * Hears of jobs that a front end offers to this worker; `job` is what came, unchecked. Whoever takes one calls `take`
+ * before it returns; else the front end puts the job on a queue.
+ */
+export type OnOffer = (job: unknown, take: TakeOffer) => void;
+
 /** A worker's connection to one front end, for all of its runs; it is made when it is needed, and again. */
 export class FrameLink {
   readonly #address: string;
+  readonly #onOffer: OnOffer;
   readonly #runs = new Map<number, LinkRun>();
   #socket: Socket | undefined;
   #connecting: Promise<Socket> | undefined;
   #lastRun = 0;
   #restsUntilMs = Number.NEGATIVE_INFINITY;
 
-  constructor(address: string) {
+  constructor(address: string, onOffer: OnOffer = () => {}) {
     this.#address = address;
+    this.#onOffer = onOffer;
   }
 
   /** True while there is a connection, or a run that may need one. */
@@ -40,10 +51,7 @@ export class FrameLink {
   /** Begins a run; it is lost when no answer comes in time. NotReached, at once while the front end was not reached in the last seconds. */
   async open(open: Open, listener: RunListener): Promise<LinkRun> {
     const socket = await this.#connected();
-    const id = ++this.#lastRun;
-    const late = setTimeout(() => this.rest(), ANSWER_WITHIN_MS);
-    const run = new LinkRun(socket, id, listener, { late, forget: () => this.#runs.delete(id) });
-    this.#runs.set(id, run);
+    const run = this.#begin(socket, ++this.#lastRun, listener);
     run.open(open);
     return run;
   }
@@ -56,6 +64,13 @@ export class FrameLink {
 
   close(): void {
     this.#socket?.destroy();
+  }
+
+  #begin(socket: Socket, id: number, listener: RunListener): LinkRun {
+    const late = setTimeout(() => this.rest(), ANSWER_WITHIN_MS);
+    const run = new LinkRun(socket, id, listener, { late, forget: () => this.#runs.delete(id) });
+    this.#runs.set(id, run);
+    return run;
   }
 
   async #connected(): Promise<Socket> {
@@ -86,7 +101,7 @@ export class FrameLink {
 
   #attend(socket: Socket): void {
     const reader = new MessageReader({
-      message: (kind, run, body) => this.#receive(kind, run, body),
+      message: (kind, run, body) => this.#receive(socket, kind, run, body),
       bytes: (run, part) => this.#runs.get(run)?.bytes(part),
     });
     socket.on('data', (chunk) => {
@@ -105,18 +120,33 @@ export class FrameLink {
     });
   }
 
-  #receive(kind: number, runId: number, body: Buffer): void {
+  #receive(socket: Socket, kind: number, runId: number, body: Buffer): void {
     const run = this.#runs.get(runId);
-    if (kind === KIND.grant) run?.grant(body);
+    if (kind === KIND.offer) this.#hear(socket, runId, body);
+    else if (kind === KIND.grant) run?.grant(body);
     else if (kind === KIND.refusal) run?.refuse(body);
     else if (kind === KIND.read) run?.read(body);
     else throw new WrongMessage(`A message of unknown kind ${kind}`);
+  }
+
+  #hear(socket: Socket, runId: number, body: Buffer): void {
+    this.#onOffer(JSON.parse(body.toString()), (listener) => {
+      const run = this.#begin(socket, runId, listener);
+      run.take();
+      return run;
+    });
+    if (!this.#runs.has(runId)) send(socket, jsonMessage(KIND.declined, runId));
   }
 }
 
 /** The connections of a worker to all front ends. */
 export class FrameLinks {
   readonly #links = new Map<string, FrameLink>();
+  readonly #onOffer: OnOffer;
+
+  constructor(onOffer?: OnOffer) {
+    this.#onOffer = onOffer ?? (() => {});
+  }
 
   /** The connection to the front end at this address. */
   to(address: string): FrameLink {
@@ -124,7 +154,7 @@ export class FrameLinks {
     if (known) return known;
     // Front ends come and go: what is not used any more is forgotten when a new one comes.
     for (const [other, link] of this.#links) if (!link.isInUse) this.#links.delete(other);
-    const link = new FrameLink(address);
+    const link = new FrameLink(address, this.#onOffer);
     this.#links.set(address, link);
     return link;
   }

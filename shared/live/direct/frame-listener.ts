@@ -3,6 +3,7 @@ import { mkdir, mkdtemp, readdir, rm, rmdir } from 'node:fs/promises';
 import { type AddressInfo, connect, createServer, type Server } from 'node:net';
 import { hostname, tmpdir } from 'node:os';
 import path from 'node:path';
+import type { LiveJob } from '../../jobs.ts';
 import type { RepeatLog } from '../../process/repeat.ts';
 import { ignored, logged } from '../../process/unheard.ts';
 import { connectOptions, tcpAddress, unixAddress } from './address.ts';
@@ -32,15 +33,25 @@ export class FrameListener {
   readonly #server: Server;
   readonly #inboxes = new Map<string, DirectInbox>();
   readonly #peers = new Set<Peer>();
+  /** The connection of each worker that may be offered jobs. */
+  readonly #workers = new Map<string, Peer>();
 
   private constructor(server: Server, address: string) {
     this.#server = server;
     this.address = address;
     const onRefused = logged('a connection to the frame channel was closed; it may be no worker of this farm');
     server.on('connection', (socket) => {
-      const peer = new Peer(socket, { find: (requestId) => this.#inboxes.get(requestId), onRefused });
+      let name: string | undefined;
+      const onWorker = (workerId: string) => {
+        name = workerId;
+        this.#workers.set(workerId, peer);
+      };
+      const peer = new Peer(socket, { find: (requestId) => this.#inboxes.get(requestId), onRefused, onWorker });
       this.#peers.add(peer);
-      socket.on('close', () => this.#peers.delete(peer));
+      socket.on('close', () => {
+        this.#peers.delete(peer);
+        if (name !== undefined && this.#workers.get(name) === peer) this.#workers.delete(name);
+      });
     });
   }
 
@@ -65,6 +76,11 @@ export class FrameListener {
   /** Takes frames for a request until `remove`. */
   add(inbox: DirectInbox): void {
     this.#inboxes.set(inbox.requestId, inbox);
+  }
+
+  /** Offers a job, with its payload, to a worker that is connected; false when it cannot be offered any. */
+  offer(workerId: string, inbox: DirectInbox, job: LiveJob, gpuId: number): boolean {
+    return this.#workers.get(workerId)?.offer(inbox, job, gpuId) ?? false;
   }
 
   remove(inbox: DirectInbox): void {

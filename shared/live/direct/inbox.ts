@@ -17,6 +17,13 @@ export interface Sender {
   refuse(why: Refusal): void;
 }
 
+/** A run that has ended without an answer. */
+interface Loss {
+  readonly atMs: number;
+  /** The worker said so itself: it does not come again. */
+  readonly isFinal: boolean;
+}
+
 /** The front end's end of a direct frame channel: what came for one request, until it is read. */
 export class DirectInbox implements FrameReader {
   readonly requestId: string;
@@ -34,6 +41,7 @@ export class DirectInbox implements FrameReader {
   #sender: Sender | undefined;
   #nextFrame: number;
   #takenAtMs: number | undefined;
+  #loss: Loss | undefined;
   #ended = false;
   #closed = false;
   #changed = Promise.withResolvers<void>();
@@ -67,8 +75,36 @@ export class DirectInbox implements FrameReader {
     this.#ended = false;
     this.#takenAtMs = undefined;
     this.#entries.length = 0;
-    this.#sender?.refuse('fenced');
-    this.#sender = undefined;
+    this.#fenceOut();
+  }
+
+  /** The job was offered to a worker: its run may begin. The first frame that is missing. */
+  offered(sender: Sender): number {
+    this.#letIn(sender, 1);
+    return this.#nextFrame;
+  }
+
+  /** The worker takes the job that it was offered. */
+  take(sender: Sender, gpuId: number): void {
+    if (sender === this.#sender) this.#noteTaken(gpuId);
+  }
+
+  /** Whether the worker that the job was offered takes it; one that does not say so in time is fenced out. */
+  async isTaken(withinMs: number): Promise<boolean> {
+    const untilMs = performance.now() + withinMs;
+    for (let leftMs = withinMs; leftMs > 0; leftMs = untilMs - performance.now()) {
+      if (this.#takenAtMs !== undefined) return true;
+      if (!this.#sender) return false;
+      await this.#change(leftMs);
+    }
+    this.#fenceOut();
+    return false;
+  }
+
+  /** Whether the run has ended without an answer, and does not come again within `graceMs` after that. */
+  isLost(graceMs: number): boolean {
+    if (this.#sender || !this.#loss || this.hasEntries) return false;
+    return this.#loss.isFinal || performance.now() - this.#loss.atMs > graceMs;
   }
 
   isToken(token: string): boolean {
@@ -81,13 +117,8 @@ export class DirectInbox implements FrameReader {
     if (this.#closed) return { refused: 'gone' };
     if (attempt !== this.#attempt || pickup < this.#pickup) return { refused: 'fenced' };
     if (this.#ended) return { refused: 'over' };
-    this.#sender?.refuse('fenced');
-    this.#sender = sender;
-    this.#pickup = pickup;
-    this.#unreadBytes = 0;
-    this.#untoldBytes = 0;
-    this.#takenAtMs ??= performance.now();
-    this.#add({ type: 'taken', gpuId });
+    this.#letIn(sender, pickup);
+    this.#noteTaken(gpuId);
     return { firstFrame: this.#nextFrame };
   }
 
@@ -114,10 +145,11 @@ export class DirectInbox implements FrameReader {
     this.#add(entry);
   }
 
-  /** The run's connection is lost, or it left. */
-  lose(sender: Sender): void {
+  /** The run's connection is lost. @param isFinal the run itself has left. */
+  lose(sender: Sender, isFinal: boolean): void {
     if (sender !== this.#sender) return;
     this.#sender = undefined;
+    this.#loss = { atMs: performance.now(), isFinal };
     this.wake();
   }
 
@@ -144,6 +176,25 @@ export class DirectInbox implements FrameReader {
     this.#sender = undefined;
     this.#entries.length = 0;
     this.wake();
+  }
+
+  #letIn(sender: Sender, pickup: number): void {
+    this.#sender?.refuse('fenced');
+    this.#sender = sender;
+    this.#pickup = pickup;
+    this.#unreadBytes = 0;
+    this.#untoldBytes = 0;
+    this.#loss = undefined;
+  }
+
+  #noteTaken(gpuId: number): void {
+    this.#takenAtMs ??= performance.now();
+    this.#add({ type: 'taken', gpuId });
+  }
+
+  #fenceOut(): void {
+    this.#sender?.refuse('fenced');
+    this.#sender = undefined;
   }
 
   #add(entry: ChannelEntry): void {

@@ -9,6 +9,7 @@ import {
   header,
   jsonMessage,
   KIND,
+  LAST,
   numbersMessage,
   type Open,
   PIECE_BYTES,
@@ -59,6 +60,11 @@ export class LinkRun {
     send(this.#socket, jsonMessage(KIND.open, this.#id, open));
   }
 
+  /** Of a job that was offered: says that this worker is at it. */
+  take(): void {
+    send(this.#socket, jsonMessage(KIND.taken, this.#id));
+  }
+
   /** Resolves when the connection has taken it, or is lost. */
   async frame({ frameIndex, data }: FinishedFrame): Promise<void> {
     const first = data.subarray(0, PIECE_BYTES);
@@ -82,7 +88,7 @@ export class LinkRun {
   /** Ends the run on this side. */
   leave(): void {
     if (!this.#isOpen) return;
-    send(this.#socket, jsonMessage(KIND.leave, this.#id, {}));
+    send(this.#socket, jsonMessage(KIND.leave, this.#id));
     this.#end();
   }
 
@@ -106,7 +112,9 @@ export class LinkRun {
   }
 
   read(body: Buffer): void {
-    this.#listener.read(body.readUInt32BE(0));
+    const frame = body.readUInt32BE(0);
+    if (frame === LAST) this.#end();
+    this.#listener.read(frame);
   }
 
   lose(): void {

@@ -1,4 +1,5 @@
 import type { Socket } from 'node:net';
+import type { LiveJob } from '../../jobs.ts';
 import { ignored, unexpected } from '../../process/unheard.ts';
 import { partsOf } from '../live-payload.ts';
 import type { DirectInbox, Sender } from './inbox.ts';
@@ -11,8 +12,10 @@ import {
   KIND,
   LARGEST_FRAME_BYTES,
   numbersMessage,
+  offeredRun,
   openSchema,
   type Refusal,
+  SMALL_BYTES,
   send,
   sendBytes,
   summaryOf,
@@ -33,6 +36,7 @@ const KEEP_ALIVE_MS = 5000;
 interface PeerRun {
   readonly inbox: DirectInbox;
   readonly sender: Sender;
+  readonly gpuId: number;
   isCurrent: boolean;
   frame: { readonly frameIndex: number; readonly bytes: IncomingBytes } | undefined;
 }
@@ -41,6 +45,8 @@ export interface PeerTools {
   readonly find: (requestId: string) => DirectInbox | undefined;
   /** Called when it was closed because of what it sent, and because it sent nothing. */
   readonly onRefused: (reason: string) => void;
+  /** Called when a worker may be offered jobs over this connection. */
+  readonly onWorker: (workerId: string) => void;
 }
 
 /** The front end's side of one connection from a worker. */
@@ -51,6 +57,7 @@ export class Peer {
   readonly #proof: NodeJS.Timeout;
   #isProven = false;
   #refusals = 0;
+  #offers = 0;
 
   constructor(socket: Socket, tools: PeerTools) {
     this.#socket = socket;
@@ -77,11 +84,23 @@ export class Peer {
     this.#socket.destroy();
   }
 
+  /** Offers a job to the worker at the other end, with its payload. False when this connection has no room for it. */
+  offer(inbox: DirectInbox, job: LiveJob, gpuId: number): boolean {
+    const runId = offeredRun(++this.#offers);
+    const message = jsonMessage(KIND.offer, runId, job);
+    if (this.#socket.destroyed || this.#runs.size >= MOST_RUNS || message.length > SMALL_BYTES) return false;
+    const run = this.#newRun(runId, inbox, gpuId);
+    this.#runs.set(runId, run);
+    send(this.#socket, message);
+    this.#grant(runId, run, inbox.offered(run.sender), true).catch(unexpected);
+    return true;
+  }
+
   #end(): void {
     clearTimeout(this.#proof);
     for (const run of this.#runs.values()) {
       run.isCurrent = false;
-      run.inbox.lose(run.sender);
+      run.inbox.lose(run.sender, false);
     }
     this.#runs.clear();
   }
@@ -102,7 +121,8 @@ export class Peer {
     if (!run) return;
     if (run.frame) throw new WrongMessage('A message in the middle of a frame');
     if (kind === KIND.frame) this.#beginFrame(run, body);
-    else if (kind === KIND.leave) this.#leave(runId, run);
+    else if (kind === KIND.taken) run.inbox.take(run.sender, run.gpuId);
+    else if (kind === KIND.leave || kind === KIND.declined) this.#leave(runId, run);
     else if (kind === KIND.done) this.#answer(runId, run, { type: 'done', summary: summaryOf(body) });
     else if (kind === KIND.failed) this.#answer(runId, run, { type: 'failed', error: errorOf(body) });
     else throw new WrongMessage(`A message of unknown kind ${kind}`);
@@ -113,9 +133,9 @@ export class Peer {
     const inbox = this.#tools.find(open.requestId);
     if (inbox && !inbox.isToken(open.token)) throw new WrongMessage('A wrong token');
     if (this.#runs.has(runId) || this.#runs.size >= MOST_RUNS) throw new WrongMessage('Too many runs');
-    const run = inbox && this.#newRun(runId, inbox);
+    const run = inbox && this.#newRun(runId, inbox, open.gpuId);
     const answer = run ? run.inbox.accept(open, run.sender) : { refused: 'gone' as const };
-    if (inbox) this.#prove();
+    if (inbox) this.#prove(open.worker);
     if (!run || 'refused' in answer) {
       if (!this.#isProven && ++this.#refusals > MOST_REFUSALS) throw new WrongMessage('Too many unknown requests');
       send(this.#socket, jsonMessage(KIND.refusal, runId, { why: 'refused' in answer ? answer.refused : 'gone' }));
@@ -125,12 +145,14 @@ export class Peer {
     this.#grant(runId, run, answer.firstFrame, open.wantsPayload).catch(unexpected);
   }
 
-  #prove(): void {
+  #prove(workerId: string | undefined): void {
+    if (this.#isProven) return;
     this.#isProven = true;
     clearTimeout(this.#proof);
+    if (workerId !== undefined) this.#tools.onWorker(workerId);
   }
 
-  #newRun(runId: number, inbox: DirectInbox): PeerRun {
+  #newRun(runId: number, inbox: DirectInbox, gpuId: number): PeerRun {
     const sender: Sender = {
       read: (frame) => send(this.#socket, numbersMessage(KIND.read, runId, frame)),
       refuse: (why: Refusal) => {
@@ -139,7 +161,7 @@ export class Peer {
         send(this.#socket, jsonMessage(KIND.refusal, runId, { why }));
       },
     };
-    const run: PeerRun = { inbox, sender, isCurrent: true, frame: undefined };
+    const run: PeerRun = { inbox, sender, gpuId, isCurrent: true, frame: undefined };
     return run;
   }
 
@@ -184,6 +206,6 @@ export class Peer {
   #leave(runId: number, run: PeerRun): void {
     run.isCurrent = false;
     this.#runs.delete(runId);
-    run.inbox.lose(run.sender);
+    run.inbox.lose(run.sender, true);
   }
 }

@@ -35,17 +35,26 @@ export const KIND = {
   failed: 5,
   /** Worker: the run ends here without an answer. */
   leave: 6,
+  /** Worker: it is at the job that it was offered under this run. */
+  taken: 7,
+  /** Worker: it does not take the job that it was offered under this run. */
+  declined: 8,
   /** Front end: JSON, `grantSchema`; the bytes of its parts follow. */
   grant: 10,
   /** Front end: JSON, `refusalSchema`. */
   refusal: 11,
   /** Front end: u32, the first frame that has not been read; LAST after `done` or `failed`. */
   read: 12,
+  /** Front end: JSON, a live job, under a run that `offeredRun` names; its `grant` follows at once. */
+  offer: 13,
 } as const;
 export type Kind = (typeof KIND)[keyof typeof KIND];
 
 /** In `read`: everything has come. */
 export const LAST = 0xffff_ffff;
+
+/** The runs that a front end begins have numbers of their own. @param count from 1, of this connection. */
+export const offeredRun = (count: number) => (0x8000_0000 | count) >>> 0;
 
 export const openSchema = z.object({
   version: z.int().positive(),
@@ -56,6 +65,8 @@ export const openSchema = z.object({
   gpuId: z.int().nonnegative(),
   /** False on a connection that replaces a broken one: the payload has come. */
   wantsPayload: z.boolean(),
+  /** Its id, of a worker that may be offered jobs over this connection; absent in older workers. */
+  worker: z.string().max(128).optional(),
 });
 export type Open = z.infer<typeof openSchema>;
 
@@ -86,7 +97,7 @@ export function header(kind: Kind, run: number, bodyBytes: number): Buffer {
   return bytes;
 }
 
-export function jsonMessage(kind: Kind, run: number, body: object): Buffer {
+export function jsonMessage(kind: Kind, run: number, body: object = {}): Buffer {
   const text = Buffer.from(JSON.stringify(body));
   return Buffer.concat([header(kind, run, text.length), text]);
 }

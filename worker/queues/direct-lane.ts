@@ -1,0 +1,65 @@
+import { isOfNewerFormat, type JobOf, jobSchema, type LiveJob } from '../../shared/jobs.ts';
+import type { TakeOffer } from '../../shared/live/direct/frame-link.ts';
+import type { Logger } from '../../shared/process/log.ts';
+import { ignored } from '../../shared/process/unheard.ts';
+import type { JobContext } from '../jobs/job-runner.ts';
+import { HandBack } from '../jobs/job-runner.ts';
+
+export interface DirectLaneTools {
+  readonly handler: (job: LiveJob, context: JobContext, offer: TakeOffer) => Promise<string>;
+  /** Whether this worker may begin the job now. */
+  readonly mayTake: (job: LiveJob) => boolean;
+  /** Called when a job has ended. */
+  readonly onEnd: () => void;
+  readonly log: Logger;
+}
+
+/**
+ * Live jobs that their front ends offer to this worker over the connection for frames, without any queue. A front end
+ * that is declined, or loses the connection, puts the job on a queue: so nothing of these needs to be kept in Redis.
+ */
+export class DirectLane {
+  readonly #tools: DirectLaneTools;
+  /** How each job that runs is stopped. */
+  readonly #running = new Map<Promise<void>, AbortController>();
+
+  constructor(tools: DirectLaneTools) {
+    this.#tools = tools;
+  }
+
+  get runningCount(): number {
+    return this.#running.size;
+  }
+
+  /** Takes the job if it may. @param data as it came. */
+  offer(data: unknown, take: TakeOffer): void {
+    const { data: job } = jobSchema.safeParse(data);
+    if (isOfNewerFormat(data) || job?.name !== 'live' || !this.#tools.mayTake(job)) return;
+    const stop = new AbortController();
+    const run = this.#run(job, stop.signal, take).finally(() => {
+      this.#running.delete(run);
+      this.#tools.onEnd();
+    });
+    this.#running.set(run, stop);
+  }
+
+  /** Lets running jobs finish for `patienceMs`, then leaves them to their front ends. None may be offered after this. */
+  async drain(patienceMs: number): Promise<void> {
+    const expired = setTimeout(() => {
+      for (const stop of this.#running.values()) stop.abort(new HandBack('The worker drains'));
+    }, patienceMs);
+    await Promise.all(this.#running.keys());
+    clearTimeout(expired);
+  }
+
+  async #run(job: JobOf<'live'>, signal: AbortSignal, take: TakeOffer): Promise<void> {
+    const context: JobContext = {
+      ...{ begun: Promise.resolve(), attempt: 1, lastTry: true, signal },
+      log: this.#tools.log.child({ job: job.name }),
+      showProgress: () => {},
+      moveElsewhere: async () => undefined,
+    };
+    const told = ignored('the handler has told the front end, or its run has left: then that places the job again');
+    await this.#tools.handler(job, context, take).catch(told);
+  }
+}
