@@ -1,3 +1,4 @@
+import assert from 'node:assert/strict';
 import { randomUUID } from 'node:crypto';
 import { mkdtemp, rm } from 'node:fs/promises';
 import { hostname, tmpdir } from 'node:os';
@@ -59,22 +60,25 @@ for (const { name, settings, offers = false } of [
     if (direct) await worker.writerFor({ ...JOB, requestId, attempt: 1, frames, direct }, { pickup: 1, gpuId }).open();
     channel.close();
   };
-  /** The worker's end of a run, by an offer where `hand` makes one that is taken. */
-  const offered = (job: LiveJob, plain: FrameWriter, hand: (job: LiveJob) => Promise<boolean>): FrameWriter => {
-    let writer = plain;
+  /** The worker's end of a run that begins by an offer, which `hand` makes when it is opened; else as `plain` has it. */
+  const offered = (plain: () => FrameWriter, hand: (take: OfferTaker['onOffer']) => Promise<boolean>): FrameWriter => {
+    let writer: FrameWriter | undefined;
+    const its = () => writer ?? assert.fail('it is not open');
     return {
       async open() {
         const opened = Promise.withResolvers<Opened>();
-        onOffer = (_, offer) => {
-          writer = worker.writerFor(job, { pickup: 1, gpuId, offer });
+        const isTaken = await hand((job, offer) => {
+          writer = worker.writerFor(job as LiveJob, { pickup: 1, gpuId, offer });
           opened.resolve(writer.open());
-        };
-        return (await hand(job)) ? await opened.promise : await plain.open();
+        });
+        if (isTaken) return await opened.promise;
+        writer = plain();
+        return await writer.open();
       },
-      frames: (frames) => writer.frames(frames),
-      done: (summary, last) => writer.done(summary, last),
-      failed: (error) => writer.failed(error),
-      close: () => writer.close(),
+      frames: (frames) => its().frames(frames),
+      done: (summary, last) => its().done(summary, last),
+      failed: (error) => its().failed(error),
+      close: () => its().close(),
     };
   };
   after(async () => {
@@ -95,7 +99,7 @@ for (const { name, settings, offers = false } of [
       // Another worker each time: one that was not reached would not be tried again.
       const place = offers ? PLACE : { ...PLACE, workerId: randomUUID() };
       jobs.set(attempt, channel.begin(attempt, nextFrame, place));
-      if (!offers || attempt > 1) await channel.prepare();
+      if (!offers) await channel.prepare();
     };
     if (offers) await connect();
     await begin(1, frames.start);
@@ -103,11 +107,16 @@ for (const { name, settings, offers = false } of [
       reader: channel,
       begin,
       writer: (attempt, pickup = 1) => {
-        const direct = jobs.get(attempt);
-        const job = { ...JOB, requestId, attempt, frames, ...(direct ? { direct } : {}) };
-        const plain = worker.writerFor(job, { pickup, gpuId });
-        const isOffered = offers && pickup === 1 && attempt === current;
-        return isOffered ? offered(job, plain, (job) => channel.handOver(job)) : plain;
+        const job = () => {
+          const direct = jobs.get(attempt);
+          return { ...JOB, requestId, attempt, frames, ...(direct ? { direct } : {}) };
+        };
+        const plain = () => worker.writerFor(job(), { pickup, gpuId });
+        if (!offers) return plain();
+        return offered(plain, async (take) => {
+          onOffer = take;
+          return pickup === 1 && attempt === current && (await channel.handOver(job()));
+        });
       },
       breakLine: () => {
         worker.close();
