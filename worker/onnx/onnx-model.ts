@@ -5,7 +5,7 @@ import type { ByteNames } from './byte-graph.ts';
 import type { ProviderReport } from './execution-providers.ts';
 import { type OnnxModelOptions, type OpenSession, openSessionOnFirstProvider } from './onnx-session.ts';
 import type { InferenceSession } from './onnxruntime.ts';
-import { type FlatArray, sliceItems, type TensorArrays, toTensors } from './tensor-arrays.ts';
+import { type FlatArray, freeTensor, sliceItems, type TensorArrays, toTensors } from './tensor-arrays.ts';
 import type { BoundContract, BoundTensor } from './tensor-contract.ts';
 
 /** In the words of CUDA, of ONNX Runtime's own allocator and of C++. */
@@ -107,8 +107,9 @@ export class OnnxModel {
     if (this.#session === undefined) throw new Error('the model has been released');
     const feeds = toTensors(this.#bound.inputs, given, runSize);
     const fetches = toTensors(specs, wanted, runSize);
-    await this.#session.run(feeds, fetches);
+    const copies = await this.#session.run(feeds, fetches);
     // Preallocated outputs are written in place; the tensors that run() returns are copies.
+    for (const { name } of specs) if (copies[name] !== fetches[name]) freeTensor(copies[name]);
     for (const [index, { name }] of specs.entries()) {
       const target = wanted[index];
       const written = fetches[name]?.data;

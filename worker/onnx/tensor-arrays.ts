@@ -37,6 +37,15 @@ export function toTensors(
   );
 }
 
+/**
+ * Gives a tensor's memory back at once; nobody may read it any more. The garbage collector would let a hundred of them
+ * pile up, and stop the thread to clear them away.
+ */
+export function freeTensor(tensor: Tensor | undefined): void {
+  const data = tensor?.data;
+  if (ArrayBuffer.isView(data) && data.buffer instanceof ArrayBuffer) data.buffer.transfer(0);
+}
+
 /** `items` items of zeros. */
 export function zeros({ type, itemLength }: BoundTensor, items: number): FlatArray {
   return type === 'uint8' ? new Uint8Array(items * itemLength) : new Float32Array(items * itemLength);
