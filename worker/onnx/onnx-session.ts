@@ -35,6 +35,13 @@ export interface OnnxModelOptions extends RunSettings {
 /** ONNX Runtime's quietest level: its errors reach us as exceptions, so they need not be on stderr too. */
 const LOG_FATAL_ONLY = 4;
 
+/**
+ * How long a thread waits awake for the next operator before it sleeps. Most come within a few microseconds, and to wake
+ * a thread takes longer than that; one that waited awake for long would take the cores from x264, the compositor and the
+ * thread that talks to Redis. Between runs all sleep.
+ */
+const SPIN_US = '20';
+
 export interface OpenSession {
   readonly session: InferenceSession;
   readonly bound: BoundContract;
@@ -130,8 +137,8 @@ async function createSession(
     logSeverityLevel: LOG_FATAL_ONLY,
     extra: {
       session: {
-        // Spinning threads would take the cores from x264, JPEG and the thread that talks to Redis.
-        intra_op: { allow_spinning: '0' },
+        intra_op: { allow_spinning: '1', spin_duration_us: SPIN_US },
+        force_spinning_stop: '1',
         // Weights in files of their own are found beside the model, though that comes from memory.
         ...(model && { model_external_initializers_file_folder_path: dirname(path) }),
       },
