@@ -9,7 +9,7 @@ import { modelSchema } from '../../shared/config/schema.ts';
 import { FrameLine } from '../../worker/engine/frame-line.ts';
 import { lineInThisThread } from '../../worker/engine/frame-outputs.ts';
 import { completing } from '../../worker/engine/frame-parts.ts';
-import { mouthPool } from '../../worker/engine/memory-pool.ts';
+import { LastingPools, mouthPool } from '../../worker/engine/memory-pool.ts';
 import { type LoadedModel, loadAlone } from '../../worker/models/loaded-model.ts';
 import { AUDIO_INPUT_FLOATS, type LipSyncNetwork, mouthBytes } from '../../worker/pipeline/contract.ts';
 import { renderMouths } from '../../worker/pipeline/render-frames.ts';
@@ -119,7 +119,7 @@ async function renderTo(line: FrameLine | undefined, model: LoadedModel): Promis
   const { network, encoder, prepared: pictures } = model;
   const frames = { kind: 'live', form: { kind: 'jpeg', quality: pictures.quality }, groupBytes: 0 } as const;
   const output = line?.open(++lastTaskId, frames);
-  const complete = completing(frames, model, NEVER);
+  const complete = completing(frames, model, new LastingPools(), NEVER);
   const pool = mouthPool(BATCH_FRAMES, mouthBytes(network.size));
   const request = {
     ...{ frames: { start: 0, end: FRAMES }, totalFrames: FRAMES, startFrameIndex: 0, grid: 'request' as const },

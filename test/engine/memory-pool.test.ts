@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { MemoryPool } from '../../worker/engine/memory-pool.ts';
+import { LastingPools, MemoryPool } from '../../worker/engine/memory-pool.ts';
 
 const NEVER = new AbortController().signal;
 
@@ -52,4 +52,13 @@ test('memory that nobody holds cannot be released', async () => {
   const memory = await pool.take(NEVER);
   memory.release();
   assert.throws(() => memory.release(), RangeError);
+});
+
+test('a pool lasts from task to task while pieces of the same size are asked for', async () => {
+  const pools = new LastingPools();
+  const first = await pools.of('pictures', 100, 2).take(NEVER);
+  first.release();
+  assert.equal(await pools.of('pictures', 100, 2).take(NEVER), first);
+  assert.notEqual(pools.of('planes', 100, 2), pools.of('pictures', 100, 2));
+  assert.equal((await pools.of('pictures', 60, 2).take(NEVER)).bytes.length, 60);
 });

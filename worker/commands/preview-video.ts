@@ -10,6 +10,7 @@ import type { Config } from '../../shared/config/load.ts';
 import { SAMPLE_RATE_HZ } from '../../shared/sound/rates.ts';
 import { MINUTE_MS } from '../../shared/units.ts';
 import { lineInThisThread } from '../engine/frame-outputs.ts';
+import { LastingPools } from '../engine/memory-pool.ts';
 import { renderSegment } from '../engine/render-segment.ts';
 import { Turns } from '../engine/turns.ts';
 import { decodeAudio } from '../media/decode-audio.ts';
@@ -69,7 +70,13 @@ export async function renderPreview(
       totalFrames: frameCount,
       output: { kind: 'mp4', crf: plan.h264Crf, preset: plan.h264Preset } as const,
     };
-    const tools = { artifacts, line: lineInThisThread(artifacts), turns: new Turns(), signal };
+    const tools = {
+      artifacts,
+      line: lineInThisThread(artifacts),
+      turns: new Turns(),
+      pools: new LastingPools(),
+      signal,
+    };
     const { wall_ms } = await renderSegment(0, task, model, tools);
     const listPath = artifacts.localPath(artifactKeys.segmentList(RENDER_ID));
     await writeFile(listPath, segmentList([basename(artifactKeys.segmentVideo(RENDER_ID, 0))]));

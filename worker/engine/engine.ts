@@ -8,6 +8,7 @@ import type { FromCompositor, LiveEnd, ToCompositor } from './compositor-protoco
 import { FrameLine } from './frame-line.ts';
 import { completing } from './frame-parts.ts';
 import { LiveRenderer } from './live-renderer.ts';
+import { LastingPools } from './memory-pool.ts';
 import { ModelCosts } from './model-costs.ts';
 import { renderSegment } from './render-segment.ts';
 import type { FromPipelineThread, LoadResult, PipelineThreadSettings, ToPipelineThread } from './thread-protocol.ts';
@@ -44,6 +45,8 @@ export class Engine {
   readonly #turns: Turns;
   readonly #line: FrameLine;
   readonly #liveRenderer: LiveRenderer;
+  readonly #livePools = new LastingPools();
+  readonly #segmentPools = new LastingPools();
   readonly #costs: ModelCosts;
   readonly #announcer: NodeJS.Timeout;
   /** Tasks that have not ended, by id. */
@@ -154,7 +157,7 @@ export class Engine {
     const frames = { kind: 'live', form: task.form, groupBytes } as const;
     const output = this.#line.open(taskId, frames);
     const wanted = AbortSignal.any([signal, output.broken]);
-    const complete = completing(frames, use.model, wanted);
+    const complete = completing(frames, use.model, this.#livePools, wanted);
     try {
       const timings = await this.#liveRenderer.render(task, use.model, wanted, (frame) =>
         output.write(complete(frame)),
@@ -173,7 +176,13 @@ export class Engine {
     { model }: ModelUse,
     signal: AbortSignal,
   ): Promise<FromPipelineThread> {
-    const tools = { artifacts: this.#artifacts, line: this.#line, turns: this.#turns, signal };
+    const tools = {
+      artifacts: this.#artifacts,
+      line: this.#line,
+      turns: this.#turns,
+      pools: this.#segmentPools,
+      signal,
+    };
     const result = await renderSegment(taskId, task, model, tools);
     this.#costs.notePace(model.modelId, task.frames, result.wall_ms);
     return { type: 'rendered', taskId, result };

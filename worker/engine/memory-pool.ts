@@ -61,12 +61,29 @@ export class MemoryPool {
   }
 }
 
+/** Pools that last from task to task, one for each use: making and clearing their memory again would cost every task. */
+export class LastingPools {
+  readonly #pools = new Map<
+    string,
+    { readonly byteLength: number; readonly most: number; readonly pool: MemoryPool }
+  >();
+
+  /** The pool of a use. Its pieces are of the size and number that was asked for last. */
+  of(use: 'mouths' | 'planes' | 'pictures', byteLength: number, most: number): MemoryPool {
+    const known = this.#pools.get(use);
+    if (known?.byteLength === byteLength && known.most === most) return known.pool;
+    const pool = new MemoryPool(byteLength, most);
+    this.#pools.set(use, { byteLength, most, pool });
+    return pool;
+  }
+}
+
 /** Frames that wait for the compositor or are made, about: network and compositor keep each other waiting less. */
 const FRAMES_AHEAD = 16;
 /** One that the network writes, one that the compositor reads, and one between them. */
 const FEWEST_RUNS = 3;
 
-/** A pool for the mouths of runs of `frames` frames at most, of `mouthBytes` bytes each. */
-export function mouthPool(frames: number, mouthBytes: number): MemoryPool {
-  return new MemoryPool(frames * mouthBytes, Math.max(FEWEST_RUNS, Math.ceil(FRAMES_AHEAD / frames)));
+/** The pool for the mouths of runs of `frames` frames at most, of `mouthBytes` bytes each. */
+export function mouthPool(frames: number, mouthBytes: number, pools = new LastingPools()): MemoryPool {
+  return pools.of('mouths', frames * mouthBytes, Math.max(FEWEST_RUNS, Math.ceil(FRAMES_AHEAD / frames)));
 }

@@ -7,7 +7,7 @@ import { noTimings, type StageTimingsMs } from '../pipeline/stage-timings.ts';
 import type { FrameOutput } from './compositor-protocol.ts';
 import type { FrameLine, OpenOutput } from './frame-line.ts';
 import { completing } from './frame-parts.ts';
-import { mouthPool } from './memory-pool.ts';
+import { type LastingPools, mouthPool } from './memory-pool.ts';
 import type { SegmentResult, SegmentTask } from './thread-protocol.ts';
 import type { Turns } from './turns.ts';
 
@@ -16,6 +16,8 @@ export interface SegmentTools {
   readonly line: FrameLine;
   /** Live requests run between the network batches. */
   readonly turns: Turns;
+  /** Of the memory of its frames. */
+  readonly pools: LastingPools;
   readonly signal: AbortSignal;
 }
 
@@ -53,17 +55,17 @@ export async function renderSegment(
 async function makeMouths(
   task: SegmentTask,
   model: LoadedModel,
-  { artifacts, turns, signal: wanted }: SegmentTools,
+  { artifacts, turns, pools, signal: wanted }: SegmentTools,
   [frames, output]: [FrameOutput, OpenOutput],
   timings: StageTimingsMs,
 ): Promise<void> {
   const signal = AbortSignal.any([wanted, output.broken]);
-  const complete = completing(frames, model, signal);
+  const complete = completing(frames, model, pools, signal);
   const inTurn = <T>(work: () => Promise<T>) => turns.run('segment', signal, work);
   // A network that takes one frame a run gains nothing from a turn for a whole batch, and a live request would wait for
   // it.
   const batchFrames = model.network.framesPerRun === 1 ? 1 : task.batchFrames;
-  const pool = mouthPool(batchFrames, mouthBytes(model.network.size));
+  const pool = mouthPool(batchFrames, mouthBytes(model.network.size), pools);
   const takeMemory = (aborted: AbortSignal) => pool.take(aborted);
   await using audio = await AudioFile.open(artifacts.localPath(artifactKeys.samples(task.renderId)));
   const { network, encoder, prepared: pictures } = model;

@@ -1,5 +1,6 @@
 /** Flat arrays as tensors. */
 
+import { freeNow } from '../pipeline/held-memory.ts';
 import { Tensor } from './onnxruntime.ts';
 import type { BoundTensor } from './tensor-contract.ts';
 
@@ -37,13 +38,9 @@ export function toTensors(
   );
 }
 
-/**
- * Gives a tensor's memory back at once; nobody may read it any more. The garbage collector would let a hundred of them
- * pile up, and stop the thread to clear them away.
- */
+/** Gives a tensor's memory back at once; nobody may read it any more. */
 export function freeTensor(tensor: Tensor | undefined): void {
-  const data = tensor?.data;
-  if (ArrayBuffer.isView(data) && data.buffer instanceof ArrayBuffer) data.buffer.transfer(0);
+  if (ArrayBuffer.isView(tensor?.data)) freeNow(tensor.data);
 }
 
 /** `items` items of zeros. */
