@@ -2,10 +2,12 @@ import { randomUUID } from 'node:crypto';
 import { mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { availableParallelism, tmpdir } from 'node:os';
 import path from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
 import { pathToFileURL } from 'node:url';
 import { parseArgs } from 'node:util';
 import type { PipelineThread as Threads } from '../worker/engine/pipeline-thread.ts';
 import type { LiveTask, PipelineThreadSettings } from '../worker/engine/thread-protocol.ts';
+import type { AllocationOrder } from './allocations.ts';
 
 /**
  * The threads of a GPU worker, without Redis, in a process of their own: `node worker-process.ts --root R --model JSON`.
@@ -13,10 +15,15 @@ import type { LiveTask, PipelineThreadSettings } from '../worker/engine/thread-p
  * so many frames, which are written as JPEG files, and is told what it took.
  */
 
-/** What the parent asks for: frames of a render, written as JPEG files, or of live requests, handed to the main thread. */
+/**
+ * What the parent asks for: frames of a render, written as JPEG files, or of live requests, handed to the main thread: as
+ * JPEGs of the quality that the pictures are prepared for, of another one, or as pixels.
+ */
 export interface RoundWanted {
-  readonly kind: 'render' | 'live';
+  readonly kind: 'render' | 'live' | 'live, other quality' | 'live, raw';
   readonly frames: number;
+  /** Folder for profiles of what the threads allocate in this round; needs `allocation-sampler.ts` in them. */
+  readonly allocationsTo?: string;
 }
 
 export interface RoundDone {
@@ -28,11 +35,17 @@ export interface RoundDone {
 }
 
 const MODEL_ID = 'bench';
+const ORDER_MS = 500;
 const SAMPLES_PER_FRAME = 640;
 const QUALITY = 75;
 /** Frames of a live request at most, and requests that are under way at once. */
 const REQUEST_FRAMES = 32;
 const AT_ONCE = 2;
+const FORMS = {
+  live: { kind: 'jpeg', quality: QUALITY },
+  'live, other quality': { kind: 'jpeg', quality: QUALITY - 10 },
+  'live, raw': { kind: 'raw' },
+} as const;
 const NEVER = new AbortController().signal;
 
 async function main(): Promise<void> {
@@ -40,9 +53,10 @@ async function main(): Promise<void> {
   const folder = await mkdtemp(path.join(tmpdir(), 'farm-bench-worker-'));
   const threads = await startThreads(values.root ?? '', JSON.parse(values.model ?? ''), folder);
   await threads.load({ modelId: MODEL_ID }, NEVER);
-  process.on('message', ({ kind, frames }: RoundWanted) => {
-    const work = kind === 'live' ? liveFrames : renderedFrames;
-    void work(threads, folder, frames).then((done) => process.send?.(done));
+  process.on('message', ({ kind, frames, allocationsTo }: RoundWanted) => {
+    const round = () =>
+      kind === 'render' ? renderedFrames(threads, folder, frames) : liveFrames(threads, FORMS[kind], frames);
+    void (allocationsTo === undefined ? round() : sampled(allocationsTo, round)).then((done) => process.send?.(done));
   });
   process.once('disconnect', async () => {
     await threads.close();
@@ -50,6 +64,21 @@ async function main(): Promise<void> {
     process.exit(0);
   });
   process.send?.('ready');
+}
+
+/** A round whose allocations all threads write to a folder. */
+async function sampled(folder: string, round: () => Promise<RoundDone>): Promise<RoundDone> {
+  const channel = new BroadcastChannel('allocations');
+  const order = async (told: AllocationOrder) => {
+    channel.postMessage(told);
+    // Nobody answers: each thread does it at once.
+    await sleep(ORDER_MS);
+  };
+  await order({ type: 'start' });
+  const done = await round();
+  await order({ type: 'write', folder });
+  channel.close();
+  return done;
 }
 
 async function startThreads(root: string, entry: object, storageRoot: string): Promise<Threads> {
@@ -98,7 +127,7 @@ async function renderedFrames(threads: Threads, storageRoot: string, frames: num
   return { ms, cpuMs: (user + system) / 1000, stages: { ...timings_ms } };
 }
 
-async function liveFrames(threads: Threads, _storageRoot: string, frames: number): Promise<RoundDone> {
+async function liveFrames(threads: Threads, form: LiveTask['form'], frames: number): Promise<RoundDone> {
   const stages: Record<string, number> = {};
   let left = frames;
   const cpu = process.cpuUsage();
@@ -107,7 +136,7 @@ async function liveFrames(threads: Threads, _storageRoot: string, frames: number
     for (; left > 0; ) {
       const wanted = Math.min(REQUEST_FRAMES, left);
       left -= wanted;
-      const { timings, encodeMs } = await threads.live(liveTask(wanted), NEVER, (frames) => {
+      const { timings, encodeMs } = await threads.live(liveTask(wanted, form), NEVER, (frames) => {
         for (const { giveBack } of frames) giveBack();
       });
       for (const [stage, ms] of Object.entries({ ...timings, encode: encodeMs })) {
@@ -121,11 +150,11 @@ async function liveFrames(threads: Threads, _storageRoot: string, frames: number
   return { ms, cpuMs: (user + system) / 1000, stages };
 }
 
-function liveTask(frames: number): LiveTask {
+function liveTask(frames: number, form: LiveTask['form']): LiveTask {
   const sound = soundOf(frames);
   return {
     ...{ requestId: randomUUID(), modelId: MODEL_ID, frames: { start: 0, end: frames }, startFrameIndex: 0 },
-    ...{ totalSamples: sound.length, firstSample: 0, rowsAhead: 7, form: { kind: 'jpeg', quality: QUALITY } },
+    ...{ totalSamples: sound.length, firstSample: 0, rowsAhead: 7, form },
     audio: new Uint8Array(sound.buffer),
     ...{ visualFrames: new Uint8Array(), visualForm: 'floats', audioFeatures: new Uint8Array() },
   };

@@ -5,6 +5,7 @@ import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { buildDemoAvatar } from '../../avatars/demo/build.ts';
 import { childEnvironment } from '../../shared/process/environment.ts';
+import { writeAllocationTable } from '../allocations.ts';
 import { type Row, row, type Stage } from '../harness/contract.ts';
 import { rssMbOf } from '../harness/process-cpu.ts';
 import type { RoundDone, RoundWanted } from '../worker-process.ts';
@@ -17,12 +18,17 @@ import type { RoundDone, RoundWanted } from '../worker-process.ts';
 
 const ROOT = path.join(import.meta.dirname, '../..');
 const WORKER = new URL('../worker-process.ts', import.meta.url);
+const SAMPLER = new URL('../allocation-sampler.ts', import.meta.url).href;
+/** Profiles and a table of what the threads allocate. */
+const ALLOCATIONS = path.join(ROOT, 'bench/out/memory');
 const NETWORK = new URL('../network-process.ts', import.meta.url);
 const PICTURES = 523;
 const NETWORK_FRAMES = 8;
 /** In each round, in requests of 32 frames. */
 const FRAMES = 256;
 const ROUNDS = 2;
+/** Of frames whose whole pictures are needed. */
+const WHOLE_FRAMES = 96;
 const FULL_COLLECTION = /: Mark-Compact/g;
 /** `[pid:isolate] 12 ms: Scavenge 10.0 (12.0) -> 8.0 (12.0) MB` */
 const COLLECTION = /: (?:Scavenge|Mark-Compact)[^\n]*? ([\d.]+) \([\d.]+\) -> ([\d.]+) \(/g;
@@ -39,7 +45,7 @@ export const stage: Stage = {
     const entry = { model_path: generatorPath, audio_encoder_path: encoderPath, ...(await longAvatar(folder)) };
     const args = ['--root', ROOT, '--model', JSON.stringify(entry)];
     const worker = fork(WORKER, args, {
-      execArgv: ['--trace-gc'],
+      execArgv: ['--trace-gc', '--import', SAMPLER],
       stdio: ['ignore', 'pipe', 'inherit', 'ipc'],
       env: childEnvironment({}),
     });
@@ -67,11 +73,25 @@ async function rowsOf(worker: ChildProcess, networkMb: number, signal: AbortSign
     garbageKb.push((1000 * collectedMb(told)) / FRAMES);
     collections.push((1000 * [...told.matchAll(FULL_COLLECTION)].length) / FRAMES);
   }
+  const aboveMb: Record<string, number> = {};
+  for (const kind of ['live, other quality', 'live, raw'] as const) {
+    worker.send({ kind, frames: WHOLE_FRAMES } satisfies RoundWanted);
+    await once(worker, 'message', { signal });
+    aboveMb[kind] = rssMbOf(worker.pid ?? 0) - networkMb;
+  }
+  await rm(ALLOCATIONS, { recursive: true, force: true });
+  worker.send({ kind: 'live', frames: FRAMES, allocationsTo: ALLOCATIONS } satisfies RoundWanted);
+  await once(worker, 'message', { signal });
+  const { kbAFrame } = writeAllocationTable(ALLOCATIONS, FRAMES);
   return [
     row({ name: 'a process with the network alone', unit: 'MB', values: [networkMb] }),
     row({ name: 'the worker', unit: 'MB', values: rssMb }),
     row({ name: 'the worker above the network', unit: 'MB', values: rssMb.map((mb) => mb - networkMb), atMost: 250 }),
+    ...Object.entries(aboveMb).map(([kind, mb]) =>
+      row({ name: `the worker above the network, after frames ${kind}`, unit: 'MB', values: [mb], atMost: 250 }),
+    ),
     row({ name: 'collected by V8, all threads', unit: 'KB/frame', values: garbageKb }),
+    row({ name: 'allocated by JavaScript, by the profile in bench/out/memory', unit: 'KB/frame', values: [kbAFrame] }),
     row({ name: 'full collections, all threads', unit: 'of 1000 frames', values: collections }),
   ];
 }

@@ -5,11 +5,14 @@ import path from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { promisify } from 'node:util';
 import sharp from 'sharp';
+import { buildDemoAvatar } from '../../avatars/demo/build.ts';
 import type { FarmClient } from '../../client/farm-client.ts';
 import { workerConnection } from '../../shared/redis.ts';
+import { SAMPLE_RATE_HZ } from '../../shared/sound/rates.ts';
 import { PlaneConverter } from '../../worker/compositor/plane-converter.ts';
 import { planeLayout } from '../../worker/compositor/planes.ts';
-import { InferenceSession, Tensor } from '../../worker/onnx/onnxruntime.ts';
+import { AudioFile } from '../../worker/media/audio-file.ts';
+import { type BareNetworks, openBareNetworks } from '../bare-networks.ts';
 import { type BenchFarm, startBenchFarm } from '../bench-farm.ts';
 import { type Row, row, type Stage } from '../harness/contract.ts';
 import { childrenCpuMs, cpuMsWithChildren, redisCpuMs } from '../harness/process-cpu.ts';
@@ -24,6 +27,8 @@ const run = promisify(execFile);
 const DEMO = fileURLToPath(new URL('../../avatars/demo/', import.meta.url));
 const SAMPLE_SPEECH = path.join(DEMO, 'sample-speech.wav');
 const ROUNDS = 4;
+/** Frames whose inputs the networks alone are given, again and again. */
+const NOTED_FRAMES = 40;
 /** No further round begins after this, once there is one. */
 const WITHIN_MS = 40_000;
 const SIZE = { width: 1280, height: 720 };
@@ -50,7 +55,7 @@ export const stage: Stage = {
 async function measure(folder: string, farm: BenchFarm, other: BenchFarm | undefined): Promise<Row[]> {
   const clip = { planes: path.join(folder, 'frames.yuv'), video: path.join(folder, 'video.mp4') };
   const frames = await unencoded(farm.client, clip.planes);
-  await using network = await bareNetwork();
+  await using networks = await networksAlone(folder);
   await renderedMs(farm, clip.video);
   if (other) await renderedMs(other);
   const taken = {
@@ -64,9 +69,9 @@ async function measure(folder: string, farm: BenchFarm, other: BenchFarm | undef
     taken.render.push(await renderedMs(farm));
     if (other) taken.before.push(await renderedMs(other));
     taken.x264.push(await x264Ms(clip.planes));
-    taken.network.push(await network.ms(frames));
+    taken.network.push(await networks.cpuMs(frames));
   }
-  const minute = await aMinute(farm.client, folder);
+  const minute = await aMinute(farm, folder);
   const perFrame = (values: readonly number[]) => values.map((ms) => ms / frames);
   const least = taken.x264.map((ms, round) => ms + (taken.network[round] ?? Number.NaN));
   const cpu = taken.render.map((cost) => cost.cpuMs);
@@ -76,6 +81,13 @@ async function measure(folder: string, farm: BenchFarm, other: BenchFarm | undef
     row({ name: 'ONNX Runtime alone', unit: 'CPU ms/frame', values: perFrame(taken.network) }),
     row({ name: 'a render, all processes', unit: 'CPU ms/frame', values: perFrame(cpu) }),
     row({ name: 'a render : both alone', unit: 'ratio', values: ratios(cpu, least), atMost: 1.25 }),
+    row({ name: 'a minute of speech, all processes', unit: 'CPU ms/frame', values: [minute.cpuMsPerFrame] }),
+    row({
+      name: 'a minute of speech : both alone',
+      unit: 'ratio',
+      values: perFrame(least).map((ms) => minute.cpuMsPerFrame / ms),
+      atMost: 1.25,
+    }),
     row({ name: 'speed', unit: 'frames/s', values: speed }),
     ...comparison(taken.render, taken.before, frames),
     row({ name: 'SSIM to the unencoded frames', unit: '', values: [await ssim(clip)], atLeast: 0.98 }),
@@ -116,19 +128,24 @@ function comparison(render: readonly RenderCost[], before: readonly RenderCost[]
   ];
 }
 
-/** One render from its submission to its end; the frames/s are those of the same time. */
+/** One render of the sample speech. */
 async function renderedMs(farm: BenchFarm, saveTo?: string): Promise<RenderCost> {
+  const startedAt = performance.now();
+  const [{ renderId, frames }, cpuMs] = await cpuMsOfRender(farm, SAMPLE_SPEECH);
+  const seconds = (performance.now() - startedAt) / 1000;
+  if (saveTo) await farm.client.saveVideo(renderId, saveTo);
+  return { cpuMs, framesPerSecond: frames.done / seconds };
+}
+
+/** A render from its submission to its end, and the CPU milliseconds of all processes meanwhile. */
+async function cpuMsOfRender(farm: BenchFarm, speech: string) {
   const redis = workerConnection(farm.redisUrl);
   try {
     const used = async () => cpuMsWithChildren(farm.pids.values()) + (await redisCpuMs(redis));
     const before = await used();
-    const startedAt = performance.now();
-    const { id } = await farm.client.submit(SAMPLE_SPEECH);
-    const { frames } = await farm.client.finished(id);
-    const seconds = (performance.now() - startedAt) / 1000;
-    const cpuMs = (await used()) - before;
-    if (saveTo) await farm.client.saveVideo(id, saveTo);
-    return { cpuMs, framesPerSecond: frames.done / seconds };
+    const { id } = await farm.client.submit(speech);
+    const finished = await farm.client.finished(id);
+    return [{ renderId: id, ...finished }, (await used()) - before] as const;
   } finally {
     redis.disconnect();
   }
@@ -158,33 +175,6 @@ async function x264Ms(planes: string): Promise<number> {
   return childrenCpuMs() - before;
 }
 
-/** The demo's network on ONNX Runtime and nothing else, frame by frame as the farm runs it on a CPU. */
-async function bareNetwork() {
-  const session = await InferenceSession.create(path.join(DEMO, 'build/generator.onnx'), {
-    executionProviders: ['cpu'],
-    extra: { session: { intra_op: { allow_spinning: '0' } } },
-  });
-  const feeds = Object.fromEntries(
-    session.inputMetadata.map((input) => {
-      const dims = input.isTensor ? input.shape.map((side) => (typeof side === 'number' ? side : 1)) : [];
-      const floats = Float32Array.from(
-        { length: dims.reduce((size, side) => size * side, 1) },
-        (_, at) => (at % 7) / 7,
-      );
-      return [input.name, new Tensor('float32', floats, dims)];
-    }),
-  );
-  return {
-    async ms(frames: number): Promise<number> {
-      const before = process.cpuUsage();
-      for (let frame = 0; frame < frames; frame++) await session.run(feeds);
-      const { user, system } = process.cpuUsage(before);
-      return (user + system) / 1000;
-    },
-    [Symbol.asyncDispose]: () => session.release(),
-  };
-}
-
 /** Of all planes, as ffmpeg's filter weighs them. */
 async function ssim({ planes, video }: { planes: string; video: string }): Promise<number> {
   const inputs = ['-i', video, ...PLANES, ...RATE, '-i', planes];
@@ -192,11 +182,19 @@ async function ssim({ planes, video }: { planes: string; video: string }): Promi
   return Number(/SSIM .*All:([\d.]+)/.exec(stderr)?.[1]);
 }
 
-async function aMinute(client: FarmClient, folder: string) {
+async function networksAlone(folder: string): Promise<BareNetworks> {
+  const samples = path.join(folder, 'speech.f32');
+  const form = ['-ar', `${SAMPLE_RATE_HZ}`, '-ac', '1', '-f', 'f32le'];
+  await run('ffmpeg', ['-v', 'error', '-nostdin', '-i', SAMPLE_SPEECH, ...form, samples]);
+  await using audio = await AudioFile.open(samples);
+  return await openBareNetworks(await buildDemoAvatar(), audio, NOTED_FRAMES);
+}
+
+async function aMinute(farm: BenchFarm, folder: string) {
   const speech = path.join(folder, 'minute.wav');
   await run('ffmpeg', ['-v', 'error', '-nostdin', '-stream_loop', '-1', '-i', SAMPLE_SPEECH, '-t', '60', speech]);
-  const { id } = await client.submit(speech);
-  const { timings_ms } = await client.finished(id);
+  const [{ timings_ms, frames }, cpuMs] = await cpuMsOfRender(farm, speech);
   const { prepare, stitch, total, render } = timings_ms;
-  return { prepareMs: prepare ?? 0, stitchMs: stitch ?? 0, beyondMs: (total ?? 0) - (render ?? 0) };
+  const beyondMs = (total ?? 0) - (render ?? 0);
+  return { prepareMs: prepare ?? 0, stitchMs: stitch ?? 0, beyondMs, cpuMsPerFrame: cpuMs / frames.done };
 }
