@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { LastingPools, MemoryPool } from '../../worker/engine/memory-pool.ts';
+import { freeNow } from '../../worker/pipeline/held-memory.ts';
 
 const NEVER = new AbortController().signal;
 
@@ -61,4 +62,16 @@ test('a pool lasts from task to task while pieces of the same size are asked for
   assert.equal(await pools.of('pictures', 100, 2).take(NEVER), first);
   assert.notEqual(pools.of('planes', 100, 2), pools.of('pictures', 100, 2));
   assert.equal((await pools.of('pictures', 60, 2).take(NEVER)).bytes.length, 60);
+});
+
+test('memory is given back at once, but never what others may still read', () => {
+  const whole = new Uint8Array(100);
+  freeNow(whole);
+  assert.equal(whole.length, 0);
+  const buffer = new ArrayBuffer(100);
+  freeNow(new Uint8Array(buffer, 0, 50));
+  assert.equal(buffer.byteLength, 100);
+  const shared = new Uint8Array(new SharedArrayBuffer(100));
+  freeNow(shared);
+  assert.equal(shared.length, 100);
 });

@@ -24,11 +24,11 @@ export class CountedMemory implements HeldMemory {
 }
 
 /**
- * Gives the whole buffer of an array back to the system's allocator at once, unless threads share it. Nobody may read it
- * any more. The garbage collector would let a hundred of them pile up, and stop the thread to clear them away.
+ * Gives an array's memory back to the allocator at once, unless it is a part of a buffer, or shared by threads. Nobody may
+ * read it any more. The garbage collector would let a hundred of them pile up, and stop the thread to clear them away.
  */
-export function freeNow({ buffer }: ArrayBufferView): void {
-  if (buffer instanceof ArrayBuffer) buffer.transfer(0);
+export function freeNow({ buffer, byteLength }: ArrayBufferView): void {
+  if (buffer instanceof ArrayBuffer && byteLength === buffer.byteLength) buffer.transfer(0);
 }
 
 /** New memory each time, for the garbage collector. */
