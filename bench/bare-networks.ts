@@ -4,6 +4,7 @@ import { resolveModel } from '../shared/config/model-config.ts';
 import { modelSchema } from '../shared/config/schema.ts';
 import { openAvatar } from '../worker/avatar/avatar.ts';
 import { OnnxAudioEncoder } from '../worker/onnx/audio-encoder.ts';
+import { QUIET_THREADS } from '../worker/onnx/onnx-session.ts';
 import { InferenceSession, Tensor } from '../worker/onnx/onnxruntime.ts';
 import { type AudioEncoder, type AudioSource, type LipSyncNetwork, outputFloats } from '../worker/pipeline/contract.ts';
 import { paintOutside } from '../worker/pipeline/picture-floats.ts';
@@ -14,8 +15,6 @@ import { noTimings } from '../worker/pipeline/stage-timings.ts';
 
 const SIZE = 320;
 const WINDOWS_AT_ONCE = 32;
-/** Threads that wait awake for 20 µs: the way that takes least. */
-const QUIET = { session: { force_spinning_stop: '1', intra_op: { spin_duration_us: '20' } } };
 const NEVER = new AbortController().signal;
 
 type Feeds = Record<string, Tensor>;
@@ -39,7 +38,7 @@ export async function openBareNetworks(
   frameCount: number,
 ): Promise<BareNetworks> {
   const inputs = await realInputs(demo, audio, frameCount);
-  const options = { intraOpNumThreads: availableParallelism(), extra: QUIET };
+  const options = { intraOpNumThreads: availableParallelism(), extra: { session: QUIET_THREADS } };
   const generator = await InferenceSession.create(demo.generatorPath, options);
   const encoder = await InferenceSession.create(demo.encoderPath, options);
   const run = async (session: InferenceSession, feeds: readonly Feeds[], times: number) => {

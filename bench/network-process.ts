@@ -1,4 +1,5 @@
 import { OnnxLipSyncNetwork } from '../worker/onnx/lip-sync-network.ts';
+import { QUIET_THREADS } from '../worker/onnx/onnx-session.ts';
 import { InferenceSession, Tensor } from '../worker/onnx/onnxruntime.ts';
 import {
   AUDIO_INPUT_FLOATS,
@@ -38,7 +39,7 @@ async function openWay(way: Way, path: string, size: NetworkSize, threads: numbe
     if (network.provider.outside) throw new Error(`${path} is not wrapped: ${network.provider.outside}`);
     return () => network.paint({ crops }, audio, mouths, 1);
   }
-  const quiet = { intraOpNumThreads: threads, extra: { session: { intra_op: { allow_spinning: '0' } } } };
+  const quiet = { intraOpNumThreads: threads, extra: { session: QUIET_THREADS } };
   const session = await InferenceSession.create(path, way === 'bare' ? {} : quiet);
   const visual = new Float32Array(visualInputFloats(size)).fill(0.4);
   const output = new Float32Array(outputFloats(size));

@@ -4,6 +4,7 @@ import { deviceName } from '../worker/onnx/device-name.ts';
 import { OnnxLipSyncNetwork } from '../worker/onnx/lip-sync-network.ts';
 import type { NodesByProvider } from '../worker/onnx/node-placement.ts';
 import type { RunSettings, ThreadCounts } from '../worker/onnx/onnx-session.ts';
+import { QUIET_THREADS } from '../worker/onnx/onnx-session.ts';
 import { InferenceSession, Tensor } from '../worker/onnx/onnxruntime.ts';
 import { AUDIO_INPUT_FLOATS, mouthBytes, type NetworkSize, WINDOW_FLOATS } from '../worker/pipeline/contract.ts';
 import { type Spread, spread } from './spread.ts';
@@ -67,7 +68,7 @@ export async function cpuOutputs(paths: NetworkPaths, threads: ThreadCounts): Pr
  * Bare ONNX Runtime, with nothing of the farm around `session.run`. Its threads sleep between runs, as ours do: threads
  * that spin would take the cores from the run that follows, which is ours, and make it half as slow again.
  */
-const BARE_OPTIONS = { extra: { session: { intra_op: { allow_spinning: '0' } } } };
+const BARE_OPTIONS = { extra: { session: QUIET_THREADS } };
 
 /**
  * Opens both networks on one provider and measures them. Ours and bare ONNX Runtime take turns. Ours takes crops and

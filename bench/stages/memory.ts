@@ -35,7 +35,7 @@ const COLLECTION = /: (?:Scavenge|Mark-Compact)[^\n]*? ([\d.]+) \([\d.]+\) -> ([
 
 export const stage: Stage = {
   about: '523 pictures of 1280×720 in a GPU worker: resident memory above the network, and garbage a frame',
-  limitS: 100,
+  limitS: 180,
   async measure({ signal }) {
     const folder = await mkdtemp(path.join(tmpdir(), 'farm-bench-'));
     await using opened = new AsyncDisposableStack();

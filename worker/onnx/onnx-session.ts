@@ -41,6 +41,11 @@ const LOG_FATAL_ONLY = 4;
  * thread that talks to Redis. Between runs all sleep.
  */
 const SPIN_US = '20';
+/** Of ONNX Runtime's configuration, under `session`. */
+export const QUIET_THREADS = {
+  intra_op: { allow_spinning: '1', spin_duration_us: SPIN_US },
+  force_spinning_stop: '1',
+};
 
 export interface OpenSession {
   readonly session: InferenceSession;
@@ -137,8 +142,7 @@ async function createSession(
     logSeverityLevel: LOG_FATAL_ONLY,
     extra: {
       session: {
-        intra_op: { allow_spinning: '1', spin_duration_us: SPIN_US },
-        force_spinning_stop: '1',
+        ...QUIET_THREADS,
         // Weights in files of their own are found beside the model, though that comes from memory.
         ...(model && { model_external_initializers_file_folder_path: dirname(path) }),
       },
