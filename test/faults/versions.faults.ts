@@ -11,8 +11,11 @@ import { allResults, assertDistinct, assertSame, type MixedResults } from './mix
 
 /** Processes of this version beside those of earlier ones, on one Redis and one data folder. */
 
-/** The first one whose formats later ones read; and the last one before frames went directly to the front end. */
-const EARLIER = ['742ede6', '68c09ff'] as const;
+/**
+ * The first one whose formats later ones read; the last one before frames went directly to the front end; and the last
+ * one whose live jobs all went by a queue.
+ */
+const EARLIER = ['742ede6', '68c09ff', 'd6d585c'] as const;
 const LAST = EARLIER[1];
 const code = new Map<string, string>();
 for (const commit of EARLIER) {
@@ -55,6 +58,8 @@ describe('a farm of two versions', { skip }, () => {
     [['media', 'gpu 0', 'gpu 1'], LAST],
     [['api', 'gpu 0'], EARLIER[0]],
     [['media', 'gpu 1'], EARLIER[0]],
+    [['api'], EARLIER[2]],
+    [['media', 'gpu 1'], EARLIER[2]],
   ];
   for (const [old, commit] of MIXTURES) {
     it(`makes the same pictures when ${old.join(', ')} run ${commit}`, async () => {
