@@ -12,8 +12,8 @@ import type { AllocationOrder } from './allocations.ts';
 /** One of so many bytes, on average, is noted with the function that allocated it. */
 const SAMPLE_BYTES = 4096;
 
-const session = new Session();
-session.connect();
+/** Opened at the order to start, since it takes memory. */
+let session: Session | undefined;
 const channel = new BroadcastChannel('allocations');
 channel.unref();
 channel.onmessage = (event) => {
@@ -23,6 +23,8 @@ channel.onmessage = (event) => {
 };
 
 function start(): void {
+  session = new Session();
+  session.connect();
   session.post('HeapProfiler.startSampling', {
     samplingInterval: SAMPLE_BYTES,
     includeObjectsCollectedByMajorGC: true,
@@ -32,7 +34,7 @@ function start(): void {
 
 /** The profile opens in the developer tools of Chrome. */
 function write(folder: string): void {
-  session.post('HeapProfiler.stopSampling', (error, result) => {
+  session?.post('HeapProfiler.stopSampling', (error, result) => {
     if (error) throw new Error(`thread ${threadId} has no profile: ${error.message}`);
     mkdirSync(folder, { recursive: true });
     const name = isMainThread ? 'main' : `thread-${threadId}`;
