@@ -51,6 +51,12 @@ export interface ThreadEntries {
   readonly compositor?: URL;
 }
 
+/**
+ * A thread's new objects are few and small, and live for a frame. V8 would let them take 48 MB in each thread before it
+ * clears them away.
+ */
+const HEAP_LIMITS = { maxYoungGenerationSizeMb: 6 };
+
 const ENTRIES = {
   pipeline: new URL('./pipeline-thread-main.ts', import.meta.url),
   compositor: new URL('./compositor-thread-main.ts', import.meta.url),
@@ -199,7 +205,7 @@ export class PipelineThread {
   }
 
   #start(name: keyof ThreadEntries, entry: URL, workerData: object, port: MessagePort): Worker {
-    const thread = new Worker(entry, { workerData, transferList: [port] });
+    const thread = new Worker(entry, { workerData, transferList: [port], resourceLimits: HEAP_LIMITS });
     thread.on('message', (message: FromPipelineThread) => this.#receive(message));
     thread.on('error', (error) => this.#die(name, `died: ${error.message}`, error));
     thread.on('exit', (exitCode) => this.#die(name, `ended by itself, with exit code ${exitCode}`));
