@@ -155,6 +155,18 @@ export const ERROR_CATALOGUE = {
     false,
     'Use the farm from a page of its own, or list that origin in http.allowed_origins.',
   ),
+  address_refused: entry(
+    422,
+    9,
+    false,
+    'Name a public address, or have the one that is named allowed in the configuration.',
+  ),
+  remote_failed: entry(
+    502,
+    14,
+    true,
+    'See that the other side runs, can be reached from the farm, and answers in time.',
+  ),
   unauthorised: entry(
     401,
     16,
