@@ -24,6 +24,11 @@ export const LAST_FRAME = 999_999_999;
 /** Characters of a file's name and of an idempotency key. */
 export const NAME_MAX = 255;
 
+/** Labels of a render: how many, and what their keys and values may be. */
+export const MOST_LABELS = 16;
+export const LABEL_KEY = /^[\w./-]{1,64}$/;
+export const LABEL_VALUE = /^\P{Cc}{1,255}$/u;
+
 /** A key of `models:`. */
 export const MODEL_ID = /^[\w.-]{1,64}$/;
 

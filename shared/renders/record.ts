@@ -1,7 +1,7 @@
 import { z } from 'zod';
 import { ERROR_CATALOGUE, type ErrorCode } from '../errors.ts';
 import { storedErrorSchema } from '../formats/stored-error.ts';
-import { JPEG_QUALITY } from '../limits.ts';
+import { JPEG_QUALITY, LABEL_KEY, LABEL_VALUE, MOST_LABELS } from '../limits.ts';
 
 /** The record of a render, in Redis: one JSON value per field, each written by the process that does that part. */
 
@@ -22,6 +22,18 @@ export const isTerminal = (status: RenderStatus): boolean => TERMINAL.has(status
 const errorCodes = Object.keys(ERROR_CATALOGUE) as [ErrorCode, ...ErrorCode[]];
 export const errorReportSchema = z.object({ code: z.enum(errorCodes), message: z.string(), remedy: z.string() });
 
+/** In which order renders get their turn; one without a priority has that of 'normal'. */
+export const RENDER_PRIORITIES = ['low', 'normal', 'high'] as const;
+export type RenderPriority = (typeof RENDER_PRIORITIES)[number];
+
+/** What a client notes about a render, to find it again by: as it comes in. */
+export const labelsSchema = z
+  .record(
+    z.string().regex(LABEL_KEY, 'a key of a label has letters, digits, ".", "_", "/" and "-", 64 at most'),
+    z.string().regex(LABEL_VALUE, 'a label is a text of 1 to 255 characters, none of which controls a terminal'),
+  )
+  .refine((labels) => Object.keys(labels).length <= MOST_LABELS, `a render has ${MOST_LABELS} labels at most`);
+
 /** The user's request. */
 const renderRequestSchema = z.object({
   modelId: z.string(),
@@ -32,6 +44,12 @@ const renderRequestSchema = z.object({
   fileName: z.string(),
   uploadBytes: z.int().nonnegative(),
   uploadSha256: z.string(),
+  /** Absent in requests without labels, so that their fingerprints stay as they were. */
+  labels: z.record(z.string(), z.string()).optional(),
+  /** Absent: normal. */
+  priority: z.enum(RENDER_PRIORITIES).optional(),
+  /** Frames [from, to) of the whole render that are to be made, to the end without `to`; absent: all of them. */
+  range: z.object({ from: z.int().nonnegative(), to: z.int().positive().optional() }).optional(),
 });
 export type RenderRequest = z.infer<typeof renderRequestSchema>;
 

@@ -1,5 +1,11 @@
 import { z } from 'zod';
-import { errorReportSchema, RENDER_STATUSES, segmentReceiptSchema, stageTimingsSchema } from '../renders/record.ts';
+import {
+  errorReportSchema,
+  RENDER_PRIORITIES,
+  RENDER_STATUSES,
+  segmentReceiptSchema,
+  stageTimingsSchema,
+} from '../renders/record.ts';
 
 /** A render in the HTTP API: written by the API, read by the client. Times are ISO 8601, durations are in ms. */
 
@@ -12,6 +18,11 @@ export const renderViewSchema = z
     model_id: z.string(),
     output: z.enum(['mp4', 'frames']),
     file_name: z.string(),
+    /** As given with the upload. */
+    labels: z.record(z.string(), z.string()).default({}),
+    priority: z.enum(RENDER_PRIORITIES).default('normal'),
+    /** Frames [from, to) of the sound that are made; `to` is null until the sound was read. Null: all of them. */
+    range: z.object({ from: z.int(), to: z.int().nullable() }).nullable().default(null),
     created_at: z.string(),
     started_at: z.string().nullable(),
     finished_at: z.string().nullable(),
