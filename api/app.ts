@@ -17,6 +17,7 @@ import { requireKnownHost } from './http/known-hosts.ts';
 import { modelRoutes } from './http/model-routes.ts';
 import { answerUnrouted } from './http/not-found.ts';
 import { describeApi } from './http/openapi.ts';
+import { listRenders } from './http/render-list-route.ts';
 import { renderOrders } from './http/render-orders.ts';
 import { renderRoutes } from './http/render-routes.ts';
 import { formLimits } from './http/render-upload.ts';
@@ -46,6 +47,7 @@ export async function buildApp(services: Services, log: Logger): Promise<Fastify
   await app.register(healthRoutes, services);
   await app.register(modelRoutes, services);
   await app.register(renderRoutes, services);
+  await app.register(listRenders, services);
   await app.register(renderOrders, services);
   await app.register(gpuRoutes, services);
   await app.register(signInRoutes, services);

@@ -4,8 +4,10 @@ import type { Config } from '../shared/config/load.ts';
 import type { ConfigReload } from '../shared/config/reload.ts';
 import { DiskReserve } from '../shared/disk-reserve.ts';
 import type { Logger } from '../shared/process/log.ts';
+import { repeat } from '../shared/process/repeat.ts';
 import { QueueClients } from '../shared/queues.ts';
 import { readerConnection } from '../shared/redis.ts';
+import { repairFacets } from '../shared/renders/facet-repair.ts';
 import { RenderStore } from '../shared/renders/store.ts';
 import { RenderWork } from '../shared/renders/work.ts';
 import { Collector } from '../shared/retention/collector.ts';
@@ -19,6 +21,9 @@ import { Readiness } from './readiness.ts';
 import { RenderService } from './renders/renders.ts';
 import { RenderRetry } from './renders/retry.ts';
 import { RenderSubmission } from './renders/submission.ts';
+
+/** Where processes of an earlier version run beside this one, their renders are found by filters after so long. */
+const REPAIR_EVERY_MS = 10_000;
 
 /** What the routes and the gRPC services work with. */
 export interface Services {
@@ -73,10 +78,15 @@ export function openServices({ config, redis, log, reload }: ServiceTools): Serv
   const collector = new Collector({ config, redis, queues, store, artifacts, log });
   const { storageRoot, limits } = config;
   const readiness = new Readiness({ redis, storageRoot, disk, stuckMs: limits.stuck_seconds * 1000 });
+  const repairing = repeat(() => repairFacets(redis), {
+    ...{ name: 'look for renders that no filter finds', everyMs: REPAIR_EVERY_MS, log },
+    ...({ first: 'now', keepsProcessAlive: false } as const),
+  });
   return {
     ...{ config, access, sessions, memory, redis, queues, models, submission, renders, retry, live, gpus },
     ...{ collector, readiness },
     async close() {
+      await repairing.stop();
       await live.close();
       await queues.close();
     },

@@ -78,7 +78,12 @@ function declareEnum({ name, value = [] }: Descriptor): string {
 function declareMessage({ name, field: fields = [], oneofDecl: oneofs = [] }: Descriptor, empty: object): string {
   if (fields.length === 0) return `export type ${name} = Record<string, never>;`;
   const plain = fields.filter((field) => field.name in empty);
-  const properties = `{ ${plain.map((field) => property(field, 'plain')).join(' ')} }`;
+  // Maps are of texts. What no bytes decode to tells them from repeated messages, as which the descriptor has them.
+  const isMap = ({ name: field, label }: Field) =>
+    label === 'LABEL_REPEATED' && !Array.isArray((empty as Record<string, unknown>)[field]);
+  const declare = (field: Field) =>
+    isMap(field) ? `readonly ${field.name}: Readonly<Record<string, string>>;` : property(field, 'plain');
+  const properties = `{ ${plain.map(declare).join(' ')} }`;
   if (oneofs.length === 0) return `export interface ${name} ${properties}`;
   // In a received message the name of the oneof says which of its fields is set, and is not there when none is.
   const choices = oneofs.map(({ name: oneof }, index) => {

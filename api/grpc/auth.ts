@@ -25,6 +25,7 @@ export const METHOD_ROLES: Readonly<Record<string, Role>> = {
   [`/${MONOLITHIC_SERVICE}/Health`]: 'render',
   [`/${FARM_SERVICE}/Stream`]: 'render',
   [`/${FARM_SERVICE}/SubmitRender`]: 'render',
+  [`/${FARM_SERVICE}/ListRenders`]: 'render',
   [`/${FARM_SERVICE}/GetRender`]: 'render',
   [`/${FARM_SERVICE}/WatchRender`]: 'render',
   [`/${FARM_SERVICE}/CancelRender`]: 'render',

@@ -1,5 +1,5 @@
 import type { RenderView } from '../../shared/views/render-view.ts';
-import type { Render } from './messages/farm.ts';
+import type { Render, RenderPage, RenderPriority } from './messages/farm.ts';
 
 /** ETA while there is none. */
 const ETA_UNKNOWN = -1;
@@ -22,8 +22,17 @@ export function toRender(view: RenderView, previewJpeg: Buffer = Buffer.alloc(0)
     error: view.error,
     waiting: view.waiting,
     owner: view.owner ?? '',
+    labels: view.labels,
+    priority: `PRIORITY_${view.priority.toUpperCase() as Uppercase<typeof view.priority>}` satisfies RenderPriority,
+    from_frame: view.range?.from ?? 0,
+    to_frame: view.range?.to ?? 0,
     video_path: view.links.video ?? '',
     frames_path: view.links.frames ?? '',
     preview_jpeg: previewJpeg,
   };
+}
+
+/** A page of renders as a message. @param next cursor of the next page. */
+export function toPage({ renders, next }: { renders: readonly RenderView[]; next: string | null }): RenderPage {
+  return { renders: renders.map((view) => toRender(view)), next: next ?? '' };
 }

@@ -4,19 +4,23 @@ import { z } from 'zod';
 import type { Config } from '../../shared/config/load.ts';
 import { FarmError } from '../../shared/errors.ts';
 import { LAST_START_FRAME, NAME_MAX } from '../../shared/limits.ts';
+import { labelsSchema } from '../../shared/renders/record.ts';
 import type { RenderView } from '../../shared/views/render-view.ts';
 import type { Caller } from '../access/caller.ts';
+import { withLabels } from '../renders/submission.ts';
 import type { Services } from '../services.ts';
 import type { Calls } from './calls.ts';
 import { between, checkMessage, jpegQuality, modelId, oneOf } from './fields.ts';
 import type {
   CancelRenderRequest,
   GetRenderRequest,
+  ListRendersRequest,
   RetryRenderRequest,
   SubmitRenderRequest,
   WatchRenderRequest,
 } from './messages/farm.ts';
-import { toRender } from './render-message.ts';
+import { toListQuery } from './render-list-message.ts';
+import { toPage, toRender } from './render-message.ts';
 
 const specSchema = (config: Config) =>
   z.object({
@@ -26,6 +30,7 @@ const specSchema = (config: Config) =>
     jpeg_quality: jpegQuality(config),
     file_name: z.string().max(NAME_MAX),
     idempotency_key: z.string().max(NAME_MAX),
+    labels: labelsSchema,
   });
 
 type RenderServices = Pick<Services, 'config' | 'submission' | 'renders' | 'retry'>;
@@ -39,6 +44,9 @@ export function renderHandlers(
   return {
     SubmitRender: calls.clientStream(async (upload: Upload, _signal, caller) =>
       toRender(await submit({ config, submission }, upload, caller)),
+    ),
+    ListRenders: calls.unary(async (request: ListRendersRequest, _signal, caller) =>
+      toPage(await renders.list(toListQuery(request), caller)),
     ),
     GetRender: calls.unary(async ({ render_id }: GetRenderRequest, _signal, caller) =>
       toRender(await renders.get(render_id, caller)),
@@ -76,6 +84,7 @@ async function submit(
     output: spec.output === 'FRAMES' ? ('frames' as const) : ('mp4' as const),
     startFrameIndex: spec.start_frame_idx,
     jpegQuality: spec.jpeg_quality,
+    ...withLabels(spec.labels),
   };
   return await submission.submit(stored, options, submitter);
 }

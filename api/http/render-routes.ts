@@ -1,11 +1,9 @@
 import type { FastifyPluginAsyncZod } from 'fastify-type-provider-zod';
 import { z } from 'zod';
 import type { ErrorCode } from '../../shared/errors.ts';
-import { LAST_FRAME, NAME_MAX, PAGE } from '../../shared/limits.ts';
+import { LAST_FRAME, NAME_MAX } from '../../shared/limits.ts';
 import { RENDER_ID } from '../../shared/renders/id.ts';
-import { RENDER_STATUSES } from '../../shared/renders/record.ts';
-import { receiptSchema, renderPageSchema, renderViewSchema } from '../../shared/views/render-view.ts';
-import { readCursor } from '../renders/cursor.ts';
+import { receiptSchema, renderViewSchema } from '../../shared/views/render-view.ts';
 import type { Services } from '../services.ts';
 import { bytesOf, failures, nothing } from './openapi.ts';
 import { announcedBytes, readRenderUpload, renderFormSchema } from './render-upload.ts';
@@ -27,7 +25,6 @@ export const renderRoutes: FastifyPluginAsyncZod<Services> = async (app, service
   // An upload of any other type is not read, and refused by its route.
   app.addContentTypeParser('*', (_request, payload, done) => done(null, payload));
   submitRender(app, services);
-  listRenders(app, services);
   getRender(app, services);
   getVideo(app, services);
   getFrame(app, services);
@@ -63,27 +60,6 @@ function submitRender(app: App, { config, submission }: Services): void {
     const view = await submission.submit(upload, options, submitter);
     reply.status(202).header('location', view.links.self);
     return view;
-  });
-}
-
-function listRenders(app: App, { renders }: Services): void {
-  const schema = {
-    ...{ operationId: 'listRenders', tags, summary: 'Renders, newest first' },
-    querystring: z.strictObject({
-      limit: wholeNumber(PAGE.min, PAGE.max).default(PAGE.default).describe('Renders on the page'),
-      before: z
-        .string()
-        .refine((text) => readCursor(text) || RENDER_ID.test(text), 'neither a cursor nor a render id')
-        .optional()
-        .describe('Where to go on: the cursor in `next` of the page before, or the id of a render'),
-      status: z.enum(RENDER_STATUSES).optional().describe('Only those of this status'),
-    }),
-    response: { 200: renderPageSchema, ...failures('render_unknown') },
-  };
-  app.get('/v1/renders', { schema, config }, async ({ query: { limit, before, status }, caller }) => {
-    const page = await renders.list({ limit, before, status }, caller);
-    const filter = status === undefined ? '' : `&status=${status}`;
-    return { renders: page.renders, next: page.next && `/v1/renders?limit=${limit}${filter}&before=${page.next}` };
   });
 }
 

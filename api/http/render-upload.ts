@@ -6,9 +6,10 @@ import type { Config } from '../../shared/config/load.ts';
 import { FarmError } from '../../shared/errors.ts';
 import { shown, unknownName } from '../../shared/faulty-input.ts';
 import { JPEG_QUALITY, LAST_START_FRAME, NAME_MAX } from '../../shared/limits.ts';
+import { labelsSchema } from '../../shared/renders/record.ts';
 import { MB } from '../../shared/units.ts';
 import { modelIdOf } from '../model-id.ts';
-import type { RenderOptions, RenderSubmission, StoredUpload } from '../renders/submission.ts';
+import { type RenderOptions, type RenderSubmission, type StoredUpload, withLabels } from '../renders/submission.ts';
 import { wholeNumber } from './whole-number.ts';
 
 /** Text fields of a form, and how long each may be. The fields that are read are fewer and shorter. */
@@ -20,6 +21,20 @@ export function formLimits({ max_upload_mb }: Config['limits']) {
   return { fileSize: (max_upload_mb + 1) * MB, files: 1, fields, parts: fields + 1, fieldSize: fieldBytes };
 }
 
+/** The labels of a form: a JSON object of texts. */
+const labelsInText = z
+  .string()
+  .transform((text, context): unknown => {
+    try {
+      return JSON.parse(text);
+    } catch {
+      context.addIssue('expected a JSON object such as {"project": "spring"}');
+      return z.NEVER;
+    }
+  })
+  .pipe(labelsSchema)
+  .meta({ type: 'string', description: 'A JSON object of texts, such as {"project": "spring"}' });
+
 /** The text fields beside the audio file. All may be left out. */
 function renderFieldsSchema({ output }: Pick<Config, 'output'>) {
   return z.strictObject({
@@ -27,6 +42,7 @@ function renderFieldsSchema({ output }: Pick<Config, 'output'>) {
     output: z.enum(['mp4', 'frames']).default('mp4'),
     start_frame: wholeNumber(0, LAST_START_FRAME).default(0),
     jpeg_quality: wholeNumber(JPEG_QUALITY.min, JPEG_QUALITY.max).default(output.jpeg_quality),
+    labels: labelsInText.optional(),
     fps: wholeNumber(0, 1000).pipe(z.literal(25, 'renders have 25 frames a second')).default(25),
   });
 }
@@ -132,10 +148,13 @@ function parseFields(fields: ReadonlyMap<string, string>, config: Config): Rende
         return issue.keys.map((name) => unknownName('field', name, Object.keys(schema.shape)));
       }
       const name = issue.path.join('.');
-      return [`${name}: ${shown(fields.get(name))}; ${issue.message}`];
+      return [`${name}: ${shown(fields.get(String(issue.path[0])))}; ${issue.message}`];
     });
     throw new FarmError('request_invalid', `Wrong form: ${faults.join('; ')}`);
   }
-  const { model_id, output, start_frame, jpeg_quality } = parsed.data;
-  return { modelId: modelIdOf(config, model_id), output, startFrameIndex: start_frame, jpegQuality: jpeg_quality };
+  const { model_id, output, start_frame, jpeg_quality, labels } = parsed.data;
+  return {
+    ...{ modelId: modelIdOf(config, model_id), output, startFrameIndex: start_frame, jpegQuality: jpeg_quality },
+    ...withLabels(labels ?? {}),
+  };
 }

@@ -6,9 +6,11 @@ import { type ArtifactStore, artifactKeys } from '../../shared/artifacts.ts';
 import { FarmError } from '../../shared/errors.ts';
 import { afterwards, untilKnown } from '../../shared/outcome.ts';
 import { logged } from '../../shared/process/unheard.ts';
+import type { Facets } from '../../shared/renders/facets.ts';
+import type { TimeRange } from '../../shared/renders/index-walk.ts';
 import { readPreview } from '../../shared/renders/preview.ts';
 import { unknownRender } from '../../shared/renders/reader.ts';
-import { isTerminal, type RenderRecord, type RenderStatus } from '../../shared/renders/record.ts';
+import { isTerminal, type RenderRecord } from '../../shared/renders/record.ts';
 import { newWriter, type RenderStore } from '../../shared/renders/store.ts';
 import { readableOnly } from '../../shared/renders/unreadable.ts';
 import type { RenderView } from '../../shared/views/render-view.ts';
@@ -38,11 +40,11 @@ const SHARED_FOR_MS = 200;
 /** A picture is written beside the progress that it shows: it is there so soon after it. */
 const PICTURE_FOLLOWS_WITHIN_MS = 1000;
 
-export interface ListQuery {
+/** What is asked of the list. */
+export interface ListQuery extends Facets, TimeRange {
   readonly limit: number;
   /** The cursor that came as `next` with the page before, or the id of a render. */
   readonly before: string | undefined;
-  readonly status: RenderStatus | undefined;
 }
 
 export interface RenderServiceTools {
@@ -76,18 +78,14 @@ export class RenderService {
 
   /** A page of renders, newest first. FarmError('render_unknown') for a page behind a render that is not there. */
   async list(
-    { limit, before, status }: ListQuery,
+    { limit, before, ...filter }: ListQuery,
     caller: Caller,
   ): Promise<{ renders: RenderView[]; next: string | null }> {
     const after = before === undefined ? undefined : (readCursor(before) ?? (await this.#record(before, caller)));
-    const records = await this.#tools.store.list(limit + 1, after, {
-      status,
-      owner: seesAll(caller) ? undefined : (caller.keyName ?? ''),
-    });
-    const page = records.slice(0, limit);
-    const last = records.length > limit ? page.at(-1) : undefined;
-    const views = await Promise.all(page.map((record) => readableOnly(this.#view(record))));
-    return { renders: views.filter((view) => view !== undefined), next: last ? toCursor(last) : null };
+    const owner = seesAll(caller) ? undefined : (caller.keyName ?? '');
+    const { records, next } = await this.#tools.store.list(limit, after, { ...filter, owner });
+    const views = await Promise.all(records.map((record) => readableOnly(this.#view(record))));
+    return { renders: views.filter((view) => view !== undefined), next: next ? toCursor(next) : null };
   }
 
   /**

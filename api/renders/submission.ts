@@ -20,7 +20,16 @@ import { UploadMeter } from './upload-meter.ts';
 import { toView, viewRender } from './view.ts';
 
 /** What a caller chooses about a render; the rest of the request is known once the upload has been read. */
-export type RenderOptions = Pick<RenderRequest, 'modelId' | 'output' | 'startFrameIndex' | 'jpegQuality'>;
+export type RenderOptions = Pick<
+  RenderRequest,
+  'modelId' | 'output' | 'startFrameIndex' | 'jpegQuality' | 'labels' | 'priority' | 'range'
+>;
+
+/** Labels as a request keeps them: in one order, so that the same request is known again, and none when there are none. */
+export function withLabels(labels: Readonly<Record<string, string>>): Pick<RenderOptions, 'labels'> {
+  const sorted = Object.entries(labels).sort(([a], [b]) => (a < b ? -1 : 1));
+  return sorted.length > 0 ? { labels: Object.fromEntries(sorted) } : {};
+}
 
 /** An upload that lies in the store under the id of the render it is for. */
 export type StoredUpload = Pick<RenderRequest, 'fileName' | 'uploadBytes' | 'uploadSha256'> & {

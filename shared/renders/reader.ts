@@ -1,26 +1,16 @@
 import type { Redis } from 'ioredis';
 import { FarmError } from '../errors.ts';
-import { type ListPosition, walkNewestFirst } from './index-walk.ts';
-import { ACTIVE_KEY, INDEX_KEY, ownerActiveKey, ownerIndexKey, recordKey } from './keys.ts';
-import { type RenderRecord, type RenderStatus, renderRecordSchema } from './record.ts';
+import type { ListPosition } from './index-walk.ts';
+import { ACTIVE_KEY, ownerActiveKey, recordKey } from './keys.ts';
+import { type RenderRecord, renderRecordSchema } from './record.ts';
+import { type ListFilter, listIds } from './render-list.ts';
 import { readableOnly, unreadable } from './unreadable.ts';
 
-/** Renders whose status is asked for at a time, where one is looked for. */
-const LOOK_THROUGH = 1000;
-
-/** ARGV beginning of the keys of records, status as JSON, ids. Returns those of the ids whose render has the status. */
-const THOSE_IN_STATUS = `
-local found = {}
-for i = 3, #ARGV do
-  if redis.call('HGET', ARGV[1] .. ARGV[i], 'status') == ARGV[2] then table.insert(found, ARGV[i]) end
-end
-return found
-`;
-
-export interface ListFilter {
-  readonly status?: RenderStatus | undefined;
-  /** Name of an API key: only its renders. */
-  readonly owner?: string | undefined;
+/** Some of the list of renders. */
+export interface RecordPage {
+  readonly records: RenderRecord[];
+  /** Where to go on; undefined on the last page. */
+  readonly next: ListPosition | undefined;
 }
 
 /** Reads the records of all renders. */
@@ -48,26 +38,10 @@ export class RenderReader {
    * Up to `limit` renders, newest first: those behind `after` that pass the filter. Those whose records cannot be read
    * are left out.
    */
-  async list(limit: number, after?: ListPosition, { status, owner }: ListFilter = {}): Promise<RenderRecord[]> {
-    const found: RenderRecord[] = [];
-    const indexKey = owner === undefined ? INDEX_KEY : ownerIndexKey(owner);
-    const pieceSize = status === undefined ? limit : Math.max(limit, LOOK_THROUGH);
-    for await (const ids of walkNewestFirst(this.redis, indexKey, pieceSize, after)) {
-      const likely = status === undefined ? ids : await this.#thoseIn(status, ids);
-      for (let from = 0; from < likely.length && found.length < limit; from += limit) {
-        const records = await Promise.all(likely.slice(from, from + limit).map((id) => this.findReadable(id)));
-        // It may have another status by now.
-        const isWanted = (record: RenderRecord) => status === undefined || record.status === status;
-        found.push(...records.filter((record) => record !== undefined).filter(isWanted));
-      }
-      if (found.length >= limit) break;
-    }
-    return found.slice(0, limit);
-  }
-
-  /** One command for all of them: of thousands of renders few may have the status. */
-  async #thoseIn(status: RenderStatus, ids: readonly string[]): Promise<string[]> {
-    return (await this.redis.eval(THOSE_IN_STATUS, 0, recordKey(''), JSON.stringify(status), ...ids)) as string[];
+  async list(limit: number, after?: ListPosition, filter: ListFilter = {}): Promise<RecordPage> {
+    const { ids, next } = await listIds(this.redis, limit, after, filter);
+    const records = await Promise.all(ids.map((id) => this.findReadable(id)));
+    return { records: records.filter((record) => record !== undefined), next };
   }
 
   /** Undefined also when the record cannot be read. */

@@ -1,3 +1,4 @@
+import { INDEX_RENDER } from './facets.ts';
 import { COUNT_STORED, SUM_OF_ALL, sumOf } from './stored-bytes.ts';
 
 /**
@@ -37,7 +38,7 @@ end
  * Returns {'admitted'}, {'full', count}, {'owner full', count}, {'storage full', bytes}, {'owner storage full', bytes},
  * {'known', idempotency value} or {'gone'}.
  */
-export const ADMIT = `${COUNT_OWN}${COUNT_STORED}
+export const ADMIT = `${COUNT_OWN}${COUNT_STORED}${INDEX_RENDER}
 if redis.call('EXISTS', KEYS[1]) == 1 then return {'admitted'} end
 if redis.call('EXISTS', KEYS[8]) == 1 then return {'gone'} end
 local function refuse(answer)
@@ -68,6 +69,7 @@ end
 for i = 12, #ARGV, 2 do redis.call('HSET', KEYS[1], ARGV[i], ARGV[i + 1]) end
 redis.call('ZADD', KEYS[2], ARGV[3], ARGV[2])
 redis.call('SADD', KEYS[3], ARGV[2])
+index_render(KEYS[1], ARGV[2])
 count_stored(KEYS[9], KEYS[10], KEYS[1], ARGV[2], ARGV[8])
 if ARGV[4] ~= '' then redis.call('SET', KEYS[4], ARGV[4], 'PX', ARGV[5]) end
 return {'admitted'}
@@ -82,7 +84,7 @@ return {'admitted'}
  * Returns 'moved', also when the same writer has moved it before; else the status, with which nothing was done, or nil
  * when there is no such render.
  */
-export const TRANSITION = `${COUNT_STORED}
+export const TRANSITION = `${COUNT_STORED}${INDEX_RENDER}
 local raw = redis.call('HGET', KEYS[1], 'status')
 if not raw then return nil end
 local status = cjson.decode(raw)
@@ -92,6 +94,7 @@ local allowed = false
 for _, candidate in ipairs(cjson.decode(ARGV[4])) do if candidate == status then allowed = true end end
 if not allowed then return status end
 redis.call('HSET', KEYS[1], 'status', cjson.encode(ARGV[2]), 'writer', writer)
+index_render(KEYS[1], ARGV[1])
 if ARGV[6] ~= '' then count_stored(KEYS[4], KEYS[5], KEYS[1], ARGV[1], ARGV[6]) end
 for i = 7, #ARGV, 2 do
   local command = string.sub(ARGV[i], -4) == 'AtMs' and 'HSETNX' or 'HSET'
@@ -111,7 +114,7 @@ return 'moved'
  * array, prefixes of the idempotency keys and of the owners' indexes, the writer's token, lifetime of `gone` in ms.
  * Returns the status before, also when the same writer has removed it before, or nil when there is no such render.
  */
-export const REMOVE = `${COUNT_STORED}
+export const REMOVE = `${COUNT_STORED}${INDEX_RENDER}
 local raw = redis.call('HGET', KEYS[1], 'status')
 if not raw then
   local writer, before = string.match(redis.call('GET', KEYS[6]) or '', '^(%S+) (%S+)$')
@@ -130,6 +133,7 @@ end
 local owner = redis.call('HGET', KEYS[1], 'owner')
 if owner then redis.call('ZREM', ARGV[4] .. cjson.decode(owner), ARGV[1]) end
 count_stored(KEYS[8], KEYS[9], KEYS[1], ARGV[1], '0')
+unindex_render(KEYS[1], ARGV[1])
 redis.call('DEL', KEYS[1], KEYS[2], KEYS[3], KEYS[4], KEYS[7])
 redis.call('ZREM', KEYS[5], ARGV[1])
 redis.call('SET', KEYS[6], ARGV[5] .. ' ' .. status, 'PX', ARGV[6])
@@ -183,7 +187,7 @@ return 1
  * sets, limit of the owner, 0 for none. Returns {'moved'}, also when the same writer has done so before, {'full', count},
  * {'owner full', count}, or the status, with which nothing was done; nil when there is no such render.
  */
-export const RETRY = `${COUNT_OWN}
+export const RETRY = `${COUNT_OWN}${INDEX_RENDER}
 local raw = redis.call('HGET', KEYS[1], 'status')
 if not raw then return nil end
 local status = cjson.decode(raw)
@@ -200,6 +204,7 @@ if owner then
   redis.call('SADD', own_active, ARGV[1])
 end
 redis.call('HSET', KEYS[1], 'status', cjson.encode('queued'), 'writer', writer)
+index_render(KEYS[1], ARGV[1])
 redis.call('HINCRBY', KEYS[1], 'run', 1)
 redis.call('HDEL', KEYS[1], 'error', 'finishedAtMs', 'stitchingAtMs')
 redis.call('DEL', KEYS[5])

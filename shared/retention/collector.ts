@@ -5,6 +5,7 @@ import type { Config } from '../config/load.ts';
 import { FarmError } from '../errors.ts';
 import { confirmFarm, type IdentityLog, isSameFarm } from '../farm/identity.ts';
 import type { QueueClients } from '../queues.ts';
+import { LISTED_STATUSES, statusKey } from '../renders/facets.ts';
 import { ACTIVE_KEY, INDEX_KEY } from '../renders/keys.ts';
 import { isTerminal } from '../renders/record.ts';
 import type { RenderStore } from '../renders/store.ts';
@@ -143,12 +144,13 @@ export class Collector {
     const { redis } = this.#tools;
     const recorded = await whichHaveRecords(redis, renderIds);
     const gone = renderIds.filter((renderId) => !recorded.has(renderId));
-    if (gone.length > 0)
-      await redis
-        .multi()
-        .zrem(INDEX_KEY, ...gone)
-        .srem(ACTIVE_KEY, ...gone)
-        .exec();
+    if (gone.length === 0) return;
+    const removal = redis
+      .multi()
+      .zrem(INDEX_KEY, ...gone)
+      .srem(ACTIVE_KEY, ...gone);
+    for (const status of LISTED_STATUSES) removal.zrem(statusKey(status), ...gone);
+    await removal.exec();
   }
 }
 

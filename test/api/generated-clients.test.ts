@@ -77,7 +77,7 @@ async function check(said: Said): Promise<void> {
   assert.match(said.refused.remedy, /\.$/);
   assert.ok(said.listed > 0);
   assert.equal(said.video, 'a video');
-  const [newest] = await store.list(1);
+  const [newest] = (await store.list(1)).records;
   assert.deepEqual([newest?.request.startFrameIndex, newest?.request.uploadBytes], [7, 5]);
 }
 

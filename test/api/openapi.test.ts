@@ -230,6 +230,7 @@ describe('the API as it is documented', () => {
       'audio',
       'fps',
       'jpeg_quality',
+      'labels',
       'model_id',
       'output',
       'start_frame',

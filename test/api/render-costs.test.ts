@@ -72,17 +72,13 @@ describe('looking at renders', () => {
   });
 
   it('a page of the list costs the same however many renders there are', async () => {
-    const page = () => renders.list({ limit: 20, before: undefined, status: undefined }, ANYBODY);
+    const page = () => renders.list({ limit: 20, before: undefined }, ANYBODY);
     await addCompleted(50);
     await page();
     const few = await costOf(page);
     await addCompleted(3000);
     const many = await costOf(page);
     assert.equal(many.commands, few.commands);
-    const failed = () => renders.list({ limit: 20, before: undefined, status: 'failed' }, ANYBODY);
-    const { bytes } = await costOf(failed);
-    assert.ok(bytes < 100 * 3050, `${bytes} bytes to find that none of 3050 renders has failed`);
-    assert.deepEqual((await failed()).renders, []);
   });
 
   it('two hundred who watch a render cost what one does', async () => {

@@ -58,6 +58,6 @@ test('nothing is taken of a request that was surely refused', async () => {
   await services.redis.config('SET', 'maxmemory', '1');
   await assert.rejects(submit('never'), { code: 'redis_unavailable' });
   await services.redis.config('SET', 'maxmemory', '0');
-  const renders = (await store.list(10)).map(({ renderId }) => renderId);
+  const renders = (await store.list(10)).records.map(({ renderId }) => renderId);
   assert.ok(!renders.includes((await submit('never')).id));
 });

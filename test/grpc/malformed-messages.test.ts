@@ -27,7 +27,7 @@ async function serve(models: object): Promise<TestClient> {
 
 const METHODS = [
   ...['InferBatchComposite', 'LoadModel', 'UnloadModel', 'GetModelStats'].map((name) => `/${MONOLITHIC}/${name}`),
-  ...['Stream', 'SubmitRender', 'GetRender', 'WatchRender', 'CancelRender', 'RetryRender'].map(
+  ...['Stream', 'SubmitRender', 'ListRenders', 'GetRender', 'WatchRender', 'CancelRender', 'RetryRender'].map(
     (name) => `/${FARM}/${name}`,
   ),
 ];

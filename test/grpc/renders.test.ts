@@ -4,7 +4,7 @@ import path from 'node:path';
 import { after, before, describe, it } from 'node:test';
 import { status } from '@grpc/grpc-js';
 import sharp from 'sharp';
-import type { Render, RenderSpec } from '../../api/grpc/messages/farm.ts';
+import type { Render, RenderPage, RenderSpec } from '../../api/grpc/messages/farm.ts';
 import { DEMO_MODEL, startFarm, type TestFarm } from '../support/farm.ts';
 import { SMALL_MODEL } from '../support/small-avatar.ts';
 import { syllables, writeWav } from '../support/sound.ts';
@@ -131,6 +131,23 @@ describe('renders over gRPC', () => {
     assert.deepEqual([full.code, farmCode(full)], [status.RESOURCE_EXHAUSTED, 'queue_full']);
     await Promise.all(taken.map(({ render_id }) => cancel(render_id)));
     await watch((await submit({})).render_id);
+  });
+
+  it('are listed by label, model and status, page by page', async () => {
+    const list = (request: object) => client.unary<RenderPage>(FARM, 'ListRenders', request);
+    const labels = { set: 'listed' };
+    const ids = [(await submit({ labels })).render_id, (await submit({ labels })).render_id];
+    for (const id of ids) await cancel(id);
+    const first = await list({ labels, page_size: 1 });
+    assert.deepEqual([first.renders[0]?.render_id, first.renders[0]?.labels], [ids[1], labels]);
+    const second = await list({ labels, page_size: 1, before: first.next, model_id: 'small' });
+    assert.deepEqual([second.renders.map(({ render_id }) => render_id), second.next], [[ids[0]], '']);
+    const created_to = first.renders[0]?.created_at;
+    assert.equal((await list({ labels, created_to })).renders.length, 1);
+    assert.deepEqual((await list({ labels, status: 'QUEUED' })).renders, []);
+    for (const wrong of [{ status: 'DONE' }, { created_from: 'noon' }, { page_size: 101 }, { before: 'x' }]) {
+      assert.equal(farmCode(await failureOf(list(wrong))), 'request_invalid');
+    }
   });
 
   describe('are refused', () => {

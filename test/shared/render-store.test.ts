@@ -72,7 +72,7 @@ test('no more renders are admitted than the limit allows, and the refusal counts
   assert.deepEqual(await store.admit('r2', SAMPLE_REQUEST, 2, undefined), { outcome: 'admitted' });
   assert.deepEqual(await store.admit('r3', SAMPLE_REQUEST, 2, undefined), { outcome: 'full', activeCount: 2 });
   assert.equal(await store.find('r3'), undefined);
-  assert.equal((await store.list(10)).length, 2);
+  assert.equal((await store.list(10)).records.length, 2);
 });
 
 test('of many renders at the same time exactly as many are admitted as the limit allows', async () => {
@@ -300,7 +300,7 @@ test('receipts come back in the order of the segments, one a segment', async () 
 });
 
 async function page(limit: number, after?: string, status?: RenderStatus): Promise<string[]> {
-  const records = await store.list(limit, after === undefined ? undefined : await store.get(after), { status });
+  const { records } = await store.list(limit, after === undefined ? undefined : await store.get(after), { status });
   return records.map(({ renderId }) => renderId);
 }
 
@@ -320,7 +320,7 @@ test('a page does not move when newer renders come, or when the render before it
   await admit('r4');
   await removeEnded('r3');
   assert.deepEqual(
-    (await store.list(2, last)).map(({ renderId }) => renderId),
+    (await store.list(2, last)).records.map(({ renderId }) => renderId),
     ['r2', 'r1'],
   );
 });
@@ -334,7 +334,7 @@ test('pages are complete also when hundreds of renders were made in one millisec
   const seen: string[] = [];
   for (let last: string | undefined; ; last = seen.at(-1)) {
     const after = last === undefined ? undefined : { createdAtMs: 5000, renderId: last };
-    const next = await store.list(50, after);
+    const { records: next } = await store.list(50, after);
     if (next.length === 0) break;
     seen.push(...next.map(({ renderId }) => renderId));
   }

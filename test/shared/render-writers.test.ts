@@ -98,11 +98,11 @@ test('a record that cannot be read hides no other, and says by its id what is wr
   await admit('r2');
   await redis.hset('{farm}:render:r1', 'request', '"nonsense"');
   assert.deepEqual(
-    (await store.list(10)).map(({ renderId }) => renderId),
+    (await store.list(10)).records.map(({ renderId }) => renderId),
     ['r2'],
   );
   assert.deepEqual(
-    (await store.list(10, undefined, { status: 'queued' })).map(({ renderId }) => renderId),
+    (await store.list(10, undefined, { status: 'queued' })).records.map(({ renderId }) => renderId),
     ['r2'],
   );
   await redis.hset('{farm}:render:r2:segments', '0', '{}');

@@ -56,6 +56,8 @@ export type SubmitRenderRequest =
 
 export type RenderOutput = 'MP4' | 'FRAMES';
 
+export type RenderPriority = 'PRIORITY_NORMAL' | 'PRIORITY_LOW' | 'PRIORITY_HIGH';
+
 export interface RenderSpec {
   readonly model_id: string;
   readonly output: RenderOutput;
@@ -63,6 +65,25 @@ export interface RenderSpec {
   readonly jpeg_quality: number;
   readonly file_name: string;
   readonly idempotency_key: string;
+  readonly labels: Readonly<Record<string, string>>;
+  readonly priority: RenderPriority;
+  readonly from_frame: number;
+  readonly to_frame: number;
+}
+
+export interface ListRendersRequest {
+  readonly page_size: number;
+  readonly before: string;
+  readonly status: string;
+  readonly model_id: string;
+  readonly labels: Readonly<Record<string, string>>;
+  readonly created_from: string;
+  readonly created_to: string;
+}
+
+export interface RenderPage {
+  readonly renders: readonly Render[];
+  readonly next: string;
 }
 
 export interface GetRenderRequest {
@@ -103,6 +124,10 @@ export interface Render {
   readonly preview_jpeg: Buffer;
   readonly waiting: RenderWaiting | null;
   readonly owner: string;
+  readonly labels: Readonly<Record<string, string>>;
+  readonly priority: RenderPriority;
+  readonly from_frame: number;
+  readonly to_frame: number;
 }
 
 export interface RenderWaiting {
