@@ -60,8 +60,13 @@ async function start(): Promise<void> {
   await app.listen({ host, port }).catch(async (error: Error) => {
     throw (await findListenFault('http.port', host, port)) ?? error;
   });
-  log.info({ http: app.listeningOrigin, grpc: grpc.address, frames: frames ?? 'over Redis' }, 'ready');
+  log.info({ http: app.listeningOrigin, grpc: grpcOf(grpc), frames: frames ?? 'over Redis' }, 'ready');
   reportReady();
+}
+
+/** The address of `server.port`; with the other ports, where there are some, by their keys. */
+function grpcOf({ address, addresses }: GrpcServer): string | object {
+  return addresses.size > 1 ? Object.fromEntries(addresses) : address;
 }
 
 /** Waits for workers at the address that is configured. FarmError('port_taken') when another process has it. */

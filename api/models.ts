@@ -1,6 +1,7 @@
 import { setTimeout as delay } from 'node:timers/promises';
 import type { Redis } from 'ioredis';
 import type { Config } from '../shared/config/load.ts';
+import { hasPictures } from '../shared/config/model-config.ts';
 import type { ConfigReload } from '../shared/config/reload.ts';
 import { FarmError } from '../shared/errors.ts';
 import { type Heartbeat, readHeartbeats, workerOf } from '../shared/heartbeat.ts';
@@ -33,10 +34,15 @@ export class Models {
   }
 
   /**
-   * FarmError('model_unknown' | 'model_unusable') for a model that no worker of the farm could render.
+   * FarmError('model_unknown' | 'model_unusable') for a model that no worker of the farm could use.
+   * @param needs `pictures` for all that makes frames, `network` where the client brings the pictures, or none are needed.
    * @param asOf 'lately' asks what the workers said in the last half second, and asks them again before it refuses.
    */
-  async refuseUnusable(modelId: string, asOf: 'now' | 'lately' = 'now'): Promise<void> {
+  async refuseUnusable(
+    modelId: string,
+    needs: 'pictures' | 'network' = 'pictures',
+    asOf: 'now' | 'lately' = 'now',
+  ): Promise<void> {
     // It may have been added a moment ago.
     if (!this.#config.models.has(modelId)) await this.#reload?.refresh();
     const model = this.#config.models.get(modelId);
@@ -45,6 +51,7 @@ export class Models {
       throw new FarmError('model_unknown', `There is no model "${modelId}"; configured: ${known}`);
     }
     if (model.problems.length > 0) throw unusable(modelId, model.problems);
+    if (needs === 'pictures' && !hasPictures(model)) throw unusable(modelId, [NO_PICTURES]);
     if (asOf === 'lately' && problemsEverywhere(await this.workers.lately(), modelId).length === 0) return;
     const problems = problemsEverywhere(await readHeartbeats(this.#redis), modelId);
     if (problems.length > 0) throw unusable(modelId, problems);
@@ -74,7 +81,7 @@ export class Models {
    * when it is loaded nowhere, deadline_exceeded while it is in use, outcome_unknown.
    */
   async unload(modelId: string, signal: AbortSignal): Promise<number[]> {
-    await this.refuseUnusable(modelId);
+    await this.refuseUnusable(modelId, 'network');
     const loads = await this.#loads(modelId);
     if (loads.size === 0) throw new FarmError('request_invalid', `Model "${modelId}" is not loaded on any GPU`);
     const what = `Model "${modelId}" was to be unloaded`;
@@ -100,6 +107,9 @@ export class Models {
     return new Map(holders.map(({ workerId, loadedAtMs, gpuId }) => [`${workerId} ${loadedAtMs}`, gpuId]));
   }
 }
+
+const NO_PICTURES =
+  'it is a network without pictures (background_dir and crop_rects_path are not set), so it only gives mouths, to InferBatch with visual_frames';
 
 /** Why the first GPU worker cannot use the model, when none can; else nothing. */
 function problemsEverywhere(heartbeats: readonly Heartbeat[], modelId: string): readonly string[] {

@@ -4,7 +4,7 @@ import { promisify } from 'node:util';
 import { z } from 'zod';
 import { type Config, DEMO_AVATAR_DIR, loadConfig } from '../shared/config/load.ts';
 import { keysWithoutEffect } from '../shared/config/no-effect.ts';
-import { grpcHost, isWithoutKeys, keptToThisMachine, refuseOpenAddress } from '../shared/config/open-address.ts';
+import { grpcAddresses, isWithoutKeys, keptToThisMachine, refuseOpenAddress } from '../shared/config/open-address.ts';
 import { makeDataFolder } from '../shared/data-folder.ts';
 import { FarmError } from '../shared/errors.ts';
 import { childEnvironment, toolEnvironment } from '../shared/process/environment.ts';
@@ -32,6 +32,7 @@ const LEAST_FREE_GB = 2;
 const REDIS_PATIENCE_MS = 2000;
 /** Where the text of a finding goes on. */
 const SECOND_LINE = '\n'.padEnd(20);
+const NO_PICTURES = 'no pictures: mouths alone, for InferBatch with visual_frames';
 const MARKS = { ok: '✓', note: '–', fault: '✗' } as const;
 
 /** `farm doctor`: checks everything a farm needs and says how to mend what is missing. Exit code 1 if anything is. */
@@ -75,7 +76,8 @@ async function checkAccess(config: Config): Promise<Finding> {
   const kept = keptToThisMachine(config);
   if (kept) return { subject, state: 'note', text: kept };
   const who = isWithoutKeys(config) ? 'without a key' : 'with a key';
-  return { subject, state: 'ok', text: `HTTP on ${config.http.host}, gRPC on ${grpcHost(config)}, ${who}` };
+  const grpc = grpcAddresses(config).map(({ host, port }) => `${host}:${port}`);
+  return { subject, state: 'ok', text: `HTTP on ${config.http.host}, gRPC on ${grpc.join(', ')}, ${who}` };
 }
 
 async function checkNode(): Promise<Finding> {
@@ -203,8 +205,9 @@ async function checkModels(config: Config): Promise<Finding[]> {
       .filter((other) => !unavailable.has(other.provider))
       .map((other) => `not on ${other.provider}: ${other.reason}`);
     const outside = line.outside ? [`pictures become floats outside of its graph: ${line.outside}`] : [];
-    const text = [`${frameCount} frames of ${width}×${height}, network ${size}², ${speed}`, ...others, ...outside];
-    return { subject, state: 'ok', text: text.join(SECOND_LINE) };
+    const pictures = frameCount === 0 ? NO_PICTURES : `${frameCount} frames of ${width}×${height}`;
+    const text = [`${pictures}, network ${size}², ${speed}`, ...others, ...outside];
+    return { subject, state: frameCount === 0 ? 'note' : 'ok', text: text.join(SECOND_LINE) };
   });
 }
 

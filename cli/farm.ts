@@ -3,6 +3,7 @@ import { Command, InvalidArgumentError, Option } from 'commander';
 import { KEY_NAME, ROLES } from '../shared/api-keys.ts';
 import { reportFailure } from '../shared/process/report-failure.ts';
 import { ignored } from '../shared/process/unheard.ts';
+import { FARM_VERSION } from '../shared/version.ts';
 import { importAvatar } from './avatar.ts';
 import { demo } from './demo.ts';
 import { doctor } from './doctor.ts';
@@ -21,7 +22,7 @@ const USAGE_EXIT_CODE = 2;
 
 const program = new Command('farm')
   .description('Lipsync Farm: audio in, talking-head video out.')
-  .version('0.1.0')
+  .version(FARM_VERSION)
   .showHelpAfterError('Run it with --help to see what it takes.')
   .exitOverride(({ exitCode }) => process.exit(exitCode === 0 ? 0 : USAGE_EXIT_CODE));
 

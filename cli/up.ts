@@ -1,5 +1,5 @@
 import { type Config, loadConfig } from '../shared/config/load.ts';
-import { grpcHost, isWithoutKeys, keptToThisMachine } from '../shared/config/open-address.ts';
+import { grpcAddresses, isWithoutKeys, keptToThisMachine } from '../shared/config/open-address.ts';
 import { exitCodeOf, onEndRequest, terminalIsGone } from '../shared/process/end-requests.ts';
 import { withoutSecrets } from '../shared/secrets.ts';
 import { buildDemoAvatar } from './demo-avatar.ts';
@@ -72,7 +72,7 @@ function describe(farm: LocalFarm, config: Config, configPath: string | undefine
     '',
     `The farm is up (process ${process.pid}).`,
     `  HTTP       ${base}`,
-    `  gRPC       ${grpcHost(config)}:${config.server.port.port}`,
+    ...grpcLines(config),
     ...(kept ? [`             ${kept}`] : []),
     `  Dashboard  ${base}/dashboard`,
     `  Redis      ${farm.redisUrl}${farm.hasPrivateRedis ? '  (its own)' : ''}`,
@@ -84,6 +84,19 @@ function describe(farm: LocalFarm, config: Config, configPath: string | undefine
     `Stop with Ctrl-C, or with \`npx ${down}\`: running work is finished or handed back.`,
     '',
   ].join('\n');
+}
+
+/** One line for each port. */
+function grpcLines(config: Config): string[] {
+  const services = {
+    'server.port': '',
+    'server.compositing_port': 'compositing',
+    'server.inference_port': 'inference',
+  };
+  return grpcAddresses(config).map(({ key, host, port }) => {
+    const service = services[key] && `  (${services[key]})`;
+    return `  gRPC       ${host}:${port}${service}`;
+  });
 }
 
 function print(text: string): void {

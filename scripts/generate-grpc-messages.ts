@@ -13,7 +13,7 @@ const ROOT = fileURLToPath(new URL('..', import.meta.url));
 const BIOME = join(ROOT, 'node_modules', '.bin', 'biome');
 
 /** The services whose messages the front end handles. */
-const PROTOS = ['monolithic', 'farm'];
+const PROTOS = ['monolithic', 'compositing', 'inference', 'farm'];
 
 /** The part that is needed of what protobuf calls a DescriptorProto and an EnumDescriptorProto. */
 interface Descriptor {

@@ -85,6 +85,8 @@ export const heartbeatSchema = z.object({
   memory: memorySchema.optional(),
   /** Forms in which it takes visual inputs (visual-frames.ts); absent where it takes floats alone, and in media workers. */
   visualForms: z.array(z.string()).optional(),
+  /** True when it gives mouths in place of frames to live requests that want them; absent in older workers. */
+  givesMouths: z.boolean().optional(),
   /** True when it takes no new jobs, because it was told to drain or is about to end. */
   draining: z.boolean(),
   runningJobs: z.int().nonnegative(),

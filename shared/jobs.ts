@@ -69,13 +69,15 @@ const liveJobSchema = z.object({
   rowsAhead: z.int().min(0).max(7),
   output: z.enum(['jpeg', 'raw']),
   jpegQuality: z.int().min(JPEG_QUALITY.min).max(JPEG_QUALITY.max),
+  /** True for the network's own output [3, S, S] float32, BGR, of every frame, in place of the frame. */
+  mouths: z.boolean().optional(),
   /** True to load the model and render no frame. */
   loadOnly: z.boolean().optional(),
   /** How long a worker that has picked it up may keep it waiting for its model; absent in jobs of older farms. */
   waitMs: z.number().nonnegative().optional(),
   /** Absent: payload and frames go over Redis. */
   direct: directChannelSchema.optional(),
-  /** 2 with what workers of the first format do not know: `direct`, or visual inputs in bytes. */
+  /** 2 with what workers of the first format do not know: `direct`, or visual inputs in bytes; 3 for mouths. */
   format: z.int().positive().optional(),
   /**
    * The client no longer waits after this time, by the clock of its front end. For workers of older farms: the clocks of
@@ -95,12 +97,14 @@ export const jobSchema = z.discriminatedUnion('name', [
  * Raise it when a worker of the version before would do such a job wrongly. Jobs of a higher format are left to workers
  * that know it; a job without one is of the first.
  */
-const JOB_FORMAT = 2;
+const JOB_FORMAT = 3;
 /**
  * Of live jobs with a direct channel or with visual inputs in bytes: a worker of the first format would look for their
  * payload in Redis, and take the bytes for floats.
  */
 export const SECOND_LIVE_FORMAT = 2;
+/** Of live jobs for mouths: a worker of the formats before knows no such output. */
+export const THIRD_LIVE_FORMAT = 3;
 
 /** Whether this data was written for workers of a newer version than this. */
 export function isOfNewerFormat(data: unknown): boolean {

@@ -6,6 +6,9 @@ export const JPEG_QUALITY = { min: 1, max: 100 } as const;
 /** Frames of a unary request, and so in one run of the lip-sync network. */
 export const BATCH_FRAMES = { min: 1, max: 32 } as const;
 
+/** Mouths of one request for them, as the inference server of the separated pair allowed. */
+export const MOUTH_FRAMES = { min: 1, max: 50 } as const;
+
 /** Windows in one run of the audio encoder: batches save a quarter of the time, and a limit bounds the memory. */
 export const ENCODER_WINDOWS = { min: 1, max: 32 } as const;
 

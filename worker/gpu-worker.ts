@@ -168,6 +168,7 @@ class GpuWorker {
       models: this.#models.states(),
       memory: this.#models.memory(),
       visualForms: Object.keys(VISUAL_FORMS),
+      givesMouths: true,
       draining: this.#queues?.isOpen === false,
       runningJobs: this.#queues?.runningJobs ?? 0,
       ...(this.#config.live.frame_channel === 'direct' ? { frameChannel: WIRE_VERSION } : {}),

@@ -8,7 +8,7 @@ import {
 import type { Role } from '../../shared/api-keys.ts';
 import type { Access } from '../access/access.ts';
 import type { Caller } from '../access/caller.ts';
-import { FARM_SERVICE, MONOLITHIC_SERVICE } from './protos.ts';
+import { COMPOSITING_SERVICE, FARM_SERVICE, INFERENCE_SERVICE, MONOLITHIC_SERVICE } from './protos.ts';
 import { toStatus } from './status.ts';
 
 /** Open to everybody, so that load balancers and grpcurl can ask. */
@@ -17,12 +17,11 @@ const OPEN_PATHS = ['/grpc.health.', '/grpc.reflection.'];
 /** The role that each method needs; one that is missing here needs 'admin'. */
 export const METHOD_ROLES: Readonly<Record<string, Role>> = {
   [`/${MONOLITHIC_SERVICE}/InferBatchComposite`]: 'render',
-  [`/${MONOLITHIC_SERVICE}/ListModels`]: 'render',
-  // Any inference loads its model as well; clients of the one-process server do it before their first one.
-  [`/${MONOLITHIC_SERVICE}/LoadModel`]: 'render',
-  [`/${MONOLITHIC_SERVICE}/UnloadModel`]: 'operate',
-  [`/${MONOLITHIC_SERVICE}/GetModelStats`]: 'render',
-  [`/${MONOLITHIC_SERVICE}/Health`]: 'render',
+  ...modelRoles(MONOLITHIC_SERVICE),
+  [`/${COMPOSITING_SERVICE}/InferBatchComposite`]: 'render',
+  ...modelRoles(COMPOSITING_SERVICE),
+  [`/${INFERENCE_SERVICE}/InferBatch`]: 'render',
+  ...modelRoles(INFERENCE_SERVICE),
   [`/${FARM_SERVICE}/Stream`]: 'render',
   [`/${FARM_SERVICE}/SubmitRender`]: 'render',
   [`/${FARM_SERVICE}/ListRenders`]: 'render',
@@ -31,6 +30,18 @@ export const METHOD_ROLES: Readonly<Record<string, Role>> = {
   [`/${FARM_SERVICE}/CancelRender`]: 'render',
   [`/${FARM_SERVICE}/RetryRender`]: 'render',
 };
+
+/** Of what the services of the one-process server and of the separated pair have in common. */
+function modelRoles(service: string): Readonly<Record<string, Role>> {
+  return {
+    [`/${service}/ListModels`]: 'render',
+    // Any inference loads its model as well; clients do it before their first one. Reloading one needs 'operate'.
+    [`/${service}/LoadModel`]: 'render',
+    [`/${service}/UnloadModel`]: 'operate',
+    [`/${service}/GetModelStats`]: 'render',
+    [`/${service}/Health`]: 'render',
+  };
+}
 
 /** Whose call it is, by the metadata that came with it: the same object reaches the handler. */
 const callers = new WeakMap<Metadata, Caller>();

@@ -1,7 +1,7 @@
 import { z } from 'zod';
 import type { Config } from '../../shared/config/load.ts';
 import { FarmError } from '../../shared/errors.ts';
-import { BATCH_FRAMES } from '../../shared/limits.ts';
+import { BATCH_FRAMES, MOUTH_FRAMES } from '../../shared/limits.ts';
 import { VISUAL_CHANNELS, visualFrameBytes } from '../../shared/live/visual-frames.ts';
 import { isSound } from '../../shared/sound/full-scale.ts';
 import { FEATURE_ROWS_AFTER, FEATURE_ROWS_BEFORE, FEATURE_SIZE } from '../../shared/sound/rates.ts';
@@ -9,8 +9,10 @@ import type { InferRequest } from '../live/live.ts';
 import type { VisualInputs } from '../live/visual-inputs.ts';
 import { modelIdOf } from '../model-id.ts';
 import { between, checkMessage, notNegative, sampleRate } from './fields.ts';
+import type { InferBatchRequest } from './messages/inference.ts';
+import type { CompositeBatchRequest } from './messages/monolithic.ts';
 import { decodePcm } from './pcm.ts';
-import type { ReceivedBatchRequest } from './visual-field.ts';
+import type { Received } from './visual-field.ts';
 
 const FLOAT_BYTES = 4;
 /** [32, 16, 16] */
@@ -22,6 +24,13 @@ const numbersSchema = z.object({
   start_frame_idx: notNegative,
   sample_rate: sampleRate,
 });
+const mouthNumbersSchema = z.object({
+  batch_size: between(MOUTH_FRAMES.min, MOUTH_FRAMES.max),
+  sample_rate: sampleRate,
+});
+
+export type ReceivedBatchRequest = Received<CompositeBatchRequest>;
+export type ReceivedMouthRequest = Received<InferBatchRequest>;
 
 /**
  * A CompositeBatchRequest as the live service takes it.
@@ -29,20 +38,43 @@ const numbersSchema = z.object({
  */
 export function toInferRequest(message: ReceivedBatchRequest, config: Config): InferRequest {
   const { batch_size, start_frame_idx, sample_rate } = checkMessage(numbersSchema, message);
+  const { format, jpeg_quality } = config.output;
+  return {
+    ...inputsOf(message, batch_size, config),
+    startFrameIndex: start_frame_idx,
+    sampleRateHz: sample_rate,
+    output: format,
+    jpegQuality: jpeg_quality,
+  };
+}
+
+/** An InferBatchRequest likewise: its frames begin at the avatar's first picture. FarmError as above. */
+export function toMouthRequest(message: ReceivedMouthRequest, config: Config): InferRequest {
+  const { batch_size, sample_rate } = checkMessage(mouthNumbersSchema, message);
+  return {
+    ...inputsOf(message, batch_size, config),
+    startFrameIndex: 0,
+    sampleRateHz: sample_rate,
+    output: 'mouths',
+    jpegQuality: config.output.jpeg_quality,
+  };
+}
+
+/** What both requests say of the model, the sound and the pictures. */
+function inputsOf(
+  message: Pick<ReceivedMouthRequest, 'model_id' | 'raw_audio' | 'audio_features' | 'visual_frames'>,
+  frameCount: number,
+  config: Config,
+): Pick<InferRequest, 'modelId' | 'frameCount' | 'audio' | 'visualFrames' | 'audioFeatures'> {
   const hasAudio = message.raw_audio.length > 0;
   if (!hasAudio) checkFeatures(message.audio_features);
-  checkVisualFrames(message.visual_frames, batch_size);
-  const { output } = config;
+  checkVisualFrames(message.visual_frames, frameCount);
   return {
     modelId: modelIdOf(config, message.model_id),
-    frameCount: batch_size,
-    startFrameIndex: start_frame_idx,
+    frameCount,
     audio: decodeSound(message.raw_audio),
-    sampleRateHz: sample_rate,
     visualFrames: message.visual_frames,
     audioFeatures: hasAudio ? NOTHING : message.audio_features,
-    output: output.format,
-    jpegQuality: output.jpeg_quality,
   };
 }
 

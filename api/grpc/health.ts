@@ -2,19 +2,18 @@ import type { Server } from '@grpc/grpc-js';
 import { HealthImplementation } from 'grpc-health-check';
 import { unexpected } from '../../shared/process/unheard.ts';
 import type { Readiness } from '../readiness.ts';
-import { FARM_SERVICE, MONOLITHIC_SERVICE } from './protos.ts';
 
 const LOOK_EVERY_MS = 1000;
-/** The empty name stands for the whole server. */
-const NAMES = ['', MONOLITHIC_SERVICE, FARM_SERVICE];
+/** Stands for the whole server. */
+const WHOLE_SERVER = '';
 
 /**
  * The standard health service (grpc.health.v1): SERVING while nothing keeps live requests from being served, by the same
- * look as GET /readyz, every second. NOT_SERVING from the first moment of a drain.
+ * look as GET /readyz, every second. NOT_SERVING from the first moment of a drain. One look for all servers.
  */
 export class FarmHealth {
-  readonly #health = new HealthImplementation();
   readonly #readiness: Readiness;
+  readonly #servers: { readonly health: HealthImplementation; readonly names: readonly string[] }[] = [];
   #timer: NodeJS.Timeout | undefined;
   #draining = false;
   #said: string | undefined;
@@ -23,9 +22,15 @@ export class FarmHealth {
     this.#readiness = readiness;
   }
 
-  /** Adds the service and looks for the first time. */
-  async start(server: Server): Promise<void> {
-    this.#health.addToServer(server);
+  /** Adds the service to a server. Call it before `start`. @param services of that server, beside this one. */
+  addTo(server: Server, services: readonly string[]): void {
+    const health = new HealthImplementation();
+    health.addToServer(server);
+    this.#servers.push({ health, names: [WHOLE_SERVER, ...services] });
+  }
+
+  /** Looks for the first time, and from then on. */
+  async start(): Promise<void> {
     await this.#look();
   }
 
@@ -46,6 +51,6 @@ export class FarmHealth {
   #say(status: 'SERVING' | 'NOT_SERVING'): void {
     if (status === this.#said) return;
     this.#said = status;
-    for (const name of NAMES) this.#health.setStatus(name, status);
+    for (const { health, names } of this.#servers) for (const name of names) health.setStatus(name, status);
   }
 }

@@ -1,5 +1,7 @@
+import type { Redis } from 'ioredis';
 import type { Config } from '../../shared/config/load.ts';
-import { type Heartbeat, workerOf } from '../../shared/heartbeat.ts';
+import { FarmError } from '../../shared/errors.ts';
+import { type Heartbeat, readHeartbeats, workerOf } from '../../shared/heartbeat.ts';
 import { GB, MB } from '../../shared/units.ts';
 import { holdersOf, totalsOf } from '../model-view.ts';
 import type { HealthResponse, ModelInfo, ModelStats } from './messages/monolithic.ts';
@@ -8,6 +10,14 @@ import type { HealthResponse, ModelInfo, ModelStats } from './messages/monolithi
 
 /** GPU number where there is none. */
 export const NO_GPU = -1;
+
+/** The workers that are alive; none while Redis is away: then nothing is healthy, and that is the answer. */
+export async function heartbeatsIfAny(redis: Redis): Promise<Heartbeat[]> {
+  return await readHeartbeats(redis).catch((error: unknown) => {
+    if (FarmError.from(error).code === 'redis_unavailable') return [];
+    throw error;
+  });
+}
 
 /** All configured models, in the order of the configuration. */
 export function modelInfos(config: Config, heartbeats: readonly Heartbeat[]): ModelInfo[] {

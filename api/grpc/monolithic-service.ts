@@ -1,12 +1,11 @@
 import type { UntypedServiceImplementation } from '@grpc/grpc-js';
-import { FarmError } from '../../shared/errors.ts';
 import { readHeartbeats } from '../../shared/heartbeat.ts';
 import { modelIdOf } from '../model-id.ts';
 import type { Services } from '../services.ts';
 import type { Calls } from './calls.ts';
-import { toInferRequest } from './composite-request.ts';
+import { compositeBatch } from './composite-batch.ts';
+import type { ReceivedBatchRequest } from './composite-request.ts';
 import type {
-  CompositeBatchResponse,
   GetModelStatsRequest,
   HealthResponse,
   LoadModelRequest,
@@ -16,9 +15,8 @@ import type {
   UnloadModelRequest,
   UnloadModelResponse,
 } from './messages/monolithic.ts';
-import { healthOf, modelInfos, modelStats, NO_GPU } from './model-list.ts';
+import { healthOf, heartbeatsIfAny, modelInfos, modelStats, NO_GPU } from './model-list.ts';
 import { refusalText } from './status.ts';
-import type { ReceivedBatchRequest } from './visual-field.ts';
 
 type MonolithicServices = Pick<Services, 'config' | 'redis' | 'live' | 'models'>;
 
@@ -26,7 +24,9 @@ type MonolithicServices = Pick<Services, 'config' | 'redis' | 'live' | 'models'>
 export function monolithicHandlers(services: MonolithicServices, calls: Calls): UntypedServiceImplementation {
   const service = new MonolithicService(services);
   return {
-    InferBatchComposite: calls.unary((request: ReceivedBatchRequest, signal) => service.infer(request, signal)),
+    InferBatchComposite: calls.unary((request: ReceivedBatchRequest, signal) =>
+      compositeBatch(services, request, signal),
+    ),
     ListModels: calls.unary(() => service.listModels()),
     LoadModel: calls.unary((request: LoadModelRequest, signal) => service.loadModel(request, signal)),
     UnloadModel: calls.unary((request: UnloadModelRequest, signal) => service.unloadModel(request, signal)),
@@ -41,30 +41,6 @@ class MonolithicService {
 
   constructor(services: MonolithicServices) {
     this.#services = services;
-  }
-
-  async infer(request: ReceivedBatchRequest, signal: AbortSignal): Promise<CompositeBatchResponse> {
-    const startedAt = performance.now();
-    try {
-      const { frames, summary } = await this.#services.live.infer(
-        toInferRequest(request, this.#services.config),
-        signal,
-      );
-      return {
-        composited_frames: frames,
-        inference_time_ms: summary.inferenceMs,
-        composite_time_ms: summary.compositeMs,
-        total_time_ms: performance.now() - startedAt,
-        audio_processing_ms: summary.audioMs,
-        model_loaded: summary.modelWasLoaded,
-        model_load_time_ms: summary.modelLoadMs,
-        success: true,
-        error: '',
-        gpu_id: summary.gpuId,
-      };
-    } catch (thrown) {
-      return refusedBatch(refusalText(thrown), performance.now() - startedAt);
-    }
   }
 
   async listModels(): Promise<{ models: ModelInfo[] }> {
@@ -100,28 +76,8 @@ class MonolithicService {
     }
   }
 
-  /** Answers also while Redis is away: then nothing is healthy. */
   async health(): Promise<HealthResponse> {
     const { config, redis } = this.#services;
-    const heartbeats = await readHeartbeats(redis).catch((error: unknown) => {
-      if (FarmError.from(error).code === 'redis_unavailable') return [];
-      throw error;
-    });
-    return healthOf(config, heartbeats);
+    return healthOf(config, await heartbeatsIfAny(redis));
   }
-}
-
-function refusedBatch(error: string, totalMs: number): CompositeBatchResponse {
-  return {
-    composited_frames: [],
-    inference_time_ms: 0,
-    composite_time_ms: 0,
-    total_time_ms: totalMs,
-    audio_processing_ms: 0,
-    model_loaded: false,
-    model_load_time_ms: 0,
-    success: false,
-    error,
-    gpu_id: NO_GPU,
-  };
 }

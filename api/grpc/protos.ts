@@ -8,7 +8,18 @@ import { FarmError } from '../../shared/errors.ts';
 const PROTO_FOLDER = fileURLToPath(new URL('../../proto/', import.meta.url));
 
 export const MONOLITHIC_SERVICE = 'monolithic.MonolithicService';
+export const COMPOSITING_SERVICE = 'compositing.CompositingService';
+export const INFERENCE_SERVICE = 'inference.InferenceService';
 export const FARM_SERVICE = 'lipsync.farm.v1.FarmService';
+
+/** The file that each service is in. */
+const FILES = {
+  [MONOLITHIC_SERVICE]: 'monolithic.proto',
+  [COMPOSITING_SERVICE]: 'compositing.proto',
+  [INFERENCE_SERVICE]: 'inference.proto',
+  [FARM_SERVICE]: 'farm.proto',
+} as const;
+export type ServiceName = keyof typeof FILES;
 
 /** Field names as in the files, enums by name, 64-bit numbers as numbers, every field set, oneofs named. */
 const load = (...files: string[]): PackageDefinition =>
@@ -21,13 +32,13 @@ const load = (...files: string[]): PackageDefinition =>
     oneofs: true,
   });
 
-const protos = load('monolithic.proto', 'farm.proto');
+const protos = load(...Object.values(FILES));
 
 /**
  * The methods of a service. Bytes that are no message of theirs are handed on as FarmError('request_invalid'), for the
  * handler to answer with: grpc-js would answer INTERNAL, which is said of faults of the server.
  */
-export function serviceOf(name: typeof MONOLITHIC_SERVICE | typeof FARM_SERVICE): ServiceDefinition {
+export function serviceOf(name: ServiceName): ServiceDefinition {
   const methods = Object.entries(protos[name] as ServiceDefinition);
   return Object.fromEntries(
     methods.map(([method, definition]) => {
@@ -44,7 +55,7 @@ export function serviceOf(name: typeof MONOLITHIC_SERVICE | typeof FARM_SERVICE)
 }
 
 /** The number of a field in a method's request. */
-export function fieldNumber(service: typeof MONOLITHIC_SERVICE, method: string, field: string): number {
+export function fieldNumber(service: ServiceName, method: string, field: string): number {
   const { requestType } = (protos[service] as ServiceDefinition)[method] as unknown as { requestType: MessageType };
   const found = requestType.type.field.find(({ name }) => name === field);
   if (!found) throw new Error(`The request of ${service}/${method} has no field ${field}`);
@@ -56,7 +67,7 @@ interface MessageType {
   readonly type: { readonly field: readonly { readonly name: string; readonly number: number }[] };
 }
 
-/** Everything that reflection shows. */
-export function reflectedProtos(): PackageDefinition {
-  return { ...protos, ...load('health.proto') };
+/** What reflection shows of a server with these services. */
+export function reflectedProtos(services: readonly ServiceName[]): PackageDefinition {
+  return load(...services.map((name) => FILES[name]), 'health.proto');
 }

@@ -45,7 +45,7 @@ function loadModel(app: App, { live, models }: Services): void {
   app.post('/v1/models/:id/load', { schema, config: { access: 'render' } }, async ({ params: { id }, body }, reply) => {
     const gpu = body?.gpu;
     if (gpu !== undefined) {
-      await models.refuseUnusable(id);
+      await models.refuseUnusable(id, 'network');
       await models.refuseGpu(id, gpu);
     }
     const { gpuId, modelWasLoaded, modelLoadMs } = await live.load(id, gpu, whileConnected(reply));

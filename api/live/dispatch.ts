@@ -23,6 +23,8 @@ export interface PlacementWish {
   readonly preferredGpu?: number | undefined;
   /** Of the request's visual inputs: workers that do not take it are left out. Floats are taken by all. */
   readonly visualForm?: VisualForm | undefined;
+  /** Workers that do not give mouths in place of frames are left out. */
+  readonly mouths?: boolean | undefined;
 }
 
 /**
@@ -43,8 +45,11 @@ export class LiveDispatcher {
   async pick(wish: PlacementWish): Promise<Placement | undefined> {
     const { modelId, frames, avoid } = wish;
     const heartbeats = await this.#workers.lately();
-    const takesForm = (gpuId: number) => takesVisualForm(workerOf(heartbeats, gpuId), wish.visualForm ?? 'floats');
-    const able = gpusForModel(heartbeats, modelId).filter(takesForm);
+    const { visualForm = 'floats', mouths = false } = wish;
+    const able = gpusForModel(heartbeats, modelId).filter((gpuId) => {
+      const worker = workerOf(heartbeats, gpuId);
+      return takesVisualForm(worker, visualForm) && (worker?.givesMouths || !mouths);
+    });
     const others = able.filter((gpuId) => gpuId !== avoid);
     const candidates = others.length > 0 ? others : able;
     if (candidates.length === 0) return undefined;

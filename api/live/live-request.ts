@@ -2,7 +2,7 @@ import { randomBytes } from 'node:crypto';
 import { setTimeout as delay } from 'node:timers/promises';
 import type { Redis } from 'ioredis';
 import { FarmError } from '../../shared/errors.ts';
-import { type LiveJob, SECOND_LIVE_FORMAT } from '../../shared/jobs.ts';
+import { type LiveJob, SECOND_LIVE_FORMAT, THIRD_LIVE_FORMAT } from '../../shared/jobs.ts';
 import type { LiveSummary } from '../../shared/live/frames.ts';
 import {
   LIVE_KEYS_LIFETIME_S,
@@ -144,8 +144,13 @@ class LiveRun {
     const wait = Math.max(0, untilMs - performance.now());
     // The time of the day is for workers of a version that compares it with its own clock.
     const times = { waitMs: wait, expiresAtMs: Date.now() + wait };
-    const format = direct || this.#visualForm !== 'floats' ? { format: SECOND_LIVE_FORMAT } : {};
+    const format = this.#format(direct);
     return { name: 'live', requestId: this.#requestId, attempt, ...times, direct, ...format, ...this.#work };
+  }
+
+  #format(direct: LiveJob['direct']): Pick<LiveJob, 'format'> {
+    if (this.#work.mouths) return { format: THIRD_LIVE_FORMAT };
+    return direct || this.#visualForm !== 'floats' ? { format: SECOND_LIVE_FORMAT } : {};
   }
 
   #tellTimes(startedAtMs: number, { moments }: LiveSummary): void {
@@ -161,9 +166,9 @@ class LiveRun {
 
   /** A GPU to ask; waits for one to appear while there is none. */
   async #place(failedGpu: number | undefined, untilMs: number, signal: AbortSignal): Promise<Placement> {
-    const { modelId, frames } = this.#work;
+    const { modelId, frames, mouths } = this.#work;
     const wish = {
-      ...{ modelId, avoid: failedGpu, preferredGpu: this.#preferredGpu, visualForm: this.#visualForm },
+      ...{ modelId, mouths, avoid: failedGpu, preferredGpu: this.#preferredGpu, visualForm: this.#visualForm },
       frames: frames.end - this.#next,
     };
     for (;;) {

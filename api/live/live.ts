@@ -20,7 +20,7 @@ import { visualPayload } from './visual-payload.ts';
 
 export interface InferRequest {
   readonly modelId: string;
-  /** 1 … 32. Frames 0 … frameCount − 1 of the sound. */
+  /** 1 … 50. Frames 0 … frameCount − 1 of the sound. */
   readonly frameCount: number;
   readonly startFrameIndex: number;
   /** Mono sound in [-1, 1] at `sampleRateHz`; empty when features are given. */
@@ -31,7 +31,8 @@ export interface InferRequest {
   readonly visualFrames: VisualInputs;
   /** [32, 16, 16] float32 little-endian for every frame, or empty. */
   readonly audioFeatures: Buffer;
-  readonly output: 'jpeg' | 'raw';
+  /** `mouths`: no frames, but what the network gives for each, [3, S, S] float32, BGR 0…1, little-endian. */
+  readonly output: 'jpeg' | 'raw' | 'mouths';
   readonly jpegQuality: number;
 }
 
@@ -93,11 +94,13 @@ export class LiveService {
   /** FarmError: model_unknown, model_unusable, request_invalid, deadline_exceeded, request_cancelled, worker_lost. */
   async infer(request: InferRequest, signal: AbortSignal): Promise<InferResult> {
     checkRate(request.sampleRateHz);
-    await this.#tools.models.refuseUnusable(request.modelId, 'lately');
+    const bringsPictures = request.output === 'mouths' && request.visualFrames.byteLength > 0;
+    await this.#tools.models.refuseUnusable(request.modelId, bringsPictures ? 'network' : 'pictures', 'lately');
     const { modelId, startFrameIndex, output, jpegQuality, audioFeatures } = request;
     const { samples, firstSample, totalSamples } = soundOf(request);
     const work = {
-      ...{ modelId, startFrameIndex, output, jpegQuality, firstSample, totalSamples },
+      ...{ modelId, startFrameIndex, jpegQuality, firstSample, totalSamples },
+      ...(output === 'mouths' ? ({ output: 'raw', mouths: true } as const) : { output }),
       frames: { start: 0, end: request.frameCount },
       rowsAhead: FEATURE_ROWS_AFTER,
     };
@@ -118,7 +121,7 @@ export class LiveService {
    * FarmError: model_unknown, model_unusable, model_too_large, deadline_exceeded, request_cancelled, worker_lost.
    */
   async load(modelId: string, preferredGpu: number | undefined, signal: AbortSignal): Promise<LiveSummary> {
-    await this.#tools.models.refuseUnusable(modelId);
+    await this.#tools.models.refuseUnusable(modelId, 'network');
     const answers = this.#requests.run({ ...NO_FRAMES, modelId, preferredGpu }, NOTHING, signal);
     const answer = await answers.next();
     if (answer.done) return answer.value;
@@ -128,7 +131,7 @@ export class LiveService {
   /** FarmError: model_unknown, model_unusable, request_invalid, capacity_full, key_limit_reached. */
   async openStream(options: StreamOptions, caller: Caller, signal: AbortSignal): Promise<LiveStream> {
     checkRate(options.sampleRateHz);
-    await this.#tools.models.refuseUnusable(options.modelId, 'lately');
+    await this.#tools.models.refuseUnusable(options.modelId, 'pictures', 'lately');
     const owner = { name: caller.keyName ?? '', mostStreams: caller.limits.streams };
     const admit = () => this.#admission.admit(options.modelId, owner, signal);
     const tools = {

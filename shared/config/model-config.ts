@@ -61,10 +61,14 @@ export function resolveModel(modelId: string, entry: ModelEntry, roots: PathRoot
     return placed;
   };
   const encoder = entry.audio_encoder_path || roots.audioEncoderPath || 'audio_encoder.onnx';
-  if (!entry.background_dir && !entry.source_video) {
+  // With neither it is a network alone, as in the inference server's file.
+  const hasFrames = entry.background_dir !== '' || entry.source_video !== '';
+  if (!hasFrames && entry.crop_rects_path) {
     problems.push('background_dir: not set; it names the folder of the avatar frames');
   }
-  if (!entry.crop_rects_path) problems.push('crop_rects_path: not set; it names the JSON file of the crop rects');
+  if (hasFrames && !entry.crop_rects_path) {
+    problems.push('crop_rects_path: not set; it names the JSON file of the crop rects');
+  }
   return {
     modelId,
     modelPath: locate('model_path', entry.model_path),
@@ -78,7 +82,7 @@ export function resolveModel(modelId: string, entry: ModelEntry, roots: PathRoot
     roisDir: place(entry.rois_frames_dir),
     roisVideo: place(entry.rois_video_path),
     frameLimit: entry.num_frames || undefined,
-    preloadModel: entry.preload_model,
+    preloadModel: entry.preload_model || entry.preload,
     preloadBackgrounds: entry.preload_backgrounds,
     preferredGpu: entry.preferred_gpu < 0 ? undefined : entry.preferred_gpu,
     problems,
@@ -118,6 +122,15 @@ export function entryVersion(model: ModelConfig): string {
 export function loadsTheSame(a: ModelConfig, b: ModelConfig): boolean {
   const roles = ['file', 'pictures', 'memory'];
   return isDeepStrictEqual(fieldsOf(a, roles), fieldsOf(b, roles));
+}
+
+/** False for a network alone: it gives mouths for pictures that a client sends, and makes no frames. */
+export function hasPictures({
+  backgroundDir,
+  sourceVideo,
+  cropRectsPath,
+}: Pick<ModelConfig, 'backgroundDir' | 'sourceVideo' | 'cropRectsPath'>): boolean {
+  return backgroundDir !== '' || sourceVideo !== '' || cropRectsPath !== '';
 }
 
 /** All files, folders and videos that the model names. */

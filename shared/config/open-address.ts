@@ -26,20 +26,40 @@ export function isWithoutKeys({ auth }: Pick<Config, 'auth'>): boolean {
   return auth.keys.length === 0;
 }
 
-/**
- * The address that gRPC listens on. A port alone, as in the old server's ":50053", is every address where a key is asked
- * for or where the farm may be open, and else this machine alone.
- */
-export function grpcHost(config: Access): string {
-  const { host } = config.server.port;
-  return host ?? (mayBeReached(config) ? EVERY_ADDRESS : THIS_MACHINE);
+/** The keys that name a port of gRPC. */
+export const GRPC_KEYS = ['port', 'compositing_port', 'inference_port'] as const;
+export type GrpcKey = (typeof GRPC_KEYS)[number];
+
+export interface GrpcAddress {
+  /** As in "server.port". */
+  readonly key: `server.${GrpcKey}`;
+  readonly host: string;
+  readonly port: number;
 }
 
-/** What to tell the user whose `server.port` names no address and is kept to this machine; undefined for all others. */
+/**
+ * The addresses that gRPC listens on, that of `server.port` first; those that are off are left out. A port alone, as in
+ * the old server's ":50053", is every address where a key is asked for or where the farm may be open, and else this
+ * machine alone.
+ */
+export function grpcAddresses(config: Access): GrpcAddress[] {
+  return GRPC_KEYS.flatMap((name): GrpcAddress[] => {
+    const address = config.server[name];
+    if (address === null) return [];
+    const host = address.host ?? (mayBeReached(config) ? EVERY_ADDRESS : THIS_MACHINE);
+    return [{ key: `server.${name}`, host, port: address.port }];
+  });
+}
+
+/** What to tell the user whose gRPC ports name no address and are kept to this machine; undefined for all others. */
 export function keptToThisMachine(config: Access): string | undefined {
-  const { host, port } = config.server.port;
-  if (host !== undefined || mayBeReached(config)) return undefined;
-  return `server.port names no address, and no key is configured, so gRPC listens on ${THIS_MACHINE}:${port} only; set auth.keys, and it listens on every address`;
+  if (mayBeReached(config)) return undefined;
+  const kept = grpcAddresses(config).filter(({ key }) => hostNamed(config, key) === undefined);
+  if (kept.length === 0) return undefined;
+  const keys = kept.map(({ key }) => key).join(' and ');
+  const addresses = kept.map(({ host, port }) => `${host}:${port}`).join(' and ');
+  const names = kept.length === 1 ? 'names' : 'name';
+  return `${keys} ${names} no address, and no key is configured, so gRPC listens on ${addresses} only; set auth.keys, and it listens on every address`;
 }
 
 /**
@@ -48,14 +68,18 @@ export function keptToThisMachine(config: Access): string | undefined {
  */
 export function refuseOpenAddress(config: Access): void {
   if (mayBeReached(config)) return;
-  const addresses = { 'http.host': config.http.host, 'server.port': grpcHost(config) };
-  const open = Object.entries(addresses).filter(([, host]) => !isLoopback(host));
+  const addresses = [{ key: 'http.host', host: config.http.host }, ...grpcAddresses(config)];
+  const open = addresses.filter(({ host }) => !isLoopback(host));
   if (open.length === 0) return;
-  const named = open.map(([key, host]) => `${key} (${host})`).join(' and ');
+  const named = open.map(({ key, host }) => `${key} (${host})`).join(' and ');
   throw new FarmError(
     'access_open',
     `${named} would let everybody who reaches this machine use the farm, since no key is configured`,
   );
+}
+
+function hostNamed({ server }: Access, key: GrpcAddress['key']): string | undefined {
+  return server[key.slice('server.'.length) as GrpcKey]?.host;
 }
 
 function mayBeReached(config: Access): boolean {

@@ -2,7 +2,15 @@ import { z } from 'zod';
 import { KEY_NAME, ROLES, SHORTEST_PLAIN_KEY } from '../api-keys.ts';
 import { ENCODER_WINDOWS, JPEG_QUALITY, MODEL_ID } from '../limits.ts';
 import { live } from './live-section.ts';
-import { LAST_PORT, listenAddress, orDefault, positiveInt, section } from './value-forms.ts';
+import {
+  LAST_PORT,
+  listenAddress,
+  looseSection,
+  optionalListenAddress,
+  orDefault,
+  positiveInt,
+  section,
+} from './value-forms.ts';
 
 /**
  * The configuration file, key by key. Keys, forms and defaults of the one-process server load unchanged; the sections
@@ -14,6 +22,9 @@ import { LAST_PORT, listenAddress, orDefault, positiveInt, section } from './val
 const server = section({
   /** ":50053" listens on every address, as for the one-process server, once keys are configured; else on loopback. */
   port: listenAddress('127.0.0.1:50053'),
+  /** Of compositing.CompositingService and of inference.InferenceService, in the same forms; null: off. */
+  compositing_port: optionalListenAddress,
+  inference_port: optionalListenAddress,
   max_message_size_mb: positiveInt(100),
   worker_count_per_gpu: positiveInt(4),
   queue_size: positiveInt(10_000),
@@ -23,8 +34,19 @@ const gpus = section({
   enabled: z.boolean().default(true),
   count: positiveInt(1),
   memory_gb_per_gpu: orDefault(z.number().positive(), 24),
-  assignment_strategy: orDefault(z.enum(['round-robin', 'least-loaded']), 'round-robin'),
+  /** The inference server took any other word, such as the "dedicated" that its file speaks of, for round-robin. */
+  assignment_strategy: z.preprocess(
+    (value) => (value === 'dedicated' ? 'round-robin' : value),
+    orDefault(z.enum(['round-robin', 'least-loaded']), 'round-robin'),
+  ),
   allow_multi_gpu_models: z.boolean().default(true),
+});
+
+/** Of the compositing server's file: where it found its inference server. Read, and without effect. */
+const inferenceServer = looseSection({
+  url: z.string().default(''),
+  timeout_seconds: z.union([z.number(), z.string()]).default(10),
+  max_retries: z.union([z.number(), z.string()]).default(3),
 });
 
 const capacity = section({
@@ -80,6 +102,8 @@ export const modelSchema = section({
   num_frames: z.int().nonnegative().default(0),
   preload_backgrounds: z.boolean().default(false),
   preload_model: z.boolean().default(false),
+  /** The same under its name in the inference server's file. */
+  preload: z.boolean().default(false),
   preferred_gpu: z.int().min(-1).default(-1),
   /** New: an encoder for this model alone, instead of onnx.audio_encoder_path. */
   audio_encoder_path: z.string().default(''),
@@ -234,6 +258,7 @@ const retention = section({
 
 export const configSchema = z.strictObject({
   server,
+  inference_server: inferenceServer,
   gpus,
   capacity,
   onnx,

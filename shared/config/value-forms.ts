@@ -14,6 +14,9 @@ export const positiveInt = (fallback: number) => orDefault(z.int().positive(), f
 /** A section of the file, which has no other keys than these. */
 export const section = <T extends z.ZodRawShape>(shape: T) => z.preprocess(withoutNulls, z.strictObject(shape));
 
+/** One that may have others as well, which nobody reads. */
+export const looseSection = <T extends z.ZodRawShape>(shape: T) => z.preprocess(withoutNulls, z.looseObject(shape));
+
 /** A key without a value, which YAML reads as null, counts as a missing key. */
 function withoutNulls(value: unknown): unknown {
   if (typeof value !== 'object' || Array.isArray(value)) return value ?? {};
@@ -38,3 +41,9 @@ export const listenAddress = (fallback: string) =>
       }),
     fallback,
   );
+
+/** The same for a server that may be left out: null for 0 and what is not set. */
+export const optionalListenAddress = z
+  .preprocess((value) => value || null, listenAddress('').nullable())
+  .transform((address) => (address?.port === 0 ? null : address))
+  .default(null);

@@ -20,7 +20,7 @@ import { until } from '../support/until.ts';
 /** A client as any user would build it: grpc-js and the .proto files, nothing of the server. */
 
 const PROTO_FOLDER = fileURLToPath(new URL('../../proto/', import.meta.url));
-const protos = loadSync(['monolithic.proto', 'farm.proto', healthProto], {
+const protos = loadSync(['monolithic.proto', 'compositing.proto', 'inference.proto', 'farm.proto', healthProto], {
   includeDirs: [PROTO_FOLDER],
   keepCase: true,
   longs: Number,
@@ -30,6 +30,8 @@ const protos = loadSync(['monolithic.proto', 'farm.proto', healthProto], {
 });
 
 export const MONOLITHIC = 'monolithic.MonolithicService';
+export const COMPOSITING = 'compositing.CompositingService';
+export const INFERENCE = 'inference.InferenceService';
 export const FARM = 'lipsync.farm.v1.FarmService';
 export const HEALTH = 'grpc.health.v1.Health';
 

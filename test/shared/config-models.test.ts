@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict';
 import path from 'node:path';
 import { test } from 'node:test';
+import { hasPictures } from '../../shared/config/model-config.ts';
 import { folder, load, model } from './config-files.ts';
 
 const ENTRY = { model_path: 'ann/net.onnx', background_dir: 'ann/frames', crop_rects_path: '/abs/rects.json' };
@@ -45,11 +46,21 @@ test('the audio encoder is the model’s own, else that of onnx, else audio_enco
   assert.equal(model(load({ models }), 'bob').audioEncoderPath, path.join(folder, 'audio_encoder.onnx'));
 });
 
-test('a model without pictures or crop rects says which key is missing', () => {
-  assert.deepEqual(model(load({ models: { ann: { model_path: 'net.onnx' } } }), 'ann').problems, [
+test('a model with pictures or crop rects alone says which key is missing', () => {
+  const problemsOf = (entry: object) =>
+    model(load({ models: { ann: { model_path: 'net.onnx', ...entry } } }), 'ann').problems;
+  assert.deepEqual(problemsOf({ crop_rects_path: 'rects.json' }), [
     'background_dir: not set; it names the folder of the avatar frames',
-    'crop_rects_path: not set; it names the JSON file of the crop rects',
   ]);
+  for (const pictures of [{ background_dir: 'frames' }, { source_video: 'body.mp4' }]) {
+    assert.deepEqual(problemsOf(pictures), ['crop_rects_path: not set; it names the JSON file of the crop rects']);
+  }
+});
+
+test("an entry of the inference server's file is a network alone, and no problem", () => {
+  const entry = { model_path: 'net.onnx', preload: true, preferred_gpu: 0 };
+  const bare = model(load({ models: { ann: entry } }), 'ann');
+  assert.deepEqual([bare.problems, bare.preloadModel, hasPictures(bare)], [[], true, false]);
 });
 
 test('a video may stand for the pictures', () => {

@@ -13,6 +13,8 @@ test('a file of the one-process server loads unchanged', () => {
   const config = loadConfig(OLD_SERVER, readEnvironment({}));
   assert.deepEqual(config.server, {
     port: { host: undefined, port: 50053 },
+    compositing_port: null,
+    inference_port: null,
     max_message_size_mb: 100,
     worker_count_per_gpu: 8,
     queue_size: 50,
@@ -50,7 +52,7 @@ test('a file of the one-process server loads unchanged', () => {
 
 test('the old file of these tests has every key that the one-process server had', () => {
   const farmsOwn =
-    /^(http|grpc|redis|storage|auth|limits|live|render|retention)\.|^logging\.level$|execution_providers|audio_encoder_path/;
+    /^(http|grpc|redis|storage|auth|limits|live|render|retention|inference_server)\.|^logging\.level$|_port$|preload$|execution_providers|audio_encoder_path/;
   const old = leafKeys(parse(readFileSync(OLD_SERVER, 'utf8'))).map((key) =>
     key.replace(/^models\.\w+/, 'models.demo'),
   );

@@ -1,6 +1,6 @@
 /** One avatar: its background pictures and crop rects, opened and checked together. */
 
-import type { ModelConfig } from '../../shared/config/model-config.ts';
+import { hasPictures, type ModelConfig } from '../../shared/config/model-config.ts';
 import { FarmError } from '../../shared/errors.ts';
 import type { AvatarFrames, GivenFace, Rect } from '../pipeline/contract.ts';
 import { listBackgroundFiles } from './background-files.ts';
@@ -36,6 +36,7 @@ const GOING_ON = AbortSignal.any([]);
  */
 export async function openAvatar(model: ModelConfig, signal: AbortSignal = GOING_ON): Promise<Avatar> {
   const { modelId, cropRectsPath } = model;
+  if (!hasPictures(model)) return withoutPictures(modelId);
   return await named(modelId, async () => {
     const rects = await readCropRects(cropRectsPath);
     const paths = await readyBackgrounds(model, rects.length, signal);
@@ -69,6 +70,7 @@ export async function openAvatar(model: ModelConfig, signal: AbortSignal = GOING
  * @returns every problem found, as sentences that name the path; none when the avatar can be opened.
  */
 export async function checkAvatarFiles(model: ModelConfig): Promise<string[]> {
+  if (!hasPictures(model)) return [];
   const problems: string[] = [];
   const attempt = async <T>(step: () => T | Promise<T>): Promise<T | undefined> => {
     try {
@@ -106,6 +108,19 @@ export async function extractPictures(model: ModelConfig, signal: AbortSignal = 
     const paths = await readyBackgrounds(model, rects.length, signal);
     for (const [, source] of facesOf(model)) await readyFaceFolder(source, paths.length, signal);
   });
+}
+
+/** The avatar of a network alone. */
+function withoutPictures(modelId: string): Avatar {
+  const size = { width: 0, height: 0 };
+  return {
+    ...{ modelId, frameCount: 0, ...size, size },
+    rect: (index) => rectAt([], index, 0),
+    source: () => ({ background: '' }),
+    background: async (index) => {
+      throw new RangeError(`model ${modelId} has no background ${index}: it has no pictures`);
+    },
+  };
 }
 
 /** Paths of the background pictures, extracted first where they are still in a video. */

@@ -1,5 +1,5 @@
 import { loadConfig } from '../../shared/config/load.ts';
-import type { ModelConfig } from '../../shared/config/model-config.ts';
+import { hasPictures, type ModelConfig } from '../../shared/config/model-config.ts';
 import { FarmError } from '../../shared/errors.ts';
 import { videosToExtract } from '../avatar/avatar.ts';
 import { type LoadSettings, loadSettings } from '../models/load-settings.ts';
@@ -29,7 +29,7 @@ async function tryModel(model: ModelConfig, settings: LoadSettings) {
   try {
     const problems = await findProblems(model);
     if (problems.length > 0) return { problems };
-    const toExtract = await videosToExtract(model);
+    const toExtract = hasPictures(model) ? await videosToExtract(model) : [];
     if (toExtract.length > 0) {
       // An extraction takes as long as the video is; the worker that needs the pictures does it.
       await tryNetworks(model, settings);

@@ -1,7 +1,7 @@
 import type { ErrorReport } from '../../shared/errors.ts';
 import type { PreparedPicture } from '../compositor/contract.ts';
 import type { RgbImage } from '../pipeline/contract.ts';
-import type { FromPipelineThread, LiveForm } from './thread-protocol.ts';
+import type { FrameForm, FromPipelineThread } from './thread-protocol.ts';
 
 /**
  * All messages between the pipeline thread, which makes mouths, and the compositor thread, which puts them into their
@@ -18,7 +18,7 @@ export interface CompositorThreadSettings {
 /** What becomes of the frames of a task. */
 export type FrameOutput =
   /** They go to the main thread as they are finished; where only all of them are of use, in groups of so many bytes. */
-  | { readonly kind: 'live'; readonly form: LiveForm; readonly groupBytes: number }
+  | { readonly kind: 'live'; readonly form: FrameForm; readonly groupBytes: number }
   /** A JPEG file each. */
   | { readonly kind: 'frames'; readonly renderId: string; readonly jpegQuality: number }
   /** One MP4 for all, under `key` in the store. */

@@ -11,7 +11,13 @@ import { LiveRenderer } from './live-renderer.ts';
 import { LastingPools } from './memory-pool.ts';
 import { ModelCosts } from './model-costs.ts';
 import { renderSegment } from './render-segment.ts';
-import type { FromPipelineThread, LoadResult, PipelineThreadSettings, ToPipelineThread } from './thread-protocol.ts';
+import type {
+  FrameForm,
+  FromPipelineThread,
+  LoadResult,
+  PipelineThreadSettings,
+  ToPipelineThread,
+} from './thread-protocol.ts';
 import { Turns } from './turns.ts';
 
 /** How often the thread reports what its models take, also when none was loaded or unloaded. */
@@ -28,7 +34,8 @@ type LiveTask = Extract<Task, { type: 'live' }>;
 export interface EngineListeners {
   /** Told how far the preparation of avatars is. */
   readonly log: PreparationLog;
-  readonly send: (message: FromPipelineThread) => void;
+  /** @param handedOver buffers that are transferred to the receiver. */
+  readonly send: (message: FromPipelineThread, handedOver?: ArrayBuffer[]) => void;
   readonly toCompositor: (message: ToCompositor) => void;
   /** Told when everything has ended after `close`. */
   readonly onClosed: () => void;
@@ -140,8 +147,7 @@ export class Engine {
       case 'load':
         return { type: 'loaded', taskId: task.taskId, result: loadResult(use) };
       case 'live':
-        await this.#renderLive(task, use, signal);
-        return undefined;
+        return await this.#makeLive(task, use, signal);
       case 'render':
         return await this.#renderSegment(task, use, signal);
     }
@@ -152,7 +158,27 @@ export class Engine {
     return await this.#registry.use(task.modelId, { kind: type, signal, waitMs: task.waitMs });
   }
 
-  async #renderLive({ taskId, task }: LiveTask, use: ModelUse, signal: AbortSignal): Promise<void> {
+  /** Mouths that go into no picture need no compositor: what a task with frames ends with comes from there. */
+  async #makeLive({ taskId, task }: LiveTask, use: ModelUse, signal: AbortSignal): Promise<LiveEnd | undefined> {
+    const { form } = task;
+    if (form.kind !== 'mouths') {
+      await this.#renderLive(taskId, { ...task, form }, use, signal);
+      return undefined;
+    }
+    const timings = await this.#liveRenderer.renderBare(task, use.model, signal, ({ frameIndex, mouth, memory }) => {
+      const data = new Uint8Array(mouth);
+      memory.release();
+      this.#listeners.send({ type: 'frames', taskId, frames: [{ frameIndex, data }] }, [data.buffer]);
+    });
+    return { type: 'live-done', taskId, result: { ...loadResult(use), timings, encodeMs: 0 } };
+  }
+
+  async #renderLive(
+    taskId: number,
+    task: LiveTask['task'] & { readonly form: FrameForm },
+    use: ModelUse,
+    signal: AbortSignal,
+  ): Promise<void> {
     const groupBytes = task.streamId === undefined ? GROUP_BYTES : 0;
     const frames = { kind: 'live', form: task.form, groupBytes } as const;
     const output = this.#line.open(taskId, frames);

@@ -18,6 +18,8 @@ const NEVER = new AbortController().signal;
  * @returns milliseconds.
  */
 export async function measureFrameMs(model: LoadedModel): Promise<number> {
+  // A network alone makes mouths, which cost a run of it.
+  if (model.prepared.frameCount === 0) return model.msPerFrame;
   const compositor = new Compositor();
   await passMs(model, compositor);
   return await passMs(model, compositor);

@@ -2,10 +2,11 @@
 
 import { ignored, unexpected } from '../../shared/process/unheard.ts';
 import {
+  bytesOfMouth,
   type FrameInputs,
   type LipSyncNetwork,
+  type MouthForm,
   type MouthFrame,
-  mouthBytes,
   type TakeMemory,
 } from '../pipeline/contract.ts';
 import { newMemory } from '../pipeline/held-memory.ts';
@@ -17,6 +18,8 @@ export interface LiveBatchSettings {
   readonly maxFrames: number;
   /** How long a run that is not full waits for more frames, in ms; 0: not at all. */
   readonly maxWaitMs: number;
+  /** Of the mouths; pictures when absent. */
+  readonly form?: MouthForm;
 }
 
 export interface LiveSupply<Picture> {
@@ -47,8 +50,9 @@ export class LiveBatches<Picture> {
   constructor(network: LipSyncNetwork, turns: Turns, settings: LiveBatchSettings, takeMemory?: TakeMemory) {
     this.#turns = turns;
     this.#settings = settings;
-    this.#network = new NetworkRuns(network, settings.maxFrames);
-    this.#takeMemory = takeMemory ?? newMemory(settings.maxFrames * mouthBytes(network.size));
+    const { maxFrames, form = 'picture' } = settings;
+    this.#network = new NetworkRuns(network, maxFrames, form);
+    this.#takeMemory = takeMemory ?? newMemory(maxFrames * bytesOfMouth(form, network.size));
   }
 
   /**

@@ -1,8 +1,15 @@
 import type { PreparedPicture } from '../compositor/contract.ts';
 import type { LoadedModel } from '../models/loaded-model.ts';
-import { type MouthFrame, mouthBytes } from '../pipeline/contract.ts';
+import {
+  type AvatarPictures,
+  bytesOfMouth,
+  type FrameInputs,
+  type MouthForm,
+  type MouthFrame,
+} from '../pipeline/contract.ts';
 import { gatherFrameInputs } from '../pipeline/frame-inputs.ts';
 import { noTimings, type StageTimingsMs } from '../pipeline/stage-timings.ts';
+import { FacesOnly } from './faces-only.ts';
 import { LiveBatches, type LiveBatchSettings } from './live-batches.ts';
 import { PieceOfSound, readGivenInputs, readSamples } from './live-inputs.ts';
 import { mouthPool } from './memory-pool.ts';
@@ -12,9 +19,14 @@ import type { Turns } from './turns.ts';
 
 /** What the live requests for one model have in common. */
 interface LiveModel {
+  /** Of mouths that go into pictures. */
   readonly batches: LiveBatches<PreparedPicture>;
+  /** Of mouths that go into none. */
+  readonly bareBatches: () => LiveBatches<undefined>;
   readonly features: StreamFeatures;
 }
+
+type OnMouth<Picture> = (frame: MouthFrame<Picture>) => void;
 
 /** Makes the mouths of live requests, those for the same model in shared runs of its network. */
 export class LiveRenderer {
@@ -37,17 +49,48 @@ export class LiveRenderer {
     task: LiveTask,
     model: LoadedModel,
     signal: AbortSignal,
-    onFrame: (frame: MouthFrame<PreparedPicture>) => void,
+    onFrame: OnMouth<PreparedPicture>,
   ): Promise<StageTimingsMs> {
-    const { batches, features } = this.#liveModel(model);
-    const { frames, startFrameIndex, totalSamples, rowsAhead, streamId } = task;
-    const { network, encoder, prepared } = model;
     const timings = noTimings();
+    const inputs = this.#inputs(task, model, model.prepared, signal, timings);
+    await this.#liveModel(model).batches.render({ inputs, source: sourceOf(task), signal, onFrame });
+    return timings;
+  }
+
+  /**
+   * The same for mouths that are wanted as they are: [3, S, S] float32, BGR 0…1, as the network gives them. Pictures are
+   * not read, and with visual inputs of its own the request needs none.
+   * @throws as `render`.
+   */
+  async renderBare(
+    task: LiveTask,
+    model: LoadedModel,
+    signal: AbortSignal,
+    onFrame: OnMouth<undefined>,
+  ): Promise<StageTimingsMs> {
+    const timings = noTimings();
+    const faces = new FacesOnly(model.prepared, task.visualFrames.byteLength > 0);
+    const inputs = this.#inputs(task, model, faces, signal, timings);
+    await this.#liveModel(model)
+      .bareBatches()
+      .render({ inputs, source: sourceOf(task), signal, onFrame });
+    return timings;
+  }
+
+  #inputs<Picture>(
+    task: LiveTask,
+    model: LoadedModel,
+    pictures: AvatarPictures<Picture>,
+    signal: AbortSignal,
+    timings: StageTimingsMs,
+  ): AsyncGenerator<FrameInputs<Picture>> {
+    const { frames, startFrameIndex, totalSamples, rowsAhead, streamId } = task;
+    const { network, encoder } = model;
     const parts = {
       audio: new PieceOfSound(readSamples(task.audio), task.firstSample, totalSamples),
       given: readGivenInputs(task, frames.end - frames.start, network.size, totalSamples === 0),
-      memory: streamId === undefined ? undefined : features.of(streamId),
-      ...{ encoder, network, pictures: prepared },
+      memory: streamId === undefined ? undefined : this.#liveModel(model).features.of(streamId),
+      ...{ encoder, network, pictures },
     };
     const request = {
       ...{ frames, startFrameIndex, rowsAhead, totalFrames: frames.end },
@@ -55,25 +98,36 @@ export class LiveRenderer {
       encoderBatchWindows: 1,
       grid: 'request',
     } as const;
-    const inputs = gatherFrameInputs(request, parts, signal, timings);
-    await batches.render({ inputs, source: streamId ?? task.requestId, signal, onFrame });
-    return timings;
+    return gatherFrameInputs(request, parts, signal, timings);
   }
 
   #liveModel(model: LoadedModel): LiveModel {
     const known = this.#models.get(model);
     if (known) return known;
-    const settings = { ...this.#settings, maxFrames: this.#maxFrames(model) };
-    const memory = mouthPool(settings.maxFrames, mouthBytes(model.network.size));
-    const batches = new LiveBatches<PreparedPicture>(model.network, this.#turns, settings, (aborted) =>
-      memory.take(aborted),
-    );
-    const made = { batches, features: new StreamFeatures() };
+    let bare: LiveBatches<undefined> | undefined;
+    const made = {
+      batches: this.#batches<PreparedPicture>(model, 'picture'),
+      bareBatches: () => {
+        bare ??= this.#batches<undefined>(model, 'floats');
+        return bare;
+      },
+      features: new StreamFeatures(),
+    };
     this.#models.set(model, made);
     return made;
+  }
+
+  #batches<Picture>(model: LoadedModel, form: MouthForm): LiveBatches<Picture> {
+    const settings = { ...this.#settings, maxFrames: this.#maxFrames(model), form };
+    const memory = mouthPool(settings.maxFrames, bytesOfMouth(form, model.network.size));
+    return new LiveBatches<Picture>(model.network, this.#turns, settings, (aborted) => memory.take(aborted));
   }
 
   #maxFrames({ network }: LoadedModel): number {
     return Math.min(this.#settings.maxFrames, network.framesPerRun);
   }
+}
+
+function sourceOf({ streamId, requestId }: LiveTask): string {
+  return streamId ?? requestId;
 }

@@ -20,7 +20,7 @@ const { settings, compositor } = workerData as { settings: PipelineThreadSetting
 const log = createLogger(settings.log.processName, { ...UNBUFFERED, level: settings.log.level });
 const engine = new Engine(settings, {
   log,
-  send: (message: FromPipelineThread) => port.postMessage(message),
+  send: (message: FromPipelineThread, handedOver = []) => port.postMessage(message, handedOver),
   toCompositor: (message) => compositor.postMessage(message),
   onClosed: () => {
     compositor.close();

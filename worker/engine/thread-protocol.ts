@@ -13,7 +13,8 @@ import type { Loading, StuckLimits } from './thread-watch.ts';
 /**
  * All messages between the main thread of a GPU process, which talks to Redis, and its pipeline thread, which computes.
  * There are two threads because a run of a network blocks its thread until it ends. Frames, progress, and the end of
- * live tasks that had frames come from the compositor thread (compositor-protocol.ts).
+ * live tasks that had frames come from the compositor thread (compositor-protocol.ts); mouths that go into no picture,
+ * and the end of their tasks, from the pipeline thread.
  */
 
 /** Handed over at the start of the thread. */
@@ -67,7 +68,10 @@ export interface LiveTask extends LiveBytes {
 }
 
 /** How finished frames of a live request leave the worker: as RGB pixels, or as JPEG of a quality of 1 to 100. */
-export type LiveForm = { readonly kind: 'raw' } | { readonly kind: 'jpeg'; readonly quality: number };
+export type FrameForm = { readonly kind: 'raw' } | { readonly kind: 'jpeg'; readonly quality: number };
+
+/** What a live request gets: finished frames, or the network's own output for each, [3, S, S] float32, BGR 0…1. */
+export type LiveForm = FrameForm | { readonly kind: 'mouths' };
 
 /** Loads a model and does nothing with it. */
 export interface LoadTask {

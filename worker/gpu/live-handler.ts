@@ -7,7 +7,7 @@ import { type LivePayload, livePayloadKey } from '../../shared/live/live-payload
 import { RedisFrameWriter } from '../../shared/live/redis-channel.ts';
 import { logged } from '../../shared/process/unheard.ts';
 import type { PipelineThread } from '../engine/pipeline-thread.ts';
-import type { LiveResult, LiveTask } from '../engine/thread-protocol.ts';
+import type { LiveForm, LiveResult, LiveTask } from '../engine/thread-protocol.ts';
 import type { CancelWatch } from '../jobs/cancellation.ts';
 import type { JobContext } from '../jobs/job-runner.ts';
 import type { Blocklist } from '../queues/blocklist.ts';
@@ -160,7 +160,7 @@ function toTask(
   return {
     ...{ requestId, streamId, modelId, startFrameIndex, totalSamples, firstSample, rowsAhead },
     waitMs: job.waitMs,
-    form: job.output === 'raw' ? { kind: 'raw' } : { kind: 'jpeg', quality: job.jpegQuality },
+    form: formOf(job),
     frames: { start: firstFrame, end: frames.end },
     audio: aloneInMemory(audio),
     visualFrames: aloneInMemory(visualFrames.subarray((firstFrame - frames.start) * bytesPerFrame)),
@@ -172,6 +172,11 @@ function toTask(
 /** The same bytes alone in their memory, which is transferred to the thread: parts of one answer of Redis share theirs. */
 function aloneInMemory(bytes: Buffer): Uint8Array {
   return bytes.byteLength === bytes.buffer.byteLength ? bytes : new Uint8Array(bytes);
+}
+
+function formOf({ mouths, output, jpegQuality }: LiveJob): LiveForm {
+  if (mouths) return { kind: 'mouths' };
+  return output === 'jpeg' ? { kind: 'jpeg', quality: jpegQuality } : { kind: 'raw' };
 }
 
 function summaryOf({ modelWasLoaded, modelLoadMs, timings, encodeMs }: LiveResult) {

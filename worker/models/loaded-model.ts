@@ -1,7 +1,7 @@
 /** One model, ready to render: its network, its encoder, its avatar, and what they were made from. */
 
 import { createHash } from 'node:crypto';
-import type { ModelConfig } from '../../shared/config/model-config.ts';
+import { hasPictures, type ModelConfig } from '../../shared/config/model-config.ts';
 import { type Avatar, openAvatar } from '../avatar/avatar.ts';
 import { OnnxAudioEncoder } from '../onnx/audio-encoder.ts';
 import type { ProviderReport } from '../onnx/execution-providers.ts';
@@ -45,7 +45,7 @@ export interface LoadedModel {
   readonly memoryBytes: number;
   /** The part of `memoryBytes` in the process's own memory, without what its networks take of a CUDA device. */
   readonly hostBytes: number;
-  /** The network, the encoder, the crop rects. */
+  /** The network, the encoder, the crop rects where there are pictures. */
   readonly files: readonly FileFingerprint[];
   /** One hash of them all, short, since people meet it. */
   readonly filesHash: string;
@@ -74,12 +74,13 @@ export async function loadModel(options: LoadModelOptions): Promise<LoadedModel>
   if (face) checkFace(face, network.size, 0);
   const lease = await encoders.acquire(entry.audioEncoderPath);
   opened.defer(() => lease.release());
-  const [networkFile, cropRectsFile] = await fingerprintFiles(entry.modelPath, entry.cropRectsPath);
+  const networkFile = await fingerprintFile(entry.modelPath);
+  const cropRectsFiles = hasPictures(entry) ? [await fingerprintFile(entry.cropRectsPath)] : [];
   const { pictures, release } = await options.prepared.open(entry.modelId, avatar, network.size);
   opened.defer(release);
   if (entry.preloadBackgrounds) await pictures.fill();
   const kept = opened.move();
-  const files = [networkFile, lease.file, cropRectsFile];
+  const files = [networkFile, lease.file, ...cropRectsFiles];
   const memoryBytes = () => networkBytes + lease.memoryBytes + pictures.cachedBytes;
   return {
     modelId: entry.modelId,
@@ -101,10 +102,6 @@ export async function loadModel(options: LoadModelOptions): Promise<LoadedModel>
     filesHash: hashOf(files),
     release: () => kept.disposeAsync(),
   };
-}
-
-async function fingerprintFiles(...paths: [string, string]): Promise<[FileFingerprint, FileFingerprint]> {
-  return await Promise.all([fingerprintFile(paths[0]), fingerprintFile(paths[1])]);
 }
 
 function hashOf(files: readonly FileFingerprint[]): string {

@@ -193,12 +193,20 @@ export interface RunBuffers {
   readonly visual: () => Float32Array;
 }
 
+/** What a run of the network leaves of a mouth: the picture [S, S, 3] RGB, or its own floats [3, S, S], BGR 0…1. */
+export type MouthForm = 'picture' | 'floats';
+
+/** Bytes of a mouth. */
+export function bytesOfMouth(form: MouthForm, size: NetworkSize): number {
+  return form === 'picture' ? mouthBytes(size) : outputFloats(size) * Float32Array.BYTES_PER_ELEMENT;
+}
+
 /** A mouth that the network has made, and the picture that it belongs into: all that the finished frame is made from. */
 export interface MouthFrame<Picture> {
   readonly frameIndex: number;
   readonly pictureIndex: number;
   readonly picture: Picture;
-  /** [S, S, 3] RGB; a part of `memory`. */
+  /** In the form that was asked for; a part of `memory`. */
   readonly mouth: Uint8Array;
   /** Held for this frame: whoever has read the mouth, or drops it, releases it once. */
   readonly memory: HeldMemory;

@@ -1,27 +1,31 @@
 import {
   AUDIO_INPUT_FLOATS,
+  bytesOfMouth,
   type FrameInputs,
   type HeldMemory,
   type LipSyncNetwork,
+  type MouthForm,
   type MouthFrame,
   mouthBytes,
   visualInputFloats,
 } from './contract.ts';
-import { renderRun } from './pipeline.ts';
+import { generateRun, renderRun } from './pipeline.ts';
 
 /** Runs of one network, one at a time, for frames of one or several requests, in buffers that serve all runs. */
 export class NetworkRuns {
   readonly #network: LipSyncNetwork;
   readonly #maxFrames: number;
+  readonly #form: MouthForm;
   readonly #crops: Uint8Array;
   readonly #audio: Float32Array;
   /** Only few requests need these. */
   #rois: Uint8Array | undefined;
   #visual: Float32Array | undefined;
 
-  /** @param maxFrames frames in the largest run. */
-  constructor(network: LipSyncNetwork, maxFrames: number) {
+  /** @param maxFrames frames in the largest run. @param form of the mouths. */
+  constructor(network: LipSyncNetwork, maxFrames: number, form: MouthForm = 'picture') {
     this.#network = network;
+    this.#form = form;
     this.#maxFrames = maxFrames;
     this.#crops = new Uint8Array(maxFrames * mouthBytes(network.size));
     this.#audio = new Float32Array(maxFrames * AUDIO_INPUT_FLOATS);
@@ -52,11 +56,13 @@ export class NetworkRuns {
         return this.#visual.subarray(0, count * floats);
       },
     };
-    await renderRun(frames, this.#network, buffers, memory.bytes.subarray(0, count * bytes));
+    const mouthLength = bytesOfMouth(this.#form, size);
+    const mouths = memory.bytes.subarray(0, count * mouthLength);
+    await (this.#form === 'picture' ? renderRun : generateRun)(frames, this.#network, buffers, mouths);
     return frames.flatMap(({ frameIndex, wanted, pictureIndex, picture }, place) => {
       if (!wanted) return [];
       memory.hold();
-      const mouth = memory.bytes.subarray(place * bytes, (place + 1) * bytes);
+      const mouth = memory.bytes.subarray(place * mouthLength, (place + 1) * mouthLength);
       return [{ frameIndex, pictureIndex, picture, mouth, memory }];
     });
   }

@@ -6,7 +6,7 @@
  *   place in the walk → picture → face                           ┘
  *
  * Each function computes one stretch of it: `encodeWindows` for a run of the encoder, `loadPicture` for a frame,
- * `renderRun` for a run of the network. Pictures and faces are prepared once for each avatar (worker/prepared/), and
+ * `renderRun` for a run of the network, `generateRun` for one that leaves the mouths as floats. Pictures and faces are prepared once for each avatar (worker/prepared/), and
  * worker/compositor/ puts mouths into pictures. cut-pictures.ts makes both from the avatar's own files: slowly, in plain
  * TypeScript, for comparison.
  */
@@ -22,6 +22,7 @@ import {
   type IndexRange,
   type LipSyncNetwork,
   type NetworkSize,
+  outputFloats,
   type RunBuffers,
   visualInputFloats,
 } from './contract.ts';
@@ -74,23 +75,53 @@ export async function renderRun(
   mouths: Uint8Array,
 ): Promise<void> {
   const faces = await gatherFaces(frames, network.size, buffers);
+  gatherAudio(frames, buffers.audio);
+  await timed(frames, () => network.paint(faces, buffers.audio, mouths, frames.length));
+}
+
+/**
+ * As `renderRun`, with the network's own output in place of pictures.
+ * @param mouths receives [count, 3, S, S] float32, BGR 0…1; begins at a multiple of 4 in its buffer.
+ */
+export async function generateRun(
+  frames: readonly FrameInputs<unknown>[],
+  network: LipSyncNetwork,
+  buffers: RunBuffers,
+  mouths: Uint8Array,
+): Promise<void> {
+  const { size } = network;
+  const faces = await gatherFaces(frames, size, buffers);
+  const visual = 'visual' in faces ? faces.visual : facesAsFloats(frames, size, buffers, faces.rois);
+  gatherAudio(frames, buffers.audio);
+  const output = new Float32Array(mouths.buffer, mouths.byteOffset, frames.length * outputFloats(size));
+  output.set(await timed(frames, () => network.generate(visual, buffers.audio, frames.length)));
+}
+
+/** The audio input of every frame. */
+function gatherAudio(frames: readonly FrameInputs<unknown>[], audio: Float32Array): void {
   for (const [place, { audioInput, frameIndex }] of frames.entries()) {
     const audioAt = place * AUDIO_INPUT_FLOATS;
-    if (audioInput instanceof Float32Array) buffers.audio.set(audioInput, audioAt);
-    else writeAudioInput(audioInput.rows, frameIndex, buffers.audio, audioAt, audioInput.rowsAhead);
+    if (audioInput instanceof Float32Array) audio.set(audioInput, audioAt);
+    else writeAudioInput(audioInput.rows, frameIndex, audio, audioAt, audioInput.rowsAhead);
   }
+}
+
+/** Runs the network and shares its time among the frames. */
+async function timed<T>(frames: readonly FrameInputs<unknown>[], run: () => Promise<T>): Promise<T> {
   const startedAt = performance.now();
-  await network.paint(faces, buffers.audio, mouths, frames.length);
+  const result = await run();
   const frameMs = (performance.now() - startedAt) / frames.length;
   for (const { timings } of frames) timings.inference += frameMs;
+  return result;
 }
 
 /** Pictures, unless one of the frames has floats of its own: then all are floats, of the same value. */
 async function gatherFaces(
   frames: readonly FrameInputs<unknown>[],
   size: NetworkSize,
-  { crops, rois, visual }: RunBuffers,
+  buffers: RunBuffers,
 ): Promise<Faces> {
+  const { crops, rois } = buffers;
   const hidden = frames.some(({ pictures }) => pictures.hasHiddenFaces) ? rois() : undefined;
   for (const [place, frame] of frames.entries()) {
     const clock = new StageClock(frame.timings);
@@ -98,6 +129,16 @@ async function gatherFaces(
     clock.lap('visualInput');
   }
   if (!frames.some(({ visualInput }) => visualInput instanceof Float32Array)) return { crops, rois: hidden };
+  return { visual: facesAsFloats(frames, size, buffers, hidden) };
+}
+
+/** [count, 6, S, S]: the frames' own floats, and those of the pictures that were gathered. */
+function facesAsFloats(
+  frames: readonly FrameInputs<unknown>[],
+  size: NetworkSize,
+  { crops, visual }: RunBuffers,
+  hidden: Uint8Array | undefined,
+): Float32Array {
   const floats = visual();
   for (const [place, { visualInput, timings }] of frames.entries()) {
     const clock = new StageClock(timings);
@@ -107,7 +148,7 @@ async function gatherFaces(
     else writeVisualInput(pictureAt(crops, place, size), size, floats, at, roi);
     clock.lap('visualInput');
   }
-  return { visual: floats };
+  return floats;
 }
 
 /** The picture that the network sees of a frame; nothing for a frame that has floats. */

@@ -2,6 +2,8 @@ import assert from 'node:assert/strict';
 import { access, copyFile, readdir, writeFile } from 'node:fs/promises';
 import path from 'node:path';
 import { status } from '@grpc/grpc-js';
+import { freePort } from '../../../cli/private-redis.ts';
+import { COMPOSITING, failureOf, INFERENCE, TestClient } from '../../grpc/clients.ts';
 import { until } from '../../support/until.ts';
 import { farmSays, type KeyFarm, keysOf, type Settings } from '../key-farm.ts';
 import type { KeyTable } from '../key-table.ts';
@@ -123,6 +125,7 @@ const CHANGES: Readonly<Record<string, Change<string>>> = {
     look: loadedUnasked,
     seen: ['not loaded', 'loaded'],
   },
+  preload: { before: PLAIN, after: { ...PLAIN, preload: true }, look: loadedUnasked, seen: ['not loaded', 'loaded'] },
 };
 
 /** Models that cannot be used once the configuration has been read again, and what is said of each. */
@@ -145,6 +148,7 @@ const KEPT_PICTURES = 3;
 /** Keys that are read and have no effect, each with a value that is not its default. */
 const WITHOUT_EFFECT = {
   server: { worker_count_per_gpu: 8 },
+  inference_server: { url: 'localhost:50051', timeout_seconds: 30, max_retries: 9 },
   onnx: { library_path: '/usr/lib/libonnxruntime.so', cuda_streams_per_worker: 4, inter_op_threads: 3 },
   logging: {
     log_inference_times: true,
@@ -173,15 +177,20 @@ interface Bench {
   /** What loading each of the HOARDERS answers: nothing, or the code of an error. */
   readonly hoarders: Readonly<Record<string, string>>;
   readonly doctor: string;
+  /** Where the services of the separated pair listen, by the keys of `server`. */
+  readonly pair: Readonly<Record<'compositing_port' | 'inference_port', string>>;
 }
 
 async function start(farm: KeyFarm): Promise<Bench> {
+  const host = HOSTS.grpc ?? '127.0.0.1';
+  const pair = { compositing_port: `${host}:${await freePort()}`, inference_port: `${host}:${await freePort()}` };
   const root = path.join(farm.folder, 'avatars');
   await writeParts(root);
   await writeFiles(root);
   const before = Object.fromEntries(Object.entries(CHANGES).map(([key, change]) => [key, change.before]));
   await farm.up({
     ...WITHOUT_EFFECT,
+    server: { ...WITHOUT_EFFECT.server, ...pair },
     http: { host: HOSTS.http },
     // Its own level alone would keep all lines back.
     // Lines come soon all the same, or the test would not see that the configuration was read again.
@@ -213,6 +222,7 @@ async function start(farm: KeyFarm): Promise<Bench> {
   const second = await lookAtAll(farm);
   return {
     farm,
+    pair,
     looks: new Map(Object.keys(CHANGES).map((key) => [key, [first.get(key) ?? '', second.get(key) ?? '']])),
     sharedEncoders: [firstEncoder, await encoderOf(farm, 'model_path')],
     hoarders,
@@ -319,6 +329,19 @@ export const modelKeys: KeyTable<Bench> = {
     'server.port': async ({ farm }) => {
       await farm.grpc.untilHealth('SERVING');
       assert.ok(farm.output.includes(`  gRPC       ${farm.grpcAddress}`));
+    },
+    'server.compositing_port server.inference_port': async ({ farm, pair }) => {
+      for (const [address, name, service] of [
+        [pair.compositing_port, 'compositing', COMPOSITING],
+        [pair.inference_port, 'inference', INFERENCE],
+      ] as const) {
+        const client = new TestClient(address);
+        const asked = client.unary<{ healthy: boolean }>(service, 'Health', {}).finally(() => client.close());
+        assert.ok((await asked).healthy);
+        const elsewhere = await failureOf(farm.grpc.unary(service, 'Health', {}));
+        assert.equal(elsewhere.code, status.UNIMPLEMENTED);
+        assert.ok(farm.output.includes(`  gRPC       ${address}  (${name})`), farm.output.join('\n'));
+      }
     },
     'grpc.reflection': async ({ farm }) => {
       assert.equal(await reflectionStatus(farm), status.UNIMPLEMENTED);

@@ -1,0 +1,128 @@
+import { setTimeout as delay } from 'node:timers/promises';
+import type { Config } from '../../shared/config/load.ts';
+import { FarmError } from '../../shared/errors.ts';
+import { currentWorkers, type Heartbeat, readHeartbeats } from '../../shared/heartbeat.ts';
+import { type Caller, mayDo } from '../access/caller.ts';
+import { modelIdOf } from '../model-id.ts';
+import { holdersOf, totalsOf } from '../model-view.ts';
+import type { Services } from '../services.ts';
+import type {
+  GetModelStatsResponse,
+  LoadModelRequest,
+  LoadModelResponse,
+  ModelStats,
+  UnloadModelRequest,
+  UnloadModelResponse,
+} from './messages/inference.ts';
+import { refusalText } from './status.ts';
+
+/** What the two services of the separated pair have in common: the models, with the same messages. */
+
+export type PairServices = Pick<Services, 'config' | 'redis' | 'live' | 'models'>;
+
+/** A worker that has loaded a model says so at once; its heartbeat is looked for until then. */
+const HEARS_WITHIN_MS = 3000;
+const LOOK_EVERY_MS = 50;
+
+/** Use is that of all GPUs together, since their workers started; memory that of all GPUs that have the model. */
+export function pairStats(heartbeats: readonly Heartbeat[], modelId: string): ModelStats {
+  const holders = holdersOf(heartbeats, modelId);
+  const { requestCount, totalInferenceMs, lastUsedAtMs } = totalsOf(heartbeats, modelId);
+  return {
+    usage_count: requestCount,
+    last_used_unix_ms: Math.floor(lastUsedAtMs ?? 0),
+    total_inference_time_ms: totalInferenceMs,
+    memory_bytes: sum(holders.map(({ memoryBytes }) => memoryBytes)),
+    loaded_unix_ms: holders.length > 0 ? Math.floor(Math.min(...holders.map(({ loadedAtMs }) => loadedAtMs))) : 0,
+  };
+}
+
+/** What all models take together, and may take. */
+export function pairTotals(
+  { capacity, models }: Config,
+  heartbeats: readonly Heartbeat[],
+): Omit<GetModelStatsResponse, 'models'> {
+  const memories = currentWorkers(heartbeats).map(({ memory }) => memory);
+  return {
+    max_models: capacity.max_models,
+    loaded_models: [...models.keys()].filter((modelId) => holdersOf(heartbeats, modelId).length > 0).length,
+    total_memory_bytes: sum(memories.map((memory) => memory?.usedBytes ?? 0)),
+    max_memory_bytes: sum(memories.map((memory) => memory?.limitBytes ?? 0)),
+  };
+}
+
+/** The models that a GetModelStatsRequest means: the one it names, none when there is no such model, or all. */
+export function wantedModels({ models }: Config, named: string): string[] {
+  return [...models.keys()].filter((modelId) => named === '' || named === modelId);
+}
+
+/** LoadModel. FarmError for what is told by status: forbidden for a reload without the role `operate`, and the like. */
+export async function loadPairModel(
+  services: PairServices,
+  { model_id, force_reload }: LoadModelRequest,
+  caller: Caller,
+  signal: AbortSignal,
+): Promise<LoadModelResponse> {
+  if (force_reload && !mayDo(caller.role, 'operate')) {
+    throw new FarmError('forbidden', `force_reload: the key "${caller.keyName}" has the role "${caller.role}"`);
+  }
+  try {
+    const modelId = modelIdOf(services.config, model_id);
+    const gpuIds = force_reload ? await unloaded(services, modelId, signal) : [undefined];
+    const loads = await Promise.all(gpuIds.map((gpuId) => services.live.load(modelId, gpuId, signal)));
+    const loadedOn = loads.map(({ gpuId }) => gpuId);
+    return {
+      success: true,
+      error: '',
+      load_time_ms: Math.max(...loads.map(({ modelLoadMs }) => modelLoadMs)),
+      stats: await statsOnceLoaded(services, modelId, loadedOn, signal),
+    };
+  } catch (thrown) {
+    return { success: false, error: refusalText(thrown), load_time_ms: 0, stats: null };
+  }
+}
+
+export async function unloadPairModel(
+  { models, config }: PairServices,
+  { model_id }: UnloadModelRequest,
+  signal: AbortSignal,
+): Promise<UnloadModelResponse> {
+  try {
+    await models.unload(modelIdOf(config, model_id), signal);
+    return { success: true, error: '' };
+  } catch (thrown) {
+    return { success: false, error: refusalText(thrown) };
+  }
+}
+
+/** Has the model unloaded wherever it is loaded: these GPUs, or any one where none had it. */
+async function unloaded(
+  { models, redis }: PairServices,
+  modelId: string,
+  signal: AbortSignal,
+): Promise<(number | undefined)[]> {
+  await models.refuseUnusable(modelId, 'network');
+  if (holdersOf(await readHeartbeats(redis), modelId).length === 0) return [undefined];
+  return await models.unload(modelId, signal);
+}
+
+async function statsOnceLoaded(
+  { redis }: PairServices,
+  modelId: string,
+  gpuIds: readonly number[],
+  signal: AbortSignal,
+): Promise<ModelStats> {
+  const deadlineMs = performance.now() + HEARS_WITHIN_MS;
+  for (;;) {
+    const heartbeats = await readHeartbeats(redis);
+    const holders = holdersOf(heartbeats, modelId).map(({ gpuId }) => gpuId);
+    if (gpuIds.every((gpuId) => holders.includes(gpuId)) || performance.now() > deadlineMs) {
+      return pairStats(heartbeats, modelId);
+    }
+    await delay(LOOK_EVERY_MS, undefined, { signal });
+  }
+}
+
+function sum(values: readonly number[]): number {
+  return values.reduce((total, value) => total + value, 0);
+}
