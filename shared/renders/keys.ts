@@ -13,6 +13,10 @@ export const WORK_SUMS_KEY = `${WORK_KEY}:sums`;
 /** Bytes that the files of each render take, and the sums of the farm and of its API keys. */
 export const STORED_KEY = `${KEY_PREFIX}:renders:stored`;
 export const STORED_SUMS_KEY = `${KEY_PREFIX}:renders:stored:sums`;
+/** Events of all renders, the latest ones. */
+export const EVENTS_KEY = `${KEY_PREFIX}:events`;
+/** Events that are to be sent to webhooks, until there is a job for each. */
+export const WEBHOOK_OUTBOX_KEY = `${KEY_PREFIX}:webhooks:outbox`;
 /** Ids of the renders of one API key, by its name, and of the unfinished ones among them. */
 export const ownerIndexKey = (owner: string) => `${INDEX_KEY}:of:${owner}`;
 export const ownerActiveKey = (owner: string) => `${ACTIVE_KEY}:of:${owner}`;
@@ -22,6 +26,8 @@ export const receiptsKey = (renderId: string) => `${recordKey(renderId)}:segment
 export const previewKey = (renderId: string) => `${recordKey(renderId)}:preview`;
 /** Faults of the farm for which jobs of the render wait, by the step. */
 export const waitsKey = (renderId: string) => `${recordKey(renderId)}:waits`;
+/** Events of one render, under the ids that they have in EVENTS_KEY. */
+export const eventsKey = (renderId: string) => `${recordKey(renderId)}:events`;
 /** Says for a while that the render was removed or surely not admitted, to a command that comes late or again. */
 export const goneKey = (renderId: string) => `${recordKey(renderId)}:gone`;
 /** @param name of a render without an owner the key as it was sent, else `ownedName` of it. */

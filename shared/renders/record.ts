@@ -33,6 +33,15 @@ export const labelsSchema = z
     z.string().regex(LABEL_VALUE, 'a label is a text of 1 to 255 characters, none of which controls a terminal'),
   )
   .refine((labels) => Object.keys(labels).length <= MOST_LABELS, `a render has ${MOST_LABELS} labels at most`);
+/** Where a render's events are to be sent. */
+const renderWebhookSchema = z.object({
+  url: z.string(),
+  /** Names of events.ts. */
+  events: z.array(z.string()),
+  /** Name of the API key whose own secret signs it; absent: the secrets of the farm do. */
+  signedFor: z.string().optional(),
+});
+export type RenderWebhook = z.infer<typeof renderWebhookSchema>;
 
 /** The user's request. */
 const renderRequestSchema = z.object({
@@ -50,6 +59,7 @@ const renderRequestSchema = z.object({
   priority: z.enum(RENDER_PRIORITIES).optional(),
   /** Frames [from, to) of the whole render that are to be made, to the end without `to`; absent: all of them. */
   range: z.object({ from: z.int().nonnegative(), to: z.int().positive().optional() }).optional(),
+  webhook: renderWebhookSchema.optional(),
 });
 export type RenderRequest = z.infer<typeof renderRequestSchema>;
 

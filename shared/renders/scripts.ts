@@ -1,3 +1,4 @@
+import { NOTE_EVENT, NOTE_PROGRESS } from './event-scripts.ts';
 import { INDEX_RENDER } from './facets.ts';
 import { COUNT_STORED, SUM_OF_ALL, sumOf } from './stored-bytes.ts';
 
@@ -38,7 +39,7 @@ end
  * Returns {'admitted'}, {'full', count}, {'owner full', count}, {'storage full', bytes}, {'owner storage full', bytes},
  * {'known', idempotency value} or {'gone'}.
  */
-export const ADMIT = `${COUNT_OWN}${COUNT_STORED}${INDEX_RENDER}
+export const ADMIT = `${COUNT_OWN}${COUNT_STORED}${INDEX_RENDER}${NOTE_EVENT}
 if redis.call('EXISTS', KEYS[1]) == 1 then return {'admitted'} end
 if redis.call('EXISTS', KEYS[8]) == 1 then return {'gone'} end
 local function refuse(answer)
@@ -72,6 +73,7 @@ redis.call('SADD', KEYS[3], ARGV[2])
 index_render(KEYS[1], ARGV[2])
 count_stored(KEYS[9], KEYS[10], KEYS[1], ARGV[2], ARGV[8])
 if ARGV[4] ~= '' then redis.call('SET', KEYS[4], ARGV[4], 'PX', ARGV[5]) end
+note_event(KEYS[1], ARGV[2], 'render.queued')
 return {'admitted'}
 `;
 
@@ -79,12 +81,12 @@ return {'admitted'}
  * Moves a render to another status if it is in one that allows it, and tells the workers when that ends it.
  * KEYS record, active, sums of the work (work.ts), bytes stored, their sums. ARGV renderId, new status, the channel to
  * tell if that ends the render, else '', allowed statuses as a JSON array, the writer's token, bytes that its files take
- * then ('': as before), then field, value, …; a time (…AtMs) that is there already stays, so
+ * then ('': as before), the event that tells of it, then field, value, …; a time (…AtMs) that is there already stays, so
  * that a retry does not hide how long a step took.
  * Returns 'moved', also when the same writer has moved it before; else the status, with which nothing was done, or nil
  * when there is no such render.
  */
-export const TRANSITION = `${COUNT_STORED}${INDEX_RENDER}
+export const TRANSITION = `${COUNT_STORED}${INDEX_RENDER}${NOTE_EVENT}
 local raw = redis.call('HGET', KEYS[1], 'status')
 if not raw then return nil end
 local status = cjson.decode(raw)
@@ -96,7 +98,7 @@ if not allowed then return status end
 redis.call('HSET', KEYS[1], 'status', cjson.encode(ARGV[2]), 'writer', writer)
 index_render(KEYS[1], ARGV[1])
 if ARGV[6] ~= '' then count_stored(KEYS[4], KEYS[5], KEYS[1], ARGV[1], ARGV[6]) end
-for i = 7, #ARGV, 2 do
+for i = 8, #ARGV, 2 do
   local command = string.sub(ARGV[i], -4) == 'AtMs' and 'HSETNX' or 'HSET'
   redis.call(command, KEYS[1], ARGV[i], ARGV[i + 1])
 end
@@ -105,16 +107,18 @@ if ARGV[3] ~= '' then
   redis.call('DEL', KEYS[3])
   redis.call('PUBLISH', ARGV[3], ARGV[1])
 end
+if status ~= ARGV[2] then note_event(KEYS[1], ARGV[1], ARGV[7]) end
+if ARGV[3] ~= '' then keep_events(KEYS[1], false) end
 return 'moved'
 `;
 
 /**
  * Removes a render that has ended, and frees its idempotency key; an unfinished one stays as it is.
- * KEYS record, progress, receipts, preview, index, gone, waits, bytes stored, their sums. ARGV renderId, statuses in which a render has ended as a JSON
+ * KEYS record, progress, receipts, preview, index, gone, waits, bytes stored, their sums, events. ARGV renderId, statuses in which a render has ended as a JSON
  * array, prefixes of the idempotency keys and of the owners' indexes, the writer's token, lifetime of `gone` in ms.
  * Returns the status before, also when the same writer has removed it before, or nil when there is no such render.
  */
-export const REMOVE = `${COUNT_STORED}${INDEX_RENDER}
+export const REMOVE = `${COUNT_STORED}${INDEX_RENDER}${NOTE_EVENT}
 local raw = redis.call('HGET', KEYS[1], 'status')
 if not raw then
   local writer, before = string.match(redis.call('GET', KEYS[6]) or '', '^(%S+) (%S+)$')
@@ -134,7 +138,8 @@ local owner = redis.call('HGET', KEYS[1], 'owner')
 if owner then redis.call('ZREM', ARGV[4] .. cjson.decode(owner), ARGV[1]) end
 count_stored(KEYS[8], KEYS[9], KEYS[1], ARGV[1], '0')
 unindex_render(KEYS[1], ARGV[1])
-redis.call('DEL', KEYS[1], KEYS[2], KEYS[3], KEYS[4], KEYS[7])
+note_event(KEYS[1], ARGV[1], 'render.removed')
+redis.call('DEL', KEYS[1], KEYS[2], KEYS[3], KEYS[4], KEYS[7], KEYS[10])
 redis.call('ZREM', KEYS[5], ARGV[1])
 redis.call('SET', KEYS[6], ARGV[5] .. ' ' .. status, 'PX', ARGV[6])
 return status
@@ -151,10 +156,10 @@ return redis.call('SREM', KEYS[2], ARGV[1])
  * Notes the progress of a segment, unless the render has ended or a newer attempt has reported, and when the first
  * segment began. The entry is "attempt, frames of it, most frames of any attempt": what was done once counts as done,
  * and the attempt is the writer's token.
- * KEYS record, progress. ARGV segment index, attempt, frames done, time now. Returns the render's status, or nil when
- * there is no such render.
+ * KEYS record, progress, active. ARGV segment index, attempt, frames done, time now, renderId. Returns the render's
+ * status, or nil when there is no such render.
  */
-export const PROGRESS = `
+export const PROGRESS = `${NOTE_PROGRESS}
 local raw = redis.call('HGET', KEYS[1], 'status')
 if not raw then return nil end
 local status = cjson.decode(raw)
@@ -167,6 +172,7 @@ if before then
 end
 redis.call('HSET', KEYS[2], ARGV[1], ARGV[2] .. ' ' .. ARGV[3] .. ' ' .. most)
 redis.call('HSETNX', KEYS[1], 'firstSegmentAtMs', ARGV[4])
+note_progress(KEYS[1], KEYS[3], ARGV[5])
 return status
 `;
 
@@ -187,7 +193,7 @@ return 1
  * sets, limit of the owner, 0 for none. Returns {'moved'}, also when the same writer has done so before, {'full', count},
  * {'owner full', count}, or the status, with which nothing was done; nil when there is no such render.
  */
-export const RETRY = `${COUNT_OWN}${INDEX_RENDER}
+export const RETRY = `${COUNT_OWN}${INDEX_RENDER}${NOTE_EVENT}
 local raw = redis.call('HGET', KEYS[1], 'status')
 if not raw then return nil end
 local status = cjson.decode(raw)
@@ -215,6 +221,8 @@ for i = 1, #progress, 2 do
   redis.call('HSET', KEYS[3], progress[i], '0 ' .. frames .. ' ' .. most)
 end
 redis.call('SADD', KEYS[2], ARGV[1])
+note_event(KEYS[1], ARGV[1], 'render.queued')
+keep_events(KEYS[1], true)
 return {'moved'}
 `;
 

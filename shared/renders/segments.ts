@@ -1,6 +1,6 @@
 import type { Redis } from 'ioredis';
 import { z } from 'zod';
-import { previewKey, progressKey, receiptsKey, recordKey } from './keys.ts';
+import { ACTIVE_KEY, previewKey, progressKey, receiptsKey, recordKey } from './keys.ts';
 import {
   type RenderStatus,
   type SegmentReceipt,
@@ -38,8 +38,9 @@ export class RenderSegments {
     attempt: number,
     framesDone: number,
   ): Promise<RenderStatus | undefined> {
-    const keys = [recordKey(renderId), progressKey(renderId)];
-    const status = await this.#redis.eval(PROGRESS, 2, ...keys, segmentIndex, attempt, framesDone, Date.now());
+    const keys = [recordKey(renderId), progressKey(renderId), ACTIVE_KEY];
+    const report = [segmentIndex, attempt, framesDone, Date.now(), renderId];
+    const status = await this.#redis.eval(PROGRESS, 3, ...keys, ...report);
     return (status as RenderStatus | null) ?? undefined;
   }
 

@@ -1,11 +1,13 @@
 import { randomUUID } from 'node:crypto';
 import type { Redis } from 'ioredis';
 import { type ErrorReport, FarmError } from '../errors.ts';
+import { EVENT_OF_STATUS } from '../events.ts';
 import { toStoredError } from '../formats/stored-error.ts';
 import { KEY_PREFIX } from '../redis.ts';
 import { HOUR_MS, MINUTE_MS } from '../units.ts';
 import {
   ACTIVE_KEY,
+  eventsKey,
   goneKey,
   INDEX_KEY,
   idempotencyKey,
@@ -186,13 +188,14 @@ export class RenderStore extends RenderReader {
     const ended = JSON.stringify(RENDER_STATUSES.filter(isTerminal));
     const status = await this.redis.eval(
       REMOVE,
-      9,
+      10,
       ...keys,
       INDEX_KEY,
       goneKey(renderId),
       waitsKey(renderId),
       STORED_KEY,
       STORED_SUMS_KEY,
+      eventsKey(renderId),
       renderId,
       ended,
       idempotencyKey(''),
@@ -242,6 +245,7 @@ export class RenderStore extends RenderReader {
       JSON.stringify(from),
       writer,
       storedBytes,
+      EVENT_OF_STATUS[to],
       ...fields(changes),
     );
     return answer === 'moved';

@@ -4,7 +4,7 @@ import type { PassingCommand } from './redis-proxy.ts';
 
 /** Commands that change nothing, and those by which connections are set up and kept. */
 const NO_CHANGE =
-  /^(?:h?get|hgetall|h?mget|hvals|hlen|smembers|s(?:is|mis)member|scard|zscore|zrevrange.*|zrange.*|xrevrange|xread|l?range|llen|exists|info|time|ping|client|hello|auth|select|p?subscribe|config|memory|bzpopmin)$/i;
+  /^(?:h?get|hgetall|h?mget|hvals|hlen|smembers|s(?:is|mis)member|scard|zscore|zrevrange.*|zrange.*|x(?:rev)?range|xread|l?range|llen|exists|info|time|ping|client|hello|auth|select|p?subscribe|config|memory|bzpopmin)$/i;
 const ABOUT = /^--\[\[\s*(.*?)(?:\.|\n|\]\])/s;
 
 const namesBySha = new Map<string, string>(Object.entries(ownScripts).map(([name, script]) => [shaOf(script), name]));
