@@ -27,6 +27,14 @@ export const artifactKeys = {
   /** The latest picture, while the render runs. */
   preview: (renderId: string) => `renders/${renderId}/preview.jpg`,
   receipt: (renderId: string) => `renders/${renderId}/receipt.json`,
+  /** What was measured of a segment's frames; goes with the segments. */
+  segmentMeasures: (renderId: string, segmentIndex: number) =>
+    `renders/${renderId}/segments/${padded(segmentIndex)}.measures.json`,
+  /** One frame for the contact sheet; goes with the segments. */
+  tile: (renderId: string, frameIndex: number) => `renders/${renderId}/segments/tile-${padded(frameIndex)}.jpg`,
+  contactSheet: (renderId: string) => `renders/${renderId}/contact-sheet.jpg`,
+  waveform: (renderId: string) => `renders/${renderId}/waveform.svg`,
+  waterfall: (renderId: string) => `renders/${renderId}/waterfall.svg`,
   /** Empty: somebody wants the render removed, so without a record this is no result. */
   unwanted: (renderId: string) => `renders/${renderId}/.unwanted`,
 };

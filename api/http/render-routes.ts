@@ -4,9 +4,11 @@ import type { ErrorCode } from '../../shared/errors.ts';
 import { LAST_FRAME, NAME_MAX } from '../../shared/limits.ts';
 import { RENDER_ID } from '../../shared/renders/id.ts';
 import { receiptSchema, renderViewSchema } from '../../shared/views/render-view.ts';
+import type { PictureName } from '../renders/files.ts';
 import type { Services } from '../services.ts';
 import { bytesOf, failures, nothing } from './openapi.ts';
 import { announcedBytes, readRenderUpload, renderFormSchema } from './render-upload.ts';
+import { policy } from './security-headers.ts';
 import { sendFile } from './send-file.ts';
 import { wholeNumber } from './whole-number.ts';
 
@@ -30,6 +32,9 @@ export const renderRoutes: FastifyPluginAsyncZod<Services> = async (app, service
   getFrame(app, services);
   getPreview(app, services);
   getReceipt(app, services);
+  getPicture(app, services, 'contact-sheet', 'A picture of evenly spaced frames, with their times', 'image/jpeg');
+  getPicture(app, services, 'waveform', "The voice, and the mouth's opening under it", 'image/svg+xml');
+  getPicture(app, services, 'waterfall', 'Which step ran when, and on which GPU', 'image/svg+xml');
 };
 
 function submitRender(app: App, { config, submission }: Services): void {
@@ -116,6 +121,22 @@ function getReceipt(app: App, { renders }: Services): void {
     sendFile(await renders.receipt(request.params.id, request.caller), request, reply),
   );
 }
+
+function getPicture(app: App, { renders }: Services, name: PictureName, summary: string, contentType: string): void {
+  const operationId = `get${name[0]?.toUpperCase()}${name.slice(1).replace('-s', 'S')}`;
+  const schema = {
+    ...{ operationId, tags, summary: `${summary}, of a finished render` },
+    ...{ params, headers: fileHeaders, response: fileAnswers(contentType, 'picture_unknown') },
+  };
+  app.get(`/v1/renders/:id/${name}`, { schema, config }, async (request, reply) => {
+    const picture = await renders.picture(request.params.id, name, request.caller);
+    reply.header('content-security-policy', PICTURE_POLICY);
+    return sendFile(picture, request, reply);
+  });
+}
+
+/** A drawing brings its colours along, for light and dark pages. */
+const PICTURE_POLICY = policy({ 'style-src': "'unsafe-inline'" });
 
 const fileHeaders = z.looseObject({
   range: z.string().optional().describe('One range: bytes=first-last'),

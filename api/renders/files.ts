@@ -1,3 +1,4 @@
+import path from 'node:path';
 import { artifactKeys } from '../../shared/artifacts.ts';
 import { FarmError } from '../../shared/errors.ts';
 import { isTerminal, type RenderRecord } from '../../shared/renders/record.ts';
@@ -29,6 +30,22 @@ export function receiptOf(record: RenderRecord): RenderFileName {
     contentType: 'application/json',
     fileName: `${renderId}-receipt.json`,
   };
+}
+
+/** Pictures that are made of a finished render, by the last part of their addresses. */
+const PICTURES = {
+  'contact-sheet': { keyOf: artifactKeys.contactSheet, contentType: 'image/jpeg' },
+  waveform: { keyOf: artifactKeys.waveform, contentType: 'image/svg+xml' },
+  waterfall: { keyOf: artifactKeys.waterfall, contentType: 'image/svg+xml' },
+} as const;
+export type PictureName = keyof typeof PICTURES;
+
+/** FarmError: render_not_finished, render_failed, render_cancelled. */
+export function pictureOf(record: RenderRecord, name: PictureName): RenderFileName {
+  refuseUnfinished(record);
+  const { keyOf, contentType } = PICTURES[name];
+  const key = keyOf(record.renderId);
+  return { key, contentType, fileName: `${record.renderId}-${path.basename(key)}` };
 }
 
 /** A frame is there as soon as it is rendered. FarmError: output_not_kept, frame_unknown. */

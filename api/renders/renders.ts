@@ -16,7 +16,7 @@ import { readableOnly } from '../../shared/renders/unreadable.ts';
 import type { RenderView } from '../../shared/views/render-view.ts';
 import { type Caller, maySee, seesAll } from '../access/caller.ts';
 import { readCursor, toCursor } from './cursor.ts';
-import { frameOf, type RenderFileName, receiptOf, unfinished, videoOf } from './files.ts';
+import { frameOf, type PictureName, pictureOf, type RenderFileName, receiptOf, unfinished, videoOf } from './files.ts';
 import { SharedLooks } from './shared-looks.ts';
 import { viewRender } from './view.ts';
 
@@ -159,6 +159,16 @@ export class RenderService {
   /** FarmError: render_unknown, render_not_finished, render_failed, render_cancelled, storage_failed. */
   async receipt(renderId: string, caller: Caller): Promise<RenderFile> {
     return await this.#present(receiptOf(await this.#record(renderId, caller)));
+  }
+
+  /**
+   * A picture that was made of a finished render. FarmError: render_unknown, render_not_finished, render_failed,
+   * render_cancelled, picture_unknown.
+   */
+  async picture(renderId: string, name: PictureName, caller: Caller): Promise<RenderFile> {
+    const picture = await this.#find(pictureOf(await this.#record(renderId, caller), name));
+    if (!picture) throw new FarmError('picture_unknown', `No ${name} was made of render ${renderId}`);
+    return picture;
   }
 
   /** FarmError: those of the video, and frame_unknown. */

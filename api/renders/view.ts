@@ -64,6 +64,9 @@ export function toView(
       video: completed && request.output === 'mp4' ? `${self}/video` : null,
       frames: completed && request.output === 'frames' ? `${self}/frames/{index}` : null,
       receipt: completed ? `${self}/receipt` : null,
+      contact_sheet: completed ? `${self}/contact-sheet` : null,
+      waveform: completed ? `${self}/waveform` : null,
+      waterfall: completed ? `${self}/waterfall` : null,
     },
   };
 }

@@ -117,6 +117,8 @@ export const segmentReceiptSchema = z.object({
   width: z.int(),
   height: z.int(),
   attempt: z.int(),
+  /** ISO 8601, by the clock of the worker. Workers of earlier versions do not say it. */
+  started_at: z.string().optional(),
   wall_ms: z.number(),
   timings_ms: stageTimingsSchema,
   model_files: z.array(modelFileSchema),

@@ -6,6 +6,7 @@ import {
   segmentReceiptSchema,
   stageTimingsSchema,
 } from '../renders/record.ts';
+import { qualitySchema, renderPicturesSchema } from './quality-view.ts';
 
 /** A render in the HTTP API: written by the API, read by the client. Times are ISO 8601, durations are in ms. */
 
@@ -55,6 +56,9 @@ export const renderViewSchema = z
       video: z.string().nullable(),
       frames: z.string().nullable(),
       receipt: z.string().nullable(),
+      contact_sheet: z.string().nullable().default(null),
+      waveform: z.string().nullable().default(null),
+      waterfall: z.string().nullable().default(null),
     }),
   })
   .meta({ id: 'Render' });
@@ -87,6 +91,10 @@ export const receiptSchema = z
     providers: z.array(z.string()),
     segments: z.array(segmentReceiptSchema.omit({ model_files: true })),
     timings_ms: stageTimingsSchema,
+    /** Null where a worker of an earlier version made some of the frames; absent in receipts of earlier versions. */
+    quality: qualitySchema.nullish(),
+    /** Absent in receipts of earlier versions, which made none. */
+    pictures: renderPicturesSchema.optional(),
     finished_at: z.string(),
   })
   .meta({ id: 'Receipt' });

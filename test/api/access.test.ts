@@ -119,7 +119,15 @@ describe('owners', () => {
     await artifacts.publish(artifactKeys.receipt(own), (path) => writeFile(path, '{}'));
     await artifacts.publish(artifactKeys.video(video), (path) => writeFile(path, 'video'));
     await savePreview(artifacts, own, Buffer.from('picture'));
-    const files = [`${own}`, `${own}/frames/0`, `${own}/preview`, `${own}/receipt`, `${video}/video`];
+    await artifacts.publish(artifactKeys.waveform(own), (path) => writeFile(path, '<svg/>'));
+    const files = [
+      `${own}`,
+      `${own}/frames/0`,
+      `${own}/preview`,
+      `${own}/receipt`,
+      `${own}/waveform`,
+      `${video}/video`,
+    ];
     for (const file of files) {
       const url = `/v1/renders/${file}`;
       for (const name of ['ann', 'ops', 'boss'] as const) assert.equal((await ask(name, url)).statusCode, 200, url);

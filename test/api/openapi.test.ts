@@ -99,6 +99,8 @@ async function withFiles(output: 'mp4' | 'frames'): Promise<string> {
   const picture = output === 'mp4' ? artifactKeys.video(id) : artifactKeys.frame(id, 0);
   await artifacts.publish(picture, (path) => writeFile(path, 'picture'));
   await artifacts.publish(artifactKeys.receipt(id), (path) => writeFile(path, JSON.stringify(receiptOf(id))));
+  for (const keyOf of [artifactKeys.contactSheet, artifactKeys.waveform, artifactKeys.waterfall])
+    await artifacts.publish(keyOf(id), (path) => writeFile(path, 'picture'));
   return id;
 }
 
@@ -188,6 +190,9 @@ describe('the API as it is documented', () => {
       ['getVideo', video],
       ['getFrame', frames],
       ['getReceipt', video],
+      ['getContactSheet', video],
+      ['getWaveform', video],
+      ['getWaterfall', frames],
     ] as const) {
       const at = { id, index: '0' };
       const etag = String((await ask(operationId, 200, { in: at })).headers.etag);

@@ -54,6 +54,25 @@ describe('the files of a render', () => {
     assert.deepEqual((await get(`/v1/renders/${video}/receipt`)).rawPayload, VIDEO);
   });
 
+  it('are the pictures that were made of it, and 404 where none were', async () => {
+    const id = await completed();
+    const { contactSheet, waveform, waterfall } = artifactKeys;
+    for (const [name, keyOf, type] of [
+      ['contact-sheet', contactSheet, 'image/jpeg'],
+      ['waveform', waveform, 'image/svg+xml'],
+      ['waterfall', waterfall, 'image/svg+xml'],
+    ] as const) {
+      const url = `/v1/renders/${id}/${name}`;
+      const before = await get(url);
+      assert.deepEqual([before.statusCode, before.json().error.code], [404, 'picture_unknown']);
+      await artifacts.publish(keyOf(id), (path) => writeFile(path, VIDEO));
+      const picture = await get(url);
+      assert.deepEqual([picture.headers['content-type'], picture.rawPayload], [type, VIDEO]);
+      assert.equal((await get(url, { 'if-none-match': String(picture.headers.etag) })).statusCode, 304);
+      assert.equal((await get(`/v1/renders/${await renderIn('failed')}/${name}`)).json().error.code, 'render_failed');
+    }
+  });
+
   for (const [status, code] of [
     ['queued', 'render_not_finished'],
     ['rendering', 'render_not_finished'],

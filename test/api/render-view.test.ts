@@ -7,6 +7,7 @@ import { sumTimings } from '../../shared/renders/timings.ts';
 import { renderViewSchema } from '../../shared/views/render-view.ts';
 import { SAMPLE_PLAN, SAMPLE_REQUEST } from '../support/sample-render.ts';
 
+const NO_PICTURES = { contact_sheet: null, waveform: null, waterfall: null };
 const T0 = Date.UTC(2025, 0, 1, 12);
 const QUEUED: RenderRecord = { renderId: 'r1', status: 'queued', request: SAMPLE_REQUEST, createdAtMs: T0 };
 const PREPARING: RenderRecord = { ...QUEUED, status: 'preparing', preparingAtMs: T0 + 100 };
@@ -61,7 +62,7 @@ test('a queued render has waited since it was made, and has no more to tell', ()
     timings_ms: { queued: 70, prepare: null, waiting: null, render: null, stitch: null, total: null, stages: null },
     waiting: null,
     error: null,
-    links: { self: '/v1/renders/r1', video: null, frames: null, receipt: null },
+    links: { self: '/v1/renders/r1', video: null, frames: null, receipt: null, ...NO_PICTURES },
   });
 });
 
@@ -130,6 +131,9 @@ test('a completed render links to its video and its receipt, and its times add u
     video: '/v1/renders/r1/video',
     frames: null,
     receipt: '/v1/renders/r1/receipt',
+    contact_sheet: '/v1/renders/r1/contact-sheet',
+    waveform: '/v1/renders/r1/waveform',
+    waterfall: '/v1/renders/r1/waterfall',
   });
   assert.equal(finished_at, '2025-01-01T12:00:04.000Z');
   const { queued, prepare, waiting, render, stitch, total } = timings_ms;
@@ -180,7 +184,7 @@ test('a failed render shows its error, and time stands still from then on', () =
   assert.equal(timings_ms.render, 1000);
   assert.equal(timings_ms.total, 1400);
   assert.equal(eta_seconds, null);
-  assert.deepEqual(links, { self: '/v1/renders/r1', video: null, frames: null, receipt: null });
+  assert.deepEqual(links, { self: '/v1/renders/r1', video: null, frames: null, receipt: null, ...NO_PICTURES });
 });
 
 test('a render that was cancelled in the queue waited until then', () => {

@@ -4,6 +4,7 @@ import { test } from 'node:test';
 import { ProgressDisplay, TimeLeft } from '../../cli/progress.ts';
 import type { RenderView } from '../../shared/views/render-view.ts';
 
+const NO_PICTURES = { contact_sheet: null, waveform: null, waterfall: null };
 const VIEW: RenderView = {
   id: 'r1',
   status: 'rendering',
@@ -24,7 +25,7 @@ const VIEW: RenderView = {
   timings_ms: { queued: 0, prepare: 0, waiting: 0, render: null, stitch: null, total: null, stages: null },
   waiting: null,
   error: null,
-  links: { self: '', video: null, frames: null, receipt: null },
+  links: { self: '', video: null, frames: null, receipt: null, ...NO_PICTURES },
 };
 
 test('the time left falls, and says so where it must grow', () => {
