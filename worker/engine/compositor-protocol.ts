@@ -1,6 +1,7 @@
 import type { ErrorReport } from '../../shared/errors.ts';
 import type { PreparedPicture } from '../compositor/contract.ts';
 import type { RgbImage } from '../pipeline/contract.ts';
+import type { SegmentNotes } from '../quality/segment-notes.ts';
 import type { FrameForm, FromPipelineThread } from './thread-protocol.ts';
 
 /**
@@ -20,7 +21,12 @@ export type FrameOutput =
   /** They go to the main thread as they are finished; where only all of them are of use, in groups of so many bytes. */
   | { readonly kind: 'live'; readonly form: FrameForm; readonly groupBytes: number }
   /** A JPEG file each. */
-  | { readonly kind: 'frames'; readonly renderId: string; readonly jpegQuality: number }
+  | {
+      readonly kind: 'frames';
+      readonly renderId: string;
+      readonly jpegQuality: number;
+      readonly notes?: SegmentNotes;
+    }
   /** One MP4 for all, under `key` in the store. */
   | {
       readonly kind: 'mp4';
@@ -28,6 +34,8 @@ export type FrameOutput =
       readonly picture: { readonly width: number; readonly height: number };
       readonly crf: number;
       readonly preset: string;
+      /** What is kept besides the frames; absent: nothing. */
+      readonly notes?: SegmentNotes;
     };
 
 /** What a frame is put together from. */

@@ -7,6 +7,7 @@ import { FrameLine } from './frame-line.ts';
 import { FrameMemory } from './frame-memory.ts';
 import { FramePainter, type FrameToPaint } from './frame-painter.ts';
 import { type FrameSink, type SinkTools, withSink } from './frame-sinks.ts';
+import { NoteTaker } from './note-taker.ts';
 import { TaskFrames } from './task-frames.ts';
 
 /** Progress goes to Redis, so it is reported twice a second at most. */
@@ -84,16 +85,20 @@ export class FrameOutputs {
   async #fill(sink: FrameSink, task: TaskFrames): Promise<void> {
     let reportedAt = performance.now();
     let framesDone = 0;
+    const { output } = task;
+    const notes = output.kind !== 'live' && output.notes ? new NoteTaker(output.notes, this.#tools) : undefined;
     for (let frame = await task.next(); frame; frame = await task.next()) {
       framesDone += 1;
       const now = performance.now();
-      if (task.output.kind !== 'live' && now - reportedAt >= PROGRESS_EVERY_MS) {
+      if (output.kind !== 'live' && now - reportedAt >= PROGRESS_EVERY_MS) {
         reportedAt = now;
         this.#show(task.taskId, framesDone, frame);
       }
+      notes?.note(frame);
       await sink.write(frame);
     }
     await sink.finish();
+    await notes?.finish();
   }
 
   /** A preview shows how far a render is. */

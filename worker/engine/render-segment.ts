@@ -4,6 +4,7 @@ import type { LoadedModel } from '../models/loaded-model.ts';
 import { mouthBytes } from '../pipeline/contract.ts';
 import { renderMouths } from '../pipeline/render-frames.ts';
 import { noTimings, type StageTimingsMs } from '../pipeline/stage-timings.ts';
+import { notesOf } from '../quality/segment-notes.ts';
 import type { FrameOutput } from './compositor-protocol.ts';
 import type { FrameLine, OpenOutput } from './frame-line.ts';
 import { completing } from './frame-parts.ts';
@@ -29,6 +30,7 @@ export async function renderSegment(
   tools: SegmentTools,
 ): Promise<SegmentResult> {
   const startedAt = performance.now();
+  const started_at = new Date().toISOString();
   const { width, height } = model.avatar;
   const timings = noTimings();
   const wanted = outputOf(task, { width, height });
@@ -42,6 +44,7 @@ export async function renderSegment(
       provider: model.provider.provider,
       width,
       height,
+      started_at,
       wall_ms: performance.now() - startedAt,
       timings_ms: { ...stages, composite, visual_input: visualInput, encode },
       model_files: model.files.map(({ path, sha256, sizeBytes }) => ({ path, sha256, bytes: sizeBytes })),
@@ -76,9 +79,10 @@ async function makeMouths(
 }
 
 function outputOf(
-  { output, renderId, segmentIndex }: SegmentTask,
+  { output, renderId, segmentIndex, frames, totalFrames }: SegmentTask,
   picture: { width: number; height: number },
 ): FrameOutput {
-  if (output.kind === 'frames') return { ...output, renderId };
-  return { ...output, picture, key: artifactKeys.segmentVideo(renderId, segmentIndex) };
+  const notes = notesOf(renderId, { index: segmentIndex, frames, totalFrames }, output.kind === 'mp4');
+  if (output.kind === 'frames') return { ...output, renderId, notes };
+  return { ...output, picture, notes, key: artifactKeys.segmentVideo(renderId, segmentIndex) };
 }

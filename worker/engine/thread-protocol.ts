@@ -46,7 +46,7 @@ export interface SegmentTask {
 /** What the thread knows of a finished segment; the main thread knows the rest of its receipt. */
 export type SegmentResult = Pick<
   SegmentReceipt,
-  'provider' | 'width' | 'height' | 'wall_ms' | 'timings_ms' | 'model_files'
+  'provider' | 'width' | 'height' | 'started_at' | 'wall_ms' | 'timings_ms' | 'model_files'
 >;
 
 /** The frames of a live request, with the payload that they are made from. */

@@ -1,0 +1,111 @@
+/**
+ * What can be said of one frame before it is put together, from the network's mouth and the picture that it goes into:
+ * in whole numbers, so that it is the same on every machine.
+ */
+import { type MouthPicture, mouthArea } from '../compositor/contract.ts';
+import { sizeOfMouth } from '../compositor/crop.ts';
+import { CROP_MARGIN } from '../pipeline/contract.ts';
+
+export interface FrameMeasures {
+  /** How dark the mouth's area is below its own middle brightness, in hundredths of a grey level: docs/quality.md. */
+  readonly opening: number;
+  /** Mean square of the steps of brightness across the border of the crop rect, in hundredths of a squared grey level. */
+  readonly seam: number;
+  /** The same of the avatar's own picture. */
+  readonly background: number;
+}
+
+/** The lower middle of the network's picture, in which a mouth opens, as parts of its side. */
+const MOUTH = { x1: 0.25, y1: 0.35, x2: 0.75, y2: 0.85 };
+/** Every so many pixels of a network of 320² and 160² are looked at: 1600 in both. */
+const STEP = { 320: 4, 160: 2 } as const;
+const LEVELS = 256;
+/** Places on each side of the border. */
+const PLACES = 24;
+const CHANNELS = 3;
+
+/** @param mouth [S, S, 3] RGB. RangeError for another length. */
+export function measureFrame(picture: MouthPicture, mouth: Uint8Array): FrameMeasures {
+  return { opening: openingOf(mouth), ...seamOf(picture, mouth) };
+}
+
+const histogram = new Uint32Array(LEVELS);
+
+/** The mean of what the samples lack of their median, those above it counting as 0. */
+function openingOf(mouth: Uint8Array): number {
+  const size = sizeOfMouth(mouth);
+  const step = STEP[size];
+  const [x1, y1, x2, y2] = [MOUTH.x1 * size, MOUTH.y1 * size, MOUTH.x2 * size, MOUTH.y2 * size];
+  histogram.fill(0);
+  let count = 0;
+  for (let y = y1; y < y2; y += step) {
+    for (let x = x1; x < x2; x += step, count++) {
+      const level = luma(mouth, (y * size + x) * CHANNELS);
+      histogram[level] = (histogram[level] as number) + 1;
+    }
+  }
+  return Math.round((100 * belowMedian(count)) / count);
+}
+
+/** Sum of median − level over the samples below the median of the histogram. */
+function belowMedian(count: number): number {
+  let below = 0;
+  let sum = 0;
+  for (let level = 0; level < LEVELS; level++) {
+    const here = histogram[level] as number;
+    if (2 * (below + here) >= count) return below * level - sum;
+    below += here;
+    sum += here * level;
+  }
+  return 0;
+}
+
+/**
+ * Steps from the pixels just outside the rect to those just inside the network's picture. Outside, a frame is its
+ * background, so only the inner ends differ. Where the mouth's area ends with the rect, the rect's own first or last
+ * row stands for what is outside.
+ */
+function seamOf(picture: MouthPicture, mouth: Uint8Array): Pick<FrameMeasures, 'seam' | 'background'> {
+  const { rect, area: pixels } = picture;
+  const area = mouthArea(picture, rect);
+  const size = sizeOfMouth(mouth);
+  const [width, height, scale] = [rect.x2 - rect.x1, rect.y2 - rect.y1, size + 2 * CROP_MARGIN];
+  const at = (x: number, y: number) => luma(pixels, ((y - area.y1) * (area.x2 - area.x1) + x - area.x1) * CHANNELS);
+  // Where in the picture a pixel of the network's picture comes to lie.
+  const xOf = (column: number) => rect.x1 + Math.floor(((CROP_MARGIN + column) * width) / scale);
+  const yOf = (row: number) => rect.y1 + Math.floor(((CROP_MARGIN + row) * height) / scale);
+  const left = Math.max(area.x1, rect.x1 - 1);
+  const right = Math.min(area.x2 - 1, rect.x2);
+  const top = Math.max(area.y1, rect.y1 - 1);
+  const bottom = Math.min(area.y2 - 1, rect.y2);
+  const last = size - 2;
+  let seam = 0;
+  let background = 0;
+  const add = (outside: number, column: number, row: number) => {
+    const inside = fourLumas(mouth, size, column, row);
+    seam += (4 * outside - inside) ** 2;
+    background += (outside - at(xOf(column + 1), yOf(row + 1))) ** 2;
+  };
+  for (let place = 0; place < PLACES; place++) {
+    const along = Math.floor(((place + 0.5) * last) / PLACES);
+    const [x, y] = [xOf(along + 1), yOf(along + 1)];
+    add(at(x, top), along, 0);
+    add(at(x, bottom), along, last);
+    add(at(left, y), 0, along);
+    add(at(right, y), last, along);
+  }
+  const count = 4 * PLACES;
+  return { seam: Math.round((100 * seam) / 16 / count), background: Math.round((100 * background) / count) };
+}
+
+/** Of the pixel at (column, row) and its neighbours on the right and below, added up. */
+function fourLumas(mouth: Uint8Array, size: number, column: number, row: number): number {
+  const at = (row * size + column) * CHANNELS;
+  const below = at + size * CHANNELS;
+  return luma(mouth, at) + luma(mouth, at + CHANNELS) + luma(mouth, below) + luma(mouth, below + CHANNELS);
+}
+
+/** Brightness of the pixel at `at`, 0 … 255. */
+function luma(pixels: Uint8Array, at: number): number {
+  return (77 * (pixels[at] as number) + 150 * (pixels[at + 1] as number) + 29 * (pixels[at + 2] as number)) >> 8;
+}

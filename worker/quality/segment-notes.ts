@@ -1,0 +1,74 @@
+import { readFile, writeFile } from 'node:fs/promises';
+import { z } from 'zod';
+import { type ArtifactStore, artifactKeys } from '../../shared/artifacts.ts';
+import { ifMissing } from '../../shared/process/unheard.ts';
+import type { IndexRange } from '../pipeline/contract.ts';
+import type { FrameMeasures } from './measure-frame.ts';
+import { sheetFrames } from './sheet-frames.ts';
+
+/** What is kept of a segment besides its frames, until the render is joined. */
+export interface SegmentNotes {
+  /** Where its measures go in the store. */
+  readonly measuresKey: string;
+  /** Frames that the contact sheet shows, and where each goes. */
+  readonly tiles: ReadonlyMap<number, string>;
+}
+
+/** The measures of frames that follow each other: a list for each, of whole numbers. */
+const measuresSchema = z.object({
+  opening: z.array(z.int()),
+  seam: z.array(z.int()),
+  background: z.array(z.int()),
+});
+export type Measures = z.infer<typeof measuresSchema>;
+
+/** @param withTiles false for a render whose frames are files anyway. */
+export function notesOf(
+  renderId: string,
+  segment: { readonly index: number; readonly frames: IndexRange; readonly totalFrames: number },
+  withTiles: boolean,
+): SegmentNotes {
+  const { index, frames, totalFrames } = segment;
+  const shown = withTiles ? sheetFrames(totalFrames) : [];
+  const own = shown.filter((frame) => frames.start <= frame && frame < frames.end);
+  return {
+    measuresKey: artifactKeys.segmentMeasures(renderId, index),
+    tiles: new Map(own.map((frame) => [frame, artifactKeys.tile(renderId, frame)])),
+  };
+}
+
+/** Writes the measures of a segment's frames, in their order. */
+export async function saveMeasures(
+  artifacts: ArtifactStore,
+  { measuresKey }: SegmentNotes,
+  frames: readonly FrameMeasures[],
+): Promise<void> {
+  const measures: Measures = {
+    opening: frames.map(({ opening }) => opening),
+    seam: frames.map(({ seam }) => seam),
+    background: frames.map(({ background }) => background),
+  };
+  await artifacts.publish(measuresKey, (path) => writeFile(path, JSON.stringify(measures)));
+}
+
+/**
+ * The measures of all frames of a render; undefined where a worker of an earlier version rendered some of them.
+ * @throws for a file that cannot be read, or holds something else.
+ */
+export async function readMeasures(
+  artifacts: ArtifactStore,
+  renderId: string,
+  segmentCount: number,
+  frameCount: number,
+): Promise<Measures | undefined> {
+  const all: Measures = { opening: [], seam: [], background: [] };
+  for (let index = 0; index < segmentCount; index++) {
+    const path = artifacts.localPath(artifactKeys.segmentMeasures(renderId, index));
+    const text = await readFile(path, 'utf8').catch(ifMissing());
+    if (text === undefined) return undefined;
+    const part = measuresSchema.parse(JSON.parse(text));
+    for (const name of ['opening', 'seam', 'background'] as const)
+      for (const value of part[name]) all[name].push(value);
+  }
+  return all.opening.length === frameCount ? all : undefined;
+}

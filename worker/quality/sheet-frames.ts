@@ -1,0 +1,9 @@
+/** Most frames of a contact sheet, and how many frames of the render there are for each at least. */
+const MOST = 12;
+const FRAMES_EACH = 20;
+
+/** The frames of a render that its contact sheet shows: the middles of stretches of equal length. */
+export function sheetFrames(frameCount: number): number[] {
+  const count = Math.max(1, Math.min(MOST, Math.floor(frameCount / FRAMES_EACH)));
+  return Array.from({ length: count }, (_, place) => Math.floor(((place + 0.5) * frameCount) / count));
+}
