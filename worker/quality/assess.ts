@@ -7,8 +7,8 @@ import { correlationOf, deviationOf, meanOf, quantileOf, withoutDrift } from './
 const LARGEST_LAG = 10;
 /** Frames that are needed to say anything of mouth and voice: a second. */
 const FEWEST_FRAMES = 25;
-/** Frames on each side that are too slow to be speech together: a second. */
-const DRIFT_REACH = 25;
+/** Whatever changes more slowly than over so many frames on each side is the head, not speech: a third of a second. */
+const DRIFT_REACH = 8;
 /** The voice is loud in a twentieth of all frames; silence is what stays below this share of that. */
 const LOUD = 0.95;
 const QUIET_SHARE = 0.05;
@@ -20,7 +20,7 @@ const SILENCE_MARGIN = 5;
 const FEWEST_STEPS = 5;
 
 /** Beyond these the numbers are findings. */
-const STILL_BELOW = 0.25;
+const STILL_BELOW = 0.5;
 const LAG_FROM = 3;
 const UNLIKE_BELOW = 0.35;
 const SEAM_ABOVE = 6;
@@ -28,7 +28,10 @@ const RESTLESS_BELOW = 0.5;
 
 /** @param levels of the voice, as many as there are frames. */
 export function assess({ opening, seam, background }: Measures, levels: Float64Array): Quality {
-  const openings = Float64Array.from(opening, (value) => value / 100);
+  const openings = withoutDrift(
+    opening.map((value) => value / 100),
+    DRIFT_REACH,
+  );
   const mouth = { movement: rounded(deviationOf(openings)), ...followedBy(levels, openings) };
   const quality = { mouth, seam: seamOf(seam, background), silence: silenceOf(levels, openings) };
   return { ...quality, findings: findingsOf(quality, isHeard(levels)) };
@@ -46,13 +49,13 @@ function followedBy(
   const unknown = { correlation: null, lag_frames: null };
   const frames = levels.length;
   if (frames < FEWEST_FRAMES || !isHeard(levels) || deviationOf(openings) < STILL_BELOW) return unknown;
-  const [voice, mouth] = [withoutDrift(levels, DRIFT_REACH), withoutDrift(openings, DRIFT_REACH)];
+  const voice = withoutDrift(levels, DRIFT_REACH);
   const reach = Math.min(LARGEST_LAG, Math.floor(frames / 4));
   let best = { correlation: -1, lag_frames: 0 };
   for (let step = 0; step <= 2 * reach; step++) {
     // 0, 1, -1, 2, -2, …: of equal ones the smallest counts.
     const lag_frames = (step % 2 === 0 ? -1 : 1) * Math.ceil(step / 2) + 0;
-    const correlation = correlationOf(voice, mouth, lag_frames);
+    const correlation = correlationOf(voice, openings, lag_frames);
     if (correlation > best.correlation) best = { correlation, lag_frames };
   }
   return { ...best, correlation: rounded(best.correlation) };
@@ -81,7 +84,8 @@ function silenceOf(levels: Float64Array, openings: Float64Array): Quality['silen
   }
   const frames = silent.filter(Boolean).length;
   const moves = meanOf(steps.spoken);
-  const isKnown = steps.silent.length >= FEWEST_STEPS && steps.spoken.length >= FEWEST_STEPS && moves > 0;
+  const isKnown =
+    steps.silent.length >= FEWEST_STEPS && steps.spoken.length >= FEWEST_STEPS && deviationOf(openings) >= STILL_BELOW;
   return { frames, stillness: isKnown ? rounded(Math.max(0, 1 - meanOf(steps.silent) / moves)) : null };
 }
 

@@ -7,7 +7,7 @@ import { sizeOfMouth } from '../compositor/crop.ts';
 import { CROP_MARGIN } from '../pipeline/contract.ts';
 
 export interface FrameMeasures {
-  /** How dark the mouth's area is below its own middle brightness, in hundredths of a grey level: docs/quality.md. */
+  /** How much of the mouth's area is dark, and how dark, in hundredths of a grey level: docs/quality.md. */
   readonly opening: number;
   /** Mean square of the steps of brightness across the border of the crop rect, in hundredths of a squared grey level. */
   readonly seam: number;
@@ -20,6 +20,8 @@ const MOUTH = { x1: 0.25, y1: 0.35, x2: 0.75, y2: 0.85 };
 /** Every so many pixels of a network of 320² and 160² are looked at: 1600 in both. */
 const STEP = { 320: 4, 160: 2 } as const;
 const LEVELS = 256;
+/** Lips, beard and shadows are darker than the skin by less than this many levels, the inside of a mouth by more. */
+const DARK_BY = 32;
 /** Places on each side of the border. */
 const PLACES = 24;
 const CHANNELS = 3;
@@ -31,7 +33,7 @@ export function measureFrame(picture: MouthPicture, mouth: Uint8Array): FrameMea
 
 const histogram = new Uint32Array(LEVELS);
 
-/** The mean of what the samples lack of their median, those above it counting as 0. */
+/** The mean of what the samples lack of a level that is `DARK_BY` below their median; lighter ones count as 0. */
 function openingOf(mouth: Uint8Array): number {
   const size = sizeOfMouth(mouth);
   const step = STEP[size];
@@ -44,20 +46,21 @@ function openingOf(mouth: Uint8Array): number {
       histogram[level] = (histogram[level] as number) + 1;
     }
   }
-  return Math.round((100 * belowMedian(count)) / count);
+  return Math.round((100 * darknessBelow(medianOf(count) - DARK_BY)) / count);
 }
 
-/** Sum of median − level over the samples below the median of the histogram. */
-function belowMedian(count: number): number {
-  let below = 0;
+/** The level that half of the histogram's samples do not exceed. */
+function medianOf(count: number): number {
+  let level = 0;
+  for (let below = histogram[0] as number; 2 * below < count; below += histogram[level] as number) level++;
+  return level;
+}
+
+/** What the samples of the histogram lack of `light`, added up. */
+function darknessBelow(light: number): number {
   let sum = 0;
-  for (let level = 0; level < LEVELS; level++) {
-    const here = histogram[level] as number;
-    if (2 * (below + here) >= count) return below * level - sum;
-    below += here;
-    sum += here * level;
-  }
-  return 0;
+  for (let level = 0; level < light; level++) sum += (histogram[level] as number) * (light - level);
+  return sum;
 }
 
 /**
