@@ -25,7 +25,7 @@ export const LATE_BY = 5;
 /** Pixels by which the rects of `misplaced` are wrong, of a face of 224. */
 const MISPLACED_BY = 24;
 /** Of the demo's pictures: each takes a while to be prepared. */
-const PICTURES = 20;
+const PICTURES = 6;
 /** Channels of the audio input that one feature row fills. */
 const CHANNELS_A_ROW = 2;
 
