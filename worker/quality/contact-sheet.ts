@@ -1,0 +1,65 @@
+/** A picture of evenly spaced frames, with the time of each under it. */
+import sharp from 'sharp';
+import { FRAMES_PER_SECOND } from '../../shared/sound/rates.ts';
+import { drawText, TEXT_HEIGHT, textWidth } from './digits.ts';
+
+/** A frame of the render as a JPEG file. */
+export interface SheetFrame {
+  readonly frameIndex: number;
+  readonly path: string;
+}
+
+const COLUMNS = 4;
+/** Sizes in pixels. */
+const TILE_WIDTH = 320;
+const GAP = 8;
+const CAPTION = 26;
+const BACKGROUND = 24;
+const INK = 225;
+const QUALITY = 78;
+const CHANNELS = 3;
+
+/**
+ * Frames side by side, four in a row, as JPEG.
+ * @param frames one or more.
+ * @param size of the frames.
+ */
+export async function contactSheet(
+  frames: readonly SheetFrame[],
+  size: { readonly width: number; readonly height: number },
+): Promise<Buffer> {
+  const tileHeight = Math.max(1, Math.round((TILE_WIDTH * size.height) / size.width));
+  const columns = Math.min(COLUMNS, frames.length);
+  const rows = Math.ceil(frames.length / columns);
+  const width = columns * (TILE_WIDTH + GAP) + GAP;
+  const height = rows * (tileHeight + CAPTION + GAP) + GAP;
+  const data = new Uint8Array(width * height * CHANNELS).fill(BACKGROUND);
+  const sheet = { width, height, data };
+  const tiles = await Promise.all(frames.map(({ path }) => tileOf(path, tileHeight)));
+  for (const [place, tile] of tiles.entries()) {
+    const x = GAP + (place % columns) * (TILE_WIDTH + GAP);
+    const y = GAP + Math.floor(place / columns) * (tileHeight + CAPTION + GAP);
+    for (let row = 0; row < tileHeight; row++) {
+      const line = tile.subarray(row * TILE_WIDTH * CHANNELS, (row + 1) * TILE_WIDTH * CHANNELS);
+      data.set(line, ((y + row) * width + x) * CHANNELS);
+    }
+    const caption = timeOf((frames[place] as SheetFrame).frameIndex);
+    const left = x + Math.round((TILE_WIDTH - textWidth(caption)) / 2);
+    drawText(sheet, caption, { x: left, y: y + tileHeight + Math.round((CAPTION - TEXT_HEIGHT) / 2) }, INK);
+  }
+  const raw = { width, height, channels: CHANNELS } as const;
+  return await sharp(data, { raw }).jpeg({ quality: QUALITY, optimiseCoding: false }).toBuffer();
+}
+
+/** A frame's pixels, made smaller: libjpeg drops most of them while it decodes. */
+async function tileOf(path: string, height: number): Promise<Uint8Array> {
+  const resized = sharp(path).resize(TILE_WIDTH, height, { fit: 'fill', kernel: 'cubic' });
+  return await resized.removeAlpha().toColourspace('srgb').raw().toBuffer();
+}
+
+/** 1:23.45, from the frame's place in the sound. */
+function timeOf(frameIndex: number): string {
+  const hundredths = Math.round((frameIndex * 100) / FRAMES_PER_SECOND);
+  const [minutes, seconds] = [Math.floor(hundredths / 6000), (hundredths % 6000) / 100];
+  return `${minutes}:${seconds.toFixed(2).padStart(5, '0')}`;
+}
