@@ -25,12 +25,10 @@ export function toView(
 ): RenderView {
   const { renderId, request, plan, status, createdAtMs, preparingAtMs, renderingAtMs, stitchingAtMs } = record;
   const { firstSegmentAtMs } = record;
-  const self = `/v1/renders/${renderId}`;
   const endMs = record.finishedAtMs ?? nowMs;
   const renderMs = span(firstSegmentAtMs, stitchingAtMs ?? endMs);
   const framesPerSecond = renderMs && framesDone > 0 ? (1000 * framesDone) / renderMs : undefined;
   const framesLeft = plan && status === 'rendering' ? plan.frameCount - framesDone + framesRepeating : undefined;
-  const completed = status === 'completed';
   return {
     id: renderId,
     status,
@@ -59,15 +57,21 @@ export function toView(
     },
     waiting: wait ? toWaiting(wait) : null,
     error: record.error ?? null,
-    links: {
-      self,
-      video: completed && request.output === 'mp4' ? `${self}/video` : null,
-      frames: completed && request.output === 'frames' ? `${self}/frames/{index}` : null,
-      receipt: completed ? `${self}/receipt` : null,
-      contact_sheet: completed ? `${self}/contact-sheet` : null,
-      waveform: completed ? `${self}/waveform` : null,
-      waterfall: completed ? `${self}/waterfall` : null,
-    },
+    links: linksOf(record),
+  };
+}
+
+function linksOf({ renderId, status, request }: RenderRecord): RenderView['links'] {
+  const self = `/v1/renders/${renderId}`;
+  const completed = status === 'completed';
+  return {
+    self,
+    video: completed && request.output === 'mp4' ? `${self}/video` : null,
+    frames: completed && request.output === 'frames' ? `${self}/frames/{index}` : null,
+    receipt: completed ? `${self}/receipt` : null,
+    contact_sheet: completed ? `${self}/contact-sheet` : null,
+    waveform: completed ? `${self}/waveform` : null,
+    waterfall: completed ? `${self}/waterfall` : null,
   };
 }
 

@@ -1,6 +1,6 @@
 /** Most frames of a contact sheet, and how many frames of the render there are for each at least. */
 const MOST = 12;
-const FRAMES_EACH = 20;
+const FRAMES_EACH = 30;
 
 /** The frames of a render that its contact sheet shows: the middles of stretches of equal length. */
 export function sheetFrames(frameCount: number): number[] {
