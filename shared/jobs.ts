@@ -1,5 +1,6 @@
 import { z } from 'zod';
 import { JPEG_QUALITY } from './limits.ts';
+import { RENDER_PRIORITIES } from './renders/record.ts';
 
 /**
  * The jobs of the farm, as a discriminated union on `name`. Data holds references only, never sound or pictures, and is
@@ -18,6 +19,8 @@ const segmentJobSchema = z.object({
   run,
   /** Name of the API key that the render belongs to. */
   owner: z.string().optional(),
+  /** Of the render; absent: normal. */
+  priority: z.enum(RENDER_PRIORITIES).optional(),
   modelId: z.string(),
   segmentIndex: z.int().nonnegative(),
   segmentCount: z.int().positive(),

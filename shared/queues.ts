@@ -1,9 +1,10 @@
 import { type JobsOptions, Queue, type WorkerOptions } from 'bullmq';
 import type { Redis } from 'ioredis';
-import { type Job, type JobName, prepareJobOf, type RenderJob } from './jobs.ts';
+import { type Job, prepareJobOf, type RenderJob } from './jobs.ts';
 import { ALIVE_EVERY_MS, DEAD_AFTER_MS } from './process/signs-of-life.ts';
 import { ignored } from './process/unheard.ts';
 import { KEY_PREFIX } from './redis.ts';
+import type { RenderPriority, RenderRequest } from './renders/record.ts';
 import { MB } from './units.ts';
 
 /** Queues of the media workers: long sounds have one of their own, so that short ones never wait behind them. */
@@ -49,11 +50,22 @@ export async function backlogOf(queue: Queue): Promise<number> {
   return Object.values(counts).reduce((sum, count) => sum + count, 0);
 }
 
+/** The priority of live jobs. BullMQ has lower ones go first. */
+export const LIVE_PRIORITY = 1;
+
+const CLASSES: readonly RenderPriority[] = ['high', 'normal', 'low'];
+/** How many priorities the segments of each class of renders have; BullMQ takes 2 097 151 in all. */
+export const SEGMENT_BAND = 698_000;
+const FIRST_OF_HIGH = { stitch: 100, prepare: 200, segment: 1000 } as const;
+const NEXT_CLASS = { stitch: 200, prepare: 200, segment: SEGMENT_BAND } as const;
+
 /**
- * Lower goes first. A job without a priority would go before all others, so every job has one. The priority here is
- * where segments begin: worker/jobs/fair-order.ts adds what decides their turn.
+ * The priority of a render's jobs, that of segments being where those of its class begin: worker/jobs/fair-order.ts adds
+ * what decides their turn. A job without a priority would go before all others, so every job has one.
  */
-export const PRIORITY: Record<JobName, number> = { live: 1, stitch: 100, prepare: 200, segment: 1000 };
+export function firstPriority(name: keyof typeof FIRST_OF_HIGH, render: RenderPriority = 'normal'): number {
+  return FIRST_OF_HIGH[name] + CLASSES.indexOf(render) * NEXT_CLASS[name];
+}
 
 /**
  * Channel for the name of a queue that got a live job, so that its worker looks at once, even when it is busy. All workers
@@ -78,8 +90,8 @@ const BACKOFF = { type: 'exponential', delay: 500, jitter: 0.5 } as const;
 /** Job data holds references only; anything larger contains pictures or sound by mistake. */
 const MAX_DATA_BYTES = 16 * 1024;
 
-/** @param priority of a segment on its queue. */
-export function jobOptions(job: Job, attempts: number, priority: number = PRIORITY[job.name]): JobsOptions {
+/** @param priority on its queue; that of a normal render without it. */
+export function jobOptions(job: Job, attempts: number, priority: number = usualPriority(job)): JobsOptions {
   return {
     jobId: jobId(job),
     priority,
@@ -89,6 +101,11 @@ export function jobOptions(job: Job, attempts: number, priority: number = PRIORI
     removeOnFail: job.name === 'live' ? KEEP_LIVE : KEEP_FAILED,
     sizeLimit: MAX_DATA_BYTES,
   };
+}
+
+function usualPriority(job: Job): number {
+  if (job.name === 'live') return LIVE_PRIORITY;
+  return firstPriority(job.name, job.name === 'segment' ? job.priority : undefined);
 }
 
 /** The same job always has the same id, so that adding it twice is harmless. */
@@ -102,11 +119,12 @@ export function jobId(job: Job): string {
 /** Adds a render's first job; a job that is there already stays as it is. @param attempts as configured. */
 export async function addPrepareJob(
   queues: QueueClients,
-  render: Pick<RenderJob, 'renderId' | 'run'> & { readonly uploadBytes: number },
+  render: Pick<RenderJob, 'renderId' | 'run'> & Pick<RenderRequest, 'uploadBytes' | 'priority'>,
   attempts: number,
 ): Promise<void> {
   const job = prepareJobOf(render);
-  await queues.media(prepareQueue(render.uploadBytes)).add(job.name, job, jobOptions(job, attempts));
+  const options = jobOptions(job, attempts, firstPriority(job.name, render.priority));
+  await queues.media(prepareQueue(render.uploadBytes)).add(job.name, job, options);
 }
 
 /** Connection faults reach the callers as rejected calls. Without a listener BullMQ would print them as well. */

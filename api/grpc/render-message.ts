@@ -32,6 +32,11 @@ export function toRender(view: RenderView, previewJpeg: Buffer = Buffer.alloc(0)
   };
 }
 
+/** The priority of a message. */
+export function toPriority(name: RenderPriority): RenderView['priority'] {
+  return name.replace('PRIORITY_', '').toLowerCase() as RenderView['priority'];
+}
+
 /** A page of renders as a message. @param next cursor of the next page. */
 export function toPage({ renders, next }: { renders: readonly RenderView[]; next: string | null }): RenderPage {
   return { renders: renders.map((view) => toRender(view)), next: next ?? '' };

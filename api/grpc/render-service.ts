@@ -7,7 +7,7 @@ import { LAST_START_FRAME, NAME_MAX } from '../../shared/limits.ts';
 import { labelsSchema } from '../../shared/renders/record.ts';
 import type { RenderView } from '../../shared/views/render-view.ts';
 import type { Caller } from '../access/caller.ts';
-import { withLabels } from '../renders/submission.ts';
+import { withLabels, withPriority } from '../renders/submission.ts';
 import type { Services } from '../services.ts';
 import type { Calls } from './calls.ts';
 import { between, checkMessage, jpegQuality, modelId, oneOf } from './fields.ts';
@@ -20,7 +20,7 @@ import type {
   WatchRenderRequest,
 } from './messages/farm.ts';
 import { toListQuery } from './render-list-message.ts';
-import { toPage, toRender } from './render-message.ts';
+import { toPage, toPriority, toRender } from './render-message.ts';
 
 const specSchema = (config: Config) =>
   z.object({
@@ -31,6 +31,7 @@ const specSchema = (config: Config) =>
     file_name: z.string().max(NAME_MAX),
     idempotency_key: z.string().max(NAME_MAX),
     labels: labelsSchema,
+    priority: oneOf(['PRIORITY_NORMAL', 'PRIORITY_LOW', 'PRIORITY_HIGH']).transform(toPriority),
   });
 
 type RenderServices = Pick<Services, 'config' | 'submission' | 'renders' | 'retry'>;
@@ -85,6 +86,7 @@ async function submit(
     startFrameIndex: spec.start_frame_idx,
     jpegQuality: spec.jpeg_quality,
     ...withLabels(spec.labels),
+    ...withPriority(spec.priority),
   };
   return await submission.submit(stored, options, submitter);
 }

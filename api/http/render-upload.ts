@@ -6,10 +6,16 @@ import type { Config } from '../../shared/config/load.ts';
 import { FarmError } from '../../shared/errors.ts';
 import { shown, unknownName } from '../../shared/faulty-input.ts';
 import { JPEG_QUALITY, LAST_START_FRAME, NAME_MAX } from '../../shared/limits.ts';
-import { labelsSchema } from '../../shared/renders/record.ts';
+import { labelsSchema, RENDER_PRIORITIES } from '../../shared/renders/record.ts';
 import { MB } from '../../shared/units.ts';
 import { modelIdOf } from '../model-id.ts';
-import { type RenderOptions, type RenderSubmission, type StoredUpload, withLabels } from '../renders/submission.ts';
+import {
+  type RenderOptions,
+  type RenderSubmission,
+  type StoredUpload,
+  withLabels,
+  withPriority,
+} from '../renders/submission.ts';
 import { wholeNumber } from './whole-number.ts';
 
 /** Text fields of a form, and how long each may be. The fields that are read are fewer and shorter. */
@@ -43,6 +49,7 @@ function renderFieldsSchema({ output }: Pick<Config, 'output'>) {
     start_frame: wholeNumber(0, LAST_START_FRAME).default(0),
     jpeg_quality: wholeNumber(JPEG_QUALITY.min, JPEG_QUALITY.max).default(output.jpeg_quality),
     labels: labelsInText.optional(),
+    priority: z.enum(RENDER_PRIORITIES).default('normal'),
     fps: wholeNumber(0, 1000).pipe(z.literal(25, 'renders have 25 frames a second')).default(25),
   });
 }
@@ -152,9 +159,10 @@ function parseFields(fields: ReadonlyMap<string, string>, config: Config): Rende
     });
     throw new FarmError('request_invalid', `Wrong form: ${faults.join('; ')}`);
   }
-  const { model_id, output, start_frame, jpeg_quality, labels } = parsed.data;
+  const { model_id, output, start_frame, jpeg_quality, labels, priority } = parsed.data;
   return {
     ...{ modelId: modelIdOf(config, model_id), output, startFrameIndex: start_frame, jpegQuality: jpeg_quality },
     ...withLabels(labels ?? {}),
+    ...withPriority(priority),
   };
 }

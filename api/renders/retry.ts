@@ -69,7 +69,8 @@ export class RenderRetry {
   async #addJob(renderId: string): Promise<void> {
     const { config, store, queues } = this.#tools;
     const record = await store.get(renderId);
-    const render = { ...ofRender(record), uploadBytes: record.request.uploadBytes };
+    const { uploadBytes, priority } = record.request;
+    const render = { ...ofRender(record), uploadBytes, priority };
     await addPrepareJob(queues, render, config.render.attempts);
   }
 

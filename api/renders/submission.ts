@@ -9,7 +9,7 @@ import type { Logger } from '../../shared/process/log.ts';
 import { logged } from '../../shared/process/unheard.ts';
 import { addPrepareJob, type QueueClients } from '../../shared/queues.ts';
 import { newRenderId } from '../../shared/renders/id.ts';
-import type { RenderRequest } from '../../shared/renders/record.ts';
+import type { RenderPriority, RenderRequest } from '../../shared/renders/record.ts';
 import type { RenderOwner } from '../../shared/renders/store.ts';
 import { GB } from '../../shared/units.ts';
 import type { RenderView } from '../../shared/views/render-view.ts';
@@ -29,6 +29,11 @@ export type RenderOptions = Pick<
 export function withLabels(labels: Readonly<Record<string, string>>): Pick<RenderOptions, 'labels'> {
   const sorted = Object.entries(labels).sort(([a], [b]) => (a < b ? -1 : 1));
   return sorted.length > 0 ? { labels: Object.fromEntries(sorted) } : {};
+}
+
+/** The priority as a request keeps it: a normal one is not written, so that the same request is known again. */
+export function withPriority(priority: RenderPriority): Pick<RenderOptions, 'priority'> {
+  return priority === 'normal' ? {} : { priority };
 }
 
 /** An upload that lies in the store under the id of the render it is for. */
@@ -117,7 +122,7 @@ export class RenderSubmission {
       const read = async () => await viewRender(await store.get(renderedAs), store);
       return await afterwards(`Render ${renderedAs} was to be shown, which this key has made`, read);
     }
-    await this.#enqueue(upload, submitter.caller.keyName);
+    await this.#enqueue({ ...upload, priority: options.priority }, submitter.caller.keyName);
     try {
       return await viewRender(await store.get(renderId), store);
     } catch (error) {
@@ -152,7 +157,7 @@ export class RenderSubmission {
   }
 
   /** Should this fail, a media worker finds the record and adds the job: the render is taken either way. */
-  async #enqueue(upload: StoredUpload, owner: string | undefined): Promise<void> {
+  async #enqueue(upload: StoredUpload & Pick<RenderOptions, 'priority'>, owner: string | undefined): Promise<void> {
     const { queues, config, log, work } = this.#tools;
     // Bounds how much waits to be read; the render itself does not need it.
     await work.uploadWaits(upload.renderId, upload.uploadBytes, owner).catch(logged('an upload was not counted'));

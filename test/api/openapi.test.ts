@@ -238,6 +238,7 @@ describe('the API as it is documented', () => {
       'labels',
       'model_id',
       'output',
+      'priority',
       'start_frame',
     ]);
     assert.deepEqual(required, ['audio']);

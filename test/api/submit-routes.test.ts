@@ -50,6 +50,17 @@ describe('POST /v1/renders', () => {
     assert.equal(await submitted({}, key), first);
   });
 
+  it('has the sounds of high renders read first, and those of low ones last', async () => {
+    const ids: string[] = [];
+    for (const priority of ['low', 'normal', 'high']) ids.push(await submitted({ priority }));
+    const jobs = await services.queues.media('media').getPrioritized();
+    const order = jobs.map(({ data }) => data.renderId).filter((id: string) => ids.includes(id));
+    assert.deepEqual(order, ids.toReversed());
+    assert.equal((await app.inject(`/v1/renders/${ids[2]}`)).json<RenderView>().priority, 'high');
+    const wrong = await submit({ audio: SOUND, model_id: 'demo', priority: 'urgent' });
+    assert.match(wrong.json().error.message, /priority: got "urgent"; expected low, normal or high/);
+  });
+
   it('refuses with 429 and Retry-After while the queue is full, and takes renders again when it is not', async () => {
     const form = { audio: SOUND, model_id: 'demo' };
     const taken = await Promise.all([1, 2, 3].map(() => submit(form, {}, crowded.app)));

@@ -2,12 +2,13 @@ import assert from 'node:assert/strict';
 import { beforeEach, describe, it, test } from 'node:test';
 import { type Job, Worker } from 'bullmq';
 import type { SegmentJob } from '../../shared/jobs.ts';
-import { gpuQueue, jobOptions, PRIORITY, QueueClients } from '../../shared/queues.ts';
+import { firstPriority, gpuQueue, jobOptions, LIVE_PRIORITY, QueueClients, SEGMENT_BAND } from '../../shared/queues.ts';
 import { KEY_PREFIX } from '../../shared/redis.ts';
+import type { RenderPriority } from '../../shared/renders/record.ts';
 import { clockOf, fairPriorities, fairTurns, fairTurnsOfOwner, setClockBack } from '../../worker/jobs/fair-order.ts';
 import { startRedisServer } from '../support/redis-server.ts';
 
-const BASE = PRIORITY.segment;
+const BASE = firstPriority('segment');
 
 describe('the priorities of a render', () => {
   const cases = [
@@ -24,8 +25,12 @@ describe('the priorities of a render', () => {
     );
   }
 
-  it('stay within what BullMQ takes', () => {
-    assert.deepEqual(fairPriorities(2_097_150, [100]), [2_097_151]);
+  it('stay within what BullMQ takes, and apart from those of other classes', () => {
+    const first = fairPriorities(0, [25], 'low')[0] ?? 0;
+    const [highest = 0] = fairPriorities(SEGMENT_BAND, [100], 'low');
+    assert.ok(highest > first && highest <= 2_097_151);
+    assert.ok((fairPriorities(SEGMENT_BAND, [100], 'high')[0] ?? 0) < BASE);
+    assert.ok((fairPriorities(SEGMENT_BAND, [100])[0] ?? 0) < first);
   });
 });
 
@@ -37,7 +42,7 @@ describe('the clock of a queue', () => {
     { name: 'stands at the end of the one that runs', running: [segment(80)], next: segment(84), clock: 80 },
     { name: 'goes on with short renders in between', running: [segment(82, 25)], next: segment(84), clock: 82 },
     { name: 'does not go back for one that is tried again', running: [segment(4)], next: segment(84), clock: 80 },
-    { name: 'takes no time from before it was set back', running: [segment(1_000_004)], next: segment(8), clock: 8 },
+    { name: 'takes no time from before it was set back', running: [segment(450_004)], next: segment(8), clock: 8 },
   ];
   for (const { name, running, next, clock } of cases) it(name, () => assert.equal(clockOf(running, next), clock));
 });
@@ -58,12 +63,13 @@ async function openGpu() {
     async add(
       renderId: string,
       frameCounts: readonly number[],
-      key?: { owner: string; renders: number },
+      key?: { owner: string; renders: number } | undefined,
+      priority?: RenderPriority,
     ): Promise<void> {
       const firstJobId = `segment-${renderId}-0`;
       const turns = key
-        ? await fairTurnsOfOwner(redis, queue, frameCounts, { ...key, firstJobId })
-        : await fairTurns(queue, frameCounts);
+        ? await fairTurnsOfOwner(redis, queue, frameCounts, { ...key, priority, firstJobId })
+        : await fairTurns(queue, frameCounts, priority);
       for (const [segmentIndex, frames] of frameCounts.entries()) {
         const job: SegmentJob = {
           ...{ name: 'segment', renderId, modelId: 'ann', segmentIndex, segmentCount: frameCounts.length },
@@ -137,14 +143,31 @@ test('a short render of a key need not wait for a long one of the same key', asy
   assert.deepEqual([await gpu.next(), await gpu.next()], ['short 0', 'long 5']);
 });
 
+test('a high render goes before all that wait, a low one after them, and live work before both', async () => {
+  for (const key of [undefined, { owner: 'ann', renders: 4 }]) {
+    await redis.flushall();
+    await using gpu = await openGpu();
+    await gpu.add('low', times(2, 100), key, 'low');
+    await gpu.add('long', times(3, 100), key);
+    await gpu.next();
+    await gpu.add('high', times(2, 1000), key, 'high');
+    await gpu.add('next', [100], key, 'high');
+    await gpu.queue.add('live', { name: 'live', renderId: 'live', segmentIndex: 0 }, { priority: LIVE_PRIORITY });
+    const order: (string | undefined)[] = [];
+    for (let left = 8; left > 0; left--) order.push(await gpu.next());
+    assert.deepEqual(order.slice(4), ['long 1', 'long 2', 'low 0', 'low 1'], String(key?.owner));
+    assert.deepEqual([order[0], ...order.slice(1, 4).sort()], ['live 0', 'high 0', 'high 1', 'next 0']);
+  }
+});
+
 test('live jobs that wait do not hide where the clock stands', async () => {
   await using gpu = await openGpu();
   await gpu.add('long', times(3, 100));
   await gpu.next();
-  await gpu.queue.add('live', { name: 'live' }, { priority: PRIORITY.live });
+  await gpu.queue.add('live', { name: 'live' }, { priority: LIVE_PRIORITY });
   await gpu.add('short', [25]);
   const priorities = (await gpu.queue.getPrioritized()).map(({ priority }) => priority);
-  assert.deepEqual(priorities, [PRIORITY.live, BASE + 5, BASE + 8, BASE + 12]);
+  assert.deepEqual(priorities, [LIVE_PRIORITY, BASE + 5, BASE + 8, BASE + 12]);
 });
 
 test('a clock that has run for long is set back, and everybody keeps his place', async () => {

@@ -1,7 +1,8 @@
 import type { Job as BullJob, Queue } from 'bullmq';
 import type { Redis } from 'ioredis';
 import { jobSchema } from '../../shared/jobs.ts';
-import { PRIORITY } from '../../shared/queues.ts';
+import { firstPriority, LIVE_PRIORITY, SEGMENT_BAND } from '../../shared/queues.ts';
+import type { RenderPriority } from '../../shared/renders/record.ts';
 import { FRAMES_PER_SECOND } from '../../shared/sound/rates.ts';
 import { endOfLine, joinLine, type OwnersRender, strideOf } from './owner-turns.ts';
 
@@ -11,16 +12,23 @@ import { endOfLine, joinLine, type OwnersRender, strideOf } from './owner-turns.
  * there, plus the work of its render up to its own end; the one that is due first goes first, and of several that are
  * due at the same time the one that came first. The clock is read off the queue itself: it stands where the segments
  * that run and wait are.
+ *
+ * Renders of each priority have a band of BullMQ's priorities and a clock of their own, so one that is high goes before
+ * all that are not (docs/decisions/0079).
  */
 
 /** A second of video; any part of one counts whole. */
 const FRAMES_PER_TICK = FRAMES_PER_SECOND;
-/** The clock is set back by so much once it has passed it: BullMQ takes priorities up to 2 097 151. */
-const RESTART_TICKS = 1_000_000;
-const HIGHEST_PRIORITY = 2_097_151;
+/** The clock is set back by so much once it has passed it: what is due afterwards must still lie in its band. */
+const RESTART_TICKS = 450_000;
+/** BullMQ orders jobs by their priority times this, plus a number that counts them. */
+const SCORE_OF_PRIORITY = 2 ** 32;
 
 const ticksOf = (frames: number) => Math.ceil(frames / FRAMES_PER_TICK);
-const dueAt = (priority: number) => priority - PRIORITY.segment;
+/** When a segment is due, by the clock of its own band. */
+const dueAt = (priority: number) => (priority - firstPriority('segment', 'high')) % SEGMENT_BAND;
+/** The priority of what is due at the clock's 0. */
+const startOf = (priority: number) => priority - dueAt(priority);
 
 /** A segment on a queue, as far as the order goes. */
 export interface QueuedSegment {
@@ -47,11 +55,16 @@ export function clockOf(running: readonly QueuedSegment[], next: QueuedSegment |
  * @param frameCounts frames of each segment.
  * @param stride ticks for each tick of work after the first segment.
  */
-export function fairPriorities(clockTicks: number, frameCounts: readonly number[], stride = 1): number[] {
+export function fairPriorities(
+  clockTicks: number,
+  frameCounts: readonly number[],
+  priority?: RenderPriority,
+  stride = 1,
+): number[] {
   let due = clockTicks;
   return frameCounts.map((frames, index) => {
     due += ticksOf(frames) * (index === 0 ? 1 : stride);
-    return Math.min(HIGHEST_PRIORITY, PRIORITY.segment + due);
+    return firstPriority('segment', priority) + Math.min(SEGMENT_BAND - 1, due);
   });
 }
 
@@ -59,8 +72,12 @@ export function fairPriorities(clockTicks: number, frameCounts: readonly number[
  * The priorities that segments of one render need on this queue to get their fair turn.
  * @param frameCounts frames of each segment, in their order.
  */
-export async function fairTurns(queue: Queue, frameCounts: readonly number[]): Promise<number[]> {
-  return fairPriorities(await clockAt(queue), frameCounts);
+export async function fairTurns(
+  queue: Queue,
+  frameCounts: readonly number[],
+  priority?: RenderPriority,
+): Promise<number[]> {
+  return fairPriorities(await clockAt(queue, firstPriority('segment', priority)), frameCounts, priority);
 }
 
 /** The same for a render of an API key: keys have equal shares, and renders have equal shares of their key's. */
@@ -70,43 +87,64 @@ export async function fairTurnsOfOwner(
   frameCounts: readonly number[],
   render: OwnersRender,
 ): Promise<number[]> {
-  const clock = await clockAt(queue);
-  const end = await endOfLine(redis, queue, render.owner);
+  const first = firstPriority('segment', render.priority);
+  const clock = await clockAt(queue, first);
+  const end = await endOfLine(redis, queue, render);
   // What is so far ahead was noted by a clock that has been set back since.
   const start = end - clock > RESTART_TICKS / 2 ? clock : Math.max(clock, end);
   const ticks = frameCounts.reduce((sum, frames) => sum + ticksOf(frames), 0);
-  const priorities = fairPriorities(start, frameCounts, strideOf(render.renders, ticks));
-  await joinLine(redis, queue, dueAt(priorities[0] ?? PRIORITY.segment), render);
+  const priorities = fairPriorities(start, frameCounts, render.priority, strideOf(render.renders, ticks));
+  await joinLine(redis, queue, dueAt(priorities[0] ?? first), render);
   return priorities;
 }
 
-async function clockAt(queue: Queue): Promise<number> {
-  await setClockBack(queue, RESTART_TICKS);
-  const [running, next] = await Promise.all([queue.getActive(), nextSegment(queue)]);
-  return clockOf(segmentsIn(running), segmentsIn([next])[0]);
+/** @param first priority of the band. */
+async function clockAt(queue: Queue, first: number): Promise<number> {
+  await setClockBack(queue, RESTART_TICKS, first);
+  const [running, [next]] = await Promise.all([queue.getActive(), endsOfBand(queue, first)]);
+  const own = running.filter((job) => startOf(job.priority) === first);
+  return clockOf(segmentsIn(own), segmentsIn([next])[0]);
 }
 
 /** The segment that goes next: live jobs wait before it. */
 export async function nextSegment(queue: Queue): Promise<BullJob | undefined> {
-  const counts = await queue.getCountsPerPriority([PRIORITY.live]);
-  const live = counts[PRIORITY.live] ?? 0;
+  const counts = await queue.getCountsPerPriority([LIVE_PRIORITY]);
+  const live = counts[LIVE_PRIORITY] ?? 0;
   return (await queue.getPrioritized(live, live))[0];
 }
 
+/** The first and the last of the segments that wait in a band. */
+async function endsOfBand(queue: Queue, first: number): Promise<(BullJob | undefined)[]> {
+  // Every queue of the farm is opened on a connection: shared/queues.ts.
+  const [key, redis] = [queue.toKey('prioritized'), queue.opts.connection as Redis];
+  const [from, to] = [first * SCORE_OF_PRIORITY, `(${(first + SEGMENT_BAND) * SCORE_OF_PRIORITY}`];
+  const ids = await Promise.all([
+    redis.zrangebyscore(key, from, to, 'LIMIT', 0, 1),
+    redis.zrevrangebyscore(key, to, from, 'LIMIT', 0, 1),
+  ]);
+  return await Promise.all(ids.map(async ([id]) => (id === undefined ? undefined : await queue.getJob(id))));
+}
+
 /**
- * Sets the clock of a queue back by `ticks` once it has passed that: makes everything on it due so much earlier. A
- * queue gets there only when it has not been empty for days. Doing it twice at a time does no harm, and what was put
- * there meanwhile is put right by the next one.
+ * Sets the clock of a band back by `ticks` once it has passed that: makes everything in it due so much earlier. A queue
+ * gets there only when it has not been empty for days. Doing it twice at a time does no harm, and what was put there
+ * meanwhile is put right by the next one.
+ * @param first priority of the band.
  */
-export async function setClockBack(queue: Queue, ticks: number): Promise<void> {
-  const [next, [last]] = await Promise.all([nextSegment(queue), queue.getPrioritized(-1, -1)]);
+export async function setClockBack(
+  queue: Queue,
+  ticks: number,
+  first: number = firstPriority('segment'),
+): Promise<void> {
+  const [next, last] = await endsOfBand(queue, first);
   if (!next || !last) return;
   // No render is half as long: what is due so much later was put there by a clock that has been set back since.
   const isOfOldClock = (due: number) => due > ticks || due - dueAt(next.priority) > ticks / 2;
   if (!isOfOldClock(dueAt(next.priority)) && !isOfOldClock(dueAt(last.priority))) return;
   for (const job of await queue.getJobs(['active', 'prioritized', 'delayed'], 0, -1, true)) {
     const due = dueAt(job.priority);
-    if (isOfOldClock(due)) await job.changePriority({ priority: PRIORITY.segment + Math.max(0, due - ticks) });
+    if (startOf(job.priority) !== first || !isOfOldClock(due)) continue;
+    await job.changePriority({ priority: first + Math.max(0, due - ticks) });
   }
 }
 

@@ -5,6 +5,7 @@ import { ofRender, type SegmentJob, stitchJobOf } from '../../shared/jobs.ts';
 import {
   addPrepareJob,
   enrolGpus,
+  firstPriority,
   gpuQueue,
   jobId,
   jobOptions,
@@ -71,7 +72,7 @@ export class Dispatcher {
       name: stitch.name,
       queueName,
       data: stitch,
-      opts: jobOptions(stitch, attempts),
+      opts: jobOptions(stitch, attempts, firstPriority(stitch.name, record.request.priority)),
       children,
     });
   }
@@ -102,7 +103,8 @@ export class Dispatcher {
 
   /** The priorities that give each segment its turn among the other renders of its queue. */
   async #priorities(plan: RenderPlan, ranges: readonly IndexRange[], record: RenderRecord): Promise<number[]> {
-    const { owner } = record;
+    const { owner, request } = record;
+    const { priority } = request;
     const priorities: number[] = [];
     const renders = owner === undefined ? 1 : await new RenderReader(this.#redis).countActive(owner);
     for (const gpuId of new Set(plan.segmentGpus)) {
@@ -112,8 +114,8 @@ export class Dispatcher {
       const firstJobId = jobId(segmentJob(record, ranges, own[0]?.index ?? 0));
       const turns =
         owner === undefined
-          ? await fairTurns(queue, frameCounts)
-          : await fairTurnsOfOwner(this.#redis, queue, frameCounts, { owner, renders, firstJobId });
+          ? await fairTurns(queue, frameCounts, priority)
+          : await fairTurnsOfOwner(this.#redis, queue, frameCounts, { owner, renders, priority, firstJobId });
       own.forEach(({ index }, place) => {
         priorities[index] = turns[place] as number;
       });
@@ -132,6 +134,7 @@ function segmentJob(record: RenderRecord, ranges: readonly IndexRange[], segment
   if (!frames) throw new RangeError(`Render ${record.renderId} has no segment ${segmentIndex}`);
   return {
     ...{ name: 'segment', ...ofRender(record), ...(owner === undefined ? {} : { owner }), modelId: request.modelId },
+    ...(request.priority === undefined ? {} : { priority: request.priority }),
     ...{ segmentIndex, segmentCount: ranges.length, frames },
   };
 }

@@ -3,7 +3,7 @@ import type { Redis } from 'ioredis';
 import type { JobName } from '../../shared/jobs.ts';
 import { type Repeated, type RepeatLog, repeat } from '../../shared/process/repeat.ts';
 import { unexpected } from '../../shared/process/unheard.ts';
-import { PRIORITY } from '../../shared/queues.ts';
+import { LIVE_PRIORITY } from '../../shared/queues.ts';
 import { nextSegment } from '../jobs/fair-order.ts';
 import type { JobRunner } from '../jobs/job-runner.ts';
 import { HandFedWorker } from './hand-fed-worker.ts';
@@ -91,7 +91,7 @@ export class ExpressLane<N extends JobName> {
     if (!this.#open || now - this.#segmentsHadTheirTurnAt < SEGMENT_WAITS_MS) return;
     this.#segmentsHadTheirTurnAt = now;
     const next = await nextSegment(this.#queue);
-    if (next?.name === 'segment') await next.changePriority({ priority: PRIORITY.live });
+    if (next?.name === 'segment') await next.changePriority({ priority: LIVE_PRIORITY });
   }
 
   async #takeAll(): Promise<void> {
@@ -112,7 +112,7 @@ export class ExpressLane<N extends JobName> {
   }
 
   async #liveJobWaits(): Promise<boolean> {
-    const counts = await this.#queue.getCountsPerPriority([PRIORITY.live]);
-    return (counts[PRIORITY.live] ?? 0) > 0;
+    const counts = await this.#queue.getCountsPerPriority([LIVE_PRIORITY]);
+    return (counts[LIVE_PRIORITY] ?? 0) > 0;
   }
 }

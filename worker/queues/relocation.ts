@@ -42,7 +42,7 @@ export class Relocation implements JobRelocation {
     };
     const queue = this.#queues.gpu(gpuId);
     // Its turn had come here, so it gets the first turn of its render there.
-    const [priority] = await fairTurns(queue, [frames]);
+    const [priority] = await fairTurns(queue, [frames], job.priority);
     const options = { ...jobOptions(moved, attempts, priority), failParentOnFailure: true };
     const added = queue.add(moved.name, moved, { ...options, parent: { id: parent.id, queue: parent.queueKey } });
     try {
