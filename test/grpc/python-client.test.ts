@@ -6,6 +6,7 @@ import path from 'node:path';
 import { after, before, describe, it } from 'node:test';
 import { fileURLToPath } from 'node:url';
 import { promisify } from 'node:util';
+import { freePort } from '../../cli/private-redis.ts';
 import { DEMO_MODEL, startFarm, type TestFarm } from '../support/farm.ts';
 import { SMALL_MODEL } from '../support/small-avatar.ts';
 import { syllables, writeWav } from '../support/sound.ts';
@@ -28,6 +29,7 @@ describe('Python clients, with stubs made from the .proto files', { skip }, () =
   let farm: TestFarm;
   let stubs = '';
   let speech = '';
+  let pairPorts: readonly number[] = [];
   const inFolder = (name: string) => path.join(farm.folder, name);
   const python = (script: string, ...args: string[]) =>
     run(PYTHON, [path.join(ROOT, script), ...args], {
@@ -43,10 +45,15 @@ describe('Python clients, with stubs made from the .proto files', { skip }, () =
   before(async () => {
     stubs = await mkdtemp(path.join(tmpdir(), 'farm-test-stubs-'));
     const outputs = [`--python_out=${stubs}`, `--grpc_python_out=${stubs}`];
-    const protos = ['monolithic', 'farm'].map((name) => `proto/${name}.proto`);
+    const protos = ['monolithic', 'compositing', 'inference', 'farm'].map((name) => `proto/${name}.proto`);
     await run(PYTHON, ['-m', 'grpc_tools.protoc', '-I', 'proto', ...outputs, ...protos], { cwd: ROOT });
     // The clients ask for the demo avatar, and most of them look at no picture: a cheaper one stands under its name.
-    farm = await startFarm({ models: { demo: SMALL_MODEL, large: DEMO_MODEL } });
+    pairPorts = [await freePort(), await freePort()];
+    const [compositing_port, inference_port] = pairPorts;
+    farm = await startFarm({
+      models: { demo: SMALL_MODEL, large: DEMO_MODEL },
+      server: { compositing_port, inference_port },
+    });
     speech = inFolder('speech.wav');
     await writeWav(speech, syllables(SECONDS));
   });
@@ -66,6 +73,18 @@ describe('Python clients, with stubs made from the .proto files', { skip }, () =
   })) {
     it(`a client of the one-process server ${does}`, async () => {
       await python('test/grpc/surface.py', farm.grpcAddress, check);
+    });
+  }
+
+  for (const [check, does] of Object.entries({
+    composites: 'gets the frames that the one-process server gives',
+    mouths: "gets the network's own floats, for pictures of its own and for the avatar's",
+    models: 'lists, reloads, counts and unloads models, and asks for the health',
+    refusals: 'is told what is wrong',
+  })) {
+    it(`a client of the separated pair ${does}`, async () => {
+      const addresses = pairPorts.map((port) => `127.0.0.1:${port}`);
+      await python('test/grpc/pair_surface.py', ...addresses, farm.grpcAddress, check);
     });
   }
 
