@@ -77,6 +77,11 @@ export function messageDone({ metadata }: { readonly metadata: Metadata }): void
   memories.get(metadata)?.messageDone();
 }
 
+/** Takes what an answer of this size needs while it comes in, before any of it is made. FarmError('memory_full'). */
+export function expectAnswer({ metadata }: { readonly metadata: Metadata }, bytes: number): void {
+  memories.get(metadata)?.expectAnswer(bytes);
+}
+
 /** Takes what the only answer of a call needs until the caller has it. FarmError('memory_full'). */
 export function takeForAnswer({ metadata }: { readonly metadata: Metadata }, message: unknown): void {
   memories.get(metadata)?.answering(bytesIn(message));
@@ -95,6 +100,8 @@ class CallMemory {
   readonly #messages: number[] = [];
   #timer: NodeJS.Timeout | undefined;
   #answerBytes = 0;
+  /** Taken for an answer that is being made. */
+  #expectedBytes = 0;
   #isOver = false;
 
   constructor(bounds: MemoryBounds, stream: ServerHttp2Stream, isStream: boolean, refuse: (error: FarmError) => void) {
@@ -141,9 +148,15 @@ class CallMemory {
     this.#share.shrink(this.#messages.shift() ?? 0);
   }
 
+  expectAnswer(bytes: number): void {
+    this.#share.grow(bytes);
+    this.#expectedBytes += bytes;
+  }
+
   answering(bytes: number): void {
     // Once as it is, once packed.
-    this.#share.grow(2 * bytes);
+    this.#share.grow(2 * bytes - this.#expectedBytes);
+    this.#expectedBytes = 0;
     this.#answerBytes = bytes;
     // grpc-js sends the status only once the message is on its way, which it never is to a caller that takes nothing.
     this.answered();

@@ -12,7 +12,7 @@ import type { Logger } from '../../shared/process/log.ts';
 import { ignored } from '../../shared/process/unheard.ts';
 import type { Caller } from '../access/caller.ts';
 import { callerOf } from './auth.ts';
-import { messageDone, takeForAnswer } from './call-memory.ts';
+import { expectAnswer, messageDone, takeForAnswer } from './call-memory.ts';
 import { readOneByOne } from './inside-grpc.ts';
 import { toStatus } from './status.ts';
 
@@ -44,10 +44,14 @@ export class Calls {
     this.#log = log;
   }
 
-  unary<Q, A>(work: (request: Q, signal: AbortSignal, caller: Caller) => Promise<A>): handleUnaryCall<Q, A> {
+  /** @param work tells `expect` the bytes of a large answer before it makes it: FarmError('memory_full') without room. */
+  unary<Q, A>(
+    work: (request: Q, signal: AbortSignal, caller: Caller, expect: (answerBytes: number) => void) => Promise<A>,
+  ): handleUnaryCall<Q, A> {
     return (call, answer) => {
       const run = async (signal: AbortSignal, caller: Caller) => {
-        const message = await work(decoded(call.request), signal, caller);
+        const expect = (answerBytes: number) => expectAnswer(call, answerBytes);
+        const message = await work(decoded(call.request), signal, caller, expect);
         takeForAnswer(call, message);
         return message;
       };

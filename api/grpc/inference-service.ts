@@ -26,12 +26,16 @@ import {
 import { refusalText } from './status.ts';
 
 const CUDA = 'cuda';
+/** [3, 320, 320] float32. */
+const LARGEST_MOUTH_BYTES = 3 * 320 * 320 * 4;
 
 /** The handlers of proto/inference.proto. */
 export function inferenceHandlers(services: PairServices, calls: Calls): UntypedServiceImplementation {
   const { config, redis } = services;
   return {
-    InferBatch: calls.unary((request: ReceivedMouthRequest, signal) => inferBatch(services, request, signal)),
+    InferBatch: calls.unary((request: ReceivedMouthRequest, signal, _caller, expect) =>
+      inferBatch(services, request, signal, expect),
+    ),
     ListModels: calls.unary(async () => {
       const heartbeats = await readHeartbeats(redis);
       return { models: wantedModels(config, '').map((modelId) => modelInfo(config, heartbeats, modelId)) };
@@ -53,9 +57,12 @@ async function inferBatch(
   { live, config }: PairServices,
   request: ReceivedMouthRequest,
   signal: AbortSignal,
+  expect: (answerBytes: number) => void,
 ): Promise<InferBatchResponse> {
   try {
-    const { frames, summary } = await live.infer(toMouthRequest(request, config), signal);
+    const wanted = toMouthRequest(request, config);
+    expect(wanted.frameCount * LARGEST_MOUTH_BYTES);
+    const { frames, summary } = await live.infer(wanted, signal);
     return {
       outputs: frames.map((data) => ({ data })),
       inference_time_ms: summary.inferenceMs,

@@ -17,6 +17,7 @@ const TOLD_BY_STATUS: ReadonlySet<ErrorCode> = new Set([
   'request_cancelled',
   'deadline_exceeded',
   'queue_full',
+  'memory_full',
   'farm_draining',
   'redis_unavailable',
   'outcome_unknown',

@@ -6,13 +6,13 @@ import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { after, before, describe, it, type TestContext } from 'node:test';
 import { promisify } from 'node:util';
-import { credentials, loadPackageDefinition, type ServiceClientConstructor, status } from '@grpc/grpc-js';
-import { loadSync } from '@grpc/proto-loader';
+import { credentials, status } from '@grpc/grpc-js';
 import { startGrpc } from '../../api/grpc/server.ts';
 import { freePort } from '../../cli/private-redis.ts';
 import { createLogger } from '../../shared/process/log.ts';
 import { startApi } from '../support/api.ts';
 import { FARM, failureOf, farmCode, HEALTH, type Message, MONOLITHIC, TestClient } from './clients.ts';
+import { reflectedServices } from './reflection.ts';
 
 const run = promisify(execFile);
 const KEY = 'a-key-of-this-test';
@@ -24,11 +24,6 @@ const LOG = createLogger('api', {
   auto_flush: false,
   flush_interval_ms: 0,
 });
-const REFLECTION_PROTO = new URL(
-  'build/proto/grpc/reflection/v1/reflection.proto',
-  import.meta.resolve('@grpc/reflection/package.json'),
-);
-
 const NO_OPENSSL = await run('openssl', ['version']).then(
   () => false,
   () => 'openssl is not installed; it makes the certificates of these tests',
@@ -150,23 +145,4 @@ async function makeCertificate(base: string): Promise<void> {
 async function end(stream: ReturnType<TestClient['watch']> | ReturnType<TestClient['stream']>): Promise<void> {
   if ('end' in stream) stream.end();
   for await (const _ of stream as AsyncIterable<Message>);
-}
-
-/** The names that grpcurl would list. */
-async function reflectedServices(address: string): Promise<string[]> {
-  const { grpc } = loadPackageDefinition(loadSync(REFLECTION_PROTO.pathname, { keepCase: true })) as unknown as {
-    grpc: { reflection: { v1: { ServerReflection: ServiceClientConstructor } } };
-  };
-  const client = new grpc.reflection.v1.ServerReflection(address, credentials.createInsecure());
-  const call = client.ServerReflectionInfo?.();
-  try {
-    call.write({ list_services: '' });
-    for await (const { list_services_response } of call) {
-      return list_services_response.service.map(({ name }: { name: string }) => name);
-    }
-    throw new Error('No answer');
-  } finally {
-    call.cancel();
-    client.close();
-  }
 }
