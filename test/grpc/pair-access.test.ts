@@ -19,7 +19,7 @@ const [main, compositingPort, inferencePort] = ports.map((port) => `127.0.0.1:${
 const { services } = await startApi({
   server: { port: main, compositing_port: compositingPort, inference_port: inferencePort },
   auth: { keys: Object.entries(KEYS).map(([role, key]) => ({ name: role, role, sha256: hashApiKey(key) })) },
-  limits: { live_wait_seconds: 1, memory_budget_mb: 64 },
+  limits: { live_wait_seconds: 1, memory_budget_mb: 40 },
 });
 const server = await startGrpc(services, createLogger('api', { ...UNBUFFERED, level: 'silent' }));
 const compositing = new CompositingClient(compositingPort);
