@@ -205,7 +205,8 @@ async function checkModels(config: Config): Promise<Finding[]> {
       .filter((other) => !unavailable.has(other.provider))
       .map((other) => `not on ${other.provider}: ${other.reason}`);
     const outside = line.outside ? [`pictures become floats outside of its graph: ${line.outside}`] : [];
-    const pictures = frameCount === 0 ? NO_PICTURES : `${frameCount} frames of ${width}×${height}`;
+    const off = config.server.inference_port ? '' : ', but server.inference_port is off';
+    const pictures = frameCount === 0 ? `${NO_PICTURES}${off}` : `${frameCount} frames of ${width}×${height}`;
     const text = [`${pictures}, network ${size}², ${speed}`, ...others, ...outside];
     return { subject, state: frameCount === 0 ? 'note' : 'ok', text: text.join(SECOND_LINE) };
   });

@@ -32,6 +32,8 @@ const TOO_MANY = 'refused connections to the gRPC server: there are too many';
 export interface PortServerTools {
   /** Of its services, beside health and reflection. */
   readonly handlers: Readonly<Partial<Record<ServiceName, UntypedServiceImplementation>>>;
+  /** Of services that it only knows the place of. */
+  readonly elsewhere: Readonly<Partial<Record<ServiceName, UntypedServiceImplementation>>>;
   readonly health: FarmHealth;
   /** See boundMemory. */
   readonly patienceMs: number;
@@ -42,12 +44,16 @@ export class PortServer {
   readonly #server: Server;
   readonly #config: Config;
 
-  constructor(services: Services, { handlers, health, patienceMs }: PortServerTools) {
+  constructor(services: Services, { handlers, elsewhere, health, patienceMs }: PortServerTools) {
     const { config } = services;
     this.#config = config;
     this.#server = new Server({ ...optionsOf(config), interceptors: interceptorsOf(services, patienceMs) });
+    for (const known of [handlers, elsewhere]) {
+      for (const [name, methods] of Object.entries(known)) {
+        this.#server.addService(serviceOf(name as ServiceName), methods);
+      }
+    }
     const names = Object.keys(handlers) as ServiceName[];
-    for (const name of names) this.#server.addService(serviceOf(name), handlers[name] ?? {});
     if (config.grpc.reflection) new ReflectionService(reflectedProtos(names)).addToServer(this.#server);
     health.addTo(this.#server, names);
   }

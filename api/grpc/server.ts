@@ -6,6 +6,7 @@ import type { Services } from '../services.ts';
 import { PATIENCE_MS } from './call-memory.ts';
 import { Calls } from './calls.ts';
 import { compositingHandlers } from './compositing-service.ts';
+import { servicesElsewhere } from './elsewhere.ts';
 import { FarmHealth } from './health.ts';
 import { inferenceHandlers } from './inference-service.ts';
 import { streamFrames } from './live-stream-service.ts';
@@ -47,7 +48,8 @@ export async function startGrpc(services: Services, log: Logger, patienceMs = PA
   const addresses = new Map<GrpcAddress['key'], string>();
   try {
     for (const address of grpcAddresses(services.config)) {
-      const server = new PortServer(services, { handlers: handlers[address.key], health, patienceMs });
+      const elsewhere = servicesElsewhere(services.config, address.key);
+      const server = new PortServer(services, { handlers: handlers[address.key], elsewhere, health, patienceMs });
       servers.push(server);
       addresses.set(address.key, await server.listen(address));
     }

@@ -42,8 +42,9 @@ test('each port has its own service, with health and reflection, and no other', 
   }
   assert.equal(await inference.healthStatus(INFERENCE), 'NOT_SERVING', 'there is no worker');
   assert.equal((await failureOf(inference.healthStatus(COMPOSITING))).code, status.NOT_FOUND);
-  const wrong = inference.unary(COMPOSITING, 'Health', {}, { key: KEYS.render });
-  assert.equal((await failureOf(wrong)).code, status.UNIMPLEMENTED);
+  const wrong = await failureOf(inference.unary(COMPOSITING, 'Health', {}, { key: KEYS.render }));
+  assert.equal(wrong.code, status.UNIMPLEMENTED);
+  assert.ok(wrong.details.includes(`it is at server.compositing_port, which is ${compositingPort}`), wrong.details);
 });
 
 test('every call needs a key with its role', async () => {
