@@ -1,6 +1,6 @@
 import { z } from 'zod';
 import { JPEG_QUALITY } from './limits.ts';
-import { RENDER_PRIORITIES } from './renders/record.ts';
+import { RENDER_PRIORITIES, type RenderRequest } from './renders/record.ts';
 
 /**
  * The jobs of the farm, as a discriminated union on `name`. Data holds references only, never sound or pictures, and is
@@ -12,11 +12,15 @@ const frameRange = z.object({ start: z.int().nonnegative(), end: z.int().positiv
 /** Of a render that was retried after it had failed: how often. */
 const run = z.int().positive().optional();
 
-const prepareJobSchema = z.object({ name: z.literal('prepare'), renderId: z.string(), run });
+/** Of a render to a range of frames; absent in all others. */
+const format = z.int().positive().optional();
+
+const prepareJobSchema = z.object({ name: z.literal('prepare'), renderId: z.string(), run, format });
 const segmentJobSchema = z.object({
   name: z.literal('segment'),
   renderId: z.string(),
   run,
+  format,
   /** Name of the API key that the render belongs to. */
   owner: z.string().optional(),
   /** Of the render; absent: normal. */
@@ -37,7 +41,7 @@ const segmentJobSchema = z.object({
     })
     .optional(),
 });
-const stitchJobSchema = z.object({ name: z.literal('stitch'), renderId: z.string(), run });
+const stitchJobSchema = z.object({ name: z.literal('stitch'), renderId: z.string(), run, format });
 
 /** How a worker gets at a live request without Redis: shared/live/direct/. */
 const directChannelSchema = z.object({
@@ -109,6 +113,9 @@ export const SECOND_LIVE_FORMAT = 2;
 /** Of live jobs for mouths: a worker of the formats before knows no such output. */
 export const THIRD_LIVE_FORMAT = 3;
 
+/** Of all jobs of a render to a range: a worker of the formats before would make all of its frames. */
+const RANGE_FORMAT = 3;
+
 /** Whether this data was written for workers of a newer version than this. */
 export function isOfNewerFormat(data: unknown): boolean {
   const parsed = z.object({ format: z.number() }).safeParse(data);
@@ -124,7 +131,7 @@ export type LiveJob = JobOf<'live'>;
 export type RenderJob = Exclude<Job, LiveJob>;
 
 /** What a job takes over from the record of its render. */
-type OfRender = Pick<RenderJob, 'renderId' | 'run'>;
+type OfRender = Pick<RenderJob, 'renderId' | 'run'> & { readonly request: Pick<RenderRequest, 'range'> };
 
 /** The job that decodes and plans a render, in its present run. */
 export function prepareJobOf(record: OfRender): JobOf<'prepare'> {
@@ -137,6 +144,10 @@ export function stitchJobOf(record: OfRender): JobOf<'stitch'> {
 }
 
 /** The fields that every job of a render has. */
-export function ofRender({ renderId, run }: OfRender): { renderId: string; run?: number } {
-  return { renderId, ...(run === undefined ? {} : { run }) };
+export function ofRender({ renderId, run, request }: OfRender): Pick<RenderJob, 'renderId' | 'run' | 'format'> {
+  return {
+    renderId,
+    ...(run === undefined ? {} : { run }),
+    ...(request.range === undefined ? {} : { format: RANGE_FORMAT }),
+  };
 }

@@ -119,12 +119,14 @@ export function jobId(job: Job): string {
 /** Adds a render's first job; a job that is there already stays as it is. @param attempts as configured. */
 export async function addPrepareJob(
   queues: QueueClients,
-  render: Pick<RenderJob, 'renderId' | 'run'> & Pick<RenderRequest, 'uploadBytes' | 'priority'>,
+  render: Pick<RenderJob, 'renderId' | 'run'> & {
+    readonly request: Pick<RenderRequest, 'uploadBytes' | 'priority' | 'range'>;
+  },
   attempts: number,
 ): Promise<void> {
   const job = prepareJobOf(render);
-  const options = jobOptions(job, attempts, firstPriority(job.name, render.priority));
-  await queues.media(prepareQueue(render.uploadBytes)).add(job.name, job, options);
+  const options = jobOptions(job, attempts, firstPriority(job.name, render.request.priority));
+  await queues.media(prepareQueue(render.request.uploadBytes)).add(job.name, job, options);
 }
 
 /** Connection faults reach the callers as rejected calls. Without a listener BullMQ would print them as well. */

@@ -3,11 +3,11 @@ import type { UntypedServiceImplementation } from '@grpc/grpc-js';
 import { z } from 'zod';
 import type { Config } from '../../shared/config/load.ts';
 import { FarmError } from '../../shared/errors.ts';
-import { LAST_START_FRAME, NAME_MAX } from '../../shared/limits.ts';
+import { LAST_FRAME, LAST_START_FRAME, NAME_MAX } from '../../shared/limits.ts';
 import { labelsSchema } from '../../shared/renders/record.ts';
 import type { RenderView } from '../../shared/views/render-view.ts';
 import type { Caller } from '../access/caller.ts';
-import { withLabels, withPriority } from '../renders/submission.ts';
+import { withLabels, withPriority, withRange } from '../renders/submission.ts';
 import type { Services } from '../services.ts';
 import type { Calls } from './calls.ts';
 import { between, checkMessage, jpegQuality, modelId, oneOf } from './fields.ts';
@@ -32,6 +32,8 @@ const specSchema = (config: Config) =>
     idempotency_key: z.string().max(NAME_MAX),
     labels: labelsSchema,
     priority: oneOf(['PRIORITY_NORMAL', 'PRIORITY_LOW', 'PRIORITY_HIGH']).transform(toPriority),
+    from_frame: between(0, LAST_FRAME),
+    to_frame: between(0, LAST_FRAME),
   });
 
 type RenderServices = Pick<Services, 'config' | 'submission' | 'renders' | 'retry'>;
@@ -87,6 +89,7 @@ async function submit(
     jpegQuality: spec.jpeg_quality,
     ...withLabels(spec.labels),
     ...withPriority(spec.priority),
+    ...withRange(spec.from_frame, spec.to_frame),
   };
   return await submission.submit(stored, options, submitter);
 }

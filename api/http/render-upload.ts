@@ -5,7 +5,7 @@ import { z } from 'zod';
 import type { Config } from '../../shared/config/load.ts';
 import { FarmError } from '../../shared/errors.ts';
 import { shown, unknownName } from '../../shared/faulty-input.ts';
-import { JPEG_QUALITY, LAST_START_FRAME, NAME_MAX } from '../../shared/limits.ts';
+import { JPEG_QUALITY, LAST_FRAME, LAST_START_FRAME, NAME_MAX } from '../../shared/limits.ts';
 import { labelsSchema, RENDER_PRIORITIES } from '../../shared/renders/record.ts';
 import { MB } from '../../shared/units.ts';
 import { modelIdOf } from '../model-id.ts';
@@ -15,6 +15,7 @@ import {
   type StoredUpload,
   withLabels,
   withPriority,
+  withRange,
 } from '../renders/submission.ts';
 import { wholeNumber } from './whole-number.ts';
 
@@ -50,6 +51,8 @@ function renderFieldsSchema({ output }: Pick<Config, 'output'>) {
     jpeg_quality: wholeNumber(JPEG_QUALITY.min, JPEG_QUALITY.max).default(output.jpeg_quality),
     labels: labelsInText.optional(),
     priority: z.enum(RENDER_PRIORITIES).default('normal'),
+    from: wholeNumber(0, LAST_FRAME).optional(),
+    to: wholeNumber(1, LAST_FRAME).optional(),
     fps: wholeNumber(0, 1000).pipe(z.literal(25, 'renders have 25 frames a second')).default(25),
   });
 }
@@ -159,10 +162,11 @@ function parseFields(fields: ReadonlyMap<string, string>, config: Config): Rende
     });
     throw new FarmError('request_invalid', `Wrong form: ${faults.join('; ')}`);
   }
-  const { model_id, output, start_frame, jpeg_quality, labels, priority } = parsed.data;
+  const { model_id, output, start_frame, jpeg_quality, labels, priority, from, to } = parsed.data;
   return {
     ...{ modelId: modelIdOf(config, model_id), output, startFrameIndex: start_frame, jpegQuality: jpeg_quality },
     ...withLabels(labels ?? {}),
     ...withPriority(priority),
+    ...withRange(from, to),
   };
 }

@@ -1,7 +1,7 @@
 import path from 'node:path';
 import { artifactKeys } from '../../shared/artifacts.ts';
 import { FarmError } from '../../shared/errors.ts';
-import { isTerminal, type RenderRecord } from '../../shared/renders/record.ts';
+import { framesOf, isTerminal, type RenderRecord } from '../../shared/renders/record.ts';
 
 /** Which file of the store answers which question about a render, or the error that says why there is none yet. */
 export interface RenderFileName {
@@ -52,10 +52,11 @@ export function pictureOf(record: RenderRecord, name: PictureName): RenderFileNa
 export function frameOf(record: RenderRecord, frameIndex: number): RenderFileName {
   refuseOtherOutput(record, 'frames');
   const { renderId, plan } = record;
-  if (plan && frameIndex >= plan.frameCount) {
+  const { start, end } = plan ? framesOf(plan) : { start: 0, end: Infinity };
+  if (frameIndex < start || frameIndex >= end) {
     throw new FarmError(
       'frame_unknown',
-      `Render ${renderId} has frames 0 to ${plan.frameCount - 1}; there is no frame ${frameIndex}`,
+      `Render ${renderId} has frames ${start} to ${end - 1}; there is no frame ${frameIndex}`,
     );
   }
   const key = artifactKeys.frame(renderId, frameIndex);

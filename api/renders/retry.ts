@@ -2,7 +2,6 @@ import { limitsOfOwner } from '../../shared/api-keys.ts';
 import { type ArtifactStore, artifactKeys } from '../../shared/artifacts.ts';
 import type { Config } from '../../shared/config/load.ts';
 import { FarmError } from '../../shared/errors.ts';
-import { ofRender } from '../../shared/jobs.ts';
 import { untilKnown } from '../../shared/outcome.ts';
 import { logged } from '../../shared/process/unheard.ts';
 import { addPrepareJob, type QueueClients } from '../../shared/queues.ts';
@@ -69,9 +68,7 @@ export class RenderRetry {
   async #addJob(renderId: string): Promise<void> {
     const { config, store, queues } = this.#tools;
     const record = await store.get(renderId);
-    const { uploadBytes, priority } = record.request;
-    const render = { ...ofRender(record), uploadBytes, priority };
-    await addPrepareJob(queues, render, config.render.attempts);
+    await addPrepareJob(queues, record, config.render.attempts);
   }
 
   async #refuseWithoutFiles({ renderId, plan }: RenderRecord): Promise<void> {

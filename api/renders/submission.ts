@@ -9,7 +9,7 @@ import type { Logger } from '../../shared/process/log.ts';
 import { logged } from '../../shared/process/unheard.ts';
 import { addPrepareJob, type QueueClients } from '../../shared/queues.ts';
 import { newRenderId } from '../../shared/renders/id.ts';
-import type { RenderPriority, RenderRequest } from '../../shared/renders/record.ts';
+import type { RenderPriority, RenderRecord, RenderRequest } from '../../shared/renders/record.ts';
 import type { RenderOwner } from '../../shared/renders/store.ts';
 import { GB } from '../../shared/units.ts';
 import type { RenderView } from '../../shared/views/render-view.ts';
@@ -34,6 +34,13 @@ export function withLabels(labels: Readonly<Record<string, string>>): Pick<Rende
 /** The priority as a request keeps it: a normal one is not written, so that the same request is known again. */
 export function withPriority(priority: RenderPriority): Pick<RenderOptions, 'priority'> {
   return priority === 'normal' ? {} : { priority };
+}
+
+/** FarmError('request_invalid') for a range that holds no frame. @param to 0 or absent: to the end. */
+export function withRange(from = 0, to = 0): Pick<RenderOptions, 'range'> {
+  if (from === 0 && to === 0) return {};
+  if (to !== 0 && to <= from) throw new FarmError('request_invalid', `to: got ${to}, expected more than from, ${from}`);
+  return { range: to === 0 ? { from } : { from, to } };
 }
 
 /** An upload that lies in the store under the id of the render it is for. */
@@ -122,7 +129,7 @@ export class RenderSubmission {
       const read = async () => await viewRender(await store.get(renderedAs), store);
       return await afterwards(`Render ${renderedAs} was to be shown, which this key has made`, read);
     }
-    await this.#enqueue({ ...upload, priority: options.priority }, submitter.caller.keyName);
+    await this.#enqueue({ renderId, request }, submitter.caller.keyName);
     try {
       return await viewRender(await store.get(renderId), store);
     } catch (error) {
@@ -157,12 +164,13 @@ export class RenderSubmission {
   }
 
   /** Should this fail, a media worker finds the record and adds the job: the render is taken either way. */
-  async #enqueue(upload: StoredUpload & Pick<RenderOptions, 'priority'>, owner: string | undefined): Promise<void> {
+  async #enqueue(render: Pick<RenderRecord, 'renderId' | 'request'>, owner: string | undefined): Promise<void> {
     const { queues, config, log, work } = this.#tools;
+    const { renderId, request } = render;
     // Bounds how much waits to be read; the render itself does not need it.
-    await work.uploadWaits(upload.renderId, upload.uploadBytes, owner).catch(logged('an upload was not counted'));
-    await addPrepareJob(queues, upload, config.render.attempts).catch((error: Error) =>
-      log.warn({ render: upload.renderId, reason: error.message }, 'job not added yet'),
+    await work.uploadWaits(renderId, request.uploadBytes, owner).catch(logged('an upload was not counted'));
+    await addPrepareJob(queues, render, config.render.attempts).catch((error: Error) =>
+      log.warn({ render: renderId, reason: error.message }, 'job not added yet'),
     );
   }
 }

@@ -1,5 +1,11 @@
 import { ERROR_CATALOGUE } from '../../shared/errors.ts';
-import { isTerminal, type RenderRecord, type StageTimings } from '../../shared/renders/record.ts';
+import {
+  framesOf,
+  isTerminal,
+  type RenderPlan,
+  type RenderRecord,
+  type StageTimings,
+} from '../../shared/renders/record.ts';
 import type { RenderProgress } from '../../shared/renders/segments.ts';
 import type { RenderStore } from '../../shared/renders/store.ts';
 import type { RenderWait } from '../../shared/renders/waits.ts';
@@ -38,7 +44,7 @@ export function toView(
     file_name: request.fileName,
     labels: request.labels ?? {},
     priority: request.priority ?? 'normal',
-    range: request.range ? { from: request.range.from, to: request.range.to ?? null } : null,
+    range: rangeOf(request, plan),
     created_at: iso(createdAtMs) ?? '',
     started_at: iso(preparingAtMs),
     finished_at: iso(record.finishedAtMs),
@@ -73,6 +79,11 @@ function linksOf({ renderId, status, request }: RenderRecord): RenderView['links
     waveform: completed ? `${self}/waveform` : null,
     waterfall: completed ? `${self}/waterfall` : null,
   };
+}
+
+function rangeOf({ range }: RenderRecord['request'], plan: RenderPlan | undefined): RenderView['range'] {
+  if (!range) return null;
+  return { from: range.from, to: plan ? framesOf(plan).end : (range.to ?? null) };
 }
 
 function toWaiting({ code, message, sinceMs, nextTryAtMs }: RenderWait): RenderView['waiting'] {

@@ -80,7 +80,11 @@ const renderPlanSchema = z.object({
   sampleCount: z.int().positive(),
   /** Of a video; a render to frames has none. */
   sound: soundForEarSchema.optional(),
+  /** Frames that are made. */
   frameCount: z.int().positive(),
+  /** Of a range: its first frame, and the frames of the whole sound. Absent: 0 and `frameCount`. */
+  firstFrame: z.int().nonnegative().optional(),
+  totalFrames: z.int().positive().optional(),
   segmentFrames: z.int().positive(),
   batchFrames: z.int().positive(),
   encoderBatchWindows: z.int().positive(),
@@ -92,6 +96,14 @@ const renderPlanSchema = z.object({
   segmentGpus: z.array(z.int().nonnegative()),
 });
 export type RenderPlan = z.infer<typeof renderPlanSchema>;
+
+/** Frames [start, end) of the whole sound that a plan makes. */
+export function framesOf({ firstFrame = 0, frameCount }: Pick<RenderPlan, 'firstFrame' | 'frameCount'>): {
+  readonly start: number;
+  readonly end: number;
+} {
+  return { start: firstFrame, end: firstFrame + frameCount };
+}
 
 /** Milliseconds spent in each stage, summed over all segments. */
 export const stageTimingsSchema = z.object({

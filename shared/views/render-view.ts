@@ -80,6 +80,8 @@ export const receiptSchema = z
     model_id: z.string(),
     output: z.enum(['mp4', 'frames']),
     frames: z.int(),
+    /** Frames [from, to) of those of the whole sound; null: all of them. */
+    range: z.object({ from: z.int(), to: z.int(), of: z.int() }).nullable().default(null),
     fps: z.literal(25),
     width: z.int(),
     height: z.int(),

@@ -234,12 +234,14 @@ describe('the API as it is documented', () => {
     assert.deepEqual(Object.keys(properties).sort(), [
       'audio',
       'fps',
+      'from',
       'jpeg_quality',
       'labels',
       'model_id',
       'output',
       'priority',
       'start_frame',
+      'to',
     ]);
     assert.deepEqual(required, ['audio']);
   });

@@ -38,13 +38,13 @@ test('joining copies picture and sound, and reads nothing outside the list and t
 });
 
 test('the sound is read as the plan says', () => {
-  const [input] = soundtrackCommand(SOUND, 50, '/s/sound.mp4').inputs;
+  const [input] = soundtrackCommand(SOUND, { start: 0, end: 50 }, '/s/sound.mp4').inputs;
   assert.deepEqual(input, { source: '/s/sound.s16', options: '-nostdin -f s16le -ar 44100 -ac 2'.split(' ') });
 });
 
 test('sound is brought back to its loudness, and to one channel when both are the same', () => {
   const filterOf = (changes: Partial<typeof SOUND>) => {
-    const { outputOptions } = soundtrackCommand({ ...SOUND, ...changes }, 1, '/s/sound.mp4');
+    const { outputOptions } = soundtrackCommand({ ...SOUND, ...changes }, { start: 0, end: 1 }, '/s/sound.mp4');
     return outputOptions[outputOptions.indexOf('-af') + 1];
   };
   assert.equal(filterOf({}), 'aresample=48000,apad,atrim=end_sample=1920');

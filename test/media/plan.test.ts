@@ -4,7 +4,7 @@ import { configSchema } from '../../shared/config/schema.ts';
 import { cutSegments, planRender } from '../../worker/media/plan.ts';
 
 test('a render is cut into segments of one length, the last one shorter', () => {
-  assert.deepEqual(cutSegments(250, 100), [
+  assert.deepEqual(cutSegments({ frameCount: 250, segmentFrames: 100 }), [
     { start: 0, end: 100 },
     { start: 100, end: 200 },
     { start: 200, end: 250 },
@@ -12,21 +12,21 @@ test('a render is cut into segments of one length, the last one shorter', () => 
 });
 
 test('a render as long as its segments has no empty one at its end', () => {
-  assert.deepEqual(cutSegments(200, 100), [
+  assert.deepEqual(cutSegments({ frameCount: 200, segmentFrames: 100 }), [
     { start: 0, end: 100 },
     { start: 100, end: 200 },
   ]);
 });
 
 test('a render shorter than a segment is one segment', () => {
-  assert.deepEqual(cutSegments(1, 100), [{ start: 0, end: 1 }]);
-  assert.deepEqual(cutSegments(100, 100), [{ start: 0, end: 100 }]);
+  assert.deepEqual(cutSegments({ frameCount: 1, segmentFrames: 100 }), [{ start: 0, end: 1 }]);
+  assert.deepEqual(cutSegments({ frameCount: 100, segmentFrames: 100 }), [{ start: 0, end: 100 }]);
 });
 
 test('whatever the lengths, the segments follow each other without gap or overlap', () => {
   for (let frameTotal = 1; frameTotal <= 120; frameTotal++) {
     for (const segmentFrames of [1, 2, 7, 50, 119, 120, 121]) {
-      const segments = cutSegments(frameTotal, segmentFrames);
+      const segments = cutSegments({ frameCount: frameTotal, segmentFrames });
       let next = 0;
       for (const { start, end } of segments) {
         assert.equal(start, next);
@@ -51,6 +51,22 @@ test('the plan holds the length and everything that makes the pictures what they
     h264Crf: 18,
     h264Preset: 'slow',
   });
+});
+
+test('a range is cut out of the whole render, and what lies behind its end is left out', () => {
+  const { render } = configSchema.parse({});
+  const cut = (range: { from: number; to?: number }) => {
+    const { firstFrame, frameCount, totalFrames } = planRender(96_000, render, range);
+    return [firstFrame, frameCount, totalFrames];
+  };
+  assert.deepEqual(cut({ from: 30, to: 31 }), [30, 1, 150]);
+  assert.deepEqual(cut({ from: 0, to: 1000 }), [0, 150, 150]);
+  assert.deepEqual(cut({ from: 149 }), [149, 1, 150]);
+  assert.throws(() => cut({ from: 150 }), { code: 'request_invalid', message: /begins at frame 150, .* 0 to 149/ });
+  assert.deepEqual(cutSegments({ firstFrame: 30, frameCount: 120, segmentFrames: 100 }), [
+    { start: 30, end: 130 },
+    { start: 130, end: 150 },
+  ]);
 });
 
 test('picture and sound end within half a frame of each other, and one sample makes a frame', () => {

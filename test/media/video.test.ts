@@ -160,7 +160,7 @@ async function join(sound: string, frameCount = FRAME_COUNT): Promise<string> {
   const decoded = await decodeAudio(file(sound), { mouth: file(`${sound}.f32`), ear }, 60, NEVER);
   const soundtrack = file(`${sound}.mp4`);
   const limits = { signal: NEVER, timeoutMs: 60_000 };
-  await runFfmpeg(soundtrackCommand({ ...decoded.ear, path: ear }, frameCount, soundtrack), limits);
+  await runFfmpeg(soundtrackCommand({ ...decoded.ear, path: ear }, { start: 0, end: frameCount }, soundtrack), limits);
   await runFfmpeg(joinCommand(file('parts/all.ffconcat'), soundtrack, output), limits);
   await checkInStep(output, frameCount, NEVER);
   return output;

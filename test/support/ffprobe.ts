@@ -62,3 +62,12 @@ export async function decodeFrames(file: string, width: number, height: number):
     stdout.subarray(index * frameBytes, (index + 1) * frameBytes),
   );
 }
+
+/** The sound of a video as mono at 16 kHz. */
+export async function decodeSound(file: string): Promise<Float32Array> {
+  const { stdout } = await run('ffmpeg', ['-v', 'error', '-i', file, '-ac', '1', '-ar', '16000', '-f', 'f32le', '-'], {
+    encoding: 'buffer',
+    maxBuffer: 2 ** 31 - 1,
+  });
+  return new Float32Array(new Uint8Array(stdout).buffer);
+}

@@ -79,10 +79,14 @@ async function makeMouths(
 }
 
 function outputOf(
-  { output, renderId, segmentIndex, frames, totalFrames }: SegmentTask,
+  { output, renderId, segmentIndex, frames, totalFrames, clip }: SegmentTask,
   picture: { width: number; height: number },
 ): FrameOutput {
-  const notes = notesOf(renderId, { index: segmentIndex, frames, totalFrames }, output.kind === 'mp4');
+  const notes = notesOf(
+    renderId,
+    { index: segmentIndex, frames, clip: clip ?? { start: 0, end: totalFrames } },
+    output.kind === 'mp4',
+  );
   if (output.kind === 'frames') return { ...output, renderId, notes };
   return { ...output, picture, notes, key: artifactKeys.segmentVideo(renderId, segmentIndex) };
 }

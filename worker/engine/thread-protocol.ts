@@ -35,7 +35,10 @@ export interface SegmentTask {
   readonly modelId: string;
   readonly frames: IndexRange;
   readonly startFrameIndex: number;
+  /** Of the whole sound: they decide how the networks are run. */
   readonly totalFrames: number;
+  /** Frames that the render makes of them; absent: all. */
+  readonly clip?: IndexRange;
   readonly batchFrames: number;
   readonly encoderBatchWindows: number;
   readonly output:

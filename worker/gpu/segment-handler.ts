@@ -2,7 +2,7 @@ import type { ArtifactStore } from '../../shared/artifacts.ts';
 import { FarmError } from '../../shared/errors.ts';
 import type { SegmentJob } from '../../shared/jobs.ts';
 import { logged } from '../../shared/process/unheard.ts';
-import { isTerminal, type RenderRecord } from '../../shared/renders/record.ts';
+import { framesOf, isTerminal, type RenderRecord } from '../../shared/renders/record.ts';
 import type { RenderStore } from '../../shared/renders/store.ts';
 import type { PipelineThread } from '../engine/pipeline-thread.ts';
 import type { SegmentTask } from '../engine/thread-protocol.ts';
@@ -81,7 +81,8 @@ function toTask(job: SegmentJob, record: RenderRecord): SegmentTask {
     modelId: job.modelId,
     frames: job.frames,
     startFrameIndex: request.startFrameIndex,
-    totalFrames: plan.frameCount,
+    totalFrames: plan.totalFrames ?? plan.frameCount,
+    clip: framesOf(plan),
     batchFrames: plan.batchFrames,
     encoderBatchWindows: plan.encoderBatchWindows,
     output:

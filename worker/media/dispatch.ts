@@ -55,7 +55,7 @@ export class Dispatcher {
     const queueName = stitchQueue(plan.frameCount);
     if (await this.#queues.media(queueName).getJob(jobId(stitch))) return;
     const { attempts } = this.#config.render;
-    const ranges = cutSegments(plan.frameCount, plan.segmentFrames);
+    const ranges = cutSegments(plan);
     const priorities = await this.#priorities(plan, ranges, record);
     const missing = [...ranges.keys()].filter((index) => !done.has(index));
     const children = missing.map((segmentIndex) => {
@@ -83,7 +83,7 @@ export class Dispatcher {
     plan: RenderPlan,
     { segmentIndex, times, queueName }: { segmentIndex: number; times: number; queueName: string },
   ): Promise<void> {
-    const ranges = cutSegments(plan.frameCount, plan.segmentFrames);
+    const ranges = cutSegments(plan);
     const moved = times > 0 ? { moved: { times, attempts: 0, failedOn: [] } } : {};
     const job = { ...segmentJob(record, ranges, segmentIndex), ...moved };
     const stitch = jobId(stitchJobOf(record));
@@ -98,7 +98,7 @@ export class Dispatcher {
 
   /** Puts a render's first job on the queue; a job that is there already stays as it is. */
   async enqueuePrepare(record: RenderRecord): Promise<void> {
-    await addPrepareJob(this.#queues, { ...ofRender(record), ...record.request }, this.#config.render.attempts);
+    await addPrepareJob(this.#queues, record, this.#config.render.attempts);
   }
 
   /** The priorities that give each segment its turn among the other renders of its queue. */

@@ -1,25 +1,49 @@
 import type { Config } from '../../shared/config/load.ts';
-import type { RenderPlan } from '../../shared/renders/record.ts';
+import { FarmError } from '../../shared/errors.ts';
+import { framesOf, type RenderPlan, type RenderRequest } from '../../shared/renders/record.ts';
 import { frameCount } from '../../shared/sound/rates.ts';
 import type { IndexRange } from '../pipeline/contract.ts';
 
 /** Frames [start, end) of each segment: all of `segmentFrames` but the last. */
-export function cutSegments(frameTotal: number, segmentFrames: number): IndexRange[] {
-  return Array.from({ length: Math.ceil(frameTotal / segmentFrames) }, (_, index) => ({
-    start: index * segmentFrames,
-    end: Math.min((index + 1) * segmentFrames, frameTotal),
+export function cutSegments(plan: Pick<RenderPlan, 'firstFrame' | 'frameCount' | 'segmentFrames'>): IndexRange[] {
+  const { segmentFrames } = plan;
+  const { start, end } = framesOf(plan);
+  return Array.from({ length: Math.ceil((end - start) / segmentFrames) }, (_, index) => ({
+    start: start + index * segmentFrames,
+    end: Math.min(start + (index + 1) * segmentFrames, end),
   }));
 }
 
-/** The plan as it follows from a render's length and the configuration, without the GPUs of its segments. */
-export function planRender(sampleCount: number, settings: Config['render']): Omit<RenderPlan, 'segmentGpus'> {
+/**
+ * The plan as it follows from a render's length and the configuration, without the GPUs of its segments.
+ * @param range frames that are wanted; what lies behind the end of the sound is left out.
+ * @throws FarmError `request_invalid` when the range begins there.
+ */
+export function planRender(
+  sampleCount: number,
+  settings: Config['render'],
+  range?: RenderRequest['range'],
+): Omit<RenderPlan, 'segmentGpus'> {
   return {
     sampleCount,
-    frameCount: frameCount(sampleCount),
+    ...cutRange(frameCount(sampleCount), range),
     segmentFrames: settings.segment_frames,
     batchFrames: settings.batch_frames,
     encoderBatchWindows: settings.encoder_batch_windows,
     h264Crf: settings.h264_crf,
     h264Preset: settings.h264_preset,
   };
+}
+
+function cutRange(
+  totalFrames: number,
+  range: RenderRequest['range'],
+): Pick<RenderPlan, 'firstFrame' | 'frameCount' | 'totalFrames'> {
+  if (!range) return { frameCount: totalFrames };
+  const { from: firstFrame, to = totalFrames } = range;
+  if (firstFrame >= totalFrames) {
+    const text = `The range begins at frame ${firstFrame}, and the sound has frames 0 to ${totalFrames - 1}`;
+    throw new FarmError('request_invalid', text);
+  }
+  return { firstFrame, frameCount: Math.min(to, totalFrames) - firstFrame, totalFrames };
 }

@@ -38,9 +38,9 @@ export function prepareHandler(tools: PrepareTools) {
     const { ear, sampleCount, replacedSamples } = await readUpload(tools, record, signal);
     if (replacedSamples > 0) log.warn({ samples: replacedSamples }, 'damaged samples were made silent');
     const sound = request.output === 'mp4' ? ear : undefined;
-    const outline = planRender(sampleCount, config.render);
+    const outline = planRender(sampleCount, config.render, request.range);
     await room.take(record, outline.frameCount);
-    const segments = cutSegments(outline.frameCount, outline.segmentFrames);
+    const segments = cutSegments(outline);
     const model = config.models.get(request.modelId);
     const modelVersion = model && entryVersion(model);
     const plan = { ...outline, sound, modelVersion, segmentGpus: await dispatcher.place(request.modelId, segments) };

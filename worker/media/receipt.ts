@@ -1,4 +1,4 @@
-import type { RenderPlan, RenderRecord, SegmentReceipt } from '../../shared/renders/record.ts';
+import { framesOf, type RenderPlan, type RenderRecord, type SegmentReceipt } from '../../shared/renders/record.ts';
 import { sumTimings } from '../../shared/renders/timings.ts';
 import { FRAMES_PER_SECOND, SAMPLE_RATE_HZ } from '../../shared/sound/rates.ts';
 import type { Receipt } from '../../shared/views/render-view.ts';
@@ -21,6 +21,7 @@ export function buildReceipt(
     model_id: request.modelId,
     output: request.output,
     frames: plan.frameCount,
+    range: plan.totalFrames === undefined ? null : { ...rangeOf(plan), of: plan.totalFrames },
     fps: FRAMES_PER_SECOND,
     width: first?.width ?? 0,
     height: first?.height ?? 0,
@@ -39,6 +40,11 @@ export function buildReceipt(
     timings_ms: sumTimings(segments),
     finished_at: new Date().toISOString(),
   };
+}
+
+function rangeOf(plan: RenderPlan): { from: number; to: number } {
+  const { start, end } = framesOf(plan);
+  return { from: start, to: end };
 }
 
 /** Each file once. A file that was replaced during the render is listed with both contents. */

@@ -12,13 +12,13 @@ export async function resultSize(
   artifacts: ArtifactStore,
   renderId: string,
   { output }: Pick<RenderRequest, 'output'>,
-  { frameCount }: Pick<RenderPlan, 'frameCount'>,
+  { frameCount, firstFrame = 0 }: Pick<RenderPlan, 'frameCount' | 'firstFrame'>,
 ): Promise<number> {
   if (output === 'mp4') return (await artifacts.size(artifactKeys.video(renderId))) ?? 0;
   const count = Math.min(frameCount, MOST_LOOKED_UP);
   const sizes = await Promise.all(
     Array.from({ length: count }, (_, index) =>
-      artifacts.size(artifactKeys.frame(renderId, Math.floor((index * frameCount) / count))),
+      artifacts.size(artifactKeys.frame(renderId, firstFrame + Math.floor((index * frameCount) / count))),
     ),
   );
   const sum = sizes.reduce<number>((total, size) => total + (size ?? 0), 0);

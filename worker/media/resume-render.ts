@@ -30,7 +30,7 @@ export async function resumeRender(
   await room.take(record, plan.frameCount);
   const done = await keptSegments(tools, record, plan.modelVersion === version);
   if (await renders.startPreparing(renderId, writer)) {
-    const segments = cutSegments(plan.frameCount, plan.segmentFrames);
+    const segments = cutSegments(plan);
     if (!(await hasSounds(artifacts, record, done.size < segments.length))) await readAgain(tools, record, signal);
     const segmentGpus = await dispatcher.place(request.modelId, segments);
     await renders.startRendering(renderId, { ...plan, modelVersion: version, segmentGpus }, writer);

@@ -1,6 +1,6 @@
 import { type ArtifactStore, artifactKeys } from '../../shared/artifacts.ts';
 import { FarmError } from '../../shared/errors.ts';
-import type { RenderPlan, SoundForEar } from '../../shared/renders/record.ts';
+import { framesOf, type RenderPlan, type SoundForEar } from '../../shared/renders/record.ts';
 import { FRAMES_PER_SECOND } from '../../shared/sound/rates.ts';
 import { MINUTE_MS } from '../../shared/units.ts';
 import { type FfmpegCommand, runFfmpeg } from '../tools/ffmpeg.ts';
@@ -29,7 +29,7 @@ const ENCODE_TIMEOUT_MS = 30 * MINUTE_MS;
 export async function soundtrackOf(
   artifacts: ArtifactStore,
   renderId: string,
-  plan: Pick<RenderPlan, 'sound' | 'frameCount'>,
+  plan: Pick<RenderPlan, 'sound' | 'frameCount' | 'firstFrame'>,
   signal: AbortSignal,
 ): Promise<string> {
   const key = artifactKeys.soundtrack(renderId);
@@ -37,7 +37,7 @@ export async function soundtrackOf(
   if (!isThere) {
     const sound = soundOf(plan, artifacts.localPath(artifactKeys.sound(renderId)));
     await artifacts.publish(key, async (target) => {
-      await runFfmpeg(soundtrackCommand(sound, plan.frameCount, target), { signal, timeoutMs: ENCODE_TIMEOUT_MS });
+      await runFfmpeg(soundtrackCommand(sound, framesOf(plan), target), { signal, timeoutMs: ENCODE_TIMEOUT_MS });
     });
   }
   return artifacts.localPath(key);
@@ -46,10 +46,11 @@ export async function soundtrackOf(
 /**
  * The sound that `prepare` kept for the ear → AAC in an MP4: cut or filled with silence to the length of the picture,
  * since both end within half a frame of each other anyway.
+ * @param frames of the whole sound, [start, end), that the picture has.
  */
 export function soundtrackCommand(
   sound: SoundForEar & { readonly path: string },
-  frameCount: number,
+  frames: { readonly start: number; readonly end: number },
   outputPath: string,
 ): FfmpegCommand {
   const { sampleRateHz, storedChannels } = sound;
@@ -57,7 +58,7 @@ export function soundtrackCommand(
   return {
     inputs: [{ source: sound.path, options }],
     outputOptions: [
-      ...['-map', '0:a:0', '-af', soundFilter(sound, frameCount), '-c:a', 'aac'],
+      ...['-map', '0:a:0', '-af', soundFilter(sound, frames), '-c:a', 'aac'],
       ...['-aac_coder', AAC_CODER, '-b:a', AUDIO_BITRATE],
       ...['-map_metadata', '-1', '-flags', '+bitexact', '-fflags', '+bitexact', '-f', 'mp4'],
     ],
@@ -65,13 +66,18 @@ export function soundtrackCommand(
   };
 }
 
-function soundFilter({ storedChannels, channels, gain }: SoundForEar, frameCount: number): string {
+function soundFilter(
+  { storedChannels, channels, gain }: SoundForEar,
+  { start, end }: { readonly start: number; readonly end: number },
+): string {
+  const cut = start === 0 ? '' : `start_sample=${soundtrackSamples(start)}:`;
   return [
     ...(channels < storedChannels ? ['pan=mono|c0=c0'] : []),
     ...(gain === 1 ? [] : ['aformat=sample_fmts=fltp', `volume=${gain}:precision=float`]),
     `aresample=${AUDIO_RATE_HZ}`,
     'apad',
-    `atrim=end_sample=${soundtrackSamples(frameCount)}`,
+    `atrim=${cut}end_sample=${soundtrackSamples(end)}`,
+    ...(start === 0 ? [] : ['asetpts=PTS-STARTPTS']),
   ].join(',');
 }
 

@@ -22,14 +22,17 @@ const measuresSchema = z.object({
 });
 export type Measures = z.infer<typeof measuresSchema>;
 
-/** @param withTiles false for a render whose frames are files anyway. */
+/**
+ * @param segment `clip`: the frames of the whole sound that the render makes.
+ * @param withTiles false for a render whose frames are files anyway.
+ */
 export function notesOf(
   renderId: string,
-  segment: { readonly index: number; readonly frames: IndexRange; readonly totalFrames: number },
+  segment: { readonly index: number; readonly frames: IndexRange; readonly clip: IndexRange },
   withTiles: boolean,
 ): SegmentNotes {
-  const { index, frames, totalFrames } = segment;
-  const shown = withTiles ? sheetFrames(totalFrames) : [];
+  const { index, frames, clip } = segment;
+  const shown = withTiles ? sheetFrames(clip) : [];
   const own = shown.filter((frame) => frames.start <= frame && frame < frames.end);
   return {
     measuresKey: artifactKeys.segmentMeasures(renderId, index),
