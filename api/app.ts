@@ -14,6 +14,7 @@ import { gcRoutes } from './http/gc-routes.ts';
 import { gpuRoutes } from './http/gpu-routes.ts';
 import { healthRoutes } from './http/health-routes.ts';
 import { requireKnownHost } from './http/known-hosts.ts';
+import { metricsRoute } from './http/metrics-route.ts';
 import { modelRoutes } from './http/model-routes.ts';
 import { answerUnrouted } from './http/not-found.ts';
 import { describeApi } from './http/openapi.ts';
@@ -21,8 +22,10 @@ import { listRenders } from './http/render-list-route.ts';
 import { renderOrders } from './http/render-orders.ts';
 import { renderRoutes } from './http/render-routes.ts';
 import { formLimits } from './http/render-upload.ts';
+import { followRequests } from './http/request-hooks.ts';
 import { SECURITY_HEADERS, setSecurityHeaders } from './http/security-headers.ts';
 import { signInRoutes } from './http/sign-in-routes.ts';
+import { REQUEST_ID, requestIdOf } from './request-context.ts';
 import type { Services } from './services.ts';
 
 const REQUEST_TIMEOUT_MS = 15 * MINUTE_MS;
@@ -37,6 +40,7 @@ export async function buildApp(services: Services, log: Logger): Promise<Fastify
   app.server.maxConnections = config.limits.max_connections;
   answerUnrouted(app);
   refuseUnknownParameters(app);
+  followRequests(app, services);
   app.addHook('onRequest', setSecurityHeaders);
   app.addHook('onRequest', requireHost);
   app.addHook('onRequest', requireKnownHost(config.http));
@@ -52,6 +56,7 @@ export async function buildApp(services: Services, log: Logger): Promise<Fastify
   await app.register(gpuRoutes, services);
   await app.register(signInRoutes, services);
   await app.register(gcRoutes, services);
+  await app.register(metricsRoute, services);
   await mountDashboard(app, services);
   app.get('/', { schema: { hide: true }, config: { access: 'render' } }, async () => ({
     name: 'Lipsync Farm',
@@ -67,7 +72,8 @@ export async function buildApp(services: Services, log: Logger): Promise<Fastify
 function newServer(log: Logger, { trusted_proxies }: Config['http']): FastifyInstance {
   const app = Fastify({
     loggerInstance: log as FastifyBaseLogger,
-    logController: new LogController({ disableRequestLogging: true }),
+    logController: new LogController({ disableRequestLogging: true, requestIdLogLabel: 'request' }),
+    genReqId: ({ headers }) => requestIdOf([headers[REQUEST_ID]].flat()[0]),
     // Long enough for a large upload over a slow line.
     requestTimeout: REQUEST_TIMEOUT_MS,
     // What these say of a request's sender is believed: X-Forwarded-For and X-Forwarded-Proto.

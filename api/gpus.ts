@@ -10,6 +10,7 @@ import type { ProcessState } from '../shared/process/supervised.ts';
 import { enrolledGpus, type QueueClients } from '../shared/queues.ts';
 import type { Capacity, GpuList, GpuView } from '../shared/views/gpu-view.ts';
 import { freeStreams, StreamSlots, type Usage } from './live/slots.ts';
+import type { AuditLog } from './logs/audit-log.ts';
 import { toMb, toTenth } from './model-view.ts';
 
 /** A worker hears of an order at once, or else when it next looks. */
@@ -25,11 +26,13 @@ export class GpuService {
   readonly #drains: GpuDrains;
   readonly #slots: StreamSlots;
   readonly #queues: QueueClients;
+  readonly #audit: AuditLog;
   /** What the supervisor of this front end says of its processes. */
   processes: readonly ProcessState[] = [];
 
-  constructor(config: Config, redis: Redis, queues: QueueClients) {
+  constructor(config: Config, redis: Redis, queues: QueueClients, audit: AuditLog) {
     this.#redis = redis;
+    this.#audit = audit;
     this.#config = config;
     this.#queues = queues;
     this.#drains = new GpuDrains(redis);
@@ -60,6 +63,10 @@ export class GpuService {
    * @throws FarmError `gpu_unknown`, `outcome_unknown`.
    */
   async order(gpuId: number, order: GpuOrder): Promise<GpuView> {
+    return await this.#audit.noting(`gpu.${order}`, { gpu: gpuId }, () => this.#order(gpuId, order));
+  }
+
+  async #order(gpuId: number, order: GpuOrder): Promise<GpuView> {
     const known = (await this.list()).gpus.map(({ gpu }) => gpu);
     if (!known.includes(gpuId)) {
       throw new FarmError('gpu_unknown', `There is no GPU ${gpuId}; the farm has ${known.join(', ') || 'none'}`);

@@ -1,3 +1,4 @@
+import type { FastifyInstance } from 'fastify';
 import type { Redis } from 'ioredis';
 import { type Config, loadConfig } from '../shared/config/load.ts';
 import { keysWithoutEffect } from '../shared/config/no-effect.ts';
@@ -5,14 +6,17 @@ import { keptToThisMachine, refuseOpenAddress } from '../shared/config/open-addr
 import { ConfigReload } from '../shared/config/reload.ts';
 import { FarmError } from '../shared/errors.ts';
 import { confirmAfterReconnects, confirmFarm } from '../shared/farm/identity.ts';
+import { startReporting } from '../shared/metrics/report.ts';
 import { findListenFault } from '../shared/process/listen-fault.ts';
 import { createLogger, type Logger } from '../shared/process/log.ts';
 import { CLOSING_MS, onShutdown } from '../shared/process/shutdown.ts';
 import { endUnstarted, onProcessStates, reportReady, showLife } from '../shared/process/supervised.ts';
 import { producerConnection, waitUntilReady } from '../shared/redis.ts';
+import { startTracing, stopTracing } from '../shared/tracing/tracing.ts';
 import { buildApp } from './app.ts';
 import { type GrpcServer, startGrpc } from './grpc/server.ts';
 import { Connections } from './http/connections.ts';
+import { type MetricsServer, startMetricsServer } from './http/metrics-server.ts';
 import type { LiveService } from './live/live.ts';
 import { openServices } from './services.ts';
 
@@ -26,42 +30,65 @@ async function start(): Promise<void> {
   }
   refuseOpenAddress(config);
   const log = createLogger('api', config.logging);
-  const kept = keptToThisMachine(config);
-  if (kept) log.warn(kept);
-  for (const { key, why } of keysWithoutEffect(config))
-    log.warn({ key, why }, 'key of the configuration has no effect');
+  adviseOn(config, log);
   const configReload = new ConfigReload(config, log);
+  await startTracing(config, 'api');
   const redis = await connect(config, log);
   const services = openServices({ config, redis, log, reload: configReload });
   onProcessStates((processes) => {
     services.gpus.processes = processes;
   });
   const app = await buildApp(services, log);
+  process.on('SIGHUP', () => services.reopenLogs());
   const connections = new Connections(app.server);
   const drainMs = config.limits.drain_seconds * 1000;
+  const reporting = startReporting({ redis, name: 'api', log });
   let grpc: GrpcServer | undefined;
+  let metrics: MetricsServer | undefined;
   onShutdown(async (reason) => {
     log.info({ reason }, 'draining');
     configReload.stop();
-    // A client that leaves a download half read must not hold the process up.
-    const cut = setTimeout(() => app.server.closeAllConnections(), drainMs);
-    const closed = app.close();
-    connections.closeUnused();
-    await Promise.all([closed, grpc?.drain(drainMs)]);
-    clearTimeout(cut);
+    await endCalls(app, connections, grpc, drainMs);
+    metrics?.close();
+    await Promise.all([reporting.stop(), stopTracing()]);
     await services.close();
     redis.disconnect();
     log.flush();
   }, drainMs + CLOSING_MS);
   const frames = await listenForFrames(services.live, config);
+  metrics = await startMetricsServer(services);
   grpc = await startGrpc(services, log);
   // Last: /readyz says that all of it is there.
   const { host, port } = config.http;
   await app.listen({ host, port }).catch(async (error: Error) => {
     throw (await findListenFault('http.port', host, port)) ?? error;
   });
-  log.info({ http: app.listeningOrigin, grpc: grpcOf(grpc), frames: frames ?? 'over Redis' }, 'ready');
+  const others = { frames: frames ?? 'over Redis', ...(metrics ? { metrics: metrics.address } : {}) };
+  log.info({ http: app.listeningOrigin, grpc: grpcOf(grpc), ...others }, 'ready');
   reportReady();
+}
+
+/** Says what of the configuration does something else than may be expected. */
+function adviseOn(config: Config, log: Logger): void {
+  const kept = keptToThisMachine(config);
+  if (kept) log.warn(kept);
+  for (const { key, why } of keysWithoutEffect(config))
+    log.warn({ key, why }, 'key of the configuration has no effect');
+}
+
+/** Takes no more requests and calls, and lets those that run finish within `drainMs`. */
+async function endCalls(
+  app: FastifyInstance,
+  connections: Connections,
+  grpc: GrpcServer | undefined,
+  drainMs: number,
+): Promise<void> {
+  // A client that leaves a download half read must not hold the process up.
+  const cut = setTimeout(() => app.server.closeAllConnections(), drainMs);
+  const closed = app.close();
+  connections.closeUnused();
+  await Promise.all([closed, grpc?.drain(drainMs)]);
+  clearTimeout(cut);
 }
 
 /** The address of `server.port`; with the other ports, where there are some, by their keys. */

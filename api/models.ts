@@ -9,22 +9,30 @@ import { afterwards, untilKnown } from '../shared/outcome.ts';
 import { gpusForModel } from '../shared/placement.ts';
 import { UNLOAD_CHANNEL } from '../shared/queues.ts';
 import type { ModelList } from '../shared/views/models-view.ts';
+import { AuditLog } from './logs/audit-log.ts';
 import { holdersOf, viewModels } from './model-view.ts';
 import { RecentWorkers } from './recent-workers.ts';
+
+export interface ModelsTools {
+  /** Looks for a model that is not known; without it the configuration stays as it is. */
+  readonly reload?: Pick<ConfigReload, 'refresh'> | undefined;
+  readonly audit?: AuditLog;
+}
 
 /** What the front end knows of models: those of the configuration, and what the workers say of them. */
 export class Models {
   readonly #config: Config;
   readonly #redis: Redis;
   readonly #reload: Pick<ConfigReload, 'refresh'> | undefined;
+  readonly #audit: AuditLog;
   /** What the workers said a moment ago, for what is asked with every request. */
   readonly workers: RecentWorkers;
 
-  /** @param reload looks for a model that is not known; without it the configuration stays as it is. */
-  constructor(config: Config, redis: Redis, reload?: Pick<ConfigReload, 'refresh'>) {
+  constructor(config: Config, redis: Redis, { reload, audit = new AuditLog() }: ModelsTools = {}) {
     this.#config = config;
     this.#redis = redis;
     this.#reload = reload;
+    this.#audit = audit;
     this.workers = new RecentWorkers(redis);
   }
 
@@ -81,6 +89,10 @@ export class Models {
    * when it is loaded nowhere, deadline_exceeded while it is in use, outcome_unknown.
    */
   async unload(modelId: string, signal: AbortSignal): Promise<number[]> {
+    return await this.#audit.noting('model.unload', { model: modelId }, () => this.#unload(modelId, signal));
+  }
+
+  async #unload(modelId: string, signal: AbortSignal): Promise<number[]> {
     await this.refuseUnusable(modelId, 'network');
     const loads = await this.#loads(modelId);
     if (loads.size === 0) throw new FarmError('request_invalid', `Model "${modelId}" is not loaded on any GPU`);

@@ -1,8 +1,10 @@
+import path from 'node:path';
 import type { Redis } from 'ioredis';
 import { LocalArtifacts } from '../shared/artifacts.ts';
 import type { Config } from '../shared/config/load.ts';
 import type { ConfigReload } from '../shared/config/reload.ts';
 import { DiskReserve } from '../shared/disk-reserve.ts';
+import { observe } from '../shared/metrics/tally.ts';
 import type { Logger } from '../shared/process/log.ts';
 import { repeat } from '../shared/process/repeat.ts';
 import { QueueClients } from '../shared/queues.ts';
@@ -12,10 +14,15 @@ import { RenderStore } from '../shared/renders/store.ts';
 import { RenderWork } from '../shared/renders/work.ts';
 import { Collector } from '../shared/retention/collector.ts';
 import { Access } from './access/access.ts';
+import type { KeyChanges } from './access/key-ring.ts';
 import { Sessions } from './access/sessions.ts';
 import { GpuService } from './gpus.ts';
 import { LiveService } from './live/live.ts';
+import { AccessLog } from './logs/access-log.ts';
+import { AuditLog } from './logs/audit-log.ts';
+import { openLines } from './logs/lines.ts';
 import { MemoryBudget } from './memory-budget.ts';
+import { Metrics } from './metrics/metrics.ts';
 import { Models } from './models.ts';
 import { Readiness } from './readiness.ts';
 import { RenderService } from './renders/renders.ts';
@@ -44,6 +51,11 @@ export interface Services {
   readonly gpus: GpuService;
   readonly collector: Collector;
   readonly readiness: Readiness;
+  readonly metrics: Metrics;
+  readonly accessLog: AccessLog;
+  readonly auditLog: AuditLog;
+  /** Opens the files of both logs anew, which another program has moved away. */
+  reopenLogs(): void;
 }
 
 export interface ServiceTools {
@@ -57,8 +69,10 @@ export interface ServiceTools {
 
 /** Everything that a front end does, without a transport. */
 export function openServices({ config, redis, log, reload }: ServiceTools): Services & { close(): Promise<void> } {
+  const logs = openLogs(config, log);
+  const { auditLog: audit } = logs;
   const access = new Access({ config, log });
-  reload?.onReload(() => access.reload());
+  reload?.onReload(() => noteKeys(audit, access.reload()));
   const sessions = new Sessions(redis, access);
   const memory = new MemoryBudget(config.limits.memory_budget_mb);
   const queues = new QueueClients(redis);
@@ -66,15 +80,19 @@ export function openServices({ config, redis, log, reload }: ServiceTools): Serv
   const artifacts = new LocalArtifacts(config.storageRoot);
   const disk = new DiskReserve(config.storageRoot, config.limits.disk_reserve_gb);
   const work = new RenderWork(redis);
-  const models = new Models(config, redis, reload);
-  const submission = new RenderSubmission({ config, store, work, disk, artifacts, queues, models, log });
-  const renders = new RenderService({ store, artifacts });
-  const retry = new RenderRetry({ config, store, artifacts, queues, renders });
+  const models = new Models(config, redis, { reload, audit });
+  const submission = new RenderSubmission({ config, store, work, disk, artifacts, queues, models, log, audit });
+  const renders = new RenderService({ store, artifacts, audit });
+  const retry = new RenderRetry({ config, store, artifacts, queues, renders, audit });
   const live = new LiveService({
-    ...{ config, redis, queues, models, log, openReader: () => readerConnection(redis) },
-    onAnswered: (times) => log.debug(times, 'live request answered'),
+    ...{ config, redis, queues, models, log, audit, openReader: () => readerConnection(redis) },
+    onAnswered: (times) => {
+      observe('farm_live_seconds', {}, times.wholeMs / 1000);
+      observe('farm_live_wait_seconds', {}, times.queueMs / 1000);
+      log.debug(times, 'live request answered');
+    },
   });
-  const gpus = new GpuService(config, redis, queues);
+  const gpus = new GpuService(config, redis, queues, audit);
   const collector = new Collector({ config, redis, queues, store, artifacts, log });
   const { storageRoot, limits } = config;
   const readiness = new Readiness({ redis, storageRoot, disk, stuckMs: limits.stuck_seconds * 1000 });
@@ -84,11 +102,38 @@ export function openServices({ config, redis, log, reload }: ServiceTools): Serv
   });
   return {
     ...{ config, access, sessions, memory, redis, queues, models, submission, renders, retry, live, gpus },
-    ...{ collector, readiness },
+    ...{ collector, readiness, ...logs, metrics: new Metrics({ config, redis, store }) },
     async close() {
       await repairing.stop();
       await live.close();
+      logs.closeLogs();
       await queues.close();
     },
   };
+}
+
+/** The access and the audit log, as configured. FarmError('config_invalid') for a file that cannot be written to. */
+function openLogs({ logging, sourcePath }: Config, log: Logger) {
+  const folder = sourcePath ? path.dirname(sourcePath) : process.cwd();
+  const access = openLines('logging.access_log', logging.access_log, folder, log);
+  const audit = openLines('logging.audit_log', logging.audit_log, folder, log);
+  return {
+    accessLog: new AccessLog(access, logging.sample_rate),
+    auditLog: new AuditLog(audit),
+    reopenLogs() {
+      access?.reopen();
+      audit?.reopen();
+    },
+    closeLogs() {
+      access?.close();
+      audit?.close();
+    },
+  };
+}
+
+/** Whoever may write the configuration has changed the keys. */
+function noteKeys(audit: AuditLog, { added, changed, removed }: KeyChanges): void {
+  if (added.length > 0) audit.note('keys.add', { keys: added });
+  if (changed.length > 0) audit.note('keys.change', { keys: changed });
+  if (removed.length > 0) audit.note('keys.remove', { keys: removed });
 }

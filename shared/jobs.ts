@@ -1,5 +1,6 @@
 import { z } from 'zod';
 import { JPEG_QUALITY } from './limits.ts';
+import { originSchema } from './origin.ts';
 import { RENDER_PRIORITIES, type RenderRequest } from './renders/record.ts';
 
 /**
@@ -11,16 +12,19 @@ const frameRange = z.object({ start: z.int().nonnegative(), end: z.int().positiv
 
 /** Of a render that was retried after it had failed: how often. */
 const run = z.int().positive().optional();
+/** The request that it was made for; absent in jobs of older farms. */
+const origin = originSchema.optional();
 
 /** Of a render to a range of frames; absent in all others. */
 const format = z.int().positive().optional();
 
-const prepareJobSchema = z.object({ name: z.literal('prepare'), renderId: z.string(), run, format });
+const prepareJobSchema = z.object({ name: z.literal('prepare'), renderId: z.string(), run, format, origin });
 const segmentJobSchema = z.object({
   name: z.literal('segment'),
   renderId: z.string(),
   run,
   format,
+  origin,
   /** Name of the API key that the render belongs to. */
   owner: z.string().optional(),
   /** Of the render; absent: normal. */
@@ -41,7 +45,7 @@ const segmentJobSchema = z.object({
     })
     .optional(),
 });
-const stitchJobSchema = z.object({ name: z.literal('stitch'), renderId: z.string(), run, format });
+const stitchJobSchema = z.object({ name: z.literal('stitch'), renderId: z.string(), run, format, origin });
 
 /** How a worker gets at a live request without Redis: shared/live/direct/. */
 const directChannelSchema = z.object({
@@ -59,6 +63,7 @@ export type DirectChannel = z.infer<typeof directChannelSchema>;
 const liveJobSchema = z.object({
   name: z.literal('live'),
   requestId: z.string(),
+  origin,
   /** The live stream that the frames belong to; absent for a request of its own. */
   streamId: z.string().optional(),
   /** 1 for the first try; frames of a lower attempt are fenced out. */
@@ -131,7 +136,9 @@ export type LiveJob = JobOf<'live'>;
 export type RenderJob = Exclude<Job, LiveJob>;
 
 /** What a job takes over from the record of its render. */
-type OfRender = Pick<RenderJob, 'renderId' | 'run'> & { readonly request: Pick<RenderRequest, 'range'> };
+export type OfRender = Pick<RenderJob, 'renderId' | 'run' | 'origin'> & {
+  readonly request: Pick<RenderRequest, 'range'>;
+};
 
 /** The job that decodes and plans a render, in its present run. */
 export function prepareJobOf(record: OfRender): JobOf<'prepare'> {
@@ -144,10 +151,16 @@ export function stitchJobOf(record: OfRender): JobOf<'stitch'> {
 }
 
 /** The fields that every job of a render has. */
-export function ofRender({ renderId, run, request }: OfRender): Pick<RenderJob, 'renderId' | 'run' | 'format'> {
+export function ofRender({
+  renderId,
+  run,
+  origin,
+  request,
+}: OfRender): Pick<RenderJob, 'renderId' | 'run' | 'format' | 'origin'> {
   return {
     renderId,
     ...(run === undefined ? {} : { run }),
+    ...(origin ? { origin } : {}),
     ...(request.range === undefined ? {} : { format: RANGE_FORMAT }),
   };
 }

@@ -1,6 +1,6 @@
 import { type JobsOptions, Queue, type WorkerOptions } from 'bullmq';
 import type { Redis } from 'ioredis';
-import { type Job, prepareJobOf, type RenderJob } from './jobs.ts';
+import { type Job, type OfRender, prepareJobOf } from './jobs.ts';
 import { ALIVE_EVERY_MS, DEAD_AFTER_MS } from './process/signs-of-life.ts';
 import { ignored } from './process/unheard.ts';
 import { KEY_PREFIX } from './redis.ts';
@@ -119,9 +119,7 @@ export function jobId(job: Job): string {
 /** Adds a render's first job; a job that is there already stays as it is. @param attempts as configured. */
 export async function addPrepareJob(
   queues: QueueClients,
-  render: Pick<RenderJob, 'renderId' | 'run'> & {
-    readonly request: Pick<RenderRequest, 'uploadBytes' | 'priority' | 'range'>;
-  },
+  render: OfRender & { readonly request: Pick<RenderRequest, 'uploadBytes' | 'priority' | 'range'> },
   attempts: number,
 ): Promise<void> {
   const job = prepareJobOf(render);

@@ -25,8 +25,12 @@ export function withoutSecrets(text: string): string {
 
 /** Takes note of the secrets in a configuration as it was written, which may be wrong in any way. */
 export function noteSecrets(values: Readonly<Record<string, unknown>>, redisUrl: string | undefined): void {
-  const { redis, auth } = values as { redis?: { url?: unknown } | null; auth?: { api_keys?: unknown } | null };
-  for (const key of [auth?.api_keys].flat()) note(key);
+  const { redis, auth, metrics } = values as {
+    redis?: { url?: unknown } | null;
+    auth?: { api_keys?: unknown } | null;
+    metrics?: { token?: unknown } | null;
+  };
+  for (const key of [auth?.api_keys, metrics?.token].flat()) note(key);
   for (const url of [redis?.url, redisUrl]) {
     const password = ADDRESS.exec(String(url ?? ''))?.[2];
     note(password);

@@ -6,6 +6,7 @@ import type { LiveJob, SegmentJob } from '../shared/jobs.ts';
 import type { OnOffer } from '../shared/live/direct/frame-link.ts';
 import { WIRE_VERSION } from '../shared/live/direct/wire.ts';
 import { VISUAL_FORMS } from '../shared/live/visual-frames.ts';
+import { count } from '../shared/metrics/tally.ts';
 import { ignored, logged } from '../shared/process/unheard.ts';
 import { enrolGpus, gpuQueue, UNLOAD_CHANNEL } from '../shared/queues.ts';
 import { PipelineThread, type ThreadEntries } from './engine/pipeline-thread.ts';
@@ -17,6 +18,7 @@ import { startMemoryRecycle } from './gpu/memory-recycle.ts';
 import { ModelClaims } from './gpu/model-claims.ts';
 import { ModelUsage } from './gpu/model-usage.ts';
 import { segmentHandler } from './gpu/segment-handler.ts';
+import { LoadCount } from './gpu/work-counts.ts';
 import { modelLimits, WorkerModels } from './gpu/worker-models.ts';
 import { RenderJobs } from './jobs/render-jobs.ts';
 import { endAllRuns } from './jobs/unended-runs.ts';
@@ -99,9 +101,11 @@ class GpuWorker {
     const onOffer: OnOffer = (job, take) => this.#queues?.offer(job, take);
     this.#channels = new FrameChannels(tools.connection, tools.log, { workerId: self.workerId, onOffer });
     this.#history = new EntryHistory(config, tools.configReload);
+    const loads = new LoadCount(gpuId);
     const listeners = {
       onDeath: (death: FarmError) => this.#endStuck(death),
       onModels: () => {
+        loads.note(this.#thread.models.loaded);
         this.#claims.changed();
         this.#beat();
         this.#nameDevice().catch(logged('could not find the name of the device'));
@@ -143,6 +147,7 @@ class GpuWorker {
   /** Lets the jobs that failed with the pipeline thread say so, and ends this process. */
   #endStuck({ message }: FarmError): void {
     const { fail, log } = this.#tools;
+    count('farm_workers_stuck_total', { gpu: this.#gpuId });
     log.error({ reason: message }, 'the work under way fails, and this worker is started again');
     const stopped = this.#queues?.stop(LAST_WORDS_MS).catch(ignored('jobs that cannot say so are found as lost'));
     const end = () => fail(message);

@@ -1,11 +1,14 @@
 import { parseArgs } from 'node:util';
 import { loadConfig } from '../shared/config/load.ts';
 import { FarmError } from '../shared/errors.ts';
+import { startReporting } from '../shared/metrics/report.ts';
 import { createLogger } from '../shared/process/log.ts';
 import { CLOSING_MS, onShutdown } from '../shared/process/shutdown.ts';
 import { endUnstarted, reportReady, showLife } from '../shared/process/supervised.ts';
 import { RedisOutage } from '../shared/redis-outage.ts';
+import { startTracing, stopTracing } from '../shared/tracing/tracing.ts';
 import { startGpuWorker } from './gpu-worker.ts';
+import { reportJobs } from './jobs/running-jobs.ts';
 import type { WorkerTools } from './jobs/worker-tools.ts';
 import { makeTools } from './make-tools.ts';
 import { startMediaWorker } from './media-worker.ts';
@@ -26,12 +29,19 @@ function readRole(): { gpuId: number } | 'media' {
 async function start(): Promise<void> {
   const role = readRole();
   const config = loadConfig();
-  const log = createLogger(role === 'media' ? 'media' : `gpu-${role.gpuId}`, config.logging);
+  const name = role === 'media' ? 'media' : `gpu-${role.gpuId}`;
+  const log = createLogger(name, config.logging);
+  await startTracing(config, name);
   const tools = await makeTools(config, log);
+  const reporting = startReporting({ redis: tools.connection, name, log, jobs: reportJobs });
   const outage = new RedisOutage(tools.connection, log);
   const drain =
     role === 'media' ? await startMediaWorker(config, tools) : await startGpuWorker(role.gpuId, config, tools);
-  onShutdown((reason) => end(reason, tools, outage, drain), config.limits.drain_seconds * 1000 + CLOSING_MS);
+  const drainAndTell = async () => {
+    await drain();
+    await Promise.all([reporting.stop(), stopTracing()]);
+  };
+  onShutdown((reason) => end(reason, tools, outage, drainAndTell), config.limits.drain_seconds * 1000 + CLOSING_MS);
   log.info('ready');
   reportReady();
 }

@@ -1,7 +1,7 @@
 import { randomUUID } from 'node:crypto';
 import type { Heartbeat } from '../shared/heartbeat.ts';
+import { EventLoopMonitor } from '../shared/process/event-loop-monitor.ts';
 import { ownIdentity } from '../shared/process/process-life.ts';
-import { EventLoopMonitor } from './event-loop-monitor.ts';
 import type { LeaseHolder } from './queues/lease.ts';
 
 /** What this process reports of itself in leases and heartbeats. */

@@ -4,7 +4,7 @@ import type { Config } from '../../shared/config/load.ts';
 import { FarmError } from '../../shared/errors.ts';
 import type { Logger } from '../../shared/process/log.ts';
 import { ANYBODY, type Caller, mayDo } from './caller.ts';
-import { KeyRing } from './key-ring.ts';
+import { type KeyChanges, KeyRing } from './key-ring.ts';
 import { RefusalLog } from './refusal-log.ts';
 import { type Rate, TokenBuckets } from './token-buckets.ts';
 
@@ -98,9 +98,9 @@ export class Access {
   }
 
   /** Puts the keys in force that the configuration has now. */
-  reload(): void {
+  reload(): KeyChanges {
     const changes = this.#ring.replace(this.#config.auth.keys);
-    if (Object.values(changes).every((names) => names.length === 0)) return;
+    if (Object.values(changes).every((names) => names.length === 0)) return changes;
     this.#log.info(changes, 'API keys reloaded');
     this.#adviseAgainstWeakKeys();
     if (this.#ring.isEmpty) {
@@ -108,6 +108,7 @@ export class Access {
         'the configuration has no API keys any more: all requests are refused until it has, or a restart',
       );
     }
+    return changes;
   }
 
   #tooManyWrongKeys(attempt: Attempt, waitMs: number): FarmError {

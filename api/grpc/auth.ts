@@ -82,7 +82,7 @@ export function callerOf({ metadata }: { readonly metadata: Metadata }): Caller 
 }
 
 /** "127.0.0.1:51234" or "[::1]:51234" without the port. */
-function hostOf(peer: string): string {
+export function hostOf(peer: string): string {
   return peer.replace(/:\d+$/, '').replace(/^\[|\]$/g, '');
 }
 

@@ -46,7 +46,7 @@ const memories = new WeakMap<Metadata, CallMemory>();
 
 /**
  * Counts what each call has in memory against the budget, from the first bytes of a message, which say how long it is.
- * A call for which there is no room ends with RESOURCE_EXHAUSTED before its message is read. The first interceptor.
+ * A call for which there is no room ends with RESOURCE_EXHAUSTED before its message is read. The first interceptor that may refuse a call.
  */
 export function boundMemory(bounds: MemoryBounds): ServerInterceptor {
   const openBounds = { ...bounds, budget: new MemoryBudget(OPEN_CALLS_MB) };

@@ -11,7 +11,9 @@ import { FarmError } from '../../shared/errors.ts';
 import type { Logger } from '../../shared/process/log.ts';
 import { ignored } from '../../shared/process/unheard.ts';
 import type { Caller } from '../access/caller.ts';
+import { forRequest } from '../request-context.ts';
 import { callerOf } from './auth.ts';
+import { contextOf } from './call-hooks.ts';
 import { expectAnswer, messageDone, takeForAnswer } from './call-memory.ts';
 import { readOneByOne } from './inside-grpc.ts';
 import { toStatus } from './status.ts';
@@ -132,11 +134,15 @@ export class Calls {
       revoked.removeEventListener('abort', onRevoked);
       controller.abort(goneReason(call));
     });
+    const context = contextOf(call);
     try {
-      return await work(controller.signal, caller);
+      const start = () => work(controller.signal, caller);
+      return await (context ? forRequest(context, start) : start());
     } catch (thrown) {
       const error = FarmError.from(controller.signal.aborted ? controller.signal.reason : thrown);
-      if (error.grpcStatus === INTERNAL) this.#log.error({ call: call.getPath(), err: thrown }, 'call failed');
+      if (error.grpcStatus === INTERNAL) {
+        this.#log.error({ call: call.getPath(), request: context?.origin.request, err: thrown }, 'call failed');
+      }
       throw error;
     }
   }

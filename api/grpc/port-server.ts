@@ -18,6 +18,7 @@ import { ignored, logged } from '../../shared/process/unheard.ts';
 import { MB } from '../../shared/units.ts';
 import type { Services } from '../services.ts';
 import { requireAccess } from './auth.ts';
+import { followCalls } from './call-hooks.ts';
 import { boundMemory } from './call-memory.ts';
 import type { FarmHealth } from './health.ts';
 import { listenersOf } from './inside-grpc.ts';
@@ -81,9 +82,11 @@ export class PortServer {
   }
 }
 
-function interceptorsOf({ access, memory, config }: Services, patienceMs: number): ServerInterceptor[] {
+function interceptorsOf(services: Services, patienceMs: number): ServerInterceptor[] {
+  const { access, memory, config } = services;
   const maxMessageBytes = config.server.max_message_size_mb * MB;
   return [
+    followCalls(services),
     boundMemory({ budget: memory, maxMessageBytes, patienceMs }),
     takeVisualInputs(maxMessageBytes),
     requireAccess(access),

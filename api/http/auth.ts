@@ -2,6 +2,7 @@ import type { FastifyReply, FastifyRequest } from 'fastify';
 import type { Role } from '../../shared/api-keys.ts';
 import { FarmError } from '../../shared/errors.ts';
 import type { Caller } from '../access/caller.ts';
+import { isMetricsToken } from '../access/metrics-token.ts';
 import type { Services } from '../services.ts';
 import { sendError } from './errors.ts';
 import { sessionToken } from './session-cookie.ts';
@@ -13,6 +14,8 @@ declare module 'fastify' {
     readonly access?: Role | 'open';
     /** A page: a browser that is not signed in is sent to where it can be. */
     readonly isPage?: boolean;
+    /** Lets whoever shows `metrics.token` in, too. */
+    readonly opensWithMetricsToken?: boolean;
   }
 
   interface FastifyRequest {
@@ -25,12 +28,14 @@ declare module 'fastify' {
  * A hook that lets a request pass only with a key that may do it: as bearer token, as basic-auth password, or from a
  * browser that has signed in with it. With no keys configured everybody passes.
  */
-export function requireAccess(services: Pick<Services, 'access' | 'sessions'>) {
+export function requireAccess(services: Pick<Services, 'access' | 'sessions' | 'config'>) {
   return async (request: FastifyRequest, reply: FastifyReply): Promise<FastifyReply | undefined> => {
-    const { isPage, access = 'admin' } = request.routeOptions.config;
+    const { isPage, access = 'admin', opensWithMetricsToken } = request.routeOptions.config;
     // What is not there is not there for any key.
     const needs = request.is404 ? 'render' : access;
     if (needs === 'open') return undefined;
+    const key = () => presentedKey(request.headers.authorization);
+    if (opensWithMetricsToken && isMetricsToken(services.config, key())) return undefined;
     try {
       request.caller = await callerOf(request, needs, services);
       return undefined;
@@ -67,7 +72,8 @@ function routeOf({ is404, method, routeOptions }: FastifyRequest): string {
   return is404 ? 'no route' : `${method} ${routeOptions.url}`;
 }
 
-function presentedKey(header = ''): string {
+/** As it was sent, as bearer token or as password; '' for none. */
+export function presentedKey(header = ''): string {
   const [scheme, value = ''] = header.split(' ');
   if (scheme?.toLowerCase() === 'bearer') return value;
   if (scheme?.toLowerCase() !== 'basic') return '';

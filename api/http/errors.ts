@@ -38,7 +38,8 @@ export function answerError(thrown: FastifyError | Error, request: FastifyReques
 export function sendError(reply: FastifyReply, error: FarmError): FastifyReply {
   const retryAfterSeconds = error.retryAfterSeconds ?? RETRY_AFTER_SECONDS[error.code];
   if (retryAfterSeconds !== undefined) reply.header('retry-after', retryAfterSeconds);
-  return reply.status(error.httpStatus).type('application/json; charset=utf-8').send({ error: error.toReport() });
+  const body = { error: error.toReport(), request_id: reply.request.id };
+  return reply.status(error.httpStatus).type('application/json; charset=utf-8').send(body);
 }
 
 function toFarmError(thrown: FastifyError | Error, request: FastifyRequest): FarmError {

@@ -8,7 +8,7 @@ import { failures } from './openapi.ts';
 const MOST_ITEMS = 1000;
 
 /** /v1/gc: remove now what has expired, or see what would go. */
-export const gcRoutes: FastifyPluginAsyncZod<Services> = async (app, { collector }) => {
+export const gcRoutes: FastifyPluginAsyncZod<Services> = async (app, { collector, auditLog }) => {
   const schema = {
     ...{
       operationId: 'collectExpired',
@@ -23,7 +23,8 @@ export const gcRoutes: FastifyPluginAsyncZod<Services> = async (app, { collector
   };
   app.post('/v1/gc', { schema, config: { access: 'admin' } }, async ({ query }) => {
     const dryRun = query.dry_run === 'true';
-    return toView(dryRun, dryRun ? await collector.preview() : await collector.collect());
+    if (dryRun) return toView(dryRun, await collector.preview());
+    return toView(dryRun, await auditLog.noting('farm.gc', {}, () => collector.collect()));
   });
 };
 

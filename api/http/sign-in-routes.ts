@@ -12,7 +12,7 @@ const NOT_KEPT = { 'cache-control': 'no-store', 'content-security-policy': SIGN_
 const OPEN = { schema: { hide: true }, config: { access: 'open' }, bodyLimit: FORM_BYTES } as const;
 
 /** Signs browsers in and out. Tried keys are braked as everywhere. */
-export async function signInRoutes(app: FastifyInstance, { access, sessions }: Services): Promise<void> {
+export async function signInRoutes(app: FastifyInstance, { access, sessions, auditLog }: Services): Promise<void> {
   app.addContentTypeParser('application/x-www-form-urlencoded', { parseAs: 'string' }, (_request, body, done) =>
     done(null, Object.fromEntries(new URLSearchParams(String(body)))),
   );
@@ -31,6 +31,7 @@ export async function signInRoutes(app: FastifyInstance, { access, sessions }: S
     const key = String(request.body?.key ?? '').trim();
     try {
       const caller = access.enter({ key, address: request.ip, route: `POST ${SIGN_IN}`, needs: 'operate' });
+      auditLog.note('session.open', { key: caller.keyName, role: caller.role });
       request.log.info({ key: caller.keyName, address: request.ip }, 'a browser has signed in');
     } catch (thrown) {
       return refuse(reply, FarmError.from(thrown));
@@ -42,6 +43,7 @@ export async function signInRoutes(app: FastifyInstance, { access, sessions }: S
 
   app.post(SIGN_OUT, OPEN, async (request, reply) => {
     await closeSession(request);
+    auditLog.note('session.close', {});
     clearSessionCookie(request, reply);
     return reply.redirect(SIGN_IN, 303);
   });

@@ -17,12 +17,16 @@ import { DEAD_AFTER_MS } from '../../shared/process/signs-of-life.ts';
 import { ignored, unexpected } from '../../shared/process/unheard.ts';
 import { gpuQueue, jobId, jobOptions, type QueueClients } from '../../shared/queues.ts';
 import { CANCEL_CHANNEL } from '../../shared/renders/store.ts';
+import { currentOrigin } from '../request-context.ts';
 import type { LiveDispatcher, Placement } from './dispatch.ts';
 import type { RequestChannel } from './request-channel.ts';
 import type { RequestChannels } from './request-channels.ts';
 
 /** A live request, without the GPU and the attempt number, which may change while it runs. */
-export type LiveWork = Omit<LiveJob, 'name' | 'requestId' | 'attempt' | 'expiresAtMs' | 'direct' | 'format'> & {
+export type LiveWork = Omit<
+  LiveJob,
+  'name' | 'requestId' | 'origin' | 'attempt' | 'expiresAtMs' | 'direct' | 'format'
+> & {
   readonly preferredGpu?: number | undefined;
 };
 
@@ -89,6 +93,7 @@ class LiveRun {
   readonly #work: Omit<LiveWork, 'preferredGpu'>;
   readonly #preferredGpu: number | undefined;
   readonly #requestId = randomBytes(9).toString('base64url');
+  readonly #origin = currentOrigin();
   #visualForm: VisualForm = 'floats';
   /** The next frame to deliver. A new attempt may send earlier frames again: these are dropped. */
   #next: number;
@@ -145,7 +150,8 @@ class LiveRun {
     // The time of the day is for workers of a version that compares it with its own clock.
     const times = { waitMs: wait, expiresAtMs: Date.now() + wait };
     const format = this.#format(direct);
-    return { name: 'live', requestId: this.#requestId, attempt, ...times, direct, ...format, ...this.#work };
+    const work = { ...this.#origin, ...this.#work };
+    return { name: 'live', requestId: this.#requestId, attempt, ...times, direct, ...format, ...work };
   }
 
   #format(direct: LiveJob['direct']): Pick<LiveJob, 'format'> {

@@ -7,6 +7,7 @@ import type { RepeatLog } from '../../shared/process/repeat.ts';
 import type { QueueClients } from '../../shared/queues.ts';
 import { FEATURE_ROWS_AFTER } from '../../shared/sound/rates.ts';
 import type { Caller } from '../access/caller.ts';
+import { AuditLog } from '../logs/audit-log.ts';
 import type { Models } from '../models.ts';
 import { StreamAdmission } from './admission.ts';
 import { LiveDispatcher } from './dispatch.ts';
@@ -47,6 +48,7 @@ export interface LiveServiceTools {
   readonly queues: QueueClients;
   readonly models: Models;
   readonly log: RepeatLog;
+  readonly audit?: AuditLog;
   readonly onAnswered?: LiveRequestTools['onAnswered'];
   /** Opens a connection for blocking reads. */
   readonly openReader: () => Redis;
@@ -121,6 +123,13 @@ export class LiveService {
    * FarmError: model_unknown, model_unusable, model_too_large, deadline_exceeded, request_cancelled, worker_lost.
    */
   async load(modelId: string, preferredGpu: number | undefined, signal: AbortSignal): Promise<LiveSummary> {
+    const { audit = new AuditLog() } = this.#tools;
+    return await audit.noting('model.load', { model: modelId, gpu: preferredGpu }, () =>
+      this.#load(modelId, preferredGpu, signal),
+    );
+  }
+
+  async #load(modelId: string, preferredGpu: number | undefined, signal: AbortSignal): Promise<LiveSummary> {
     await this.#tools.models.refuseUnusable(modelId, 'network');
     const answers = this.#requests.run({ ...NO_FRAMES, modelId, preferredGpu }, NOTHING, signal);
     const answer = await answers.next();

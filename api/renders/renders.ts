@@ -15,6 +15,7 @@ import { newWriter, type RenderStore } from '../../shared/renders/store.ts';
 import { readableOnly } from '../../shared/renders/unreadable.ts';
 import type { RenderView } from '../../shared/views/render-view.ts';
 import { type Caller, maySee, seesAll } from '../access/caller.ts';
+import type { AuditLog } from '../logs/audit-log.ts';
 import { readCursor, toCursor } from './cursor.ts';
 import { frameOf, type PictureName, pictureOf, type RenderFileName, receiptOf, unfinished, videoOf } from './files.ts';
 import { SharedLooks } from './shared-looks.ts';
@@ -50,6 +51,7 @@ export interface ListQuery extends Facets, TimeRange {
 export interface RenderServiceTools {
   readonly store: RenderStore;
   readonly artifacts: ArtifactStore;
+  readonly audit: AuditLog;
 }
 
 /**
@@ -121,6 +123,11 @@ export class RenderService {
    * FarmError: render_unknown, outcome_unknown.
    */
   async cancel(renderId: string, caller: Caller): Promise<RenderView> {
+    const { audit } = this.#tools;
+    return await audit.noting('render.cancel', { render: renderId }, () => this.#cancel(renderId, caller));
+  }
+
+  async #cancel(renderId: string, caller: Caller): Promise<RenderView> {
     const { store, artifacts } = this.#tools;
     await this.#record(renderId, caller);
     const writer = newWriter();
@@ -137,6 +144,11 @@ export class RenderService {
    * render_unknown, after which no files of it are left either.
    */
   async remove(renderId: string, caller: Caller): Promise<RenderView | undefined> {
+    const { audit } = this.#tools;
+    return await audit.noting('render.remove', { render: renderId }, () => this.#remove(renderId, caller));
+  }
+
+  async #remove(renderId: string, caller: Caller): Promise<RenderView | undefined> {
     const { store, artifacts } = this.#tools;
     // Whoever sees all renders may remove what is left of one that has no record any more.
     if (!seesAll(caller)) await this.#record(renderId, caller);

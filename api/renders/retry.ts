@@ -9,6 +9,7 @@ import type { RenderRecord } from '../../shared/renders/record.ts';
 import { newWriter, type RenderStore } from '../../shared/renders/store.ts';
 import type { RenderView } from '../../shared/views/render-view.ts';
 import type { Caller } from '../access/caller.ts';
+import type { AuditLog } from '../logs/audit-log.ts';
 import type { RenderService } from './renders.ts';
 import { limitReached, queueFull } from './room.ts';
 
@@ -18,6 +19,7 @@ export interface RenderRetryTools {
   readonly artifacts: ArtifactStore;
   readonly queues: QueueClients;
   readonly renders: RenderService;
+  readonly audit: AuditLog;
 }
 
 /** Takes failed renders up again where they were. */
@@ -34,6 +36,11 @@ export class RenderRetry {
    * key, whoever asks), outcome_unknown.
    */
   async retry(renderId: string, caller: Caller): Promise<RenderView> {
+    const { audit } = this.#tools;
+    return await audit.noting('render.retry', { render: renderId }, () => this.#retry(renderId, caller));
+  }
+
+  async #retry(renderId: string, caller: Caller): Promise<RenderView> {
     const { store, renders } = this.#tools;
     const { status } = await renders.get(renderId, caller);
     if (status === 'cancelled') {

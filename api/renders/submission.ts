@@ -14,7 +14,9 @@ import type { RenderOwner } from '../../shared/renders/store.ts';
 import { GB } from '../../shared/units.ts';
 import type { RenderView } from '../../shared/views/render-view.ts';
 import { type Caller, seesAll } from '../access/caller.ts';
+import type { AuditLog } from '../logs/audit-log.ts';
 import type { Models } from '../models.ts';
+import { currentOrigin } from '../request-context.ts';
 import { keyStorageFull, limitReached, queueFull, RenderRoom, type RoomTools } from './room.ts';
 import { UploadMeter } from './upload-meter.ts';
 import { toView, viewRender } from './view.ts';
@@ -59,6 +61,7 @@ export interface SubmissionTools extends RoomTools {
   readonly queues: QueueClients;
   readonly models: Models;
   readonly log: Logger;
+  readonly audit: AuditLog;
 }
 
 /** Takes renders: upload, admission, first job. */
@@ -117,6 +120,11 @@ export class RenderSubmission {
    * redis_unavailable, outcome_unknown.
    */
   async submit(upload: StoredUpload, options: RenderOptions, submitter: Submitter): Promise<RenderView> {
+    const target = { render: upload.renderId, model: options.modelId };
+    return await this.#tools.audit.noting('render.submit', target, () => this.#submit(upload, options, submitter));
+  }
+
+  async #submit(upload: StoredUpload, options: RenderOptions, submitter: Submitter): Promise<RenderView> {
     const { store } = this.#tools;
     const { renderId, ...file } = upload;
     const request = { ...options, ...file };
@@ -150,6 +158,7 @@ export class RenderSubmission {
       store.admit(renderId, request, config.server.queue_size, claim, ownerOf(caller), {
         lastWord: again,
         mostStoredBytes: config.limits.storage_quota_gb * GB,
+        ...currentOrigin(),
       }),
     );
     if (admission.outcome === 'admitted') return renderId;
@@ -169,7 +178,7 @@ export class RenderSubmission {
     const { renderId, request } = render;
     // Bounds how much waits to be read; the render itself does not need it.
     await work.uploadWaits(renderId, request.uploadBytes, owner).catch(logged('an upload was not counted'));
-    await addPrepareJob(queues, render, config.render.attempts).catch((error: Error) =>
+    await addPrepareJob(queues, { ...render, ...currentOrigin() }, config.render.attempts).catch((error: Error) =>
       log.warn({ render: renderId, reason: error.message }, 'job not added yet'),
     );
   }

@@ -4,7 +4,7 @@ import type { Config } from './load.ts';
 
 /** Which addresses the farm's servers listen on, and whether that lets strangers in. */
 
-type Access = Pick<Config, 'http' | 'server' | 'auth'>;
+type Access = Pick<Config, 'http' | 'server' | 'auth' | 'metrics'>;
 
 const EVERY_ADDRESS = '0.0.0.0';
 const THIS_MACHINE = '127.0.0.1';
@@ -67,6 +67,7 @@ export function keptToThisMachine(config: Access): string | undefined {
  * `auth.open_to_network` does not allow it.
  */
 export function refuseOpenAddress(config: Access): void {
+  refuseOpenMetrics(config);
   if (mayBeReached(config)) return;
   const addresses = [{ key: 'http.host', host: config.http.host }, ...grpcAddresses(config)];
   const open = addresses.filter(({ host }) => !isLoopback(host));
@@ -80,6 +81,20 @@ export function refuseOpenAddress(config: Access): void {
 
 function hostNamed({ server }: Access, key: GrpcAddress['key']): string | undefined {
   return server[key.slice('server.'.length) as GrpcKey]?.host;
+}
+
+/** The address of `metrics.listen`: a port alone is every address where a token is asked for, and else this machine. */
+export function metricsHost({ metrics, auth }: Access): string {
+  return metrics.listen?.host ?? (metrics.token !== '' || auth.open_to_network ? EVERY_ADDRESS : THIS_MACHINE);
+}
+
+function refuseOpenMetrics(config: Access): void {
+  const { metrics, auth } = config;
+  if (!metrics.listen || metrics.token !== '' || auth.open_to_network || isLoopback(metricsHost(config))) return;
+  throw new FarmError(
+    'access_open',
+    `metrics.listen (${metricsHost(config)}) would let everybody who reaches this machine read how the farm is; set metrics.token`,
+  );
 }
 
 function mayBeReached(config: Access): boolean {

@@ -2,6 +2,7 @@ import { z } from 'zod';
 import { KEY_NAME, ROLES, SHORTEST_PLAIN_KEY } from '../api-keys.ts';
 import { ENCODER_WINDOWS, JPEG_QUALITY, MODEL_ID } from '../limits.ts';
 import { live } from './live-section.ts';
+import { logging, metrics, tracing } from './observability-sections.ts';
 import {
   LAST_PORT,
   listenAddress,
@@ -14,7 +15,7 @@ import {
 
 /**
  * The configuration file, key by key. Keys, forms and defaults of the one-process server load unchanged; the sections
- * http, grpc, redis, storage, auth, limits and render are the farm's own.
+ * http, grpc, redis, storage, auth, limits, render, metrics and tracing are the farm's own.
  *
  * The one-process server read 0 and "" as "not set", so for its keys they mean the default here too.
  */
@@ -72,21 +73,6 @@ const onnx = section({
 const output = section({
   format: orDefault(z.enum(['jpeg', 'raw']), 'jpeg'),
   jpeg_quality: orDefault(z.int().min(JPEG_QUALITY.min).max(JPEG_QUALITY.max), 75),
-});
-
-const logLevel = z.enum(['trace', 'debug', 'info', 'warn', 'error', 'fatal', 'silent']);
-const logging = section({
-  level: orDefault(logLevel, 'info'),
-  log_level: z.preprocess((value) => value || undefined, logLevel.optional()),
-  log_inference_times: z.boolean().default(false),
-  log_compositing_times: z.boolean().default(false),
-  log_cache_stats: z.boolean().default(false),
-  log_gpu_utilization: z.boolean().default(false),
-  save_debug_files: z.boolean().default(false),
-  buffered_logging: z.boolean().default(false),
-  sample_rate: positiveInt(1),
-  auto_flush: z.boolean().default(true),
-  flush_interval_ms: positiveInt(1000),
 });
 
 /** One entry of `models:`. */
@@ -280,6 +266,8 @@ export const configSchema = z.strictObject({
   live,
   render,
   retention,
+  metrics,
+  tracing,
 });
 
 export type ConfigValues = z.output<typeof configSchema>;

@@ -2,6 +2,7 @@ import { z } from 'zod';
 import { ERROR_CATALOGUE, type ErrorCode } from '../errors.ts';
 import { storedErrorSchema } from '../formats/stored-error.ts';
 import { JPEG_QUALITY, LABEL_KEY, LABEL_VALUE, MOST_LABELS } from '../limits.ts';
+import { originSchema } from '../origin.ts';
 
 /** The record of a render, in Redis: one JSON value per field, each written by the process that does that part. */
 
@@ -151,6 +152,8 @@ export const renderRecordSchema = z.object({
   finishedAtMs: z.number().optional(),
   /** Name of the API key that it was submitted with; a farm without keys has no owners. */
   owner: z.string().optional(),
+  /** The request that it was submitted with, for its jobs. */
+  origin: originSchema.optional(),
   /** Who moved the render to its status: the token by which a step that comes again knows its own work. */
   writer: z.string().optional(),
   /** Name of the idempotency key that the render was submitted under (keys.ts), freed again with the render. */

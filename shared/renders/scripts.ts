@@ -27,11 +27,19 @@ local function count_own(key, active, most)
 end
 `;
 
+/** Counts a render for `/metrics`, by its model: exactly once, since its status changes here. */
+const COUNT_RENDER = `
+local function count_render(counts, record, name, outcome)
+  local model = cjson.decode(redis.call('HGET', record, 'request')).modelId
+  redis.call('HINCRBY', counts, name .. '\\t' .. model .. outcome, 1)
+end
+`;
+
 /**
  * Admits a render: at most `limit` unfinished ones, at most so many of its owner, as much as both may have stored, and
  * one per idempotency key. The render's id is its token: one that is there was admitted.
  * KEYS record, index, active, idempotency, another idempotency key to look at, index and active of the owner, gone,
- * bytes stored, their sums.
+ * bytes stored, their sums, counts.
  * ARGV limit, renderId, createdAtMs, idempotency value ('' for none), idempotency lifetime in ms, limit of the owner
  * (0 for none, '' for no owner), lifetime of `gone` in ms if a refusal is to be the last word, else '0', bytes of the
  * upload, bytes that may be stored, those of the owner (0: any number), the owner, then field, value, … The last word
@@ -39,7 +47,7 @@ end
  * Returns {'admitted'}, {'full', count}, {'owner full', count}, {'storage full', bytes}, {'owner storage full', bytes},
  * {'known', idempotency value} or {'gone'}.
  */
-export const ADMIT = `${COUNT_OWN}${COUNT_STORED}${INDEX_RENDER}${NOTE_EVENT}
+export const ADMIT = `${COUNT_OWN}${COUNT_STORED}${INDEX_RENDER}${NOTE_EVENT}${COUNT_RENDER}
 if redis.call('EXISTS', KEYS[1]) == 1 then return {'admitted'} end
 if redis.call('EXISTS', KEYS[8]) == 1 then return {'gone'} end
 local function refuse(answer)
@@ -74,19 +82,20 @@ index_render(KEYS[1], ARGV[2])
 count_stored(KEYS[9], KEYS[10], KEYS[1], ARGV[2], ARGV[8])
 if ARGV[4] ~= '' then redis.call('SET', KEYS[4], ARGV[4], 'PX', ARGV[5]) end
 note_event(KEYS[1], ARGV[2], 'render.queued')
+count_render(KEYS[11], KEYS[1], 'farm_renders_submitted_total', '')
 return {'admitted'}
 `;
 
 /**
  * Moves a render to another status if it is in one that allows it, and tells the workers when that ends it.
- * KEYS record, active, sums of the work (work.ts), bytes stored, their sums. ARGV renderId, new status, the channel to
+ * KEYS record, active, sums of the work (work.ts), bytes stored, their sums, counts. ARGV renderId, new status, the channel to
  * tell if that ends the render, else '', allowed statuses as a JSON array, the writer's token, bytes that its files take
  * then ('': as before), the event that tells of it, then field, value, …; a time (…AtMs) that is there already stays, so
  * that a retry does not hide how long a step took.
  * Returns 'moved', also when the same writer has moved it before; else the status, with which nothing was done, or nil
  * when there is no such render.
  */
-export const TRANSITION = `${COUNT_STORED}${INDEX_RENDER}${NOTE_EVENT}
+export const TRANSITION = `${COUNT_STORED}${INDEX_RENDER}${NOTE_EVENT}${COUNT_RENDER}
 local raw = redis.call('HGET', KEYS[1], 'status')
 if not raw then return nil end
 local status = cjson.decode(raw)
@@ -106,6 +115,7 @@ if ARGV[3] ~= '' then
   redis.call('SREM', KEYS[2], ARGV[1])
   redis.call('DEL', KEYS[3])
   redis.call('PUBLISH', ARGV[3], ARGV[1])
+  count_render(KEYS[6], KEYS[1], 'farm_renders_total', '\\t' .. ARGV[2])
 end
 if status ~= ARGV[2] then note_event(KEYS[1], ARGV[1], ARGV[7]) end
 if ARGV[3] ~= '' then keep_events(KEYS[1], false) end

@@ -3,6 +3,8 @@ import type { Redis } from 'ioredis';
 import { type ErrorReport, FarmError } from '../errors.ts';
 import { EVENT_OF_STATUS } from '../events.ts';
 import { toStoredError } from '../formats/stored-error.ts';
+import { COUNTS_KEY } from '../metrics/series.ts';
+import type { Origin } from '../origin.ts';
 import { KEY_PREFIX } from '../redis.ts';
 import { HOUR_MS, MINUTE_MS } from '../units.ts';
 import {
@@ -65,6 +67,8 @@ export interface AdmissionRules {
   readonly lastWord?: boolean;
   /** Bytes that the renders of the farm may take with this upload; absent or 0: any number. */
   readonly mostStoredBytes?: number;
+  /** The request that it came with. */
+  readonly origin?: Origin;
 }
 
 /** As many renders are unfinished as there may be, of the farm or of the owner. */
@@ -106,15 +110,19 @@ export class RenderStore extends RenderReader {
     limit: number,
     claim: IdempotencyClaim | undefined,
     owner?: RenderOwner,
-    { lastWord = false, mostStoredBytes = 0 }: AdmissionRules = {},
+    { lastWord = false, mostStoredBytes = 0, origin }: AdmissionRules = {},
   ): Promise<Admission> {
     const createdAtMs = Date.now();
     const claimed = claim ? JSON.stringify({ renderId, fingerprint: claim.fingerprint }) : '';
     const names = namesOf(claim, owner);
-    const optional = { ...(claim ? { idempotencyKey: names.own } : {}), ...(owner ? { owner: owner.name } : {}) };
+    const optional = {
+      ...(claim ? { idempotencyKey: names.own } : {}),
+      ...(owner ? { owner: owner.name } : {}),
+      ...(origin ? { origin } : {}),
+    };
     const answer = (await this.redis.eval(
       ADMIT,
-      10,
+      11,
       recordKey(renderId),
       INDEX_KEY,
       ACTIVE_KEY,
@@ -125,6 +133,7 @@ export class RenderStore extends RenderReader {
       goneKey(renderId),
       STORED_KEY,
       STORED_SUMS_KEY,
+      COUNTS_KEY,
       limit,
       renderId,
       createdAtMs,
@@ -233,12 +242,13 @@ export class RenderStore extends RenderReader {
   ): Promise<boolean> {
     const answer = await this.redis.eval(
       TRANSITION,
-      5,
+      6,
       recordKey(renderId),
       ACTIVE_KEY,
       WORK_SUMS_KEY,
       STORED_KEY,
       STORED_SUMS_KEY,
+      COUNTS_KEY,
       renderId,
       to,
       isTerminal(to) ? CANCEL_CHANNEL : '',

@@ -102,4 +102,10 @@ export const receiptSchema = z
   .meta({ id: 'Receipt' });
 export type Receipt = z.infer<typeof receiptSchema>;
 
-export const errorBodySchema = z.object({ error: errorReportSchema }).meta({ id: 'ErrorBody' });
+export const errorBodySchema = z
+  .object({
+    error: errorReportSchema,
+    /** As in the header `x-request-id`: the farm's logs have it. Absent where no request could be read. */
+    request_id: z.string().optional(),
+  })
+  .meta({ id: 'ErrorBody' });

@@ -52,7 +52,12 @@ async function renderedOnly(renderId: string): Promise<void> {
 
 function work(renderId: string): Promise<void> {
   const context = { begun: Promise.resolve(), attempt: 1, lastTry: false, signal: new AbortController().signal, log };
-  const unused = { showProgress: () => {}, moveElsewhere: async () => undefined };
+  const unused = {
+    span: undefined,
+    progressed: () => {},
+    showProgress: () => {},
+    moveElsewhere: async () => undefined,
+  };
   return stitch({ name: 'stitch', renderId }, { ...context, ...unused });
 }
 

@@ -7,6 +7,7 @@ import { artifactKeys, type LocalArtifacts } from '../../shared/artifacts.ts';
 import { encodeModel } from '../../shared/onnx/encode.ts';
 import { type Graph, GraphBuilder, type GraphNode } from '../../shared/onnx/graph.ts';
 import { lineInThisThread } from '../../worker/engine/frame-outputs.ts';
+import { LastingPools } from '../../worker/engine/memory-pool.ts';
 import { renderSegment } from '../../worker/engine/render-segment.ts';
 import { Turns } from '../../worker/engine/turns.ts';
 import type { LoadedModel } from '../../worker/models/loaded-model.ts';
@@ -72,7 +73,13 @@ export async function renderSound(
 ): Promise<void> {
   await artifacts.publish(artifactKeys.samples(renderId), (file) => writeFile(file, samples));
   const tools = {
-    ...{ artifacts, line: lineInThisThread(artifacts), turns: new Turns(), signal: new AbortController().signal },
+    ...{
+      artifacts,
+      line: lineInThisThread(artifacts),
+      turns: new Turns(),
+      pools: new LastingPools(),
+      signal: new AbortController().signal,
+    },
   };
   for (let start = 0, index = 0; start < frameCount; start += segmentFrames, index++) {
     const frames = { start, end: Math.min(start + segmentFrames, frameCount) };

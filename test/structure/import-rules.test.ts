@@ -45,6 +45,13 @@ const WRONG: Readonly<Record<string, { files: Readonly<Record<string, string>>; 
     files: { 'worker/media/stitch.ts': `const { Tensor } = await import('onnxruntime-node');` },
     answer: 'worker/media/stitch.ts imports onnxruntime-node',
   },
+  'OpenTelemetry is imported in one module, and that only where tracing is turned on': {
+    files: {
+      'shared/tracing/otlp-tracer.ts': `import { trace } from '@opentelemetry/api';`,
+      'shared/tracing/tracing.ts': `import { otlpTracer } from './otlp-tracer.ts';`,
+    },
+    answer: 'shared/tracing/tracing.ts loads OpenTelemetry though nothing is traced',
+  },
   'one module under worker/tools imports fluent-ffmpeg': {
     files: {
       'worker/tools/ffmpeg.ts': `import f from 'fluent-ffmpeg';`,

@@ -117,6 +117,24 @@ export const RULES: readonly Rule[] = [
     ),
   },
   {
+    name: 'OpenTelemetry is imported in one module, and that only where tracing is turned on',
+    check: (files) => {
+      const isOurs = (file: SourceFile) => !/^(?:test|bench)\//.test(file.path);
+      return [
+        ...onImports(
+          (file, { specifier }) => specifier.startsWith('@opentelemetry/') && file !== 'shared/tracing/otlp-tracer.ts',
+        )(files.filter(isOurs)),
+        ...onImports(
+          (file, { file: target }) =>
+            target === 'shared/tracing/otlp-tracer.ts' && file !== 'shared/tracing/tracing.ts',
+        )(files.filter(isOurs)),
+        ...files
+          .filter(({ path, text }) => path === 'shared/tracing/tracing.ts' && /^import .*otlp-tracer/m.test(text))
+          .map(({ path }) => `${path} loads OpenTelemetry though nothing is traced`),
+      ];
+    },
+  },
+  {
     name: 'one module under worker/tools imports fluent-ffmpeg',
     check: (files) => {
       const importers = files.filter((file) =>

@@ -17,6 +17,7 @@ import { Liveness } from './liveness.ts';
 import type { ModelClaims } from './model-claims.ts';
 import type { ModelUsage } from './model-usage.ts';
 import { type KnownModels, usableModel } from './usable-model.ts';
+import { countOutcome, countStages, FrameCount, type WorkPlace } from './work-counts.ts';
 
 export interface LiveHandlerTools extends KnownModels {
   readonly gpuId: number;
@@ -115,6 +116,9 @@ async function work(
   const { gpuId, thread, usage, blocklist, claims } = tools;
   const signal = AbortSignal.any([context.signal, ended.signal]);
   const openedMs = performance.now();
+  const place = { kind: 'live', model: job.modelId, gpu: gpuId } as const;
+  const frames = new FrameCount(place);
+  let made = 0;
   try {
     await usableModel(tools, job.modelId);
     const load = await claims.load({ modelId: job.modelId, waitMs: job.waitMs }, signal);
@@ -123,12 +127,16 @@ async function work(
       return 'loaded';
     }
     const threadsFromMs = performance.now();
-    const result = await thread.live(task, signal, (frames) => {
-      if (!signal.aborted) publisher.frames(frames);
+    const result = await thread.live(task, signal, (finished) => {
+      made += finished.length;
+      frames.upTo(made);
+      context.progressed();
+      if (!signal.aborted) publisher.frames(finished);
     });
     const doneMs = performance.now();
     const moments = { openedMs, threadsFromMs, threadsToMs: doneMs, doneMs };
     const sent = publisher.done({ gpuId, ...summaryOf({ ...result, ...load }), moments });
+    countLive(place, made, result);
     blocklist.succeeded(job);
     usage.note(job.modelId, result.timings.inference);
     await sent;
@@ -136,9 +144,11 @@ async function work(
   } catch (thrown) {
     // The job is back in its queue or with another worker: its outcome is decided there.
     if (context.signal.aborted) throw thrown;
+    if (ended.signal.aborted || thrown instanceof FencedOut) countOutcome(place, true);
     if (ended.signal.aborted) return `stopped: ${reasonOf(ended.signal.reason)}`;
     if (thrown instanceof FencedOut) return `stopped: ${reasonOf(thrown)}`;
     const error = FarmError.from(thrown);
+    countOutcome(place, false, error);
     blocklist.failed(job, error);
     context.log.warn({ request: job.requestId, code: error.code, reason: error.message }, 'live request failed');
     const untold = logged(
@@ -177,6 +187,12 @@ function aloneInMemory(bytes: Buffer): Uint8Array {
 function formOf({ mouths, output, jpegQuality }: LiveJob): LiveForm {
   if (mouths) return { kind: 'mouths' };
   return output === 'jpeg' ? { kind: 'jpeg', quality: jpegQuality } : { kind: 'raw' };
+}
+
+function countLive(place: WorkPlace, frames: number, { timings, encodeMs }: LiveResult): void {
+  const { visualInput, ...stages } = timings;
+  countStages(place, frames, { ...stages, visual_input: visualInput, encode: encodeMs });
+  countOutcome(place, false);
 }
 
 function summaryOf({ modelWasLoaded, modelLoadMs, timings, encodeMs }: LiveResult) {

@@ -15,6 +15,7 @@ import type { ModelClaims } from './model-claims.ts';
 import type { ModelUsage } from './model-usage.ts';
 import { Previews } from './previews.ts';
 import { type KnownModels, usableModel } from './usable-model.ts';
+import { countOutcome, countStages, FrameCount } from './work-counts.ts';
 
 export interface SegmentHandlerTools extends KnownModels {
   readonly gpuId: number;
@@ -42,14 +43,20 @@ export function segmentHandler(tools: SegmentHandlerTools) {
       const status = await renders.segments.reportProgress(job.renderId, job.segmentIndex, attempt, framesDone);
       if (!status || isTerminal(status)) cancellation.end(job.renderId);
     };
+    const place = { kind: 'render', model: job.modelId, gpu: tools.gpuId } as const;
+    const frames = new FrameCount(place);
     const previews = new Previews(artifacts, job.renderId);
     await report(0);
     try {
       await tools.claims.load({ modelId: task.modelId }, signal);
       const result = await tools.thread.render(task, signal, (framesDone, latestJpeg) => {
+        frames.upTo(framesDone);
         report(framesDone).catch(logged('could not report progress; the next frames report it again'));
         previews.show(latestJpeg);
       });
+      frames.upTo(frameTotal);
+      countStages(place, frameTotal, result.timings_ms);
+      countOutcome(place, false);
       blocklist.succeeded(job);
       tools.usage.note(job.modelId, result.timings_ms.inference);
       await renders.segments.saveReceipt(job.renderId, {
@@ -64,6 +71,7 @@ export function segmentHandler(tools: SegmentHandlerTools) {
       await report(frameTotal);
       log.info({ segment: job.segmentIndex, frames: frameTotal, ms: Math.round(result.wall_ms) }, 'segment rendered');
     } catch (error) {
+      countOutcome(place, signal.aborted, error);
       await previews.written;
       if (signal.aborted) await removeFilesIfGone(renders, artifacts, job.renderId);
       else blocklist.failed(job, FarmError.from(error));

@@ -3,9 +3,13 @@ import { type Job as BullJob, DelayedError, UnrecoverableError, WaitingError, ty
 import type { Redis } from 'ioredis';
 import { FarmError } from '../../shared/errors.ts';
 import { isOfNewerFormat, type Job, type JobName, type JobOf, jobSchema } from '../../shared/jobs.ts';
+import { count } from '../../shared/metrics/tally.ts';
 import type { Logger } from '../../shared/process/log.ts';
+import { withProgress } from '../../shared/process/progress.ts';
 import { ignored, logged, unexpected } from '../../shared/process/unheard.ts';
 import { isConnectionFault } from '../../shared/redis-outage.ts';
+import type { TraceSpan } from '../../shared/tracing/contract.ts';
+import { JobWatch } from './job-watch.ts';
 import { isSilenceOfRedis, TRY_REDIS_AGAIN_MS, untilRedisTakes } from './redis-patience.ts';
 import { UnendedRuns } from './unended-runs.ts';
 
@@ -25,6 +29,10 @@ export interface JobContext {
   /** Aborted when the job's lock is lost or a drain's deadline passes; its reason is LostLock or HandBack then. */
   readonly signal: AbortSignal;
   readonly log: Logger;
+  /** Covers this run; undefined while nothing is traced. */
+  readonly span: TraceSpan | undefined;
+  /** Something of the job was done: it is not stuck. */
+  progressed(): void;
   /** Percent done, for the dashboard. */
   showProgress(percent: number): void;
   /**
@@ -112,6 +120,7 @@ export class JobRunner<N extends JobName> {
     worker.on('error', (error) => {
       if (!isConnectionFault(error)) fault(error);
     });
+    worker.on('stalled', () => count('farm_jobs_stalled_total', { queue: queueName }));
     worker.on('failed', (job) => {
       if (job) this.#reportLost(job).catch(unexpected);
     });
@@ -134,9 +143,31 @@ export class JobRunner<N extends JobName> {
 
   /** Processes a job that was picked up with `token`. */
   async run(bullJob: BullJob, token: string | undefined): Promise<string> {
-    const { handlers, log } = this.#options;
     if (isOfNewerFormat(bullJob.data)) await this.#leaveToNewer(bullJob, token);
     const job = this.#parse(bullJob);
+    const { attemptsStarted: attempt, timestamp: placedAtMs } = bullJob;
+    const watch = new JobWatch(job, { queueName: this.#options.queueName, attempt, placedAtMs });
+    const lastTry = bullJob.attemptsMade + 1 >= (bullJob.opts.attempts ?? 1);
+    try {
+      const outcome = await withProgress(
+        () => watch.progressed(),
+        () => this.#runWatched(job, bullJob, token, { watch, lastTry }),
+      );
+      watch.done(outcome);
+      return outcome;
+    } catch (thrown) {
+      watch.failed(thrown, lastTry);
+      throw thrown;
+    }
+  }
+
+  async #runWatched(
+    job: JobOf<N>,
+    bullJob: BullJob,
+    token: string | undefined,
+    { watch, lastTry }: { watch: JobWatch; lastTry: boolean },
+  ): Promise<string> {
+    const { handlers, log } = this.#options;
     const running = { jobId: String(bullJob.id), name: job.name, stop: new AbortController() };
     this.#running.add(running);
     this.#tell();
@@ -148,10 +179,13 @@ export class JobRunner<N extends JobName> {
       return await handlers[job.name as N](job, {
         begun,
         attempt: bullJob.attemptsStarted + attemptsBefore(job),
-        lastTry: bullJob.attemptsMade + 1 >= (bullJob.opts.attempts ?? 1),
+        lastTry,
         signal: running.stop.signal,
-        log: log.child({ job: job.name }),
+        log: log.child({ job: job.name, ...(job.origin ? { request: job.origin.request } : {}) }),
+        span: watch.span,
+        progressed: () => watch.progressed(),
         showProgress: (percent) => {
+          watch.progressed();
           bullJob.updateProgress(percent).catch(ignored('for the dashboard only, and the next one replaces it'));
         },
         moveElsewhere: async (error, begun) => await this.#options.relocation?.move(bullJob, error, begun),

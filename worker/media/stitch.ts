@@ -4,6 +4,7 @@ import { type ArtifactStore, artifactKeys } from '../../shared/artifacts.ts';
 import { FarmError } from '../../shared/errors.ts';
 import { hashFile } from '../../shared/hash-file.ts';
 import type { JobOf } from '../../shared/jobs.ts';
+import { observe } from '../../shared/metrics/tally.ts';
 import { jobId } from '../../shared/queues.ts';
 import type { RenderPlan, RenderRecord, SegmentReceipt } from '../../shared/renders/record.ts';
 import type { RenderStore } from '../../shared/renders/store.ts';
@@ -45,6 +46,7 @@ export function stitchHandler(tools: StitchTools) {
     await spentFiles.announce(renderId);
     const bytes = await resultSize(artifacts, renderId, record.request, plan);
     if (!(await renders.complete(renderId, jobId(job), bytes))) return await tidyUp(tools, renderId);
+    observeRender(record);
     log.info({ frames: plan.frameCount }, 'render completed');
   };
 
@@ -74,6 +76,14 @@ export async function tidyUp({ renders, artifacts, spentFiles }: StitchTools, re
   const record = await renders.find(renderId);
   if (record?.status === 'completed') await spentFiles.announce(renderId);
   else await removeFilesIfGone(renders, artifacts, renderId);
+}
+
+/** How long its sender had to wait, for `/metrics`. */
+function observeRender({ createdAtMs, firstSegmentAtMs }: RenderRecord): void {
+  observe('farm_render_seconds', {}, (Date.now() - createdAtMs) / 1000);
+  if (firstSegmentAtMs !== undefined) {
+    observe('farm_render_wait_seconds', {}, (firstSegmentAtMs - createdAtMs) / 1000);
+  }
 }
 
 /** Checks that every frame of the plan was rendered. */

@@ -1,9 +1,11 @@
 import { isOfNewerFormat, type JobOf, jobSchema, type LiveJob } from '../../shared/jobs.ts';
 import type { TakeOffer } from '../../shared/live/direct/frame-link.ts';
 import type { Logger } from '../../shared/process/log.ts';
-import { ignored } from '../../shared/process/unheard.ts';
-import type { JobContext } from '../jobs/job-runner.ts';
-import { HandBack } from '../jobs/job-runner.ts';
+import { HandBack, type JobContext } from '../jobs/job-runner.ts';
+import { JobWatch } from '../jobs/job-watch.ts';
+
+/** In the place of a queue's name. */
+const LANE = 'direct';
 
 export interface DirectLaneTools {
   readonly handler: (job: LiveJob, context: JobContext, offer: TakeOffer) => Promise<string>;
@@ -53,13 +55,18 @@ export class DirectLane {
   }
 
   async #run(job: JobOf<'live'>, signal: AbortSignal, take: TakeOffer): Promise<void> {
+    const watch = new JobWatch(job, { queueName: LANE, attempt: 1, placedAtMs: Date.now() });
     const context: JobContext = {
-      ...{ begun: Promise.resolve(), attempt: 1, lastTry: true, signal },
-      log: this.#tools.log.child({ job: job.name }),
-      showProgress: () => {},
+      ...{ begun: Promise.resolve(), attempt: 1, lastTry: true, signal, span: watch.span },
+      log: this.#tools.log.child({ job: job.name, ...(job.origin ? { request: job.origin.request } : {}) }),
+      progressed: () => watch.progressed(),
+      showProgress: () => watch.progressed(),
       moveElsewhere: async () => undefined,
     };
-    const told = ignored('the handler has told the front end, or its run has left: then that places the job again');
-    await this.#tools.handler(job, context, take).catch(told);
+    await this.#tools.handler(job, context, take).then(
+      (outcome) => watch.done(outcome),
+      // The handler has told the front end, or its run has left: then that places the job again.
+      (thrown) => (thrown instanceof HandBack ? watch.done('handed_back') : watch.failed(thrown, true)),
+    );
   }
 }

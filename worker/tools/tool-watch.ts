@@ -1,6 +1,7 @@
 import { stat } from 'node:fs/promises';
 import { setTimeout as delay } from 'node:timers/promises';
 import { Patience } from '../../shared/process/patience.ts';
+import { progressNoter } from '../../shared/process/progress.ts';
 import { ignored } from '../../shared/process/unheard.ts';
 import { madeNoProgress, type Tool, tookTooLong } from './tool-faults.ts';
 
@@ -27,6 +28,7 @@ export class ToolWatch implements Disposable {
   readonly #patience: Patience;
   readonly #timer: NodeJS.Timeout;
   readonly #looking: NodeJS.Timeout;
+  readonly #noteProgress = progressNoter();
   #seen = '';
 
   /** @param outputPath a file that it writes, whose growth is progress. */
@@ -50,6 +52,7 @@ export class ToolWatch implements Disposable {
     if (sign !== undefined && sign === this.#seen) return;
     if (sign !== undefined) this.#seen = sign;
     this.#patience.renew();
+    this.#noteProgress();
   }
 
   /**

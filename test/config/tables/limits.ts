@@ -16,6 +16,7 @@ import { hashApiKey } from '../../../shared/api-keys.ts';
 import { failureOf, farmCode, type Message, MONOLITHIC, TestClient } from '../../grpc/clients.ts';
 import { RawCall } from '../../grpc/raw-calls.ts';
 import { heavyNetwork, moodyNetwork } from '../../onnx/tiny-onnx.ts';
+import { OtlpReceiver } from '../../support/otlp-receiver.ts';
 import { until } from '../../support/until.ts';
 import type { KeyFarm } from '../key-farm.ts';
 import type { KeyTable } from '../key-table.ts';
@@ -30,6 +31,10 @@ const TALKER_KEY = 'a-key-for-one-stream';
 const FRAMER_KEY = 'a-key-for-few-frames';
 const KEEPER_KEY = 'a-key-for-few-bytes';
 const PRODUCT = 'https://product.test';
+const METRICS_TOKEN = 'a-token-for-prometheus';
+/** A trace of somebody else that is kept, and what the farm is told of it. */
+const OTHERS_TRACE = '0af7651916cd43dd8448eb211c80319c';
+const OTHERS_SPAN = 'b7ad6b7169203331';
 const MB = 2 ** 20;
 const LIMIT_MB = 51.2;
 const CONCURRENT_STREAMS = 7;
@@ -47,6 +52,8 @@ interface Bench {
   readonly tls: Tls;
   /** Bytes that workers have sent to the address that is advertised. */
   readonly framesCame: () => number;
+  readonly metricsAddress: string;
+  readonly collector: OtlpReceiver;
 }
 
 interface Tls {
@@ -66,12 +73,20 @@ async function start(farm: KeyFarm): Promise<Bench> {
   const tls = await makeCertificates(farm.folder);
   farm.credentials = credentials.createSsl(tls.serverCertificate, tls.clientKey, tls.clientCertificate);
   const { listen, advertised, framesCame } = await forwardFrames(farm);
+  const metricsAddress = `127.0.0.1:${await freePort()}`;
+  const collector = await OtlpReceiver.start();
+  farm.others.defer(() => collector.stop());
   await farm.up({
     server: { max_message_size_mb: 1, queue_size: 2 },
     gpus: { memory_gb_per_gpu: LIMIT_MB / 1024 },
     capacity: { idle_timeout_minutes: IDLE_MINUTES },
     onnx: { execution_providers: ['cpu'], intra_op_threads: 1 },
-    logging: { buffered_logging: true, auto_flush: false, flush_interval_ms: 20 },
+    logging: {
+      ...{ buffered_logging: true, auto_flush: false, flush_interval_ms: 20 },
+      ...{ access_log: 'logs/access.log', audit_log: 'logs/audit.log' },
+    },
+    metrics: { token: METRICS_TOKEN, listen: metricsAddress },
+    tracing: { enabled: true, endpoint: collector.url, sample_ratio: 0 },
     grpc: {
       tls: { cert_path: 'server.crt', key_path: 'server.key', ca_path: 'client.crt' },
       max_concurrent_streams: CONCURRENT_STREAMS,
@@ -114,7 +129,7 @@ async function start(farm: KeyFarm): Promise<Bench> {
       hanging: { ...PLAIN, model_path: 'hanging.onnx' },
     },
   });
-  return { farm, tls, framesCame };
+  return { farm, tls, framesCame, metricsAddress, collector };
 }
 
 /** Where the front end is to listen for frames, and an address that leads there and counts what comes. */
@@ -209,6 +224,57 @@ export const limitKeys: KeyTable<Bench> = {
   hosts: { apiKey: API_KEY },
   start,
   checks: {
+    'metrics.token': async ({ farm }) => {
+      const scrape = async (path: string, key: string) =>
+        (await fetch(`${farm.url}${path}`, { headers: { authorization: `Bearer ${key}` } })).status;
+      assert.equal(await scrape('/metrics', METRICS_TOKEN), 200);
+      assert.equal(await scrape('/metrics', API_KEY), 200, 'a key that may operate opens it as well');
+      assert.equal(await scrape('/metrics', STUDIO_KEY), 403);
+      assert.equal(await scrape('/v1/models', METRICS_TOKEN), 401, 'the token opens nothing else');
+    },
+    'metrics.listen': async ({ metricsAddress }) => {
+      const ask = (path: string, headers: Record<string, string>) =>
+        fetch(`http://${metricsAddress}${path}`, { headers });
+      const keyed = { authorization: `Bearer ${METRICS_TOKEN}` };
+      const answer = await ask('/metrics', keyed);
+      assert.match(await answer.text(), /^farm_redis_up 1$/m);
+      assert.equal((await ask('/metrics', {})).status, 401);
+      assert.equal((await ask('/v1/models', keyed)).status, 404);
+    },
+    'tracing.enabled tracing.endpoint tracing.sample_ratio': async ({ farm, collector }) => {
+      const ask = async (headers: Record<string, string>) => {
+        const answer = await fetch(`${farm.url}/v1/models`, {
+          headers: { authorization: `Bearer ${API_KEY}`, ...headers },
+        });
+        return answer.headers.get('traceparent') ?? '';
+      };
+      assert.match(await ask({}), /^00-[0-9a-f]{32}-[0-9a-f]{16}-00$/, 'traces that begin here are not kept');
+      const answer = await ask({ traceparent: `00-${OTHERS_TRACE}-${OTHERS_SPAN}-01` });
+      assert.ok(answer.startsWith(`00-${OTHERS_TRACE}-`) && answer.endsWith('-01'), answer);
+      await until('the span has come', () => collector.spans.length > 0);
+      const { traceId, parentId, name } = collector.spans[0] ?? {};
+      assert.deepEqual(
+        { traceId, parentId, name },
+        { traceId: OTHERS_TRACE, parentId: OTHERS_SPAN, name: 'GET /v1/models' },
+      );
+    },
+    'logging.access_log logging.audit_log': async ({ farm }) => {
+      const lines = async (name: string) => (await readFile(path.join(farm.folder, 'logs', name), 'utf8')).split('\n');
+      const render = '/v1/renders/r0mwziqxxx-f4ef0b7dce';
+      const headers = { authorization: `Bearer ${API_KEY}`, 'x-request-id': 'of-this-test' };
+      const answer = await fetch(`${farm.url}${render}`, { method: 'DELETE', headers });
+      assert.equal(answer.headers.get('x-request-id'), 'of-this-test');
+      await answer.text();
+      const find = async (name: string) => {
+        const line = (await lines(name)).find((text) => text.includes('"of-this-test"'));
+        return JSON.parse(line ?? '{}') as Record<string, unknown>;
+      };
+      await until('the line is written', async () => (await find('access.log')).code === 404);
+      assert.equal((await find('access.log')).route, 'DELETE /v1/renders/:id');
+      const { audit, outcome, role, address } = await find('audit.log');
+      const expected = { audit: 'render.remove', outcome: 'render_unknown', role: 'admin', address: '127.0.0.1' };
+      assert.deepEqual({ audit, outcome, role, address }, expected);
+    },
     'auth.api_keys': async ({ farm }) => {
       await assert.rejects(new FarmClient(farm.url).models(), { code: 'unauthorised' });
       await assert.rejects(new FarmClient(farm.url, 'a-wrong-key').models(), { code: 'unauthorised' });

@@ -1,0 +1,44 @@
+import { AsyncLocalStorage } from 'node:async_hooks';
+import { randomUUID } from 'node:crypto';
+import type { Origin } from '../shared/origin.ts';
+import type { Caller } from './access/caller.ts';
+
+/** The request or call that the code works for, wherever it is: for jobs, logs and traces, never for decisions. */
+export interface RequestContext {
+  readonly via: 'http' | 'grpc';
+  /** Of the sender. */
+  readonly address: string;
+  /** What is asked for, in the words of this farm. */
+  readonly route: string;
+  readonly origin: Origin;
+  /** Undefined where nobody had to say who he is. */
+  readonly caller: Caller | undefined;
+}
+
+/** Header and metadata with the id of a request, in and out. */
+export const REQUEST_ID = 'x-request-id';
+/** What is taken over from senders: it goes into logs and jobs. */
+const GIVEN_ID = /^[\w.:@/+=-]{1,128}$/;
+
+const contexts = new AsyncLocalStorage<RequestContext>();
+
+/** Runs `work` for a request. */
+export function forRequest<T>(context: RequestContext, work: () => T): T {
+  return contexts.run(context, work);
+}
+
+/** The request that this is done for; undefined for what the farm does by itself. */
+export function currentRequest(): RequestContext | undefined {
+  return contexts.getStore();
+}
+
+/** For jobs: nothing where there is no request. */
+export function currentOrigin(): { origin?: Origin } {
+  const origin = contexts.getStore()?.origin;
+  return origin ? { origin } : {};
+}
+
+/** The id that a sender gave its request, if it is one that may be taken over, else a new one. */
+export function requestIdOf(given: string | undefined): string {
+  return given !== undefined && GIVEN_ID.test(given) ? given : randomUUID();
+}

@@ -1,0 +1,10 @@
+import { z } from 'zod';
+
+/** Where work came from: it goes with the jobs, so that what workers log and trace can be found by it. */
+export const originSchema = z.object({
+  /** Id of the HTTP request or gRPC call: what its sender put into `x-request-id`, or one of the farm's own. */
+  request: z.string(),
+  /** W3C `traceparent` of the span that asked for the work; absent where the trace is not kept. */
+  trace: z.string().optional(),
+});
+export type Origin = z.infer<typeof originSchema>;

@@ -1,0 +1,31 @@
+/** Traces, as the code that is traced sees them. */
+
+export type SpanAttributes = Readonly<Record<string, string | number | boolean>>;
+
+export interface SpanOptions {
+  readonly kind: 'server' | 'consumer' | 'internal';
+  /** W3C `traceparent` of the span above; without one, or with one that cannot be read, a trace begins. */
+  readonly parent?: string | undefined;
+  /** Since 1970; now when absent. */
+  readonly startMs?: number;
+  readonly attributes?: SpanAttributes;
+}
+
+/** Something that was done, or is being done. */
+export interface TraceSpan {
+  /** For what is done below it, and for whoever asked. */
+  readonly traceparent: string;
+  /** False when the trace is not sampled: it need not be passed on with jobs. */
+  readonly isKept: boolean;
+  set(attributes: SpanAttributes): void;
+  /** A span below this one that is over. Times since 1970. */
+  child(name: string, startMs: number, endMs: number, attributes?: SpanAttributes): void;
+  /** @param fault why it failed. */
+  end(fault?: string): void;
+}
+
+export interface Tracer {
+  start(name: string, options: SpanOptions): TraceSpan;
+  /** Sends what is waiting. Never rejects. */
+  close(): Promise<void>;
+}
