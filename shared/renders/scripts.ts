@@ -27,11 +27,12 @@ local function count_own(key, active, most)
 end
 `;
 
-/** Counts a render for `/metrics`, by its model: exactly once, since its status changes here. */
+/** Counts a render for `/metrics`, by its model: exactly once, since its status changes here. A record that cannot be read is left out. */
 const COUNT_RENDER = `
 local function count_render(counts, record, name, outcome)
-  local model = cjson.decode(redis.call('HGET', record, 'request')).modelId
-  redis.call('HINCRBY', counts, name .. '\\t' .. model .. outcome, 1)
+  local ok, request = pcall(cjson.decode, redis.call('HGET', record, 'request') or '')
+  if not ok or type(request) ~= 'table' or type(request.modelId) ~= 'string' then return end
+  redis.call('HINCRBY', counts, name .. '\\t' .. request.modelId .. outcome, 1)
 end
 `;
 

@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict';
 import { beforeEach, test } from 'node:test';
 import { FarmError } from '../../shared/errors.ts';
+import { COUNTS_KEY } from '../../shared/metrics/series.ts';
 import { EVENTS_KEY } from '../../shared/renders/keys.ts';
 import type { RenderStatus, SegmentReceipt } from '../../shared/renders/record.ts';
 import { CANCEL_CHANNEL, type RenderOwner, RenderStore } from '../../shared/renders/store.ts';
@@ -381,7 +382,7 @@ test('removing a render leaves no key behind', async () => {
   await store.segments.reportProgress('r1', 0, 1, 10);
   await store.segments.saveReceipt('r1', receipt(0));
   await removeEnded('r1');
-  assert.deepEqual(await allKeys(), [EVENTS_KEY]);
+  assert.deepEqual(await allKeys(), [EVENTS_KEY, COUNTS_KEY]);
   assert.deepEqual(await page(10), []);
 });
 
@@ -396,6 +397,6 @@ test('removing a render leaves the others as they are', async () => {
 test('removing a render frees its idempotency key', async () => {
   await store.admit('r1', SAMPLE_REQUEST, NO_LIMIT, CLAIM);
   await removeEnded('r1');
-  assert.deepEqual(await allKeys(), [EVENTS_KEY]);
+  assert.deepEqual(await allKeys(), [EVENTS_KEY, COUNTS_KEY]);
   assert.deepEqual(await store.admit('r2', SAMPLE_REQUEST, NO_LIMIT, CLAIM), { outcome: 'admitted' });
 });
