@@ -86,6 +86,8 @@ const renderPlanSchema = z.object({
   /** Of a range: its first frame, and the frames of the whole sound. Absent: 0 and `frameCount`. */
   firstFrame: z.int().nonnegative().optional(),
   totalFrames: z.int().positive().optional(),
+  /** How long somebody speaks in these frames: worker/media/speech-meter.ts. */
+  speechSeconds: z.number().nonnegative().optional(),
   segmentFrames: z.int().positive(),
   batchFrames: z.int().positive(),
   encoderBatchWindows: z.int().positive(),

@@ -85,7 +85,14 @@ export const receiptSchema = z
     fps: z.literal(25),
     width: z.int(),
     height: z.int(),
-    audio: z.object({ file_name: z.string(), sha256: z.string(), seconds: z.number() }),
+    audio: z.object({
+      file_name: z.string(),
+      sha256: z.string(),
+      /** Of the whole sound. */
+      seconds: z.number(),
+      /** How long somebody speaks in the frames that were made; null in receipts of an earlier version. */
+      speaking_seconds: z.number().nullable().default(null),
+    }),
     video: z.object({ sha256: z.string(), bytes: z.int(), seconds: z.number(), audio_seconds: z.number() }).nullable(),
     /** Sound minus picture in the finished file, AAC padding included; null for frames. */
     audio_minus_video_seconds: z.number().nullable(),

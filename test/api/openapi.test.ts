@@ -106,7 +106,8 @@ async function withFiles(output: 'mp4' | 'frames'): Promise<string> {
 
 const receiptOf = (id: string) => ({
   ...{ render_id: id, model_id: 'demo', output: 'mp4', frames: 1, fps: 25, width: 2, height: 2 },
-  audio: { file_name: 'a.wav', sha256: 'a', seconds: 1 },
+  range: null,
+  audio: { file_name: 'a.wav', sha256: 'a', seconds: 1, speaking_seconds: null },
   ...{ video: null, audio_minus_video_seconds: null, model_files: [], providers: [], segments: [] },
   timings_ms: { mel: 1, encoder: 1, background: 1, visual_input: 1, inference: 1, composite: 1, encode: 1 },
   finished_at: '2026-01-01T00:00:00.000Z',
@@ -171,6 +172,17 @@ describe('the API as it is documented', () => {
     await ask('deleteRender', 200, { in: { id: await renderIn('queued') } });
     await ask('deleteRender', 204, { in: { id } });
     await ask('deleteRender', 404, { in: { id } });
+  });
+
+  it('estimates', async () => {
+    const json = { 'content-type': 'application/json' };
+    const payload = { model_id: 'demo', audio_seconds: 60, from: 100 };
+    const { frames, gpu_seconds, gpus } = (await ask('estimateRender', 200, { headers: json, payload })).json();
+    assert.deepEqual([frames, gpu_seconds, gpus], [1400, null, 0]);
+    await ask('estimateRender', 404, { headers: json, payload: { ...payload, model_id: 'nobody' } });
+    await ask('estimateRender', 413, { headers: json, payload: ' '.repeat(2 ** 21) });
+    await ask('estimateRender', 415, { headers: { 'content-type': 'text/xml' }, payload: '<a/>' });
+    await ask('estimateRender', 422, { headers: json, payload: { ...payload, audio_seconds: 4000 } });
   });
 
   it('shows renders', async () => {

@@ -9,6 +9,7 @@ import { MonoMix } from './mono-mix.ts';
 import { longestPlausibleSeconds, tooDense } from './plausible-sound.ts';
 import { SampleWriter } from './sample-writer.ts';
 import { findSoundTrack, type SoundForm, type SoundTrack } from './sound-track.ts';
+import { SpeechMeter } from './speech-meter.ts';
 import { type StereoBlock, StereoMix } from './stereo-mix.ts';
 import { UPLOAD_INPUT_OPTIONS } from './upload-input.ts';
 import { refuseShortWavHeader } from './wav-length.ts';
@@ -37,6 +38,8 @@ export interface DecodedSound {
   /** Samples at 16 kHz. */
   readonly sampleCount: number;
   readonly ear: SoundForEar;
+  /** When somebody speaks in it. */
+  readonly speech: Pick<SpeechMeter, 'secondsIn'>;
   /** Samples of the upload that were not finite, or absurdly loud, and were replaced by silence. */
   readonly replacedSamples: number;
 }
@@ -90,6 +93,7 @@ export async function decodeAudio(
   const storedChannels = track.form.channels === 'mono' ? 1 : 2;
   return {
     sampleCount: hearing.sampleCount,
+    speech: hearing.speech,
     replacedSamples: mix.replacedSamples,
     ear: {
       sampleRateHz,
@@ -141,6 +145,7 @@ class Hearing {
   readonly #mono: MonoMix;
   /** Undefined where the mix is at 16 kHz already. */
   readonly #resampler: Resampler | undefined;
+  readonly speech = new SpeechMeter();
   sampleCount = 0;
 
   constructor(sampleRateHz: number) {
@@ -159,6 +164,7 @@ class Hearing {
 
   #counted(samples: Float32Array): Float32Array {
     this.sampleCount += samples.length;
+    this.speech.push(samples);
     return samples;
   }
 }

@@ -1,5 +1,5 @@
 import type { Config } from '../../shared/config/load.ts';
-import { FarmError } from '../../shared/errors.ts';
+import { cutRange } from '../../shared/renders/frame-range.ts';
 import { framesOf, type RenderPlan, type RenderRequest } from '../../shared/renders/record.ts';
 import { frameCount } from '../../shared/sound/rates.ts';
 import type { IndexRange } from '../pipeline/contract.ts';
@@ -33,17 +33,4 @@ export function planRender(
     h264Crf: settings.h264_crf,
     h264Preset: settings.h264_preset,
   };
-}
-
-function cutRange(
-  totalFrames: number,
-  range: RenderRequest['range'],
-): Pick<RenderPlan, 'firstFrame' | 'frameCount' | 'totalFrames'> {
-  if (!range) return { frameCount: totalFrames };
-  const { from: firstFrame, to = totalFrames } = range;
-  if (firstFrame >= totalFrames) {
-    const text = `The range begins at frame ${firstFrame}, and the sound has frames 0 to ${totalFrames - 1}`;
-    throw new FarmError('request_invalid', text);
-  }
-  return { firstFrame, frameCount: Math.min(to, totalFrames) - firstFrame, totalFrames };
 }

@@ -2,7 +2,7 @@ import { entryVersion } from '../../shared/config/model-config.ts';
 import { type JobOf, prepareJobOf } from '../../shared/jobs.ts';
 import { untilKnown } from '../../shared/outcome.ts';
 import { jobId } from '../../shared/queues.ts';
-import type { RenderPlan, RenderRecord } from '../../shared/renders/record.ts';
+import { framesOf, type RenderPlan, type RenderRecord } from '../../shared/renders/record.ts';
 import { removeFilesIfGone } from '../jobs/ended-renders.ts';
 import type { JobContext } from '../jobs/job-runner.ts';
 import { cutSegments, planRender } from './plan.ts';
@@ -35,7 +35,7 @@ export function prepareHandler(tools: PrepareTools) {
     const writer = jobId(prepareJobOf(record));
     await room.waitUnlessFree(record);
     if (!(await renders.startPreparing(renderId, writer))) return await planInRecord(renders, renderId);
-    const { ear, sampleCount, replacedSamples } = await readUpload(tools, record, signal);
+    const { ear, sampleCount, replacedSamples, speech } = await readUpload(tools, record, signal);
     if (replacedSamples > 0) log.warn({ samples: replacedSamples }, 'damaged samples were made silent');
     const sound = request.output === 'mp4' ? ear : undefined;
     const outline = planRender(sampleCount, config.render, request.range);
@@ -43,7 +43,14 @@ export function prepareHandler(tools: PrepareTools) {
     const segments = cutSegments(outline);
     const model = config.models.get(request.modelId);
     const modelVersion = model && entryVersion(model);
-    const plan = { ...outline, sound, modelVersion, segmentGpus: await dispatcher.place(request.modelId, segments) };
+    const speechSeconds = speech.secondsIn(framesOf(outline));
+    const plan = {
+      ...outline,
+      sound,
+      speechSeconds,
+      modelVersion,
+      segmentGpus: await dispatcher.place(request.modelId, segments),
+    };
     await renders.startRendering(renderId, plan, writer);
     return await planInRecord(renders, renderId);
   }

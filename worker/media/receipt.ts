@@ -29,6 +29,7 @@ export function buildReceipt(
       file_name: request.fileName,
       sha256: request.uploadSha256,
       seconds: plan.sampleCount / SAMPLE_RATE_HZ,
+      speaking_seconds: plan.speechSeconds ?? null,
     },
     video: video
       ? { sha256: video.sha256, bytes: video.bytes, seconds: video.videoSeconds, audio_seconds: video.audioSeconds }
