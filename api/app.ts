@@ -10,6 +10,7 @@ import { answerConnectionFault, ignoreExpectations, requireHost } from './http/c
 import { refuseOtherOrigins } from './http/cross-site.ts';
 import { mountDashboard } from './http/dashboard.ts';
 import { answerError } from './http/errors.ts';
+import { estimateRoute } from './http/estimate-route.ts';
 import { gcRoutes } from './http/gc-routes.ts';
 import { gpuRoutes } from './http/gpu-routes.ts';
 import { healthRoutes } from './http/health-routes.ts';
@@ -52,6 +53,7 @@ export async function buildApp(services: Services, log: Logger): Promise<Fastify
   await app.register(modelRoutes, services);
   await app.register(renderRoutes, services);
   await app.register(listRenders, services);
+  await app.register(estimateRoute, services);
   await app.register(renderOrders, services);
   await app.register(gpuRoutes, services);
   await app.register(signInRoutes, services);

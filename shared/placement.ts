@@ -147,7 +147,8 @@ export function streamsOn(heartbeats: readonly Heartbeat[], gpuId: number, model
   return cost ? Math.max(1, Math.floor((LIVE_SHARE * FRAME_INTERVAL_MS) / cost.frameMs)) : 1;
 }
 
-function measuredCost(heartbeats: readonly Heartbeat[], gpuId: number, modelId: string): ModelCost | undefined {
+/** As measured there, else as on the slowest other GPU; undefined where no GPU of the farm has had the model in memory. */
+export function measuredCost(heartbeats: readonly Heartbeat[], gpuId: number, modelId: string): ModelCost | undefined {
   return stateOf(workerOf(heartbeats, gpuId), modelId)?.cost ?? summaryOf(heartbeats, modelId).slowest;
 }
 

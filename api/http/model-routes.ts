@@ -4,7 +4,7 @@ import { z } from 'zod';
 import { MODEL_ID } from '../../shared/limits.ts';
 import { loadAnswerSchema, modelListSchema, unloadAnswerSchema } from '../../shared/views/models-view.ts';
 import type { Services } from '../services.ts';
-import { failures } from './openapi.ts';
+import { BODY_REFUSALS, failures } from './openapi.ts';
 
 type App = Parameters<FastifyPluginAsyncZod<Services>>[0];
 
@@ -67,9 +67,6 @@ function unloadModel(app: App, { models }: Services): void {
     gpus: await models.unload(id, whileConnected(reply)),
   }));
 }
-
-/** How Fastify refuses a body that it does not read. */
-const BODY_REFUSALS = ['body_too_large', 'content_type_unsupported'] as const;
 
 /** Aborted when the caller goes away. Fastify's own signal is aborted as soon as the body of a request has been read. */
 function whileConnected({ raw }: FastifyReply): AbortSignal {

@@ -29,6 +29,9 @@ export function nothing(description: string) {
   return z.undefined().describe(description);
 }
 
+/** How Fastify refuses a body that it does not read. */
+export const BODY_REFUSALS = ['body_too_large', 'content_type_unsupported'] as const;
+
 /** What any route may answer that needs a key and asks Redis. */
 const ANY_ROUTE = [
   'request_invalid',

@@ -2,6 +2,7 @@ import assert from 'node:assert/strict';
 import { readFile } from 'node:fs/promises';
 import path from 'node:path';
 import { after, before, describe, it } from 'node:test';
+import type { Estimate } from '../../shared/views/estimate-view.ts';
 import type { Receipt, RenderView } from '../../shared/views/render-view.ts';
 import { startFarm, type TestFarm } from '../support/farm.ts';
 import { decodeSound, inspectVideo } from '../support/ffprobe.ts';
@@ -75,6 +76,17 @@ describe('a render of a range of frames', () => {
     }
     assert.ok(same < 0.01 * power, `${same} of ${power} differ`);
     assert.equal((await receiptOf(part)).video?.seconds, 2);
+  });
+
+  it('was estimated before, from what the GPU has measured', async () => {
+    const body = JSON.stringify({ audio_seconds: SECONDS, from: 13, to: 58 });
+    const headers = { 'content-type': 'application/json' };
+    const answer = await fetch(`${farm.url}/v1/renders/estimate`, { method: 'POST', headers, body });
+    const { frames, gpus, ...times } = (await answer.json()) as Estimate;
+    assert.deepEqual([frames, gpus], [45, 1]);
+    const [frameMs = 0] = (await farm.client.gpus()).gpus.flatMap(({ models }) => models.map((one) => one.frame_ms));
+    assert.ok(Math.abs((times.gpu_seconds ?? 0) - (45 * (frameMs ?? 0)) / 1000) < 0.02, JSON.stringify(times));
+    assert.ok((times.finish_seconds ?? 0) >= (times.queue_seconds ?? -1) + (times.gpu_seconds ?? 0) - 0.02);
   });
 
   it('fails when it lies behind the end of the sound', async () => {
