@@ -56,8 +56,8 @@ export function keptToThisMachine(config: Access): string | undefined {
   if (mayBeReached(config)) return undefined;
   const kept = grpcAddresses(config).filter(({ key }) => hostNamed(config, key) === undefined);
   if (kept.length === 0) return undefined;
-  const keys = kept.map(({ key }) => key).join(' and ');
-  const addresses = kept.map(({ host, port }) => `${host}:${port}`).join(' and ');
+  const keys = kept.map(({ key }) => key).join(', ');
+  const addresses = kept.map(({ host, port }) => `${host}:${port}`).join(', ');
   const names = kept.length === 1 ? 'names' : 'name';
   return `${keys} ${names} no address, and no key is configured, so gRPC listens on ${addresses} only; set auth.keys, and it listens on every address`;
 }
