@@ -76,6 +76,30 @@ describe('renders over HTTP', () => {
     assert.equal(network?.sha256, sha256(await readFile(SMALL_MODEL.model_path)));
   });
 
+  it('are looked at: the receipt has numbers of mouth, seam and silence, and links to pictures of it', async () => {
+    const { id } = await farm.client.submit(speech, { modelId: 'demo' });
+    const { links } = await farm.client.finished(id);
+    const { quality, pictures, segments } = await farm.client.receipt(id);
+    assert.ok((quality?.mouth.correlation ?? 0) >= 0.7, JSON.stringify(quality));
+    assert.ok(Math.abs(quality?.mouth.lag_frames ?? 9) <= 1 && (quality?.seam.added ?? 9) < 1, JSON.stringify(quality));
+    assert.deepEqual(quality?.findings, []);
+    assert.ok(Date.now() - Date.parse(segments[0]?.started_at ?? '') < 60_000);
+    const { contact_sheet, waveform, waterfall } = links;
+    assert.deepEqual(pictures, { contact_sheet, waveform, waterfall });
+    const sheet = await fetch(`${farm.url}${contact_sheet}`);
+    const { format, width } = await sharp(await sheet.arrayBuffer()).metadata();
+    assert.deepEqual([sheet.headers.get('content-type'), format, width], ['image/jpeg', 'jpeg', 336]);
+    for (const [path, words] of [
+      [waveform, 'in step'],
+      [waterfall, 'segment 0: network'],
+    ] as const) {
+      const drawing = await fetch(`${farm.url}${path}`);
+      assert.equal(drawing.headers.get('content-type'), 'image/svg+xml');
+      const text = await drawing.text();
+      assert.ok(text.includes(words) && text.includes('<title') && text.includes('<desc'), text.slice(0, 900));
+    }
+  });
+
   it('leave nothing on disk but the result', async () => {
     const { id } = await farm.client.submit(blip, { modelId: 'small' });
     await farm.client.finished(id);
@@ -83,7 +107,10 @@ describe('renders over HTTP', () => {
     // Some seconds later: Redis has surely stored by then that the render is completed.
     await until('nothing but the result is left', async () => {
       const { stdout } = await run('find', [folder, '-type', 'f', '-printf', '%f\n']);
-      return stdout.trim().split('\n').sort().join() === 'receipt.json,video.mp4';
+      return (
+        stdout.trim().split('\n').sort().join() ===
+        'contact-sheet.jpg,receipt.json,video.mp4,waterfall.svg,waveform.svg'
+      );
     });
     await farm.client.remove(id);
     assert.equal(existsSync(folder), false);

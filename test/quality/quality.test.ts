@@ -42,7 +42,7 @@ async function measuresOf(name: AvatarName, renderId: string, seconds: number, s
   const measures = await readMeasures(artifacts, renderId, Math.ceil(frames / segmentFrames), frames);
   assert.ok(measures);
   await using audio = await AudioFile.open(artifacts.localPath(artifactKeys.samples(renderId)));
-  return { measures, levels: await voiceLevels(audio, frames) };
+  return { measures, levels: await voiceLevels(audio, { start: 0, end: frames }) };
 }
 
 /** The sample, after some silence. */

@@ -3,6 +3,7 @@ import { sumTimings } from '../../shared/renders/timings.ts';
 import { FRAMES_PER_SECOND, SAMPLE_RATE_HZ } from '../../shared/sound/rates.ts';
 import type { Receipt } from '../../shared/views/render-view.ts';
 import type { VideoSeconds } from './check-video.ts';
+import type { RenderLook } from './render-look.ts';
 
 export interface VideoFacts extends VideoSeconds {
   readonly sha256: string;
@@ -14,6 +15,7 @@ export function buildReceipt(
   plan: RenderPlan,
   segments: readonly SegmentReceipt[],
   video: VideoFacts | undefined,
+  { quality, pictures }: RenderLook,
 ): Receipt {
   const [first] = segments;
   return {
@@ -39,6 +41,8 @@ export function buildReceipt(
     providers: [...new Set(segments.map(({ provider }) => provider))],
     segments: segments.map(({ model_files: _, ...segment }) => segment),
     timings_ms: sumTimings(segments),
+    quality,
+    pictures,
     finished_at: new Date().toISOString(),
   };
 }

@@ -14,7 +14,11 @@ export async function resultSize(
   { output }: Pick<RenderRequest, 'output'>,
   { frameCount, firstFrame = 0 }: Pick<RenderPlan, 'frameCount' | 'firstFrame'>,
 ): Promise<number> {
-  if (output === 'mp4') return (await artifacts.size(artifactKeys.video(renderId))) ?? 0;
+  const { contactSheet, waveform, waterfall, video } = artifactKeys;
+  const sizeOf = async (keyOf: (renderId: string) => string) => (await artifacts.size(keyOf(renderId))) ?? 0;
+  const pictures = await Promise.all([contactSheet, waveform, waterfall].map(sizeOf));
+  const besides = pictures.reduce((sum, size) => sum + size, 0);
+  if (output === 'mp4') return besides + (await sizeOf(video));
   const count = Math.min(frameCount, MOST_LOOKED_UP);
   const sizes = await Promise.all(
     Array.from({ length: count }, (_, index) =>
@@ -22,5 +26,5 @@ export async function resultSize(
     ),
   );
   const sum = sizes.reduce<number>((total, size) => total + (size ?? 0), 0);
-  return Math.round((sum / count) * frameCount);
+  return besides + Math.round((sum / count) * frameCount);
 }

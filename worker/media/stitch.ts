@@ -15,6 +15,7 @@ import { runFfmpeg } from '../tools/ffmpeg.ts';
 import { checkInStep } from './check-video.ts';
 import { joinCommand, segmentList } from './join-segments.ts';
 import { buildReceipt, type VideoFacts } from './receipt.ts';
+import { RenderLooks } from './render-look.ts';
 import { resultSize } from './result-size.ts';
 import { soundtrackOf } from './soundtrack.ts';
 import type { SpentFiles } from './spent-files.ts';
@@ -30,6 +31,7 @@ const JOIN_TIMEOUT_MS = 30 * MINUTE_MS;
 /** Handles `stitch` jobs: joins the segments, adds the sound, writes the receipt and completes the render. */
 export function stitchHandler(tools: StitchTools) {
   const { renders, artifacts, spentFiles } = tools;
+  const looks = new RenderLooks(artifacts);
   return async (job: JobOf<'stitch'>, { signal, log }: JobContext): Promise<void> => {
     const { renderId } = job;
     if (!(await renders.startStitching(renderId, jobId(job)))) return await tidyUp(tools, renderId);
@@ -38,8 +40,12 @@ export function stitchHandler(tools: StitchTools) {
     if (!plan) throw new FarmError('internal', `Render ${renderId} is to be stitched but has no plan`);
     const segments = await renders.segments.receipts(renderId);
     checkComplete(plan, segments);
-    const video = record.request.output === 'mp4' ? await makeVideo(record, plan, signal) : undefined;
-    const receipt = buildReceipt(record, plan, segments, video);
+    // ffmpeg joins and checks in processes of its own meanwhile.
+    const looking = looks.look(record, segments, { signal, log });
+    const isVideo = record.request.output === 'mp4';
+    const video = await (isVideo ? makeVideo(record, plan, signal) : undefined)?.finally(() => looking);
+    const look = await looks.withWaterfall(await looking, record, segments, { signal, log });
+    const receipt = buildReceipt(record, plan, segments, video, look);
     await artifacts.publish(artifactKeys.receipt(renderId), (target) =>
       writeFile(target, JSON.stringify(receipt, null, 2)),
     );

@@ -1,0 +1,124 @@
+import { writeFile } from 'node:fs/promises';
+import { type ArtifactStore, artifactKeys } from '../../shared/artifacts.ts';
+import type { RenderRecord, SegmentReceipt } from '../../shared/renders/record.ts';
+import type { Quality, RenderPictures } from '../../shared/views/quality-view.ts';
+import type { JobContext } from '../jobs/job-runner.ts';
+import type { IndexRange } from '../pipeline/contract.ts';
+import { assess } from '../quality/assess.ts';
+import { contactSheet, type SheetFrame } from '../quality/contact-sheet.ts';
+import { readMeasures } from '../quality/segment-notes.ts';
+import { sheetFrames } from '../quality/sheet-frames.ts';
+import { voiceLevels } from '../quality/voice-levels.ts';
+import { drawWaterfall } from '../quality/waterfall.ts';
+import { drawWaveform } from '../quality/waveform.ts';
+import { AudioFile } from './audio-file.ts';
+
+/** What is told of a finished render besides its frames. */
+export interface RenderLook {
+  /** Null where some frames were not measured. */
+  readonly quality: Quality | null;
+  readonly pictures: RenderPictures;
+}
+
+type Making = Pick<JobContext, 'signal' | 'log'>;
+
+/**
+ * Looks at a render whose segments are all there: how good it is, and pictures of it. A render is complete without any
+ * of them, so what fails is logged, and missing.
+ */
+export class RenderLooks {
+  readonly #artifacts: ArtifactStore;
+
+  constructor(artifacts: ArtifactStore) {
+    this.#artifacts = artifacts;
+  }
+
+  /** All but the waterfall. @param segments in their order, one or more. */
+  async look(record: RenderRecord, segments: readonly SegmentReceipt[], context: Making): Promise<RenderLook> {
+    const { renderId } = record;
+    const sheet = attempt('contact sheet', context, () => this.#drawSheet(record, segments, context));
+    const measured = await attempt('waveform', context, () => this.#measure(record, segments, context));
+    const link = (made: unknown, name: string) => (made ? `/v1/renders/${renderId}/${name}` : null);
+    return {
+      quality: measured ?? null,
+      pictures: {
+        contact_sheet: link(await sheet, 'contact-sheet'),
+        waveform: link(measured, 'waveform'),
+        waterfall: null,
+      },
+    };
+  }
+
+  /** Adds the waterfall; this is the render's last step but its receipt. */
+  async withWaterfall(
+    look: RenderLook,
+    record: RenderRecord,
+    segments: readonly SegmentReceipt[],
+    context: Making,
+  ): Promise<RenderLook> {
+    const made = await attempt('waterfall', context, async () => {
+      const svg = drawWaterfall({ record, segments, endedAtMs: Date.now() });
+      await this.#publish(artifactKeys.waterfall(record.renderId), svg, context);
+      return true;
+    });
+    const waterfall = made ? `/v1/renders/${record.renderId}/waterfall` : null;
+    return { ...look, pictures: { ...look.pictures, waterfall } };
+  }
+
+  async #measure(
+    { renderId, request }: RenderRecord,
+    segments: readonly SegmentReceipt[],
+    context: Making,
+  ): Promise<Quality | undefined> {
+    const artifacts = this.#artifacts;
+    const frames = framesOf(segments);
+    const measures = await readMeasures(artifacts, renderId, segments.length, frames.end - frames.start);
+    if (!measures) return undefined;
+    await using audio = await AudioFile.open(artifacts.localPath(artifactKeys.samples(renderId)));
+    const levels = await voiceLevels(audio, frames);
+    const quality = assess(measures, levels);
+    const svg = drawWaveform({ renderId, modelId: request.modelId, levels, opening: measures.opening, quality });
+    await this.#publish(artifactKeys.waveform(renderId), svg, context);
+    return quality;
+  }
+
+  async #drawSheet(
+    { renderId, request }: RenderRecord,
+    segments: readonly SegmentReceipt[],
+    context: Making,
+  ): Promise<boolean> {
+    const artifacts = this.#artifacts;
+    const keyOf = request.output === 'mp4' ? artifactKeys.tile : artifactKeys.frame;
+    const frames: SheetFrame[] = [];
+    for (const frameIndex of sheetFrames(framesOf(segments))) {
+      const key = keyOf(renderId, frameIndex);
+      if ((await artifacts.size(key)) !== undefined) frames.push({ frameIndex, path: artifacts.localPath(key) });
+    }
+    const [first] = segments;
+    if (frames.length === 0 || !first) return false;
+    const jpeg = await contactSheet(frames, first);
+    await this.#publish(artifactKeys.contactSheet(renderId), jpeg, context);
+    return true;
+  }
+
+  /** Nothing is written for a render that has ended meanwhile: its files are being removed. */
+  async #publish(key: string, content: string | Uint8Array, { signal }: Making): Promise<void> {
+    signal.throwIfAborted();
+    await this.#artifacts.publish(key, (path) => writeFile(path, content));
+  }
+}
+
+/** Of all segments together. */
+function framesOf(segments: readonly SegmentReceipt[]): IndexRange {
+  return { start: segments[0]?.frames.start ?? 0, end: segments.at(-1)?.frames.end ?? 0 };
+}
+
+/** What `make` gives; undefined, and a line in the log, where it fails. */
+async function attempt<T>(name: string, { log }: Making, make: () => Promise<T>): Promise<T | undefined> {
+  try {
+    return await make();
+  } catch (error) {
+    log.warn({ reason: error instanceof Error ? error.message : String(error) }, `the render has no ${name}`);
+    return undefined;
+  }
+}
