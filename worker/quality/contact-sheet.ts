@@ -3,6 +3,10 @@ import sharp from 'sharp';
 import { FRAMES_PER_SECOND } from '../../shared/sound/rates.ts';
 import { drawText, TEXT_HEIGHT, textWidth } from './digits.ts';
 
+// No picture is read twice, and one thread for each is enough.
+sharp.cache(false);
+sharp.concurrency(1);
+
 /** A frame of the render as a JPEG file. */
 export interface SheetFrame {
   readonly frameIndex: number;
