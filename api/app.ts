@@ -11,6 +11,7 @@ import { refuseOtherOrigins } from './http/cross-site.ts';
 import { mountDashboard } from './http/dashboard.ts';
 import { answerError } from './http/errors.ts';
 import { estimateRoute } from './http/estimate-route.ts';
+import { eventRoutes } from './http/event-routes.ts';
 import { gcRoutes } from './http/gc-routes.ts';
 import { gpuRoutes } from './http/gpu-routes.ts';
 import { healthRoutes } from './http/health-routes.ts';
@@ -55,6 +56,7 @@ export async function buildApp(services: Services, log: Logger): Promise<Fastify
   await app.register(listRenders, services);
   await app.register(estimateRoute, services);
   await app.register(renderOrders, services);
+  await app.register(eventRoutes, services);
   await app.register(gpuRoutes, services);
   await app.register(signInRoutes, services);
   await app.register(gcRoutes, services);

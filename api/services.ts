@@ -16,6 +16,9 @@ import { Collector } from '../shared/retention/collector.ts';
 import { Access } from './access/access.ts';
 import type { KeyChanges } from './access/key-ring.ts';
 import { Sessions } from './access/sessions.ts';
+import { EventHub } from './events/event-hub.ts';
+import { EventLog } from './events/event-log.ts';
+import { EventStreams } from './events/event-streams.ts';
 import { GpuService } from './gpus.ts';
 import { LiveService } from './live/live.ts';
 import { AccessLog } from './logs/access-log.ts';
@@ -47,6 +50,7 @@ export interface Services {
   readonly submission: RenderSubmission;
   readonly renders: RenderService;
   readonly retry: RenderRetry;
+  readonly events: EventStreams;
   readonly live: LiveService;
   readonly gpus: GpuService;
   readonly collector: Collector;
@@ -84,6 +88,9 @@ export function openServices({ config, redis, log, reload }: ServiceTools): Serv
   const submission = new RenderSubmission({ config, store, work, disk, artifacts, queues, models, log, audit });
   const renders = new RenderService({ store, artifacts, audit });
   const retry = new RenderRetry({ config, store, artifacts, queues, renders, audit });
+  const eventLog = new EventLog(redis);
+  const hub = new EventHub(eventLog, () => readerConnection(redis));
+  const events = new EventStreams({ store, log: eventLog, hub }, config.limits.max_event_streams);
   const live = new LiveService({
     ...{ config, redis, queues, models, log, audit, openReader: () => readerConnection(redis) },
     onAnswered: (times) => {
@@ -102,9 +109,10 @@ export function openServices({ config, redis, log, reload }: ServiceTools): Serv
   });
   return {
     ...{ config, access, sessions, memory, redis, queues, models, submission, renders, retry, live, gpus },
-    ...{ collector, readiness, ...logs, metrics: new Metrics({ config, redis, store }) },
+    ...{ events, collector, readiness, ...logs, metrics: new Metrics({ config, redis, store }) },
     async close() {
       await repairing.stop();
+      events.close();
       await live.close();
       logs.closeLogs();
       await queues.close();

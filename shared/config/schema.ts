@@ -203,6 +203,8 @@ const limits = section({
   storage_quota_gb: z.number().nonnegative().default(0),
   /** Connections that a front end holds at once, HTTP and gRPC each. */
   max_connections: positiveInt(1000),
+  /** Clients that may follow events at a front end at once. */
+  max_event_streams: positiveInt(200),
 });
 
 const A_WEEK_IN_MINUTES = 10_080;

@@ -62,6 +62,12 @@ export const ERROR_CATALOGUE = {
   idempotency_conflict: entry(409, 6, false, 'Use a new Idempotency-Key for a different request.'),
   queue_full: entry(429, 8, true, 'Wait for the time in Retry-After, or raise server.queue_size.'),
   capacity_full: entry(429, 8, true, 'Wait until a stream ends, or add GPU workers; GET /v1/gpus shows who has room.'),
+  event_streams_full: entry(
+    429,
+    8,
+    true,
+    'Close streams of events that nobody reads, ask another front end, or raise limits.max_event_streams.',
+  ),
   memory_full: entry(429, 8, true, 'Wait until other requests have ended, or raise limits.memory_budget_mb.'),
   deadline_exceeded: entry(504, 4, true, 'Try again, allow more time, or add GPU workers.'),
   request_cancelled: entry(499, 1, false, 'The caller went away; there is nothing to do.'),

@@ -57,7 +57,8 @@ const ajv = new Ajv({ strict: false, validateFormats: false });
 ajv.addSchema({ ...document, $id: 'openapi' });
 
 /** Need a worker, a Redis that is away, or a fault of the farm; tests of those have them. */
-const ELSEWHERE = /^(?:loadModel (?:200|409|500)|unloadModel (?:200|504)|resumeGpu 200|isReady 200|\w+ 50[03])$/;
+const ELSEWHERE =
+  /^(?:loadModel (?:200|409|500)|unloadModel (?:200|504)|resumeGpu 200|isReady 200|followRenders 200|\w+ 50[03])$/;
 const sent = new Set<string>();
 
 /** Sends a request to an operation, and checks that the answer is one that is documented, in the form that is documented. */
@@ -194,6 +195,18 @@ describe('the API as it is documented', () => {
     await ask('getPreview', 404, { in: { id } });
     await savePreview(artifacts, id, Buffer.from('picture'));
     await ask('getPreview', 200, { in: { id } });
+  });
+
+  it('has a client follow a render to its end, and says when there is nothing more', async () => {
+    const id = await renderIn('completed');
+    const { payload } = await ask('followRender', 200, { in: { id } });
+    const last =
+      payload
+        .match(/^id: (.*)$/gm)
+        ?.at(-1)
+        ?.slice(4) ?? '';
+    await ask('followRender', 204, { in: { id }, headers: { 'last-event-id': last } });
+    await ask('followRender', 404, { in: NOBODY });
   });
 
   it('sends files whole, in part, and not at all when the client has them', async () => {

@@ -17,6 +17,7 @@ import { failureOf, farmCode, type Message, MONOLITHIC, TestClient } from '../..
 import { RawCall } from '../../grpc/raw-calls.ts';
 import { heavyNetwork, moodyNetwork } from '../../onnx/tiny-onnx.ts';
 import { OtlpReceiver } from '../../support/otlp-receiver.ts';
+import { SseClient } from '../../support/sse.ts';
 import { until } from '../../support/until.ts';
 import type { KeyFarm } from '../key-farm.ts';
 import type { KeyTable } from '../key-table.ts';
@@ -108,6 +109,7 @@ async function start(farm: KeyFarm): Promise<Bench> {
       drain_seconds: 1,
       memory_budget_mb: 8,
       max_connections: 50,
+      max_event_streams: 2,
       stuck_seconds: STUCK_SECONDS,
     },
     live: {
@@ -354,6 +356,14 @@ export const limitKeys: KeyTable<Bench> = {
           await once(socket, 'close');
         }),
       );
+    },
+    'limits.max_event_streams': async ({ farm }) => {
+      using ends = new DisposableStack();
+      const follow = async () => {
+        const client = await SseClient.open(`${farm.url}/v1/events`, { authorization: `Bearer ${API_KEY}` });
+        return ends.use(client).response.statusCode;
+      };
+      assert.deepEqual([await follow(), await follow(), await follow()], [200, 200, 429]);
     },
     'server.queue_size': async ({ farm }) => {
       const speech = await farm.speech(0.1);

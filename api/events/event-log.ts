@@ -1,0 +1,63 @@
+import type { Redis } from 'ioredis';
+import { RENDER_EVENTS, type RenderEventName, type StoredEvent, storedEventSchema } from '../../shared/events.ts';
+import { EVENTS_KEY, eventsKey, recordKey } from '../../shared/renders/keys.ts';
+
+/** An event as it lies in a stream. */
+export interface LoggedEvent {
+  readonly id: string;
+  readonly type: RenderEventName;
+  readonly stored: StoredEvent;
+}
+
+/** Entries of a stream, as ioredis gives them: id, then field, value, … */
+export type Entries = readonly (readonly [string, readonly string[]])[];
+
+const PIECE = 500;
+const KNOWN: ReadonlySet<string> = new Set(RENDER_EVENTS);
+
+/** Those of the entries that this version knows. */
+export function readEntries(entries: Entries): LoggedEvent[] {
+  return entries.flatMap(([id, fields]) => {
+    const [, type = '', , text = '{}'] = fields;
+    const stored = KNOWN.has(type) ? storedEventSchema.safeParse(JSON.parse(text)).data : undefined;
+    return stored ? [{ id, type: type as RenderEventName, stored }] : [];
+  });
+}
+
+/** The streams of events, for reading again. */
+export class EventLog {
+  readonly #redis: Redis;
+
+  constructor(redis: Redis) {
+    this.#redis = redis;
+  }
+
+  /** Behind `after`, in order. @param renderId undefined: those of all renders. */
+  async *since(after: string, renderId?: string): AsyncGenerator<LoggedEvent> {
+    const key = renderId === undefined ? EVENTS_KEY : eventsKey(renderId);
+    for (let last = after; ; ) {
+      const entries = await this.#redis.xrange(key, `(${last}`, '+', 'COUNT', PIECE);
+      yield* readEntries(entries);
+      last = entries.at(-1)?.[0] ?? last;
+      if (entries.length < PIECE) return;
+    }
+  }
+
+  /** Id of the latest event of the farm; `0-0` when there is none. */
+  async latest(): Promise<string> {
+    const [last] = await this.#redis.xrevrange(EVENTS_KEY, '+', '-', 'COUNT', 1);
+    return last?.[0] ?? '0-0';
+  }
+
+  /** Id of the oldest event of the farm that is kept. */
+  async oldest(): Promise<string | undefined> {
+    const [first] = await this.#redis.xrange(EVENTS_KEY, '-', '+', 'COUNT', 1);
+    return first?.[0];
+  }
+
+  /** Id of the event that told of the latest status of a render; undefined when an earlier version wrote it. */
+  async latestOf(renderId: string): Promise<string | undefined> {
+    const text = await this.#redis.hget(recordKey(renderId), 'lastEventId');
+    return text === null ? undefined : String(JSON.parse(text));
+  }
+}
