@@ -1,10 +1,10 @@
-import type { FastifyReply } from 'fastify';
 import type { FastifyPluginAsyncZod } from 'fastify-type-provider-zod';
 import { z } from 'zod';
 import { MODEL_ID } from '../../shared/limits.ts';
 import { loadAnswerSchema, modelListSchema, unloadAnswerSchema } from '../../shared/views/models-view.ts';
 import type { Services } from '../services.ts';
 import { BODY_REFUSALS, failures } from './openapi.ts';
+import { whileConnected } from './while-connected.ts';
 
 type App = Parameters<FastifyPluginAsyncZod<Services>>[0];
 
@@ -66,11 +66,4 @@ function unloadModel(app: App, { models }: Services): void {
     id,
     gpus: await models.unload(id, whileConnected(reply)),
   }));
-}
-
-/** Aborted when the caller goes away. Fastify's own signal is aborted as soon as the body of a request has been read. */
-function whileConnected({ raw }: FastifyReply): AbortSignal {
-  const gone = new AbortController();
-  raw.once('close', () => gone.abort());
-  return gone.signal;
 }

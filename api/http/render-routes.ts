@@ -10,6 +10,7 @@ import { bytesOf, failures, nothing } from './openapi.ts';
 import { announcedBytes, readRenderUpload, renderFormSchema } from './render-upload.ts';
 import { policy } from './security-headers.ts';
 import { sendFile } from './send-file.ts';
+import { whileConnected } from './while-connected.ts';
 import { wholeNumber } from './whole-number.ts';
 
 type App = Parameters<FastifyPluginAsyncZod<Services>>[0];
@@ -44,6 +45,8 @@ function submitRender(app: App, { config, submission }: Services): void {
     'queue_full',
     'key_limit_reached',
     'idempotency_conflict',
+    'address_refused',
+    'remote_failed',
     'storage_failed',
     'storage_full',
     'outcome_unknown',
@@ -61,7 +64,7 @@ function submitRender(app: App, { config, submission }: Services): void {
     const submitter = { caller: request.caller, idempotencyKey: request.headers['idempotency-key'] };
     // Refuse before the upload is read; submit counts again when the record is written.
     await submission.refuseIfFull(submitter, announcedBytes(request));
-    const { upload, options } = await readRenderUpload(request, submission, config);
+    const { upload, options } = await readRenderUpload(request, submission, config, whileConnected(reply));
     const view = await submission.submit(upload, options, submitter);
     reply.status(202).header('location', view.links.self);
     return view;

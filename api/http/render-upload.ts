@@ -4,20 +4,10 @@ import type { FastifyRequest } from 'fastify';
 import { z } from 'zod';
 import type { Config } from '../../shared/config/load.ts';
 import { FarmError } from '../../shared/errors.ts';
-import { shown, unknownName } from '../../shared/faulty-input.ts';
-import { JPEG_QUALITY, LAST_FRAME, LAST_START_FRAME, NAME_MAX } from '../../shared/limits.ts';
-import { labelsSchema, RENDER_PRIORITIES } from '../../shared/renders/record.ts';
+import { NAME_MAX } from '../../shared/limits.ts';
 import { MB } from '../../shared/units.ts';
-import { modelIdOf } from '../model-id.ts';
-import {
-  type RenderOptions,
-  type RenderSubmission,
-  type StoredUpload,
-  withLabels,
-  withPriority,
-  withRange,
-} from '../renders/submission.ts';
-import { wholeNumber } from './whole-number.ts';
+import type { RenderOptions, RenderSubmission, StoredUpload } from '../renders/submission.ts';
+import { formFieldsSchema, jsonFieldsSchema, readFields } from './render-fields.ts';
 
 /** Text fields of a form, and how long each may be. The fields that are read are fewer and shorter. */
 const FORM_LIMITS = { fields: 16, fieldBytes: 4096 } as const;
@@ -28,35 +18,6 @@ export function formLimits({ max_upload_mb }: Config['limits']) {
   return { fileSize: (max_upload_mb + 1) * MB, files: 1, fields, parts: fields + 1, fieldSize: fieldBytes };
 }
 
-/** The labels of a form: a JSON object of texts. */
-const labelsInText = z
-  .string()
-  .transform((text, context): unknown => {
-    try {
-      return JSON.parse(text);
-    } catch {
-      context.addIssue('expected a JSON object such as {"project": "spring"}');
-      return z.NEVER;
-    }
-  })
-  .pipe(labelsSchema)
-  .meta({ type: 'string', description: 'A JSON object of texts, such as {"project": "spring"}' });
-
-/** The text fields beside the audio file. All may be left out. */
-function renderFieldsSchema({ output }: Pick<Config, 'output'>) {
-  return z.strictObject({
-    model_id: z.string().default(''),
-    output: z.enum(['mp4', 'frames']).default('mp4'),
-    start_frame: wholeNumber(0, LAST_START_FRAME).default(0),
-    jpeg_quality: wholeNumber(JPEG_QUALITY.min, JPEG_QUALITY.max).default(output.jpeg_quality),
-    labels: labelsInText.optional(),
-    priority: z.enum(RENDER_PRIORITIES).default('normal'),
-    from: wholeNumber(0, LAST_FRAME).optional(),
-    to: wholeNumber(1, LAST_FRAME).optional(),
-    fps: wholeNumber(0, 1000).pipe(z.literal(25, 'renders have 25 frames a second')).default(25),
-  });
-}
-
 /** Bytes of the body as the sender says; 0 where it does not. */
 export function announcedBytes({ headers }: Pick<FastifyRequest, 'headers'>): number {
   return Number(headers['content-length']) || 0;
@@ -64,19 +25,39 @@ export function announcedBytes({ headers }: Pick<FastifyRequest, 'headers'>): nu
 
 /** The whole form, for the description of the API: the reader takes file and fields apart as they come. */
 export function renderFormSchema(config: Pick<Config, 'output'>) {
-  return renderFieldsSchema(config).extend({ audio: z.file() });
+  return formFieldsSchema(config).extend({ audio: z.file().optional() });
 }
 
-/** Reads a multipart request: the file goes to the store as it comes in, the fields are checked at the end. */
+/** A sound that lies in the store, and what is to be made of it. */
+export interface ReadUpload {
+  readonly upload: StoredUpload;
+  readonly options: RenderOptions;
+}
+
+/** Reads a request for one render: a form with the file or its address, or JSON with the address. */
 export async function readRenderUpload(
   request: FastifyRequest,
   submission: RenderSubmission,
   config: Config,
-): Promise<{ upload: StoredUpload; options: RenderOptions }> {
-  if (!request.isMultipart()) {
-    const got = request.headers['content-type'] ?? 'no content type';
-    throw new FarmError('upload_missing', `Expected multipart/form-data, got ${got}`);
+  connected: AbortSignal,
+): Promise<ReadUpload> {
+  if (request.isMultipart()) return await readForm(request, submission, config, connected);
+  const { body } = request;
+  if (typeof body === 'object' && body !== null && !(body instanceof Readable)) {
+    const { options, audioUrl } = readFields(jsonFieldsSchema(config), { ...body }, 'body', config);
+    if (audioUrl === undefined) throw new FarmError('upload_missing', 'The request has no field "audio_url"');
+    return { upload: await submission.storeFromUrl(audioUrl, connected), options };
   }
+  const got = request.headers['content-type'] ?? 'no content type';
+  throw new FarmError('upload_missing', `Expected multipart/form-data or application/json, got ${got}`);
+}
+
+async function readForm(
+  request: FastifyRequest,
+  submission: RenderSubmission,
+  config: Config,
+  connected: AbortSignal,
+): Promise<ReadUpload> {
   const fields = new Map<string, string>();
   let upload: StoredUpload | undefined;
   try {
@@ -84,8 +65,13 @@ export async function readRenderUpload(
       if (part.type === 'field') addField(fields, part);
       else upload = await storePart(part, request, submission);
     }
-    if (!upload) throw new FarmError('upload_missing', 'The request has no file field "audio"');
-    return { upload, options: parseFields(fields, config) };
+    const read = readFields(formFieldsSchema(config), Object.fromEntries(fields), 'form', config);
+    const { options, audioUrl } = read;
+    if (upload && audioUrl !== undefined)
+      throw new FarmError('request_invalid', 'The form has a file and an audio_url');
+    if (audioUrl !== undefined) upload = await submission.storeFromUrl(audioUrl, connected);
+    if (!upload) throw new FarmError('upload_missing', 'The request has no file field "audio", and no audio_url');
+    return { upload, options };
   } catch (error) {
     if (upload) await submission.discardUpload(upload.renderId);
     // What is left of the body must be read, or the next request on this connection waits behind it for ever.
@@ -147,26 +133,4 @@ async function storePart(
     { objectMode: false },
   );
   return await submission.storeUpload(part.filename || 'audio', content);
-}
-
-function parseFields(fields: ReadonlyMap<string, string>, config: Config): RenderOptions {
-  const schema = renderFieldsSchema(config);
-  const parsed = schema.safeParse(Object.fromEntries(fields));
-  if (!parsed.success) {
-    const faults = parsed.error.issues.flatMap((issue) => {
-      if (issue.code === 'unrecognized_keys') {
-        return issue.keys.map((name) => unknownName('field', name, Object.keys(schema.shape)));
-      }
-      const name = issue.path.join('.');
-      return [`${name}: ${shown(fields.get(String(issue.path[0])))}; ${issue.message}`];
-    });
-    throw new FarmError('request_invalid', `Wrong form: ${faults.join('; ')}`);
-  }
-  const { model_id, output, start_frame, jpeg_quality, labels, priority, from, to } = parsed.data;
-  return {
-    ...{ modelId: modelIdOf(config, model_id), output, startFrameIndex: start_frame, jpegQuality: jpeg_quality },
-    ...withLabels(labels ?? {}),
-    ...withPriority(priority),
-    ...withRange(from, to),
-  };
 }

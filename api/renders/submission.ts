@@ -17,6 +17,7 @@ import { type Caller, seesAll } from '../access/caller.ts';
 import type { AuditLog } from '../logs/audit-log.ts';
 import type { Models } from '../models.ts';
 import { currentOrigin } from '../request-context.ts';
+import { fetchInput } from './input-url.ts';
 import { keyStorageFull, limitReached, queueFull, RenderRoom, type RoomTools } from './room.ts';
 import { UploadMeter } from './upload-meter.ts';
 import { toView, viewRender } from './view.ts';
@@ -104,6 +105,15 @@ export class RenderSubmission {
       throw FarmError.from(error, 'storage_failed');
     }
     return { renderId, fileName, uploadBytes: meter.bytes, uploadSha256: meter.sha256() };
+  }
+
+  /**
+   * Fetches a sound to the store, where it lies as if it had been uploaded.
+   * FarmError: those of storeUpload and of fetchInput.
+   */
+  async storeFromUrl(url: string, signal: AbortSignal): Promise<StoredUpload> {
+    const { fileName, content } = await fetchInput(url, this.#tools.config, signal);
+    return await this.storeUpload(fileName, content);
   }
 
   /** Never rejects: what is wrong with the upload, or with the store, is said by whoever discards it. */

@@ -1,6 +1,7 @@
 import { z } from 'zod';
 import { KEY_NAME, ROLES, SHORTEST_PLAIN_KEY } from '../api-keys.ts';
 import { ENCODER_WINDOWS, JPEG_QUALITY, MODEL_ID } from '../limits.ts';
+import { inputs } from './inputs-section.ts';
 import { live } from './live-section.ts';
 import { logging, metrics, tracing } from './observability-sections.ts';
 import {
@@ -265,6 +266,7 @@ export const configSchema = z.strictObject({
   storage,
   auth,
   limits,
+  inputs,
   live,
   render,
   retention,

@@ -28,6 +28,7 @@ const { app, artifacts, services, renderIn } = await startApi({
   },
   limits: { max_upload_mb: 1, live_wait_seconds: 1 },
   server: { queue_size: 3 },
+  inputs: { url_hosts: ['127.0.0.1'], url_networks: ['127.0.0.1'] },
 });
 
 interface Answer {
@@ -158,6 +159,7 @@ describe('the API as it is documented', () => {
     await ask('submitRender', 404, form('sound', { model_id: 'nobody' }));
     await ask('submitRender', 413, form('x'.repeat(2 ** 20 + 1)));
     await ask('submitRender', 422, form(''));
+    await ask('submitRender', 502, { payload: { model_id: 'demo', audio_url: 'http://127.0.0.1:1/a.wav' } });
     await Promise.all([renderIn('queued'), renderIn('queued')]);
     const refused = await ask('submitRender', 429, form('sound'));
     assert.ok(Number(refused.headers['retry-after']) > 0);
@@ -258,6 +260,7 @@ describe('the API as it is documented', () => {
     const { properties, required } = content?.['multipart/form-data']?.schema ?? { properties: {}, required: [] };
     assert.deepEqual(Object.keys(properties).sort(), [
       'audio',
+      'audio_url',
       'fps',
       'from',
       'jpeg_quality',
@@ -268,7 +271,7 @@ describe('the API as it is documented', () => {
       'start_frame',
       'to',
     ]);
-    assert.deepEqual(required, ['audio']);
+    assert.deepEqual(required ?? [], [], 'a file or its address');
   });
 
   it('is on the page of the documentation, route by route', () => {

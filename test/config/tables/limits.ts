@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { execFile } from 'node:child_process';
 import { once } from 'node:events';
 import { readFile, rm, writeFile } from 'node:fs/promises';
-import { get, type IncomingMessage } from 'node:http';
+import { createServer as createHttpServer, get, type IncomingMessage } from 'node:http';
 import { type ClientHttp2Session, connect } from 'node:http2';
 import { type AddressInfo, connect as connectTcp, createServer } from 'node:net';
 import path from 'node:path';
@@ -103,6 +103,7 @@ async function start(farm: KeyFarm): Promise<Bench> {
       ],
     },
     http: { allowed_hosts: ['farm.test'], allowed_origins: [PRODUCT], trusted_proxies: ['127.0.0.0/8'] },
+    inputs: { url_hosts: ['127.0.0.1'], url_networks: ['127.0.0.1/32'], url_timeout_seconds: 2 },
     limits: {
       max_upload_mb: 1,
       max_audio_minutes: 0.05,
@@ -378,6 +379,28 @@ export const limitKeys: KeyTable<Bench> = {
       const file = path.join(farm.folder, 'large.wav');
       await writeFile(file, Buffer.alloc(1.1 * MB));
       await assert.rejects(farm.client.submit(file, { modelId: 'ann' }), { code: 'upload_too_large', message: /1 MB/ });
+    },
+    'inputs.url_hosts inputs.url_networks inputs.url_timeout_seconds': async ({ farm }) => {
+      const speech = await readFile(await farm.speech(0.5));
+      const server = createHttpServer(({ url }, answer) =>
+        url === '/a.wav' ? answer.end(speech) : answer.flushHeaders(),
+      );
+      await once(server.listen(0, '127.0.0.1'), 'listening');
+      using ends = new DisposableStack();
+      ends.defer(() => void server.close().closeAllConnections());
+      const { port } = server.address() as AddressInfo;
+      const submit = async (audio_url: string) => {
+        const headers = { authorization: `Bearer ${API_KEY}`, 'content-type': 'application/json' };
+        const body = JSON.stringify({ model_id: 'ann', audio_url });
+        return (await (await fetch(`${farm.url}/v1/renders`, { method: 'POST', headers, body })).json()) as {
+          id?: string;
+          error?: { message: string };
+        };
+      };
+      const { id = '' } = await submit(`http://127.0.0.1:${port}/a.wav`);
+      assert.equal((await farm.client.finished(id)).frames.total, 13);
+      assert.match((await submit(`http://localhost:${port}/a.wav`)).error?.message ?? '', /does not list localhost/);
+      assert.match((await submit(`http://127.0.0.1:${port}/slow`)).error?.message ?? '', /within 2 s/);
     },
     'limits.max_audio_minutes': async ({ farm }) => {
       const { id } = await farm.client.submit(await farm.speech(4), { modelId: 'ann' });

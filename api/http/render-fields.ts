@@ -1,0 +1,88 @@
+import { z } from 'zod';
+import type { Config } from '../../shared/config/load.ts';
+import { FarmError } from '../../shared/errors.ts';
+import { shown, unknownName } from '../../shared/faulty-input.ts';
+import { JPEG_QUALITY, LAST_FRAME, LAST_START_FRAME } from '../../shared/limits.ts';
+import { MAX_URL_LENGTH } from '../../shared/net/outside-url.ts';
+import { labelsSchema, RENDER_PRIORITIES } from '../../shared/renders/record.ts';
+import { modelIdOf } from '../model-id.ts';
+import { type RenderOptions, withLabels, withPriority, withRange } from '../renders/submission.ts';
+import { wholeNumber } from './whole-number.ts';
+
+/** What a request for a render holds beside its sound, as a form or as JSON has it. */
+
+/** The labels of a form: a JSON object of texts. */
+const labelsInText = z
+  .string()
+  .transform((text, context): unknown => {
+    try {
+      return JSON.parse(text);
+    } catch {
+      context.addIssue('expected a JSON object such as {"project": "spring"}');
+      return z.NEVER;
+    }
+  })
+  .pipe(labelsSchema)
+  .meta({ type: 'string', description: 'A JSON object of texts, such as {"project": "spring"}' });
+
+/** How numbers and labels are written. */
+interface Notation {
+  readonly number: (min: number, max: number) => z.ZodType<number>;
+  readonly labels: z.ZodType<Record<string, string>>;
+}
+const IN_FORMS: Notation = { number: wholeNumber, labels: labelsInText };
+const IN_JSON: Notation = { number: (min, max) => z.int().min(min).max(max), labels: labelsSchema };
+
+function fieldsSchema({ output }: Pick<Config, 'output'>, { number, labels }: Notation) {
+  return z.strictObject({
+    audio_url: z.string().max(MAX_URL_LENGTH).optional().describe('Where the sound is, instead of a file'),
+    model_id: z.string().default(''),
+    output: z.enum(['mp4', 'frames']).default('mp4'),
+    start_frame: number(0, LAST_START_FRAME).default(0),
+    jpeg_quality: number(JPEG_QUALITY.min, JPEG_QUALITY.max).default(output.jpeg_quality),
+    labels: labels.optional(),
+    priority: z.enum(RENDER_PRIORITIES).default('normal'),
+    from: number(0, LAST_FRAME).optional(),
+    to: number(1, LAST_FRAME).optional(),
+    fps: number(0, 1000).pipe(z.literal(25, 'renders have 25 frames a second')).default(25),
+  });
+}
+
+/** The text fields of a form. All may be left out. */
+export const formFieldsSchema = (config: Pick<Config, 'output'>) => fieldsSchema(config, IN_FORMS);
+/** The same in JSON. */
+export const jsonFieldsSchema = (config: Pick<Config, 'output'>) => fieldsSchema(config, IN_JSON);
+
+/** What a request wants, and where its sound is if that does not come with it. */
+export interface RenderWish {
+  readonly options: RenderOptions;
+  readonly audioUrl: string | undefined;
+}
+
+/** FarmError('request_invalid') that names every field that is wrong. @param what "form" or "body". */
+export function readFields(
+  schema: ReturnType<typeof fieldsSchema>,
+  fields: Readonly<Record<string, unknown>>,
+  what: string,
+  config: Config,
+): RenderWish {
+  const parsed = schema.safeParse(fields);
+  if (!parsed.success) {
+    const faults = parsed.error.issues.flatMap((issue) => {
+      if (issue.code === 'unrecognized_keys') {
+        return issue.keys.map((name) => unknownName('field', name, Object.keys(schema.shape)));
+      }
+      const name = issue.path.join('.');
+      return [`${name}: ${shown(fields[String(issue.path[0])])}; ${issue.message}`];
+    });
+    throw new FarmError('request_invalid', `Wrong ${what}: ${faults.join('; ')}`);
+  }
+  const { audio_url, model_id, output, start_frame, jpeg_quality, labels, priority, from, to } = parsed.data;
+  const options = {
+    ...{ modelId: modelIdOf(config, model_id), output, startFrameIndex: start_frame, jpegQuality: jpeg_quality },
+    ...withLabels(labels ?? {}),
+    ...withPriority(priority),
+    ...withRange(from, to),
+  };
+  return { options, audioUrl: audio_url };
+}

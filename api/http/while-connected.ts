@@ -1,0 +1,9 @@
+import type { FastifyReply } from 'fastify';
+import { FarmError } from '../../shared/errors.ts';
+
+/** Aborted when the caller goes away. Fastify's own signal is aborted as soon as the body of a request has been read. */
+export function whileConnected({ raw }: Pick<FastifyReply, 'raw'>): AbortSignal {
+  const gone = new AbortController();
+  raw.once('close', () => gone.abort(new FarmError('request_cancelled', 'The client went away')));
+  return gone.signal;
+}
