@@ -104,13 +104,13 @@ test('a contact sheet has its frames in order, at most twelve, and never one for
   const folder = await mkdtemp(path.join(tmpdir(), 'farm-sheet-'));
   t.after(() => rm(folder, { recursive: true, force: true }));
   const frames = await Promise.all(
-    [30, 120, 210, 90, 150].map(async (level, frameIndex) => {
-      const file = path.join(folder, `${frameIndex}.jpg`);
+    [30, 120, 210, 90, 150].map(async (level, place) => {
+      const file = path.join(folder, `${place}.jpg`);
       const background = { r: level, g: level, b: level };
       await sharp({ create: { width: 90, height: 160, channels: 3, background } })
         .jpeg()
         .toFile(file);
-      return { frameIndex, path: file };
+      return { place, path: file };
     }),
   );
   const sheet = sharp(await contactSheet(frames, { width: 90, height: 160 }));

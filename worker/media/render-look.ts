@@ -90,9 +90,12 @@ export class RenderLooks {
     const artifacts = this.#artifacts;
     const keyOf = request.output === 'mp4' ? artifactKeys.tile : artifactKeys.frame;
     const frames: SheetFrame[] = [];
-    for (const frameIndex of sheetFrames(framesOf(segments))) {
+    const clip = framesOf(segments);
+    for (const frameIndex of sheetFrames(clip)) {
       const key = keyOf(renderId, frameIndex);
-      if ((await artifacts.size(key)) !== undefined) frames.push({ frameIndex, path: artifacts.localPath(key) });
+      if ((await artifacts.size(key)) !== undefined) {
+        frames.push({ place: frameIndex - clip.start, path: artifacts.localPath(key) });
+      }
     }
     const [first] = segments;
     if (frames.length === 0 || !first) return false;

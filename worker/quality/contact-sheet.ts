@@ -9,7 +9,8 @@ sharp.concurrency(1);
 
 /** A frame of the render as a JPEG file. */
 export interface SheetFrame {
-  readonly frameIndex: number;
+  /** Its place in the render's video, from 0. */
+  readonly place: number;
   readonly path: string;
 }
 
@@ -47,7 +48,7 @@ export async function contactSheet(
       const line = tile.subarray(row * TILE_WIDTH * CHANNELS, (row + 1) * TILE_WIDTH * CHANNELS);
       data.set(line, ((y + row) * width + x) * CHANNELS);
     }
-    const caption = timeOf((frames[place] as SheetFrame).frameIndex);
+    const caption = timeOf((frames[place] as SheetFrame).place);
     const left = x + Math.round((TILE_WIDTH - textWidth(caption)) / 2);
     drawText(sheet, caption, { x: left, y: y + tileHeight + Math.round((CAPTION - TEXT_HEIGHT) / 2) }, INK);
   }
@@ -61,9 +62,9 @@ async function tileOf(path: string, height: number): Promise<Uint8Array> {
   return await resized.removeAlpha().toColourspace('srgb').raw().toBuffer();
 }
 
-/** 1:23.45, from the frame's place in the sound. */
-function timeOf(frameIndex: number): string {
-  const hundredths = Math.round((frameIndex * 100) / FRAMES_PER_SECOND);
+/** 1:23.45 in the video. */
+function timeOf(place: number): string {
+  const hundredths = Math.round((place * 100) / FRAMES_PER_SECOND);
   const [minutes, seconds] = [Math.floor(hundredths / 6000), (hundredths % 6000) / 100];
   return `${minutes}:${seconds.toFixed(2).padStart(5, '0')}`;
 }
