@@ -6,12 +6,12 @@ import { VISUAL_CHANNELS, visualFrameBytes } from '../../shared/live/visual-fram
 import { isSound } from '../../shared/sound/full-scale.ts';
 import { FEATURE_ROWS_AFTER, FEATURE_ROWS_BEFORE, FEATURE_SIZE } from '../../shared/sound/rates.ts';
 import type { InferRequest } from '../live/live.ts';
+import { decodePcm } from '../live/pcm.ts';
 import type { VisualInputs } from '../live/visual-inputs.ts';
+import { between, checkMessage, notNegative, sampleRate } from '../message-fields.ts';
 import { modelIdOf } from '../model-id.ts';
-import { between, checkMessage, notNegative, sampleRate } from './fields.ts';
 import type { InferBatchRequest } from './messages/inference.ts';
 import type { CompositeBatchRequest } from './messages/monolithic.ts';
-import { decodePcm } from './pcm.ts';
 import type { Received } from './visual-field.ts';
 
 const FLOAT_BYTES = 4;

@@ -2,9 +2,9 @@ import { z } from 'zod';
 import { MODEL_ID, PAGE } from '../../shared/limits.ts';
 import { RENDER_ID } from '../../shared/renders/id.ts';
 import { labelsSchema, RENDER_STATUSES, type RenderStatus } from '../../shared/renders/record.ts';
+import { checkMessage } from '../message-fields.ts';
 import { readCursor } from '../renders/cursor.ts';
 import type { ListQuery } from '../renders/renders.ts';
-import { checkMessage } from './fields.ts';
 import type { ListRendersRequest } from './messages/farm.ts';
 
 /** A text that may be empty, which stands for "any". */

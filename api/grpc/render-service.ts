@@ -7,10 +7,10 @@ import { LAST_FRAME, LAST_START_FRAME, NAME_MAX } from '../../shared/limits.ts';
 import { labelsSchema } from '../../shared/renders/record.ts';
 import type { RenderView } from '../../shared/views/render-view.ts';
 import type { Caller } from '../access/caller.ts';
+import { between, checkMessage, jpegQuality, modelId, oneOf } from '../message-fields.ts';
 import { withLabels, withPriority, withRange } from '../renders/submission.ts';
 import type { Services } from '../services.ts';
 import type { Calls } from './calls.ts';
-import { between, checkMessage, jpegQuality, modelId, oneOf } from './fields.ts';
 import type {
   CancelRenderRequest,
   GetRenderRequest,

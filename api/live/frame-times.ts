@@ -1,4 +1,4 @@
-import { SAMPLE_RATE_HZ } from '../../shared/sound/rates.ts';
+import { FRAMES_PER_SECOND, SAMPLE_RATE_HZ } from '../../shared/sound/rates.ts';
 import { samplesUntilReady } from './audio-context.ts';
 import { PlayClock } from './play-clock.ts';
 
@@ -8,7 +8,7 @@ export class FrameTimes {
   readonly #rowsAhead: number;
   readonly #playClock = new PlayClock(performance.now());
   /** When the sound of each frame was complete, for frames that were not handed out yet. */
-  readonly #completions: { readonly frames: number; readonly atMs: number }[] = [];
+  #completions: { readonly frames: number; readonly atMs: number }[] = [];
 
   constructor(sampleRateHz: number, rowsAhead: number) {
     this.#sampleRateHz = sampleRateHz;
@@ -30,6 +30,12 @@ export class FrameTimes {
   /** The sound of the first `frames` frames is complete now, unless it was before. */
   framesReady(frames: number): void {
     if (frames > (this.#completions.at(-1)?.frames ?? 0)) this.#completions.push({ frames, atMs: performance.now() });
+  }
+
+  /** The sound from the beginning of frame `frameIndex` on was dropped. */
+  cutAt(frameIndex: number): void {
+    this.#playClock.cutAt((1000 * frameIndex) / FRAMES_PER_SECOND, performance.now());
+    this.#completions = this.#completions.filter(({ frames }) => frames <= frameIndex);
   }
 
   /** How long ago the sound of a frame was complete. Ask about frames in their order. */

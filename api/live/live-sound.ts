@@ -1,4 +1,4 @@
-import { frameCount, SAMPLE_RATE_HZ } from '../../shared/sound/rates.ts';
+import { frameCount, SAMPLE_RATE_HZ, SAMPLES_PER_FRAME } from '../../shared/sound/rates.ts';
 import { Resampler } from '../../shared/sound/resample.ts';
 import { firstSampleNeeded, firstSampleNeededToEnd, readyFrames, samplesUntilReady } from './audio-context.ts';
 
@@ -14,14 +14,16 @@ export interface SoundPiece {
 /** The sound of a live stream: takes pieces at any rate, and keeps the samples at 16 kHz that later frames need. */
 export class LiveSound {
   readonly #rowsAhead: number;
-  readonly #resampler: Resampler | undefined;
+  readonly #sampleRateHz: number;
+  #resampler: Resampler | undefined;
   #held = new Float32Array();
   #firstHeld = 0;
   #ended = false;
 
   constructor(sampleRateHz: number, rowsAhead: number) {
     this.#rowsAhead = rowsAhead;
-    this.#resampler = sampleRateHz === SAMPLE_RATE_HZ ? undefined : new Resampler(sampleRateHz);
+    this.#sampleRateHz = sampleRateHz;
+    this.#resampler = this.#newResampler();
   }
 
   /** Samples at 16 kHz so far. */
@@ -64,6 +66,19 @@ export class LiveSound {
     const first = this.#firstNeeded(frameIndex);
     this.#held = this.#held.slice(first - this.#firstHeld);
     this.#firstHeld = first;
+  }
+
+  /**
+   * Drops the sound from the beginning of frame `frameIndex` on; what comes next takes its place. The samples that this
+   * frame needs must be there.
+   */
+  cutAt(frameIndex: number): void {
+    this.#held = this.#held.slice(0, Math.max(0, frameIndex * SAMPLES_PER_FRAME - this.#firstHeld));
+    this.#resampler = this.#newResampler();
+  }
+
+  #newResampler(): Resampler | undefined {
+    return this.#sampleRateHz === SAMPLE_RATE_HZ ? undefined : new Resampler(this.#sampleRateHz);
   }
 
   /**

@@ -7,21 +7,7 @@ import { FrameTimes } from './frame-times.ts';
 import { HeldPlace, type HeldPlaceTools } from './held-place.ts';
 import type { LiveFrame, LiveRequests, LiveWork } from './live-request.ts';
 import { LiveSound } from './live-sound.ts';
-
-export interface StreamOptions {
-  readonly modelId: string;
-  /** 8000 … 48 000. */
-  readonly sampleRateHz: number;
-  readonly startFrameIndex: number;
-  readonly output: 'jpeg' | 'raw';
-  readonly jpegQuality: number;
-  /** 'exact': frames equal those of a whole render. 'low': a frame waits for less of the sound after it. */
-  readonly latency: 'exact' | 'low';
-  /** After this long without sound, silence is inserted so that the face keeps moving; 0: never. */
-  readonly fillGapsAfterMs: number;
-  /** What happens to frames that are too late to be shown in time: 'keep' sends them all, 'skip' leaves them out. */
-  readonly catchUp: 'keep' | 'skip';
-}
+import type { StreamOptions } from './stream-open.ts';
 
 export interface LiveStreamTools extends Omit<HeldPlaceTools, 'whereNow'> {
   readonly requests: LiveRequests;
@@ -34,6 +20,12 @@ export interface StreamedFrame extends LiveFrame {
   readonly latencyMs: number;
   /** Frames right before this one that were left out because they would have come too late. */
   readonly skippedFrames: number;
+}
+
+/** The stream was interrupted here: the sound that comes next begins with this frame. */
+export interface Interruption {
+  /** The first frame that was not handed out. */
+  readonly stoppedAt: number;
 }
 
 const FRAME_MS = 40;
@@ -68,7 +60,8 @@ export class LiveStream {
   readonly #times: FrameTimes;
   readonly #place: HeldPlace;
   readonly #inFlight: MicroBatch[] = [];
-  readonly #streamId = randomBytes(9).toString('base64url');
+  /** Names one sound to the workers, which keep what they have computed of it. */
+  #soundId = newSoundId();
   /**
    * The GPU of the stream's place, then the one that made the last frame: its worker has the encoded sound in memory.
    */
@@ -76,6 +69,12 @@ export class LiveStream {
   #ended = false;
   /** First frame that was not requested yet. */
   #nextFrame = 0;
+  /** First frame that was not handed out yet. */
+  #nextOut = 0;
+  /** One that the reader was not told of yet. */
+  #interruption: Interruption | undefined;
+  /** Stops the micro-batches since the last interruption. */
+  #batches: { readonly stop: AbortController; readonly signal: AbortSignal };
   #inGap = false;
   #changed = Promise.withResolvers<void>();
 
@@ -84,6 +83,7 @@ export class LiveStream {
     this.#tools = tools;
     this.#gpuId = tools.place.gpuId;
     this.#signal = signal;
+    this.#batches = stoppable(signal);
     this.#rowsAhead = options.latency === 'low' ? LOW_LATENCY_ROWS_AHEAD : FEATURE_ROWS_AFTER;
     this.#sound = new LiveSound(options.sampleRateHz, this.#rowsAhead);
     this.#times = new FrameTimes(options.sampleRateHz, this.#rowsAhead);
@@ -109,7 +109,10 @@ export class LiveStream {
   async write(samples: Float32Array): Promise<void> {
     this.#signal.throwIfAborted();
     if (this.#ended) throw new FarmError('request_invalid', 'Sound came after the end of the stream');
+    const batches = this.#batches;
     await this.#place.during(async () => {
+      // Its place may have come after an interruption, which it came before.
+      if (this.#batches !== batches) return;
       this.#inGap = false;
       this.#push(samples);
       while (this.#sound.heldSamples > MOST_HELD_SAMPLES && !this.#signal.aborted) await this.#changed.promise;
@@ -124,18 +127,38 @@ export class LiveStream {
     this.#noteCompletion();
   }
 
-  /** The frames in order. More are requested only while the reader keeps up. */
-  async *frames(): AsyncGenerator<StreamedFrame> {
+  /**
+   * Drops the sound whose frames were not handed out, and stops their rendering. The sound that comes next begins with
+   * the first of these frames, and follows what was heard until then. Several before the reader is told are one.
+   */
+  interrupt(): void {
+    const stoppedAt = this.#nextOut;
+    this.#batches.stop.abort();
+    this.#batches = stoppable(this.#signal);
+    for (const batch of this.#inFlight.splice(0)) giveUp(batch);
+    this.#sound.cutAt(stoppedAt);
+    this.#times.cutAt(stoppedAt);
+    this.#soundId = newSoundId();
+    this.#nextFrame = stoppedAt;
+    this.#inGap = false;
+    this.#interruption = { stoppedAt };
+    this.#wake();
+  }
+
+  /** The frames in order, and the interruptions between them. More are requested only while the reader keeps up. */
+  async *outputs(): AsyncGenerator<StreamedFrame | Interruption> {
     this.#place.keep();
     const filler = this.#startFiller();
-    const stop = new AbortController();
-    const signal = AbortSignal.any([this.#signal, stop.signal]);
     try {
       for (;;) {
         if (this.#signal.aborted) throw new FarmError('request_cancelled', 'The stream was cancelled');
-        this.#askForMore(signal);
+        const interruption = this.#interruption;
+        this.#interruption = undefined;
+        if (interruption) yield interruption;
+        this.#askForMore();
         const batch = this.#inFlight.shift();
-        if (batch) yield* this.#deliver(batch, signal);
+        if (batch) yield* this.#deliver(batch);
+        else if (this.#interruption) continue;
         else if (this.#ended) return;
         else await this.#changed.promise;
       }
@@ -143,36 +166,43 @@ export class LiveStream {
       this.#place.leave();
       clearInterval(filler);
       // Nobody will read these frames, so their rendering is stopped.
-      stop.abort();
+      this.#batches.stop.abort();
       for (const batch of this.#inFlight) giveUp(batch);
     }
   }
 
-  async *#deliver(batch: MicroBatch, signal: AbortSignal): AsyncGenerator<StreamedFrame> {
+  async *#deliver(batch: MicroBatch): AsyncGenerator<StreamedFrame> {
     let { skippedFrames } = batch;
+    const { stop } = this.#batches;
     try {
       for (let item = await batch.first; !item.done; item = await batch.frames.next()) {
+        if (stop.signal.aborted) return;
         const { frameIndex, gpuId } = item.value;
         this.#gpuId = gpuId;
+        this.#nextOut = frameIndex + 1;
         const latencyMs = this.#times.sinceReadyMs(frameIndex);
         yield { ...item.value, timeMs: frameIndex * FRAME_MS, latencyMs, skippedFrames };
+        if (stop.signal.aborted) return;
         skippedFrames = 0;
-        this.#askForMore(signal);
+        this.#askForMore();
       }
+      this.#sound.forgetBefore(this.#nextOut);
+      this.#wake();
+    } catch (error) {
+      // What was interrupted has failed for that reason.
+      if (!stop.signal.aborted) throw error;
     } finally {
       giveUp(batch);
     }
   }
 
-  #askForMore(signal: AbortSignal): void {
+  #askForMore(): void {
     while (this.#inFlight.length < MICRO_BATCHES_IN_FLIGHT) {
       const start = this.#firstInTime(this.#nextFrame);
       const end = Math.min(this.#sound.readyFrames, start + MICRO_BATCH_FRAMES);
       if (end <= start) return;
-      this.#inFlight.push({ ...this.#request(start, end, signal), skippedFrames: start - this.#nextFrame });
+      this.#inFlight.push({ ...this.#request(start, end), skippedFrames: start - this.#nextFrame });
       this.#nextFrame = end;
-      this.#sound.forgetBefore(end);
-      this.#wake();
     }
   }
 
@@ -189,11 +219,11 @@ export class LiveStream {
     return next;
   }
 
-  #request(start: number, end: number, signal: AbortSignal): Pick<MicroBatch, 'frames' | 'first'> {
+  #request(start: number, end: number): Pick<MicroBatch, 'frames' | 'first'> {
     const { samples, firstSample, totalSamples } = this.#sound.pieceFor(start, end);
     const { modelId, startFrameIndex, output, jpegQuality } = this.#options;
     const work: LiveWork = {
-      ...{ modelId, startFrameIndex, output, jpegQuality, firstSample, totalSamples, streamId: this.#streamId },
+      ...{ modelId, startFrameIndex, output, jpegQuality, firstSample, totalSamples, streamId: this.#soundId },
       frames: { start, end },
       rowsAhead: this.#rowsAhead,
       preferredGpu: this.#gpuId,
@@ -205,7 +235,7 @@ export class LiveStream {
       visualForm: 'floats',
       audioFeatures: Buffer.alloc(0),
     } as const;
-    const frames = this.#tools.requests.run(work, payload, signal);
+    const frames = this.#tools.requests.run(work, payload, this.#batches.signal);
     const first = frames.next();
     first.catch(ignored('it is reported when it is awaited'));
     return { frames, first };
@@ -239,6 +269,15 @@ export class LiveStream {
     this.#changed.resolve();
     this.#changed = Promise.withResolvers<void>();
   }
+}
+
+function newSoundId(): string {
+  return randomBytes(9).toString('base64url');
+}
+
+function stoppable(signal: AbortSignal) {
+  const stop = new AbortController();
+  return { stop, signal: AbortSignal.any([signal, stop.signal]) };
 }
 
 /** Stops a micro-batch, which then cleans up; one that has ended has done so already. */

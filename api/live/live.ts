@@ -13,9 +13,10 @@ import { StreamAdmission } from './admission.ts';
 import { LiveDispatcher } from './dispatch.ts';
 import { LiveRequests, type LiveRequestTools } from './live-request.ts';
 import { LiveSound, type SoundPiece } from './live-sound.ts';
-import { LiveStream, type StreamOptions } from './live-stream.ts';
+import { LiveStream } from './live-stream.ts';
 import { RequestChannels } from './request-channels.ts';
 import { StreamSlots } from './slots.ts';
+import type { StreamOptions } from './stream-open.ts';
 import type { VisualInputs } from './visual-inputs.ts';
 import { visualPayload } from './visual-payload.ts';
 

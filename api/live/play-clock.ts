@@ -11,7 +11,7 @@ interface Stretch {
  * right after the one before it when that is still playing.
  */
 export class PlayClock {
-  readonly #stretches: Stretch[];
+  #stretches: Stretch[];
   #positionMs = 0;
   #untilMs: number;
 
@@ -38,6 +38,13 @@ export class PlayClock {
   continueFor(lengthMs: number): void {
     this.#positionMs += lengthMs;
     this.#untilMs += lengthMs;
+  }
+
+  /** What came and lies after `positionMs` is never heard: what comes next follows that, and begins now at the earliest. */
+  cutAt(positionMs: number, nowMs: number): void {
+    this.#stretches = [{ positionMs, startsAtMs: nowMs }];
+    this.#positionMs = positionMs;
+    this.#untilMs = nowMs;
   }
 
   /** When the moment `positionMs` of the sound is heard. Ask in ascending order: what lies before is forgotten. */

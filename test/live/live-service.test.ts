@@ -4,7 +4,8 @@ import { after, before, describe, it } from 'node:test';
 import { ANYBODY } from '../../api/access/caller.ts';
 import { readyFrames } from '../../api/live/audio-context.ts';
 import { type InferRequest, LiveService } from '../../api/live/live.ts';
-import type { StreamedFrame, StreamOptions } from '../../api/live/live-stream.ts';
+import type { LiveStream, StreamedFrame } from '../../api/live/live-stream.ts';
+import type { StreamOptions } from '../../api/live/stream-open.ts';
 import { VisualInputs } from '../../api/live/visual-inputs.ts';
 import { Models } from '../../api/models.ts';
 import { loadConfig } from '../../shared/config/load.ts';
@@ -106,7 +107,7 @@ describe('live work', () => {
     const stream = await service.openStream({ ...OPEN, fillGapsAfterMs: 50 }, ANYBODY, NEVER);
     await stream.write(sound.subarray(0, SAMPLES_OF_FIVE_FRAMES));
     const frames: Buffer[] = [];
-    for await (const { data } of stream.frames()) if (frames.push(data) === 40) stream.end();
+    for await (const { data } of framesOf(stream)) if (frames.push(data) === 40) stream.end();
     const brightness = await Promise.all(frames.map(faceBrightness));
     assert.ok(Math.min(...brightness.slice(0, 5)) > 8, `the mouth is open at first: ${brightness}`);
     const silentFrom = 5 + FRAMES_HEARD;
@@ -119,7 +120,7 @@ describe('live work', () => {
     const stream = await service.openStream({ ...OPEN, fillGapsAfterMs: 1 }, ANYBODY, NEVER);
     await stream.write(sound);
     const frames: Buffer[] = [];
-    for await (const { data } of stream.frames()) if (frames.push(data) === 5) stream.end();
+    for await (const { data } of framesOf(stream)) if (frames.push(data) === 5) stream.end();
     assert.equal(frames.length, whole.length);
     assertSame(frames, whole);
   });
@@ -134,6 +135,52 @@ describe('live work', () => {
     );
   });
 
+  for (const [stopAt, sampleRateHz] of [
+    [5, 16_000],
+    [20, 48_000],
+  ] as const) {
+    it(`drops what is queued when it is interrupted, and goes on from there (frame ${stopAt})`, async () => {
+      const stream = await service.openStream({ ...OPEN, sampleRateHz }, ANYBODY, NEVER);
+      const repeats = sampleRateHz / 16_000;
+      await stream.write(stretched(sound, repeats));
+      const other = sound.toReversed();
+      const frames: Buffer[] = [];
+      const stops: number[] = [];
+      for await (const output of stream.outputs()) {
+        if ('stoppedAt' in output) {
+          stops.push(output.stoppedAt);
+          assert.equal(frames.length, stopAt);
+          await stream.write(stretched(other, repeats));
+          stream.end();
+        } else {
+          assert.equal(output.frameIndex, frames.length);
+          if (frames.push(output.data) === stopAt) stream.interrupt();
+        }
+      }
+      assert.deepEqual(stops, [stopAt]);
+      // The frames are those of the sound that was heard: the first one up to the frame it stopped at, then the other.
+      const heard = Float32Array.from([...sound.subarray(0, stopAt * 640), ...other]);
+      const expected = await streamed(service, OPEN, [heard]);
+      assert.equal(frames.length, expected.length);
+      // Resampled sound differs a little from what it was stretched from.
+      if (repeats > 1) return;
+      const pictures = expected.map(({ data }) => data);
+      assertSame(frames.slice(stopAt), pictures.slice(stopAt));
+    });
+  }
+
+  it('ends at once when it is interrupted after the end of its sound', async () => {
+    const stream = await service.openStream(OPEN, ANYBODY, NEVER);
+    await stream.write(sound);
+    stream.end();
+    const indices: number[] = [];
+    for await (const output of stream.outputs()) {
+      if ('stoppedAt' in output) assert.equal(output.stoppedAt, 3);
+      else if (indices.push(output.frameIndex) === 3) stream.interrupt();
+    }
+    assert.deepEqual(indices, [0, 1, 2]);
+  });
+
   it('ends with no frames when no sound came', async () => {
     assert.deepEqual(await streamed(service, OPEN, []), []);
   });
@@ -144,7 +191,7 @@ describe('live work', () => {
     await stream.write(sound);
     await assert.rejects(
       async () => {
-        for await (const _ of stream.frames()) abort.abort();
+        for await (const _ of framesOf(stream)) abort.abort();
       },
       { code: 'request_cancelled' },
     );
@@ -154,7 +201,7 @@ describe('live work', () => {
   it('leaves nothing behind when its reader goes away in the middle', async () => {
     const stream = await service.openStream(OPEN, ANYBODY, NEVER);
     await stream.write(sound);
-    for await (const { frameIndex } of stream.frames()) if (frameIndex === 3) break;
+    for await (const { frameIndex } of framesOf(stream)) if (frameIndex === 3) break;
     await until('its keys are gone', async () => (await redis.keys('{farm}:live:*')).length === 0);
   });
 
@@ -166,7 +213,7 @@ describe('live work', () => {
     const stream = await overRedis.openStream(OPEN, ANYBODY, NEVER);
     await stream.write(sound);
     stream.end();
-    const frames = stream.frames();
+    const frames = framesOf(stream);
     await frames.next();
     const keys = await redis.keys('{farm}:live:*:in');
     assert.ok(keys.length > 0);
@@ -194,7 +241,7 @@ describe('live work', () => {
     const stream = await lonely.openStream({ ...OPEN, modelId: 'ghost' }, ANYBODY, NEVER);
     await stream.write(sound);
     stream.end();
-    await assert.rejects(collect(stream.frames()), { code: 'deadline_exceeded' });
+    await assert.rejects(collect(framesOf(stream)), { code: 'deadline_exceeded' });
     await lonely.close();
     await until('its keys are gone', async () => (await redis.keys('{farm}:live:*')).length === 0);
   });
@@ -205,7 +252,7 @@ describe('live work', () => {
     stream.end();
     const frames: StreamedFrame[] = [];
     let [lastAtMs, longestGapMs] = [performance.now(), 0];
-    for await (const frame of stream.frames()) {
+    for await (const frame of framesOf(stream)) {
       longestGapMs = Math.max(longestGapMs, performance.now() - lastAtMs);
       lastAtMs = performance.now();
       if (frames.push(frame) === 5) process.kill(farm.farm.pids.get('gpu-0') ?? 0, 'SIGKILL');
@@ -241,9 +288,22 @@ async function streamed(
     for (const piece of pieces) await stream.write(piece);
     stream.end();
   })();
-  const frames = await collect(stream.frames());
+  const frames = await collect(framesOf(stream));
   await written;
   return frames;
+}
+
+/** What a stream that nobody interrupts gives. */
+async function* framesOf(stream: LiveStream): AsyncGenerator<StreamedFrame> {
+  for await (const output of stream.outputs()) {
+    assert.ok(!('stoppedAt' in output));
+    yield output;
+  }
+}
+
+/** Each sample `times` times. */
+function stretched(samples: Float32Array, times: number): Float32Array {
+  return Float32Array.from({ length: samples.length * times }, (_, index) => samples[Math.floor(index / times)] ?? 0);
 }
 
 async function collect<T>(items: AsyncIterable<T>): Promise<T[]> {

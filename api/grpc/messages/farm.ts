@@ -11,7 +11,10 @@ export type CatchUp = 'KEEP' | 'SKIP';
 
 export type StreamRequest =
   | { readonly request?: 'open'; readonly open: Open }
-  | { readonly request?: 'audio'; readonly audio: Buffer };
+  | { readonly request?: 'audio'; readonly audio: Buffer }
+  | { readonly request?: 'interrupt'; readonly interrupt: Interrupt };
+
+export type Interrupt = Record<string, never>;
 
 export interface Open {
   readonly model_id: string;
@@ -28,7 +31,12 @@ export interface Open {
 export type StreamResponse =
   | { readonly response?: 'opened'; readonly opened: Opened }
   | { readonly response?: 'frame'; readonly frame: Frame }
-  | { readonly response?: 'ended'; readonly ended: Ended };
+  | { readonly response?: 'ended'; readonly ended: Ended }
+  | { readonly response?: 'interrupted'; readonly interrupted: Interrupted };
+
+export interface Interrupted {
+  readonly frame_index: number;
+}
 
 export interface Opened {
   readonly algorithmic_latency_ms: number;

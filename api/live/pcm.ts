@@ -1,6 +1,7 @@
 import { FarmError } from '../../shared/errors.ts';
 import { isSound } from '../../shared/sound/full-scale.ts';
-import type { SampleFormat } from './messages/farm.ts';
+
+export type SampleFormat = 'F32LE' | 'S16LE';
 
 const SAMPLE_BYTES: Record<SampleFormat, number> = { F32LE: 4, S16LE: 2 };
 const S16_SCALE = 32_768;

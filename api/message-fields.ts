@@ -1,10 +1,9 @@
 import { z } from 'zod';
-import type { Config } from '../../shared/config/load.ts';
-import { FarmError } from '../../shared/errors.ts';
-import { JPEG_QUALITY, SAMPLE_RATE_HZ_RANGE } from '../../shared/limits.ts';
-import { SAMPLE_RATE_HZ } from '../../shared/sound/rates.ts';
-
-import { modelIdOf } from '../model-id.ts';
+import type { Config } from '../shared/config/load.ts';
+import { FarmError } from '../shared/errors.ts';
+import { JPEG_QUALITY, SAMPLE_RATE_HZ_RANGE } from '../shared/limits.ts';
+import { SAMPLE_RATE_HZ } from '../shared/sound/rates.ts';
+import { modelIdOf } from './model-id.ts';
 
 /** Checks of message fields that several messages have in common. Proto3 sends 0 and "" for what was left out. */
 
