@@ -112,6 +112,21 @@ describe('FarmService.Stream', () => {
     assert.deepEqual(ended, { frame_count: expected.length, skipped_frames: 0 });
   });
 
+  it('drops what is queued when it is interrupted, and says at which frame it stopped', async () => {
+    const stream = open();
+    const messages = (stream as AsyncIterable<Message>)[Symbol.asyncIterator]();
+    await send(stream, { audio: f32(speech(16)) });
+    let sent = 0;
+    for (let item = await messages.next(); !item.value?.interrupted; item = await messages.next()) {
+      assert.ok(!item.done);
+      if (item.value.frame && ++sent === 5) await send(stream, { interrupt: {} });
+      if (item.value.frame) assert.ok(sent < 200, 'most of the sound was dropped');
+    }
+    stream.end();
+    const { value } = await messages.next();
+    assert.deepEqual(value?.ended, { frame_count: sent, skipped_frames: 0 });
+  });
+
   it('closes the mouth and keeps the face alive while no sound comes', async () => {
     const stream = open({ fill_gaps_after_ms: 200 });
     stream.write({ audio: f32(speech(0.4)) });
