@@ -27,6 +27,7 @@ import { formLimits } from './http/render-upload.ts';
 import { followRequests } from './http/request-hooks.ts';
 import { SECURITY_HEADERS, setSecurityHeaders } from './http/security-headers.ts';
 import { signInRoutes } from './http/sign-in-routes.ts';
+import { studioRoutes } from './http/studio-routes.ts';
 import { REQUEST_ID, requestIdOf } from './request-context.ts';
 import type { Services } from './services.ts';
 
@@ -62,13 +63,7 @@ export async function buildApp(services: Services, log: Logger): Promise<Fastify
   await app.register(gcRoutes, services);
   await app.register(metricsRoute, services);
   await mountDashboard(app, services);
-  app.get('/', { schema: { hide: true }, config: { access: 'render' } }, async () => ({
-    name: 'Lipsync Farm',
-    renders: '/v1/renders',
-    models: '/v1/models',
-    dashboard: '/dashboard',
-    openapi: '/openapi.json',
-  }));
+  await app.register(studioRoutes);
   return app;
 }
 

@@ -42,7 +42,7 @@ async function main(args: string[]): Promise<boolean> {
   prepareEnvironment();
   const choice = readChoice(args);
   const parts = [
-    { title: 'Types', passed: () => runTool('tsc', '--noEmit') },
+    { title: 'Types', passed: () => runTool('tsc', '--noEmit') && runTool('tsc', '--noEmit', '-p', 'studio') },
     { title: 'Lint', passed: () => runTool('biome', 'check', '--error-on-warnings') },
     { title: choice.checkOnly ? 'Import rules' : 'Tests', passed: () => runTests(choice) },
   ];

@@ -56,7 +56,7 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
   shared: [],
   client: ['shared'],
   cli: ['client', 'shared'],
-  studio: ['client'],
+  studio: ['client', 'shared'],
   avatars: ['shared'],
   scripts: [],
   bench: ['api', 'avatars', 'cli', 'client', 'scripts', 'shared', 'worker'],

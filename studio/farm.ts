@@ -1,0 +1,100 @@
+import type { GpuList, GpuView } from '../shared/views/gpu-view.ts';
+import type { ModelList } from '../shared/views/models-view.ts';
+import type { RenderPage, RenderView } from '../shared/views/render-view.ts';
+
+/** The farm that served this page, over its HTTP API. Every fault is thrown as a {@link Fault}. */
+
+const SIGN_IN = '/dashboard/sign-in';
+
+/** Why the farm refused something, or could not be reached (`farm_unreachable`). */
+export class Fault extends Error {
+  readonly code: string;
+  readonly remedy: string;
+
+  constructor(code: string, message: string, remedy = '') {
+    super(message);
+    this.code = code;
+    this.remedy = remedy;
+  }
+}
+
+export interface NewRender {
+  readonly sound: Blob;
+  readonly fileName: string;
+  readonly modelId: string;
+  /** Told the part that was sent, 0 … 1. */
+  readonly onSent?: (part: number) => void;
+}
+
+/** Sends a sound. XMLHttpRequest, because fetch does not tell how far an upload is. */
+export async function submitRender({ sound, fileName, modelId, onSent }: NewRender): Promise<RenderView> {
+  const form = new FormData();
+  form.set('model_id', modelId);
+  form.set('audio', sound, fileName);
+  const request = new XMLHttpRequest();
+  request.open('POST', '/v1/renders');
+  request.upload.addEventListener('progress', ({ loaded, total }) => onSent?.(total > 0 ? loaded / total : 0));
+  const ended = Promise.withResolvers<void>();
+  request.addEventListener('loadend', () => ended.resolve());
+  request.send(form);
+  await ended.promise;
+  if (request.status === 0) throw new Fault('farm_unreachable', 'the connection broke off');
+  return answerOf(request.status, request.responseText);
+}
+
+export const getRender = (id: string) => ask<RenderView>(`/v1/renders/${id}`);
+export const cancelRender = (id: string) => order<RenderView>(`/v1/renders/${id}/cancel`);
+export const retryRender = (id: string) => order<RenderView>(`/v1/renders/${id}/retry`);
+export const removeRender = (id: string) => ask<undefined>(`/v1/renders/${id}`, { method: 'DELETE' });
+export const listGpus = () => ask<GpuList>('/v1/gpus');
+export const drainGpu = (gpu: number) => order<GpuView>(`/v1/gpus/${gpu}/drain`);
+export const resumeGpu = (gpu: number) => order<GpuView>(`/v1/gpus/${gpu}/resume`);
+export const listModels = () => ask<ModelList>('/v1/models');
+export const loadModel = (id: string) => order<unknown>(`/v1/models/${encodeURIComponent(id)}/load`);
+export const unloadModel = (id: string) => order<unknown>(`/v1/models/${encodeURIComponent(id)}/unload`);
+
+/** The newest picture of a render that runs; undefined while there is none. */
+export async function newestPicture(id: string): Promise<Blob | undefined> {
+  const response = await fetchFrom(`/v1/renders/${id}/preview`);
+  return response.ok ? await response.blob() : undefined;
+}
+
+/** A page of renders, newest first. @param next as the page before gave it; without it the newest. */
+export function listRenders(query: Readonly<Record<string, string>>, next?: string): Promise<RenderPage> {
+  return ask<RenderPage>(next ?? `/v1/renders?${new URLSearchParams(query)}`);
+}
+
+async function order<T>(path: string): Promise<T> {
+  return await ask<T>(path, { method: 'POST' });
+}
+
+async function ask<T>(path: string, init: RequestInit = {}): Promise<T> {
+  const response = await fetchFrom(path, init);
+  return answerOf<T>(response.status, await response.text());
+}
+
+async function fetchFrom(path: string, init: RequestInit = {}): Promise<Response> {
+  return await fetch(path, init).catch((error: Error) => {
+    throw new Fault('farm_unreachable', error.message);
+  });
+}
+
+function answerOf<T>(status: number, text: string): T {
+  if (status === 401) location.assign(SIGN_IN);
+  const body = parsed(text);
+  if (status >= 200 && status < 300) return body as T;
+  const { code = 'answer_unexpected', message = `status ${status}`, remedy = '' } = body?.error ?? {};
+  throw new Fault(code, message, remedy);
+}
+
+interface ErrorBody {
+  readonly error?: { readonly code?: string; readonly message?: string; readonly remedy?: string };
+}
+
+function parsed(text: string): ErrorBody | undefined {
+  try {
+    return text === '' ? undefined : JSON.parse(text);
+  } catch {
+    throw new Fault('answer_unexpected', 'what answers there is no farm');
+  }
+}

@@ -1,0 +1,81 @@
+import { html, render, type TemplateResult } from 'lit-html';
+import { TEXTS } from './texts.ts';
+import type { View } from './view.ts';
+import { avatarsView } from './views/avatars.ts';
+import { farmView } from './views/farm.ts';
+import { makeView } from './views/make.ts';
+import { renderView } from './views/render.ts';
+import { rendersView } from './views/renders.ts';
+
+/** The studio: one page, whose address after # says what it shows. */
+
+interface Page {
+  readonly path: string;
+  readonly label: string;
+}
+
+const PAGES: readonly Page[] = [
+  { path: '/', label: TEXTS.nav.make },
+  { path: '/renders', label: TEXTS.nav.renders },
+  { path: '/avatars', label: TEXTS.nav.avatars },
+  { path: '/farm', label: TEXTS.nav.farm },
+];
+
+const root = document.querySelector<HTMLElement>('#studio') as HTMLElement;
+let left = new AbortController();
+
+addEventListener('hashchange', show);
+show();
+
+function show(): void {
+  left.abort();
+  left = new AbortController();
+  const closed = left.signal;
+  const path = location.hash.slice(1) || '/';
+  const view = viewAt(path);
+  document.title = `${view.title} · ${TEXTS.name}`;
+  const draw = () => {
+    if (!closed.aborted) render(shell(view, path), root);
+  };
+  draw();
+  view.open?.(draw, closed);
+  scrollTo(0, 0);
+}
+
+function viewAt(path: string): View {
+  const [, room = '', id = ''] = path.split('/').map(decodeURIComponent);
+  if (room === '') return makeView();
+  if (room === 'renders') return id === '' ? rendersView() : renderView(id);
+  if (room === 'avatars') return avatarsView();
+  if (room === 'farm') return farmView();
+  return { title: TEXTS.name, template: () => html`<p>${TEXTS.notFound}</p>` };
+}
+
+function shell(view: View, path: string): TemplateResult {
+  const current = PAGES.findLast((page) => path === page.path || (page.path !== '/' && path.startsWith(page.path)));
+  return html`
+    <a class="skip" href="#content" @click=${toContent}>${TEXTS.skip}</a>
+    <header>
+      <a class="name" href="#/"><img src="/studio/icon.svg" alt="" width="28" height="28" />${TEXTS.name}</a>
+      <nav aria-label=${TEXTS.nav.label}>
+        ${PAGES.map((page) => link(page, page === current))}
+        <a href="/dashboard">${TEXTS.links.dashboard}</a>
+        <a href="/docs">${TEXTS.links.docs}</a>
+      </nav>
+    </header>
+    <main id="content" tabindex="-1">
+      <h1>${view.title}</h1>
+      ${view.template()}
+    </main>
+  `;
+}
+
+function link({ path, label }: Page, isCurrent: boolean): TemplateResult {
+  return html`<a href=${`#${path}`} aria-current=${isCurrent ? 'page' : 'false'}>${label}</a>`;
+}
+
+/** The address after # is the page's: a jump must not change it. */
+function toContent(event: Event): void {
+  event.preventDefault();
+  document.querySelector<HTMLElement>('#content')?.focus();
+}

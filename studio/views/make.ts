@@ -1,0 +1,172 @@
+import { html, type TemplateResult } from 'lit-html';
+import type { ModelView } from '../../shared/views/models-view.ts';
+import { listModels, submitRender } from '../farm.ts';
+import { clock } from '../format.ts';
+import { avatarChoice } from '../parts/avatar-choice.ts';
+import { type Recording, startRecording } from '../parts/recorder.ts';
+import { TEXTS } from '../texts.ts';
+import { faultText, type View } from '../view.ts';
+
+const T = TEXTS.make;
+
+/** Drop or record a sound, choose an avatar, render. */
+export function makeView(): View {
+  const view = new MakeView();
+  return { title: T.title, template: () => view.template(), open: (changed, closed) => view.open(changed, closed) };
+}
+
+class MakeView {
+  #changed: () => void = () => {};
+  #models: readonly ModelView[] | undefined;
+  #modelId = '';
+  #sound: File | undefined;
+  /** Address under which the page plays the sound; given back when it is another, or the page is left. */
+  #soundUrl = '';
+  #recording: Recording | undefined;
+  #sentPercent: number | undefined;
+  #isOver = false;
+  #fault = '';
+
+  open(changed: () => void, closed: AbortSignal): void {
+    this.#changed = changed;
+    closed.addEventListener('abort', () => this.#close());
+    listModels().then(
+      ({ models }) => {
+        this.#models = models;
+        this.#modelId = models.find(({ usable }) => usable)?.id ?? '';
+        changed();
+      },
+      (thrown) => this.#fail(thrown),
+    );
+  }
+
+  template(): TemplateResult {
+    return html`
+      <form class="make" @submit=${this.#submit}>
+        ${this.#sound ? this.#chosen(this.#sound) : this.#drop()}
+        <fieldset class="avatars">
+          <legend>${T.avatar}</legend>
+          ${avatarChoice(this.#models, this.#modelId, (id) => {
+            this.#modelId = id;
+            this.#changed();
+          })}
+        </fieldset>
+        <p class="fault" role="alert">${this.#fault}</p>
+        <button class="main" ?disabled=${this.#sentPercent !== undefined || this.#recording !== undefined}>
+          ${this.#sentPercent === undefined ? T.submit : T.sending(this.#sentPercent)}
+        </button>
+      </form>
+    `;
+  }
+
+  #drop(): TemplateResult {
+    const over = (isOver: boolean) => (event: DragEvent) => {
+      event.preventDefault();
+      if (this.#isOver !== isOver) {
+        this.#isOver = isOver;
+        this.#changed();
+      }
+    };
+    return html`
+      <div class="drop ${this.#isOver ? 'over' : ''}" @dragover=${over(true)} @dragleave=${over(false)} @drop=${this.#dropped}>
+        <p>
+          ${T.drop}
+          <label class="button">${T.choose}<input type="file" accept="audio/*,video/*" @change=${this.#picked} /></label>
+        </p>
+        <button type="button" @click=${this.#record}>${this.#recordLabel()}</button>
+      </div>
+    `;
+  }
+
+  #chosen(sound: File): TemplateResult {
+    return html`
+      <div class="chosen">
+        <h2>${T.sound}</h2>
+        <p>${sound.name}</p>
+        <audio controls src=${this.#soundUrl}></audio>
+        <button type="button" @click=${() => this.#take(undefined)}>${T.another}</button>
+      </div>
+    `;
+  }
+
+  #recordLabel(): string {
+    if (!this.#recording) return T.record;
+    return T.stop(clock((performance.now() - this.#recording.startedAtMs) / 1000));
+  }
+
+  readonly #picked = (event: Event) => this.#take((event.target as HTMLInputElement).files?.[0]);
+
+  readonly #dropped = (event: DragEvent) => {
+    event.preventDefault();
+    this.#isOver = false;
+    this.#take(event.dataTransfer?.files[0]);
+  };
+
+  readonly #record = async () => {
+    try {
+      if (this.#recording) {
+        const blob = await this.#recording.stop();
+        this.#recording = undefined;
+        this.#take(new File([blob], recordingName(blob.type), { type: blob.type }));
+        return;
+      }
+      this.#recording = await startRecording();
+      this.#tick();
+    } catch (thrown) {
+      this.#fault = T.noMicrophone((thrown as Error).message);
+      this.#changed();
+    }
+  };
+
+  /** Shows the length of the recording while it runs. */
+  #tick(): void {
+    this.#changed();
+    if (this.#recording) setTimeout(() => this.#tick(), 500);
+  }
+
+  readonly #submit = async (event: Event) => {
+    event.preventDefault();
+    if (!this.#sound) {
+      this.#fault = T.needSound;
+      return this.#changed();
+    }
+    this.#fault = '';
+    this.#tellSent(0);
+    try {
+      const sound = { sound: this.#sound, fileName: this.#sound.name, modelId: this.#modelId };
+      const { id } = await submitRender({ ...sound, onSent: (part) => this.#tellSent(Math.floor(100 * part)) });
+      location.hash = `/renders/${id}`;
+    } catch (thrown) {
+      this.#sentPercent = undefined;
+      this.#fail(thrown);
+    }
+  };
+
+  #tellSent(percent: number): void {
+    this.#sentPercent = percent;
+    this.#changed();
+  }
+
+  #take(sound: File | undefined): void {
+    URL.revokeObjectURL(this.#soundUrl);
+    this.#sound = sound;
+    this.#soundUrl = sound ? URL.createObjectURL(sound) : '';
+    this.#fault = '';
+    this.#changed();
+  }
+
+  #fail(thrown: unknown): void {
+    this.#fault = faultText(thrown);
+    this.#changed();
+  }
+
+  #close(): void {
+    URL.revokeObjectURL(this.#soundUrl);
+    this.#recording?.stop().catch((thrown: Error) => console.warn('the recording was not ended:', thrown.message));
+  }
+}
+
+/** "audio/webm;codecs=opus" → "recording.webm". */
+function recordingName(type: string): string {
+  return `recording.${/^\w+\/(\w+)/.exec(type)?.[1] ?? 'webm'}`;
+}

@@ -1,0 +1,142 @@
+import { html, type TemplateResult } from 'lit-html';
+import type { RenderView } from '../../shared/views/render-view.ts';
+import { cancelRender, getRender, newestPicture, removeRender, retryRender } from '../farm.ts';
+import { ago, clock, duration } from '../format.ts';
+import { hasEnded, statusBadge } from '../parts/status.ts';
+import { TEXTS } from '../texts.ts';
+import { faultText, keep, type View } from '../view.ts';
+
+const T = TEXTS.render;
+const LOOK_EVERY_MS = 500;
+
+/** One render: its newest picture and progress while it is made, then its video. */
+export function renderView(id: string): View {
+  const view = new RenderPage(id);
+  return { title: id, template: () => view.template(), open: (changed, closed) => view.open(changed, closed) };
+}
+
+class RenderPage {
+  readonly #id: string;
+  #changed: () => void = () => {};
+  #render: RenderView | undefined;
+  /** Address of its newest picture in this page. */
+  #pictureUrl = '';
+  #fault = '';
+  #orderFault = '';
+
+  constructor(id: string) {
+    this.#id = id;
+  }
+
+  open(changed: () => void, closed: AbortSignal): void {
+    this.#changed = changed;
+    const tell = (fault: string) => {
+      this.#fault = fault;
+      changed();
+    };
+    const ended = new AbortController();
+    const until = AbortSignal.any([closed, ended.signal]);
+    const look = async () => {
+      this.#render = await getRender(this.#id);
+      if (hasEnded(this.#render)) ended.abort();
+      else if (this.#render.frames.done > 0) this.#show(await newestPicture(this.#id));
+    };
+    closed.addEventListener('abort', () => this.#show(undefined));
+    keep(look, { everyMs: LOOK_EVERY_MS, closed: until, tell }).catch(reportError);
+  }
+
+  template(): TemplateResult {
+    const render = this.#render;
+    return html`
+      <p><a href="#/renders">${T.back}</a></p>
+      <p class="fault" role="alert">${this.#fault}${this.#orderFault}</p>
+      ${render ? this.#page(render) : html`<p>${TEXTS.loading}</p>`}
+    `;
+  }
+
+  #page(render: RenderView): TemplateResult {
+    return html`
+      <p>${statusBadge(render.status)} ${render.file_name} · ${render.model_id}</p>
+      ${render.error ? html`<p class="fault">${render.error.message}. ${render.error.remedy} <code>${render.error.code}</code></p>` : ''}
+      ${render.waiting ? html`<p class="fault">${T.waits}: ${render.waiting.message}</p>` : ''}
+      ${hasEnded(render) ? '' : this.#progress(render)}
+      ${render.links.video ? this.#video(render) : ''}
+      <div class="orders">${this.#orders(render)}</div>
+      ${timings(render)}
+      <h2>${T.facts}</h2>
+      <dl>
+        <dt>${T.id}</dt><dd><code>${render.id}</code></dd>
+        <dt>${T.made}</dt><dd><time datetime=${render.created_at}>${ago(render.created_at)}</time></dd>
+      </dl>
+    `;
+  }
+
+  #progress({ frames, frames_per_second, eta_seconds }: RenderView): TemplateResult {
+    const total = frames.total ?? 0;
+    const facts = [
+      T.frames(frames.done, frames.total),
+      ...(frames_per_second === null ? [] : [T.speed(frames_per_second)]),
+      ...(eta_seconds === null ? [] : [T.eta(clock(eta_seconds))]),
+    ];
+    return html`
+      <progress aria-label=${T.progress} max=${Math.max(1, total)} .value=${frames.done}></progress>
+      <p>${facts.join(' · ')}</p>
+      ${this.#pictureUrl ? html`<img class="picture" src=${this.#pictureUrl} alt=${T.preview(facts[0] ?? '')} />` : ''}
+    `;
+  }
+
+  #show(picture: Blob | undefined): void {
+    URL.revokeObjectURL(this.#pictureUrl);
+    this.#pictureUrl = picture ? URL.createObjectURL(picture) : '';
+  }
+
+  #video({ id, links }: RenderView): TemplateResult {
+    return html`
+      <video class="picture" controls playsinline aria-label=${T.video} src=${links.video ?? ''}></video>
+      <p>
+        <a class="button" href=${links.video ?? ''} download=${`${id}.mp4`}>${T.download}</a>
+        ${links.receipt ? html`<a href=${links.receipt}>${T.receipt}</a>` : ''}
+      </p>
+    `;
+  }
+
+  #orders(render: RenderView): TemplateResult[] {
+    if (!hasEnded(render)) return [this.#button(T.cancel, () => cancelRender(this.#id))];
+    const remove = async () => {
+      if (!confirm(T.removeSure)) return;
+      await removeRender(this.#id);
+      location.hash = '/renders';
+    };
+    const retry = render.status === 'failed' ? [this.#button(T.retry, () => this.#retry())] : [];
+    return [...retry, this.#button(T.remove, remove)];
+  }
+
+  async #retry(): Promise<void> {
+    await retryRender(this.#id);
+    location.reload();
+  }
+
+  #button(label: string, order: () => Promise<unknown>): TemplateResult {
+    const click = () => {
+      this.#orderFault = '';
+      order()
+        .then(async () => {
+          this.#render = await getRender(this.#id);
+        })
+        .catch((thrown: unknown) => {
+          this.#orderFault = faultText(thrown);
+        })
+        .finally(this.#changed);
+    };
+    return html`<button type="button" @click=${click}>${label}</button>`;
+  }
+}
+
+function timings({ timings_ms }: RenderView): TemplateResult {
+  const known = Object.entries(T.stages).flatMap(([stage, label]) => {
+    const ms = timings_ms[stage as keyof typeof T.stages];
+    return ms === null ? [] : [html`<tr><th scope="row">${label}</th><td>${duration(ms)}</td></tr>`];
+  });
+  if (known.length === 0) return html``;
+  return html`<h2>${T.timings}</h2><table class="plain"><tbody>${known}</tbody></table>`;
+}

@@ -1,0 +1,104 @@
+import assert from 'node:assert/strict';
+import path from 'node:path';
+import { after, before, describe, it } from 'node:test';
+import axe from 'axe-core';
+import type { Browser, Page } from 'playwright-core';
+import { startFarm, type TestFarm } from '../support/farm.ts';
+import { SMALL_MODEL } from '../support/small-avatar.ts';
+import { syllables, writeWav } from '../support/sound.ts';
+import { keepShot, NO_BROWSER, startBrowser } from './browser.ts';
+
+const PHONE = { width: 390, height: 800 };
+const DESK = { width: 1100, height: 800 };
+const VIDEO = 'document.querySelector("video")';
+const PATHS = ['/', '/renders', '/avatars', '/farm'];
+
+interface AxeFinding {
+  readonly id: string;
+  readonly impact: string;
+  readonly nodes: readonly { readonly html: string }[];
+}
+
+describe('the studio, in Chromium', { skip: NO_BROWSER }, () => {
+  let farm: TestFarm;
+  let browser: Browser;
+  let page: Page;
+  let speech = '';
+  /** What the page complained of. */
+  const complaints: string[] = [];
+
+  before(async () => {
+    farm = await startFarm({ models: { ann: SMALL_MODEL, broken: { ...SMALL_MODEL, model_path: 'nowhere.onnx' } } });
+    speech = path.join(farm.folder, 'speech.wav');
+    await writeWav(speech, syllables(4));
+    browser = await startBrowser();
+    page = await browser.newPage({ viewport: DESK });
+    page.on('pageerror', ({ message }) => complaints.push(message));
+    page.on('console', (line) => line.type() === 'error' && complaints.push(line.text()));
+  });
+  after(async () => {
+    await browser?.close();
+    await farm?.[Symbol.asyncDispose]();
+  });
+
+  const open = async (hash: string) => {
+    await page.goto(`${farm.url}/#${hash}`);
+    await page.getByRole('main').getByRole('heading', { level: 1 }).waitFor();
+  };
+
+  it('makes a video of a sound that was chosen, which plays', async () => {
+    await open('/');
+    await page.locator('input[type=file]').setInputFiles(speech);
+    await page.getByRole('radio', { name: 'ann', exact: true }).check();
+    assert.ok(await page.getByRole('radio', { name: /broken/ }).isDisabled());
+    await keepShot(page, 'make');
+    await page.getByRole('button', { name: 'Render', exact: true }).click();
+    await page.locator('video').waitFor();
+    await page.waitForFunction(`${VIDEO}.readyState >= 2`);
+    assert.ok(Math.abs(Number(await page.evaluate(`${VIDEO}.duration`)) - 4) < 0.1);
+    assert.equal(await page.evaluate(`${VIDEO}.play().then(() => true)`), true);
+    await keepShot(page, 'render');
+  });
+
+  it('finds it again in the list, by keyboard alone', async () => {
+    await open('/renders');
+    await page.getByRole('searchbox').fill('nothing of this name');
+    await page.getByText('No render matches').waitFor();
+    await page.getByRole('searchbox').fill('speech');
+    await page.keyboard.press('Tab');
+    await page.keyboard.press('Tab');
+    await page.keyboard.press('Enter');
+    await page.locator('video').waitFor();
+  });
+
+  it('drains a GPU and puts it back into service', async () => {
+    await open('/farm');
+    await page.getByRole('button', { name: 'Drain GPU 0' }).click();
+    await page.getByText('drained').waitFor();
+    await page.getByRole('button', { name: 'Resume GPU 0' }).click();
+    await page.getByText('ready').waitFor();
+    await keepShot(page, 'farm');
+  });
+
+  it('has no serious fault for those who cannot see it, on a phone and in the dark too', async () => {
+    for (const colorScheme of ['light', 'dark'] as const) {
+      await page.emulateMedia({ colorScheme });
+      for (const hash of PATHS) {
+        await page.setViewportSize(colorScheme === 'dark' ? PHONE : DESK);
+        await open(hash);
+        await page.waitForTimeout(300);
+        await page.evaluate(axe.source);
+        const found = (await page.evaluate('axe.run()')) as { violations: AxeFinding[] };
+        const serious = found.violations.filter(({ impact }) => ['serious', 'critical'].includes(impact));
+        assert.deepEqual(
+          serious.map(({ id, nodes }) => [hash, id, nodes[0]?.html]),
+          [],
+        );
+        const width = await page.evaluate('document.documentElement.scrollWidth');
+        assert.ok(Number(width) <= (page.viewportSize()?.width ?? 0), `${hash} is ${width} wide`);
+        await keepShot(page, `${colorScheme}${hash.replace('/', '-')}`);
+      }
+    }
+    assert.deepEqual(complaints, []);
+  });
+});
