@@ -29,7 +29,7 @@ export const qualitySchema = z.object({
     background: z.number(),
     /** What the frames have above that. */
     added: z.number(),
-    /** The frame that has most above that. */
+    /** The frame that has most above that, counted from the first of the video. */
     worst_frame: z.int(),
   }),
   silence: z.object({
