@@ -18,7 +18,9 @@ import { startMemoryRecycle } from './gpu/memory-recycle.ts';
 import { ModelClaims } from './gpu/model-claims.ts';
 import { ModelUsage } from './gpu/model-usage.ts';
 import { segmentHandler } from './gpu/segment-handler.ts';
+import { startStateLog } from './gpu/state-log.ts';
 import { LoadCount } from './gpu/work-counts.ts';
+import { WorkLog } from './gpu/work-log.ts';
 import { modelLimits, WorkerModels } from './gpu/worker-models.ts';
 import { RenderJobs } from './jobs/render-jobs.ts';
 import { endAllRuns } from './jobs/unended-runs.ts';
@@ -85,6 +87,7 @@ class GpuWorker {
   #heartbeat: ReturnType<typeof startHeartbeat> | undefined;
   #queues: GpuQueues | undefined;
   #stopRecycle = async () => {};
+  #stopStateLog = async () => {};
   #device: { readonly provider: string; readonly name: string } | undefined;
 
   constructor(
@@ -131,10 +134,11 @@ class GpuWorker {
     this.#watchMemory();
     await this.#unloadOnRequest();
     await this.#takeJobs();
+    this.#logState();
   }
 
   async drain(): Promise<void> {
-    await this.#stopRecycle();
+    await Promise.all([this.#stopRecycle(), this.#stopStateLog()]);
     const stopped = this.#queues?.stop(this.#config.limits.drain_seconds * 1000);
     this.#beat();
     await stopped;
@@ -198,6 +202,16 @@ class GpuWorker {
     });
   }
 
+  #logState(): void {
+    this.#stopStateLog = startStateLog({
+      ...{ config: this.#config, log: this.#tools.log },
+      models: () => this.#models.states(),
+      memory: () => this.#models.memory(),
+      runningJobs: () => this.#queues?.runningJobs ?? 0,
+      busyShare: () => this.#thread.takeBusyShare(),
+    });
+  }
+
   async #unloadOnRequest(): Promise<void> {
     const { subscriber } = this.#tools;
     subscriber.on('message', (channel: string, modelId: string) => {
@@ -225,6 +239,7 @@ class GpuWorker {
     const common = {
       ...{ gpuId: this.#gpuId, models: this.#config.models, thread: this.#thread, usage: this.#usage },
       ...{ configReload, cancellation, blocklist: this.#blocklist, claims: this.#claims },
+      workLog: new WorkLog({ config: this.#config, name: gpuQueue(this.#gpuId), log: this.#tools.log }),
     };
     const { workerId } = this.#self;
     const segment = segmentHandler({ ...common, workerId, history: this.#history, renders, artifacts });

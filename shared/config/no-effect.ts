@@ -6,13 +6,11 @@ import { type ConfigValues, configSchema } from './schema.ts';
  * unchanged, but have no effect here.
  */
 
-type Section = 'server' | 'onnx' | 'logging';
+type Section = 'server' | 'onnx';
 type OfInferenceServer = 'url' | 'timeout_seconds' | 'max_retries';
 type Key =
   | { [S in Section]: `${S}.${keyof ConfigValues[S] & string}` }[Section]
   | `inference_server.${OfInferenceServer}`;
-
-const IN_THE_RECEIPT = 'the receipt of a render has the time of every stage';
 
 const OWN_INFERENCE =
   'the farm is its own inference server, at server.inference_port for others; clients of the compositing server find it at server.compositing_port, so give that the port which server.port has in their file, and server.port another one';
@@ -26,12 +24,6 @@ const REASONS: Partial<Record<Key, string>> = {
   'onnx.library_path': 'ONNX Runtime comes with the package onnxruntime-node',
   'onnx.cuda_streams_per_worker': 'ONNX Runtime for Node offers no choice of streams',
   'onnx.inter_op_threads': 'the operators of a network run one after the other',
-  'logging.log_inference_times': IN_THE_RECEIPT,
-  'logging.log_compositing_times': IN_THE_RECEIPT,
-  'logging.log_cache_stats': 'GET /v1/models has the memory of each model',
-  'logging.log_gpu_utilization': '`farm gpu list` and GET /v1/gpus show what each GPU does',
-  'logging.save_debug_files': 'no files are written but those of the renders',
-  'logging.sample_rate': 'every line is written',
 };
 
 export interface KeyWithoutEffect {

@@ -20,6 +20,7 @@ const KINDS = { server: SpanKind.SERVER, consumer: SpanKind.CONSUMER, internal: 
 const TRACEPARENT = /^(?!ff)[0-9a-f]{2}-(?!0{32})([0-9a-f]{32})-(?!0{16})([0-9a-f]{16})-([0-9a-f]{2})(?:-|$)/;
 /** Whoever restarts a process does not wait longer for a collector that is away. */
 const CLOSED_WITHIN_MS = 2000;
+const SEND_EVERY_MS = 1000;
 const TRACES_PATH = '/v1/traces';
 
 /** Sends spans over OTLP, as protobuf over HTTP, to `endpoint` or as OTEL_EXPORTER_OTLP_ENDPOINT says. */
@@ -33,7 +34,7 @@ export function otlpTracer({ endpoint, sample_ratio }: ConfigValues['tracing'], 
       'host.name': hostname(),
     }),
     sampler: new ParentBasedSampler({ root: new TraceIdRatioBasedSampler(sample_ratio) }),
-    spanProcessors: [new BatchSpanProcessor({ exporter })],
+    spanProcessors: [new BatchSpanProcessor({ exporter, scheduledDelayMillis: SEND_EVERY_MS })],
   });
   const otel = provider.getTracer('lipsync-farm');
   const start = (name: string, { kind, parent, startMs, attributes }: SpanOptions): Span =>

@@ -1,6 +1,7 @@
 import type { ErrorReport } from '../../shared/errors.ts';
 import type { PreparedPicture } from '../compositor/contract.ts';
 import type { RgbImage } from '../pipeline/contract.ts';
+import type { StageSpans } from '../pipeline/stage-timings.ts';
 import type { SegmentNotes } from '../quality/segment-notes.ts';
 import type { FrameForm, FromPipelineThread } from './thread-protocol.ts';
 
@@ -69,6 +70,8 @@ export interface FinishTimings {
   readonly composite: number;
   /** While anything was being encoded beside that, or written. */
   readonly encode: number;
+  /** When both ran. */
+  readonly spans: StageSpans;
 }
 
 export type FromCompositor =

@@ -3,6 +3,7 @@ import { FarmError } from '../../shared/errors.ts';
 import { ignored, unexpected } from '../../shared/process/unheard.ts';
 import { ModelRegistry } from '../models/model-registry.ts';
 import type { ModelUse } from '../models/model-slot.ts';
+import { type StageTimingsMs, spansOf } from '../pipeline/stage-timings.ts';
 import type { PreparationLog } from '../prepared/prepare-avatar.ts';
 import type { FromCompositor, LiveEnd, ToCompositor } from './compositor-protocol.ts';
 import { FrameLine } from './frame-line.ts';
@@ -14,6 +15,7 @@ import { renderSegment } from './render-segment.ts';
 import type {
   FrameForm,
   FromPipelineThread,
+  LiveResult,
   LoadResult,
   PipelineThreadSettings,
   ToPipelineThread,
@@ -170,7 +172,8 @@ export class Engine {
       memory.release();
       this.#listeners.send({ type: 'frames', taskId, frames: [{ frameIndex, data }] }, [data.buffer]);
     });
-    return { type: 'live-done', taskId, result: { ...loadResult(use), timings, encodeMs: 0 } };
+    const result = { ...loadResult(use), timings, encodeMs: 0, ...tracedSpans(timings) };
+    return { type: 'live-done', taskId, result };
   }
 
   async #renderLive(
@@ -189,7 +192,8 @@ export class Engine {
         output.write(complete(frame)),
       );
       await output.whenSent();
-      const end: LiveEnd = { type: 'live-done', taskId, result: { ...loadResult(use), timings, encodeMs: 0 } };
+      const result = { ...loadResult(use), timings, encodeMs: 0, ...tracedSpans(timings) };
+      const end: LiveEnd = { type: 'live-done', taskId, result };
       output.close(end).catch(ignored('the compositor tells the main thread'));
     } catch (error) {
       await output.abandon();
@@ -240,4 +244,10 @@ export class Engine {
 
 function loadResult({ wasLoaded, waitedMs }: ModelUse): LoadResult {
   return { modelWasLoaded: wasLoaded, modelLoadMs: waitedMs };
+}
+
+/** When its stages ran, of a task that is traced. */
+function tracedSpans(timings: StageTimingsMs): Pick<LiveResult, 'spans'> {
+  const spans = spansOf(timings);
+  return spans ? { spans } : {};
 }

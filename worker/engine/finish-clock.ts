@@ -1,7 +1,9 @@
+import { type StageSpan, widen } from '../pipeline/stage-timings.ts';
 import type { FinishTimings } from './compositor-protocol.ts';
 
 /** Where the time of a task's frames goes in the compositor thread. */
 export class FinishClock {
+  readonly #spans: Record<string, StageSpan> = {};
   #compositeMs = 0;
   #encodeMs = 0;
   /** Frames that are being encoded or written now, and since when there are any. */
@@ -9,7 +11,7 @@ export class FinishClock {
   #encodingSinceMs = 0;
 
   get timings(): FinishTimings {
-    return { composite: this.#compositeMs, encode: this.#encodeMs };
+    return { composite: this.#compositeMs, encode: this.#encodeMs, spans: this.#spans };
   }
 
   /** Counts work that puts a mouth into its picture. */
@@ -18,7 +20,9 @@ export class FinishClock {
     try {
       return work();
     } finally {
-      this.#compositeMs += performance.now() - startedAt;
+      const endedAt = performance.now();
+      this.#compositeMs += endedAt - startedAt;
+      widen(this.#spans, 'composite', startedAt, endedAt);
     }
   }
 
@@ -28,7 +32,11 @@ export class FinishClock {
     try {
       return await work();
     } finally {
-      if (--this.#encoding === 0) this.#encodeMs += performance.now() - this.#encodingSinceMs;
+      if (--this.#encoding === 0) {
+        const endedAt = performance.now();
+        this.#encodeMs += endedAt - this.#encodingSinceMs;
+        widen(this.#spans, 'encode', this.#encodingSinceMs, endedAt);
+      }
     }
   }
 }

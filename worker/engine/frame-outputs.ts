@@ -118,6 +118,8 @@ export function lineInThisThread(artifacts: ArtifactStore): FrameLine {
   return line;
 }
 
-function withTimings(end: LiveEnd, { composite, encode }: FinishTimings): LiveEnd {
-  return { ...end, result: { ...end.result, timings: { ...end.result.timings, composite }, encodeMs: encode } };
+function withTimings(end: LiveEnd, { composite, encode, spans }: FinishTimings): LiveEnd {
+  const { timings, spans: before } = end.result;
+  const traced = before ? { spans: { ...before, ...spans } } : {};
+  return { ...end, result: { ...end.result, timings: { ...timings, composite }, encodeMs: encode, ...traced } };
 }

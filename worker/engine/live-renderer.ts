@@ -8,7 +8,7 @@ import {
   type MouthFrame,
 } from '../pipeline/contract.ts';
 import { gatherFrameInputs } from '../pipeline/frame-inputs.ts';
-import { noTimings, type StageTimingsMs } from '../pipeline/stage-timings.ts';
+import { noTimings, type StageTimingsMs, tracedTimings } from '../pipeline/stage-timings.ts';
 import { FacesOnly } from './faces-only.ts';
 import { LiveBatches, type LiveBatchSettings } from './live-batches.ts';
 import { PieceOfSound, readGivenInputs, readSamples } from './live-inputs.ts';
@@ -51,7 +51,7 @@ export class LiveRenderer {
     signal: AbortSignal,
     onFrame: OnMouth<PreparedPicture>,
   ): Promise<StageTimingsMs> {
-    const timings = noTimings();
+    const timings = task.traced ? tracedTimings() : noTimings();
     const inputs = this.#inputs(task, model, model.prepared, signal, timings);
     await this.#liveModel(model).batches.render({ inputs, source: sourceOf(task), signal, onFrame });
     return timings;
@@ -68,7 +68,7 @@ export class LiveRenderer {
     signal: AbortSignal,
     onFrame: OnMouth<undefined>,
   ): Promise<StageTimingsMs> {
-    const timings = noTimings();
+    const timings = task.traced ? tracedTimings() : noTimings();
     const faces = new FacesOnly(model.prepared, task.visualFrames.byteLength > 0);
     const inputs = this.#inputs(task, model, faces, signal, timings);
     await this.#liveModel(model)

@@ -1,4 +1,5 @@
 import '../onnx/telemetry-off.ts';
+import type { EventLoopUtilization } from 'node:perf_hooks';
 import { isDeepStrictEqual } from 'node:util';
 import { MessageChannel, type MessagePort, Worker } from 'node:worker_threads';
 import type { ModelConfig } from '../../shared/config/model-config.ts';
@@ -83,6 +84,7 @@ export class PipelineThread {
   readonly #listeners: ThreadListeners;
   readonly #watch: ThreadWatch;
   #lastTaskId = 0;
+  #lastUtilization: EventLoopUtilization = { idle: 0, active: 0, utilization: 0 };
   /** Why no task can be done any more. */
   #death: FarmError | undefined;
   #closing = false;
@@ -114,6 +116,14 @@ export class PipelineThread {
   /** What is in memory, as the thread last reported. */
   get models(): ThreadModels {
     return this.#models;
+  }
+
+  /** Part of the time since the last call in which the pipeline thread worked, 0 to 1. */
+  takeBusyShare(): number {
+    const now = this.#pipeline.performance.eventLoopUtilization();
+    const { utilization } = this.#pipeline.performance.eventLoopUtilization(now, this.#lastUtilization);
+    this.#lastUtilization = now;
+    return utilization;
   }
 
   /** Milliseconds since the last sign of progress; 0 without work, and while a model is loaded. */

@@ -3,7 +3,7 @@ import { AudioFile } from '../media/audio-file.ts';
 import type { LoadedModel } from '../models/loaded-model.ts';
 import { mouthBytes } from '../pipeline/contract.ts';
 import { renderMouths } from '../pipeline/render-frames.ts';
-import { noTimings, type StageTimingsMs } from '../pipeline/stage-timings.ts';
+import { noTimings, type StageTimingsMs, spansOf, tracedTimings } from '../pipeline/stage-timings.ts';
 import { notesOf } from '../quality/segment-notes.ts';
 import type { FrameOutput } from './compositor-protocol.ts';
 import type { FrameLine, OpenOutput } from './frame-line.ts';
@@ -32,13 +32,14 @@ export async function renderSegment(
   const startedAt = performance.now();
   const started_at = new Date().toISOString();
   const { width, height } = model.avatar;
-  const timings = noTimings();
+  const timings = task.traced ? tracedTimings() : noTimings();
   const wanted = outputOf(task, { width, height });
   const output = tools.line.open(taskId, wanted);
   try {
     await makeMouths(task, model, tools, [wanted, output], timings);
     await output.whenSent();
-    const { composite, encode } = await output.close();
+    const { composite, encode, spans } = await output.close();
+    const before = spansOf(timings);
     const { visualInput, ...stages } = timings;
     return {
       provider: model.provider.provider,
@@ -48,6 +49,7 @@ export async function renderSegment(
       wall_ms: performance.now() - startedAt,
       timings_ms: { ...stages, composite, visual_input: visualInput, encode },
       model_files: model.files.map(({ path, sha256, sizeBytes }) => ({ path, sha256, bytes: sizeBytes })),
+      ...(before ? { spans: { ...before, ...spans } } : {}),
     };
   } catch (error) {
     await output.abandon();

@@ -5,7 +5,7 @@ import type { SegmentReceipt } from '../../shared/renders/record.ts';
 import type { LoadSettings } from '../models/load-settings.ts';
 import type { ModelLimits } from '../models/model-limits.ts';
 import type { IndexRange } from '../pipeline/contract.ts';
-import type { StageTimingsMs } from '../pipeline/stage-timings.ts';
+import type { StageSpans, StageTimingsMs } from '../pipeline/stage-timings.ts';
 import type { LiveBatchSettings } from './live-batches.ts';
 import type { LiveBytes } from './live-inputs.ts';
 import type { Loading, StuckLimits } from './thread-watch.ts';
@@ -30,6 +30,8 @@ export interface PipelineThreadSettings extends LoadSettings {
 
 /** A segment of a render, with everything that decides what its pictures look like. */
 export interface SegmentTask {
+  /** Whether it is to be told when each stage ran. */
+  readonly traced?: boolean;
   readonly renderId: string;
   readonly segmentIndex: number;
   readonly modelId: string;
@@ -50,10 +52,15 @@ export interface SegmentTask {
 export type SegmentResult = Pick<
   SegmentReceipt,
   'provider' | 'width' | 'height' | 'started_at' | 'wall_ms' | 'timings_ms' | 'model_files'
->;
+> & {
+  /** When each stage ran, of a task that is traced. */
+  readonly spans?: StageSpans;
+};
 
 /** The frames of a live request, with the payload that they are made from. */
 export interface LiveTask extends LiveBytes {
+  /** Whether it is to be told when each stage ran. */
+  readonly traced?: boolean;
   readonly requestId: string;
   /** The stream that the request is a part of. */
   readonly streamId?: string | undefined;
@@ -94,6 +101,8 @@ export interface LiveResult extends LoadResult {
   readonly timings: StageTimingsMs;
   /** Milliseconds in which any frame was being encoded beside that. */
   readonly encodeMs: number;
+  /** When each stage ran, of a task that is traced. */
+  readonly spans?: StageSpans;
 }
 
 /** What the thread has in memory. */

@@ -16,8 +16,9 @@ import { FramePublisher } from './frame-publisher.ts';
 import { Liveness } from './liveness.ts';
 import type { ModelClaims } from './model-claims.ts';
 import type { ModelUsage } from './model-usage.ts';
+import { TaskWatch } from './task-watch.ts';
 import { type KnownModels, usableModel } from './usable-model.ts';
-import { countOutcome, countStages, FrameCount, type WorkPlace } from './work-counts.ts';
+import type { WorkLog } from './work-log.ts';
 
 export interface LiveHandlerTools extends KnownModels {
   readonly gpuId: number;
@@ -28,6 +29,7 @@ export interface LiveHandlerTools extends KnownModels {
   readonly cancellation: CancelWatch;
   readonly blocklist: Blocklist;
   readonly claims: Pick<ModelClaims, 'load'>;
+  readonly workLog: WorkLog;
 }
 
 const NO_WORK = { audioMs: 0, inferenceMs: 0, compositeMs: 0 };
@@ -116,9 +118,7 @@ async function work(
   const { gpuId, thread, usage, blocklist, claims } = tools;
   const signal = AbortSignal.any([context.signal, ended.signal]);
   const openedMs = performance.now();
-  const place = { kind: 'live', model: job.modelId, gpu: gpuId } as const;
-  const frames = new FrameCount(place);
-  let made = 0;
+  const watch = watchOf(tools, job, context);
   try {
     await usableModel(tools, job.modelId);
     const load = await claims.load({ modelId: job.modelId, waitMs: job.waitMs }, signal);
@@ -126,17 +126,17 @@ async function work(
       await publisher.done({ gpuId, ...load, ...NO_WORK });
       return 'loaded';
     }
+    watch.sound(task.audio);
     const threadsFromMs = performance.now();
-    const result = await thread.live(task, signal, (finished) => {
-      made += finished.length;
-      frames.upTo(made);
+    const result = await thread.live({ ...task, traced: watch.traced }, signal, (finished) => {
+      for (const { data } of finished) watch.progressed(data, task.form.kind);
       context.progressed();
       if (!signal.aborted) publisher.frames(finished);
     });
     const doneMs = performance.now();
     const moments = { openedMs, threadsFromMs, threadsToMs: doneMs, doneMs };
     const sent = publisher.done({ gpuId, ...summaryOf({ ...result, ...load }), moments });
-    countLive(place, made, result);
+    watch.done(watch.made, stageTimes(result), result.spans);
     blocklist.succeeded(job);
     usage.note(job.modelId, result.timings.inference);
     await sent;
@@ -144,11 +144,10 @@ async function work(
   } catch (thrown) {
     // The job is back in its queue or with another worker: its outcome is decided there.
     if (context.signal.aborted) throw thrown;
-    if (ended.signal.aborted || thrown instanceof FencedOut) countOutcome(place, true);
-    if (ended.signal.aborted) return `stopped: ${reasonOf(ended.signal.reason)}`;
-    if (thrown instanceof FencedOut) return `stopped: ${reasonOf(thrown)}`;
+    const stopped = ended.signal.aborted || thrown instanceof FencedOut;
     const error = FarmError.from(thrown);
-    countOutcome(place, false, error);
+    watch.failed(stopped, error);
+    if (stopped) return `stopped: ${reasonOf(ended.signal.aborted ? ended.signal.reason : thrown)}`;
     blocklist.failed(job, error);
     context.log.warn({ request: job.requestId, code: error.code, reason: error.message }, 'live request failed');
     const untold = logged(
@@ -189,10 +188,15 @@ function formOf({ mouths, output, jpegQuality }: LiveJob): LiveForm {
   return output === 'jpeg' ? { kind: 'jpeg', quality: jpegQuality } : { kind: 'raw' };
 }
 
-function countLive(place: WorkPlace, frames: number, { timings, encodeMs }: LiveResult): void {
+function watchOf({ gpuId, workLog }: LiveHandlerTools, job: LiveJob, { span }: JobContext): TaskWatch {
+  const place = { kind: 'live', model: job.modelId, gpu: gpuId } as const;
+  return new TaskWatch(place, { span, workLog }, { live: job.requestId, request: job.origin?.request });
+}
+
+/** As in the receipts of renders. */
+function stageTimes({ timings, encodeMs }: LiveResult) {
   const { visualInput, ...stages } = timings;
-  countStages(place, frames, { ...stages, visual_input: visualInput, encode: encodeMs });
-  countOutcome(place, false);
+  return { ...stages, visual_input: visualInput, encode: encodeMs };
 }
 
 function summaryOf({ modelWasLoaded, modelLoadMs, timings, encodeMs }: LiveResult) {

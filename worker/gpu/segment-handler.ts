@@ -4,6 +4,7 @@ import type { SegmentJob } from '../../shared/jobs.ts';
 import { logged } from '../../shared/process/unheard.ts';
 import { framesOf, isTerminal, type RenderRecord } from '../../shared/renders/record.ts';
 import type { RenderStore } from '../../shared/renders/store.ts';
+import type { TraceSpan } from '../../shared/tracing/contract.ts';
 import type { PipelineThread } from '../engine/pipeline-thread.ts';
 import type { SegmentTask } from '../engine/thread-protocol.ts';
 import type { CancelWatch } from '../jobs/cancellation.ts';
@@ -14,8 +15,9 @@ import type { EntryHistory } from './entry-history.ts';
 import type { ModelClaims } from './model-claims.ts';
 import type { ModelUsage } from './model-usage.ts';
 import { Previews } from './previews.ts';
+import { TaskWatch } from './task-watch.ts';
 import { type KnownModels, usableModel } from './usable-model.ts';
-import { countOutcome, countStages, FrameCount } from './work-counts.ts';
+import type { WorkLog } from './work-log.ts';
 
 export interface SegmentHandlerTools extends KnownModels {
   readonly gpuId: number;
@@ -28,12 +30,13 @@ export interface SegmentHandlerTools extends KnownModels {
   readonly cancellation: CancelWatch;
   readonly blocklist: Blocklist;
   readonly claims: Pick<ModelClaims, 'load'>;
+  readonly workLog: WorkLog;
 }
 
 /** Handles `segment` jobs: hands the work to the pipeline thread and tells the render's record how it goes. */
 export function segmentHandler(tools: SegmentHandlerTools) {
   const { renders, cancellation, artifacts, history, blocklist } = tools;
-  return async (job: SegmentJob, { attempt, signal, log, showProgress }: JobContext): Promise<void> => {
+  return async (job: SegmentJob, { attempt, signal, log, span, showProgress }: JobContext): Promise<void> => {
     const record = await renders.get(job.renderId);
     await usableModel(tools, job.modelId);
     const task = { ...toTask(job, record), modelId: await history.keyOf(job.modelId, record.plan?.modelVersion) };
@@ -43,41 +46,49 @@ export function segmentHandler(tools: SegmentHandlerTools) {
       const status = await renders.segments.reportProgress(job.renderId, job.segmentIndex, attempt, framesDone);
       if (!status || isTerminal(status)) cancellation.end(job.renderId);
     };
-    const place = { kind: 'render', model: job.modelId, gpu: tools.gpuId } as const;
-    const frames = new FrameCount(place);
+    const watch = watchOf(tools, job, span);
     const previews = new Previews(artifacts, job.renderId);
     await report(0);
     try {
       await tools.claims.load({ modelId: task.modelId }, signal);
-      const result = await tools.thread.render(task, signal, (framesDone, latestJpeg) => {
-        frames.upTo(framesDone);
-        report(framesDone).catch(logged('could not report progress; the next frames report it again'));
-        previews.show(latestJpeg);
-      });
-      frames.upTo(frameTotal);
-      countStages(place, frameTotal, result.timings_ms);
-      countOutcome(place, false);
+      const { spans, ...result } = await tools.thread.render(
+        { ...task, traced: watch.traced },
+        signal,
+        (framesDone, latestJpeg) => {
+          watch.progressed(latestJpeg, 'jpeg', framesDone);
+          report(framesDone).catch(logged('could not report progress; the next frames report it again'));
+          previews.show(latestJpeg);
+        },
+      );
+      watch.done(frameTotal, result.timings_ms, spans);
       blocklist.succeeded(job);
       tools.usage.note(job.modelId, result.timings_ms.inference);
       await renders.segments.saveReceipt(job.renderId, {
-        index: job.segmentIndex,
-        frames: job.frames,
-        gpu: tools.gpuId,
-        worker: tools.workerId,
-        attempt,
+        ...{ index: job.segmentIndex, frames: job.frames, gpu: tools.gpuId, worker: tools.workerId, attempt },
         ...result,
       });
       await previews.written;
       await report(frameTotal);
       log.info({ segment: job.segmentIndex, frames: frameTotal, ms: Math.round(result.wall_ms) }, 'segment rendered');
     } catch (error) {
-      countOutcome(place, signal.aborted, error);
+      watch.failed(signal.aborted, error);
       await previews.written;
       if (signal.aborted) await removeFilesIfGone(renders, artifacts, job.renderId);
       else blocklist.failed(job, FarmError.from(error));
       throw error;
     }
   };
+}
+
+function watchOf({ gpuId, workLog }: SegmentHandlerTools, job: SegmentJob, span: TraceSpan | undefined): TaskWatch {
+  const place = { kind: 'render', model: job.modelId, gpu: gpuId } as const;
+  return new TaskWatch(
+    place,
+    { span, workLog },
+    {
+      ...{ render: job.renderId, segment: job.segmentIndex, request: job.origin?.request },
+    },
+  );
 }
 
 function toTask(job: SegmentJob, record: RenderRecord): SegmentTask {

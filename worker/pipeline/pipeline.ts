@@ -29,7 +29,7 @@ import {
 import { readMel } from './mel.ts';
 import { pictureAt, writeVisualInput } from './picture-floats.ts';
 import { melFrameCount, melFramesOfWindows, paddedSampleCount } from './sound-ranges.ts';
-import { StageClock } from './stage-timings.ts';
+import { addRun, StageClock } from './stage-timings.ts';
 import { gatherWindows } from './windows.ts';
 
 export { checkBackground, checkFace } from './background.ts';
@@ -110,8 +110,9 @@ function gatherAudio(frames: readonly FrameInputs<unknown>[], audio: Float32Arra
 async function timed<T>(frames: readonly FrameInputs<unknown>[], run: () => Promise<T>): Promise<T> {
   const startedAt = performance.now();
   const result = await run();
-  const frameMs = (performance.now() - startedAt) / frames.length;
-  for (const { timings } of frames) timings.inference += frameMs;
+  const endedAt = performance.now();
+  const frameMs = (endedAt - startedAt) / frames.length;
+  for (const { timings } of frames) addRun(timings, frameMs, startedAt, endedAt);
   return result;
 }
 

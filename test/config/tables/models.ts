@@ -150,15 +150,10 @@ const WITHOUT_EFFECT = {
   server: { worker_count_per_gpu: 8 },
   inference_server: { url: 'localhost:50051', timeout_seconds: 30, max_retries: 9 },
   onnx: { library_path: '/usr/lib/libonnxruntime.so', cuda_streams_per_worker: 4, inter_op_threads: 3 },
-  logging: {
-    log_inference_times: true,
-    log_compositing_times: true,
-    log_cache_stats: true,
-    log_gpu_utilization: true,
-    save_debug_files: true,
-    sample_rate: 10,
-  },
 } as const;
+
+/** Of what is logged of each request, every third one is. */
+const SAMPLE_RATE = 3;
 
 /** Models of four pictures, of which one cannot be read. */
 const HOARDERS = {
@@ -195,7 +190,8 @@ async function start(farm: KeyFarm): Promise<Bench> {
     // Its own level alone would keep all lines back.
     // Lines come soon all the same, or the test would not see that the configuration was read again.
     logging: {
-      ...WITHOUT_EFFECT.logging,
+      ...{ log_inference_times: true, log_compositing_times: true, log_cache_stats: true, log_gpu_utilization: true },
+      ...{ save_debug_files: true, sample_rate: SAMPLE_RATE, access_log: 'log' },
       level: 'silent',
       log_level: 'info',
       buffered_logging: true,
@@ -357,6 +353,40 @@ export const modelKeys: KeyTable<Bench> = {
       const made = await readdir(path.join(farm.folder, 'made'), { recursive: true });
       assert.ok(made.some((name) => name.endsWith('.picture')));
       await assert.rejects(access(path.join(farm.folder, 'kept', 'prepared')), { code: 'ENOENT' });
+    },
+    'logging.log_inference_times': async ({ farm }) => {
+      const [line = ''] = farm.output.filter((text) => text.includes('inference times'));
+      assert.match(line, /inference times .*model=\S+ .*frames=\d+ .*inference_ms/);
+    },
+    'logging.log_compositing_times': async ({ farm }) => {
+      const [line = ''] = farm.output.filter((text) => text.includes('compositing times'));
+      assert.match(line, /compositing times .*composite_ms/);
+    },
+    'logging.log_cache_stats': async ({ farm }) => {
+      const lines = () => farm.output.filter((text) => text.includes('cache stats'));
+      assert.match(lines()[0] ?? '', /cache stats .*models=\d+ .*used_mb=\d+ .*limit_mb=\d+/);
+    },
+    'logging.log_gpu_utilization': async ({ farm }) => {
+      const lines = farm.output.filter((text) => text.includes('gpu utilization'));
+      assert.match(lines[0] ?? '', /gpu utilization .*busy_percent=\d+ .*jobs=\d+/);
+    },
+    'logging.save_debug_files': async ({ farm }) => {
+      const root = path.join(farm.folder, 'kept', 'debug');
+      const folders = await readdir(root);
+      const files = await readdir(root, { recursive: true });
+      assert.ok(folders.length > 0 && folders.every((name) => name.startsWith('gpu-0-')), folders.join());
+      for (const name of ['request.json', 'sound.f32'])
+        assert.ok(
+          files.some((file) => path.basename(file) === name),
+          name,
+        );
+    },
+    'logging.sample_rate logging.access_log': async ({ farm }) => {
+      const requests = 3 * SAMPLE_RATE;
+      for (let each = 0; each < requests; each++)
+        await fetch(`${farm.url}/healthz`, { headers: { 'x-request-id': `sampled-${each}` } });
+      const lines = () => farm.output.filter((line) => line.includes('request=sampled-')).length;
+      await until('the lines have come', () => lines() === requests / SAMPLE_RATE);
     },
     'logging.level logging.log_level': async ({ farm }) => {
       assert.ok(

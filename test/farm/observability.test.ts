@@ -1,0 +1,162 @@
+import assert from 'node:assert/strict';
+import { readFile } from 'node:fs/promises';
+import path from 'node:path';
+import { after, describe, it } from 'node:test';
+import { Metadata } from '@grpc/grpc-js';
+import type { CompositeBatchResponse } from '../../api/grpc/messages/monolithic.ts';
+import { GAUGES } from '../../api/metrics/gauges.ts';
+import { MONOLITHIC, methodOf, TestClient } from '../grpc/clients.ts';
+import { startFarm } from '../support/farm.ts';
+import { OtlpReceiver, type ReceivedSpan } from '../support/otlp-receiver.ts';
+import { SMALL_MODEL } from '../support/small-avatar.ts';
+import { syllables, writeWav } from '../support/sound.ts';
+import { until } from '../support/until.ts';
+
+/** What is seen of a farm from outside while it works: metrics, traces, ids of requests. */
+
+const RENDER_TRACE = '0af7651916cd43dd8448eb211c80319c';
+const LIVE_TRACE = '5b8efff798038103d269b633813fc60c';
+const CALLER_SPAN = 'b7ad6b7169203331';
+const SECONDS = 2;
+const FRAMES = 25 * SECONDS;
+/** Gauges of what need not be there when the farm is looked at. */
+const NOT_ALWAYS = new Set<string>(['farm_job_idle_seconds']);
+
+const collector = await OtlpReceiver.start();
+const farm = await startFarm({
+  models: { ann: SMALL_MODEL },
+  tracing: { enabled: true, endpoint: collector.url },
+  render: { segment_frames: 30 },
+});
+after(async () => {
+  await farm[Symbol.asyncDispose]();
+  collector.stop();
+});
+
+const scrape = async () => await (await fetch(`${farm.url}/metrics`)).text();
+
+function numberOf(page: string, series: string): number {
+  return Number(
+    page
+      .split('\n')
+      .find((line) => line.startsWith(`${series} `))
+      ?.slice(series.length) ?? 0,
+  );
+}
+
+const ofTrace = (traceId: string) => collector.spans.filter((span) => span.traceId === traceId);
+const named = (spans: readonly ReceivedSpan[], name: string) => spans.filter((span) => span.name === name);
+
+async function submit(): Promise<Response> {
+  const file = path.join(farm.folder, 'speech.wav');
+  await writeWav(file, syllables(SECONDS));
+  const form = new FormData();
+  form.set('audio', new Blob([await readFile(file)]), 'speech.wav');
+  const headers = { 'x-request-id': 'of-this-test', traceparent: `00-${RENDER_TRACE}-${CALLER_SPAN}-01` };
+  return await fetch(`${farm.url}/v1/renders`, { method: 'POST', body: form, headers });
+}
+
+describe('a render', () => {
+  it('is one trace, from the request through the queue to each stage', async () => {
+    const answer = await submit();
+    assert.equal(answer.status, 202);
+    assert.equal(answer.headers.get('x-request-id'), 'of-this-test');
+    const outside = /^00-([0-9a-f]{32})-([0-9a-f]{16})-01$/.exec(answer.headers.get('traceparent') ?? '') ?? [];
+    assert.equal(outside[1], RENDER_TRACE);
+    const { id } = (await answer.json()) as { id: string };
+    await farm.client.finished(id);
+    await until('the spans have come', () => named(ofTrace(RENDER_TRACE), 'stitch').length === 1);
+    await until('all segments have told', () => named(ofTrace(RENDER_TRACE), 'encode').length === 2);
+    const spans = ofTrace(RENDER_TRACE);
+    const [request] = named(spans, 'POST /v1/renders');
+    assert.deepEqual([request?.parentId, request?.spanId], [CALLER_SPAN, outside[2]]);
+    for (const name of ['prepare', 'segment', 'stitch', 'queue'])
+      for (const span of named(spans, name)) assert.equal(span.parentId, request?.spanId, name);
+    assert.deepEqual([named(spans, 'segment').length, named(spans, 'queue').length], [2, 4]);
+    for (const segment of named(spans, 'segment')) {
+      assert.deepEqual([segment.process, segment.attributes['farm.render']], ['gpu-0', id]);
+      const stages = spans.filter(({ parentId }) => parentId === segment.spanId);
+      const expected = ['background', 'composite', 'encode', 'encoder', 'mel', 'network', 'visual_input'];
+      assert.deepEqual(stages.map(({ name }) => name).sort(), expected);
+      for (const stage of stages) {
+        assert.ok(stage.startMs <= stage.endMs, stage.name);
+        assert.ok(
+          stage.startMs >= segment.startMs - 1 && stage.endMs <= segment.endMs + 1,
+          `${stage.name} lies inside`,
+        );
+      }
+    }
+  });
+
+  it('is found in the logs of all processes by the id of its request', async () => {
+    const lines = farm.log.filter((line) => line.includes('"request":"of-this-test"'));
+    assert.deepEqual([...new Set(lines.map((line) => line.split(' ')[0]))].sort(), ['api', 'gpu-0', 'media']);
+  });
+
+  it('is counted, and the count outlives the worker', async () => {
+    const frames = 'farm_frames_total{model="ann",gpu="0",kind="render"}';
+    const starts = 'farm_process_starts_total{process="gpu-0"}';
+    await until('the frames are counted', async () => numberOf(await scrape(), frames) === FRAMES);
+    const page = await scrape();
+    assert.equal(numberOf(page, 'farm_renders_total{model="ann",outcome="completed"}'), 1);
+    assert.equal(numberOf(page, 'farm_segments_total{model="ann",gpu="0",outcome="completed"}'), 2);
+    assert.equal(numberOf(page, 'farm_render_seconds_count'), 1);
+    assert.equal(numberOf(page, 'farm_stage_frame_seconds_count{stage="inference",kind="render"}'), 2);
+    const absent = Object.keys(GAUGES).filter((name) => !new RegExp(`^${name}[ {]`, 'm').test(page));
+    assert.deepEqual(
+      absent.filter((name) => !NOT_ALWAYS.has(name)),
+      [],
+    );
+    const before = numberOf(page, starts);
+    process.kill(farm.farm.pids.get('gpu-0') ?? 0, 'SIGKILL');
+    await until('it has been started again', async () => numberOf(await scrape(), starts) === before + 1);
+    assert.equal(numberOf(await scrape(), frames), FRAMES);
+  });
+});
+
+describe('a gRPC call', () => {
+  it('is one trace with its work, and answers with its ids', async () => {
+    const client = new TestClient(farm.grpcAddress);
+    after(() => client.close());
+    const sent = new Metadata();
+    sent.set('traceparent', `00-${LIVE_TRACE}-${CALLER_SPAN}-01`);
+    sent.set('x-request-id', 'a-live-one');
+    const raw_audio = Buffer.alloc(4 * 640 * 4);
+    const request = { model_id: 'ann', batch_size: 4, raw_audio, sample_rate: 16_000 };
+    const { answer, metadata } = await callWith(client, request, sent);
+    assert.equal(answer.error, '');
+    assert.equal(metadata.get('x-request-id')[0], 'a-live-one');
+    assert.match(String(metadata.get('traceparent')[0]), new RegExp(`^00-${LIVE_TRACE}-`));
+    await until('the spans have come', () => named(ofTrace(LIVE_TRACE), 'network').length === 1);
+    await until(
+      'that of the call, too',
+      () => named(ofTrace(LIVE_TRACE), `${MONOLITHIC}/InferBatchComposite`).length === 1,
+    );
+    const spans = ofTrace(LIVE_TRACE);
+    const [call] = named(spans, `${MONOLITHIC}/InferBatchComposite`);
+    const [live] = named(spans, 'live');
+    assert.deepEqual([call?.parentId, live?.parentId], [CALLER_SPAN, call?.spanId]);
+    assert.equal(named(spans, 'network')[0]?.parentId, live?.spanId);
+    await until(
+      'it is counted',
+      async () => numberOf(await scrape(), 'farm_frames_total{model="ann",gpu="0",kind="live"}') === 4,
+    );
+    assert.equal(numberOf(await scrape(), 'farm_requests_total{model="ann",gpu="0",outcome="completed"}'), 1);
+  });
+});
+
+/** A unary call whose initial metadata is looked at as well. */
+async function callWith(client: TestClient, request: object, metadata: Metadata) {
+  const { path: call, requestSerialize, responseDeserialize } = methodOf(MONOLITHIC, 'InferBatchComposite');
+  const answered = Promise.withResolvers<CompositeBatchResponse>();
+  const running = client.makeUnaryRequest(
+    call,
+    requestSerialize,
+    responseDeserialize,
+    request,
+    metadata,
+    (error, answer) => (error ? answered.reject(error) : answered.resolve(answer as CompositeBatchResponse)),
+  );
+  const came = new Promise<Metadata>((resolve) => running.once('metadata', resolve));
+  return { answer: await answered.promise, metadata: await came };
+}
