@@ -2,7 +2,7 @@ import { mkdir, readdir, rm, writeFile } from 'node:fs/promises';
 import path from 'node:path';
 import type { Config } from '../../shared/config/load.ts';
 import type { Logger } from '../../shared/process/log.ts';
-import { logged } from '../../shared/process/unheard.ts';
+import { ifMissing, logged } from '../../shared/process/unheard.ts';
 import type { WorkPlace } from './work-counts.ts';
 
 /** Debug folders that a worker keeps, the newest. */
@@ -48,7 +48,8 @@ export class WorkLog {
   }
 
   async #forgetOld(root: string): Promise<void> {
-    const own = (await readdir(root).catch(() => [])).filter((each) => each.startsWith(`${this.#tools.name}-`)).sort();
+    const all = await readdir(root).catch(ifMissing<string[]>([]));
+    const own = all.filter((each) => each.startsWith(`${this.#tools.name}-`)).sort();
     for (const each of own.slice(0, -MOST_FOLDERS)) await rm(path.join(root, each), { recursive: true, force: true });
   }
 }
