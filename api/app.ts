@@ -6,6 +6,7 @@ import type { Config } from '../shared/config/load.ts';
 import type { Logger } from '../shared/process/log.ts';
 import { MINUTE_MS } from '../shared/units.ts';
 import { requireAccess } from './http/auth.ts';
+import { batchRoute } from './http/batch-route.ts';
 import { answerConnectionFault, ignoreExpectations, requireHost } from './http/connection-faults.ts';
 import { refuseOtherOrigins } from './http/cross-site.ts';
 import { mountDashboard } from './http/dashboard.ts';
@@ -56,6 +57,7 @@ export async function buildApp(services: Services, log: Logger): Promise<Fastify
   await app.register(renderRoutes, services);
   await app.register(listRenders, services);
   await app.register(estimateRoute, services);
+  await app.register(batchRoute, services);
   await app.register(renderOrders, services);
   await app.register(eventRoutes, services);
   await app.register(gpuRoutes, services);

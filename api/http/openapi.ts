@@ -65,7 +65,7 @@ export async function describeApi(app: FastifyInstance, access: Pick<Access, 'is
   const keys = [{ bearerKey: [] }, { basicKey: [] }];
   await app.register(swagger, {
     openapi: {
-      openapi: '3.0.3',
+      openapi: '3.1.0',
       info: { title: 'Lipsync Farm', version: '1', description: 'Audio in, talking-head video out.' },
       components: {
         securitySchemes: {

@@ -50,6 +50,8 @@ function fieldsSchema({ output }: Pick<Config, 'output'>, { number, labels }: No
 
 /** The text fields of a form. All may be left out. */
 export const formFieldsSchema = (config: Pick<Config, 'output'>) => fieldsSchema(config, IN_FORMS);
+/** The text fields that go with a file. */
+export const fileFieldsSchema = (config: Pick<Config, 'output'>) => formFieldsSchema(config).omit({ audio_url: true });
 /** The same in JSON. */
 export const jsonFieldsSchema = (config: Pick<Config, 'output'>) => fieldsSchema(config, IN_JSON);
 
@@ -61,7 +63,7 @@ export interface RenderWish {
 
 /** FarmError('request_invalid') that names every field that is wrong. @param what "form" or "body". */
 export function readFields(
-  schema: ReturnType<typeof fieldsSchema>,
+  schema: ReturnType<typeof fieldsSchema> | ReturnType<typeof fileFieldsSchema>,
   fields: Readonly<Record<string, unknown>>,
   what: string,
   config: Config,
@@ -77,12 +79,13 @@ export function readFields(
     });
     throw new FarmError('request_invalid', `Wrong ${what}: ${faults.join('; ')}`);
   }
-  const { audio_url, model_id, output, start_frame, jpeg_quality, labels, priority, from, to } = parsed.data;
+  const audioUrl = 'audio_url' in parsed.data ? parsed.data.audio_url : undefined;
+  const { model_id, output, start_frame, jpeg_quality, labels, priority, from, to } = parsed.data;
   const options = {
     ...{ modelId: modelIdOf(config, model_id), output, startFrameIndex: start_frame, jpegQuality: jpeg_quality },
     ...withLabels(labels ?? {}),
     ...withPriority(priority),
     ...withRange(from, to),
   };
-  return { options, audioUrl: audio_url };
+  return { options, audioUrl: audioUrl as string | undefined };
 }

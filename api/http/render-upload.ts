@@ -7,15 +7,15 @@ import { FarmError } from '../../shared/errors.ts';
 import { NAME_MAX } from '../../shared/limits.ts';
 import { MB } from '../../shared/units.ts';
 import type { RenderOptions, RenderSubmission, StoredUpload } from '../renders/submission.ts';
-import { formFieldsSchema, jsonFieldsSchema, readFields } from './render-fields.ts';
+import { fileFieldsSchema, formFieldsSchema, jsonFieldsSchema, readFields } from './render-fields.ts';
 
 /** Text fields of a form, and how long each may be. The fields that are read are fewer and shorter. */
 const FORM_LIMITS = { fields: 16, fieldBytes: 4096 } as const;
 
 /** For the reader of forms. Its limit of the file is the second line: the store counts, and refuses with the farm's error. */
-export function formLimits({ max_upload_mb }: Config['limits']) {
+export function formLimits({ max_upload_mb }: Config['limits'], files = 1) {
   const { fields, fieldBytes } = FORM_LIMITS;
-  return { fileSize: (max_upload_mb + 1) * MB, files: 1, fields, parts: fields + 1, fieldSize: fieldBytes };
+  return { fileSize: (max_upload_mb + 1) * MB, files, fields, parts: fields + files, fieldSize: fieldBytes };
 }
 
 /** Bytes of the body as the sender says; 0 where it does not. */
@@ -26,6 +26,12 @@ export function announcedBytes({ headers }: Pick<FastifyRequest, 'headers'>): nu
 /** The whole form, for the description of the API: the reader takes file and fields apart as they come. */
 export function renderFormSchema(config: Pick<Config, 'output'>) {
   return formFieldsSchema(config).extend({ audio: z.file().optional() });
+}
+
+/** The form of a batch: its fields hold for all of its files. */
+export function batchFormSchema(config: Pick<Config, 'output'>) {
+  const items = z.string().describe('JSON array: the fields that each file has of its own, in the order of the files');
+  return fileFieldsSchema(config).extend({ audio: z.array(z.file()), items: items.optional() });
 }
 
 /** A sound that lies in the store, and what is to be made of it. */
@@ -82,7 +88,7 @@ async function readForm(
 }
 
 /** What is read of the body. Whatever fails here, and not where it is used, is a fault of the body or of its sender. */
-async function* ofBody<T>(request: FastifyRequest, read: () => AsyncIterable<T>): AsyncGenerator<T> {
+export async function* ofBody<T>(request: FastifyRequest, read: () => AsyncIterable<T>): AsyncGenerator<T> {
   try {
     yield* read();
   } catch (error) {
@@ -96,7 +102,7 @@ function bodyFault({ raw }: FastifyRequest, cause: Error & { code?: string }): F
   }
   switch (cause.code) {
     case 'FST_FILES_LIMIT':
-      return new FarmError('request_invalid', 'The form has more than one file', { cause });
+      return new FarmError('request_invalid', 'The form has more files than it may have', { cause });
     case 'FST_FIELDS_LIMIT':
     case 'FST_PARTS_LIMIT':
       return new FarmError('request_invalid', `The form has more than ${FORM_LIMITS.fields} text fields`, { cause });
@@ -105,7 +111,8 @@ function bodyFault({ raw }: FastifyRequest, cause: Error & { code?: string }): F
   }
 }
 
-function addField(fields: Map<string, string>, { fieldname, value, valueTruncated }: MultipartValue): void {
+/** Notes a text field of a form. FarmError('request_invalid') when it is too long, or there already. */
+export function addField(fields: Map<string, string>, { fieldname, value, valueTruncated }: MultipartValue): void {
   if (valueTruncated) {
     throw new FarmError('request_invalid', `${fieldname}: longer than ${FORM_LIMITS.fieldBytes} bytes`);
   }
@@ -113,7 +120,8 @@ function addField(fields: Map<string, string>, { fieldname, value, valueTruncate
   fields.set(fieldname, String(value));
 }
 
-async function storePart(
+/** Streams the file of a form to the store. FarmError: upload_missing, request_invalid, those of storeUpload. */
+export async function storePart(
   part: Extract<Multipart, { type: 'file' }>,
   request: FastifyRequest,
   submission: RenderSubmission,
@@ -129,7 +137,8 @@ async function storePart(
     throw new FarmError('request_invalid', `audio: its file name is longer than ${NAME_MAX} characters`);
   }
   const content = Readable.from(
-    ofBody(request, () => part.file),
+    // What is left of a file that is refused is read by whoever goes on with the form.
+    ofBody(request, () => part.file.iterator({ destroyOnReturn: false })),
     { objectMode: false },
   );
   return await submission.storeUpload(part.filename || 'audio', content);

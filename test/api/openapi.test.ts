@@ -177,6 +177,11 @@ describe('the API as it is documented', () => {
     await ask('deleteRender', 404, { in: { id } });
   });
 
+  it('takes batches', async () => {
+    await ask('submitBatch', 200, form('sound', { model_id: 'nobody' }));
+    await ask('submitBatch', 413, { headers: { 'content-type': 'application/json' }, payload: ' '.repeat(2 ** 21) });
+  });
+
   it('estimates', async () => {
     const json = { 'content-type': 'application/json' };
     const payload = { model_id: 'demo', audio_seconds: 60, from: 100 };
