@@ -27,6 +27,7 @@ import { renderRoutes } from './http/render-routes.ts';
 import { formLimits } from './http/render-upload.ts';
 import { followRequests } from './http/request-hooks.ts';
 import { SECURITY_HEADERS, setSecurityHeaders } from './http/security-headers.ts';
+import { sessionRoute } from './http/session-route.ts';
 import { signInRoutes } from './http/sign-in-routes.ts';
 import { studioRoutes } from './http/studio-routes.ts';
 import { REQUEST_ID, requestIdOf } from './request-context.ts';
@@ -62,6 +63,7 @@ export async function buildApp(services: Services, log: Logger): Promise<Fastify
   await app.register(eventRoutes, services);
   await app.register(gpuRoutes, services);
   await app.register(signInRoutes, services);
+  await app.register(sessionRoute);
   await app.register(gcRoutes, services);
   await app.register(metricsRoute, services);
   await mountDashboard(app, services);

@@ -1,6 +1,7 @@
 import type { GpuList, GpuView } from '../shared/views/gpu-view.ts';
 import type { ModelList } from '../shared/views/models-view.ts';
 import type { RenderPage, RenderView } from '../shared/views/render-view.ts';
+import type { SessionView } from '../shared/views/session-view.ts';
 
 /** The farm that served this page, over its HTTP API. Every fault is thrown as a {@link Fault}. */
 
@@ -42,6 +43,8 @@ export async function submitRender({ sound, fileName, modelId, onSent }: NewRend
   return answerOf(request.status, request.responseText);
 }
 
+/** Whose key this browser uses, and what that may do. */
+export const getSession = () => ask<SessionView>('/v1/session');
 export const getRender = (id: string) => ask<RenderView>(`/v1/renders/${id}`);
 export const cancelRender = (id: string) => order<RenderView>(`/v1/renders/${id}/cancel`);
 export const retryRender = (id: string) => order<RenderView>(`/v1/renders/${id}/retry`);
@@ -80,7 +83,7 @@ async function fetchFrom(path: string, init: RequestInit = {}): Promise<Response
 }
 
 function answerOf<T>(status: number, text: string): T {
-  if (status === 401) location.assign(SIGN_IN);
+  if (status === 401) location.assign(`${SIGN_IN}?${new URLSearchParams({ to: `/${location.hash}` })}`);
   const body = parsed(text);
   if (status >= 200 && status < 300) return body as T;
   const { code = 'answer_unexpected', message = `status ${status}`, remedy = '' } = body?.error ?? {};

@@ -1,4 +1,6 @@
 import { html, render, type TemplateResult } from 'lit-html';
+import type { SessionView } from '../shared/views/session-view.ts';
+import { getSession } from './farm.ts';
 import { TEXTS } from './texts.ts';
 import type { View } from './view.ts';
 import { avatarsView } from './views/avatars.ts';
@@ -23,9 +25,19 @@ const PAGES: readonly Page[] = [
 
 const root = document.querySelector<HTMLElement>('#studio') as HTMLElement;
 let left = new AbortController();
+let redraw = () => {};
+/** Undefined until the farm has said who this is. */
+let session: SessionView | undefined;
 
 addEventListener('hashchange', show);
 show();
+getSession().then(
+  (found) => {
+    session = found;
+    redraw();
+  },
+  (thrown: unknown) => console.warn('whose key this is could not be asked:', thrown),
+);
 
 function show(): void {
   left.abort();
@@ -37,6 +49,7 @@ function show(): void {
   const draw = () => {
     if (!closed.aborted) render(shell(view, path), root);
   };
+  redraw = draw;
   draw();
   view.open?.(draw, closed);
   scrollTo(0, 0);
@@ -59,15 +72,22 @@ function shell(view: View, path: string): TemplateResult {
       <a class="name" href="#/"><img src="/studio/icon.svg" alt="" width="28" height="28" />${TEXTS.name}</a>
       <nav aria-label=${TEXTS.nav.label}>
         ${PAGES.map((page) => link(page, page === current))}
-        <a href="/dashboard">${TEXTS.links.dashboard}</a>
+        ${session?.role === 'render' ? '' : html`<a href="/dashboard">${TEXTS.links.dashboard}</a>`}
         <a href="/docs">${TEXTS.links.docs}</a>
       </nav>
+      ${session?.signed_in ? signOut(session.key ?? '') : ''}
     </header>
     <main id="content" tabindex="-1">
       <h1>${view.title}</h1>
       ${view.template()}
     </main>
   `;
+}
+
+function signOut(key: string): TemplateResult {
+  return html`<form class="sign-out" method="post" action="/dashboard/sign-out">
+    <span>${key}</span> <button>${TEXTS.signOut}</button>
+  </form>`;
 }
 
 function link({ path, label }: Page, isCurrent: boolean): TemplateResult {

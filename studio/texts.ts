@@ -4,6 +4,7 @@ export const TEXTS = {
   skip: 'Skip to the content',
   nav: { label: 'Pages', make: 'New render', renders: 'Renders', avatars: 'Avatars', farm: 'Farm' },
   links: { dashboard: 'Queues', docs: 'API' },
+  signOut: 'Sign out',
   notFound: 'There is no such page.',
   loading: 'Loading …',
   away: (why: string) => `The farm does not answer: ${why}. Trying again.`,

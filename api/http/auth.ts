@@ -6,7 +6,7 @@ import { isMetricsToken } from '../access/metrics-token.ts';
 import type { Services } from '../services.ts';
 import { sendError } from './errors.ts';
 import { sessionToken } from './session-cookie.ts';
-import { SIGN_IN } from './sign-in-page.ts';
+import { signInFor } from './sign-in-page.ts';
 
 declare module 'fastify' {
   interface FastifyContextConfig {
@@ -42,7 +42,7 @@ export function requireAccess(services: Pick<Services, 'access' | 'sessions' | '
     } catch (thrown) {
       const error = FarmError.from(thrown);
       if (error.code === 'unauthorised') {
-        if (isPage && wantsHtml(request)) return reply.redirect(SIGN_IN, 303);
+        if (isPage && wantsHtml(request)) return reply.redirect(signInFor(request.url), 303);
         reply.header('www-authenticate', 'Bearer realm="Lipsync Farm"');
       }
       // Answered here, not thrown: the dashboard's own error handler would make it a 500.

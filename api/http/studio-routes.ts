@@ -41,7 +41,9 @@ const INDEX = {
 export async function studioRoutes(app: FastifyInstance): Promise<void> {
   const page = fileOf(readFileSync(path.join(STUDIO, 'index.html'), 'utf8'), 'text/html; charset=utf-8');
   const pagePolicy = policyOf(page.content);
-  app.get('/', { schema: { hide: true }, config: { access: 'render', isPage: true } }, async (request, reply) => {
+  // There is nothing of the farm's in the page either: it asks the API, and sends who may not to where one signs in,
+  // so that the part of its address after #, which no server sees, is not lost.
+  app.get('/', { schema: { hide: true }, config: { access: 'open' } }, async (request, reply) => {
     reply.header('vary', 'Accept');
     if (!(request.headers.accept ?? '').includes('text/html')) return INDEX;
     return send(page, request, reply.header('content-security-policy', pagePolicy));

@@ -1,6 +1,6 @@
 import { html, type TemplateResult } from 'lit-html';
 import type { GpuView } from '../../shared/views/gpu-view.ts';
-import { drainGpu, listGpus, resumeGpu } from '../farm.ts';
+import { drainGpu, Fault, listGpus, resumeGpu } from '../farm.ts';
 import { megabytes } from '../format.ts';
 import { lineChart } from '../parts/line-chart.ts';
 import { TEXTS } from '../texts.ts';
@@ -78,7 +78,9 @@ class FarmPage {
   }
 
   async #look(): Promise<void> {
-    const { gpus } = await listGpus();
+    const { gpus } = await listGpus().catch((thrown: unknown) => {
+      throw thrown instanceof Fault && thrown.code === 'forbidden' ? new Fault(thrown.code, T.forbidden) : thrown;
+    });
     this.#gpus = gpus;
     for (const { gpu, backlog } of gpus) {
       this.#jobs.set(gpu, [...(this.#jobs.get(gpu) ?? []), backlog.jobs].slice(-CHART_SLOTS));

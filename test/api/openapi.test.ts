@@ -240,6 +240,7 @@ describe('the API as it is documented', () => {
   });
 
   it('shows models and GPUs, and takes orders for them', async () => {
+    await ask('getSession', 200);
     await ask('listModels', 200);
     const json = { 'content-type': 'application/json' };
     await ask('loadModel', 404, { in: { id: 'nobody' } });

@@ -39,16 +39,16 @@ const FORM = {
   'sec-fetch-site': 'same-origin',
 };
 
-const signIn = (key: string, headers = {}, remoteAddress = '127.0.0.1') =>
+const signIn = (key: string, headers = {}, remoteAddress = '127.0.0.1', to?: string) =>
   app.inject({
     ...{ method: 'POST', url: '/dashboard/sign-in', headers: { ...FORM, ...headers } },
-    payload: new URLSearchParams({ key }).toString(),
+    payload: new URLSearchParams({ key, ...(to === undefined ? {} : { to }) }).toString(),
     remoteAddress,
   });
 
 async function signedIn(key: string): Promise<{ cookie: string }> {
   const answer = await signIn(key);
-  assert.deepEqual([answer.statusCode, answer.headers.location], [303, '/dashboard']);
+  assert.deepEqual([answer.statusCode, answer.headers.location], [303, '/']);
   return { cookie: String(answer.headers['set-cookie']).split(';')[0] ?? '' };
 }
 
@@ -57,19 +57,21 @@ const statusOf = async (url: string, headers: object, at = app) =>
 
 describe('signing in to the dashboard', () => {
   it('is where a browser without a session is sent, and programs are told what is missing', async () => {
-    const page = await app.inject({ url: '/dashboard', headers: PAGE });
-    assert.deepEqual([page.statusCode, page.headers.location], [303, '/dashboard/sign-in']);
+    const page = await app.inject({ url: '/dashboard?page=2', headers: PAGE });
+    const to = encodeURIComponent('/dashboard?page=2');
+    assert.deepEqual([page.statusCode, page.headers.location], [303, `/dashboard/sign-in?to=${to}`]);
     const call = await app.inject({ url: '/dashboard/api/queues', headers: { accept: 'application/json' } });
     assert.deepEqual([call.statusCode, call.json().error.code], [401, 'unauthorised']);
     assert.match(String(call.headers['www-authenticate']), /^Bearer /, 'no browser asks for a password by itself');
-    const form = await app.inject({ url: '/dashboard/sign-in', headers: PAGE });
+    const form = await app.inject({ url: String(page.headers.location), headers: PAGE });
+    assert.match(form.payload, /name="to" value="\/dashboard\?page=2"/);
     assert.equal(form.statusCode, 200);
     assert.match(form.payload, /<input id="key" name="key" type="password"/);
     assert.match(String(form.headers['content-security-policy']), /default-src 'none'.*form-action 'self'/);
     assert.equal(form.headers['cache-control'], 'no-store');
   });
 
-  it('takes a key that may operate the farm, and gives a cookie that is good for nothing else', async () => {
+  it('gives a cookie that is good for nothing else', async () => {
     const answer = await signIn(OPERATOR);
     const cookie = String(answer.headers['set-cookie']);
     assert.match(cookie, /^lipsync_session=[\w-]{43}; Path=\/; Max-Age=43200; HttpOnly; SameSite=Strict$/);
@@ -82,11 +84,33 @@ describe('signing in to the dashboard', () => {
     assert.match(page.payload, /Signed in with the key “operator”/);
   });
 
-  it('refuses wrong keys, and those that may only render', async () => {
+  it('takes a key that may only render, for the studio', async () => {
+    const session = await signedIn(STUDIO);
+    const who = await app.inject({ url: '/v1/session', headers: session });
+    assert.deepEqual(who.json(), { key: 'studio', role: 'render', signed_in: true });
+    for (const url of ['/v1/renders', '/v1/models']) assert.equal(await statusOf(url, session), 200, url);
+    for (const url of ['/v1/gpus', '/dashboard']) assert.equal(await statusOf(url, session), 403, url);
+    assert.equal(await statusOf('/', PAGE), 200, 'the page itself, before anybody has signed in');
+  });
+
+  it('goes back to where the browser came from, and never to another host', async () => {
+    const targetOf = async (to: string) => (await signIn(OPERATOR, {}, '127.0.0.1', to)).headers.location;
+    for (const to of ['/', '/#/renders/r1', '/dashboard?page=2']) assert.equal(await targetOf(to), to);
+    for (const to of [
+      '//evil.test',
+      '/\\evil.test',
+      '/\t/evil.test',
+      'https://evil.test/',
+      'javascript:1',
+      '/.//evil.test',
+    ])
+      assert.equal(await targetOf(to), '/', to);
+  });
+
+  it('refuses wrong keys', async () => {
     for (const [key, status, text] of [
       ['', 401, /carries no API key/],
       ['<script>', 401, /no valid API key/],
-      [STUDIO, 403, /the role &#34;render&#34;/],
     ] as const) {
       const answer = await signIn(key);
       assert.equal(answer.statusCode, status);

@@ -3,6 +3,7 @@ import path from 'node:path';
 import { after, before, describe, it } from 'node:test';
 import axe from 'axe-core';
 import type { Browser, Page } from 'playwright-core';
+import { hashApiKey } from '../../shared/api-keys.ts';
 import { startFarm, type TestFarm } from '../support/farm.ts';
 import { SMALL_MODEL } from '../support/small-avatar.ts';
 import { syllables, writeWav } from '../support/sound.ts';
@@ -11,6 +12,12 @@ import { keepShot, NO_BROWSER, startBrowser } from './browser.ts';
 const PHONE = { width: 390, height: 800 };
 const DESK = { width: 1100, height: 800 };
 const VIDEO = 'document.querySelector("video")';
+const OPERATOR = 'an-operator-key-of-this-test';
+const RENDERER = 'a-render-key-of-this-test';
+const KEYS = [
+  { name: 'operator', sha256: hashApiKey(OPERATOR), role: 'operate' },
+  { name: 'renderer', sha256: hashApiKey(RENDERER), role: 'render' },
+];
 const PATHS = ['/', '/renders', '/avatars', '/farm'];
 
 interface AxeFinding {
@@ -28,13 +35,12 @@ describe('the studio, in Chromium', { skip: NO_BROWSER }, () => {
   const complaints: string[] = [];
 
   before(async () => {
-    farm = await startFarm({ models: { ann: SMALL_MODEL, broken: { ...SMALL_MODEL, model_path: 'nowhere.onnx' } } });
+    const models = { ann: SMALL_MODEL, broken: { ...SMALL_MODEL, model_path: 'nowhere.onnx' } };
+    farm = await startFarm({ models, auth: { keys: KEYS } });
     speech = path.join(farm.folder, 'speech.wav');
     await writeWav(speech, syllables(4));
     browser = await startBrowser();
     page = await browser.newPage({ viewport: DESK });
-    page.on('pageerror', ({ message }) => complaints.push(message));
-    page.on('console', (line) => line.type() === 'error' && complaints.push(line.text()));
   });
   after(async () => {
     await browser?.close();
@@ -45,6 +51,25 @@ describe('the studio, in Chromium', { skip: NO_BROWSER }, () => {
     await page.goto(`${farm.url}/#${hash}`);
     await page.getByRole('main').getByRole('heading', { level: 1 }).waitFor();
   };
+
+  const signIn = async (key: string) => {
+    await page.getByLabel('API key').fill(key);
+    await page.getByRole('button', { name: 'Sign in' }).click();
+  };
+
+  it('lets a key in that may only render, and says what it may not see', async () => {
+    await page.goto(`${farm.url}/#/farm`);
+    await signIn(RENDERER);
+    await page.getByText('may not see the GPUs').waitFor();
+    assert.equal(new URL(page.url()).hash, '#/farm', 'it is where it was before');
+    assert.equal(await page.getByRole('link', { name: 'Queues' }).count(), 0);
+    await keepShot(page, 'farm-forbidden');
+    await page.getByRole('button', { name: 'Sign out' }).click();
+    await signIn(OPERATOR);
+    await page.getByRole('link', { name: 'Queues' }).waitFor();
+    page.on('pageerror', ({ message }) => complaints.push(message));
+    page.on('console', (line) => line.type() === 'error' && complaints.push(line.text()));
+  });
 
   it('makes a video of a sound that was chosen, which plays', async () => {
     await open('/');
