@@ -4,13 +4,13 @@ import path from 'node:path';
 import { fileURLToPath, pathToFileURL } from 'node:url';
 import { stringify } from 'yaml';
 import { freePort } from '../cli/private-redis.ts';
-import { FarmClient } from '../client/farm-client.ts';
+import { NodeFarmClient } from '../client/node/farm-client.ts';
 
 const THIS_BUILD = fileURLToPath(new URL('..', import.meta.url));
 
 /** A whole farm on this machine, in a folder of its own, for as long as a benchmark runs. */
 export interface BenchFarm extends AsyncDisposable {
-  readonly client: FarmClient;
+  readonly client: NodeFarmClient;
   /** host:port */
   readonly grpcAddress: string;
   readonly redisUrl: string;
@@ -52,7 +52,7 @@ export async function startBenchFarm(
     throw error;
   }
   return {
-    client: new FarmClient(`http://127.0.0.1:${port}`),
+    client: new NodeFarmClient(`http://127.0.0.1:${port}`),
     grpcAddress,
     redisUrl: farm.redisUrl,
     pids: farm.pids,

@@ -1,6 +1,6 @@
 import { setTimeout as delay } from 'node:timers/promises';
 import { parseArgs } from 'node:util';
-import { FarmClient } from '../client/farm-client.ts';
+import { NodeFarmClient } from '../client/node/farm-client.ts';
 import { workerConnection } from '../shared/redis.ts';
 import { saveFigures } from './figures.ts';
 import { GrpcCalls } from './grpc-calls.ts';
@@ -84,7 +84,7 @@ async function measureFarms(sizes: readonly number[], options: Options): Promise
         break;
       }
       await farm.growTo(gpus);
-      const tools = { calls, client: new FarmClient(farm.httpUrl), modelId: MODEL_ID, ...options };
+      const tools = { calls, client: new NodeFarmClient(farm.httpUrl), modelId: MODEL_ID, ...options };
       await sendRequests({ ...tools, seconds: 1 }, 4);
       await delay(SETTLE_MS);
       const seen = (during: () => Promise<void>) => observe(redis, farm.pids, during);

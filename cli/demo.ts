@@ -4,8 +4,8 @@ import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { stringify } from 'yaml';
-import { FarmClient } from '../client/farm-client.ts';
-import { checkInput, checkOutput } from '../client/files.ts';
+import { NodeFarmClient } from '../client/node/farm-client.ts';
+import { checkInput, checkOutput } from '../client/node/files.ts';
 import { type Config, loadConfig } from '../shared/config/load.ts';
 import { FarmError } from '../shared/errors.ts';
 import { exitCodeOf, onEndRequest } from '../shared/process/end-requests.ts';
@@ -60,7 +60,7 @@ export async function demo({ out, audio = SAMPLE_SPEECH }: DemoOptions): Promise
     await buildDemoAvatar(config, interrupted.signal);
     print('Starting a farm: Redis, api, media worker, GPU worker on the CPU');
     await farm.start();
-    await renderTo(videoPath, audio, new FarmClient(httpUrl(config)), interrupted.signal);
+    await renderTo(videoPath, audio, new NodeFarmClient(httpUrl(config)), interrupted.signal);
     print(`\nVideo  ${videoPath}\nLog    ${logPath}`);
   } catch (error) {
     // What fails because the farm was told to stop is no failure.
@@ -85,7 +85,12 @@ async function writeDemoConfig(folder: string): Promise<Config> {
   return loadConfig(configPath, { redisUrl: undefined, configPath: undefined, overrides: new Map() });
 }
 
-async function renderTo(videoPath: string, audioPath: string, client: FarmClient, signal: AbortSignal): Promise<void> {
+async function renderTo(
+  videoPath: string,
+  audioPath: string,
+  client: NodeFarmClient,
+  signal: AbortSignal,
+): Promise<void> {
   print(`Submitting ${path.relative('.', audioPath)} to POST /v1/renders`);
   const { id } = await client.submit(audioPath, { modelId: 'demo' });
   const last = await new ProgressDisplay().show(client.watch(id, { forMs: 0, signal }));

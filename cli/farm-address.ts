@@ -1,4 +1,4 @@
-import { FarmClient } from '../client/farm-client.ts';
+import { NodeFarmClient } from '../client/node/farm-client.ts';
 import { type Config, loadConfig, readPlainKey } from '../shared/config/load.ts';
 import { FarmError } from '../shared/errors.ts';
 import { readFarmAddress } from '../shared/process/environment.ts';
@@ -23,13 +23,13 @@ export function httpUrl({ http: { host, port } }: Pick<Config, 'http'>): string 
  * configuration, which only its own farm is told. FarmError: url_invalid, config_invalid; unauthorised when the
  * configuration has hashes of keys only, and no key was given.
  */
-export function openFarm({ url, apiKey, config: configPath }: FarmOptions): FarmClient {
+export function openFarm({ url, apiKey, config: configPath }: FarmOptions): NodeFarmClient {
   const environment = readFarmAddress();
   const key = apiKey ?? environment.apiKey;
   const named = url ?? environment.url;
-  if (named !== undefined) return new FarmClient(named, key);
+  if (named !== undefined) return new NodeFarmClient(named, key);
   const config = loadConfig(configPath);
-  return new FarmClient(httpUrl(config), key ?? keyOf(config, configPath));
+  return new NodeFarmClient(httpUrl(config), key ?? keyOf(config, configPath));
 }
 
 function keyOf({ auth, sourcePath }: Config, configPath: string | undefined): string | undefined {

@@ -1,5 +1,5 @@
-import type { ProcessState } from '../shared/process/supervised.ts';
 import type { GpuView } from '../shared/views/gpu-view.ts';
+import type { ProcessState } from '../shared/views/process-view.ts';
 import { type FarmOptions, openFarm } from './farm-address.ts';
 import { table } from './table.ts';
 

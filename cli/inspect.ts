@@ -1,4 +1,4 @@
-import { checkInput, checkOutput } from '../client/files.ts';
+import { checkInput, checkOutput } from '../client/node/files.ts';
 import { ENTRIES } from './farm-processes.ts';
 import { runEntry } from './run-entry.ts';
 

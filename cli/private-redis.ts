@@ -14,8 +14,8 @@ import {
   type ProcessIdentity,
   processIdentitySchema,
 } from '../shared/process/process-life.ts';
-import type { ProcessState } from '../shared/process/supervised.ts';
 import { ignored } from '../shared/process/unheard.ts';
+import type { ProcessState } from '../shared/views/process-view.ts';
 import { RedisPulse } from './redis-pulse.ts';
 import { describeEnd, RestartWaits } from './restart-waits.ts';
 

@@ -1,8 +1,8 @@
 import { randomUUID } from 'node:crypto';
 import { stat } from 'node:fs/promises';
 import path from 'node:path';
-import type { FarmClient } from '../client/farm-client.ts';
-import { checkInput, checkOutput, type OutputRules } from '../client/files.ts';
+import type { NodeFarmClient } from '../client/node/farm-client.ts';
+import { checkInput, checkOutput, type OutputRules } from '../client/node/files.ts';
 import { type Patience, patiently } from '../client/patience.ts';
 import { FarmError } from '../shared/errors.ts';
 import { exitCodeOf, onEndRequest } from '../shared/process/end-requests.ts';
@@ -60,7 +60,7 @@ export async function retryRender(renderId: string, options: FarmOptions): Promi
 
 /** One render from here to its end, whatever comes in between. */
 class RenderSession {
-  readonly #client: FarmClient;
+  readonly #client: NodeFarmClient;
   readonly #patience: Patience;
   readonly #display = new ProgressDisplay();
   readonly #stop = new AbortController();
@@ -69,7 +69,7 @@ class RenderSession {
   /** True for a render that failed or was cancelled: it cannot be resumed. */
   #hasFailed = false;
 
-  constructor(client: FarmClient, patienceMs: number, videoPath: string | undefined) {
+  constructor(client: NodeFarmClient, patienceMs: number, videoPath: string | undefined) {
     this.#client = client;
     this.#videoPath = videoPath;
     this.#patience = {
@@ -170,7 +170,7 @@ class RenderSession {
 }
 
 /** Cancels the render, and says in a sentence whether it had ended before. */
-async function cancelIfRunning(client: FarmClient, renderId: string): Promise<string> {
+async function cancelIfRunning(client: NodeFarmClient, renderId: string): Promise<string> {
   const before = await client.get(renderId);
   const { status } = isTerminal(before.status) ? before : await client.cancel(renderId);
   return isTerminal(before.status) || status !== 'cancelled'

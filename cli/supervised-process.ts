@@ -5,8 +5,9 @@ import { setTimeout as delay } from 'node:timers/promises';
 import { FarmError } from '../shared/errors.ts';
 import { childEnvironment } from '../shared/process/environment.ts';
 import { Patience } from '../shared/process/patience.ts';
-import type { ProcessMessage, ProcessState, StartMessage, SupervisorMessage } from '../shared/process/supervised.ts';
+import type { ProcessMessage, StartMessage, SupervisorMessage } from '../shared/process/supervised.ts';
 import { ignored, unexpected } from '../shared/process/unheard.ts';
+import type { ProcessState } from '../shared/views/process-view.ts';
 import { describeEnd, RestartWaits } from './restart-waits.ts';
 
 export interface ProcessSpec {

@@ -1,6 +1,7 @@
 import { z } from 'zod';
 import { FarmError } from '../shared/errors.ts';
 import { errorReportSchema } from '../shared/renders/record.ts';
+import { parseJson } from './json.ts';
 
 /** How long a plain answer may take; a load of a model or an upload may take longer. */
 const ANSWER_WITHIN_MS = 60_000;
@@ -76,6 +77,27 @@ export class Connection {
     }
   }
 
+  /** The body of an answer, piece by piece as it comes. */
+  async *chunks(response: Response, signal?: AbortSignal): AsyncGenerator<Uint8Array> {
+    if (!response.body) throw new FarmError('answer_unexpected', `${this.url} answered without a body`);
+    const reader = response.body.getReader();
+    let isOpen = true;
+    try {
+      for (;;) {
+        const { done, value } = await this.guard(reader.read(), signal);
+        if (done) break;
+        yield value;
+      }
+      isOpen = false;
+    } catch (error) {
+      isOpen = false;
+      throw error;
+    } finally {
+      // Whoever leaves in the middle wants no more of it.
+      if (isOpen) await reader.cancel();
+    }
+  }
+
   #toFault(error: Error): FarmError {
     if (error.name === 'NotReadableError') {
       return new FarmError('input_unreadable', 'The file to send changed while it was sent', { cause: error });
@@ -129,13 +151,4 @@ function codeOf(error: Error): string {
 
 function isTimeout(reason: unknown): boolean {
   return reason instanceof Error && reason.name === 'TimeoutError';
-}
-
-/** Undefined for what is no JSON: the status says enough then. */
-function parseJson(text: string): unknown {
-  try {
-    return JSON.parse(text);
-  } catch {
-    return undefined; // As said above.
-  }
 }

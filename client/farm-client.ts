@@ -1,9 +1,7 @@
-import path from 'node:path';
-import { Readable } from 'node:stream';
-import { setTimeout as delay } from 'node:timers/promises';
 import { z } from 'zod';
 import { FarmError } from '../shared/errors.ts';
-import { isTerminal } from '../shared/renders/record.ts';
+import { isTerminal, type RenderStatus } from '../shared/renders/record.ts';
+import { type Estimate, estimateSchema } from '../shared/views/estimate-view.ts';
 import { type GcView, gcViewSchema } from '../shared/views/gc-view.ts';
 import { type GpuList, type GpuView, gpuListSchema, gpuViewSchema } from '../shared/views/gpu-view.ts';
 import {
@@ -23,24 +21,34 @@ import {
   renderViewSchema,
 } from '../shared/views/render-view.ts';
 import { Connection } from './connection.ts';
-import { openInput, writeWhole } from './files.ts';
+import { type FollowedEvent, type FollowOptions, followEvents } from './events.ts';
 import { type Patience, patiently } from './patience.ts';
-
-export interface SubmitOptions {
-  modelId?: string;
-  output?: 'mp4' | 'frames';
-  startFrame?: number;
-  jpegQuality?: number;
-  idempotencyKey?: string;
-}
+import {
+  type Audio,
+  type EstimateOptions,
+  estimateRequest,
+  json,
+  listQuery,
+  type RenderFilter,
+  type SubmitOptions,
+  submission,
+} from './requests.ts';
+import { wait } from './wait.ts';
 
 const POLL_EVERY_MS = 250;
 const GREETING_WITHIN_MS = 10_000;
 /** Loading a model may wait for a place and for a large file. */
 const LOAD_WITHIN_MS = 600_000;
 const IMPATIENT: Patience = { forMs: 0 };
+const LARGEST_PAGE = 100;
 
-/** A farm, spoken to over HTTP. Every fault is thrown as a FarmError, as {@link Connection} says. */
+/** Pictures that are made of a finished render. */
+export type RenderPicture = 'contact-sheet' | 'waveform' | 'waterfall';
+
+/**
+ * A farm, spoken to over HTTP, from a browser or Node. Every fault is thrown as a FarmError, as {@link Connection} says.
+ * Browsers may call a farm from pages of its own, and from origins that its `http.allowed_origins` lists.
+ */
 export class FarmClient {
   readonly #connection: Connection;
 
@@ -59,26 +67,16 @@ export class FarmClient {
     await this.#connection.read(z.object({ name: z.literal('Lipsync Farm') }), '/', { signal });
   }
 
-  /** Uploads an audio file and returns the new render. */
-  async submit(audioPath: string, options: SubmitOptions = {}): Promise<RenderView> {
-    const form = new FormData();
-    const fields = {
-      model_id: options.modelId,
-      output: options.output,
-      start_frame: options.startFrame,
-      jpeg_quality: options.jpegQuality,
-    };
-    for (const [name, value] of Object.entries(fields)) if (value !== undefined) form.set(name, String(value));
-    form.set('audio', await openInput(audioPath), path.basename(audioPath));
-    const headers = options.idempotencyKey ? { 'idempotency-key': options.idempotencyKey } : {};
+  /** Sends a sound, or the address of one, and returns the new render. */
+  async submit(audio: Audio, options: SubmitOptions = {}): Promise<RenderView> {
     // Never aborted: an upload may take any time, and fetch itself ends a wait for the answer after it.
     const signal = new AbortController().signal;
-    return await this.#connection.read(renderViewSchema, '/v1/renders', {
-      method: 'POST',
-      body: form,
-      headers,
-      signal,
-    });
+    return await this.#connection.read(renderViewSchema, '/v1/renders', { ...submission(audio, options), signal });
+  }
+
+  /** What a render of so many seconds would cost. */
+  async estimate(options: EstimateOptions): Promise<Estimate> {
+    return await this.#connection.read(estimateSchema, '/v1/renders/estimate', estimateRequest(options));
   }
 
   async get(renderId: string): Promise<RenderView> {
@@ -91,9 +89,19 @@ export class FarmClient {
     return await this.#connection.read(gcViewSchema, `/v1/gc?dry_run=${dryRun}`, { method: 'POST', signal });
   }
 
-  /** Newest first. */
-  async list(limit = 20): Promise<RenderPage> {
-    return await this.#connection.read(renderPageSchema, `/v1/renders?limit=${limit}`);
+  /** A page of renders, newest first. @param limit 1 to 100. */
+  async list(limit = 20, filter: RenderFilter = {}): Promise<RenderPage> {
+    return await this.#connection.read(renderPageSchema, `/v1/renders${listQuery(limit, filter)}`);
+  }
+
+  /** All renders that the filter lets through, newest first, page by page as they are asked for. */
+  async *renders(filter: RenderFilter = {}, pageSize = LARGEST_PAGE): AsyncGenerator<RenderView> {
+    let next: string | null = `/v1/renders${listQuery(pageSize, filter)}`;
+    while (next !== null) {
+      const page: RenderPage = await this.#connection.read(renderPageSchema, next);
+      yield* page.renders;
+      next = page.next;
+    }
   }
 
   /** The render's state again and again until it has ended, the last one included. */
@@ -102,8 +110,26 @@ export class FarmClient {
       const view = await patiently(() => this.get(renderId), patience);
       yield view;
       if (isTerminal(view.status)) return;
-      await delay(POLL_EVERY_MS, undefined, { signal: patience.signal }).catch(() => patience.signal?.throwIfAborted());
+      await wait(POLL_EVERY_MS, patience.signal);
     }
+  }
+
+  /** The events of one render, until it has ended. A connection that breaks is opened again, and no event is lost. */
+  async *eventsOf(renderId: string, options: FollowOptions = {}): AsyncGenerator<FollowedEvent> {
+    for await (const event of followEvents(this.#connection, `${renderPath(renderId)}/events`, options)) {
+      yield event;
+      if (event.type === 'render.removed') return;
+    }
+  }
+
+  /** Events of all renders that this key may see, from now on, until the signal ends them. */
+  async *events(
+    options: FollowOptions & { readonly modelId?: string; readonly status?: RenderStatus } = {},
+  ): AsyncGenerator<FollowedEvent> {
+    const query = new URLSearchParams();
+    if (options.modelId) query.set('model_id', options.modelId);
+    if (options.status) query.set('status', options.status);
+    yield* followEvents(this.#connection, `/v1/events?${query}`, options);
   }
 
   /** Waits for the end of a render; a failed one is thrown as its error. */
@@ -136,16 +162,25 @@ export class FarmClient {
     return await this.#connection.read(receiptSchema, `${renderPath(renderId)}/receipt`);
   }
 
-  async frame(renderId: string, frameIndex: number): Promise<Buffer> {
-    const response = await this.#connection.request(`${renderPath(renderId)}/frames/${frameIndex}`);
-    return Buffer.from(await this.#connection.guard(response.arrayBuffer()));
+  /** A frame of a render to frames, as JPEG. */
+  async frame(renderId: string, frameIndex: number): Promise<Uint8Array> {
+    return await this.#bytes(`${renderPath(renderId)}/frames/${frameIndex}`);
   }
 
-  /** Fetches the video. `targetPath` is there when all of it is, and not before. FarmError('output_unwritable'). */
-  async saveVideo(renderId: string, targetPath: string, signal?: AbortSignal): Promise<void> {
-    const { body } = await this.#connection.request(`${renderPath(renderId)}/video`, { signal: signal ?? null });
-    if (!body) throw new FarmError('answer_unexpected', `${this.url} answered without a video`);
-    await writeWhole(targetPath, this.#chunks(Readable.fromWeb(body), signal));
+  /** The latest picture of a render that runs, as JPEG. FarmError('preview_unknown') while there is none. */
+  async preview(renderId: string): Promise<Uint8Array> {
+    return await this.#bytes(`${renderPath(renderId)}/preview`);
+  }
+
+  /** A JPEG of frames, or an SVG of the voice or of the stages. FarmError('picture_unknown') where none was made. */
+  async picture(renderId: string, picture: RenderPicture): Promise<Uint8Array> {
+    return await this.#bytes(`${renderPath(renderId)}/${picture}`);
+  }
+
+  /** The video, piece by piece as it comes. */
+  async *video(renderId: string, signal?: AbortSignal): AsyncGenerator<Uint8Array> {
+    const response = await this.#connection.request(`${renderPath(renderId)}/video`, { signal: signal ?? null });
+    yield* this.#connection.chunks(response, signal);
   }
 
   /** Every configured model, and what the GPU workers have in memory. */
@@ -156,9 +191,7 @@ export class FarmClient {
   /** Has a model loaded, on this GPU if one is named. */
   async loadModel(modelId: string, gpu?: number): Promise<LoadAnswer> {
     return await this.#connection.read(loadAnswerSchema, `/v1/models/${encodeURIComponent(modelId)}/load`, {
-      method: 'POST',
-      headers: { 'content-type': 'application/json' },
-      body: JSON.stringify(gpu === undefined ? {} : { gpu }),
+      ...json(gpu === undefined ? {} : { gpu }),
       signal: AbortSignal.timeout(LOAD_WITHIN_MS),
     });
   }
@@ -188,13 +221,9 @@ export class FarmClient {
     return await this.#connection.read(gpuViewSchema, `/v1/gpus/${gpuId}/${order}`, { method: 'POST' });
   }
 
-  async *#chunks(body: Readable, signal: AbortSignal | undefined): AsyncGenerator<Buffer> {
-    const chunks = body[Symbol.asyncIterator]();
-    for (;;) {
-      const { done, value } = await this.#connection.guard(chunks.next(), signal);
-      if (done) return;
-      yield value;
-    }
+  async #bytes(route: string): Promise<Uint8Array> {
+    const response = await this.#connection.request(route);
+    return new Uint8Array(await this.#connection.guard(response.arrayBuffer()));
   }
 }
 

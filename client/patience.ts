@@ -1,5 +1,5 @@
-import { setTimeout as delay } from 'node:timers/promises';
 import { type ErrorCode, FarmError } from '../shared/errors.ts';
+import { wait } from './wait.ts';
 
 /** Faults that pass by themselves when a front end or Redis starts again. */
 const PASSING: ReadonlySet<ErrorCode> = new Set([
@@ -37,7 +37,7 @@ export async function patiently<T>(work: () => Promise<T>, patience: Patience): 
       if (givesUpAtMs === undefined && forMs > 0) onTrouble?.(error);
       givesUpAtMs ??= performance.now() + forMs;
       if (performance.now() + waitMs > givesUpAtMs) throw error;
-      await delay(waitMs, undefined, { signal }).catch(() => signal?.throwIfAborted());
+      await wait(waitMs, signal);
     }
   }
 }

@@ -1,6 +1,6 @@
 import { setTimeout as delay } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
-import type { FarmClient } from '../../client/farm-client.ts';
+import type { NodeFarmClient } from '../../client/node/farm-client.ts';
 import type { GrpcCalls } from '../grpc-calls.ts';
 
 /** Work that a farm is given for a while, at a fixed rate, whether or not it keeps up. */
@@ -17,7 +17,7 @@ export interface LoadOutcome {
 
 export interface LoadTools {
   readonly calls: GrpcCalls;
-  readonly client: FarmClient;
+  readonly client: NodeFarmClient;
   readonly modelId: string;
   /** What a frame takes on a GPU. */
   readonly frameMs: number;

@@ -6,7 +6,7 @@ import { fileURLToPath } from 'node:url';
 import { promisify } from 'node:util';
 import sharp from 'sharp';
 import { buildDemoAvatar } from '../../avatars/demo/build.ts';
-import type { FarmClient } from '../../client/farm-client.ts';
+import type { NodeFarmClient } from '../../client/node/farm-client.ts';
 import { workerConnection } from '../../shared/redis.ts';
 import { SAMPLE_RATE_HZ } from '../../shared/sound/rates.ts';
 import { PlaneConverter } from '../../worker/compositor/plane-converter.ts';
@@ -152,7 +152,7 @@ async function cpuMsOfRender(farm: BenchFarm, speech: string) {
 }
 
 /** Writes the frames of the sample speech as planes; returns how many there are. */
-async function unencoded(client: FarmClient, target: string): Promise<number> {
+async function unencoded(client: NodeFarmClient, target: string): Promise<number> {
   const { id } = await client.submit(SAMPLE_SPEECH, { output: 'frames', jpegQuality: 100 });
   const { frames } = await client.finished(id);
   const converter = new PlaneConverter();

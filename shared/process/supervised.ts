@@ -1,5 +1,5 @@
-import { z } from 'zod';
 import { type ErrorReport, FarmError } from '../errors.ts';
+import type { ProcessState } from '../views/process-view.ts';
 import { ALIVE_EVERY_MS } from './signs-of-life.ts';
 
 /** The channel between a process and its supervisor, and the process's end of it. Without a supervisor it is silent. */
@@ -9,17 +9,6 @@ export type StartMessage = { type: 'ready' } | { type: 'failed'; error: ErrorRep
 
 /** `progress` changes as long as the start goes on; it means nothing once the process is ready. */
 export type ProcessMessage = StartMessage | { type: 'alive'; progress: number };
-
-export const processStateSchema = z.object({
-  name: z.string(),
-  /** `waiting`: it has ended, and is started again after a while. */
-  state: z.enum(['starting', 'running', 'waiting']),
-  /** How often in a row it has ended without having run steadily. */
-  restarts: z.int().nonnegative(),
-  /** How it ended last, in words; null when it never did. */
-  last_end: z.string().nullable(),
-});
-export type ProcessState = z.infer<typeof processStateSchema>;
 
 /** What a supervisor says: how all its processes are. */
 export type SupervisorMessage = { type: 'processes'; processes: ProcessState[] };

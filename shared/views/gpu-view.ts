@@ -1,5 +1,5 @@
 import { z } from 'zod';
-import { processStateSchema } from '../process/supervised.ts';
+import { processStateSchema } from './process-view.ts';
 
 /** The farm's GPUs in the HTTP API: written by the API, read by the client. Times are ISO 8601, durations are in ms. */
 

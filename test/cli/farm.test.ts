@@ -6,7 +6,7 @@ import path from 'node:path';
 import { after, before, describe, it } from 'node:test';
 import { stringify } from 'yaml';
 import { freePort } from '../../cli/private-redis.ts';
-import { FarmClient } from '../../client/farm-client.ts';
+import { NodeFarmClient } from '../../client/node/farm-client.ts';
 import { writeVideo } from '../avatar/videos.ts';
 import { DEMO_MODEL, PREPARED_DIR } from '../support/farm.ts';
 import { inspectVideo } from '../support/ffprobe.ts';
@@ -61,7 +61,7 @@ describe('the farm command', () => {
     });
     const first = runCli('up', '--config', file);
     await first.until(/The farm is up/);
-    const client = new FarmClient(url);
+    const client = new NodeFarmClient(url);
     const { id } = await client.submit(speech);
     for await (const view of client.watch(id)) if (view.frames.done > 0) break;
     const gone = once(first.child, 'exit');

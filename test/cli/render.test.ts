@@ -4,7 +4,7 @@ import { connect, createServer, type Server, type Socket } from 'node:net';
 import path from 'node:path';
 import { after, before, describe, it } from 'node:test';
 import { freePort } from '../../cli/private-redis.ts';
-import { FarmClient } from '../../client/farm-client.ts';
+import { NodeFarmClient } from '../../client/node/farm-client.ts';
 import { startFarm, type TestFarm } from '../support/farm.ts';
 import { inspectVideo } from '../support/ffprobe.ts';
 import { type CliRun, FARM, runCommand } from '../support/run-cli.ts';
@@ -75,7 +75,7 @@ class Link {
 
 describe('farm render', () => {
   let farm: TestFarm;
-  let client: FarmClient;
+  let client: NodeFarmClient;
   let link: Link;
 
   before(async () => {
@@ -84,7 +84,7 @@ describe('farm render', () => {
       auth: { api_keys: [KEY] },
       render: { segment_frames: 25 },
     });
-    client = new FarmClient(farm.url, KEY);
+    client = new NodeFarmClient(farm.url, KEY);
     link = await Link.to(farm.url);
     await writeWav(path.join(farm.folder, 'speech.wav'), syllables(2));
     await writeWav(path.join(farm.folder, 'long.wav'), syllables(300));

@@ -8,7 +8,7 @@ import { inspect } from 'node:util';
 import { Redis } from 'ioredis';
 import { stringify } from 'yaml';
 import { freePort } from '../../cli/private-redis.ts';
-import { FarmClient } from '../../client/farm-client.ts';
+import { NodeFarmClient } from '../../client/node/farm-client.ts';
 import { hashApiKey } from '../../shared/api-keys.ts';
 import { loadConfig } from '../../shared/config/load.ts';
 import type { FarmError } from '../../shared/errors.ts';
@@ -99,7 +99,7 @@ describe('a farm with secrets in its configuration and its environment', () => {
   });
 
   it('answers without them, whatever is asked and with whatever key', async () => {
-    const client = new FarmClient(url, HASHED_KEY);
+    const client = new NodeFarmClient(url, HASHED_KEY);
     const speech = path.join(folder, 'speech.wav');
     await writeWav(speech, syllables(0.4));
     const { id } = await client.submit(speech);

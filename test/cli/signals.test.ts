@@ -7,7 +7,7 @@ import path from 'node:path';
 import { after, before, describe, it } from 'node:test';
 import { stringify } from 'yaml';
 import { freePort } from '../../cli/private-redis.ts';
-import { FarmClient } from '../../client/farm-client.ts';
+import { NodeFarmClient } from '../../client/node/farm-client.ts';
 import { identityOf } from '../../shared/process/process-life.ts';
 import { DEMO_MODEL } from '../support/farm.ts';
 import { type CliRun, FARM, livingFamily, runCli, runCliIn, runCommand } from '../support/run-cli.ts';
@@ -56,7 +56,7 @@ describe('ending a farm', () => {
     await npx.until(/The farm is up/);
     const pid = printedPid(npx);
     assert.equal(JSON.parse(await readFile(pidFile(), 'utf8')).pid, pid);
-    const client = new FarmClient(url);
+    const client = new NodeFarmClient(url);
     const { id } = await client.submit(path.join(folder, 'long.wav'));
     for await (const view of client.watch(id)) if (view.frames.done > 0) break;
 
@@ -75,7 +75,7 @@ describe('ending a farm', () => {
   it('gets the signals of npm start, drains, and goes on with its renders when it is started again', async () => {
     const npm = runCommand('npm', ['start', '--', '--config', file]);
     await npm.until(/The farm is up/);
-    const client = new FarmClient(url);
+    const client = new NodeFarmClient(url);
     const [render] = (await client.list()).renders;
     assert.ok(render, 'the render of the farm that was ended at once is gone');
     for await (const view of client.watch(render.id)) if (view.frames.done > 0 && view.frames.repeating === 0) break;

@@ -5,7 +5,7 @@ import type { ChannelCredentials } from '@grpc/grpc-js';
 import { parse, stringify } from 'yaml';
 import type { CompositeBatchResponse } from '../../api/grpc/messages/monolithic.ts';
 import { freePort } from '../../cli/private-redis.ts';
-import { FarmClient } from '../../client/farm-client.ts';
+import { NodeFarmClient } from '../../client/node/farm-client.ts';
 import { MONOLITHIC, TestClient } from '../grpc/clients.ts';
 import { type CliRun, livingFamily, runCli } from '../support/run-cli.ts';
 import { syllables, writeWav } from '../support/sound.ts';
@@ -31,7 +31,7 @@ export class KeyFarm {
   readonly httpPort: number;
   readonly grpcAddress: string;
   readonly url: string;
-  readonly client: FarmClient;
+  readonly client: NodeFarmClient;
   /** How its gRPC client connects, unless it is without TLS. */
   credentials: ChannelCredentials | undefined;
   /** What the farm needs beside itself; disposed of once it has ended. */
@@ -46,7 +46,7 @@ export class KeyFarm {
     this.httpPort = httpPort;
     this.url = `http://${hosts.http ?? '127.0.0.1'}:${httpPort}`;
     this.grpcAddress = `${hosts.grpc ?? '127.0.0.1'}:${grpcPort}`;
-    this.client = new FarmClient(this.url, hosts.apiKey);
+    this.client = new NodeFarmClient(this.url, hosts.apiKey);
   }
 
   /** A folder for a farm that is not started yet, and the ports that it will have. */

@@ -4,7 +4,7 @@ import { mkdtemp, readFile, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { after, before, describe, it } from 'node:test';
-import type { FarmClient } from '../../client/farm-client.ts';
+import type { NodeFarmClient } from '../../client/node/farm-client.ts';
 import { DEMO_MODEL, startFarm, type TestFarm } from '../support/farm.ts';
 import { SMALL_MODEL } from '../support/small-avatar.ts';
 import { syllables, writeWav } from '../support/sound.ts';
@@ -56,7 +56,7 @@ describe('the same audio gives the same bytes', () => {
   }
 });
 
-async function hashOfFrames(client: FarmClient, speech: string): Promise<string> {
+async function hashOfFrames(client: NodeFarmClient, speech: string): Promise<string> {
   const { id } = await client.submit(speech, { modelId: 'small', output: 'frames' });
   const view = await client.finished(id);
   assert.equal(view.frames.total, FRAMES);
@@ -66,7 +66,7 @@ async function hashOfFrames(client: FarmClient, speech: string): Promise<string>
 }
 
 async function hashOfVideo(
-  client: FarmClient,
+  client: NodeFarmClient,
   speech: string,
   folder: string,
   meanwhile: (renderId: string) => Promise<void> = async () => {},
@@ -92,7 +92,7 @@ async function killInMidRender({ farm, client }: TestFarm, renderId: string, nam
   process.kill(pid, 'SIGKILL');
 }
 
-async function untilFramesDone(client: FarmClient, renderId: string, frames: number): Promise<void> {
+async function untilFramesDone(client: NodeFarmClient, renderId: string, frames: number): Promise<void> {
   for await (const view of client.watch(renderId)) {
     assert.ok(view.status !== 'completed', 'the render ended before the worker could be killed');
     if (view.frames.done >= frames) return;

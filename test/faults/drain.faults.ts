@@ -5,7 +5,7 @@ import path from 'node:path';
 import { it } from 'node:test';
 import { stringify } from 'yaml';
 import { freePort } from '../../cli/private-redis.ts';
-import { FarmClient } from '../../client/farm-client.ts';
+import { NodeFarmClient } from '../../client/node/farm-client.ts';
 import { runCli } from '../support/run-cli.ts';
 import { buildSmallAvatar, SMALL_MODEL } from '../support/small-avatar.ts';
 import { syllables, writeWav } from '../support/sound.ts';
@@ -32,7 +32,7 @@ it('a long render goes on where it was each time that farm up is stopped and sta
   await writeFile(file, stringify(settings));
   const speech = path.join(folder, 'speech.wav');
   await writeWav(speech, syllables(SECONDS));
-  const client = new FarmClient(`http://127.0.0.1:${port}`);
+  const client = new NodeFarmClient(`http://127.0.0.1:${port}`);
   const framesOf = async (id: string) => {
     const frames: Buffer[] = [];
     for (let index = 0; index < FRAMES; index++) frames.push(await client.frame(id, index));

@@ -7,7 +7,7 @@ import path from 'node:path';
 import { it } from 'node:test';
 import { setTimeout as delay } from 'node:timers/promises';
 import { freePort } from '../../cli/private-redis.ts';
-import type { FarmClient } from '../../client/farm-client.ts';
+import type { NodeFarmClient } from '../../client/node/farm-client.ts';
 import { patiently } from '../../client/patience.ts';
 import { FarmError } from '../../shared/errors.ts';
 import { waitUntilReady, workerConnection } from '../../shared/redis.ts';
@@ -68,7 +68,7 @@ it('every render that Redis still knows ends, with all its frames, after its las
 });
 
 /** The status in which a render ended; undefined when nobody knows of it. */
-async function endOf(client: FarmClient, id: string): Promise<string | undefined> {
+async function endOf(client: NodeFarmClient, id: string): Promise<string | undefined> {
   try {
     let status: string | undefined;
     for await (const view of client.watch(id, { forMs: FORBEARANCE_MS })) status = view.status;
@@ -79,7 +79,7 @@ async function endOf(client: FarmClient, id: string): Promise<string | undefined
   }
 }
 
-async function unfinished(client: FarmClient): Promise<string[]> {
+async function unfinished(client: NodeFarmClient): Promise<string[]> {
   const { renders } = await patiently(() => client.list(100), { forMs: FORBEARANCE_MS });
   return renders.filter(({ status }) => !isTerminal(status)).map(({ id }) => id);
 }

@@ -6,7 +6,7 @@ import path from 'node:path';
 import { promisify } from 'node:util';
 import { stringify } from 'yaml';
 import { freePort, PrivateRedis } from '../../cli/private-redis.ts';
-import { FarmClient } from '../../client/farm-client.ts';
+import { NodeFarmClient } from '../../client/node/farm-client.ts';
 import { MONOLITHIC, TestClient } from '../grpc/clients.ts';
 import { buildSmallAvatar, SMALL_MODEL } from '../support/small-avatar.ts';
 import { syllables, writeWav } from '../support/sound.ts';
@@ -24,7 +24,7 @@ export interface ProcessOfFarm {
 }
 
 export class MixedFarm implements AsyncDisposable {
-  readonly client: FarmClient;
+  readonly client: NodeFarmClient;
   readonly folder: string;
   readonly grpc: TestClient;
   readonly #redis: PrivateRedis;
@@ -33,7 +33,7 @@ export class MixedFarm implements AsyncDisposable {
   private constructor(folder: string, redis: PrivateRedis, [http, grpc]: readonly [number, number]) {
     this.folder = folder;
     this.#redis = redis;
-    this.client = new FarmClient(`http://127.0.0.1:${http}`);
+    this.client = new NodeFarmClient(`http://127.0.0.1:${http}`);
     this.grpc = new TestClient(`127.0.0.1:${grpc}`);
   }
 

@@ -4,7 +4,7 @@ import path from 'node:path';
 import sharp from 'sharp';
 import type { Frame, Open, StreamRequest } from '../../api/grpc/messages/farm.ts';
 import type { CompositeBatchResponse } from '../../api/grpc/messages/monolithic.ts';
-import type { FarmClient } from '../../client/farm-client.ts';
+import type { NodeFarmClient } from '../../client/node/farm-client.ts';
 import { type Message, MONOLITHIC, send, type TestClient } from '../grpc/clients.ts';
 import { decodeFrames } from '../support/ffprobe.ts';
 import { SMALL_PICTURE } from '../support/small-avatar.ts';
@@ -35,7 +35,7 @@ export interface MixedResults {
 }
 
 export interface Doors {
-  readonly client: FarmClient;
+  readonly client: NodeFarmClient;
   readonly grpc: TestClient;
   /** With `speech.wav` in it, and room for videos. */
   readonly folder: string;
@@ -116,7 +116,7 @@ async function filesOf({ client, folder }: Doors): Promise<Made> {
   return { pictures: await Promise.all(files.map(decoded)), gpus: await gpusOf(client, id) };
 }
 
-async function gpusOf(client: FarmClient, id: string): Promise<number[]> {
+async function gpusOf(client: NodeFarmClient, id: string): Promise<number[]> {
   return (await client.receipt(id)).segments.map(({ gpu }) => gpu);
 }
 

@@ -1,5 +1,5 @@
 import path from 'node:path';
-import type { SubmitOptions } from '../../client/farm-client.ts';
+import type { SubmitOptions } from '../../client/requests.ts';
 import type { TestFarm } from '../support/farm.ts';
 import { syllables, writeWav } from '../support/sound.ts';
 

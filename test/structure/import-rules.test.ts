@@ -41,6 +41,14 @@ const WRONG: Readonly<Record<string, { files: Readonly<Record<string, string>>; 
     files: { 'worker/onnx/session.ts': `import { jobId } from '../../shared/jobs.ts';`, 'shared/jobs.ts': '' },
     answer: 'worker/onnx/session.ts imports ../../shared/jobs.ts',
   },
+  'what a browser loads of the client imports nothing of Node, and zod alone': {
+    files: {
+      'client/index.ts': `export { open } from './open.ts';\nimport { z } from 'zod';`,
+      'client/open.ts': `import { open } from 'node:fs';`,
+      'client/node/files.ts': `import { open } from 'node:fs';`,
+    },
+    answer: 'client/open.ts imports node:fs',
+  },
   'onnxruntime-node is imported in one module, which turns its telemetry off': {
     files: { 'worker/media/stitch.ts': `const { Tensor } = await import('onnxruntime-node');` },
     answer: 'worker/media/stitch.ts imports onnxruntime-node',

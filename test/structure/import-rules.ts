@@ -109,6 +109,7 @@ export const RULES: readonly Rule[] = [
           (target !== undefined && folderOf(target) === 'shared' && !FOR_PURE_ROOMS.includes(target))),
     ),
   },
+  { name: 'what a browser loads of the client imports nothing of Node, and zod alone', check: findNodeInClient },
   {
     name: 'onnxruntime-node is imported in one module, which turns its telemetry off',
     check: onImports(
@@ -173,6 +174,21 @@ function onImports(isWrong: (path: string, wanted: Import) => boolean): Rule['ch
         .filter((wanted) => isWrong(file.path, wanted))
         .map(({ specifier }) => `${file.path} imports ${specifier}`),
     );
+}
+
+/** What client/index.ts imports of others than zod, over all files of ours that it loads. */
+function findNodeInClient(files: readonly SourceFile[]): string[] {
+  const byPath = new Map(files.map((file) => [file.path, file]));
+  const loaded = new Set(['client/index.ts']);
+  const wrong: string[] = [];
+  for (const path of loaded) {
+    const file = byPath.get(path);
+    for (const { specifier, file: target } of file ? importsOf(file) : []) {
+      if (target !== undefined) loaded.add(target);
+      else if (specifier !== 'zod') wrong.push(`${path} imports ${specifier}`);
+    }
+  }
+  return wrong;
 }
 
 /** Pairs of folders inside worker/ of which each imports the other. */

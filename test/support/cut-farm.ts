@@ -5,14 +5,14 @@ import { stringify } from 'yaml';
 import { farmProcesses } from '../../cli/farm-processes.ts';
 import { freePort, PrivateRedis } from '../../cli/private-redis.ts';
 import { Supervisor } from '../../cli/processes.ts';
-import { FarmClient } from '../../client/farm-client.ts';
+import { NodeFarmClient } from '../../client/node/farm-client.ts';
 import { nameOf } from './command-names.ts';
 import { RedisProxy } from './redis-proxy.ts';
 import { buildSmallAvatar, SMALL_MODEL } from './small-avatar.ts';
 
 /** A farm whose every process reaches its Redis through a door of a proxy: `api`, `media`, `gpu-0` … */
 export interface CutFarm extends AsyncDisposable {
-  readonly client: FarmClient;
+  readonly client: NodeFarmClient;
   readonly url: string;
   readonly proxy: RedisProxy;
   /** Of the Redis itself. */
@@ -66,7 +66,7 @@ export async function startCutFarm(
     throw error;
   }
   const url = `http://127.0.0.1:${port}`;
-  const client = new FarmClient(url);
+  const client = new NodeFarmClient(url);
   return {
     ...{ client, url, proxy, redisUrl: redis.url, folder, log },
     get pids() {

@@ -7,7 +7,7 @@ import { stringify } from 'yaml';
 import { ENTRIES } from '../../cli/farm-processes.ts';
 import { LocalFarm } from '../../cli/local-farm.ts';
 import { freePort } from '../../cli/private-redis.ts';
-import { FarmClient } from '../../client/farm-client.ts';
+import { NodeFarmClient } from '../../client/node/farm-client.ts';
 import { DEMO_AVATAR_DIR, loadConfig } from '../../shared/config/load.ts';
 import { buildSmallAvatar, SMALL_MODEL } from './small-avatar.ts';
 
@@ -29,7 +29,7 @@ export interface TestFarm extends AsyncDisposable {
   readonly url: string;
   /** host:port of the gRPC services. */
   readonly grpcAddress: string;
-  readonly client: FarmClient;
+  readonly client: NodeFarmClient;
   readonly farm: LocalFarm;
   /** Folder of the configuration and of all data; gone when the farm is disposed of. */
   readonly folder: string;
@@ -70,7 +70,7 @@ export async function startFarm(settings: Record<string, object> = {}): Promise<
   return {
     url,
     grpcAddress: `127.0.0.1:${grpcPort}`,
-    client: new FarmClient(url),
+    client: new NodeFarmClient(url),
     farm,
     folder,
     log,

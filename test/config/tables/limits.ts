@@ -11,7 +11,7 @@ import { type ClientDuplexStream, credentials, status } from '@grpc/grpc-js';
 import { parse } from 'yaml';
 import type { Open, StreamRequest } from '../../../api/grpc/messages/farm.ts';
 import { freePort } from '../../../cli/private-redis.ts';
-import { FarmClient } from '../../../client/farm-client.ts';
+import { NodeFarmClient } from '../../../client/node/farm-client.ts';
 import { hashApiKey } from '../../../shared/api-keys.ts';
 import { failureOf, farmCode, type Message, MONOLITHIC, TestClient } from '../../grpc/clients.ts';
 import { RawCall } from '../../grpc/raw-calls.ts';
@@ -200,7 +200,7 @@ async function openStream({ grpc }: KeyFarm, key = API_KEY): Promise<ClientDuple
 
 /** The key "framer" has one render of 50 frames, more than it may have; that one is taken all the same. */
 async function refusesFrames(farm: KeyFarm): Promise<void> {
-  const framer = new FarmClient(farm.url, FRAMER_KEY);
+  const framer = new NodeFarmClient(farm.url, FRAMER_KEY);
   const speech = await farm.speech(2);
   await farm.withoutGpus([0], async () => {
     const { id } = await framer.submit(speech, { modelId: 'ann' });
@@ -279,17 +279,17 @@ export const limitKeys: KeyTable<Bench> = {
       assert.deepEqual({ audit, outcome, role, address }, expected);
     },
     'auth.api_keys': async ({ farm }) => {
-      await assert.rejects(new FarmClient(farm.url).models(), { code: 'unauthorised' });
-      await assert.rejects(new FarmClient(farm.url, 'a-wrong-key').models(), { code: 'unauthorised' });
+      await assert.rejects(new NodeFarmClient(farm.url).models(), { code: 'unauthorised' });
+      await assert.rejects(new NodeFarmClient(farm.url, 'a-wrong-key').models(), { code: 'unauthorised' });
       assert.equal((await farm.client.models()).models.length, 6);
     },
     'auth.keys': async ({ farm }) => {
-      const studio = new FarmClient(farm.url, STUDIO_KEY);
+      const studio = new NodeFarmClient(farm.url, STUDIO_KEY);
       await assert.rejects(studio.unloadModel('ann'), { code: 'forbidden', message: /"studio" has the role "render"/ });
       for (let time = 1; time < 5; time++) assert.equal((await studio.models()).models.length, 6);
       await assert.rejects(studio.models(), { code: 'rate_limited' });
       await refusesFrames(farm);
-      await refusesBytes(farm, new FarmClient(farm.url, KEEPER_KEY), 0.4 * MB, 'key_limit_reached');
+      await refusesBytes(farm, new NodeFarmClient(farm.url, KEEPER_KEY), 0.4 * MB, 'key_limit_reached');
       const talk = await openStream(farm, TALKER_KEY);
       assert.equal(farmCode(await failureOf(openStream(farm, TALKER_KEY))), 'key_limit_reached');
       const ended = once(talk, 'error');
@@ -300,7 +300,7 @@ export const limitKeys: KeyTable<Bench> = {
         'unauthorised',
         'a key that is taken out of the file ends what runs for it',
       );
-      await assert.rejects(new FarmClient(farm.url, TALKER_KEY).models(), { code: 'unauthorised' });
+      await assert.rejects(new NodeFarmClient(farm.url, TALKER_KEY).models(), { code: 'unauthorised' });
     },
     'http.allowed_hosts': async ({ farm }) => {
       assert.equal((await ask(farm, { host: 'farm.test' })).statusCode, 200);

@@ -1,0 +1,4 @@
+/** The client of a farm for Node, with what needs a disk. */
+
+export * from '../index.ts';
+export { NodeFarmClient } from './farm-client.ts';

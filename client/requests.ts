@@ -1,0 +1,103 @@
+import { FarmError } from '../shared/errors.ts';
+import type { RenderPriority, RenderStatus } from '../shared/renders/record.ts';
+
+/** What requests about renders say, in the form in which the farm takes it. */
+
+/** The sound of a render: its file, or the address from which the farm is to fetch it. */
+export type Audio = Blob | Uint8Array<ArrayBuffer> | URL;
+
+export interface SubmitOptions {
+  /** Needed when the farm has several models. */
+  readonly modelId?: string;
+  readonly output?: 'mp4' | 'frames';
+  /** Where in the avatar's pictures the render begins, from 0. */
+  readonly startFrame?: number;
+  /** 1 to 100, for frames. */
+  readonly jpegQuality?: number;
+  readonly labels?: Readonly<Record<string, string>>;
+  readonly priority?: RenderPriority;
+  /** Frames [from, to) of the sound are made, 25 a second; by default all. */
+  readonly from?: number;
+  readonly to?: number;
+  /** Name of the sound; default: that of a File, else "audio". */
+  readonly fileName?: string;
+  /** The same key with the same request means the same render, for 24 hours. */
+  readonly idempotencyKey?: string;
+}
+
+/** Which renders a list shows; each filter that is given must hold. */
+export interface RenderFilter {
+  readonly status?: RenderStatus;
+  readonly modelId?: string;
+  readonly labels?: Readonly<Record<string, string>>;
+  /** Made at this time or later, and before that one. */
+  readonly createdFrom?: Date;
+  readonly createdTo?: Date;
+}
+
+export interface EstimateOptions {
+  readonly audioSeconds: number;
+  readonly modelId?: string;
+  readonly from?: number;
+  readonly to?: number;
+}
+
+/** The body and headers of a submission. */
+export function submission(audio: Audio, options: SubmitOptions): RequestInit {
+  const headers: Record<string, string> = options.idempotencyKey ? { 'idempotency-key': options.idempotencyKey } : {};
+  const fields = present({
+    model_id: options.modelId,
+    output: options.output,
+    start_frame: options.startFrame,
+    jpeg_quality: options.jpegQuality,
+    labels: options.labels,
+    priority: options.priority,
+    from: options.from,
+    to: options.to,
+  });
+  if (audio instanceof URL) return json({ audio_url: audio.href, ...fields }, headers);
+  const form = new FormData();
+  for (const [name, value] of Object.entries(fields)) {
+    form.set(name, typeof value === 'object' ? JSON.stringify(value) : String(value));
+  }
+  form.set('audio', audio instanceof Blob ? audio : new Blob([audio]), options.fileName ?? nameOf(audio));
+  return { method: 'POST', body: form, headers };
+}
+
+export function estimateRequest({ audioSeconds, modelId, from, to }: EstimateOptions): RequestInit {
+  return json({ audio_seconds: audioSeconds, ...present({ model_id: modelId, from, to }) });
+}
+
+/** A POST of JSON. */
+export function json(body: object, headers: Record<string, string> = {}): RequestInit {
+  return {
+    method: 'POST',
+    headers: { ...headers, 'content-type': 'application/json' },
+    body: JSON.stringify(body),
+  };
+}
+
+/** The query of a list, such as "?limit=20&status=failed". */
+export function listQuery(limit: number, filter: RenderFilter): string {
+  const query = new URLSearchParams({ limit: String(limit) });
+  if (filter.status) query.set('status', filter.status);
+  if (filter.modelId) query.set('model_id', filter.modelId);
+  for (const [key, value] of Object.entries(filter.labels ?? {})) query.append('label', `${key}=${value}`);
+  if (filter.createdFrom) query.set('created_from', timeOf(filter.createdFrom));
+  if (filter.createdTo) query.set('created_to', timeOf(filter.createdTo));
+  return `?${query}`;
+}
+
+function timeOf(date: Date): string {
+  if (Number.isNaN(date.getTime())) throw new FarmError('request_invalid', 'A time to list renders by is no time');
+  return date.toISOString();
+}
+
+/** Those that are given. */
+function present(fields: Readonly<Record<string, unknown>>): Record<string, unknown> {
+  return Object.fromEntries(Object.entries(fields).filter(([, value]) => value !== undefined));
+}
+
+function nameOf(audio: Blob | Uint8Array): string {
+  return 'name' in audio && typeof audio.name === 'string' && audio.name !== '' ? audio.name : 'audio';
+}
