@@ -10,6 +10,7 @@ import { batchRoute } from './http/batch-route.ts';
 import { answerConnectionFault, ignoreExpectations, requireHost } from './http/connection-faults.ts';
 import { refuseOtherOrigins } from './http/cross-site.ts';
 import { mountDashboard } from './http/dashboard.ts';
+import { mountDocs } from './http/docs-page.ts';
 import { answerError } from './http/errors.ts';
 import { estimateRoute } from './http/estimate-route.ts';
 import { eventRoutes } from './http/event-routes.ts';
@@ -66,6 +67,7 @@ export async function buildApp(services: Services, log: Logger): Promise<Fastify
   await app.register(sessionRoute);
   await app.register(gcRoutes, services);
   await app.register(metricsRoute, services);
+  await mountDocs(app);
   await mountDashboard(app, services);
   await app.register(studioRoutes);
   return app;

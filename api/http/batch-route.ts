@@ -4,7 +4,7 @@ import { NAME_MAX } from '../../shared/limits.ts';
 import { batchSchema } from '../../shared/views/batch-view.ts';
 import { submitBatch } from '../renders/batch.ts';
 import type { Services } from '../services.ts';
-import { readBatch } from './batch-upload.ts';
+import { batchBodySchema, readBatch } from './batch-upload.ts';
 import { failures } from './openapi.ts';
 import { batchFormSchema } from './render-upload.ts';
 import { whileConnected } from './while-connected.ts';
@@ -19,7 +19,7 @@ export const batchRoute: FastifyPluginAsyncZod<Services> = async (app, { config,
     headers: z.looseObject({ 'idempotency-key': z.string().min(1).max(NAME_MAX).optional() }),
     response: { 200: batchSchema, ...failures('upload_missing', 'body_too_large') },
   };
-  const routeConfig = { access: 'render', form: batchFormSchema(config) } as const;
+  const routeConfig = { access: 'render', form: batchFormSchema(config), json: batchBodySchema } as const;
   app.post('/v1/renders/batch', { schema, config: routeConfig }, async (request, reply) => {
     const submitter = { caller: request.caller, idempotencyKey: request.headers['idempotency-key'] };
     const items = await readBatch(request, { submission, config, submitter, connected: whileConnected(reply) });

@@ -5,6 +5,7 @@ import { z } from 'zod';
 import { ERROR_CATALOGUE, type ErrorCode } from '../../shared/errors.ts';
 import { errorBodySchema } from '../../shared/views/render-view.ts';
 import type { Access } from '../access/access.ts';
+import { withExample } from './api-examples.ts';
 
 /** The description of the HTTP API, made of the schemas of its routes, and what those have in common. */
 
@@ -12,10 +13,18 @@ declare module 'fastify' {
   interface FastifyContextConfig {
     /** What a form holds that the route reads by itself, for the description. */
     readonly form?: z.ZodType;
+    /** The JSON that it takes instead. */
+    readonly json?: z.ZodType;
   }
 }
 
 const BYTES = z.unknown().meta({ type: 'string', format: 'binary' });
+
+interface Operation {
+  readonly operationId?: string;
+  readonly description?: string;
+  readonly requestBody?: { readonly content?: object };
+}
 
 type OpenApiDocument = Extract<ReturnType<typeof jsonSchemaTransformObject>, { openapi?: string }>;
 
@@ -60,9 +69,35 @@ function withoutInputForms<D extends { components?: { schemas?: object } }>(docu
   return { ...document, components: { ...document.components, schemas: Object.fromEntries(schemas) } };
 }
 
+type Paths = Readonly<Record<string, Readonly<Record<string, Operation>>>>;
+
+/** Adds to each operation its example, and the JSON that it takes in place of a form. */
+function withDetails(paths: Paths, jsonBodies: ReadonlyMap<string, object>): Paths {
+  const detailed = (operation: Operation): Operation => {
+    const { operationId = '', requestBody } = operation;
+    const schema = jsonBodies.get(operationId);
+    if (!schema || !requestBody?.content) return withExample(operation);
+    const content = { ...requestBody.content, 'application/json': { schema } };
+    return withExample({ ...operation, requestBody: { ...requestBody, content } });
+  };
+  return Object.fromEntries(
+    Object.entries(paths).map(([path, methods]) => [
+      path,
+      Object.fromEntries(Object.entries(methods).map(([method, operation]) => [method, detailed(operation)])),
+    ]),
+  );
+}
+
+function jsonSchemaOf(form: z.ZodType): object {
+  const { $schema: _, ...schema } = z.toJSONSchema(form, { io: 'input' });
+  return schema;
+}
+
 /** Serves /openapi.json. Call it before the routes are registered. */
 export async function describeApi(app: FastifyInstance, access: Pick<Access, 'isOpen'>): Promise<void> {
   const keys = [{ bearerKey: [] }, { basicKey: [] }];
+  /** By operation. */
+  const jsonBodies = new Map<string, object>();
   await app.register(swagger, {
     openapi: {
       openapi: '3.1.0',
@@ -75,14 +110,19 @@ export async function describeApi(app: FastifyInstance, access: Pick<Access, 'is
       },
     },
     transform: (document) => {
-      const { form } = document.route.config ?? {};
+      const { form, json } = document.route.config ?? {};
+      if (json) jsonBodies.set(document.schema.operationId ?? '', jsonSchemaOf(json));
       return jsonSchemaTransform(form ? { ...document, schema: { ...document.schema, body: form } } : document);
     },
     transformObject: (document) => withoutInputForms(jsonSchemaTransformObject(document) as OpenApiDocument),
   });
-  app.get('/openapi.json', { schema: { hide: true }, config: { access: 'render' } }, async () => ({
-    ...app.swagger(),
-    // The first key may come while the farm runs.
-    security: access.isOpen ? [{}, ...keys] : keys,
-  }));
+  app.get('/openapi.json', { schema: { hide: true }, config: { access: 'render' } }, async () => {
+    const document = app.swagger();
+    return {
+      ...document,
+      paths: withDetails(document.paths as Paths, jsonBodies),
+      // The first key may come while the farm runs.
+      security: access.isOpen ? [{}, ...keys] : keys,
+    };
+  });
 }

@@ -7,6 +7,7 @@ import { receiptSchema, renderViewSchema } from '../../shared/views/render-view.
 import type { PictureName } from '../renders/files.ts';
 import type { Services } from '../services.ts';
 import { bytesOf, failures, nothing } from './openapi.ts';
+import { jsonFieldsSchema } from './render-fields.ts';
 import { announcedBytes, readRenderUpload, renderFormSchema } from './render-upload.ts';
 import { policy } from './security-headers.ts';
 import { sendFile } from './send-file.ts';
@@ -60,15 +61,19 @@ function submitRender(app: App, { config, submission }: Services): void {
       ...failures('upload_missing', 'upload_too_large', 'audio_empty', ...refusals),
     },
   };
-  app.post('/v1/renders', { schema, config: { access, form: renderFormSchema(config) } }, async (request, reply) => {
-    const submitter = { caller: request.caller, idempotencyKey: request.headers['idempotency-key'] };
-    // Refuse before the upload is read; submit counts again when the record is written.
-    await submission.refuseIfFull(submitter, announcedBytes(request));
-    const { upload, options } = await readRenderUpload(request, submission, config, whileConnected(reply));
-    const view = await submission.submit(upload, options, submitter);
-    reply.status(202).header('location', view.links.self);
-    return view;
-  });
+  app.post(
+    '/v1/renders',
+    { schema, config: { access, form: renderFormSchema(config), json: jsonFieldsSchema(config) } },
+    async (request, reply) => {
+      const submitter = { caller: request.caller, idempotencyKey: request.headers['idempotency-key'] };
+      // Refuse before the upload is read; submit counts again when the record is written.
+      await submission.refuseIfFull(submitter, announcedBytes(request));
+      const { upload, options } = await readRenderUpload(request, submission, config, whileConnected(reply));
+      const view = await submission.submit(upload, options, submitter);
+      reply.status(202).header('location', view.links.self);
+      return view;
+    },
+  );
 }
 
 function getRender(app: App, { renders }: Services): void {

@@ -1,4 +1,6 @@
 import assert from 'node:assert/strict';
+import { spawn } from 'node:child_process';
+import { once } from 'node:events';
 import { readFile } from 'node:fs/promises';
 import path from 'node:path';
 import { after, before, describe, it } from 'node:test';
@@ -11,14 +13,14 @@ import { syllables, writeWav } from '../support/sound.ts';
 
 const SECONDS = 3;
 
-/** Renders of a part of the frames, from the form to what is fetched. */
-describe('a render of a range of frames', () => {
+/** What a user may ask of renders, at a whole farm, from the form to what is fetched. */
+describe('requests for renders', () => {
   let farm: TestFarm;
   let wav: Blob;
 
   before(async () => {
-    farm = await startFarm({ models: { small: SMALL_MODEL }, render: { segment_frames: 20 } });
-    const file = path.join(farm.folder, 'upload.wav');
+    farm = await startFarm({ models: { demo: SMALL_MODEL }, render: { segment_frames: 20 } });
+    const file = path.join(farm.folder, 'speech.wav');
     await writeWav(file, syllables(SECONDS));
     wav = new Blob([await readFile(file)]);
   });
@@ -34,7 +36,7 @@ describe('a render of a range of frames', () => {
   }
   const receiptOf = async ({ id }: RenderView): Promise<Receipt> => await farm.client.receipt(id);
 
-  it('has the bytes of the whole render in each of its frames, under their own numbers', async () => {
+  it('of a range have the bytes of the whole render in each of its frames, under their own numbers', async () => {
     const [whole, part] = await Promise.all([
       render({ output: 'frames', start_frame: '3' }),
       render({ output: 'frames', start_frame: '3', from: '13', to: '58' }),
@@ -60,7 +62,7 @@ describe('a render of a range of frames', () => {
     );
   });
 
-  it('is a clip with the sound of that part', async () => {
+  it('of a range give a clip with the sound of that part', async () => {
     const [whole, part] = await Promise.all([render({}), render({ from: '25', to: '1000' })]);
     assert.deepEqual([part.range, part.frames.total], [{ from: 25, to: 75 }, 50]);
     const [all, clip] = [path.join(farm.folder, 'all.mp4'), path.join(farm.folder, 'clip.mp4')];
@@ -78,7 +80,7 @@ describe('a render of a range of frames', () => {
     assert.equal((await receiptOf(part)).video?.seconds, 2);
   });
 
-  it('was estimated before, from what the GPU has measured', async () => {
+  it('can be estimated before, from what the GPU has measured', async () => {
     const body = JSON.stringify({ audio_seconds: SECONDS, from: 13, to: 58 });
     const headers = { 'content-type': 'application/json' };
     const answer = await fetch(`${farm.url}/v1/renders/estimate`, { method: 'POST', headers, body });
@@ -89,7 +91,46 @@ describe('a render of a range of frames', () => {
     assert.ok((times.finish_seconds ?? 0) >= (times.queue_seconds ?? -1) + (times.gpu_seconds ?? 0) - 0.02);
   });
 
-  it('fails when it lies behind the end of the sound', async () => {
+  it('of a range fail when that lies behind the end of the sound', async () => {
     await assert.rejects(render({ from: '75' }), { code: 'request_invalid', message: /frame 75, .* 0 to 74/ });
   });
+
+  it('are all shown by examples, each of which does what it says', async () => {
+    const { paths } = (await (await fetch(`${farm.url}/openapi.json`)).json()) as Described;
+    const operations = Object.values(paths).flatMap((methods) => Object.values(methods));
+    const [video, frames] = [await render({}), await render({ output: 'frames' })];
+    const last = (operationId: string) => Number(operationId === 'deleteRender');
+    for (const { operationId, ...operation } of operations.sort((a, b) => last(a.operationId) - last(b.operationId))) {
+      const source = operation['x-codeSamples']?.[0]?.source ?? '';
+      const id = operationId === 'getFrame' ? frames.id : video.id;
+      const command = source.replaceAll(EXAMPLE.farm, farm.url).replaceAll(EXAMPLE.render, id);
+      const endless = operationId === 'followRenders' ? ' --max-time 1' : '';
+      const { code, output } = await shell(`${command} --fail-with-body -sS${endless}`, farm.folder);
+      const expected = { getPreview: [0, HTTP_FAULT], followRenders: [TIME_IS_UP] }[operationId] ?? [0];
+      assert.ok(expected.includes(code), `${command}: exit code ${code}, ${output}`);
+    }
+    await assert.rejects(farm.client.get(video.id), { code: 'render_unknown' }, 'the last example removes it');
+  });
 });
+
+/** What stands in all examples for the reader's own. */
+const EXAMPLE = { farm: 'http://127.0.0.1:8080', render: 'r0mwsm4v4r-d376f0928d' };
+/** Exit codes of curl. A short render may have no preview. */
+const HTTP_FAULT = 22;
+const TIME_IS_UP = 28;
+
+interface Described {
+  readonly paths: Readonly<Record<string, Readonly<Record<string, DescribedOperation>>>>;
+}
+interface DescribedOperation {
+  readonly operationId: string;
+  readonly 'x-codeSamples'?: readonly { readonly source: string }[];
+}
+
+async function shell(command: string, cwd: string): Promise<{ code: number; output: string }> {
+  const child = spawn('bash', ['-c', command], { cwd, stdio: ['ignore', 'pipe', 'pipe'] });
+  const output: string[] = [];
+  for (const stream of [child.stdout, child.stderr]) stream.on('data', (data) => void output.push(String(data)));
+  const [code] = (await once(child, 'close')) as [number];
+  return { code, output: output.join('').slice(0, 500) };
+}
