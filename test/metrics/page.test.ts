@@ -1,4 +1,5 @@
 import assert from 'node:assert/strict';
+import { spawnSync } from 'node:child_process';
 import { existsSync, readdirSync, readFileSync } from 'node:fs';
 import path from 'node:path';
 import { describe, it } from 'node:test';
@@ -26,6 +27,7 @@ const api = await startApi({
   },
 });
 const { app, services, renderIn } = api;
+const hasPromtool = spawnSync('promtool', ['--version']).status === 0;
 const OPS = path.join(import.meta.dirname, '../../docs/ops');
 
 const ask = (url: string, key: string, from = app) =>
@@ -150,6 +152,11 @@ describe('docs/ops', () => {
       readdirSync(path.join(OPS, 'runbooks')).filter((name) => !asked.has(name)),
       [],
     );
+  });
+
+  it('has rules that Prometheus takes', { skip: !hasPromtool && 'promtool is not installed' }, () => {
+    const { status, stdout, stderr } = spawnSync('promtool', ['check', 'rules', path.join(OPS, 'alerts.yml')]);
+    assert.equal(status, 0, `${stdout}${stderr}`);
   });
 
   it('has a dashboard of metrics that are in a real scrape', async () => {
