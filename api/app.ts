@@ -30,6 +30,8 @@ import { followRequests } from './http/request-hooks.ts';
 import { SECURITY_HEADERS, setSecurityHeaders } from './http/security-headers.ts';
 import { sessionRoute } from './http/session-route.ts';
 import { signInRoutes } from './http/sign-in-routes.ts';
+import { opensSocket } from './http/socket-protocol.ts';
+import { socketRoutes } from './http/socket-routes.ts';
 import { studioRoutes } from './http/studio-routes.ts';
 import { REQUEST_ID, requestIdOf } from './request-context.ts';
 import type { Services } from './services.ts';
@@ -62,6 +64,7 @@ export async function buildApp(services: Services, log: Logger): Promise<Fastify
   await app.register(batchRoute, services);
   await app.register(renderOrders, services);
   await app.register(eventRoutes, services);
+  await app.register(socketRoutes, services);
   await app.register(gpuRoutes, services);
   await app.register(signInRoutes, services);
   await app.register(sessionRoute);
@@ -87,7 +90,7 @@ function newServer(log: Logger, { trusted_proxies }: Config['http']): FastifyIns
     // Longer than any valid part of a path: a part that is too long is refused by its own schema.
     routerOptions: { maxParamLength: MAX_PARAM_LENGTH },
     // Node would answer without a body; requireHost does with one.
-    http: { requireHostHeader: false },
+    http: { requireHostHeader: false, shouldUpgradeCallback: opensSocket },
     frameworkErrors: (error, request, reply) => answerError(error, request, reply.headers(SECURITY_HEADERS)),
     clientErrorHandler: answerConnectionFault,
   });

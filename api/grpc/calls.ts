@@ -1,4 +1,3 @@
-import { setTimeout as delay } from 'node:timers/promises';
 import type {
   handleBidiStreamingCall,
   handleClientStreamingCall,
@@ -9,17 +8,15 @@ import type {
 } from '@grpc/grpc-js';
 import { FarmError } from '../../shared/errors.ts';
 import type { Logger } from '../../shared/process/log.ts';
-import { ignored } from '../../shared/process/unheard.ts';
 import type { Caller } from '../access/caller.ts';
 import { forRequest } from '../request-context.ts';
+import { RunningWork } from '../running-work.ts';
 import { callerOf } from './auth.ts';
 import { contextOf } from './call-hooks.ts';
 import { expectAnswer, messageDone, takeForAnswer } from './call-memory.ts';
 import { readOneByOne } from './inside-grpc.ts';
 import { toStatus } from './status.ts';
 
-/** Time for calls that were told to stop to send their status. */
-const FAREWELL_MS = 1000;
 const INTERNAL = 13;
 
 /** A call as far as its life is concerned. */
@@ -40,7 +37,7 @@ type Read = Parameters<handleClientStreamingCall<unknown, unknown>>[0];
  */
 export class Calls {
   readonly #log: Logger;
-  readonly #running = new Map<AbortController, Promise<void>>();
+  readonly #running = new RunningWork();
 
   constructor(log: Logger) {
     this.#log = log;
@@ -101,21 +98,7 @@ export class Calls {
 
   /** Resolves when the last running call has been answered; after `patienceMs` they are told to stop. */
   async finish(patienceMs: number): Promise<void> {
-    if (await this.#endWithin(patienceMs)) return;
-    const error = new FarmError('farm_draining', `This front end stops; it waited ${patienceMs / 1000} s for the call`);
-    for (const controller of this.#running.keys()) controller.abort(error);
-    await this.#endWithin(FAREWELL_MS);
-  }
-
-  async #endWithin(timeMs: number): Promise<boolean> {
-    const timer = new AbortController();
-    const late = delay(timeMs, false, { signal: timer.signal }).catch(ignored('all calls have ended first', false));
-    const ended = Promise.all(this.#running.values()).then(() => true);
-    try {
-      return await Promise.race([ended, late]);
-    } finally {
-      timer.abort();
-    }
+    await this.#running.finish(patienceMs);
   }
 
   /** Does the work of a call; rejects with why the call was stopped, when it was. */
@@ -125,12 +108,10 @@ export class Calls {
     const { revoked } = caller;
     const onRevoked = () => controller.abort(revoked.reason);
     revoked.addEventListener('abort', onRevoked);
-    const ended = Promise.withResolvers<void>();
-    this.#running.set(controller, ended.promise);
+    const ended = this.#running.begin(controller);
     // grpc-js emits this for an answered call as well, once its status is sent: only then has the call ended.
     call.once('cancelled', () => {
-      this.#running.delete(controller);
-      ended.resolve();
+      ended();
       revoked.removeEventListener('abort', onRevoked);
       controller.abort(goneReason(call));
     });

@@ -1,3 +1,4 @@
+import type { IncomingHttpHeaders } from 'node:http';
 import type { FastifyReply, FastifyRequest } from 'fastify';
 import type { Role } from '../../shared/api-keys.ts';
 import { FarmError } from '../../shared/errors.ts';
@@ -7,6 +8,7 @@ import type { Services } from '../services.ts';
 import { sendError } from './errors.ts';
 import { sessionToken } from './session-cookie.ts';
 import { signInFor } from './sign-in-page.ts';
+import { keyInProtocols } from './socket-protocol.ts';
 
 declare module 'fastify' {
   interface FastifyContextConfig {
@@ -34,7 +36,7 @@ export function requireAccess(services: Pick<Services, 'access' | 'sessions' | '
     // What is not there is not there for any key.
     const needs = request.is404 ? 'render' : access;
     if (needs === 'open') return undefined;
-    const key = () => presentedKey(request.headers.authorization);
+    const key = () => keyOf(request.headers);
     if (opensWithMetricsToken && isMetricsToken(services.config, key())) return undefined;
     try {
       request.caller = await callerOf(request, needs, services);
@@ -57,10 +59,12 @@ async function callerOf(
   { access, sessions }: Pick<Services, 'access' | 'sessions'>,
 ): Promise<Caller> {
   const { authorization } = request.headers;
+  const key = keyOf(request.headers);
   const attempt = { address: request.ip, route: routeOf(request), needs };
-  const token = authorization === undefined && !access.isOpen ? sessionToken(request) : undefined;
+  const showsKey = authorization !== undefined || key !== '';
+  const token = showsKey || access.isOpen ? undefined : sessionToken(request);
   const signedIn = token === undefined ? undefined : await sessions.find(token);
-  return signedIn ? access.admit(signedIn, attempt) : access.enter({ key: presentedKey(authorization), ...attempt });
+  return signedIn ? access.admit(signedIn, attempt) : access.enter({ key, ...attempt });
 }
 
 function wantsHtml({ method, headers }: FastifyRequest): boolean {
@@ -70,6 +74,11 @@ function wantsHtml({ method, headers }: FastifyRequest): boolean {
 /** The route as the farm writes it: a path that was asked for may hold anything. */
 function routeOf({ is404, method, routeOptions }: FastifyRequest): string {
   return is404 ? 'no route' : `${method} ${routeOptions.url}`;
+}
+
+/** Of a request in general; of one that opens a WebSocket, for which a browser sets no header, as protocol. */
+function keyOf({ authorization, 'sec-websocket-protocol': protocols }: IncomingHttpHeaders): string {
+  return authorization === undefined ? keyInProtocols(protocols) : presentedKey(authorization);
 }
 
 /** As it was sent, as bearer token or as password; '' for none. */

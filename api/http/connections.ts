@@ -1,4 +1,4 @@
-import type { Server } from 'node:http';
+import type { IncomingMessage, Server } from 'node:http';
 import type { Socket } from 'node:net';
 
 /**
@@ -19,6 +19,8 @@ export class Connections {
       this.#count(socket, 1);
       response.once('close', () => this.#count(socket, -1));
     });
+    // A WebSocket: whoever serves it closes it.
+    server.on('upgrade', ({ socket }: IncomingMessage) => this.#count(socket, 1));
   }
 
   /** Ends every connection on which nothing is being answered, the others when they have their answer. */

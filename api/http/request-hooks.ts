@@ -57,6 +57,19 @@ function end(request: FastifyRequest, reply: FastifyReply, accessLog: AccessLog)
   accessLog.note({ context: contextOf(request), code: statusCode, ms: elapsedTime, url: request.url, bytes });
 }
 
+/** For a WebSocket, whose request was never answered as one: call it when the socket has closed. */
+export function noteSocket(
+  request: FastifyRequest,
+  { accessLog }: { readonly accessLog: AccessLog },
+  ms: number,
+): void {
+  const code = 101;
+  count('farm_http_requests_total', { method: request.method, route: routeOf(request), code });
+  request.span?.set({ 'http.response.status_code': code });
+  request.span?.end();
+  accessLog.note({ context: contextOf(request), code, ms, url: request.url });
+}
+
 function contextOf(request: FastifyRequest): RequestContext {
   const { id, span, ip, caller, method } = request;
   const trace = span?.isKept ? { trace: span.traceparent } : {};

@@ -5,8 +5,8 @@ import type { StreamedFrame } from './live-stream.ts';
 import { SoundInbox } from './sound-inbox.ts';
 import type { StreamOpening } from './stream-open.ts';
 
-/** What a client sends once its stream is open. */
-export type SessionInput = { readonly audio: Buffer } | 'interrupt';
+/** What a client sends once its stream is open; after the end of its sound it may still interrupt. */
+export type SessionInput = { readonly audio: Buffer } | 'interrupt' | 'end';
 
 /** What it gets, in this order but for `interrupted`, which may come anywhere between. Field names as in farm.proto. */
 export type SessionOutput =
@@ -23,7 +23,7 @@ export type SessionOutput =
 
 /**
  * A live stream as both transports offer it: sound in, frames out in order, both at the pace of the slower side.
- * @param inputs what the client sends, to the end of its sound; read when there is room for it.
+ * @param inputs what the client sends, read when there is room for it. Where they end, the sound ends too.
  * FarmError: those of LiveService.openStream, and of its requests.
  */
 export async function* liveSession(
@@ -66,6 +66,7 @@ export async function* liveSession(
 async function feed(inbox: SoundInbox, inputs: AsyncIterator<SessionInput>): Promise<void> {
   for (let item = await inputs.next(); !item.done; item = await inputs.next()) {
     if (item.value === 'interrupt') inbox.interrupt();
+    else if (item.value === 'end') inbox.end();
     else await inbox.push(item.value.audio);
   }
   inbox.end();

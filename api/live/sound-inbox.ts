@@ -1,3 +1,4 @@
+import { FarmError } from '../../shared/errors.ts';
 import type { LiveStream } from './live-stream.ts';
 import { PcmDecoder, type SampleFormat } from './pcm.ts';
 
@@ -26,8 +27,12 @@ export class SoundInbox {
     signal.addEventListener('abort', () => this.#wake(), { once: true });
   }
 
-  /** Takes PCM; a sample may lie in two pieces. Resolves when there is room for more. */
+  /**
+   * Takes PCM; a sample may lie in two pieces. Resolves when there is room for more.
+   * FarmError('request_invalid') after the end.
+   */
   async push(audio: Buffer): Promise<void> {
+    if (this.#ended) throw new FarmError('request_invalid', 'Sound came after the end of the stream');
     for (let start = 0; start < audio.length; start += PIECE_BYTES) {
       this.#pieces.push(audio.subarray(start, start + PIECE_BYTES));
     }

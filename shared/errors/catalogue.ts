@@ -196,6 +196,7 @@ export const ERROR_CATALOGUE = {
   ),
   body_too_large: entry(413, 3, false, 'Send a smaller body; audio goes to POST /v1/renders as multipart/form-data.'),
   headers_too_large: entry(431, 3, false, 'Send fewer or shorter headers, and a shorter address.'),
+  upgrade_required: entry(426, 9, false, 'Open the address as a WebSocket; docs/realtime.md shows how.'),
   request_timed_out: entry(408, 4, false, 'Send the whole request without long pauses.'),
   method_not_allowed: entry(405, 12, false, 'Use one of the methods that the Allow header names.'),
   not_found: entry(404, 5, false, 'See docs/http-api.md or /openapi.json for the routes of this server.'),

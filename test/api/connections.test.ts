@@ -46,3 +46,18 @@ test('a connection on which an answer is under way gets it whole, and is closed 
   assert.match(await text(socket), /first[\s\S]*second/);
   await closed;
 });
+
+test('a connection that became a WebSocket is left to who serves it', async () => {
+  const { server, connections, port } = await listen((_, response) => void response.end());
+  const upgraded = once(server, 'upgrade');
+  const socket = await open(server, port);
+  socket.write('GET / HTTP/1.1\r\nHost: localhost\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\n');
+  const [, serverSide] = (await upgraded) as [unknown, Socket];
+  const closed = once(server, 'close');
+  server.close();
+  connections.closeUnused();
+  assert.equal(serverSide.destroyed, false);
+  serverSide.end();
+  socket.end();
+  await closed;
+});

@@ -21,6 +21,7 @@ const NOT_IMPORTED: Readonly<Record<string, string>> = {
   '@bull-board/ui': 'the pages that @bull-board/api serves, which asks for it by name',
   '@types/node': 'types of Node',
   '@types/fluent-ffmpeg': 'types of fluent-ffmpeg',
+  '@types/ws': 'types of ws',
 };
 
 interface Manifest {
