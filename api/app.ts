@@ -6,6 +6,7 @@ import type { Config } from '../shared/config/load.ts';
 import type { Logger } from '../shared/process/log.ts';
 import { MINUTE_MS } from '../shared/units.ts';
 import { requireAccess } from './http/auth.ts';
+import { avatarPictureRoutes } from './http/avatar-picture-routes.ts';
 import { batchRoute } from './http/batch-route.ts';
 import { answerConnectionFault, ignoreExpectations, requireHost } from './http/connection-faults.ts';
 import { refuseOtherOrigins } from './http/cross-site.ts';
@@ -58,6 +59,7 @@ export async function buildApp(services: Services, log: Logger): Promise<Fastify
   await describeApi(app, access);
   await app.register(healthRoutes, services);
   await app.register(modelRoutes, services);
+  await app.register(avatarPictureRoutes, services);
   await app.register(renderRoutes, services);
   await app.register(listRenders, services);
   await app.register(estimateRoute, services);

@@ -1,7 +1,7 @@
 import { setTimeout as delay } from 'node:timers/promises';
 import type { Redis } from 'ioredis';
 import type { Config } from '../shared/config/load.ts';
-import { hasPictures } from '../shared/config/model-config.ts';
+import { hasPictures, type ModelConfig } from '../shared/config/model-config.ts';
 import type { ConfigReload } from '../shared/config/reload.ts';
 import { FarmError } from '../shared/errors.ts';
 import { type Heartbeat, readHeartbeats, workerOf } from '../shared/heartbeat.ts';
@@ -51,18 +51,22 @@ export class Models {
     needs: 'pictures' | 'network' = 'pictures',
     asOf: 'now' | 'lately' = 'now',
   ): Promise<void> {
-    // It may have been added a moment ago.
-    if (!this.#config.models.has(modelId)) await this.#reload?.refresh();
-    const model = this.#config.models.get(modelId);
-    if (!model) {
-      const known = [...this.#config.models.keys()].join(', ') || 'none';
-      throw new FarmError('model_unknown', `There is no model "${modelId}"; configured: ${known}`);
-    }
+    const model = await this.requireKnown(modelId);
     if (model.problems.length > 0) throw unusable(modelId, model.problems);
     if (needs === 'pictures' && !hasPictures(model)) throw unusable(modelId, [NO_PICTURES]);
     if (asOf === 'lately' && problemsEverywhere(await this.workers.lately(), modelId).length === 0) return;
     const problems = problemsEverywhere(await readHeartbeats(this.#redis), modelId);
     if (problems.length > 0) throw unusable(modelId, problems);
+  }
+
+  /** The entry of a model. FarmError('model_unknown'). */
+  async requireKnown(modelId: string): Promise<ModelConfig> {
+    // It may have been added a moment ago.
+    if (!this.#config.models.has(modelId)) await this.#reload?.refresh();
+    const model = this.#config.models.get(modelId);
+    if (model) return model;
+    const known = [...this.#config.models.keys()].join(', ') || 'none';
+    throw new FarmError('model_unknown', `There is no model "${modelId}"; configured: ${known}`);
   }
 
   /** FarmError('request_invalid') when no worker of that GPU is alive that could use the model. */

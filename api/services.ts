@@ -6,7 +6,7 @@ import type { ConfigReload } from '../shared/config/reload.ts';
 import { DiskReserve } from '../shared/disk-reserve.ts';
 import { observe } from '../shared/metrics/tally.ts';
 import type { Logger } from '../shared/process/log.ts';
-import { repeat } from '../shared/process/repeat.ts';
+import { type Repeated, repeat } from '../shared/process/repeat.ts';
 import { QueueClients } from '../shared/queues.ts';
 import { readerConnection } from '../shared/redis.ts';
 import { repairFacets } from '../shared/renders/facet-repair.ts';
@@ -16,6 +16,7 @@ import { Collector } from '../shared/retention/collector.ts';
 import { Access } from './access/access.ts';
 import type { KeyChanges } from './access/key-ring.ts';
 import { Sessions } from './access/sessions.ts';
+import { AvatarPictureService } from './avatar-pictures.ts';
 import { EventHub } from './events/event-hub.ts';
 import { EventLog } from './events/event-log.ts';
 import { EventStreams } from './events/event-streams.ts';
@@ -47,6 +48,7 @@ export interface Services {
   readonly redis: Redis;
   readonly queues: QueueClients;
   readonly models: Models;
+  readonly avatarPictures: AvatarPictureService;
   readonly submission: RenderSubmission;
   readonly renders: RenderService;
   readonly retry: RenderRetry;
@@ -103,13 +105,11 @@ export function openServices({ config, redis, log, reload }: ServiceTools): Serv
   const collector = new Collector({ config, redis, queues, store, artifacts, log });
   const { storageRoot, limits } = config;
   const readiness = new Readiness({ redis, storageRoot, disk, stuckMs: limits.stuck_seconds * 1000 });
-  const repairing = repeat(() => repairFacets(redis), {
-    ...{ name: 'look for renders that no filter finds', everyMs: REPAIR_EVERY_MS, log },
-    ...({ first: 'now', keepsProcessAlive: false } as const),
-  });
+  const repairing = keepFacets(redis, log);
   return {
     ...{ config, access, sessions, memory, redis, queues, models, submission, renders, retry, live, gpus },
     ...{ events, collector, readiness, ...logs, metrics: new Metrics({ config, redis, store }) },
+    avatarPictures: new AvatarPictureService(artifacts, models),
     async close() {
       await repairing.stop();
       events.close();
@@ -118,6 +118,14 @@ export function openServices({ config, redis, log, reload }: ServiceTools): Serv
       await queues.close();
     },
   };
+}
+
+/** Looks for renders that no filter finds, now and then. */
+function keepFacets(redis: Redis, log: Logger): Repeated {
+  return repeat(() => repairFacets(redis), {
+    ...{ name: 'look for renders that no filter finds', everyMs: REPAIR_EVERY_MS, log },
+    ...({ first: 'now', keepsProcessAlive: false } as const),
+  });
 }
 
 /** The access and the audit log, as configured. FarmError('config_invalid') for a file that cannot be written to. */

@@ -1,5 +1,5 @@
 import type { GpuList, GpuView } from '../shared/views/gpu-view.ts';
-import type { ModelList } from '../shared/views/models-view.ts';
+import type { AvatarPicturesView, ModelList } from '../shared/views/models-view.ts';
 import type { RenderPage, RenderView } from '../shared/views/render-view.ts';
 import type { SessionView } from '../shared/views/session-view.ts';
 
@@ -53,6 +53,8 @@ export const listGpus = () => ask<GpuList>('/v1/gpus');
 export const drainGpu = (gpu: number) => order<GpuView>(`/v1/gpus/${gpu}/drain`);
 export const resumeGpu = (gpu: number) => order<GpuView>(`/v1/gpus/${gpu}/resume`);
 export const listModels = () => ask<ModelList>('/v1/models');
+export const listAvatarPictures = (id: string) =>
+  ask<AvatarPicturesView>(`/v1/models/${encodeURIComponent(id)}/pictures`);
 export const loadModel = (id: string) => order<unknown>(`/v1/models/${encodeURIComponent(id)}/load`);
 export const unloadModel = (id: string) => order<unknown>(`/v1/models/${encodeURIComponent(id)}/unload`);
 

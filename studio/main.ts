@@ -3,6 +3,7 @@ import type { SessionView } from '../shared/views/session-view.ts';
 import { getSession } from './farm.ts';
 import { TEXTS } from './texts.ts';
 import type { View } from './view.ts';
+import { avatarView } from './views/avatar.ts';
 import { avatarsView } from './views/avatars.ts';
 import { farmView } from './views/farm.ts';
 import { makeView } from './views/make.ts';
@@ -59,7 +60,7 @@ function viewAt(path: string): View {
   const [, room = '', id = ''] = path.split('/').map(decodeURIComponent);
   if (room === '') return makeView();
   if (room === 'renders') return id === '' ? rendersView() : renderView(id);
-  if (room === 'avatars') return avatarsView();
+  if (room === 'avatars') return id === '' ? avatarsView() : avatarView(id);
   if (room === 'farm') return farmView();
   return { title: TEXTS.name, template: () => html`<p>${TEXTS.notFound}</p>` };
 }

@@ -13,6 +13,7 @@ import { prepareHandler } from './media/prepare.ts';
 import { RenderReconciler } from './media/reconcile-renders.ts';
 import { SpentFiles } from './media/spent-files.ts';
 import { stitchHandler, tidyUp } from './media/stitch.ts';
+import { keepAvatarPictures } from './media-pictures.ts';
 import { WorkerProcess } from './worker-process.ts';
 
 /** Decoding and stitching wait for ffmpeg most of the time. Long sounds have a place of their own. */
@@ -42,10 +43,11 @@ export async function startMediaWorker(config: Config, tools: WorkerTools): Prom
     { redis: tools.connection, log: tools.log, collector: collectorOf(config, tools, queues) },
     config.retention.every_minutes,
   );
+  const pictures = keepAvatarPictures(config, tools);
   state.consumers = takeJobs(config, tools, { dispatcher, spentFiles }, queues);
   return async () => {
     state.draining = true;
-    await Promise.all([reconciling.stop(), sweep.stop(), collecting.stop()]);
+    await Promise.all([reconciling.stop(), sweep.stop(), collecting.stop(), pictures.stop()]);
     await Promise.all(state.consumers.map((consumer) => consumer.drain(config.limits.drain_seconds * 1000)));
     await dispatcher.close();
     await queues.close();

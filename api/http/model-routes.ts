@@ -9,7 +9,9 @@ import { whileConnected } from './while-connected.ts';
 type App = Parameters<FastifyPluginAsyncZod<Services>>[0];
 
 const tags = ['models'];
-const params = z.object({ id: z.string().regex(MODEL_ID, 'not a model id') });
+/** The id of a model in an address. */
+export const modelParams = z.object({ id: z.string().regex(MODEL_ID, 'not a model id') });
+const params = modelParams;
 
 /** /v1/models: what there is, and loading and unloading by hand. */
 export const modelRoutes: FastifyPluginAsyncZod<Services> = async (app, services) => {

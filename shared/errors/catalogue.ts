@@ -57,6 +57,12 @@ export const ERROR_CATALOGUE = {
   output_not_kept: entry(409, 9, false, 'Submit the render again with the other `output` to get this form of it.'),
   preview_unknown: entry(404, 5, false, 'Ask again while the render runs; pictures come twice a second.'),
   picture_unknown: entry(404, 5, false, 'Submit the audio again to get this picture; the video is there without it.'),
+  avatar_picture_unknown: entry(
+    404,
+    5,
+    true,
+    'Ask again when a media worker has run for some seconds; GET /v1/models says what is wrong with the avatar.',
+  ),
   frame_unknown: entry(404, 5, false, 'Ask for a frame index from 0 to frames.total - 1.'),
   range_unsatisfiable: entry(416, 11, false, 'Ask for a byte range inside the file.'),
   idempotency_conflict: entry(409, 6, false, 'Use a new Idempotency-Key for a different request.'),

@@ -36,6 +36,29 @@ export type ModelView = z.infer<typeof modelViewSchema>;
 export const modelListSchema = z.object({ models: z.array(modelViewSchema) }).meta({ id: 'ModelList' });
 export type ModelList = z.infer<typeof modelListSchema>;
 
+/** Some of an avatar's pictures, made small, evenly spaced. */
+export const avatarPicturesViewSchema = z
+  .object({
+    model_id: z.string(),
+    /** Of the avatar's own pictures, in pixels. */
+    width: z.int(),
+    height: z.int(),
+    /** Number of the avatar's own pictures. */
+    total: z.int(),
+    pictures: z.array(
+      z.object({
+        /** Of the avatar's own picture. */
+        index: z.int(),
+        /** Where its mouth is made anew, in pixels of its own picture. */
+        rect: z.object({ x1: z.int(), y1: z.int(), x2: z.int(), y2: z.int() }),
+        /** Path of the small picture, a JPEG. */
+        link: z.string(),
+      }),
+    ),
+  })
+  .meta({ id: 'AvatarPictures' });
+export type AvatarPicturesView = z.infer<typeof avatarPicturesViewSchema>;
+
 export const loadAnswerSchema = z
   .object({
     id: z.string(),

@@ -1,6 +1,7 @@
 import { html, type TemplateResult } from 'lit-html';
 import type { ModelView } from '../../shared/views/models-view.ts';
 import { TEXTS } from '../texts.ts';
+import { portrait } from './portrait.ts';
 
 /** One of the farm's avatars, as a group of radio buttons. @param models undefined while they are not known. */
 export function avatarChoice(
@@ -17,6 +18,7 @@ function choice({ id, usable }: ModelView, isChosen: boolean, choose: (modelId: 
   return html`
     <label class="choice ${isChosen ? 'chosen' : ''}">
       <input type="radio" name="avatar" .value=${id} .checked=${isChosen} ?disabled=${!usable} @change=${() => choose(id)} />
+      ${portrait(id)}
       <span>${id}${usable ? '' : html` <small>(${TEXTS.make.unusable})</small>`}</span>
     </label>
   `;

@@ -8,6 +8,12 @@ export function hasEnded({ status }: RenderView): boolean {
   return ENDED.has(status);
 }
 
+/** Whether an avatar can be used, as a word in its colour. */
+export function usableBadge(isUsable: boolean): TemplateResult {
+  const word = isUsable ? TEXTS.avatars.usable : TEXTS.make.unusable;
+  return html`<span class="badge ${isUsable ? 'ready' : 'failed'}">${word}</span>`;
+}
+
 /** The status as a word in its colour. */
 export function statusBadge(status: RenderView['status']): TemplateResult {
   return html`<span class="badge ${status}">${TEXTS.status[status]}</span>`;

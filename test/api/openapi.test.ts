@@ -6,6 +6,7 @@ import { Ajv } from 'ajv';
 import type { InjectOptions } from 'fastify';
 import { hashApiKey } from '../../shared/api-keys.ts';
 import { artifactKeys } from '../../shared/artifacts.ts';
+import { avatarPictureKeys } from '../../shared/avatar-pictures.ts';
 import { GpuDrains } from '../../shared/gpu-drains.ts';
 import { KEY_PREFIX } from '../../shared/redis.ts';
 import { savePreview } from '../../shared/renders/preview.ts';
@@ -104,6 +105,22 @@ async function withFiles(output: 'mp4' | 'frames'): Promise<string> {
   for (const keyOf of [artifactKeys.contactSheet, artifactKeys.waveform, artifactKeys.waterfall])
     await artifacts.publish(keyOf(id), (path) => writeFile(path, 'picture'));
   return id;
+}
+
+/** Asks for the pictures of an avatar, before and after a media worker has made them. */
+async function avatarPictures(): Promise<void> {
+  const demo = { id: 'demo', index: '0' };
+  for (const operation of ['listAvatarPictures', 'getAvatarPortrait', 'getAvatarPicture'])
+    await ask(operation, 404, { in: demo });
+  const picture = { index: 0, rect: { x1: 1, y1: 1, x2: 2, y2: 2 } };
+  const list = { version: 'v', width: 4, height: 4, total: 1, pictures: [picture] };
+  await artifacts.publish(avatarPictureKeys.picture('demo', 'v', 0), (path) => writeFile(path, 'picture'));
+  await artifacts.publish(avatarPictureKeys.list('demo'), (path) => writeFile(path, JSON.stringify(list)));
+  await ask('listAvatarPictures', 200, { in: demo });
+  for (const operation of ['getAvatarPortrait', 'getAvatarPicture']) {
+    const { etag } = (await ask(operation, 200, { in: demo })).headers;
+    await ask(operation, 304, { in: demo, headers: { 'if-none-match': String(etag) } });
+  }
 }
 
 const receiptOf = (id: string) => ({
@@ -241,6 +258,7 @@ describe('the API as it is documented', () => {
 
   it('shows models and GPUs, and takes orders for them', async () => {
     await ask('getSession', 200);
+    await avatarPictures();
     await ask('listModels', 200);
     const json = { 'content-type': 'application/json' };
     await ask('loadModel', 404, { in: { id: 'nobody' } });

@@ -5,7 +5,7 @@ import axe from 'axe-core';
 import type { Browser, Page } from 'playwright-core';
 import { hashApiKey } from '../../shared/api-keys.ts';
 import { startFarm, type TestFarm } from '../support/farm.ts';
-import { SMALL_MODEL } from '../support/small-avatar.ts';
+import { SMALL_MODEL, SMALL_PICTURES } from '../support/small-avatar.ts';
 import { syllables, writeWav } from '../support/sound.ts';
 import { keepShot, NO_BROWSER, startBrowser } from './browser.ts';
 
@@ -18,7 +18,7 @@ const KEYS = [
   { name: 'operator', sha256: hashApiKey(OPERATOR), role: 'operate' },
   { name: 'renderer', sha256: hashApiKey(RENDERER), role: 'render' },
 ];
-const PATHS = ['/', '/renders', '/avatars', '/farm'];
+const PATHS = ['/', '/renders', '/avatars', '/avatars/ann', '/farm'];
 
 interface AxeFinding {
   readonly id: string;
@@ -96,6 +96,20 @@ describe('the studio, in Chromium', { skip: NO_BROWSER }, () => {
     await page.locator('video').waitFor();
   });
 
+  it('shows an avatar with its pictures and crop rects', async () => {
+    await open('/avatars');
+    await page.getByRole('link', { name: 'ann' }).click();
+    await page.getByRole('img', { name: 'Picture 0: 8, 4 – 48, 44' }).waitFor();
+    assert.equal(
+      await page
+        .getByRole('listitem')
+        .filter({ has: page.getByRole('img') })
+        .count(),
+      SMALL_PICTURES,
+    );
+    await keepShot(page, 'avatar');
+  });
+
   it('drains a GPU and puts it back into service', async () => {
     await open('/farm');
     await page.getByRole('button', { name: 'Drain GPU 0' }).click();
@@ -121,7 +135,7 @@ describe('the studio, in Chromium', { skip: NO_BROWSER }, () => {
         );
         const width = await page.evaluate('document.documentElement.scrollWidth');
         assert.ok(Number(width) <= (page.viewportSize()?.width ?? 0), `${hash} is ${width} wide`);
-        await keepShot(page, `${colorScheme}${hash.replace('/', '-')}`);
+        await keepShot(page, `${colorScheme}${hash.replaceAll('/', '-')}`);
       }
     }
     assert.deepEqual(complaints, []);
