@@ -41,12 +41,14 @@ return found
  * Ids of up to `limit` renders that pass the filter, newest first, and where to go on. It walks the smallest set that
  * holds all of them, so one filter costs what a page without one does; with several filters a page may be short, and even
  * empty, while there is more behind it.
+ * @param mostLookedAt renders that a page looks at before it ends.
  */
 export async function listIds(
   redis: Redis,
   limit: number,
   after: ListPosition | undefined,
   filter: ListFilter,
+  mostLookedAt = MOST_LOOKED_AT,
 ): Promise<{ ids: string[]; next: ListPosition | undefined }> {
   const { key, holdsOthers } = await smallestSet(redis, filter);
   const size = holdsOthers ? Math.max(limit + 1, LOOK_THROUGH) : limit + 1;
@@ -56,7 +58,7 @@ export async function listIds(
     found.push(...(await matching(redis, filter, piece.places)));
     looked += piece.places.length;
     if (found.length > limit) return { ids: idsOf(found.slice(0, limit)), next: found[limit - 1] };
-    if (looked >= MOST_LOOKED_AT) return { ids: idsOf(found), next: piece.next };
+    if (looked >= mostLookedAt) return { ids: idsOf(found), next: piece.next };
   }
   return { ids: idsOf(found), next: undefined };
 }

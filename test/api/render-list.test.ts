@@ -5,6 +5,7 @@ import { FarmError } from '../../shared/errors.ts';
 import { hasAllFacets, repairFacets } from '../../shared/renders/facet-repair.ts';
 import { labelKey, statusKey } from '../../shared/renders/facets.ts';
 import { INDEX_KEY, recordKey } from '../../shared/renders/keys.ts';
+import { listIds } from '../../shared/renders/render-list.ts';
 import type { RenderPage } from '../../shared/views/render-view.ts';
 import { startApi } from '../support/api.ts';
 import { SAMPLE_REQUEST } from '../support/sample-render.ts';
@@ -45,11 +46,11 @@ async function costOf(work: () => Promise<unknown>): Promise<{ commands: number;
 }
 
 /** Straight into Redis, as processes of a version without filters write. */
-async function addOld(count: number, status: string, from = 0): Promise<void> {
+async function addOld(count: number, status: string, from = 0, modelId = 'ann'): Promise<void> {
   const added = redis.pipeline();
   for (let n = from; n < from + count; n++) {
     const renderId = `r${n.toString(16).padStart(9, '0')}-00`;
-    const record = { renderId, status, request: SAMPLE_REQUEST, createdAtMs: 1_700_000_000_000 + n };
+    const record = { renderId, status, request: { ...SAMPLE_REQUEST, modelId }, createdAtMs: 1_700_000_000_000 + n };
     const fields = Object.entries(record).flatMap(([name, value]) => [name, JSON.stringify(value)]);
     added.hset(recordKey(renderId), ...fields).zadd(INDEX_KEY, record.createdAtMs, renderId);
   }
@@ -156,6 +157,13 @@ describe('renders of an earlier version', () => {
     const many = await costOf(failed);
     assert.equal(many.commands, few.commands);
     assert.ok(many.bytes < few.bytes + 200, `${few.bytes} bytes at first, ${many.bytes} with 6000 more`);
+    await addOld(1500, 'failed', 10_000, 'eve');
+    await repairFacets(redis);
+    const both = { status: 'completed', modelId: 'eve' } as const;
+    const first = await listIds(redis, 20, undefined, both, 1000);
+    assert.deepEqual(first.ids, [], 'a page ends before it has looked at all');
+    assert.ok(first.next, 'and says where to go on');
+    assert.deepEqual(await listIds(redis, 20, first.next, both, 1000), { ids: [], next: undefined });
     const none = await costOf(() => renders.list({ limit: 20, before: undefined, status: 'cancelled' }, ANYBODY));
     assert.ok(none.bytes < 500, `${none.bytes} bytes to find that no render was cancelled`);
   });

@@ -116,6 +116,18 @@ describe('renders over gRPC', () => {
     await cancel(render_id);
   });
 
+  it('are made of a range of frames, in the turn of their priority', async () => {
+    const range = { from_frame: 5, to_frame: 9 };
+    const submitted = await submit({ output: 'FRAMES', priority: 'PRIORITY_HIGH', ...range });
+    const last = (await watch(submitted.render_id)).at(-1);
+    assert.deepEqual(
+      [last?.status, last?.priority, last?.from_frame, last?.to_frame, last?.frames_total],
+      ['COMPLETED', 'PRIORITY_HIGH', 5, 9, 4],
+    );
+    const none = await failureOf(submit({ from_frame: 5, to_frame: 5 }));
+    assert.equal(farmCode(none), 'request_invalid');
+  });
+
   it('say why they failed', async () => {
     const { render_id } = await submit({}, Buffer.from('once upon a time there was no sound\n'.repeat(50)));
     const last = (await watch(render_id)).at(-1);
