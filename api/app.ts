@@ -34,6 +34,7 @@ import { signInRoutes } from './http/sign-in-routes.ts';
 import { opensSocket } from './http/socket-protocol.ts';
 import { socketRoutes } from './http/socket-routes.ts';
 import { studioRoutes } from './http/studio-routes.ts';
+import { webhookRoutes } from './http/webhook-routes.ts';
 import { REQUEST_ID, requestIdOf } from './request-context.ts';
 import type { Services } from './services.ts';
 
@@ -67,6 +68,7 @@ export async function buildApp(services: Services, log: Logger): Promise<Fastify
   await app.register(renderOrders, services);
   await app.register(eventRoutes, services);
   await app.register(socketRoutes, services);
+  await app.register(webhookRoutes, services);
   await app.register(gpuRoutes, services);
   await app.register(signInRoutes, services);
   await app.register(sessionRoute);

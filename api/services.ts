@@ -32,6 +32,7 @@ import { Readiness } from './readiness.ts';
 import { RenderService } from './renders/renders.ts';
 import { RenderRetry } from './renders/retry.ts';
 import { RenderSubmission } from './renders/submission.ts';
+import { Webhooks } from './webhooks.ts';
 
 /** Where processes of an earlier version run beside this one, their renders are found by filters after so long. */
 const REPAIR_EVERY_MS = 10_000;
@@ -53,6 +54,7 @@ export interface Services {
   readonly renders: RenderService;
   readonly retry: RenderRetry;
   readonly events: EventStreams;
+  readonly webhooks: Webhooks;
   readonly live: LiveService;
   readonly gpus: GpuService;
   readonly collector: Collector;
@@ -87,12 +89,13 @@ export function openServices({ config, redis, log, reload }: ServiceTools): Serv
   const disk = new DiskReserve(config.storageRoot, config.limits.disk_reserve_gb);
   const work = new RenderWork(redis);
   const models = new Models(config, redis, { reload, audit });
-  const submission = new RenderSubmission({ config, store, work, disk, artifacts, queues, models, log, audit });
+  const webhooks = new Webhooks(config, redis);
+  const submission = new RenderSubmission({
+    ...{ config, store, work, disk, artifacts, queues, models, webhooks, log, audit },
+  });
   const renders = new RenderService({ store, artifacts, audit });
   const retry = new RenderRetry({ config, store, artifacts, queues, renders, audit });
-  const eventLog = new EventLog(redis);
-  const hub = new EventHub(eventLog, () => readerConnection(redis));
-  const events = new EventStreams({ store, log: eventLog, hub }, config.limits.max_event_streams);
+  const events = openEvents(config, redis, store);
   const live = new LiveService({
     ...{ config, redis, queues, models, log, audit, openReader: () => readerConnection(redis) },
     onAnswered: (times) => {
@@ -108,7 +111,7 @@ export function openServices({ config, redis, log, reload }: ServiceTools): Serv
   const repairing = keepFacets(redis, log);
   return {
     ...{ config, access, sessions, memory, redis, queues, models, submission, renders, retry, live, gpus },
-    ...{ events, collector, readiness, ...logs, metrics: new Metrics({ config, redis, store }) },
+    ...{ events, webhooks, collector, readiness, ...logs, metrics: new Metrics({ config, redis, store }) },
     avatarPictures: new AvatarPictureService(artifacts, models),
     async close() {
       await repairing.stop();
@@ -126,6 +129,12 @@ function keepFacets(redis: Redis, log: Logger): Repeated {
     ...{ name: 'look for renders that no filter finds', everyMs: REPAIR_EVERY_MS, log },
     ...({ first: 'now', keepsProcessAlive: false } as const),
   });
+}
+
+function openEvents({ limits }: Config, redis: Redis, store: RenderStore): EventStreams {
+  const log = new EventLog(redis);
+  const hub = new EventHub(log, () => readerConnection(redis));
+  return new EventStreams({ store, log, hub }, limits.max_event_streams);
 }
 
 /** The access and the audit log, as configured. FarmError('config_invalid') for a file that cannot be written to. */

@@ -98,11 +98,15 @@ const liveJobSchema = z.object({
   expiresAtMs: z.number(),
 });
 
+/** A message to a webhook, by its id (shared/webhooks/deliveries.ts). */
+const webhookJobSchema = z.object({ name: z.literal('webhook'), deliveryId: z.string(), format, origin });
+
 export const jobSchema = z.discriminatedUnion('name', [
   prepareJobSchema,
   segmentJobSchema,
   stitchJobSchema,
   liveJobSchema,
+  webhookJobSchema,
 ]);
 
 /**
@@ -132,8 +136,9 @@ export type JobName = Job['name'];
 export type JobOf<N extends JobName> = Extract<Job, { name: N }>;
 export type SegmentJob = JobOf<'segment'>;
 export type LiveJob = JobOf<'live'>;
+export type WebhookJob = JobOf<'webhook'>;
 /** Jobs that are a part of a render. */
-export type RenderJob = Exclude<Job, LiveJob>;
+export type RenderJob = Exclude<Job, LiveJob | WebhookJob>;
 
 /** What a job takes over from the record of its render. */
 export type OfRender = Pick<RenderJob, 'renderId' | 'run' | 'origin'> & {

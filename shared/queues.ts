@@ -9,6 +9,8 @@ import { MB } from './units.ts';
 
 /** Queues of the media workers: long sounds have one of their own, so that short ones never wait behind them. */
 export const MEDIA_QUEUES = ['media', 'media-long'] as const;
+/** Messages to webhooks, sent by the media workers. */
+export const WEBHOOK_QUEUE = 'webhooks';
 export type MediaQueue = (typeof MEDIA_QUEUES)[number];
 
 /** 17 minutes of MP3, one and a half of uncompressed stereo: more may take seconds to decode. */
@@ -50,7 +52,7 @@ export async function backlogOf(queue: Queue): Promise<number> {
   return Object.values(counts).reduce((sum, count) => sum + count, 0);
 }
 
-/** The priority of live jobs. BullMQ has lower ones go first. */
+/** The priority of live jobs, and of messages to webhooks, which have a queue of their own. BullMQ has lower ones go first. */
 export const LIVE_PRIORITY = 1;
 
 const CLASSES: readonly RenderPriority[] = ['high', 'normal', 'low'];
@@ -104,13 +106,14 @@ export function jobOptions(job: Job, attempts: number, priority: number = usualP
 }
 
 function usualPriority(job: Job): number {
-  if (job.name === 'live') return LIVE_PRIORITY;
+  if (job.name === 'live' || job.name === 'webhook') return LIVE_PRIORITY;
   return firstPriority(job.name, job.name === 'segment' ? job.priority : undefined);
 }
 
 /** The same job always has the same id, so that adding it twice is harmless. */
 export function jobId(job: Job): string {
   if (job.name === 'live') return `live-${job.requestId}-${job.attempt}`;
+  if (job.name === 'webhook') return `webhook-${job.deliveryId}`;
   const base = `${job.name}-${job.renderId}${job.run === undefined ? '' : `-again${job.run}`}`;
   if (job.name !== 'segment') return base;
   return `${base}-${job.segmentIndex}${job.moved ? `-moved-${job.moved.times}` : ''}`;

@@ -14,6 +14,7 @@ import { RenderReconciler } from './media/reconcile-renders.ts';
 import { SpentFiles } from './media/spent-files.ts';
 import { stitchHandler, tidyUp } from './media/stitch.ts';
 import { keepAvatarPictures } from './media-pictures.ts';
+import { startWebhooks } from './webhooks/start-webhooks.ts';
 import { WorkerProcess } from './worker-process.ts';
 
 /** Decoding and stitching wait for ffmpeg most of the time. Long sounds have a place of their own. */
@@ -45,10 +46,12 @@ export async function startMediaWorker(config: Config, tools: WorkerTools): Prom
   );
   const pictures = keepAvatarPictures(config, tools);
   state.consumers = takeJobs(config, tools, { dispatcher, spentFiles }, queues);
+  const drainWebhooks = await startWebhooks(config, tools, queues);
   return async () => {
     state.draining = true;
     await Promise.all([reconciling.stop(), sweep.stop(), collecting.stop(), pictures.stop()]);
-    await Promise.all(state.consumers.map((consumer) => consumer.drain(config.limits.drain_seconds * 1000)));
+    const patienceMs = config.limits.drain_seconds * 1000;
+    await Promise.all([drainWebhooks(patienceMs), ...state.consumers.map((consumer) => consumer.drain(patienceMs))]);
     await dispatcher.close();
     await queues.close();
     await heartbeat.stop();

@@ -7,7 +7,7 @@ import { z } from 'zod';
 import { FarmError } from '../../shared/errors.ts';
 import { jobSchema } from '../../shared/jobs.ts';
 import { repeat } from '../../shared/process/repeat.ts';
-import { enrolledGpus, MEDIA_QUEUES, type MediaQueue } from '../../shared/queues.ts';
+import { enrolledGpus, MEDIA_QUEUES, type MediaQueue, WEBHOOK_QUEUE } from '../../shared/queues.ts';
 import type { Services } from '../services.ts';
 import { sendError } from './errors.ts';
 import { policy } from './security-headers.ts';
@@ -37,7 +37,10 @@ export async function mountDashboard(app: FastifyInstance, { access, config, red
   const serverAdapter = new FastifyAdapter();
   serverAdapter.setBasePath(BASE_PATH);
   const board = createBullBoard({
-    queues: MEDIA_QUEUES.map((name) => adapterOf(queues.media(name), MEDIA_DESCRIPTIONS[name])),
+    queues: [
+      ...MEDIA_QUEUES.map((name) => adapterOf(queues.media(name), MEDIA_DESCRIPTIONS[name])),
+      adapterOf(queues.named(WEBHOOK_QUEUE), 'messages to webhooks'),
+    ],
     serverAdapter,
     options: {
       uiConfig: { boardTitle: 'Lipsync Farm', miscLinks: access.isOpen ? [] : [{ text: 'Sign out', url: SIGN_IN }] },
@@ -136,6 +139,7 @@ function titleOf(data: unknown): string {
   if (!parsed.success) return 'unknown job';
   const job = parsed.data;
   if (job.name === 'prepare' || job.name === 'stitch') return `${job.name} · ${job.renderId}`;
+  if (job.name === 'webhook') return `webhook · ${job.deliveryId}`;
   const range = `frames ${job.frames.start}–${job.frames.end - 1}`;
   if (job.name === 'live') return `live · ${range} · ${job.modelId} · ${job.requestId}`;
   const moved = job.moved ? ` · failed on GPU ${job.moved.failedOn.join(', ')}` : '';

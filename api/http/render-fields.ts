@@ -42,6 +42,7 @@ function fieldsSchema({ output }: Pick<Config, 'output'>, { number, labels }: No
     jpeg_quality: number(JPEG_QUALITY.min, JPEG_QUALITY.max).default(output.jpeg_quality),
     labels: labels.optional(),
     priority: z.enum(RENDER_PRIORITIES).default('normal'),
+    webhook_url: z.string().min(1).optional(),
     from: number(0, LAST_FRAME).optional(),
     to: number(1, LAST_FRAME).optional(),
     fps: number(0, 1000).pipe(z.literal(25, 'renders have 25 frames a second')).default(25),
@@ -81,10 +82,12 @@ export function readFields(
   }
   const audioUrl = 'audio_url' in parsed.data ? parsed.data.audio_url : undefined;
   const { model_id, output, start_frame, jpeg_quality, labels, priority, from, to } = parsed.data;
+  const { webhook_url: webhookUrl } = parsed.data;
   const options = {
     ...{ modelId: modelIdOf(config, model_id), output, startFrameIndex: start_frame, jpegQuality: jpeg_quality },
     ...withLabels(labels ?? {}),
     ...withPriority(priority),
+    ...(webhookUrl === undefined ? {} : { webhookUrl }),
     ...withRange(from, to),
   };
   return { options, audioUrl: audioUrl as string | undefined };

@@ -17,6 +17,7 @@ import { type Caller, seesAll } from '../access/caller.ts';
 import type { AuditLog } from '../logs/audit-log.ts';
 import type { Models } from '../models.ts';
 import { currentOrigin } from '../request-context.ts';
+import type { Webhooks } from '../webhooks.ts';
 import { fetchInput } from './input-url.ts';
 import { keyStorageFull, limitReached, queueFull, RenderRoom, type RoomTools } from './room.ts';
 import { UploadMeter } from './upload-meter.ts';
@@ -26,7 +27,10 @@ import { toView, viewRender } from './view.ts';
 export type RenderOptions = Pick<
   RenderRequest,
   'modelId' | 'output' | 'startFrameIndex' | 'jpegQuality' | 'labels' | 'priority' | 'range'
->;
+> & {
+  /** Where its events are to be sent; absent: where the configuration says, if it does. */
+  readonly webhookUrl?: string;
+};
 
 /** Labels as a request keeps them: in one order, so that the same request is known again, and none when there are none. */
 export function withLabels(labels: Readonly<Record<string, string>>): Pick<RenderOptions, 'labels'> {
@@ -61,6 +65,7 @@ export interface SubmissionTools extends RoomTools {
   readonly artifacts: ArtifactStore;
   readonly queues: QueueClients;
   readonly models: Models;
+  readonly webhooks: Pick<Webhooks, 'of'>;
   readonly log: Logger;
   readonly audit: AuditLog;
 }
@@ -137,8 +142,14 @@ export class RenderSubmission {
   async #submit(upload: StoredUpload, options: RenderOptions, submitter: Submitter): Promise<RenderView> {
     const { store } = this.#tools;
     const { renderId, ...file } = upload;
-    const request = { ...options, ...file };
-    const renderedAs = await this.#admit(renderId, request, submitter).catch(async (error: unknown) => {
+    const { webhookUrl, ...chosen } = options;
+    const request: RenderRequest = { ...chosen, ...file };
+    const admit = async () => {
+      const webhook = this.#tools.webhooks.of(webhookUrl, submitter.caller);
+      if (webhook) request.webhook = webhook;
+      return await this.#admit(renderId, request, submitter);
+    };
+    const renderedAs = await admit().catch(async (error: unknown) => {
       if (FarmError.from(error).code !== 'outcome_unknown') await this.discardUpload(renderId);
       throw error;
     });
@@ -214,6 +225,6 @@ function viewOfTaken(renderId: string, request: RenderRequest): RenderView {
 }
 
 /** Two requests are the same when the same sound is to be rendered in the same way, whatever the file is called. */
-function fingerprint({ fileName: _, ...request }: RenderRequest): string {
+function fingerprint({ fileName: _, webhook: __, ...request }: RenderRequest): string {
   return createHash('sha256').update(JSON.stringify(request)).digest('hex');
 }

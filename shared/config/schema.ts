@@ -13,6 +13,7 @@ import {
   positiveInt,
   section,
 } from './value-forms.ts';
+import { webhooks } from './webhooks-section.ts';
 
 /**
  * The configuration file, key by key. Keys, forms and defaults of the one-process server load unchanged; the sections
@@ -270,6 +271,7 @@ export const configSchema = z.strictObject({
   live,
   render,
   retention,
+  webhooks,
   metrics,
   tracing,
 });

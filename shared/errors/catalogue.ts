@@ -174,6 +174,7 @@ export const ERROR_CATALOGUE = {
     false,
     'Name a public address, or have the one that is named allowed in the configuration.',
   ),
+  webhooks_off: entry(409, 9, false, 'Set webhooks.secrets in the configuration; docs/webhooks.md says how.'),
   remote_failed: entry(
     502,
     14,

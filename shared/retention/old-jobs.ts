@@ -1,6 +1,6 @@
 import type { Queue } from 'bullmq';
 import type { Redis } from 'ioredis';
-import { enrolledGpus, gpuQueue, MEDIA_QUEUES, type QueueClients } from '../queues.ts';
+import { enrolledGpus, gpuQueue, MEDIA_QUEUES, type QueueClients, WEBHOOK_QUEUE } from '../queues.ts';
 import { DAY_MS } from '../units.ts';
 
 /** Jobs that have failed, on queues that may have nothing to do any more: BullMQ itself tidies up after new jobs only. */
@@ -15,7 +15,7 @@ const PIECE = 1000;
 /** @param days since they failed; 0: none is old. */
 export async function findOldJobs(redis: Redis, queues: QueueClients, days: number): Promise<OldJobs[]> {
   if (days === 0) return [];
-  const names = [...MEDIA_QUEUES, ...(await enrolledGpus(redis)).map(gpuQueue)];
+  const names = [...MEDIA_QUEUES, WEBHOOK_QUEUE, ...(await enrolledGpus(redis)).map(gpuQueue)];
   const all = names.map((name) => queues.named(name));
   const counts = await Promise.all(all.map((queue) => redis.zcount(queue.toKey('failed'), '-inf', before(days))));
   return all.flatMap((queue, index) => {

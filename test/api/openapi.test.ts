@@ -60,7 +60,7 @@ ajv.addSchema({ ...document, $id: 'openapi' });
 
 /** Need a worker, a Redis that is away, or a fault of the farm; tests of those have them. */
 const ELSEWHERE =
-  /^(?:loadModel (?:200|409|500)|unloadModel (?:200|504)|resumeGpu 200|isReady 200|followRenders 200|\w+ 50[03])$/;
+  /^(?:loadModel (?:200|409|500)|unloadModel (?:200|504)|resumeGpu 200|isReady 200|followRenders 200|testWebhook (?:202|422)|getWebhookSecrets 200|\w+ 50[03])$/;
 const sent = new Set<string>();
 
 /** Sends a request to an operation, and checks that the answer is one that is documented, in the form that is documented. */
@@ -219,6 +219,12 @@ describe('the API as it is documented', () => {
     await ask('getPreview', 404, { in: { id } });
     await savePreview(artifacts, id, Buffer.from('picture'));
     await ask('getPreview', 200, { in: { id } });
+  });
+
+  it('has webhooks, or says that there are none', async () => {
+    await ask('testWebhook', 409);
+    await ask('getWebhookSecrets', 409);
+    await ask('listDeliveries', 200);
   });
 
   it('has a client follow a render to its end, and says when there is nothing more', async () => {

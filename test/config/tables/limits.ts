@@ -2,12 +2,13 @@ import assert from 'node:assert/strict';
 import { execFile } from 'node:child_process';
 import { once } from 'node:events';
 import { readFile, rm, writeFile } from 'node:fs/promises';
-import { createServer as createHttpServer, get, type IncomingMessage } from 'node:http';
+import { createServer as createHttpServer, get, type IncomingHttpHeaders, type IncomingMessage } from 'node:http';
 import { type ClientHttp2Session, connect } from 'node:http2';
 import { type AddressInfo, connect as connectTcp, createServer } from 'node:net';
 import path from 'node:path';
 import { promisify } from 'node:util';
 import { type ClientDuplexStream, credentials, status } from '@grpc/grpc-js';
+import { Webhook } from 'standardwebhooks';
 import { parse } from 'yaml';
 import type { Open, StreamRequest } from '../../../api/grpc/messages/farm.ts';
 import { freePort } from '../../../cli/private-redis.ts';
@@ -25,6 +26,7 @@ import { countingNetwork, hangingNetwork, slowNetwork, writeParts } from '../pic
 import { refusesBytes } from '../stored-files.ts';
 
 const run = promisify(execFile);
+const WEBHOOK_SECRET = `whsec_${Buffer.alloc(32, 7).toString('base64')}`;
 const PLAIN = { model_path: 'crop.onnx', background_dir: 'blue', crop_rects_path: 'rects.json' } as const;
 const API_KEY = 'a-key-of-this-test';
 const STUDIO_KEY = 'a-key-of-the-studio';
@@ -53,6 +55,8 @@ interface Bench {
   readonly tls: Tls;
   /** Bytes that workers have sent to the address that is advertised. */
   readonly framesCame: () => number;
+  /** Headers and body of what came to the default webhook, which answers 500. */
+  readonly hooks: readonly { headers: IncomingHttpHeaders; body: string; atMs: number }[];
   readonly metricsAddress: string;
   readonly collector: OtlpReceiver;
 }
@@ -77,6 +81,7 @@ async function start(farm: KeyFarm): Promise<Bench> {
   const metricsAddress = `127.0.0.1:${await freePort()}`;
   const collector = await OtlpReceiver.start();
   farm.others.defer(() => collector.stop());
+  const { hookPort, hooks } = await receiveWebhooks(farm);
   await farm.up({
     server: { max_message_size_mb: 1, queue_size: 2 },
     gpus: { memory_gb_per_gpu: LIMIT_MB / 1024 },
@@ -122,6 +127,14 @@ async function start(farm: KeyFarm): Promise<Bench> {
     },
     // Each frame is a sign of progress then: the slow model's come in time on a busy machine, too.
     render: { attempts: ATTEMPTS, farm_fault_minutes: FAULT_MINUTES, batch_frames: 1 },
+    webhooks: {
+      default_url: `http://127.0.0.1:${hookPort}/default`,
+      secrets: [WEBHOOK_SECRET],
+      allow_private_addresses: true,
+      allowed_addresses: ['169.254.1.1'],
+      attempts: 2,
+      first_wait_seconds: 1,
+    },
     models_root: 'avatars',
     models: {
       ann: PLAIN,
@@ -132,7 +145,21 @@ async function start(farm: KeyFarm): Promise<Bench> {
       hanging: { ...PLAIN, model_path: 'hanging.onnx' },
     },
   });
-  return { farm, tls, framesCame, metricsAddress, collector };
+  return { farm, tls, framesCame, hooks, metricsAddress, collector };
+}
+
+/** A receiver of webhooks that refuses what it gets. */
+async function receiveWebhooks(farm: KeyFarm) {
+  const hooks: { headers: IncomingHttpHeaders; body: string; atMs: number }[] = [];
+  const server = createHttpServer(async (request, response) => {
+    let body = '';
+    for await (const piece of request) body += piece;
+    hooks.push({ headers: request.headers, body, atMs: performance.now() });
+    response.writeHead(500).end();
+  }).listen(0, '127.0.0.1');
+  await once(server, 'listening');
+  farm.others.defer(() => void server.close());
+  return { hooks, hookPort: (server.address() as AddressInfo).port };
 }
 
 /** Where the front end is to listen for frames, and an address that leads there and counts what comes. */
@@ -357,6 +384,38 @@ export const limitKeys: KeyTable<Bench> = {
           await once(socket, 'close');
         }),
       );
+    },
+    'webhooks.allow_private_addresses webhooks.allowed_addresses': async ({ farm }) => {
+      const test = async (url: string) => {
+        const headers = { authorization: `Bearer ${API_KEY}`, 'content-type': 'application/json' };
+        const answer = await fetch(`${farm.url}/v1/webhooks/test`, {
+          method: 'POST',
+          headers,
+          body: JSON.stringify({ url }),
+        });
+        return answer.status;
+      };
+      assert.deepEqual([await test('http://127.0.0.1:9/'), await test('http://169.254.1.1:9/')], [202, 202]);
+      assert.equal(await test('http://169.254.1.2:9/'), 422);
+    },
+    'webhooks.default_url webhooks.secrets webhooks.attempts webhooks.first_wait_seconds': async ({ farm, hooks }) => {
+      const { id } = await farm.client.submit(await farm.speech(0.1), { modelId: 'ann' });
+      await farm.client.cancel(id);
+      const ofThis = () => hooks.filter(({ body }) => body.includes(id));
+      await until('both tries have come', () => ofThis().length === 2);
+      const [first, second] = ofThis();
+      assert.ok(first && second && second.atMs - first.atMs > 700);
+      new Webhook(WEBHOOK_SECRET).verify(first.body, first.headers as Record<string, string>);
+      const deliveries = async () => {
+        const answer = await fetch(`${farm.url}/v1/webhooks/deliveries?render=${id}`, {
+          headers: { authorization: `Bearer ${API_KEY}` },
+        });
+        return ((await answer.json()) as { deliveries: { outcome: string }[] }).deliveries.map(
+          ({ outcome }) => outcome,
+        );
+      };
+      await until('it was given up', async () => (await deliveries()).includes('given_up'));
+      assert.deepEqual(await deliveries(), ['given_up', 'failed']);
     },
     'limits.max_event_streams': async ({ farm }) => {
       using ends = new DisposableStack();

@@ -1,0 +1,152 @@
+import assert from 'node:assert/strict';
+import { spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { mkdir, writeFile } from 'node:fs/promises';
+import { createServer, type IncomingHttpHeaders } from 'node:http';
+import type { AddressInfo } from 'node:net';
+import path from 'node:path';
+import { after, describe, it } from 'node:test';
+import { Webhook } from 'standardwebhooks';
+import { stringify } from 'yaml';
+import { hashApiKey } from '../../shared/api-keys.ts';
+import type { DeliveryTry } from '../../shared/webhooks/deliveries.ts';
+import { startApi } from '../support/api.ts';
+import { until } from '../support/until.ts';
+
+const SECRETS = [1, 2].map((byte) => `whsec_${Buffer.alloc(32, byte).toString('base64')}`);
+const KEYS = { boss: 'the-long-key-of-the-operator', ann: 'the-long-key-of-ann-alone' };
+const SETTINGS = {
+  webhooks: { secrets: SECRETS, allowed_addresses: ['127.0.0.1'], first_wait_seconds: 1, attempts: 3 },
+  auth: {
+    keys: Object.entries(KEYS).map(([name, key]) => ({
+      name,
+      sha256: hashApiKey(key),
+      role: name === 'boss' ? 'operate' : 'render',
+    })),
+  },
+};
+const api = await startApi(SETTINGS);
+
+interface Message {
+  readonly path: string;
+  readonly headers: IncomingHttpHeaders;
+  readonly body: string;
+}
+const messages: Message[] = [];
+let answer: (path: string, times: number) => number | undefined = () => 204;
+const receiver = createServer(async (request, response) => {
+  let body = '';
+  for await (const piece of request) body += piece;
+  const { url = '', headers } = request;
+  messages.push({ path: url, headers, body });
+  const status = answer(url, messages.filter(({ path: other }) => other === url).length);
+  if (status !== undefined) response.writeHead(status, status === 302 ? { location: '/elsewhere' } : {}).end();
+}).listen(0, '127.0.0.1');
+await once(receiver, 'listening');
+const hook = `http://127.0.0.1:${(receiver.address() as AddressInfo).port}`;
+
+await mkdir(path.join(api.services.config.storageRoot, 'renders'), { recursive: true });
+const configPath = path.join(api.services.config.storageRoot, '..', 'worker.yaml');
+await writeFile(
+  configPath,
+  stringify({ ...SETTINGS, redis: { url: api.services.config.redis.url }, storage: { root: 'data' } }),
+);
+const workers = new Set<ReturnType<typeof startWorker>>();
+function startWorker() {
+  const entry = path.resolve('worker/main.ts');
+  const child = spawn(process.execPath, [entry, '--media'], {
+    env: { ...process.env, FARM_CONFIG: configPath },
+    stdio: 'ignore',
+  });
+  workers.add(child);
+  return child;
+}
+after(async () => {
+  for (const child of workers) {
+    if (child.exitCode !== null || child.signalCode !== null) continue;
+    child.kill('SIGKILL');
+    await once(child, 'exit');
+  }
+  receiver.closeAllConnections();
+  receiver.close();
+});
+
+async function ask(method: 'GET' | 'POST', url: string, key = KEYS.boss, payload?: object) {
+  return await api.app.inject({
+    method,
+    url,
+    headers: { authorization: `Bearer ${key}` },
+    ...(payload ? { payload } : {}),
+  });
+}
+async function tries(query: string, key = KEYS.boss): Promise<DeliveryTry[]> {
+  return (await ask('GET', `/v1/webhooks/deliveries?${query}`, key)).json().deliveries;
+}
+const to = (at: string) => messages.filter(({ path: other }) => other === at);
+const webhookOf = (at: string) => ({ webhook: { url: `${hook}${at}`, events: ['render.completed'] } });
+
+describe('webhooks', () => {
+  it('are refused where they lead to addresses of the farm', async () => {
+    for (const url of ['http://10.0.0.1/', 'http://[::1]/', 'http://169.254.169.254/latest']) {
+      const { statusCode, body } = await ask('POST', '/v1/webhooks/test', KEYS.ann, { url });
+      assert.deepEqual([statusCode, JSON.parse(body).error.code], [422, 'address_refused'], url);
+    }
+  });
+
+  it('get a message for the end of a render, that each of the secrets proves', async () => {
+    startWorker();
+    const id = await api.renderIn('completed', webhookOf('/plain'));
+    await until('it has come', () => to('/plain').length === 1);
+    const [{ headers, body }] = to('/plain') as [Message];
+    for (const secret of SECRETS) {
+      const event = new Webhook(secret).verify(body, headers as Record<string, string>) as {
+        type: string;
+        data: { id: string };
+      };
+      assert.deepEqual([event.type, event.data.id], ['render.completed', id]);
+    }
+    assert.throws(() => new Webhook(SECRETS[0] ?? '').verify(`${body} `, headers as Record<string, string>));
+    await until('it is in the log', async () => (await tries(`render=${id}`)).length === 1);
+    const [logged] = await tries(`render=${id}`);
+    assert.deepEqual([logged?.outcome, logged?.status, logged?.id], ['delivered', 204, headers['webhook-id']]);
+    assert.deepEqual(await tries(`render=${id}`, KEYS.ann), []);
+  });
+
+  it('of a key are signed by a secret of its own, which it can ask for', async () => {
+    const { id } = (await ask('POST', '/v1/webhooks/test', KEYS.ann, { url: `${hook}/anns?token=x` })).json();
+    await until('it has come', () => to('/anns?token=x').length === 1);
+    const [{ headers, body }] = to('/anns?token=x') as [Message];
+    const { secrets } = (await ask('GET', '/v1/webhooks/secrets', KEYS.ann)).json();
+    for (const secret of secrets) new Webhook(secret).verify(body, headers as Record<string, string>);
+    assert.throws(() => new Webhook(SECRETS[0] ?? '').verify(body, headers as Record<string, string>));
+    await until('it is in the log', async () => (await tries(`id=${id}`, KEYS.ann)).length === 1);
+    assert.equal((await tries(`id=${id}`, KEYS.ann))[0]?.url, `${hook}/anns`);
+  });
+
+  it('are tried again with the same id and body; redirects are not followed; 410 ends it', async () => {
+    answer = (at, times) => ({ '/again': times < 2 ? 500 : 200, '/gone': 410, '/away': 302 })[at] ?? 204;
+    const [again, gone, away] = await Promise.all(
+      ['/again', '/gone', '/away'].map((at) => api.renderIn('completed', webhookOf(at))),
+    );
+    await until('all have ended', async () => (await tries(`render=${away}`)).length === 3);
+    const outcomes = async (id = '') => (await tries(`render=${id}`)).map(({ outcome }) => outcome);
+    assert.deepEqual(await outcomes(again), ['delivered', 'failed']);
+    assert.deepEqual(await outcomes(gone), ['gone']);
+    assert.deepEqual(await outcomes(away), ['given_up', 'failed', 'failed']);
+    const [first, second] = to('/again');
+    assert.deepEqual([first?.headers['webhook-id'], first?.body], [second?.headers['webhook-id'], second?.body]);
+    assert.equal(to('/elsewhere').length, 0);
+  });
+
+  it('get what a worker was killed over', async () => {
+    answer = (_at, times) => (times === 1 ? undefined : 204);
+    const id = await api.renderIn('completed', webhookOf('/killed'));
+    await until('a try is under way', () => to('/killed').length === 1);
+    for (const child of workers) child.kill('SIGKILL');
+    startWorker();
+    await until('it has come again', async () =>
+      (await tries(`render=${id}`)).some(({ outcome }) => outcome === 'delivered'),
+    );
+    assert.equal(to('/killed')[0]?.headers['webhook-id'], to('/killed')[1]?.headers['webhook-id']);
+  });
+});
