@@ -14,6 +14,7 @@ import { withoutSecrets } from '../shared/secrets.ts';
 import { GB } from '../shared/units.ts';
 import { buildDemoAvatar } from './demo-avatar.ts';
 import { ENTRIES } from './farm-processes.ts';
+import { printJson } from './json-output.ts';
 
 const run = promisify(execFile);
 /** A tool that hangs is as good as none. */
@@ -36,13 +37,16 @@ const NO_PICTURES = 'no pictures: mouths alone, for InferBatch with visual_frame
 const MARKS = { ok: '✓', note: '–', fault: '✗' } as const;
 
 /** `farm doctor`: checks everything a farm needs and says how to mend what is missing. Exit code 1 if anything is. */
-export async function doctor({ config: configPath }: { config?: string }): Promise<void> {
+export async function doctor({ config: configPath, json }: { config?: string; json?: boolean }): Promise<void> {
   const config = loadConfig(configPath);
   const source = config.sourcePath ?? 'none; the built-in defaults are in force';
-  report({ subject: 'configuration', state: 'ok', text: source });
-  for (const { key, why } of keysWithoutEffect(config)) {
-    report({ subject: 'configuration', state: 'note', text: `${key} has no effect: ${why}` });
-  }
+  const ofConfiguration: Finding[] = [
+    { subject: 'configuration', state: 'ok', text: source },
+    ...keysWithoutEffect(config).map(({ key, why }): Finding => {
+      return { subject: 'configuration', state: 'note', text: `${key} has no effect: ${why}` };
+    }),
+  ];
+  if (!json) for (const finding of ofConfiguration) report(finding);
   await buildDemoAvatar(config);
   const checks = [
     checkAccess(config),
@@ -53,9 +57,10 @@ export async function doctor({ config: configPath }: { config?: string }): Promi
     ...(await checkModels(config)),
   ];
   const findings = await Promise.all(checks);
-  for (const finding of findings) report(finding);
   const faults = findings.filter(({ state }) => state === 'fault').length;
-  process.stdout.write(faults === 0 ? '\nThe farm can run.\n' : `\n${faults} thing(s) to mend.\n`);
+  if (json) printJson({ ok: faults === 0, findings: [...ofConfiguration, ...findings] });
+  else for (const finding of findings) report(finding);
+  if (!json) process.stdout.write(faults === 0 ? '\nThe farm can run.\n' : `\n${faults} thing(s) to mend.\n`);
   process.exitCode = faults === 0 ? 0 : 1;
 }
 

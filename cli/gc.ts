@@ -1,14 +1,17 @@
 import type { GcView } from '../shared/views/gc-view.ts';
 import { type FarmOptions, openFarm } from './farm-address.ts';
+import { printJson } from './json-output.ts';
+import type { JsonOption } from './renders.ts';
 import { table } from './table.ts';
 
 const UNITS = ['B', 'KB', 'MB', 'GB', 'TB'] as const;
 const STEP = 1024;
 
 /** `farm gc`: removes what has expired, or with --dry-run says what would go. The exit code is 1 when a removal failed. */
-export async function collectExpired(options: FarmOptions & { readonly dryRun?: boolean }): Promise<void> {
+export async function collectExpired(options: FarmOptions & JsonOption & { readonly dryRun?: boolean }): Promise<void> {
   const view = await openFarm(options).collectExpired(options.dryRun ?? false);
-  process.stdout.write(describe(view));
+  if (options.json) printJson(view);
+  else process.stdout.write(describe(view));
   if (view.failed > 0) process.exitCode = 1;
 }
 

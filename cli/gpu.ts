@@ -1,11 +1,15 @@
 import type { GpuView } from '../shared/views/gpu-view.ts';
 import type { ProcessState } from '../shared/views/process-view.ts';
 import { type FarmOptions, openFarm } from './farm-address.ts';
+import { printJson } from './json-output.ts';
+import type { JsonOption } from './renders.ts';
 import { table } from './table.ts';
 
-/** `farm gpu list`: one line a GPU, then one for each model that it cannot use or has blocked. */
-export async function listGpus(options: FarmOptions): Promise<void> {
-  const { gpus, capacity, processes } = await openFarm(options).gpus();
+/** `farm gpus`, `farm gpu list`: one line a GPU, then one for each model that it cannot use or has blocked. */
+export async function listGpus(options: FarmOptions & JsonOption): Promise<void> {
+  const list = await openFarm(options).gpus();
+  if (options.json) return printJson(list);
+  const { gpus, capacity, processes } = list;
   const rows = [
     ['GPU', 'STATE', 'HOST', 'DEVICE', 'JOBS', 'STREAMS', 'MODELS'],
     ...gpus.map((gpu) => [

@@ -1,13 +1,15 @@
 import { FarmError } from '../shared/errors.ts';
 import type { ModelView } from '../shared/views/models-view.ts';
 import { type FarmOptions, openFarm } from './farm-address.ts';
+import { printJson } from './json-output.ts';
+import type { JsonOption } from './renders.ts';
 
 export interface LoadCommandOptions extends FarmOptions {
   readonly gpu?: number;
 }
 
 /** `farm models`: a line a model, then a line a GPU. */
-export async function listModels(options: FarmOptions): Promise<void> {
+export async function listModels(options: FarmOptions & JsonOption): Promise<void> {
   const client = openFarm(options);
   // A key with the role "render" may see the models, and not the GPUs.
   const forbidden = (error: unknown) => {
@@ -15,6 +17,7 @@ export async function listModels(options: FarmOptions): Promise<void> {
     throw error;
   };
   const [{ models }, { gpus }] = await Promise.all([client.models(), client.gpus().catch(forbidden)]);
+  if (options.json) return printJson({ models, gpus });
   const width = Math.max(5, ...models.map(({ id }) => id.length));
   const lines = models.map((model) => `${model.id.padEnd(width)}  ${describe(model)}`);
   for (const { gpu, models: own, max_models, memory } of gpus) {

@@ -1,4 +1,5 @@
 import type { RenderView } from '../shared/views/render-view.ts';
+import { printJsonLine } from './json-output.ts';
 
 const BAR_WIDTH = 30;
 /** Where the output is no terminal, a line is printed only this often. */
@@ -8,14 +9,21 @@ const GROWTH_TO_SAY = { factor: 1.25, seconds: 2 };
 
 /** "rendering  [#####-----]  120/204 frames  25.3 frames/s  ETA 4 s" */
 function progressLine({ status, frames, frames_per_second }: RenderView, timeLeft: string | undefined): string {
-  const total = frames.total ?? 0;
-  const filled = total > 0 ? Math.round((BAR_WIDTH * frames.done) / total) : 0;
-  const bar = `[${'█'.repeat(filled)}${'░'.repeat(BAR_WIDTH - filled)}]`;
-  const parts = [status.padEnd(9), bar, `${frames.done}/${frames.total ?? '?'} frames`];
+  const parts = [
+    status.padEnd(9),
+    progressBar(frames.done, frames.total ?? 0),
+    `${frames.done}/${frames.total ?? '?'} frames`,
+  ];
   if (frames_per_second !== null) parts.push(`${frames_per_second.toFixed(1)} frames/s`);
   if (timeLeft !== undefined) parts.push(timeLeft);
   if (frames.repeating > 0) parts.push(`retrying: ${frames.repeating} frames again`);
   return parts.join('  ');
+}
+
+/** "[#####-----]" */
+export function progressBar(done: number, total: number): string {
+  const filled = total > 0 ? Math.round((BAR_WIDTH * done) / total) : 0;
+  return `[${'█'.repeat(filled)}${'░'.repeat(BAR_WIDTH - filled)}]`;
 }
 
 type Waiting = RenderView['waiting'];
@@ -45,8 +53,34 @@ export class TimeLeft {
   }
 }
 
+/** How a command shows what becomes of a render. */
+export interface Progress {
+  /** Shows all states and resolves to the last one. */
+  show(states: AsyncIterable<RenderView>): Promise<RenderView>;
+  /** A line for people. */
+  say(text: string): void;
+}
+
+/** For programs: a line of JSON on standard output for each change, and what is said to people on standard error. */
+export class JsonProgress implements Progress {
+  async show(states: AsyncIterable<RenderView>): Promise<RenderView> {
+    let last: RenderView | undefined;
+    for await (const view of states) {
+      const isNew = view.status !== last?.status || view.frames.done !== last.frames.done;
+      if (isNew) printJsonLine({ event: 'progress', render: view });
+      last = view;
+    }
+    if (!last) throw new Error('No state was shown');
+    return last;
+  }
+
+  say(text: string): void {
+    process.stderr.write(`${text}\n`);
+  }
+}
+
 /** Shows a render's states: one line that is drawn over on a terminal, a line now and then elsewhere. */
-export class ProgressDisplay {
+export class ProgressDisplay implements Progress {
   readonly #out: NodeJS.WriteStream;
   readonly #timeLeft = new TimeLeft();
   #lineIsOpen = false;

@@ -4,17 +4,28 @@ import path from 'node:path';
 import type { NodeFarmClient } from '../client/node/farm-client.ts';
 import { checkInput, checkOutput, type OutputRules } from '../client/node/files.ts';
 import { type Patience, patiently } from '../client/patience.ts';
+import type { SubmitOptions } from '../client/requests.ts';
 import { FarmError } from '../shared/errors.ts';
 import { exitCodeOf, onEndRequest } from '../shared/process/end-requests.ts';
-import { isTerminal } from '../shared/renders/record.ts';
+import type { RenderPriority } from '../shared/renders/record.ts';
 import { MB } from '../shared/units.ts';
 import type { RenderView } from '../shared/views/render-view.ts';
 import { type FarmOptions, openFarm } from './farm-address.ts';
-import { ProgressDisplay, timingsTable } from './progress.ts';
+import { printJsonLine } from './json-output.ts';
+import { JsonProgress, type Progress, ProgressDisplay, timingsTable } from './progress.ts';
+import { cancelIfRunning } from './renders.ts';
 
 export interface RenderCommandOptions extends FarmOptions {
   readonly model?: string;
+  readonly label?: Readonly<Record<string, string>>;
+  readonly priority?: RenderPriority;
+  /** Frames [from, to) of the sound. */
+  readonly from?: number;
+  readonly to?: number;
   readonly out?: string;
+  readonly outDir?: string;
+  readonly parallel: number;
+  readonly json?: boolean;
   readonly force?: boolean;
   readonly resume?: string;
   /** Seconds to try again while the farm does not answer. */
@@ -31,46 +42,48 @@ export async function render(audioPath: string | undefined, options: RenderComma
   const client = openFarm(options);
   await client.greet();
 
-  const session = new RenderSession(client, options.patience * 1000, videoPath);
+  const progress = options.json ? new JsonProgress() : new ProgressDisplay();
+  const session = new RenderSession(client, options.patience * 1000, videoPath, progress);
   await session.run(async () => {
     const first = await (audioPath === undefined
       ? session.find(options.resume ?? '')
-      : session.submit(audioPath, options.model));
+      : session.submit(audioPath, requestOf(options)));
     const target = path.resolve(videoPath ?? videoNameOf(first.file_name));
     if (first.output === 'mp4') await checkOutput(target, rules);
     const last = await session.watch(first);
     if (last.output === 'mp4') await session.fetch(last, target, rules);
+    if (options.json)
+      return printJsonLine({ event: 'completed', render: last, out: last.output === 'mp4' ? target : null });
     const result = last.output === 'mp4' ? target : `Its frames: ${client.url}${last.links.frames}`;
     process.stdout.write(`\n${timingsTable(last)}\n\n${result}\n`);
   });
 }
 
-/** `farm cancel ID`: ends a render that is not finished; a finished one stays. */
-export async function cancelRender(renderId: string, options: FarmOptions): Promise<void> {
-  const client = openFarm(options);
-  process.stdout.write(`${await cancelIfRunning(client, renderId)}\n`);
-}
-
-/** `farm retry ID`: takes a failed render up again where it was. */
-export async function retryRender(renderId: string, options: FarmOptions): Promise<void> {
-  const { status } = await openFarm(options).retry(renderId);
-  const next = status === 'completed' ? 'fetches its video' : 'watches it and fetches its video';
-  process.stdout.write(`Render ${renderId} is ${status}; farm render --resume ${renderId} ${next}.\n`);
+/** What the options say about a render. */
+export function requestOf({ model, label, priority, from, to }: RenderCommandOptions): SubmitOptions {
+  return {
+    ...(model ? { modelId: model } : {}),
+    ...(label ? { labels: label } : {}),
+    ...(priority ? { priority } : {}),
+    ...(from === undefined ? {} : { from }),
+    ...(to === undefined ? {} : { to }),
+  };
 }
 
 /** One render from here to its end, whatever comes in between. */
 class RenderSession {
   readonly #client: NodeFarmClient;
   readonly #patience: Patience;
-  readonly #display = new ProgressDisplay();
+  readonly #display: Progress;
   readonly #stop = new AbortController();
   readonly #videoPath: string | undefined;
   #renderId: string | undefined;
   /** True for a render that failed or was cancelled: it cannot be resumed. */
   #hasFailed = false;
 
-  constructor(client: NodeFarmClient, patienceMs: number, videoPath: string | undefined) {
+  constructor(client: NodeFarmClient, patienceMs: number, videoPath: string | undefined, display: Progress) {
     this.#client = client;
+    this.#display = display;
     this.#videoPath = videoPath;
     this.#patience = {
       forMs: patienceMs,
@@ -107,11 +120,11 @@ class RenderSession {
     }
   }
 
-  async submit(audioPath: string, modelId: string | undefined): Promise<RenderView> {
+  async submit(audioPath: string, request: SubmitOptions): Promise<RenderView> {
     const { size } = await stat(audioPath);
     this.#display.say(`Sending ${audioPath} (${(size / MB).toFixed(1)} MB) to ${this.#client.url}`);
     // The same key every time: should an answer be lost, the next one is about the render that was taken the first time.
-    const options = { ...(modelId ? { modelId } : {}), idempotencyKey: randomUUID() };
+    const options = { ...request, idempotencyKey: randomUUID() };
     const view = await patiently(() => this.#client.submit(audioPath, options), this.#patience);
     return this.#take(view, 'Ctrl-C cancels it');
   }
@@ -169,15 +182,7 @@ class RenderSession {
   }
 }
 
-/** Cancels the render, and says in a sentence whether it had ended before. */
-async function cancelIfRunning(client: NodeFarmClient, renderId: string): Promise<string> {
-  const before = await client.get(renderId);
-  const { status } = isTerminal(before.status) ? before : await client.cancel(renderId);
-  return isTerminal(before.status) || status !== 'cancelled'
-    ? `Render ${renderId} had ended before: it is ${status}.`
-    : `Render ${renderId} is cancelled.`;
-}
-
-function videoNameOf(fileName: string): string {
+/** "a/voice.mp3" → "voice.mp4". */
+export function videoNameOf(fileName: string): string {
   return `${path.parse(fileName).name}.mp4`;
 }

@@ -189,4 +189,75 @@ describe('farm render', () => {
     assert.equal(await cancel.exited, 0, cancel.output());
     assert.equal((await client.get(id)).status, 'cancelled');
   });
+
+  it('renders several files, some at once, and goes on when one cannot be read', async () => {
+    await writeFile(path.join(farm.folder, 'notes.wav'), 'no sound at all');
+    const files = ['speech.wav', 'notes.wav', 'gone.wav'];
+    const words = ['--label', 'take=3', '--priority', 'high', '--from', '25', '--out-dir', 'made'];
+    const command = run('render', ...files, ...words);
+    assert.equal(await command.exited, 1, command.output());
+    const lines = command.output().split('\n');
+    const made = path.join(farm.folder, 'made/speech.mp4');
+    assert.ok(
+      lines.some((line) => line.startsWith(`✓ speech.wav → ${made}`)),
+      command.output(),
+    );
+    assert.match(command.output(), /^✗ notes\.wav \(render r\S+\): .*\[audio_unreadable\]\n {2}what to do: /m);
+    assert.match(command.output(), /^✗ gone\.wav: .*\[input_unreadable\]/m);
+    assert.match(command.output(), /1 of 3 rendered, 2 failed/);
+    assert.equal((await inspectVideo(made)).videoTimes.length, 25);
+    const same = run('render', 'speech.wav', 'a/speech.wav');
+    assert.equal(await same.exited, 1);
+    assert.match(same.output(), /speech\.wav and a\/speech\.wav would both become/);
+    const outs = run('render', 'a.wav', 'b.wav', '--out', 'x.mp4');
+    assert.equal(await outs.exited, 2, outs.output());
+  });
+
+  it('lists, shows, watches and removes renders, for people and as JSON', async () => {
+    const [made] = (await client.list(1, { labels: { take: '3' }, status: 'completed' })).renders;
+    assert.ok(made);
+    const [list, failed, show, watched, listJson, showJson] = [
+      run('ls', '--label', 'take=3', '--since', '1h', '--status', 'completed'),
+      run('ls', '--status', 'failed'),
+      run('show', made.id),
+      run('watch', made.id),
+      run('ls', '--label', 'take=3', '--limit', '1', '--json'),
+      run('show', made.id, '--json'),
+    ] as const;
+    for (const command of [list, failed, show, watched, listJson, showJson]) {
+      assert.equal(await command.exited, 0, command.output());
+    }
+    assert.match(list.output(), /^ID +STATUS +MODEL.*\nr\S+ +completed +small +25 +\d{4}-.* speech\.wav +take=3$/);
+    assert.match(failed.output(), /notes\.wav +take=3 \(audio_unreadable\)$/m);
+    assert.match(show.output(), /^frames +25 of 25, from 25 to 50\n[\s\S]*^priority +high\n[\s\S]*^video +http/m);
+    assert.match(watched.output(), /^completed .* 25\/25 frames/);
+    const { renders, more } = JSON.parse(listJson.output());
+    assert.deepEqual([renders.length, more], [1, true]);
+    const { render, receipt } = JSON.parse(showJson.output());
+    assert.deepEqual([render.id, receipt.frames], [made.id, 25]);
+
+    const removed = run('rm', made.id, '--json');
+    assert.equal(await removed.exited, 0, removed.output());
+    assert.deepEqual(JSON.parse(removed.output()), { removed: [made.id] });
+    const gone = run('show', made.id, '--json');
+    assert.equal(await gone.exited, 1);
+    assert.equal(JSON.parse(gone.output().split('\n')[0] ?? '').error.code, 'render_unknown');
+  });
+
+  it('tells programs what happens in lines of JSON, alone on standard output', async () => {
+    const command = run('render', 'speech.wav', '--out', 'json.mp4', '--json');
+    let printed = '';
+    command.child.stdout?.on('data', (chunk: Buffer) => {
+      printed += chunk.toString();
+    });
+    assert.equal(await command.exited, 0, command.output());
+    const events = printed
+      .trim()
+      .split('\n')
+      .map((line) => JSON.parse(line));
+    assert.equal(events[0].event, 'progress');
+    assert.equal(events.at(-1).event, 'completed');
+    assert.equal(events.at(-1).render.frames.done, 50);
+    assert.equal(events.at(-1).out, path.join(farm.folder, 'json.mp4'));
+  });
 });

@@ -1,0 +1,98 @@
+import type { FarmError } from '../shared/errors.ts';
+import type { RenderView } from '../shared/views/render-view.ts';
+import { printJsonLine } from './json-output.ts';
+import { progressBar } from './progress.ts';
+
+/** Shows many renders: a line for each that has ended, and on a terminal one below them for all. */
+export class ManyDisplay {
+  readonly #json: boolean;
+  readonly #out = process.stdout;
+  readonly #running = new Map<string, RenderView>();
+  #count = 0;
+  #completed = 0;
+  #failed = 0;
+  #lineIsOpen = false;
+
+  /** @param json for programs: a line of JSON for each event instead. */
+  constructor(json: boolean) {
+    this.#json = json;
+  }
+
+  begin(count: number, url: string): void {
+    this.#count = count;
+    this.say(`Rendering ${count === 1 ? 'one sound' : `${count} sounds`} at ${url}; Ctrl-C cancels them.`);
+  }
+
+  update(file: string, view: RenderView): void {
+    const before = this.#running.get(file);
+    this.#running.set(file, view);
+    if (this.#json) {
+      const isNew = before?.status !== view.status || before.frames.done !== view.frames.done;
+      if (isNew) printJsonLine({ event: 'progress', file, render: view });
+      return;
+    }
+    if (!this.#out.isTTY) return;
+    this.#out.write(`\r\x1b[K${this.#line()}`);
+    this.#lineIsOpen = true;
+  }
+
+  completed(file: string, render: RenderView, out: string): void {
+    this.#running.delete(file);
+    this.#completed++;
+    if (this.#json) {
+      printJsonLine({ event: 'completed', file, render, out });
+      return;
+    }
+    const seconds = ((render.timings_ms.total ?? 0) / 1000).toFixed(1);
+    this.say(`✓ ${file} → ${out}  (${render.frames.done} frames in ${seconds} s)`);
+  }
+
+  /** @param after what became of the render since, in a few words. */
+  failed(file: string, render: RenderView | undefined, error: FarmError, after: string): void {
+    this.#running.delete(file);
+    this.#failed++;
+    const report = error.toReport();
+    if (this.#json) {
+      printJsonLine({ event: 'failed', file, render: render ?? null, error: report });
+      return;
+    }
+    const id = render ? ` (render ${render.id}${after ? `: ${after}` : ''})` : '';
+    this.say(`✗ ${file}${id}: ${report.message}  [${report.code}]`);
+    if (report.code !== 'request_cancelled') this.say(`  what to do: ${report.remedy}`);
+  }
+
+  /** The summary. */
+  end(): { completed: number; failed: number } {
+    const summary = { completed: this.#completed, failed: this.#failed };
+    if (this.#json) printJsonLine({ event: 'summary', ...summary });
+    else
+      this.say(
+        `\n${summary.completed} of ${this.#count} rendered${summary.failed > 0 ? `, ${summary.failed} failed` : ''}.`,
+      );
+    return summary;
+  }
+
+  /** For people: on standard error where programs read the rest. */
+  say(text: string): void {
+    if (this.#lineIsOpen) this.#out.write('\r\x1b[K');
+    this.#lineIsOpen = false;
+    (this.#json ? process.stderr : this.#out).write(`${text}\n`);
+  }
+
+  #line(): string {
+    const views = [...this.#running.values()];
+    const sum = (of: (view: RenderView) => number) => views.reduce((total, view) => total + of(view), 0);
+    const done = sum(({ frames }) => frames.done);
+    const total = sum(({ frames }) => frames.total ?? 0);
+    const etas = views.flatMap(({ eta_seconds }) => (eta_seconds === null ? [] : [eta_seconds]));
+    const speed = sum(({ frames_per_second }) => frames_per_second ?? 0);
+    const parts = [
+      `${this.#completed + this.#failed}/${this.#count} done, ${views.length} running`,
+      progressBar(done, total),
+      `${done}/${total} frames`,
+      ...(speed > 0 ? [`${speed.toFixed(1)} frames/s`] : []),
+      ...(etas.length > 0 ? [`ETA of these ${Math.ceil(Math.max(...etas))} s`] : []),
+    ];
+    return parts.join('  ');
+  }
+}

@@ -1,0 +1,172 @@
+import { Argument, Command, Option } from 'commander';
+import { ROLES } from '../shared/api-keys.ts';
+import { FARM_VERSION } from '../shared/version.ts';
+import { importAvatar } from './avatar.ts';
+import { completionScript, SHELLS } from './completion.ts';
+import { checkConfig } from './config-check.ts';
+import { demo } from './demo.ts';
+import { doctor } from './doctor.ts';
+import { down } from './down.ts';
+import type { FarmOptions } from './farm-address.ts';
+import { collectExpired } from './gc.ts';
+import { drainGpu, listGpus, resumeGpu } from './gpu.ts';
+import { inspectMel } from './inspect.ts';
+import { listKeys, newKey } from './key.ts';
+import { listModels, loadModel, unloadModel } from './models.ts';
+import { keyName, speaksJson, speaksToFarm, wholeNumber } from './options.ts';
+import { addRenderCommands } from './render-commands.ts';
+import { up } from './up.ts';
+
+/** Wrong words on the command line. */
+const USAGE_EXIT_CODE = 2;
+
+/** The `farm` command with all of its commands; docs/cli.md describes them. */
+export function buildProgram(): Command {
+  const program = new Command('farm')
+    .description('Lipsync Farm: audio in, talking-head video out.')
+    .version(FARM_VERSION)
+    .showHelpAfterError('Run it with --help to see what it takes.')
+    .exitOverride(({ exitCode }) => process.exit(exitCode === 0 ? 0 : USAGE_EXIT_CODE));
+  addFarmCommands(program);
+  addRenderCommands(program);
+  addModelCommands(program);
+  addGpuCommands(program);
+  addKeyCommands(program);
+  addCareCommands(program);
+  addMakerCommands(program);
+  return program;
+}
+
+function addFarmCommands(program: Command): void {
+  program
+    .command('up')
+    .description('run a whole farm on this machine: Redis (unless REDIS_URL is set), api, GPU workers, media worker')
+    .option('-c, --config <file>', 'configuration file (default: config.yaml here, else built-in defaults)')
+    .action(up);
+
+  program
+    .command('down')
+    .description('stop the farm of this folder and wait until it has drained')
+    .option('-c, --config <file>', 'its configuration file (default: config.yaml here, else built-in defaults)')
+    .action(down);
+
+  program
+    .command('demo')
+    .description('start a farm, render the sample speech with the demo avatar, stop the farm')
+    .option('-o, --out <file>', 'where the video goes', 'out/demo.mp4')
+    .option('-a, --audio <file>', 'another audio file instead of the sample speech')
+    .action(demo);
+}
+
+function addModelCommands(program: Command): void {
+  const models = speaksJson(speaksToFarm(program.command('models')))
+    .description('models of a running farm: what is loaded where, memory, use')
+    .action(listModels);
+
+  models
+    .command('load <id>')
+    .description('load a model ahead of its first request')
+    .option('-g, --gpu <number>', 'GPU to load it on (default: the farm chooses)', wholeNumber)
+    .action((id, options) => loadModel(id, { ...models.opts<FarmOptions>(), ...options }));
+
+  models
+    .command('unload <id>')
+    .description('unload a model on every GPU, as soon as nothing uses it')
+    .action((id) => unloadModel(id, models.opts<FarmOptions>()));
+}
+
+function addGpuCommands(program: Command): void {
+  const gpu = program
+    .command('gpu')
+    .description('see the GPUs of a running farm, take them out of service and put them back');
+  speaksJson(speaksToFarm(gpu.command('list')))
+    .description('worker, device, backlog, streams and models of every GPU')
+    .action(listGpus);
+  speaksToFarm(gpu.command('drain'))
+    .description('finish what runs, take nothing new; waiting jobs go to others')
+    .argument('<gpu>', 'its number', wholeNumber)
+    .action(drainGpu);
+  speaksToFarm(gpu.command('resume'))
+    .description('take work again, also for models that are blocked there')
+    .argument('<gpu>', 'its number', wholeNumber)
+    .action(resumeGpu);
+  speaksJson(speaksToFarm(program.command('gpus')))
+    .description('the same as gpu list')
+    .action(listGpus);
+}
+
+function addKeyCommands(program: Command): void {
+  const key = program.command('key').description('API keys of the farm: who may use it, and for what');
+  key
+    .command('new')
+    .description('make a key, print it once, and show the entry for the configuration, which has its hash only')
+    .requiredOption('-n, --name <name>', 'whose key it is; renders made with it belong to this name', keyName)
+    .addOption(new Option('-r, --role <role>', 'what it may do').choices(ROLES).makeOptionMandatory())
+    .option('--requests-per-minute <n>', 'requests that it may make (default: any number)', wholeNumber)
+    .option(
+      '--max-unfinished-renders <n>',
+      'its renders that may be unfinished (default: as the farm takes)',
+      wholeNumber,
+    )
+    .option('--max-streams <n>', 'its live streams at the same time (default: as the GPUs allow)', wholeNumber)
+    .option('-w, --write', 'put the entry into the configuration file')
+    .option('-c, --config <file>', 'that file (default: FARM_CONFIG, else config.yaml here)')
+    .action(newKey);
+  key
+    .command('list')
+    .description('names, roles and limits of the keys in the configuration')
+    .option('-c, --config <file>', 'configuration file (default: FARM_CONFIG, else config.yaml here)')
+    .action(listKeys);
+}
+
+function addCareCommands(program: Command): void {
+  speaksJson(speaksToFarm(program.command('gc')))
+    .description('remove what has expired: old renders, files that belong to none, failed jobs; see `retention`')
+    .option('-n, --dry-run', 'say what would go, and remove nothing')
+    .action(collectExpired);
+
+  speaksJson(program.command('doctor'))
+    .description('check this machine and the configured models, and say how to mend what is missing')
+    .option('-c, --config <file>', 'configuration file')
+    .action(doctor);
+
+  speaksJson(program.command('config').description('the configuration').command('check'))
+    .description('read the configuration as a farm would, and say what is wrong with it')
+    .option('-c, --config <file>', 'configuration file (default: FARM_CONFIG, else config.yaml here)')
+    .action(checkConfig);
+
+  program
+    .command('completion')
+    .description('print a script that completes commands and options: eval "$(farm completion bash)"')
+    .addArgument(new Argument('<shell>', 'which shell').choices(SHELLS))
+    .action((shell) => {
+      process.stdout.write(completionScript(program, shell));
+    });
+}
+
+function addMakerCommands(program: Command): void {
+  program
+    .command('inspect')
+    .description('look inside the pipeline')
+    .command('mel <audio> <out>')
+    .description('write the normalised mel of an audio file: T×80 float32, little-endian')
+    .action(inspectMel);
+
+  program
+    .command('avatar')
+    .description('make models of the farm')
+    .command('import <dir>')
+    .description('take a SyncTalk_2D or Ultralight dataset folder: crop rects, test run, configuration entry, preview')
+    .option('-i, --id <name>', 'model id (default: the name of the folder)')
+    .option(
+      '-c, --config <file>',
+      'configuration file to add the model to (default: FARM_CONFIG, else config.yaml here)',
+    )
+    .option('-m, --model <onnx>', 'the lip-sync network (default: found in the folder by its tensors)')
+    .option('-a, --audio-encoder <onnx>', 'the audio encoder (default: found in the folder, else the configured one)')
+    .option('-s, --size <pixels>', 'what the size of the network must be, 160 or 320 (default: as the network has it)')
+    .option('-o, --out <dir>', 'where crop rects, preview and pictures of a video go (default: the folder itself)')
+    .option('--no-preview', 'leave out the 2 s of video')
+    .option('-f, --force', 'replace an entry of this id, and other crop rects')
+    .action(importAvatar);
+}
