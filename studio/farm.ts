@@ -1,6 +1,6 @@
 import type { GpuList, GpuView } from '../shared/views/gpu-view.ts';
 import type { AvatarPicturesView, ModelList } from '../shared/views/models-view.ts';
-import type { RenderPage, RenderView } from '../shared/views/render-view.ts';
+import type { Receipt, RenderPage, RenderView } from '../shared/views/render-view.ts';
 import type { SessionView } from '../shared/views/session-view.ts';
 
 /** The farm that served this page, over its HTTP API. Every fault is thrown as a {@link Fault}. */
@@ -20,18 +20,21 @@ export class Fault extends Error {
 }
 
 export interface NewRender {
-  readonly sound: Blob;
-  readonly fileName: string;
+  readonly sound: File;
   readonly modelId: string;
+  readonly labels?: Readonly<Record<string, string>>;
+  readonly priority?: RenderView['priority'];
   /** Told the part that was sent, 0 … 1. */
   readonly onSent?: (part: number) => void;
 }
 
 /** Sends a sound. XMLHttpRequest, because fetch does not tell how far an upload is. */
-export async function submitRender({ sound, fileName, modelId, onSent }: NewRender): Promise<RenderView> {
+export async function submitRender({ sound, modelId, labels = {}, priority, onSent }: NewRender): Promise<RenderView> {
   const form = new FormData();
   form.set('model_id', modelId);
-  form.set('audio', sound, fileName);
+  if (Object.keys(labels).length > 0) form.set('labels', JSON.stringify(labels));
+  if (priority) form.set('priority', priority);
+  form.set('audio', sound, sound.name);
   const request = new XMLHttpRequest();
   request.open('POST', '/v1/renders');
   request.upload.addEventListener('progress', ({ loaded, total }) => onSent?.(total > 0 ? loaded / total : 0));
@@ -46,6 +49,7 @@ export async function submitRender({ sound, fileName, modelId, onSent }: NewRend
 /** Whose key this browser uses, and what that may do. */
 export const getSession = () => ask<SessionView>('/v1/session');
 export const getRender = (id: string) => ask<RenderView>(`/v1/renders/${id}`);
+export const getReceipt = (id: string) => ask<Receipt>(`/v1/renders/${id}/receipt`);
 export const cancelRender = (id: string) => order<RenderView>(`/v1/renders/${id}/cancel`);
 export const retryRender = (id: string) => order<RenderView>(`/v1/renders/${id}/retry`);
 export const removeRender = (id: string) => ask<undefined>(`/v1/renders/${id}`, { method: 'DELETE' });
@@ -57,6 +61,13 @@ export const listAvatarPictures = (id: string) =>
   ask<AvatarPicturesView>(`/v1/models/${encodeURIComponent(id)}/pictures`);
 export const loadModel = (id: string) => order<unknown>(`/v1/models/${encodeURIComponent(id)}/load`);
 export const unloadModel = (id: string) => order<unknown>(`/v1/models/${encodeURIComponent(id)}/unload`);
+
+/** The sound of a finished render, in its video. */
+export async function soundOf({ file_name, links }: RenderView): Promise<File> {
+  const response = await fetchFrom(links.video ?? '');
+  if (!response.ok) return answerOf(response.status, await response.text());
+  return new File([await response.blob()], file_name);
+}
 
 /** The newest picture of a render that runs; undefined while there is none. */
 export async function newestPicture(id: string): Promise<Blob | undefined> {

@@ -12,13 +12,21 @@ export interface View {
 
 const SLOWEST_MS = 10_000;
 
+interface Keeping {
+  readonly everyMs: number;
+  readonly closed: AbortSignal;
+  readonly tell: (fault: string) => void;
+  /** Waits until the next time; a clock unless it is given. */
+  readonly wait?: (ms: number) => Promise<void>;
+}
+
 /**
  * Does `work` again and again until `closed`, and waits while the page is hidden. After a fault it waits longer and
  * longer, and tells it in words; after a success it tells ''.
  */
 export async function keep(
   work: () => Promise<void>,
-  { everyMs, closed, tell }: { everyMs: number; closed: AbortSignal; tell: (fault: string) => void },
+  { everyMs, closed, tell, wait = (ms) => pause(ms, closed) }: Keeping,
 ): Promise<void> {
   let waitMs = everyMs;
   while (!closed.aborted) {
@@ -30,7 +38,7 @@ export async function keep(
       tell(faultText(thrown));
       waitMs = Math.min(2 * waitMs, SLOWEST_MS);
     }
-    await pause(waitMs, closed);
+    await wait(waitMs);
     if (document.hidden) await visible(closed);
   }
 }

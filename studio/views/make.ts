@@ -1,13 +1,16 @@
 import { html, type TemplateResult } from 'lit-html';
 import type { ModelView } from '../../shared/views/models-view.ts';
+import type { RenderView } from '../../shared/views/render-view.ts';
 import { listModels, submitRender } from '../farm.ts';
 import { clock } from '../format.ts';
 import { avatarChoice } from '../parts/avatar-choice.ts';
 import { type Recording, startRecording } from '../parts/recorder.ts';
+import { keepSound } from '../sounds.ts';
 import { TEXTS } from '../texts.ts';
 import { faultText, type View } from '../view.ts';
 
 const T = TEXTS.make;
+const PRIORITIES = Object.keys(T.priorities) as RenderView['priority'][];
 
 /** Drop or record a sound, choose an avatar, render. */
 export function makeView(): View {
@@ -24,6 +27,8 @@ class MakeView {
   #soundUrl = '';
   #recording: Recording | undefined;
   #sentPercent: number | undefined;
+  #labels = '';
+  #priority: RenderView['priority'] = 'normal';
   #isOver = false;
   #fault = '';
 
@@ -51,11 +56,34 @@ class MakeView {
             this.#changed();
           })}
         </fieldset>
+        ${this.#more()}
         <p class="fault" role="alert">${this.#fault}</p>
         <button class="main" ?disabled=${this.#sentPercent !== undefined || this.#recording !== undefined}>
           ${this.#sentPercent === undefined ? T.submit : T.sending(this.#sentPercent)}
         </button>
       </form>
+    `;
+  }
+
+  #more(): TemplateResult {
+    const toLabels = (event: Event) => {
+      this.#labels = (event.target as HTMLInputElement).value;
+    };
+    const toPriority = (event: Event) => {
+      this.#priority = (event.target as HTMLSelectElement).value as RenderView['priority'];
+    };
+    return html`
+      <details>
+        <summary>${T.more}</summary>
+        <div class="filters">
+          <label>${T.labels}<input placeholder="project=spring, take=2" @input=${toLabels} /></label>
+          <label>${T.priority}
+            <select @change=${toPriority}>
+              ${PRIORITIES.map((name) => html`<option value=${name} ?selected=${name === 'normal'}>${T.priorities[name]}</option>`)}
+            </select>
+          </label>
+        </div>
+      </details>
     `;
   }
 
@@ -133,8 +161,10 @@ class MakeView {
     this.#fault = '';
     this.#tellSent(0);
     try {
-      const sound = { sound: this.#sound, fileName: this.#sound.name, modelId: this.#modelId };
-      const { id } = await submitRender({ ...sound, onSent: (part) => this.#tellSent(Math.floor(100 * part)) });
+      const [sound, modelId, priority] = [this.#sound, this.#modelId, this.#priority];
+      const onSent = (part: number) => this.#tellSent(Math.floor(100 * part));
+      const { id } = await submitRender({ sound, modelId, priority, labels: readLabels(this.#labels), onSent });
+      keepSound(id, sound);
       location.hash = `/renders/${id}`;
     } catch (thrown) {
       this.#sentPercent = undefined;
@@ -164,6 +194,14 @@ class MakeView {
     URL.revokeObjectURL(this.#soundUrl);
     this.#recording?.stop().catch((thrown: Error) => console.warn('the recording was not ended:', thrown.message));
   }
+}
+
+/** "project=spring, take=2" as labels; the farm says what is wrong with them. */
+function readLabels(text: string): Record<string, string> {
+  const parts = text.split(',').map((part) => part.trim());
+  return Object.fromEntries(
+    parts.filter(Boolean).map((part) => part.split(/=(.*)/s, 2).map((side = '') => side.trim())),
+  );
 }
 
 /** "audio/webm;codecs=opus" → "recording.webm". */

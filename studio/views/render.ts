@@ -1,8 +1,12 @@
 import { html, type TemplateResult } from 'lit-html';
+import type { Quality } from '../../shared/views/quality-view.ts';
 import type { RenderView } from '../../shared/views/render-view.ts';
-import { cancelRender, getRender, newestPicture, removeRender, retryRender } from '../farm.ts';
+import { cancelRender, getReceipt, getRender, newestPicture, removeRender, retryRender } from '../farm.ts';
 import { ago, clock, duration } from '../format.ts';
+import { AgainForm } from '../parts/again.ts';
+import { qualityFacts } from '../parts/quality.ts';
 import { hasEnded, statusBadge } from '../parts/status.ts';
+import { RenderNews } from '../render-news.ts';
 import { TEXTS } from '../texts.ts';
 import { faultText, keep, type View } from '../view.ts';
 
@@ -12,7 +16,13 @@ const LOOK_EVERY_MS = 500;
 /** One render: its newest picture and progress while it is made, then its video. */
 export function renderView(id: string): View {
   const view = new RenderPage(id);
-  return { title: id, template: () => view.template(), open: (changed, closed) => view.open(changed, closed) };
+  return {
+    get title() {
+      return view.title;
+    },
+    template: () => view.template(),
+    open: (changed, closed) => view.open(changed, closed),
+  };
 }
 
 class RenderPage {
@@ -24,8 +34,15 @@ class RenderPage {
   #fault = '';
   #orderFault = '';
 
+  #quality: Quality | undefined;
+  #again: AgainForm | undefined;
+
   constructor(id: string) {
     this.#id = id;
+  }
+
+  get title(): string {
+    return this.#render?.file_name ?? this.#id;
   }
 
   open(changed: () => void, closed: AbortSignal): void {
@@ -38,11 +55,21 @@ class RenderPage {
     const until = AbortSignal.any([closed, ended.signal]);
     const look = async () => {
       this.#render = await getRender(this.#id);
-      if (hasEnded(this.#render)) ended.abort();
-      else if (this.#render.frames.done > 0) this.#show(await newestPicture(this.#id));
+      if (hasEnded(this.#render)) {
+        ended.abort();
+        await this.#end(this.#render);
+      } else if (this.#render.frames.done > 0) this.#show(await newestPicture(this.#id));
     };
     closed.addEventListener('abort', () => this.#show(undefined));
-    keep(look, { everyMs: LOOK_EVERY_MS, closed: until, tell }).catch(reportError);
+    const news = new RenderNews(this.#id, until);
+    const wait = (ms: number) => news.next(ms);
+    keep(look, { everyMs: LOOK_EVERY_MS, closed: until, tell, wait }).catch(reportError);
+  }
+
+  /** What is known of a render once it has ended. */
+  async #end({ links }: RenderView): Promise<void> {
+    this.#again ??= new AgainForm(this.#changed);
+    if (links.receipt) this.#quality = (await getReceipt(this.#id)).quality ?? undefined;
   }
 
   template(): TemplateResult {
@@ -55,17 +82,23 @@ class RenderPage {
   }
 
   #page(render: RenderView): TemplateResult {
+    const labels = Object.entries(render.labels).map(([name, value]) => `${name}=${value}`);
     return html`
-      <p>${statusBadge(render.status)} ${render.file_name} · ${render.model_id}</p>
+      <p>${statusBadge(render.status)} <a href=${`#/avatars/${encodeURIComponent(render.model_id)}`}>${render.model_id}</a></p>
       ${render.error ? html`<p class="fault">${render.error.message}. ${render.error.remedy} <code>${render.error.code}</code></p>` : ''}
       ${render.waiting ? html`<p class="fault">${T.waits}: ${render.waiting.message}</p>` : ''}
       ${hasEnded(render) ? '' : this.#progress(render)}
       ${render.links.video ? this.#video(render) : ''}
       <div class="orders">${this.#orders(render)}</div>
+      ${this.#again ? html`<h2>${TEXTS.again.title}</h2>${this.#again.template(render)}` : ''}
+      ${this.#quality ? qualityFacts(this.#quality) : ''}
+      ${pictures(render)}
       ${timings(render)}
       <h2>${T.facts}</h2>
       <dl>
         <dt>${T.id}</dt><dd><code>${render.id}</code></dd>
+        ${render.priority === 'normal' ? '' : html`<dt>${T.priority}</dt><dd>${TEXTS.make.priorities[render.priority]}</dd>`}
+        ${labels.length > 0 ? html`<dt>${T.labels}</dt><dd>${labels.join(', ')}</dd>` : ''}
         <dt>${T.made}</dt><dd><time datetime=${render.created_at}>${ago(render.created_at)}</time></dd>
       </dl>
     `;
@@ -130,6 +163,24 @@ class RenderPage {
     };
     return html`<button type="button" @click=${click}>${label}</button>`;
   }
+}
+
+function pictures({ links }: RenderView): TemplateResult[] {
+  const made = [
+    [links.contact_sheet, T.contactSheet],
+    [links.waveform, T.waveform],
+    [links.waterfall, T.waterfall],
+  ] as const;
+  return made.flatMap(([link, label]) => (link === null ? [] : [drawing(link, label)]));
+}
+
+/** An older render may have none: then nothing is shown. */
+function drawing(link: string, label: string): TemplateResult {
+  const hide = (event: Event) => (event.target as HTMLElement).closest('figure')?.setAttribute('hidden', '');
+  return html`<figure class="drawing">
+    <a href=${link}><img src=${link} alt=${label} loading="lazy" @error=${hide} /></a>
+    <figcaption>${label}</figcaption>
+  </figure>`;
 }
 
 function timings({ timings_ms }: RenderView): TemplateResult {

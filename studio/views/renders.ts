@@ -2,6 +2,7 @@ import { html, type TemplateResult } from 'lit-html';
 import type { RenderView } from '../../shared/views/render-view.ts';
 import { listRenders } from '../farm.ts';
 import { ago, clock } from '../format.ts';
+import { portrait } from '../parts/portrait.ts';
 import { statusBadge } from '../parts/status.ts';
 import { TEXTS } from '../texts.ts';
 import { faultText, keep, type View } from '../view.ts';
@@ -24,6 +25,7 @@ class RendersView {
   #next: string | null = null;
   #search = '';
   #status = '';
+  #label = '';
   #fault = '';
 
   open(changed: () => void, closed: AbortSignal): void {
@@ -41,6 +43,7 @@ class RendersView {
     return html`
       <form class="filters" role="search" @submit=${(event: Event) => event.preventDefault()}>
         <label>${T.search}<input type="search" .value=${this.#search} @input=${this.#searched} /></label>
+        <label>${T.label}<input .value=${this.#label} @change=${this.#labelled} /></label>
         <label>${T.status}
           <select @change=${this.#filtered}>
             <option value="">${T.all}</option>
@@ -50,6 +53,7 @@ class RendersView {
       </form>
       <p class="fault" role="status">${this.#fault}</p>
       ${this.#newest === undefined ? html`<p>${TEXTS.loading}</p>` : this.#table(shown, known.length)}
+      ${this.#search !== '' && this.#next !== null ? html`<p>${T.onlyLoaded}</p>` : ''}
       ${this.#next === null ? '' : html`<button @click=${this.#more}>${T.more}</button>`}
     `;
   }
@@ -57,10 +61,10 @@ class RendersView {
   #table(shown: readonly RenderView[], known: number): TemplateResult {
     if (known === 0) return html`<p>${T.none} <a href="#/">${T.start}</a></p>`;
     if (shown.length === 0) return html`<p>${T.noneMatch}</p>`;
-    const { file, avatar, status, length, when } = T.columns;
+    const { picture, file, avatar, status, length, when } = T.columns;
     return html`
       <table>
-        <thead><tr>${[file, avatar, status, length, when].map((name) => html`<th scope="col">${name}</th>`)}</tr></thead>
+        <thead><tr>${[picture, file, avatar, status, length, when].map((name) => html`<th scope="col">${name}</th>`)}</tr></thead>
         <tbody>${shown.map(row)}</tbody>
       </table>
     `;
@@ -78,7 +82,7 @@ class RendersView {
   }
 
   #query(): Record<string, string> {
-    return { limit: PAGE, ...(this.#status === '' ? {} : { status: this.#status }) };
+    return { limit: PAGE, ...(this.#status && { status: this.#status }), ...(this.#label && { label: this.#label }) };
   }
 
   readonly #searched = (event: Event) => {
@@ -86,12 +90,21 @@ class RendersView {
     this.#changed();
   };
 
+  readonly #labelled = (event: Event) => {
+    this.#label = (event.target as HTMLInputElement).value.trim();
+    this.#again();
+  };
+
   readonly #filtered = (event: Event) => {
     this.#status = (event.target as HTMLSelectElement).value;
+    this.#again();
+  };
+
+  #again(): void {
     this.#newest = undefined;
     this.#older = [];
     this.#attempt(() => this.#look());
-  };
+  }
 
   readonly #more = () =>
     this.#attempt(async () => {
@@ -110,9 +123,17 @@ class RendersView {
   }
 }
 
-function row({ id, file_name, model_id, status, audio_seconds, created_at }: RenderView): TemplateResult {
+/** The first frame of its contact sheet, which has four in a row; of an unfinished one its avatar. */
+function thumbnail({ model_id, links }: RenderView): TemplateResult {
+  if (links.contact_sheet === null) return portrait(model_id);
+  return html`<span class="portrait sheet"><img src=${links.contact_sheet} alt="" loading="lazy" /></span>`;
+}
+
+function row(render: RenderView): TemplateResult {
+  const { id, file_name, model_id, status, audio_seconds, created_at } = render;
   return html`
     <tr>
+      <td>${thumbnail(render)}</td>
       <td><a href=${`#/renders/${id}`}>${file_name}</a></td>
       <td>${model_id}</td>
       <td>${statusBadge(status)}</td>

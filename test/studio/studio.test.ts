@@ -76,22 +76,49 @@ describe('the studio, in Chromium', { skip: NO_BROWSER }, () => {
     await page.locator('input[type=file]').setInputFiles(speech);
     await page.getByRole('radio', { name: 'ann', exact: true }).check();
     assert.ok(await page.getByRole('radio', { name: /broken/ }).isDisabled());
+    await page.getByText('Labels and priority').click();
+    await page.getByLabel('Labels, as key=value').fill('project=spring');
     await keepShot(page, 'make');
     await page.getByRole('button', { name: 'Render', exact: true }).click();
     await page.locator('video').waitFor();
     await page.waitForFunction(`${VIDEO}.readyState >= 2`);
     assert.ok(Math.abs(Number(await page.evaluate(`${VIDEO}.duration`)) - 4) < 0.1);
     assert.equal(await page.evaluate(`${VIDEO}.play().then(() => true)`), true);
+    await page.getByRole('heading', { name: 'How it looks' }).waitFor();
+    for (const drawing of [/^Frames of the video/, /^The voice/, /^Which step/]) {
+      const picture = page.getByRole('img', { name: drawing });
+      await picture.scrollIntoViewIfNeeded();
+      await page.waitForFunction(
+        `[...document.images].some((image) => ${drawing}.test(image.alt) && image.naturalWidth > 0)`,
+      );
+    }
+    await page.getByText('project=spring').waitFor();
     await keepShot(page, 'render');
+  });
+
+  it('sends its sound again, out of the video when the page no longer has the file', async () => {
+    const first = page.url();
+    await page.reload();
+    await page.getByText('With the sound of the finished video').waitFor();
+    await page.getByRole('button', { name: 'Send again' }).click();
+    await page.waitForURL((url) => url.href !== first);
+    await page.locator('video').waitFor();
+    await page.getByText('project=spring').waitFor();
   });
 
   it('finds it again in the list, by keyboard alone', async () => {
     await open('/renders');
+    await page.getByLabel('Label, as key=value').fill('project=autumn');
+    await page.keyboard.press('Tab');
+    await page.getByText('Nothing here yet').waitFor();
+    await page.getByLabel('Label, as key=value').fill('project=spring');
+    await page.keyboard.press('Tab');
+    await page.locator('tbody tr').nth(1).waitFor();
+    await keepShot(page, 'renders');
     await page.getByRole('searchbox').fill('nothing of this name');
     await page.getByText('No render matches').waitFor();
     await page.getByRole('searchbox').fill('speech');
-    await page.keyboard.press('Tab');
-    await page.keyboard.press('Tab');
+    for (let presses = 0; presses < 3; presses++) await page.keyboard.press('Tab');
     await page.keyboard.press('Enter');
     await page.locator('video').waitFor();
   });
