@@ -13,14 +13,14 @@ const config = { access: 'render' } as const;
 export const webhookRoutes: FastifyPluginAsyncZod<Services> = async (app, { webhooks }) => {
   const test = {
     ...{ operationId: 'testWebhook', tags, summary: 'Send a message to try a webhook' },
-    body: z.strictObject({ url: z.string().optional() }).default({}),
+    body: z.strictObject({ url: z.string().optional() }).nullish(),
     response: {
       202: z.object({ id: z.string(), links: z.object({ deliveries: z.string() }) }),
       ...failures('webhooks_off', 'address_refused'),
     },
   };
   app.post('/v1/webhooks/test', { schema: test, config }, async ({ body, caller }, reply) => {
-    const id = await webhooks.test(body.url, caller);
+    const id = await webhooks.test(body?.url, caller);
     reply.status(202);
     return { id, links: { deliveries: `/v1/webhooks/deliveries?id=${id}` } };
   });

@@ -300,6 +300,7 @@ describe('the API as it is documented', () => {
       'priority',
       'start_frame',
       'to',
+      'webhook_url',
     ]);
     assert.deepEqual(required ?? [], [], 'a file or its address');
   });
