@@ -1,5 +1,6 @@
 import { type Command, Option } from 'commander';
 import { RENDER_PRIORITIES, RENDER_STATUSES } from '../shared/renders/record.ts';
+import { live } from './live.ts';
 import { label, positiveNumber, speaksJson, speaksToFarm, time, wholeNumber } from './options.ts';
 import { type RenderCommandOptions, render } from './render.ts';
 import { renderMany } from './render-many.ts';
@@ -13,6 +14,14 @@ const LIST_LENGTH = 20;
 export function addRenderCommands(program: Command): void {
   addRender(program);
   addList(program);
+  speaksJson(speaksToFarm(program.command('live <audio>')))
+    .description('stream a sound to the farm and take the frames as they come; "-" is standard input')
+    .option('-m, --model <id>', 'model id (not needed when the farm has only one)')
+    .option('-o, --out <folder>', 'where the frames go, as JPEG files (default: frames)')
+    .option('--mjpeg', 'write the frames to standard output, one JPEG after the other')
+    .option('--raw', 'write them to standard output as RGB, 3 bytes a pixel')
+    .option('--low', 'let frames wait for less of the sound ahead of them')
+    .action(live);
   speaksJson(speaksToFarm(program.command('show <id>')))
     .description('all that is known of one render: state, sound, speed, quality, links')
     .action(showRender);

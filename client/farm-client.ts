@@ -22,6 +22,7 @@ import {
 } from '../shared/views/render-view.ts';
 import { Connection } from './connection.ts';
 import { type FollowedEvent, type FollowOptions, followEvents } from './events.ts';
+import { type LiveOptions, LiveSession } from './live-session.ts';
 import { type Patience, patiently } from './patience.ts';
 import {
   type Audio,
@@ -51,10 +52,12 @@ export type RenderPicture = 'contact-sheet' | 'waveform' | 'waterfall';
  */
 export class FarmClient {
   readonly #connection: Connection;
+  readonly #apiKey: string | undefined;
 
   /** @param baseUrl such as "http://127.0.0.1:8080". FarmError('url_invalid') for what is no address of a farm. */
   constructor(baseUrl: string, apiKey?: string) {
     this.#connection = new Connection(baseUrl, apiKey);
+    this.#apiKey = apiKey;
   }
 
   get url(): string {
@@ -181,6 +184,11 @@ export class FarmClient {
   async *video(renderId: string, signal?: AbortSignal): AsyncGenerator<Uint8Array> {
     const response = await this.#connection.request(`${renderPath(renderId)}/video`, { signal: signal ?? null });
     yield* this.#connection.chunks(response, signal);
+  }
+
+  /** Opens a live stream: sound up, frames down. */
+  async live(options: LiveOptions = {}): Promise<LiveSession> {
+    return await LiveSession.open(this.#connection, this.#apiKey, options);
   }
 
   /** Every configured model, and what the GPU workers have in memory. */

@@ -11,5 +11,6 @@ export type { Quality, RenderPictures } from '../shared/views/quality-view.ts';
 export type { Receipt, RenderPage, RenderView } from '../shared/views/render-view.ts';
 export type { FollowedEvent, FollowOptions } from './events.ts';
 export { FarmClient, type RenderPicture } from './farm-client.ts';
+export type { LiveFrame, LiveMessage, LiveOptions, LiveSession } from './live-session.ts';
 export { type Patience, patiently } from './patience.ts';
 export type { Audio, EstimateOptions, RenderFilter, SubmitOptions } from './requests.ts';

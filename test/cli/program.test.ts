@@ -34,7 +34,7 @@ describe('docs/cli.md', () => {
   it('has every option of the commands about renders', () => {
     const of = (command: Command) => command.options.flatMap(({ long }) => (long ? [long] : []));
     const common = ['--url', '--api-key', '--config', '--json'];
-    for (const name of ['render', 'ls']) {
+    for (const name of ['render', 'live', 'ls']) {
       const command = program.commands.find((candidate) => candidate.name() === name);
       assert.ok(command);
       const text = docs.split(`\n## \`farm ${name}\`\n`)[1]?.split('\n## ')[0] ?? '';

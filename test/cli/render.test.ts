@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict';
-import { readdir, writeFile } from 'node:fs/promises';
+import { readdir, readFile, writeFile } from 'node:fs/promises';
 import { connect, createServer, type Server, type Socket } from 'node:net';
 import path from 'node:path';
 import { after, before, describe, it } from 'node:test';
@@ -259,5 +259,23 @@ describe('farm render', () => {
     assert.equal(events.at(-1).event, 'completed');
     assert.equal(events.at(-1).render.frames.done, 50);
     assert.equal(events.at(-1).out, path.join(farm.folder, 'json.mp4'));
+  });
+
+  it('streams a sound with its key, and writes the frames as they come', async () => {
+    const command = run('live', 'speech.wav', '--out', 'live-frames', '--json');
+    assert.equal(await command.exited, 0, command.output());
+    const { frames, first_frame_ms } = JSON.parse(command.output());
+    assert.equal(frames, 50);
+    assert.ok(first_frame_ms > 0);
+    const names = (await readdir(path.join(farm.folder, 'live-frames'))).sort();
+    assert.deepEqual([names.length, names[0], names.at(-1)], [50, '000000.jpg', '000049.jpg']);
+    const jpeg = await readFile(path.join(farm.folder, 'live-frames/000049.jpg'));
+    assert.deepEqual([...jpeg.subarray(0, 2), ...jpeg.subarray(-2)], [0xff, 0xd8, 0xff, 0xd9]);
+    const refused = run('live', 'notes.wav', '--api-key', 'somebody-elses');
+    assert.equal(await refused.exited, 1);
+    assert.match(refused.output(), /\[unauthorised\]/);
+    const noise = run('live', 'notes.wav', '--mjpeg');
+    assert.equal(await noise.exited, 1, noise.output());
+    assert.match(noise.output(), /\[audio_unreadable\]/);
   });
 });
