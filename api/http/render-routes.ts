@@ -32,7 +32,6 @@ export const renderRoutes: FastifyPluginAsyncZod<Services> = async (app, service
   getRender(app, services);
   getVideo(app, services);
   getFrame(app, services);
-  getPreview(app, services);
   getReceipt(app, services);
   getPicture(app, services, 'contact-sheet', 'A picture of evenly spaced frames, with their times', 'image/jpeg');
   getPicture(app, services, 'waveform', "The voice, and the mouth's opening under it", 'image/svg+xml');
@@ -105,18 +104,6 @@ function getFrame(app: App, { renders }: Services): void {
   app.get('/v1/renders/:id/frames/:index', { schema, config }, async (request, reply) => {
     const { id, index } = request.params;
     return sendFile(await renders.frame(id, index, request.caller), request, reply);
-  });
-}
-
-function getPreview(app: App, { renders }: Services): void {
-  const schema = {
-    ...{ operationId: 'getPreview', tags, summary: 'The latest picture of a render that runs' },
-    params,
-    response: { 200: bytesOf('The picture', 'image/jpeg'), ...failures('render_unknown', 'preview_unknown') },
-  };
-  app.get('/v1/renders/:id/preview', { schema, config }, async (request, reply) => {
-    const jpeg = await renders.preview(request.params.id, request.caller);
-    return reply.type('image/jpeg').header('cache-control', 'no-store').send(jpeg);
   });
 }
 

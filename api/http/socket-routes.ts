@@ -2,6 +2,7 @@ import websocket from '@fastify/websocket';
 import type { FastifyInstance } from 'fastify';
 import type { Services } from '../services.ts';
 import { liveSocket } from './live-socket.ts';
+import { previewRoutes } from './preview-routes.ts';
 import { opensSocket, SOCKET_PROTOCOL } from './socket-protocol.ts';
 import { WebSockets } from './web-sockets.ts';
 
@@ -26,4 +27,5 @@ export async function socketRoutes(app: FastifyInstance, services: Services): Pr
     done();
   });
   await app.register(liveSocket, { ...services, sockets });
+  await app.register(previewRoutes, { ...services, sockets });
 }

@@ -219,6 +219,7 @@ describe('the API as it is documented', () => {
     await ask('getPreview', 404, { in: { id } });
     await savePreview(artifacts, id, Buffer.from('picture'));
     await ask('getPreview', 200, { in: { id } });
+    await ask('getPreview', 409, { in: { id: await renderIn('completed') }, query: { as: 'mjpeg' } });
   });
 
   it('has webhooks, or says that there are none', async () => {

@@ -1,0 +1,88 @@
+import { Readable } from 'node:stream';
+import type { WebSocket } from '@fastify/websocket';
+import type { FastifyPluginAsyncZod } from 'fastify-type-provider-zod';
+import { z } from 'zod';
+import { FarmError } from '../../shared/errors.ts';
+import { LAST_FRAME } from '../../shared/limits.ts';
+import { FRAMES_PER_SECOND } from '../../shared/sound/rates.ts';
+import { type RenderPicture, watchPictures } from '../renders/pictures.ts';
+import type { Services } from '../services.ts';
+import { encodeFrame } from './frame-message.ts';
+import { bytesOf, failures } from './openapi.ts';
+import { renderParams } from './render-routes.ts';
+import { sendTo, type WebSockets } from './web-sockets.ts';
+import { wholeNumber } from './whole-number.ts';
+
+type PreviewServices = Pick<Services, 'renders'> & { readonly sockets: WebSockets };
+
+const FRAME_MS = 1000 / FRAMES_PER_SECOND;
+const BOUNDARY = 'frame';
+
+const querystring = z.strictObject({
+  as: z.literal('mjpeg').optional().describe('Go on with the pictures that follow, each a part of one long answer'),
+  from: wholeNumber(0, LAST_FRAME).optional().describe('With `as`, or over a WebSocket: the first frame to show'),
+});
+
+/** GET /v1/renders/{id}/preview: the latest picture, or all that come, as MJPEG or over a WebSocket. */
+export const previewRoutes: FastifyPluginAsyncZod<PreviewServices> = async (app, { renders, sockets }) => {
+  const closing = new AbortController();
+  app.addHook('preClose', async () => closing.abort());
+  const schema = {
+    ...{ operationId: 'getPreview', tags: ['renders'], summary: 'The latest picture of a render, or all that come' },
+    ...{ params: renderParams, querystring },
+    response: {
+      200: bytesOf('The picture; with as=mjpeg multipart/x-mixed-replace', 'image/jpeg'),
+      ...failures('render_unknown', 'preview_unknown', 'output_not_kept'),
+    },
+  };
+  app.route({
+    ...{ method: 'GET', url: '/v1/renders/:id/preview', schema, config: { access: 'render' } },
+    handler: async (request, reply) => {
+      const { params, query, caller } = request;
+      reply.header('cache-control', 'no-store');
+      if (query.as === undefined) return reply.type('image/jpeg').send(await renders.preview(params.id, caller));
+      const gone = new AbortController();
+      reply.raw.once('close', () => gone.abort());
+      const signal = AbortSignal.any([gone.signal, closing.signal, caller.revoked]);
+      const pictures = await watchPictures(renders, params.id, { from: query.from, caller }, signal);
+      reply.type(`multipart/x-mixed-replace; boundary=${BOUNDARY}`);
+      return reply.send(Readable.from(partsOf(pictures), { objectMode: false, highWaterMark: 1 }));
+    },
+    wsHandler: (socket, request) => {
+      const { params, query, caller } = request as unknown as Watched;
+      return sockets.serve(socket, request, async (signal) => {
+        await sendAll(socket, await watchPictures(renders, params.id, { from: query.from, caller }, signal), signal);
+      });
+    },
+  });
+};
+
+interface Watched {
+  readonly params: { readonly id: string };
+  readonly query: { readonly from: number | undefined };
+  readonly caller: Parameters<Services['renders']['get']>[1];
+}
+
+async function sendAll(socket: WebSocket, pictures: AsyncIterable<RenderPicture>, signal: AbortSignal): Promise<void> {
+  let count = 0;
+  for await (const { frameIndex, jpeg, skippedFrames } of pictures) {
+    const times = { frameIndex, timeMs: frameIndex * FRAME_MS, skippedFrames, latencyMs: 0 };
+    await sendTo(socket, encodeFrame({ ...times, data: jpeg }), signal);
+    count++;
+  }
+  await sendTo(socket, JSON.stringify({ type: 'ended', frame_count: count }), signal);
+}
+
+/** One part for each picture, in the form that browsers show in an `<img>`. */
+async function* partsOf(pictures: AsyncIterable<RenderPicture>): AsyncGenerator<Buffer> {
+  try {
+    for await (const { frameIndex, jpeg } of pictures) {
+      const head = `content-type: image/jpeg\r\ncontent-length: ${jpeg.length}\r\nx-frame-index: ${frameIndex}`;
+      yield Buffer.concat([Buffer.from(`--${BOUNDARY}\r\n${head}\r\n\r\n`), jpeg, Buffer.from('\r\n')]);
+    }
+  } catch (error) {
+    // The head was sent: the client sees the end, and learns from the render's own address why.
+    if (FarmError.from(error).code === 'internal') throw error;
+  }
+  yield Buffer.from(`--${BOUNDARY}--\r\n`);
+}
