@@ -26,24 +26,31 @@ const PAGE_POLICY = policy({
   ...{ 'script-src': "'self'", 'style-src': "'self' 'unsafe-inline'", 'img-src': "'self' data:", 'font-src': "'self'" },
   ...{ 'connect-src': "'self'", 'base-uri': "'self'" },
 });
+const STUDIO_LINK = { text: 'Studio', url: '/' };
+const SIGN_OUT_LINK = { text: 'Sign out', url: SIGN_IN };
 const refusalSchema = z.looseObject({ error: z.looseObject({ key: z.string() }) });
+/** Methods that change nothing. */
+const LOOKS = ['GET', 'HEAD'];
 const LOOK_FOR_GPUS_EVERY_MS = 5000;
 
 /**
- * Bull Board with every queue of the farm; queues of GPUs that join later appear by themselves. Read-only: a job that
- * was retried or removed here would no longer fit its render's record.
+ * Bull Board with every queue of the farm; queues of GPUs that join later appear by themselves. Read-only unless
+ * `dashboard.read_only` is false: its buttons know jobs, not renders, so a record stays as it is whatever they do. Then
+ * they want the role admin, and each is noted in the audit log.
  */
-export async function mountDashboard(app: FastifyInstance, { access, config, redis, queues }: Services): Promise<void> {
+export async function mountDashboard(app: FastifyInstance, services: Services): Promise<void> {
+  const { access, config, redis, queues } = services;
+  const isReadOnly = config.dashboard.read_only;
   const serverAdapter = new FastifyAdapter();
   serverAdapter.setBasePath(BASE_PATH);
   const board = createBullBoard({
     queues: [
-      ...MEDIA_QUEUES.map((name) => adapterOf(queues.media(name), MEDIA_DESCRIPTIONS[name])),
-      adapterOf(queues.named(WEBHOOK_QUEUE), 'messages to webhooks'),
+      ...MEDIA_QUEUES.map((name) => adapterOf(queues.media(name), MEDIA_DESCRIPTIONS[name], isReadOnly)),
+      adapterOf(queues.named(WEBHOOK_QUEUE), 'messages to webhooks', isReadOnly),
     ],
     serverAdapter,
     options: {
-      uiConfig: { boardTitle: 'Lipsync Farm', miscLinks: access.isOpen ? [] : [{ text: 'Sign out', url: SIGN_IN }] },
+      uiConfig: { boardTitle: 'Lipsync Farm', miscLinks: access.isOpen ? [STUDIO_LINK] : [STUDIO_LINK, SIGN_OUT_LINK] },
     },
   });
   // Handed on to the farm's own handler.
@@ -54,7 +61,7 @@ export async function mountDashboard(app: FastifyInstance, { access, config, red
   const show = (gpuId: number) => {
     if (shown.has(gpuId)) return;
     shown.add(gpuId);
-    board.addQueue(adapterOf(queues.gpu(gpuId), `segments rendered on GPU ${gpuId}`));
+    board.addQueue(adapterOf(queues.gpu(gpuId), `segments rendered on GPU ${gpuId}`, isReadOnly));
   };
   for (let gpuId = 0; gpuId < config.gpus.count; gpuId++) show(gpuId);
   const lookForGpus = async () => {
@@ -65,9 +72,10 @@ export async function mountDashboard(app: FastifyInstance, { access, config, red
   await app.register(
     async (pages) => {
       pages.addHook('onRoute', (route) => {
-        route.config = { ...route.config, access: 'operate', isPage: true };
+        const changes = [route.method].flat().some((method) => !LOOKS.includes(method));
+        route.config = { ...route.config, access: changes ? 'admin' : 'operate', isPage: true };
       });
-      pages.addHook('onRequest', readOnly);
+      pages.addHook('onRequest', isReadOnly ? refuseChanges : noteChanges(services));
       pages.addHook('onRequest', refuseNulls);
       pages.addHook('preSerialization', withCatalogueError);
       await pages.register(serverAdapter.registerPlugin());
@@ -77,12 +85,20 @@ export async function mountDashboard(app: FastifyInstance, { access, config, red
 }
 
 /** Bull Board's pages may load what is theirs, and nothing of them changes anything. */
-async function readOnly({ method }: FastifyRequest, reply: FastifyReply): Promise<FastifyReply | undefined> {
+async function refuseChanges({ method }: FastifyRequest, reply: FastifyReply): Promise<FastifyReply | undefined> {
   reply.header('content-security-policy', PAGE_POLICY);
-  if (method === 'GET' || method === 'HEAD') return undefined;
+  if (LOOKS.includes(method)) return undefined;
   reply.header('allow', 'GET, HEAD');
   // Answered here, not thrown: Bull Board's own error handler would make it a 500.
   return sendError(reply, new FarmError('method_not_allowed', `The dashboard is read-only; it takes no ${method}`));
+}
+
+/** Where its buttons work, whoever presses one is noted. */
+function noteChanges({ auditLog }: Pick<Services, 'auditLog'>) {
+  return async ({ method, url }: FastifyRequest, reply: FastifyReply): Promise<void> => {
+    reply.header('content-security-policy', PAGE_POLICY);
+    if (!LOOKS.includes(method)) auditLog.note('dashboard.change', { method, path: url });
+  };
 }
 
 /** Bull Board marks parts of its own messages with NUL: one in a parameter that it refuses would break it. */
@@ -127,10 +143,18 @@ class FarmQueueAdapter extends BullMQAdapter {
   }
 }
 
-function adapterOf(queue: Queue, description: string): BullMQAdapter {
-  const adapter = new FarmQueueAdapter(queue, { readOnlyMode: true, description });
+function adapterOf(queue: Queue, description: string, readOnlyMode: boolean): BullMQAdapter {
+  const externalJobUrl = ({ data }: { data?: unknown }) => studioLinkOf(data);
+  const adapter = new FarmQueueAdapter(queue, { readOnlyMode, description, externalJobUrl });
   adapter.setFormatter('name', ({ data }) => titleOf(data));
   return adapter;
+}
+
+/** Where the studio shows what the job is a part of. */
+function studioLinkOf(data: unknown): { displayText: string; href: string } {
+  const job = jobSchema.safeParse(data).data;
+  if (job === undefined || !('renderId' in job)) return { displayText: 'The farm', href: '/#/farm' };
+  return { displayText: 'The render', href: `/#/renders/${job.renderId}` };
 }
 
 /** "segment 3 of 8 · frames 200–299 · demo · r…": what a job is, without opening it. */

@@ -16,6 +16,7 @@ export type AuditAction =
   | 'keys.add'
   | 'keys.change'
   | 'keys.remove'
+  | 'dashboard.change'
   | 'session.open'
   | 'session.close';
 

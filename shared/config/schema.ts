@@ -246,6 +246,11 @@ const retention = section({
   failed_job_days: z.number().nonnegative().default(7),
 });
 
+const dashboard = section({
+  /** Whether its buttons change nothing; false: those with the role admin may press them. */
+  read_only: z.boolean().default(true),
+});
+
 export const configSchema = z.strictObject({
   server,
   inference_server: inferenceServer,
@@ -271,6 +276,7 @@ export const configSchema = z.strictObject({
   live,
   render,
   retention,
+  dashboard,
   webhooks,
   metrics,
   tracing,

@@ -107,6 +107,7 @@ async function start(farm: KeyFarm): Promise<Bench> {
         { name: 'keeper', sha256: hashApiKey(KEEPER_KEY), role: 'render', storage_quota_gb: 0.0005 },
       ],
     },
+    dashboard: { read_only: false },
     http: { allowed_hosts: ['farm.test'], allowed_origins: [PRODUCT], trusted_proxies: ['127.0.0.0/8'] },
     inputs: { url_hosts: ['127.0.0.1'], url_networks: ['127.0.0.1/32'], url_timeout_seconds: 2 },
     limits: {
@@ -259,7 +260,7 @@ export const limitKeys: KeyTable<Bench> = {
         (await fetch(`${farm.url}${path}`, { headers: { authorization: `Bearer ${key}` } })).status;
       assert.equal(await scrape('/metrics', METRICS_TOKEN), 200);
       assert.equal(await scrape('/metrics', API_KEY), 200, 'a key that may operate opens it as well');
-      assert.equal(await scrape('/metrics', STUDIO_KEY), 403);
+      assert.equal(await scrape('/metrics', FRAMER_KEY), 403);
       assert.equal(await scrape('/v1/models', METRICS_TOKEN), 401, 'the token opens nothing else');
     },
     'metrics.listen': async ({ metricsAddress }) => {
@@ -309,6 +310,13 @@ export const limitKeys: KeyTable<Bench> = {
       await assert.rejects(new NodeFarmClient(farm.url).models(), { code: 'unauthorised' });
       await assert.rejects(new NodeFarmClient(farm.url, 'a-wrong-key').models(), { code: 'unauthorised' });
       assert.equal((await farm.client.models()).models.length, 6);
+    },
+    'dashboard.read_only': async ({ farm }) => {
+      const press = async (key: string) => {
+        const url = `${farm.url}/dashboard/api/queues/media/clean/completed`;
+        return (await fetch(url, { method: 'PUT', headers: { authorization: `Bearer ${key}` } })).status;
+      };
+      assert.deepEqual([await press(API_KEY), await press(FRAMER_KEY)], [200, 403]);
     },
     'auth.keys': async ({ farm }) => {
       const studio = new NodeFarmClient(farm.url, STUDIO_KEY);
