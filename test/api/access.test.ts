@@ -8,7 +8,13 @@ import { status } from '@grpc/grpc-js';
 import type { InjectOptions } from 'fastify';
 import pino from 'pino';
 import { METHOD_ROLES } from '../../api/grpc/auth.ts';
-import { FARM_SERVICE, MONOLITHIC_SERVICE, serviceOf } from '../../api/grpc/protos.ts';
+import {
+  COMPOSITING_SERVICE,
+  FARM_SERVICE,
+  INFERENCE_SERVICE,
+  MONOLITHIC_SERVICE,
+  serviceOf,
+} from '../../api/grpc/protos.ts';
 import { startGrpc } from '../../api/grpc/server.ts';
 import { freePort } from '../../cli/private-redis.ts';
 import { hashApiKey, newApiKey } from '../../shared/api-keys.ts';
@@ -99,9 +105,8 @@ describe('roles', () => {
   });
 
   it('knows the role of every method', () => {
-    const paths = ([MONOLITHIC_SERVICE, FARM_SERVICE] as const).flatMap((name) =>
-      Object.values(serviceOf(name)).map(({ path }) => path),
-    );
+    const services = [MONOLITHIC_SERVICE, COMPOSITING_SERVICE, INFERENCE_SERVICE, FARM_SERVICE] as const;
+    const paths = services.flatMap((name) => Object.values(serviceOf(name)).map(({ path }) => path));
     assert.deepEqual(Object.keys(METHOD_ROLES).sort(), paths.sort());
   });
 });

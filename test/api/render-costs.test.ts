@@ -30,6 +30,13 @@ async function counters() {
   return { commands: field('total_commands_processed'), bytes: field('total_net_output_bytes'), own: info.length };
 }
 
+/** The front end asks for other things meanwhile: heartbeats, new GPUs. */
+const MEANWHILE = 5;
+
+function assertNoMore(many: Cost, few: Cost): void {
+  assert.ok(many.commands <= few.commands + MEANWHILE, `${few.commands} commands, then ${many.commands}`);
+}
+
 function receipt(index: number, inference: number): SegmentReceipt {
   return {
     ...{ index, frames: { start: index * 100, end: index * 100 + 100 }, gpu: 0, worker: 'gpu-0', provider: 'cpu' },
@@ -51,7 +58,7 @@ describe('looking at renders', () => {
     for (let index = 1; index < 300; index++) await api.store.segments.saveReceipt(id, receipt(index, 10));
     await api.store.segments.saveReceipt(id, receipt(7, 30));
     const long = await costOf(() => renders.get(id, ANYBODY));
-    assert.equal(long.commands, short.commands);
+    assertNoMore(long, short);
     assert.ok(long.bytes - short.bytes < 200, `${short.bytes} bytes with one segment, ${long.bytes} with 300`);
     const { stages } = (await renders.get(id, ANYBODY)).timings_ms;
     assert.deepEqual([stages?.inference, stages?.mel, stages?.composite], [3020, 300, 1575]);
@@ -78,7 +85,7 @@ describe('looking at renders', () => {
     const few = await costOf(page);
     await addCompleted(3000);
     const many = await costOf(page);
-    assert.equal(many.commands, few.commands);
+    assertNoMore(many, few);
   });
 
   it('two hundred who watch a render cost what one does', async () => {
