@@ -60,7 +60,7 @@ export const ERROR_CATALOGUE = {
   avatar_picture_unknown: entry(
     404,
     5,
-    true,
+    false,
     'Ask again when a media worker has run for some seconds; GET /v1/models says what is wrong with the avatar.',
   ),
   frame_unknown: entry(404, 5, false, 'Ask for a frame index from 0 to frames.total - 1.'),

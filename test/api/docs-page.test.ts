@@ -55,7 +55,7 @@ describe('the description of the API', () => {
 
   it('is for those who have a key, where there are keys', async () => {
     const sent = await closed.app.inject({ url: '/docs', headers: { accept: 'text/html' } });
-    assert.deepEqual([sent.statusCode, sent.headers.location], [303, '/dashboard/sign-in']);
+    assert.deepEqual([sent.statusCode, sent.headers.location], [303, '/dashboard/sign-in?to=%2Fdocs']);
     assert.equal((await closed.app.inject('/docs/static/index.css')).statusCode, 401);
     const keyed = { authorization: `Bearer ${KEY}` };
     assert.equal((await closed.app.inject({ url: '/docs', headers: keyed })).statusCode, 200);

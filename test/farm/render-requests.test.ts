@@ -19,7 +19,11 @@ describe('requests for renders', () => {
   let wav: Blob;
 
   before(async () => {
-    farm = await startFarm({ models: { demo: SMALL_MODEL }, render: { segment_frames: 20 } });
+    farm = await startFarm({
+      models: { demo: SMALL_MODEL },
+      render: { segment_frames: 20 },
+      webhooks: { secrets: [`whsec_${Buffer.alloc(24, 7).toString('base64')}`], allow_private_addresses: true },
+    });
     const file = path.join(farm.folder, 'speech.wav');
     await writeWav(file, syllables(SECONDS));
     wav = new Blob([await readFile(file)]);
@@ -103,7 +107,10 @@ describe('requests for renders', () => {
     for (const { operationId, ...operation } of operations.sort((a, b) => last(a.operationId) - last(b.operationId))) {
       const source = operation['x-codeSamples']?.[0]?.source ?? '';
       const id = operationId === 'getFrame' ? frames.id : video.id;
-      const command = source.replaceAll(EXAMPLE.farm, farm.url).replaceAll(EXAMPLE.render, id);
+      const command = source
+        .replaceAll(EXAMPLE.farm, farm.url)
+        .replaceAll(EXAMPLE.render, id)
+        .replaceAll(EXAMPLE.receiver, farm.url);
       const endless = operationId === 'followRenders' ? ' --max-time 1' : '';
       const { code, output } = await shell(`${command} --fail-with-body -sS${endless}`, farm.folder);
       const expected = { getPreview: [0, HTTP_FAULT], followRenders: [TIME_IS_UP] }[operationId] ?? [0];
@@ -114,7 +121,11 @@ describe('requests for renders', () => {
 });
 
 /** What stands in all examples for the reader's own. */
-const EXAMPLE = { farm: 'http://127.0.0.1:8080', render: 'r0mwsm4v4r-d376f0928d' };
+const EXAMPLE = {
+  farm: 'http://127.0.0.1:8080',
+  render: 'r0mwsm4v4r-d376f0928d',
+  receiver: 'https://example.com/renders',
+};
 /** Exit codes of curl. A short render may have no preview. */
 const HTTP_FAULT = 22;
 const TIME_IS_UP = 28;
