@@ -1,5 +1,6 @@
 import { type Command, Option } from 'commander';
 import { RENDER_PRIORITIES, RENDER_STATUSES } from '../shared/renders/record.ts';
+import { bench } from './bench.ts';
 import { live } from './live.ts';
 import { label, positiveNumber, speaksJson, speaksToFarm, time, wholeNumber } from './options.ts';
 import { type RenderCommandOptions, render } from './render.ts';
@@ -9,6 +10,7 @@ import { cancelRender, listRenders, removeRenders, retryRender, showRender, watc
 const PATIENCE_SECONDS = 120;
 const AT_ONCE = 4;
 const LIST_LENGTH = 20;
+const BENCH = { seconds: 10, renders: 3 };
 
 /** Commands that make renders, and those about renders that are there. */
 export function addRenderCommands(program: Command): void {
@@ -37,6 +39,7 @@ export function addRenderCommands(program: Command): void {
   speaksJson(speaksToFarm(program.command('rm <ids...>')))
     .description('remove renders that have ended, with their files')
     .action(removeRenders);
+  addBench(program);
 }
 
 function addRender(program: Command): void {
@@ -68,6 +71,15 @@ function addRender(program: Command): void {
         command.error('error: --out names one file; give --out-dir for several');
       return audio.length > 1 || outDir !== undefined ? renderMany(audio, options) : render(audio[0], options);
     });
+}
+
+function addBench(program: Command): void {
+  speaksJson(speaksToFarm(program.command('bench')))
+    .description('measure how fast a running farm renders: some sounds one by one, then all at once')
+    .option('-m, --model <id>', 'model id (not needed when the farm has only one)')
+    .option('-s, --seconds <n>', 'of sound in each render', positiveNumber, BENCH.seconds)
+    .option('-n, --renders <n>', 'how many', positiveNumber, BENCH.renders)
+    .action(bench);
 }
 
 function addList(program: Command): void {

@@ -10,6 +10,7 @@ import { inspectVideo } from '../support/ffprobe.ts';
 import { type CliRun, FARM, runCommand } from '../support/run-cli.ts';
 import { SMALL_MODEL } from '../support/small-avatar.ts';
 import { syllables, writeWav } from '../support/sound.ts';
+import { until } from '../support/until.ts';
 
 const KEY = 'secret-of-ours';
 
@@ -88,6 +89,7 @@ describe('farm render', () => {
     link = await Link.to(farm.url);
     await writeWav(path.join(farm.folder, 'speech.wav'), syllables(2));
     await writeWav(path.join(farm.folder, 'long.wav'), syllables(300));
+    await writeFile(path.join(farm.folder, 'notes.wav'), 'no sound at all');
   });
   after(async () => {
     link?.close();
@@ -109,7 +111,7 @@ describe('farm render', () => {
     assert.match(lines[1] ?? '', /^Render r\S+ is (queued|preparing)/);
     assert.equal(lines.at(-1), path.join(farm.folder, 'speech.mp4'));
     assert.equal((await inspectVideo(path.join(farm.folder, 'speech.mp4'))).videoTimes.length, 50);
-    assert.deepEqual(await files(), ['config.yaml', 'data', 'long.wav', 'speech.mp4', 'speech.wav']);
+    assert.deepEqual(await files(), ['config.yaml', 'data', 'long.wav', 'notes.wav', 'speech.mp4', 'speech.wav']);
   });
 
   it('refuses a wrong key before it sends anything, and does not replace a video unless it is told to', async () => {
@@ -191,7 +193,6 @@ describe('farm render', () => {
   });
 
   it('renders several files, some at once, and goes on when one cannot be read', async () => {
-    await writeFile(path.join(farm.folder, 'notes.wav'), 'no sound at all');
     const files = ['speech.wav', 'notes.wav', 'gone.wav'];
     const words = ['--label', 'take=3', '--priority', 'high', '--from', '25', '--out-dir', 'made'];
     const command = run('render', ...files, ...words);
@@ -277,5 +278,22 @@ describe('farm render', () => {
     const noise = run('live', 'notes.wav', '--mjpeg');
     assert.equal(await noise.exited, 1, noise.output());
     assert.match(noise.output(), /\[audio_unreadable\]/);
+  });
+
+  it('measures the farm and leaves nothing of that behind, also when it is interrupted', async () => {
+    const known = await countRenders();
+    const command = run('bench', '--seconds', '1', '--renders', '2', '--json');
+    assert.equal(await command.exited, 0, command.output());
+    const { one_by_one, at_once, audio_seconds } = JSON.parse(command.output());
+    assert.deepEqual([audio_seconds, one_by_one.renders, one_by_one.frames, at_once.frames], [1, 2, 50, 50]);
+    assert.ok(one_by_one.frames_per_second > 0 && at_once.wall_ms > 0);
+    assert.equal(await countRenders(), known);
+
+    const interrupted = run('bench', '--seconds', '60');
+    await interrupted.until(/^Rendering 60 s/m);
+    await until('its first render is there', async () => (await countRenders()) > known);
+    interrupted.child.kill('SIGINT');
+    assert.equal(await interrupted.exited, 130, interrupted.output());
+    assert.equal(await countRenders(), known);
   });
 });
