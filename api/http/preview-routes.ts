@@ -46,7 +46,7 @@ export const previewRoutes: FastifyPluginAsyncZod<PreviewServices> = async (app,
       const signal = AbortSignal.any([gone.signal, closing.signal, caller.revoked]);
       const pictures = await watchPictures(renders, params.id, { from: query.from, caller }, signal);
       reply.type(`multipart/x-mixed-replace; boundary=${BOUNDARY}`);
-      return reply.send(Readable.from(partsOf(pictures), { objectMode: false, highWaterMark: 1 }));
+      return reply.send(Readable.from(partsOf(pictures, signal), { objectMode: false, highWaterMark: 1 }));
     },
     wsHandler: (socket, request) => {
       const { params, query, caller } = request as unknown as Watched;
@@ -74,15 +74,17 @@ async function sendAll(socket: WebSocket, pictures: AsyncIterable<RenderPicture>
 }
 
 /** One part for each picture, in the form that browsers show in an `<img>`. */
-async function* partsOf(pictures: AsyncIterable<RenderPicture>): AsyncGenerator<Buffer> {
+async function* partsOf(pictures: AsyncIterable<RenderPicture>, signal: AbortSignal): AsyncGenerator<Buffer> {
+  // A browser shows a part when it sees the boundary behind it.
+  yield Buffer.from(`--${BOUNDARY}`);
   try {
     for await (const { frameIndex, jpeg } of pictures) {
       const head = `content-type: image/jpeg\r\ncontent-length: ${jpeg.length}\r\nx-frame-index: ${frameIndex}`;
-      yield Buffer.concat([Buffer.from(`--${BOUNDARY}\r\n${head}\r\n\r\n`), jpeg, Buffer.from('\r\n')]);
+      yield Buffer.concat([Buffer.from(`\r\n${head}\r\n\r\n`), jpeg, Buffer.from(`\r\n--${BOUNDARY}`)]);
     }
   } catch (error) {
     // The head was sent: the client sees the end, and learns from the render's own address why.
-    if (FarmError.from(error).code === 'internal') throw error;
+    if (!signal.aborted && FarmError.from(error).code === 'internal') throw error;
   }
-  yield Buffer.from(`--${BOUNDARY}--\r\n`);
+  yield Buffer.from('--\r\n');
 }
