@@ -4,6 +4,7 @@ import type { Config } from '../shared/config/load.ts';
 import { FarmError } from '../shared/errors.ts';
 import { GpuDrains, type GpuOrder } from '../shared/gpu-drains.ts';
 import { type Heartbeat, readHeartbeats, workerOf } from '../shared/heartbeat.ts';
+import { COUNTS_KEY, counterField } from '../shared/metrics/series.ts';
 import { afterwards, untilKnown } from '../shared/outcome.ts';
 import { streamsOn } from '../shared/placement.ts';
 import { enrolledGpus, type QueueClients } from '../shared/queues.ts';
@@ -16,6 +17,9 @@ import { toMb, toTenth } from './model-view.ts';
 /** A worker hears of an order at once, or else when it next looks. */
 const FOLLOWS_WITHIN_MS = 2500;
 const LOOK_EVERY_MS = 50;
+
+/** What frames are counted by. */
+const WORK_KINDS = ['render', 'live'];
 
 type ModelState = Heartbeat['models'][number];
 
@@ -108,8 +112,18 @@ export class GpuService {
       memory: memoryOf(worker),
       models: models.map((model) => viewOfModel(model, streamsOf(model.modelId))),
       backlog: await this.#backlog(gpuId, costliest?.cost?.frameMs),
+      frames_made: await this.#framesMade(gpuId),
       capacity: capacityOf(state === 'ready' ? streamsOf((costliest ?? models[0])?.modelId ?? '') : 0, usage),
     };
+  }
+
+  async #framesMade(gpu: number): Promise<number> {
+    const fields = [...this.#config.models.keys()].flatMap((model) =>
+      WORK_KINDS.map((kind) => counterField('farm_frames_total', { model, gpu, kind })),
+    );
+    if (fields.length === 0) return 0;
+    const counts = await this.#redis.hmget(COUNTS_KEY, ...fields);
+    return counts.reduce((sum, count) => sum + Number(count ?? 0), 0);
   }
 
   async #backlog(gpuId: number, frameMs: number | undefined): Promise<GpuView['backlog']> {

@@ -54,6 +54,8 @@ export const gpuViewSchema = z
      * Jobs that wait and run, and their work in ms at the cost of the GPU's costliest model; null before a measurement.
      */
     backlog: z.object({ jobs: z.int(), waiting: z.int(), active: z.int(), ms: z.number().nullable() }),
+    /** Frames that its workers have made since the farm began to count; those of two looks give frames/s. */
+    frames_made: z.int().default(0),
     /** By the costliest model that is measured. */
     capacity: capacitySchema,
   })

@@ -15,9 +15,8 @@ export function lineChart(
     const y = HEIGHT - 2 - (value / most) * (HEIGHT - 6);
     return `${((first + index) * step).toFixed(1)},${y.toFixed(1)}`;
   });
-  return svg`<svg class="chart" viewBox="0 0 ${WIDTH} ${HEIGHT}" role="img" aria-label=${label}>
+  return svg`<svg class="chart" viewBox="0 0 ${WIDTH} ${HEIGHT}" preserveAspectRatio="none" role="img" aria-label=${label}>
     <line x1="0" y1="${HEIGHT - 1}" x2="${WIDTH}" y2="${HEIGHT - 1}" />
     <polyline points=${points.join(' ')} />
-    <text x="2" y="11">${most}</text>
   </svg>`;
 }

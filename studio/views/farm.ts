@@ -1,15 +1,15 @@
 import { html, type TemplateResult } from 'lit-html';
-import type { GpuView } from '../../shared/views/gpu-view.ts';
+import type { GpuList, GpuView } from '../../shared/views/gpu-view.ts';
 import { drainGpu, Fault, listGpus, resumeGpu } from '../farm.ts';
-import { megabytes } from '../format.ts';
+import { ago, duration, megabytes } from '../format.ts';
+import { CHART_SLOTS, framesPerSecond, jobsOf, lastFrameMs, noteGpus } from '../gpu-history.ts';
 import { lineChart } from '../parts/line-chart.ts';
 import { TEXTS } from '../texts.ts';
 import { faultText, keep, type View } from '../view.ts';
 
 const T = TEXTS.farm;
 const LOOK_EVERY_MS = 2000;
-const CHART_MINUTES = 5;
-const CHART_SLOTS = (CHART_MINUTES * 60_000) / LOOK_EVERY_MS;
+const CHART_MINUTES = (CHART_SLOTS * LOOK_EVERY_MS) / 60_000;
 
 /** Every GPU with its state, models, memory and backlog. */
 export function farmView(): View {
@@ -20,8 +20,7 @@ export function farmView(): View {
 class FarmPage {
   #changed: () => void = () => {};
   #gpus: readonly GpuView[] | undefined;
-  /** Jobs on the queue of each GPU at each look, oldest first. */
-  readonly #jobs = new Map<number, number[]>();
+  #processes: GpuList['processes'] = [];
   #fault = '';
 
   open(changed: () => void, closed: AbortSignal): void {
@@ -38,6 +37,7 @@ class FarmPage {
       <p class="fault" role="status">${this.#fault}</p>
       ${this.#gpus?.length === 0 ? html`<p>${T.none}</p>` : ''}
       <ul class="cards">${(this.#gpus ?? []).map((gpu) => this.#card(gpu))}</ul>
+      ${processes(this.#processes)}
     `;
   }
 
@@ -53,10 +53,12 @@ class FarmPage {
           <dt>${T.models}</dt><dd>${models.join(', ') || T.noModels}</dd>
           <dt>${T.memory}</dt>
           <dd>${gpu.memory ? T.memoryOf(megabytes(gpu.memory.used_mb), megabytes(gpu.memory.limit_mb)) : '–'}</dd>
-          <dt>${T.backlog}</dt><dd>${T.jobs(gpu.backlog.jobs)}</dd>
+          <dt>${T.backlog}</dt><dd>${backlogText(gpu.backlog)}</dd>
+          <dt>${T.frames}</dt><dd>${framesText(gpu.gpu)}</dd>
           <dt>${T.streams}</dt><dd>${T.streamsOf(used, streams)}</dd>
         </dl>
-        ${lineChart(this.#jobs.get(gpu.gpu) ?? [], { label: T.chart(CHART_MINUTES), slots: CHART_SLOTS })}
+        ${blockedModels(gpu)}
+        ${queueChart(gpu)}
         <div class="orders">${this.#order(gpu)}</div>
       </li>
     `;
@@ -78,12 +80,49 @@ class FarmPage {
   }
 
   async #look(): Promise<void> {
-    const { gpus } = await listGpus().catch((thrown: unknown) => {
+    const { gpus, processes } = await listGpus().catch((thrown: unknown) => {
       throw thrown instanceof Fault && thrown.code === 'forbidden' ? new Fault(thrown.code, T.forbidden) : thrown;
     });
     this.#gpus = gpus;
-    for (const { gpu, backlog } of gpus) {
-      this.#jobs.set(gpu, [...(this.#jobs.get(gpu) ?? []), backlog.jobs].slice(-CHART_SLOTS));
-    }
+    this.#processes = processes;
+    noteGpus(gpus);
   }
+}
+
+function queueChart({ gpu }: GpuView): TemplateResult {
+  const jobs = jobsOf(gpu);
+  const label = T.chart(CHART_MINUTES, Math.max(0, ...jobs));
+  return html`<figure>${lineChart(jobs, { label, slots: CHART_SLOTS })}<figcaption aria-hidden="true">${label}</figcaption></figure>`;
+}
+
+function backlogText({ jobs, ms }: GpuView['backlog']): string {
+  return ms === null || jobs === 0 ? T.jobs(jobs) : `${T.jobs(jobs)}, ${duration(ms)}`;
+}
+
+function framesText(gpu: number): string {
+  const lastMs = lastFrameMs(gpu);
+  const rate = TEXTS.render.speed(framesPerSecond(gpu) ?? 0);
+  return `${rate}, ${lastMs === undefined ? T.noFrame : T.lastFrame(ago(new Date(lastMs).toISOString()))}`;
+}
+
+function blockedModels({ models }: GpuView): TemplateResult[] {
+  return models.flatMap(({ model_id, blocked }) =>
+    blocked ? [html`<p class="fault">${T.blocked(model_id, blocked.reason, ago(blocked.since))}</p>`] : [],
+  );
+}
+
+function processes(all: GpuList['processes']): TemplateResult | string {
+  if (all.length === 0) return '';
+  return html`
+    <h2>${T.processes}</h2>
+    <table>
+      <thead><tr>${T.processColumns.map((name) => html`<th scope="col">${name}</th>`)}</tr></thead>
+      <tbody>
+        ${all.map(
+          ({ name, state, restarts, last_end }) =>
+            html`<tr><td>${name}</td><td>${T.processState[state]}</td><td>${T.restarts(restarts)}</td><td>${last_end ?? '–'}</td></tr>`,
+        )}
+      </tbody>
+    </table>
+  `;
 }

@@ -41,8 +41,9 @@ describe('the studio, in Chromium', { skip: NO_BROWSER }, () => {
     farm = await startFarm({ models, auth: { keys: KEYS } });
     speech = path.join(farm.folder, 'speech.wav');
     await writeWav(speech, syllables(4));
-    browser = await startBrowser();
-    page = await browser.newPage({ viewport: DESK });
+    browser = await startBrowser(speech);
+    const context = await browser.newContext({ viewport: DESK, permissions: ['microphone'] });
+    page = await context.newPage();
   });
   after(async () => {
     await browser?.close();
@@ -165,6 +166,7 @@ describe('the studio, in Chromium', { skip: NO_BROWSER }, () => {
     await page.getByText('drained').waitFor();
     await page.getByRole('button', { name: 'Resume GPU 0' }).click();
     await page.getByText('ready').waitFor();
+    await page.getByRole('cell', { name: 'gpu-0' }).waitFor();
     await keepShot(page, 'farm');
   });
 
