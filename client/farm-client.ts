@@ -1,6 +1,7 @@
 import { z } from 'zod';
 import { FarmError } from '../shared/errors.ts';
 import { isTerminal, type RenderStatus } from '../shared/renders/record.ts';
+import { type Batch, batchSchema } from '../shared/views/batch-view.ts';
 import { type Estimate, estimateSchema } from '../shared/views/estimate-view.ts';
 import { type GcView, gcViewSchema } from '../shared/views/gc-view.ts';
 import { type GpuList, type GpuView, gpuListSchema, gpuViewSchema } from '../shared/views/gpu-view.ts';
@@ -20,12 +21,15 @@ import {
   renderPageSchema,
   renderViewSchema,
 } from '../shared/views/render-view.ts';
+import { type DeliveryTry, deliveryListSchema } from '../shared/views/webhook-view.ts';
 import { Connection } from './connection.ts';
 import { type FollowedEvent, type FollowOptions, followEvents } from './events.ts';
 import { type LiveOptions, LiveSession } from './live-session.ts';
 import { type Patience, patiently } from './patience.ts';
 import {
   type Audio,
+  type BatchItem,
+  batchRequest,
   type EstimateOptions,
   estimateRequest,
   json,
@@ -75,6 +79,13 @@ export class FarmClient {
     // Never aborted: an upload may take any time, and fetch itself ends a wait for the answer after it.
     const signal = new AbortController().signal;
     return await this.#connection.read(renderViewSchema, '/v1/renders', { ...submission(audio, options), signal });
+  }
+
+  /** Sends up to 500 sounds in one request; each is taken or refused by itself, in the order of `items`. */
+  async submitBatch(items: readonly BatchItem[], options: SubmitOptions = {}): Promise<Batch> {
+    const signal = new AbortController().signal;
+    const request = batchRequest(items, options);
+    return await this.#connection.read(batchSchema, '/v1/renders/batch', { ...request, signal });
   }
 
   /** What a render of so many seconds would cost. */
@@ -223,6 +234,12 @@ export class FarmClient {
   /** Puts a GPU back into service, and unblocks every model there. */
   async resumeGpu(gpuId: number): Promise<GpuView> {
     return await this.#orderGpu(gpuId, 'resume');
+  }
+
+  /** The latest tries to tell webhooks of renders, of one render if it is named. */
+  async deliveries(renderId?: string, limit = 20): Promise<DeliveryTry[]> {
+    const query = new URLSearchParams({ limit: String(limit), ...(renderId ? { render: renderId } : {}) });
+    return (await this.#connection.read(deliveryListSchema, `/v1/webhooks/deliveries?${query}`)).deliveries;
   }
 
   async #orderGpu(gpuId: number, order: 'drain' | 'resume'): Promise<GpuView> {

@@ -3,14 +3,16 @@
 export { type ErrorCode, type ErrorReport, FarmError } from '../shared/errors.ts';
 export { EVENTS_MISSED, RENDER_EVENTS, type RenderEvent, type RenderEventName } from '../shared/events.ts';
 export { isTerminal, type RenderPriority, type RenderStatus } from '../shared/renders/record.ts';
+export type { Batch } from '../shared/views/batch-view.ts';
 export type { Estimate } from '../shared/views/estimate-view.ts';
 export type { GcView } from '../shared/views/gc-view.ts';
 export type { Capacity, GpuList, GpuView } from '../shared/views/gpu-view.ts';
 export type { LoadAnswer, ModelList, ModelView, UnloadAnswer } from '../shared/views/models-view.ts';
 export type { Quality, RenderPictures } from '../shared/views/quality-view.ts';
 export type { Receipt, RenderPage, RenderView } from '../shared/views/render-view.ts';
+export type { DeliveryTry } from '../shared/views/webhook-view.ts';
 export type { FollowedEvent, FollowOptions } from './events.ts';
 export { FarmClient, type RenderPicture } from './farm-client.ts';
 export type { LiveFrame, LiveMessage, LiveOptions, LiveSession } from './live-session.ts';
 export { type Patience, patiently } from './patience.ts';
-export type { Audio, EstimateOptions, RenderFilter, SubmitOptions } from './requests.ts';
+export type { Audio, BatchItem, EstimateOptions, RenderFilter, SubmitOptions } from './requests.ts';

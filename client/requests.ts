@@ -19,10 +19,18 @@ export interface SubmitOptions {
   /** Frames [from, to) of the sound are made, 25 a second; by default all. */
   readonly from?: number;
   readonly to?: number;
+  /** Where the end of the render is told; default: as the farm is configured. */
+  readonly webhookUrl?: string;
   /** Name of the sound; default: that of a File, else "audio". */
   readonly fileName?: string;
   /** The same key with the same request means the same render, for 24 hours. */
   readonly idempotencyKey?: string;
+}
+
+/** A sound of a batch, with what differs from the options of all. */
+export interface BatchItem {
+  readonly audio: Exclude<Audio, URL>;
+  readonly options?: SubmitOptions;
 }
 
 /** Which renders a list shows; each filter that is given must hold. */
@@ -45,7 +53,34 @@ export interface EstimateOptions {
 /** The body and headers of a submission. */
 export function submission(audio: Audio, options: SubmitOptions): RequestInit {
   const headers: Record<string, string> = options.idempotencyKey ? { 'idempotency-key': options.idempotencyKey } : {};
-  const fields = present({
+  const fields = fieldsOf(options);
+  if (audio instanceof URL) return json({ audio_url: audio.href, ...fields }, headers);
+  const form = new FormData();
+  for (const [name, value] of Object.entries(fields)) form.set(name, textOf(value));
+  appendAudio(form, audio, options);
+  return { method: 'POST', body: form, headers };
+}
+
+/** One request with many sounds. */
+export function batchRequest(items: readonly BatchItem[], defaults: SubmitOptions): RequestInit {
+  const headers: Record<string, string> = defaults.idempotencyKey ? { 'idempotency-key': defaults.idempotencyKey } : {};
+  const form = new FormData();
+  for (const [name, value] of Object.entries(fieldsOf(defaults))) form.set(name, textOf(value));
+  form.set('items', JSON.stringify(items.map(({ options = {} }) => fieldsOf(options))));
+  for (const { audio, options } of items) appendAudio(form, audio, options);
+  return { method: 'POST', body: form, headers };
+}
+
+function appendAudio(form: FormData, audio: Exclude<Audio, URL>, options: SubmitOptions = {}): void {
+  form.append('audio', audio instanceof Blob ? audio : new Blob([audio]), options.fileName ?? nameOf(audio));
+}
+
+function textOf(value: unknown): string {
+  return typeof value === 'object' ? JSON.stringify(value) : String(value);
+}
+
+function fieldsOf(options: SubmitOptions): Record<string, unknown> {
+  return present({
     model_id: options.modelId,
     output: options.output,
     start_frame: options.startFrame,
@@ -54,14 +89,8 @@ export function submission(audio: Audio, options: SubmitOptions): RequestInit {
     priority: options.priority,
     from: options.from,
     to: options.to,
+    webhook_url: options.webhookUrl,
   });
-  if (audio instanceof URL) return json({ audio_url: audio.href, ...fields }, headers);
-  const form = new FormData();
-  for (const [name, value] of Object.entries(fields)) {
-    form.set(name, typeof value === 'object' ? JSON.stringify(value) : String(value));
-  }
-  form.set('audio', audio instanceof Blob ? audio : new Blob([audio]), options.fileName ?? nameOf(audio));
-  return { method: 'POST', body: form, headers };
 }
 
 export function estimateRequest({ audioSeconds, modelId, from, to }: EstimateOptions): RequestInit {

@@ -1,7 +1,7 @@
 import type { FastifyPluginAsyncZod } from 'fastify-type-provider-zod';
 import { z } from 'zod';
 import { NAME_MAX, PAGE } from '../../shared/limits.ts';
-import { deliveryTrySchema } from '../../shared/webhooks/deliveries.ts';
+import { deliveryListSchema } from '../../shared/views/webhook-view.ts';
 import type { Services } from '../services.ts';
 import { failures } from './openapi.ts';
 import { wholeNumber } from './whole-number.ts';
@@ -31,7 +31,7 @@ export const webhookRoutes: FastifyPluginAsyncZod<Services> = async (app, { webh
       id: z.string().max(NAME_MAX).optional().describe('Only tries of this message'),
       render: z.string().max(NAME_MAX).optional().describe('Only those about this render'),
     }),
-    response: { 200: z.object({ deliveries: z.array(deliveryTrySchema) }), ...failures() },
+    response: { 200: deliveryListSchema, ...failures() },
   };
   app.get('/v1/webhooks/deliveries', { schema: deliveries, config }, async ({ query: { limit, ...of }, caller }) => ({
     deliveries: await webhooks.tries(limit, of, caller),

@@ -2,6 +2,7 @@ import type { Redis } from 'ioredis';
 import { z } from 'zod';
 import { KEY_PREFIX } from '../redis.ts';
 import { DAY_MS } from '../units.ts';
+import { type DeliveryTry, deliveryTrySchema } from '../views/webhook-view.ts';
 
 /** What is still to be sent to webhooks, and the log of all tries. */
 
@@ -23,28 +24,6 @@ const deliverySchema = z.object({
   owner: z.string().nullable(),
 });
 export type Delivery = z.infer<typeof deliverySchema>;
-
-/** One try, as clients read it. */
-export const deliveryTrySchema = z
-  .object({
-    /** `webhook-id` of the message. */
-    id: z.string(),
-    at: z.string(),
-    type: z.string(),
-    render_id: z.string().nullable(),
-    owner: z.string().nullable(),
-    /** Without its query, which may hold a secret. */
-    url: z.string(),
-    attempt: z.int(),
-    outcome: z.enum(['delivered', 'gone', 'failed', 'given_up']),
-    /** HTTP status of the answer; null without one. */
-    status: z.int().nullable(),
-    ms: z.number(),
-    /** What went wrong, in words. */
-    reason: z.string().nullable(),
-  })
-  .meta({ id: 'WebhookDelivery' });
-export type DeliveryTry = z.infer<typeof deliveryTrySchema>;
 
 const deliveryKey = (id: string) => `${KEY_PREFIX}:webhook:${id}`;
 

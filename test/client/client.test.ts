@@ -60,6 +60,22 @@ describe('the client', () => {
     await assert.rejects(client.list(1, { createdTo: new Date(Number.NaN) }), { code: 'request_invalid' });
   });
 
+  it('sends a batch, of which each sound is taken or refused by itself', async () => {
+    const items = [
+      { audio: SOUND, options: { labels: { line: '1' }, fileName: 'one.wav' } },
+      { audio: new Uint8Array(0) },
+      { audio: SOUND, options: { to: 5 } },
+    ];
+    const batch = await client.submitBatch(items, { labels: { of: 'all' }, priority: 'low' });
+    assert.deepEqual([batch.taken, batch.refused], [2, 1]);
+    const [first, second, third] = batch.items;
+    assert.deepEqual([first?.render?.labels, first?.file_name], [{ line: '1' }, 'one.wav']);
+    assert.equal(second?.error?.code, 'audio_empty');
+    assert.deepEqual([third?.render?.labels, third?.render?.priority], [{ of: 'all' }, 'low']);
+    assert.deepEqual(third?.render?.range, { from: 0, to: 5 });
+    assert.deepEqual(await client.deliveries(first?.render?.id), []);
+  });
+
   it('hands on what the farm refuses, with its code', async () => {
     await assert.rejects(client.submit(new URL('http://127.0.0.1:1/x.wav')), { code: 'address_refused' });
     await assert.rejects(client.picture('r0mwsm4v4r-d376f0928d', 'waveform'), { code: 'render_unknown' });

@@ -9,7 +9,7 @@ import { after, describe, it } from 'node:test';
 import { Webhook } from 'standardwebhooks';
 import { stringify } from 'yaml';
 import { hashApiKey } from '../../shared/api-keys.ts';
-import type { DeliveryTry } from '../../shared/webhooks/deliveries.ts';
+import type { DeliveryTry } from '../../shared/views/webhook-view.ts';
 import { startApi } from '../support/api.ts';
 import { until } from '../support/until.ts';
 

@@ -1,7 +1,8 @@
 import type { Config } from '../../shared/config/load.ts';
 import { FarmError } from '../../shared/errors.ts';
 import { askOutside, readBounded } from '../../shared/net/ask-outside.ts';
-import { type Deliveries, type Delivery, type DeliveryTry, shownUrl } from '../../shared/webhooks/deliveries.ts';
+import type { DeliveryTry } from '../../shared/views/webhook-view.ts';
+import { type Deliveries, type Delivery, shownUrl } from '../../shared/webhooks/deliveries.ts';
 import { secretOfKey, signatureHeaders } from '../../shared/webhooks/signature.ts';
 import type { JobContext, JobHandler } from '../jobs/job-runner.ts';
 
