@@ -6,6 +6,7 @@ import type { View } from './view.ts';
 import { avatarView } from './views/avatar.ts';
 import { avatarsView } from './views/avatars.ts';
 import { farmView } from './views/farm.ts';
+import { liveView } from './views/live.ts';
 import { makeView } from './views/make.ts';
 import { renderView } from './views/render.ts';
 import { rendersView } from './views/renders.ts';
@@ -19,6 +20,7 @@ interface Page {
 
 const PAGES: readonly Page[] = [
   { path: '/', label: TEXTS.nav.make },
+  { path: '/live', label: TEXTS.nav.live },
   { path: '/renders', label: TEXTS.nav.renders },
   { path: '/avatars', label: TEXTS.nav.avatars },
   { path: '/farm', label: TEXTS.nav.farm },
@@ -59,6 +61,7 @@ function show(): void {
 function viewAt(path: string): View {
   const [, room = '', id = ''] = path.split('/').map(decodeURIComponent);
   if (room === '') return makeView();
+  if (room === 'live') return liveView();
   if (room === 'renders') return id === '' ? rendersView() : renderView(id);
   if (room === 'avatars') return id === '' ? avatarsView() : avatarView(id);
   if (room === 'farm') return farmView();

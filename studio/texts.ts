@@ -2,7 +2,7 @@
 export const TEXTS = {
   name: 'Lipsync Farm',
   skip: 'Skip to the content',
-  nav: { label: 'Pages', make: 'New render', renders: 'Renders', avatars: 'Avatars', farm: 'Farm' },
+  nav: { label: 'Pages', make: 'New render', live: 'Live', renders: 'Renders', avatars: 'Avatars', farm: 'Farm' },
   links: { dashboard: 'Queues', docs: 'API' },
   signOut: 'Sign out',
   notFound: 'There is no such page.',
@@ -73,6 +73,18 @@ export const TEXTS = {
     facts: 'Facts',
     id: 'Id',
     made: 'Submitted',
+  },
+  live: {
+    title: 'Live',
+    about: 'Speak into the microphone: the avatar says it, some tenths of a second later.',
+    monitor: 'Hear it in step with the picture (with headphones)',
+    start: 'Start the microphone',
+    starting: 'Waiting for the microphone and the avatar …',
+    speaks: 'The avatar says what the microphone hears.',
+    interrupt: 'Interrupt',
+    interrupted: (frame: number) => `Interrupted at frame ${frame}.`,
+    stop: 'Stop',
+    canvas: 'The avatar, live',
   },
   again: {
     title: 'Send again',

@@ -7,6 +7,7 @@ import { hashApiKey } from '../../shared/api-keys.ts';
 import { startFarm, type TestFarm } from '../support/farm.ts';
 import { SMALL_MODEL, SMALL_PICTURES } from '../support/small-avatar.ts';
 import { syllables, writeWav } from '../support/sound.ts';
+import { until } from '../support/until.ts';
 import { keepShot, NO_BROWSER, startBrowser } from './browser.ts';
 
 const PHONE = { width: 390, height: 800 };
@@ -18,7 +19,7 @@ const KEYS = [
   { name: 'operator', sha256: hashApiKey(OPERATOR), role: 'operate' },
   { name: 'renderer', sha256: hashApiKey(RENDERER), role: 'render' },
 ];
-const PATHS = ['/', '/renders', '/avatars', '/avatars/ann', '/farm'];
+const PATHS = ['/', '/live', '/renders', '/avatars', '/avatars/ann', '/farm'];
 
 interface AxeFinding {
   readonly id: string;
@@ -55,6 +56,8 @@ describe('the studio, in Chromium', { skip: NO_BROWSER }, () => {
     await page.getByRole('main').getByRole('heading', { level: 1 }).waitFor();
   };
 
+  /** Waits until an expression is true in the page; the page's policy keeps Playwright's own way of it out. */
+  const holds = (expression: string) => until(expression, async () => Boolean(await page.evaluate(expression)));
   const signIn = async (key: string) => {
     await page.getByLabel('API key').fill(key);
     await page.getByRole('button', { name: 'Sign in' }).click();
@@ -88,16 +91,14 @@ describe('the studio, in Chromium', { skip: NO_BROWSER }, () => {
     await keepShot(page, 'make');
     await page.getByRole('button', { name: 'Render', exact: true }).click();
     await page.locator('video').waitFor();
-    await page.waitForFunction(`${VIDEO}.readyState >= 2`);
+    await holds(`${VIDEO}.readyState >= 2`);
     assert.ok(Math.abs(Number(await page.evaluate(`${VIDEO}.duration`)) - 4) < 0.1);
     assert.equal(await page.evaluate(`${VIDEO}.play().then(() => true)`), true);
     await page.getByRole('heading', { name: 'How it looks' }).waitFor();
     for (const drawing of [/^Frames of the video/, /^The voice/, /^Which step/]) {
       const picture = page.getByRole('img', { name: drawing });
       await picture.scrollIntoViewIfNeeded();
-      await page.waitForFunction(
-        `[...document.images].some((image) => ${drawing}.test(image.alt) && image.naturalWidth > 0)`,
-      );
+      await holds(`[...document.images].some((image) => ${drawing}.test(image.alt) && image.naturalWidth > 0)`);
     }
     await page.getByText('project=spring').waitFor();
     await keepShot(page, 'render');
@@ -143,6 +144,19 @@ describe('the studio, in Chromium', { skip: NO_BROWSER }, () => {
       SMALL_PICTURES,
     );
     await keepShot(page, 'avatar');
+  });
+
+  it('speaks live what the microphone hears', async () => {
+    await open('/live');
+    await page.getByRole('radio', { name: 'ann', exact: true }).check();
+    await page.getByRole('button', { name: 'Start the microphone' }).click();
+    await page.getByText('The avatar says what').waitFor();
+    await holds('document.querySelector("canvas").width === 64');
+    await keepShot(page, 'live');
+    await page.getByRole('button', { name: 'Interrupt' }).click();
+    await page.getByText(/Interrupted at frame \d+/).waitFor();
+    await page.getByRole('button', { name: 'Stop' }).click();
+    await page.getByRole('button', { name: 'Start the microphone' }).waitFor();
   });
 
   it('is where the jobs on the dashboard lead to', async () => {
