@@ -196,6 +196,8 @@ describe('farm render', () => {
     const files = ['speech.wav', 'notes.wav', 'gone.wav'];
     const words = ['--label', 'take=3', '--priority', 'high', '--from', '25', '--out-dir', 'made'];
     const command = run('render', ...files, ...words);
+    const same = run('render', 'speech.wav', 'a/speech.wav');
+    const outs = run('render', 'a.wav', 'b.wav', '--out', 'x.mp4');
     assert.equal(await command.exited, 1, command.output());
     const lines = command.output().split('\n');
     const made = path.join(farm.folder, 'made/speech.mp4');
@@ -207,10 +209,8 @@ describe('farm render', () => {
     assert.match(command.output(), /^✗ gone\.wav: .*\[input_unreadable\]/m);
     assert.match(command.output(), /1 of 3 rendered, 2 failed/);
     assert.equal((await inspectVideo(made)).videoTimes.length, 25);
-    const same = run('render', 'speech.wav', 'a/speech.wav');
     assert.equal(await same.exited, 1);
     assert.match(same.output(), /speech\.wav and a\/speech\.wav would both become/);
-    const outs = run('render', 'a.wav', 'b.wav', '--out', 'x.mp4');
     assert.equal(await outs.exited, 2, outs.output());
   });
 
@@ -264,6 +264,8 @@ describe('farm render', () => {
 
   it('streams a sound with its key, and writes the frames as they come', async () => {
     const command = run('live', 'speech.wav', '--out', 'live-frames', '--json');
+    const refused = run('live', 'notes.wav', '--api-key', 'somebody-elses');
+    const noise = run('live', 'notes.wav', '--mjpeg');
     assert.equal(await command.exited, 0, command.output());
     const { frames, first_frame_ms } = JSON.parse(command.output());
     assert.equal(frames, 50);
@@ -272,10 +274,8 @@ describe('farm render', () => {
     assert.deepEqual([names.length, names[0], names.at(-1)], [50, '000000.jpg', '000049.jpg']);
     const jpeg = await readFile(path.join(farm.folder, 'live-frames/000049.jpg'));
     assert.deepEqual([...jpeg.subarray(0, 2), ...jpeg.subarray(-2)], [0xff, 0xd8, 0xff, 0xd9]);
-    const refused = run('live', 'notes.wav', '--api-key', 'somebody-elses');
     assert.equal(await refused.exited, 1);
     assert.match(refused.output(), /\[unauthorised\]/);
-    const noise = run('live', 'notes.wav', '--mjpeg');
     assert.equal(await noise.exited, 1, noise.output());
     assert.match(noise.output(), /\[audio_unreadable\]/);
   });
@@ -289,8 +289,8 @@ describe('farm render', () => {
     assert.ok(one_by_one.frames_per_second > 0 && at_once.wall_ms > 0);
     assert.equal(await countRenders(), known);
 
-    const interrupted = run('bench', '--seconds', '60');
-    await interrupted.until(/^Rendering 60 s/m);
+    const interrupted = run('bench', '--seconds', '20');
+    await interrupted.until(/^Rendering 20 s/m);
     await until('its first render is there', async () => (await countRenders()) > known);
     interrupted.child.kill('SIGINT');
     assert.equal(await interrupted.exited, 130, interrupted.output());
