@@ -7,7 +7,6 @@ import { receiptSchema, renderViewSchema } from '../../shared/views/render-view.
 import type { PictureName } from '../renders/files.ts';
 import type { Services } from '../services.ts';
 import { bytesOf, failures, nothing } from './openapi.ts';
-import { jsonFieldsSchema } from './render-fields.ts';
 import { announcedBytes, readRenderUpload, renderFormSchema } from './render-upload.ts';
 import { policy } from './security-headers.ts';
 import { sendFile } from './send-file.ts';
@@ -62,7 +61,8 @@ function submitRender(app: App, { config, submission }: Services): void {
   };
   app.post(
     '/v1/renders',
-    { schema, config: { access, form: renderFormSchema(config), json: jsonFieldsSchema(config) } },
+    // Only the form is described, which can say all: generated clients that find JSON beside it send no files.
+    { schema, config: { access, form: renderFormSchema(config) } },
     async (request, reply) => {
       const submitter = { caller: request.caller, idempotencyKey: request.headers['idempotency-key'] };
       // Refuse before the upload is read; submit counts again when the record is written.
