@@ -1,5 +1,5 @@
 import { type ChildProcess, spawn } from 'node:child_process';
-import { randomBytes } from 'node:crypto';
+import { randomBytes, randomInt } from 'node:crypto';
 import { once } from 'node:events';
 import { mkdir, readFile, rm, writeFile } from 'node:fs/promises';
 import { createServer } from 'node:net';
@@ -220,13 +220,26 @@ function missing(error: NodeJS.ErrnoException): FarmError {
   return new FarmError('dependency_missing', reason, { cause: error });
 }
 
+/**
+ * Ports below those that Linux and macOS give to outgoing connections: of these, any process that connects somewhere
+ * could get one before its listener has it.
+ */
+const LISTENERS_PORTS = { first: 20_000, count: 12_000 };
+const PORT_TRIES = 50;
+
 /** A TCP port that is free on loopback now. */
 export async function freePort(): Promise<number> {
-  const server = createServer().listen(0, '127.0.0.1');
-  await once(server, 'listening');
-  const address = server.address();
-  server.close();
-  await once(server, 'close');
-  if (address === null || typeof address === 'string') throw new Error('No TCP port was assigned');
-  return address.port;
+  for (let tried = 0; tried < PORT_TRIES; tried++) {
+    const port = LISTENERS_PORTS.first + randomInt(LISTENERS_PORTS.count);
+    const server = createServer().listen(port, '127.0.0.1');
+    const isFree = await once(server, 'listening').then(
+      () => true,
+      () => false,
+    );
+    if (!isFree) continue;
+    server.close();
+    await once(server, 'close');
+    return port;
+  }
+  throw new Error(`None of ${PORT_TRIES} TCP ports on loopback was free`);
 }

@@ -12,7 +12,7 @@ import { until } from '../support/until.ts';
 import { LiveRequests, summaryOf } from './live-requests.ts';
 
 /** Long enough for a few requests while it is rendered, on a quick machine that is busy with other tests, too. */
-const SECONDS = 40;
+const SECONDS = 30;
 const AT_ONCE = 8;
 const SOUND = syllables(4);
 const PAYLOAD = { audio: Buffer.from(SOUND.buffer) };

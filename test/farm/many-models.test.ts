@@ -10,11 +10,11 @@ import { until } from '../support/until.ts';
 import { entryOf, infer } from './small-models.ts';
 
 const MAX_MODELS = 3;
-const IDS = Array.from({ length: 40 }, (_, index) => `model-${index}`);
+const IDS = Array.from({ length: 20 }, (_, index) => `model-${index}`);
 const CALLERS = 12;
 const LOOK_EVERY_MS = 20;
 
-describe('forty models on a GPU that may have three', () => {
+describe('twenty models on a GPU that may have three', () => {
   it('all answer under live requests and renders at once, and never more than three are loaded', async (t) => {
     const workspace = await openWorkspace(t);
     const entry = entryOf(await writeTinyModel(workspace));

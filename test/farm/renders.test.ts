@@ -215,7 +215,7 @@ describe('renders over HTTP', () => {
     const { queues } = (await answer.json()) as {
       queues: { name: string; readOnlyMode: boolean; jobs: { name: string }[] }[];
     };
-    assert.deepEqual(queues.map(({ name }) => name).sort(), ['gpu-0', 'media', 'media-long']);
+    assert.deepEqual(queues.map(({ name }) => name).sort(), ['gpu-0', 'media', 'media-long', 'webhooks']);
     assert.ok(queues.every(({ readOnlyMode }) => readOnlyMode));
     const [job] = queues.find(({ name }) => name === 'gpu-0')?.jobs ?? [];
     assert.match(job?.name ?? '', new RegExp(`^segment 1 of 1 · frames 0–4 · small · ${id}`));

@@ -7,6 +7,7 @@ import { KEY_PREFIX, workerConnection } from '../../shared/redis.ts';
 import { INDEX_KEY, recordKey, STORED_SUMS_KEY } from '../../shared/renders/keys.ts';
 import { StoredBytes } from '../../shared/renders/stored-bytes.ts';
 import { startFarm } from '../support/farm.ts';
+import { RESULT_FILES } from '../support/result-files.ts';
 import { runCli } from '../support/run-cli.ts';
 import { SMALL_MODEL } from '../support/small-avatar.ts';
 import { syllables, writeWav } from '../support/sound.ts';
@@ -100,7 +101,7 @@ describe('what has expired', () => {
     assert.match(said, /entry +r0-00 /);
     await assert.rejects(farm.client.get(first), { code: 'render_unknown' });
     const left = (await readdir(path.join(renders, second))).sort();
-    assert.deepEqual(left, ['receipt.json', 'video.mp4']);
+    assert.deepEqual(left, RESULT_FILES);
     await gc();
     const sizes = await Promise.all(left.map(async (name) => (await stat(path.join(renders, second, name))).size));
     const bytes = sizes.reduce((sum, size) => sum + size, 0);

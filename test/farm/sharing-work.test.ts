@@ -9,7 +9,7 @@ import { SMALL_MODEL } from '../support/small-avatar.ts';
 import { syllables, writeWav } from '../support/sound.ts';
 import { gpuOnce, renderOn, startSecondWorker } from './second-worker.ts';
 
-/** 350 frames in segments of 20: on a fast machine too something must be left when the idle one looks. */
+/** 350 frames in segments of 10: on a fast machine too something must be left when the idle one looks. */
 const SECONDS = 14;
 /** For renders of which it matters only who makes them. */
 const BRIEF_SECONDS = 1.6;
@@ -25,7 +25,7 @@ describe('two GPUs that share their work', () => {
   before(async () => {
     farm = await startFarm({
       models: { small: SMALL_MODEL, settled: { ...SMALL_MODEL, preferred_gpu: 0 } },
-      render: { segment_frames: 20 },
+      render: { segment_frames: 10 },
     });
     speech = path.join(farm.folder, 'speech.wav');
     await writeWav(speech, syllables(SECONDS));
