@@ -85,6 +85,9 @@ describe('a farm whose frames have a bad line', () => {
     entrance.close();
     for (const line of lines) line.destroy();
     for (let time = 0; time < 3; time++) assert.deepEqual(await ask(), whole);
-    await until('both have said so', () => said('api', 'firewalls') + said('gpu-0', 'firewalls') === 2);
+    await until('both have said so', () => said('api', 'firewalls') > 0 && said('gpu-0', 'firewalls') > 0);
+    assert.equal(said('api', 'firewalls'), 1);
+    // A worker that is slow to connect again may have said it of the broken line before.
+    assert.ok(said('gpu-0', 'firewalls') <= 2);
   });
 });
