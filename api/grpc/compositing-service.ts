@@ -1,28 +1,15 @@
 import type { UntypedServiceImplementation } from '@grpc/grpc-js';
 import type { Config } from '../../shared/config/load.ts';
 import { grpcAddresses } from '../../shared/config/open-address.ts';
-import { type Heartbeat, readHeartbeats } from '../../shared/heartbeat.ts';
+import type { Heartbeat } from '../../shared/heartbeat.ts';
 import { FARM_VERSION } from '../../shared/version.ts';
 import { holdersOf } from '../model-view.ts';
 import type { Calls } from './calls.ts';
 import { compositeBatch } from './composite-batch.ts';
 import type { ReceivedBatchRequest } from './composite-request.ts';
-import type {
-  GetModelStatsRequest,
-  HealthResponse,
-  LoadModelRequest,
-  ModelInfo,
-  UnloadModelRequest,
-} from './messages/compositing.ts';
+import type { HealthResponse, ModelInfo } from './messages/compositing.ts';
 import { heartbeatsIfAny, liveGpus } from './model-list.ts';
-import {
-  loadPairModel,
-  type PairServices,
-  pairStats,
-  pairTotals,
-  unloadPairModel,
-  wantedModels,
-} from './pair-models.ts';
+import { type PairServices, pairModelHandlers, pairStats, pairTotals } from './pair-models.ts';
 
 /** The handlers of proto/compositing.proto. */
 export function compositingHandlers(services: PairServices, calls: Calls): UntypedServiceImplementation {
@@ -31,19 +18,7 @@ export function compositingHandlers(services: PairServices, calls: Calls): Untyp
     InferBatchComposite: calls.unary((request: ReceivedBatchRequest, signal) =>
       compositeBatch(services, request, signal),
     ),
-    ListModels: calls.unary(async () => {
-      const heartbeats = await readHeartbeats(redis);
-      return { models: wantedModels(config, '').map((modelId) => modelInfo(config, heartbeats, modelId)) };
-    }),
-    LoadModel: calls.unary((request: LoadModelRequest, signal, caller) =>
-      loadPairModel(services, request, caller, signal),
-    ),
-    UnloadModel: calls.unary((request: UnloadModelRequest, signal) => unloadPairModel(services, request, signal)),
-    GetModelStats: calls.unary(async ({ model_id }: GetModelStatsRequest) => {
-      const heartbeats = await readHeartbeats(redis);
-      const models = wantedModels(config, model_id).map((modelId) => modelInfo(config, heartbeats, modelId));
-      return { models, ...pairTotals(config, heartbeats) };
-    }),
+    ...pairModelHandlers(services, calls, modelInfo),
     Health: calls.unary(async () => healthOf(config, await heartbeatsIfAny(redis))),
   };
 }

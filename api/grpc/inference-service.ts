@@ -1,28 +1,13 @@
 import type { UntypedServiceImplementation } from '@grpc/grpc-js';
 import type { Config } from '../../shared/config/load.ts';
-import { type Heartbeat, readHeartbeats, workerOf } from '../../shared/heartbeat.ts';
+import { type Heartbeat, workerOf } from '../../shared/heartbeat.ts';
 import { FARM_VERSION } from '../../shared/version.ts';
 import { holdersOf } from '../model-view.ts';
 import type { Calls } from './calls.ts';
 import { type ReceivedMouthRequest, toMouthRequest } from './composite-request.ts';
-import type {
-  GetModelStatsRequest,
-  GPUInfo,
-  HealthResponse,
-  InferBatchResponse,
-  LoadModelRequest,
-  ModelInfo,
-  UnloadModelRequest,
-} from './messages/inference.ts';
+import type { GPUInfo, HealthResponse, InferBatchResponse, ModelInfo } from './messages/inference.ts';
 import { heartbeatsIfAny, liveGpus, NO_GPU } from './model-list.ts';
-import {
-  loadPairModel,
-  type PairServices,
-  pairStats,
-  pairTotals,
-  unloadPairModel,
-  wantedModels,
-} from './pair-models.ts';
+import { type PairServices, pairModelHandlers, pairStats, pairTotals } from './pair-models.ts';
 import { refusalText } from './status.ts';
 
 const CUDA = 'cuda';
@@ -36,19 +21,7 @@ export function inferenceHandlers(services: PairServices, calls: Calls): Untyped
     InferBatch: calls.unary((request: ReceivedMouthRequest, signal, _caller, expect) =>
       inferBatch(services, request, signal, expect),
     ),
-    ListModels: calls.unary(async () => {
-      const heartbeats = await readHeartbeats(redis);
-      return { models: wantedModels(config, '').map((modelId) => modelInfo(config, heartbeats, modelId)) };
-    }),
-    LoadModel: calls.unary((request: LoadModelRequest, signal, caller) =>
-      loadPairModel(services, request, caller, signal),
-    ),
-    UnloadModel: calls.unary((request: UnloadModelRequest, signal) => unloadPairModel(services, request, signal)),
-    GetModelStats: calls.unary(async ({ model_id }: GetModelStatsRequest) => {
-      const heartbeats = await readHeartbeats(redis);
-      const models = wantedModels(config, model_id).map((modelId) => modelInfo(config, heartbeats, modelId));
-      return { models, ...pairTotals(config, heartbeats) };
-    }),
+    ...pairModelHandlers(services, calls, modelInfo),
     Health: calls.unary(async () => healthOf(config, await heartbeatsIfAny(redis))),
   };
 }

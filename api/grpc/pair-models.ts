@@ -1,4 +1,5 @@
 import { setTimeout as delay } from 'node:timers/promises';
+import type { UntypedServiceImplementation } from '@grpc/grpc-js';
 import type { Config } from '../../shared/config/load.ts';
 import { FarmError } from '../../shared/errors.ts';
 import { currentWorkers, type Heartbeat, readHeartbeats } from '../../shared/heartbeat.ts';
@@ -6,7 +7,9 @@ import { type Caller, mayDo } from '../access/caller.ts';
 import { modelIdOf } from '../model-id.ts';
 import { holdersOf, totalsOf } from '../model-view.ts';
 import type { Services } from '../services.ts';
+import type { Calls } from './calls.ts';
 import type {
+  GetModelStatsRequest,
   GetModelStatsResponse,
   LoadModelRequest,
   LoadModelResponse,
@@ -23,6 +26,31 @@ export type PairServices = Pick<Services, 'config' | 'redis' | 'live' | 'models'
 /** A worker that has loaded a model says so at once; its heartbeat is looked for until then. */
 const HEARS_WITHIN_MS = 3000;
 const LOOK_EVERY_MS = 50;
+
+/**
+ * The handlers of both services for models.
+ * @param modelInfo how the service shows one: of all messages here, it is the only one that differs.
+ */
+export function pairModelHandlers<I>(
+  services: PairServices,
+  calls: Calls,
+  modelInfo: (config: Config, heartbeats: readonly Heartbeat[], modelId: string) => I,
+): UntypedServiceImplementation {
+  const { config, redis } = services;
+  const infos = (heartbeats: readonly Heartbeat[], modelId: string) =>
+    wantedModels(config, modelId).map((id) => modelInfo(config, heartbeats, id));
+  return {
+    ListModels: calls.unary(async () => ({ models: infos(await readHeartbeats(redis), '') })),
+    LoadModel: calls.unary((request: LoadModelRequest, signal, caller) =>
+      loadPairModel(services, request, caller, signal),
+    ),
+    UnloadModel: calls.unary((request: UnloadModelRequest, signal) => unloadPairModel(services, request, signal)),
+    GetModelStats: calls.unary(async ({ model_id }: GetModelStatsRequest) => {
+      const heartbeats = await readHeartbeats(redis);
+      return { models: infos(heartbeats, model_id), ...pairTotals(config, heartbeats) };
+    }),
+  };
+}
 
 /** Use is that of all GPUs together, since their workers started; memory that of all GPUs that have the model. */
 export function pairStats(heartbeats: readonly Heartbeat[], modelId: string): ModelStats {
@@ -52,12 +80,12 @@ export function pairTotals(
 }
 
 /** The models that a GetModelStatsRequest means: the one it names, none when there is no such model, or all. */
-export function wantedModels({ models }: Config, named: string): string[] {
+function wantedModels({ models }: Config, named: string): string[] {
   return [...models.keys()].filter((modelId) => named === '' || named === modelId);
 }
 
 /** LoadModel. FarmError for what is told by status: forbidden for a reload without the role `operate`, and the like. */
-export async function loadPairModel(
+async function loadPairModel(
   services: PairServices,
   { model_id, force_reload }: LoadModelRequest,
   caller: Caller,
@@ -82,7 +110,7 @@ export async function loadPairModel(
   }
 }
 
-export async function unloadPairModel(
+async function unloadPairModel(
   { models, config }: PairServices,
   { model_id }: UnloadModelRequest,
   signal: AbortSignal,
