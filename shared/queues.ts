@@ -1,9 +1,9 @@
-import { type JobsOptions, Queue, type WorkerOptions } from 'bullmq';
+import { FlowProducer, type JobsOptions, Queue, RedisConnection, type WorkerOptions } from 'bullmq';
 import type { Redis } from 'ioredis';
 import { type Job, type OfRender, prepareJobOf } from './jobs.ts';
 import { ALIVE_EVERY_MS, DEAD_AFTER_MS } from './process/signs-of-life.ts';
 import { ignored } from './process/unheard.ts';
-import { KEY_PREFIX } from './redis.ts';
+import { KEY_PREFIX, OLDEST_REDIS } from './redis.ts';
 import type { RenderPriority, RenderRequest } from './renders/record.ts';
 import { MB } from './units.ts';
 
@@ -130,11 +130,23 @@ export async function addPrepareJob(
   await queues.media(prepareQueue(render.request.uploadBytes)).add(job.name, job, options);
 }
 
+/**
+ * BullMQ asks Redis for its version once, when a queue is opened, and a queue that got no answer never works again. The
+ * farm looks at the version itself (findRedisProblems), so that a queue needs no answer to be opened.
+ */
+const ASKS_NOTHING_FIRST = { prefix: KEY_PREFIX, skipVersionCheck: true } as const;
+RedisConnection.minimumVersion = `${OLDEST_REDIS.major}.${OLDEST_REDIS.minor}.0`;
+
 /** Connection faults reach the callers as rejected calls. Without a listener BullMQ would print them as well. */
 export function openQueue(name: string, connection: Redis): Queue {
-  const queue = new Queue(name, { connection, prefix: KEY_PREFIX, skipWaitingForReady: true });
+  const queue = new Queue(name, { connection, ...ASKS_NOTHING_FIRST, skipWaitingForReady: true });
   queue.on('error', ignored('the call that failed rejects, and the connection logs its own faults'));
   return queue;
+}
+
+/** Adds jobs together with the one that waits for them. */
+export function openFlows(connection: Redis): FlowProducer {
+  return new FlowProducer({ connection, ...ASKS_NOTHING_FIRST });
 }
 
 /** The queues that a process adds jobs to or reads, each opened when it is first needed. */

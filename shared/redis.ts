@@ -12,7 +12,7 @@ const COMMAND_TIMEOUT_MS = 1500;
 /** The slowest that pictures travel to a Redis that is well, on a busy machine: 10 MB/s. */
 const SLOWEST_BYTES_PER_MS = 10_000;
 const RECONNECT_MAX_MS = 1000;
-const OLDEST_REDIS = { major: 6, minor: 2 };
+export const OLDEST_REDIS = { major: 6, minor: 2 };
 
 const shared: RedisOptions = {
   retryStrategy: (attempt) => Math.min(50 * 2 ** Math.min(attempt, 6), RECONNECT_MAX_MS),

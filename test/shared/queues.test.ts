@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict';
-import { describe, it } from 'node:test';
+import { after, describe, it } from 'node:test';
 import { openQueue } from '../../shared/queues.ts';
+import { producerConnection, waitUntilReady } from '../../shared/redis.ts';
 import { startRedisServer } from '../support/redis-server.ts';
 
 describe('a queue', async () => {
@@ -11,6 +12,16 @@ describe('a queue', async () => {
     const written = t.mock.method(console, 'error', () => {});
     queue.emit('error', new Error('connect ECONNREFUSED'));
     assert.equal(written.mock.callCount(), 0);
+    await queue.close();
+  });
+
+  it('that was opened while Redis did not answer works once it does', async () => {
+    const connection = producerConnection(server.url);
+    after(() => connection.disconnect());
+    const queue = openQueue('media', connection);
+    await assert.rejects(queue.getJobCounts('waiting'), { code: 'redis_unavailable' });
+    await waitUntilReady(connection, 10_000);
+    assert.deepEqual(await queue.getJobCounts('waiting'), { waiting: 0 });
     await queue.close();
   });
 });

@@ -1,4 +1,4 @@
-import { FlowProducer } from 'bullmq';
+import type { FlowProducer } from 'bullmq';
 import type { Redis } from 'ioredis';
 import type { Config } from '../../shared/config/load.ts';
 import { ofRender, type SegmentJob, stitchJobOf } from '../../shared/jobs.ts';
@@ -9,10 +9,10 @@ import {
   gpuQueue,
   jobId,
   jobOptions,
+  openFlows,
   type QueueClients,
   stitchQueue,
 } from '../../shared/queues.ts';
-import { KEY_PREFIX } from '../../shared/redis.ts';
 import { RenderReader } from '../../shared/renders/reader.ts';
 import type { RenderPlan, RenderRecord } from '../../shared/renders/record.ts';
 import { fairTurns, fairTurnsOfOwner } from '../jobs/fair-order.ts';
@@ -31,7 +31,7 @@ export class Dispatcher {
   constructor(redis: Redis, queues: QueueClients, config: Config) {
     this.#redis = redis;
     this.#config = config;
-    this.#flows = new FlowProducer({ connection: redis, prefix: KEY_PREFIX });
+    this.#flows = openFlows(redis);
     this.#queues = queues;
     this.#placement = new SegmentPlacement(redis, config);
   }
