@@ -12,7 +12,7 @@ const EXAMPLES: Readonly<Record<string, string>> = {
   getRender: `curl ${RENDER}`,
   getVideo: `curl ${RENDER}/video -o video.mp4`,
   getFrame: `curl ${RENDER}/frames/7 -o frame.jpg`,
-  getPreview: `curl ${RENDER}/preview -o preview.jpg`,
+  getPreview: `curl ${RENDER}/preview -o preview.jpg  # while it is being made`,
   getReceipt: `curl ${RENDER}/receipt`,
   getContactSheet: `curl ${RENDER}/contact-sheet -o contact-sheet.jpg`,
   getWaveform: `curl ${RENDER}/waveform -o waveform.svg`,

@@ -2,6 +2,8 @@ import assert from 'node:assert/strict';
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { readFile } from 'node:fs/promises';
+import { createServer } from 'node:http';
+import type { AddressInfo } from 'node:net';
 import path from 'node:path';
 import { after, before, describe, it } from 'node:test';
 import type { Estimate } from '../../shared/views/estimate-view.ts';
@@ -10,34 +12,42 @@ import { startFarm, type TestFarm } from '../support/farm.ts';
 import { decodeSound, inspectVideo } from '../support/ffprobe.ts';
 import { SMALL_MODEL } from '../support/small-avatar.ts';
 import { syllables, writeWav } from '../support/sound.ts';
+import { until } from '../support/until.ts';
 
 const SECONDS = 3;
+/** Long enough that its picture is there while it is asked for. */
+const LONG_SECONDS = 40;
 
 /** What a user may ask of renders, at a whole farm, from the form to what is fetched. */
 describe('requests for renders', () => {
   let farm: TestFarm;
-  let wav: Blob;
+  let sound: Buffer;
 
   before(async () => {
     farm = await startFarm({
       models: { demo: SMALL_MODEL },
       render: { segment_frames: 20 },
+      inputs: { url_hosts: ['127.0.0.1'], url_networks: ['127.0.0.1'] },
       webhooks: { secrets: [`whsec_${Buffer.alloc(24, 7).toString('base64')}`], allow_private_addresses: true },
     });
-    const file = path.join(farm.folder, 'speech.wav');
-    await writeWav(file, syllables(SECONDS));
-    wav = new Blob([await readFile(file)]);
+    sound = await speech(SECONDS);
   });
   after(() => farm[Symbol.asyncDispose]());
 
-  async function render(fields: Record<string, string>): Promise<RenderView> {
+  async function speech(seconds: number): Promise<Buffer> {
+    const file = path.join(farm.folder, 'speech.wav');
+    await writeWav(file, syllables(seconds));
+    return await readFile(file);
+  }
+  async function submit(fields: Record<string, string>, wav = sound): Promise<string> {
     const form = new FormData();
     for (const [name, value] of Object.entries(fields)) form.set(name, value);
-    form.set('audio', wav, 'upload.wav');
+    form.set('audio', new Blob([new Uint8Array(wav)]), 'upload.wav');
     const answer = await fetch(`${farm.url}/v1/renders`, { method: 'POST', body: form });
     assert.equal(answer.status, 202);
-    return await farm.client.finished(((await answer.json()) as RenderView).id);
+    return ((await answer.json()) as RenderView).id;
   }
+  const render = async (fields: Record<string, string>) => await farm.client.finished(await submit(fields));
   const receiptOf = async ({ id }: RenderView): Promise<Receipt> => await farm.client.receipt(id);
 
   it('of a range have the bytes of the whole render in each of its frames, under their own numbers', async () => {
@@ -64,6 +74,23 @@ describe('requests for renders', () => {
         [53, 58],
       ],
     );
+  });
+
+  it('may name a sound by its address: the same frames as of the file', async () => {
+    const server = createServer((_, answer) => answer.end(sound)).listen(0, '127.0.0.1');
+    await once(server, 'listening');
+    const audio_url = `http://127.0.0.1:${(server.address() as AddressInfo).port}/speech.wav`;
+    const body = JSON.stringify({ audio_url, output: 'frames', to: 20 });
+    const headers = { 'content-type': 'application/json' };
+    const answer = await fetch(`${farm.url}/v1/renders`, { method: 'POST', headers, body });
+    const fetched = await farm.client.finished(((await answer.json()) as RenderView).id);
+    const sent = await render({ output: 'frames', to: '20' });
+    for (let frame = 0; frame < 20; frame++) {
+      const [own, same] = [await farm.client.frame(fetched.id, frame), await farm.client.frame(sent.id, frame)];
+      assert.ok(own.equals(same), `frame ${frame}`);
+    }
+    assert.equal((await receiptOf(fetched)).audio.sha256, (await receiptOf(sent)).audio.sha256);
+    server.close();
   });
 
   it('of a range give a clip with the sound of that part', async () => {
@@ -103,18 +130,21 @@ describe('requests for renders', () => {
     const { paths } = (await (await fetch(`${farm.url}/openapi.json`)).json()) as Described;
     const operations = Object.values(paths).flatMap((methods) => Object.values(methods));
     const [video, frames] = [await render({}), await render({ output: 'frames' })];
-    const last = (operationId: string) => Number(operationId === 'deleteRender');
-    for (const { operationId, ...operation } of operations.sort((a, b) => last(a.operationId) - last(b.operationId))) {
+    const running = await submit({}, await speech(LONG_SECONDS));
+    await until('it has a picture', async () => (await fetch(`${farm.url}/v1/renders/${running}/preview`)).ok);
+    const turn = ({ operationId }: DescribedOperation) => TURNS[operationId] ?? 0;
+    for (const { operationId, ...operation } of operations.sort((a, b) => turn(a) - turn(b))) {
       const source = operation['x-codeSamples']?.[0]?.source ?? '';
-      const id = operationId === 'getFrame' ? frames.id : video.id;
+      const id = { getFrame: frames.id, getPreview: running }[operationId] ?? video.id;
       const command = source
         .replaceAll(EXAMPLE.farm, farm.url)
         .replaceAll(EXAMPLE.render, id)
         .replaceAll(EXAMPLE.receiver, farm.url);
       const endless = operationId === 'followRenders' ? ' --max-time 1' : '';
       const { code, output } = await shell(`${command} --fail-with-body -sS${endless}`, farm.folder);
-      const expected = { getPreview: [0, HTTP_FAULT], followRenders: [TIME_IS_UP] }[operationId] ?? [0];
-      assert.ok(expected.includes(code), `${command}: exit code ${code}, ${output}`);
+      const expected = operationId === 'followRenders' ? TIME_IS_UP : 0;
+      assert.equal(code, expected, `${command}: exit code ${code}, ${output}`);
+      if (id === running) await farm.client.cancel(running);
     }
     await assert.rejects(farm.client.get(video.id), { code: 'render_unknown' }, 'the last example removes it');
   });
@@ -126,9 +156,11 @@ const EXAMPLE = {
   render: 'r0mwsm4v4r-d376f0928d',
   receiver: 'https://example.com/renders',
 };
-/** Exit codes of curl. A short render may have no preview. */
-const HTTP_FAULT = 22;
+/** An exit code of curl. */
 const TIME_IS_UP = 28;
+
+/** Where it matters: the picture is there while the render runs, and the video until it is removed. */
+const TURNS: Readonly<Record<string, number>> = { getPreview: -1, deleteRender: 1 };
 
 interface Described {
   readonly paths: Readonly<Record<string, Readonly<Record<string, DescribedOperation>>>>;

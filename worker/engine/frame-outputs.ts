@@ -24,6 +24,8 @@ export interface FrameOutputsTools {
 export class FrameOutputs {
   readonly #tools: SinkTools & FrameOutputsTools;
   readonly #tasks = new Map<number, TaskFrames>();
+  /** Of all tasks: a segment that is done sooner than that is seen, too. */
+  #shownAtMs = Number.NEGATIVE_INFINITY;
 
   constructor(tools: FrameOutputsTools) {
     const memory = new FrameMemory();
@@ -83,15 +85,14 @@ export class FrameOutputs {
   }
 
   async #fill(sink: FrameSink, task: TaskFrames): Promise<void> {
-    let reportedAt = performance.now();
     let framesDone = 0;
     const { output } = task;
     const notes = output.kind !== 'live' && output.notes ? new NoteTaker(output.notes, this.#tools) : undefined;
     for (let frame = await task.next(); frame; frame = await task.next()) {
       framesDone += 1;
       const now = performance.now();
-      if (output.kind !== 'live' && now - reportedAt >= PROGRESS_EVERY_MS) {
-        reportedAt = now;
+      if (output.kind !== 'live' && now - this.#shownAtMs >= PROGRESS_EVERY_MS) {
+        this.#shownAtMs = now;
         this.#show(task.taskId, framesDone, frame);
       }
       notes?.note(frame);
