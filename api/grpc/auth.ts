@@ -24,6 +24,8 @@ export const METHOD_ROLES: Readonly<Record<string, Role>> = {
   ...modelRoles(INFERENCE_SERVICE),
   [`/${FARM_SERVICE}/Stream`]: 'render',
   [`/${FARM_SERVICE}/SubmitRender`]: 'render',
+  [`/${FARM_SERVICE}/SubmitBatch`]: 'render',
+  [`/${FARM_SERVICE}/EstimateRender`]: 'render',
   [`/${FARM_SERVICE}/ListRenders`]: 'render',
   [`/${FARM_SERVICE}/GetRender`]: 'render',
   [`/${FARM_SERVICE}/WatchRender`]: 'render',

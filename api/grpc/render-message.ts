@@ -1,8 +1,10 @@
+import type { Batch } from '../../shared/views/batch-view.ts';
+import type { Estimate } from '../../shared/views/estimate-view.ts';
 import type { RenderView } from '../../shared/views/render-view.ts';
-import type { Render, RenderPage, RenderPriority } from './messages/farm.ts';
+import type { Render, RenderBatch, RenderEstimate, RenderPage, RenderPriority } from './messages/farm.ts';
 
-/** ETA while there is none. */
-const ETA_UNKNOWN = -1;
+/** A time, or what follows from measured times, while there is none. */
+const UNKNOWN = -1;
 
 /** A render as HTTP shows it, as a message: what is not known is 0 or empty, the ETA −1. */
 export function toRender(view: RenderView, previewJpeg: Buffer = Buffer.alloc(0)): Render {
@@ -18,7 +20,7 @@ export function toRender(view: RenderView, previewJpeg: Buffer = Buffer.alloc(0)
     frames_done: view.frames.done,
     frames_total: view.frames.total ?? 0,
     frames_per_second: view.frames_per_second ?? 0,
-    eta_seconds: view.eta_seconds ?? ETA_UNKNOWN,
+    eta_seconds: view.eta_seconds ?? UNKNOWN,
     error: view.error,
     waiting: view.waiting,
     owner: view.owner ?? '',
@@ -40,4 +42,23 @@ export function toPriority(name: RenderPriority): RenderView['priority'] {
 /** A page of renders as a message. @param next cursor of the next page. */
 export function toPage({ renders, next }: { renders: readonly RenderView[]; next: string | null }): RenderPage {
   return { renders: renders.map((view) => toRender(view)), next: next ?? '' };
+}
+
+/** What became of the sounds of a batch, as a message. */
+export function toBatch({ taken, refused, items }: Batch): RenderBatch {
+  const messages = items.map(({ index, file_name, render, error }) => ({
+    ...{ index, file_name: file_name ?? '', render: render && toRender(render), error },
+  }));
+  return { taken, refused, items: messages };
+}
+
+/** An estimate as a message: what is not known is −1. */
+export function toEstimate(estimate: Estimate): RenderEstimate {
+  return {
+    ...estimate,
+    frames_per_second: estimate.frames_per_second ?? UNKNOWN,
+    gpu_seconds: estimate.gpu_seconds ?? UNKNOWN,
+    queue_seconds: estimate.queue_seconds ?? UNKNOWN,
+    finish_seconds: estimate.finish_seconds ?? UNKNOWN,
+  };
 }

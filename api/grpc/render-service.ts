@@ -1,18 +1,15 @@
-import { Readable } from 'node:stream';
 import type { UntypedServiceImplementation } from '@grpc/grpc-js';
 import { z } from 'zod';
 import type { Config } from '../../shared/config/load.ts';
-import { FarmError } from '../../shared/errors.ts';
-import { LAST_FRAME, LAST_START_FRAME, NAME_MAX } from '../../shared/limits.ts';
-import { labelsSchema } from '../../shared/renders/record.ts';
-import type { RenderView } from '../../shared/views/render-view.ts';
-import type { Caller } from '../access/caller.ts';
-import { between, checkMessage, jpegQuality, modelId, oneOf } from '../message-fields.ts';
-import { withLabels, withPriority, withRange } from '../renders/submission.ts';
+import { LAST_FRAME } from '../../shared/limits.ts';
+import { between, checkMessage, modelId } from '../message-fields.ts';
+import { estimateRender } from '../renders/estimate.ts';
+import { withRange } from '../renders/submission.ts';
 import type { Services } from '../services.ts';
 import type { Calls } from './calls.ts';
 import type {
   CancelRenderRequest,
+  EstimateRenderRequest,
   GetRenderRequest,
   ListRendersRequest,
   RetryRenderRequest,
@@ -20,34 +17,35 @@ import type {
   WatchRenderRequest,
 } from './messages/farm.ts';
 import { toListQuery } from './render-list-message.ts';
-import { toPage, toPriority, toRender } from './render-message.ts';
+import { toBatch, toEstimate, toPage, toRender } from './render-message.ts';
+import { submitMany, submitOne } from './render-upload.ts';
 
-const specSchema = (config: Config) =>
+type RenderServices = Pick<Services, 'config' | 'redis' | 'models' | 'submission' | 'renders' | 'retry'>;
+type Upload = AsyncIterator<SubmitRenderRequest>;
+
+const estimateSchema = (config: Config) =>
   z.object({
     model_id: modelId(config),
-    output: oneOf(['MP4', 'FRAMES']),
-    start_frame_idx: between(0, LAST_START_FRAME),
-    jpeg_quality: jpegQuality(config),
-    file_name: z.string().max(NAME_MAX),
-    idempotency_key: z.string().max(NAME_MAX),
-    labels: labelsSchema,
-    priority: oneOf(['PRIORITY_NORMAL', 'PRIORITY_LOW', 'PRIORITY_HIGH']).transform(toPriority),
+    audio_seconds: z.number().positive({ error: ({ input }) => `got ${input}, expected more than 0` }),
     from_frame: between(0, LAST_FRAME),
     to_frame: between(0, LAST_FRAME),
   });
 
-type RenderServices = Pick<Services, 'config' | 'submission' | 'renders' | 'retry'>;
-type Upload = AsyncIterator<SubmitRenderRequest>;
-
 /** The render calls of proto/farm.proto. */
-export function renderHandlers(
-  { config, submission, renders, retry }: RenderServices,
-  calls: Calls,
-): UntypedServiceImplementation {
+export function renderHandlers(services: RenderServices, calls: Calls): UntypedServiceImplementation {
+  const { config, renders, retry } = services;
   return {
-    SubmitRender: calls.clientStream(async (upload: Upload, _signal, caller) =>
-      toRender(await submit({ config, submission }, upload, caller)),
+    SubmitRender: calls.clientStream(async (messages: Upload, signal, caller) =>
+      toRender(await submitOne(services, { messages, signal, caller })),
     ),
+    SubmitBatch: calls.clientStream(async (messages: Upload, signal, caller) =>
+      toBatch(await submitMany(services, { messages, signal, caller })),
+    ),
+    EstimateRender: calls.unary(async (request: EstimateRenderRequest) => {
+      const { model_id, audio_seconds, from_frame, to_frame } = checkMessage(estimateSchema(config), request);
+      const { range } = withRange(from_frame, to_frame);
+      return toEstimate(await estimateRender(services, { modelId: model_id, audioSeconds: audio_seconds, range }));
+    }),
     ListRenders: calls.unary(async (request: ListRendersRequest, _signal, caller) =>
       toPage(await renders.list(toListQuery(request), caller)),
     ),
@@ -65,42 +63,4 @@ export function renderHandlers(
       toRender(await retry.retry(render_id, caller)),
     ),
   };
-}
-
-async function submit(
-  { config, submission }: Pick<Services, 'config' | 'submission'>,
-  upload: Upload,
-  caller: Caller,
-): Promise<RenderView> {
-  const first = await upload.next();
-  if (first.done || first.value.part !== 'spec') {
-    const got = first.done ? 'the end' : (first.value.part ?? 'an empty message');
-    throw new FarmError('request_invalid', `First message of the upload: got ${got}, expected spec`);
-  }
-  const spec = checkMessage(specSchema(config), first.value.spec);
-  const submitter = { caller, idempotencyKey: spec.idempotency_key || undefined };
-  // Refuse before the upload is read; submit counts again when the record is written.
-  await submission.refuseIfFull(submitter);
-  const stored = await submission.storeUpload(spec.file_name || 'audio', Readable.from(audioOf(upload)));
-  const options = {
-    modelId: spec.model_id,
-    output: spec.output === 'FRAMES' ? ('frames' as const) : ('mp4' as const),
-    startFrameIndex: spec.start_frame_idx,
-    jpegQuality: spec.jpeg_quality,
-    ...withLabels(spec.labels),
-    ...withPriority(spec.priority),
-    ...withRange(spec.from_frame, spec.to_frame),
-  };
-  return await submission.submit(stored, options, submitter);
-}
-
-async function* audioOf(upload: Upload): AsyncGenerator<Buffer> {
-  for (let item = await upload.next(); !item.done; item = await upload.next()) {
-    const message = item.value;
-    if (message.part !== 'audio') {
-      const got = message.part ?? 'an empty message';
-      throw new FarmError('request_invalid', `Later message of the upload: got ${got}, expected audio`);
-    }
-    if (message.audio.length > 0) yield message.audio;
-  }
 }

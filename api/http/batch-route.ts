@@ -23,6 +23,6 @@ export const batchRoute: FastifyPluginAsyncZod<Services> = async (app, { config,
   app.post('/v1/renders/batch', { schema, config: routeConfig }, async (request, reply) => {
     const submitter = { caller: request.caller, idempotencyKey: request.headers['idempotency-key'] };
     const items = await readBatch(request, { submission, config, submitter, connected: whileConnected(reply) });
-    return await submitBatch(submission, items, submitter);
+    return await submitBatch(submission, items);
   });
 };

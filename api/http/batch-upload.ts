@@ -32,19 +32,29 @@ export interface BatchReading {
 export async function readBatch(request: FastifyRequest, reading: BatchReading): Promise<BatchItem[]> {
   if (request.isMultipart()) return await readForm(request, reading);
   const parsed = batchBodySchema.safeParse(request.body);
-  if (parsed.success) return parsed.data.items.map((item) => urlItem({ ...parsed.data.defaults, ...item }, reading));
+  if (parsed.success) {
+    const { defaults, items } = parsed.data;
+    return items.map((item, index) =>
+      urlItem({ ...defaults, ...item }, submitterOf(reading.submitter, index), reading),
+    );
+  }
   if (typeof request.body !== 'object' || request.body === null || 'pipe' in request.body) {
     throw new FarmError('upload_missing', 'Expected multipart/form-data with files, or application/json with items');
   }
   throw new FarmError('request_invalid', `Wrong body: ${z.prettifyError(parsed.error)}`);
 }
 
-function urlItem(fields: Record<string, unknown>, { submission, config, connected }: BatchReading): BatchItem {
+function urlItem(
+  fields: Record<string, unknown>,
+  submitter: Submitter,
+  { submission, config, connected }: BatchReading,
+): BatchItem {
   const read = () => readFields(jsonFieldsSchema(config), fields, 'item', config);
   return {
     fileName: undefined,
     options: () => read().options,
-    async fetch(submitter) {
+    submitter,
+    async fetch() {
       const { audioUrl } = read();
       if (audioUrl === undefined) throw new FarmError('upload_missing', 'The item has no field "audio_url"');
       await submission.refuseIfFull(submitter);
@@ -68,7 +78,7 @@ async function readForm(request: FastifyRequest, reading: BatchReading): Promise
       else files.push(await storeFile(part, request, reading, files.length));
     }
     if (files.length === 0) throw new FarmError('upload_missing', 'The form has no file field "audio"');
-    return itemsOf(files, fields, reading.config);
+    return itemsOf(files, fields, reading);
   } catch (error) {
     for (const file of files) if ('stored' in file) await reading.submission.discardUpload(file.stored.renderId);
     request.raw.unpipe();
@@ -95,7 +105,11 @@ async function storeFile(
   }
 }
 
-function itemsOf(files: readonly FormFile[], fields: Map<string, string>, config: Config): BatchItem[] {
+function itemsOf(
+  files: readonly FormFile[],
+  fields: Map<string, string>,
+  { config, submitter }: BatchReading,
+): BatchItem[] {
   const own = ownFields(fields.get('items'));
   fields.delete('items');
   if (own.length > files.length) {
@@ -106,6 +120,7 @@ function itemsOf(files: readonly FormFile[], fields: Map<string, string>, config
     return {
       fileName: file.fileName,
       options: () => readFields(fileFieldsSchema(config), wanted, 'item', config).options,
+      submitter: submitterOf(submitter, index),
       ...('stored' in file ? { stored: file.stored } : {}),
       fetch: async () => {
         throw 'error' in file

@@ -9,6 +9,7 @@ import { DEMO_MODEL } from '../support/farm.ts';
 const { app, services, store } = await startApi({
   models: { demo: DEMO_MODEL, other: DEMO_MODEL },
   limits: { max_upload_mb: 1 },
+  webhooks: { secrets: [`whsec_${Buffer.alloc(32, 1).toString('base64')}`] },
 });
 const crowded = await startApi({ models: { demo: DEMO_MODEL }, server: { queue_size: 2 } });
 
@@ -48,6 +49,15 @@ describe('a batch', () => {
       ],
     );
     assert.equal((await store.get(answers[1]?.render?.id ?? '')).request.startFrameIndex, 9);
+  });
+
+  it('tells the address that all of its items name, or one of their own', async () => {
+    const [all, own] = ['https://example.com/all', 'https://example.com/own'];
+    const items = JSON.stringify([{}, { webhook_url: own }, { webhook_url: 'http://10.0.0.1/' }]);
+    const batch = await batchOf(formOf(['one', 'two', 'three'], { model_id: 'demo', webhook_url: all, items }));
+    assert.deepEqual(codesOf(batch), ['queued', 'queued', 'address_refused']);
+    const [first, second] = await Promise.all(batch.items.slice(0, 2).map(({ render }) => store.get(render?.id ?? '')));
+    assert.deepEqual([first?.request.webhook?.url, second?.request.webhook?.url], [all, own]);
   });
 
   it('loses none of the others to a bad item, and leaves nothing of it behind', async () => {

@@ -6,6 +6,7 @@ import {
   Client,
   type ClientDuplexStream,
   type ClientReadableStream,
+  type ClientWritableStream,
   credentials as channelCredentials,
   Metadata,
   type MethodDefinition,
@@ -74,6 +75,18 @@ export class TestClient extends Client {
 
   /** Uploads all messages and resolves with the answer. */
   async upload<A>(service: string, name: string, messages: Iterable<object>, settings: CallSettings = {}): Promise<A> {
+    const { call, answer } = this.open<A>(service, name, settings);
+    for (const message of messages) call.write(message);
+    call.end();
+    return await answer;
+  }
+
+  /** Opens a call that uploads messages. */
+  open<A>(
+    service: string,
+    name: string,
+    settings: CallSettings = {},
+  ): { call: ClientWritableStream<object>; answer: Promise<A> } {
     const { path, requestSerialize, responseDeserialize } = methodOf(service, name);
     const answer = Promise.withResolvers<A>();
     const call = this.makeClientStreamRequest(
@@ -84,9 +97,7 @@ export class TestClient extends Client {
       optionsOf(settings),
       (error, value) => (error ? answer.reject(error) : answer.resolve(value as A)),
     );
-    for (const message of messages) call.write(message);
-    call.end();
-    return await answer.promise;
+    return { call, answer: answer.promise };
   }
 
   watch(service: string, name: string, message: object, settings: CallSettings = {}): ClientReadableStream<Message> {

@@ -27,9 +27,8 @@ async function serve(models: object): Promise<TestClient> {
 
 const METHODS = [
   ...['InferBatchComposite', 'LoadModel', 'UnloadModel', 'GetModelStats'].map((name) => `/${MONOLITHIC}/${name}`),
-  ...['Stream', 'SubmitRender', 'ListRenders', 'GetRender', 'WatchRender', 'CancelRender', 'RetryRender'].map(
-    (name) => `/${FARM}/${name}`,
-  ),
+  ...['Stream', 'SubmitRender', 'SubmitBatch', 'EstimateRender', 'ListRenders'].map((name) => `/${FARM}/${name}`),
+  ...['GetRender', 'WatchRender', 'CancelRender', 'RetryRender'].map((name) => `/${FARM}/${name}`),
 ];
 
 /** Sends bytes as one message to any method: resolves with the failure, or with nothing when there is none. */

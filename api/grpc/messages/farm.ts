@@ -77,6 +77,38 @@ export interface RenderSpec {
   readonly priority: RenderPriority;
   readonly from_frame: number;
   readonly to_frame: number;
+  readonly audio_url: string;
+  readonly webhook_url: string;
+}
+
+export interface RenderBatch {
+  readonly taken: number;
+  readonly refused: number;
+  readonly items: readonly RenderBatchItem[];
+}
+
+export interface RenderBatchItem {
+  readonly index: number;
+  readonly file_name: string;
+  readonly render: Render | null;
+  readonly error: RenderError | null;
+}
+
+export interface EstimateRenderRequest {
+  readonly model_id: string;
+  readonly audio_seconds: number;
+  readonly from_frame: number;
+  readonly to_frame: number;
+}
+
+export interface RenderEstimate {
+  readonly model_id: string;
+  readonly frames: number;
+  readonly gpus: number;
+  readonly frames_per_second: number;
+  readonly gpu_seconds: number;
+  readonly queue_seconds: number;
+  readonly finish_seconds: number;
 }
 
 export interface ListRendersRequest {

@@ -11,7 +11,9 @@ const CALLS = [
   ...['InferBatchComposite', 'ListModels', 'LoadModel', 'UnloadModel', 'GetModelStats', 'Health'].map(
     (name) => [MONOLITHIC, name] as const,
   ),
-  ...['Stream', 'SubmitRender', 'GetRender', 'WatchRender', 'CancelRender'].map((name) => [FARM, name] as const),
+  ...['Stream', 'SubmitRender', 'SubmitBatch', 'EstimateRender', 'GetRender', 'WatchRender', 'CancelRender'].map(
+    (name) => [FARM, name] as const,
+  ),
 ];
 /** These say that the farm itself is at fault. */
 const FAULTS = [status.INTERNAL, status.UNKNOWN, status.DATA_LOSS, status.UNIMPLEMENTED];
@@ -19,14 +21,15 @@ const FAULTS = [status.INTERNAL, status.UNKNOWN, status.DATA_LOSS, status.UNIMPL
 const CALL_MS = 15_000;
 /** A watched render that does not move on is watched for so long. */
 const WATCH_MS = 200;
-/** Messages of a call that takes several. */
+/** Calls that take several messages, and how many of them are sent. */
+const STREAMING: ReadonlySet<string> = new Set(['Stream', 'SubmitRender', 'SubmitBatch']);
 const PIECES = 4;
 
 /** Any call, with one to some messages. @param renderIds renders that there are. */
 export function grpcDoor(client: TestClient, renderIds: readonly string[]) {
   return async (random: Random) => {
     const [service, name] = random.pick(CALLS);
-    const count = name === 'Stream' || name === 'SubmitRender' ? 1 + random.below(PIECES) : 1;
+    const count = STREAMING.has(name) ? 1 + random.below(PIECES) : 1;
     const messages = Array.from({ length: count }, (_, place) => {
       const bytes = encode(service, name, messageFor(random, name, place, renderIds));
       if (random.chance(0.1)) return random.bytes(random.below(40));
@@ -78,7 +81,12 @@ function messageFor(random: Random, name: string, place: number, renderIds: read
     ...{ raw_audio: () => bytes(128), audio_features: () => bytes(64), visual_frames: () => bytes(64) },
     ...{ sample_rate: () => number(16_000), preferred_gpu: () => number(0), jpeg_quality: () => number(80) },
     ...{ render_id: () => text(random.pick(renderIds)), preview: () => random.chance(0.5) },
-    ...{ file_name: () => text('a.wav'), idempotency_key: () => text(String(random.below(1000))) },
+    ...{
+      file_name: () => text('a.wav'),
+      audio_seconds: () => nastyNumber(random),
+      idempotency_key: () => text(String(random.below(1000))),
+    },
+    ...{ audio_url: () => nastyText(random).toWellFormed(), to_frame: () => number(9) },
     ...{
       fill_gaps_after_ms: () => number(100),
       latency: () => choice('EXACT', 'LOW'),
@@ -90,7 +98,7 @@ function messageFor(random: Random, name: string, place: number, renderIds: read
   const filled = Object.fromEntries(random.some(Object.entries(fields), 0.6).map(([field, make]) => [field, make()]));
   const isFirst = random.chance(place === 0 ? 0.9 : 0.1);
   if (name === 'Stream') return isFirst ? { open: filled } : { audio: samples(random) };
-  if (name === 'SubmitRender') return isFirst ? { spec: filled } : { audio: bytes(100) };
+  if (STREAMING.has(name)) return isFirst ? { spec: filled } : { audio: bytes(100) };
   return filled;
 }
 

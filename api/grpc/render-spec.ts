@@ -1,0 +1,53 @@
+import { z } from 'zod';
+import type { Config } from '../../shared/config/load.ts';
+import { LAST_FRAME, LAST_START_FRAME, NAME_MAX } from '../../shared/limits.ts';
+import { MAX_URL_LENGTH } from '../../shared/net/outside-url.ts';
+import { labelsSchema } from '../../shared/renders/record.ts';
+import { between, checkMessage, jpegQuality, modelId, oneOf } from '../message-fields.ts';
+import { type RenderOptions, withLabels, withPriority, withRange } from '../renders/submission.ts';
+import { toPriority } from './render-message.ts';
+
+const specSchema = (config: Config) =>
+  z.object({
+    model_id: modelId(config),
+    output: oneOf(['MP4', 'FRAMES']),
+    start_frame_idx: between(0, LAST_START_FRAME),
+    jpeg_quality: jpegQuality(config),
+    file_name: z.string().max(NAME_MAX),
+    idempotency_key: z.string().max(NAME_MAX),
+    labels: labelsSchema,
+    priority: oneOf(['PRIORITY_NORMAL', 'PRIORITY_LOW', 'PRIORITY_HIGH']).transform(toPriority),
+    from_frame: between(0, LAST_FRAME),
+    to_frame: between(0, LAST_FRAME),
+    audio_url: z.string().max(MAX_URL_LENGTH),
+    webhook_url: z.string(),
+  });
+
+/** What a spec asks for; what was left out is undefined. */
+export interface RenderWish {
+  readonly options: RenderOptions;
+  readonly fileName: string | undefined;
+  readonly idempotencyKey: string | undefined;
+  readonly audioUrl: string | undefined;
+}
+
+/** FarmError('request_invalid') that names every field that is wrong. */
+export function readSpec(config: Config, message: unknown): RenderWish {
+  const spec = checkMessage(specSchema(config), message);
+  const options = {
+    modelId: spec.model_id,
+    output: spec.output === 'FRAMES' ? ('frames' as const) : ('mp4' as const),
+    startFrameIndex: spec.start_frame_idx,
+    jpegQuality: spec.jpeg_quality,
+    ...withLabels(spec.labels),
+    ...withPriority(spec.priority),
+    ...withRange(spec.from_frame, spec.to_frame),
+    ...(spec.webhook_url === '' ? {} : { webhookUrl: spec.webhook_url }),
+  };
+  return {
+    options,
+    fileName: spec.file_name || undefined,
+    idempotencyKey: spec.idempotency_key || undefined,
+    audioUrl: spec.audio_url || undefined,
+  };
+}
