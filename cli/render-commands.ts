@@ -88,6 +88,7 @@ function addList(program: Command): void {
     .addOption(new Option('-s, --status <status>', 'only those with this status').choices(RENDER_STATUSES))
     .option('-m, --model <id>', 'only those made with this model')
     .option('-l, --label <key=value>', 'only those with this label; may be repeated', label)
+    .option('--search <words>', 'only those with all of these words in id, file name, model and labels')
     .option('--since <time>', 'only those made since: a date, a time, or how long ago: 30m, 2h, 7d', time)
     .option('--until <time>', 'only those made before', time)
     .option('-n, --limit <n>', 'how many', positiveNumber, LIST_LENGTH)

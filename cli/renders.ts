@@ -19,6 +19,7 @@ export interface ListOptions extends FarmOptions, JsonOption {
   readonly status?: RenderStatus;
   readonly model?: string;
   readonly label?: Readonly<Record<string, string>>;
+  readonly search?: string;
   readonly since?: Date;
   readonly until?: Date;
   readonly limit: number;
@@ -26,11 +27,12 @@ export interface ListOptions extends FarmOptions, JsonOption {
 
 /** `farm ls`: a line a render, newest first. */
 export async function listRenders(options: ListOptions): Promise<void> {
-  const { status, model, label, since, until, limit } = options;
+  const { status, model, label, search, since, until, limit } = options;
   const filter = {
     ...(status ? { status } : {}),
     ...(model ? { modelId: model } : {}),
     ...(label ? { labels: label } : {}),
+    ...(search ? { search } : {}),
     ...(since ? { createdFrom: since } : {}),
     ...(until ? { createdTo: until } : {}),
   };
@@ -49,7 +51,7 @@ export async function listRenders(options: ListOptions): Promise<void> {
     return;
   }
   const more = isMore
-    ? `\nThere are more: raise --limit, or narrow it with --status, --model, --label or --since.\n`
+    ? `\nThere are more: raise --limit, or narrow it with --status, --model, --label, --search or --since.\n`
     : '';
   process.stdout.write(`${table([HEAD, ...renders.map(rowOf)])}\n${more}`);
 }

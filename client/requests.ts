@@ -38,6 +38,8 @@ export interface RenderFilter {
   readonly status?: RenderStatus;
   readonly modelId?: string;
   readonly labels?: Readonly<Record<string, string>>;
+  /** Words that are all in the render's id, file name, model and labels, in any case. */
+  readonly search?: string;
   /** Made at this time or later, and before that one. */
   readonly createdFrom?: Date;
   readonly createdTo?: Date;
@@ -112,6 +114,7 @@ export function listQuery(limit: number, filter: RenderFilter): string {
   if (filter.status) query.set('status', filter.status);
   if (filter.modelId) query.set('model_id', filter.modelId);
   for (const [key, value] of Object.entries(filter.labels ?? {})) query.append('label', `${key}=${value}`);
+  if (filter.search) query.set('search', filter.search);
   if (filter.createdFrom) query.set('created_from', timeOf(filter.createdFrom));
   if (filter.createdTo) query.set('created_to', timeOf(filter.createdTo));
   return `?${query}`;

@@ -2,6 +2,7 @@ import { z } from 'zod';
 import { MODEL_ID, PAGE } from '../../shared/limits.ts';
 import { RENDER_ID } from '../../shared/renders/id.ts';
 import { labelsSchema, RENDER_STATUSES, type RenderStatus } from '../../shared/renders/record.ts';
+import { SEARCH_MAX, searchWordsOf } from '../../shared/renders/search.ts';
 import { checkMessage } from '../message-fields.ts';
 import { readCursor } from '../renders/cursor.ts';
 import type { ListQuery } from '../renders/renders.ts';
@@ -30,13 +31,14 @@ const requestSchema = z.object({
   labels: labelsSchema,
   created_from: orAny(time),
   created_to: orAny(time),
+  search: z.string().max(SEARCH_MAX),
 });
 
 /** What a message asks of the list. FarmError('request_invalid'). */
 export function toListQuery(request: ListRendersRequest): ListQuery {
-  const { page_size, before, status, model_id, labels, ...created } = checkMessage(requestSchema, request);
+  const { page_size, before, status, model_id, labels, search, ...created } = checkMessage(requestSchema, request);
   return {
     ...{ limit: page_size || PAGE.default, before, status, modelId: model_id, labels: Object.entries(labels) },
-    ...{ fromMs: created.created_from, toMs: created.created_to },
+    ...{ words: searchWordsOf(search), fromMs: created.created_from, toMs: created.created_to },
   };
 }

@@ -8,7 +8,7 @@ const EXAMPLES: Readonly<Record<string, string>> = {
   submitRender: `curl ${FARM}/v1/renders -F audio=@speech.wav -F model_id=demo -F 'labels={"project": "spring"}'`,
   submitBatch: `curl ${FARM}/v1/renders/batch -F audio=@speech.wav -F audio=@speech.wav -F 'items=[{}, {"priority": "low"}]'`,
   estimateRender: `curl ${FARM}/v1/renders/estimate ${AS_JSON} -d '{"model_id": "demo", "audio_seconds": 60}'`,
-  listRenders: `curl '${FARM}/v1/renders?status=completed&label=project=spring&created_from=2026-01-01'`,
+  listRenders: `curl '${FARM}/v1/renders?status=completed&label=project=spring&search=speech&created_from=2026-01-01'`,
   getRender: `curl ${RENDER}`,
   getVideo: `curl ${RENDER}/video -o video.mp4`,
   getFrame: `curl ${RENDER}/frames/7 -o frame.jpg`,

@@ -3,6 +3,7 @@ import { z } from 'zod';
 import { LABEL_KEY, LABEL_VALUE, MODEL_ID, MOST_LABELS, PAGE } from '../../shared/limits.ts';
 import { RENDER_ID } from '../../shared/renders/id.ts';
 import { RENDER_STATUSES } from '../../shared/renders/record.ts';
+import { SEARCH_MAX, searchWordsOf } from '../../shared/renders/search.ts';
 import { renderPageSchema } from '../../shared/views/render-view.ts';
 import { readCursor } from '../renders/cursor.ts';
 import type { Services } from '../services.ts';
@@ -28,6 +29,11 @@ const querySchema = z.strictObject({
     .union([label, z.array(label).max(MOST_LABELS)])
     .optional()
     .describe('key=value: only those with this label; given several times, with all of them'),
+  search: z
+    .string()
+    .max(SEARCH_MAX)
+    .optional()
+    .describe('Words: only those that have all of them in their id, file name, model and labels, in any case'),
   created_from: time.optional().describe('Only those made at this time or later'),
   created_to: time.optional().describe('Only those made before this time'),
 });
@@ -46,10 +52,10 @@ export const listRenders: FastifyPluginAsyncZod<Services> = async (app, { render
   });
 };
 
-function filterOf({ status, model_id, created_from, created_to, ...query }: Query) {
+function filterOf({ status, model_id, search = '', created_from, created_to, ...query }: Query) {
   return {
     ...{ status, modelId: model_id, labels: labelsOf(query).map(splitLabel) },
-    ...{ fromMs: msOf(created_from), toMs: msOf(created_to) },
+    ...{ words: searchWordsOf(search), fromMs: msOf(created_from), toMs: msOf(created_to) },
   };
 }
 

@@ -6,11 +6,10 @@ import { type ArtifactStore, artifactKeys } from '../../shared/artifacts.ts';
 import { FarmError } from '../../shared/errors.ts';
 import { afterwards, untilKnown } from '../../shared/outcome.ts';
 import { logged } from '../../shared/process/unheard.ts';
-import type { Facets } from '../../shared/renders/facets.ts';
-import type { TimeRange } from '../../shared/renders/index-walk.ts';
 import { readPreview } from '../../shared/renders/preview.ts';
 import { unknownRender } from '../../shared/renders/reader.ts';
 import { isTerminal, type RenderRecord } from '../../shared/renders/record.ts';
+import type { ListFilter } from '../../shared/renders/render-list.ts';
 import { newWriter, type RenderStore } from '../../shared/renders/store.ts';
 import { readableOnly } from '../../shared/renders/unreadable.ts';
 import type { RenderView } from '../../shared/views/render-view.ts';
@@ -42,7 +41,7 @@ const SHARED_FOR_MS = 200;
 const PICTURE_FOLLOWS_WITHIN_MS = 1000;
 
 /** What is asked of the list. */
-export interface ListQuery extends Facets, TimeRange {
+export interface ListQuery extends Omit<ListFilter, 'owner'> {
   readonly limit: number;
   /** The cursor that came as `next` with the page before, or the id of a render. */
   readonly before: string | undefined;

@@ -154,6 +154,8 @@ export const renderRecordSchema = z.object({
   finishedAtMs: z.number().optional(),
   /** Name of the API key that it was submitted with; a farm without keys has no owners. */
   owner: z.string().optional(),
+  /** What it is found by: search.ts. Absent in records of an earlier version. */
+  search: z.string().optional(),
   /** The request that it was submitted with, for its jobs. */
   origin: originSchema.optional(),
   /** Who moved the render to its status: the token by which a step that comes again knows its own work. */

@@ -28,6 +28,7 @@ import {
 import { RenderReader } from './reader.ts';
 import { isTerminal, RENDER_STATUSES, type RenderPlan, type RenderRequest, type RenderStatus } from './record.ts';
 import { ADMIT, COUNT_AS_ENDED, REMOVE, RETRY, TRANSITION } from './scripts.ts';
+import { searchTextOf } from './search.ts';
 import { RenderSegments } from './segments.ts';
 import { StoredBytes } from './stored-bytes.ts';
 import { RenderWaits } from './waits.ts';
@@ -116,6 +117,7 @@ export class RenderStore extends RenderReader {
     const claimed = claim ? JSON.stringify({ renderId, fingerprint: claim.fingerprint }) : '';
     const names = namesOf(claim, owner);
     const optional = {
+      search: searchTextOf(renderId, request),
       ...(claim ? { idempotencyKey: names.own } : {}),
       ...(owner ? { owner: owner.name } : {}),
       ...(origin ? { origin } : {}),

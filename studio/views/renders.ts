@@ -1,5 +1,5 @@
 import { html, type TemplateResult } from 'lit-html';
-import type { RenderView } from '../../shared/views/render-view.ts';
+import type { RenderPage, RenderView } from '../../shared/views/render-view.ts';
 import { listRenders } from '../farm.ts';
 import { ago, clock } from '../format.ts';
 import { portrait } from '../parts/portrait.ts';
@@ -10,6 +10,10 @@ import { faultText, keep, type View } from '../view.ts';
 const T = TEXTS.renders;
 const PAGE = '30';
 const LOOK_EVERY_MS = 2000;
+/** A word is looked for once nothing has been typed for so long. */
+const TYPED_MS = 250;
+/** Characters that the farm searches for. */
+const SEARCH_MAX = 100;
 
 /** The list of renders, newest first. */
 export function rendersView(): View {
@@ -24,6 +28,7 @@ class RendersView {
   #older: RenderView[] = [];
   #next: string | null = null;
   #search = '';
+  #typing: ReturnType<typeof setTimeout> | undefined;
   #status = '';
   #label = '';
   #fault = '';
@@ -39,11 +44,10 @@ class RendersView {
 
   template(): TemplateResult {
     const known = [...(this.#newest ?? []), ...this.#older];
-    const shown = known.filter((render) => this.#matches(render));
     return html`
       <form class="filters" role="search" @submit=${(event: Event) => event.preventDefault()}>
-        <label>${T.search}<input type="search" .value=${this.#search} @input=${this.#searched} /></label>
-        <label>${T.label}<input .value=${this.#label} @change=${this.#labelled} /></label>
+        <label>${T.search}<input type="search" maxlength=${SEARCH_MAX} @input=${this.#searched} /></label>
+        <label>${T.label}<input @change=${this.#labelled} /></label>
         <label>${T.status}
           <select @change=${this.#filtered}>
             <option value="">${T.all}</option>
@@ -52,15 +56,17 @@ class RendersView {
         </label>
       </form>
       <p class="fault" role="status">${this.#fault}</p>
-      ${this.#newest === undefined ? html`<p>${TEXTS.loading}</p>` : this.#table(shown, known.length)}
-      ${this.#search !== '' && this.#next !== null ? html`<p>${T.onlyLoaded}</p>` : ''}
+      ${this.#newest === undefined ? html`<p>${TEXTS.loading}</p>` : this.#table(known)}
       ${this.#next === null ? '' : html`<button @click=${this.#more}>${T.more}</button>`}
     `;
   }
 
-  #table(shown: readonly RenderView[], known: number): TemplateResult {
-    if (known === 0) return html`<p>${T.none} <a href="#/">${T.start}</a></p>`;
-    if (shown.length === 0) return html`<p>${T.noneMatch}</p>`;
+  #table(shown: readonly RenderView[]): TemplateResult {
+    const isFiltered = this.#search + this.#status + this.#label !== '';
+    // The farm looks through so many at a time: there may be one further back.
+    if (shown.length === 0 && this.#next !== null) return html`<p>${T.noneSoFar}</p>`;
+    if (shown.length === 0 && isFiltered) return html`<p>${T.noneMatch}</p>`;
+    if (shown.length === 0) return html`<p>${T.none} <a href="#/">${T.start}</a></p>`;
     const { picture, file, avatar, status, length, when } = T.columns;
     return html`
       <table>
@@ -70,24 +76,29 @@ class RendersView {
     `;
   }
 
-  #matches({ id, file_name, model_id }: RenderView): boolean {
-    const wanted = this.#search.toLowerCase();
-    return [id, file_name, model_id].some((text) => text.toLowerCase().includes(wanted));
-  }
-
   async #look(): Promise<void> {
-    const page = await listRenders(this.#query());
+    const page = await this.#ask();
+    if (!page) return;
     this.#newest = page.renders;
     if (this.#older.length === 0) this.#next = page.next;
   }
 
+  /** A page; undefined when something else is wanted by the time it comes. */
+  async #ask(next?: string): Promise<RenderPage | undefined> {
+    const query = this.#query();
+    const page = await listRenders(query, next);
+    return JSON.stringify(query) === JSON.stringify(this.#query()) ? page : undefined;
+  }
+
   #query(): Record<string, string> {
-    return { limit: PAGE, ...(this.#status && { status: this.#status }), ...(this.#label && { label: this.#label }) };
+    const asked = { search: this.#search, status: this.#status, label: this.#label };
+    return { limit: PAGE, ...Object.fromEntries(Object.entries(asked).filter(([, value]) => value !== '')) };
   }
 
   readonly #searched = (event: Event) => {
-    this.#search = (event.target as HTMLInputElement).value;
-    this.#changed();
+    this.#search = (event.target as HTMLInputElement).value.trim();
+    clearTimeout(this.#typing);
+    this.#typing = setTimeout(() => this.#again(), TYPED_MS);
   };
 
   readonly #labelled = (event: Event) => {
@@ -101,14 +112,14 @@ class RendersView {
   };
 
   #again(): void {
-    this.#newest = undefined;
     this.#older = [];
     this.#attempt(() => this.#look());
   }
 
   readonly #more = () =>
     this.#attempt(async () => {
-      const page = await listRenders(this.#query(), this.#next ?? undefined);
+      const page = await this.#ask(this.#next ?? undefined);
+      if (!page) return;
       this.#older.push(...page.renders);
       this.#next = page.next;
     });

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
-import { ANYBODY } from '../../api/access/caller.ts';
+import { ANYBODY, type Caller } from '../../api/access/caller.ts';
 import { FarmError } from '../../shared/errors.ts';
 import { hasAllFacets, repairFacets } from '../../shared/renders/facet-repair.ts';
 import { labelKey, statusKey } from '../../shared/renders/facets.ts';
@@ -124,6 +124,29 @@ describe('the filters of the list', () => {
   });
 });
 
+describe('the search', () => {
+  it('finds words in id, file name, model and labels, whatever their case, and of one key only its own', async () => {
+    const wanted = { modelId: 'ann', fileName: 'A\u0308rger "live".WAV', labels: { Season: 'Spring sale' } };
+    const id = await renderIn('completed', wanted, 'left');
+    await renderIn('failed', { modelId: 'ann', fileName: 'other.wav' }, 'right');
+    const found = async (text: string, more = '') => idsOf(await page(`search=${encodeURIComponent(text)}${more}`));
+    for (const text of [id.slice(2, -2), 'ärger', 'ÄRGER "LIVE"', 'season=SPRING', 'sale .wav ann']) {
+      assert.deepEqual(await found(text), [id], text);
+    }
+    assert.deepEqual(await found('sale ann', '&status=completed&model_id=ann'), [id]);
+    for (const text of ['sale other', 'wav ann.', '.*ger', 'springsale']) assert.deepEqual(await found(text), [], text);
+    assert.deepEqual(await found('ann', '&status=failed&label=Season=Spring%20sale'), []);
+    assert.deepEqual(await found('  '), idsOf(await page('')), 'no word is no filter');
+    assert.match(await faultOf(`search=${'x'.repeat(101)}`), /search: /);
+    const of = async (owner: string) => {
+      const caller: Caller = { ...ANYBODY, keyName: owner, role: 'render' };
+      const { renders: own } = await renders.list({ limit: 20, before: undefined, words: ['.wav'] }, caller);
+      return own.map((render) => render.owner);
+    };
+    assert.deepEqual([await of('left'), await of('right')], [['left'], ['right']]);
+  });
+});
+
 describe('renders of an earlier version', () => {
   it('are found before they are in any set, and afterwards at the cost of a page', async () => {
     await addOld(30, 'completed');
@@ -132,6 +155,8 @@ describe('renders of an earlier version', () => {
     await repairFacets(redis);
     assert.equal(await hasAllFacets(redis), true);
     assert.equal(idsOf(await page('model_id=ann&created_to=2023-12-01&limit=50')).length, 30);
+    const searched = 'search=R00000001D%20ANN&created_to=2023-12-01';
+    assert.deepEqual(idsOf(await page(searched)), ['r00000001d-00'], 'they are searched as well');
   });
 
   it('that were moved on or removed by one are where they belong again', async () => {

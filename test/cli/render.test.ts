@@ -218,7 +218,7 @@ describe('farm render', () => {
     const [made] = (await client.list(1, { labels: { take: '3' }, status: 'completed' })).renders;
     assert.ok(made);
     const [list, failed, show, watched, listJson, showJson] = [
-      run('ls', '--label', 'take=3', '--since', '1h', '--status', 'completed'),
+      run('ls', '--label', 'take=3', '--search', 'TAKE', '--since', '1h', '--status', 'completed'),
       run('ls', '--status', 'failed'),
       run('show', made.id),
       run('watch', made.id),

@@ -55,6 +55,7 @@ describe('the client', () => {
     assert.deepEqual(await ids({}), [second.id, first.id]);
     assert.deepEqual(await ids({ labels: { project: 'a b&c', take: '1' } }), [first.id]);
     assert.deepEqual(await ids({ status: 'failed' }), []);
+    assert.deepEqual(await ids({ search: 'LINE a b&c' }), [first.id]);
     assert.deepEqual(await ids({ modelId: 'demo', createdFrom: since }), [second.id, first.id]);
     assert.deepEqual(await ids({ createdTo: since }), []);
     await assert.rejects(client.list(1, { createdTo: new Date(Number.NaN) }), { code: 'request_invalid' });

@@ -157,7 +157,15 @@ describe('renders over gRPC', () => {
     const created_to = first.renders[0]?.created_at;
     assert.equal((await list({ labels, created_to })).renders.length, 1);
     assert.deepEqual((await list({ labels, status: 'QUEUED' })).renders, []);
-    for (const wrong of [{ status: 'DONE' }, { created_from: 'noon' }, { page_size: 101 }, { before: 'x' }]) {
+    assert.deepEqual((await list({ labels, search: `LISTED ${ids[0]}` })).renders.length, 1);
+    assert.deepEqual((await list({ search: 'no render has this' })).renders, []);
+    for (const wrong of [
+      { search: 'x'.repeat(101) },
+      { status: 'DONE' },
+      { created_from: 'noon' },
+      { page_size: 101 },
+      { before: 'x' },
+    ]) {
       assert.equal(farmCode(await failureOf(list(wrong))), 'request_invalid');
     }
   });

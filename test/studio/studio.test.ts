@@ -119,14 +119,15 @@ describe('the studio, in Chromium', { skip: NO_BROWSER }, () => {
     await open('/renders');
     await page.getByLabel('Label, as key=value').fill('project=autumn');
     await page.keyboard.press('Tab');
-    await page.getByText('Nothing here yet').waitFor();
+    await page.getByText('No render matches').waitFor();
     await page.getByLabel('Label, as key=value').fill('project=spring');
     await page.keyboard.press('Tab');
     await page.locator('tbody tr').nth(1).waitFor();
     await keepShot(page, 'renders');
     await page.getByRole('searchbox').fill('nothing of this name');
     await page.getByText('No render matches').waitFor();
-    await page.getByRole('searchbox').fill('speech');
+    await page.getByRole('searchbox').fill('SPEECH project=spring');
+    await page.locator('tbody tr').nth(1).waitFor();
     for (let presses = 0; presses < 3; presses++) await page.keyboard.press('Tab');
     await page.keyboard.press('Enter');
     await page.locator('video').waitFor();

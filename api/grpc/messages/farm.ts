@@ -119,6 +119,7 @@ export interface ListRendersRequest {
   readonly labels: Readonly<Record<string, string>>;
   readonly created_from: string;
   readonly created_to: string;
+  readonly search: string;
 }
 
 export interface RenderPage {
