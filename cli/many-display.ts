@@ -11,6 +11,7 @@ export class ManyDisplay {
   #count = 0;
   #completed = 0;
   #failed = 0;
+  #cancelled = 0;
   #lineIsOpen = false;
 
   /** @param json for programs: a line of JSON for each event instead. */
@@ -47,8 +48,7 @@ export class ManyDisplay {
     this.say(`✓ ${file} → ${out}  (${render.frames.done} frames in ${seconds} s)`);
   }
 
-  /** @param after what became of the render since, in a few words. */
-  failed(file: string, render: RenderView | undefined, error: FarmError, after: string): void {
+  failed(file: string, render: RenderView | undefined, error: FarmError): void {
     this.#running.delete(file);
     this.#failed++;
     const report = error.toReport();
@@ -56,19 +56,33 @@ export class ManyDisplay {
       printJsonLine({ event: 'failed', file, render: render ?? null, error: report });
       return;
     }
-    const id = render ? ` (render ${render.id}${after ? `: ${after}` : ''})` : '';
+    const id = render ? ` (render ${render.id})` : '';
     this.say(`✗ ${file}${id}: ${report.message}  [${report.code}]`);
-    if (report.code !== 'request_cancelled') this.say(`  what to do: ${report.remedy}`);
+    this.say(`  what to do: ${report.remedy}`);
+  }
+
+  /** @param render as it stands now; undefined for a sound that was not sent, which only the summary counts. */
+  cancelled(file: string, render: RenderView | undefined): void {
+    this.#running.delete(file);
+    this.#cancelled++;
+    if (this.#json) printJsonLine({ event: 'cancelled', file, render: render ?? null });
+    else if (render?.status === 'completed') {
+      this.say(`– ${file} (render ${render.id}): completed before it could be cancelled`);
+      this.say(`  farm render --resume ${render.id} fetches its video`);
+    } else if (render) this.say(`– ${file} (render ${render.id}): ${render.status}`);
   }
 
   /** The summary. */
-  end(): { completed: number; failed: number } {
-    const summary = { completed: this.#completed, failed: this.#failed };
+  end(): { completed: number; failed: number; cancelled: number } {
+    const summary = { completed: this.#completed, failed: this.#failed, cancelled: this.#cancelled };
     if (this.#json) printJsonLine({ event: 'summary', ...summary });
-    else
-      this.say(
-        `\n${summary.completed} of ${this.#count} rendered${summary.failed > 0 ? `, ${summary.failed} failed` : ''}.`,
-      );
+    else {
+      const others = [
+        ...(summary.failed > 0 ? [`, ${summary.failed} failed`] : []),
+        ...(summary.cancelled > 0 ? [`, ${summary.cancelled} cancelled`] : []),
+      ];
+      this.say(`\n${summary.completed} of ${this.#count} rendered${others.join('')}.`);
+    }
     return summary;
   }
 
@@ -87,7 +101,7 @@ export class ManyDisplay {
     const etas = views.flatMap(({ eta_seconds }) => (eta_seconds === null ? [] : [eta_seconds]));
     const speed = sum(({ frames_per_second }) => frames_per_second ?? 0);
     const parts = [
-      `${this.#completed + this.#failed}/${this.#count} done, ${views.length} running`,
+      `${this.#completed + this.#failed + this.#cancelled}/${this.#count} done, ${views.length} running`,
       progressBar(done, total),
       `${done}/${total} frames`,
       ...(speed > 0 ? [`${speed.toFixed(1)} frames/s`] : []),

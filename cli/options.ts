@@ -18,6 +18,10 @@ export function speaksToFarm(command: Command): Command {
     .option('-c, --config <file>', 'configuration of the farm (default: FARM_CONFIG, else config.yaml here)');
 }
 
+export interface JsonOption {
+  readonly json?: boolean;
+}
+
 /** For commands whose answer programs may read. */
 export function speaksJson(command: Command, what = 'print one JSON document'): Command {
   return command.option('--json', what);

@@ -3,11 +3,12 @@ import { RENDER_PRIORITIES, RENDER_STATUSES } from '../shared/renders/record.ts'
 import { bench } from './bench.ts';
 import { live } from './live.ts';
 import { label, positiveNumber, speaksJson, speaksToFarm, time, wholeNumber } from './options.ts';
-import { type RenderCommandOptions, render } from './render.ts';
+import { render } from './render.ts';
 import { renderMany } from './render-many.ts';
+import { OUTPUTS, type RenderCommandOptions } from './render-request.ts';
 import { cancelRender, listRenders, removeRenders, retryRender, showRender, watch } from './renders.ts';
 
-const PATIENCE_SECONDS = 120;
+const PATIENCE_S = 120;
 const AT_ONCE = 4;
 const LIST_LENGTH = 20;
 const BENCH = { seconds: 10, renders: 3 };
@@ -43,34 +44,44 @@ export function addRenderCommands(program: Command): void {
 }
 
 function addRender(program: Command): void {
-  speaksJson(speaksToFarm(program.command('render [audio...]')), 'print one line of JSON for each event')
-    .description('submit audio files to a running farm and fetch the videos; Ctrl-C cancels the renders')
+  const command = speaksJson(
+    speaksToFarm(program.command('render [audio...]')),
+    'print one line of JSON for each event',
+  )
+    .description('submit audio files, or addresses of them, to a running farm and fetch the results; Ctrl-C cancels')
+    .option('-o, --out <file>', 'where the result goes (default: the name of the audio file, .mp4, in this folder)')
+    .option('-d, --out-dir <folder>', 'where the results of several files go (default: this folder)')
+    .option('-f, --force', 'replace what is there')
+    .option('-r, --resume <id>', 'instead of submitting: watch a render of this id and fetch its result')
+    .option('-p, --patience <seconds>', 'how long to try again while the farm does not answer', wholeNumber, PATIENCE_S)
+    .option('--parallel <n>', 'of several files: how many at the same time', positiveNumber, AT_ONCE);
+  addRequestOptions(command).action((audio: string[], options: RenderCommandOptions) => {
+    const { out, outDir, resume, idempotencyKey } = options;
+    if ((audio.length === 0) === (resume === undefined)) {
+      command.error('error: farm render takes either an audio file or --resume ID');
+    }
+    if (out !== undefined && outDir !== undefined) command.error('error: give either --out or --out-dir');
+    if (out !== undefined && audio.length > 1) command.error('error: --out names one file; give --out-dir for several');
+    if (idempotencyKey !== undefined && audio.length !== 1) {
+      command.error('error: --idempotency-key is for one audio file');
+    }
+    return audio.length > 1 || outDir !== undefined ? renderMany(audio, options) : render(audio[0], options);
+  });
+}
+
+/** What the farm is asked for. */
+function addRequestOptions(command: Command): Command {
+  return command
     .option('-m, --model <id>', 'model id (not needed when the farm has only one)')
-    .option('-o, --out <file>', 'where the video goes (default: the name of the audio file, .mp4, in this folder)')
-    .option('-d, --out-dir <folder>', 'where the videos of several files go (default: this folder)')
-    .option('-f, --force', 'replace videos that are there')
-    .option('-l, --label <key=value>', 'note something about the render, to find it again by; may be repeated', label)
-    .addOption(new Option('--priority <priority>', 'who gets his turn first').choices(RENDER_PRIORITIES))
+    .addOption(new Option('--output <form>', 'one video, or a folder of one JPEG a frame').choices(OUTPUTS))
+    .option('--jpeg-quality <n>', 'of frames, 1 to 100', positiveNumber)
+    .option('--start-frame <n>', "where in the avatar's pictures the render begins, from 0", wholeNumber)
     .option('--from <frame>', 'first frame to make, 25 a second', wholeNumber)
     .option('--to <frame>', 'frame before which to end', positiveNumber)
-    .option('-r, --resume <id>', 'instead of submitting: watch a render of this id and fetch its video')
-    .option(
-      '-p, --patience <seconds>',
-      'how long to try again while the farm does not answer',
-      wholeNumber,
-      PATIENCE_SECONDS,
-    )
-    .option('--parallel <n>', 'of several files: how many at the same time', positiveNumber, AT_ONCE)
-    .action((audio: string[], options: RenderCommandOptions, command: Command) => {
-      const { out, outDir, resume } = options;
-      if ((audio.length === 0) === (resume === undefined)) {
-        command.error('error: farm render takes either an audio file or --resume ID');
-      }
-      if (out !== undefined && outDir !== undefined) command.error('error: give either --out or --out-dir');
-      if (out !== undefined && audio.length > 1)
-        command.error('error: --out names one file; give --out-dir for several');
-      return audio.length > 1 || outDir !== undefined ? renderMany(audio, options) : render(audio[0], options);
-    });
+    .option('-l, --label <key=value>', 'note something about the render, to find it again by; may be repeated', label)
+    .addOption(new Option('--priority <priority>', 'who gets his turn first').choices(RENDER_PRIORITIES))
+    .option('--webhook <url>', 'where the farm tells the end of the render (default: as it is configured)')
+    .option('--idempotency-key <key>', 'of one file: the same key with the same request is the same render, for a day');
 }
 
 function addBench(program: Command): void {

@@ -2,27 +2,29 @@ import { randomUUID } from 'node:crypto';
 import { mkdir } from 'node:fs/promises';
 import path from 'node:path';
 import type { NodeFarmClient } from '../client/node/farm-client.ts';
-import { checkInput, checkOutput } from '../client/node/files.ts';
 import { type Patience, patiently } from '../client/patience.ts';
 import { FarmError } from '../shared/errors.ts';
 import { exitCodeOf, onEndRequest } from '../shared/process/end-requests.ts';
 import type { RenderView } from '../shared/views/render-view.ts';
 import { openFarm } from './farm-address.ts';
 import { ManyDisplay } from './many-display.ts';
-import { type RenderCommandOptions, requestOf, videoNameOf } from './render.ts';
+import { checkSound, type RenderCommandOptions, requestOf, type Sound, soundOf } from './render-request.ts';
+import { checkResult, fetchResult, resultNameOf } from './render-result.ts';
 
 interface Task {
-  readonly audioPath: string;
+  readonly sound: Sound;
   readonly target: string;
 }
 
 /**
- * `farm render AUDIO … --out-dir DIR`: some at once, each into a video of its name. One that fails does not stop the
- * others; the exit code is 1 then. FarmError: output_unwritable where two sounds would become the same video.
+ * `farm render AUDIO … --out-dir DIR`: some at once, each into a video or folder of its name. One that fails does not stop the
+ * others; the exit code is 1 then. FarmError: output_unwritable where two sounds would become the same one.
  */
-export async function renderMany(audioPaths: readonly string[], options: RenderCommandOptions): Promise<void> {
+export async function renderMany(audio: readonly string[], options: RenderCommandOptions): Promise<void> {
   const folder = path.resolve(options.outDir ?? '.');
-  const tasks = audioPaths.map((audioPath) => ({ audioPath, target: path.join(folder, videoNameOf(audioPath)) }));
+  const tasks = audio.map(soundOf).map((sound) => {
+    return { sound, target: path.join(folder, resultNameOf(sound.fileName, options.output ?? 'mp4')) };
+  });
   refuseSameTargets(tasks);
   const client = openFarm(options);
   await client.greet();
@@ -34,15 +36,15 @@ export async function renderMany(audioPaths: readonly string[], options: RenderC
 
 function refuseSameTargets(tasks: readonly Task[]): void {
   const byTarget = new Map<string, string>();
-  for (const { audioPath, target } of tasks) {
+  for (const { sound, target } of tasks) {
     const other = byTarget.get(target);
     if (other !== undefined) {
       throw new FarmError(
         'output_unwritable',
-        `${other} and ${audioPath} would both become ${target}: render them apart`,
+        `${other} and ${sound.text} would both become ${target}: render them apart`,
       );
     }
-    byTarget.set(target, audioPath);
+    byTarget.set(target, sound.text);
   }
 }
 
@@ -79,46 +81,54 @@ class Batch {
         for (let task = waiting.shift(); task; task = waiting.shift()) await this.#one(task);
       };
       await Promise.all(Array.from({ length: Math.min(this.#options.parallel, tasks.length) }, line));
-      const { failed } = this.#display.end();
-      if (failed > 0) process.exitCode ||= 1;
+      const { failed, cancelled } = this.#display.end();
+      if (failed + cancelled > 0) process.exitCode ||= 1;
     } finally {
       stopListening();
     }
   }
 
   /** Never rejects: what went wrong is shown. */
-  async #one({ audioPath, target }: Task): Promise<void> {
+  async #one({ sound, target }: Task): Promise<void> {
+    const { text } = sound;
     let render: RenderView | undefined;
     try {
       this.#stop.signal.throwIfAborted();
-      await checkInput(audioPath);
-      const rules = { overwrite: this.#options.force ?? false, input: audioPath };
-      await checkOutput(target, rules);
+      await checkSound(sound);
+      const rules = { overwrite: this.#options.force ?? false, input: text };
+      await checkResult(target, this.#options.output ?? 'mp4', rules);
       const request = { ...requestOf(this.#options), idempotencyKey: randomUUID() };
-      render = await patiently(() => this.#client.submit(audioPath, request), this.#patience);
+      render = await patiently(() => this.#client.submit(sound.audio, request), this.#patience);
       const { id } = render;
       for await (const view of this.#client.watch(id, this.#patience)) {
         render = view;
-        this.#display.update(audioPath, view);
+        this.#display.update(text, view);
       }
       if (render.error) throw FarmError.fromReport(render.error);
       if (render.status === 'cancelled') throw new FarmError('render_cancelled', `Render ${id} was cancelled`);
-      await checkOutput(target, rules);
-      await patiently(() => this.#client.saveVideo(id, target, this.#stop.signal), this.#patience);
-      this.#display.completed(audioPath, render, target);
+      await checkResult(target, render.output, rules);
+      await fetchResult(this.#client, render, target, this.#patience);
+      this.#display.completed(text, render, target);
     } catch (thrown) {
-      const error = FarmError.from(thrown);
-      this.#display.failed(audioPath, render, error, await this.#cancelled(render));
+      await this.#wentWrong(text, render, FarmError.from(thrown));
     }
   }
 
-  /** After Ctrl-C: whether the farm has cancelled the render, in a few words. */
-  async #cancelled(render: RenderView | undefined): Promise<string> {
-    if (!this.#stop.signal.aborted || !render) return '';
-    try {
-      return (await this.#client.cancel(render.id)).status;
-    } catch {
-      return `not cancelled: farm cancel ${render.id}`; // The farm is away; its user must say it again.
+  /** Shows a fault; what Ctrl-C ended, or somebody else, is cancelled and did not fail. */
+  async #wentWrong(sound: string, render: RenderView | undefined, error: FarmError): Promise<void> {
+    if (error.code === 'render_cancelled') this.#display.cancelled(sound, render);
+    else if (error.code !== 'request_cancelled') this.#display.failed(sound, render, error);
+    else if (!render) this.#display.cancelled(sound, undefined);
+    else {
+      const { id } = render;
+      try {
+        this.#display.cancelled(sound, await this.#client.cancel(id));
+      } catch (thrown) {
+        // The farm is away; its user must say it again.
+        const fault = FarmError.from(thrown);
+        const message = `not cancelled, farm cancel ${id} does that: ${fault.message}`;
+        this.#display.failed(sound, render, new FarmError(fault.code, message, { cause: thrown }));
+      }
     }
   }
 }

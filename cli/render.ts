@@ -2,72 +2,45 @@ import { randomUUID } from 'node:crypto';
 import { stat } from 'node:fs/promises';
 import path from 'node:path';
 import type { NodeFarmClient } from '../client/node/farm-client.ts';
-import { checkInput, checkOutput, type OutputRules } from '../client/node/files.ts';
+import type { OutputRules } from '../client/node/files.ts';
 import { type Patience, patiently } from '../client/patience.ts';
 import type { SubmitOptions } from '../client/requests.ts';
 import { FarmError } from '../shared/errors.ts';
 import { exitCodeOf, onEndRequest } from '../shared/process/end-requests.ts';
-import type { RenderPriority } from '../shared/renders/record.ts';
-import { MB } from '../shared/units.ts';
 import type { RenderView } from '../shared/views/render-view.ts';
-import { type FarmOptions, openFarm } from './farm-address.ts';
+import { openFarm } from './farm-address.ts';
 import { printJsonLine } from './json-output.ts';
 import { JsonProgress, type Progress, ProgressDisplay, timingsTable } from './progress.ts';
+import { checkSound, type RenderCommandOptions, requestOf, type Sound, soundOf } from './render-request.ts';
+import { checkResult, fetchResult, resultNameOf } from './render-result.ts';
 import { cancelIfRunning } from './renders.ts';
+import { sizeOf } from './sizes.ts';
 
-export interface RenderCommandOptions extends FarmOptions {
-  readonly model?: string;
-  readonly label?: Readonly<Record<string, string>>;
-  readonly priority?: RenderPriority;
-  /** Frames [from, to) of the sound. */
-  readonly from?: number;
-  readonly to?: number;
-  readonly out?: string;
-  readonly outDir?: string;
-  readonly parallel: number;
-  readonly json?: boolean;
-  readonly force?: boolean;
-  readonly resume?: string;
-  /** Seconds to try again while the farm does not answer. */
-  readonly patience: number;
-}
-
-/** `farm render AUDIO`, or `farm render --resume ID`: submits, shows progress, fetches the video. */
-export async function render(audioPath: string | undefined, options: RenderCommandOptions): Promise<void> {
-  const { out, force = false } = options;
-  const videoPath = out ?? (audioPath === undefined ? undefined : videoNameOf(audioPath));
-  const rules = { overwrite: force, input: audioPath };
-  if (audioPath !== undefined) await checkInput(audioPath);
-  if (videoPath !== undefined) await checkOutput(videoPath, rules);
+/** `farm render AUDIO`, or `farm render --resume ID`: submits, shows progress, fetches the result. */
+export async function render(audio: string | undefined, options: RenderCommandOptions): Promise<void> {
+  const { out, force = false, output = 'mp4' } = options;
+  const sound = audio === undefined ? undefined : soundOf(audio);
+  const asked = out ?? (sound && resultNameOf(sound.fileName, output));
+  const rules = { overwrite: force, input: audio };
+  if (sound) await checkSound(sound);
+  // Of a render that is resumed the farm says which form it has.
+  if (sound && asked !== undefined) await checkResult(asked, output, rules);
   const client = openFarm(options);
   await client.greet();
 
   const progress = options.json ? new JsonProgress() : new ProgressDisplay();
-  const session = new RenderSession(client, options.patience * 1000, videoPath, progress);
+  const session = new RenderSession(client, options.patience * 1000, asked, progress);
   await session.run(async () => {
-    const first = await (audioPath === undefined
+    const first = await (sound === undefined
       ? session.find(options.resume ?? '')
-      : session.submit(audioPath, requestOf(options)));
-    const target = path.resolve(videoPath ?? videoNameOf(first.file_name));
-    if (first.output === 'mp4') await checkOutput(target, rules);
+      : session.submit(sound, requestOf(options), options.idempotencyKey));
+    const target = path.resolve(asked ?? resultNameOf(first.file_name, first.output));
+    await checkResult(target, first.output, rules);
     const last = await session.watch(first);
-    if (last.output === 'mp4') await session.fetch(last, target, rules);
-    if (options.json)
-      return printJsonLine({ event: 'completed', render: last, out: last.output === 'mp4' ? target : null });
-    const result = last.output === 'mp4' ? target : `Its frames: ${client.url}${last.links.frames}`;
-    process.stdout.write(`\n${timingsTable(last)}\n\n${result}\n`);
+    await session.fetch(last, target, rules);
+    if (options.json) return printJsonLine({ event: 'completed', render: last, out: target });
+    process.stdout.write(`\n${timingsTable(last)}\n\n${target}\n`);
   });
-}
-
-/** What the options say about a render. */
-export function requestOf({ model, label, priority, from, to }: RenderCommandOptions): SubmitOptions {
-  return {
-    ...(model ? { modelId: model } : {}),
-    ...(label ? { labels: label } : {}),
-    ...(priority ? { priority } : {}),
-    ...(from === undefined ? {} : { from }),
-    ...(to === undefined ? {} : { to }),
-  };
 }
 
 /** One render from here to its end, whatever comes in between. */
@@ -76,15 +49,15 @@ class RenderSession {
   readonly #patience: Patience;
   readonly #display: Progress;
   readonly #stop = new AbortController();
-  readonly #videoPath: string | undefined;
+  readonly #target: string | undefined;
   #renderId: string | undefined;
   /** True for a render that failed or was cancelled: it cannot be resumed. */
   #hasFailed = false;
 
-  constructor(client: NodeFarmClient, patienceMs: number, videoPath: string | undefined, display: Progress) {
+  constructor(client: NodeFarmClient, patienceMs: number, target: string | undefined, display: Progress) {
     this.#client = client;
     this.#display = display;
-    this.#videoPath = videoPath;
+    this.#target = target;
     this.#patience = {
       forMs: patienceMs,
       signal: this.#stop.signal,
@@ -120,12 +93,15 @@ class RenderSession {
     }
   }
 
-  async submit(audioPath: string, request: SubmitOptions): Promise<RenderView> {
-    const { size } = await stat(audioPath);
-    this.#display.say(`Sending ${audioPath} (${(size / MB).toFixed(1)} MB) to ${this.#client.url}`);
+  /** @param key tells the farm that it is the same render, should it be asked for again; default: a new one. */
+  async submit({ audio, text }: Sound, request: SubmitOptions, key: string = randomUUID()): Promise<RenderView> {
+    if (typeof audio === 'string') {
+      const { size } = await stat(audio);
+      this.#display.say(`Sending ${text} (${sizeOf(size)}) to ${this.#client.url}`);
+    } else this.#display.say(`Having ${this.#client.url} fetch ${text}`);
     // The same key every time: should an answer be lost, the next one is about the render that was taken the first time.
-    const options = { ...request, idempotencyKey: randomUUID() };
-    const view = await patiently(() => this.#client.submit(audioPath, options), this.#patience);
+    const options = { ...request, idempotencyKey: key };
+    const view = await patiently(() => this.#client.submit(audio, options), this.#patience);
     return this.#take(view, 'Ctrl-C cancels it');
   }
 
@@ -147,9 +123,9 @@ class RenderSession {
     return last;
   }
 
-  async fetch({ id }: RenderView, target: string, rules: OutputRules): Promise<void> {
-    await checkOutput(target, rules);
-    await patiently(() => this.#client.saveVideo(id, target, this.#stop.signal), this.#patience);
+  async fetch(view: RenderView, target: string, rules: OutputRules): Promise<void> {
+    await checkResult(target, view.output, rules);
+    await fetchResult(this.#client, view, target, this.#patience);
   }
 
   #take(view: RenderView, what: string): RenderView {
@@ -177,12 +153,7 @@ class RenderSession {
     const id = this.#renderId;
     if (!id)
       return `The farm did not answer. Should it have taken the render, ${this.#client.url}/v1/renders lists it.`;
-    const out = this.#videoPath === undefined ? '' : ` --out ${this.#videoPath}`;
+    const out = this.#target === undefined ? '' : ` --out ${this.#target}`;
     return `The farm keeps render ${id}:\n  farm render --resume ${id}${out}   goes on with it\n  farm cancel ${id}   cancels it`;
   }
-}
-
-/** "a/voice.mp3" → "voice.mp4". */
-export function videoNameOf(fileName: string): string {
-  return `${path.parse(fileName).name}.mp4`;
 }

@@ -6,14 +6,11 @@ import { isTerminal, type RenderStatus } from '../shared/renders/record.ts';
 import type { Receipt, RenderView } from '../shared/views/render-view.ts';
 import { type FarmOptions, openFarm } from './farm-address.ts';
 import { printJson, printJsonLine } from './json-output.ts';
+import type { JsonOption } from './options.ts';
 import { JsonProgress, ProgressDisplay } from './progress.ts';
 import { table } from './table.ts';
 
 /** Commands about renders that are there. */
-
-export interface JsonOption {
-  readonly json?: boolean;
-}
 
 export interface ListOptions extends FarmOptions, JsonOption {
   readonly status?: RenderStatus;

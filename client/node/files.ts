@@ -49,7 +49,10 @@ export async function checkOutput(filePath: string, { overwrite, input }: Output
 }
 
 /** Writes a file under a name of its own beside `targetPath`, and gives it that name when all of it is there. */
-export async function writeWhole(targetPath: string, content: AsyncIterable<Uint8Array>): Promise<void> {
+export async function writeWhole(
+  targetPath: string,
+  content: AsyncIterable<Uint8Array> | Iterable<Uint8Array>,
+): Promise<void> {
   const draft = path.join(path.dirname(targetPath), `.${path.basename(targetPath)}.${randomUUID()}.part`);
   try {
     const file = await orUnwritable(targetPath, open(draft, 'wx'));

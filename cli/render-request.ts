@@ -1,0 +1,76 @@
+import path from 'node:path';
+import { checkInput } from '../client/node/files.ts';
+import type { SubmitOptions } from '../client/requests.ts';
+import type { RenderPriority } from '../shared/renders/record.ts';
+import type { RenderView } from '../shared/views/render-view.ts';
+import type { FarmOptions } from './farm-address.ts';
+
+/** What `farm render` was asked for, and what it asks the farm for. */
+
+export const OUTPUTS = ['mp4', 'frames'] as const;
+export type Output = RenderView['output'];
+
+export interface RenderCommandOptions extends FarmOptions {
+  readonly model?: string;
+  readonly output?: Output;
+  readonly startFrame?: number;
+  readonly jpegQuality?: number;
+  readonly label?: Readonly<Record<string, string>>;
+  readonly priority?: RenderPriority;
+  /** Frames [from, to) of the sound. */
+  readonly from?: number;
+  readonly to?: number;
+  readonly webhook?: string;
+  readonly idempotencyKey?: string;
+  readonly out?: string;
+  readonly outDir?: string;
+  readonly parallel: number;
+  readonly json?: boolean;
+  readonly force?: boolean;
+  readonly resume?: string;
+  /** Seconds to try again while the farm does not answer. */
+  readonly patience: number;
+}
+
+/** A sound as the command line names it: a file of this machine, or the address from which the farm fetches it. */
+export interface Sound {
+  readonly text: string;
+  readonly audio: string | URL;
+  /** Without its folders: "voice.mp3". */
+  readonly fileName: string;
+}
+
+export function soundOf(text: string): Sound {
+  const url = /^https?:\/\//i.test(text) ? URL.parse(text) : null;
+  if (!url) return { text, audio: text, fileName: path.basename(text) };
+  return { text, audio: url, fileName: path.posix.basename(withoutEscapes(url.pathname)) || 'audio' };
+}
+
+function withoutEscapes(pathname: string): string {
+  try {
+    return decodeURIComponent(pathname);
+  } catch {
+    return pathname; // A percent sign that stands for itself.
+  }
+}
+
+/** What is sent from here must be there; FarmError: input_unreadable, audio_empty. The farm looks at addresses itself. */
+export async function checkSound({ audio }: Sound): Promise<void> {
+  if (typeof audio === 'string') await checkInput(audio);
+}
+
+/** What the options say about a render. */
+export function requestOf(options: RenderCommandOptions): SubmitOptions {
+  const { model, output, startFrame, jpegQuality, label, priority, from, to, webhook } = options;
+  return {
+    ...(model ? { modelId: model } : {}),
+    ...(output ? { output } : {}),
+    ...(startFrame === undefined ? {} : { startFrame }),
+    ...(jpegQuality === undefined ? {} : { jpegQuality }),
+    ...(label ? { labels: label } : {}),
+    ...(priority ? { priority } : {}),
+    ...(from === undefined ? {} : { from }),
+    ...(to === undefined ? {} : { to }),
+    ...(webhook ? { webhookUrl: webhook } : {}),
+  };
+}
