@@ -10,13 +10,14 @@ export interface ImportAvatarOptions {
   readonly out?: string;
   readonly preview: boolean;
   readonly force?: boolean;
+  readonly json?: boolean;
 }
 
 /** `farm avatar import DIR`: the worker's own code does it. */
 export async function importAvatar(folder: string, options: ImportAvatarOptions): Promise<void> {
-  const { id, config, model, audioEncoder, size, out, preview, force } = options;
+  const { id, config, model, audioEncoder, size, out, preview, force, json } = options;
   const named = { id, config, model, 'audio-encoder': audioEncoder, size, out };
   const given = Object.entries(named).flatMap(([name, value]) => (value === undefined ? [] : [`--${name}=${value}`]));
-  const flags = [...(preview ? [] : ['--no-preview']), ...(force ? ['--force'] : [])];
+  const flags = [...(preview ? [] : ['--no-preview']), ...(force ? ['--force'] : []), ...(json ? ['--json'] : [])];
   await runEntry(ENTRIES.importAvatar, [...given, ...flags, '--', folder]);
 }

@@ -5,13 +5,14 @@ import { FarmError } from '../shared/errors.ts';
 import { ENTRIES } from './farm-processes.ts';
 
 /**
- * Builds the demo avatar if the configuration uses it; its builder does nothing when it is there already.
+ * Builds the demo avatar if the configuration uses it; its builder does nothing when it is there already. What it says
+ * goes to standard error.
  * FarmError('request_cancelled') when `signal` ends it.
  */
 export async function buildDemoAvatar(config: Config, signal?: AbortSignal): Promise<void> {
   const used = [...config.models.values()].some(({ modelPath }) => modelPath.startsWith(DEMO_AVATAR_DIR));
   if (!used) return;
-  const child = spawn(process.execPath, [ENTRIES.buildDemoAvatar], { stdio: ['ignore', 'inherit', 'inherit'] });
+  const child = spawn(process.execPath, [ENTRIES.buildDemoAvatar], { stdio: ['ignore', process.stderr.fd, 'inherit'] });
   const end = () => child.kill('SIGTERM');
   signal?.addEventListener('abort', end);
   if (signal?.aborted) end();

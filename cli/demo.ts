@@ -11,25 +11,29 @@ import { FarmError } from '../shared/errors.ts';
 import { exitCodeOf, onEndRequest } from '../shared/process/end-requests.ts';
 import { reportFailure } from '../shared/process/report-failure.ts';
 import { ignored } from '../shared/process/unheard.ts';
+import type { Receipt, RenderView } from '../shared/views/render-view.ts';
 import { buildDemoAvatar } from './demo-avatar.ts';
 import { httpUrl } from './farm-address.ts';
+import { printJsonLine, sayUnless } from './json-output.ts';
 import { LocalFarm } from './local-farm.ts';
 import { formatLine } from './log-lines.ts';
 import { freePort } from './private-redis.ts';
-import { ProgressDisplay, timingsTable } from './progress.ts';
+import { JsonProgress, ProgressDisplay, timingsTable } from './progress.ts';
 
 const SAMPLE_SPEECH = fileURLToPath(new URL('../avatars/demo/sample-speech.wav', import.meta.url));
 
 export interface DemoOptions {
   readonly out: string;
   readonly audio?: string;
+  readonly json?: boolean;
 }
 
 /**
  * `farm demo`: a whole farm of its own in a temporary folder, one render through it over HTTP, and everything stopped
  * again. Leaves the video and the log.
  */
-export async function demo({ out, audio = SAMPLE_SPEECH }: DemoOptions): Promise<void> {
+export async function demo({ out, audio = SAMPLE_SPEECH, json = false }: DemoOptions): Promise<void> {
+  const say = (text: string) => sayUnless(json, text);
   const videoPath = path.resolve(out);
   const logPath = videoPath.replace(/(\.mp4)?$/, '.log');
   await checkInput(audio);
@@ -45,7 +49,7 @@ export async function demo({ out, audio = SAMPLE_SPEECH }: DemoOptions): Promise
   const interrupted = new AbortController();
   const stopListening = onEndRequest({
     first: (reason) => {
-      print('\nStopping the farm; a second Ctrl-C ends it at once …');
+      say('\nStopping the farm; a second Ctrl-C ends it at once …');
       process.exitCode = exitCodeOf(reason === 'SIGINT' ? 'SIGINT' : 'SIGTERM');
       interrupted.abort();
       farm.stop().catch(reportFailure);
@@ -58,10 +62,12 @@ export async function demo({ out, audio = SAMPLE_SPEECH }: DemoOptions): Promise
   });
   try {
     await buildDemoAvatar(config, interrupted.signal);
-    print('Starting a farm: Redis, api, media worker, GPU worker on the CPU');
+    say('Starting a farm: Redis, api, media worker, GPU worker on the CPU');
     await farm.start();
-    await renderTo(videoPath, audio, new NodeFarmClient(httpUrl(config)), interrupted.signal);
-    print(`\nVideo  ${videoPath}\nLog    ${logPath}`);
+    const client = new NodeFarmClient(httpUrl(config));
+    const { render, receipt } = await renderTo(videoPath, { audio, json }, client, interrupted.signal);
+    if (json) printJsonLine({ event: 'completed', render, receipt, out: videoPath, log: logPath });
+    else say(`\n${describe(render, receipt)}\n\nVideo  ${videoPath}\nLog    ${logPath}`);
   } catch (error) {
     // What fails because the farm was told to stop is no failure.
     if (!interrupted.signal.aborted) throw error;
@@ -87,21 +93,21 @@ async function writeDemoConfig(folder: string): Promise<Config> {
 
 async function renderTo(
   videoPath: string,
-  audioPath: string,
+  { audio, json }: { readonly audio: string; readonly json: boolean },
   client: NodeFarmClient,
   signal: AbortSignal,
-): Promise<void> {
-  print(`Submitting ${path.relative('.', audioPath)} to POST /v1/renders`);
-  const { id } = await client.submit(audioPath, { modelId: 'demo' });
-  const last = await new ProgressDisplay().show(client.watch(id, { forMs: 0, signal }));
-  if (last.error) throw FarmError.fromReport(last.error);
+): Promise<{ render: RenderView; receipt: Receipt }> {
+  const progress = json ? new JsonProgress() : new ProgressDisplay();
+  progress.say(`Submitting ${path.relative('.', audio)} to POST /v1/renders`);
+  const { id } = await client.submit(audio, { modelId: 'demo' });
+  const render = await progress.show(client.watch(id, { forMs: 0, signal }));
+  if (render.error) throw FarmError.fromReport(render.error);
   await client.saveVideo(id, videoPath, signal);
-  print(`\n${timingsTable(last)}`);
-  const { audio, frames, audio_minus_video_seconds } = await client.receipt(id);
-  const difference = ((audio_minus_video_seconds ?? 0) * 1000).toFixed(1);
-  print(`\n${frames} frames for ${audio.seconds.toFixed(2)} s of sound; sound minus picture ${difference} ms`);
+  return { render, receipt: await client.receipt(id) };
 }
 
-function print(text: string): void {
-  process.stdout.write(`${text}\n`);
+function describe(render: RenderView, { audio, frames, audio_minus_video_seconds }: Receipt): string {
+  const difference = ((audio_minus_video_seconds ?? 0) * 1000).toFixed(1);
+  const sound = `${frames} frames for ${audio.seconds.toFixed(2)} s of sound; sound minus picture ${difference} ms`;
+  return `${timingsTable(render)}\n\n${sound}`;
 }

@@ -4,29 +4,33 @@ import { loadConfig } from '../shared/config/load.ts';
 import { FarmError } from '../shared/errors.ts';
 import { hasEnded, isSurelyAlive, type ProcessIdentity } from '../shared/process/process-life.ts';
 import { readHolder } from './farm-lock.ts';
+import { printJson, sayUnless } from './json-output.ts';
 import { longestDrainMs } from './local-farm.ts';
+import type { JsonOption } from './options.ts';
 import { stopLeftoverRedis } from './private-redis.ts';
 
 const LOOK_EVERY_MS = 100;
 /** For what a farm does beside draining: ending Redis, tidying up. */
 const MARGIN_MS = 10_000;
 
-export interface DownOptions {
+export interface DownOptions extends JsonOption {
   readonly config?: string;
 }
 
 /** `farm down`: ends the farm on the data folder of this configuration and waits until it has drained. */
-export async function down({ config: configPath }: DownOptions): Promise<void> {
+export async function down({ config: configPath, json }: DownOptions): Promise<void> {
   const config = loadConfig(configPath);
   const { storageRoot } = config;
+  const say = (text: string) => sayUnless(json, text);
   const holder = await readHolder(storageRoot);
   if (!holder || hasEnded(holder)) {
     const hadRedis = await stopLeftoverRedis(path.join(storageRoot, 'redis'));
-    print(`No farm runs on ${storageRoot}${hadRedis ? '; the Redis that a killed one left there is ended' : ''}.`);
+    if (json) return printJson({ stopped: null, data: storageRoot, ended_redis: hadRedis });
+    say(`No farm runs on ${storageRoot}${hadRedis ? '; the Redis that a killed one left there is ended' : ''}.`);
     return;
   }
   signalFarm(holder, storageRoot);
-  print(`The farm (process ${holder.pid}) is draining: it finishes what runs, or hands it back …`);
+  say(`The farm (process ${holder.pid}) is draining: it finishes what runs, or hands it back …`);
   const deadlineMs = performance.now() + longestDrainMs(config) + MARGIN_MS;
   while (!hasEnded(holder)) {
     if (performance.now() > deadlineMs) {
@@ -34,7 +38,8 @@ export async function down({ config: configPath }: DownOptions): Promise<void> {
     }
     await delay(LOOK_EVERY_MS);
   }
-  print('The farm has stopped.');
+  if (json) printJson({ stopped: holder.pid, data: storageRoot, ended_redis: false });
+  else say('The farm has stopped.');
 }
 
 /** A process that is not certainly the farm is never sent a signal. */
@@ -52,8 +57,4 @@ function signalFarm(holder: ProcessIdentity, storageRoot: string): void {
     const why = code === 'EPERM' ? 'it belongs to another user' : code;
     throw new FarmError('farm_not_stopped', `The farm (process ${pid}) was not told to stop: ${why}`, { cause: error });
   }
-}
-
-function print(text: string): void {
-  process.stdout.write(`${text}\n`);
 }

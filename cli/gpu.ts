@@ -2,7 +2,7 @@ import type { GpuView } from '../shared/views/gpu-view.ts';
 import type { ProcessState } from '../shared/views/process-view.ts';
 import { type FarmOptions, openFarm } from './farm-address.ts';
 import { printJson } from './json-output.ts';
-import type { JsonOption } from './renders.ts';
+import type { JsonOption } from './options.ts';
 import { table } from './table.ts';
 
 /** `farm gpus`, `farm gpu list`: one line a GPU, then one for each model that it cannot use or has blocked. */
@@ -35,17 +35,19 @@ function describeProcess({ name, state, restarts, last_end }: ProcessState): str
 }
 
 /** `farm gpu drain N`. */
-export async function drainGpu(gpu: number, options: FarmOptions): Promise<void> {
-  say(await openFarm(options).drainGpu(gpu));
+export async function drainGpu(gpu: number, options: FarmOptions & JsonOption): Promise<void> {
+  say(await openFarm(options).drainGpu(gpu), options);
 }
 
 /** `farm gpu resume N`. */
-export async function resumeGpu(gpu: number, options: FarmOptions): Promise<void> {
-  say(await openFarm(options).resumeGpu(gpu));
+export async function resumeGpu(gpu: number, options: FarmOptions & JsonOption): Promise<void> {
+  say(await openFarm(options).resumeGpu(gpu), options);
 }
 
-function say({ gpu, state, backlog }: GpuView): void {
-  process.stdout.write(`GPU ${gpu} is ${state}; jobs: ${backlog.active} running, ${backlog.waiting} waiting\n`);
+function say(view: GpuView, { json }: JsonOption): void {
+  const { gpu, state, backlog } = view;
+  if (json) printJson(view);
+  else process.stdout.write(`GPU ${gpu} is ${state}; jobs: ${backlog.active} running, ${backlog.waiting} waiting\n`);
 }
 
 function complaints({ gpu, models }: GpuView): string {

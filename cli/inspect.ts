@@ -1,10 +1,11 @@
 import { checkInput, checkOutput } from '../client/node/files.ts';
 import { ENTRIES } from './farm-processes.ts';
+import type { JsonOption } from './options.ts';
 import { runEntry } from './run-entry.ts';
 
 /** `farm inspect mel IN OUT`: the worker's own code does it. */
-export async function inspectMel(audioPath: string, outputPath: string): Promise<void> {
+export async function inspectMel(audioPath: string, outputPath: string, { json }: JsonOption): Promise<void> {
   await checkInput(audioPath);
   await checkOutput(outputPath, { overwrite: true, input: audioPath });
-  await runEntry(ENTRIES.inspectMel, ['--', audioPath, outputPath]);
+  await runEntry(ENTRIES.inspectMel, [...(json ? ['--json'] : []), '--', audioPath, outputPath]);
 }

@@ -1,10 +1,12 @@
 import path from 'node:path';
 import { stringify } from 'yaml';
-import { hashApiKey, newApiKey, ROLES, type Role } from '../shared/api-keys.ts';
+import { type ApiKey, hashApiKey, newApiKey, ROLES, type Role } from '../shared/api-keys.ts';
 import { addKey, type NewKey } from '../shared/config/add-key.ts';
 import { loadConfig } from '../shared/config/load.ts';
 import { readEnvironment } from '../shared/process/environment.ts';
 import { GB } from '../shared/units.ts';
+import { printJson } from './json-output.ts';
+import type { JsonOption } from './options.ts';
 
 export interface NewKeyOptions {
   readonly name: string;
@@ -14,6 +16,7 @@ export interface NewKeyOptions {
   readonly maxStreams?: number;
   readonly config?: string;
   readonly write?: boolean;
+  readonly json?: boolean;
 }
 
 /**
@@ -33,6 +36,7 @@ export async function newKey(options: NewKeyOptions): Promise<void> {
   const environment = readEnvironment();
   const configPath = path.resolve(options.config ?? environment.configPath ?? 'config.yaml');
   if (options.write) await addKey({ configPath, environment }, entry);
+  if (options.json) return printJson({ key, entry, config: configPath, written: options.write ?? false });
   const where = options.write
     ? `Its entry is in ${configPath}; a running farm lets it in at once.`
     : `Put its entry into ${configPath}; a running farm lets it in at once:\n\n${stringify({ auth: { keys: [entry] } })}`;
@@ -43,9 +47,27 @@ export async function newKey(options: NewKeyOptions): Promise<void> {
   );
 }
 
+/** Its limits are named as in the configuration; 0: as much as the farm has. */
+function viewOf({ name, role, plain, limits }: ApiKey): object {
+  return {
+    name,
+    role,
+    plain,
+    requests_per_minute: limits.requestsPerMinute,
+    max_unfinished_renders: limits.unfinishedRenders,
+    max_unfinished_frames: limits.unfinishedFrames,
+    max_streams: limits.streams,
+    max_stored_gb: limits.storedBytes / GB,
+  };
+}
+
 /** `farm key list`: a line for each key of the configuration. */
-export function listKeys({ config: configPath }: { config?: string }): void {
+export function listKeys({ config: configPath, json }: { config?: string } & JsonOption): void {
   const { auth, sourcePath } = loadConfig(configPath);
+  if (json) {
+    printJson({ source: sourcePath ?? null, keys: auth.keys.map(viewOf) });
+    return;
+  }
   const width = Math.max(...auth.keys.map(({ name }) => name.length));
   const lines = auth.keys.map(({ name, role, plain, limits }) => {
     const parts = [

@@ -26,6 +26,11 @@ function asWords(name: string, line: string): string {
   return [`${at} ${label} ${LEVEL_NAMES[entry.level] ?? ''}${entry.msg}`, ...details].join('  ');
 }
 
+/** What a process wrote: the object of a logger's line, or the text of any other. */
+export function entryOf(line: string): object | string {
+  return parseEntry(line) ?? line;
+}
+
 interface LogEntry extends Record<string, unknown> {
   level: number;
   time: number;

@@ -2,9 +2,9 @@ import { FarmError } from '../shared/errors.ts';
 import type { ModelView } from '../shared/views/models-view.ts';
 import { type FarmOptions, openFarm } from './farm-address.ts';
 import { printJson } from './json-output.ts';
-import type { JsonOption } from './renders.ts';
+import type { JsonOption } from './options.ts';
 
-export interface LoadCommandOptions extends FarmOptions {
+export interface LoadCommandOptions extends FarmOptions, JsonOption {
   readonly gpu?: number;
 }
 
@@ -30,14 +30,16 @@ export async function listModels(options: FarmOptions & JsonOption): Promise<voi
 /** `farm models load ID`. */
 export async function loadModel(modelId: string, options: LoadCommandOptions): Promise<void> {
   const answer = await openFarm(options).loadModel(modelId, options.gpu);
+  if (options.json) return printJson(answer);
   const how = answer.was_loaded ? 'was loaded' : `loaded in ${Math.round(answer.load_ms)} ms`;
   process.stdout.write(`${modelId} ${how} on GPU ${answer.gpu}\n`);
 }
 
 /** `farm models unload ID`. */
-export async function unloadModel(modelId: string, options: FarmOptions): Promise<void> {
-  const { gpus } = await openFarm(options).unloadModel(modelId);
-  process.stdout.write(`${modelId} unloaded on GPU ${gpus.join(', ')}\n`);
+export async function unloadModel(modelId: string, options: FarmOptions & JsonOption): Promise<void> {
+  const answer = await openFarm(options).unloadModel(modelId);
+  if (options.json) return printJson(answer);
+  process.stdout.write(`${modelId} unloaded on GPU ${answer.gpus.join(', ')}\n`);
 }
 
 /** Nothing once all pictures are prepared. */

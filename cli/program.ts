@@ -7,7 +7,6 @@ import { checkConfig } from './config-check.ts';
 import { demo } from './demo.ts';
 import { doctor } from './doctor.ts';
 import { down } from './down.ts';
-import type { FarmOptions } from './farm-address.ts';
 import { collectExpired } from './gc.ts';
 import { drainGpu, listGpus, resumeGpu } from './gpu.ts';
 import { inspectMel } from './inspect.ts';
@@ -38,20 +37,17 @@ export function buildProgram(): Command {
 }
 
 function addFarmCommands(program: Command): void {
-  program
-    .command('up')
+  speaksJson(program.command('up'), 'print one line of JSON for each event and each line of the log')
     .description('run a whole farm on this machine: Redis (unless REDIS_URL is set), api, GPU workers, media worker')
     .option('-c, --config <file>', 'configuration file (default: config.yaml here, else built-in defaults)')
     .action(up);
 
-  program
-    .command('down')
+  speaksJson(program.command('down'))
     .description('stop the farm of this folder and wait until it has drained')
     .option('-c, --config <file>', 'its configuration file (default: config.yaml here, else built-in defaults)')
     .action(down);
 
-  program
-    .command('demo')
+  speaksJson(program.command('demo'), 'print one line of JSON for each event')
     .description('start a farm, render the sample speech with the demo avatar, stop the farm')
     .option('-o, --out <file>', 'where the video goes', 'out/demo.mp4')
     .option('-a, --audio <file>', 'another audio file instead of the sample speech')
@@ -63,16 +59,14 @@ function addModelCommands(program: Command): void {
     .description('models of a running farm: what is loaded where, memory, use')
     .action(listModels);
 
-  models
-    .command('load <id>')
+  speaksJson(speaksToFarm(models.command('load <id>')))
     .description('load a model ahead of its first request')
     .option('-g, --gpu <number>', 'GPU to load it on (default: the farm chooses)', wholeNumber)
-    .action((id, options) => loadModel(id, { ...models.opts<FarmOptions>(), ...options }));
+    .action((id, _, command) => loadModel(id, command.optsWithGlobals()));
 
-  models
-    .command('unload <id>')
+  speaksJson(speaksToFarm(models.command('unload <id>')))
     .description('unload a model on every GPU, as soon as nothing uses it')
-    .action((id) => unloadModel(id, models.opts<FarmOptions>()));
+    .action((id, _, command) => unloadModel(id, command.optsWithGlobals()));
 }
 
 function addGpuCommands(program: Command): void {
@@ -82,11 +76,11 @@ function addGpuCommands(program: Command): void {
   speaksJson(speaksToFarm(gpu.command('list')))
     .description('worker, device, backlog, streams and models of every GPU')
     .action(listGpus);
-  speaksToFarm(gpu.command('drain'))
+  speaksJson(speaksToFarm(gpu.command('drain')))
     .description('finish what runs, take nothing new; waiting jobs go to others')
     .argument('<gpu>', 'its number', wholeNumber)
     .action(drainGpu);
-  speaksToFarm(gpu.command('resume'))
+  speaksJson(speaksToFarm(gpu.command('resume')))
     .description('take work again, also for models that are blocked there')
     .argument('<gpu>', 'its number', wholeNumber)
     .action(resumeGpu);
@@ -97,8 +91,7 @@ function addGpuCommands(program: Command): void {
 
 function addKeyCommands(program: Command): void {
   const key = program.command('key').description('API keys of the farm: who may use it, and for what');
-  key
-    .command('new')
+  speaksJson(key.command('new'))
     .description('make a key, print it once, and show the entry for the configuration, which has its hash only')
     .requiredOption('-n, --name <name>', 'whose key it is; renders made with it belong to this name', keyName)
     .addOption(new Option('-r, --role <role>', 'what it may do').choices(ROLES).makeOptionMandatory())
@@ -112,8 +105,7 @@ function addKeyCommands(program: Command): void {
     .option('-w, --write', 'put the entry into the configuration file')
     .option('-c, --config <file>', 'that file (default: FARM_CONFIG, else config.yaml here)')
     .action(newKey);
-  key
-    .command('list')
+  speaksJson(key.command('list'))
     .description('names, roles and limits of the keys in the configuration')
     .option('-c, --config <file>', 'configuration file (default: FARM_CONFIG, else config.yaml here)')
     .action(listKeys);
@@ -145,17 +137,11 @@ function addCareCommands(program: Command): void {
 }
 
 function addMakerCommands(program: Command): void {
-  program
-    .command('inspect')
-    .description('look inside the pipeline')
-    .command('mel <audio> <out>')
+  speaksJson(program.command('inspect').description('look inside the pipeline').command('mel <audio> <out>'))
     .description('write the normalised mel of an audio file: T×80 float32, little-endian')
     .action(inspectMel);
 
-  program
-    .command('avatar')
-    .description('make models of the farm')
-    .command('import <dir>')
+  speaksJson(program.command('avatar').description('make models of the farm').command('import <dir>'))
     .description('take a SyncTalk_2D or Ultralight dataset folder: crop rects, test run, configuration entry, preview')
     .option('-i, --id <name>', 'model id (default: the name of the folder)')
     .option(

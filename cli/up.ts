@@ -5,20 +5,22 @@ import { withoutSecrets } from '../shared/secrets.ts';
 import { buildDemoAvatar } from './demo-avatar.ts';
 import { httpUrl } from './farm-address.ts';
 import { LocalFarm } from './local-farm.ts';
-import { formatLine } from './log-lines.ts';
+import { entryOf, formatLine } from './log-lines.ts';
 
 export interface UpOptions {
   readonly config?: string;
+  readonly json?: boolean;
 }
 
 /** `farm up`: runs a whole farm on this machine until it is told to stop. */
-export async function up({ config: configPath }: UpOptions): Promise<void> {
+export async function up({ config: configPath, json }: UpOptions): Promise<void> {
   const config = loadConfig(configPath);
+  const tell = json ? tellPrograms : tellPeople;
   const farm = new LocalFarm({
     config,
-    onLine: (name, line) => print(formatLine(name, line)),
+    onLine: (name, line) => tell('log', () => formatLine(name, line), { process: name, entry: entryOf(line) }),
     onLost: (reason) => {
-      print(`This farm ends at once: ${reason}`);
+      tell('lost', () => `This farm ends at once: ${reason}`, { reason });
       endAtOnce(1);
     },
   });
@@ -32,19 +34,21 @@ export async function up({ config: configPath }: UpOptions): Promise<void> {
   onEndRequest({
     first: (reason) => ending.abort(reason),
     again: (signal) => {
-      print('Ending at once; unfinished renders go on when the farm is started again.');
+      tell('ending', () => 'Ending at once; unfinished renders go on when the farm is started again.');
       endAtOnce(exitCodeOf(signal));
     },
   });
   // The signal to reload is also what a terminal sends when it is closed.
   process.on('SIGHUP', () => terminalIsGone() || farm.reload());
-  ending.signal.addEventListener('abort', () => print('Draining; a second Ctrl-C or SIGTERM ends the farm at once …'));
+  ending.signal.addEventListener('abort', () =>
+    tell('draining', () => 'Draining; a second Ctrl-C or SIGTERM ends the farm at once …'),
+  );
   try {
     await buildDemoAvatar(config, ending.signal);
-    print(`Starting the farm (process ${process.pid}) …`);
+    tell('starting', () => `Starting the farm (process ${process.pid}) …`, { pid: process.pid });
     const stopped = stopWhenAsked(farm, ending.signal);
     await farm.start();
-    print(describe(farm, config, configPath));
+    tell('up', () => describe(farm, config, configPath), factsOf(farm, config));
     await stopped;
   } catch (error) {
     // What fails because it was asked to stop is no failure.
@@ -52,7 +56,30 @@ export async function up({ config: configPath }: UpOptions): Promise<void> {
     await farm.stop();
   }
   // Both ways of stopping are over at the same moment: the other one has said how.
-  if (!endsAtOnce) print('The farm has stopped.');
+  if (!endsAtOnce) tell('stopped', () => 'The farm has stopped.');
+}
+
+/** Says what happens; `facts` are for programs, `words` for people. */
+type Tell = (event: string, words: () => string, facts?: object) => void;
+
+const tellPeople: Tell = (_, words) => {
+  process.stdout.write(`${withoutSecrets(words())}\n`);
+};
+
+const tellPrograms: Tell = (event, _, facts = {}) => {
+  process.stdout.write(`${withoutSecrets(JSON.stringify({ event, ...facts }))}\n`);
+};
+
+function factsOf(farm: LocalFarm, config: Config): object {
+  return {
+    pid: process.pid,
+    http: httpUrl(config),
+    grpc: grpcAddresses(config).map(({ key, host, port }) => ({ key, address: `${host}:${port}` })),
+    redis: farm.redisUrl,
+    data: config.storageRoot,
+    models: [...config.models.keys()],
+    processes: Object.fromEntries(farm.pids),
+  };
 }
 
 async function stopWhenAsked(farm: LocalFarm, signal: AbortSignal): Promise<void> {
@@ -97,8 +124,4 @@ function grpcLines(config: Config): string[] {
     const service = services[key] && `  (${services[key]})`;
     return `  gRPC       ${host}:${port}${service}`;
   });
-}
-
-function print(text: string): void {
-  process.stdout.write(`${withoutSecrets(text)}\n`);
 }

@@ -71,8 +71,10 @@ describe('farm avatar import', () => {
   }
 
   it('makes a model that a worker accepts, and a preview with sound', async () => {
-    const { code, output } = await importAvatar();
+    const { code, output } = await importAvatar('--json');
     assert.equal(code, 0, output);
+    const { model_id, config, pictures, ...made } = JSON.parse(/^\{$[\s\S]*?^\}$/m.exec(output)?.[0] ?? '');
+    assert.deepEqual([model_id, config, pictures], ['anna', configPath, PICTURES]);
     assert.match(output, /network .*generator\.onnx, 160², cpu, [\d.]+ ms\/frame/);
     const entry = ['model_path: anna/generator.onnx', 'audio_encoder_path: anna/audio_encoder.onnx'];
     const files = ['background_dir: anna/full_body_img', 'crop_rects_path: anna/crop_rects.json'];
@@ -85,6 +87,7 @@ describe('farm avatar import', () => {
     assert.deepEqual(await readCropRects(model.cropRectsPath), rects);
 
     const preview = path.join(dataset, 'anna-preview.mp4');
+    assert.equal(made.preview, preview);
     const facts = await inspectVideo(preview);
     assert.equal(facts.videoTimes.length, 50);
     assert.ok(facts.audioPackets > 0);

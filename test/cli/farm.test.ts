@@ -134,8 +134,9 @@ describe('the farm command', () => {
 
   it('inspect mel: writes the mel as float32', async () => {
     const out = path.join(folder, 'mel.f32');
-    const run = runCli('inspect', 'mel', speech, out);
+    const run = runCli('inspect', 'mel', speech, out, '--json');
     assert.equal(await run.exited, 0, run.output());
+    assert.deepEqual(JSON.parse(run.output()), { out, frames: 161, bands: 80, samples: 32_000 });
     assert.equal((await readFile(out)).length, (1 + (2 * 16_000) / 200) * 80 * 4);
   });
 

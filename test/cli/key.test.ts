@@ -4,6 +4,7 @@ import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { after, describe, it } from 'node:test';
 import { KeyRing } from '../../api/access/key-ring.ts';
+import { hashApiKey } from '../../shared/api-keys.ts';
 import { loadConfig } from '../../shared/config/load.ts';
 import { readEnvironment } from '../../shared/process/environment.ts';
 import { runCliIn } from '../support/run-cli.ts';
@@ -36,6 +37,12 @@ describe('farm key', () => {
     assert.equal(again.exitCode, 1);
     assert.match(again.said, /has a key "studio" already.*\n.*--name.*\[key_exists\]/);
     assert.match((await farm('key', 'list')).said, /^studio +render +2 streams$/m);
+    const { keys } = JSON.parse((await farm('key', 'list', '--json')).said);
+    assert.deepEqual([keys.length, keys[0].name, keys[0].max_streams], [1, 'studio', 2]);
+    const { key, entry, written } = JSON.parse(
+      (await farm('key', 'new', '--name', 'other', '--role', 'admin', '--json')).said,
+    );
+    assert.deepEqual([entry.sha256, entry.role, written], [hashApiKey(key), 'admin', false]);
   });
 
   it('leaves a command without a key when there are only hashes, and the command says how to give one', async () => {

@@ -31,6 +31,25 @@ describe('docs/cli.md', () => {
     assert.deepEqual(missing, []);
   });
 
+  it('has what each command prints for programs, which only the scripts for shells do without', () => {
+    const leaves = program.commands.flatMap((command) => [
+      ...(command.commands.length === 0 || command.name() === 'models' ? [[command.name(), command] as const] : []),
+      ...command.commands.map((child) => [`${command.name()} ${child.name()}`, child] as const),
+    ]);
+    assert.ok(leaves.length > 20);
+    const speaks = (command: Command) => command.options.some(({ long }) => long === '--json');
+    assert.deepEqual(
+      leaves.flatMap(([name, command]) => (speaks(command) ? [] : [name])),
+      ['completion'],
+    );
+    const section = docs.split('\n## JSON for programs\n')[1]?.split('\n## ')[0] ?? '';
+    const described = [...section.matchAll(/^\| (`.*?`) \|/gm)].flatMap(([, cell = '']) =>
+      [...cell.matchAll(/`([a-z ]+)/g)].map(([, name = '']) => name.trim()),
+    );
+    const missing = leaves.flatMap(([name]) => (name === 'completion' || described.includes(name) ? [] : [name]));
+    assert.deepEqual(missing, []);
+  });
+
   it('has every option of the commands about renders', () => {
     const of = (command: Command) => command.options.flatMap(({ long }) => (long ? [long] : []));
     const common = ['--url', '--api-key', '--config', '--json'];
@@ -65,7 +84,7 @@ COMP_WORDS=(farm "$@"); COMP_CWORD=$#; _farm; printf '%s\\n' "\${COMPREPLY[@]}"`
     ]);
     assert.deepEqual(commands, ['render', 'retry']);
     assert.deepEqual(nested.slice(0, 2), ['load', 'unload']);
-    assert.deepEqual(options, ['--out', '--out-dir']);
+    assert.deepEqual(options, ['--out', '--out-dir', '--output']);
     assert.deepEqual(choices, ['low', 'normal', 'high']);
     assert.deepEqual(values, ['completed', 'cancelled']);
   });

@@ -1,61 +1,160 @@
 import assert from 'node:assert/strict';
-import { mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { mkdtemp, open, readdir, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { after, before, describe, it } from 'node:test';
 import { stringify } from 'yaml';
 import { freePort } from '../../cli/private-redis.ts';
 import { DEMO_MODEL } from '../support/farm.ts';
-import { type CliRun, livingFamily, runCli } from '../support/run-cli.ts';
+import { type CliRun, FARM, livingFamily, runCli, runCommand } from '../support/run-cli.ts';
+import { buildSmallAvatar, SMALL_MODEL, SMALL_PICTURE } from '../support/small-avatar.ts';
+import { syllables, writeWav } from '../support/sound.ts';
 
-describe('models on the command line', () => {
+/** What a command has printed, line by line. */
+interface Event {
+  readonly event: string;
+  readonly render?: { readonly id: string; readonly status: string } | null;
+  readonly out?: string;
+}
+
+describe('commands about a farm that runs', () => {
   let folder = '';
   let url = '';
   let up: CliRun;
-  const configure = async (models: Record<string, object>, ports: object) =>
-    await writeFile(path.join(folder, 'config.yaml'), stringify({ ...ports, models }));
+  const at = (name: string) => path.join(folder, name);
+  const speak = (...args: string[]) => runCli(...args, '--url', url);
   const farm = async (...args: string[]) => {
-    const run = runCli('models', ...args, '--url', url);
+    const run = speak(...args);
     return { exitCode: await run.exited, output: run.output() };
   };
-  let ports: object;
+  const json = async (...args: string[]) => {
+    const { exitCode, output } = await farm(...args, '--json');
+    assert.equal(exitCode, 0, output);
+    return JSON.parse(output);
+  };
+  const eventsOf = ({ output }: { output: () => string }): Event[] =>
+    output()
+      .split('\n')
+      .flatMap((line) => (line.startsWith('{') ? [JSON.parse(line)] : []));
 
   before(async () => {
-    folder = await mkdtemp(path.join(tmpdir(), 'farm-cli-models-'));
+    await buildSmallAvatar();
+    folder = await mkdtemp(path.join(tmpdir(), 'farm-cli-running-'));
+    await writeWav(at('speech.wav'), syllables(1));
+    await writeWav(at('long.wav'), syllables(120));
     const port = await freePort();
     url = `http://127.0.0.1:${port}`;
-    ports = { http: { port }, server: { port: `127.0.0.1:${await freePort()}` } };
-    await configure({ demo: DEMO_MODEL, broken: { ...DEMO_MODEL, crop_rects_path: '' } }, ports);
-    up = runCli('up', '--config', path.join(folder, 'config.yaml'));
-    await up.until(/The farm is up/);
+    const ports = { http: { port }, server: { port: `127.0.0.1:${await freePort()}` } };
+    const models = { demo: DEMO_MODEL, small: SMALL_MODEL, broken: { ...DEMO_MODEL, crop_rects_path: '' } };
+    await writeFile(at('config.yaml'), stringify({ ...ports, models }));
+    up = runCli('up', '--json', '--config', at('config.yaml'));
+    await up.until(/"event":"up"/);
   });
   after(async () => {
-    const down = runCli('down', '--config', path.join(folder, 'config.yaml'));
+    const down = runCli('down', '--json', '--config', at('config.yaml'));
     assert.equal(await down.exited, 0, down.output());
-    assert.match(down.output(), /is draining[\s\S]*The farm has stopped/);
+    assert.match(down.output(), /is draining/);
+    assert.equal(JSON.parse(/^\{$[\s\S]*/m.exec(down.output())?.[0] ?? '').stopped, up.child.pid);
     assert.equal(await up.exited, 0);
+    const events = eventsOf(up).map(({ event }) => event);
+    assert.deepEqual([events[0], events.includes('draining'), events.at(-1)], ['starting', true, 'stopped']);
     await rm(folder, { recursive: true, force: true });
     assert.deepEqual(await livingFamily(up.family), []);
   });
 
-  it('are listed with what is wrong with them, loaded and unloaded', async () => {
-    const before = await farm();
+  it('list models with what is wrong with them, load and unload them', async () => {
+    const before = await farm('models');
     assert.match(before.output, /^demo {4}not loaded$/m);
     assert.match(before.output, /^broken {2}cannot be used: crop_rects_path: not set/m);
-    assert.match((await farm('load', 'demo')).output, /^demo loaded in \d+ ms on GPU 0$/m);
-    assert.match((await farm('load', 'demo', '--gpu', '0')).output, /^demo was loaded on GPU 0$/m);
+    assert.match((await farm('models', 'load', 'demo')).output, /^demo loaded in \d+ ms on GPU 0$/m);
+    assert.match((await farm('models', 'load', 'demo', '--gpu', '0')).output, /^demo was loaded on GPU 0$/m);
     assert.match(
-      (await farm()).output,
+      (await farm('models')).output,
       /^demo {4}GPU 0: [\d.]+ MB, [\d.]+ ms\/frame(, prepared: \d+ of \d+ pictures)?$/m,
     );
-    assert.match((await farm('unload', 'demo')).output, /^demo unloaded on GPU 0$/m);
-    const refused = await farm('unload', 'demo');
+    assert.deepEqual(await json('models', 'unload', 'demo'), { id: 'demo', gpus: [0] });
+    const refused = await farm('models', 'unload', 'demo');
     assert.deepEqual([refused.exitCode, /request_invalid/.test(refused.output)], [1, true], refused.output);
   });
 
-  it('are read again when the farm gets a SIGHUP, which does not end it', async () => {
+  it('drain a GPU and put it back', async () => {
+    assert.match((await json('gpu', 'drain', '0')).state, /^drain/);
+    const { gpu, state } = await json('gpu', 'resume', '0');
+    assert.deepEqual([gpu, state], [0, 'ready']);
+  });
+
+  it('render to frames, once for an idempotency key, and hand on where the end is told', async () => {
+    const words = ['render', at('speech.wav'), '--model', 'small', '--output', 'frames', '--to', '3'];
+    const [first, second, hook] = [
+      speak(...words, '--idempotency-key', 'k1', '--out', at('a'), '--json'),
+      speak(...words, '--idempotency-key', 'k1', '--out', at('b'), '--json'),
+      speak(...words, '--webhook', 'http://127.0.0.1:1/hook', '--out', at('c')),
+    ];
+    assert.equal(await first.exited, 0, first.output());
+    assert.equal(await second.exited, 0, second.output());
+    const last = eventsOf(first).at(-1);
+    assert.deepEqual([last?.event, last?.out], ['completed', at('a')]);
+    assert.equal(last?.render?.id, eventsOf(second).at(-1)?.render?.id);
+    for (const name of ['a', 'b']) {
+      assert.deepEqual((await readdir(at(name))).sort(), ['000000.jpg', '000001.jpg', '000002.jpg']);
+    }
+    assert.equal(await hook.exited, 1);
+    assert.match(hook.output(), /\[(webhooks_off|address_refused)\]/);
+    const again = await farm(...words, '--out', at('a'));
+    assert.match(again.output, /a has files in it[\s\S]*\[output_exists\]/);
+  });
+
+  it('count what Ctrl-C ends as cancelled', async () => {
+    const sounds = ['long.wav', 'speech.wav'].map(at);
+    const run = speak('render', ...sounds, '-m', 'small', '--parallel', '1', '--out-dir', at('made'), '--json');
+    await run.until(/"event":"progress"/);
+    run.child.kill('SIGINT');
+    assert.equal(await run.exited, 130, run.output());
+    const [first, second, summary] = eventsOf(run).filter(({ event }) => event !== 'progress');
+    assert.deepEqual([first?.event, first?.render?.status], ['cancelled', 'cancelled']);
+    assert.deepEqual([second?.event, second?.render], ['cancelled', null]);
+    assert.deepEqual(summary, { event: 'summary', completed: 0, failed: 0, cancelled: 2 });
+  });
+
+  it('stream the sound of standard input to raw pictures on standard output', async () => {
+    const sound = await open(at('speech.wav'));
+    const args = [FARM, 'live', '-', '--raw', '--low', '--model', 'small', '--url', url, '--json'];
+    const run = runCommand(process.execPath, args, { stdin: sound.fd });
+    let bytes = 0;
+    run.child.stdout?.on('data', (chunk: Buffer) => {
+      bytes += chunk.length;
+    });
+    let said = '';
+    run.child.stderr?.on('data', (chunk: Buffer) => {
+      said += chunk.toString();
+    });
+    assert.equal(await run.exited, 0, said);
+    await sound.close();
+    const { frames } = JSON.parse(said);
+    assert.deepEqual([frames, bytes], [25, 25 * SMALL_PICTURE.width * SMALL_PICTURE.height * 3]);
+  });
+
+  it('watch all renders, a line for each event where nobody sits at a terminal', async () => {
+    const watching = speak('watch');
+    await watching.until(/Renders of/);
+    // What happens before the farm has answered it is not among its events.
+    const rendered: CliRun[] = [];
+    while (!/completed/.test(watching.output())) {
+      const run = speak('render', at('speech.wav'), '-m', 'small', '--to', '2', '--force', '--out', at('seen.mp4'));
+      assert.equal(await run.exited, 0, run.output());
+      rendered.push(run);
+    }
+    watching.child.kill('SIGINT');
+    await watching.exited;
+    assert.equal(watching.child.signalCode, 'SIGINT');
+    assert.match(watching.output(), /^\d{4}-\d\d-\d\d [\d:]{8} {2}r\S+ {2}completed {2}small {2}2\/2 frames$/m);
+    const printed = `${watching.output()}${rendered[0]?.output()}`;
+    assert.ok(!printed.includes('\u001b') && !printed.includes('\r'), printed);
+  });
+
+  it('have every process read the configuration again at a SIGHUP, which does not end the farm', async () => {
     up.child.kill('SIGHUP');
     await up.until(/(configuration reloaded[\s\S]*){3}/);
-    assert.match((await farm()).output, /^demo/m);
+    assert.match((await farm('models')).output, /^demo/m);
   });
 });

@@ -36,6 +36,8 @@ export function runCliIn(environment: NodeJS.ProcessEnv, ...args: string[]): Cli
 export interface CommandOptions {
   readonly environment?: NodeJS.ProcessEnv;
   readonly cwd?: string;
+  /** Descriptor of an open file that it reads as its standard input. */
+  readonly stdin?: number;
   /** In a process group of its own, so that a signal can go to all of it, as from a terminal. */
   readonly ownGroup?: boolean;
 }
@@ -44,22 +46,23 @@ export interface CommandOptions {
 export function runCommand(
   command: string,
   args: readonly string[],
-  { environment = {}, cwd = ROOT, ownGroup = false }: CommandOptions = {},
+  { environment = {}, cwd = ROOT, stdin, ownGroup = false }: CommandOptions = {},
 ): CliRun {
   const family = randomUUID();
   const child = spawn(command, args, {
     cwd,
     detached: ownGroup,
     env: { ...process.env, ...environment, [MARK]: family },
-    stdio: ['ignore', 'pipe', 'pipe'],
+    stdio: [stdin ?? 'ignore', 'pipe', 'pipe'],
   });
   const lines: string[] = [];
   const listeners = new Set<() => void>();
   for (const stream of [child.stdout, child.stderr]) {
-    createInterface({ input: stream }).on('line', (line) => {
-      lines.push(line);
-      for (const listener of listeners) listener();
-    });
+    if (stream)
+      createInterface({ input: stream }).on('line', (line) => {
+        lines.push(line);
+        for (const listener of listeners) listener();
+      });
   }
   const output = () => lines.join('\n');
   const exited = once(child, 'close').then(([code]) => code as number | null);

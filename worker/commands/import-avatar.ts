@@ -38,7 +38,7 @@ const SAMPLE_SPEECH = fileURLToPath(new URL('../../avatars/demo/sample-speech.wa
 const PREVIEW_SECONDS = 2;
 const RECTS_FILE = 'crop_rects.json';
 
-async function importAvatar(options: ImportOptions, signal: AbortSignal): Promise<void> {
+async function importAvatar(options: ImportOptions, signal: AbortSignal): Promise<object> {
   const { modelId, configPath, outDir, environment } = options;
   if (!options.replace && (await hasModel(configPath, modelId, environment))) {
     throw new FarmError('model_exists', `${configPath} has a model "${modelId}" already`);
@@ -57,6 +57,8 @@ async function importAvatar(options: ImportOptions, signal: AbortSignal): Promis
   await publish({ modelId, backgroundDir, cropRectsPath, ...networks }, rects, options, signal);
   undo.move();
   say('config', `models.${modelId} in ${configPath}`);
+  const preview = options.preview ? path.join(outDir, previewFile(options)) : null;
+  return { model_id: modelId, config: configPath, crop_rects: cropRectsPath, preview, pictures: rects.length };
 }
 
 /**
@@ -182,8 +184,9 @@ function describeRects(rects: readonly Rect[]): string {
   return `${sides[0]} to ${sides.at(-1)} pixels wide, the first [${x1}, ${y1}, ${x2}, ${y2}]`;
 }
 
+/** What was found, line by line; on standard error where a program reads the result. */
 function say(subject: string, text: string): void {
-  process.stdout.write(`${subject.padEnd(10)}${text}\n`);
+  (process.argv.includes('--json') ? process.stderr : process.stdout).write(`${subject.padEnd(10)}${text}\n`);
 }
 
 async function main(): Promise<void> {
@@ -192,7 +195,9 @@ async function main(): Promise<void> {
     stop.abort(new FarmError('render_cancelled', 'The import was interrupted; nothing was changed'));
   // Each signal may come twice: from the terminal, and from the command that started this process.
   process.on('SIGINT', interrupt).on('SIGTERM', interrupt);
-  await importAvatar(readImportOptions(), stop.signal);
+  const options = readImportOptions();
+  const made = await importAvatar(options, stop.signal);
+  if (options.json) process.stdout.write(`${JSON.stringify(made, null, 2)}\n`);
 }
 
 main().catch(reportFailure);

@@ -17,6 +17,7 @@ export interface ImportOptions {
   readonly outDir: string;
   readonly preview: boolean;
   readonly replace: boolean;
+  readonly json: boolean;
   readonly environment: Environment;
 }
 
@@ -33,6 +34,7 @@ export function readImportOptions(): ImportOptions {
       out: { type: 'string' },
       'no-preview': { type: 'boolean', default: false },
       force: { type: 'boolean', default: false },
+      json: { type: 'boolean', default: false },
     },
   });
   const [folder = ''] = positionals;
@@ -55,6 +57,7 @@ export function readImportOptions(): ImportOptions {
     outDir: path.resolve(values.out ?? folder),
     preview: !values['no-preview'],
     replace: values.force,
+    json: values.json,
     environment,
   };
 }

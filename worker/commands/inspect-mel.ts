@@ -20,7 +20,7 @@ const LONGEST_SECONDS = 24 * 3600;
  * little-endian, time-major, so that anyone can compare it with their own.
  */
 async function main(): Promise<void> {
-  const { positionals } = parseArgs({ allowPositionals: true });
+  const { positionals, values } = parseArgs({ allowPositionals: true, options: { json: { type: 'boolean' } } });
   const [inputPath, outputPath] = positionals;
   if (!inputPath || !outputPath) throw new FarmError('request_invalid', 'Usage: inspect mel IN OUT');
   if (endianness() !== 'LE') throw new FarmError('internal', 'This command needs a little-endian machine');
@@ -30,7 +30,10 @@ async function main(): Promise<void> {
     await decodeAudio(inputPath, { mouth: samplesPath }, LONGEST_SECONDS, new AbortController().signal);
     await using sound = await AudioFile.open(samplesPath);
     const melFrames = await writeMel(sound, outputPath);
-    process.stdout.write(`${outputPath}: ${melFrames} × ${MEL_BANDS} float32 from ${sound.sampleCount} samples\n`);
+    const { sampleCount } = sound;
+    const facts = { out: path.resolve(outputPath), frames: melFrames, bands: MEL_BANDS, samples: sampleCount };
+    const words = `${outputPath}: ${melFrames} × ${MEL_BANDS} float32 from ${sampleCount} samples`;
+    process.stdout.write(`${values.json ? JSON.stringify(facts, null, 2) : words}\n`);
   } finally {
     await rm(folder, { recursive: true });
   }
