@@ -16,7 +16,7 @@ import { startTracing, stopTracing } from '../shared/tracing/tracing.ts';
 import { buildApp } from './app.ts';
 import { type GrpcServer, startGrpc } from './grpc/server.ts';
 import { Connections } from './http/connections.ts';
-import { type MetricsServer, startMetricsServer } from './http/metrics-server.ts';
+import { type MetricsServer, startMetricsServer } from './http/farm/metrics-server.ts';
 import type { LiveService } from './live/live.ts';
 import { openServices } from './services.ts';
 

@@ -6,9 +6,9 @@ import type { Caller } from '../access/caller.ts';
 import { isMetricsToken } from '../access/metrics-token.ts';
 import type { Services } from '../services.ts';
 import { sendError } from './errors.ts';
-import { sessionToken } from './session-cookie.ts';
-import { signInFor } from './sign-in-page.ts';
-import { keyInProtocols } from './socket-protocol.ts';
+import { sessionToken } from './pages/session-cookie.ts';
+import { signInFor } from './pages/sign-in-page.ts';
+import { keyInProtocols } from './sockets/socket-protocol.ts';
 
 declare module 'fastify' {
   interface FastifyContextConfig {

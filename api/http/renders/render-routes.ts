@@ -1,17 +1,17 @@
 import type { FastifyPluginAsyncZod } from 'fastify-type-provider-zod';
 import { z } from 'zod';
-import type { ErrorCode } from '../../shared/errors.ts';
-import { LAST_FRAME, NAME_MAX } from '../../shared/limits.ts';
-import { RENDER_ID } from '../../shared/renders/id.ts';
-import { receiptSchema, renderViewSchema } from '../../shared/views/render-view.ts';
-import type { PictureName } from '../renders/files.ts';
-import type { Services } from '../services.ts';
-import { bytesOf, failures, nothing } from './openapi.ts';
+import type { ErrorCode } from '../../../shared/errors.ts';
+import { LAST_FRAME, NAME_MAX } from '../../../shared/limits.ts';
+import { RENDER_ID } from '../../../shared/renders/id.ts';
+import { receiptSchema, renderViewSchema } from '../../../shared/views/render-view.ts';
+import type { PictureName } from '../../renders/files.ts';
+import type { Services } from '../../services.ts';
+import { bytesOf, failures, nothing } from '../openapi.ts';
+import { policy } from '../security-headers.ts';
+import { sendFile } from '../send-file.ts';
+import { whileConnected } from '../while-connected.ts';
+import { wholeNumber } from '../whole-number.ts';
 import { announcedBytes, readRenderUpload, renderFormSchema } from './render-upload.ts';
-import { policy } from './security-headers.ts';
-import { sendFile } from './send-file.ts';
-import { whileConnected } from './while-connected.ts';
-import { wholeNumber } from './whole-number.ts';
 
 type App = Parameters<FastifyPluginAsyncZod<Services>>[0];
 

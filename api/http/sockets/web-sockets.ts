@@ -1,11 +1,11 @@
 import { once } from 'node:events';
 import type { WebSocket } from '@fastify/websocket';
 import type { FastifyRequest } from 'fastify';
-import { FarmError } from '../../shared/errors.ts';
-import { ignored } from '../../shared/process/unheard.ts';
-import type { AccessLog } from '../logs/access-log.ts';
-import { RunningWork } from '../running-work.ts';
-import { noteSocket } from './request-hooks.ts';
+import { FarmError } from '../../../shared/errors.ts';
+import { ignored } from '../../../shared/process/unheard.ts';
+import type { AccessLog } from '../../logs/access-log.ts';
+import { RunningWork } from '../../running-work.ts';
+import { noteSocket } from '../request-hooks.ts';
 
 /** How often a client has to show that it is there. */
 const PING_EVERY_MS = 20_000;

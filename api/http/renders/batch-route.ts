@@ -1,13 +1,13 @@
 import type { FastifyPluginAsyncZod } from 'fastify-type-provider-zod';
 import { z } from 'zod';
-import { NAME_MAX } from '../../shared/limits.ts';
-import { batchSchema } from '../../shared/views/batch-view.ts';
-import { submitBatch } from '../renders/batch.ts';
-import type { Services } from '../services.ts';
+import { NAME_MAX } from '../../../shared/limits.ts';
+import { batchSchema } from '../../../shared/views/batch-view.ts';
+import { submitBatch } from '../../renders/batch.ts';
+import type { Services } from '../../services.ts';
+import { failures } from '../openapi.ts';
+import { whileConnected } from '../while-connected.ts';
 import { batchBodySchema, readBatch } from './batch-upload.ts';
-import { failures } from './openapi.ts';
 import { batchFormSchema } from './render-upload.ts';
-import { whileConnected } from './while-connected.ts';
 
 /** POST /v1/renders/batch: many sounds in one request. */
 export const batchRoute: FastifyPluginAsyncZod<Services> = async (app, { config, submission }) => {

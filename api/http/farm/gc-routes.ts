@@ -1,9 +1,9 @@
 import type { FastifyPluginAsyncZod } from 'fastify-type-provider-zod';
 import { z } from 'zod';
-import type { Collected } from '../../shared/retention/collector.ts';
-import { type GcView, gcViewSchema } from '../../shared/views/gc-view.ts';
-import type { Services } from '../services.ts';
-import { failures } from './openapi.ts';
+import type { Collected } from '../../../shared/retention/collector.ts';
+import { type GcView, gcViewSchema } from '../../../shared/views/gc-view.ts';
+import type { Services } from '../../services.ts';
+import { failures } from '../openapi.ts';
 
 const MOST_ITEMS = 1000;
 

@@ -1,6 +1,6 @@
 import type { FastifyPluginAsyncZod } from 'fastify-type-provider-zod';
-import { type SessionView, sessionViewSchema } from '../../shared/views/session-view.ts';
-import { failures } from './openapi.ts';
+import { type SessionView, sessionViewSchema } from '../../../shared/views/session-view.ts';
+import { failures } from '../openapi.ts';
 import { sessionToken } from './session-cookie.ts';
 
 /** GET /v1/session: whose key the request carries, and what that may do. */

@@ -1,10 +1,10 @@
 import type { FastifyPluginAsyncZod } from 'fastify-type-provider-zod';
 import { z } from 'zod';
-import { MODEL_ID } from '../../shared/limits.ts';
-import { loadAnswerSchema, modelListSchema, unloadAnswerSchema } from '../../shared/views/models-view.ts';
-import type { Services } from '../services.ts';
-import { BODY_REFUSALS, failures } from './openapi.ts';
-import { whileConnected } from './while-connected.ts';
+import { MODEL_ID } from '../../../shared/limits.ts';
+import { loadAnswerSchema, modelListSchema, unloadAnswerSchema } from '../../../shared/views/models-view.ts';
+import type { Services } from '../../services.ts';
+import { BODY_REFUSALS, failures } from '../openapi.ts';
+import { whileConnected } from '../while-connected.ts';
 
 type App = Parameters<FastifyPluginAsyncZod<Services>>[0];
 

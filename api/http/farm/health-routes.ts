@@ -1,7 +1,7 @@
 import type { FastifyPluginAsyncZod } from 'fastify-type-provider-zod';
 import { z } from 'zod';
-import { readinessSchema } from '../../shared/views/health-view.ts';
-import type { Services } from '../services.ts';
+import { readinessSchema } from '../../../shared/views/health-view.ts';
+import type { Services } from '../../services.ts';
 
 type App = Parameters<FastifyPluginAsyncZod<Services>>[0];
 

@@ -1,7 +1,7 @@
 import { createHash } from 'node:crypto';
-import type { Role } from '../../shared/api-keys.ts';
-import { mayDo } from '../access/caller.ts';
-import { policy } from './security-headers.ts';
+import type { Role } from '../../../shared/api-keys.ts';
+import { mayDo } from '../../access/caller.ts';
+import { policy } from '../security-headers.ts';
 
 /** The page on which a browser signs in with an API key, and signs out. It has no script. */
 

@@ -1,10 +1,10 @@
 import type { FastifyPluginAsyncZod } from 'fastify-type-provider-zod';
 import { z } from 'zod';
-import { NAME_MAX, PAGE } from '../../shared/limits.ts';
-import { deliveryListSchema } from '../../shared/views/webhook-view.ts';
-import type { Services } from '../services.ts';
-import { failures } from './openapi.ts';
-import { wholeNumber } from './whole-number.ts';
+import { NAME_MAX, PAGE } from '../../../shared/limits.ts';
+import { deliveryListSchema } from '../../../shared/views/webhook-view.ts';
+import type { Services } from '../../services.ts';
+import { failures } from '../openapi.ts';
+import { wholeNumber } from '../whole-number.ts';
 
 const tags = ['webhooks'];
 const config = { access: 'render' } as const;

@@ -2,16 +2,16 @@ import { Readable } from 'node:stream';
 import type { WebSocket } from '@fastify/websocket';
 import type { FastifyPluginAsyncZod } from 'fastify-type-provider-zod';
 import { z } from 'zod';
-import { FarmError } from '../../shared/errors.ts';
-import { LAST_FRAME } from '../../shared/limits.ts';
-import { FRAMES_PER_SECOND } from '../../shared/sound/rates.ts';
-import { type RenderPicture, watchPictures } from '../renders/pictures.ts';
-import type { Services } from '../services.ts';
-import { encodeFrame } from './frame-message.ts';
-import { bytesOf, failures } from './openapi.ts';
+import { FarmError } from '../../../shared/errors.ts';
+import { LAST_FRAME } from '../../../shared/limits.ts';
+import { FRAMES_PER_SECOND } from '../../../shared/sound/rates.ts';
+import { type RenderPicture, watchPictures } from '../../renders/pictures.ts';
+import type { Services } from '../../services.ts';
+import { bytesOf, failures } from '../openapi.ts';
+import { encodeFrame } from '../sockets/frame-message.ts';
+import { sendTo, type WebSockets } from '../sockets/web-sockets.ts';
+import { wholeNumber } from '../whole-number.ts';
 import { renderParams } from './render-routes.ts';
-import { sendTo, type WebSockets } from './web-sockets.ts';
-import { wholeNumber } from './whole-number.ts';
 
 type PreviewServices = Pick<Services, 'renders'> & { readonly sockets: WebSockets };
 

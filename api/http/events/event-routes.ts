@@ -2,14 +2,14 @@ import { Readable } from 'node:stream';
 import type { FastifyReply, FastifyRequest } from 'fastify';
 import type { FastifyPluginAsyncZod } from 'fastify-type-provider-zod';
 import { z } from 'zod';
-import { EVENT_ID } from '../../shared/events.ts';
-import { NAME_MAX } from '../../shared/limits.ts';
-import { RENDER_STATUSES } from '../../shared/renders/record.ts';
-import type { Following, StreamItem } from '../events/event-streams.ts';
-import type { Services } from '../services.ts';
+import { EVENT_ID } from '../../../shared/events.ts';
+import { NAME_MAX } from '../../../shared/limits.ts';
+import { RENDER_STATUSES } from '../../../shared/renders/record.ts';
+import type { Following, StreamItem } from '../../events/event-streams.ts';
+import type { Services } from '../../services.ts';
+import { bytesOf, failures, nothing } from '../openapi.ts';
+import { renderParams as params } from '../renders/render-routes.ts';
 import { EVENT_STREAM_BEGIN, eventText } from './event-text.ts';
-import { bytesOf, failures, nothing } from './openapi.ts';
-import { renderParams as params } from './render-routes.ts';
 
 type App = Parameters<FastifyPluginAsyncZod<Services>>[0];
 /** Resolves when nothing that comes from now on is missed; the items end when the signal is aborted. */

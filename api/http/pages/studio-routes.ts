@@ -4,15 +4,15 @@ import { stripTypeScriptTypes } from 'node:module';
 import path from 'node:path';
 import { fileURLToPath } from 'node:url';
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
-import { namesTag } from './etag.ts';
-import { policy } from './security-headers.ts';
+import { namesTag } from '../etag.ts';
+import { policy } from '../security-headers.ts';
 
 /**
  * The studio: the page at `/` and its files. Browsers get its TypeScript with the types taken out, as Node runs it, so
  * there is nothing to build. All of it is read once, at the start of the front end.
  */
 
-const STUDIO = fileURLToPath(new URL('../../studio', import.meta.url));
+const STUDIO = fileURLToPath(new URL('../../../studio', import.meta.url));
 const LIT_HTML = path.dirname(fileURLToPath(import.meta.resolve('lit-html')));
 /** Of lit-html: what its main module is made of. */
 const VENDOR_FILES = ['lit-html.js'];

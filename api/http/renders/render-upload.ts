@@ -2,11 +2,11 @@ import { Readable } from 'node:stream';
 import type { Multipart, MultipartValue } from '@fastify/multipart';
 import type { FastifyRequest } from 'fastify';
 import { z } from 'zod';
-import type { Config } from '../../shared/config/load.ts';
-import { FarmError } from '../../shared/errors.ts';
-import { NAME_MAX } from '../../shared/limits.ts';
-import { MB } from '../../shared/units.ts';
-import type { RenderOptions, RenderSubmission, StoredUpload } from '../renders/submission.ts';
+import type { Config } from '../../../shared/config/load.ts';
+import { FarmError } from '../../../shared/errors.ts';
+import { NAME_MAX } from '../../../shared/limits.ts';
+import { MB } from '../../../shared/units.ts';
+import type { RenderOptions, RenderSubmission, StoredUpload } from '../../renders/submission.ts';
 import { fileFieldsSchema, formFieldsSchema, jsonFieldsSchema, readFields } from './render-fields.ts';
 
 /** Text fields of a form, and how long each may be. The fields that are read are fewer and shorter. */

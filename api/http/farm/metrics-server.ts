@@ -1,16 +1,16 @@
 import { once } from 'node:events';
 import { createServer, type IncomingMessage, type ServerResponse } from 'node:http';
 import type { AddressInfo } from 'node:net';
-import type { Config } from '../../shared/config/load.ts';
-import { metricsHost } from '../../shared/config/open-address.ts';
-import { FarmError } from '../../shared/errors.ts';
-import { findListenFault } from '../../shared/process/listen-fault.ts';
-import { unexpected } from '../../shared/process/unheard.ts';
-import { isMetricsToken } from '../access/metrics-token.ts';
-import { METRICS_TYPE } from '../metrics/exposition.ts';
-import type { Services } from '../services.ts';
-import { presentedKey } from './auth.ts';
-import { SECURITY_HEADERS } from './security-headers.ts';
+import type { Config } from '../../../shared/config/load.ts';
+import { metricsHost } from '../../../shared/config/open-address.ts';
+import { FarmError } from '../../../shared/errors.ts';
+import { findListenFault } from '../../../shared/process/listen-fault.ts';
+import { unexpected } from '../../../shared/process/unheard.ts';
+import { isMetricsToken } from '../../access/metrics-token.ts';
+import { METRICS_TYPE } from '../../metrics/exposition.ts';
+import type { Services } from '../../services.ts';
+import { presentedKey } from '../auth.ts';
+import { SECURITY_HEADERS } from '../security-headers.ts';
 
 const MOST_CONNECTIONS = 50;
 

@@ -1,8 +1,8 @@
 import websocket from '@fastify/websocket';
 import type { FastifyInstance } from 'fastify';
-import type { Services } from '../services.ts';
+import type { Services } from '../../services.ts';
+import { previewRoutes } from '../renders/preview-routes.ts';
 import { liveSocket } from './live-socket.ts';
-import { previewRoutes } from './preview-routes.ts';
 import { opensSocket, SOCKET_PROTOCOL } from './socket-protocol.ts';
 import { WebSockets } from './web-sockets.ts';
 

@@ -1,6 +1,6 @@
 import swaggerUi from '@fastify/swagger-ui';
 import type { FastifyInstance } from 'fastify';
-import { policy } from './security-headers.ts';
+import { policy } from '../security-headers.ts';
 
 const BASE_PATH = '/docs';
 

@@ -1,12 +1,12 @@
 import type { FastifyPluginAsyncZod } from 'fastify-type-provider-zod';
 import { z } from 'zod';
-import { LAST_FRAME } from '../../shared/limits.ts';
-import { estimateSchema } from '../../shared/views/estimate-view.ts';
-import { modelIdOf } from '../model-id.ts';
-import { estimateRender } from '../renders/estimate.ts';
-import { withRange } from '../renders/submission.ts';
-import type { Services } from '../services.ts';
-import { BODY_REFUSALS, failures } from './openapi.ts';
+import { LAST_FRAME } from '../../../shared/limits.ts';
+import { estimateSchema } from '../../../shared/views/estimate-view.ts';
+import { modelIdOf } from '../../model-id.ts';
+import { estimateRender } from '../../renders/estimate.ts';
+import { withRange } from '../../renders/submission.ts';
+import type { Services } from '../../services.ts';
+import { BODY_REFUSALS, failures } from '../openapi.ts';
 
 const bodySchema = z.strictObject({
   model_id: z.string().default(''),

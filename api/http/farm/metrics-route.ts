@@ -1,6 +1,6 @@
 import type { FastifyInstance } from 'fastify';
-import { METRICS_TYPE } from '../metrics/exposition.ts';
-import type { Services } from '../services.ts';
+import { METRICS_TYPE } from '../../metrics/exposition.ts';
+import type { Services } from '../../services.ts';
 
 /** `/metrics`: the whole farm, in the form of Prometheus, whichever front end is asked. */
 export async function metricsRoute(app: FastifyInstance, { metrics }: Services): Promise<void> {

@@ -1,5 +1,5 @@
-import { EVENTS_MISSED } from '../../shared/events.ts';
-import type { StreamItem } from '../events/event-streams.ts';
+import { EVENTS_MISSED } from '../../../shared/events.ts';
+import type { StreamItem } from '../../events/event-streams.ts';
 
 /** How soon a browser that has lost the connection comes again. */
 const RETRY_MS = 2000;

@@ -1,11 +1,11 @@
 import type { FastifyPluginAsyncZod } from 'fastify-type-provider-zod';
 import { z } from 'zod';
-import type { GpuOrder } from '../../shared/gpu-drains.ts';
-import { LAST_GPU } from '../../shared/limits.ts';
-import { gpuListSchema, gpuViewSchema } from '../../shared/views/gpu-view.ts';
-import type { Services } from '../services.ts';
-import { failures } from './openapi.ts';
-import { wholeNumber } from './whole-number.ts';
+import type { GpuOrder } from '../../../shared/gpu-drains.ts';
+import { LAST_GPU } from '../../../shared/limits.ts';
+import { gpuListSchema, gpuViewSchema } from '../../../shared/views/gpu-view.ts';
+import type { Services } from '../../services.ts';
+import { failures } from '../openapi.ts';
+import { wholeNumber } from '../whole-number.ts';
 
 type App = Parameters<FastifyPluginAsyncZod<Services>>[0];
 

@@ -1,14 +1,14 @@
 import type { FastifyPluginAsyncZod } from 'fastify-type-provider-zod';
 import { z } from 'zod';
-import { LABEL_KEY, LABEL_VALUE, MODEL_ID, MOST_LABELS, PAGE } from '../../shared/limits.ts';
-import { RENDER_ID } from '../../shared/renders/id.ts';
-import { RENDER_STATUSES } from '../../shared/renders/record.ts';
-import { SEARCH_MAX, searchWordsOf } from '../../shared/renders/search.ts';
-import { renderPageSchema } from '../../shared/views/render-view.ts';
-import { readCursor } from '../renders/cursor.ts';
-import type { Services } from '../services.ts';
-import { failures } from './openapi.ts';
-import { wholeNumber } from './whole-number.ts';
+import { LABEL_KEY, LABEL_VALUE, MODEL_ID, MOST_LABELS, PAGE } from '../../../shared/limits.ts';
+import { RENDER_ID } from '../../../shared/renders/id.ts';
+import { RENDER_STATUSES } from '../../../shared/renders/record.ts';
+import { SEARCH_MAX, searchWordsOf } from '../../../shared/renders/search.ts';
+import { renderPageSchema } from '../../../shared/views/render-view.ts';
+import { readCursor } from '../../renders/cursor.ts';
+import type { Services } from '../../services.ts';
+import { failures } from '../openapi.ts';
+import { wholeNumber } from '../whole-number.ts';
 
 const label = z.string().refine((text) => isLabel(splitLabel(text)), 'expected key=value, as a render has it');
 

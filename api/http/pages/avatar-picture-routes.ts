@@ -1,13 +1,13 @@
 import type { FastifyReply, FastifyRequest } from 'fastify';
 import type { FastifyPluginAsyncZod } from 'fastify-type-provider-zod';
 import { z } from 'zod';
-import { LAST_FRAME } from '../../shared/limits.ts';
-import { avatarPicturesViewSchema } from '../../shared/views/models-view.ts';
-import type { Services } from '../services.ts';
-import { namesTag } from './etag.ts';
-import { modelParams as params } from './model-routes.ts';
-import { bytesOf, failures, nothing } from './openapi.ts';
-import { wholeNumber } from './whole-number.ts';
+import { LAST_FRAME } from '../../../shared/limits.ts';
+import { avatarPicturesViewSchema } from '../../../shared/views/models-view.ts';
+import type { Services } from '../../services.ts';
+import { namesTag } from '../etag.ts';
+import { modelParams as params } from '../farm/model-routes.ts';
+import { bytesOf, failures, nothing } from '../openapi.ts';
+import { wholeNumber } from '../whole-number.ts';
 
 const tags = ['models'];
 const config = { access: 'render' } as const;

@@ -1,5 +1,5 @@
 import type { FastifyReply, FastifyRequest } from 'fastify';
-import { SESSION_SECONDS } from '../access/sessions.ts';
+import { SESSION_SECONDS } from '../../access/sessions.ts';
 
 /**
  * The cookie of a browser's session. No script can read it, no other site can have it sent, and over TLS it is never sent

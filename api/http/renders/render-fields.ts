@@ -1,13 +1,13 @@
 import { z } from 'zod';
-import type { Config } from '../../shared/config/load.ts';
-import { FarmError } from '../../shared/errors.ts';
-import { shown, unknownName } from '../../shared/faulty-input.ts';
-import { JPEG_QUALITY, LAST_FRAME, LAST_START_FRAME } from '../../shared/limits.ts';
-import { MAX_URL_LENGTH } from '../../shared/net/outside-url.ts';
-import { labelsSchema, RENDER_PRIORITIES } from '../../shared/renders/record.ts';
-import { modelIdOf } from '../model-id.ts';
-import { type RenderOptions, withLabels, withPriority, withRange } from '../renders/submission.ts';
-import { wholeNumber } from './whole-number.ts';
+import type { Config } from '../../../shared/config/load.ts';
+import { FarmError } from '../../../shared/errors.ts';
+import { shown, unknownName } from '../../../shared/faulty-input.ts';
+import { JPEG_QUALITY, LAST_FRAME, LAST_START_FRAME } from '../../../shared/limits.ts';
+import { MAX_URL_LENGTH } from '../../../shared/net/outside-url.ts';
+import { labelsSchema, RENDER_PRIORITIES } from '../../../shared/renders/record.ts';
+import { modelIdOf } from '../../model-id.ts';
+import { type RenderOptions, withLabels, withPriority, withRange } from '../../renders/submission.ts';
+import { wholeNumber } from '../whole-number.ts';
 
 /** What a request for a render holds beside its sound, as a form or as JSON has it. */
 

@@ -1,7 +1,7 @@
 import type { FastifyPluginAsyncZod } from 'fastify-type-provider-zod';
-import { renderViewSchema } from '../../shared/views/render-view.ts';
-import type { Services } from '../services.ts';
-import { failures, nothing } from './openapi.ts';
+import { renderViewSchema } from '../../../shared/views/render-view.ts';
+import type { Services } from '../../services.ts';
+import { failures, nothing } from '../openapi.ts';
 import { renderParams as params } from './render-routes.ts';
 
 type App = Parameters<FastifyPluginAsyncZod<Services>>[0];
