@@ -94,8 +94,8 @@ function notingNetwork(frames: Feeds[]): LipSyncNetwork {
   return {
     ...own,
     framesPerRun: 1,
-    paint: (faces, audio, mouths, count) =>
-      paintOutside(own, faces, audio, mouths, count, (floats) => new Float32Array(floats)),
+    paint: (faces, audio, mouths, count) => paintOutside(own, faces, audio, mouths, count),
+    paintFloats: () => Promise.reject(new Error('it paints pictures only')),
   };
 }
 

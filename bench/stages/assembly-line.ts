@@ -96,6 +96,7 @@ function gpuOf({ size }: LipSyncNetwork): LipSyncNetwork {
     size,
     framesPerRun: 32,
     generate: () => Promise.reject(new Error('it takes pictures only')),
+    paintFloats: () => Promise.reject(new Error('it gives pictures only')),
     async paint(faces, _audio, mouths, count) {
       if ('crops' in faces) mouths.set(faces.crops);
       Atomics.wait(nobody, 0, 0, FRAME_MS * count);

@@ -58,7 +58,12 @@ describe('frames whose memory is given back', async () => {
     await rm(folder, { recursive: true });
   });
 
-  for (const form of [{ kind: 'jpeg', quality: 75 }, { kind: 'jpeg', quality: 40 }, { kind: 'raw' }] as const) {
+  for (const form of [
+    { kind: 'jpeg', quality: 75 },
+    { kind: 'jpeg', quality: 40 },
+    { kind: 'raw' },
+    { kind: 'mouths' },
+  ] as const) {
     it(`are those of memory of their own, as ${JSON.stringify(form)}`, async () => {
       const own = await framesOf(threads, form, () => undefined);
       // Two requests side by side, whose frames are held for a while, as those are that wait for a slow reader.

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
+import { freeNow } from '../../shared/process/free-now.ts';
 import { LastingPools, MemoryPool } from '../../worker/engine/memory-pool.ts';
-import { freeNow } from '../../worker/pipeline/held-memory.ts';
 
 const NEVER = new AbortController().signal;
 

@@ -8,7 +8,7 @@ import { MessageWriter } from '../../shared/onnx/message-writer.ts';
 import { OnnxLipSyncNetwork } from '../../worker/onnx/lip-sync-network.ts';
 import { outlineOf } from '../../worker/onnx/model-outline.ts';
 import { AUDIO_INPUT_FLOATS, type Faces, mouthBytes, visualInputFloats } from '../../worker/pipeline/contract.ts';
-import { paintOutside } from '../../worker/pipeline/picture-floats.ts';
+import { generateOutside, paintOutside } from '../../worker/pipeline/picture-floats.ts';
 import { openWorkspace } from '../models/workspace.ts';
 
 /** A network whose file is made to take and give bytes paints the same mouths as bytes turned into floats around it. */
@@ -87,8 +87,16 @@ async function assertSame(network: OnnxLipSyncNetwork, counts: readonly number[]
       await paintOutside(network, faces, audio, expected, count);
       assert.ok(Buffer.compare(found, expected) === 0, `${count} frames of ${Object.keys(faces)} differ`);
       assert.ok(new Set(found).size > 50, 'a picture with something in it');
+      const floats = new Float32Array(new SharedArrayBuffer(count * mouthBytes(network.size) * 4));
+      await network.paintFloats(faces, audio, floats, count);
+      const same = await generateOutside(network, faces, audio, count);
+      assert.ok(Buffer.compare(bytesOf(floats), bytesOf(same)) === 0, `${count} frames of floats differ`);
     }
   }
+}
+
+function bytesOf({ buffer, byteOffset, byteLength }: Float32Array): Uint8Array {
+  return new Uint8Array(buffer, byteOffset, byteLength);
 }
 
 const VERSIONS: ModelVersions[] = [

@@ -1,7 +1,7 @@
 import type { Faces, LipSyncNetwork, NetworkSize } from '../../worker/pipeline/contract.ts';
-import { paintOutside } from '../../worker/pipeline/picture-floats.ts';
+import { generateOutside, paintOutside } from '../../worker/pipeline/picture-floats.ts';
 
-/** A network that computes on floats alone: `paint` goes around it. */
+/** A network that computes on floats alone: bytes go around it. */
 export abstract class FloatNetwork implements LipSyncNetwork {
   abstract readonly size: NetworkSize;
   abstract readonly framesPerRun: number;
@@ -10,5 +10,9 @@ export abstract class FloatNetwork implements LipSyncNetwork {
 
   async paint(faces: Faces, audio: Float32Array, mouths: Uint8Array, count: number): Promise<void> {
     await paintOutside(this, faces, audio, mouths, count);
+  }
+
+  async paintFloats(faces: Faces, audio: Float32Array, mouths: Float32Array, count: number): Promise<void> {
+    mouths.set(await generateOutside(this, faces, audio, count));
   }
 }

@@ -43,6 +43,7 @@ const FOR_PURE_ROOMS = [
   'shared/onnx/message-reader.ts',
   'shared/onnx/message-writer.ts',
   'shared/process/environment.ts',
+  'shared/process/free-now.ts',
   'shared/process/unheard.ts',
   'shared/regular-file.ts',
   'shared/units.ts',

@@ -7,6 +7,7 @@ import { type StageTimingsMs, spansOf } from '../pipeline/stage-timings.ts';
 import type { PreparationLog } from '../prepared/prepare-avatar.ts';
 import type { FromCompositor, LiveEnd, ToCompositor } from './compositor-protocol.ts';
 import { FrameLine } from './frame-line.ts';
+import { FrameMemory } from './frame-memory.ts';
 import { completing } from './frame-parts.ts';
 import { LiveRenderer } from './live-renderer.ts';
 import { LastingPools } from './memory-pool.ts';
@@ -28,6 +29,8 @@ const ANNOUNCE_EVERY_MS = 2000;
 const STEP_EVERY_MS = 200;
 /** Of a request with one answer: its frames are of use together only. */
 const GROUP_BYTES = 128 * 1024;
+/** Of mouths that went into no picture, kept for later ones: six of 320². */
+const KEPT_MOUTH_BYTES = 8 * 2 ** 20;
 
 type Task = Extract<ToPipelineThread, { type: 'render' | 'live' | 'load' }>;
 type RenderTask = Extract<Task, { type: 'render' }>;
@@ -56,6 +59,7 @@ export class Engine {
   readonly #liveRenderer: LiveRenderer;
   readonly #livePools = new LastingPools();
   readonly #segmentPools = new LastingPools();
+  readonly #mouthMemory = new FrameMemory(KEPT_MOUTH_BYTES);
   readonly #costs: ModelCosts;
   readonly #announcer: NodeJS.Timeout;
   /** Tasks that have not ended, by id. */
@@ -97,6 +101,9 @@ export class Engine {
         break;
       case 'abort':
         this.#running.get(message.taskId)?.abort();
+        break;
+      case 'take-back':
+        this.#mouthMemory.giveBack(message.memory);
         break;
       case 'unload':
         this.#registry.unload(message.modelId);
@@ -168,7 +175,8 @@ export class Engine {
       return undefined;
     }
     const timings = await this.#liveRenderer.renderBare(task, use.model, signal, ({ frameIndex, mouth, memory }) => {
-      const data = new Uint8Array(mouth);
+      const data = this.#mouthMemory.take(mouth.length);
+      data.set(mouth);
       memory.release();
       this.#listeners.send({ type: 'frames', taskId, frames: [{ frameIndex, data }] }, [data.buffer]);
     });

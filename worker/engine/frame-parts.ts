@@ -1,8 +1,8 @@
+import { freeNow } from '../../shared/process/free-now.ts';
 import type { PreparedPicture } from '../compositor/contract.ts';
 import { planeLayout } from '../compositor/planes.ts';
 import type { LoadedModel } from '../models/loaded-model.ts';
 import type { HeldMemory, MouthFrame } from '../pipeline/contract.ts';
-import { freeNow } from '../pipeline/held-memory.ts';
 import type { FrameOutput } from './compositor-protocol.ts';
 import type { HeldFrame } from './frame-line.ts';
 import type { LastingPools } from './memory-pool.ts';

@@ -150,13 +150,16 @@ export class PipelineThread {
    * Rejects with `signal.reason` once the batch that runs at the abort is over.
    */
   async live(task: LiveTask, signal: AbortSignal, onFrames: (frames: LiveFrame[]) => void): Promise<LiveResult> {
+    const giveBack = (memory: ArrayBuffer) => {
+      if (task.form.kind === 'mouths') this.#send({ type: 'take-back', memory }, [memory]);
+      else this.#compositor?.postMessage(memory, [memory]);
+    };
     const { result } = await this.#ask('live-done', signal, {
       message: (taskId) => ({ type: 'live', taskId, task }),
       handedOver: [task.audio, task.visualFrames, task.audioFeatures].map(({ buffer }) => buffer as ArrayBuffer),
       onReport: (report) => {
         if (report.type !== 'frames') return;
-        const giveBack = ({ buffer }: Uint8Array<ArrayBuffer>) => this.#compositor?.postMessage(buffer, [buffer]);
-        onFrames(report.frames.map((frame) => ({ ...frame, giveBack: () => giveBack(frame.data) })));
+        onFrames(report.frames.map((frame) => ({ ...frame, giveBack: () => giveBack(frame.data.buffer) })));
       },
     });
     return result;

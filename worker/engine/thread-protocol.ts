@@ -121,6 +121,8 @@ export type ToPipelineThread =
   /** The bytes of the task are transferred, not copied. */
   | { type: 'live'; taskId: number; task: LiveTask }
   | { type: 'abort'; taskId: number }
+  /** Memory of a mouth that was sent on, transferred: it serves a later one. */
+  | { type: 'take-back'; memory: ArrayBuffer }
   | { type: 'load'; taskId: number; task: LoadTask }
   | { type: 'unload'; modelId: string }
   /** The models of a configuration that has changed. */

@@ -2,8 +2,8 @@
 
 import { FarmError } from '../../shared/errors.ts';
 import { BATCH_FRAMES } from '../../shared/limits.ts';
-import type { Faces, LipSyncNetwork, NetworkSize, PictureFaces } from '../pipeline/contract.ts';
-import { paintOutside } from '../pipeline/picture-floats.ts';
+import type { Faces, LipSyncNetwork, NetworkSize } from '../pipeline/contract.ts';
+import { generateOutside, paintOutside, type VisualMemory } from '../pipeline/picture-floats.ts';
 import type { ByteNames } from './byte-graph.ts';
 import { readByteModel } from './byte-model.ts';
 import type { ProviderReport } from './execution-providers.ts';
@@ -103,18 +103,27 @@ export class OnnxLipSyncNetwork implements LipSyncNetwork {
    */
   async paint(faces: Faces, audio: Float32Array, mouths: Uint8Array, count: number): Promise<void> {
     const names = this.#model.byteNames;
-    if (names === undefined) return await this.#paintOutside(faces, audio, mouths, count);
-    const inputs = 'visual' in faces ? { [names.visual]: faces.visual } : picturesByName(faces, names);
-    await this.#run(count, { ...inputs, [AUDIO]: audio }, { [names.mouths]: mouths });
+    if (names) return await this.#run(count, inputsOf(faces, audio, names), { [names.mouths]: mouths });
+    this.#refuseWhileBusy();
+    await paintOutside(this, faces, audio, mouths, count, this.#visualMemory);
   }
 
-  async #paintOutside(faces: Faces, audio: Float32Array, mouths: Uint8Array, count: number): Promise<void> {
+  /**
+   * As `paint`, without what stands behind the network in its graph.
+   * @param mouths receives [count, 3, S, S] flat, BGR 0…1 and not clamped.
+   * @throws FarmError as `generate` does.
+   */
+  async paintFloats(faces: Faces, audio: Float32Array, mouths: Float32Array, count: number): Promise<void> {
+    const names = this.#model.byteNames;
+    if (names) return await this.#run(count, inputsOf(faces, audio, names), { [OUTPUT]: mouths });
     this.#refuseWhileBusy();
-    await paintOutside(this, faces, audio, mouths, count, (floats) => {
-      if (this.#visual.length < floats) this.#visual = new Float32Array(floats);
-      return this.#visual.subarray(0, floats);
-    });
+    mouths.set(await generateOutside(this, faces, audio, count, this.#visualMemory));
   }
+
+  readonly #visualMemory: VisualMemory = (floats) => {
+    if (this.#visual.length < floats) this.#visual = new Float32Array(floats);
+    return this.#visual.subarray(0, floats);
+  };
 
   async #run(count: number, inputs: TensorArrays, outputs: TensorArrays): Promise<void> {
     this.#refuseWhileBusy();
@@ -144,6 +153,9 @@ export class OnnxLipSyncNetwork implements LipSyncNetwork {
   }
 }
 
-function picturesByName({ crops, rois }: PictureFaces, names: ByteNames): TensorArrays {
-  return { [names.crops]: crops, ...(rois && { [names.rois]: rois }) };
+/** What a network that takes bytes is given. */
+function inputsOf(faces: Faces, audio: Float32Array, names: ByteNames): TensorArrays {
+  if ('visual' in faces) return { [names.visual]: faces.visual, [AUDIO]: audio };
+  const { crops, rois } = faces;
+  return { [names.crops]: crops, ...(rois && { [names.rois]: rois }), [AUDIO]: audio };
 }

@@ -1,6 +1,6 @@
 /** Flat arrays as tensors. */
 
-import { freeNow } from '../pipeline/held-memory.ts';
+import { freeNow } from '../../shared/process/free-now.ts';
 import { Tensor } from './onnxruntime.ts';
 import type { BoundTensor } from './tensor-contract.ts';
 

@@ -103,6 +103,11 @@ export interface LipSyncNetwork {
    * @param mouths receives [count, S, S, 3] RGB; it may lie in shared memory or in that of a WebAssembly instance.
    */
   paint(faces: Faces, audio: Float32Array, mouths: Uint8Array, count: number): Promise<void>;
+  /**
+   * As `paint`, with the network's own output in place of pictures: equal bit for bit to what `generateOutside` gives.
+   * @param mouths receives [count, 3, S, S], BGR 0…1, not clamped; it may lie in shared memory.
+   */
+  paintFloats(faces: Faces, audio: Float32Array, mouths: Float32Array, count: number): Promise<void>;
 }
 
 /** The faces of one run of the network: pictures, or floats where a client sent some that no picture holds. */

@@ -1,6 +1,6 @@
 /**
- * Pictures ↔ the floats that a network computes on, and with both of them what `LipSyncNetwork.paint` means: its way for
- * graphs that stay as they are. worker/onnx/byte-graph.ts says the same in nodes of a graph.
+ * Pictures ↔ the floats that a network computes on, and with both of them what `paint` and `paintFloats` of a network
+ * mean: their way for graphs that stay as they are. worker/onnx/byte-graph.ts says the same in nodes of a graph.
  */
 
 import {
@@ -40,10 +40,21 @@ export async function paintOutside(
   count: number,
   memory: VisualMemory = (floats) => new Float32Array(floats),
 ): Promise<void> {
+  writeMouths(await generateOutside(network, faces, audio, count, memory), network.size, mouths, count);
+}
+
+/** Bytes → floats → network: what `paintFloats` means. @returns what `network.generate` does. */
+export async function generateOutside(
+  network: Pick<LipSyncNetwork, 'size' | 'generate'>,
+  faces: Faces,
+  audio: Float32Array,
+  count: number,
+  memory: VisualMemory = (floats) => new Float32Array(floats),
+): Promise<Float32Array> {
   const { size } = network;
   const visual = 'visual' in faces ? faces.visual : memory(count * visualInputFloats(size));
   if (!('visual' in faces)) writeVisualInputs(faces, size, visual, count);
-  writeMouths(await network.generate(visual, audio, count), size, mouths, count);
+  return await network.generate(visual, audio, count);
 }
 
 /** [count, S, S, 3] RGB → [count, 6, S, S], BGR 0…1. */

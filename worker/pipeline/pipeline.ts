@@ -89,12 +89,10 @@ export async function generateRun(
   buffers: RunBuffers,
   mouths: Uint8Array,
 ): Promise<void> {
-  const { size } = network;
-  const faces = await gatherFaces(frames, size, buffers);
-  const visual = 'visual' in faces ? faces.visual : facesAsFloats(frames, size, buffers, faces.rois);
+  const faces = await gatherFaces(frames, network.size, buffers);
   gatherAudio(frames, buffers.audio);
-  const output = new Float32Array(mouths.buffer, mouths.byteOffset, frames.length * outputFloats(size));
-  output.set(await timed(frames, () => network.generate(visual, buffers.audio, frames.length)));
+  const output = new Float32Array(mouths.buffer, mouths.byteOffset, frames.length * outputFloats(network.size));
+  await timed(frames, () => network.paintFloats(faces, buffers.audio, output, frames.length));
 }
 
 /** The audio input of every frame. */

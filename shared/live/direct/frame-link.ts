@@ -1,5 +1,6 @@
 import { once } from 'node:events';
 import { connect, type Socket } from 'node:net';
+import { freeNow } from '../../process/free-now.ts';
 import { ignored } from '../../process/unheard.ts';
 import { connectOptions } from './address.ts';
 import { LinkRun, type RunListener } from './link-run.ts';
@@ -107,6 +108,8 @@ export class FrameLink {
     socket.on('data', (chunk) => {
       try {
         reader.push(chunk);
+        // All of it was copied to where it belongs. Left to V8, large payloads and frames make it collect all of its heap.
+        freeNow(chunk);
       } catch {
         // Whatever it is, it is no front end of this farm.
         this.rest();

@@ -1,5 +1,6 @@
 import type { Socket } from 'node:net';
 import type { LiveJob } from '../../jobs.ts';
+import { freeNow } from '../../process/free-now.ts';
 import { ignored, unexpected } from '../../process/unheard.ts';
 import { partsOf } from '../live-payload.ts';
 import type { DirectInbox, Sender } from './inbox.ts';
@@ -71,6 +72,8 @@ export class Peer {
     socket.on('data', (chunk) => {
       try {
         reader.push(chunk);
+        // All of it was copied to where it belongs. Left to V8, large payloads and frames make it collect all of its heap.
+        freeNow(chunk);
       } catch (error) {
         this.#refuse((error as Error).message);
       }
