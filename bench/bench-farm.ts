@@ -34,8 +34,9 @@ export async function startBenchFarm(
   const folder = await mkdtemp(path.join(tmpdir(), 'farm-bench-'));
   const configPath = path.join(folder, 'config.yaml');
   const [port, grpcAddress] = [await freePort(), `127.0.0.1:${await freePort()}`];
-  const own = { http: { port }, server: { port: grpcAddress }, storage: { root: folder } };
-  await writeFile(configPath, stringify({ ...own, ...(await settings(folder)) }));
+  const own = { http: { port }, storage: { root: folder } };
+  const { server = {}, ...given }: { server?: object } = await settings(folder);
+  await writeFile(configPath, stringify({ ...own, ...given, server: { port: grpcAddress, ...server } }));
   const { LocalFarm, loadConfig } = await buildAt(root);
   const config = loadConfig(configPath, { redisUrl: undefined, configPath: undefined, overrides: new Map() });
   const farm = new LocalFarm({ config, inheritOverrides: false, onLine });

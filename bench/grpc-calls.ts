@@ -3,7 +3,7 @@ import { Client, credentials, type ServiceDefinition } from '@grpc/grpc-js';
 import { loadSync } from '@grpc/proto-loader';
 
 const PROTO_FOLDER = fileURLToPath(new URL('../proto/', import.meta.url));
-const protos = loadSync(['monolithic.proto', 'farm.proto', 'health.proto'], {
+const protos = loadSync(['monolithic.proto', 'inference.proto', 'farm.proto', 'health.proto'], {
   includeDirs: [PROTO_FOLDER],
   keepCase: true,
 });
@@ -47,6 +47,14 @@ export class GrpcCalls {
     ].map((ms) => Number(ms ?? 0)) as [number, number, number, number];
     const composited = (answer.composited_frames as Buffer[]).length;
     return { frames: composited, workMs: audioMs + inferenceMs + compositeMs, totalMs };
+  }
+
+  /** As `infer`, of the inference server: the network's own output. Resolves with how many mouths there were. */
+  async mouths(modelId: string, audio: Buffer, frames: number, visualFrames: Buffer): Promise<number> {
+    const request = { model_id: modelId, raw_audio: audio, batch_size: frames, visual_frames: visualFrames };
+    const answer = await this.#unary('InferBatch', request, 'inference.InferenceService');
+    if (!answer.success) throw new Error(String(answer.error));
+    return (answer.outputs as object[]).length;
   }
 
   async health(): Promise<void> {

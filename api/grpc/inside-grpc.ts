@@ -19,6 +19,8 @@ export interface MessageReader {
 interface InnermostCall {
   readonly stream: ServerHttp2Stream;
   decoder: MessageReader;
+  readonly handler: { serialize(message: unknown): Buffer };
+  serializeMessage: (message: unknown) => Buffer;
 }
 
 /** The HTTP/2 stream of a call, for the server's interceptors. */
@@ -29,6 +31,15 @@ export function streamOf(call: BaseCall): ServerHttp2Stream {
 /** Has the messages of a call, of which no byte was read yet, put together by `reader`. */
 export function readWith(call: BaseCall, reader: MessageReader): void {
   innermost(call).decoder = reader;
+}
+
+/**
+ * Has the messages that a call sends, each with its prefix of five bytes, put together by `write`.
+ * @param write is given a message, and what makes the bytes of one without a prefix.
+ */
+export function encodeWith<M>(call: BaseCall, write: (message: M, encode: (message: M) => Buffer) => Buffer): void {
+  const inner = innermost(call);
+  inner.serializeMessage = (message) => write(message as M, (other) => inner.handler.serialize(other));
 }
 
 /**
@@ -45,9 +56,9 @@ export function readOneByOne(messages: Readable): void {
 function innermost(call: BaseCall): InnermostCall {
   let inner = call as BaseCall & Partial<InnermostCall> & { readonly nextCall?: BaseCall };
   while (inner.nextCall) inner = inner.nextCall;
-  const { stream, decoder } = inner;
-  if (stream && decoder) return inner as InnermostCall;
-  throw new Error('grpc-js keeps the HTTP/2 stream of a call, or its decoder, elsewhere than this farm looks for it');
+  const { stream, decoder, handler, serializeMessage } = inner;
+  if (stream && decoder && handler && serializeMessage) return inner as InnermostCall;
+  throw new Error('grpc-js keeps the HTTP/2 stream of a call, or what reads and writes its messages, elsewhere');
 }
 
 /** The servers that listen for a gRPC server. */

@@ -24,6 +24,7 @@ import type { FarmHealth } from './health.ts';
 import { listenersOf } from './inside-grpc.ts';
 import { reflectedProtos, type ServiceName, serviceOf } from './protos.ts';
 import { takeVisualInputs } from './visual-field.ts';
+import { answerMouthsWhole } from './whole-answer.ts';
 
 /** What a connection may have under way to here. With the 64 KB of HTTP/2, a large message waits at every turn. */
 const WINDOW_BYTES = MB;
@@ -89,6 +90,7 @@ function interceptorsOf(services: Services, patienceMs: number): ServerIntercept
     followCalls(services),
     boundMemory({ budget: memory, maxMessageBytes, patienceMs }),
     takeVisualInputs(maxMessageBytes),
+    answerMouthsWhole(),
     requireAccess(access),
   ];
 }

@@ -6,6 +6,7 @@ import { DEMO_AVATAR_DIR } from '../../shared/config/load.ts';
 import { readHeartbeats } from '../../shared/heartbeat.ts';
 import { workerConnection } from '../../shared/redis.ts';
 import { type BenchFarm, startBenchFarm } from '../bench-farm.ts';
+import { givenFaces } from '../given-faces.ts';
 import { GrpcCalls } from '../grpc-calls.ts';
 import { type Row, row, type Stage } from '../harness/contract.ts';
 import { cpuMsOf, peakRssMbOf, resetPeakRss, rssMbOf } from '../harness/process-cpu.ts';
@@ -17,7 +18,6 @@ import { inTurn, ratios } from '../harness/rounds.ts';
  */
 
 const FRAMES = 24;
-const SIZE = 320;
 const MB = 2 ** 20;
 const SOUND = Buffer.from(
   Float32Array.from({ length: FRAMES * 640 }, (_, i) => 0.3 * Math.sin(i * 0.05) * Math.sin(i * 0.0007) ** 2).buffer,
@@ -62,7 +62,7 @@ class Client implements AsyncDisposable {
   readonly redis: Redis;
   readonly #calls: GrpcCalls;
   readonly #pids: ReadonlyMap<string, number>;
-  readonly #frames = visualFrames();
+  readonly #frames = givenFaces(FRAMES);
 
   private constructor(farm: BenchFarm, redis: Redis, redisPid: number) {
     this.redis = redis;
@@ -179,7 +179,7 @@ async function memoryRows(here: Client): Promise<Row[]> {
 
 /** The front end's own steps, each alone, in this process. */
 async function stepRows(here: Client): Promise<Row[]> {
-  const frames = visualFrames();
+  const frames = givenFaces(FRAMES);
   const heartbeats = await readHeartbeats(here.redis);
   let inputs = new VisualInputs(0);
   const timed = await inTurn(
@@ -201,20 +201,4 @@ async function stepRows(here: Client): Promise<Row[]> {
     }),
     row({ name: 'step: check channels 3–5, make crops', unit: 'ms', values: timed.crop.ms, cpuMs: timed.crop.cpuMs }),
   ];
-}
-
-/** [24, 6, S, S] float32 as clients make them, of pictures full of detail. */
-function visualFrames(): Buffer {
-  const plane = SIZE * SIZE;
-  const floats = new Float32Array(FRAMES * 6 * plane);
-  for (let frame = 0; frame < FRAMES; frame++) {
-    for (let at = 0; at < 3 * plane; at++) {
-      const [x, y] = [at % SIZE, Math.floor(at / SIZE) % SIZE];
-      const value = ((at * 31 + frame * 17 + ((x * y) >> 3)) & 255) / 255;
-      const isHidden = x >= 5 && x <= SIZE - 6 && y >= 5 && y <= SIZE - 11;
-      floats[frame * 6 * plane + at] = value;
-      floats[frame * 6 * plane + 3 * plane + at] = isHidden ? 0 : value;
-    }
-  }
-  return Buffer.from(floats.buffer);
 }
