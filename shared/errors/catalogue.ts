@@ -159,6 +159,12 @@ export const ERROR_CATALOGUE = {
     'Correct --url or http.port, or use a farm and a command of the same version.',
   ),
   input_unreadable: entry(400, 3, false, 'Name one that exists and that this user may read.'),
+  checkpoint_unreadable: entry(
+    422,
+    3,
+    false,
+    'Copy the file again, or save the state dict alone: torch.save(net.state_dict(), "195.pth").',
+  ),
   output_unwritable: entry(400, 9, false, 'Name a file in a folder that exists and that this user may write to.'),
   output_exists: entry(409, 6, false, 'Name another file with --out, or give --force to replace this one.'),
   host_unknown: entry(421, 9, false, 'Use a name that http.allowed_hosts lists, or add this one there.'),
