@@ -10,6 +10,7 @@ import { encodeJpeg } from '../../worker/media/jpeg.ts';
 import { compositeFrame } from '../../worker/pipeline/composite.ts';
 import { CROP_MARGIN, type Rect, type RgbImage } from '../../worker/pipeline/contract.ts';
 import { writeMouth } from '../../worker/pipeline/mouth.ts';
+import { mouthWeights } from '../../worker/pipeline/mouth-weights.ts';
 import { cutCrop, makeCrop } from '../../worker/pipeline/visual-input.ts';
 import { type Row, row, type Stage } from '../harness/contract.ts';
 import { inTurn, ratios } from '../harness/rounds.ts';
@@ -36,6 +37,8 @@ const SETTINGS = [
 interface Frame {
   readonly picture: RgbImage;
   readonly prepared: PreparedPicture;
+  /** The same, with a weight for each pixel of the rect. */
+  readonly feathered: PreparedPicture;
   readonly crop: RgbImage;
   readonly mouth: Uint8Array;
   /** The mouth as the network gives it without a graph around it: [3, S, S], BGR. */
@@ -83,6 +86,9 @@ async function measure(frames: readonly Frame[], { size, side, mostMs, leastRati
       kernel: each(({ prepared, mouth }) => {
         for (let repeat = 0; repeat < REPEATS; repeat++) kernel.jpeg(prepared, mouth);
       }),
+      feathered: each(({ feathered, mouth }) => {
+        for (let repeat = 0; repeat < REPEATS; repeat++) kernel.jpeg(feathered, mouth);
+      }),
       background: each(({ picture, prepared: { rect } }) => kernel.encodeBackground(picture, rect, QUALITY)),
     },
     { rounds: 12, units: frames.length, withinMs: 8000 },
@@ -91,6 +97,7 @@ async function measure(frames: readonly Frame[], { size, side, mostMs, leastRati
   const unit = 'ms CPU/frame';
   const whole = timed.whole.cpuMs;
   const area = timed.kernel.cpuMs.map((ms) => ms / REPEATS);
+  const feathered = timed.feathered.cpuMs.map((ms) => ms / REPEATS);
   const [most, least] = [
     mostMs === undefined ? {} : { atMost: mostMs },
     leastRatio === undefined ? {} : { atLeast: leastRatio },
@@ -99,6 +106,7 @@ async function measure(frames: readonly Frame[], { size, side, mostMs, leastRati
     row({ name: `${name}, whole`, unit, values: whole, cpuMs: whole }),
     row({ name: `${name}, plain twin`, unit, values: timed.twin.cpuMs, cpuMs: timed.twin.cpuMs }),
     row({ name: `${name}, kernel`, unit, values: area, cpuMs: area, ...most }),
+    row({ name: `${name}, kernel, feathered`, unit, values: feathered, cpuMs: feathered }),
     row({ name: `${name}, whole : kernel`, unit: 'ratio', values: ratios(whole, area), ...least }),
     row({
       name: `${name}, preparing it`,
@@ -121,7 +129,8 @@ async function makeFrame(file: string, index: number, size: PictureSize, side: n
   };
   const inner = { x1: CROP_MARGIN, y1: CROP_MARGIN, x2: CROP_MARGIN + NETWORK, y2: CROP_MARGIN + NETWORK };
   const mouth = cut(crop, inner);
-  return { picture, prepared, crop, mouth, planes: planesOf(mouth) };
+  const feathered = { ...prepared, weights: mouthWeights(rect, NETWORK, 'feather', undefined) };
+  return { picture, prepared, feathered, crop, mouth, planes: planesOf(mouth) };
 }
 
 /** About where a mouth is in these pictures; it lies differently on the borders of MCUs in each. */

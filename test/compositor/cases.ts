@@ -10,6 +10,8 @@ export interface Case {
   readonly quality: number;
   readonly rim: Uint8Array;
   readonly mouth: Uint8Array;
+  /** Of the mouth in each pixel of the rect; all of it when absent. */
+  readonly weights?: Uint8Array;
 }
 
 /** Whole numbers from 0 up to and without `limit`, the same ones for the same seed. */
@@ -44,7 +46,21 @@ export function randomCase(seed: number, largest = 240): Case {
   const rect = randomRect(width, height, draw);
   const quality = [1, 100, 30 + draw(66), 30 + draw(66), 75][draw(5)] as number;
   const size: NetworkSize = draw(3) === 0 ? 320 : 160;
-  return makeCase({ width, height }, rect, quality, size, draw);
+  const weights = randomWeights((rect.x2 - rect.x1) * (rect.y2 - rect.y1), draw);
+  return { ...makeCase({ width, height }, rect, quality, size, draw), ...(weights && { weights }) };
+}
+
+/** None, weights of all sizes, or stretches of the ends alone, as masks have them. */
+function randomWeights(count: number, draw: Draw): Uint8Array | undefined {
+  const kind = draw(4);
+  if (kind === 0) return undefined;
+  const stretch = 1 + draw(40);
+  let value = 255;
+  return Uint8Array.from({ length: count }, (_, place) => {
+    if (kind === 1) return draw(256);
+    if (place % stretch === 0) value = draw(2) * 255;
+    return value;
+  });
 }
 
 export function makeCase(
@@ -76,16 +92,17 @@ function randomRect(width: number, height: number, draw: Draw): Rect {
   return draw(15) === 0 ? { x1: 0, y1: 0, x2: width, y2: height } : { x1, y1, x2: x1 + w, y2: y1 + h };
 }
 
-export function preparedPicture(compositor: FrameCompositor, { picture, rect, quality, rim }: Case): PreparedPicture {
+export function preparedPicture(compositor: FrameCompositor, example: Case): PreparedPicture {
+  const { picture, rect, quality, rim, weights } = example;
   const { width, height } = picture;
   const prepared = compositor.encodeBackground(picture, rect, quality);
-  return { width, height, quality, rect, rim, area: cutRgb(picture, mouthArea(picture, rect)), ...prepared };
+  return { width, height, quality, rect, rim, weights, area: cutRgb(picture, mouthArea(picture, rect)), ...prepared };
 }
 
 /** Pixels of the finished frame. */
-export function framePixels(compositor: FrameCompositor, { picture, rect, rim, mouth }: Case): Uint8Array {
+export function framePixels(compositor: FrameCompositor, { picture, rect, rim, weights, mouth }: Case): Uint8Array {
   const pixels = new Uint8Array(picture.data.length);
-  compositor.pixels(picture, rect, rim, mouth, pixels);
+  compositor.pixels(picture, { rect, rim, weights }, mouth, pixels);
   return pixels;
 }
 

@@ -88,11 +88,11 @@ describe('the kernel', () => {
 });
 
 /** The frame as the pipeline's stage makes it. */
-function composited({ picture, rect, rim, mouth }: Case): Uint8Array {
+function composited({ picture, rect, rim, mouth, weights }: Case): Uint8Array {
   const size = mouth.length === 3 * 160 * 160 ? 160 : 320;
   const crop = cropOf(new Uint8Array((size + 8) ** 2 * 3), size + 8);
   joinCrop(rim, mouth, crop.data);
-  return compositeFrame(mouth, size, crop, picture, rect, new Uint8Array(picture.data.length)).data;
+  return compositeFrame(mouth, size, crop, picture, rect, new Uint8Array(picture.data.length), weights).data;
 }
 
 function planesOf(picture: RgbImage): Uint8Array {

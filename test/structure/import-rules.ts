@@ -28,6 +28,7 @@ const PIPELINE_TOOLS = [
   'fft',
   'mel-filters',
   'bicubic',
+  'mix-back',
   'mouth',
   'picture-floats',
   'sound-ranges',

@@ -8,6 +8,7 @@ import { readMcu } from './jpeg-mcu.as';
 import { CHROMA, LUMA, ROWS, SAMPLES_CB, SAMPLES_CR, SAMPLES_Y } from './layout.as';
 
 export { joinCrop } from './crop.as';
+export { mix } from './mix.as';
 export { resize } from './resize.as';
 export {
   CHROMA, COEFFICIENTS, CROP, FREE, LUMA, MOUTH, RECIPROCALS, RIM, ROWS, UNZIGZAG, ZIGZAG,

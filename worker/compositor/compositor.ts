@@ -6,6 +6,7 @@ import {
   MCU_SIDE,
   type MouthArea,
   type MouthPicture,
+  type MouthPlace,
   mouthArea,
   type PreparedJpeg,
   type PreparedPicture,
@@ -68,10 +69,10 @@ export class Compositor implements FrameCompositor {
     const [width, height] = [area.x2 - area.x1, area.y2 - area.y1];
     // What is copied bit by bit may come to have a byte of 255, and one of 0 after it, wherever it had none.
     const most = 2 * (end - first) + Math.ceil(width / MCU_SIDE) * Math.ceil(height / MCU_SIDE) * LARGEST_MCU_BYTES;
-    const [pixels, before, patched] = this.#reserve(picture.area.length, end - first, most);
+    const [pixels, before, patched, apart] = this.#reserve(picture.area.length, end - first, most, bytesApart(picture));
     const { bytes, run } = this.#kernel;
     this.#kernel.setQuality(quality);
-    this.#paint(picture, area, pixels, mouth);
+    this.#paint(picture, area, pixels, apart, mouth);
     bytes.set(jpeg.subarray(first, end), before);
     this.#kernel.words(this.#kernel.at('ROWS'), rows.length).set(rows);
     const length = run.patch(before - first, pixels, width, height, patched);
@@ -83,35 +84,56 @@ export class Compositor implements FrameCompositor {
     return frame;
   }
 
-  pixels(background: RgbImage, rect: Rect, rim: Uint8Array, mouth: Uint8Array, pixels: Uint8Array): void {
-    const [width, height] = [rect.x2 - rect.x1, rect.y2 - rect.y1];
-    const stride = width * CHANNELS;
-    const [painted] = this.#reserve(stride * height);
-    this.#joinCrop(rim, mouth);
-    this.#resizeCrop(sizeOfMouth(mouth), painted, stride, width, height);
+  pixels(background: RgbImage, place: MouthPlace, mouth: Uint8Array, pixels: Uint8Array): void {
+    const { x1, x2, y1, y2 } = place.rect;
+    const stride = (x2 - x1) * CHANNELS;
+    const [painted, apart] = this.#reserve(stride * (y2 - y1), bytesApart(place));
+    const { bytes } = this.#kernel;
+    const inPicture = (row: number) => ((y1 + row) * background.width + x1) * CHANNELS;
+    for (let row = 0; place.weights && row < y2 - y1; row++) {
+      const line = background.data.subarray(inPicture(row), inPicture(row) + stride);
+      bytes.set(line, painted + row * stride);
+    }
+    this.#putMouth(place, mouth, painted, stride, apart);
     pixels.set(background.data);
-    for (let row = 0; row < height; row++) {
+    for (let row = 0; row < y2 - y1; row++) {
       const from = painted + row * stride;
-      const to = ((rect.y1 + row) * background.width + rect.x1) * CHANNELS;
-      pixels.set(this.#kernel.bytes.subarray(from, from + stride), to);
+      pixels.set(bytes.subarray(from, from + stride), inPicture(row));
     }
   }
 
   planes(picture: MouthPicture, mouth: Uint8Array, planes: Uint8Array): void {
     const area = mouthArea(picture, picture.rect);
-    const [pixels] = this.#reserve(picture.area.length);
-    this.#paint(picture, area, pixels, mouth);
+    const [pixels, apart] = this.#reserve(picture.area.length, bytesApart(picture));
+    this.#paint(picture, area, pixels, apart, mouth);
     const data = this.#kernel.bytes.subarray(pixels, pixels + picture.area.length);
     this.#planes.convertArea({ width: area.x2 - area.x1, height: area.y2 - area.y1, data }, area, picture, planes);
   }
 
-  /** Fills the kernel's memory at `pixels` with the frame's mouth area. */
-  #paint({ area: background, rim, rect }: MouthPicture, area: MouthArea, pixels: number, mouth: Uint8Array): void {
-    this.#joinCrop(rim, mouth);
+  /** Fills the kernel's memory at `pixels` with the frame's mouth area. @param apart see `#putMouth`. */
+  #paint(picture: MouthPicture, area: MouthArea, pixels: number, apart: number, mouth: Uint8Array): void {
+    const { area: background, rect } = picture;
     this.#kernel.bytes.set(background, pixels);
     const stride = (area.x2 - area.x1) * CHANNELS;
     const at = pixels + (rect.y1 - area.y1) * stride + (rect.x1 - area.x1) * CHANNELS;
-    this.#resizeCrop(sizeOfMouth(mouth), at, stride, rect.x2 - rect.x1, rect.y2 - rect.y1);
+    this.#putMouth(picture, mouth, at, stride, apart);
+  }
+
+  /**
+   * Puts a mouth over the pixels of its rect, which lie at `at`, `stride` bytes a row.
+   * @param apart memory for `bytesApart`, in which a mouth that is to be mixed with them is made.
+   */
+  #putMouth({ rect, rim, weights }: MouthPlace, mouth: Uint8Array, at: number, stride: number, apart: number): void {
+    const [width, height] = [rect.x2 - rect.x1, rect.y2 - rect.y1];
+    const line = width * CHANNELS;
+    this.#joinCrop(rim, mouth);
+    const [to, toStride] = weights ? [apart, line] : [at, stride];
+    const side = sizeOfMouth(mouth) + 2 * CROP_MARGIN;
+    this.#kernel.run.resize(this.#kernel.at('CROP'), side * CHANNELS, side, side, to, toStride, width, height);
+    if (!weights) return;
+    const weightsAt = apart + line * height;
+    this.#kernel.bytes.set(weights, weightsAt);
+    this.#kernel.run.mix(apart, weightsAt, at, stride, width, height);
   }
 
   #joinCrop(rim: Uint8Array, mouth: Uint8Array): void {
@@ -120,11 +142,6 @@ export class Compositor implements FrameCompositor {
     kernel.bytes.set(rim, kernel.at('RIM'));
     kernel.bytes.set(mouth, kernel.at('MOUTH'));
     kernel.run.joinCrop(size);
-  }
-
-  #resizeCrop(size: number, to: number, stride: number, width: number, height: number): void {
-    const side = size + 2 * CROP_MARGIN;
-    this.#kernel.run.resize(this.#kernel.at('CROP'), side * CHANNELS, side, side, to, stride, width, height);
   }
 
   /** The entry of ROWS that `encodeRow` has filled, in places of a file in which the row begins at byte `start`. */
@@ -140,6 +157,11 @@ export class Compositor implements FrameCompositor {
   #reserve<const Lengths extends readonly number[]>(...lengths: Lengths) {
     return this.#kernel.reserve(...lengths) as { [index in keyof Lengths]: number };
   }
+}
+
+/** Memory for a mouth that is mixed with its picture: its pixels, then their weights. None for any other mouth. */
+function bytesApart({ weights }: MouthPlace): number {
+  return weights ? weights.length * (CHANNELS + 1) : 0;
 }
 
 /** Bytes of a file whose length is not known yet. */

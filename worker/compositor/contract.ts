@@ -72,7 +72,15 @@ export interface MouthPicture extends PictureSize {
   readonly area: Uint8Array;
   /** What of the (S+8)² crop is around the network's picture, see `rimBytes`. */
   readonly rim: Uint8Array;
+  /**
+   * How much of the mouth each pixel of the rect shows, row-major: 255 all, 0 nothing, so it stays the picture's. Absent:
+   * all everywhere.
+   */
+  readonly weights?: Uint8Array | undefined;
 }
+
+/** Where and how a mouth is put into pixels. */
+export type MouthPlace = Pick<MouthPicture, 'rect' | 'rim' | 'weights'>;
 
 /** One picture of an avatar, ready for a mouth. */
 export interface PreparedPicture extends PreparedJpeg, MouthPicture {
@@ -94,7 +102,7 @@ export function rimBytes(size: NetworkSize): number {
  *
  * A mouth is the network's picture, [S, S, 3] RGB, with S² × 3 bytes; S (160 or 320) follows from its length. It fills
  * the inner S×S of the crop around which the picture's rim lies, and the crop is resized to the rect as
- * `resizeBicubic` does it. So all forms show the same pixels. RangeError for a mouth of another length, or a rim that
+ * `resizeBicubic` does it; then it is mixed with the picture as `mixBack` does it. So all forms show the same pixels. RangeError for a mouth of another length, or a rim that
  * is not that of its network.
  */
 export interface FrameCompositor {
@@ -120,10 +128,10 @@ export interface FrameCompositor {
 
   /**
    * The frame as RGB pixels.
-   * @param rim of the crop of `background`, see `rimBytes`.
+   * @param place in `background`.
    * @param pixels becomes the frame, as many bytes as the background has; its contents do not matter.
    */
-  pixels(background: RgbImage, rect: Rect, rim: Uint8Array, mouth: Uint8Array, pixels: Uint8Array): void;
+  pixels(background: RgbImage, place: MouthPlace, mouth: Uint8Array, pixels: Uint8Array): void;
 
   /**
    * The frame as planes of YUV 4:2:0, as `planes.ts` defines them.

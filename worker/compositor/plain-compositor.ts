@@ -1,12 +1,14 @@
 /** The compositor in plain TypeScript: slow, and the definition of what the kernel in WebAssembly does. */
 import { resizeBicubic } from '../pipeline/bicubic.ts';
 import { CROP_MARGIN, type Rect, type RgbImage } from '../pipeline/contract.ts';
+import { mixBack } from '../pipeline/mix-back.ts';
 import {
   checkPictureSize,
   type FrameCompositor,
   MCU_SIDE,
   type MouthArea,
   type MouthPicture,
+  type MouthPlace,
   mouthArea,
   type PictureSize,
   type PreparedJpeg,
@@ -50,26 +52,20 @@ export class PlainCompositor implements FrameCompositor {
   }
 
   jpeg(picture: PreparedPicture, mouth: Uint8Array, make: (byteLength: number) => Uint8Array = Buffer.allocUnsafeSlow) {
-    const area = mouthArea(picture, picture.rect);
-    const pixels = areaPicture(picture.area.slice(), area);
-    putMouth(picture.rim, mouth, pixels, moved(picture.rect, area));
-    this.#patch(picture, pixels);
+    this.#patch(picture, paintedArea(picture, mouth));
     const { bytes } = this.#writer;
     const jpeg = make(bytes.length).subarray(0, bytes.length);
     jpeg.set(bytes);
     return jpeg;
   }
 
-  pixels(background: RgbImage, rect: Rect, rim: Uint8Array, mouth: Uint8Array, pixels: Uint8Array): void {
+  pixels(background: RgbImage, place: MouthPlace, mouth: Uint8Array, pixels: Uint8Array): void {
     pixels.set(background.data);
-    putMouth(rim, mouth, { ...background, data: pixels }, rect);
+    putMouth(place, mouth, background, { ...background, data: pixels });
   }
 
   planes(picture: MouthPicture, mouth: Uint8Array, planes: Uint8Array): void {
-    const area = mouthArea(picture, picture.rect);
-    const pixels = areaPicture(picture.area.slice(), area);
-    putMouth(picture.rim, mouth, pixels, moved(picture.rect, area));
-    convertArea(pixels, area, picture, planes);
+    convertArea(paintedArea(picture, mouth), mouthArea(picture, picture.rect), picture, planes);
   }
 
   /** Writes the picture's JPEG with its mouth's area replaced. */
@@ -113,12 +109,22 @@ function rowAt(rows: Int32Array, row: number): RowPlaces {
   return [...rows.subarray(row * ROW_FIELDS.length, (row + 1) * ROW_FIELDS.length)] as RowPlaces;
 }
 
-/** Joins rim and mouth to a crop and resizes it to `rect` of `target`. */
-function putMouth(rim: Uint8Array, mouth: Uint8Array, target: RgbImage, rect: Rect): void {
+/** The picture's mouth area with a mouth in it. */
+function paintedArea(picture: MouthPicture, mouth: Uint8Array): RgbImage {
+  const area = mouthArea(picture, picture.rect);
+  const background = areaPicture(picture.area, area);
+  const painted = areaPicture(picture.area.slice(), area);
+  putMouth({ ...picture, rect: moved(picture.rect, area) }, mouth, background, painted);
+  return painted;
+}
+
+/** Joins rim and mouth to a crop, resizes it to the rect of `target`, and mixes that with what `background` has there. */
+function putMouth({ rim, rect, weights }: MouthPlace, mouth: Uint8Array, background: RgbImage, target: RgbImage): void {
   const side = sizeOfMouth(mouth) + 2 * CROP_MARGIN;
   const crop = { width: side, height: side, data: new Uint8Array(side * side * CHANNELS) };
   joinCrop(rim, mouth, crop.data);
   resizeBicubic(crop, { x1: 0, y1: 0, x2: side, y2: side }, target, rect);
+  if (weights) mixBack(background, target, rect, weights);
 }
 
 function areaPicture(data: Uint8Array, area: MouthArea): RgbImage {

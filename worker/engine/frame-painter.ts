@@ -30,7 +30,7 @@ export class FramePainter {
       if (!background) throw new FarmError('internal', 'A frame that is to become pixels came without its background');
       const { width, height } = background;
       const data = this.#memory.take(background.data.length);
-      this.#compositor.pixels(background, picture.rect, picture.rim, mouth, data);
+      this.#compositor.pixels(background, picture, mouth, data);
       return { width, height, data };
     });
   }

@@ -134,6 +134,9 @@ export interface GivenFace {
   readonly roi: RgbImage | undefined;
 }
 
+/** How a mouth meets the picture around it: as the network gives it, or fading in. */
+export type Blend = 'none' | 'feather';
+
 /** The avatar's pictures and where its mouth is in each. */
 export interface AvatarFrames {
   readonly frameCount: number;
@@ -145,6 +148,10 @@ export interface AvatarFrames {
   background(index: number): Promise<RgbImage>;
   /** The face of background `index`, where the avatar has pictures of it. Shared: read only. */
   face?(index: number): Promise<GivenFace>;
+  /** `none` when absent. */
+  readonly blend?: Blend;
+  /** The mask of background `index`, of its size, where the avatar has masks: see `mouthWeights`. Shared: read only. */
+  mask?(index: number): Promise<RgbImage>;
 }
 
 /** A visual input that the request brought: [6, S, S], or the S² picture of the face that it is to be made from. */

@@ -1,5 +1,5 @@
 import type { AvatarFrames, AvatarPictures, GivenFace, NetworkSize, Rect, RgbImage } from './contract.ts';
-import { checkBackground, checkFace, copyFace, cutCrop, fillCrop, makeCrop } from './pipeline.ts';
+import { checkBackground, checkFace, copyFace, cutCrop, fillCrop, makeCrop, mouthWeights } from './pipeline.ts';
 
 /** What a frame is put together from, besides its mouth. */
 export interface CutPicture {
@@ -8,6 +8,8 @@ export interface CutPicture {
   /** (S+8)² */
   readonly crop: RgbImage;
   readonly face: GivenFace | undefined;
+  /** Of the mouth in each pixel of the rect; all of it when absent. */
+  readonly weights: Uint8Array | undefined;
 }
 
 /** An avatar's pictures and faces, cut out of its backgrounds as they are needed. */
@@ -30,13 +32,18 @@ export class CutPictures implements AvatarPictures<CutPicture> {
 
   async picture(index: number): Promise<CutPicture> {
     const avatar = this.#avatar;
-    const [background, face] = await Promise.all([avatar.background(index), avatar.face?.(index)]);
+    const [background, face, mask] = await Promise.all([
+      avatar.background(index),
+      avatar.face?.(index),
+      avatar.mask?.(index),
+    ]);
     const rect = avatar.rect(index);
     checkBackground(background, rect, avatar, index);
     if (face) checkFace(face, this.#size, index);
     const crop = makeCrop(this.#size);
     fillCrop(crop, face?.crop, (whole) => cutCrop(background, rect, whole));
-    return { background, rect, crop, face };
+    const weights = mouthWeights(rect, this.#size, avatar.blend ?? 'none', mask);
+    return { background, rect, crop, face, weights };
   }
 
   async face(index: number, into: Uint8Array): Promise<void> {

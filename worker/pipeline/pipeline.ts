@@ -36,6 +36,7 @@ export { checkBackground, checkFace } from './background.ts';
 export { compositeFrame } from './composite.ts';
 export { gatherFeatureRows } from './feature-rows.ts';
 export { readMel } from './mel.ts';
+export { mouthWeights } from './mouth-weights.ts';
 export { copyFace, cutCrop, fillCrop, makeCrop } from './visual-input.ts';
 
 /** sound → mel → windows → encoder. @returns [count, 512] flat. */

@@ -95,9 +95,9 @@ export async function* renderFrames(
     signal,
     timings,
   )) {
-    const { background, rect, crop } = picture;
+    const { background, rect, crop, weights } = picture;
     const clock = new StageClock(timings);
-    const image = compositeFrame(mouth, size, crop, background, rect, new Uint8Array(background.data.length));
+    const image = compositeFrame(mouth, size, crop, background, rect, new Uint8Array(background.data.length), weights);
     clock.lap('composite');
     memory.release();
     yield { frameIndex, image };
