@@ -3,7 +3,7 @@ import { readdir, readFile, rm, stat, truncate, utimes, writeFile } from 'node:f
 import path from 'node:path';
 import { describe, it, type TestContext } from 'node:test';
 import sharp from 'sharp';
-import { decodePicture } from '../../worker/avatar/picture-file.ts';
+import { decodePicture, type PictureSize } from '../../worker/avatar/picture-file.ts';
 import { mouthArea } from '../../worker/compositor/contract.ts';
 import { cutRim } from '../../worker/compositor/crop.ts';
 import { PlainCompositor } from '../../worker/compositor/plain-compositor.ts';
@@ -64,6 +64,16 @@ function cropOf(pixels: RgbImage): RgbImage {
   return crop;
 }
 
+/** A mask that has a colour left of column `x`, and black right of it. */
+async function drawMask(file: string, colour: readonly [number, number, number], x: number, size: PictureSize = SIZE) {
+  const data = Buffer.alloc(size.width * size.height * 3);
+  for (let place = 0; place < size.width * size.height; place++)
+    if (place % size.width < x) data.set(colour, place * 3);
+  await sharp(data, { raw: { ...size, channels: 3 } })
+    .png()
+    .toFile(file);
+}
+
 async function cutOut({ data, ...size }: RgbImage, left: number, top: number, width: number, height: number) {
   const raw = { ...size, channels: 3 } as const;
   return new Uint8Array(await sharp(data, { raw }).extract({ left, top, width, height }).raw().toBuffer());
@@ -107,6 +117,38 @@ describe('a prepared picture', () => {
       new Uint8Array((await decodePicture(await readFile(crop), side, crop)).data),
     );
     assert.deepEqual((await pictures.picture(0)).rim, cutRim(cropOf(await pixelsOf(avatar, 0))), 'around an S² face');
+  });
+
+  it('has the weights that its mask and its edge give, and is another one when either changes', async (t) => {
+    const folder = await openFolder(t);
+    const avatar = await writeSources(folder, 2);
+    const prepared = path.join(folder, 'prepared');
+    const mask = path.join(folder, 'mask.png');
+    await drawMask(mask, [255, 0, 0], 30);
+    const masked = { ...avatar, source: (index: number) => ({ ...avatar.source(index), mask }) };
+    const weightsOf = async (of: AvatarSources) => {
+      const pictures = await open(t, prepared, of);
+      await prepareAll(pictures);
+      // From the file, where it was made before.
+      return (await (await open(t, prepared, of)).picture(1)).weights;
+    };
+    const [width, height] = [RECT.x2 - RECT.x1, RECT.y2 - RECT.y1];
+    const left = (place: number) => RECT.x1 + (place % width) < 30;
+    assert.deepEqual(
+      await weightsOf(masked),
+      Uint8Array.from({ length: width * height }, (_, at) => (left(at) ? 0 : 255)),
+    );
+    assert.equal(await weightsOf(avatar), undefined);
+    const missing = async (of: AvatarSources) => (await open(t, prepared, of)).missing;
+    assert.deepEqual([await missing(masked), await missing(avatar)], [[], []]);
+    assert.deepEqual(await missing({ ...masked, blend: 'feather' }), [0, 1]);
+    assert.deepEqual(await missing({ ...avatar, blend: 'feather' }), [0, 1]);
+    await drawMask(mask, [0, 0, 255], 30);
+    assert.deepEqual(await missing(masked), [0, 1]);
+    assert.equal(await weightsOf(masked), undefined, 'nothing in it is red or white');
+    await drawMask(mask, [255, 255, 255], 30, { width: 20, height: 20 });
+    const refused = { code: 'model_unusable', message: /mask\.png is 20×20.*expected 76×58/ };
+    await assert.rejects((await open(t, prepared, masked)).picture(0), refused);
   });
 
   it('is refused when its source cannot be used, and found once that is mended', async (t) => {
@@ -162,11 +204,12 @@ describe('a prepared picture', () => {
     ['head', 9],
     ['table of rows', 130],
     ['JPEG', 800],
+    ['weights', -FACE_BYTES - 1],
     ['face', -100],
   ] as const) {
     it(`is made anew when a byte of its ${what} has changed`, async (t) => {
       const folder = await openFolder(t);
-      const avatar = await writeSources(folder, 1);
+      const avatar = { ...(await writeSources(folder, 1)), blend: 'feather' } as const;
       const prepared = path.join(folder, 'prepared');
       await prepareAll(await open(t, prepared, avatar));
       const [file = ''] = await filesIn(prepared);

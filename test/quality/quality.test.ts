@@ -7,6 +7,7 @@ import { artifactKeys, LocalArtifacts } from '../../shared/artifacts.ts';
 import { frameCount, SAMPLE_RATE_HZ } from '../../shared/sound/rates.ts';
 import { mouthArea, rimBytes } from '../../worker/compositor/contract.ts';
 import { AudioFile } from '../../worker/media/audio-file.ts';
+import { mouthWeights } from '../../worker/pipeline/pipeline.ts';
 import { assess } from '../../worker/quality/assess.ts';
 import { measureFrame } from '../../worker/quality/measure-frame.ts';
 import { type Measures, readMeasures } from '../../worker/quality/segment-notes.ts';
@@ -106,6 +107,14 @@ describe('the measures of a frame', () => {
   it('see a step of 10 levels at the border, and none where there is none', () => {
     assert.deepEqual(measureFrame(picture, mouth(90)), { opening: 0, seam: 0, background: 0 });
     assert.deepEqual(measureFrame(picture, mouth(100)), { opening: 0, seam: 10_000, background: 0 });
+  });
+
+  it('see nothing of a step at a border that fades in', () => {
+    const weights = mouthWeights(rect, 160, 'feather', undefined);
+    const none = measureFrame(picture, mouth(110));
+    const feathered = measureFrame({ ...picture, weights }, mouth(110));
+    assert.equal(none.seam, 40_000);
+    assert.ok(feathered.seam < none.seam / 50, `${feathered.seam}`);
   });
 
   it('see a dark place in the middle, the larger and darker the more, and no light one', () => {

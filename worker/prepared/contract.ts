@@ -2,12 +2,14 @@
 
 import type { PictureSource } from '../avatar/avatar.ts';
 import type { PictureSize, PreparedPicture } from '../compositor/contract.ts';
-import type { Rect } from '../pipeline/contract.ts';
+import type { Blend, Rect } from '../pipeline/contract.ts';
 
 /** What an avatar is prepared from. */
 export interface AvatarSources {
   readonly frameCount: number;
   readonly size: PictureSize;
+  /** How mouths meet the pictures; `none` when absent. */
+  readonly blend?: Blend;
   rect(index: number): Rect;
   /** The files of picture `index`. */
   source(index: number): PictureSource;

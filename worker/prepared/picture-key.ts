@@ -1,18 +1,21 @@
 /** The name under which a prepared picture is kept: a hash of all that its bytes depend on. */
 
 import { createHash } from 'node:crypto';
-import type { NetworkSize, Rect } from '../pipeline/contract.ts';
-import { FORMAT_VERSION } from './picture-record.ts';
+import type { Blend, NetworkSize, Rect } from '../pipeline/contract.ts';
+import { FORMAT_VERSION, WEIGHTED_VERSION } from './picture-record.ts';
 
 const KEY_DIGITS = 32;
 
 /** SHA-256 of the files that a picture is made from, in hex. */
 export interface SourceHashes {
   readonly background: string;
-  /** The avatar's own pictures of the face, where it has them. */
+  /** The avatar's own pictures of the face, and its mask, where it has them. */
   readonly crop?: string | undefined;
   readonly roi?: string | undefined;
+  readonly mask?: string | undefined;
 }
+
+export const SOURCE_PARTS = ['background', 'crop', 'roi', 'mask'] as const satisfies (keyof SourceHashes)[];
 
 /** How a picture is prepared. */
 export interface Recipe {
@@ -21,11 +24,15 @@ export interface Recipe {
   readonly side: NetworkSize;
   /** JPEG quality, 1–100. */
   readonly quality: number;
+  readonly blend: Blend;
 }
 
 /** 32 hex digits. The same whatever the files are called and wherever they lie. */
-export function pictureKey({ background, crop, roi }: SourceHashes, { rect, side, quality }: Recipe): string {
+export function pictureKey({ background, crop, roi, mask }: SourceHashes, recipe: Recipe): string {
+  const { rect, side, quality, blend } = recipe;
   const { x1, y1, x2, y2 } = rect;
-  const all = [FORMAT_VERSION, background, crop ?? null, roi ?? null, x1, y1, x2, y2, side, quality];
+  const base = [background, crop ?? null, roi ?? null, x1, y1, x2, y2, side, quality];
+  const isPlain = mask === undefined && blend === 'none';
+  const all = isPlain ? [FORMAT_VERSION, ...base] : [WEIGHTED_VERSION, ...base, mask ?? null, blend];
   return createHash('sha256').update(JSON.stringify(all)).digest('hex').slice(0, KEY_DIGITS);
 }

@@ -1,14 +1,18 @@
 /**
  * The file of one prepared picture. A head of 128 bytes, then three parts, each with its own checksum in the head:
- * what the compositor needs (`rows`, `jpeg`, `area`, `rim`, one after the other), the face that the network sees, and
+ * what the compositor needs (`rows`, `jpeg`, `area`, `rim`, `weights`, one after the other), the face that the network sees, and
  * the face for the channels in which the mouth is hidden, where the avatar has one. Numbers are little-endian.
  */
 
 import { crc32 } from 'node:zlib';
 import type { PreparedJpeg } from '../compositor/contract.ts';
 
-/** Another number whenever the same sources come to give other bytes: part of the key of every picture. */
+/**
+ * Another number whenever the same sources come to give other bytes: part of the key of every picture. One with weights
+ * has a version of its own, whose head has one number more, so that all others are what they were before there were any.
+ */
 export const FORMAT_VERSION = 1;
+export const WEIGHTED_VERSION = 2;
 export const HEAD_BYTES = 128;
 /** "LFPP", read as a number. */
 const MAGIC = 0x5050_464c;
@@ -18,6 +22,8 @@ const ROW_VALUE_BYTES = 4;
 export interface PictureParts extends PreparedJpeg {
   readonly area: Uint8Array;
   readonly rim: Uint8Array;
+  /** See `MouthPicture`. */
+  readonly weights: Uint8Array | undefined;
   /** [S, S, 3] RGB. */
   readonly face: Uint8Array;
   /** [S, S, 3] RGB; absent where the avatar has none. */
@@ -38,23 +44,27 @@ export interface PictureHead {
   readonly jpegBytes: number;
   readonly areaBytes: number;
   readonly rimBytes: number;
-  /** `rows`, `jpeg`, `area` and `rim`. */
+  /** 0 where there are none. */
+  readonly weightBytes: number;
+  /** `rows`, `jpeg`, `area`, `rim` and `weights`. */
   readonly main: PartPlace;
   readonly face: PartPlace;
   /** Empty where there is none. */
   readonly hiddenFace: PartPlace;
 }
 
-/** Numbers of the head, in their order; the last one is the checksum of those before it. */
-const FIELDS = 14;
+const VERSION_PLACE = 1;
+/** Numbers of the head before the checksum of them all, by version. */
+const FIELDS: Readonly<Record<number, number>> = { [FORMAT_VERSION]: 14, [WEIGHTED_VERSION]: 15 };
+const NONE = new Uint8Array(0);
 
 /** The whole file. @param key of the picture, 32 hex digits: it names its file, and stands in it. */
 export function toFile(key: string, parts: PictureParts): Uint8Array {
-  const { rows, jpeg, area, rim, face, hiddenFace = new Uint8Array(0) } = parts;
-  const mainBytes = rows.byteLength + jpeg.length + area.length + rim.length;
+  const { rows, jpeg, area, rim, weights = NONE, face, hiddenFace = NONE } = parts;
+  const mainBytes = rows.byteLength + jpeg.length + area.length + rim.length + weights.length;
   const file = new Uint8Array(HEAD_BYTES + mainBytes + face.length + hiddenFace.length);
   let at = HEAD_BYTES;
-  for (const part of [bytesOf(rows), jpeg, area, rim, face, hiddenFace]) {
+  for (const part of [bytesOf(rows), jpeg, area, rim, weights, face, hiddenFace]) {
     file.set(part, at);
     at += part.length;
   }
@@ -64,7 +74,10 @@ export function toFile(key: string, parts: PictureParts): Uint8Array {
     crc32Of,
   );
   const lengths = [rows.length, jpeg.length, area.length, rim.length, face.length, hiddenFace.length];
-  writeHead(file, [MAGIC, FORMAT_VERSION, ...keyWords(key), ...lengths, ...sums]);
+  const isWeighted = weights.length > 0;
+  const version = isWeighted ? WEIGHTED_VERSION : FORMAT_VERSION;
+  const more = isWeighted ? [weights.length] : [];
+  writeHead(file, [MAGIC, version, ...keyWords(key), ...lengths, ...sums, ...more]);
   return file;
 }
 
@@ -77,19 +90,19 @@ export function toFile(key: string, parts: PictureParts): Uint8Array {
 export function readHead(head: Uint8Array, key: string): PictureHead | undefined {
   if (head.length < HEAD_BYTES) return undefined;
   const view = new DataView(head.buffer, head.byteOffset, HEAD_BYTES);
-  const numbers = Array.from({ length: FIELDS + 1 }, (_, place) => view.getUint32(place * 4, true));
-  const sum = numbers.pop();
-  const expected = [MAGIC, FORMAT_VERSION, ...keyWords(key)];
-  if (sum !== crc32Of(head.subarray(0, FIELDS * 4)) || expected.some((value, place) => numbers[place] !== value)) {
-    return undefined;
-  }
-  const [rowCount = 0, jpegBytes = 0, areaBytes = 0, rimBytes = 0, faceBytes = 0, hiddenBytes = 0, ...crcs] =
+  const fields = FIELDS[view.getUint32(VERSION_PLACE * 4, true)];
+  if (fields === undefined) return undefined;
+  const numbers = Array.from({ length: fields }, (_, place) => view.getUint32(place * 4, true));
+  const expected = [MAGIC, numbers[VERSION_PLACE], ...keyWords(key)];
+  const isRight = view.getUint32(fields * 4, true) === crc32Of(head.subarray(0, fields * 4));
+  if (!isRight || expected.some((value, place) => numbers[place] !== value)) return undefined;
+  const [rowCount = 0, jpegBytes = 0, areaBytes = 0, rimBytes = 0, faceBytes = 0, hiddenBytes = 0, ...rest] =
     numbers.slice(expected.length);
-  const [mainCrc = 0, faceCrc = 0, hiddenCrc = 0] = crcs;
-  const mainBytes = rowCount * ROW_VALUE_BYTES + jpegBytes + areaBytes + rimBytes;
+  const [mainCrc = 0, faceCrc = 0, hiddenCrc = 0, weightBytes = 0] = rest;
+  const mainBytes = rowCount * ROW_VALUE_BYTES + jpegBytes + areaBytes + rimBytes + weightBytes;
   const faceAt = HEAD_BYTES + mainBytes;
   return {
-    ...{ rowCount, jpegBytes, areaBytes, rimBytes },
+    ...{ rowCount, jpegBytes, areaBytes, rimBytes, weightBytes },
     main: { start: HEAD_BYTES, byteLength: mainBytes, crc: mainCrc },
     face: { start: faceAt, byteLength: faceBytes, crc: faceCrc },
     hiddenFace: { start: faceAt + faceBytes, byteLength: hiddenBytes, crc: hiddenCrc },
@@ -100,11 +113,14 @@ export function readHead(head: Uint8Array, key: string): PictureHead | undefined
 export function viewMain(head: PictureHead, memory: ArrayBufferLike, offset: number) {
   const jpegAt = offset + head.rowCount * ROW_VALUE_BYTES;
   const areaAt = jpegAt + head.jpegBytes;
+  const rimAt = areaAt + head.areaBytes;
+  const weightsAt = rimAt + head.rimBytes;
   return {
     rows: new Int32Array(memory, offset, head.rowCount),
     jpeg: new Uint8Array(memory, jpegAt, head.jpegBytes),
     area: new Uint8Array(memory, areaAt, head.areaBytes),
-    rim: new Uint8Array(memory, areaAt + head.areaBytes, head.rimBytes),
+    rim: new Uint8Array(memory, rimAt, head.rimBytes),
+    ...(head.weightBytes > 0 ? { weights: new Uint8Array(memory, weightsAt, head.weightBytes) } : {}),
   };
 }
 
@@ -115,7 +131,7 @@ export function crc32Of(bytes: Uint8Array): number {
 function writeHead(file: Uint8Array, numbers: readonly number[]): void {
   const view = new DataView(file.buffer, file.byteOffset, HEAD_BYTES);
   for (const [place, value] of numbers.entries()) view.setUint32(place * 4, value, true);
-  view.setUint32(FIELDS * 4, crc32Of(file.subarray(0, FIELDS * 4)), true);
+  view.setUint32(numbers.length * 4, crc32Of(file.subarray(0, numbers.length * 4)), true);
 }
 
 /** The first 12 bytes of the key. */

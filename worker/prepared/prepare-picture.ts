@@ -6,7 +6,7 @@ import { decodePicture, type PictureSize, readPictureFile, readPictureSize } fro
 import { type FrameCompositor, mouthArea } from '../compositor/contract.ts';
 import { cutRim } from '../compositor/crop.ts';
 import { CROP_MARGIN, type RgbImage } from '../pipeline/contract.ts';
-import { checkFace, fillCrop, makeCrop } from '../pipeline/pipeline.ts';
+import { checkFace, fillCrop, makeCrop, mouthWeights } from '../pipeline/pipeline.ts';
 import { versionOf } from './content-hashes.ts';
 import { pictureKey, type Recipe, type SourceHashes } from './picture-key.ts';
 import { type PictureParts, toFile } from './picture-record.ts';
@@ -39,27 +39,34 @@ export interface ReadPicture extends FoundSources {
  * @throws FarmError `model_unusable` naming the file that cannot be read.
  */
 export async function readPicture(order: PictureOrder): Promise<ReadPicture> {
-  const { background, crop, roi } = order.source;
+  const { background, crop, roi, mask } = order.source;
   const versions = {
     background: await versionOf(background),
     ...(crop === undefined ? {} : { crop: await versionOf(crop) }),
     ...(roi === undefined ? {} : { roi: await versionOf(roi) }),
+    ...(mask === undefined ? {} : { mask: await versionOf(mask) }),
   };
-  const [picture, cropFile, roiFile] = await Promise.all([
+  const [picture, cropFile, roiFile, maskFile] = await Promise.all([
     readPictureFile(background),
-    crop === undefined ? undefined : readPictureFile(crop),
-    roi === undefined ? undefined : readPictureFile(roi),
+    ...[crop, roi, mask].map((path) => (path === undefined ? undefined : readPictureFile(path))),
   ]);
-  const hashes = { background: sha256(picture), crop: cropFile && sha256(cropFile), roi: roiFile && sha256(roiFile) };
+  const hashes = {
+    background: sha256(picture),
+    crop: cropFile && sha256(cropFile),
+    roi: roiFile && sha256(roiFile),
+    mask: maskFile && sha256(maskFile),
+  };
   const key = pictureKey(hashes, order);
   const prepare = async (compositor: FrameCompositor) => {
-    const [pixels, face, hiddenFace] = await Promise.all([
+    const [pixels, face, hiddenFace, maskPixels] = await Promise.all([
       decodePicture(picture, order.size, background),
       cropFile && decodeFace(cropFile, crop ?? ''),
       roiFile && decodeFace(roiFile, roi ?? ''),
+      maskFile && decodePicture(maskFile, order.size, mask ?? ''),
     ]);
     checkFace({ crop: face, roi: hiddenFace }, order.side, order.index);
-    return toFile(key, { ...partsOf(pixels, face, order, compositor), hiddenFace: hiddenFace?.data });
+    const weights = mouthWeights(order.rect, order.side, order.blend, maskPixels);
+    return toFile(key, { ...partsOf(pixels, face, order, compositor), weights, hiddenFace: hiddenFace?.data });
   };
   return { hashes, versions, key, prepare };
 }
@@ -69,7 +76,7 @@ function partsOf(
   face: RgbImage | undefined,
   { rect, side, quality }: Recipe,
   compositor: FrameCompositor,
-): Omit<PictureParts, 'hiddenFace'> {
+): Omit<PictureParts, 'hiddenFace' | 'weights'> {
   const crop = makeCrop(side);
   fillCrop(crop, face, (whole) => compositor.cutCrop(pixels, rect, whole));
   const { x1, y1, x2, y2 } = mouthArea(pixels, rect);

@@ -7,7 +7,7 @@ import type { NetworkSize, Rect } from '../pipeline/contract.ts';
 import type { ContentHashes } from './content-hashes.ts';
 import type { AvatarSources, PreparedAvatar, PreparedShare } from './contract.ts';
 import { KnownPicture, type WholePicture } from './known-picture.ts';
-import { pictureKey } from './picture-key.ts';
+import { pictureKey, SOURCE_PARTS, type SourceHashes } from './picture-key.ts';
 import { type PictureHead, readHead, viewMain } from './picture-record.ts';
 import { type FoundSources, type PictureOrder, readPicture } from './prepare-picture.ts';
 import { noteUnwritable, type PreparedFiles } from './prepared-files.ts';
@@ -139,7 +139,8 @@ export class PreparedPictures implements PreparedAvatar {
    */
   order(index: number): PictureOrder {
     const { avatar, side, quality } = this.#options;
-    return { index, source: avatar.source(index), size: avatar.size, rect: avatar.rect(index), side, quality };
+    const { size, blend = 'none' } = avatar;
+    return { index, source: avatar.source(index), size, rect: avatar.rect(index), side, quality, blend };
   }
 
   /** Whether picture `index` is there by now, although nobody has told of it: another worker may have prepared it. */
@@ -248,14 +249,17 @@ export class PreparedPictures implements PreparedAvatar {
 
   async #findKey(index: number): Promise<void> {
     const { hashes, files } = this.#options;
-    const { background, crop, roi } = this.#options.avatar.source(index);
-    const find = async (path: string | undefined) => (path === undefined ? undefined : await hashes.find(path));
-    const [ofBackground, ofCrop, ofRoi] = await Promise.all([find(background), find(crop), find(roi)]);
-    if (ofBackground === undefined || (crop && !ofCrop) || (roi && !ofRoi)) return;
-    const { key } = this.#know(
-      index,
-      pictureKey({ background: ofBackground, crop: ofCrop, roi: ofRoi }, this.order(index)),
-    );
+    const source = this.#options.avatar.source(index);
+    const found: Partial<Record<keyof SourceHashes, string>> = {};
+    for (const part of SOURCE_PARTS) {
+      const path = source[part];
+      if (path === undefined) continue;
+      const hash = await hashes.find(path);
+      if (hash === undefined) return;
+      found[part] = hash;
+    }
+    const { background = '', ...faces } = found;
+    const { key } = this.#know(index, pictureKey({ background, ...faces }, this.order(index)));
     if (this.isThereByNow(index)) await files.touch(key);
   }
 
@@ -269,7 +273,7 @@ export class PreparedPictures implements PreparedAvatar {
 }
 
 async function noteHashes(hashes: ContentHashes, source: PictureSource, found: FoundSources): Promise<void> {
-  for (const part of ['background', 'crop', 'roi'] as const) {
+  for (const part of SOURCE_PARTS) {
     const [path, version, sha256] = [source[part], found.versions[part], found.hashes[part]];
     if (path !== undefined && version !== undefined && sha256 !== undefined) await hashes.note(path, version, sha256);
   }

@@ -25,6 +25,8 @@ const DARK_BY = 32;
 /** Places on each side of the border. */
 const PLACES = 24;
 const CHANNELS = 3;
+/** The weight of a pixel that shows nothing but the mouth. */
+const WHOLE = 255;
 
 /** @param mouth [S, S, 3] RGB. RangeError for another length. */
 export function measureFrame(picture: MouthPicture, mouth: Uint8Array): FrameMeasures {
@@ -64,12 +66,12 @@ function darknessBelow(light: number): number {
 }
 
 /**
- * Steps from the pixels just outside the rect to those just inside the network's picture. Outside, a frame is its
- * background, so only the inner ends differ. Where the mouth's area ends with the rect, the rect's own first or last
+ * Steps from the pixels just outside the rect to those just inside the network's picture, as far as the frame shows
+ * them. Outside, a frame is its background, so only the inner ends differ. Where the mouth's area ends with the rect, the rect's own first or last
  * row stands for what is outside.
  */
 function seamOf(picture: MouthPicture, mouth: Uint8Array): Pick<FrameMeasures, 'seam' | 'background'> {
-  const { rect, area: pixels } = picture;
+  const { rect, area: pixels, weights } = picture;
   const area = mouthArea(picture, rect);
   const size = sizeOfMouth(mouth);
   const [width, height, scale] = [rect.x2 - rect.x1, rect.y2 - rect.y1, size + 2 * CROP_MARGIN];
@@ -85,9 +87,12 @@ function seamOf(picture: MouthPicture, mouth: Uint8Array): Pick<FrameMeasures, '
   let seam = 0;
   let background = 0;
   const add = (outside: number, column: number, row: number) => {
-    const inside = fourLumas(mouth, size, column, row);
+    const [x, y] = [xOf(column + 1), yOf(row + 1)];
+    const old = at(x, y);
+    const weight = weights?.[(y - rect.y1) * width + x - rect.x1] ?? WHOLE;
+    const inside = Math.round((weight * fourLumas(mouth, size, column, row) + (WHOLE - weight) * 4 * old) / WHOLE);
     seam += (4 * outside - inside) ** 2;
-    background += (outside - at(xOf(column + 1), yOf(row + 1))) ** 2;
+    background += (outside - old) ** 2;
   };
   for (let place = 0; place < PLACES; place++) {
     const along = Math.floor(((place + 0.5) * last) / PLACES);
