@@ -9,15 +9,17 @@ export interface ImportAvatarOptions {
   readonly size?: string;
   readonly out?: string;
   readonly preview: boolean;
+  readonly masks: boolean;
   readonly force?: boolean;
   readonly json?: boolean;
 }
 
 /** `farm avatar import DIR`: the worker's own code does it. */
 export async function importAvatar(folder: string, options: ImportAvatarOptions): Promise<void> {
-  const { id, config, model, audioEncoder, size, out, preview, force, json } = options;
+  const { id, config, model, audioEncoder, size, out, preview, masks, force, json } = options;
   const named = { id, config, model, 'audio-encoder': audioEncoder, size, out };
   const given = Object.entries(named).flatMap(([name, value]) => (value === undefined ? [] : [`--${name}=${value}`]));
-  const flags = [...(preview ? [] : ['--no-preview']), ...(force ? ['--force'] : []), ...(json ? ['--json'] : [])];
+  const without = [...(preview ? [] : ['--no-preview']), ...(masks ? [] : ['--no-masks'])];
+  const flags = [...without, ...(force ? ['--force'] : []), ...(json ? ['--json'] : [])];
   await runEntry(ENTRIES.importAvatar, [...given, ...flags, '--', folder]);
 }

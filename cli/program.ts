@@ -153,6 +153,7 @@ function addMakerCommands(program: Command): void {
     .option('-s, --size <pixels>', 'what the size of the network must be, 160 or 320 (default: as the network has it)')
     .option('-o, --out <dir>', 'where crop rects, preview and pictures of a video go (default: the folder itself)')
     .option('--no-preview', 'leave out the 2 s of video')
+    .option('--no-masks', 'leave the masks of the folder parsing out: the whole mouth is shown')
     .option('-f, --force', 'replace an entry of this id, and other crop rects')
     .action(importAvatar);
 }

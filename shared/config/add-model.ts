@@ -20,6 +20,8 @@ export interface NewModel {
   readonly cropRectsPath: string;
   /** Undefined: the one that the configuration names for all models. */
   readonly audioEncoderPath: string | undefined;
+  /** Undefined: none, and a key that is there stays; "": none, whatever is there. */
+  readonly masksDir?: string | undefined;
 }
 
 export interface AddModelOptions extends ConfigFile {
@@ -67,12 +69,13 @@ function modelsRoot(text: string, configPath: string): string {
 
 /** The values of the new entry: paths from models_root where the files lie under it, else absolute ones. */
 function entryOf(model: NewModel, root: string): Record<string, string> {
-  const { modelPath, audioEncoderPath, backgroundDir, cropRectsPath } = model;
+  const { modelPath, audioEncoderPath, backgroundDir, cropRectsPath, masksDir } = model;
   return {
     model_path: relativeWithin(root, modelPath),
     ...(audioEncoderPath === undefined ? {} : { audio_encoder_path: relativeWithin(root, audioEncoderPath) }),
     background_dir: relativeWithin(root, backgroundDir),
     crop_rects_path: relativeWithin(root, cropRectsPath),
+    ...(masksDir === undefined ? {} : { masks_dir: masksDir && relativeWithin(root, masksDir) }),
   };
 }
 

@@ -24,6 +24,10 @@ export interface ModelConfig {
   /** Pictures of the faces from which the mouth is hidden, likewise. */
   readonly roisDir: string;
   readonly roisVideo: string;
+  /** Masks of the pictures, of the same numbers; "" when there are none. */
+  readonly masksDir: string;
+  /** How mouths meet the pictures around them. */
+  readonly blend: ModelEntry['blend'];
   /** Frames to use of the avatar; undefined: all there are. */
   readonly frameLimit: number | undefined;
   readonly preloadModel: boolean;
@@ -81,6 +85,8 @@ export function resolveModel(modelId: string, entry: ModelEntry, roots: PathRoot
     cropsVideo: place(entry.crops_video_path),
     roisDir: place(entry.rois_frames_dir),
     roisVideo: place(entry.rois_video_path),
+    masksDir: place(entry.masks_dir),
+    blend: entry.blend,
     frameLimit: entry.num_frames || undefined,
     preloadModel: entry.preload_model || entry.preload,
     preloadBackgrounds: entry.preload_backgrounds,
@@ -105,6 +111,8 @@ const ROLES: Readonly<Record<keyof ModelConfig, 'file' | 'pictures' | 'memory' |
   cropsVideo: 'file',
   roisDir: 'file',
   roisVideo: 'file',
+  masksDir: 'file',
+  blend: 'pictures',
   frameLimit: 'pictures',
   preloadModel: 'handling',
   preloadBackgrounds: 'memory',
@@ -112,9 +120,12 @@ const ROLES: Readonly<Record<keyof ModelConfig, 'file' | 'pictures' | 'memory' |
   problems: 'handling',
 };
 
+/** Fields that entries once did not have, each with the value that changes nothing: versions are as they were then. */
+const LATER: Readonly<Record<string, unknown>> = { masksDir: '', blend: 'none' };
+
 /** A version of an entry of `models:`: another one when the model's pictures may differ. */
 export function entryVersion(model: ModelConfig): string {
-  const shaping = fieldsOf(model, ['file', 'pictures']);
+  const shaping = fieldsOf(model, ['file', 'pictures']).filter(([field, value]) => LATER[field] !== value);
   return createHash('sha256').update(JSON.stringify(shaping)).digest('hex').slice(0, 12);
 }
 

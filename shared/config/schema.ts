@@ -95,6 +95,10 @@ export const modelSchema = section({
   preferred_gpu: z.int().min(-1).default(-1),
   /** New: an encoder for this model alone, instead of onnx.audio_encoder_path. */
   audio_encoder_path: z.string().default(''),
+  /** New: one mask a picture, of the same number; what is pure red or white in it stays the picture's. */
+  masks_dir: z.string().default(''),
+  /** New: whether the mouth fades in from the edge of its rect. */
+  blend: orDefault(z.enum(['none', 'feather']), 'none'),
 });
 
 const HOST_NAME = /^[\p{L}\p{N}](?:[\p{L}\p{N}._-]*[\p{L}\p{N}])?$|^\[?[\da-f:.]+\]?$/iu;

@@ -197,13 +197,17 @@ describe('farm avatar import', () => {
     const encoder = path.join(path.dirname(dataset), 'audio_encoder.onnx');
     await cp(path.join(dataset, 'audio_encoder.onnx'), encoder);
     await rm(path.join(dataset, 'audio_encoder.onnx'));
-    const { code, output } = await importAvatar('--no-preview');
+    await mkdir(path.join(dataset, 'parsing'));
+    const { code, output } = await importAvatar('--no-preview', '--no-masks');
     assert.equal(code, 0, output);
     assert.ok(output.includes(`encoder   ${encoder}`), output);
+    assert.equal(loadConfig(configPath, ENVIRONMENT).models.get('anna')?.masksDir, '');
     assert.ok(!(await readFile(configPath, 'utf8')).includes('audio_encoder_path'));
   });
 
   it('refuses what is not complete, and leaves nothing behind', async () => {
+    await writeMasks(dataset, PICTURES - 1);
+    await refused(/parsing has no mask for picture 5: .*5 masks for 6 pictures.*; --no-masks leaves masks out/);
     await rm(path.join(dataset, 'landmarks', '3.lms'));
     await refused(/6 pictures in .*, 5 landmark files in .*: no landmarks for picture 3/);
     await rm(path.join(dataset, 'landmarks'), { recursive: true });
@@ -225,8 +229,13 @@ describe('farm avatar import', () => {
     const rectsPath = path.join(dataset, 'crop_rects.json');
     await writeFile(rectsPath, JSON.stringify(Array(PICTURES).fill([0, 0, 30, 30])));
     await refused(/crop_rects\.json has other rects/, '--no-preview');
-    assert.equal((await importAvatar('--no-preview', '--force')).code, 0);
+    await writeMasks(dataset, PICTURES);
+    const { code, output } = await importAvatar('--no-preview', '--force');
+    assert.equal(code, 0, output);
+    assert.match(output, /masks +6 in .*anna\/parsing: red and white stay the picture's/);
     assert.deepEqual(await readCropRects(rectsPath), rects);
+    const model = loadConfig(configPath, ENVIRONMENT).models.get('anna');
+    assert.equal(model?.masksDir, path.join(dataset, 'parsing'));
     const again = await importAvatar('--no-preview');
     assert.equal(again.code, 1);
     assert.match(again.output, /has a model "anna" already\n.*\[model_exists\]/);
@@ -270,6 +279,20 @@ describe('farm avatar import', () => {
 async function moveInto(dataset: string, folder: string, name: string): Promise<void> {
   await mkdir(path.join(dataset, folder), { recursive: true });
   await rename(path.join(dataset, name), path.join(dataset, folder, name));
+}
+
+/** As SyncTalk_2D leaves them: the background white, the face blue. */
+async function writeMasks(dataset: string, count: number): Promise<void> {
+  await mkdir(path.join(dataset, 'parsing'));
+  const { width, height } = SMALL_PICTURE;
+  const face = { create: { width: width / 2, height: height / 2, channels: 3 as const, background: '#00f' } };
+  const mask = sharp({ create: { width, height, channels: 3, background: '#fff' } }).composite([{ input: face }]);
+  for (let number = 0; number < count; number++) {
+    await mask
+      .clone()
+      .png()
+      .toFile(path.join(dataset, 'parsing', `${number}.png`));
+  }
 }
 
 function lightAbove(): Sharp {

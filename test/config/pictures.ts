@@ -49,6 +49,23 @@ export async function drawFaces(folder: string, colour: Colour): Promise<void> {
   await drawPictures(folder, Array(PICTURES).fill(colour), { width: FACE, height: FACE });
 }
 
+/** Masks, one for each picture: white left of column `x`, red there, and a colour that says nothing right of it. */
+export async function drawMasks(folder: string, x: number): Promise<void> {
+  await mkdir(folder, { recursive: true });
+  const { width, height } = SIZE;
+  const data = Buffer.alloc(width * height * 3);
+  for (let place = 0; place < width * height; place++) {
+    const column = place % width;
+    data.set(column < x ? [255, 255, 255] : column === x ? [255, 0, 0] : [0, 0, 255], place * 3);
+  }
+  const mask = sharp(data, { raw: { width, height, channels: 3 } });
+  for (let number = 0; number < PICTURES; number++)
+    await mask
+      .clone()
+      .png()
+      .toFile(path.join(folder, `${number}.png`));
+}
+
 /** A video of one colour with as many pictures as an avatar has. */
 export async function filmColour(file: string, colour: Colour, size = SIZE): Promise<void> {
   const [r, g, b] = COLOURS[colour];

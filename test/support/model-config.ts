@@ -13,6 +13,8 @@ export function modelConfig(values: Partial<ModelConfig> = {}): ModelConfig {
     cropsVideo: '',
     roisDir: '',
     roisVideo: '',
+    masksDir: '',
+    blend: 'none',
     frameLimit: undefined,
     preloadModel: false,
     preloadBackgrounds: false,

@@ -7,13 +7,14 @@ import { listBackgroundFiles } from './background-files.ts';
 import { checkCropRects, readCropRects } from './crop-rects.ts';
 import { type FaceKind, type Faces, openFaces } from './face-frames.ts';
 import { checkedPendingVideo, type FrameSource, locateFrames, pendingVideo, readyFrameFolder } from './frame-folder.ts';
+import { findMasks } from './mask-files.ts';
 import { decodePicture, type PictureSize, readPictureFile, readPictureSize } from './picture-file.ts';
 
 export interface Avatar extends AvatarFrames {
   readonly modelId: string;
   /** Of every background. */
   readonly size: PictureSize;
-  /** The files of picture `index`: the background, and the pictures of the face in it. */
+  /** The files of picture `index`: the background, the pictures of the face in it, and its mask. */
   source(index: number): PictureSource;
 }
 
@@ -22,6 +23,7 @@ export interface PictureSource {
   readonly background: string;
   readonly crop?: string | undefined;
   readonly roi?: string | undefined;
+  readonly mask?: string | undefined;
 }
 
 /** The signal of an extraction that is never aborted. */
@@ -44,22 +46,20 @@ export async function openAvatar(model: ModelConfig, signal: AbortSignal = GOING
     checkCropRects(rects, { ...size, frameCount: paths.length }, cropRectsPath);
     const rect = (index: number) => rectAt(rects, index, paths.length);
     const faces = await readyFaces(model, paths.length, signal);
+    const masks = model.masksDir === '' ? undefined : await findMasks(model.masksDir, paths);
+    const decode = async (path: string) => await decodePicture(await readPictureFile(path), size, path);
     return {
-      modelId,
-      frameCount: paths.length,
-      ...size,
-      size,
+      ...{ modelId, frameCount: paths.length, ...size, size, blend: model.blend },
       rect,
       source: (index) => ({
         background: paths[index] ?? '',
         crop: faces.get('crop')?.path(index),
         roi: faces.get('roi')?.path(index),
+        mask: masks?.[index],
       }),
-      background: async (index) => {
-        const path = pathAt(paths, index);
-        return await decodePicture(await readPictureFile(path), size, path);
-      },
+      background: async (index) => await decode(pathAt(paths, index)),
       ...(faces.size === 0 ? {} : { face: (index) => readFaces(faces, index) }),
+      ...(masks && { mask: async (index) => await decode(pathAt(masks, index)) }),
     };
   });
 }
@@ -88,6 +88,7 @@ export async function checkAvatarFiles(model: ModelConfig): Promise<string[]> {
   if (paths !== undefined && size !== undefined && rects !== undefined) {
     await attempt(() => checkCropRects(rects, { ...size, frameCount: paths.length }, model.cropRectsPath));
   }
+  if (model.masksDir !== '' && paths !== undefined) await attempt(() => findMasks(model.masksDir, paths));
   for (const [kind, source] of facesOf(model)) {
     // A folder of pictures is looked at as it is when the avatar is opened.
     await attempt(

@@ -1,7 +1,7 @@
 /** Finds an avatar's pictures in a folder, whatever numbering its maker used. */
 
 import { readdir } from 'node:fs/promises';
-import { join } from 'node:path';
+import { basename, join } from 'node:path';
 import { FarmError } from '../../shared/errors.ts';
 import { ifMissing } from '../../shared/process/unheard.ts';
 
@@ -48,6 +48,28 @@ export async function listBackgroundFiles(folder: string, frameLimit?: number): 
   return used.map((file) => join(folder, file.name));
 }
 
+/**
+ * The numbered pictures of a folder, by number.
+ * @returns paths, at least one.
+ * @throws FarmError `model_unusable`: no such folder, no pictures, or two of one number.
+ */
+export async function listNumberedPictures(folder: string): Promise<ReadonlyMap<number, string>> {
+  const byNumber = new Map<number, string>();
+  for (const { number, name } of await listNumberedFiles(folder)) {
+    const other = byNumber.get(number);
+    if (other) throw unusable(`${folder} has two pictures of number ${number}: ${basename(other)} and ${name}`);
+    byNumber.set(number, join(folder, name));
+  }
+  if (byNumber.size === 0) throw unusable(`${folder} has no pictures: expected 0.png, 1.png, …`);
+  return byNumber;
+}
+
+/** The number in a picture's name; undefined for any other file. */
+export function numberOfPicture(path: string): number | undefined {
+  const digits = PICTURE_NAME.exec(basename(path))?.groups?.digits;
+  return digits === undefined ? undefined : Number(digits);
+}
+
 /** Whether a folder exists and has a picture that can be one of an avatar. */
 export async function hasBackgroundFiles(folder: string): Promise<boolean> {
   const names = await readdir(folder).catch(ifMissing<string[]>([]));
@@ -64,8 +86,8 @@ async function listNumberedFiles(folder: string): Promise<NumberedFile[]> {
   }
   return names
     .flatMap((name) => {
-      const digits = PICTURE_NAME.exec(name)?.groups?.digits;
-      return digits === undefined ? [] : [{ name, number: Number(digits) }];
+      const number = numberOfPicture(name);
+      return number === undefined ? [] : [{ name, number }];
     })
     .sort((a, b) => a.number - b.number || (a.name < b.name ? -1 : 1));
 }

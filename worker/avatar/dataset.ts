@@ -1,6 +1,6 @@
 /**
  * The dataset folder that an avatar was trained from, as SyncTalk_2D and Ultralight-Digital-Human lay it out:
- * `full_body_img/N.jpg` or the video itself, and `landmarks/N.lms`.
+ * `full_body_img/N.jpg` or the video itself, `landmarks/N.lms`, and `parsing/N.png` where there are masks.
  */
 
 import { existsSync } from 'node:fs';
@@ -17,6 +17,7 @@ import { type PictureSize, readPictureSize } from './picture-file.ts';
 
 export const PICTURES_FOLDER = 'full_body_img';
 const LANDMARKS_FOLDER = 'landmarks';
+const MASKS_FOLDER = 'parsing';
 const LANDMARKS_NAME = /^(\d+)\.lms$/;
 const VIDEO_NAME = /\.(mp4|mov|mkv|avi|webm)$/i;
 /** Beside a video of another rate, the copy at the rate of the pictures that preprocessing leaves. */
@@ -29,6 +30,8 @@ export interface Dataset {
   /** Where the pictures are, or the video that has them. */
   readonly pictures: { readonly kind: 'folder' | 'video'; readonly path: string };
   readonly landmarksFolder: string;
+  /** Absent where there are no masks. */
+  readonly masksFolder?: string;
 }
 
 /**
@@ -66,6 +69,7 @@ export async function findDataset(folder: string): Promise<Dataset> {
     folder,
     pictures: { kind: hasPictures ? 'folder' : 'video', path: join(folder, video ?? PICTURES_FOLDER) },
     landmarksFolder: join(folder, LANDMARKS_FOLDER),
+    ...(names.includes(MASKS_FOLDER) ? { masksFolder: join(folder, MASKS_FOLDER) } : {}),
   };
 }
 

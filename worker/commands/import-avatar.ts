@@ -19,6 +19,7 @@ import {
   rectsOfPictures,
 } from '../avatar/dataset.ts';
 import { extractFrames } from '../avatar/extract-frames.ts';
+import { findMasks } from '../avatar/mask-files.ts';
 import { checkPictures } from '../avatar/picture-file.ts';
 import { loadSettings } from '../models/load-settings.ts';
 import { loadAlone } from '../models/loaded-model.ts';
@@ -51,10 +52,11 @@ async function importAvatar(options: ImportOptions, signal: AbortSignal): Promis
   const { rects, size, backgroundDir } = pictures;
   say('pictures', `${rects.length} of ${size.width}×${size.height} in ${backgroundDir}`);
   say('rects', describeRects(rects));
+  const masksDir = await checkMasks(dataset, options, pictures, signal);
   for (const note of notes) say('note', note);
   const cropRectsPath = path.join(outDir, RECTS_FILE);
   if (!options.replace) await keepOtherRects(cropRectsPath, rects);
-  await publish({ modelId, backgroundDir, cropRectsPath, ...networks }, rects, options, signal);
+  await publish({ modelId, backgroundDir, cropRectsPath, masksDir, ...networks }, rects, options, signal);
   undo.move();
   say('config', `models.${modelId} in ${configPath}`);
   const preview = options.preview ? path.join(outDir, previewFile(options)) : null;
@@ -127,6 +129,26 @@ async function readyPictures(
   undo.defer(() => rm(backgroundDir, { recursive: true, force: true }));
   say('video', `${frames} pictures of ${path.basename(pictures.path)} → ${backgroundDir}`);
   return { ...(await rectsOfPictures(backgroundDir, landmarks)), backgroundDir };
+}
+
+/**
+ * The folder of the masks, if each picture has one of its size.
+ * @returns "" when they are not wanted, undefined when there are none.
+ */
+async function checkMasks(
+  { masksFolder }: Dataset,
+  { masks }: ImportOptions,
+  { paths, size }: DatasetRects,
+  signal: AbortSignal,
+): Promise<string | undefined> {
+  if (!masks) return '';
+  if (masksFolder === undefined) return undefined;
+  const found = await findMasks(masksFolder, paths).catch((cause: FarmError) => {
+    throw new FarmError(cause.code, `${cause.message}; --no-masks leaves masks out`, { cause });
+  });
+  await checkPictures(found, size, signal);
+  say('masks', `${found.length} in ${masksFolder}: red and white stay the picture's`);
+  return masksFolder;
 }
 
 function rectsJson(rects: readonly Rect[]): string {

@@ -16,6 +16,8 @@ export interface ImportOptions {
   readonly size: number | undefined;
   readonly outDir: string;
   readonly preview: boolean;
+  /** Whether the masks of the dataset are used. */
+  readonly masks: boolean;
   readonly replace: boolean;
   readonly json: boolean;
   readonly environment: Environment;
@@ -33,6 +35,7 @@ export function readImportOptions(): ImportOptions {
       size: { type: 'string' },
       out: { type: 'string' },
       'no-preview': { type: 'boolean', default: false },
+      'no-masks': { type: 'boolean', default: false },
       force: { type: 'boolean', default: false },
       json: { type: 'boolean', default: false },
     },
@@ -56,6 +59,7 @@ export function readImportOptions(): ImportOptions {
     size: values.size === undefined ? undefined : Number(values.size),
     outDir: path.resolve(values.out ?? folder),
     preview: !values['no-preview'],
+    masks: !values['no-masks'],
     replace: values.force,
     json: values.json,
     environment,

@@ -2,8 +2,10 @@ import assert from 'node:assert/strict';
 import { access, copyFile, readdir, writeFile } from 'node:fs/promises';
 import path from 'node:path';
 import { status } from '@grpc/grpc-js';
+import sharp from 'sharp';
 import { freePort } from '../../../cli/private-redis.ts';
 import { COMPOSITING, failureOf, INFERENCE, TestClient } from '../../grpc/clients.ts';
+import { decodeFrames } from '../../support/ffprobe.ts';
 import { until } from '../../support/until.ts';
 import { farmSays, type KeyFarm, keysOf, type Settings } from '../key-farm.ts';
 import type { KeyTable } from '../key-table.ts';
@@ -11,11 +13,13 @@ import {
   type Colour,
   colourAt,
   drawFaces,
+  drawMasks,
   drawPictures,
   filmColour,
   filmFaces,
   RECT,
   rectsOf,
+  SIZE,
   writeParts,
 } from '../pictures.ts';
 
@@ -29,6 +33,11 @@ const MASKED = { ...PLAIN, model_path: 'masked.onnx' } as const;
 const MOUTH = [12, 12] as const;
 const LOW_MOUTH = [21, 17] as const;
 const CORNER = [30, 1] as const;
+/** Places of the mouth's rect: in its left and its right half, and on its left edge. */
+const LEFT = [8, 12] as const;
+const RIGHT = [16, 12] as const;
+const EDGE = [4, 12] as const;
+const GREEN_FACES = { ...PLAIN, crops_frames_dir: 'green-faces' } as const;
 /** A tall face, and the place in it that is all below what is hidden of the mouth. */
 const TALL = { ...PLAIN, model_path: 'masked.onnx', crop_rects_path: 'tall_rects.json' } as const;
 const CHIN = [16, 22] as const;
@@ -90,7 +99,7 @@ const CHANGES: Readonly<Record<string, Change<string>>> = {
   },
   crops_frames_dir: {
     before: PLAIN,
-    after: { ...PLAIN, crops_frames_dir: 'green-faces' },
+    after: GREEN_FACES,
     look: at(MOUTH),
     seen: ['blue', 'green'],
   },
@@ -111,6 +120,18 @@ const CHANGES: Readonly<Record<string, Change<string>>> = {
     after: { ...TALL, rois_video_path: 'yellow-faces.mp4' },
     look: at(CHIN),
     seen: ['blue', 'yellow'],
+  },
+  masks_dir: {
+    before: MASKED,
+    after: { ...MASKED, masks_dir: 'left-masks' },
+    look: async (farm, id) => `${await at(LEFT)(farm, id)} ${await at(RIGHT)(farm, id)}`,
+    seen: ['black black', 'blue black'],
+  },
+  blend: {
+    before: GREEN_FACES,
+    after: { ...GREEN_FACES, blend: 'feather' },
+    look: async (farm, id) => `${await at(EDGE)(farm, id)} ${await at(MOUTH)(farm, id)}`,
+    seen: ['green green', 'blue green'],
   },
   num_frames: {
     before: { ...PLAIN, background_dir: 'red-green-yellow' },
@@ -135,6 +156,7 @@ const BROKEN: Readonly<Record<string, { entry: Entry; because: RegExp }>> = {
   'no-crops': { entry: { ...PLAIN, crops_frames_dir: 'nowhere' }, because: /nowhere/ },
   'no-rois': { entry: { ...PLAIN, rois_video_path: 'nowhere.mp4' }, because: /nowhere\.mp4/ },
   'few-crops': { entry: { ...PLAIN, crops_frames_dir: 'one-face' }, because: /one-face has 1 crops for 3/ },
+  'few-masks': { entry: { ...PLAIN, masks_dir: 'one-face' }, because: /one-face has no mask for picture 1, 2:/ },
   'no-video': { entry: { ...PLAIN, background_dir: '', source_video: 'nowhere.mp4' }, because: /nowhere\.mp4/ },
   'no-film': { entry: { ...PLAIN, background_dir: '', source_video: 'rects.json' }, because: /rects\.json/ },
 };
@@ -231,6 +253,7 @@ async function writeFiles(root: string): Promise<void> {
   await Promise.all([
     drawFaces(file('green-faces'), 'green'),
     drawPictures(file('one-face'), ['green'], { width: 160, height: 160 }),
+    drawMasks(file('left-masks'), LEFT[0] + 4),
     filmFaces(file('yellow-faces.mp4'), 'yellow'),
     filmColour(file('red.mp4'), 'red'),
     filmColour(file('long.mp4'), 'red'),
@@ -269,6 +292,19 @@ const changesAsItShould =
     assert.deepEqual(looks.get(key), CHANGES[key]?.seen);
   };
 
+/** Colours of a place in each form in which a render gives its first frame: as a JPEG, and in a video. */
+async function rendered(farm: KeyFarm, modelId: string, [x, y]: readonly [number, number]): Promise<Colour[]> {
+  const { render_id: frames } = await farm.render(modelId, 0.1, 'frames');
+  const jpeg = await sharp(await farm.client.frame(frames, 0))
+    .raw()
+    .toBuffer();
+  const { render_id: film } = await farm.render(modelId, 0.1);
+  const file = path.join(farm.folder, 'film.mp4');
+  await farm.client.saveVideo(film, file);
+  const [picture = new Uint8Array()] = await decodeFrames(file, SIZE.width, SIZE.height);
+  return [jpeg, Buffer.from(picture)].map((pixels) => colourAt(pixels, x, y));
+}
+
 const saysThatItHasNoEffect =
   (key: string) =>
   async ({ farm, doctor }: Bench) => {
@@ -298,6 +334,11 @@ export const modelKeys: KeyTable<Bench> = {
   checks: {
     ...Object.fromEntries(Object.keys(CHANGES).map((key) => [`models.demo.${key}`, changesAsItShould(key)])),
     ...Object.fromEntries(keysOf(WITHOUT_EFFECT).map((key) => [key, saysThatItHasNoEffect(key)])),
+    'models.demo.masks_dir': async (bench) => {
+      await changesAsItShould('masks_dir')(bench);
+      assert.deepEqual(await rendered(bench.farm, 'masks_dir', LEFT), ['blue', 'blue']);
+      assert.deepEqual(await rendered(bench.farm, 'masks_dir', RIGHT), ['black', 'black']);
+    },
     models_root: async ({ farm }) => {
       const { model_files } = await farm.render('model_path', 0.1);
       assert.equal(model_files[0]?.path, path.join(farm.folder, 'avatars', 'masked.onnx'));
