@@ -7,6 +7,16 @@ import { modelIdOf } from './model-id.ts';
 
 /** Checks of message fields that several messages have in common. Proto3 sends 0 and "" for what was left out. */
 
+/** A schema that is made once for each configuration: making one, and its first use, take milliseconds. */
+export function onceFor<C extends object, S>(make: (config: C) => S): (config: C) => S {
+  const made = new WeakMap<object, S>();
+  return (config) => {
+    const schema = made.get(config) ?? make(config);
+    made.set(config, schema);
+    return schema;
+  };
+}
+
 const integer = (min: number, max: number, expected: string) =>
   z.int().refine((value) => value >= min && value <= max, {
     error: ({ input }) => `got ${input}, expected ${expected}`,

@@ -3,11 +3,11 @@ import type { Config } from '../../shared/config/load.ts';
 import { LAST_FRAME, LAST_START_FRAME, NAME_MAX } from '../../shared/limits.ts';
 import { MAX_URL_LENGTH } from '../../shared/net/outside-url.ts';
 import { labelsSchema } from '../../shared/renders/record.ts';
-import { between, checkMessage, jpegQuality, modelId, oneOf } from '../message-fields.ts';
+import { between, checkMessage, jpegQuality, modelId, onceFor, oneOf } from '../message-fields.ts';
 import { type RenderOptions, withLabels, withPriority, withRange } from '../renders/submission.ts';
 import { toPriority } from './render-message.ts';
 
-const specSchema = (config: Config) =>
+const specSchema = onceFor((config: Config) =>
   z.object({
     model_id: modelId(config),
     output: oneOf(['MP4', 'FRAMES']),
@@ -21,7 +21,8 @@ const specSchema = (config: Config) =>
     to_frame: between(0, LAST_FRAME),
     audio_url: z.string().max(MAX_URL_LENGTH),
     webhook_url: z.string(),
-  });
+  }),
+);
 
 /** What a spec asks for; what was left out is undefined. */
 export interface RenderWish {

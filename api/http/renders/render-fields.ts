@@ -5,6 +5,7 @@ import { shown, unknownName } from '../../../shared/faulty-input.ts';
 import { JPEG_QUALITY, LAST_FRAME, LAST_START_FRAME } from '../../../shared/limits.ts';
 import { MAX_URL_LENGTH } from '../../../shared/net/outside-url.ts';
 import { labelsSchema, RENDER_PRIORITIES } from '../../../shared/renders/record.ts';
+import { onceFor } from '../../message-fields.ts';
 import { modelIdOf } from '../../model-id.ts';
 import { type RenderOptions, withLabels, withPriority, withRange } from '../../renders/submission.ts';
 import { wholeNumber } from '../whole-number.ts';
@@ -50,11 +51,13 @@ function fieldsSchema({ output }: Pick<Config, 'output'>, { number, labels }: No
 }
 
 /** The text fields of a form. All may be left out. */
-export const formFieldsSchema = (config: Pick<Config, 'output'>) => fieldsSchema(config, IN_FORMS);
+export const formFieldsSchema = onceFor((config: Pick<Config, 'output'>) => fieldsSchema(config, IN_FORMS));
 /** The text fields that go with a file. */
-export const fileFieldsSchema = (config: Pick<Config, 'output'>) => formFieldsSchema(config).omit({ audio_url: true });
+export const fileFieldsSchema = onceFor((config: Pick<Config, 'output'>) =>
+  formFieldsSchema(config).omit({ audio_url: true }),
+);
 /** The same in JSON. */
-export const jsonFieldsSchema = (config: Pick<Config, 'output'>) => fieldsSchema(config, IN_JSON);
+export const jsonFieldsSchema = onceFor((config: Pick<Config, 'output'>) => fieldsSchema(config, IN_JSON));
 
 /** What a request wants, and where its sound is if that does not come with it. */
 export interface RenderWish {
