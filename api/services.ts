@@ -93,9 +93,9 @@ export function openServices({ config, redis, log, reload }: ServiceTools): Serv
   const submission = new RenderSubmission({
     ...{ config, store, work, disk, artifacts, queues, models, webhooks, log, audit },
   });
-  const renders = new RenderService({ store, artifacts, audit });
+  const { hub, events, closeEvents } = openEvents(config, redis, store);
+  const renders = new RenderService({ store, artifacts, audit, hub });
   const retry = new RenderRetry({ config, store, artifacts, queues, renders, audit });
-  const events = openEvents(config, redis, store);
   const live = new LiveService({
     ...{ config, redis, queues, models, log, audit, openReader: () => readerConnection(redis) },
     onAnswered: (times) => {
@@ -115,7 +115,7 @@ export function openServices({ config, redis, log, reload }: ServiceTools): Serv
     avatarPictures: new AvatarPictureService(artifacts, models),
     async close() {
       await repairing.stop();
-      events.close();
+      closeEvents();
       await live.close();
       logs.closeLogs();
       await queues.close();
@@ -131,10 +131,15 @@ function keepFacets(redis: Redis, log: Logger): Repeated {
   });
 }
 
-function openEvents({ limits }: Config, redis: Redis, store: RenderStore): EventStreams {
+function openEvents({ limits }: Config, redis: Redis, store: RenderStore) {
   const log = new EventLog(redis);
   const hub = new EventHub(log, () => readerConnection(redis));
-  return new EventStreams({ store, log, hub }, limits.max_event_streams);
+  const events = new EventStreams({ store, log, hub }, limits.max_event_streams);
+  const closeEvents = () => {
+    events.close();
+    hub.close();
+  };
+  return { hub, events, closeEvents };
 }
 
 /** The access and the audit log, as configured. FarmError('config_invalid') for a file that cannot be written to. */

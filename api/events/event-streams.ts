@@ -64,7 +64,6 @@ export class EventStreams {
 
   close(): void {
     this.#closing.abort();
-    this.#tools.hub.close();
   }
 
   /** A place for one client; call what is returned when it has gone. FarmError: event_streams_full, farm_draining. */

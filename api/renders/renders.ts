@@ -1,6 +1,5 @@
 import { writeFile } from 'node:fs/promises';
 import type { Readable } from 'node:stream';
-import { setTimeout as delay } from 'node:timers/promises';
 import { isDeepStrictEqual } from 'node:util';
 import { type ArtifactStore, artifactKeys } from '../../shared/artifacts.ts';
 import { FarmError } from '../../shared/errors.ts';
@@ -14,6 +13,8 @@ import { newWriter, type RenderStore } from '../../shared/renders/store.ts';
 import { readableOnly } from '../../shared/renders/unreadable.ts';
 import type { RenderView } from '../../shared/views/render-view.ts';
 import { type Caller, maySee, seesAll } from '../access/caller.ts';
+import type { EventHub } from '../events/event-hub.ts';
+import { RenderChanges } from '../events/render-changes.ts';
 import type { AuditLog } from '../logs/audit-log.ts';
 import { readCursor, toCursor } from './cursor.ts';
 import { frameOf, type PictureName, pictureOf, type RenderFileName, receiptOf, unfinished, videoOf } from './files.ts';
@@ -33,8 +34,10 @@ export interface RenderState {
   readonly preview: Buffer | undefined;
 }
 
-/** How often a watched render is looked at. */
-const LOOK_EVERY_MS = 250;
+/** How often a render is looked at whose pictures are watched: no event tells of these. */
+const LOOK_FOR_PICTURE_EVERY_MS = 250;
+/** The same without pictures: that work waits for the farm to be mended is no event, and workers of an earlier version write none. */
+const LOOK_EVERY_MS = 2000;
 /** How old what a watcher sees may be, so that all who watch a render share its looks. */
 const SHARED_FOR_MS = 200;
 /** A picture is written beside the progress that it shows: it is there so soon after it. */
@@ -51,6 +54,7 @@ export interface RenderServiceTools {
   readonly store: RenderStore;
   readonly artifacts: ArtifactStore;
   readonly audit: AuditLog;
+  readonly hub: EventHub;
 }
 
 /**
@@ -90,19 +94,33 @@ export class RenderService {
   }
 
   /**
-   * How a render stands, now and whenever that has changed; the last state is the one in which it ended. Speed, times
+   * How a render stands, now and whenever an event tells that this has changed; the last state is the one in which it ended. Speed, times
    * and time left, which change all the time, do not count. FarmError('render_unknown').
    */
   async *watch(
     renderId: string,
+    watching: { preview: boolean; caller: Caller },
+    signal: AbortSignal,
+  ): AsyncGenerator<RenderState> {
+    const left = new AbortController();
+    try {
+      yield* this.#watch(renderId, watching, AbortSignal.any([left.signal, signal]));
+    } finally {
+      left.abort();
+    }
+  }
+
+  async *#watch(
+    renderId: string,
     { preview, caller }: { preview: boolean; caller: Caller },
     signal: AbortSignal,
   ): AsyncGenerator<RenderState> {
+    const changes = await RenderChanges.of(renderId, this.#tools.hub, signal);
     let last: unknown;
     let picture: Buffer | undefined;
     const progress = { framesDone: -1, atMs: 0 };
     for (;;) {
-      const { owner, view } = await this.#looks.at(renderId);
+      const { owner, view } = await this.#looks.at(renderId, changes.changedAtMs);
       if (!maySee(caller, owner)) throw unknownRender(renderId);
       if (view.frames.done !== progress.framesDone)
         Object.assign(progress, { framesDone: view.frames.done, atMs: performance.now() });
@@ -113,7 +131,7 @@ export class RenderService {
       if (!isDeepStrictEqual([lasting, state.preview], last)) yield state;
       last = [lasting, state.preview];
       if (isTerminal(view.status)) return;
-      await delay(LOOK_EVERY_MS, undefined, { signal });
+      await changes.next(preview ? LOOK_FOR_PICTURE_EVERY_MS : LOOK_EVERY_MS, signal);
     }
   }
 

@@ -5,7 +5,7 @@
 export class SharedLooks<T> {
   readonly #look: (id: string) => Promise<T>;
   readonly #lifetimeMs: number;
-  readonly #looks = new Map<string, Promise<T>>();
+  readonly #looks = new Map<string, { readonly beganAtMs: number; readonly found: Promise<T> }>();
 
   /** @param lifetimeMs how old an answer may be when it is given. */
   constructor(look: (id: string) => Promise<T>, lifetimeMs: number) {
@@ -13,13 +13,19 @@ export class SharedLooks<T> {
     this.#lifetimeMs = lifetimeMs;
   }
 
-  /** What the latest look found; rejects as that did. */
-  at(id: string): Promise<T> {
+  /**
+   * What the latest look found; rejects as that did.
+   * @param notBeforeMs by performance.now(): looks that began earlier are of no use.
+   */
+  at(id: string, notBeforeMs = Number.NEGATIVE_INFINITY): Promise<T> {
     const known = this.#looks.get(id);
-    if (known) return known;
-    const look = this.#look(id);
+    if (known && known.beganAtMs >= notBeforeMs) return known.found;
+    const look = { beganAtMs: performance.now(), found: this.#look(id) };
     this.#looks.set(id, look);
-    setTimeout(() => this.#looks.delete(id), this.#lifetimeMs).unref();
-    return look;
+    const forget = () => {
+      if (this.#looks.get(id) === look) this.#looks.delete(id);
+    };
+    setTimeout(forget, this.#lifetimeMs).unref();
+    return look.found;
   }
 }

@@ -13,8 +13,9 @@ import { artifactKeys } from '../../shared/artifacts.ts';
 import { startApi } from '../support/api.ts';
 import { DEMO_MODEL } from '../support/farm.ts';
 import { SILENT_LOGGER } from '../support/quiet-log.ts';
+import { SAMPLE_PLAN } from '../support/sample-render.ts';
 import { until } from '../support/until.ts';
-import { FARM, failureOf, farmCode, TestClient } from './clients.ts';
+import { FARM, failureOf, farmCode, type Message, TestClient } from './clients.ts';
 
 /** Whatever HTTP takes of a render is taken over gRPC, too. No worker is needed to see that. */
 
@@ -153,6 +154,31 @@ describe('a batch over gRPC', () => {
     call.cancel();
     assert.equal((await failureOf(answer)).code, status.CANCELLED);
     await until('what came has gone', async () => (await stored()) === before);
+  });
+});
+
+describe('a watched render', () => {
+  it('is shown at each event, at once, to the one that ended it; nothing is missed', async () => {
+    const id = await api.renderIn('queued');
+    const call = client.watch(FARM, 'WatchRender', { render_id: id });
+    const states = (call as AsyncIterable<Message>)[Symbol.asyncIterator]();
+    const next = async () => {
+      const { status: state, frames_done } = (await states.next()).value as unknown as Render;
+      return `${state} ${frames_done}`;
+    };
+    assert.equal(await next(), 'QUEUED 0');
+    await api.store.startPreparing(id);
+    assert.equal(await next(), 'PREPARING 0');
+    await api.store.startRendering(id, { ...SAMPLE_PLAN, segmentGpus: [0] });
+    assert.equal(await next(), 'RENDERING 0');
+    await api.store.segments.reportProgress(id, 0, 1, 10);
+    assert.equal(await next(), 'RENDERING 10');
+    await api.store.startStitching(id);
+    await api.store.complete(id);
+    const rest: string[] = [];
+    for (let state = await states.next(); !state.done; state = await states.next())
+      rest.push(String(state.value.status));
+    assert.equal(rest.at(-1), 'COMPLETED');
   });
 });
 
