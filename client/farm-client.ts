@@ -21,15 +21,23 @@ import {
   renderPageSchema,
   renderViewSchema,
 } from '../shared/views/render-view.ts';
-import { type DeliveryTry, deliveryListSchema } from '../shared/views/webhook-view.ts';
+import {
+  type DeliveryTry,
+  deliveryListSchema,
+  type WebhookTest,
+  webhookSecretsSchema,
+  webhookTestSchema,
+} from '../shared/views/webhook-view.ts';
 import { Connection } from './connection.ts';
 import { type FollowedEvent, type FollowOptions, followEvents } from './events.ts';
 import { type LiveOptions, LiveSession } from './live-session.ts';
 import { type Patience, patiently } from './patience.ts';
+import { type RenderFrame, type RenderFramesOptions, renderFrames } from './render-frames.ts';
 import {
   type Audio,
   type BatchItem,
   batchRequest,
+  type DeliveryFilter,
   type EstimateOptions,
   estimateRequest,
   json,
@@ -186,6 +194,15 @@ export class FarmClient {
     return await this.#bytes(`${renderPath(renderId)}/preview`);
   }
 
+  /**
+   * The frames of a render as they are made: all of a render to frames, also of one that has ended; of a video that is
+   * being made the latest, two a second. Ends with the render; `get` says how that was. FarmError('output_not_kept')
+   * for a finished video.
+   */
+  async *frames(renderId: string, options: RenderFramesOptions = {}): AsyncGenerator<RenderFrame> {
+    yield* renderFrames(this.#connection, renderPath(renderId), options);
+  }
+
   /** A JPEG of frames, or an SVG of the voice or of the stages. FarmError('picture_unknown') where none was made. */
   async picture(renderId: string, picture: RenderPicture): Promise<Uint8Array> {
     return await this.#bytes(`${renderPath(renderId)}/${picture}`);
@@ -236,9 +253,22 @@ export class FarmClient {
     return await this.#orderGpu(gpuId, 'resume');
   }
 
-  /** The latest tries to tell webhooks of renders, of one render if it is named. */
-  async deliveries(renderId?: string, limit = 20): Promise<DeliveryTry[]> {
-    const query = new URLSearchParams({ limit: String(limit), ...(renderId ? { render: renderId } : {}) });
+  /** Sends a message to try a webhook, by default the farm's own; `deliveries` says what becomes of it. */
+  async testWebhook(url?: URL): Promise<WebhookTest> {
+    const request = json(url ? { url: url.href } : {});
+    return await this.#connection.read(webhookTestSchema, '/v1/webhooks/test', request);
+  }
+
+  /** The secrets that sign what is sent to webhooks of this key. */
+  async webhookSecrets(): Promise<string[]> {
+    return (await this.#connection.read(webhookSecretsSchema, '/v1/webhooks/secrets')).secrets;
+  }
+
+  /** The latest tries to tell webhooks, newest first. @param limit 1 to 100. */
+  async deliveries({ renderId, messageId, limit = 20 }: DeliveryFilter = {}): Promise<DeliveryTry[]> {
+    const query = new URLSearchParams({ limit: String(limit) });
+    if (renderId) query.set('render', renderId);
+    if (messageId) query.set('id', messageId);
     return (await this.#connection.read(deliveryListSchema, `/v1/webhooks/deliveries?${query}`)).deliveries;
   }
 

@@ -1,8 +1,8 @@
-import { z } from 'zod';
 import { FarmError } from '../shared/errors.ts';
-import { errorReportSchema } from '../shared/renders/record.ts';
 import type { Connection } from './connection.ts';
 import { parseJson } from './json.ts';
+import { LiveInbox } from './live-inbox.ts';
+import { controlSchema, frameOf, type LiveMessage } from './live-messages.ts';
 import { wait } from './wait.ts';
 
 /** A live stream: sound goes up, frames come down while it is still coming. docs/realtime.md describes both. */
@@ -24,52 +24,36 @@ export interface LiveOptions {
   /** SKIP: leave late frames out. */
   readonly catchUp?: 'KEEP' | 'SKIP';
   readonly fillGapsAfterMs?: number;
+  /** Frames that may wait here until they are read, default 64 MiB of them. */
+  readonly mostUnreadBytes?: number;
 }
 
-export interface LiveFrame {
-  readonly type: 'frame';
-  readonly index: number;
-  /** When to show it, on the clock of the sound. */
-  readonly timeMs: number;
-  /** Frames right before it that were left out. */
-  readonly skipped: number;
-  /** From when its sound was complete until it left the farm. */
-  readonly latencyMs: number;
-  readonly data: Uint8Array;
-}
-
-const controlSchema = z.discriminatedUnion('type', [
-  z.object({
-    type: z.literal('opened'),
-    algorithmic_latency_ms: z.number(),
-    sample_rate: z.int(),
-    frames_per_second: z.int(),
-  }),
-  z.object({ type: z.literal('interrupted'), frame_index: z.int() }),
-  z.object({ type: z.literal('ended'), frame_count: z.int(), skipped_frames: z.int() }),
-  z.object({ type: z.literal('error'), error: errorReportSchema }),
-]);
-type Control = z.infer<typeof controlSchema>;
-/** In the order in which the farm sends them; `ended` is the last one. */
-export type LiveMessage = LiveFrame | Exclude<Control, { type: 'error' }>;
-
-const HEADER_BYTES = 16;
 /** Pieces of sound, well below the 1 MiB that the farm takes in one message. */
 const PIECE_BYTES = 65_536;
 /** Sound that may wait here for the network. */
 const MOST_BUFFERED_BYTES = 262_144;
 const LOOK_EVERY_MS = 10;
+const MOST_UNREAD_BYTES = 64 * 2 ** 20;
+/** So many times as much is the end of the session: of frames that the farm fills gaps with, say. */
+const UNREAD_AT_THE_END = 4;
+/** How long `send` waits for somebody who reads. */
+const READ_WITHIN_MS = 60_000;
 
 /** Iterate over it for what the farm sends: `for await (const message of session)`. A refusal is thrown there. */
 export class LiveSession implements AsyncIterable<LiveMessage> {
   readonly #socket: WebSocket;
-  readonly #waiting: LiveMessage[] = [];
+  readonly #inbox: LiveInbox;
+  readonly #mostUnreadBytes: number;
+  /** Undefined until somebody reads. */
+  #readAtMs: number | undefined;
   #fault: unknown;
   #isOver = false;
   #changed = Promise.withResolvers<void>();
 
-  private constructor(socket: WebSocket) {
+  private constructor(socket: WebSocket, { mostUnreadBytes = MOST_UNREAD_BYTES, catchUp }: LiveOptions) {
     this.#socket = socket;
+    this.#mostUnreadBytes = mostUnreadBytes;
+    this.#inbox = new LiveInbox(mostUnreadBytes, catchUp === 'SKIP');
     socket.binaryType = 'arraybuffer';
     socket.addEventListener('message', ({ data }) => this.#take(data as string | ArrayBuffer));
     socket.addEventListener('close', () => {
@@ -81,7 +65,7 @@ export class LiveSession implements AsyncIterable<LiveMessage> {
   static async open(connection: Connection, apiKey: string | undefined, options: LiveOptions): Promise<LiveSession> {
     const route = '/v1/live';
     const socket = new WebSocket(`${connection.url.replace(/^http/, 'ws')}${route}`, protocolsFor(apiKey));
-    const session = new LiveSession(socket);
+    const session = new LiveSession(socket, options);
     const opened = await new Promise<boolean>((resolve) => {
       socket.addEventListener('open', () => resolve(true), { once: true });
       socket.addEventListener('error', () => resolve(false), { once: true });
@@ -102,15 +86,32 @@ export class LiveSession implements AsyncIterable<LiveMessage> {
     return session;
   }
 
-  /** Sends the next mono sound, of any length; resolves when there is room for more. */
+  /**
+   * Sends the next mono sound, of any length; resolves when there is room for more: on the network, and here for its
+   * frames. FarmError('frames_unread') when there is no room because nobody reads them.
+   */
   async send(sound: Float32Array | Int16Array | Uint8Array): Promise<void> {
     const bytes = new Uint8Array(sound.buffer, sound.byteOffset, sound.byteLength);
     for (let at = 0; at < bytes.length; at += PIECE_BYTES) {
-      while (!this.#isOver && this.#socket.bufferedAmount > MOST_BUFFERED_BYTES) await wait(LOOK_EVERY_MS);
+      await this.#room();
       // What ended the session is thrown to whoever reads it.
       if (this.#isOver) return;
       this.#socket.send(bytes.slice(at, at + PIECE_BYTES));
     }
+  }
+
+  async #room(): Promise<void> {
+    const beganMs = performance.now();
+    while (!this.#isOver && (this.#inbox.isFull || this.#socket.bufferedAmount > MOST_BUFFERED_BYTES)) {
+      const readAtMs = this.#readAtMs && Math.max(this.#readAtMs, beganMs);
+      const isRead = readAtMs !== undefined && performance.now() - readAtMs < READ_WITHIN_MS;
+      if (this.#inbox.isFull && !isRead) throw this.#unread();
+      await wait(LOOK_EVERY_MS);
+    }
+  }
+
+  #unread(): FarmError {
+    return new FarmError('frames_unread', `${Math.round(this.#inbox.bytes / 2 ** 20)} MiB of frames came unread`);
   }
 
   /** Drops the sound whose frames were not sent yet; `interrupted` says at which frame the stream goes on. */
@@ -131,7 +132,8 @@ export class LiveSession implements AsyncIterable<LiveMessage> {
 
   async *[Symbol.asyncIterator](): AsyncGenerator<LiveMessage> {
     for (;;) {
-      const message = this.#waiting.shift();
+      this.#readAtMs = performance.now();
+      const message = this.#inbox.take();
       if (message) yield message;
       else if (this.#fault) throw this.#fault;
       else if (this.#isOver) return;
@@ -145,8 +147,11 @@ export class LiveSession implements AsyncIterable<LiveMessage> {
 
   #take(data: string | ArrayBuffer): void {
     if (typeof data !== 'string') {
-      this.#waiting.push(frameOf(data));
+      this.#inbox.put(frameOf(data));
       this.#wake();
+      if (this.#inbox.bytes <= UNREAD_AT_THE_END * this.#mostUnreadBytes) return;
+      this.#end(this.#unread());
+      this.#socket.close();
       return;
     }
     const { data: control } = controlSchema.safeParse(parseJson(data));
@@ -156,7 +161,7 @@ export class LiveSession implements AsyncIterable<LiveMessage> {
       this.#end(FarmError.fromReport(control.error));
       return;
     }
-    this.#waiting.push(control);
+    this.#inbox.put(control);
     if (control.type === 'ended') this.#end(undefined);
     this.#wake();
   }
@@ -186,16 +191,4 @@ async function reasonOf(connection: Connection, route: string): Promise<unknown>
   const error = await connection.request(route).catch((thrown: unknown) => thrown);
   const isReason = error instanceof FarmError && error.code !== 'upgrade_required';
   return isReason ? error : new FarmError('farm_unreachable', `${connection.url} opens no WebSocket for ${route}`);
-}
-
-function frameOf(message: ArrayBuffer): LiveFrame {
-  const view = new DataView(message);
-  return {
-    type: 'frame',
-    index: view.getUint32(0, true),
-    timeMs: view.getUint32(4, true),
-    skipped: view.getUint32(8, true),
-    latencyMs: view.getFloat32(12, true),
-    data: new Uint8Array(message, HEADER_BYTES),
-  };
 }

@@ -45,6 +45,15 @@ export interface RenderFilter {
   readonly createdTo?: Date;
 }
 
+/** Which tries to tell webhooks are listed. */
+export interface DeliveryFilter {
+  /** Only those about this render. */
+  readonly renderId?: string;
+  /** Only those of this message. */
+  readonly messageId?: string;
+  readonly limit?: number;
+}
+
 export interface EstimateOptions {
   readonly audioSeconds: number;
   readonly modelId?: string;

@@ -12,9 +12,10 @@ import { sendError } from './errors.ts';
 
 /** What pages of `http.allowed_origins` may send, and may read of an answer, beside what every page may. */
 const ALLOWED_METHODS = 'GET, HEAD, POST, PUT, PATCH, DELETE';
-const ALLOWED_HEADERS = 'authorization, content-type, idempotency-key, if-none-match, if-range, range';
+const ALLOWED_HEADERS =
+  'authorization, content-type, idempotency-key, if-none-match, if-range, last-event-id, range, x-request-id';
 const EXPOSED_HEADERS =
-  'accept-ranges, content-disposition, content-length, content-range, deprecation, etag, location, retry-after';
+  'accept-ranges, content-disposition, content-length, content-range, deprecation, etag, location, retry-after, x-request-id';
 const PREFLIGHT_HOLDS_SECONDS = 600;
 
 /**

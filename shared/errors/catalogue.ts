@@ -158,6 +158,7 @@ export const ERROR_CATALOGUE = {
     false,
     'Correct --url or http.port, or use a farm and a command of the same version.',
   ),
+  frames_unread: entry(429, 8, false, 'Read the frames of a session while its sound is sent, or set catchUp to SKIP.'),
   input_unreadable: entry(400, 3, false, 'Name one that exists and that this user may read.'),
   checkpoint_unreadable: entry(
     422,

@@ -23,3 +23,10 @@ export const deliveryTrySchema = z
 export type DeliveryTry = z.infer<typeof deliveryTrySchema>;
 
 export const deliveryListSchema = z.object({ deliveries: z.array(deliveryTrySchema) });
+
+/** A message to try a webhook is on its way. */
+export const webhookTestSchema = z.object({ id: z.string(), links: z.object({ deliveries: z.string() }) });
+export type WebhookTest = z.infer<typeof webhookTestSchema>;
+
+/** What signs the messages to webhooks of the key that asks. */
+export const webhookSecretsSchema = z.object({ secrets: z.array(z.string()) });

@@ -1,23 +1,18 @@
 import assert from 'node:assert/strict';
-import { execFile } from 'node:child_process';
-import { readFileSync } from 'node:fs';
-import { mkdir, mkdtemp, rm, symlink, writeFile } from 'node:fs/promises';
-import { tmpdir } from 'node:os';
-import path from 'node:path';
-import { after, describe, it } from 'node:test';
-import { fileURLToPath } from 'node:url';
-import { promisify } from 'node:util';
+import { Readable } from 'node:stream';
+import { describe, it } from 'node:test';
 import { EVENTS_MISSED, FarmClient, type FollowedEvent, patiently } from '../../client/index.ts';
-import { packClient } from '../../scripts/pack-client.ts';
+import { LiveInbox } from '../../client/live-inbox.ts';
+import type { LiveFrame } from '../../client/live-messages.ts';
+import { framesOf } from '../../client/render-frames.ts';
 import { startApi } from '../support/api.ts';
 import { SAMPLE_PLAN } from '../support/sample-render.ts';
 import { until } from '../support/until.ts';
 
-const ROOT = fileURLToPath(new URL('../..', import.meta.url));
-const run = promisify(execFile);
 const SOUND = new Blob([new Uint8Array(4000).fill(7)]);
 
-const api = await startApi();
+const SECRET = `whsec_${Buffer.alloc(32, 7).toString('base64')}`;
+const api = await startApi({ webhooks: { secrets: [SECRET] } });
 const url = await api.app.listen({ host: '127.0.0.1', port: 0 });
 const client = new FarmClient(url);
 
@@ -27,6 +22,50 @@ async function finish(id: string): Promise<void> {
   await api.store.startStitching(id);
   await api.store.complete(id);
 }
+
+const frameOf = (index: number, byte: number): LiveFrame => {
+  return { type: 'frame', index, timeMs: 40 * index, skipped: 0, latencyMs: 1, data: new Uint8Array(10).fill(byte) };
+};
+
+describe('what comes to the client', () => {
+  it('is cut into frames wherever the network cuts it', async () => {
+    const head = (index: number) =>
+      `\r\ncontent-type: image/jpeg\r\ncontent-length: 6\r\nx-frame-index: ${index}\r\n\r\n`;
+    const body = Buffer.from(`--frame${head(3)}\r\n\r\n--\r\n--frame${head(7)}abcdef\r\n--frame--\r\n`);
+    for (const size of [1, 2, 7, 40, body.length]) {
+      const pieces = Array.from({ length: Math.ceil(body.length / size) }, (_, at) =>
+        body.subarray(at * size, (at + 1) * size),
+      );
+      const frames = [];
+      for await (const { index, data } of framesOf(Readable.from(pieces)))
+        frames.push([index, String(Buffer.from(data))]);
+      assert.deepEqual(frames, [
+        [3, '\r\n\r\n--'],
+        [7, 'abcdef'],
+      ]);
+    }
+  });
+
+  it('waits up to a limit, or leaves the oldest frames out and says so', () => {
+    const [keeping, skipping] = [new LiveInbox(20, false), new LiveInbox(20, true)];
+    for (const inbox of [keeping, skipping]) {
+      for (let index = 0; index < 3; index++) inbox.put(frameOf(index, index));
+      inbox.put({ type: 'interrupted', frame_index: 3 });
+      inbox.put(frameOf(3, 3));
+    }
+    const all = (inbox: LiveInbox) => {
+      const seen: (readonly [number, number] | string)[] = [];
+      for (let next = inbox.take(); next; next = inbox.take()) {
+        seen.push(next.type === 'frame' ? [next.index, next.skipped] : next.type);
+      }
+      return seen;
+    };
+    assert.deepEqual([keeping.isFull, skipping.isFull], [true, false]);
+    assert.deepEqual(all(keeping), [[0, 0], [1, 0], [2, 0], 'interrupted', [3, 0]]);
+    assert.deepEqual(all(skipping), [[2, 2], 'interrupted', [3, 0]]);
+    assert.equal(keeping.bytes + skipping.bytes, 0);
+  });
+});
 
 describe('the client', () => {
   it('sends all fields of a render, from bytes and from a Blob, and finds it by each filter', async () => {
@@ -74,7 +113,17 @@ describe('the client', () => {
     assert.equal(second?.error?.code, 'audio_empty');
     assert.deepEqual([third?.render?.labels, third?.render?.priority], [{ of: 'all' }, 'low']);
     assert.deepEqual(third?.render?.range, { from: 0, to: 5 });
-    assert.deepEqual(await client.deliveries(first?.render?.id), []);
+    assert.deepEqual(await client.deliveries({ renderId: first?.render?.id ?? '' }), []);
+  });
+
+  it('tries a webhook, and knows what signs its messages', async () => {
+    assert.deepEqual(await client.webhookSecrets(), [SECRET]);
+    const { id, links } = await client.testWebhook(new URL('https://hooks.example.com/farm'));
+    assert.ok(links.deliveries.endsWith(id));
+    // No worker sends it here.
+    assert.deepEqual(await client.deliveries({ messageId: id, limit: 1 }), []);
+    await assert.rejects(client.testWebhook(new URL('http://127.0.0.1/')), { code: 'address_refused' });
+    await assert.rejects(client.testWebhook(), { code: 'request_invalid' });
   });
 
   it('hands on what the farm refuses, with its code', async () => {
@@ -119,51 +168,5 @@ describe('the client', () => {
     stop.abort(new Error('enough'));
     await assert.rejects(following, /enough/);
     assert.ok(types.every((type) => type === 'render.queued'));
-  });
-});
-
-describe('the packed client', () => {
-  it('runs and has types in a project that has nothing else but zod', async () => {
-    const project = await mkdtemp(path.join(tmpdir(), 'farm-test-packed-'));
-    after(() => rm(project, { recursive: true, force: true }));
-    const packed = packClient(project);
-    const modules = path.join(project, 'node_modules');
-    await mkdir(path.join(modules, 'lipsync-farm-client'), { recursive: true });
-    await run('tar', ['xzf', packed, '-C', path.join(modules, 'lipsync-farm-client'), '--strip-components=1']);
-    // What `npm install` would fetch.
-    await symlink(path.join(ROOT, 'node_modules/zod'), path.join(modules, 'zod'));
-    await writeFile(path.join(project, 'package.json'), '{"type":"module"}');
-
-    // Every example of the documentation compiles.
-    const examples = [...readFileSync(path.join(ROOT, 'docs/client.md'), 'utf8').matchAll(/^```ts\n(.*?)^```/gms)];
-    assert.ok(examples.length >= 5);
-    const names = await Promise.all(
-      examples.map(async ([, text = ''], index) => {
-        const name = `example-${index}.ts`;
-        await writeFile(path.join(project, name), text);
-        return name;
-      }),
-    );
-    const typeRoots = path.join(ROOT, 'node_modules/@types');
-    const options = ['--noEmit', '--strict', '--module', 'nodenext', '--target', 'es2024', '--lib', 'es2024,dom'];
-    await run(
-      path.join(ROOT, 'node_modules/.bin/tsc'),
-      [...options, '--typeRoots', typeRoots, '--types', 'node', ...names],
-      { cwd: project },
-    ).catch((error: { stdout?: string }) => assert.fail(error.stdout));
-
-    await writeFile(
-      path.join(project, 'main.js'),
-      `import { NodeFarmClient } from 'lipsync-farm-client/node';
-       import { FarmClient, FarmError } from 'lipsync-farm-client';
-       const { id } = await new NodeFarmClient(process.argv[2]).submit('package.json', { labels: { from: 'packed' } });
-       const error = await new FarmClient(process.argv[2]).get('nothing').catch((error) => error);
-       console.log(JSON.stringify({ id, isFarmError: error instanceof FarmError, code: error.code }));`,
-    );
-    const { stdout } = await run(process.execPath, ['main.js', url], { cwd: project });
-    const { id, ...rest } = JSON.parse(stdout);
-    assert.deepEqual(rest, { isFarmError: true, code: 'request_invalid' });
-    assert.deepEqual((await client.get(id)).labels, { from: 'packed' });
-    assert.equal((await client.get(id)).file_name, 'package.json');
   });
 });

@@ -54,7 +54,7 @@ export async function startFarm(settings: Record<string, object> = {}): Promise<
       ...settings,
       // Tests open more streams at once than a processor renders in real time; those of admission set their own.
       live: { max_streams_per_gpu: 32, ...settings.live },
-      http: { port, host: '127.0.0.1' },
+      http: { ...settings.http, port, host: '127.0.0.1' },
       server: { ...settings.server, port: `127.0.0.1:${grpcPort}` },
       storage: { root: 'data', prepared_dir: PREPARED_DIR },
     }),

@@ -1,7 +1,7 @@
 import type { FastifyPluginAsyncZod } from 'fastify-type-provider-zod';
 import { z } from 'zod';
 import { NAME_MAX, PAGE } from '../../../shared/limits.ts';
-import { deliveryListSchema } from '../../../shared/views/webhook-view.ts';
+import { deliveryListSchema, webhookSecretsSchema, webhookTestSchema } from '../../../shared/views/webhook-view.ts';
 import type { Services } from '../../services.ts';
 import { failures } from '../openapi.ts';
 import { wholeNumber } from '../whole-number.ts';
@@ -15,7 +15,7 @@ export const webhookRoutes: FastifyPluginAsyncZod<Services> = async (app, { webh
     ...{ operationId: 'testWebhook', tags, summary: 'Send a message to try a webhook' },
     body: z.strictObject({ url: z.string().optional() }).nullish(),
     response: {
-      202: z.object({ id: z.string(), links: z.object({ deliveries: z.string() }) }),
+      202: webhookTestSchema,
       ...failures('webhooks_off', 'address_refused'),
     },
   };
@@ -42,7 +42,7 @@ export const webhookRoutes: FastifyPluginAsyncZod<Services> = async (app, { webh
       tags,
       summary: 'The secrets that sign what is sent to webhooks of this key',
     },
-    response: { 200: z.object({ secrets: z.array(z.string()) }), ...failures('webhooks_off') },
+    response: { 200: webhookSecretsSchema, ...failures('webhooks_off') },
   };
   app.get('/v1/webhooks/secrets', { schema: secrets, config }, async ({ caller }, reply) => {
     reply.header('cache-control', 'no-store');
