@@ -1,6 +1,7 @@
 import { AsyncLocalStorage } from 'node:async_hooks';
 import { randomUUID } from 'node:crypto';
 import type { Origin } from '../shared/origin.ts';
+import type { TracePlace, TraceSpan } from '../shared/tracing/contract.ts';
 import type { Caller } from './access/caller.ts';
 
 /** The request or call that the code works for, wherever it is: for jobs, logs and traces, never for decisions. */
@@ -36,6 +37,29 @@ export function currentRequest(): RequestContext | undefined {
 export function currentOrigin(): { origin?: Origin } {
   const origin = contexts.getStore()?.origin;
   return origin ? { origin } : {};
+}
+
+/** Where work comes from. @param span of the request; undefined while nothing is traced. */
+export function originOf(request: string, span: TraceSpan | undefined): Origin {
+  if (!span?.isKept) return { request };
+  const { traceparent, tracestate } = span;
+  return { request, trace: traceparent, ...(tracestate && { state: tracestate }) };
+}
+
+/** The span above that of a request, from what its sender says. A `tracestate` in several headers is one list. */
+export function traceAbove(
+  traceparent: string | undefined,
+  tracestate: string | readonly string[] | undefined,
+): TracePlace | undefined {
+  if (traceparent === undefined) return undefined;
+  return { traceparent, tracestate: [tracestate ?? []].flat().join(',') || undefined };
+}
+
+/** What an answer says of the trace that it belongs to, by the names of headers. */
+export function traceHeaders(span: TraceSpan | undefined): ReadonlyMap<string, string> {
+  if (!span) return new Map();
+  const { traceparent, tracestate } = span;
+  return new Map([['traceparent', traceparent], ...(tracestate ? [['tracestate', tracestate] as const] : [])]);
 }
 
 /** The id that a sender gave its request, if it is one that may be taken over, else a new one. */

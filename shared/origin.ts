@@ -6,5 +6,7 @@ export const originSchema = z.object({
   request: z.string(),
   /** W3C `traceparent` of the span that asked for the work; absent where the trace is not kept. */
   trace: z.string().optional(),
+  /** W3C `tracestate` that came with it: what other systems of the trace have to say to each other. */
+  state: z.string().optional(),
 });
 export type Origin = z.infer<typeof originSchema>;

@@ -9,7 +9,14 @@ import { count, observe } from '../../shared/metrics/tally.ts';
 import type { TraceSpan } from '../../shared/tracing/contract.ts';
 import { startSpan } from '../../shared/tracing/tracing.ts';
 import type { AccessLog } from '../logs/access-log.ts';
-import { REQUEST_ID, type RequestContext, requestIdOf } from '../request-context.ts';
+import {
+  originOf,
+  REQUEST_ID,
+  type RequestContext,
+  requestIdOf,
+  traceAbove,
+  traceHeaders,
+} from '../request-context.ts';
 import { callerOf, hostOf, METHOD_ROLES } from './auth.ts';
 
 /** What every gRPC call leaves: its id and its trace in the answer, a line, a span, and its counts. */
@@ -41,7 +48,7 @@ export function followCalls({ accessLog }: { readonly accessLog: AccessLog }): S
       const followed = received && calls.get(received);
       if (!metadata || !followed) return;
       metadata.set(REQUEST_ID, followed.context.origin.request);
-      if (followed.span) metadata.set('traceparent', followed.span.traceparent);
+      for (const [name, value] of traceHeaders(followed.span)) metadata.set(name, value);
     };
     const responder = new ResponderBuilder()
       .withStart((next) => next(listener))
@@ -69,11 +76,10 @@ function begin(path: string, address: string, metadata: Metadata): Followed {
   const route = labelOf(path);
   const span = startSpan(path.slice(1), {
     kind: 'server',
-    parent: textOf(metadata, 'traceparent'),
+    parent: traceAbove(textOf(metadata, 'traceparent'), metadata.get('tracestate').map(String)),
     attributes: { 'rpc.system': 'grpc', 'rpc.method': path.slice(1), 'farm.request_id': request },
   });
-  const trace = span?.isKept ? { trace: span.traceparent } : {};
-  return { span, context: { via: 'grpc', address, route, origin: { request, ...trace }, caller: undefined } };
+  return { span, context: { via: 'grpc', address, route, origin: originOf(request, span), caller: undefined } };
 }
 
 function end(path: string, received: Metadata | undefined, code: number, ms: number, accessLog: AccessLog): void {

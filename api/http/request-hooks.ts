@@ -3,7 +3,7 @@ import { count, observe } from '../../shared/metrics/tally.ts';
 import type { TraceSpan } from '../../shared/tracing/contract.ts';
 import { startSpan } from '../../shared/tracing/tracing.ts';
 import type { AccessLog } from '../logs/access-log.ts';
-import { forRequest, REQUEST_ID, type RequestContext } from '../request-context.ts';
+import { forRequest, originOf, REQUEST_ID, type RequestContext, traceAbove, traceHeaders } from '../request-context.ts';
 
 /** What every HTTP request leaves: its id and its trace in the answer, a line, a span, and its counts. */
 
@@ -39,10 +39,10 @@ function begin(request: FastifyRequest, reply: FastifyReply): void {
   const { method } = request;
   request.span = startSpan(`${method} ${routeOf(request)}`, {
     kind: 'server',
-    parent: [request.headers.traceparent].flat()[0],
+    parent: traceAbove([request.headers.traceparent].flat()[0], request.headers.tracestate),
     attributes: { 'http.request.method': method, 'http.route': routeOf(request), 'farm.request_id': request.id },
   });
-  if (request.span) reply.header('traceparent', request.span.traceparent);
+  for (const [name, value] of traceHeaders(request.span)) reply.header(name, value);
 }
 
 function end(request: FastifyRequest, reply: FastifyReply, accessLog: AccessLog): void {
@@ -72,9 +72,8 @@ export function noteSocket(
 
 function contextOf(request: FastifyRequest): RequestContext {
   const { id, span, ip, caller, method } = request;
-  const trace = span?.isKept ? { trace: span.traceparent } : {};
   const route = `${method} ${routeOf(request)}`;
-  return { via: 'http', address: ip, route, origin: { request: id, ...trace }, caller };
+  return { via: 'http', address: ip, route, origin: originOf(id, span), caller };
 }
 
 function routeOf({ is404, routeOptions }: FastifyRequest): string {

@@ -1,6 +1,6 @@
 import { hostname } from 'node:os';
 import { setTimeout as delay } from 'node:timers/promises';
-import { ROOT_CONTEXT, type Span, SpanKind, SpanStatusCode, trace } from '@opentelemetry/api';
+import { createTraceState, ROOT_CONTEXT, type Span, SpanKind, SpanStatusCode, trace } from '@opentelemetry/api';
 import { OTLPTraceExporter } from '@opentelemetry/exporter-trace-otlp-proto';
 import { resourceFromAttributes } from '@opentelemetry/resources';
 import {
@@ -11,7 +11,7 @@ import {
 } from '@opentelemetry/sdk-trace';
 import type { ConfigValues } from '../config/schema.ts';
 import { logged } from '../process/unheard.ts';
-import type { SpanAttributes, SpanOptions, Tracer, TraceSpan } from './contract.ts';
+import type { SpanAttributes, SpanOptions, TracePlace, Tracer, TraceSpan } from './contract.ts';
 
 /** The only module that imports OpenTelemetry; it is loaded when tracing is on, and not before. */
 
@@ -59,24 +59,27 @@ function tracesUrl(endpoint: string): string {
   return url.href;
 }
 
-function contextOf(parent: string | undefined) {
-  const [, traceId, spanId, flags] = TRACEPARENT.exec(parent ?? '') ?? [];
+function contextOf(parent: TracePlace | undefined) {
+  const [, traceId, spanId, flags] = TRACEPARENT.exec(parent?.traceparent ?? '') ?? [];
   if (!traceId || !spanId || !flags) return ROOT_CONTEXT;
   const traceFlags = Number.parseInt(flags, 16) & 1;
-  return trace.setSpanContext(ROOT_CONTEXT, { traceId, spanId, traceFlags, isRemote: true });
+  const traceState = createTraceState(parent?.tracestate);
+  return trace.setSpanContext(ROOT_CONTEXT, { traceId, spanId, traceFlags, traceState, isRemote: true });
 }
 
 class OtlpSpan implements TraceSpan {
   readonly traceparent: string;
+  readonly tracestate: string | undefined;
   readonly isKept: boolean;
   readonly #span: Span;
   readonly #start: (name: string, options: SpanOptions) => Span;
 
   constructor(span: Span, start: (name: string, options: SpanOptions) => Span) {
-    const { traceId, spanId, traceFlags } = span.spanContext();
+    const { traceId, spanId, traceFlags, traceState } = span.spanContext();
     this.#span = span;
     this.#start = start;
     this.traceparent = `00-${traceId}-${spanId}-${traceFlags.toString(16).padStart(2, '0')}`;
+    this.tracestate = traceState?.serialize() || undefined;
     this.isKept = (traceFlags & 1) === 1;
   }
 
@@ -86,7 +89,7 @@ class OtlpSpan implements TraceSpan {
 
   child(name: string, startMs: number, endMs: number, attributes: SpanAttributes = {}): void {
     if (!this.isKept) return;
-    this.#start(name, { kind: 'internal', parent: this.traceparent, startMs, attributes }).end(endMs);
+    this.#start(name, { kind: 'internal', parent: this, startMs, attributes }).end(endMs);
   }
 
   end(fault?: string): void {

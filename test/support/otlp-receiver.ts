@@ -8,6 +8,7 @@ import { fieldsOf, type MessageField, textOf } from '../../shared/onnx/message-r
 export interface ReceivedSpan {
   readonly traceId: string;
   readonly spanId: string;
+  readonly traceState: string;
   readonly parentId: string;
   readonly name: string;
   readonly kind: number;
@@ -102,6 +103,7 @@ class Message {
 function toSpan(span: Message): Omit<ReceivedSpan, 'process'> {
   return {
     ...{ traceId: span.hex(1), spanId: span.hex(2), parentId: span.hex(4), name: span.text(5), kind: span.integer(6) },
+    traceState: span.text(3),
     ...{ startMs: span.time(7), endMs: span.time(8), attributes: attributesOf(span, 9) },
   };
 }

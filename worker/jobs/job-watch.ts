@@ -1,7 +1,7 @@
 import { DelayedError, WaitingError } from 'bullmq';
 import type { Job } from '../../shared/jobs.ts';
 import { count, observe } from '../../shared/metrics/tally.ts';
-import type { TraceSpan } from '../../shared/tracing/contract.ts';
+import type { TracePlace, TraceSpan } from '../../shared/tracing/contract.ts';
 import { startSpan } from '../../shared/tracing/tracing.ts';
 import { beginJob, type RunningJob } from './running-jobs.ts';
 
@@ -30,7 +30,8 @@ export class JobWatch {
     if (pickup.attempt === 1 && job.name !== 'stitch') {
       observe('farm_job_wait_seconds', { job: job.name }, (Date.now() - pickup.placedAtMs) / 1000);
     }
-    this.span = job.origin?.trace ? this.#begin(job.origin.trace, pickup) : undefined;
+    const { trace, state } = job.origin ?? {};
+    this.span = trace ? this.#begin({ traceparent: trace, tracestate: state }, pickup) : undefined;
   }
 
   progressed(): void {
@@ -50,7 +51,7 @@ export class JobWatch {
     else this.#end(lastTry || isFinal(thrown) ? 'failed' : 'retry', (thrown as Error).message);
   }
 
-  #begin(parent: string, { queueName, attempt, placedAtMs }: Pickup): TraceSpan | undefined {
+  #begin(parent: TracePlace, { queueName, attempt, placedAtMs }: Pickup): TraceSpan | undefined {
     const { name } = this.#job;
     const attributes = {
       ...{ 'messaging.system': 'bullmq', 'messaging.destination.name': queueName, 'farm.job': name },
