@@ -1,9 +1,10 @@
-import type { ArtifactStore } from '../../shared/artifacts.ts';
+import { type ArtifactStore, artifactKeys } from '../../shared/artifacts.ts';
 import { FarmError } from '../../shared/errors.ts';
 import type { SegmentJob } from '../../shared/jobs.ts';
 import { logged } from '../../shared/process/unheard.ts';
 import { framesOf, isTerminal, type RenderRecord } from '../../shared/renders/record.ts';
 import type { RenderStore } from '../../shared/renders/store.ts';
+import { SAMPLES_PER_FRAME } from '../../shared/sound/rates.ts';
 import type { TraceSpan } from '../../shared/tracing/contract.ts';
 import type { PipelineThread } from '../engine/pipeline-thread.ts';
 import type { SegmentTask } from '../engine/thread-protocol.ts';
@@ -47,6 +48,7 @@ export function segmentHandler(tools: SegmentHandlerTools) {
       if (!status || isTerminal(status)) cancellation.end(job.renderId);
     };
     const watch = watchOf(tools, job, span);
+    watch.soundOf(artifacts.localPath(artifactKeys.samples(job.renderId)), samplesOf(job.frames));
     const previews = new Previews(artifacts, job.renderId);
     await report(0);
     try {
@@ -78,6 +80,11 @@ export function segmentHandler(tools: SegmentHandlerTools) {
       throw error;
     }
   };
+}
+
+/** What is heard during these frames. */
+function samplesOf({ start, end }: SegmentJob['frames']) {
+  return { start: start * SAMPLES_PER_FRAME, end: end * SAMPLES_PER_FRAME };
 }
 
 function watchOf({ gpuId, workLog }: SegmentHandlerTools, job: SegmentJob, span: TraceSpan | undefined): TaskWatch {

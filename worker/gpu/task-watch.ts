@@ -34,6 +34,11 @@ export class TaskWatch {
     this.#kept?.sound(samples);
   }
 
+  /** See TaskLog. */
+  soundOf(file: string, samples: { readonly start: number; readonly end: number }): void {
+    this.#kept?.soundOf(file, samples);
+  }
+
   /** @param made frames by now; one more than before when absent. @param form of the picture. */
   progressed(picture: Uint8Array, form: string, made = this.#made + 1): void {
     this.#made = made;

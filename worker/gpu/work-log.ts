@@ -1,14 +1,18 @@
+import { createReadStream } from 'node:fs';
 import { mkdir, readdir, rm, writeFile } from 'node:fs/promises';
 import path from 'node:path';
+import type { Readable } from 'node:stream';
 import type { Config } from '../../shared/config/load.ts';
 import type { Logger } from '../../shared/process/log.ts';
 import { ifMissing, logged } from '../../shared/process/unheard.ts';
+import { SAMPLE_RATE_HZ } from '../../shared/sound/rates.ts';
 import type { WorkPlace } from './work-counts.ts';
 
 /** Debug folders that a worker keeps, the newest. */
 const MOST_FOLDERS = 100;
+const SAMPLE_BYTES = 4;
 /** What of a sound is kept: a minute at 16 kHz, as float32. */
-const MOST_SOUND_BYTES = 60 * 16_000 * 4;
+const MOST_SOUND_BYTES = 60 * SAMPLE_RATE_HZ * SAMPLE_BYTES;
 
 export interface WorkLogTools {
   readonly config: Pick<Config, 'logging' | 'storageRoot'>;
@@ -74,6 +78,13 @@ export class TaskLog {
     if (samples.length > 0) this.#save('sound.f32', () => Buffer.from(samples.subarray(0, MOST_SOUND_BYTES)));
   }
 
+  /** The same of a file with that sound: its samples [start, end). */
+  soundOf(file: string, { start, end }: { readonly start: number; readonly end: number }): void {
+    const from = start * SAMPLE_BYTES;
+    const to = Math.min(end * SAMPLE_BYTES, from + MOST_SOUND_BYTES);
+    if (to > from) this.#write('sound.f32', () => createReadStream(file, { start: from, end: to - 1 }));
+  }
+
   /** A frame that was made; the first one is kept. @param form of the bytes. */
   picture(bytes: Uint8Array, form: string): void {
     if (this.#hasPicture) return;
@@ -101,12 +112,17 @@ export class TaskLog {
 
   /** @param bytes are asked for now: their memory may be used again. */
   #save(name: string, bytes: () => Buffer): void {
+    if (this.#folder === undefined) return;
+    const content = bytes();
+    this.#write(name, () => content);
+  }
+
+  #write(name: string, content: () => Buffer | Readable): void {
     const folder = this.#folder;
     if (folder === undefined) return;
-    const content = bytes();
     const write = async () => {
       await mkdir(folder, { recursive: true });
-      await writeFile(path.join(folder, name), content);
+      await writeFile(path.join(folder, name), content());
     };
     this.#files = Promise.all([this.#files, write().catch(logged('a debug file was not written'))]);
   }
