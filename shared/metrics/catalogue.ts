@@ -38,6 +38,7 @@ export const COUNTERS = {
   farm_requests_total: counter('Live requests, by how they ended on a GPU.', 'model', 'gpu', 'outcome'),
   farm_renders_submitted_total: counter('Renders taken.', 'model'),
   farm_renders_total: counter('Renders that have ended, by how.', 'model', 'outcome'),
+  farm_quality_findings_total: counter('Completed renders with a finding of quality.', 'model', 'finding'),
   farm_stage_seconds_total: counter('Time that GPU workers spent in a stage.', 'stage', 'gpu'),
   farm_model_loads_total: counter('Times that a model was brought into memory.', 'model', 'gpu'),
   farm_jobs_total: counter('Runs of jobs, by how they ended; "retry" and "wait" come again.', 'job', 'outcome'),

@@ -1,10 +1,11 @@
 import assert from 'node:assert/strict';
-import { readFile } from 'node:fs/promises';
+import { readdir, readFile } from 'node:fs/promises';
 import path from 'node:path';
 import { after, describe, it } from 'node:test';
 import { Metadata } from '@grpc/grpc-js';
 import type { CompositeBatchResponse } from '../../api/grpc/messages/monolithic.ts';
 import { GAUGES } from '../../api/metrics/gauges.ts';
+import { ifMissing } from '../../shared/process/unheard.ts';
 import { MONOLITHIC, methodOf, TestClient } from '../grpc/clients.ts';
 import { startFarm } from '../support/farm.ts';
 import { OtlpReceiver, type ReceivedSpan } from '../support/otlp-receiver.ts';
@@ -16,6 +17,8 @@ import { until } from '../support/until.ts';
 
 const RENDER_TRACE = '0af7651916cd43dd8448eb211c80319c';
 const LIVE_TRACE = '5b8efff798038103d269b633813fc60c';
+/** What other systems have added to a trace. */
+const STATE = 'vendor=t61rcWkgMzE,other@x=00f067';
 const CALLER_SPAN = 'b7ad6b7169203331';
 const SECONDS = 2;
 const FRAMES = 25 * SECONDS;
@@ -27,11 +30,14 @@ const farm = await startFarm({
   models: { ann: SMALL_MODEL },
   tracing: { enabled: true, endpoint: collector.url },
   render: { segment_frames: 30 },
+  logging: { save_debug_files: true },
 });
 after(async () => {
   await farm[Symbol.asyncDispose]();
   collector.stop();
 });
+
+let renderId = '';
 
 const scrape = async () => await (await fetch(`${farm.url}/metrics`)).text();
 
@@ -52,7 +58,11 @@ async function submit(): Promise<Response> {
   await writeWav(file, syllables(SECONDS));
   const form = new FormData();
   form.set('audio', new Blob([await readFile(file)]), 'speech.wav');
-  const headers = { 'x-request-id': 'of-this-test', traceparent: `00-${RENDER_TRACE}-${CALLER_SPAN}-01` };
+  const headers = {
+    'x-request-id': 'of-this-test',
+    traceparent: `00-${RENDER_TRACE}-${CALLER_SPAN}-01`,
+    tracestate: STATE,
+  };
   return await fetch(`${farm.url}/v1/renders`, { method: 'POST', body: form, headers });
 }
 
@@ -63,11 +73,14 @@ describe('a render', () => {
     assert.equal(answer.headers.get('x-request-id'), 'of-this-test');
     const outside = /^00-([0-9a-f]{32})-([0-9a-f]{16})-01$/.exec(answer.headers.get('traceparent') ?? '') ?? [];
     assert.equal(outside[1], RENDER_TRACE);
+    assert.equal(answer.headers.get('tracestate'), STATE);
     const { id } = (await answer.json()) as { id: string };
+    renderId = id;
     await farm.client.finished(id);
     await until('the spans have come', () => named(ofTrace(RENDER_TRACE), 'stitch').length === 1);
     await until('all segments have told', () => named(ofTrace(RENDER_TRACE), 'encode').length === 2);
     const spans = ofTrace(RENDER_TRACE);
+    for (const { name, traceState } of spans) assert.equal(traceState, STATE, name);
     const [request] = named(spans, 'POST /v1/renders');
     assert.deepEqual([request?.parentId, request?.spanId], [CALLER_SPAN, outside[2]]);
     for (const name of ['prepare', 'segment', 'stitch', 'queue'])
@@ -93,10 +106,32 @@ describe('a render', () => {
     assert.deepEqual([...new Set(lines.map((line) => line.split(' ')[0]))].sort(), ['api', 'gpu-0', 'media']);
   });
 
+  it('leaves the sound of each segment beside its debug files', async () => {
+    const root = path.join(farm.folder, 'data', 'debug');
+    const sounds = async () => {
+      const files = await readdir(root, { recursive: true }).catch(ifMissing<string[]>([]));
+      const found = files.filter((file) => file.endsWith('sound.f32')).sort();
+      return await Promise.all(found.map(async (file) => await readFile(path.join(root, file))));
+    };
+    await until('both are there', async () => {
+      const lengths = (await sounds()).map(({ length }) => length / 4 / 640);
+      return lengths.length === 2 && lengths[0] === 30 && lengths[1] === FRAMES - 30;
+    });
+    const [first] = await sounds();
+    const heard = new Float32Array(new Uint8Array(first ?? []).buffer);
+    assert.ok(heard.some((sample) => Math.abs(sample) > 0.05));
+  });
+
   it('is counted, and the count outlives the worker', async () => {
     const frames = 'farm_frames_total{model="ann",gpu="0",kind="render"}';
     const starts = 'farm_process_starts_total{process="gpu-0"}';
+    const { findings } = (await farm.client.receipt(renderId)).quality ?? { findings: [] };
+    // What the small avatar's network gives is no mouth.
+    assert.ok(findings.length > 0);
     const counts: Readonly<Record<string, number>> = {
+      ...Object.fromEntries(
+        findings.map((finding) => [`farm_quality_findings_total{model="ann",finding="${finding}"}`, 1]),
+      ),
       [frames]: FRAMES,
       'farm_renders_total{model="ann",outcome="completed"}': 1,
       'farm_segments_total{model="ann",gpu="0",outcome="completed"}': 2,
@@ -127,12 +162,14 @@ describe('a gRPC call', () => {
     const sent = new Metadata();
     sent.set('traceparent', `00-${LIVE_TRACE}-${CALLER_SPAN}-01`);
     sent.set('x-request-id', 'a-live-one');
+    for (const entry of STATE.split(',')) sent.add('tracestate', entry);
     const raw_audio = Buffer.alloc(4 * 640 * 4);
     const request = { model_id: 'ann', batch_size: 4, raw_audio, sample_rate: 16_000 };
     const { answer, metadata } = await callWith(client, request, sent);
     assert.equal(answer.error, '');
     assert.equal(metadata.get('x-request-id')[0], 'a-live-one');
     assert.match(String(metadata.get('traceparent')[0]), new RegExp(`^00-${LIVE_TRACE}-`));
+    assert.deepEqual(metadata.get('tracestate'), [STATE]);
     await until('the spans have come', () => named(ofTrace(LIVE_TRACE), 'network').length === 1);
     await until(
       'that of the call, too',
@@ -142,6 +179,7 @@ describe('a gRPC call', () => {
     const [call] = named(spans, `${MONOLITHIC}/InferBatchComposite`);
     const [live] = named(spans, 'live');
     assert.deepEqual([call?.parentId, live?.parentId], [CALLER_SPAN, call?.spanId]);
+    for (const { name, traceState } of spans) assert.equal(traceState, STATE, name);
     assert.equal(named(spans, 'network')[0]?.parentId, live?.spanId);
     await until(
       'it is counted',

@@ -4,11 +4,12 @@ import { type ArtifactStore, artifactKeys } from '../../shared/artifacts.ts';
 import { FarmError } from '../../shared/errors.ts';
 import { hashFile } from '../../shared/hash-file.ts';
 import type { JobOf } from '../../shared/jobs.ts';
-import { observe } from '../../shared/metrics/tally.ts';
+import { count, observe } from '../../shared/metrics/tally.ts';
 import { jobId } from '../../shared/queues.ts';
 import type { RenderPlan, RenderRecord, SegmentReceipt } from '../../shared/renders/record.ts';
 import type { RenderStore } from '../../shared/renders/store.ts';
 import { MINUTE_MS } from '../../shared/units.ts';
+import type { Quality } from '../../shared/views/quality-view.ts';
 import { removeFilesIfGone } from '../jobs/ended-renders.ts';
 import type { JobContext } from '../jobs/job-runner.ts';
 import { runFfmpeg } from '../tools/ffmpeg.ts';
@@ -52,7 +53,7 @@ export function stitchHandler(tools: StitchTools) {
     await spentFiles.announce(renderId);
     const bytes = await resultSize(artifacts, renderId, record.request, plan);
     if (!(await renders.complete(renderId, jobId(job), bytes))) return await tidyUp(tools, renderId);
-    observeRender(record);
+    observeRender(record, look.quality);
     log.info({ frames: plan.frameCount }, 'render completed');
   };
 
@@ -84,8 +85,11 @@ export async function tidyUp({ renders, artifacts, spentFiles }: StitchTools, re
   else await removeFilesIfGone(renders, artifacts, renderId);
 }
 
-/** How long its sender had to wait, for `/metrics`. */
-function observeRender({ createdAtMs, firstSegmentAtMs }: RenderRecord): void {
+/** How long its sender had to wait, and what may be wrong with it, for `/metrics`. */
+function observeRender({ createdAtMs, firstSegmentAtMs, request }: RenderRecord, quality: Quality | null): void {
+  for (const finding of quality?.findings ?? []) {
+    count('farm_quality_findings_total', { model: request.modelId, finding });
+  }
   observe('farm_render_seconds', {}, (Date.now() - createdAtMs) / 1000);
   if (firstSegmentAtMs !== undefined) {
     observe('farm_render_wait_seconds', {}, (firstSegmentAtMs - createdAtMs) / 1000);
