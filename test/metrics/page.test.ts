@@ -11,8 +11,10 @@ import { openServices } from '../../api/services.ts';
 import { hashApiKey } from '../../shared/api-keys.ts';
 import { COUNTED } from '../../shared/metrics/catalogue.ts';
 import { startReporting } from '../../shared/metrics/report.ts';
+import { count, observe } from '../../shared/metrics/tally.ts';
 import { startApi } from '../support/api.ts';
 import { SILENT_LOGGER as log } from '../support/quiet-log.ts';
+import { readExposition } from './exposition.ts';
 
 const TOKEN = 'a-token-for-prometheus';
 const OPERATOR = 'a-key-of-an-operator-of-32-letters';
@@ -74,6 +76,24 @@ describe('/metrics', () => {
       assert.ok((numberOf(text, 'farm_http_requests_total{method="GET",route="/healthz",code="200"}') ?? 0) >= 1);
       assert.equal(numberOf(text, 'farm_redis_up'), 1);
     }
+  });
+
+  it('keeps to the format, whatever stands in a label', async () => {
+    const odd = 'a "quoted" \\ model\nof two lines, with {braces} and a comma';
+    count('farm_frames_total', { model: odd, gpu: 0, kind: 'live' }, 3);
+    for (const seconds of [0.0001, 0.3, 1e6])
+      observe('farm_stage_frame_seconds', { stage: odd, kind: 'live' }, seconds);
+    await startReporting({ redis: services.redis, name: 'api', log }).stop();
+    const families = readExposition(await new Metrics({ ...services, store: api.store }).page());
+    for (const name of Object.keys({ ...COUNTED, ...GAUGES })) assert.ok(families.get(name)?.help, name);
+    const frames = families.get('farm_frames_total')?.samples.find(({ labels }) => labels.model === odd);
+    assert.deepEqual([frames?.value, frames?.labels.kind], [3, 'live']);
+    const stages = families.get('farm_stage_frame_seconds')?.samples.filter(({ labels }) => labels.stage === odd) ?? [];
+    assert.deepEqual(
+      stages.filter(({ labels }) => labels.le === '+Inf').map(({ value }) => value),
+      [3],
+    );
+    assert.ok(Math.abs((stages.find(({ name }) => name.endsWith('_sum'))?.value ?? 0) - 1_000_000.3001) < 1e-6);
   });
 
   it('costs Redis as many commands with many renders as with few', async () => {
