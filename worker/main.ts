@@ -1,5 +1,5 @@
 import { parseArgs } from 'node:util';
-import { loadConfig } from '../shared/config/load.ts';
+import { type Config, loadConfig } from '../shared/config/load.ts';
 import { FarmError } from '../shared/errors.ts';
 import { startReporting } from '../shared/metrics/report.ts';
 import { createLogger } from '../shared/process/log.ts';
@@ -7,11 +7,9 @@ import { CLOSING_MS, onShutdown } from '../shared/process/shutdown.ts';
 import { endUnstarted, reportReady, showLife } from '../shared/process/supervised.ts';
 import { RedisOutage } from '../shared/redis-outage.ts';
 import { startTracing, stopTracing } from '../shared/tracing/tracing.ts';
-import { startGpuWorker } from './gpu-worker.ts';
 import { reportJobs } from './jobs/running-jobs.ts';
 import type { WorkerTools } from './jobs/worker-tools.ts';
 import { makeTools } from './make-tools.ts';
-import { startMediaWorker } from './media-worker.ts';
 
 /** Entry of a worker process: `node worker/main.ts --gpu N` or `node worker/main.ts --media`. */
 
@@ -35,8 +33,7 @@ async function start(): Promise<void> {
   const tools = await makeTools(config, log);
   const reporting = startReporting({ redis: tools.connection, name, log, jobs: reportJobs });
   const outage = new RedisOutage(tools.connection, log);
-  const drain =
-    role === 'media' ? await startMediaWorker(config, tools) : await startGpuWorker(role.gpuId, config, tools);
+  const drain = await startRole(role, config, tools);
   const drainAndTell = async () => {
     await drain();
     await Promise.all([reporting.stop(), stopTracing()]);
@@ -44,6 +41,16 @@ async function start(): Promise<void> {
   onShutdown((reason) => end(reason, tools, outage, drainAndTell), config.limits.drain_seconds * 1000 + CLOSING_MS);
   log.info('ready');
   reportReady();
+}
+
+/** Loads the modules of its role alone. Returns how to drain it. */
+async function startRole(
+  role: ReturnType<typeof readRole>,
+  config: Config,
+  tools: WorkerTools,
+): Promise<() => Promise<void>> {
+  if (role !== 'media') return (await import('./gpu-worker.ts')).startGpuWorker(role.gpuId, config, tools);
+  return (await import('./media-worker.ts')).startMediaWorker(config, tools);
 }
 
 /** @param outage tells that nothing can be handed back: then what runs is done again once Redis is back. */

@@ -4,15 +4,10 @@
  * picture.
  */
 
-import sharp from 'sharp';
 import { FarmError } from '../../shared/errors.ts';
 import { readWholeFile, requireFile } from '../../shared/regular-file.ts';
 import { MOST_PIXELS } from '../media/upload-input.ts';
 import type { RgbImage } from '../pipeline/contract.ts';
-
-// Pictures are decoded once and kept in their prepared form, and a worker's cores are for inference.
-sharp.cache(false);
-sharp.concurrency(1);
 
 const RGB_CHANNELS = 3;
 /** libuv has four threads for it. */
@@ -27,6 +22,15 @@ export interface PictureSize {
 /** A picture of a few kilobytes can unfold to gigabytes: its header is read, and then it is refused. */
 const GUARDS = { limitInputPixels: MOST_PIXELS };
 
+/** Loaded with the first picture: of the threads that import this, most open none. */
+async function loadSharp() {
+  const { default: sharp } = await import('sharp');
+  // Pictures are decoded once and kept in their prepared form, and a worker's cores are for inference.
+  sharp.cache(false);
+  sharp.concurrency(1);
+  return sharp;
+}
+
 /**
  * The size of a picture, upright, from its header only.
  * @throws FarmError `model_unusable` naming the file when it is missing or no picture.
@@ -34,6 +38,7 @@ const GUARDS = { limitInputPixels: MOST_PIXELS };
 export async function readPictureSize(path: string): Promise<PictureSize> {
   try {
     await requireFile(path);
+    const sharp = await loadSharp();
     const { autoOrient } = await sharp(path, GUARDS).metadata();
     return autoOrient;
   } catch (cause) {
@@ -57,6 +62,7 @@ export async function readPictureFile(path: string): Promise<Buffer> {
  */
 export async function decodePicture(file: Uint8Array, size: PictureSize, path: string): Promise<RgbImage> {
   if (file.length === 0) throw unreadable(path, 'the file is empty (0 bytes)');
+  const sharp = await loadSharp();
   const { data, info } = await sharp(file, GUARDS)
     .autoOrient()
     .removeAlpha()

@@ -9,7 +9,8 @@ import { policy } from '../security-headers.ts';
 
 /**
  * The studio: the page at `/` and its files. Browsers get its TypeScript with the types taken out, as Node runs it, so
- * there is nothing to build. All of it is read once, at the start of the front end.
+ * there is nothing to build. All of it is read once, at the start of the front end; the types are taken out when a browser
+ * asks.
  */
 
 const STUDIO = fileURLToPath(new URL('../../../studio', import.meta.url));
@@ -51,7 +52,7 @@ export async function studioRoutes(app: FastifyInstance): Promise<void> {
   for (const [url, file] of studioFiles()) {
     // There is nothing of the farm's in them, and a browser asks for them before it has signed in.
     app.get(url, { schema: { hide: true }, config: { access: 'open' } }, async (request, reply) =>
-      send(file, request, reply),
+      send(file(), request, reply),
     );
   }
 }
@@ -62,17 +63,22 @@ function send({ content, contentType, etag }: StudioFile, request: FastifyReques
 }
 
 /** Every file of the studio by its address, the type-free form of its modules included. */
-function studioFiles(): Map<string, StudioFile> {
+function studioFiles(): Map<string, () => StudioFile> {
   const own = globSync('**/*.{ts,css,svg}', { cwd: STUDIO, exclude: ['**/*.d.ts'] });
   const files = own.map((name) => [`/studio/${name}`, path.join(STUDIO, name)] as const);
   const vendor = VENDOR_FILES.map((name) => [`/studio/vendor/lit-html/${name}`, path.join(LIT_HTML, name)] as const);
   return new Map([...files, ...vendor].map(([url, source]) => [url, readStudioFile(source)]));
 }
 
-function readStudioFile(source: string): StudioFile {
+/** Reads a file now, and makes of it what browsers get when the first one asks. */
+function readStudioFile(source: string): () => StudioFile {
   const extension = path.extname(source);
   const text = readFileSync(source, 'utf8');
-  return fileOf(extension === '.ts' ? withoutTypes(text) : text, TYPES[extension] ?? '');
+  let file: StudioFile | undefined;
+  return () => {
+    file ??= fileOf(extension === '.ts' ? withoutTypes(text) : text, TYPES[extension] ?? '');
+    return file;
+  };
 }
 
 /** Node runs the farm's own modules in the same way, but warns when it is asked to do it by name. */
