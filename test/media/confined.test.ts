@@ -4,10 +4,10 @@ import { writeFile } from 'node:fs/promises';
 import { it } from 'node:test';
 import { promisify } from 'node:util';
 import { crc32, deflateSync } from 'node:zlib';
+import { confined, MOST_TOOL_BYTES } from '../../shared/tools/confined.ts';
 import { checkedPendingVideo } from '../../worker/avatar/frame-folder.ts';
 import { findSoundTrack } from '../../worker/media/sound-track.ts';
 import { UPLOAD_GUARDS } from '../../worker/media/upload-input.ts';
-import { confined, MOST_TOOL_BYTES } from '../../worker/tools/confined.ts';
 import { probe, runFfmpeg } from '../../worker/tools/ffmpeg.ts';
 import { ffmpeg, lavfi, privateFolder } from './media-files.ts';
 

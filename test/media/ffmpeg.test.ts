@@ -3,7 +3,8 @@ import { once } from 'node:events';
 import { watch } from 'node:fs';
 import { readdir, readFile, stat, writeFile } from 'node:fs/promises';
 import { test } from 'node:test';
-import { type FfmpegCommand, outputOf, probe, runFfmpeg } from '../../worker/tools/ffmpeg.ts';
+import { outputOf } from '../../shared/tools/tool-output.ts';
+import { type FfmpegCommand, probe, runFfmpeg } from '../../worker/tools/ffmpeg.ts';
 import { FfmpegFeed } from '../../worker/tools/ffmpeg-feed.ts';
 import { ffmpeg, lavfi, privateFolder } from './media-files.ts';
 

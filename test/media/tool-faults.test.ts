@@ -5,9 +5,10 @@ import path from 'node:path';
 import { afterEach, describe, it } from 'node:test';
 import { promisify } from 'node:util';
 import type { ErrorCode } from '../../shared/errors.ts';
+import { outputOf } from '../../shared/tools/tool-output.ts';
 import { checkInStep } from '../../worker/media/check-video.ts';
 import { decodeAudio } from '../../worker/media/decode-audio.ts';
-import { outputOf, probe, runFfmpeg } from '../../worker/tools/ffmpeg.ts';
+import { probe, runFfmpeg } from '../../worker/tools/ffmpeg.ts';
 import { ffmpeg, lavfi, privateFolder } from './media-files.ts';
 
 const file = privateFolder();

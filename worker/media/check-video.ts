@@ -1,7 +1,7 @@
 import { FarmError } from '../../shared/errors.ts';
 import { FRAMES_PER_SECOND } from '../../shared/sound/rates.ts';
+import { outputOf } from '../../shared/tools/tool-output.ts';
 import { MINUTE_MS } from '../../shared/units.ts';
-import { outputOf } from '../tools/ffmpeg.ts';
 import { SOUND_PACKET_S } from './soundtrack.ts';
 
 const CHECK_TIMEOUT_MS = 10 * MINUTE_MS;

@@ -4,9 +4,9 @@ import type { Writable } from 'node:stream';
 import { FarmError } from '../../shared/errors.ts';
 import { toolEnvironment } from '../../shared/process/environment.ts';
 import { ignored } from '../../shared/process/unheard.ts';
-import { confined, only } from './confined.ts';
-import { failureOf, KEPT_TEXT, notStarted } from './tool-faults.ts';
-import { type ToolLimits, ToolWatch } from './tool-watch.ts';
+import { confined, only } from '../../shared/tools/confined.ts';
+import { failureOf, KEPT_TEXT, notStarted } from '../../shared/tools/tool-faults.ts';
+import { type ToolLimits, ToolWatch } from '../../shared/tools/tool-watch.ts';
 
 /** Options stand as ffmpeg takes them, one option or value an element. */
 export interface FedCommand {

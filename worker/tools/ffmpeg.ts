@@ -1,13 +1,11 @@
-import { spawn } from 'node:child_process';
-import { once } from 'node:events';
 import fluent from 'fluent-ffmpeg';
 import { z } from 'zod';
 import { FarmError } from '../../shared/errors.ts';
 import { toolEnvironment } from '../../shared/process/environment.ts';
-import { ignored } from '../../shared/process/unheard.ts';
-import { confined, only } from './confined.ts';
-import { failureOf, KEPT_TEXT, notStarted, type Tool } from './tool-faults.ts';
-import { type ToolLimits, ToolWatch } from './tool-watch.ts';
+import { confined, only } from '../../shared/tools/confined.ts';
+import { failureOf, notStarted } from '../../shared/tools/tool-faults.ts';
+import { outputOf } from '../../shared/tools/tool-output.ts';
+import { type ToolLimits, ToolWatch } from '../../shared/tools/tool-watch.ts';
 
 /** Starts ffmpeg and ffprobe. Modules outside of this folder build commands as data and pass them in. */
 
@@ -18,13 +16,11 @@ export interface FfmpegCommand {
   readonly outputPath: string;
 }
 
-export type FfmpegLimits = ToolLimits;
-
 /**
  * Runs the command to its end. Aborting kills ffmpeg and rejects with the signal's reason; a failure rejects with
  * FarmError('encode_failed') with the last lines of ffmpeg's output, or with the fault of the machine.
  */
-export async function runFfmpeg(command: FfmpegCommand, limits: FfmpegLimits): Promise<void> {
+export async function runFfmpeg(command: FfmpegCommand, limits: ToolLimits): Promise<void> {
   limits.signal.throwIfAborted();
   using watch = new ToolWatch('ffmpeg', limits, command.outputPath);
   const done = Promise.withResolvers<void>();
@@ -108,46 +104,6 @@ function ofFluent(error: Error, said: string): FarmError {
   const [, killedBy] = /was killed with signal (\w+)/.exec(error.message) ?? [];
   const [, exitCode] = /exited with code (\d+)/.exec(error.message) ?? [];
   return failureOf('ffmpeg', { exitCode: exitCode === undefined ? null : Number(exitCode), killedBy, said }, error);
-}
-
-/**
- * Runs ffmpeg or ffprobe and yields what it writes to standard output. Leaving the loop early kills it. Aborting
- * rejects with the signal's reason, a failure with FarmError('encode_failed') or with the fault of the machine.
- */
-export async function* outputOf(program: Tool, args: readonly string[], limits: FfmpegLimits): AsyncGenerator<Buffer> {
-  limits.signal.throwIfAborted();
-  using watch = new ToolWatch(program, limits);
-  const { command, args: words } = confined(program, [...only('file'), ...args], limits.timeoutMs);
-  const child = spawn(command, words, { stdio: ['ignore', 'pipe', 'pipe'], env: toolEnvironment() });
-  // Without a file descriptor left there is no child to listen to.
-  if (!child.stdout) throw notStarted(program, ((await once(child, 'error')) as [Error])[0]);
-  const closed = once(child, 'close') as Promise<[code: number | null, signal: string | null]>;
-  closed.catch(ignored('it is awaited once the output has ended'));
-  let said = '';
-  child.stderr.on('data', (text) => {
-    said = `${said}${text}`.slice(-KEPT_TEXT);
-  });
-  const end = () => {
-    child.kill('SIGKILL');
-    // What it has started itself may hold the other ends open.
-    child.stdout.destroy();
-    child.stderr.destroy();
-  };
-  watch.stop.addEventListener('abort', end, { once: true });
-  try {
-    for await (const chunk of child.stdout as AsyncIterable<Buffer>) {
-      yield chunk;
-      watch.progress();
-    }
-    const started = closed.catch((error: Error) => Promise.reject(notStarted(program, error)));
-    const [exitCode, killedBy] = await watch.orStopped(started);
-    if (exitCode !== 0) throw failureOf(program, { exitCode, killedBy, said }, new Error(`It ended with ${exitCode}`));
-  } catch (error) {
-    throw watch.stop.aborted ? watch.stop.reason : error;
-  } finally {
-    end();
-    await watch.orStopped(closed).catch(ignored('its failure was thrown above, unless the reader had enough'));
-  }
 }
 
 export interface ProbedStream {

@@ -1,8 +1,8 @@
 import { stat } from 'node:fs/promises';
 import { setTimeout as delay } from 'node:timers/promises';
-import { Patience } from '../../shared/process/patience.ts';
-import { progressNoter } from '../../shared/process/progress.ts';
-import { ignored } from '../../shared/process/unheard.ts';
+import { Patience } from '../process/patience.ts';
+import { progressNoter } from '../process/progress.ts';
+import { ignored } from '../process/unheard.ts';
 import { madeNoProgress, type Tool, tookTooLong } from './tool-faults.ts';
 
 export interface ToolLimits {

@@ -1,5 +1,5 @@
 import { availableParallelism } from 'node:os';
-import { GB } from '../../shared/units.ts';
+import { GB } from '../units.ts';
 
 /**
  * Limits of ffmpeg and ffprobe that no input can lift, and that hold when this process is gone: a shell sets them and

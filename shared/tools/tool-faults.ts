@@ -1,4 +1,4 @@
-import { type ErrorCode, FarmError } from '../../shared/errors.ts';
+import { type ErrorCode, FarmError } from '../errors.ts';
 import { NOT_FOUND, NOT_RUN } from './confined.ts';
 
 /**
