@@ -32,6 +32,7 @@ import { Readiness } from './readiness.ts';
 import { RenderService } from './renders/renders.ts';
 import { RenderRetry } from './renders/retry.ts';
 import { RenderSubmission } from './renders/submission.ts';
+import { VideoPreviews } from './renders/video-previews.ts';
 import { Webhooks } from './webhooks.ts';
 
 /** Where processes of an earlier version run beside this one, their renders are found by filters after so long. */
@@ -52,6 +53,7 @@ export interface Services {
   readonly avatarPictures: AvatarPictureService;
   readonly submission: RenderSubmission;
   readonly renders: RenderService;
+  readonly videos: VideoPreviews;
   readonly retry: RenderRetry;
   readonly events: EventStreams;
   readonly webhooks: Webhooks;
@@ -113,6 +115,7 @@ export function openServices({ config, redis, log, reload }: ServiceTools): Serv
     ...{ config, access, sessions, memory, redis, queues, models, submission, renders, retry, live, gpus },
     ...{ events, webhooks, collector, readiness, ...logs, metrics: new Metrics({ config, redis, store }) },
     avatarPictures: new AvatarPictureService(artifacts, models),
+    videos: new VideoPreviews(config.limits.max_video_previews),
     async close() {
       await repairing.stop();
       closeEvents();

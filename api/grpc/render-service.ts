@@ -54,7 +54,7 @@ export function renderHandlers(services: RenderServices, calls: Calls): UntypedS
     ),
     WatchRender: calls.serverStream(async function* ({ render_id, preview }: WatchRenderRequest, signal, caller) {
       for await (const state of renders.watch(render_id, { preview, caller }, signal))
-        yield toRender(state.view, state.preview);
+        yield toRender(state.view, state.preview?.jpeg);
     }),
     CancelRender: calls.unary(async ({ render_id }: CancelRenderRequest, _signal, caller) =>
       toRender(await renders.cancel(render_id, caller)),

@@ -2,10 +2,11 @@ import { buffer } from 'node:stream/consumers';
 import { setTimeout as delay } from 'node:timers/promises';
 import { FarmError } from '../../shared/errors.ts';
 import { isTerminal } from '../../shared/renders/record.ts';
-import { FRAMES_PER_SECOND } from '../../shared/sound/rates.ts';
 import type { RenderView } from '../../shared/views/render-view.ts';
 import type { Caller } from '../access/caller.ts';
+import { Pace } from './pace.ts';
 import type { RenderService } from './renders.ts';
+import type { VideoPreviews } from './video-previews.ts';
 
 /** A frame of a render that is watched. */
 export interface RenderPicture {
@@ -17,7 +18,6 @@ export interface RenderPicture {
 
 /** How often it is looked for a frame that is not there yet. */
 const LOOK_EVERY_MS = 250;
-const FRAME_MS = 1000 / FRAMES_PER_SECOND;
 
 /** What is asked of a watched render. */
 export interface Watching {
@@ -26,41 +26,43 @@ export interface Watching {
   readonly caller: Caller;
 }
 
+export interface WatchTools {
+  readonly renders: RenderService;
+  readonly videos: VideoPreviews;
+}
+
 /**
- * The pictures of a render from a frame on, until it has ended: every frame of output=frames, 25 a second at most, also
- * when it is completed; of an MP4 that is being made, the latest pictures. One picture is in memory at a time.
- * FarmError: render_unknown, render_failed, render_cancelled; output_not_kept for a completed MP4, which can be played.
+ * The pictures of a render from a frame on, until it has ended: every frame of output=frames and of a finished MP4, 25 a
+ * second at most; of an MP4 that is being made, the latest pictures. One picture is in memory at a time.
+ * FarmError: render_unknown, render_failed, render_cancelled; previews_full, and those of ffmpeg, for a finished MP4.
  */
 export async function watchPictures(
-  renders: RenderService,
+  tools: WatchTools,
   renderId: string,
   watching: Watching,
   signal: AbortSignal,
-): Promise<AsyncGenerator<RenderPicture>> {
-  const view = await renders.get(renderId, watching.caller);
-  if (view.output === 'frames') return frames(renders, view, watching, signal);
-  if (view.status === 'completed') {
-    throw new FarmError('output_not_kept', `Render ${renderId} is a finished MP4: its frames are in the video`);
-  }
-  return latest(renders, view, watching, signal);
+): Promise<AsyncIterable<RenderPicture>> {
+  const view = await tools.renders.get(renderId, watching.caller);
+  if (view.output === 'frames') return frames(tools, view, watching, signal);
+  if (view.status === 'completed') return await video(tools, view, watching, signal);
+  return latest(tools, view, watching, signal);
 }
 
 async function* frames(
-  renders: RenderService,
+  { renders }: WatchTools,
   { id, range }: RenderView,
   { from = 0, caller }: Watching,
   signal: AbortSignal,
 ): AsyncGenerator<RenderPicture> {
+  const pace = new Pace(signal);
   for (let frameIndex = Math.max(from, range?.from ?? 0); !signal.aborted; ) {
-    const shownAtMs = performance.now();
     const file = await renders.frame(id, frameIndex, caller).catch(noneYet);
     if (file === 'end') return;
     if (file) {
       yield { frameIndex, jpeg: await buffer(file.read()), skippedFrames: 0 };
       frameIndex++;
-    }
-    const waitMs = file ? FRAME_MS - (performance.now() - shownAtMs) : LOOK_EVERY_MS;
-    await delay(Math.max(0, waitMs), undefined, { signal });
+      await pace.next();
+    } else await delay(LOOK_EVERY_MS, undefined, { signal });
   }
 }
 
@@ -72,21 +74,55 @@ function noneYet(error: unknown): undefined | 'end' {
   throw error;
 }
 
-/** A picture is numbered by the frames that were done when it came. */
+/** Resolves when the first frame is there: what is wrong with ffmpeg or the file is known then. */
+async function video(
+  { renders, videos }: WatchTools,
+  { id, range, frames }: RenderView,
+  { from = 0, caller }: Watching,
+  signal: AbortSignal,
+): Promise<AsyncIterable<RenderPicture>> {
+  const start = range?.from ?? 0;
+  const first = Math.max(from - start, 0);
+  const file = await renders.video(id, caller);
+  const count = frames.total ?? 0;
+  if (first >= count) return numbered([], from, signal);
+  const jpegs = videos.open(file.path, { first, count }, signal);
+  const head = await jpegs.next();
+  return numbered(head.done ? [] : startingWith(head.value, jpegs), start + first, signal);
+}
+
+async function* startingWith(head: Buffer, rest: AsyncIterable<Buffer>): AsyncGenerator<Buffer> {
+  yield head;
+  yield* rest;
+}
+
+async function* numbered(
+  jpegs: AsyncIterable<Buffer> | Iterable<Buffer>,
+  first: number,
+  signal: AbortSignal,
+): AsyncGenerator<RenderPicture> {
+  const pace = new Pace(signal);
+  let frameIndex = first;
+  for await (const jpeg of jpegs) {
+    yield { frameIndex: frameIndex++, jpeg, skippedFrames: 0 };
+    await pace.next();
+  }
+}
+
+/** A picture of several segments that are rendered at once is left out when a later one was shown. */
 async function* latest(
-  renders: RenderService,
+  { renders }: WatchTools,
   { id, range }: RenderView,
   { from = 0, caller }: Watching,
   signal: AbortSignal,
 ): AsyncGenerator<RenderPicture> {
   let next = Math.max(from, range?.from ?? 0);
-  let last: Buffer | undefined;
   for await (const { view, preview } of renders.watch(id, { preview: true, caller }, signal)) {
-    const frameIndex = (range?.from ?? 0) + Math.max(view.frames.done - 1, 0);
-    if (preview && frameIndex >= next && !(last && preview.equals(last))) {
-      yield { frameIndex, jpeg: preview, skippedFrames: frameIndex - next };
+    // Of a worker of an earlier version: how far the render was when the picture came.
+    const { frameIndex = (range?.from ?? 0) + Math.max(view.frames.done - 1, 0), jpeg } = preview ?? {};
+    if (jpeg && frameIndex >= next) {
+      yield { frameIndex, jpeg, skippedFrames: frameIndex - next };
       next = frameIndex + 1;
-      last = preview;
     }
     if (isTerminal(view.status)) return;
   }

@@ -5,7 +5,7 @@ import { type ArtifactStore, artifactKeys } from '../../shared/artifacts.ts';
 import { FarmError } from '../../shared/errors.ts';
 import { afterwards, untilKnown } from '../../shared/outcome.ts';
 import { logged } from '../../shared/process/unheard.ts';
-import { readPreview } from '../../shared/renders/preview.ts';
+import { type Preview, readPreview } from '../../shared/renders/preview.ts';
 import { unknownRender } from '../../shared/renders/reader.ts';
 import { isTerminal, type RenderRecord } from '../../shared/renders/record.ts';
 import type { ListFilter } from '../../shared/renders/render-list.ts';
@@ -23,15 +23,17 @@ import { viewRender } from './view.ts';
 
 /** A file of a render, to be sent whole or in part. */
 export interface RenderFile extends RenderFileName {
+  /** Where it lies, for programs of others. */
+  readonly path: string;
   readonly sizeBytes: number;
   /** Bytes [start, end], both inclusive. */
   read(range?: { start: number; end: number }): Readable;
 }
 
-/** How a render stands, and its latest picture as JPEG if that was asked for and there is one. */
+/** How a render stands, and its latest picture if that was asked for and there is one. */
 export interface RenderState {
   readonly view: RenderView;
-  readonly preview: Buffer | undefined;
+  readonly preview: Preview | undefined;
 }
 
 /** How often a render is looked at whose pictures are watched: no event tells of these. */
@@ -64,7 +66,7 @@ export interface RenderServiceTools {
 export class RenderService {
   readonly #tools: RenderServiceTools;
   readonly #looks: SharedLooks<{ readonly owner: string | undefined; readonly view: RenderView }>;
-  readonly #previews: SharedLooks<Buffer | undefined>;
+  readonly #previews: SharedLooks<Preview | undefined>;
 
   constructor(tools: RenderServiceTools) {
     this.#tools = tools;
@@ -117,7 +119,7 @@ export class RenderService {
   ): AsyncGenerator<RenderState> {
     const changes = await RenderChanges.of(renderId, this.#tools.hub, signal);
     let last: unknown;
-    let picture: Buffer | undefined;
+    let picture: Preview | undefined;
     const progress = { framesDone: -1, atMs: 0 };
     for (;;) {
       const { owner, view } = await this.#looks.at(renderId, changes.changedAtMs);
@@ -211,14 +213,17 @@ export class RenderService {
   /** The latest picture of a render, as JPEG. FarmError: render_unknown, preview_unknown. */
   async preview(renderId: string, caller: Caller): Promise<Buffer> {
     const { status } = await this.#record(renderId, caller);
-    const jpeg = await this.#preview(renderId);
-    if (!jpeg) throw new FarmError('preview_unknown', `Render ${renderId} has no recent picture; it is ${status}`);
-    return jpeg;
+    const preview = await this.#preview(renderId);
+    if (!preview) throw new FarmError('preview_unknown', `Render ${renderId} has no recent picture; it is ${status}`);
+    return preview.jpeg;
   }
 
-  async #preview(renderId: string): Promise<Buffer | undefined> {
+  async #preview(renderId: string): Promise<Preview | undefined> {
     const { artifacts, store } = this.#tools;
-    return (await readPreview(artifacts, renderId)) ?? (await store.segments.oldPreview(renderId));
+    const preview = await readPreview(artifacts, renderId);
+    if (preview) return preview;
+    const jpeg = await store.segments.oldPreview(renderId);
+    return jpeg && { jpeg, frameIndex: undefined };
   }
 
   /** The record, or FarmError('render_unknown') also when it is there and none of the caller's. */
@@ -243,6 +248,6 @@ export class RenderService {
     const sizeBytes = await artifacts.size(name.key);
     return sizeBytes === undefined
       ? undefined
-      : { ...name, sizeBytes, read: (range) => artifacts.read(name.key, range) };
+      : { ...name, path: artifacts.localPath(name.key), sizeBytes, read: (range) => artifacts.read(name.key, range) };
   }
 }

@@ -211,6 +211,8 @@ const limits = section({
   max_connections: positiveInt(1000),
   /** Clients that may follow events at a front end at once. */
   max_event_streams: positiveInt(200),
+  /** Finished videos that a front end shows frame by frame at once, each with an ffmpeg of its own. */
+  max_video_previews: positiveInt(4),
 });
 
 const A_WEEK_IN_MINUTES = 10_080;

@@ -74,6 +74,12 @@ export const ERROR_CATALOGUE = {
     true,
     'Close streams of events that nobody reads, ask another front end, or raise limits.max_event_streams.',
   ),
+  previews_full: entry(
+    429,
+    8,
+    true,
+    'Play the video instead (GET /v1/renders/{id}/video), ask another front end, or raise limits.max_video_previews.',
+  ),
   memory_full: entry(429, 8, true, 'Wait until other requests have ended, or raise limits.memory_budget_mb.'),
   deadline_exceeded: entry(504, 4, true, 'Try again, allow more time, or add GPU workers.'),
   request_cancelled: entry(499, 1, false, 'The caller went away; there is nothing to do.'),

@@ -2,14 +2,38 @@ import { readFile, writeFile } from 'node:fs/promises';
 import { type ArtifactStore, artifactKeys } from '../artifacts.ts';
 import { ifMissing } from '../process/unheard.ts';
 
-/** The latest picture of a render that runs, a JPEG file beside its other files. Pictures do not pass through Redis. */
+/**
+ * The latest picture of a render that runs, a JPEG file beside its other files. Pictures do not pass through Redis. Behind
+ * the JPEG, where decoders do not look, the file says which frame it is: a mark, and a uint32, little-endian. Workers of
+ * earlier versions left that out, and front ends of earlier versions hand it on.
+ */
 
-/** Replaces the picture in one step. */
-export async function savePreview(artifacts: ArtifactStore, renderId: string, jpeg: Uint8Array): Promise<void> {
-  await artifacts.publish(artifactKeys.preview(renderId), (path) => writeFile(path, jpeg));
+export interface Preview {
+  readonly jpeg: Buffer;
+  /** Of the whole render; undefined where the worker did not say. */
+  readonly frameIndex: number | undefined;
+}
+
+const MARK = Buffer.from('frm1');
+const TRAILER_BYTES = MARK.length + 4;
+
+/** Replaces the picture in one step. @param frameIndex of the whole render. */
+export async function savePreview(
+  artifacts: ArtifactStore,
+  renderId: string,
+  { jpeg, frameIndex }: { readonly jpeg: Uint8Array; readonly frameIndex: number },
+): Promise<void> {
+  const index = Buffer.alloc(4);
+  index.writeUInt32LE(frameIndex);
+  await artifacts.publish(artifactKeys.preview(renderId), (path) => writeFile(path, [jpeg, MARK, index]));
 }
 
 /** Undefined when there is none: no frame is done yet, or the render is complete. */
-export async function readPreview(artifacts: ArtifactStore, renderId: string): Promise<Buffer | undefined> {
-  return await readFile(artifacts.localPath(artifactKeys.preview(renderId))).catch(ifMissing());
+export async function readPreview(artifacts: ArtifactStore, renderId: string): Promise<Preview | undefined> {
+  const bytes = await readFile(artifacts.localPath(artifactKeys.preview(renderId))).catch(ifMissing());
+  if (!bytes) return undefined;
+  const end = bytes.length - TRAILER_BYTES;
+  const isMarked = end > 0 && bytes.subarray(end, end + MARK.length).equals(MARK);
+  if (!isMarked) return { jpeg: bytes, frameIndex: undefined };
+  return { jpeg: bytes.subarray(0, end), frameIndex: bytes.readUInt32LE(end + MARK.length) };
 }

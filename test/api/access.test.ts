@@ -123,7 +123,7 @@ describe('owners', () => {
     }
     await artifacts.publish(artifactKeys.receipt(own), (path) => writeFile(path, '{}'));
     await artifacts.publish(artifactKeys.video(video), (path) => writeFile(path, 'video'));
-    await savePreview(artifacts, own, Buffer.from('picture'));
+    await savePreview(artifacts, own, { jpeg: Buffer.from('picture'), frameIndex: 0 });
     await artifacts.publish(artifactKeys.waveform(own), (path) => writeFile(path, '<svg/>'));
     const files = [
       `${own}`,
@@ -138,6 +138,7 @@ describe('owners', () => {
       for (const name of ['ann', 'ops', 'boss'] as const) assert.equal((await ask(name, url)).statusCode, 200, url);
       assert.equal(codeOf(await ask('bob', url)), 'render_unknown', url);
     }
+    assert.equal(codeOf(await ask('bob', `/v1/renders/${video}/preview?as=mjpeg`)), 'render_unknown');
     assert.equal(codeOf(await ask('ann', `/v1/renders/${unowned}/frames/0`)), 'render_unknown');
     assert.equal((await ask('ops', `/v1/renders/${unowned}/frames/0`)).statusCode, 200);
     assert.equal((await ask('ops', `/v1/renders/${own}`)).json().owner, 'ann');

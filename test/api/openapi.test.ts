@@ -217,9 +217,9 @@ describe('the API as it is documented', () => {
     await ask('getRender', 404, { in: NOBODY });
     const id = await renderIn('rendering');
     await ask('getPreview', 404, { in: { id } });
-    await savePreview(artifacts, id, Buffer.from('picture'));
+    await savePreview(artifacts, id, { jpeg: Buffer.from('picture'), frameIndex: 0 });
     await ask('getPreview', 200, { in: { id } });
-    await ask('getPreview', 409, { in: { id: await renderIn('completed') }, query: { as: 'mjpeg' } });
+    await ask('getPreview', 503, { in: { id: await renderIn('completed') }, query: { as: 'mjpeg' } });
   });
 
   it('has webhooks, or says that there are none', async () => {

@@ -9,8 +9,9 @@ import { after, before, describe, it } from 'node:test';
 import type { Estimate } from '../../shared/views/estimate-view.ts';
 import type { Receipt, RenderView } from '../../shared/views/render-view.ts';
 import { startFarm, type TestFarm } from '../support/farm.ts';
-import { decodeSound, inspectVideo } from '../support/ffprobe.ts';
-import { SMALL_MODEL } from '../support/small-avatar.ts';
+import { decodeFrames, decodeSound, inspectVideo } from '../support/ffprobe.ts';
+import { isFrame, watched } from '../support/mjpeg.ts';
+import { SMALL_MODEL, SMALL_PICTURE } from '../support/small-avatar.ts';
 import { syllables, writeWav } from '../support/sound.ts';
 import { until } from '../support/until.ts';
 
@@ -109,6 +110,14 @@ describe('requests for renders', () => {
     }
     assert.ok(same < 0.01 * power, `${same} of ${power} differ`);
     assert.equal((await receiptOf(part)).video?.seconds, 2);
+    const frames = await decodeFrames(clip, SMALL_PICTURE.width, SMALL_PICTURE.height);
+    const shown = await watched(`${farm.url}/v1/renders/${part.id}/preview?as=mjpeg&from=71`);
+    assert.deepEqual(
+      shown.map(({ frameIndex }) => frameIndex),
+      [71, 72, 73, 74],
+      'numbered as in the whole render',
+    );
+    for (const { frameIndex, jpeg } of shown) assert.ok(await isFrame(jpeg, frames, frameIndex - 25));
   });
 
   it('can be estimated before, from what the GPU has measured', async () => {

@@ -7,8 +7,10 @@ import type { Redis } from 'ioredis';
 import { workerConnection } from '../../shared/redis.ts';
 import { MONOLITHIC, TestClient } from '../grpc/clients.ts';
 import { startFarm, type TestFarm } from '../support/farm.ts';
+import { decodeFrames } from '../support/ffprobe.ts';
+import { isFrame, watched } from '../support/mjpeg.ts';
 import { RESULT_FILES } from '../support/result-files.ts';
-import { SMALL_MODEL } from '../support/small-avatar.ts';
+import { SMALL_MODEL, SMALL_PICTURE } from '../support/small-avatar.ts';
 import { syllables, writeWav } from '../support/sound.ts';
 import { until } from '../support/until.ts';
 import { visualFrames } from '../support/visual-frames.ts';
@@ -67,15 +69,20 @@ describe('Redis, in the default set-up', () => {
     for (const bytes of [came, left, kept]) assert.ok(bytes < SMALL_BYTES, `${came}, ${left}, ${kept} bytes`);
   });
 
-  it('gets no picture of a render: its preview is a file while it runs, and gone after it', async () => {
+  it('gets no picture of a render: its preview, of frames of its video, is a file while it runs, and gone after it', async () => {
     const speech = path.join(farm.folder, 'speech.wav');
     await writeWav(speech, syllables(LONG_SECONDS));
     const { id } = await farm.client.submit(speech, { modelId: 'small' });
     const folder = path.join(farm.folder, 'data/renders', id);
+    const watching = watched(`${farm.url}/v1/renders/${id}/preview?as=mjpeg`);
     await until('there is a preview', async () => (await fetch(`${farm.url}/v1/renders/${id}/preview`)).status === 200);
     assert.deepEqual(await redis.keys('*:preview'), []);
     await farm.client.finished(id);
     const left = async () => (await readdir(folder)).sort();
     await until('its parts are gone', async () => isDeepStrictEqual(await left(), RESULT_FILES));
+    const frames = await decodeFrames(path.join(folder, 'video.mp4'), SMALL_PICTURE.width, SMALL_PICTURE.height);
+    const shown = await watching;
+    assert.ok(shown.length > 0);
+    for (const { frameIndex, jpeg } of shown) assert.ok(await isFrame(jpeg, frames, frameIndex), `frame ${frameIndex}`);
   });
 });

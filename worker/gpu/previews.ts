@@ -2,11 +2,16 @@ import type { ArtifactStore } from '../../shared/artifacts.ts';
 import { logged } from '../../shared/process/unheard.ts';
 import { savePreview } from '../../shared/renders/preview.ts';
 
+interface Shown {
+  readonly jpeg: Uint8Array;
+  readonly frameIndex: number;
+}
+
 /** Writes the latest picture of a render. One that comes while another is being written replaces what waits. */
 export class Previews {
   readonly #artifacts: ArtifactStore;
   readonly #renderId: string;
-  #next: Uint8Array | undefined;
+  #next: Shown | undefined;
   #writing: Promise<void> | undefined;
 
   constructor(artifacts: ArtifactStore, renderId: string) {
@@ -14,9 +19,9 @@ export class Previews {
     this.#renderId = renderId;
   }
 
-  /** @param jpeg which stays as it is. */
-  show(jpeg: Uint8Array): void {
-    this.#next = jpeg;
+  /** @param picture whose JPEG stays as it is. */
+  show(picture: Shown): void {
+    this.#next = picture;
     this.#writing ??= this.#writeAll();
   }
 
@@ -26,9 +31,9 @@ export class Previews {
   }
 
   async #writeAll(): Promise<void> {
-    for (let jpeg = this.#next; jpeg; jpeg = this.#next) {
+    for (let picture = this.#next; picture; picture = this.#next) {
       this.#next = undefined;
-      await savePreview(this.#artifacts, this.#renderId, jpeg).catch(logged('could not save a preview'));
+      await savePreview(this.#artifacts, this.#renderId, picture).catch(logged('could not save a preview'));
     }
     this.#writing = undefined;
   }

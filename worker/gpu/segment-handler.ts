@@ -59,7 +59,7 @@ export function segmentHandler(tools: SegmentHandlerTools) {
         (framesDone, latestJpeg) => {
           watch.progressed(latestJpeg, 'jpeg', framesDone);
           report(framesDone).catch(logged('could not report progress; the next frames report it again'));
-          previews.show(latestJpeg);
+          previews.show({ jpeg: latestJpeg, frameIndex: job.frames.start + framesDone - 1 });
         },
       );
       watch.done(frameTotal, result.timings_ms, spans);

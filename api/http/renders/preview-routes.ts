@@ -10,13 +10,16 @@ import type { Services } from '../../services.ts';
 import { bytesOf, failures } from '../openapi.ts';
 import { encodeFrame } from '../sockets/frame-message.ts';
 import { sendTo, type WebSockets } from '../sockets/web-sockets.ts';
+import { whileConnected } from '../while-connected.ts';
 import { wholeNumber } from '../whole-number.ts';
 import { renderParams } from './render-routes.ts';
 
-type PreviewServices = Pick<Services, 'renders'> & { readonly sockets: WebSockets };
+type PreviewServices = Pick<Services, 'renders' | 'videos'> & { readonly sockets: WebSockets };
 
 const FRAME_MS = 1000 / FRAMES_PER_SECOND;
 const BOUNDARY = 'frame';
+/** Time for a client to take what is on its way when this front end ends or its key is removed. */
+const FAREWELL_MS = 900;
 
 const querystring = z.strictObject({
   as: z.literal('mjpeg').optional().describe('Go on with the pictures that follow, each a part of one long answer'),
@@ -24,7 +27,8 @@ const querystring = z.strictObject({
 });
 
 /** GET /v1/renders/{id}/preview: the latest picture, or all that come, as MJPEG or over a WebSocket. */
-export const previewRoutes: FastifyPluginAsyncZod<PreviewServices> = async (app, { renders, sockets }) => {
+export const previewRoutes: FastifyPluginAsyncZod<PreviewServices> = async (app, services) => {
+  const { renders, sockets } = services;
   const closing = new AbortController();
   app.addHook('preClose', async () => closing.abort());
   const schema = {
@@ -32,7 +36,7 @@ export const previewRoutes: FastifyPluginAsyncZod<PreviewServices> = async (app,
     ...{ params: renderParams, querystring },
     response: {
       200: bytesOf('The picture; with as=mjpeg multipart/x-mixed-replace', 'image/jpeg'),
-      ...failures('render_unknown', 'preview_unknown', 'output_not_kept'),
+      ...failures('render_unknown', 'preview_unknown', 'previews_full'),
     },
   };
   app.route({
@@ -41,17 +45,17 @@ export const previewRoutes: FastifyPluginAsyncZod<PreviewServices> = async (app,
       const { params, query, caller } = request;
       reply.header('cache-control', 'no-store');
       if (query.as === undefined) return reply.type('image/jpeg').send(await renders.preview(params.id, caller));
-      const gone = new AbortController();
-      reply.raw.once('close', () => gone.abort());
-      const signal = AbortSignal.any([gone.signal, closing.signal, caller.revoked]);
-      const pictures = await watchPictures(renders, params.id, { from: query.from, caller }, signal);
+      const signal = AbortSignal.any([whileConnected(reply), closing.signal, caller.revoked]);
+      const pictures = await watchPictures(services, params.id, { from: query.from, caller }, signal);
       reply.type(`multipart/x-mixed-replace; boundary=${BOUNDARY}`);
-      return reply.send(Readable.from(partsOf(pictures, signal), { objectMode: false, highWaterMark: 1 }));
+      const body = Readable.from(partsOf(pictures, signal), { objectMode: false, highWaterMark: 1 });
+      signal.addEventListener('abort', () => setTimeout(() => body.destroy(), FAREWELL_MS).unref(), { once: true });
+      return reply.send(body);
     },
     wsHandler: (socket, request) => {
       const { params, query, caller } = request as unknown as Watched;
       return sockets.serve(socket, request, async (signal) => {
-        await sendAll(socket, await watchPictures(renders, params.id, { from: query.from, caller }, signal), signal);
+        await sendAll(socket, await watchPictures(services, params.id, { from: query.from, caller }, signal), signal);
       });
     },
   });

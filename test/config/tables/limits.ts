@@ -117,6 +117,7 @@ async function start(farm: KeyFarm): Promise<Bench> {
       memory_budget_mb: 8,
       max_connections: 50,
       max_event_streams: 2,
+      max_video_previews: 1,
       stuck_seconds: STUCK_SECONDS,
     },
     live: {
@@ -432,6 +433,15 @@ export const limitKeys: KeyTable<Bench> = {
         return ends.use(client).response.statusCode;
       };
       assert.deepEqual([await follow(), await follow(), await follow()], [200, 200, 429]);
+    },
+    'limits.max_video_previews': async ({ farm }) => {
+      const { id } = await farm.client.submit(await farm.speech(3), { modelId: 'ann' });
+      await farm.client.finished(id);
+      const headers = { authorization: `Bearer ${API_KEY}` };
+      const watch = () => fetch(`${farm.url}/v1/renders/${id}/preview?as=mjpeg`, { headers });
+      const answers = await Promise.all([watch(), watch()]);
+      assert.deepEqual(answers.map(({ status }) => status).sort(), [200, 429]);
+      await Promise.all(answers.map((answer) => answer.body?.cancel()));
     },
     'server.queue_size': async ({ farm }) => {
       const speech = await farm.speech(0.1);
