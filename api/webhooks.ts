@@ -2,6 +2,7 @@ import { randomUUID } from 'node:crypto';
 import type { Redis } from 'ioredis';
 import type { Config } from '../shared/config/load.ts';
 import { FarmError } from '../shared/errors.ts';
+import { ENDS_OF_RENDERS, type WebhookEventName } from '../shared/events.ts';
 import { parseOutsideUrl } from '../shared/net/outside-url.ts';
 import type { RenderWebhook } from '../shared/renders/record.ts';
 import type { DeliveryTry } from '../shared/views/webhook-view.ts';
@@ -10,7 +11,22 @@ import { addTest } from '../shared/webhooks/outbox.ts';
 import { secretOfKey } from '../shared/webhooks/signature.ts';
 import { type Caller, maySee, seesAll } from './access/caller.ts';
 
-const ENDS = ['render.completed', 'render.failed', 'render.cancelled'] as const;
+/** Whom its sender wants to be told of a render, and of what; absent: of its end. */
+export interface WantedWebhook {
+  readonly url: string;
+  readonly events?: readonly WebhookEventName[];
+}
+
+/** FarmError('request_invalid') for events without an address. */
+export function withWebhook(
+  url: string | undefined,
+  events: readonly WebhookEventName[] | undefined,
+): { webhook?: WantedWebhook } {
+  if (url === undefined && events !== undefined) {
+    throw new FarmError('request_invalid', 'webhook_events: needs a webhook_url');
+  }
+  return url === undefined ? {} : { webhook: { url, ...(events ? { events } : {}) } };
+}
 
 /** Webhooks of renders: whom they are for, their trial, and the log of what was sent. Without a transport. */
 export class Webhooks {
@@ -25,26 +41,26 @@ export class Webhooks {
   }
 
   /**
-   * Where a render's events go. @param url as its sender wants it; undefined: the configured one, if there is any.
+   * Where a render's events go. @param wanted by its sender; undefined: as it is configured, if it is.
    * FarmError: request_invalid, address_refused, webhooks_off.
    */
-  of(url: string | undefined, caller: Caller): RenderWebhook | undefined {
-    const { default_url, secrets } = this.#config;
-    if (url === undefined) {
-      return default_url === '' || secrets.length === 0 ? undefined : { url: default_url, events: [...ENDS] };
+  of(wanted: WantedWebhook | undefined, caller: Caller): RenderWebhook | undefined {
+    const { default_url, default_events, secrets } = this.#config;
+    if (wanted === undefined) {
+      return default_url === '' || secrets.length === 0 ? undefined : { url: default_url, events: default_events };
     }
     this.#refuseWithoutSecrets();
-    parseOutsideUrl(url, {
+    parseOutsideUrl(wanted.url, {
       allowPrivate: this.#config.allow_private_addresses,
       allowed: this.#config.allowed_addresses,
     });
     const own = seesAll(caller) || caller.keyName === undefined ? {} : { signedFor: caller.keyName };
-    return { url, events: [...ENDS], ...own };
+    return { url: wanted.url, events: [...(wanted.events ?? ENDS_OF_RENDERS)], ...own };
   }
 
   /** Sends a message to try a webhook, and returns its id. FarmError: as above. */
   async test(url: string | undefined, caller: Caller): Promise<string> {
-    const webhook = this.of(url, caller);
+    const webhook = this.of(url === undefined ? undefined : { url }, caller);
     this.#refuseWithoutSecrets();
     if (!webhook)
       throw new FarmError('request_invalid', 'There is no webhooks.default_url, and the request names no url');

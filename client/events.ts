@@ -1,5 +1,6 @@
 import { FarmError } from '../shared/errors.ts';
-import { EVENTS_MISSED, type RenderEvent, renderEventSchema } from '../shared/events.ts';
+import { EVENTS_MISSED, type RenderEvent, type RenderEventName, renderEventSchema } from '../shared/events.ts';
+import type { RenderStatus } from '../shared/renders/record.ts';
 import type { Connection } from './connection.ts';
 import { parseJson } from './json.ts';
 import { type Patience, patiently } from './patience.ts';
@@ -7,6 +8,13 @@ import { wait } from './wait.ts';
 
 /** An event with its id, behind which a later stream goes on; or that some have gone for good: look how the renders stand. */
 export type FollowedEvent = ({ readonly id: string } & RenderEvent) | { readonly type: typeof EVENTS_MISSED };
+
+/** Which events of all renders come. */
+export interface EventFilter {
+  readonly modelId?: string;
+  readonly status?: RenderStatus;
+  readonly types?: readonly RenderEventName[];
+}
 
 export interface FollowOptions {
   /** Goes on behind this event. Without it the stream of a render begins with its first one, that of the farm now. */

@@ -1,6 +1,6 @@
 import { z } from 'zod';
 import { FarmError } from '../shared/errors.ts';
-import { isTerminal, type RenderStatus } from '../shared/renders/record.ts';
+import { isTerminal } from '../shared/renders/record.ts';
 import { type Batch, batchSchema } from '../shared/views/batch-view.ts';
 import { type Estimate, estimateSchema } from '../shared/views/estimate-view.ts';
 import { type GcView, gcViewSchema } from '../shared/views/gc-view.ts';
@@ -29,7 +29,7 @@ import {
   webhookTestSchema,
 } from '../shared/views/webhook-view.ts';
 import { Connection } from './connection.ts';
-import { type FollowedEvent, type FollowOptions, followEvents } from './events.ts';
+import { type EventFilter, type FollowedEvent, type FollowOptions, followEvents } from './events.ts';
 import { type LiveOptions, LiveSession } from './live-session.ts';
 import { type Patience, patiently } from './patience.ts';
 import { type RenderFrame, type RenderFramesOptions, renderFrames } from './render-frames.ts';
@@ -145,12 +145,11 @@ export class FarmClient {
   }
 
   /** Events of all renders that this key may see, from now on, until the signal ends them. */
-  async *events(
-    options: FollowOptions & { readonly modelId?: string; readonly status?: RenderStatus } = {},
-  ): AsyncGenerator<FollowedEvent> {
+  async *events(options: FollowOptions & EventFilter = {}): AsyncGenerator<FollowedEvent> {
     const query = new URLSearchParams();
     if (options.modelId) query.set('model_id', options.modelId);
     if (options.status) query.set('status', options.status);
+    if (options.types) query.set('types', options.types.join(','));
     yield* followEvents(this.#connection, `/v1/events?${query}`, options);
   }
 

@@ -1,7 +1,13 @@
 /** The client of a farm, for browsers and Node. docs/client.md describes it. */
 
 export { type ErrorCode, type ErrorReport, FarmError } from '../shared/errors.ts';
-export { EVENTS_MISSED, RENDER_EVENTS, type RenderEvent, type RenderEventName } from '../shared/events.ts';
+export {
+  EVENTS_MISSED,
+  RENDER_EVENTS,
+  type RenderEvent,
+  type RenderEventName,
+  type WebhookEventName,
+} from '../shared/events.ts';
 export { isTerminal, type RenderPriority, type RenderStatus } from '../shared/renders/record.ts';
 export type { Batch } from '../shared/views/batch-view.ts';
 export type { Estimate } from '../shared/views/estimate-view.ts';
@@ -11,7 +17,7 @@ export type { LoadAnswer, ModelList, ModelView, UnloadAnswer } from '../shared/v
 export type { Quality, RenderPictures } from '../shared/views/quality-view.ts';
 export type { Receipt, RenderPage, RenderView } from '../shared/views/render-view.ts';
 export type { DeliveryTry, WebhookTest } from '../shared/views/webhook-view.ts';
-export type { FollowedEvent, FollowOptions } from './events.ts';
+export type { EventFilter, FollowedEvent, FollowOptions } from './events.ts';
 export { FarmClient, type RenderPicture } from './farm-client.ts';
 export type { LiveFrame, LiveMessage } from './live-messages.ts';
 export type { LiveOptions, LiveSession } from './live-session.ts';

@@ -1,4 +1,5 @@
 import { FarmError } from '../shared/errors.ts';
+import type { WebhookEventName } from '../shared/events.ts';
 import type { RenderPriority, RenderStatus } from '../shared/renders/record.ts';
 
 /** What requests about renders say, in the form in which the farm takes it. */
@@ -21,6 +22,8 @@ export interface SubmitOptions {
   readonly to?: number;
   /** Where the end of the render is told; default: as the farm is configured. */
   readonly webhookUrl?: string;
+  /** What is told there; default: how the render ended. */
+  readonly webhookEvents?: readonly WebhookEventName[];
   /** Name of the sound; default: that of a File, else "audio". */
   readonly fileName?: string;
   /** The same key with the same request means the same render, for 24 hours. */
@@ -87,6 +90,7 @@ function appendAudio(form: FormData, audio: Exclude<Audio, URL>, options: Submit
 }
 
 function textOf(value: unknown): string {
+  if (Array.isArray(value)) return value.join(',');
   return typeof value === 'object' ? JSON.stringify(value) : String(value);
 }
 
@@ -101,6 +105,7 @@ function fieldsOf(options: SubmitOptions): Record<string, unknown> {
     from: options.from,
     to: options.to,
     webhook_url: options.webhookUrl,
+    webhook_events: options.webhookEvents,
   });
 }
 

@@ -22,6 +22,9 @@ export const EVENTS_MISSED = 'events.missed';
 
 /** What a webhook may ask for: progress is for those who watch. */
 export const WEBHOOK_EVENTS = RENDER_EVENTS.filter((name) => name !== 'render.progress');
+export type WebhookEventName = (typeof WEBHOOK_EVENTS)[number];
+/** What a webhook is told when nobody has chosen: how the render ended. */
+export const ENDS_OF_RENDERS = ['render.completed', 'render.failed', 'render.cancelled'] as const;
 
 /** The event with which a render comes to a status. */
 export const EVENT_OF_STATUS: Readonly<Record<RenderStatus, RenderEventName>> = {

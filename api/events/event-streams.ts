@@ -3,6 +3,7 @@ import {
   compareEventIds,
   EVENT_OF_STATUS,
   type RenderEvent,
+  type RenderEventName,
   type StoredEvent,
   toRenderEvent,
 } from '../../shared/events.ts';
@@ -20,6 +21,7 @@ export type StreamItem = { readonly id: string; readonly event: RenderEvent } | 
 export interface EventFilter {
   readonly modelId?: string | undefined;
   readonly status?: RenderStatus | undefined;
+  readonly types?: readonly RenderEventName[] | undefined;
 }
 
 export interface Following extends EventFilter {
@@ -182,11 +184,12 @@ export class EventStreams {
   }
 }
 
-function isWanted({ stored }: LoggedEvent, { caller, modelId, status }: Following): boolean {
+function isWanted({ type, stored }: LoggedEvent, { caller, modelId, status, types }: Following): boolean {
   return (
     maySee(caller, stored.owner) &&
     (modelId === undefined || stored.modelId === modelId) &&
-    (status === undefined || stored.status === status)
+    (status === undefined || stored.status === status) &&
+    (types === undefined || types.includes(type))
   );
 }
 

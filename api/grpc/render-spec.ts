@@ -1,10 +1,13 @@
 import { z } from 'zod';
 import type { Config } from '../../shared/config/load.ts';
+import { WEBHOOK_EVENTS } from '../../shared/events.ts';
 import { LAST_FRAME, LAST_START_FRAME, NAME_MAX } from '../../shared/limits.ts';
 import { MAX_URL_LENGTH } from '../../shared/net/outside-url.ts';
 import { labelsSchema } from '../../shared/renders/record.ts';
+import { eventNames } from '../event-names.ts';
 import { between, checkMessage, jpegQuality, modelId, onceFor, oneOf } from '../message-fields.ts';
 import { type RenderOptions, withLabels, withPriority, withRange } from '../renders/submission.ts';
+import { withWebhook } from '../webhooks.ts';
 import { toPriority } from './render-message.ts';
 
 const specSchema = onceFor((config: Config) =>
@@ -21,6 +24,7 @@ const specSchema = onceFor((config: Config) =>
     to_frame: between(0, LAST_FRAME),
     audio_url: z.string().max(MAX_URL_LENGTH),
     webhook_url: z.string(),
+    webhook_events: z.union([z.tuple([]).transform(() => undefined), eventNames(WEBHOOK_EVENTS)]),
   }),
 );
 
@@ -43,7 +47,7 @@ export function readSpec(config: Config, message: unknown): RenderWish {
     ...withLabels(spec.labels),
     ...withPriority(spec.priority),
     ...withRange(spec.from_frame, spec.to_frame),
-    ...(spec.webhook_url === '' ? {} : { webhookUrl: spec.webhook_url }),
+    ...withWebhook(spec.webhook_url || undefined, spec.webhook_events),
   };
   return {
     options,

@@ -17,7 +17,7 @@ import { type Caller, seesAll } from '../access/caller.ts';
 import type { AuditLog } from '../logs/audit-log.ts';
 import type { Models } from '../models.ts';
 import { currentOrigin } from '../request-context.ts';
-import type { Webhooks } from '../webhooks.ts';
+import type { WantedWebhook, Webhooks } from '../webhooks.ts';
 import { fetchInput } from './input-url.ts';
 import { keyStorageFull, limitReached, queueFull, RenderRoom, type RoomTools } from './room.ts';
 import { UploadMeter } from './upload-meter.ts';
@@ -28,8 +28,8 @@ export type RenderOptions = Pick<
   RenderRequest,
   'modelId' | 'output' | 'startFrameIndex' | 'jpegQuality' | 'labels' | 'priority' | 'range'
 > & {
-  /** Where its events are to be sent; absent: where the configuration says, if it does. */
-  readonly webhookUrl?: string;
+  /** Absent: as the configuration says, if it does. */
+  readonly webhook?: WantedWebhook;
 };
 
 /** Labels as a request keeps them: in one order, so that the same request is known again, and none when there are none. */
@@ -142,10 +142,10 @@ export class RenderSubmission {
   async #submit(upload: StoredUpload, options: RenderOptions, submitter: Submitter): Promise<RenderView> {
     const { store } = this.#tools;
     const { renderId, ...file } = upload;
-    const { webhookUrl, ...chosen } = options;
+    const { webhook: wanted, ...chosen } = options;
     const request: RenderRequest = { ...chosen, ...file };
     const admit = async () => {
-      const webhook = this.#tools.webhooks.of(webhookUrl, submitter.caller);
+      const webhook = this.#tools.webhooks.of(wanted, submitter.caller);
       if (webhook) request.webhook = webhook;
       return await this.#admit(renderId, request, submitter);
     };

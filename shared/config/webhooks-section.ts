@@ -1,4 +1,5 @@
 import { z } from 'zod';
+import { ENDS_OF_RENDERS, WEBHOOK_EVENTS } from '../events.ts';
 import { WEBHOOK_SECRET } from '../webhooks/signature.ts';
 import { orDefault, positiveInt, section } from './value-forms.ts';
 
@@ -10,6 +11,8 @@ const MOST_ATTEMPTS = 20;
 export const webhooks = section({
   /** Where events of renders go that name no webhook of their own; empty: nowhere. */
   default_url: z.union([z.literal(''), z.url({ protocol: /^https?$/ })]).default(''),
+  /** What is told there. */
+  default_events: orDefault(z.array(z.enum(WEBHOOK_EVENTS)).min(1), [...ENDS_OF_RENDERS]),
   /** Sign what is sent: the first is the one in use, others are of a change. Without any there are no webhooks. */
   secrets: z.array(z.string().regex(WEBHOOK_SECRET, 'expected whsec_ and 24 to 64 bytes in base64')).default([]),
   /** Lets webhooks lead to private and loopback addresses. */

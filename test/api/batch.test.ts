@@ -53,11 +53,22 @@ describe('a batch', () => {
 
   it('tells the address that all of its items name, or one of their own', async () => {
     const [all, own] = ['https://example.com/all', 'https://example.com/own'];
-    const items = JSON.stringify([{}, { webhook_url: own }, { webhook_url: 'http://10.0.0.1/' }]);
+    const events = ['render.running', 'render.removed'];
+    const items = JSON.stringify([
+      {},
+      { webhook_url: own, webhook_events: events },
+      { webhook_url: 'http://10.0.0.1/' },
+    ]);
     const batch = await batchOf(formOf(['one', 'two', 'three'], { model_id: 'demo', webhook_url: all, items }));
     assert.deepEqual(codesOf(batch), ['queued', 'queued', 'address_refused']);
     const [first, second] = await Promise.all(batch.items.slice(0, 2).map(({ render }) => store.get(render?.id ?? '')));
-    assert.deepEqual([first?.request.webhook?.url, second?.request.webhook?.url], [all, own]);
+    assert.deepEqual(
+      [first?.request.webhook, second?.request.webhook],
+      [
+        { url: all, events: ['render.completed', 'render.failed', 'render.cancelled'] },
+        { url: own, events },
+      ],
+    );
   });
 
   it('loses none of the others to a bad item, and leaves nothing of it behind', async () => {

@@ -301,6 +301,7 @@ describe('the API as it is documented', () => {
       'priority',
       'start_frame',
       'to',
+      'webhook_events',
       'webhook_url',
     ]);
     assert.deepEqual(required ?? [], [], 'a file or its address');

@@ -77,7 +77,11 @@ describe('the client', () => {
       to: 50,
       fileName: 'line.wav',
       output: 'frames',
+      webhookUrl: 'https://example.com/renders',
+      webhookEvents: ['render.running', 'render.completed'],
     });
+    const { webhook } = (await api.store.get(first.id)).request;
+    assert.deepEqual(webhook?.events, ['render.running', 'render.completed']);
     assert.deepEqual(first.labels, { project: 'a b&c', take: '1' });
     assert.deepEqual(first.range, { from: 25, to: 50 });
     assert.equal(first.priority, 'high');
@@ -146,6 +150,9 @@ describe('the client', () => {
     const rest: FollowedEvent[] = [];
     for await (const event of client.eventsOf(id, { lastEventId: second.id })) rest.push(event);
     assert.deepEqual(rest, events.slice(2));
+    const ends = client.events({ lastEventId: second.id, types: ['render.completed', 'render.failed'] });
+    assert.deepEqual((await ends.next()).value, events.at(-1));
+    await ends.return(undefined);
   });
 
   it('follows all renders until its signal ends that, also over a front end that starts again', async () => {

@@ -1,4 +1,5 @@
 import assert from 'node:assert/strict';
+import { text } from 'node:stream/consumers';
 import { after, describe, it } from 'node:test';
 import { ANYBODY } from '../../api/access/caller.ts';
 import { buildApp } from '../../api/app.ts';
@@ -133,10 +134,13 @@ describe('events of all renders', () => {
     using ann = await follow('/v1/events', { key: KEYS.ann, at: otherUrl });
     using done = await follow('/v1/events?status=completed');
     using model = await follow('/v1/events?model_id=eve');
+    using chosen = await follow('/v1/events?types=render.queued,render.completed,render.queued');
     await Promise.all(
-      [boss, ann, done, model].map((client) => until('it is there', () => client.response.headers !== undefined)),
+      [boss, ann, done, model, chosen].map((client) =>
+        until('it is there', () => client.response.headers !== undefined),
+      ),
     );
-    await until('all follow', () => services.events.openCount === 3);
+    await until('all follow', () => services.events.openCount === 4);
     const bobs = await api.renderIn('completed', { modelId: 'eve' }, 'bob');
     const anns = await api.renderIn('completed', {}, 'ann');
     const idsOf = (events: readonly { data: Record<string, unknown> }[]) =>
@@ -145,6 +149,13 @@ describe('events of all renders', () => {
     assert.deepEqual(idsOf(await ann.take(5)), Array(5).fill(anns));
     assert.deepEqual(idsOf(await done.take(2)), [bobs, anns]);
     assert.deepEqual(idsOf(await model.take(5)), Array(5).fill(bobs));
+    assert.deepEqual(types(await chosen.take(4)), ['queued', 'completed', 'queued', 'completed']);
+    using wrong = await follow('/v1/events?types=render.queued,render.complete');
+    assert.equal(wrong.response.statusCode, 400);
+    assert.match(
+      await text(wrong.response),
+      /unknown event \\"render.complete\\" \(did you mean \\"render.completed\\"/,
+    );
     const foreign = await follow(`/v1/renders/${bobs}/events`, { key: KEYS.ann });
     assert.equal(foreign.response.statusCode, 404);
   });

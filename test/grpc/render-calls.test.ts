@@ -57,11 +57,17 @@ const stored = async () => (await readdir(path.join(api.services.config.storageR
 
 describe('a render over gRPC', () => {
   it('takes a sound by its address, and whom to tell of its end', async () => {
-    const render = await submit(spec({ audio_url, webhook_url: HOOK }));
+    const render = await submit(spec({ audio_url, webhook_url: HOOK, webhook_events: ['render.running'] }));
     assert.equal(render.file_name, 'line.wav');
     assert.equal(await soundOf(render), SOUND);
     const { webhook } = await requestOf(render);
-    assert.equal(webhook?.url, HOOK);
+    assert.deepEqual(webhook, { url: HOOK, events: ['render.running'] });
+    for (const fields of [
+      { webhook_url: HOOK, webhook_events: ['render.done'] },
+      { webhook_events: ['render.running'] },
+    ]) {
+      assert.equal(farmCode(await failureOf(submit(spec(fields), audio('x')))), 'request_invalid');
+    }
     assert.equal((await submit(spec({ audio_url, file_name: 'mine.wav' }))).file_name, 'mine.wav');
   });
 

@@ -79,6 +79,7 @@ export interface RenderSpec {
   readonly to_frame: number;
   readonly audio_url: string;
   readonly webhook_url: string;
+  readonly webhook_events: readonly string[];
 }
 
 export interface RenderBatch {

@@ -2,9 +2,10 @@ import { Readable } from 'node:stream';
 import type { FastifyReply, FastifyRequest } from 'fastify';
 import type { FastifyPluginAsyncZod } from 'fastify-type-provider-zod';
 import { z } from 'zod';
-import { EVENT_ID } from '../../../shared/events.ts';
+import { EVENT_ID, RENDER_EVENTS } from '../../../shared/events.ts';
 import { NAME_MAX } from '../../../shared/limits.ts';
 import { RENDER_STATUSES } from '../../../shared/renders/record.ts';
+import { eventNamesInText } from '../../event-names.ts';
 import type { Following, StreamItem } from '../../events/event-streams.ts';
 import type { Services } from '../../services.ts';
 import { bytesOf, failures, nothing } from '../openapi.ts';
@@ -58,12 +59,14 @@ function followAll(app: App, services: Services): void {
     querystring: z.strictObject({
       model_id: z.string().max(NAME_MAX).optional().describe('Only those of renders with this model'),
       status: z.enum(RENDER_STATUSES).optional().describe('Only those of renders that have come to this status'),
+      types: eventNamesInText(RENDER_EVENTS).optional(),
     }),
     response: { 200: events, ...failures('event_streams_full', 'farm_draining') },
   };
   app.get('/v1/events', { schema, config }, async (request, reply) => {
-    const { model_id: modelId, status } = request.query;
-    const following: Following = { caller: request.caller, after: request.headers['last-event-id'], modelId, status };
+    const { model_id: modelId, ...filter } = request.query;
+    const after = request.headers['last-event-id'];
+    const following: Following = { caller: request.caller, after, modelId, ...filter };
     return await sendEvents(request, reply, services, (signal) => services.events.ofAll(following, signal));
   });
 }

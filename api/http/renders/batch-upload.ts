@@ -137,7 +137,8 @@ function ownFields(text = '[]'): Record<string, string>[] {
   if (!parsed.success) {
     throw new FarmError('request_invalid', 'items: expected a JSON array of objects, one for each file');
   }
-  const asText = (value: unknown) => (typeof value === 'string' ? value : JSON.stringify(value));
+  const asText = (value: unknown) =>
+    typeof value === 'string' ? value : Array.isArray(value) ? value.join(',') : JSON.stringify(value);
   return parsed.data.map((item) =>
     Object.fromEntries(Object.entries(item).map(([name, value]) => [name, asText(value)])),
   );

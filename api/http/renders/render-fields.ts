@@ -1,13 +1,16 @@
 import { z } from 'zod';
 import type { Config } from '../../../shared/config/load.ts';
 import { FarmError } from '../../../shared/errors.ts';
+import { WEBHOOK_EVENTS, type WebhookEventName } from '../../../shared/events.ts';
 import { shown, unknownName } from '../../../shared/faulty-input.ts';
 import { JPEG_QUALITY, LAST_FRAME, LAST_START_FRAME } from '../../../shared/limits.ts';
 import { MAX_URL_LENGTH } from '../../../shared/net/outside-url.ts';
 import { labelsSchema, RENDER_PRIORITIES } from '../../../shared/renders/record.ts';
+import { eventNames, eventNamesInText } from '../../event-names.ts';
 import { onceFor } from '../../message-fields.ts';
 import { modelIdOf } from '../../model-id.ts';
 import { type RenderOptions, withLabels, withPriority, withRange } from '../../renders/submission.ts';
+import { withWebhook } from '../../webhooks.ts';
 import { wholeNumber } from '../whole-number.ts';
 
 /** What a request for a render holds beside its sound, as a form or as JSON has it. */
@@ -30,11 +33,16 @@ const labelsInText = z
 interface Notation {
   readonly number: (min: number, max: number) => z.ZodType<number>;
   readonly labels: z.ZodType<Record<string, string>>;
+  readonly events: z.ZodType<WebhookEventName[]>;
 }
-const IN_FORMS: Notation = { number: wholeNumber, labels: labelsInText };
-const IN_JSON: Notation = { number: (min, max) => z.int().min(min).max(max), labels: labelsSchema };
+const IN_FORMS: Notation = { number: wholeNumber, labels: labelsInText, events: eventNamesInText(WEBHOOK_EVENTS) };
+const IN_JSON: Notation = {
+  number: (min, max) => z.int().min(min).max(max),
+  labels: labelsSchema,
+  events: eventNames(WEBHOOK_EVENTS),
+};
 
-function fieldsSchema({ output }: Pick<Config, 'output'>, { number, labels }: Notation) {
+function fieldsSchema({ output }: Pick<Config, 'output'>, { number, labels, events }: Notation) {
   return z.strictObject({
     audio_url: z.string().max(MAX_URL_LENGTH).optional().describe('Where the sound is, instead of a file'),
     model_id: z.string().default(''),
@@ -44,6 +52,7 @@ function fieldsSchema({ output }: Pick<Config, 'output'>, { number, labels }: No
     labels: labels.optional(),
     priority: z.enum(RENDER_PRIORITIES).default('normal'),
     webhook_url: z.string().min(1).optional(),
+    webhook_events: events.optional(),
     from: number(0, LAST_FRAME).optional(),
     to: number(1, LAST_FRAME).optional(),
     fps: number(0, 1000).pipe(z.literal(25, 'renders have 25 frames a second')).default(25),
@@ -85,12 +94,11 @@ export function readFields(
   }
   const audioUrl = 'audio_url' in parsed.data ? parsed.data.audio_url : undefined;
   const { model_id, output, start_frame, jpeg_quality, labels, priority, from, to } = parsed.data;
-  const { webhook_url: webhookUrl } = parsed.data;
   const options = {
     ...{ modelId: modelIdOf(config, model_id), output, startFrameIndex: start_frame, jpegQuality: jpeg_quality },
     ...withLabels(labels ?? {}),
     ...withPriority(priority),
-    ...(webhookUrl === undefined ? {} : { webhookUrl }),
+    ...withWebhook(parsed.data.webhook_url, parsed.data.webhook_events),
     ...withRange(from, to),
   };
   return { options, audioUrl: audioUrl as string | undefined };

@@ -131,6 +131,7 @@ async function start(farm: KeyFarm): Promise<Bench> {
     render: { attempts: ATTEMPTS, farm_fault_minutes: FAULT_MINUTES, batch_frames: 1 },
     webhooks: {
       default_url: `http://127.0.0.1:${hookPort}/default`,
+      default_events: ['render.cancelled', 'render.removed'],
       secrets: [WEBHOOK_SECRET],
       allow_private_addresses: true,
       allowed_addresses: ['169.254.1.1'],
@@ -407,7 +408,10 @@ export const limitKeys: KeyTable<Bench> = {
       assert.deepEqual([await test('http://127.0.0.1:9/'), await test('http://169.254.1.1:9/')], [202, 202]);
       assert.equal(await test('http://169.254.1.2:9/'), 422);
     },
-    'webhooks.default_url webhooks.secrets webhooks.attempts webhooks.first_wait_seconds': async ({ farm, hooks }) => {
+    [[
+      'webhooks.default_url webhooks.default_events webhooks.secrets',
+      'webhooks.attempts webhooks.first_wait_seconds',
+    ].join(' ')]: async ({ farm, hooks }) => {
       const { id } = await farm.client.submit(await farm.speech(0.1), { modelId: 'ann' });
       await farm.client.cancel(id);
       const ofThis = () => hooks.filter(({ body }) => body.includes(id));
@@ -425,6 +429,10 @@ export const limitKeys: KeyTable<Bench> = {
       };
       await until('it was given up', async () => (await deliveries()).includes('given_up'));
       assert.deepEqual(await deliveries(), ['given_up', 'failed']);
+      await farm.client.remove(id);
+      await until('what is chosen beside the end has come', () => ofThis().length > 2);
+      const types = new Set(ofThis().map(({ body }) => JSON.parse(body).type));
+      assert.deepEqual([...types], ['render.cancelled', 'render.removed'], 'and no render.queued');
     },
     'limits.max_event_streams': async ({ farm }) => {
       using ends = new DisposableStack();
