@@ -35,6 +35,7 @@ import { followRequests } from './http/request-hooks.ts';
 import { SECURITY_HEADERS, setSecurityHeaders } from './http/security-headers.ts';
 import { opensSocket } from './http/sockets/socket-protocol.ts';
 import { socketRoutes } from './http/sockets/socket-routes.ts';
+import { SOCKET_TIMES } from './http/sockets/web-sockets.ts';
 import { REQUEST_ID, requestIdOf } from './request-context.ts';
 import type { Services } from './services.ts';
 
@@ -44,7 +45,7 @@ const CONNECTION_TIMEOUT_MS = MINUTE_MS;
 const MAX_PARAM_LENGTH = 16 * 1024;
 
 /** Composes the HTTP server; does not listen. */
-export async function buildApp(services: Services, log: Logger): Promise<FastifyInstance> {
+export async function buildApp(services: Services, log: Logger, times = SOCKET_TIMES): Promise<FastifyInstance> {
   const { access, config } = services;
   const app = newServer(log, config.http);
   app.server.maxConnections = config.limits.max_connections;
@@ -67,7 +68,7 @@ export async function buildApp(services: Services, log: Logger): Promise<Fastify
   await app.register(batchRoute, services);
   await app.register(renderOrders, services);
   await app.register(eventRoutes, services);
-  await app.register(socketRoutes, services);
+  await app.register(socketRoutes, { ...services, times });
   await app.register(webhookRoutes, services);
   await app.register(gpuRoutes, services);
   await app.register(signInRoutes, services);

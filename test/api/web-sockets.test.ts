@@ -1,8 +1,12 @@
 import assert from 'node:assert/strict';
 import { createHash } from 'node:crypto';
+import { once } from 'node:events';
 import { before, describe, it } from 'node:test';
+import { buildApp } from '../../api/app.ts';
 import { refusalOf, SocketClient } from '../live/socket-client.ts';
 import { startApi } from '../support/api.ts';
+import { SILENT_LOGGER } from '../support/quiet-log.ts';
+import { until } from '../support/until.ts';
 
 const KEY = 'a key with spaces, ünd 34 signs of it';
 const AUTH = { keys: [{ name: 'studio', role: 'render', sha256: sha256(KEY) }] };
@@ -70,6 +74,36 @@ describe('WebSockets', async () => {
       code: 'model_unknown',
       closed: { code: 1008, reason: 'model_unknown' },
     });
+  });
+
+  it('are cut off when their client answers no ping, and stay while it does', async () => {
+    const other = await buildApp(api.services, SILENT_LOGGER, { pingEveryMs: 100, openWithinMs: 60_000 });
+    const address = `${(await other.listen({ host: '127.0.0.1', port: 0 })).replace('http', 'ws')}/v1/live`;
+    try {
+      await using dead = await SocketClient.open(address, { key: KEY, autoPong: false });
+      assert.deepEqual(await dead.closed, { code: 1006, reason: '' });
+      // Again where this process was held up for so long that no answer could come in time.
+      await until('one that answers is asked again', async () => {
+        await using alive = await SocketClient.open(address, { key: KEY });
+        await once(alive.socket, 'ping');
+        return await Promise.race([once(alive.socket, 'ping').then(() => true), alive.closed.then(() => false)]);
+      });
+    } finally {
+      await other.close();
+    }
+  });
+
+  it('are closed when no session is opened in time', async () => {
+    const other = await buildApp(api.services, SILENT_LOGGER, { pingEveryMs: 60_000, openWithinMs: 100 });
+    const address = `${(await other.listen({ host: '127.0.0.1', port: 0 })).replace('http', 'ws')}/v1/live`;
+    try {
+      await using client = await SocketClient.open(address, { key: KEY });
+      const message = await client.next();
+      assert.ok(message && 'error' in message);
+      assert.deepEqual(await client.closed, { code: 1008, reason: 'request_timed_out' });
+    } finally {
+      await other.close();
+    }
   });
 
   it('take no message beyond the limit', async () => {

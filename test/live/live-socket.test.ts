@@ -3,6 +3,7 @@ import { after, before, describe, it } from 'node:test';
 import { f32, renderedFrames, speech } from '../grpc/speech.ts';
 import { startFarm, type TestFarm } from '../support/farm.ts';
 import { SMALL_MODEL } from '../support/small-avatar.ts';
+import { until } from '../support/until.ts';
 import { type Received, SocketClient } from './socket-client.ts';
 
 const SECONDS = 2.4;
@@ -12,7 +13,7 @@ describe('the WebSocket /v1/live', () => {
   let url: string;
 
   before(async () => {
-    farm = await startFarm({ models: { small: SMALL_MODEL } });
+    farm = await startFarm({ models: { small: SMALL_MODEL }, live: { max_streams_per_gpu: 2 } });
     url = `${farm.url.replace('http', 'ws')}/v1/live`;
   });
   after(() => farm[Symbol.asyncDispose]());
@@ -57,6 +58,21 @@ describe('the WebSocket /v1/live', () => {
     assert.deepEqual(message, { type: 'interrupted', frame_index: sent });
     assert.ok(sent < 200, `${sent} of 350 frames came`);
     assert.deepEqual(await messagesOf(client), [{ type: 'ended', frame_count: sent, skipped_frames: 0 }]);
+  });
+
+  it('opens no session for which the GPU has no room, and the next one when there is', async () => {
+    await using clients = new AsyncDisposableStack();
+    const open = async () => {
+      const client = clients.use(await SocketClient.open(url));
+      client.say({ type: 'open' });
+      return { client, first: (await client.next()) as { type: string; error?: { code: string } } };
+    };
+    const sessions = await Promise.all([open(), open(), open()]);
+    const [refused] = sessions.filter(({ first }) => first.type === 'error');
+    assert.equal(refused?.first.error?.code, 'capacity_full');
+    assert.deepEqual(await refused?.client.closed, { code: 1013, reason: 'capacity_full' });
+    for (const { client } of sessions) await client[Symbol.asyncDispose]();
+    await until('there is room', async () => (await open()).first.type === 'opened');
   });
 });
 

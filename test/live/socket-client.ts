@@ -35,8 +35,8 @@ export class SocketClient implements AsyncDisposable {
   }
 
   /** Rejects when the farm refuses it; then `refusalOf` says how. */
-  static async open(url: string, { key, headers = {} }: SocketSettings = {}): Promise<SocketClient> {
-    const client = new SocketClient(new WebSocket(url, protocolsFor(key), { headers }));
+  static async open(url: string, { key, headers = {}, autoPong = true }: SocketSettings = {}): Promise<SocketClient> {
+    const client = new SocketClient(new WebSocket(url, protocolsFor(key), { headers, autoPong }));
     await once(client.socket, 'open');
     return client;
   }
@@ -75,6 +75,8 @@ export interface SocketSettings {
   /** Sent as a browser sends it. */
   readonly key?: string;
   readonly headers?: Readonly<Record<string, string>>;
+  /** False: it answers no ping, as a client whose machine has gone. */
+  readonly autoPong?: boolean;
 }
 
 /** Status and body of the answer to a request for a WebSocket that is refused. */

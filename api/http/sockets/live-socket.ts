@@ -10,15 +10,12 @@ import { checkMessage } from '../../message-fields.ts';
 import type { Services } from '../../services.ts';
 import { encodeFrame } from './frame-message.ts';
 import { type SocketMessage, SocketMessages } from './socket-messages.ts';
-import { sendTo, type WebSockets } from './web-sockets.ts';
-
-/** The first message has to come so soon. */
-const OPEN_WITHIN_MS = 10_000;
+import { type SocketTimes, sendTo, type WebSockets } from './web-sockets.ts';
 
 const openMessage = z.looseObject({ type: z.literal('open', 'expected open') });
 const laterMessage = z.strictObject({ type: z.enum(['interrupt', 'end'], 'expected interrupt or end') });
 
-type LiveServices = Pick<Services, 'config' | 'live'> & { readonly sockets: WebSockets };
+type LiveServices = Pick<Services, 'config' | 'live'> & { readonly sockets: WebSockets; readonly times: SocketTimes };
 
 /** WebSocket /v1/live: sound up, frames down; the same session as FarmService.Stream over gRPC. */
 export const liveSocket: FastifyPluginAsync<LiveServices> = async (app, services) => {
@@ -41,20 +38,24 @@ export const liveSocket: FastifyPluginAsync<LiveServices> = async (app, services
 async function run(
   socket: WebSocket,
   messages: SocketMessages,
-  { config, live, caller, signal }: LiveServices & { readonly caller: Caller; readonly signal: AbortSignal },
+  { config, live, times, caller, signal }: LiveServices & { readonly caller: Caller; readonly signal: AbortSignal },
 ): Promise<void> {
-  const opening = openingOf(await firstMessage(messages, signal), streamOpenSchema(config));
+  const opening = openingOf(await firstMessage(messages, times, signal), streamOpenSchema(config));
   for await (const output of liveSession(live, opening, inputsOf(messages), { caller, signal })) {
     await sendTo(socket, toMessage(output), signal);
   }
 }
 
-async function firstMessage(messages: SocketMessages, signal: AbortSignal): Promise<SocketMessage> {
-  const waiting = AbortSignal.any([signal, AbortSignal.timeout(OPEN_WITHIN_MS)]);
+async function firstMessage(
+  messages: SocketMessages,
+  { openWithinMs }: SocketTimes,
+  signal: AbortSignal,
+): Promise<SocketMessage> {
+  const waiting = AbortSignal.any([signal, AbortSignal.timeout(openWithinMs)]);
   const message = await Promise.race([messages.next(), aborted(waiting)]);
   signal.throwIfAborted();
   if (message) return message;
-  throw new FarmError('request_timed_out', `No message came within ${OPEN_WITHIN_MS / 1000} s, expected open`);
+  throw new FarmError('request_timed_out', `No message came within ${openWithinMs / 1000} s, expected open`);
 }
 
 async function aborted(signal: AbortSignal): Promise<undefined> {

@@ -4,14 +4,17 @@ import type { Services } from '../../services.ts';
 import { previewRoutes } from '../renders/preview-routes.ts';
 import { liveSocket } from './live-socket.ts';
 import { opensSocket, SOCKET_PROTOCOL } from './socket-protocol.ts';
-import { WebSockets } from './web-sockets.ts';
+import { type SocketTimes, WebSockets } from './web-sockets.ts';
 
 /** Seconds of sound in the largest format, and more than any message of control. */
 const LARGEST_MESSAGE_BYTES = 2 ** 20;
 
 /** The routes that are WebSockets. The hooks of all routes come first: host, origin, key. */
-export async function socketRoutes(app: FastifyInstance, services: Services): Promise<void> {
-  const sockets = new WebSockets(services);
+export async function socketRoutes(
+  app: FastifyInstance,
+  { times, ...services }: Services & { readonly times: SocketTimes },
+): Promise<void> {
+  const sockets = new WebSockets(services, times);
   await app.register(websocket, {
     options: {
       maxPayload: LARGEST_MESSAGE_BYTES,
@@ -26,6 +29,6 @@ export async function socketRoutes(app: FastifyInstance, services: Services): Pr
     if (opensSocket(request.raw)) request.raw.socket.destroySoon();
     done();
   });
-  await app.register(liveSocket, { ...services, sockets });
+  await app.register(liveSocket, { ...services, sockets, times });
   await app.register(previewRoutes, { ...services, sockets });
 }

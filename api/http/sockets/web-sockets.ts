@@ -7,8 +7,15 @@ import type { AccessLog } from '../../logs/access-log.ts';
 import { RunningWork } from '../../running-work.ts';
 import { noteSocket } from '../request-hooks.ts';
 
-/** How often a client has to show that it is there. */
-const PING_EVERY_MS = 20_000;
+/** How long a front end waits for the clients of its sockets. */
+export interface SocketTimes {
+  /** How often a client has to show that it is there. */
+  readonly pingEveryMs: number;
+  /** The first message of a live session has to come so soon. */
+  readonly openWithinMs: number;
+}
+
+export const SOCKET_TIMES: SocketTimes = { pingEveryMs: 20_000, openWithinMs: 10_000 };
 /** Time for a client to take the last message. */
 const FAREWELL_MS = 900;
 /** Close codes of RFC 6455. */
@@ -18,9 +25,11 @@ const CLOSE_CODES = { normal: 1000, goingAway: 1001, refused: 1008, internal: 10
 export class WebSockets {
   readonly #running = new RunningWork();
   readonly #accessLog: AccessLog;
+  readonly #pingEveryMs: number;
 
-  constructor({ accessLog }: { readonly accessLog: AccessLog }) {
+  constructor({ accessLog }: { readonly accessLog: AccessLog }, { pingEveryMs }: Pick<SocketTimes, 'pingEveryMs'>) {
     this.#accessLog = accessLog;
+    this.#pingEveryMs = pingEveryMs;
   }
 
   /**
@@ -37,7 +46,7 @@ export class WebSockets {
     socket.once('close', () =>
       controller.abort(new FarmError('request_cancelled', 'The client has closed the socket')),
     );
-    const pings = keepAlive(socket);
+    const pings = keepAlive(socket, this.#pingEveryMs);
     try {
       const error = await work(controller.signal).then(
         () => undefined,
@@ -74,7 +83,7 @@ export async function sendTo(socket: WebSocket, data: string | Buffer, signal: A
 }
 
 /** Ends a client that has answered no ping. One that is held back cannot have been heard. */
-function keepAlive(socket: WebSocket): NodeJS.Timeout {
+function keepAlive(socket: WebSocket, pingEveryMs: number): NodeJS.Timeout {
   let isAlive = true;
   socket.on('pong', () => {
     isAlive = true;
@@ -83,7 +92,7 @@ function keepAlive(socket: WebSocket): NodeJS.Timeout {
     if (!isAlive && !socket.isPaused) socket.terminate();
     isAlive = false;
     socket.ping();
-  }, PING_EVERY_MS);
+  }, pingEveryMs);
 }
 
 async function close(socket: WebSocket, request: FastifyRequest, error: FarmError | undefined): Promise<void> {
