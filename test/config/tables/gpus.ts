@@ -27,7 +27,7 @@ const LIMIT_MB = 51.2;
 /** How long a request may take of which the farm is to say after one second that nobody takes it. */
 const PATIENCE_MS = 9000;
 const HOUR_MS = 3_600_000;
-const MOST_FRAMES = 1200;
+const MOST_FRAMES = 900;
 
 interface Bench {
   readonly farm: KeyFarm;
@@ -57,7 +57,7 @@ async function start(farm: KeyFarm): Promise<Bench> {
     limits: {
       live_wait_seconds: 1,
       max_unfinished_frames: MOST_FRAMES,
-      max_waiting_uploads_gb: 0.004,
+      max_waiting_uploads_gb: 0.002,
       disk_reserve_gb: 0.001,
       storage_quota_gb: 0.03,
     },
@@ -153,8 +153,8 @@ export const gpuKeys: KeyTable<Bench> = {
       }
     },
     'limits.max_unfinished_frames limits.max_waiting_uploads_gb': async ({ farm }) => {
-      // 1000 frames and 1.3 MB each: of two, one waits; of five, four would be too much to wait.
-      const speech = await farm.speech(40);
+      // 500 frames and 0.64 MB each: of two, one waits; of five, four would be too much to wait.
+      const speech = await farm.speech(20);
       const submit = async () => (await farm.client.submit(speech, { modelId: 'ann' })).id;
       const reached = (id: string, status: string) =>
         until(`it is ${status}`, async () => (await farm.client.get(id)).status === status);
@@ -172,10 +172,8 @@ export const gpuKeys: KeyTable<Bench> = {
     },
     'limits.disk_reserve_gb': async ({ farm }) => {
       await until('the farm is ready', async () => (await fetch(`${farm.url}/readyz`)).status === 200);
-      const doctor = (environment: NodeJS.ProcessEnv) => runCliIn(environment, 'doctor', '--config', farm.configPath);
-      const [asIs, short] = [doctor({}), doctor({ FARM_LIMITS__DISK_RESERVE_GB: '1000000' })];
-      await Promise.all([asIs.exited, short.exited]);
-      assert.ok(!asIs.output().includes('limits.disk_reserve_gb'));
+      const short = runCliIn({ FARM_LIMITS__DISK_RESERVE_GB: '1000000' }, 'doctor', '--config', farm.configPath);
+      await short.exited;
       assert.match(short.output(), /no render is taken below limits\.disk_reserve_gb, 1000000 GB/);
     },
     'limits.storage_quota_gb': async ({ farm }) => {
@@ -243,10 +241,10 @@ export const gpuKeys: KeyTable<Bench> = {
       ]) {
         // It would be as quick on the other one.
         for (const gpu of [0, 1]) await farm.client.loadModel(modelId, gpu);
-        const renders = [await farm.render(modelId, 0.1), await farm.render(modelId, 0.1)];
+        const renders = [await farm.render(modelId, 0.1)];
         const live = [await farm.infer(modelId), await farm.infer(modelId)];
         const gpus = [...renders.map(({ segments }) => segments[0]?.gpu), ...live.map(({ gpu_id }) => gpu_id)];
-        assert.deepEqual(gpus, Array(4).fill(gpuId));
+        assert.deepEqual(gpus, Array(3).fill(gpuId));
       }
     },
     'capacity.max_models capacity.eviction_policy': async ({ farm }) => {
@@ -268,9 +266,12 @@ export const gpuKeys: KeyTable<Bench> = {
       const picture = sharp({ create: { ...SIZE, channels: 3, background: '#888' } });
       assert.deepEqual(ours, quantisation(await picture.jpeg({ quality: JPEG_QUALITY }).toBuffer()));
     },
-    'render.h264_crf': async ({ farm }) => assert.match(await x264Settings(farm), / crf=37\.0 /),
-    // What sets this preset apart from its neighbours.
-    'render.h264_preset': async ({ farm }) => assert.match(await x264Settings(farm), / me=dia subme=1 /),
+    'render.h264_crf render.h264_preset': async ({ farm }) => {
+      const settings = await x264Settings(farm);
+      assert.match(settings, / crf=37\.0 /);
+      // What sets this preset apart from its neighbours.
+      assert.match(settings, / me=dia subme=1 /);
+    },
     'limits.live_wait_seconds': async ({ farm }) => {
       const answer = await farm.withoutGpus([0, 1], async () => {
         const refused = failureOf(farm.infer('ann'));
