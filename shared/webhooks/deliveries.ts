@@ -1,3 +1,4 @@
+import { createHash } from 'node:crypto';
 import type { Redis } from 'ioredis';
 import { z } from 'zod';
 import { KEY_PREFIX } from '../redis.ts';
@@ -26,6 +27,8 @@ const deliverySchema = z.object({
 export type Delivery = z.infer<typeof deliverySchema>;
 
 const deliveryKey = (id: string) => `${KEY_PREFIX}:webhook:${id}`;
+const goneKey = ({ renderId, url }: Pick<Delivery, 'renderId' | 'url'>) =>
+  `${KEY_PREFIX}:webhook:gone:${renderId}:${createHash('sha256').update(url).digest('base64url')}`;
 
 export class Deliveries {
   readonly #redis: Redis;
@@ -46,6 +49,16 @@ export class Deliveries {
 
   async forget(id: string): Promise<void> {
     await this.#redis.del(deliveryKey(id));
+  }
+
+  /** The address wants to hear no more of the render. */
+  async noteGone(delivery: Pick<Delivery, 'renderId' | 'url'>): Promise<void> {
+    await this.#redis.set(goneKey(delivery), '', 'PX', KEPT_MS);
+  }
+
+  /** Whether that was noted. */
+  async isGone(delivery: Pick<Delivery, 'renderId' | 'url'>): Promise<boolean> {
+    return (await this.#redis.exists(goneKey(delivery))) === 1;
   }
 
   async log(attempt: DeliveryTry): Promise<void> {

@@ -11,6 +11,7 @@ import { stringify } from 'yaml';
 import { hashApiKey } from '../../shared/api-keys.ts';
 import type { DeliveryTry } from '../../shared/views/webhook-view.ts';
 import { startApi } from '../support/api.ts';
+import { SAMPLE_PLAN } from '../support/sample-render.ts';
 import { until } from '../support/until.ts';
 
 const SECRETS = [1, 2].map((byte) => `whsec_${Buffer.alloc(32, byte).toString('base64')}`);
@@ -25,9 +26,12 @@ const SETTINGS = {
     })),
   },
 };
+/** Longer than the farm waits by itself before the second try. */
+const ASKED_WAIT_S = 2;
 const api = await startApi(SETTINGS);
 
 interface Message {
+  readonly atMs: number;
   readonly path: string;
   readonly headers: IncomingHttpHeaders;
   readonly body: string;
@@ -38,9 +42,10 @@ const receiver = createServer(async (request, response) => {
   let body = '';
   for await (const piece of request) body += piece;
   const { url = '', headers } = request;
-  messages.push({ path: url, headers, body });
+  messages.push({ atMs: performance.now(), path: url, headers, body });
   const status = answer(url, messages.filter(({ path: other }) => other === url).length);
-  if (status !== undefined) response.writeHead(status, status === 302 ? { location: '/elsewhere' } : {}).end();
+  const more = { 302: { location: '/elsewhere' }, 503: { 'retry-after': String(ASKED_WAIT_S) } }[status ?? 0];
+  if (status !== undefined) response.writeHead(status, more).end();
 }).listen(0, '127.0.0.1');
 await once(receiver, 'listening');
 const hook = `http://127.0.0.1:${(receiver.address() as AddressInfo).port}`;
@@ -123,19 +128,43 @@ describe('webhooks', () => {
     assert.equal((await tries(`id=${id}`, KEYS.ann))[0]?.url, `${hook}/anns`);
   });
 
-  it('are tried again with the same id and body; redirects are not followed; 410 ends it', async () => {
-    answer = (at, times) => ({ '/again': times < 2 ? 500 : 200, '/gone': 410, '/away': 302 })[at] ?? 204;
-    const [again, gone, away] = await Promise.all(
-      ['/again', '/gone', '/away'].map((at) => api.renderIn('completed', webhookOf(at))),
+  it('are tried again with the same id and body, when the receiver wants it; redirects are not followed', async () => {
+    answer = (at, times) =>
+      ({ '/again': times < 2 ? 500 : 200, '/busy': times < 2 ? 503 : 200, '/away': 302 })[at] ?? 204;
+    const [again, busy, away] = await Promise.all(
+      ['/again', '/busy', '/away'].map((at) => api.renderIn('completed', webhookOf(at))),
     );
-    await until('all have ended', async () => (await tries(`render=${away}`)).length === 3);
     const outcomes = async (id = '') => (await tries(`render=${id}`)).map(({ outcome }) => outcome);
+    const ended = async () => [await outcomes(again), await outcomes(busy), await outcomes(away)].flat().length === 7;
+    await until('all have ended', ended);
     assert.deepEqual(await outcomes(again), ['delivered', 'failed']);
-    assert.deepEqual(await outcomes(gone), ['gone']);
+    assert.deepEqual(await outcomes(busy), ['delivered', 'failed']);
+    const [turnedAway, welcome] = to('/busy');
+    assert.ok((welcome?.atMs ?? 0) - (turnedAway?.atMs ?? 0) >= ASKED_WAIT_S * 1000 - 50);
+    assert.match((await tries(`render=${busy}`))[1]?.reason ?? '', /status 503, and asked to wait 2 s/);
     assert.deepEqual(await outcomes(away), ['given_up', 'failed', 'failed']);
     const [first, second] = to('/again');
     assert.deepEqual([first?.headers['webhook-id'], first?.body], [second?.headers['webhook-id'], second?.body]);
     assert.equal(to('/elsewhere').length, 0);
+  });
+
+  it('end, of one render to one address, with 410', async () => {
+    answer = () => 410;
+    const events = ['render.queued', 'render.completed'];
+    const id = await api.renderIn('queued', { webhook: { url: `${hook}/gone`, events } });
+    await until('it has refused', async () => (await tries(`render=${id}`)).length === 1);
+    await api.store.startPreparing(id);
+    await api.store.startRendering(id, SAMPLE_PLAN);
+    await api.store.startStitching(id);
+    await api.store.complete(id);
+    await until('the other message has ended', async () => (await tries(`render=${id}`)).length === 2);
+    const [second, first] = await tries(`render=${id}`);
+    assert.deepEqual([first?.outcome, first?.status, second?.outcome, second?.status], ['gone', 410, 'gone', null]);
+    assert.match(second?.reason ?? '', /has answered 410 about this render/);
+    assert.equal(to('/gone').length, 1);
+    const other = await api.renderIn('completed', webhookOf('/gone'));
+    await until('another render is told of', async () => (await tries(`render=${other}`)).length === 1);
+    assert.equal((await tries(`render=${other}`))[0]?.status, 410);
   });
 
   it('get what a worker was killed over', async () => {
