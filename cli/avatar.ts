@@ -6,6 +6,8 @@ export interface ImportAvatarOptions {
   readonly config?: string;
   readonly model?: string;
   readonly audioEncoder?: string;
+  readonly checkpoint?: string;
+  readonly audio?: string;
   readonly size?: string;
   readonly out?: string;
   readonly preview: boolean;
@@ -16,8 +18,8 @@ export interface ImportAvatarOptions {
 
 /** `farm avatar import DIR`: the worker's own code does it. */
 export async function importAvatar(folder: string, options: ImportAvatarOptions): Promise<void> {
-  const { id, config, model, audioEncoder, size, out, preview, masks, force, json } = options;
-  const named = { id, config, model, 'audio-encoder': audioEncoder, size, out };
+  const { audioEncoder, preview, masks, force, json, ...others } = options;
+  const named = { ...others, 'audio-encoder': audioEncoder };
   const given = Object.entries(named).flatMap(([name, value]) => (value === undefined ? [] : [`--${name}=${value}`]));
   const without = [...(preview ? [] : ['--no-preview']), ...(masks ? [] : ['--no-masks'])];
   const flags = [...without, ...(force ? ['--force'] : []), ...(json ? ['--json'] : [])];

@@ -149,11 +149,22 @@ function addMakerCommands(program: Command): void {
       'configuration file to add the model to (default: FARM_CONFIG, else config.yaml here)',
     )
     .option('-m, --model <onnx>', 'the lip-sync network (default: found in the folder by its tensors)')
-    .option('-a, --audio-encoder <onnx>', 'the audio encoder (default: found in the folder, else the configured one)')
+    .option(
+      '-p, --checkpoint <pth>',
+      'make the network of this PyTorch checkpoint, of the newest in a folder, or of one in the folder by its name (default: the highest number, without an exported network)',
+    )
+    .option('--audio <kind>', 'what a network hears whose weights do not tell: ave, hubert or wenet')
+    .option(
+      '-a, --audio-encoder <file>',
+      'the audio encoder, ONNX or a checkpoint (default: found in the folder, else the configured one)',
+    )
     .option('-s, --size <pixels>', 'what the size of the network must be, 160 or 320 (default: as the network has it)')
-    .option('-o, --out <dir>', 'where crop rects, preview and pictures of a video go (default: the folder itself)')
+    .option(
+      '-o, --out <dir>',
+      'where crop rects, new networks, preview and pictures of a video go (default: the folder itself)',
+    )
     .option('--no-preview', 'leave out the 2 s of video')
     .option('--no-masks', 'leave the masks of the folder parsing out: the whole mouth is shown')
-    .option('-f, --force', 'replace an entry of this id, and other crop rects')
+    .option('-f, --force', 'replace an entry of this id, and other crop rects and networks')
     .action(importAvatar);
 }

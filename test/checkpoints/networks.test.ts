@@ -57,11 +57,11 @@ describe('a network made from a checkpoint', () => {
   });
 
   it('hears what it is said to hear where weights do not tell, and nothing else', async () => {
-    const hubert = await convertCheckpoint(checkpoint('synctalk-328-ave'), 'hubert');
+    const hubert = await convertCheckpoint(checkpoint('synctalk-328-ave'), { hears: 'hubert' });
     assert.equal(hubert.layout.role, 'lip-sync network');
     assert.deepEqual(hubert.layout.audio, { kind: 'hubert', shape: [32, 32, 32] });
     assert.deepEqual(hubert.layout.mayHear, ['ave', 'hubert']);
-    await assert.rejects(convertCheckpoint(checkpoint('ultralight-hubert'), 'ave'), {
+    await assert.rejects(convertCheckpoint(checkpoint('ultralight-hubert'), { hears: 'ave' }), {
       code: 'model_unusable',
       message: /features of 16 channels, as hubert has them, not ave/,
     });
@@ -103,7 +103,7 @@ describe('a network made from a checkpoint', () => {
     assert.equal(names.length, all ? 9 : SOME.length, stdout);
     for (const name of names) {
       const hears = name.startsWith('synctalk') ? (name.split('-').at(-1) as AudioKind) : undefined;
-      const converted = await convertCheckpoint(path.join(out, `${name}.pth`), hears);
+      const converted = await convertCheckpoint(path.join(out, `${name}.pth`), { hears });
       const error = await compare(converted, path.join(out, `${name}.output.f32`), 1);
       if (all) test.diagnostic(`${name}: ${error.toExponential(1)}`);
     }

@@ -4,11 +4,13 @@ import { cp, mkdir, mkdtemp, readdir, readFile, rename, rm, writeFile } from 'no
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { after, before, beforeEach, describe, it } from 'node:test';
+import { gunzipSync } from 'node:zlib';
 import sharp, { type Sharp } from 'sharp';
 import { buildBenchModels } from '../../avatars/bench/build.ts';
 import { loadConfig } from '../../shared/config/load.ts';
 import { checkAvatarFiles } from '../../worker/avatar/avatar.ts';
 import { readCropRects } from '../../worker/avatar/crop-rects.ts';
+import { convertCheckpoint } from '../../worker/checkpoints/convert-checkpoint.ts';
 import type { Rect } from '../../worker/pipeline/contract.ts';
 import { writeVideo } from '../avatar/videos.ts';
 import { brokenNetwork, tinyNetwork } from '../onnx/tiny-onnx.ts';
@@ -18,6 +20,8 @@ import { livingFamily, runCli } from '../support/run-cli.ts';
 import { buildSmallAvatar, SMALL_PICTURE } from '../support/small-avatar.ts';
 
 const PICTURES = 6;
+/** Of a narrow network of SyncTalk_2D, written by PyTorch. */
+const CHECKPOINT = new URL('../checkpoints/fixtures/synctalk-328-ave.pth.gz', import.meta.url);
 const CONFIG = '# ours\nmodels_root: datasets\nrender: {h264_preset: ultrafast}\n';
 const ENVIRONMENT = { redisUrl: undefined, configPath: undefined, overrides: new Map<string, string>() };
 
@@ -131,14 +135,27 @@ describe('farm avatar import', () => {
     assert.ok(difference < 20, `${difference}`);
   });
 
-  it('says of a folder of checkpoints which is the newest and what to do', async () => {
-    await mkdir(path.join(dataset, 'checkpoint'));
-    for (const name of ['5.pth', '195.pth']) await writeFile(path.join(dataset, 'checkpoint', name), 'weights');
-    for (const name of ['generator.onnx', 'audio_encoder.onnx']) await rm(path.join(dataset, name));
-    const seen = 'checkpoint/5.pth, checkpoint/195.pth, of which checkpoint/195.pth looks like the newest';
+  it('makes the network of the checkpoint with the highest number, and says which', async () => {
+    const folder = path.join(dataset, 'checkpoint');
+    await mkdir(folder);
+    await rm(path.join(dataset, 'generator.onnx'));
+    await writeFile(path.join(folder, '195.pth'), gunzipSync(await readFile(CHECKPOINT)));
+    for (const name of ['5.pth', 'syncnet_900.pth']) await writeFile(path.join(folder, name), 'weights');
     await refused(
-      new RegExp(`found no ONNX file; there are PyTorch checkpoints: ${seen}; .*export it to ONNX .*docs/avatars.md`),
+      /checkpoint\/5\.pth cannot be read: it is no checkpoint of PyTorch\n.*\[checkpoint_unreadable\]/,
+      '-p',
+      '5',
     );
+    const { code, output } = await importAvatar('--no-preview');
+    assert.equal(code, 0, output);
+    const what = 'lip-sync network, S = 320, hears ave → 195.pth.onnx';
+    assert.ok(output.includes(`weights   checkpoint/195.pth, the highest number of 2: ${what}\n`), output);
+    assert.match(output, /note +checkpoint\/195\.pth is taken to hear ave; its weights fit hubert as well: --audio/);
+    assert.match(output, /network +.*anna\/195\.pth\.onnx, 320², cpu/);
+    const model = loadConfig(configPath, ENVIRONMENT).models.get('anna');
+    assert.equal(model?.modelPath, path.join(dataset, '195.pth.onnx'));
+    const { bytes } = await convertCheckpoint(path.join(folder, '195.pth'));
+    assert.deepEqual(await readFile(model.modelPath), Buffer.from(bytes));
   });
 
   it('lists all that a folder lacks, where it looked, and what lies a folder deeper', async () => {

@@ -15,7 +15,7 @@ test('the two networks are told apart by the tensors that they take, whatever th
   const encoder = await write('a.onnx', tinyEncoder());
   const network = await write('b.onnx', tinyNetwork());
   const both = await findNetworks(among(folder, [encoder, network]), NONE);
-  assert.deepEqual(both, { modelPath: network, audioEncoderPath: encoder, notes: [] });
+  assert.deepEqual(both, { modelPath: network, audioEncoderPath: encoder, missing: '', notes: [] });
   assert.equal((await findNetworks(among(folder, [network]), NONE)).audioEncoderPath, undefined);
 });
 
@@ -41,18 +41,16 @@ test('a file that ONNX Runtime cannot open is passed over and named', async (t) 
   const { modelPath, notes } = await findNetworks(among(folder, [broken, network]), NONE);
   assert.equal(modelPath, network);
   assert.match(notes.join(), /passed over broken\.onnx, which ONNX Runtime cannot open \(/);
-  await assert.rejects(
-    findNetworks(among(folder, [broken]), NONE),
-    /found broken\.onnx, which ONNX Runtime cannot open \(/,
-  );
+  const { missing } = await findNetworks(among(folder, [broken]), NONE);
+  assert.match(missing, /found broken\.onnx, which ONNX Runtime cannot open \(/);
 });
 
 test('a folder without a lip-sync network says what it has', async (t) => {
   const { folder, write } = await openWorkspace(t);
   const odd = await write('odd.onnx', tinyEncoder({ inputName: 'wave' }));
-  await assert.rejects(
-    findNetworks(among(folder, [odd]), NONE),
-    /takes input and audio; found odd\.onnx, which takes wave/,
-  );
-  await assert.rejects(findNetworks(among(folder, []), NONE), /found no ONNX file; export the network/);
+  const { modelPath, missing } = await findNetworks(among(folder, [odd]), NONE);
+  assert.equal(modelPath, undefined);
+  assert.match(missing, /takes input and audio, or a checkpoint of PyTorch; found odd\.onnx, which takes wave/);
+  const bare = await findNetworks(among(folder, [], [`${folder}/syncnet.pth`]), NONE);
+  assert.match(bare.missing, /found no ONNX file; found syncnet\.pth, which by name is no lip-sync network; name its/);
 });

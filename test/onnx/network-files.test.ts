@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { mkdir, symlink, utimes, writeFile } from 'node:fs/promises';
 import { dirname, join, relative } from 'node:path';
 import { test } from 'node:test';
-import { findNetworkFiles, newestCheckpoint } from '../../worker/onnx/network-files.ts';
+import { encoderCheckpoints, findNetworkFiles, newestCheckpoint } from '../../worker/onnx/network-files.ts';
 import { openWorkspace } from '../models/workspace.ts';
 
 async function place(folder: string, ...names: string[]): Promise<void> {
@@ -30,7 +30,14 @@ test('the newest checkpoint is the one with the highest number, else the one wri
   const { folder } = await openWorkspace(t);
   await place(folder, 'checkpoint/5.pth', 'checkpoint/195.pth', 'checkpoint/40.pth', 'syncnet_ckpt/900.pth');
   await place(folder, 'checkpoint/audio_visual_encoder.pth');
-  assert.equal(await newestCheckpoint(await findNetworkFiles(folder)), join(folder, 'checkpoint/195.pth'));
+  const files = await findNetworkFiles(folder);
+  const highest = { path: join(folder, 'checkpoint/195.pth'), why: 'the highest number of 3' };
+  assert.deepEqual(await newestCheckpoint(files), highest);
+  assert.deepEqual(encoderCheckpoints(files), [join(folder, 'checkpoint/audio_visual_encoder.pth')]);
+  await place(folder, 'checkpoint/195.pth.onnx', 'checkpoint/unet_epoch_200.pth', 'checkpoint/v300.pth');
+  const { onnxPaths, ...again } = await findNetworkFiles(folder);
+  assert.deepEqual(onnxPaths, [], 'what an import made of a checkpoint is made again');
+  assert.match((await newestCheckpoint({ ...again, onnxPaths }))?.path ?? '', /unet_epoch_200\.pth$/);
   const { folder: other } = await openWorkspace(t);
   await place(other, 'best.pt', 'early.ckpt', 'syncnet.pth');
   for (const [name, time] of [
@@ -38,7 +45,8 @@ test('the newest checkpoint is the one with the highest number, else the one wri
     ['early.ckpt', 1000],
   ] as const)
     await utimes(join(other, name), time, time);
-  assert.equal(await newestCheckpoint(await findNetworkFiles(other)), join(other, 'best.pt'));
+  const latest = { path: join(other, 'best.pt'), why: 'written last of 2' };
+  assert.deepEqual(await newestCheckpoint(await findNetworkFiles(other)), latest);
   const { folder: bare } = await openWorkspace(t);
   await place(bare, 'syncnet.pth');
   assert.equal(await newestCheckpoint(await findNetworkFiles(bare)), undefined);

@@ -4,7 +4,7 @@ import { audioEncoderGraph } from './audio-encoder-graph.ts';
 import { CheckpointFile } from './checkpoint-file.ts';
 import { lipSyncGraph } from './lip-sync-graph.ts';
 import { stateDictOf } from './state-dict.ts';
-import { type AudioKind, type NetworkLayout, recogniseNetwork } from './trained-network.ts';
+import { type HearingHints, type NetworkLayout, recogniseNetwork } from './trained-network.ts';
 import { Weights } from './weights.ts';
 
 export interface ConvertedCheckpoint {
@@ -16,13 +16,12 @@ export interface ConvertedCheckpoint {
 
 /**
  * A checkpoint of PyTorch → the ONNX network with its weights. Reads the file and writes nothing.
- * @param hears what a lip-sync network hears, where its weights do not tell.
  * @throws FarmError `input_unreadable`, `checkpoint_unreadable`; `model_unusable`: no network that is known.
  */
-export async function convertCheckpoint(path: string, hears?: AudioKind): Promise<ConvertedCheckpoint> {
+export async function convertCheckpoint(path: string, hints: HearingHints = {}): Promise<ConvertedCheckpoint> {
   await using checkpoint = await CheckpointFile.open(path);
   const dict = stateDictOf(checkpoint.value, path);
-  const layout = recogniseNetwork(dict, path, hears);
+  const layout = recogniseNetwork(dict, path, hints);
   const weights = await Weights.read(checkpoint, dict);
   const source = basename(path);
   const graph =

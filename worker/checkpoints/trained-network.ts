@@ -22,6 +22,14 @@ export interface LipSyncLayout {
   readonly mayHear: readonly AudioKind[];
 }
 
+/** What a lip-sync network hears, where its weights do not tell. */
+export interface HearingHints {
+  /** A network that hears anything else is refused. */
+  readonly hears?: AudioKind | undefined;
+  /** Counts where it is possible. */
+  readonly likely?: AudioKind | undefined;
+}
+
 export interface AudioEncoderLayout {
   readonly role: 'audio encoder';
   /** Channels of its first layer; 32 as published, which gives features of 512. */
@@ -48,10 +56,9 @@ const ENCODER_LAYER = '0.conv_block.0.weight';
 const LISTED = 6;
 
 /**
- * @param hears what the network hears, where its weights do not tell; the first that fits when it is absent.
  * @throws FarmError `model_unusable`: it is of no network that is known; says what it has.
  */
-export function recogniseNetwork(dict: StateDict, path: string, hears?: AudioKind): NetworkLayout {
+export function recogniseNetwork(dict: StateDict, path: string, { hears, likely }: HearingHints = {}): NetworkLayout {
   const encoderWidth = dict.get(ENCODER_LAYER)?.shape[0];
   if (encoderWidth !== undefined) return { role: 'audio encoder', width: requireWidth(encoderWidth, path) };
   const pictureLayer = [...dict.keys()].find((name) => PICTURE_LAYER.test(name));
@@ -64,7 +71,7 @@ export function recogniseNetwork(dict: StateDict, path: string, hears?: AudioKin
   const second = dict.get(SECOND_SOUND_LAYER)?.shape[1];
   // Only networks that hear wenet have 8 times their width after the first layer of the sound.
   const mayHear = second === width * 8 ? (['wenet'] as const) : KINDS_BY_CHANNELS.get(channels);
-  const kind = hears ?? mayHear?.[0];
+  const kind = hears ?? mayHear?.find((one) => one === likely) ?? mayHear?.[0];
   if (kind === undefined || !mayHear?.some((one) => one === kind)) {
     const what = mayHear === undefined ? 'nothing that is known' : mayHear.join(' or ');
     throw new FarmError(

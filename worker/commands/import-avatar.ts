@@ -24,9 +24,14 @@ import { checkPictures } from '../avatar/picture-file.ts';
 import { loadSettings } from '../models/load-settings.ts';
 import { loadAlone } from '../models/loaded-model.ts';
 import { findProblems } from '../models/model-problems.ts';
-import { type ExportedNetworks, findNetworks } from '../onnx/exported-networks.ts';
-import { findNetworkFiles } from '../onnx/network-files.ts';
 import type { Rect } from '../pipeline/contract.ts';
+import {
+  findImportNetworks,
+  type ImportNetworks,
+  keepOtherNetworks,
+  type NewNetwork,
+  publishNetworks,
+} from './import-networks.ts';
 import { type ImportOptions, readImportOptions } from './import-options.ts';
 import { renderPreview } from './preview-video.ts';
 
@@ -45,7 +50,7 @@ async function importAvatar(options: ImportOptions, signal: AbortSignal): Promis
     throw new FarmError('model_exists', `${configPath} has a model "${modelId}" already`);
   }
   const { dataset, networks: found } = await findParts(options);
-  const { notes, ...networks } = found;
+  const { notes, made, ...networks } = found;
   await using undo = new AsyncDisposableStack();
   for (const needed of [outDir, path.dirname(configPath)]) await makeFolder(needed, undo);
   const pictures = await readyPictures(dataset, options, undo, signal);
@@ -53,32 +58,48 @@ async function importAvatar(options: ImportOptions, signal: AbortSignal): Promis
   say('pictures', `${rects.length} of ${size.width}×${size.height} in ${backgroundDir}`);
   say('rects', describeRects(rects));
   const masksDir = await checkMasks(dataset, options, pictures, signal);
+  for (const { words } of made) say('weights', words);
   for (const note of notes) say('note', note);
   const cropRectsPath = path.join(outDir, RECTS_FILE);
   if (!options.replace) await keepOtherRects(cropRectsPath, rects);
-  await publish({ modelId, backgroundDir, cropRectsPath, masksDir, ...networks }, rects, options, signal);
+  if (!options.replace) await keepOtherNetworks(made);
+  await publish({ modelId, backgroundDir, cropRectsPath, masksDir, ...networks }, { rects, made }, options, signal);
   undo.move();
   say('config', `models.${modelId} in ${configPath}`);
   const preview = options.preview ? path.join(outDir, previewFile(options)) : null;
   return { model_id: modelId, config: configPath, crop_rects: cropRectsPath, preview, pictures: rects.length };
 }
 
+interface Drafts {
+  readonly rectsDraft: string;
+  readonly previewDraft: string | undefined;
+  /** Of new networks, by the paths that these will have. */
+  readonly networks: ReadonlyMap<string, string>;
+}
+
 /**
- * Preview, crop rects and configuration are drafts until everything has been tried; then they are renamed, in this
- * order.
+ * Preview, crop rects, new networks and configuration are drafts until everything has been tried; then they are renamed,
+ * in this order.
  */
-async function publish(model: NewModel, rects: readonly Rect[], options: ImportOptions, signal: AbortSignal) {
+async function publish(
+  model: NewModel,
+  { rects, made }: { rects: readonly Rect[]; made: readonly NewNetwork[] },
+  options: ImportOptions,
+  signal: AbortSignal,
+): Promise<void> {
   const { configPath, replace, environment } = options;
   const output = new LocalArtifacts(options.outDir);
   await addModel({ configPath, model, replace, environment }, async (config, refuseIfChanged) => {
-    await output.publish(RECTS_FILE, async (rectsDraft) => {
-      await writeFile(rectsDraft, rectsJson(rects));
-      const attempt = async (previewDraft?: string) => {
-        await tryModel(config, options, { rectsDraft, previewDraft }, signal);
-        signal.throwIfAborted();
-        await refuseIfChanged();
-      };
-      await (options.preview ? output.publish(previewFile(options), attempt) : attempt());
+    await publishNetworks(output, made, async (networks) => {
+      await output.publish(RECTS_FILE, async (rectsDraft) => {
+        await writeFile(rectsDraft, rectsJson(rects));
+        const attempt = async (previewDraft?: string) => {
+          await tryModel(config, options, { rectsDraft, previewDraft, networks }, signal);
+          signal.throwIfAborted();
+          await refuseIfChanged();
+        };
+        await (options.preview ? output.publish(previewFile(options), attempt) : attempt());
+      });
     });
   });
 }
@@ -92,11 +113,8 @@ async function makeFolder(folder: string, undo: AsyncDisposableStack): Promise<v
 }
 
 /** Looks for everything first, so that one error names all that is missing. */
-async function findParts(options: ImportOptions): Promise<{ dataset: Dataset; networks: ExportedNetworks }> {
-  const [dataset, networks] = await Promise.allSettled([
-    findDataset(options.folder),
-    findNetworkFiles(options.folder).then((files) => findNetworks(files, options)),
-  ]);
+async function findParts(options: ImportOptions): Promise<{ dataset: Dataset; networks: ImportNetworks }> {
+  const [dataset, networks] = await Promise.allSettled([findDataset(options.folder), findImportNetworks(options)]);
   if (dataset.status === 'fulfilled' && networks.status === 'fulfilled') {
     return { dataset: dataset.value, networks: networks.value };
   }
@@ -169,13 +187,16 @@ async function keepOtherRects(cropRectsPath: string, rects: readonly Rect[]): Pr
 async function tryModel(
   config: Config,
   options: ImportOptions,
-  { rectsDraft, previewDraft }: { rectsDraft: string; previewDraft: string | undefined },
+  { rectsDraft, previewDraft, networks }: Drafts,
   signal: AbortSignal,
 ): Promise<void> {
   const { modelId, size } = options;
   const model = config.models.get(modelId);
   if (model === undefined) throw new FarmError('internal', `the new configuration has no model ${modelId}`);
-  const entry = { ...model, cropRectsPath: rectsDraft };
+  const draftOf = (file: string) => networks.get(file) ?? file;
+  const { modelPath, audioEncoderPath } = model;
+  const files = { modelPath: draftOf(modelPath), audioEncoderPath: draftOf(audioEncoderPath) };
+  const entry = { ...model, ...files, cropRectsPath: rectsDraft };
   const problems = await findProblems(entry);
   if (problems.length > 0) throw new FarmError('model_unusable', problems.join('; '));
   const loaded = await loadAlone({ ...loadSettings(config), entry });

@@ -5,13 +5,19 @@ import { parseArgs } from 'node:util';
 import { FarmError } from '../../shared/errors.ts';
 import { MODEL_ID } from '../../shared/limits.ts';
 import { type Environment, readEnvironment } from '../../shared/process/environment.ts';
+import { AUDIO_KINDS, type AudioKind } from '../checkpoints/trained-network.ts';
 
 export interface ImportOptions {
   readonly folder: string;
   readonly modelId: string;
   readonly configPath: string;
   readonly modelPath: string | undefined;
+  /** ONNX, or a checkpoint. */
   readonly audioEncoderPath: string | undefined;
+  /** A file, a folder of them, or the name of one in the dataset folder. */
+  readonly checkpoint: string | undefined;
+  /** What a network hears whose checkpoint does not tell. */
+  readonly audio: AudioKind | undefined;
   /** What S must be; read from the network when absent. */
   readonly size: number | undefined;
   readonly outDir: string;
@@ -23,7 +29,7 @@ export interface ImportOptions {
   readonly environment: Environment;
 }
 
-/** @throws FarmError `request_invalid` for a name that cannot be a model id. */
+/** @throws FarmError `request_invalid` for a name that cannot be a model id, and a kind of sound that is not known. */
 export function readImportOptions(): ImportOptions {
   const { values, positionals } = parseArgs({
     allowPositionals: true,
@@ -32,6 +38,8 @@ export function readImportOptions(): ImportOptions {
       config: { type: 'string' },
       model: { type: 'string' },
       'audio-encoder': { type: 'string' },
+      checkpoint: { type: 'string' },
+      audio: { type: 'string' },
       size: { type: 'string' },
       out: { type: 'string' },
       'no-preview': { type: 'boolean', default: false },
@@ -56,6 +64,8 @@ export function readImportOptions(): ImportOptions {
     configPath: path.resolve(values.config ?? environment.configPath ?? 'config.yaml'),
     modelPath: absolute(values.model),
     audioEncoderPath: absolute(values['audio-encoder']),
+    checkpoint: values.checkpoint,
+    audio: audioKind(values.audio),
     size: values.size === undefined ? undefined : Number(values.size),
     outDir: path.resolve(values.out ?? folder),
     preview: !values['no-preview'],
@@ -64,4 +74,10 @@ export function readImportOptions(): ImportOptions {
     json: values.json,
     environment,
   };
+}
+
+function audioKind(value: string | undefined): AudioKind | undefined {
+  const kind = AUDIO_KINDS.find((one) => one === value);
+  if (value === undefined || kind !== undefined) return kind;
+  throw new FarmError('request_invalid', `--audio is "${value}": expected ${AUDIO_KINDS.join(', ')}`);
 }

@@ -4,13 +4,16 @@ import { basename, dirname, relative } from 'node:path';
 import { FarmError } from '../../shared/errors.ts';
 import { AUDIO_ENCODER_INPUTS } from './audio-encoder.ts';
 import { LIP_SYNC_INPUTS } from './lip-sync-network.ts';
-import { type NetworkFiles, newestCheckpoint, SEARCHED_LEVELS } from './network-files.ts';
+import { type NetworkFiles, SEARCHED_LEVELS } from './network-files.ts';
 import { InferenceSession } from './onnxruntime.ts';
 
 export interface ExportedNetworks {
-  readonly modelPath: string;
+  /** Undefined when none fits: `missing` says what there is instead. */
+  readonly modelPath: string | undefined;
   /** Undefined when the files have none: the configuration may name one for all models. */
   readonly audioEncoderPath: string | undefined;
+  /** Why there is no lip-sync network; empty when there is one. */
+  readonly missing: string;
   /** Sentences on what was passed over, and how to choose it all the same. */
   readonly notes: readonly string[];
 }
@@ -36,8 +39,7 @@ const CONTRACT =
  * Of several that fit, the nearest to the folder is taken, in `checkpoint/` before its neighbours; of several in one
  * folder the one with the highest number in its name, and without numbers none.
  * @param named paths that the user gave.
- * @throws FarmError `model_unusable`: no lip-sync network, or several that nothing tells apart; says which files there
- * are, what to do with checkpoints of PyTorch, and which option names a file.
+ * @throws FarmError `model_unusable`: several that nothing tells apart; says which option names one.
  */
 export async function findNetworks(
   files: NetworkFiles,
@@ -59,12 +61,12 @@ export async function findNetworks(
     return chosen?.path;
   };
   const modelPath = named.modelPath ?? pick(LIP_SYNC_INPUTS, '--model');
-  if (modelPath === undefined) throw new FarmError('model_unusable', await whyNone(files, candidates));
+  const missing = modelPath === undefined ? whyNone(files, candidates) : '';
   const audioEncoderPath = named.audioEncoderPath ?? pick(AUDIO_ENCODER_INPUTS, '--audio-encoder');
   notes.push(...candidates.flatMap(({ problem }) => (problem ? [`passed over ${problem}`] : [])));
   const unopened = search ? files.onnxPaths.length - candidates.length : 0;
   if (unopened > 0) notes.push(`${unopened} more ONNX files were not looked into`);
-  return { modelPath, audioEncoderPath, notes };
+  return { modelPath, audioEncoderPath, missing, notes };
 }
 
 /** The first folder's, and in it the highest number's. */
@@ -84,23 +86,14 @@ function numberIn(name: string): number {
   return digits === undefined ? -1 : Number(digits);
 }
 
-async function whyNone(files: NetworkFiles, candidates: readonly Candidate[]): Promise<string> {
-  const { folder, checkpointPaths } = files;
+function whyNone({ folder, checkpointPaths }: NetworkFiles, candidates: readonly Candidate[]): string {
   const found = candidates.map(({ name, inputs, problem }) => problem ?? `${name}, which takes ${inputs.join(', ')}`);
-  const sentences = [
-    `no lip-sync network: looked in ${folder} and its sub-folders, ${SEARCHED_LEVELS} levels deep, for an ONNX file that takes ${LIP_SYNC_INPUTS.join(' and ')}`,
-    found.length > 0 ? `found ${listed(found, '; ')}` : 'found no ONNX file',
-  ];
-  if (checkpointPaths.length === 0) {
-    return `${sentences.join('; ')}; export the network (${CONTRACT}), or name its file with --model`;
-  }
-  const newest = await newestCheckpoint(files);
-  const looks = newest === undefined ? '' : `, of which ${relative(folder, newest)} looks like the newest`;
+  const checkpoints = checkpointPaths.map((path) => relative(folder, path));
   return [
-    ...sentences,
-    `there are PyTorch checkpoints: ${listed(checkpointPaths.map((path) => relative(folder, path)))}${looks}`,
-    `the farm does not read these yet: export ${newest === undefined ? 'the network' : 'it'} to ONNX ` +
-      `(${CONTRACT}), put the file beside it and import again; docs/avatars.md shows how`,
+    `no lip-sync network: looked in ${folder} and its sub-folders, ${SEARCHED_LEVELS} levels deep, for an ONNX file that takes ${LIP_SYNC_INPUTS.join(' and ')}, or a checkpoint of PyTorch`,
+    found.length > 0 ? `found ${listed(found, '; ')}` : 'found no ONNX file',
+    ...(checkpoints.length > 0 ? [`found ${listed(checkpoints)}, which by name is no lip-sync network`] : []),
+    `name its checkpoint with --checkpoint, or its ONNX file (${CONTRACT}) with --model`,
   ].join('; ');
 }
 

@@ -13,14 +13,22 @@ const MAX_FOLDERS = 500;
 const PASSED_OVER = new Set(['full_body_img', 'landmarks', 'parsing', 'node_modules']);
 /** Where training tools write their results: first among the folders of a level. */
 const PREFERRED_FOLDER = /^checkpoints?$/i;
-const CHECKPOINT = /\.(pth|pt|ckpt)$/i;
+/** Names of PyTorch's checkpoints. */
+export const CHECKPOINT = /\.(pth|pt|ckpt)$/i;
 /** Networks of the training that are no lip-sync networks. */
 const HELPER_NETWORK = /syncnet|encoder|optim/i;
-const EPOCH = /^\d+$/;
+const ENCODER = /encoder/i;
+/** `195`, as the tools number them, or a number that a name calls one. */
+const EPOCH = /^(?:.*(?:epoch|ep|step|iter|ckpt|checkpoint)[-_]?)?(\d+)$/i;
+/** What an import makes of a checkpoint lies beside it, and is made again. */
+const CONVERTED = /\.(pth|pt|ckpt)\.onnx$/i;
 
 export interface NetworkFiles {
   readonly folder: string;
-  /** The nearest to the folder first, those in `checkpoint/` first at a level, then by name with numbers as numbers. */
+  /**
+   * The nearest to the folder first, those in `checkpoint/` first at a level, then by name with numbers as numbers.
+   * Without those that an import made of the checkpoints.
+   */
   readonly onnxPaths: readonly string[];
   /** PyTorch checkpoints in the same order. */
   readonly checkpointPaths: readonly string[];
@@ -46,18 +54,24 @@ export async function findNetworkFiles(folder: string): Promise<NetworkFiles> {
     foldersLeft = Math.max(0, foldersLeft - level.length);
     level = below;
   }
-  return {
-    folder,
-    onnxPaths: files.filter((path) => path.toLowerCase().endsWith('.onnx')),
-    checkpointPaths: files.filter((path) => CHECKPOINT.test(path)),
-  };
+  const checkpointPaths = files.filter((path) => CHECKPOINT.test(path));
+  const passedOver = (path: string) => CONVERTED.test(path) && checkpointPaths.length > 0;
+  const onnxPaths = files.filter((path) => path.toLowerCase().endsWith('.onnx') && !passedOver(path));
+  return { folder, onnxPaths, checkpointPaths };
+}
+
+export interface NewestCheckpoint {
+  readonly path: string;
+  /** "the highest number of 3", "written last of 2" or "the only one". */
+  readonly why: string;
 }
 
 /**
  * The checkpoint that the training wrote last: the one with the highest number for a name, as the tools number them by
  * epoch, else the file that changed last. Undefined when there is none of a lip-sync network.
  */
-export async function newestCheckpoint({ folder, checkpointPaths }: NetworkFiles): Promise<string | undefined> {
+export async function newestCheckpoint(files: NetworkFiles): Promise<NewestCheckpoint | undefined> {
+  const { folder, checkpointPaths } = files;
   const ofNetwork = checkpointPaths.filter((path) => !HELPER_NETWORK.test(relative(folder, path)));
   const dated = await Promise.all(
     ofNetwork.map(async (path) => {
@@ -65,10 +79,18 @@ export async function newestCheckpoint({ folder, checkpointPaths }: NetworkFiles
       const { mtimeMs } = await stat(path).catch(
         ignored('gone meanwhile, or a link to nothing: the oldest', { mtimeMs: 0 }),
       );
-      return { path, epoch: EPOCH.test(stem) ? Number(stem) : -1, mtimeMs };
+      return { path, epoch: Number(EPOCH.exec(stem)?.[1] ?? -1), mtimeMs };
     }),
   );
-  return dated.sort((a, b) => b.epoch - a.epoch || b.mtimeMs - a.mtimeMs)[0]?.path;
+  const [newest] = dated.sort((a, b) => b.epoch - a.epoch || b.mtimeMs - a.mtimeMs);
+  if (newest === undefined) return undefined;
+  const why = newest.epoch < 0 ? `written last of ${dated.length}` : `the highest number of ${dated.length}`;
+  return { path: newest.path, why: dated.length === 1 ? 'the only one' : why };
+}
+
+/** Checkpoints that call themselves encoders. */
+export function encoderCheckpoints({ folder, checkpointPaths }: NetworkFiles): string[] {
+  return checkpointPaths.filter((path) => ENCODER.test(relative(folder, path)));
 }
 
 function byPreference(a: Dirent, b: Dirent): number {
