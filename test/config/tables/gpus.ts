@@ -132,8 +132,10 @@ export const gpuKeys: KeyTable<Bench> = {
   checks: {
     'live.frame_channel': async ({ farm, redis }) => {
       const connection = workerConnection(redis.url);
-      const monitor = await connection.monitor();
+      // Where its first line comes together with Redis's OK, ioredis tells that as an error, and shows the others.
+      const monitor = connection.duplicate({ monitor: true, lazyConnect: false }).on('error', () => {});
       try {
+        await new Promise<void>((resolve) => monitor.once('monitoring', resolve));
         const channels = new Set<string>();
         monitor.on('monitor', (_, [command, key]: string[]) => {
           if (command === 'xadd' && key?.startsWith('{farm}:live:')) channels.add(key);
