@@ -18,12 +18,12 @@ export class AvatarPictureService {
 
   /** FarmError: model_unknown, avatar_picture_unknown. */
   async list(modelId: string): Promise<AvatarPicturesView> {
-    const { version: _, pictures, ...rest } = await this.#list(modelId);
+    const { version, pictures, ...rest } = await this.#list(modelId);
     const path = `/v1/models/${encodeURIComponent(modelId)}/pictures`;
     return {
       model_id: modelId,
       ...rest,
-      pictures: pictures.map(({ index, rect }) => ({ index, rect, link: `${path}/${index}` })),
+      pictures: pictures.map(({ index, rect }) => ({ index, rect, link: `${path}/${index}?version=${version}` })),
     };
   }
 

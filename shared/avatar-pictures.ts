@@ -4,6 +4,8 @@ import { z } from 'zod';
 
 /** Names of their files, relative to the store. */
 export const avatarPictureKeys = {
+  /** Folder of those of all avatars, each in one by its model id. */
+  all: 'avatars',
   folder: (modelId: string) => `avatars/${modelId}`,
   /** Written last: what it names is there. */
   list: (modelId: string) => `avatars/${modelId}/pictures.json`,
@@ -13,7 +15,7 @@ export const avatarPictureKeys = {
 const rectSchema = z.object({ x1: z.int(), y1: z.int(), x2: z.int(), y2: z.int() });
 
 export const avatarPicturesSchema = z.object({
-  /** Of the model's entry and its crop rects: another one when the pictures may differ. */
+  /** Of the model's entry and its files: another one when the pictures may differ. */
   version: z.string().regex(/^[\w-]+$/),
   /** Of the avatar's own pictures, in pixels. */
   width: z.int().positive(),

@@ -92,7 +92,7 @@ class AvatarPage {
 
   async #look(): Promise<void> {
     this.#model = (await listModels()).models.find(({ id }) => id === this.#id) ?? null;
-    if (this.#pictures || this.#model === null) return;
+    if (this.#model === null) return;
     try {
       this.#pictures = await listAvatarPictures(this.#id);
     } catch (thrown) {

@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict';
-import { mkdtemp, readdir, readFile, rm, stat, utimes } from 'node:fs/promises';
+import { cp, mkdtemp, readdir, readFile, rm, stat, utimes } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { after, it } from 'node:test';
@@ -8,7 +8,11 @@ import { LocalArtifacts } from '../../shared/artifacts.ts';
 import { avatarPictureKeys, avatarPicturesSchema } from '../../shared/avatar-pictures.ts';
 import { resolveModel } from '../../shared/config/model-config.ts';
 import { modelSchema } from '../../shared/config/schema.ts';
-import { writeSmallPictures } from '../../worker/avatar/small-pictures.ts';
+import {
+  removeUnusedSmallPictures,
+  touchSmallPictures,
+  writeSmallPictures,
+} from '../../worker/avatar/small-pictures.ts';
 import { buildSmallAvatar, SMALL_FACE, SMALL_MODEL, SMALL_PICTURE, SMALL_PICTURES } from '../support/small-avatar.ts';
 
 const folder = await mkdtemp(path.join(tmpdir(), 'farm-pictures-'));
@@ -39,6 +43,36 @@ it('writes small pictures of an avatar, once for each version of it', async () =
   assert.equal((await listOf()).total, 2);
   const files = await readdir(artifacts.localPath(avatarPictureKeys.folder('ann')));
   assert.equal(files.length, 3, 'those of the version before have gone');
+});
+
+it('notices a picture that was changed, and forgets avatars that nobody configures any more', async () => {
+  const backgrounds = path.join(folder, 'backgrounds');
+  await cp(SMALL_MODEL.background_dir, backgrounds, { recursive: true });
+  const model = modelOf({ background_dir: backgrounds });
+  await writeSmallPictures(model, artifacts);
+  const before = (await listOf()).version;
+  const [first = ''] = (await readdir(backgrounds)).sort();
+  await cp(path.join(backgrounds, (await readdir(backgrounds)).sort()[1] ?? ''), path.join(backgrounds, first));
+  await writeSmallPictures(model, artifacts);
+  const { version } = await listOf();
+  assert.notEqual(version, before);
+  const [small, own] = await Promise.all(
+    [artifacts.localPath(avatarPictureKeys.picture('ann', version, 0)), path.join(backgrounds, first)].map((file) =>
+      sharp(file).stats(),
+    ),
+  );
+  assert.ok(Math.abs((small?.channels[0]?.mean ?? 0) - (own?.channels[0]?.mean ?? -9)) < 3, 'it is the new picture');
+  const list = artifacts.localPath(avatarPictureKeys.list('ann'));
+  const isThere = async () => (await readdir(artifacts.localPath(avatarPictureKeys.all))).includes('ann');
+  const inTwoHours = Date.now() + 2 * 3600 * 1000;
+  await removeUnusedSmallPictures(artifacts);
+  assert.ok(await isThere());
+  await utimes(list, 1, 1);
+  await touchSmallPictures(['ann', 'nobody'], artifacts);
+  await removeUnusedSmallPictures(artifacts);
+  assert.ok(await isThere(), 'a media worker still has it configured');
+  await removeUnusedSmallPictures(artifacts, inTwoHours);
+  assert.equal(await isThere(), false);
 });
 
 it('says what is wrong with an avatar that has no pictures', async () => {

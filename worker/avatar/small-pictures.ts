@@ -1,9 +1,11 @@
-import { readFile, stat, writeFile } from 'node:fs/promises';
+import { createHash } from 'node:crypto';
+import { readdir, readFile, stat, utimes, writeFile } from 'node:fs/promises';
 import sharp from 'sharp';
 import type { ArtifactStore } from '../../shared/artifacts.ts';
 import { type AvatarPictures, avatarPictureKeys, avatarPicturesSchema } from '../../shared/avatar-pictures.ts';
 import { entryVersion, hasPictures, type ModelConfig } from '../../shared/config/model-config.ts';
 import { ifMissing } from '../../shared/process/unheard.ts';
+import { HOUR_MS } from '../../shared/units.ts';
 import { type Avatar, openAvatar, videosToExtract } from './avatar.ts';
 import { readPictureFile } from './picture-file.ts';
 
@@ -11,6 +13,8 @@ import { readPictureFile } from './picture-file.ts';
 const MOST_PICTURES = 8;
 const LONGER_SIDE = 640;
 const JPEG_QUALITY = 80;
+/** Pictures that no media worker has touched for so long are of an avatar that is not configured any more. */
+const UNUSED_AFTER_MS = HOUR_MS;
 
 /**
  * Writes small pictures of an avatar into the store, if those of this version of it are not there yet.
@@ -21,10 +25,11 @@ export async function writeSmallPictures(model: ModelConfig, artifacts: Artifact
   if (!hasPictures(model)) return true;
   if ((await videosToExtract(model)).length > 0) return false;
   const { modelId } = model;
-  const version = await versionOf(model);
-  if ((await writtenVersion(modelId, artifacts)) === version) return true;
   const avatar = await openAvatar(model);
   const pictures = evenlySpaced(avatar.frameCount).map((index) => ({ index, rect: avatar.rect(index) }));
+  const files = [model.cropRectsPath, ...pictures.map(({ index }) => avatar.source(index).background)];
+  const version = `${entryVersion(model)}-${await stampOf(files)}`;
+  if ((await writtenVersion(modelId, artifacts)) === version) return true;
   await artifacts.remove(avatarPictureKeys.folder(modelId));
   for (const { index } of pictures) await writeOne(avatar, version, index, artifacts);
   const list: AvatarPictures = { version, ...avatar.size, total: avatar.frameCount, pictures };
@@ -43,10 +48,35 @@ async function writeOne(avatar: Avatar, version: string, index: number, artifact
   await artifacts.publish(key, (path) => writeFile(path, small));
 }
 
-/** The entry does not change when its files do: crop rects belong to their pictures, and are written with them. */
-async function versionOf(model: ModelConfig): Promise<string> {
-  const rects = await stat(model.cropRectsPath).catch(ifMissing());
-  return `${entryVersion(model)}-${Math.round(rects?.mtimeMs ?? 0).toString(36)}`;
+/** Says that the pictures of these avatars are still wanted. */
+export async function touchSmallPictures(modelIds: readonly string[], artifacts: ArtifactStore): Promise<void> {
+  const now = new Date();
+  for (const modelId of modelIds) {
+    await utimes(artifacts.localPath(avatarPictureKeys.list(modelId)), now, now).catch(ifMissing());
+  }
+}
+
+/** Removes the pictures of avatars that no media worker has said to be wanted for an hour, whatever its configuration. */
+export async function removeUnusedSmallPictures(artifacts: ArtifactStore, nowMs = Date.now()): Promise<void> {
+  const modelIds = await readdir(artifacts.localPath(avatarPictureKeys.all)).catch(ifMissing<string[]>([]));
+  for (const modelId of modelIds) {
+    const folder = avatarPictureKeys.folder(modelId);
+    // A list that is not there yet is being made.
+    const found =
+      (await stat(artifacts.localPath(avatarPictureKeys.list(modelId))).catch(ifMissing())) ??
+      (await stat(artifacts.localPath(folder)).catch(ifMissing()));
+    if (found && nowMs - found.mtimeMs > UNUSED_AFTER_MS) await artifacts.remove(folder);
+  }
+}
+
+/** The entry does not change when its files do: another text when one of them has another size or time. */
+async function stampOf(files: readonly string[]): Promise<string> {
+  const hash = createHash('sha256');
+  for (const file of files) {
+    const { size = 0, mtimeMs = 0 } = (await stat(file).catch(ifMissing())) ?? {};
+    hash.update(`${file}\n${size}\n${mtimeMs}\n`);
+  }
+  return hash.digest('hex').slice(0, 12);
 }
 
 async function writtenVersion(modelId: string, artifacts: ArtifactStore): Promise<string | undefined> {

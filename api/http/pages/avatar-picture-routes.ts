@@ -40,6 +40,9 @@ export const avatarPictureRoutes: FastifyPluginAsyncZod<Services> = async (app, 
   const picture = {
     ...{ operationId: 'getAvatarPicture', tags, summary: 'One of the pictures that are listed' },
     params: params.extend({ index: wholeNumber(0, LAST_FRAME) }),
+    querystring: z.strictObject({
+      version: z.string().max(64).optional().describe('As in the list: another one when the picture has changed'),
+    }),
     ...{ headers, response: answers },
   };
   app.get('/v1/models/:id/pictures/:index', { schema: picture, config }, async (request, reply) => {
