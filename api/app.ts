@@ -16,6 +16,7 @@ import { gpuRoutes } from './http/farm/gpu-routes.ts';
 import { healthRoutes } from './http/farm/health-routes.ts';
 import { metricsRoute } from './http/farm/metrics-route.ts';
 import { modelRoutes } from './http/farm/model-routes.ts';
+import { queueRoutes } from './http/farm/queue-routes.ts';
 import { requireKnownHost } from './http/known-hosts.ts';
 import { answerUnrouted } from './http/not-found.ts';
 import { describeApi } from './http/openapi.ts';
@@ -71,6 +72,7 @@ export async function buildApp(services: Services, log: Logger, times = SOCKET_T
   await app.register(socketRoutes, { ...services, times });
   await app.register(webhookRoutes, services);
   await app.register(gpuRoutes, services);
+  await app.register(queueRoutes, services);
   await app.register(signInRoutes, services);
   await app.register(sessionRoute);
   await app.register(gcRoutes, services);

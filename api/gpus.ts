@@ -13,13 +13,13 @@ import type { ProcessState } from '../shared/views/process-view.ts';
 import { freeStreams, StreamSlots, type Usage } from './live/slots.ts';
 import type { AuditLog } from './logs/audit-log.ts';
 import { toMb, toTenth } from './model-view.ts';
+import { QueueHistory, WORK_KINDS } from './queue-history.ts';
 
 /** A worker hears of an order at once, or else when it next looks. */
 const FOLLOWS_WITHIN_MS = 2500;
 const LOOK_EVERY_MS = 50;
-
-/** What frames are counted by. */
-const WORK_KINDS = ['render', 'live'];
+/** Running jobs of a GPU that are looked at: a segment, and live requests on the express lane. */
+const MOST_ACTIVE = 20;
 
 type ModelState = Heartbeat['models'][number];
 
@@ -31,6 +31,8 @@ export class GpuService {
   readonly #slots: StreamSlots;
   readonly #queues: QueueClients;
   readonly #audit: AuditLog;
+  /** The last minutes of the queues; has samples while a process has started it. */
+  readonly history: QueueHistory;
   /** What the supervisor of this front end says of its processes. */
   processes: readonly ProcessState[] = [];
 
@@ -41,6 +43,7 @@ export class GpuService {
     this.#queues = queues;
     this.#drains = new GpuDrains(redis);
     this.#slots = new StreamSlots(redis);
+    this.history = new QueueHistory(config, redis);
   }
 
   /** GPUs with a worker, with work, or with an order to drain. */
@@ -99,6 +102,7 @@ export class GpuService {
     const streamsOf = (modelId: string) => streamsOn(heartbeats, gpuId, modelId, this.#config.live.max_streams_per_gpu);
     const costliest = models.filter(({ cost }) => cost !== null).sort((a, b) => frameMsOf(b) - frameMsOf(a))[0];
     const state = stateOf(worker, drained);
+    const backlog = await this.#backlog(gpuId, costliest?.cost?.frameMs);
     return {
       gpu: gpuId,
       state,
@@ -111,10 +115,16 @@ export class GpuService {
       max_models: this.#config.capacity.max_models,
       memory: memoryOf(worker),
       models: models.map((model) => viewOfModel(model, streamsOf(model.modelId))),
-      backlog: await this.#backlog(gpuId, costliest?.cost?.frameMs),
+      backlog,
       frames_made: await this.#framesMade(gpuId),
+      renders: backlog.active > 0 ? await this.#renders(gpuId) : [],
       capacity: capacityOf(state === 'ready' ? streamsOf((costliest ?? models[0])?.modelId ?? '') : 0, usage),
     };
+  }
+
+  async #renders(gpuId: number): Promise<string[]> {
+    const jobs = await this.#queues.gpu(gpuId).getActive(0, MOST_ACTIVE - 1);
+    return [...new Set(jobs.flatMap((job) => (job?.name === 'segment' ? [String(job.data.renderId)] : [])))];
   }
 
   async #framesMade(gpu: number): Promise<number> {

@@ -38,6 +38,7 @@ async function start(): Promise<void> {
   onProcessStates((processes) => {
     services.gpus.processes = processes;
   });
+  services.gpus.history.start(log);
   const app = await buildApp(services, log);
   process.on('SIGHUP', () => services.reopenLogs());
   const connections = new Connections(app.server);

@@ -117,7 +117,7 @@ export function openServices({ config, redis, log, reload }: ServiceTools): Serv
     avatarPictures: new AvatarPictureService(artifacts, models),
     videos: new VideoPreviews(config.limits.max_video_previews),
     async close() {
-      await repairing.stop();
+      await Promise.all([repairing.stop(), gpus.history.stop()]);
       closeEvents();
       await live.close();
       logs.closeLogs();

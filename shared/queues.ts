@@ -28,9 +28,12 @@ export function stitchQueue(frameCount: number): MediaQueue {
   return frameCount < LONG_RENDER_FRAMES ? 'media' : 'media-long';
 }
 
+/** Of the names of all GPUs' queues; the number follows. */
+export const GPU_QUEUE_BEGINS = 'gpu-';
+
 /** The queue of one GPU. Numbers are farm-wide: host A may serve 0–3 and host B 4–7. */
 export function gpuQueue(gpuId: number): string {
-  return `gpu-${gpuId}`;
+  return `${GPU_QUEUE_BEGINS}${gpuId}`;
 }
 
 /** Every GPU that ever had a queue: a set of numbers. */

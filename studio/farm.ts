@@ -1,5 +1,6 @@
 import type { GpuList, GpuView } from '../shared/views/gpu-view.ts';
 import type { AvatarPicturesView, ModelList } from '../shared/views/models-view.ts';
+import type { QueueHistories } from '../shared/views/queue-history-view.ts';
 import type { Receipt, RenderPage, RenderView } from '../shared/views/render-view.ts';
 import type { SessionView } from '../shared/views/session-view.ts';
 
@@ -54,6 +55,7 @@ export const cancelRender = (id: string) => order<RenderView>(`/v1/renders/${id}
 export const retryRender = (id: string) => order<RenderView>(`/v1/renders/${id}/retry`);
 export const removeRender = (id: string) => ask<undefined>(`/v1/renders/${id}`, { method: 'DELETE' });
 export const listGpus = () => ask<GpuList>('/v1/gpus');
+export const getQueueHistory = () => ask<QueueHistories>('/v1/queues/history');
 export const drainGpu = (gpu: number) => order<GpuView>(`/v1/gpus/${gpu}/drain`);
 export const resumeGpu = (gpu: number) => order<GpuView>(`/v1/gpus/${gpu}/resume`);
 export const listModels = () => ask<ModelList>('/v1/models');

@@ -33,6 +33,7 @@ const EXAMPLES: Readonly<Record<string, string>> = {
   getWebhookSecrets: `curl ${FARM}/v1/webhooks/secrets`,
   getSession: `curl ${FARM}/v1/session`,
   listGpus: `curl ${FARM}/v1/gpus`,
+  getQueueHistory: `curl ${FARM}/v1/queues/history`,
   drainGpu: `curl -X POST ${FARM}/v1/gpus/0/drain`,
   resumeGpu: `curl -X POST ${FARM}/v1/gpus/0/resume`,
   collectExpired: `curl -X POST '${FARM}/v1/gc?dry_run=true'`,

@@ -56,6 +56,8 @@ export const gpuViewSchema = z
     backlog: z.object({ jobs: z.int(), waiting: z.int(), active: z.int(), ms: z.number().nullable() }),
     /** Frames that its workers have made since the farm began to count; those of two looks give frames/s. */
     frames_made: z.int().default(0),
+    /** Ids of the renders whose segments it renders now. */
+    renders: z.array(z.string()).default([]),
     /** By the costliest model that is measured. */
     capacity: capacitySchema,
   })

@@ -34,6 +34,7 @@ export class AgainForm {
     const chosen = this.#modelId || other;
     const choose = (event: Event) => {
       this.#modelId = (event.target as HTMLSelectElement).value;
+      this.#changed();
     };
     return html`
       <form class="again" @submit=${(event: Event) => this.#send(event, render, chosen)}>

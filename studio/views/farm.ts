@@ -2,14 +2,13 @@ import { html, type TemplateResult } from 'lit-html';
 import type { GpuList, GpuView } from '../../shared/views/gpu-view.ts';
 import { drainGpu, Fault, listGpus, resumeGpu } from '../farm.ts';
 import { ago, duration, megabytes } from '../format.ts';
-import { CHART_SLOTS, framesPerSecond, jobsOf, lastFrameMs, noteGpus } from '../gpu-history.ts';
-import { lineChart } from '../parts/line-chart.ts';
+import { NewestPicture } from '../parts/newest-picture.ts';
+import { QueueCharts } from '../parts/queue-charts.ts';
 import { TEXTS } from '../texts.ts';
 import { faultText, keep, type View } from '../view.ts';
 
 const T = TEXTS.farm;
 const LOOK_EVERY_MS = 2000;
-const CHART_MINUTES = (CHART_SLOTS * LOOK_EVERY_MS) / 60_000;
 
 /** Every GPU with its state, models, memory and backlog. */
 export function farmView(): View {
@@ -21,6 +20,9 @@ class FarmPage {
   #changed: () => void = () => {};
   #gpus: readonly GpuView[] | undefined;
   #processes: GpuList['processes'] = [];
+  readonly #charts = new QueueCharts();
+  /** Of the renders that GPUs work on, by GPU; the last one stays. */
+  readonly #pictures = new Map<number, { readonly renderId: string; readonly picture: NewestPicture }>();
   #fault = '';
 
   open(changed: () => void, closed: AbortSignal): void {
@@ -29,6 +31,7 @@ class FarmPage {
       this.#fault = fault;
       changed();
     };
+    closed.addEventListener('abort', () => this.#forgetPictures());
     keep(() => this.#look(), { everyMs: LOOK_EVERY_MS, closed, tell }).catch(reportError);
   }
 
@@ -37,6 +40,7 @@ class FarmPage {
       <p class="fault" role="status">${this.#fault}</p>
       ${this.#gpus?.length === 0 ? html`<p>${T.none}</p>` : ''}
       <ul class="cards">${(this.#gpus ?? []).map((gpu) => this.#card(gpu))}</ul>
+      ${this.#gpus === undefined ? '' : html`<h2>${T.queues}</h2>${this.#charts.others()}`}
       ${processes(this.#processes)}
     `;
   }
@@ -54,11 +58,12 @@ class FarmPage {
           <dt>${T.memory}</dt>
           <dd>${gpu.memory ? T.memoryOf(megabytes(gpu.memory.used_mb), megabytes(gpu.memory.limit_mb)) : '–'}</dd>
           <dt>${T.backlog}</dt><dd>${backlogText(gpu.backlog)}</dd>
-          <dt>${T.frames}</dt><dd>${framesText(gpu.gpu)}</dd>
+          <dt>${T.frames}</dt><dd>${this.#charts.framesText(gpu.gpu)}</dd>
           <dt>${T.streams}</dt><dd>${T.streamsOf(used, streams)}</dd>
         </dl>
-        ${blockedModels(gpu)}
-        ${queueChart(gpu)}
+        ${this.#blockedModels(gpu)}
+        ${this.#picture(gpu)}
+        ${this.#charts.ofGpu(gpu.gpu)}
         <div class="orders">${this.#order(gpu)}</div>
       </li>
     `;
@@ -66,17 +71,30 @@ class FarmPage {
 
   #order({ gpu, state }: GpuView): TemplateResult | string {
     if (state === 'gone') return '';
-    const isReady = state === 'ready';
+    return state === 'ready'
+      ? this.#button(T.drain, `${T.drain} ${T.gpu(gpu)}`, () => drainGpu(gpu))
+      : this.#button(T.resume, `${T.resume} ${T.gpu(gpu)}`, () => resumeGpu(gpu));
+  }
+
+  /** Models that the GPU has set aside: to resume it takes all of them up again. */
+  #blockedModels({ gpu, models }: GpuView): TemplateResult | string {
+    const blocked = models.flatMap(({ model_id, blocked }) =>
+      blocked ? [html`<p class="fault">${T.blocked(model_id, blocked.reason, ago(blocked.since))}</p>`] : [],
+    );
+    if (blocked.length === 0) return '';
+    return html`${blocked}<p>${this.#button(T.tryAgain, `${T.tryAgain}, ${T.gpu(gpu)}`, () => resumeGpu(gpu))}</p>`;
+  }
+
+  #button(label: string, name: string, order: () => Promise<unknown>): TemplateResult {
     const click = () => {
-      (isReady ? drainGpu(gpu) : resumeGpu(gpu))
+      order()
         .then(() => this.#look())
         .catch((thrown: unknown) => {
           this.#fault = faultText(thrown);
         })
         .finally(this.#changed);
     };
-    const label = isReady ? T.drain : T.resume;
-    return html`<button type="button" aria-label=${`${label} ${T.gpu(gpu)}`} @click=${click}>${label}</button>`;
+    return html`<button type="button" aria-label=${name} @click=${click}>${label}</button>`;
   }
 
   async #look(): Promise<void> {
@@ -85,30 +103,30 @@ class FarmPage {
     });
     this.#gpus = gpus;
     this.#processes = processes;
-    noteGpus(gpus);
+    await Promise.all([this.#charts.look(), ...gpus.map((gpu) => this.#lookAtPicture(gpu))]);
   }
-}
 
-function queueChart({ gpu }: GpuView): TemplateResult {
-  const jobs = jobsOf(gpu);
-  const label = T.chart(CHART_MINUTES, Math.max(0, ...jobs));
-  return html`<figure>${lineChart(jobs, { label, slots: CHART_SLOTS })}<figcaption aria-hidden="true">${label}</figcaption></figure>`;
+  async #lookAtPicture({ gpu, renders: [renderId] }: GpuView): Promise<void> {
+    if (renderId === undefined) return;
+    const picture = this.#pictures.get(gpu)?.picture ?? new NewestPicture();
+    await picture.look(renderId);
+    if (picture.url !== '') this.#pictures.set(gpu, { renderId, picture });
+  }
+
+  #picture({ gpu }: GpuView): TemplateResult | string {
+    const shown = this.#pictures.get(gpu);
+    if (!shown) return '';
+    return html`<a href=${`#/renders/${shown.renderId}`}><img class="picture" src=${shown.picture.url} alt=${T.picture} /></a>`;
+  }
+
+  #forgetPictures(): void {
+    for (const { picture } of this.#pictures.values()) picture.forget();
+    this.#pictures.clear();
+  }
 }
 
 function backlogText({ jobs, ms }: GpuView['backlog']): string {
   return ms === null || jobs === 0 ? T.jobs(jobs) : `${T.jobs(jobs)}, ${duration(ms)}`;
-}
-
-function framesText(gpu: number): string {
-  const lastMs = lastFrameMs(gpu);
-  const rate = TEXTS.render.speed(framesPerSecond(gpu) ?? 0);
-  return `${rate}, ${lastMs === undefined ? T.noFrame : T.lastFrame(ago(new Date(lastMs).toISOString()))}`;
-}
-
-function blockedModels({ models }: GpuView): TemplateResult[] {
-  return models.flatMap(({ model_id, blocked }) =>
-    blocked ? [html`<p class="fault">${T.blocked(model_id, blocked.reason, ago(blocked.since))}</p>`] : [],
-  );
 }
 
 function processes(all: GpuList['processes']): TemplateResult | string {

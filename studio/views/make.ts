@@ -47,7 +47,7 @@ class MakeView {
 
   template(): TemplateResult {
     return html`
-      <form class="make" @submit=${this.#submit}>
+      <form class="make" @submit=${this.#submit} @dragover=${this.#over} @dragleave=${this.#left} @drop=${this.#dropped}>
         ${this.#sound ? this.#chosen(this.#sound) : this.#drop()}
         <fieldset class="avatars">
           <legend>${T.avatar}</legend>
@@ -88,15 +88,8 @@ class MakeView {
   }
 
   #drop(): TemplateResult {
-    const over = (isOver: boolean) => (event: DragEvent) => {
-      event.preventDefault();
-      if (this.#isOver !== isOver) {
-        this.#isOver = isOver;
-        this.#changed();
-      }
-    };
     return html`
-      <div class="drop ${this.#isOver ? 'over' : ''}" @dragover=${over(true)} @dragleave=${over(false)} @drop=${this.#dropped}>
+      <div class="drop ${this.#isOver ? 'over' : ''}">
         <p>
           ${T.drop}
           <label class="button">${T.choose}<input type="file" accept="audio/*,video/*" @change=${this.#picked} /></label>
@@ -108,7 +101,7 @@ class MakeView {
 
   #chosen(sound: File): TemplateResult {
     return html`
-      <div class="chosen">
+      <div class="drop taken ${this.#isOver ? 'over' : ''}">
         <h2>${T.sound}</h2>
         <p>${sound.name}</p>
         <audio controls src=${this.#soundUrl}></audio>
@@ -124,10 +117,25 @@ class MakeView {
 
   readonly #picked = (event: Event) => this.#take((event.target as HTMLInputElement).files?.[0]);
 
+  readonly #over = (event: DragEvent) => {
+    event.preventDefault();
+    this.#showOver(true);
+  };
+
+  readonly #left = () => this.#showOver(false);
+
+  #showOver(isOver: boolean): void {
+    if (this.#isOver === isOver) return;
+    this.#isOver = isOver;
+    this.#changed();
+  }
+
   readonly #dropped = (event: DragEvent) => {
     event.preventDefault();
     this.#isOver = false;
-    this.#take(event.dataTransfer?.files[0]);
+    const sound = event.dataTransfer?.files[0];
+    if (sound) this.#take(sound);
+    else this.#changed();
   };
 
   readonly #record = async () => {

@@ -1,9 +1,10 @@
 import { html, type TemplateResult } from 'lit-html';
 import type { Quality } from '../../shared/views/quality-view.ts';
 import type { RenderView } from '../../shared/views/render-view.ts';
-import { cancelRender, getReceipt, getRender, newestPicture, removeRender, retryRender } from '../farm.ts';
+import { cancelRender, getReceipt, getRender, removeRender, retryRender } from '../farm.ts';
 import { ago, clock, duration } from '../format.ts';
 import { AgainForm } from '../parts/again.ts';
+import { NewestPicture } from '../parts/newest-picture.ts';
 import { qualityFacts } from '../parts/quality.ts';
 import { hasEnded, statusBadge } from '../parts/status.ts';
 import { RenderNews } from '../render-news.ts';
@@ -29,8 +30,7 @@ class RenderPage {
   readonly #id: string;
   #changed: () => void = () => {};
   #render: RenderView | undefined;
-  /** Address of its newest picture in this page. */
-  #pictureUrl = '';
+  readonly #picture = new NewestPicture();
   #fault = '';
   #orderFault = '';
 
@@ -58,9 +58,9 @@ class RenderPage {
       if (hasEnded(this.#render)) {
         ended.abort();
         await this.#end(this.#render);
-      } else if (this.#render.frames.done > 0) this.#show(await newestPicture(this.#id));
+      } else if (this.#render.frames.done > 0) await this.#picture.look(this.#id);
     };
-    closed.addEventListener('abort', () => this.#show(undefined));
+    closed.addEventListener('abort', () => this.#picture.forget());
     const news = new RenderNews(this.#id, until);
     const wait = (ms: number) => news.next(ms);
     keep(look, { everyMs: LOOK_EVERY_MS, closed: until, tell, wait }).catch(reportError);
@@ -114,13 +114,8 @@ class RenderPage {
     return html`
       <progress aria-label=${T.progress} max=${Math.max(1, total)} .value=${frames.done}></progress>
       <p>${facts.join(' · ')}</p>
-      ${this.#pictureUrl ? html`<img class="picture" src=${this.#pictureUrl} alt=${T.preview(facts[0] ?? '')} />` : ''}
+      ${this.#picture.url ? html`<img class="picture" src=${this.#picture.url} alt=${T.preview(facts[0] ?? '')} />` : ''}
     `;
-  }
-
-  #show(picture: Blob | undefined): void {
-    URL.revokeObjectURL(this.#pictureUrl);
-    this.#pictureUrl = picture ? URL.createObjectURL(picture) : '';
   }
 
   #video({ id, links }: RenderView): TemplateResult {

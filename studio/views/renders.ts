@@ -2,8 +2,8 @@ import { html, type TemplateResult } from 'lit-html';
 import type { RenderPage, RenderView } from '../../shared/views/render-view.ts';
 import { listRenders } from '../farm.ts';
 import { ago, clock } from '../format.ts';
-import { portrait } from '../parts/portrait.ts';
 import { statusBadge } from '../parts/status.ts';
+import { thumbnail } from '../parts/thumbnail.ts';
 import { TEXTS } from '../texts.ts';
 import { faultText, keep, type View } from '../view.ts';
 
@@ -132,12 +132,6 @@ class RendersView {
       })
       .finally(this.#changed);
   }
-}
-
-/** The first frame of its contact sheet, which has four in a row; of an unfinished one its avatar. */
-function thumbnail({ model_id, links }: RenderView): TemplateResult {
-  if (links.contact_sheet === null) return portrait(model_id);
-  return html`<span class="portrait sheet"><img src=${links.contact_sheet} alt="" loading="lazy" /></span>`;
 }
 
 function row(render: RenderView): TemplateResult {

@@ -276,6 +276,7 @@ describe('the API as it is documented', () => {
     await ask('unloadModel', 404, { in: { id: 'nobody' } });
     await ask('unloadModel', 422, { in: { id: 'old' } });
     await ask('listGpus', 200);
+    await ask('getQueueHistory', 200);
     for (const order of ['drainGpu', 'resumeGpu']) await ask(order, 404, { in: { id: '7' } });
     await new GpuDrains(services.redis).give(7, 'drain');
     await ask('drainGpu', 200, { in: { id: '7' } });
