@@ -90,7 +90,10 @@ COMP_WORDS=(farm "$@"); COMP_CWORD=$#; _farm; printf '%s\\n' "\${COMPREPLY[@]}"`
   });
 
   it('has the same words for the other shells', () => {
-    assert.ok(completionScript(program, 'zsh').endsWith(completionScript(program, 'bash')));
+    const zsh = completionScript(program, 'zsh');
+    assert.ok(zsh.endsWith(completionScript(program, 'bash')));
+    // It is $PATH there, and no program is found without.
+    assert.doesNotMatch(zsh, /\bpath=/);
     const fish = completionScript(program, 'fish');
     assert.match(fish, /^complete -c farm -f -n '__fish_use_subcommand' -a render -d '/m);
     assert.match(fish, /-l priority -x -a 'low normal high' -d/);

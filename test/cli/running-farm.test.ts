@@ -4,11 +4,14 @@ import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { after, before, describe, it } from 'node:test';
 import { stringify } from 'yaml';
+import { completionScript } from '../../cli/completion.ts';
 import { freePort } from '../../cli/private-redis.ts';
+import { buildProgram } from '../../cli/program.ts';
 import { DEMO_MODEL } from '../support/farm.ts';
 import { type CliRun, FARM, livingFamily, runCli, runCommand } from '../support/run-cli.ts';
 import { buildSmallAvatar, SMALL_MODEL, SMALL_PICTURE } from '../support/small-avatar.ts';
 import { syllables, writeWav } from '../support/sound.ts';
+import { until } from '../support/until.ts';
 
 /** What a command has printed, line by line. */
 interface Event {
@@ -102,6 +105,26 @@ describe('commands about a farm that runs', () => {
     assert.match(hook.output(), /\[(webhooks_off|address_refused)\]/);
     const again = await farm(...words, '--out', at('a'));
     assert.match(again.output, /a has files in it[\s\S]*\[output_exists\]/);
+  });
+
+  it('are completed by bash with what the farm has, and without a word when it is away', async () => {
+    const [made] = (await json('ls', '--model', 'small', '--limit', '1')).renders;
+    const script = `farm() { ${process.execPath} ${FARM} "$@"; }
+${completionScript(buildProgram(), 'bash')}
+COMP_LINE="$*"; COMP_POINT=\${#COMP_LINE}; COMP_WORDS=("$@"); COMP_CWORD=$(($# - 1)); _farm; echo "\${COMPREPLY[*]}"`;
+    const offered = async (...words: string[]) => {
+      const run = runCommand('bash', ['-c', script, 'bash', 'farm', ...words]);
+      assert.equal(await run.exited, 0, run.output());
+      return run.output().split(' ');
+    };
+    // On a busy machine the farm may need longer than a shell waits, and is asked again.
+    const offers = async (word: string, ...words: string[]) => {
+      await until(`${word} is offered`, async () => (await offered(...words)).includes(word));
+    };
+    await offers(made.id, 'show', '--url', url, made.id.slice(0, 3));
+    await offers('broken', 'render', 'x.wav', `--url=${url}`, '-m', '');
+    await offers('0', 'gpu', 'drain', '-u', url, '');
+    assert.deepEqual(await offered('show', '--url', 'http://127.0.0.1:1', 'r'), ['']);
   });
 
   it('count what Ctrl-C ends as cancelled', async () => {
