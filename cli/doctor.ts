@@ -12,6 +12,7 @@ import { ignored } from '../shared/process/unheard.ts';
 import { withoutSecrets } from '../shared/secrets.ts';
 import { GB } from '../shared/units.ts';
 import { buildDemoAvatar } from './demo-avatar.ts';
+import { checkPorts } from './doctor-ports.ts';
 import { ENTRIES } from './farm-processes.ts';
 import { printJson } from './json-output.ts';
 
@@ -49,6 +50,7 @@ export async function doctor({ config: configPath, json }: { config?: string; js
   await buildDemoAvatar(config);
   const checks = [
     checkAccess(config),
+    ...(await checkAddresses(config)),
     checkNode(),
     checkRedis(config),
     checkFfmpeg(),
@@ -82,6 +84,13 @@ async function checkAccess(config: Config): Promise<Finding> {
   const who = isWithoutKeys(config) ? 'without a key' : 'with a key';
   const grpc = grpcAddresses(config).map(({ host, port }) => `${host}:${port}`);
   return { subject, state: 'ok', text: `HTTP on ${config.http.host}, gRPC on ${grpc.join(', ')}, ${who}` };
+}
+
+async function checkAddresses(config: Config): Promise<Finding[]> {
+  const subject = 'addresses';
+  const { text, faults } = await checkPorts(config);
+  if (faults.length === 0) return [{ subject, state: 'ok', text }];
+  return faults.map((fault) => ({ subject, state: 'fault', ...fault }));
 }
 
 async function checkNode(): Promise<Finding> {

@@ -11,7 +11,7 @@ import { type FarmOptions, openFarm } from './farm-address.ts';
 
 export interface LiveCommandOptions extends FarmOptions {
   readonly model?: string;
-  readonly out?: string;
+  readonly out?: string | undefined;
   readonly mjpeg?: boolean;
   readonly raw?: boolean;
   readonly low?: boolean;
@@ -60,7 +60,8 @@ export async function live(audioPath: string, options: LiveCommandOptions): Prom
   }
   const first = summary.first_frame_ms === null ? '' : `, the first after ${Math.round(summary.first_frame_ms)} ms`;
   const speed = `${summary.frames_per_second.toFixed(1)} frames/s`;
-  process.stderr.write(`${summary.frames} frames in ${summary.seconds.toFixed(1)} s (${speed})${first}\n`);
+  const where = options.mjpeg || options.raw ? '' : ` → ${folderOf(options)}`;
+  process.stderr.write(`${summary.frames} frames in ${summary.seconds.toFixed(1)} s (${speed})${first}${where}\n`);
 }
 
 async function receive(session: LiveSession, take: (frame: LiveFrame) => Promise<void>): Promise<Summary> {
@@ -77,6 +78,10 @@ async function receive(session: LiveSession, take: (frame: LiveFrame) => Promise
   return { frames, first_frame_ms: firstMs, seconds, frames_per_second: frames / seconds };
 }
 
+function folderOf({ out }: Pick<LiveCommandOptions, 'out'>): string {
+  return path.resolve(out ?? 'frames');
+}
+
 /** What becomes of each frame. */
 async function takerOf({ out, mjpeg, raw }: LiveCommandOptions): Promise<(frame: LiveFrame) => Promise<void>> {
   if (mjpeg || raw) {
@@ -84,7 +89,7 @@ async function takerOf({ out, mjpeg, raw }: LiveCommandOptions): Promise<(frame:
       if (!process.stdout.write(data)) await once(process.stdout, 'drain');
     };
   }
-  const folder = path.resolve(out ?? 'frames');
+  const folder = folderOf({ out });
   const unwritable = (error: Error) => {
     throw new FarmError('output_unwritable', `${folder} cannot be written: ${error.message}`, { cause: error });
   };

@@ -8,6 +8,8 @@ import { type FarmOptions, openFarm } from './farm-address.ts';
 import { printJson, printJsonLine } from './json-output.ts';
 import type { JsonOption } from './options.ts';
 import { JsonProgress, ProgressDisplay } from './progress.ts';
+import { NO_FINDING, qualityLines } from './quality-words.ts';
+import { sizeOf } from './sizes.ts';
 import { table } from './table.ts';
 
 /** Commands about renders that are there. */
@@ -112,11 +114,13 @@ function factsOf(view: RenderView): Fact[] {
 
 function factsOfResult({ video, width, height, audio, quality }: Receipt): Fact[] {
   const speech = audio.speaking_seconds === null ? '' : `${audio.speaking_seconds.toFixed(1)} s`;
-  const found = quality ? quality.findings.join(', ') || 'nothing found' : '';
+  const [first = '', ...others] = quality ? qualityLines(quality) : [];
   return [
-    ['picture', `${width}×${height}${video ? `, ${(video.bytes / 1e6).toFixed(1)} MB` : ', one JPEG a frame'}`],
+    ['picture', `${width}×${height}${video ? `, ${sizeOf(video.bytes)}` : ', one JPEG a frame'}`],
     ['speech', speech],
-    ['quality', found],
+    ['quality', first],
+    ...others.map((line): Fact => ['', line]),
+    ['', first === '' || first === NO_FINDING ? '' : 'docs/quality.md says what to do'],
   ];
 }
 
@@ -125,10 +129,14 @@ function linksOf({ links }: RenderView, url: string): Fact[] {
   return shown.map((name) => [name.replace('_', ' '), links[name] ? `${url}${links[name]}` : '']);
 }
 
-function nextStep({ id, status, output }: RenderView): string {
+function nextStep({ id, status, output, error }: RenderView): string {
+  // What is wrong with the sound is wrong the next time, too.
+  if (error && FarmError.fromReport(error).httpStatus < 500) return '';
   if (status === 'failed') return `\nfarm retry ${id} takes it up again where it was.\n`;
   if (!isTerminal(status)) return `\nfarm watch ${id} shows its progress, farm cancel ${id} ends it.\n`;
-  return status === 'completed' && output === 'mp4' ? `\nfarm render --resume ${id} fetches its video.\n` : '';
+  return status === 'completed'
+    ? `\nfarm render --resume ${id} fetches its ${output === 'mp4' ? 'video' : 'frames'}.\n`
+    : '';
 }
 
 /** `farm watch ID`: progress of a render until it has ended. `farm watch`: what happens on the farm, until Ctrl-C. */

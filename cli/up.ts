@@ -74,6 +74,8 @@ function factsOf(farm: LocalFarm, config: Config): object {
   return {
     pid: process.pid,
     http: httpUrl(config),
+    studio: `${httpUrl(config)}/`,
+    dashboard: `${httpUrl(config)}/dashboard`,
     grpc: grpcAddresses(config).map(({ key, host, port }) => ({ key, address: `${host}:${port}` })),
     redis: farm.redisUrl,
     data: config.storageRoot,
@@ -101,6 +103,7 @@ function describe(farm: LocalFarm, config: Config, configPath: string | undefine
     `  HTTP       ${base}`,
     ...grpcLines(config),
     ...(kept ? [`             ${kept}`] : []),
+    `  Studio     ${base}/  (in a browser)`,
     `  Dashboard  ${base}/dashboard`,
     `  Redis      ${farm.redisUrl}${farm.hasPrivateRedis ? '  (its own)' : ''}`,
     `  Data       ${config.storageRoot}`,

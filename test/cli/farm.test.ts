@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict';
 import { once } from 'node:events';
 import { mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promises';
+import { type AddressInfo, createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { after, before, describe, it } from 'node:test';
@@ -100,14 +101,21 @@ describe('the farm command', () => {
   });
 
   it('doctor: finds nothing to mend for the demo', async () => {
-    const run = runCli('doctor');
+    const { file } = await writeConfig('fine', {});
+    const run = runCli('doctor', '--config', file);
     assert.equal(await run.exited, 0, run.output());
+    assert.match(run.output(), /✓ addresses +http\.port [\d.:]+, server\.port [\d.:]+: free/);
     assert.match(run.output(), /model demo +100 frames of 1280×720, network 320², cpu/);
     assert.match(run.output(), /provider cpu +.+, \d+ cores/);
   });
 
   it('doctor: names what is wrong with a model and how to mend it', async () => {
+    const stranger = createServer().listen(0, '127.0.0.1');
+    await once(stranger, 'listening');
+    const { port } = stranger.address() as AddressInfo;
     const { file } = await writeConfig('wrong', {
+      server: { port: `127.0.0.1:${port}`, inference_port: `:${port}` },
+      metrics: { listen: `127.0.0.1:${port}` },
       models_root: 'D:/models',
       models: {
         old: { model_path: 'best.onnx' },
@@ -116,6 +124,12 @@ describe('the farm command', () => {
     });
     const run = runCli('doctor', '--config', file);
     assert.equal(await run.exited, 1);
+    stranger.close();
+    assert.match(
+      run.output(),
+      /✗ addresses +server\.port: another program listens on [\s\S]*→ stop what listens there/,
+    );
+    assert.match(run.output(), /server\.port and server\.inference_port are the same port, \d+[\s\S]*metrics\.listen/);
     assert.match(run.output(), /✗ model old [\s\S]*model_path: "D:\/models\/best\.onnx" is a Windows path/);
     assert.match(run.output(), /✗ model swapped .*audio_encoder\.onnx/);
     assert.match(run.output(), /→ correct models\.old in /);
