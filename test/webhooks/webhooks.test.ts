@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { mkdir, writeFile } from 'node:fs/promises';
+import { mkdir, readFile, writeFile } from 'node:fs/promises';
 import { createServer, type IncomingHttpHeaders } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import path from 'node:path';
@@ -10,9 +10,11 @@ import { Webhook } from 'standardwebhooks';
 import { stringify } from 'yaml';
 import { hashApiKey } from '../../shared/api-keys.ts';
 import type { DeliveryTry } from '../../shared/views/webhook-view.ts';
+import { WEBHOOK_SECRET } from '../../shared/webhooks/signature.ts';
 import { startApi } from '../support/api.ts';
 import { SAMPLE_PLAN } from '../support/sample-render.ts';
 import { until } from '../support/until.ts';
+import { inNode, inPython, inShell, missing, printed, snippet } from './snippets.ts';
 
 const SECRETS = [1, 2].map((byte) => `whsec_${Buffer.alloc(32, byte).toString('base64')}`);
 const KEYS = { boss: 'the-long-key-of-the-operator', ann: 'the-long-key-of-ann-alone' };
@@ -26,6 +28,12 @@ const SETTINGS = {
     })),
   },
 };
+/** In the documentation, and why one of them cannot be run here. */
+const PROGRAMS = [
+  ['Node', inNode, undefined],
+  ['Python', inPython, await missing('python3', '--version')],
+  ['a shell', inShell, await missing('openssl', 'version')],
+] as const;
 /** Longer than the farm waits by itself before the second try. */
 const ASKED_WAIT_S = 2;
 const api = await startApi(SETTINGS);
@@ -115,6 +123,31 @@ describe('webhooks', () => {
     const [logged] = await tries(`render=${id}`);
     assert.deepEqual([logged?.outcome, logged?.status, logged?.id], ['delivered', 204, headers['webhook-id']]);
     assert.deepEqual(await tries(`render=${id}`, KEYS.ann), []);
+  });
+
+  for (const [name, check, why] of PROGRAMS) {
+    it(`are proved by the program for ${name} in the documentation`, { skip: why }, async () => {
+      const [message] = to('/plain') as [Message];
+      const other = `whsec_${Buffer.alloc(32, 9).toString('base64')}`;
+      const answers = [
+        ...[await check(SECRETS[0] ?? '', message), await check(SECRETS[1] ?? '', message)],
+        ...[await check(other, message), await check(SECRETS[0] ?? '', { ...message, body: `${message.body} ` })],
+      ];
+      assert.deepEqual(answers, [true, true, false, false]);
+    });
+  }
+
+  it('are tried with curl as the documentation has it, with a secret as it makes one', async () => {
+    const made = /`(echo whsec_[^`]*)`/.exec(await readFile('docs/webhooks.md', 'utf8'))?.[1] ?? '';
+    assert.match(await printed(['sh', '-c', made]), WEBHOOK_SECRET);
+    const commands = snippet('sh', 'curl')
+      .replaceAll('curl ', `curl -sS --fail-with-body -H 'authorization: Bearer ${KEYS.boss}' `)
+      .replaceAll('http://127.0.0.1:8080', await api.app.listen({ host: '127.0.0.1', port: 0 }))
+      .replaceAll('https://example.com/renders', `${hook}/curl`);
+    const [first = ''] = (await printed(['sh', '-ec', commands])).split('}{');
+    const id = /"id":"([^"]+)"/.exec(first)?.[1];
+    await until('it has come', () => to('/curl').length === 1);
+    assert.equal(to('/curl')[0]?.headers['webhook-id'], id);
   });
 
   it('of a key are signed by a secret of its own, which it can ask for', async () => {
