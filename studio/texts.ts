@@ -100,7 +100,7 @@ export const TEXTS = {
     unknown: 'cannot be said',
     together: 'Mouth follows the voice',
     correlation: (value: number) =>
-      `${value >= 0.6 ? 'well' : value >= 0.35 ? 'somewhat' : 'hardly'} (${value.toFixed(2)})`,
+      `${value >= 0.6 ? 'well' : value >= 0.4 ? 'somewhat' : 'hardly'} (${value.toFixed(2)})`,
     lag: 'Mouth behind the voice',
     frames: (frames: number) =>
       frames < 0 ? `${-frames} frames ahead` : frames === 1 ? '1 frame' : `${frames} frames`,

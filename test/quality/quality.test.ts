@@ -109,6 +109,12 @@ describe('the measures of a frame', () => {
     assert.deepEqual(measureFrame(picture, mouth(100)), { opening: 0, seam: 10_000, background: 0 });
   });
 
+  it('see a border of another colour, though it is as bright', () => {
+    const cast = mouth(90).map((level, at) => level + ([15, -8, 2][at % 3] as number));
+    const { seam } = measureFrame(picture, cast);
+    assert.equal(seam, Math.round((100 * (15 ** 2 + 8 ** 2 + 2 ** 2)) / 3));
+  });
+
   it('see nothing of a step at a border that fades in', () => {
     const weights = mouthWeights(rect, 160, 'feather', undefined);
     const none = measureFrame(picture, mouth(110));

@@ -1,7 +1,7 @@
 /** How good a render looks, from what was measured of its frames: docs/quality.md. */
 import type { Quality, QualityFinding } from '../../shared/views/quality-view.ts';
 import type { Measures } from './segment-notes.ts';
-import { correlationOf, deviationOf, meanOf, quantileOf, withoutDrift } from './series.ts';
+import { correlationOf, deviationOf, meanOf, quantileOf, runsOf, withoutDrift } from './series.ts';
 
 /** Lags in frames, either way, at which the mouth is compared with the voice. */
 const LARGEST_LAG = 10;
@@ -16,36 +16,41 @@ const QUIET_SHARE = 0.05;
 const INAUDIBLE = 0.0005;
 /** Frames to the next voice, either way, from which on silence counts: mouths open before it and close after it. */
 const SILENCE_MARGIN = 5;
-/** Steps from one frame to the next that a mean needs. */
-const FEWEST_STEPS = 5;
+/** Frames in silence, and in speech, that are needed to say how much the mouth moves in them. */
+const FEWEST_IN_SILENCE = 6;
 
 /** Beyond these the numbers are findings. */
 const STILL_BELOW = 0.5;
 const LAG_FROM = 3;
-const UNLIKE_BELOW = 0.35;
+const UNLIKE_BELOW = 0.4;
 const SEAM_ABOVE = 6;
-const RESTLESS_BELOW = 0.5;
+const RESTLESS_BELOW = 0.6;
 
 /** @param levels of the voice, as many as there are frames. */
 export function assess({ opening, seam, background }: Measures, levels: Float64Array): Quality {
-  const openings = withoutDrift(
-    opening.map((value) => value / 100),
-    DRIFT_REACH,
-  );
-  const mouth = { movement: rounded(deviationOf(openings)), ...followedBy(levels, openings) };
-  const quality = { mouth, seam: seamOf(seam, background), silence: silenceOf(levels, openings) };
-  return { ...quality, findings: findingsOf(quality, isHeard(levels)) };
+  const raw = opening.map((value) => value / 100);
+  const openings = withoutDrift(raw, DRIFT_REACH);
+  const silent = silentFrames(levels);
+  const followed = followedBy(levels, openings, silent);
+  const mouth = { movement: rounded(deviationOf(openings)), ...followed };
+  const rest = restOf({ raw, openings }, silent, isLike(followed) ? (followed.lag_frames ?? 0) : 0);
+  const silence = { frames: silent.filter(Boolean).length, stillness: rest.stillness };
+  const quality = { mouth, seam: seamOf(seam, background), silence };
+  return { ...quality, findings: findingsOf(quality, isHeard(levels), rest.movement) };
 }
 
 function isHeard(levels: Float64Array): boolean {
   return quantileOf(levels, LOUD) >= INAUDIBLE;
 }
 
-/** How well and how late the mouth follows the voice. */
-function followedBy(
-  levels: Float64Array,
-  openings: Float64Array,
-): Pick<Quality['mouth'], 'correlation' | 'lag_frames'> {
+type Followed = Pick<Quality['mouth'], 'correlation' | 'lag_frames'>;
+
+function isLike({ correlation }: Followed): boolean {
+  return correlation !== null && correlation >= UNLIKE_BELOW;
+}
+
+/** How well and how late the mouth follows the voice, where there is one: what it does in silence is no part of this. */
+function followedBy(levels: Float64Array, openings: Float64Array, silent: readonly boolean[]): Followed {
   const unknown = { correlation: null, lag_frames: null };
   const frames = levels.length;
   if (frames < FEWEST_FRAMES || !isHeard(levels) || deviationOf(openings) < STILL_BELOW) return unknown;
@@ -55,7 +60,7 @@ function followedBy(
   for (let step = 0; step <= 2 * reach; step++) {
     // 0, 1, -1, 2, -2, …: of equal ones the smallest counts.
     const lag_frames = (step % 2 === 0 ? -1 : 1) * Math.ceil(step / 2) + 0;
-    const correlation = correlationOf(voice, openings, lag_frames);
+    const correlation = correlationOf(voice, openings, lag_frames, (frame) => !silent[frame]);
     if (correlation > best.correlation) best = { correlation, lag_frames };
   }
   return { ...best, correlation: rounded(best.correlation) };
@@ -73,20 +78,23 @@ function seamOf(seam: readonly number[], background: readonly number[]): Quality
   };
 }
 
-/** How much less the mouth moves in silence than in speech. */
-function silenceOf(levels: Float64Array, openings: Float64Array): Quality['silence'] {
-  const silent = silentFrames(levels);
-  const steps = { silent: [] as number[], spoken: [] as number[] };
-  for (let frame = 1; frame < levels.length; frame++) {
-    if (silent[frame] !== silent[frame - 1]) continue;
-    const step = Math.abs((openings[frame] as number) - (openings[frame - 1] as number));
-    (silent[frame] ? steps.silent : steps.spoken).push(step);
-  }
-  const frames = silent.filter(Boolean).length;
-  const moves = meanOf(steps.spoken);
-  const isKnown =
-    steps.silent.length >= FEWEST_STEPS && steps.spoken.length >= FEWEST_STEPS && deviationOf(openings) >= STILL_BELOW;
-  return { frames, stillness: isKnown ? rounded(Math.max(0, 1 - meanOf(steps.silent) / moves)) : null };
+/**
+ * How much the mouth moves in silence, and how much less that is than in speech.
+ * @param raw the openings, as measured, and `openings` without drift. In silence the drift is that of silence alone, or
+ * else the speech before and after would count as well.
+ * @param lag of the mouth: it is at rest by so many frames later.
+ */
+function restOf(
+  { raw, openings }: { readonly raw: readonly number[]; readonly openings: Float64Array },
+  silent: readonly boolean[],
+  lag: number,
+): { movement: number; stillness: number | null } {
+  const isSilent = (frame: number) => silent[frame - lag] ?? true;
+  const rest = runsOf(raw, isSilent).flatMap((run) => [...withoutDrift(run, DRIFT_REACH)]);
+  const speech = openings.filter((_, frame) => !isSilent(frame));
+  const movement = deviationOf(rest);
+  const isKnown = Math.min(rest.length, speech.length) >= FEWEST_IN_SILENCE && deviationOf(openings) >= STILL_BELOW;
+  return { movement, stillness: isKnown ? rounded(Math.max(0, 1 - movement / deviationOf(speech))) : null };
 }
 
 function silentFrames(levels: Float64Array): boolean[] {
@@ -107,15 +115,18 @@ function silentFrames(levels: Float64Array): boolean[] {
   return silent;
 }
 
-function findingsOf({ mouth, seam, silence }: Omit<Quality, 'findings'>, heard: boolean): QualityFinding[] {
-  const { correlation, lag_frames } = mouth;
-  const isLike = correlation !== null && correlation >= UNLIKE_BELOW;
+/** @param restless how much the mouth moves in silence, in grey levels. */
+function findingsOf(
+  { mouth, seam, silence }: Omit<Quality, 'findings'>,
+  heard: boolean,
+  restless: number,
+): QualityFinding[] {
   const found: Record<QualityFinding, boolean> = {
     mouth_still: heard && mouth.movement < STILL_BELOW,
-    mouth_out_of_step: isLike && Math.abs(lag_frames ?? 0) >= LAG_FROM,
-    mouth_unlike_voice: correlation !== null && !isLike,
+    mouth_out_of_step: isLike(mouth) && Math.abs(mouth.lag_frames ?? 0) >= LAG_FROM,
+    mouth_unlike_voice: mouth.correlation !== null && !isLike(mouth),
     seam_visible: seam.added > SEAM_ABOVE,
-    restless_in_silence: silence.stillness !== null && silence.stillness < RESTLESS_BELOW,
+    restless_in_silence: silence.stillness !== null && silence.stillness < RESTLESS_BELOW && restless >= STILL_BELOW,
   };
   return (Object.keys(found) as QualityFinding[]).filter((name) => found[name]);
 }

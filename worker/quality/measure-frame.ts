@@ -9,7 +9,9 @@ import { CROP_MARGIN } from '../pipeline/contract.ts';
 export interface FrameMeasures {
   /** How much of the mouth's area is dark, and how dark, in hundredths of a grey level: docs/quality.md. */
   readonly opening: number;
-  /** Mean square of the steps of brightness across the border of the crop rect, in hundredths of a squared grey level. */
+  /**
+   * Mean square of the steps of red, green and blue across the border of the crop rect, in hundredths of a squared level.
+   */
   readonly seam: number;
   /** The same of the avatar's own picture. */
   readonly background: number;
@@ -75,7 +77,7 @@ function seamOf(picture: MouthPicture, mouth: Uint8Array): Pick<FrameMeasures, '
   const area = mouthArea(picture, rect);
   const size = sizeOfMouth(mouth);
   const [width, height, scale] = [rect.x2 - rect.x1, rect.y2 - rect.y1, size + 2 * CROP_MARGIN];
-  const at = (x: number, y: number) => luma(pixels, ((y - area.y1) * (area.x2 - area.x1) + x - area.x1) * CHANNELS);
+  const at = (x: number, y: number) => ((y - area.y1) * (area.x2 - area.x1) + x - area.x1) * CHANNELS;
   // Where in the picture a pixel of the network's picture comes to lie.
   const xOf = (column: number) => rect.x1 + Math.floor(((CROP_MARGIN + column) * width) / scale);
   const yOf = (row: number) => rect.y1 + Math.floor(((CROP_MARGIN + row) * height) / scale);
@@ -88,11 +90,14 @@ function seamOf(picture: MouthPicture, mouth: Uint8Array): Pick<FrameMeasures, '
   let background = 0;
   const add = (outside: number, column: number, row: number) => {
     const [x, y] = [xOf(column + 1), yOf(row + 1)];
-    const old = at(x, y);
     const weight = weights?.[(y - rect.y1) * width + x - rect.x1] ?? WHOLE;
-    const inside = Math.round((weight * fourLumas(mouth, size, column, row) + (WHOLE - weight) * 4 * old) / WHOLE);
-    seam += (4 * outside - inside) ** 2;
-    background += (outside - old) ** 2;
+    for (let channel = 0; channel < CHANNELS; channel++) {
+      const [near, old] = [pixels[outside + channel] as number, pixels[at(x, y) + channel] as number];
+      const four = fourOf(mouth, size, (row * size + column) * CHANNELS + channel);
+      const inside = Math.round((weight * four + (WHOLE - weight) * 4 * old) / WHOLE);
+      seam += (4 * near - inside) ** 2;
+      background += (near - old) ** 2;
+    }
   };
   for (let place = 0; place < PLACES; place++) {
     const along = Math.floor(((place + 0.5) * last) / PLACES);
@@ -102,15 +107,15 @@ function seamOf(picture: MouthPicture, mouth: Uint8Array): Pick<FrameMeasures, '
     add(at(left, y), 0, along);
     add(at(right, y), last, along);
   }
-  const count = 4 * PLACES;
+  const count = 4 * PLACES * CHANNELS;
   return { seam: Math.round((100 * seam) / 16 / count), background: Math.round((100 * background) / count) };
 }
 
-/** Of the pixel at (column, row) and its neighbours on the right and below, added up. */
-function fourLumas(mouth: Uint8Array, size: number, column: number, row: number): number {
-  const at = (row * size + column) * CHANNELS;
+/** One channel of a pixel of the mouth and of its neighbours on the right and below, added up. */
+function fourOf(mouth: Uint8Array, size: number, at: number): number {
   const below = at + size * CHANNELS;
-  return luma(mouth, at) + luma(mouth, at + CHANNELS) + luma(mouth, below) + luma(mouth, below + CHANNELS);
+  const upper = (mouth[at] as number) + (mouth[at + CHANNELS] as number);
+  return upper + (mouth[below] as number) + (mouth[below + CHANNELS] as number);
 }
 
 /** Brightness of the pixel at `at`, 0 … 255. */

@@ -32,14 +32,36 @@ export function withoutDrift(values: ArrayLike<number>, reach: number): Float64A
   });
 }
 
-/** Pearson's correlation of `first` with what `second` has `lag` places later; 0 where one of them does not change. */
-export function correlationOf(first: Float64Array, second: Float64Array, lag: number): number {
+/** The stretches of values whose places are all chosen, in order. */
+export function runsOf(values: readonly number[], isChosen: (place: number) => boolean): number[][] {
+  const runs: number[][] = [];
+  for (const [place, value] of values.entries()) {
+    if (!isChosen(place)) continue;
+    if (place === 0 || !isChosen(place - 1)) runs.push([]);
+    runs.at(-1)?.push(value);
+  }
+  return runs;
+}
+
+/**
+ * Pearson's correlation of `first` with what `second` has `lag` places later; 0 where one of them does not change.
+ * @param counts whether a place of `first` counts.
+ */
+export function correlationOf(
+  first: Float64Array,
+  second: Float64Array,
+  lag: number,
+  counts: (place: number) => boolean = () => true,
+): number {
   const [from, to] = [Math.max(0, -lag), Math.min(first.length, second.length - lag)];
-  const [a, b] = [first.subarray(from, to), second.subarray(from + lag, to + lag)];
+  const [a, b]: [number[], number[]] = [[], []];
+  for (let at = from; at < to; at++) {
+    if (!counts(at)) continue;
+    a.push(first[at] as number);
+    b.push(second[at + lag] as number);
+  }
   const [meanA, meanB] = [meanOf(a), meanOf(b)];
-  let both = 0;
-  let squaresA = 0;
-  let squaresB = 0;
+  let [both, squaresA, squaresB] = [0, 0, 0];
   for (let at = 0; at < a.length; at++) {
     const [x, y] = [(a[at] as number) - meanA, (b[at] as number) - meanB];
     both += x * y;
