@@ -109,6 +109,12 @@ export function eventTimeMs(id: string): number {
   return Number(id.split('-')[0]);
 }
 
+/** The first id that may come behind `id`. */
+export function nextEventId(id: string): string {
+  const [ms = '0', sequence = '0'] = id.split('-');
+  return `${ms}-${Number(sequence) + 1}`;
+}
+
 /** Negative when `a` came before `b`, as for sorting. */
 export function compareEventIds(a: string, b: string): number {
   const [aMs = 0, aSequence = 0] = a.split('-').map(Number);

@@ -55,9 +55,21 @@ export class EventLog {
     return first?.[0];
   }
 
-  /** Id of the event that told of the latest status of a render; undefined when an earlier version wrote it. */
-  async latestOf(renderId: string): Promise<string | undefined> {
+  /**
+   * The event that told of the latest change of a render beside its progress; its type is undefined when its stream is
+   * gone. Undefined when an earlier version wrote everything.
+   */
+  async latestOf(renderId: string): Promise<{ id: string; type: string | undefined } | undefined> {
     const text = await this.#redis.hget(recordKey(renderId), 'lastEventId');
-    return text === null ? undefined : String(JSON.parse(text));
+    if (text === null) return undefined;
+    const id = String(JSON.parse(text));
+    const [entry] = await this.#redis.xrange(eventsKey(renderId), id, id);
+    return { id, type: entry?.[1][1] };
+  }
+
+  /** Id of the last event of a render, progress included; undefined when its stream is gone. */
+  async lastOf(renderId: string): Promise<string | undefined> {
+    const [last] = await this.#redis.xrevrange(eventsKey(renderId), '+', '-', 'COUNT', 1);
+    return last?.[0];
   }
 }

@@ -2,6 +2,7 @@ import { FarmError } from '../../shared/errors.ts';
 import {
   compareEventIds,
   EVENT_OF_STATUS,
+  nextEventId,
   type RenderEvent,
   type RenderEventName,
   type StoredEvent,
@@ -45,13 +46,22 @@ const FIRST = '0-0';
 export class EventStreams {
   readonly #tools: { readonly store: RenderStore; readonly log: EventLog; readonly hub: EventHub };
   readonly #mostOpen: number;
+  readonly #idleAfterMs: number;
   readonly #closing = new AbortController();
   #open = 0;
 
-  /** @param mostOpen that may follow events at the same time. */
-  constructor(tools: { store: RenderStore; log: EventLog; hub: EventHub }, mostOpen: number) {
+  /**
+   * @param mostOpen that may follow events at the same time.
+   * @param idleAfterMs without an event until a client is told that there is none.
+   */
+  constructor(
+    tools: { store: RenderStore; log: EventLog; hub: EventHub },
+    mostOpen: number,
+    idleAfterMs = IDLE_AFTER_MS,
+  ) {
     this.#tools = tools;
     this.#mostOpen = mostOpen;
+    this.#idleAfterMs = idleAfterMs;
   }
 
   /** Aborted when this front end ends: all streams end then. */
@@ -133,7 +143,7 @@ export class EventStreams {
       }
     }
     for (;;) {
-      const next = await inbox.next(IDLE_AFTER_MS, signal);
+      const next = await inbox.next(this.#idleAfterMs, signal);
       if (next === 'over') return;
       if (typeof next === 'string') yield next;
       else if (compareEventIds(next.id, last) > 0) yield toItem(next);
@@ -154,7 +164,7 @@ export class EventStreams {
         if (!record) return;
         if (isTerminal(record.status)) return yield* await this.#unseenEnd(record, last);
       }
-      next = await inbox.next(IDLE_AFTER_MS, signal);
+      next = await inbox.next(this.#idleAfterMs, signal);
       if (next === 'over') return;
       if (typeof next === 'string') yield next;
       else if (compareEventIds(next.id, last) > 0) {
@@ -172,9 +182,14 @@ export class EventStreams {
     return [toItem({ id, type: EVENT_OF_STATUS[record.status], stored: await this.#storedOf(record) })];
   }
 
-  /** Of a render that has ended. */
-  async #idOfEnd({ renderId, finishedAtMs = 0 }: RenderRecord): Promise<string> {
-    return (await this.#tools.log.latestOf(renderId)) ?? `${finishedAtMs}-0`;
+  /** Of a render that has ended: that of the event which told of it, else one behind all of its events. */
+  async #idOfEnd({ renderId, status, finishedAtMs = 0 }: RenderRecord): Promise<string> {
+    const { log } = this.#tools;
+    const told = await log.latestOf(renderId);
+    if (told && (told.type === undefined || told.type === EVENT_OF_STATUS[status])) return told.id;
+    const ended = `${finishedAtMs}-0`;
+    const last = await log.lastOf(renderId);
+    return last === undefined || compareEventIds(ended, last) > 0 ? ended : nextEventId(last);
   }
 
   async #storedOf({ renderId, status, request, owner, plan, error }: RenderRecord): Promise<StoredEvent> {

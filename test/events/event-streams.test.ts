@@ -3,10 +3,14 @@ import { text } from 'node:stream/consumers';
 import { after, describe, it } from 'node:test';
 import { ANYBODY } from '../../api/access/caller.ts';
 import { buildApp } from '../../api/app.ts';
+import { EventHub } from '../../api/events/event-hub.ts';
+import { EventLog } from '../../api/events/event-log.ts';
+import { EventStreams } from '../../api/events/event-streams.ts';
 import { openServices } from '../../api/services.ts';
 import { hashApiKey } from '../../shared/api-keys.ts';
 import { renderEventSchema } from '../../shared/events.ts';
-import { EVENTS_KEY, eventsKey } from '../../shared/renders/keys.ts';
+import { readerConnection } from '../../shared/redis.ts';
+import { EVENTS_KEY, eventsKey, recordKey } from '../../shared/renders/keys.ts';
 import { startApi } from '../support/api.ts';
 import { SILENT_LOGGER } from '../support/quiet-log.ts';
 import { SAMPLE_PLAN } from '../support/sample-render.ts';
@@ -35,7 +39,17 @@ const url = await api.app.listen({ host: '127.0.0.1', port: 0 });
 const others = openServices({ config: services.config, redis: services.redis, log: SILENT_LOGGER });
 const other = await buildApp(others, SILENT_LOGGER);
 const otherUrl = await other.listen({ host: '127.0.0.1', port: 0 });
+// A third one, whose clients are told soon that there is nothing.
+const log = new EventLog(services.redis);
+const hub = new EventHub(log, () => readerConnection(services.redis));
+const quiet = await buildApp(
+  { ...services, events: new EventStreams({ store, log, hub }, MOST_OPEN, 50) },
+  SILENT_LOGGER,
+);
+const quietUrl = await quiet.listen({ host: '127.0.0.1', port: 0 });
 after(async () => {
+  await quiet.close();
+  hub.close();
   await other.close();
   await others.close();
 });
@@ -117,6 +131,18 @@ describe('events of a render', () => {
     assert.equal(gone.response.statusCode, 404);
   });
 
+  it('are told from the record where a worker of an earlier version wrote none', async () => {
+    const id = await api.renderIn('stitching');
+    using client = await follow(`/v1/renders/${id}/events`, { at: quietUrl });
+    assert.equal((await client.take(4)).length, 4);
+    const done = { status: '"completed"', finishedAtMs: String(Date.now()) };
+    await services.redis.hset(recordKey(id), done);
+    const rest = await client.rest();
+    assert.deepEqual(types(rest), ['completed']);
+    using again = await follow(`/v1/renders/${id}/events`, { after: rest[0]?.id ?? '' });
+    assert.equal(again.response.statusCode, 204);
+  });
+
   it('go on after a retry', async () => {
     const id = await api.renderIn('failed');
     await store.retry(id, { all: 100, own: 0 });
@@ -158,6 +184,14 @@ describe('events of all renders', () => {
     );
     const foreign = await follow(`/v1/renders/${bobs}/events`, { key: KEYS.ann });
     assert.equal(foreign.response.statusCode, 404);
+  });
+
+  it('are kept open by comments while there are none', async () => {
+    using client = await follow('/v1/events', { at: quietUrl });
+    const next = client.next();
+    await until('two have come', () => client.comments >= 2);
+    const id = await api.renderIn('queued');
+    assert.equal(renderEventSchema.parse((await next)?.data).data.id, id);
   });
 
   it('can be taken up again behind the last one, and say so when some are gone for good', async () => {
