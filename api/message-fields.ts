@@ -7,6 +7,8 @@ import { modelIdOf } from './model-id.ts';
 
 /** Checks of message fields that several messages have in common. Proto3 sends 0 and "" for what was left out. */
 
+const MODES = { BACKGROUND_OF_MODEL: undefined, PING_PONG: 'ping-pong', LOOP: 'loop', HOLD: 'hold' } as const;
+
 /** A schema that is made once for each configuration: making one, and its first use, take milliseconds. */
 export function onceFor<C extends object, S>(make: (config: C) => S): (config: C) => S {
   const made = new WeakMap<object, S>();
@@ -40,6 +42,11 @@ const orDefault = (min: number, max: number, fallback: number) =>
 /** One of the names of an enum; a number that has no name arrives as a number. */
 export const oneOf = <const N extends readonly [string, ...string[]]>(names: N) =>
   z.enum(names, { error: ({ input }) => `got ${input}, expected ${names.join(' or ')}` });
+
+/** How pictures are walked over; undefined: as the model says. */
+export const backgroundMode = oneOf(['BACKGROUND_OF_MODEL', 'PING_PONG', 'LOOP', 'HOLD'])
+  .default('BACKGROUND_OF_MODEL')
+  .transform((name) => MODES[name]);
 
 export const sampleRate = orDefault(SAMPLE_RATE_HZ_RANGE.min, SAMPLE_RATE_HZ_RANGE.max, SAMPLE_RATE_HZ);
 

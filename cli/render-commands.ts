@@ -1,4 +1,5 @@
 import { type Command, Option } from 'commander';
+import { BACKGROUND_MODES } from '../shared/background-mode.ts';
 import { RENDER_PRIORITIES, RENDER_STATUSES } from '../shared/renders/record.ts';
 import { bench } from './bench.ts';
 import { live } from './live.ts';
@@ -76,6 +77,9 @@ function addRequestOptions(command: Command): Command {
     .addOption(new Option('--output <form>', 'one video, or a folder of one JPEG a frame').choices(OUTPUTS))
     .option('--jpeg-quality <n>', 'of frames, 1 to 100', positiveNumber)
     .option('--start-frame <n>', "where in the avatar's pictures the render begins, from 0", wholeNumber)
+    .addOption(new Option('--background <mode>', 'how the pictures are walked over').choices(BACKGROUND_MODES))
+    .option('--lead <ms>', 'silence to put before the sound, 60000 at most', wholeNumber)
+    .option('--tail <ms>', 'silence to put after the sound, 60000 at most', wholeNumber)
     .option('--from <frame>', 'first frame to make, 25 a second', wholeNumber)
     .option('--to <frame>', 'frame before which to end', positiveNumber)
     .option('-l, --label <key=value>', 'note something about the render, to find it again by; may be repeated', label)

@@ -1,6 +1,7 @@
 import path from 'node:path';
 import { checkInput } from '../client/node/files.ts';
 import type { SubmitOptions } from '../client/requests.ts';
+import type { BackgroundMode } from '../shared/background-mode.ts';
 import type { RenderPriority } from '../shared/renders/record.ts';
 import type { RenderView } from '../shared/views/render-view.ts';
 import type { FarmOptions } from './farm-address.ts';
@@ -14,6 +15,10 @@ export interface RenderCommandOptions extends FarmOptions {
   readonly model?: string;
   readonly output?: Output;
   readonly startFrame?: number;
+  readonly background?: BackgroundMode;
+  /** Milliseconds of silence before and after the sound. */
+  readonly lead?: number;
+  readonly tail?: number;
   readonly jpegQuality?: number;
   readonly label?: Readonly<Record<string, string>>;
   readonly priority?: RenderPriority;
@@ -62,10 +67,14 @@ export async function checkSound({ audio }: Sound): Promise<void> {
 /** What the options say about a render. */
 export function requestOf(options: RenderCommandOptions): SubmitOptions {
   const { model, output, startFrame, jpegQuality, label, priority, from, to, webhook } = options;
+  const { background, lead, tail } = options;
   return {
     ...(model ? { modelId: model } : {}),
     ...(output ? { output } : {}),
     ...(startFrame === undefined ? {} : { startFrame }),
+    ...(background ? { backgroundMode: background } : {}),
+    ...(lead === undefined ? {} : { audioLeadMs: lead }),
+    ...(tail === undefined ? {} : { audioTailMs: tail }),
     ...(jpegQuality === undefined ? {} : { jpegQuality }),
     ...(label ? { labels: label } : {}),
     ...(priority ? { priority } : {}),

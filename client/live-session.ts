@@ -1,3 +1,4 @@
+import type { BackgroundMode } from '../shared/background-mode.ts';
 import { FarmError } from '../shared/errors.ts';
 import type { Connection } from './connection.ts';
 import { parseJson } from './json.ts';
@@ -21,6 +22,8 @@ export interface LiveOptions {
   readonly latency?: 'EXACT' | 'LOW';
   /** Position of frame 0 in the avatar's pictures. */
   readonly startFrame?: number;
+  /** How the pictures are walked over; default: as the farm's model says. */
+  readonly backgroundMode?: BackgroundMode;
   /** SKIP: leave late frames out. */
   readonly catchUp?: 'KEEP' | 'SKIP';
   readonly fillGapsAfterMs?: number;
@@ -80,6 +83,7 @@ export class LiveSession implements AsyncIterable<LiveMessage> {
       output: options.output,
       latency: options.latency,
       start_frame_idx: options.startFrame,
+      background_mode: options.backgroundMode?.toUpperCase().replace('-', '_'),
       catch_up: options.catchUp,
       fill_gaps_after_ms: options.fillGapsAfterMs,
     });

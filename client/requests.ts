@@ -1,3 +1,4 @@
+import type { BackgroundMode } from '../shared/background-mode.ts';
 import { FarmError } from '../shared/errors.ts';
 import type { WebhookEventName } from '../shared/events.ts';
 import type { RenderPriority, RenderStatus } from '../shared/renders/record.ts';
@@ -13,6 +14,11 @@ export interface SubmitOptions {
   readonly output?: 'mp4' | 'frames';
   /** Where in the avatar's pictures the render begins, from 0. */
   readonly startFrame?: number;
+  /** How the pictures are walked over; default: as the farm's model says. */
+  readonly backgroundMode?: BackgroundMode;
+  /** Silence to put before and after the sound, in ms, 60 000 at most. */
+  readonly audioLeadMs?: number;
+  readonly audioTailMs?: number;
   /** 1 to 100, for frames. */
   readonly jpegQuality?: number;
   readonly labels?: Readonly<Record<string, string>>;
@@ -99,6 +105,9 @@ function fieldsOf(options: SubmitOptions): Record<string, unknown> {
     model_id: options.modelId,
     output: options.output,
     start_frame: options.startFrame,
+    background_mode: options.backgroundMode,
+    audio_lead_ms: options.audioLeadMs,
+    audio_tail_ms: options.audioTailMs,
     jpeg_quality: options.jpegQuality,
     labels: options.labels,
     priority: options.priority,

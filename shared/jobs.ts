@@ -1,4 +1,5 @@
 import { z } from 'zod';
+import { BACKGROUND_MODES } from './background-mode.ts';
 import { JPEG_QUALITY } from './limits.ts';
 import { originSchema } from './origin.ts';
 import { RENDER_PRIORITIES, type RenderRequest } from './renders/record.ts';
@@ -15,7 +16,7 @@ const run = z.int().positive().optional();
 /** The request that it was made for; absent in jobs of older farms. */
 const origin = originSchema.optional();
 
-/** Of a render to a range of frames; absent in all others. */
+/** Of a render that workers of the first format would make wrongly; absent in all others. */
 const format = z.int().positive().optional();
 
 const prepareJobSchema = z.object({ name: z.literal('prepare'), renderId: z.string(), run, format, origin });
@@ -71,8 +72,10 @@ const liveJobSchema = z.object({
   modelId: z.string(),
   /** Frames [start, end) of the sound that the payload is a piece of. */
   frames: frameRange,
-  /** Position in the avatar's ping-pong of frame 0. */
+  /** Position of frame 0 in the walk over the avatar's pictures. */
   startFrameIndex: z.int().nonnegative(),
+  /** Absent: ping-pong. */
+  backgroundMode: z.enum(BACKGROUND_MODES).optional(),
   /** Length of the whole sound in samples, or of what is known of it when these frames do not depend on the rest. */
   totalSamples: z.int().nonnegative(),
   /** Place of the payload's first sample in the whole sound. */
@@ -89,7 +92,10 @@ const liveJobSchema = z.object({
   waitMs: z.number().nonnegative().optional(),
   /** Absent: payload and frames go over Redis. */
   direct: directChannelSchema.optional(),
-  /** 2 with what workers of the first format do not know: `direct`, or visual inputs in bytes; 3 for mouths. */
+  /**
+   * 2 with what workers of the first format do not know: `direct`, or visual inputs in bytes; 3 for mouths; 4 for a walk
+   * other than ping-pong.
+   */
   format: z.int().positive().optional(),
   /**
    * The client no longer waits after this time, by the clock of its front end. For workers of older farms: the clocks of
@@ -113,7 +119,7 @@ export const jobSchema = z.discriminatedUnion('name', [
  * Raise it when a worker of the version before would do such a job wrongly. Jobs of a higher format are left to workers
  * that know it; a job without one is of the first.
  */
-const JOB_FORMAT = 3;
+const JOB_FORMAT = 4;
 /**
  * Of live jobs with a direct channel or with visual inputs in bytes: a worker of the first format would look for their
  * payload in Redis, and take the bytes for floats.
@@ -122,8 +128,13 @@ export const SECOND_LIVE_FORMAT = 2;
 /** Of live jobs for mouths: a worker of the formats before knows no such output. */
 export const THIRD_LIVE_FORMAT = 3;
 
+/** Of live jobs with a walk other than ping-pong: a worker of the formats before would show other pictures. */
+export const FOURTH_LIVE_FORMAT = 4;
+
 /** Of all jobs of a render to a range: a worker of the formats before would make all of its frames. */
 const RANGE_FORMAT = 3;
+/** Of a render with another walk, or with silence around its sound: a worker of the formats before knows neither. */
+const WALK_FORMAT = 4;
 
 /** Whether this data was written for workers of a newer version than this. */
 export function isOfNewerFormat(data: unknown): boolean {
@@ -142,7 +153,7 @@ export type RenderJob = Exclude<Job, LiveJob | WebhookJob>;
 
 /** What a job takes over from the record of its render. */
 export type OfRender = Pick<RenderJob, 'renderId' | 'run' | 'origin'> & {
-  readonly request: Pick<RenderRequest, 'range'>;
+  readonly request: Pick<RenderRequest, 'range' | 'backgroundMode' | 'audioLeadMs' | 'audioTailMs'>;
 };
 
 /** The job that decodes and plans a render, in its present run. */
@@ -166,6 +177,11 @@ export function ofRender({
     renderId,
     ...(run === undefined ? {} : { run }),
     ...(origin ? { origin } : {}),
-    ...(request.range === undefined ? {} : { format: RANGE_FORMAT }),
+    ...formatOf(request),
   };
+}
+
+function formatOf({ range, backgroundMode, audioLeadMs, audioTailMs }: OfRender['request']): Pick<RenderJob, 'format'> {
+  if (backgroundMode ?? audioLeadMs ?? audioTailMs) return { format: WALK_FORMAT };
+  return range === undefined ? {} : { format: RANGE_FORMAT };
 }

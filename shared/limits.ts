@@ -37,3 +37,6 @@ export const MODEL_ID = /^[\w.-]{1,64}$/;
 
 /** Renders on one page of the list. */
 export const PAGE = { min: 1, max: 100, default: 20 } as const;
+
+/** Longest silence that a render may have put before or after its sound, in ms. */
+export const LONGEST_SILENCE_MS = 60_000;

@@ -1,12 +1,12 @@
 import { z } from 'zod';
 import type { Config } from '../../shared/config/load.ts';
 import { WEBHOOK_EVENTS } from '../../shared/events.ts';
-import { LAST_FRAME, LAST_START_FRAME, NAME_MAX } from '../../shared/limits.ts';
+import { LAST_FRAME, LAST_START_FRAME, LONGEST_SILENCE_MS, NAME_MAX } from '../../shared/limits.ts';
 import { MAX_URL_LENGTH } from '../../shared/net/outside-url.ts';
 import { labelsSchema } from '../../shared/renders/record.ts';
 import { eventNames } from '../event-names.ts';
-import { between, checkMessage, jpegQuality, modelId, onceFor, oneOf } from '../message-fields.ts';
-import { type RenderOptions, withLabels, withPriority, withRange } from '../renders/submission.ts';
+import { backgroundMode, between, checkMessage, jpegQuality, modelId, onceFor, oneOf } from '../message-fields.ts';
+import { type RenderOptions, withLabels, withPriority, withRange, withSilence } from '../renders/submission.ts';
 import { withWebhook } from '../webhooks.ts';
 import { toPriority } from './render-message.ts';
 
@@ -25,6 +25,9 @@ const specSchema = onceFor((config: Config) =>
     audio_url: z.string().max(MAX_URL_LENGTH),
     webhook_url: z.string(),
     webhook_events: z.union([z.tuple([]).transform(() => undefined), eventNames(WEBHOOK_EVENTS)]),
+    background_mode: backgroundMode,
+    audio_lead_ms: between(0, LONGEST_SILENCE_MS),
+    audio_tail_ms: between(0, LONGEST_SILENCE_MS),
   }),
 );
 
@@ -48,6 +51,8 @@ export function readSpec(config: Config, message: unknown): RenderWish {
     ...withPriority(spec.priority),
     ...withRange(spec.from_frame, spec.to_frame),
     ...withWebhook(spec.webhook_url || undefined, spec.webhook_events),
+    ...(spec.background_mode === undefined ? {} : { backgroundMode: spec.background_mode }),
+    ...withSilence(spec.audio_lead_ms, spec.audio_tail_ms),
   };
   return {
     options,

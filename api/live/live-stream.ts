@@ -221,8 +221,9 @@ export class LiveStream {
 
   #request(start: number, end: number): Pick<MicroBatch, 'frames' | 'first'> {
     const { samples, firstSample, totalSamples } = this.#sound.pieceFor(start, end);
-    const { modelId, startFrameIndex, output, jpegQuality } = this.#options;
+    const { modelId, startFrameIndex, backgroundMode, output, jpegQuality } = this.#options;
     const work: LiveWork = {
+      ...(backgroundMode && { backgroundMode }),
       ...{ modelId, startFrameIndex, output, jpegQuality, firstSample, totalSamples, streamId: this.#soundId },
       frames: { start, end },
       rowsAhead: this.#rowsAhead,

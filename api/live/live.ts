@@ -1,4 +1,5 @@
 import type { Redis } from 'ioredis';
+import { type BackgroundMode, withMode } from '../../shared/background-mode.ts';
 import type { Config } from '../../shared/config/load.ts';
 import { FarmError } from '../../shared/errors.ts';
 import { SAMPLE_RATE_HZ_RANGE } from '../../shared/limits.ts';
@@ -11,7 +12,7 @@ import { AuditLog } from '../logs/audit-log.ts';
 import type { Models } from '../models.ts';
 import { StreamAdmission } from './admission.ts';
 import { LiveDispatcher } from './dispatch.ts';
-import { LiveRequests, type LiveRequestTools } from './live-request.ts';
+import { LiveRequests, type LiveRequestTools, type LiveWork } from './live-request.ts';
 import { LiveSound, type SoundPiece } from './live-sound.ts';
 import { LiveStream } from './live-stream.ts';
 import { RequestChannels } from './request-channels.ts';
@@ -102,7 +103,7 @@ export class LiveService {
     const { modelId, startFrameIndex, output, jpegQuality, audioFeatures } = request;
     const { samples, firstSample, totalSamples } = soundOf(request);
     const work = {
-      ...{ modelId, startFrameIndex, jpegQuality, firstSample, totalSamples },
+      ...{ modelId, startFrameIndex, jpegQuality, firstSample, totalSamples, ...this.#walkOf(modelId) },
       ...(output === 'mouths' ? ({ output: 'raw', mouths: true } as const) : { output }),
       frames: { start: 0, end: request.frameCount },
       rowsAhead: FEATURE_ROWS_AFTER,
@@ -150,7 +151,13 @@ export class LiveService {
       admit,
       idleMs: this.#tools.config.live.idle_stream_seconds * 1000,
     };
-    return new LiveStream(options, tools, signal);
+    const { backgroundMode, ...rest } = options;
+    return new LiveStream({ ...rest, ...this.#walkOf(options.modelId, backgroundMode) }, tools, signal);
+  }
+
+  /** @param wanted what the request says itself. */
+  #walkOf(modelId: string, wanted?: BackgroundMode): Pick<LiveWork, 'backgroundMode'> {
+    return withMode(wanted, this.#tools.config.models.get(modelId)?.backgroundMode);
   }
 
   /** Lets workers connect, unless the configuration has all frames come over Redis. The address that they connect to. */

@@ -1,6 +1,7 @@
 import { z } from 'zod';
+import type { BackgroundMode } from '../../shared/background-mode.ts';
 import type { Config } from '../../shared/config/load.ts';
-import { jpegQuality, modelId, notNegative, oneOf, sampleRate } from '../message-fields.ts';
+import { backgroundMode, jpegQuality, modelId, notNegative, oneOf, sampleRate } from '../message-fields.ts';
 import type { SampleFormat } from './pcm.ts';
 
 export interface StreamOptions {
@@ -8,6 +9,8 @@ export interface StreamOptions {
   /** 8000 … 48 000. */
   readonly sampleRateHz: number;
   readonly startFrameIndex: number;
+  /** Absent: as the model says. */
+  readonly backgroundMode?: BackgroundMode | undefined;
   readonly output: 'jpeg' | 'raw';
   readonly jpegQuality: number;
   /** 'exact': frames equal those of a whole render. 'low': a frame waits for less of the sound after it. */
@@ -32,6 +35,7 @@ export const streamOpenSchema = (config: Config) =>
       sample_rate: sampleRate.prefault(0),
       sample_format: oneOf(['F32LE', 'S16LE']).default('F32LE'),
       start_frame_idx: notNegative.default(0),
+      background_mode: backgroundMode,
       jpeg_quality: jpegQuality(config).prefault(0),
       output: oneOf(['JPEG', 'RAW']).default('JPEG'),
       latency: oneOf(['EXACT', 'LOW']).default('EXACT'),
@@ -45,6 +49,7 @@ export const streamOpenSchema = (config: Config) =>
           modelId: open.model_id,
           sampleRateHz: open.sample_rate,
           startFrameIndex: open.start_frame_idx,
+          backgroundMode: open.background_mode,
           output: open.output === 'RAW' ? 'raw' : 'jpeg',
           jpegQuality: open.jpeg_quality,
           latency: open.latency === 'LOW' ? 'low' : 'exact',

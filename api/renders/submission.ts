@@ -3,6 +3,7 @@ import { createWriteStream } from 'node:fs';
 import type { Readable } from 'node:stream';
 import { pipeline } from 'node:stream/promises';
 import { type ArtifactStore, artifactKeys } from '../../shared/artifacts.ts';
+import { withMode } from '../../shared/background-mode.ts';
 import { FarmError } from '../../shared/errors.ts';
 import { afterwards, RedisUnavailable, untilKnown } from '../../shared/outcome.ts';
 import type { Logger } from '../../shared/process/log.ts';
@@ -26,7 +27,8 @@ import { toView, viewRender } from './view.ts';
 /** What a caller chooses about a render; the rest of the request is known once the upload has been read. */
 export type RenderOptions = Pick<
   RenderRequest,
-  'modelId' | 'output' | 'startFrameIndex' | 'jpegQuality' | 'labels' | 'priority' | 'range'
+  | ('modelId' | 'output' | 'startFrameIndex' | 'jpegQuality' | 'labels' | 'priority' | 'range')
+  | ('backgroundMode' | 'audioLeadMs' | 'audioTailMs')
 > & {
   /** Absent: as the configuration says, if it does. */
   readonly webhook?: WantedWebhook;
@@ -48,6 +50,11 @@ export function withRange(from = 0, to = 0): Pick<RenderOptions, 'range'> {
   if (from === 0 && to === 0) return {};
   if (to !== 0 && to <= from) throw new FarmError('request_invalid', `to: got ${to}, expected more than from, ${from}`);
   return { range: to === 0 ? { from } : { from, to } };
+}
+
+/** Silence around the sound, in ms, as a request keeps it: none is not written. */
+export function withSilence(leadMs: number, tailMs: number): Pick<RenderOptions, 'audioLeadMs' | 'audioTailMs'> {
+  return { ...(leadMs > 0 ? { audioLeadMs: leadMs } : {}), ...(tailMs > 0 ? { audioTailMs: tailMs } : {}) };
 }
 
 /** An upload that lies in the store under the id of the render it is for. */
@@ -142,8 +149,9 @@ export class RenderSubmission {
   async #submit(upload: StoredUpload, options: RenderOptions, submitter: Submitter): Promise<RenderView> {
     const { store } = this.#tools;
     const { renderId, ...file } = upload;
-    const { webhook: wanted, ...chosen } = options;
-    const request: RenderRequest = { ...chosen, ...file };
+    const { webhook: wanted, backgroundMode, ...chosen } = options;
+    const usual = this.#tools.config.models.get(options.modelId)?.backgroundMode;
+    const request: RenderRequest = { ...chosen, ...file, ...withMode(backgroundMode, usual) };
     const admit = async () => {
       const webhook = this.#tools.webhooks.of(wanted, submitter.caller);
       if (webhook) request.webhook = webhook;

@@ -28,6 +28,8 @@ export interface ModelConfig {
   readonly masksDir: string;
   /** How mouths meet the pictures around them. */
   readonly blend: ModelEntry['blend'];
+  /** How videos walk over the pictures, unless a request says otherwise. */
+  readonly backgroundMode: ModelEntry['background_mode'];
   /** Frames to use of the avatar; undefined: all there are. */
   readonly frameLimit: number | undefined;
   readonly preloadModel: boolean;
@@ -87,6 +89,7 @@ export function resolveModel(modelId: string, entry: ModelEntry, roots: PathRoot
     roisVideo: place(entry.rois_video_path),
     masksDir: place(entry.masks_dir),
     blend: entry.blend,
+    backgroundMode: entry.background_mode,
     frameLimit: entry.num_frames || undefined,
     preloadModel: entry.preload_model || entry.preload,
     preloadBackgrounds: entry.preload_backgrounds,
@@ -113,6 +116,7 @@ const ROLES: Readonly<Record<keyof ModelConfig, 'file' | 'pictures' | 'memory' |
   roisVideo: 'file',
   masksDir: 'file',
   blend: 'pictures',
+  backgroundMode: 'handling',
   frameLimit: 'pictures',
   preloadModel: 'handling',
   preloadBackgrounds: 'memory',

@@ -1,5 +1,6 @@
 import { z } from 'zod';
 import { KEY_NAME, ROLES, SHORTEST_PLAIN_KEY } from '../api-keys.ts';
+import { BACKGROUND_MODES, PING_PONG } from '../background-mode.ts';
 import { ENCODER_WINDOWS, JPEG_QUALITY, MODEL_ID } from '../limits.ts';
 import { inputs } from './inputs-section.ts';
 import { live } from './live-section.ts';
@@ -99,6 +100,8 @@ export const modelSchema = section({
   masks_dir: z.string().default(''),
   /** New: whether the mouth fades in from the edge of its rect. */
   blend: orDefault(z.enum(['none', 'feather']), 'none'),
+  /** New: how videos walk over the pictures, unless a request says otherwise. */
+  background_mode: orDefault(z.enum(BACKGROUND_MODES), PING_PONG),
 });
 
 const HOST_NAME = /^[\p{L}\p{N}](?:[\p{L}\p{N}._-]*[\p{L}\p{N}])?$|^\[?[\da-f:.]+\]?$/iu;

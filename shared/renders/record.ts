@@ -1,4 +1,5 @@
 import { z } from 'zod';
+import { BACKGROUND_MODES } from '../background-mode.ts';
 import { ERROR_CATALOGUE, type ErrorCode } from '../errors.ts';
 import { storedErrorSchema } from '../formats/stored-error.ts';
 import { JPEG_QUALITY, LABEL_KEY, LABEL_VALUE, MOST_LABELS } from '../limits.ts';
@@ -48,7 +49,7 @@ export type RenderWebhook = z.infer<typeof renderWebhookSchema>;
 const renderRequestSchema = z.object({
   modelId: z.string(),
   output: z.enum(['mp4', 'frames']),
-  /** Position in the ping-pong over the avatar's frames at which the render begins. */
+  /** Position in the walk over the avatar's pictures at which the render begins. */
   startFrameIndex: z.int().nonnegative(),
   jpegQuality: z.int().min(JPEG_QUALITY.min).max(JPEG_QUALITY.max),
   fileName: z.string(),
@@ -61,6 +62,11 @@ const renderRequestSchema = z.object({
   /** Frames [from, to) of the whole render that are to be made, to the end without `to`; absent: all of them. */
   range: z.object({ from: z.int().nonnegative(), to: z.int().positive().optional() }).optional(),
   webhook: renderWebhookSchema.optional(),
+  /** Absent: ping-pong. */
+  backgroundMode: z.enum(BACKGROUND_MODES).optional(),
+  /** Silence before and after the sound; absent: none. */
+  audioLeadMs: z.int().positive().optional(),
+  audioTailMs: z.int().positive().optional(),
 });
 export type RenderRequest = z.infer<typeof renderRequestSchema>;
 

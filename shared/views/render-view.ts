@@ -1,4 +1,5 @@
 import { z } from 'zod';
+import { BACKGROUND_MODES } from '../background-mode.ts';
 import {
   errorReportSchema,
   RENDER_PRIORITIES,
@@ -82,6 +83,11 @@ export const receiptSchema = z
     frames: z.int(),
     /** Frames [from, to) of those of the whole sound; null: all of them. */
     range: z.object({ from: z.int(), to: z.int(), of: z.int() }).nullable().default(null),
+    /** How it walks over the avatar's pictures, from which on; null in receipts of an earlier version. */
+    background: z
+      .object({ mode: z.enum(BACKGROUND_MODES), start_frame: z.int() })
+      .nullable()
+      .default(null),
     fps: z.literal(25),
     width: z.int(),
     height: z.int(),
@@ -92,6 +98,9 @@ export const receiptSchema = z
       seconds: z.number(),
       /** How long somebody speaks in the frames that were made; null in receipts of an earlier version. */
       speaking_seconds: z.number().nullable().default(null),
+      /** Silence before and after the sound of the file, which `seconds` counts too. */
+      lead_ms: z.int().default(0),
+      tail_ms: z.int().default(0),
     }),
     video: z.object({ sha256: z.string(), bytes: z.int(), seconds: z.number(), audio_seconds: z.number() }).nullable(),
     /** Sound minus picture in the finished file, AAC padding included; null for frames. */

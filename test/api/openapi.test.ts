@@ -126,7 +126,8 @@ async function avatarPictures(): Promise<void> {
 const receiptOf = (id: string) => ({
   ...{ render_id: id, model_id: 'demo', output: 'mp4', frames: 1, fps: 25, width: 2, height: 2 },
   range: null,
-  audio: { file_name: 'a.wav', sha256: 'a', seconds: 1, speaking_seconds: null },
+  background: { mode: 'ping-pong', start_frame: 0 },
+  audio: { file_name: 'a.wav', sha256: 'a', seconds: 1, speaking_seconds: null, lead_ms: 0, tail_ms: 0 },
   ...{ video: null, audio_minus_video_seconds: null, model_files: [], providers: [], segments: [] },
   timings_ms: { mel: 1, encoder: 1, background: 1, visual_input: 1, inference: 1, composite: 1, encode: 1 },
   finished_at: '2026-01-01T00:00:00.000Z',
@@ -292,7 +293,10 @@ describe('the API as it is documented', () => {
     const { properties, required } = content?.['multipart/form-data']?.schema ?? { properties: {}, required: [] };
     assert.deepEqual(Object.keys(properties).sort(), [
       'audio',
+      'audio_lead_ms',
+      'audio_tail_ms',
       'audio_url',
+      'background_mode',
       'fps',
       'from',
       'jpeg_quality',

@@ -9,8 +9,9 @@ import { DEMO_MODEL, startFarm, type TestFarm } from '../support/farm.ts';
 import { SMALL_MODEL } from '../support/small-avatar.ts';
 import { syllables, writeWav } from '../support/sound.ts';
 
-/** 105 frames, so that segments of 25 end inside the render. */
+/** 105 frames, so that segments of 25 end inside the render; with silence around them and another walk 110. */
 const FRAMES = 105;
+const WALK = { backgroundMode: 'loop', startFrame: 5, audioLeadMs: 80, audioTailMs: 120 } as const;
 /** 60 frames, three segments of 25: enough to kill a worker in between. */
 const VIDEO_FRAMES = 60;
 /** Frames are compared with small pictures, which are soon made; videos with the demo avatar. */
@@ -58,11 +59,12 @@ describe('the same audio gives the same bytes', () => {
 });
 
 async function hashOfFrames(client: NodeFarmClient, speech: string): Promise<string> {
-  const { id } = await client.submit(speech, { modelId: 'small', output: 'frames' });
+  const { id } = await client.submit(speech, { modelId: 'small', output: 'frames', ...WALK });
   const view = await client.finished(id);
-  assert.equal(view.frames.total, FRAMES);
+  const total = FRAMES + 5;
+  assert.equal(view.frames.total, total);
   const hash = createHash('sha256');
-  for (let index = 0; index < FRAMES; index++) hash.update(await client.frame(id, index));
+  for (let index = 0; index < total; index++) hash.update(await client.frame(id, index));
   return hash.digest('hex');
 }
 

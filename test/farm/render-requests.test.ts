@@ -8,6 +8,7 @@ import path from 'node:path';
 import { after, before, describe, it } from 'node:test';
 import type { Estimate } from '../../shared/views/estimate-view.ts';
 import type { Receipt, RenderView } from '../../shared/views/render-view.ts';
+import { differences } from '../grpc/speech.ts';
 import { startFarm, type TestFarm } from '../support/farm.ts';
 import { decodeFrames, decodeSound, inspectVideo } from '../support/ffprobe.ts';
 import { isFrame, watched } from '../support/mjpeg.ts';
@@ -76,6 +77,41 @@ describe('requests for renders', () => {
       ],
     );
   });
+
+  it('walk over the pictures as they ask, in silence before and after the sound if they want some', async () => {
+    const silence = { audio_lead_ms: '200', audio_tail_ms: '120' };
+    const file = path.join(farm.folder, 'padded.wav');
+    await writeWav(file, Float32Array.from([...new Float32Array(3200), ...syllables(1), ...new Float32Array(1920)]));
+    const [bare, padded] = [await speech(1), await readFile(file)];
+    const asked = { output: 'frames', start_frame: '3', background_mode: 'loop' };
+    const renders = await Promise.all([
+      submit({ ...asked, ...silence }, bare),
+      submit(asked, padded),
+      submit({ ...asked, background_mode: 'ping-pong' }, padded),
+      submit({ ...asked, background_mode: 'hold' }, padded),
+    ]);
+    const [own = [], same = [], fro = [], held = []] = await Promise.all(renders.map(framesOf));
+    assert.equal(own.length, 33);
+    assert.deepEqual(differences(own, same), []);
+    // Of seven pictures, 3 4 5 6 5 4 … beside 3 4 5 6 0 1 … and 3 4 5 6 6 6 …
+    assert.deepEqual(differences(own, fro).slice(0, 3), [4, 5, 6]);
+    assert.deepEqual(differences(held, own).slice(0, 3), [4, 5, 6]);
+    const { audio, background } = await farm.client.receipt(renders[0] ?? '');
+    assert.deepEqual([audio.seconds, audio.lead_ms, audio.tail_ms], [1.32, 200, 120]);
+    assert.deepEqual(background, { mode: 'loop', start_frame: 3 });
+    const receipt = await farm.client.receipt(renders[2] ?? '');
+    assert.deepEqual([receipt.background?.mode, receipt.audio.lead_ms], ['ping-pong', 0]);
+    const video = path.join(farm.folder, 'silent.mp4');
+    await farm.client.saveVideo((await render({ audio_lead_ms: '400', to: '20' })).id, video);
+    const heard = await decodeSound(video);
+    const loudest = (samples: Float32Array) => samples.reduce((most, sample) => Math.max(most, Math.abs(sample)), 0);
+    assert.ok(loudest(heard.subarray(0, 5600)) < 0.01 && loudest(heard.subarray(6400)) > 0.1, 'AAC smears a little');
+  });
+
+  async function framesOf(id: string): Promise<Buffer[]> {
+    const { frames } = await farm.client.finished(id);
+    return await Promise.all(Array.from({ length: frames.total ?? 0 }, (_, index) => farm.client.frame(id, index)));
+  }
 
   it('may name a sound by its address: the same frames as of the file', async () => {
     const server = createServer((_, answer) => answer.end(sound)).listen(0, '127.0.0.1');

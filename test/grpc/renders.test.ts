@@ -51,7 +51,9 @@ describe('renders over gRPC', () => {
   };
 
   it('are taken, watched to their end, and found over HTTP: the same frames as those submitted there', async () => {
-    const submitted = await submit({ output: 'FRAMES', file_name: 'hello.wav' });
+    const walk = { background_mode: 'HOLD', start_frame_idx: 1, audio_lead_ms: 80, audio_tail_ms: 40 } as const;
+    const over = { backgroundMode: 'hold', startFrame: 1, audioLeadMs: 80, audioTailMs: 40 } as const;
+    const submitted = await submit({ output: 'FRAMES', file_name: 'hello.wav', ...walk });
     const { render_id } = submitted;
     assert.equal(submitted.file_name, 'hello.wav');
     assert.equal(submitted.owner, '', 'this farm has no keys');
@@ -65,12 +67,12 @@ describe('renders over gRPC', () => {
     const last = states.at(-1);
     assert.deepEqual(
       [last?.status, last?.frames_done, last?.frames_total, last?.audio_seconds, last?.error],
-      ['COMPLETED', 38, 38, SECONDS, null],
+      ['COMPLETED', 41, 41, Math.fround(SECONDS + 0.12), null],
     );
     assert.equal(last?.frames_path, `/v1/renders/${render_id}/frames/{index}`);
     assert.equal(last?.video_path, '');
-    const frames = await Promise.all(Array.from({ length: 38 }, (_, index) => farm.client.frame(render_id, index)));
-    assert.deepEqual(differences(frames, await renderedFrames(farm, SECONDS, { modelId: 'small' })), []);
+    const frames = await Promise.all(Array.from({ length: 41 }, (_, index) => farm.client.frame(render_id, index)));
+    assert.deepEqual(differences(frames, await renderedFrames(farm, SECONDS, { modelId: 'small', ...over })), []);
   });
 
   it('give a video by default', async () => {

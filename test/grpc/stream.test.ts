@@ -93,6 +93,14 @@ describe('FarmService.Stream', () => {
     });
   }
 
+  it('gives the frames of a whole render with the same walk over the pictures', async () => {
+    const rendered = await renderedFrames(farm, 0.8, { modelId: 'small', backgroundMode: 'loop', startFrame: 2 });
+    const { frames } = await converse([f32(speech(0.8))], { background_mode: 'LOOP', start_frame_idx: 2 });
+    assert.deepEqual(differences(pictures(frames), rendered), []);
+    const usual = await converse([f32(speech(0.8))], { start_frame_idx: 2 });
+    assert.equal(differences(pictures(usual.frames), rendered)[0], SMALL_PICTURES - 2);
+  });
+
   it('waits for less sound with LOW latency, and gives as many frames', async () => {
     const exact = await converse([f32(speech(0.4))]);
     const low = await converse([f32(speech(0.4))], { latency: 'LOW' });

@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict';
-import { appendFile, copyFile, mkdir, open, stat, writeFile } from 'node:fs/promises';
+import { appendFile, copyFile, mkdir, open, readFile, stat, writeFile } from 'node:fs/promises';
 import path from 'node:path';
 import { before, suite, test } from 'node:test';
 import { decodeAudio } from '../../worker/media/decode-audio.ts';
@@ -262,6 +262,26 @@ test('a long picture does not make its short sound too long', async () => {
   const codecs = ['-c:v', 'libx264', '-preset', 'ultrafast', '-c:a', 'flac'];
   await ffmpeg(...lavfi('testsrc=s=64x48:d=4'), ...lavfi('sine=d=1:r=16000'), ...codecs, file('long-picture.mkv'));
   assert.equal((await decode('long-picture.mkv', 2)).length, RATE_HZ);
+});
+
+test('silence around a sound is that of a file which has it, to the byte, and counts as its length', async () => {
+  const [leadMs, tailMs] = [370, 1230];
+  const pad = `adelay=${leadMs}:all=1,apad=pad_dur=${tailMs}ms`;
+  const float = ['-c:a', 'pcm_f32le'];
+  await ffmpeg(...tone('stereo', 44_100), ...float, file('bare.wav'));
+  await ffmpeg(...tone('stereo', 44_100), '-af', pad, ...float, file('padded.wav'));
+  const read = async (name: string, silence?: { leadMs: number; tailMs: number }) => {
+    const paths = { mouth: file(`${name}.f32`), ear: file(`${name}.s16`) };
+    const { sampleCount } = await decodeAudio(file(name), paths, LIMIT_S, NEVER, silence);
+    return { sampleCount, mouth: await readFile(paths.mouth), ear: await readFile(paths.ear) };
+  };
+  const padded = await read('padded.wav');
+  assert.deepEqual(await read('bare.wav', { leadMs, tailMs }), padded);
+  assert.equal(padded.sampleCount, Math.ceil((SECONDS + (leadMs + tailMs) / 1000) * RATE_HZ));
+  const all = { mouth: file('long.f32') };
+  await assert.rejects(decodeAudio(file('bare.wav'), all, 3, NEVER, { leadMs, tailMs }), { code: 'audio_too_long' });
+  await writeWav(file('none.wav'), new Float32Array());
+  await assert.rejects(decodeAudio(file('none.wav'), all, 3, NEVER, { leadMs, tailMs }), { code: 'audio_empty' });
 });
 
 test('a decode that was called off before it began rejects with the reason', async () => {

@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
+import type { BackgroundMode } from '../../shared/background-mode.ts';
 import { FarmError } from '../../shared/errors.ts';
 import { backgroundIndex, checkBackground } from '../../worker/pipeline/background.ts';
 import { resizeBicubic } from '../../worker/pipeline/bicubic.ts';
@@ -36,6 +37,16 @@ test('backgrounds walk to and fro without repeating either end', () => {
   assert.equal(walk(5, 0, 18), '012343210123432101');
   assert.equal(walk(5, 6, 6), '210123');
   assert.equal(walk(5, 8 * 1000 + 3, 4), '3432');
+});
+
+test('backgrounds go round in a loop, or stay on the last one', () => {
+  const walk = (mode: BackgroundMode, n: number, from: number, count: number) =>
+    Array.from({ length: count }, (_, i) => backgroundIndex(from + i, n, mode)).join('');
+  assert.equal(walk('loop', 4, 0, 9), '012301230');
+  assert.equal(walk('loop', 4, 4 * 1000 + 3, 4), '3012');
+  assert.equal(walk('loop', 1, 5, 3), '000');
+  assert.equal(walk('hold', 4, 1, 6), '123333');
+  assert.equal(walk('hold', 4, 900, 3), '333');
 });
 
 test('bicubic agrees with cv2.resize within 1, growing and shrinking', (t) => {

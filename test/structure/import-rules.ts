@@ -37,6 +37,7 @@ const PIPELINE_TOOLS = [
 
 /** All that the folders without Redis, jobs and configuration may use of `shared/`. */
 const FOR_PURE_ROOMS = [
+  'shared/background-mode.ts',
   'shared/errors.ts',
   'shared/limits.ts',
   'shared/onnx/encode.ts',

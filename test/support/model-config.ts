@@ -15,6 +15,7 @@ export function modelConfig(values: Partial<ModelConfig> = {}): ModelConfig {
     roisVideo: '',
     masksDir: '',
     blend: 'none',
+    backgroundMode: 'ping-pong',
     frameLimit: undefined,
     preloadModel: false,
     preloadBackgrounds: false,

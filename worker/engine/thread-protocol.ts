@@ -4,7 +4,7 @@ import type { LoadedModelState, ModelCost } from '../../shared/heartbeat.ts';
 import type { SegmentReceipt } from '../../shared/renders/record.ts';
 import type { LoadSettings } from '../models/load-settings.ts';
 import type { ModelLimits } from '../models/model-limits.ts';
-import type { IndexRange } from '../pipeline/contract.ts';
+import type { BackgroundMode, IndexRange } from '../pipeline/contract.ts';
 import type { StageSpans, StageTimingsMs } from '../pipeline/stage-timings.ts';
 import type { LiveBatchSettings } from './live-batches.ts';
 import type { LiveBytes } from './live-inputs.ts';
@@ -37,6 +37,8 @@ export interface SegmentTask {
   readonly modelId: string;
   readonly frames: IndexRange;
   readonly startFrameIndex: number;
+  /** Absent: ping-pong. */
+  readonly backgroundMode?: BackgroundMode | undefined;
   /** Of the whole sound: they decide how the networks are run. */
   readonly totalFrames: number;
   /** Frames that the render makes of them; absent: all. */
@@ -67,6 +69,8 @@ export interface LiveTask extends LiveBytes {
   readonly modelId: string;
   readonly frames: IndexRange;
   readonly startFrameIndex: number;
+  /** Absent: ping-pong. */
+  readonly backgroundMode?: BackgroundMode | undefined;
   /** Length of the whole sound in samples; 0: frames hear nothing. */
   readonly totalSamples: number;
   /** Place of the first sample of `audio` in the whole sound. */

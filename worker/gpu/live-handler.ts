@@ -164,10 +164,11 @@ function toTask(
   { audio, visualFrames, visualForm, audioFeatures }: LivePayload,
   firstFrame: number,
 ): LiveTask {
-  const { requestId, streamId, modelId, frames, startFrameIndex, totalSamples, firstSample, rowsAhead } = job;
+  const { requestId, streamId, modelId, frames, startFrameIndex, backgroundMode } = job;
+  const { totalSamples, firstSample, rowsAhead } = job;
   const bytesPerFrame = Math.floor(visualFrames.length / (frames.end - frames.start));
   return {
-    ...{ requestId, streamId, modelId, startFrameIndex, totalSamples, firstSample, rowsAhead },
+    ...{ requestId, streamId, modelId, startFrameIndex, backgroundMode, totalSamples, firstSample, rowsAhead },
     waitMs: job.waitMs,
     form: formOf(job),
     frames: { start: firstFrame, end: frames.end },

@@ -107,6 +107,7 @@ function toTask(job: SegmentJob, record: RenderRecord): SegmentTask {
     modelId: job.modelId,
     frames: job.frames,
     startFrameIndex: request.startFrameIndex,
+    backgroundMode: request.backgroundMode,
     totalFrames: plan.totalFrames ?? plan.frameCount,
     clip: framesOf(plan),
     batchFrames: plan.batchFrames,

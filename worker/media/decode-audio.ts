@@ -20,6 +20,8 @@ import { refuseShortWavHeader } from './wav-length.ts';
  */
 
 const BYTES_PER_FLOAT = 4;
+/** Silence comes in pieces, as decoded sound does. */
+const LARGEST_SILENCE_BYTES = 64 * 1024;
 /** Decoding runs at a hundred times real time or more, so after this long ffmpeg hangs. */
 const DECODE_TIMEOUT_MS = 30 * MINUTE_MS;
 /** Largest part of the samples that may be damaged. */
@@ -33,6 +35,13 @@ export interface SoundPaths {
   /** Interleaved 16-bit, little-endian, no header; `SoundForEar` says how to read it. */
   readonly ear?: string;
 }
+
+/** Silence that the decoded sound gets before and after what is in the file, in ms. */
+export interface SilenceAround {
+  readonly leadMs: number;
+  readonly tailMs: number;
+}
+const NO_SILENCE: SilenceAround = { leadMs: 0, tailMs: 0 };
 
 export interface DecodedSound {
   /** Samples at 16 kHz. */
@@ -59,7 +68,7 @@ function decodeArguments(inputPath: string, { streamIndex, form }: SoundTrack): 
 
 /**
  * Decodes the default sound track, or the first one where none is the default. Stops early when it is longer than
- * `maxSeconds`, or than a file of its size can be.
+ * `maxSeconds`, the silence around it included, or than a file of its size can be.
  * FarmError: audio_unreadable, audio_implausible, audio_no_stream, audio_too_long, audio_empty, storage_failed.
  */
 export async function decodeAudio(
@@ -67,6 +76,7 @@ export async function decodeAudio(
   paths: SoundPaths,
   maxSeconds: number,
   signal: AbortSignal,
+  silence: SilenceAround = NO_SILENCE,
 ): Promise<DecodedSound> {
   signal.throwIfAborted();
   const fileBytes = await sizeOf(inputPath);
@@ -77,10 +87,12 @@ export async function decodeAudio(
   await using ear = paths.ear === undefined ? undefined : await SampleWriter.create(paths.ear);
   const mix = new StereoMix(track.form);
   const hearing = new Hearing(sampleRateHz);
-  let frames = 0;
-  for await (const samples of decodedSeconds(inputPath, track, signal)) {
+  const [lead, tail] = [silence.leadMs, silence.tailMs].map((ms) => Math.round((ms * sampleRateHz) / 1000));
+  const added = (lead as number) + (tail as number);
+  let frames = -added;
+  for await (const samples of decodedSeconds(inputPath, track, [lead as number, tail as number], signal)) {
     frames += samples.length / track.form.gains.length;
-    if (frames > maxSeconds * sampleRateHz) throw tooLong(maxSeconds);
+    if (frames + added > maxSeconds * sampleRateHz) throw tooLong(maxSeconds);
     if (frames > longestPlausibleSeconds(fileBytes) * sampleRateHz) throw tooDense(fileBytes);
     const block = mix.mix(samples);
     await mouth.write(hearing.push(block));
@@ -112,14 +124,23 @@ async function sizeOf(inputPath: string): Promise<number> {
   return found.size;
 }
 
-/** The decoded track in pieces of a second, interleaved; the last one may be shorter. */
-async function* decodedSeconds(path: string, track: SoundTrack, signal: AbortSignal): AsyncGenerator<Float32Array> {
+/**
+ * The decoded track in pieces of a second, interleaved; the last one may be shorter.
+ * @param silence samples of each channel, before and after what is in the file.
+ */
+async function* decodedSeconds(
+  path: string,
+  track: SoundTrack,
+  silence: readonly [lead: number, tail: number],
+  signal: AbortSignal,
+): AsyncGenerator<Float32Array> {
   const { sampleRateHz, gains } = track.form;
   const second = Buffer.alloc(sampleRateHz * gains.length * BYTES_PER_FLOAT);
   let filled = 0;
   try {
     const limits = { signal, timeoutMs: DECODE_TIMEOUT_MS };
-    for await (const chunk of outputOf('ffmpeg', decodeArguments(path, track), limits)) {
+    const sound = outputOf('ffmpeg', decodeArguments(path, track), limits);
+    for await (const chunk of withSilence(sound, silence, gains.length * BYTES_PER_FLOAT)) {
       for (let taken = 0; taken < chunk.length; ) {
         const count = chunk.copy(second, filled, taken);
         taken += count;
@@ -134,6 +155,22 @@ async function* decodedSeconds(path: string, track: SoundTrack, signal: AbortSig
   }
   const frameBytes = gains.length * BYTES_PER_FLOAT;
   if (filled >= frameBytes) yield floatsOf(second.subarray(0, filled - (filled % frameBytes)));
+}
+
+/** @param frameBytes of a sample of each channel. */
+async function* withSilence(
+  sound: AsyncIterable<Buffer>,
+  [lead, tail]: readonly [number, number],
+  frameBytes: number,
+): AsyncGenerator<Buffer> {
+  yield* zeros(lead * frameBytes);
+  yield* sound;
+  yield* zeros(tail * frameBytes);
+}
+
+function* zeros(byteLength: number): Generator<Buffer> {
+  const piece = Buffer.alloc(Math.min(byteLength, LARGEST_SILENCE_BYTES));
+  for (let left = byteLength; left > 0; left -= piece.length) yield piece.subarray(0, Math.min(left, piece.length));
 }
 
 function floatsOf(bytes: Buffer): Float32Array {

@@ -11,9 +11,10 @@ export async function readUpload(
 ): Promise<DecodedSound> {
   const upload = artifacts.localPath(artifactKeys.upload(renderId));
   const maxSeconds = config.limits.max_audio_minutes * 60;
+  const silence = { leadMs: request.audioLeadMs ?? 0, tailMs: request.audioTailMs ?? 0 };
   const decode = (paths: Pick<SoundPaths, 'ear'>) =>
     artifacts.publish(artifactKeys.samples(renderId), (mouth) =>
-      decodeAudio(upload, { ...paths, mouth }, maxSeconds, signal),
+      decodeAudio(upload, { ...paths, mouth }, maxSeconds, signal, silence),
     );
   // Frames are delivered without sound.
   if (request.output === 'frames') return await decode({});

@@ -1,3 +1,4 @@
+import { PING_PONG } from '../../shared/background-mode.ts';
 import { framesOf, type RenderPlan, type RenderRecord, type SegmentReceipt } from '../../shared/renders/record.ts';
 import { sumTimings } from '../../shared/renders/timings.ts';
 import { FRAMES_PER_SECOND, SAMPLE_RATE_HZ } from '../../shared/sound/rates.ts';
@@ -24,6 +25,7 @@ export function buildReceipt(
     output: request.output,
     frames: plan.frameCount,
     range: plan.totalFrames === undefined ? null : { ...rangeOf(plan), of: plan.totalFrames },
+    background: { mode: request.backgroundMode ?? PING_PONG, start_frame: request.startFrameIndex },
     fps: FRAMES_PER_SECOND,
     width: first?.width ?? 0,
     height: first?.height ?? 0,
@@ -32,6 +34,8 @@ export function buildReceipt(
       sha256: request.uploadSha256,
       seconds: plan.sampleCount / SAMPLE_RATE_HZ,
       speaking_seconds: plan.speechSeconds ?? null,
+      lead_ms: request.audioLeadMs ?? 0,
+      tail_ms: request.audioTailMs ?? 0,
     },
     video: video
       ? { sha256: video.sha256, bytes: video.bytes, seconds: video.videoSeconds, audio_seconds: video.audioSeconds }

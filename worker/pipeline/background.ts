@@ -2,6 +2,7 @@
 import { FarmError } from '../../shared/errors.ts';
 import {
   type AvatarFrames,
+  type BackgroundMode,
   CROP_MARGIN,
   type GivenFace,
   type NetworkSize,
@@ -10,11 +11,14 @@ import {
 } from './contract.ts';
 
 /**
- * Index of the background at `position` of the endless walk 0, 1, …, n−1, n−2, …, 1, 0, 1, … over n pictures.
+ * Index of the background at `position` of the endless walk over n pictures: 0, 1, …, n−1, n−2, …, 1, 0, 1, … to and
+ * fro; 0, 1, …, n−1, 0, 1, … in a loop; 0, 1, …, n−1, n−1, … where the last one is held.
  * @param position start_frame_idx + frame index, 0 or more; may exceed n.
  * @param frameCount n, 1 or more.
  */
-export function backgroundIndex(position: number, frameCount: number): number {
+export function backgroundIndex(position: number, frameCount: number, mode: BackgroundMode = 'ping-pong'): number {
+  if (mode === 'loop') return position % frameCount;
+  if (mode === 'hold') return Math.min(position, frameCount - 1);
   if (frameCount === 1) return 0;
   const period = 2 * frameCount - 2;
   const step = position % period;

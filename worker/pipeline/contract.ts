@@ -134,6 +134,8 @@ export interface GivenFace {
   readonly roi: RgbImage | undefined;
 }
 
+export type { BackgroundMode } from '../../shared/background-mode.ts';
+
 /** How a mouth meets the picture around it: as the network gives it, or fading in. */
 export type Blend = 'none' | 'feather';
 

@@ -7,6 +7,7 @@ import {
   type AudioEncoder,
   type AudioSource,
   type AvatarPictures,
+  type BackgroundMode,
   type GivenVisualInput,
   type IndexRange,
   type LipSyncNetwork,
@@ -23,8 +24,10 @@ export type BatchGrid = 'sound' | 'request';
 export interface RenderFramesRequest {
   /** The frames wanted, within [0, totalFrames). */
   readonly frames: IndexRange;
-  /** Place of frame 0 in the avatar's ping-pong walk. */
+  /** Place of frame 0 in the walk over the avatar's pictures. */
   readonly startFrameIndex: number;
+  /** That walk; ping-pong when absent. */
+  readonly backgroundMode?: BackgroundMode | undefined;
   /** Frames of the whole render: where the last network batch ends. */
   readonly totalFrames: number;
   /** Frames in one run of the network. */

@@ -17,6 +17,7 @@ import {
   type AudioEncoder,
   type AudioSource,
   type AvatarPictures,
+  type BackgroundMode,
   type Faces,
   type FrameInputs,
   type IndexRange,
@@ -59,8 +60,9 @@ export async function encodeWindows(
 export async function loadPicture<Picture>(
   pictures: AvatarPictures<Picture>,
   position: number,
+  mode?: BackgroundMode,
 ): Promise<{ readonly pictureIndex: number; readonly picture: Picture }> {
-  const pictureIndex = backgroundIndex(position, pictures.frameCount);
+  const pictureIndex = backgroundIndex(position, pictures.frameCount, mode);
   return { pictureIndex, picture: await pictures.picture(pictureIndex) };
 }
 

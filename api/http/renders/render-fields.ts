@@ -1,15 +1,16 @@
 import { z } from 'zod';
+import { BACKGROUND_MODES } from '../../../shared/background-mode.ts';
 import type { Config } from '../../../shared/config/load.ts';
 import { FarmError } from '../../../shared/errors.ts';
 import { WEBHOOK_EVENTS, type WebhookEventName } from '../../../shared/events.ts';
 import { shown, unknownName } from '../../../shared/faulty-input.ts';
-import { JPEG_QUALITY, LAST_FRAME, LAST_START_FRAME } from '../../../shared/limits.ts';
+import { JPEG_QUALITY, LAST_FRAME, LAST_START_FRAME, LONGEST_SILENCE_MS } from '../../../shared/limits.ts';
 import { MAX_URL_LENGTH } from '../../../shared/net/outside-url.ts';
 import { labelsSchema, RENDER_PRIORITIES } from '../../../shared/renders/record.ts';
 import { eventNames, eventNamesInText } from '../../event-names.ts';
 import { onceFor } from '../../message-fields.ts';
 import { modelIdOf } from '../../model-id.ts';
-import { type RenderOptions, withLabels, withPriority, withRange } from '../../renders/submission.ts';
+import { type RenderOptions, withLabels, withPriority, withRange, withSilence } from '../../renders/submission.ts';
 import { withWebhook } from '../../webhooks.ts';
 import { wholeNumber } from '../whole-number.ts';
 
@@ -55,6 +56,9 @@ function fieldsSchema({ output }: Pick<Config, 'output'>, { number, labels, even
     webhook_events: events.optional(),
     from: number(0, LAST_FRAME).optional(),
     to: number(1, LAST_FRAME).optional(),
+    background_mode: z.enum(BACKGROUND_MODES).optional().describe('How the pictures are walked over'),
+    audio_lead_ms: number(0, LONGEST_SILENCE_MS).default(0).describe('Silence before the sound'),
+    audio_tail_ms: number(0, LONGEST_SILENCE_MS).default(0).describe('Silence after the sound'),
     fps: number(0, 1000).pipe(z.literal(25, 'renders have 25 frames a second')).default(25),
   });
 }
@@ -94,12 +98,15 @@ export function readFields(
   }
   const audioUrl = 'audio_url' in parsed.data ? parsed.data.audio_url : undefined;
   const { model_id, output, start_frame, jpeg_quality, labels, priority, from, to } = parsed.data;
+  const { background_mode, audio_lead_ms, audio_tail_ms } = parsed.data;
   const options = {
     ...{ modelId: modelIdOf(config, model_id), output, startFrameIndex: start_frame, jpegQuality: jpeg_quality },
     ...withLabels(labels ?? {}),
     ...withPriority(priority),
     ...withWebhook(parsed.data.webhook_url, parsed.data.webhook_events),
     ...withRange(from, to),
+    ...(background_mode === undefined ? {} : { backgroundMode: background_mode }),
+    ...withSilence(audio_lead_ms, audio_tail_ms),
   };
   return { options, audioUrl: audioUrl as string | undefined };
 }

@@ -63,6 +63,10 @@ const encoderOf = async (farm: KeyFarm, modelId: string): Promise<string> => {
   return path.basename(model_files[1]?.path ?? '');
 };
 
+/** How a render walks that does not say so itself, by its receipt. */
+const walkOf = async (farm: KeyFarm, modelId: string): Promise<string> =>
+  (await farm.render(modelId, 0.1)).background?.mode ?? '';
+
 const loadedUnasked = async (farm: KeyFarm, modelId: string): Promise<string> => {
   const isLoaded = async () =>
     (await farm.client.models()).models.some(({ id, loaded_on }) => id === modelId && loaded_on.length > 0);
@@ -132,6 +136,13 @@ const CHANGES: Readonly<Record<string, Change<string>>> = {
     after: { ...GREEN_FACES, blend: 'feather' },
     look: async (farm, id) => `${await at(EDGE)(farm, id)} ${await at(MOUTH)(farm, id)}`,
     seen: ['green green', 'blue green'],
+  },
+  background_mode: {
+    before: { ...PLAIN, background_dir: 'red-green-yellow' },
+    after: { ...PLAIN, background_dir: 'red-green-yellow', background_mode: 'loop' },
+    // Three pictures are walked 0, 1, 2, 1, or 0, 1, 2, 0.
+    look: async (farm, id) => `${await at(CORNER, 3)(farm, id)} ${await walkOf(farm, id)}`,
+    seen: ['green ping-pong', 'red loop'],
   },
   num_frames: {
     before: { ...PLAIN, background_dir: 'red-green-yellow' },
