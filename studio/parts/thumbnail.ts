@@ -27,7 +27,8 @@ function showFirstFrame(sheet: HTMLImageElement, frameCount: number): void {
   const rows = columns < MOST_COLUMNS ? 1 : Math.ceil(Math.min(12, Math.floor(frameCount / 30)) / MOST_COLUMNS);
   const tileHeight = (naturalHeight - GAP) / Math.max(1, rows) - CAPTION - GAP;
   const { clientWidth: width = TILE_WIDTH, clientHeight: height = tileHeight } = parentElement ?? {};
-  const scale = Math.max(width / TILE_WIDTH, height / tileHeight);
+  // A little larger: half a pixel of what is around the frame would be seen.
+  const scale = 1.04 * Math.max(width / TILE_WIDTH, height / tileHeight);
   sheet.style.width = `${scale * naturalWidth}px`;
   sheet.style.marginLeft = `${(width - scale * TILE_WIDTH) / 2 - scale * GAP}px`;
   sheet.style.marginTop = `${(height - scale * tileHeight) / 2 - scale * GAP}px`;

@@ -4,6 +4,7 @@ import type { RenderView } from '../../shared/views/render-view.ts';
 import { cancelRender, getReceipt, getRender, removeRender, retryRender } from '../farm.ts';
 import { ago, clock, duration } from '../format.ts';
 import { AgainForm } from '../parts/again.ts';
+import { FramePlayer } from '../parts/frame-player.ts';
 import { NewestPicture } from '../parts/newest-picture.ts';
 import { qualityFacts } from '../parts/quality.ts';
 import { hasEnded, statusBadge } from '../parts/status.ts';
@@ -31,6 +32,7 @@ class RenderPage {
   #changed: () => void = () => {};
   #render: RenderView | undefined;
   readonly #picture = new NewestPicture();
+  readonly #frames = new FramePlayer(() => this.#changed());
   #fault = '';
   #orderFault = '';
 
@@ -58,9 +60,12 @@ class RenderPage {
       if (hasEnded(this.#render)) {
         ended.abort();
         await this.#end(this.#render);
-      } else if (this.#render.frames.done > 0) await this.#picture.look(this.#id);
+      } else if (this.#render.frames.done > 0 && this.#render.output === 'mp4') await this.#picture.look(this.#id);
     };
-    closed.addEventListener('abort', () => this.#picture.forget());
+    closed.addEventListener('abort', () => {
+      this.#picture.forget();
+      this.#frames.close();
+    });
     const news = new RenderNews(this.#id, until);
     const wait = (ms: number) => news.next(ms);
     keep(look, { everyMs: LOOK_EVERY_MS, closed: until, tell, wait }).catch(reportError);
@@ -89,6 +94,7 @@ class RenderPage {
       ${render.waiting ? html`<p class="fault">${T.waits}: ${render.waiting.message}</p>` : ''}
       ${hasEnded(render) ? '' : this.#progress(render)}
       ${render.links.video ? this.#video(render) : ''}
+      ${this.#frames.template(render)}
       <div class="orders">${this.#orders(render)}</div>
       ${this.#again ? html`<h2>${TEXTS.again.title}</h2>${this.#again.template(render)}` : ''}
       ${this.#quality ? qualityFacts(this.#quality) : ''}

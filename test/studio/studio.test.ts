@@ -186,7 +186,7 @@ describe('the studio, in Chromium', { skip: NO_BROWSER }, () => {
   it('shows a model that a GPU has set aside, puts it back, and takes up what failed of it', async () => {
     const client = new NodeFarmClient(farm.url, OPERATOR);
     for (let times = 0; times < 3; times++) await assert.rejects(client.loadModel('frail'), { code: 'model_unusable' });
-    const { id } = await client.submit(speech, { modelId: 'frail', to: 10 });
+    const { id } = await client.submit(speech, { modelId: 'frail', output: 'frames', to: 10 });
     await assert.rejects(client.finished(id), { code: 'model_unusable' });
     await open('/farm');
     await page.getByText(/^frail was set aside .*frail\.onnx/).waitFor();
@@ -198,7 +198,11 @@ describe('the studio, in Chromium', { skip: NO_BROWSER }, () => {
     await page.getByText(/frail\.onnx/).waitFor();
     await keepShot(page, 'render-failed');
     await page.getByRole('button', { name: 'Retry' }).click();
-    await page.locator('video').waitFor();
+    await page.getByRole('button', { name: 'Play the frames' }).click();
+    await holds(`document.querySelector('img.frames').currentSrc.endsWith('mjpeg')`);
+    await holds(`document.querySelector('img.frames').naturalWidth === 64`);
+    await page.getByRole('button', { name: 'Back to the first frame' }).click();
+    await holds(`document.querySelector('img.frames').currentSrc.endsWith('frames/0')`);
   });
 
   it('shows an avatar with its pictures and crop rects', async () => {
