@@ -18,7 +18,7 @@ const EXAMPLES: Readonly<Record<string, string>> = {
   getWaveform: `curl ${RENDER}/waveform -o waveform.svg`,
   getWaterfall: `curl ${RENDER}/waterfall -o waterfall.svg`,
   followRender: `curl -N ${RENDER}/events`,
-  followRenders: `curl -N ${FARM}/v1/events`,
+  followRenders: `curl -N '${FARM}/v1/events?types=render.completed,render.failed'`,
   cancelRender: `curl -X POST ${RENDER}/cancel`,
   retryRender: `curl -X POST ${RENDER}/retry`,
   deleteRender: `curl -X DELETE ${RENDER}`,
