@@ -102,7 +102,7 @@ export const heartbeatSchema = z.object({
 
 export type Heartbeat = z.infer<typeof heartbeatSchema>;
 
-const WORKERS_KEY = `${KEY_PREFIX}:workers`;
+export const WORKERS_KEY = `${KEY_PREFIX}:workers`;
 /** Begins the keys of heartbeats; the rest is the worker's id. */
 export const HEARTBEAT_KEY_PREFIX = `${KEY_PREFIX}:heartbeat:`;
 const heartbeatKey = (workerId: string) => `${HEARTBEAT_KEY_PREFIX}${workerId}`;

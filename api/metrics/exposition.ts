@@ -1,3 +1,4 @@
+import { setImmediate as immediate } from 'node:timers/promises';
 import { Registry } from 'prom-client';
 import { COUNTED } from '../../shared/metrics/catalogue.ts';
 import type { Series } from '../../shared/metrics/series.ts';
@@ -29,7 +30,13 @@ export async function writeMetrics(counted: ReadonlyMap<string, Series[]>, sampl
   for (const [name, { help }] of Object.entries(GAUGES)) {
     add(registry, { name, help, type: 'gauge' }, samples.byName.get(name as GaugeName) ?? []);
   }
-  return await registry.metrics();
+  // One metric after the other: of a large farm all together would keep live streams waiting.
+  const texts: string[] = [];
+  for (const name of [...Object.keys(COUNTED), ...Object.keys(GAUGES)]) {
+    texts.push(await registry.getSingleMetricAsString(name));
+    await immediate();
+  }
+  return `${texts.join('\n\n')}\n`;
 }
 
 /** Gives prom-client the values as they are: its own counters would count anew in each process. */

@@ -65,6 +65,8 @@ export class Samples {
   readonly byName = new Map<GaugeName, Sample[]>();
 
   set<N extends GaugeName>(name: N, labels: LabelsOf<N>, value: number): void {
-    this.byName.set(name, [...(this.byName.get(name) ?? []), { labels, value }]);
+    const known = this.byName.get(name);
+    if (known) known.push({ labels, value });
+    else this.byName.set(name, [{ labels, value }]);
   }
 }

@@ -15,7 +15,7 @@ import { count, DROPPED_FIELD, takeCounts } from './tally.ts';
  */
 
 /** A hash: process → "seconds since 1970, by the clock of Redis", a space, and its report. */
-const PROCESSES_KEY = `${KEY_PREFIX}:metrics:processes`;
+export const PROCESSES_KEY = `${KEY_PREFIX}:metrics:processes`;
 /** The last sequence number that was added, so that what comes again is not added again. */
 const markKey = (processId: string) => `${KEY_PREFIX}:metrics:told:${processId}`;
 

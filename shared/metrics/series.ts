@@ -46,33 +46,38 @@ export interface Series {
 
 /** The series of each metric, from the fields of the hash. Metrics of a newer version are left out. */
 export function readSeries(fields: Readonly<Record<string, string>>): Map<string, Series[]> {
-  const found = new Map<string, Map<string, Series>>();
-  for (const [field, text] of Object.entries(fields)) {
-    const [name = '', ...rest] = field.split(TAB);
+  const found = new Map<string, Series[]>();
+  /** By the field without its part, of histograms: several fields make one series. */
+  const histograms = new Map<string, Series>();
+  for (const field of Object.keys(fields)) {
+    const nameEnd = field.indexOf(TAB);
+    const name = nameEnd === -1 ? field : field.slice(0, nameEnd);
     const metric = Object.hasOwn(COUNTED, name) ? COUNTED[name] : undefined;
-    if (metric) addTo(found, name, metric, rest, Number(text));
+    if (!metric) continue;
+    const partAt = metric.buckets ? field.lastIndexOf(TAB) : field.length;
+    const key = field.slice(0, partAt);
+    let series = histograms.get(key);
+    if (!series) {
+      series = newSeries(metric, key);
+      if (metric.buckets) histograms.set(key, series);
+      const ofName = found.get(name);
+      if (ofName) ofName.push(series);
+      else found.set(name, [series]);
+    }
+    addTo(series, field.slice(partAt + 1), Number(fields[field]));
   }
-  return new Map([...found].map(([name, series]) => [name, [...series.values()]]));
+  return found;
 }
 
-function addTo(
-  found: Map<string, Map<string, Series>>,
-  name: string,
-  metric: CountedMetric,
-  rest: readonly string[],
-  amount: number,
-): void {
-  const values = rest.slice(0, metric.labels.length);
-  const part = rest[metric.labels.length];
-  const ofName = found.get(name) ?? new Map<string, Series>();
-  found.set(name, ofName);
-  const key = values.join(TAB);
-  const series = ofName.get(key) ?? {
-    labels: Object.fromEntries(metric.labels.map((label, place) => [label, values[place] ?? ''])),
-    value: 0,
-    buckets: Array<number>((metric.buckets?.length ?? -1) + 1).fill(0),
-  };
-  ofName.set(key, series);
-  if (part?.startsWith('b')) series.buckets[Number(part.slice(1))] = amount;
+function newSeries({ labels, buckets }: CountedMetric, key: string): Series {
+  const values = key.split(TAB);
+  const named: Record<string, string> = {};
+  for (const [place, label] of labels.entries()) named[label] = values[place + 1] ?? '';
+  return { labels: named, value: 0, buckets: Array<number>((buckets?.length ?? -1) + 1).fill(0) };
+}
+
+/** @param part of a histogram; empty for a counter. */
+function addTo(series: Series, part: string, amount: number): void {
+  if (part.startsWith('b')) series.buckets[Number(part.slice(1))] = amount;
   else series.value = amount;
 }
