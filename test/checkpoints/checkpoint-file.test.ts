@@ -13,7 +13,7 @@ import { Random } from '../fuzz/random.ts';
 const FIXTURES = new URL('./fixtures/', import.meta.url).pathname;
 const fixture = (name: string) => path.join(FIXTURES, name);
 /** Property tests of the reader take more with CHECKPOINT_CASES. */
-const CASES = Number(process.env.CHECKPOINT_CASES ?? 200);
+const CASES = Number(process.env.CHECKPOINT_CASES ?? 120);
 
 const GRID = Array.from({ length: 24 }, (_, index) => index / 8 - 1);
 const TURNED = Array.from({ length: 24 }, (_, index) => GRID[(index % 4) * 6 + Math.floor(index / 4)]);
