@@ -136,7 +136,6 @@ describe('the studio, in Chromium', { skip: NO_BROWSER }, () => {
       await holds(`[...document.images].some((image) => ${drawing}.test(image.alt) && image.naturalWidth > 0)`);
     }
     await page.getByText('project=spring').waitFor();
-    await keepShot(page, 'render');
   });
 
   it('sends its sound again, out of the video when the page no longer has the file', async () => {
@@ -159,7 +158,6 @@ describe('the studio, in Chromium', { skip: NO_BROWSER }, () => {
     await page.getByLabel('Label, as key=value').fill('project=spring');
     await page.keyboard.press('Tab');
     await page.locator('tbody tr').nth(1).waitFor();
-    await keepShot(page, 'renders');
     await page.getByRole('searchbox').fill('nothing of this name');
     await page.getByText('No render matches').waitFor();
     await page.getByRole('searchbox').fill('SPEECH project=spring');
@@ -216,7 +214,6 @@ describe('the studio, in Chromium', { skip: NO_BROWSER }, () => {
         .count(),
       SMALL_PICTURES,
     );
-    await keepShot(page, 'avatar');
   });
 
   it('speaks live what the microphone hears', async () => {
@@ -258,7 +255,6 @@ describe('the studio, in Chromium', { skip: NO_BROWSER }, () => {
     const charts = `[...document.querySelectorAll('.chart path')].map((path) => path.getAttribute('d'))`;
     await holds(`${charts}.filter((line) => line.includes('L')).length >= 3`);
     await page.getByText(/frames\/s, last seen/).waitFor();
-    await keepShot(page, 'farm');
   });
 
   it('has no serious fault for those who cannot see it, on a phone and in the dark too', async () => {
