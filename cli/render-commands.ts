@@ -78,6 +78,7 @@ function addRequestOptions(command: Command): Command {
     .option('--jpeg-quality <n>', 'of frames, 1 to 100', positiveNumber)
     .option('--start-frame <n>', "where in the avatar's pictures the render begins, from 0", wholeNumber)
     .addOption(new Option('--background <mode>', 'how the pictures are walked over').choices(BACKGROUND_MODES))
+    .option('--from-neutral', 'end with the picture that it begins with: the walk turns back in the middle')
     .option('--lead <ms>', 'silence to put before the sound, 60000 at most', wholeNumber)
     .option('--tail <ms>', 'silence to put after the sound, 60000 at most', wholeNumber)
     .option('--from <frame>', 'first frame to make, 25 a second', wholeNumber)

@@ -16,6 +16,7 @@ export interface RenderCommandOptions extends FarmOptions {
   readonly output?: Output;
   readonly startFrame?: number;
   readonly background?: BackgroundMode;
+  readonly fromNeutral?: boolean;
   /** Milliseconds of silence before and after the sound. */
   readonly lead?: number;
   readonly tail?: number;
@@ -67,12 +68,13 @@ export async function checkSound({ audio }: Sound): Promise<void> {
 /** What the options say about a render. */
 export function requestOf(options: RenderCommandOptions): SubmitOptions {
   const { model, output, startFrame, jpegQuality, label, priority, from, to, webhook } = options;
-  const { background, lead, tail } = options;
+  const { background, fromNeutral, lead, tail } = options;
   return {
     ...(model ? { modelId: model } : {}),
     ...(output ? { output } : {}),
     ...(startFrame === undefined ? {} : { startFrame }),
     ...(background ? { backgroundMode: background } : {}),
+    ...(fromNeutral ? { fromNeutral } : {}),
     ...(lead === undefined ? {} : { audioLeadMs: lead }),
     ...(tail === undefined ? {} : { audioTailMs: tail }),
     ...(jpegQuality === undefined ? {} : { jpegQuality }),

@@ -16,6 +16,8 @@ export interface SubmitOptions {
   readonly startFrame?: number;
   /** How the pictures are walked over; default: as the farm's model says. */
   readonly backgroundMode?: BackgroundMode;
+  /** Whether it ends with the picture that it begins with, so that videos can be joined. */
+  readonly fromNeutral?: boolean;
   /** Silence to put before and after the sound, in ms, 60 000 at most. */
   readonly audioLeadMs?: number;
   readonly audioTailMs?: number;
@@ -106,6 +108,7 @@ function fieldsOf(options: SubmitOptions): Record<string, unknown> {
     output: options.output,
     start_frame: options.startFrame,
     background_mode: options.backgroundMode,
+    from_neutral: options.fromNeutral,
     audio_lead_ms: options.audioLeadMs,
     audio_tail_ms: options.audioTailMs,
     jpeg_quality: options.jpegQuality,

@@ -153,7 +153,7 @@ export type RenderJob = Exclude<Job, LiveJob | WebhookJob>;
 
 /** What a job takes over from the record of its render. */
 export type OfRender = Pick<RenderJob, 'renderId' | 'run' | 'origin'> & {
-  readonly request: Pick<RenderRequest, 'range' | 'backgroundMode' | 'audioLeadMs' | 'audioTailMs'>;
+  readonly request: Pick<RenderRequest, 'range' | 'backgroundMode' | 'fromNeutral' | 'audioLeadMs' | 'audioTailMs'>;
 };
 
 /** The job that decodes and plans a render, in its present run. */
@@ -181,7 +181,8 @@ export function ofRender({
   };
 }
 
-function formatOf({ range, backgroundMode, audioLeadMs, audioTailMs }: OfRender['request']): Pick<RenderJob, 'format'> {
-  if (backgroundMode ?? audioLeadMs ?? audioTailMs) return { format: WALK_FORMAT };
+function formatOf({ range, ...request }: OfRender['request']): Pick<RenderJob, 'format'> {
+  const { backgroundMode, fromNeutral, audioLeadMs, audioTailMs } = request;
+  if (backgroundMode ?? fromNeutral ?? audioLeadMs ?? audioTailMs) return { format: WALK_FORMAT };
   return range === undefined ? {} : { format: RANGE_FORMAT };
 }

@@ -28,6 +28,7 @@ const specSchema = onceFor((config: Config) =>
     background_mode: backgroundMode,
     audio_lead_ms: between(0, LONGEST_SILENCE_MS),
     audio_tail_ms: between(0, LONGEST_SILENCE_MS),
+    from_neutral: z.boolean(),
   }),
 );
 
@@ -52,6 +53,7 @@ export function readSpec(config: Config, message: unknown): RenderWish {
     ...withRange(spec.from_frame, spec.to_frame),
     ...withWebhook(spec.webhook_url || undefined, spec.webhook_events),
     ...(spec.background_mode === undefined ? {} : { backgroundMode: spec.background_mode }),
+    ...(spec.from_neutral ? { fromNeutral: true as const } : {}),
     ...withSilence(spec.audio_lead_ms, spec.audio_tail_ms),
   };
   return {

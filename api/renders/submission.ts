@@ -28,7 +28,7 @@ import { toView, viewRender } from './view.ts';
 export type RenderOptions = Pick<
   RenderRequest,
   | ('modelId' | 'output' | 'startFrameIndex' | 'jpegQuality' | 'labels' | 'priority' | 'range')
-  | ('backgroundMode' | 'audioLeadMs' | 'audioTailMs')
+  | ('backgroundMode' | 'fromNeutral' | 'audioLeadMs' | 'audioTailMs')
 > & {
   /** Absent: as the configuration says, if it does. */
   readonly webhook?: WantedWebhook;

@@ -64,6 +64,8 @@ const renderRequestSchema = z.object({
   webhook: renderWebhookSchema.optional(),
   /** Absent: ping-pong. */
   backgroundMode: z.enum(BACKGROUND_MODES).optional(),
+  /** Whether the walk turns back in the middle, and ends where it began; absent: it does not. */
+  fromNeutral: z.literal(true).optional(),
   /** Silence before and after the sound; absent: none. */
   audioLeadMs: z.int().positive().optional(),
   audioTailMs: z.int().positive().optional(),

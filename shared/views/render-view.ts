@@ -85,7 +85,7 @@ export const receiptSchema = z
     range: z.object({ from: z.int(), to: z.int(), of: z.int() }).nullable().default(null),
     /** How it walks over the avatar's pictures, from which on; null in receipts of an earlier version. */
     background: z
-      .object({ mode: z.enum(BACKGROUND_MODES), start_frame: z.int() })
+      .object({ mode: z.enum(BACKGROUND_MODES), start_frame: z.int(), from_neutral: z.boolean().default(false) })
       .nullable()
       .default(null),
     fps: z.literal(25),

@@ -126,7 +126,7 @@ async function avatarPictures(): Promise<void> {
 const receiptOf = (id: string) => ({
   ...{ render_id: id, model_id: 'demo', output: 'mp4', frames: 1, fps: 25, width: 2, height: 2 },
   range: null,
-  background: { mode: 'ping-pong', start_frame: 0 },
+  background: { mode: 'ping-pong', start_frame: 0, from_neutral: false },
   audio: { file_name: 'a.wav', sha256: 'a', seconds: 1, speaking_seconds: null, lead_ms: 0, tail_ms: 0 },
   ...{ video: null, audio_minus_video_seconds: null, model_files: [], providers: [], segments: [] },
   timings_ms: { mel: 1, encoder: 1, background: 1, visual_input: 1, inference: 1, composite: 1, encode: 1 },
@@ -299,6 +299,7 @@ describe('the API as it is documented', () => {
       'background_mode',
       'fps',
       'from',
+      'from_neutral',
       'jpeg_quality',
       'labels',
       'model_id',

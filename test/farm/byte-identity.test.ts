@@ -11,7 +11,7 @@ import { syllables, writeWav } from '../support/sound.ts';
 
 /** 105 frames, so that segments of 25 end inside the render; with silence around them and another walk 110. */
 const FRAMES = 105;
-const WALK = { backgroundMode: 'loop', startFrame: 5, audioLeadMs: 80, audioTailMs: 120 } as const;
+const WALK = { backgroundMode: 'loop', startFrame: 5, fromNeutral: true, audioLeadMs: 80, audioTailMs: 120 } as const;
 /** 60 frames, three segments of 25: enough to kill a worker in between. */
 const VIDEO_FRAMES = 60;
 /** Frames are compared with small pictures, which are soon made; videos with the demo avatar. */

@@ -89,16 +89,20 @@ describe('requests for renders', () => {
       submit(asked, padded),
       submit({ ...asked, background_mode: 'ping-pong' }, padded),
       submit({ ...asked, background_mode: 'hold' }, padded),
+      submit({ output: 'frames', start_frame: '3', from_neutral: 'true' }, padded),
     ]);
-    const [own = [], same = [], fro = [], held = []] = await Promise.all(renders.map(framesOf));
+    const [own = [], same = [], fro = [], held = [], back = []] = await Promise.all(renders.map(framesOf));
     assert.equal(own.length, 33);
     assert.deepEqual(differences(own, same), []);
     // Of seven pictures, 3 4 5 6 5 4 … beside 3 4 5 6 0 1 … and 3 4 5 6 6 6 …
     assert.deepEqual(differences(own, fro).slice(0, 3), [4, 5, 6]);
+    // Frame 16 is the middle one: 17 shows the picture of 15.
+    assert.equal(differences(back, fro)[0], 17);
+    assert.equal((await farm.client.receipt(renders[4] ?? '')).background?.from_neutral, true);
     assert.deepEqual(differences(held, own).slice(0, 3), [4, 5, 6]);
     const { audio, background } = await farm.client.receipt(renders[0] ?? '');
     assert.deepEqual([audio.seconds, audio.lead_ms, audio.tail_ms], [1.32, 200, 120]);
-    assert.deepEqual(background, { mode: 'loop', start_frame: 3 });
+    assert.deepEqual(background, { mode: 'loop', start_frame: 3, from_neutral: false });
     const receipt = await farm.client.receipt(renders[2] ?? '');
     assert.deepEqual([receipt.background?.mode, receipt.audio.lead_ms], ['ping-pong', 0]);
     const video = path.join(farm.folder, 'silent.mp4');

@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import type { BackgroundMode } from '../../shared/background-mode.ts';
 import { FarmError } from '../../shared/errors.ts';
-import { backgroundIndex, checkBackground } from '../../worker/pipeline/background.ts';
+import { backgroundIndex, backgroundOfFrame, checkBackground } from '../../worker/pipeline/background.ts';
 import { resizeBicubic } from '../../worker/pipeline/bicubic.ts';
 import { compositeFrame } from '../../worker/pipeline/composite.ts';
 import type { NetworkSize, Rect, RgbImage } from '../../worker/pipeline/contract.ts';
@@ -47,6 +47,19 @@ test('backgrounds go round in a loop, or stay on the last one', () => {
   assert.equal(walk('loop', 1, 5, 3), '000');
   assert.equal(walk('hold', 4, 1, 6), '123333');
   assert.equal(walk('hold', 4, 900, 3), '333');
+});
+
+test('a walk that turns back ends where it began, in steps of one, whatever the length and the mode', () => {
+  const walk = (totalFrames: number, backgroundMode?: BackgroundMode) => {
+    const of = { startFrameIndex: 1, fromNeutral: true, totalFrames, backgroundMode };
+    return Array.from({ length: totalFrames }, (_, frame) => backgroundOfFrame(frame, of, 4)).join('');
+  };
+  assert.equal(walk(1), '1');
+  assert.equal(walk(2), '11');
+  assert.equal(walk(9), '123212321');
+  assert.equal(walk(10), '1232112321');
+  assert.equal(walk(9, 'loop'), '123010321');
+  assert.equal(walk(9, 'hold'), '123333321');
 });
 
 test('bicubic agrees with cv2.resize within 1, growing and shrinking', (t) => {

@@ -39,6 +39,7 @@ export interface SegmentTask {
   readonly startFrameIndex: number;
   /** Absent: ping-pong. */
   readonly backgroundMode?: BackgroundMode | undefined;
+  readonly fromNeutral?: boolean | undefined;
   /** Of the whole sound: they decide how the networks are run. */
   readonly totalFrames: number;
   /** Frames that the render makes of them; absent: all. */

@@ -108,6 +108,7 @@ function toTask(job: SegmentJob, record: RenderRecord): SegmentTask {
     frames: job.frames,
     startFrameIndex: request.startFrameIndex,
     backgroundMode: request.backgroundMode,
+    fromNeutral: request.fromNeutral,
     totalFrames: plan.totalFrames ?? plan.frameCount,
     clip: framesOf(plan),
     batchFrames: plan.batchFrames,

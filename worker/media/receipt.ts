@@ -25,7 +25,11 @@ export function buildReceipt(
     output: request.output,
     frames: plan.frameCount,
     range: plan.totalFrames === undefined ? null : { ...rangeOf(plan), of: plan.totalFrames },
-    background: { mode: request.backgroundMode ?? PING_PONG, start_frame: request.startFrameIndex },
+    background: {
+      mode: request.backgroundMode ?? PING_PONG,
+      start_frame: request.startFrameIndex,
+      from_neutral: request.fromNeutral ?? false,
+    },
     fps: FRAMES_PER_SECOND,
     width: first?.width ?? 0,
     height: first?.height ?? 0,

@@ -25,6 +25,25 @@ export function backgroundIndex(position: number, frameCount: number, mode: Back
   return step < frameCount ? step : period - step;
 }
 
+/** Which walk a video takes over its avatar's pictures. */
+export interface Walk {
+  /** Position of frame 0. */
+  readonly startFrameIndex: number;
+  /** Ping-pong when absent. */
+  readonly backgroundMode?: BackgroundMode | undefined;
+  /** True: it turns back in the middle of the video, and ends where it began. */
+  readonly fromNeutral?: boolean | undefined;
+  /** Frames of the whole video. */
+  readonly totalFrames: number;
+}
+
+/** Index of the background of frame `frame`, 0 ≤ frame < totalFrames, over `frameCount` pictures. */
+export function backgroundOfFrame(frame: number, walk: Walk, frameCount: number): number {
+  const { startFrameIndex, backgroundMode, fromNeutral, totalFrames } = walk;
+  const steps = fromNeutral ? Math.min(frame, totalFrames - 1 - frame) : frame;
+  return backgroundIndex(startFrameIndex + steps, frameCount, backgroundMode);
+}
+
 /**
  * Checks a loaded background against the size and the crop rect that the avatar states for it.
  * @throws FarmError `model_unusable` when the picture is of another size or the rect is empty or reaches beyond it.

@@ -22,13 +22,13 @@ export async function* gatherFrameInputs<Picture>(
   timings: StageTimingsMs,
 ): AsyncGenerator<FrameInputs<Picture>> {
   checkRequest(request, parts);
-  const { frames, startFrameIndex, backgroundMode, batchFrames, rowsAhead = FEATURE_ROWS_AFTER } = request;
+  const { frames, batchFrames, rowsAhead = FEATURE_ROWS_AFTER } = request;
   if (frames.start === frames.end) return;
   const { pictures, given } = parts;
   const clock = new StageClock(timings);
   const computed = framesOfBatches(request);
   const features = given?.audioInput ? undefined : slidingFeatures(request, parts, { signal, clock });
-  const load = (frame: number) => loadPicture(pictures, startFrameIndex + frame, backgroundMode);
+  const load = (frame: number) => loadPicture(pictures, frame, request);
   const loading = new LookAhead(load, computed, Math.max(batchFrames, PICTURES_AHEAD));
   for (let start = computed.start; start < computed.end; start += batchFrames) {
     const end = Math.min(start + batchFrames, computed.end);

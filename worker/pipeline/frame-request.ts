@@ -28,6 +28,8 @@ export interface RenderFramesRequest {
   readonly startFrameIndex: number;
   /** That walk; ping-pong when absent. */
   readonly backgroundMode?: BackgroundMode | undefined;
+  /** True: the walk turns back in the middle of the whole render, and ends where it began. */
+  readonly fromNeutral?: boolean | undefined;
   /** Frames of the whole render: where the last network batch ends. */
   readonly totalFrames: number;
   /** Frames in one run of the network. */

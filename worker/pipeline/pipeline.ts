@@ -11,13 +11,12 @@
  * TypeScript, for comparison.
  */
 import { writeAudioInput } from './audio-input.ts';
-import { backgroundIndex } from './background.ts';
+import { backgroundOfFrame, type Walk } from './background.ts';
 import {
   AUDIO_INPUT_FLOATS,
   type AudioEncoder,
   type AudioSource,
   type AvatarPictures,
-  type BackgroundMode,
   type Faces,
   type FrameInputs,
   type IndexRange,
@@ -56,13 +55,13 @@ export async function encodeWindows(
   return features;
 }
 
-/** place in the walk → picture. @param position start_frame_idx + frame index. */
+/** place in the walk → picture, of frame `frame`. */
 export async function loadPicture<Picture>(
   pictures: AvatarPictures<Picture>,
-  position: number,
-  mode?: BackgroundMode,
+  frame: number,
+  walk: Walk,
 ): Promise<{ readonly pictureIndex: number; readonly picture: Picture }> {
-  const pictureIndex = backgroundIndex(position, pictures.frameCount, mode);
+  const pictureIndex = backgroundOfFrame(frame, walk, pictures.frameCount);
   return { pictureIndex, picture: await pictures.picture(pictureIndex) };
 }
 

@@ -86,6 +86,7 @@ export interface RenderSpec {
   readonly background_mode: BackgroundModeName;
   readonly audio_lead_ms: number;
   readonly audio_tail_ms: number;
+  readonly from_neutral: boolean;
 }
 
 export interface RenderBatch {

@@ -30,20 +30,29 @@ const labelsInText = z
   .pipe(labelsSchema)
   .meta({ type: 'string', description: 'A JSON object of texts, such as {"project": "spring"}' });
 
-/** How numbers and labels are written. */
+const flagInText = z.enum(['true', 'false']).transform((text) => text === 'true');
+
+/** How numbers, flags and lists are written. */
 interface Notation {
+  readonly flag: z.ZodType<boolean>;
   readonly number: (min: number, max: number) => z.ZodType<number>;
   readonly labels: z.ZodType<Record<string, string>>;
   readonly events: z.ZodType<WebhookEventName[]>;
 }
-const IN_FORMS: Notation = { number: wholeNumber, labels: labelsInText, events: eventNamesInText(WEBHOOK_EVENTS) };
+const IN_FORMS: Notation = {
+  flag: flagInText,
+  number: wholeNumber,
+  labels: labelsInText,
+  events: eventNamesInText(WEBHOOK_EVENTS),
+};
 const IN_JSON: Notation = {
+  flag: z.boolean(),
   number: (min, max) => z.int().min(min).max(max),
   labels: labelsSchema,
   events: eventNames(WEBHOOK_EVENTS),
 };
 
-function fieldsSchema({ output }: Pick<Config, 'output'>, { number, labels, events }: Notation) {
+function fieldsSchema({ output }: Pick<Config, 'output'>, { flag, number, labels, events }: Notation) {
   return z.strictObject({
     audio_url: z.string().max(MAX_URL_LENGTH).optional().describe('Where the sound is, instead of a file'),
     model_id: z.string().default(''),
@@ -57,6 +66,7 @@ function fieldsSchema({ output }: Pick<Config, 'output'>, { number, labels, even
     from: number(0, LAST_FRAME).optional(),
     to: number(1, LAST_FRAME).optional(),
     background_mode: z.enum(BACKGROUND_MODES).optional().describe('How the pictures are walked over'),
+    from_neutral: flag.default(false).describe('Whether it ends with the picture that it begins with'),
     audio_lead_ms: number(0, LONGEST_SILENCE_MS).default(0).describe('Silence before the sound'),
     audio_tail_ms: number(0, LONGEST_SILENCE_MS).default(0).describe('Silence after the sound'),
     fps: number(0, 1000).pipe(z.literal(25, 'renders have 25 frames a second')).default(25),
@@ -98,7 +108,7 @@ export function readFields(
   }
   const audioUrl = 'audio_url' in parsed.data ? parsed.data.audio_url : undefined;
   const { model_id, output, start_frame, jpeg_quality, labels, priority, from, to } = parsed.data;
-  const { background_mode, audio_lead_ms, audio_tail_ms } = parsed.data;
+  const { background_mode, from_neutral, audio_lead_ms, audio_tail_ms } = parsed.data;
   const options = {
     ...{ modelId: modelIdOf(config, model_id), output, startFrameIndex: start_frame, jpegQuality: jpeg_quality },
     ...withLabels(labels ?? {}),
@@ -106,6 +116,7 @@ export function readFields(
     ...withWebhook(parsed.data.webhook_url, parsed.data.webhook_events),
     ...withRange(from, to),
     ...(background_mode === undefined ? {} : { backgroundMode: background_mode }),
+    ...(from_neutral ? { fromNeutral: true as const } : {}),
     ...withSilence(audio_lead_ms, audio_tail_ms),
   };
   return { options, audioUrl: audioUrl as string | undefined };
