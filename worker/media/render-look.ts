@@ -6,7 +6,7 @@ import type { JobContext } from '../jobs/job-runner.ts';
 import type { IndexRange } from '../pipeline/contract.ts';
 import { assess } from '../quality/assess.ts';
 import { contactSheet, type SheetFrame } from '../quality/contact-sheet.ts';
-import { readMeasures } from '../quality/segment-notes.ts';
+import { readMeasures } from '../quality/read-measures.ts';
 import { sheetFrames } from '../quality/sheet-frames.ts';
 import { voiceLevels } from '../quality/voice-levels.ts';
 import { drawWaterfall } from '../quality/waterfall.ts';

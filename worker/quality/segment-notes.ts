@@ -1,7 +1,5 @@
-import { readFile, writeFile } from 'node:fs/promises';
-import { z } from 'zod';
+import { writeFile } from 'node:fs/promises';
 import { type ArtifactStore, artifactKeys } from '../../shared/artifacts.ts';
-import { ifMissing } from '../../shared/process/unheard.ts';
 import type { IndexRange } from '../pipeline/contract.ts';
 import type { FrameMeasures } from './measure-frame.ts';
 import { sheetFrames } from './sheet-frames.ts';
@@ -15,12 +13,11 @@ export interface SegmentNotes {
 }
 
 /** The measures of frames that follow each other: a list for each, of whole numbers. */
-const measuresSchema = z.object({
-  opening: z.array(z.int()),
-  seam: z.array(z.int()),
-  background: z.array(z.int()),
-});
-export type Measures = z.infer<typeof measuresSchema>;
+export interface Measures {
+  opening: number[];
+  seam: number[];
+  background: number[];
+}
 
 /**
  * @param segment `clip`: the frames of the whole sound that the render makes.
@@ -52,26 +49,4 @@ export async function saveMeasures(
     background: frames.map(({ background }) => background),
   };
   await artifacts.publish(measuresKey, (path) => writeFile(path, JSON.stringify(measures)));
-}
-
-/**
- * The measures of all frames of a render; undefined where a worker of an earlier version rendered some of them.
- * @throws for a file that cannot be read, or holds something else.
- */
-export async function readMeasures(
-  artifacts: ArtifactStore,
-  renderId: string,
-  segmentCount: number,
-  frameCount: number,
-): Promise<Measures | undefined> {
-  const all: Measures = { opening: [], seam: [], background: [] };
-  for (let index = 0; index < segmentCount; index++) {
-    const path = artifacts.localPath(artifactKeys.segmentMeasures(renderId, index));
-    const text = await readFile(path, 'utf8').catch(ifMissing());
-    if (text === undefined) return undefined;
-    const part = measuresSchema.parse(JSON.parse(text));
-    for (const name of ['opening', 'seam', 'background'] as const)
-      for (const value of part[name]) all[name].push(value);
-  }
-  return all.opening.length === frameCount ? all : undefined;
 }

@@ -1,0 +1,33 @@
+import { readFile } from 'node:fs/promises';
+import { z } from 'zod';
+import { type ArtifactStore, artifactKeys } from '../../shared/artifacts.ts';
+import { ifMissing } from '../../shared/process/unheard.ts';
+import type { Measures } from './segment-notes.ts';
+
+const measuresSchema: z.ZodType<Measures> = z.object({
+  opening: z.array(z.int()),
+  seam: z.array(z.int()),
+  background: z.array(z.int()),
+});
+
+/**
+ * The measures of all frames of a render; undefined where a worker of an earlier version rendered some of them.
+ * @throws for a file that cannot be read, or holds something else.
+ */
+export async function readMeasures(
+  artifacts: ArtifactStore,
+  renderId: string,
+  segmentCount: number,
+  frameCount: number,
+): Promise<Measures | undefined> {
+  const all: Measures = { opening: [], seam: [], background: [] };
+  for (let index = 0; index < segmentCount; index++) {
+    const path = artifacts.localPath(artifactKeys.segmentMeasures(renderId, index));
+    const text = await readFile(path, 'utf8').catch(ifMissing());
+    if (text === undefined) return undefined;
+    const part = measuresSchema.parse(JSON.parse(text));
+    for (const name of ['opening', 'seam', 'background'] as const)
+      for (const value of part[name]) all[name].push(value);
+  }
+  return all.opening.length === frameCount ? all : undefined;
+}
