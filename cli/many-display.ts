@@ -1,7 +1,7 @@
 import type { FarmError } from '../shared/errors.ts';
 import type { RenderView } from '../shared/views/render-view.ts';
 import { printJsonLine } from './json-output.ts';
-import { progressBar } from './progress.ts';
+import { fitted, progressBar } from './progress.ts';
 
 /** Shows many renders: a line for each that has ended, and on a terminal one below them for all. */
 export class ManyDisplay {
@@ -33,7 +33,7 @@ export class ManyDisplay {
       return;
     }
     if (!this.#out.isTTY) return;
-    this.#out.write(`\r\x1b[K${this.#line()}`);
+    this.#out.write(`\r\x1b[K${fitted(this.#out.columns, (width) => this.#line(width))}`);
     this.#lineIsOpen = true;
   }
 
@@ -93,7 +93,7 @@ export class ManyDisplay {
     (this.#json ? process.stderr : this.#out).write(`${text}\n`);
   }
 
-  #line(): string {
+  #line(barWidth: number): string {
     const views = [...this.#running.values()];
     const sum = (of: (view: RenderView) => number) => views.reduce((total, view) => total + of(view), 0);
     const done = sum(({ frames }) => frames.done);
@@ -102,7 +102,7 @@ export class ManyDisplay {
     const speed = sum(({ frames_per_second }) => frames_per_second ?? 0);
     const parts = [
       `${this.#completed + this.#failed + this.#cancelled}/${this.#count} done, ${views.length} running`,
-      progressBar(done, total),
+      progressBar(done, total, barWidth),
       `${done}/${total} frames`,
       ...(speed > 0 ? [`${speed.toFixed(1)} frames/s`] : []),
       ...(etas.length > 0 ? [`ETA of these ${Math.ceil(Math.max(...etas))} s`] : []),

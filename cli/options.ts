@@ -53,6 +53,18 @@ export function label(text: string, before: Readonly<Record<string, string>> = {
   return { ...before, [key]: value };
 }
 
+/** Reads names with commas in between, of those that are `known`; what they all begin with may be left out. */
+export function namesOf<N extends string>(known: readonly N[], prefix: string): (text: string) => N[] {
+  return (text) =>
+    text.split(',').map((name) => {
+      const found = known.find((one) => one === name || one === `${prefix}${name}`);
+      if (found === undefined) {
+        throw new InvalidArgumentError(`Expected, with commas in between: ${known.join(', ').replaceAll(prefix, '')}.`);
+      }
+      return found;
+    });
+}
+
 const UNITS_MS: Readonly<Record<string, number>> = { s: 1000, m: 60_000, h: 3_600_000, d: 86_400_000 };
 
 /** A time: "2026-11-23", "2026-11-23T10:00:00Z", or so long ago: "30m", "2h", "7d". */

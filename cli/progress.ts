@@ -2,16 +2,28 @@ import type { RenderView } from '../shared/views/render-view.ts';
 import { printJsonLine } from './json-output.ts';
 
 const BAR_WIDTH = 30;
+const LEAST_BAR_WIDTH = 5;
 /** Where the output is no terminal, a line is printed only this often. */
 const PLAIN_LINE_EVERY_MS = 2000;
 /** An estimate that grows by less is not shown: the old one goes on counting down. */
 const GROWTH_TO_SAY = { factor: 1.25, seconds: 2 };
 
+/** A line with a bar that fits into a terminal: a longer one would be drawn below itself again and again. */
+export function fitted(columns: number | undefined, line: (barWidth: number) => string): string {
+  const most = (columns ?? Number.POSITIVE_INFINITY) - 1;
+  const excess = line(BAR_WIDTH).length - most;
+  return line(Math.min(BAR_WIDTH, Math.max(LEAST_BAR_WIDTH, BAR_WIDTH - excess))).slice(0, most);
+}
+
 /** "rendering  [#####-----]  120/204 frames  25.3 frames/s  ETA 4 s" */
-function progressLine({ status, frames, frames_per_second }: RenderView, timeLeft: string | undefined): string {
+function progressLine(
+  { status, frames, frames_per_second }: RenderView,
+  timeLeft: string | undefined,
+  barWidth: number,
+): string {
   const parts = [
     status.padEnd(9),
-    progressBar(frames.done, frames.total ?? 0),
+    progressBar(frames.done, frames.total ?? 0, barWidth),
     `${frames.done}/${frames.total ?? '?'} frames`,
   ];
   if (frames_per_second !== null) parts.push(`${frames_per_second.toFixed(1)} frames/s`);
@@ -21,9 +33,9 @@ function progressLine({ status, frames, frames_per_second }: RenderView, timeLef
 }
 
 /** "[#####-----]" */
-export function progressBar(done: number, total: number): string {
-  const filled = total > 0 ? Math.round((BAR_WIDTH * done) / total) : 0;
-  return `[${'█'.repeat(filled)}${'░'.repeat(BAR_WIDTH - filled)}]`;
+export function progressBar(done: number, total: number, width: number): string {
+  const filled = total > 0 ? Math.round((width * done) / total) : 0;
+  return `[${'█'.repeat(filled)}${'░'.repeat(width - filled)}]`;
 }
 
 type Waiting = RenderView['waiting'];
@@ -98,7 +110,8 @@ export class ProgressDisplay implements Progress {
         if (isNews(view.waiting, last?.waiting)) this.say(waitingLine(view.waiting));
         const changed = view.status !== last?.status || view.frames.repeating > (last?.frames.repeating ?? 0);
         last = view;
-        const line = progressLine(view, this.#timeLeft.show(view.eta_seconds, performance.now()));
+        const timeLeft = this.#timeLeft.show(view.eta_seconds, performance.now());
+        const line = fitted(this.#out.columns, (width) => progressLine(view, timeLeft, width));
         if (this.#out.isTTY) {
           this.#out.write(`\r\x1b[K${line}`);
           this.#lineIsOpen = true;

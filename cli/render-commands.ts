@@ -1,14 +1,17 @@
 import { type Command, Option } from 'commander';
 import { BACKGROUND_MODES } from '../shared/background-mode.ts';
+import { RENDER_EVENTS, WEBHOOK_EVENTS } from '../shared/events.ts';
 import { RENDER_PRIORITIES, RENDER_STATUSES } from '../shared/renders/record.ts';
 import { bench } from './bench.ts';
 import { live } from './live.ts';
-import { label, positiveNumber, speaksJson, speaksToFarm, time, wholeNumber } from './options.ts';
+import { label, namesOf, positiveNumber, speaksJson, speaksToFarm, time, wholeNumber } from './options.ts';
 import { render } from './render.ts';
 import { renderMany } from './render-many.ts';
 import { OUTPUTS, type RenderCommandOptions } from './render-request.ts';
 import { cancelRender, listRenders, removeRenders, retryRender, showRender, watch } from './renders.ts';
 
+/** Of the names of events about renders. */
+const PREFIX = 'render.';
 const PATIENCE_S = 120;
 const AT_ONCE = 4;
 const LIST_LENGTH = 20;
@@ -31,6 +34,11 @@ export function addRenderCommands(program: Command): void {
     .action(showRender);
   speaksJson(speaksToFarm(program.command('watch [id]')), 'print one line of JSON for each event')
     .description('progress of a render until it has ended; without an id what happens on the farm')
+    .option('-m, --model <id>', 'without an id: only renders made with this model')
+    .addOption(
+      new Option('-s, --status <status>', 'without an id: only renders that come to it').choices(RENDER_STATUSES),
+    )
+    .option('-t, --types <names>', 'without an id: only these events: completed,failed', namesOf(RENDER_EVENTS, PREFIX))
     .action(watch);
   speaksJson(speaksToFarm(program.command('retry <id>')))
     .description('take a failed render up again: only what is missing is made')
@@ -86,6 +94,11 @@ function addRequestOptions(command: Command): Command {
     .option('-l, --label <key=value>', 'note something about the render, to find it again by; may be repeated', label)
     .addOption(new Option('--priority <priority>', 'who gets his turn first').choices(RENDER_PRIORITIES))
     .option('--webhook <url>', 'where the farm tells the end of the render (default: as it is configured)')
+    .option(
+      '--webhook-events <names>',
+      'what is told there, such as running,completed',
+      namesOf(WEBHOOK_EVENTS, PREFIX),
+    )
     .option('--idempotency-key <key>', 'of one file: the same key with the same request is the same render, for a day');
 }
 

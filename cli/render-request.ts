@@ -2,6 +2,7 @@ import path from 'node:path';
 import { checkInput } from '../client/node/files.ts';
 import type { SubmitOptions } from '../client/requests.ts';
 import type { BackgroundMode } from '../shared/background-mode.ts';
+import type { WebhookEventName } from '../shared/events.ts';
 import type { RenderPriority } from '../shared/renders/record.ts';
 import type { RenderView } from '../shared/views/render-view.ts';
 import type { FarmOptions } from './farm-address.ts';
@@ -27,6 +28,7 @@ export interface RenderCommandOptions extends FarmOptions {
   readonly from?: number;
   readonly to?: number;
   readonly webhook?: string;
+  readonly webhookEvents?: readonly WebhookEventName[];
   readonly idempotencyKey?: string;
   readonly out?: string;
   readonly outDir?: string;
@@ -67,8 +69,8 @@ export async function checkSound({ audio }: Sound): Promise<void> {
 
 /** What the options say about a render. */
 export function requestOf(options: RenderCommandOptions): SubmitOptions {
-  const { model, output, startFrame, jpegQuality, label, priority, from, to, webhook } = options;
-  const { background, fromNeutral, lead, tail } = options;
+  const { model, output, startFrame, jpegQuality, label, priority, from, to } = options;
+  const { background, fromNeutral, lead, tail, webhook, webhookEvents } = options;
   return {
     ...(model ? { modelId: model } : {}),
     ...(output ? { output } : {}),
@@ -83,5 +85,6 @@ export function requestOf(options: RenderCommandOptions): SubmitOptions {
     ...(from === undefined ? {} : { from }),
     ...(to === undefined ? {} : { to }),
     ...(webhook ? { webhookUrl: webhook } : {}),
+    ...(webhookEvents ? { webhookEvents } : {}),
   };
 }

@@ -1,7 +1,7 @@
 import type { FollowedEvent } from '../client/events.ts';
 import type { NodeFarmClient } from '../client/node/farm-client.ts';
 import { FarmError } from '../shared/errors.ts';
-import { EVENTS_MISSED } from '../shared/events.ts';
+import { EVENTS_MISSED, type RenderEventName } from '../shared/events.ts';
 import { isTerminal, type RenderStatus } from '../shared/renders/record.ts';
 import type { Receipt, RenderView } from '../shared/views/render-view.ts';
 import { type FarmOptions, openFarm } from './farm-address.ts';
@@ -139,8 +139,14 @@ function nextStep({ id, status, output, error }: RenderView): string {
     : '';
 }
 
+export interface WatchOptions extends FarmOptions, JsonOption {
+  readonly model?: string;
+  readonly status?: RenderStatus;
+  readonly types?: readonly RenderEventName[];
+}
+
 /** `farm watch ID`: progress of a render until it has ended. `farm watch`: what happens on the farm, until Ctrl-C. */
-export async function watch(renderId: string | undefined, options: FarmOptions & JsonOption): Promise<void> {
+export async function watch(renderId: string | undefined, options: WatchOptions): Promise<void> {
   const client = openFarm(options);
   await client.greet();
   if (renderId === undefined) return await watchAll(client, options);
@@ -150,9 +156,10 @@ export async function watch(renderId: string | undefined, options: FarmOptions &
   if (last.status === 'cancelled') throw new FarmError('render_cancelled', `Render ${renderId} was cancelled`);
 }
 
-async function watchAll(client: NodeFarmClient, { json }: JsonOption): Promise<void> {
+async function watchAll(client: NodeFarmClient, { json, model, status, types }: WatchOptions): Promise<void> {
+  const filter = { ...(model ? { modelId: model } : {}), ...(status ? { status } : {}), ...(types ? { types } : {}) };
   if (!json) process.stderr.write(`Renders of ${client.url}, as things happen; Ctrl-C ends this.\n`);
-  for await (const event of client.events()) {
+  for await (const event of client.events(filter)) {
     if (json) printJsonLine(event);
     else process.stdout.write(`${eventLine(event)}\n`);
   }

@@ -6,8 +6,9 @@ import { fileURLToPath } from 'node:url';
 import { promisify } from 'node:util';
 import type { Command } from 'commander';
 import { completionScript } from '../../cli/completion.ts';
-import { label, time } from '../../cli/options.ts';
+import { label, namesOf, time } from '../../cli/options.ts';
 import { buildProgram } from '../../cli/program.ts';
+import { RENDER_EVENTS } from '../../shared/events.ts';
 
 const run = promisify(execFile);
 const program = buildProgram();
@@ -107,6 +108,8 @@ describe('words on the command line', () => {
     for (const wrong of ['a', '=a', 'a=', 'a b=c']) assert.throws(() => label(wrong), /project=spring/);
     assert.equal(time('2026-11-23T10:00:00Z').toISOString(), '2026-11-23T10:00:00.000Z');
     assert.ok(Math.abs(time('2h').getTime() - (Date.now() - 7_200_000)) < 60_000);
+    assert.deepEqual(namesOf(RENDER_EVENTS, 'render.')('failed,render.queued'), ['render.failed', 'render.queued']);
+    assert.throws(() => namesOf(RENDER_EVENTS, 'render.')('done'), /queued, running/);
     for (const wrong of ['2w', 'yesterday', '']) assert.throws(() => time(wrong), /30m/);
   });
 });

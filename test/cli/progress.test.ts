@@ -71,3 +71,25 @@ test('what the farm waits for is said once', async () => {
   const text = String((out as unknown as PassThrough).read());
   assert.equal(text.split('The farm waits and tries again: storage_full: No space.\nFree some.\n').length, 2);
 });
+
+test('the line on a terminal fits into it, however narrow that is', async () => {
+  const stream = Object.assign(new PassThrough(), { isTTY: true, columns: 60 });
+  let written = '';
+  stream.setEncoding('utf8').on('data', (text: string) => {
+    written += text;
+  });
+  async function* states(): AsyncGenerator<RenderView> {
+    const running = { frames_per_second: 24.3, eta_seconds: 7 };
+    yield { ...VIEW, ...running, frames: { done: 100, total: 200, repeating: 0 } };
+    yield { ...VIEW, ...running, eta_seconds: 900, frames: { done: 100, total: 200, repeating: 60 } };
+  }
+  await new ProgressDisplay(stream as unknown as NodeJS.WriteStream).show(states());
+  const lines = written
+    .split('\r\u001b[K')
+    .slice(1)
+    .map((line) => line.trimEnd());
+  assert.equal(lines.length, 2);
+  assert.ok(lines.every((line) => line.length < 60));
+  assert.match(lines[0] ?? '', /^rendering {2}\[█+░+\] {2}100\/200 frames {2}24\.3 frames\/s {2}ETA 7 s$/);
+  assert.match(lines[1] ?? '', /^rendering {2}\[█+░+\] {2}100\/200 frames/);
+});
