@@ -1,13 +1,8 @@
 #!/usr/bin/env node
-import { reportFailure } from '../shared/process/report-failure.ts';
-import { ignored } from '../shared/process/unheard.ts';
-import { offerWords, WORD_COMMAND } from './completion-words.ts';
+import { enableCompileCache } from 'node:module';
+import { fileURLToPath } from 'node:url';
 
-// That must not end a command in the middle of its work.
-process.stdout.on('error', ignored('whoever reads may leave: farm models | head'));
-const [command, kind = '', ...line] = process.argv.slice(2);
-// A shell waits for it, and the program with all of its commands takes twice as long to load.
-if (command === WORD_COMMAND) offerWords(kind, ` ${line.join(' ')}`).catch(reportFailure);
-else {
-  import('./program.ts').then(({ buildProgram }) => buildProgram().parseAsync()).catch(reportFailure);
-}
+// Reading TypeScript is most of what a short command does. Before anything else of the farm is loaded; where the folder
+// cannot be written, there is no cache.
+enableCompileCache(fileURLToPath(new URL('../node_modules/.cache/compiled', import.meta.url)));
+await import('./run.ts');
