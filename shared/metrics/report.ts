@@ -116,7 +116,7 @@ class Teller {
       this.#sending = takeCounts();
       this.#sequence++;
     }
-    const amounts = [...this.#sending].flatMap(([field, amount]) => [field, amount]);
+    const amounts = [...this.#sending].flat();
     const settings = [this.#sequence, MARK_LIFETIME_MS, MOST_SERIES, DROPPED_FIELD];
     const keys = [COUNTS_KEY, markKey(this.#id), PROCESSES_KEY];
     await this.#redis.eval(TELL, 3, ...keys, ...settings, this.#id, JSON.stringify(this.#report()), ...amounts);
