@@ -122,7 +122,8 @@ describe('live jobs beside a render', () => {
   });
 
   it('leave nothing poisonous behind when their worker is killed', async () => {
-    const job = request(500);
+    // More frames than can be done before the signal arrives.
+    const job = request(2000);
     await live.save(job, PAYLOAD);
     const adding = live.add(job);
     for await (const entry of live.entries(job.requestId)) {
@@ -132,7 +133,8 @@ describe('live jobs beside a render', () => {
     }
     await adding;
     // What a front end does when the liveness key expires: a second attempt.
-    const answer = await live.ask({ ...job, attempt: 2 }, PAYLOAD);
+    const { frames } = request(50);
+    const answer = await live.ask({ ...job, frames, attempt: 2 }, PAYLOAD);
     assert.equal(answer.end.type, 'done');
     const again = await ask(3);
     assert.equal(again.frames.size, 3);

@@ -58,7 +58,7 @@ test('an admitted render has its record and counts as active', async () => {
   const beforeMs = Date.now();
   await admit('r1');
   const { createdAtMs, ...record } = await store.get('r1');
-  assert.deepEqual(record, { renderId: 'r1', status: 'queued', request: SAMPLE_REQUEST });
+  assert.deepEqual(record, { renderId: 'r1', status: 'queued', request: SAMPLE_REQUEST, search: 'r1 speech.wav ann' });
   assert.ok(createdAtMs >= beforeMs && createdAtMs <= Date.now());
   assert.equal(await store.countActive(), 1);
   assert.deepEqual(await store.activeIds(), ['r1']);

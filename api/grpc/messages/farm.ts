@@ -26,7 +26,7 @@ export interface Open {
   readonly latency: LatencyMode;
   readonly fill_gaps_after_ms: number;
   readonly catch_up: CatchUp;
-  readonly background_mode: BackgroundModeName;
+  readonly background_mode: BackgroundMode;
 }
 
 export type StreamResponse =
@@ -65,7 +65,7 @@ export type SubmitRenderRequest =
 
 export type RenderOutput = 'MP4' | 'FRAMES';
 
-export type BackgroundModeName = 'BACKGROUND_OF_MODEL' | 'PING_PONG' | 'LOOP' | 'HOLD';
+export type BackgroundMode = 'BACKGROUND_OF_MODEL' | 'PING_PONG' | 'LOOP' | 'HOLD';
 
 export type RenderPriority = 'PRIORITY_NORMAL' | 'PRIORITY_LOW' | 'PRIORITY_HIGH';
 
@@ -83,7 +83,7 @@ export interface RenderSpec {
   readonly audio_url: string;
   readonly webhook_url: string;
   readonly webhook_events: readonly string[];
-  readonly background_mode: BackgroundModeName;
+  readonly background_mode: BackgroundMode;
   readonly audio_lead_ms: number;
   readonly audio_tail_ms: number;
   readonly from_neutral: boolean;
