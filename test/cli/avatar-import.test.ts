@@ -8,9 +8,12 @@ import { gunzipSync } from 'node:zlib';
 import sharp, { type Sharp } from 'sharp';
 import { buildBenchModels } from '../../avatars/bench/build.ts';
 import { loadConfig } from '../../shared/config/load.ts';
+import { FarmError } from '../../shared/errors.ts';
 import { checkAvatarFiles } from '../../worker/avatar/avatar.ts';
 import { readCropRects } from '../../worker/avatar/crop-rects.ts';
 import { convertCheckpoint } from '../../worker/checkpoints/convert-checkpoint.ts';
+import { importAvatar } from '../../worker/commands/import-avatar.ts';
+import { readImportOptions } from '../../worker/commands/import-options.ts';
 import type { Rect } from '../../worker/pipeline/contract.ts';
 import { writeVideo } from '../avatar/videos.ts';
 import { brokenNetwork, tinyNetwork } from '../onnx/tiny-onnx.ts';
@@ -18,6 +21,11 @@ import { landmarksFor, writeDataset } from '../support/dataset.ts';
 import { decodeFrames, inspectVideo } from '../support/ffprobe.ts';
 import { livingFamily, runCli } from '../support/run-cli.ts';
 import { buildSmallAvatar, SMALL_PICTURE } from '../support/small-avatar.ts';
+
+interface Outcome {
+  readonly code: number | null;
+  readonly output: string;
+}
 
 const PICTURES = 6;
 /** Of a narrow network of SyncTalk_2D, written by PyTorch. */
@@ -49,10 +57,28 @@ describe('farm avatar import', () => {
   });
   after(async () => await rm(root, { recursive: true, force: true }));
 
-  async function importAvatar(...options: string[]): Promise<{ code: number | null; output: string }> {
-    const run = runCli('avatar', 'import', dataset, '--config', configPath, ...options);
+  const words = (options: readonly string[]) => [dataset, '--config', configPath, ...options];
+
+  /** As the user does it: the command, which starts the worker's own. */
+  async function typed(...options: string[]): Promise<Outcome> {
+    const run = runCli('avatar', 'import', ...words(options));
     const code = await run.exited;
     return { code, output: run.output() };
+  }
+
+  /** What the worker's command does with the same words, in this process, and what it prints. */
+  async function imported(...options: string[]): Promise<Outcome> {
+    const lines: string[] = [];
+    const say = (subject: string, text: string) => {
+      lines.push(`${subject.padEnd(10)}${text}\n`);
+    };
+    try {
+      await importAvatar({ ...readImportOptions(words(options)), say }, new AbortController().signal);
+      return { code: 0, output: lines.join('') };
+    } catch (error) {
+      const { message, remedy, code } = FarmError.from(error).toReport();
+      return { code: 1, output: `${lines.join('')}\nfarm: ${message}\n  what to do: ${remedy}  [${code}]\n` };
+    }
   }
 
   /** Everything around the dataset and the configuration, with what is in the files that an import writes. */
@@ -67,15 +93,19 @@ describe('farm avatar import', () => {
   }
 
   async function refused(message: RegExp, ...options: string[]): Promise<void> {
+    await refusedBy(imported, message, ...options);
+  }
+
+  async function refusedBy(run: typeof imported, message: RegExp, ...options: string[]): Promise<void> {
     const before = await everything();
-    const { code, output } = await importAvatar(...options);
+    const { code, output } = await run(...options);
     assert.equal(code, 1, output);
     assert.match(output, message);
     assert.deepEqual(await everything(), before);
   }
 
   it('makes a model that a worker accepts, and a preview with sound', async () => {
-    const { code, output } = await importAvatar('--json');
+    const { code, output } = await typed('--json');
     assert.equal(code, 0, output);
     const { model_id, config, pictures, ...made } = JSON.parse(/^\{$[\s\S]*?^\}$/m.exec(output)?.[0] ?? '');
     assert.deepEqual([model_id, config, pictures], ['anna', configPath, PICTURES]);
@@ -116,7 +146,7 @@ describe('farm avatar import', () => {
     const before = `\uFEFF${CONFIG}x-kept: &kept {preferred_gpu: 0}\nmodels:\n  bob:\n    <<: *kept\n    model_path: b.onnx\n`;
     await writeFile(configPath, before.replaceAll('\n', '\r\n'), 'utf16le');
 
-    const { code, output } = await importAvatar();
+    const { code, output } = await imported();
     assert.equal(code, 0, output);
     assert.match(output, /pictures +6 of 64×48/);
     assert.match(output, /network .*checkpoint\/generator\.onnx, 160²/);
@@ -141,12 +171,13 @@ describe('farm avatar import', () => {
     await rm(path.join(dataset, 'generator.onnx'));
     await writeFile(path.join(folder, '195.pth'), gunzipSync(await readFile(CHECKPOINT)));
     for (const name of ['5.pth', 'syncnet_900.pth']) await writeFile(path.join(folder, name), 'weights');
-    await refused(
+    await refusedBy(
+      typed,
       /checkpoint\/5\.pth cannot be read: it is no checkpoint of PyTorch\n.*\[checkpoint_unreadable\]/,
       '-p',
       '5',
     );
-    const { code, output } = await importAvatar('--no-preview');
+    const { code, output } = await imported('--no-preview');
     assert.equal(code, 0, output);
     const what = 'lip-sync network, S = 320, hears ave → 195.pth.onnx';
     assert.ok(output.includes(`weights   checkpoint/195.pth, the highest number of 2: ${what}\n`), output);
@@ -199,7 +230,10 @@ describe('farm avatar import', () => {
     const encoder = path.join(root, 'voice.onnx');
     await cp(path.join(dataset, 'audio_encoder.onnx'), encoder);
     const networks = ['--model', network, '--audio-encoder', encoder, '--size', '160'];
-    const { code, output } = await importAvatar('--id', 'small', ...networks, '--out', made, '--no-preview');
+    await mkdir(made);
+    await writeFile(path.join(made, 'crop_rects.json'), '[[0, 0, 30, 30]]');
+    const without = ['--no-preview', '--no-masks', '--force'];
+    const { code, output } = await typed('--id', 'small', ...networks, '--out', made, ...without);
     assert.equal(code, 0, output);
     assert.match(output, /160², cpu/);
     assert.deepEqual(await readdir(made), ['crop_rects.json']);
@@ -207,6 +241,7 @@ describe('farm avatar import', () => {
     const model = loadConfig(configPath, ENVIRONMENT).models.get('small');
     assert.deepEqual([model?.modelPath, model?.audioEncoderPath], [network, encoder]);
     assert.equal(model?.cropRectsPath, path.join(made, 'crop_rects.json'));
+    assert.deepEqual([await readCropRects(model.cropRectsPath), model.masksDir], [rects, '']);
     await rm(made, { recursive: true });
   });
 
@@ -215,7 +250,7 @@ describe('farm avatar import', () => {
     await cp(path.join(dataset, 'audio_encoder.onnx'), encoder);
     await rm(path.join(dataset, 'audio_encoder.onnx'));
     await mkdir(path.join(dataset, 'parsing'));
-    const { code, output } = await importAvatar('--no-preview', '--no-masks');
+    const { code, output } = await imported('--no-preview', '--no-masks');
     assert.equal(code, 0, output);
     assert.ok(output.includes(`encoder   ${encoder}`), output);
     assert.equal(loadConfig(configPath, ENVIRONMENT).models.get('anna')?.masksDir, '');
@@ -247,13 +282,13 @@ describe('farm avatar import', () => {
     await writeFile(rectsPath, JSON.stringify(Array(PICTURES).fill([0, 0, 30, 30])));
     await refused(/crop_rects\.json has other rects/, '--no-preview');
     await writeMasks(dataset, PICTURES);
-    const { code, output } = await importAvatar('--no-preview', '--force');
+    const { code, output } = await imported('--no-preview', '--force');
     assert.equal(code, 0, output);
     assert.match(output, /masks +6 in .*anna\/parsing: red and white stay the picture's/);
     assert.deepEqual(await readCropRects(rectsPath), rects);
     const model = loadConfig(configPath, ENVIRONMENT).models.get('anna');
     assert.equal(model?.masksDir, path.join(dataset, 'parsing'));
-    const again = await importAvatar('--no-preview');
+    const again = await imported('--no-preview');
     assert.equal(again.code, 1);
     assert.match(again.output, /has a model "anna" already\n.*\[model_exists\]/);
   });
@@ -263,7 +298,7 @@ describe('farm avatar import', () => {
     const video = path.join(dataset, 'anna.mp4');
     await writeVideo(video, { frames: PICTURES });
     await rm(frames, { recursive: true });
-    const { code, output } = await importAvatar('--no-preview');
+    const { code, output } = await imported('--no-preview');
     assert.equal(code, 0, output);
     assert.match(output, /video +6 pictures of anna\.mp4/);
     assert.equal((await readdir(frames)).length, PICTURES);

@@ -37,15 +37,21 @@ import { renderPreview } from './preview-video.ts';
 
 /**
  * `node worker/commands/import-avatar.ts DIR …`: makes a model of the farm from a dataset folder. `farm avatar import`
- * runs it. Crop rects, preview and configuration appear together at the end, or not at all.
+ * runs it.
  */
 
 const SAMPLE_SPEECH = fileURLToPath(new URL('../../avatars/demo/sample-speech.wav', import.meta.url));
 const PREVIEW_SECONDS = 2;
 const RECTS_FILE = 'crop_rects.json';
 
-async function importAvatar(options: ImportOptions, signal: AbortSignal): Promise<object> {
-  const { modelId, configPath, outDir, environment } = options;
+/**
+ * Makes a model of a dataset folder. Crop rects, preview and configuration appear together at the end, or not at all.
+ * @returns what `--json` prints.
+ * @throws FarmError for what cannot be used or read, and what is there already; the reason of `signal` when it is
+ * aborted. Nothing is changed then.
+ */
+export async function importAvatar(options: ImportOptions, signal: AbortSignal): Promise<object> {
+  const { modelId, configPath, outDir, environment, say } = options;
   if (!options.replace && (await hasModel(configPath, modelId, environment))) {
     throw new FarmError('model_exists', `${configPath} has a model "${modelId}" already`);
   }
@@ -129,7 +135,7 @@ async function findParts(options: ImportOptions): Promise<{ dataset: Dataset; ne
 /** The pictures and their rects, with pictures that are still in a video extracted; `undo` removes those again. */
 async function readyPictures(
   { pictures, landmarksFolder }: Dataset,
-  { outDir }: ImportOptions,
+  { outDir, say }: ImportOptions,
   undo: AsyncDisposableStack,
   signal: AbortSignal,
 ): Promise<DatasetRects & { backgroundDir: string }> {
@@ -155,7 +161,7 @@ async function readyPictures(
  */
 async function checkMasks(
   { masksFolder }: Dataset,
-  { masks }: ImportOptions,
+  { masks, say }: ImportOptions,
   { paths, size }: DatasetRects,
   signal: AbortSignal,
 ): Promise<string | undefined> {
@@ -190,7 +196,7 @@ async function tryModel(
   { rectsDraft, previewDraft, networks }: Drafts,
   signal: AbortSignal,
 ): Promise<void> {
-  const { modelId, size } = options;
+  const { modelId, size, say } = options;
   const model = config.models.get(modelId);
   if (model === undefined) throw new FarmError('internal', `the new configuration has no model ${modelId}`);
   const draftOf = (file: string) => networks.get(file) ?? file;
@@ -227,20 +233,15 @@ function describeRects(rects: readonly Rect[]): string {
   return `${sides[0]} to ${sides.at(-1)} pixels wide, the first [${x1}, ${y1}, ${x2}, ${y2}]`;
 }
 
-/** What was found, line by line; on standard error where a program reads the result. */
-function say(subject: string, text: string): void {
-  (process.argv.includes('--json') ? process.stderr : process.stdout).write(`${subject.padEnd(10)}${text}\n`);
-}
-
 async function main(): Promise<void> {
   const stop = new AbortController();
   const interrupt = () =>
     stop.abort(new FarmError('render_cancelled', 'The import was interrupted; nothing was changed'));
   // Each signal may come twice: from the terminal, and from the command that started this process.
   process.on('SIGINT', interrupt).on('SIGTERM', interrupt);
-  const options = readImportOptions();
+  const options = readImportOptions(process.argv.slice(2));
   const made = await importAvatar(options, stop.signal);
   if (options.json) process.stdout.write(`${JSON.stringify(made, null, 2)}\n`);
 }
 
-main().catch(reportFailure);
+if (import.meta.main) main().catch(reportFailure);

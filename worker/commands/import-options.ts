@@ -27,26 +27,34 @@ export interface ImportOptions {
   readonly replace: boolean;
   readonly json: boolean;
   readonly environment: Environment;
+  /** Tells what was found: on standard error where a program reads the result. */
+  readonly say: (subject: string, text: string) => void;
 }
 
-/** @throws FarmError `request_invalid` for a name that cannot be a model id, and a kind of sound that is not known. */
-export function readImportOptions(): ImportOptions {
+const OPTIONS = {
+  id: { type: 'string' },
+  config: { type: 'string' },
+  model: { type: 'string' },
+  'audio-encoder': { type: 'string' },
+  checkpoint: { type: 'string' },
+  audio: { type: 'string' },
+  size: { type: 'string' },
+  out: { type: 'string' },
+  'no-preview': { type: 'boolean', default: false },
+  'no-masks': { type: 'boolean', default: false },
+  force: { type: 'boolean', default: false },
+  json: { type: 'boolean', default: false },
+} as const;
+
+/**
+ * @param args command line after the entry's name.
+ * @throws FarmError `request_invalid` for a name that cannot be a model id, and a kind of sound that is not known.
+ */
+export function readImportOptions(args: string[]): ImportOptions {
   const { values, positionals } = parseArgs({
+    args,
     allowPositionals: true,
-    options: {
-      id: { type: 'string' },
-      config: { type: 'string' },
-      model: { type: 'string' },
-      'audio-encoder': { type: 'string' },
-      checkpoint: { type: 'string' },
-      audio: { type: 'string' },
-      size: { type: 'string' },
-      out: { type: 'string' },
-      'no-preview': { type: 'boolean', default: false },
-      'no-masks': { type: 'boolean', default: false },
-      force: { type: 'boolean', default: false },
-      json: { type: 'boolean', default: false },
-    },
+    options: OPTIONS,
   });
   const [folder = ''] = positionals;
   const environment = readEnvironment();
@@ -73,6 +81,13 @@ export function readImportOptions(): ImportOptions {
     replace: values.force,
     json: values.json,
     environment,
+    say: sayOn(values.json ? process.stderr : process.stdout),
+  };
+}
+
+function sayOn(stream: NodeJS.WriteStream): ImportOptions['say'] {
+  return (subject, text) => {
+    stream.write(`${subject.padEnd(10)}${text}\n`);
   };
 }
 
