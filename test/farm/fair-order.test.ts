@@ -46,7 +46,7 @@ describe('renders of very different length on one GPU', () => {
     await writeWav(short, syllables(0.5));
     const long = path.join(farm.folder, 'long.wav');
     await writeWav(long, longSpeech());
-    longId = (await farm.client.submit(long, { modelId: 'small' })).id;
+    longId = (await farm.client.submit(long, { modelId: 'small', output: 'frames' })).id;
     await rm(long);
     for await (const { frames } of farm.client.watch(longId)) if (frames.done > 0) break;
   });
@@ -57,7 +57,7 @@ describe('renders of very different length on one GPU', () => {
   });
 
   it('a short one is completed while nearly all of a long one waits', async () => {
-    const ids = await Promise.all([1, 2].map(() => farm.client.submit(short, { modelId: 'small' })));
+    const ids = await Promise.all([1, 2].map(() => farm.client.submit(short, { modelId: 'small', output: 'frames' })));
     for (const { id } of ids) assert.equal((await farm.client.finished(id)).status, 'completed');
     const { status, frames } = await farm.client.get(longId);
     assert.equal(status, 'rendering');
@@ -66,7 +66,7 @@ describe('renders of very different length on one GPU', () => {
 
   it('a long one is rendered forward, also with others in between', async () => {
     const begun = (await farm.client.get(longId)).frames.done;
-    await farm.client.finished((await farm.client.submit(short, { modelId: 'small' })).id);
+    await farm.client.finished((await farm.client.submit(short, { modelId: 'small', output: 'frames' })).id);
     await until('the long one goes on', async () => (await farm.client.get(longId)).frames.done > begun);
     const done = (await queues.gpu(0).getCompleted()).filter(({ data }) => data.renderId === longId);
     const indexes = done.map(({ data }) => data.segmentIndex).reverse();
@@ -88,7 +88,7 @@ describe('renders of very different length on one GPU', () => {
   });
 
   it('long sounds are decoded and joined in a place of their own', async () => {
-    // Active while its sound is encoded, which takes longer than this test.
+    // Active while its sound is decoded.
     assert.match(await queues.media('media-long').getJobState(`prepare-${longId}`), /^(?:active|completed)$/);
     assert.equal(await queues.media('media-long').getJobState(`stitch-${longId}`), 'waiting-children');
     await farm.client.cancel(longId);

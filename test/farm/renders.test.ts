@@ -2,13 +2,14 @@ import assert from 'node:assert/strict';
 import { execFile } from 'node:child_process';
 import { createHash } from 'node:crypto';
 import { existsSync } from 'node:fs';
-import { readFile, writeFile } from 'node:fs/promises';
+import { readdir, readFile, writeFile } from 'node:fs/promises';
 import path from 'node:path';
 import { after, before, describe, it } from 'node:test';
-import { promisify } from 'node:util';
+import { isDeepStrictEqual, promisify } from 'node:util';
 import sharp from 'sharp';
 import { DEMO_MODEL, startFarm, type TestFarm } from '../support/farm.ts';
 import { inspectVideo, topLevelBoxes } from '../support/ffprobe.ts';
+import { RESULT_FILES } from '../support/result-files.ts';
 import { SMALL_MODEL } from '../support/small-avatar.ts';
 import { syllables, writeWav } from '../support/sound.ts';
 import { until } from '../support/until.ts';
@@ -20,6 +21,8 @@ describe('renders over HTTP', () => {
   let speech = '';
   /** For tests that do not look at the pictures. */
   let blip = '';
+  /** Of the spoken file, with the demo avatar. */
+  let spokenId = '';
   const inFolder = (name: string) => path.join(farm.folder, name);
 
   before(async () => {
@@ -31,17 +34,17 @@ describe('renders over HTTP', () => {
     await writeWav(speech, syllables(1.5));
     blip = inFolder('blip.wav');
     await writeWav(blip, syllables(0.2));
+    spokenId = (await farm.client.submit(speech, { modelId: 'demo' })).id;
   });
   after(async () => await farm[Symbol.asyncDispose]());
 
   it('turn a spoken file into a video that any player takes', async () => {
-    const { id } = await farm.client.submit(speech, { modelId: 'demo' });
-    const view = await farm.client.finished(id);
+    const view = await farm.client.finished(spokenId);
     assert.equal(view.status, 'completed');
     assert.deepEqual(view.frames, { done: 38, repeating: 0, total: 38 });
     assert.ok((view.timings_ms.stages?.inference ?? 0) > 0);
     const file = inFolder('video.mp4');
-    await farm.client.saveVideo(id, file);
+    await farm.client.saveVideo(spokenId, file);
     const { video, audio, videoTimes, audioPackets } = await inspectVideo(file);
     assert.equal(video.codec_name, 'h264');
     assert.equal(video.pix_fmt, 'yuv420p');
@@ -77,9 +80,8 @@ describe('renders over HTTP', () => {
   });
 
   it('are looked at: the receipt has numbers of mouth, seam and silence, and links to pictures of it', async () => {
-    const { id } = await farm.client.submit(speech, { modelId: 'demo' });
-    const { links } = await farm.client.finished(id);
-    const { quality, pictures, segments } = await farm.client.receipt(id);
+    const { links } = await farm.client.finished(spokenId);
+    const { quality, pictures, segments } = await farm.client.receipt(spokenId);
     assert.ok((quality?.mouth.correlation ?? 0) >= 0.7, JSON.stringify(quality));
     assert.ok(Math.abs(quality?.mouth.lag_frames ?? 9) <= 1 && (quality?.seam.added ?? 9) < 1, JSON.stringify(quality));
     assert.deepEqual(quality?.findings, []);
@@ -106,11 +108,8 @@ describe('renders over HTTP', () => {
     const folder = path.join(farm.folder, 'data/renders', id);
     // Some seconds later: Redis has surely stored by then that the render is completed.
     await until('nothing but the result is left', async () => {
-      const { stdout } = await run('find', [folder, '-type', 'f', '-printf', '%f\n']);
-      return (
-        stdout.trim().split('\n').sort().join() ===
-        'contact-sheet.jpg,receipt.json,video.mp4,waterfall.svg,waveform.svg'
-      );
+      const files = (await readdir(folder, { recursive: true, withFileTypes: true })).filter((entry) => entry.isFile());
+      return isDeepStrictEqual(files.map(({ name }) => name).sort(), RESULT_FILES);
     });
     await farm.client.remove(id);
     assert.equal(existsSync(folder), false);
@@ -139,7 +138,7 @@ describe('renders over HTTP', () => {
     await farm.client.cancel(id);
     const cancelled = await farm.client.get(id);
     assert.equal(cancelled.status, 'cancelled');
-    const next = await farm.client.submit(speech, { modelId: 'small' });
+    const next = await farm.client.submit(blip, { modelId: 'small', output: 'frames' });
     await farm.client.finished(next.id);
     const after = await farm.client.get(id);
     assert.equal(after.frames.done, cancelled.frames.done, 'no frame was reported after the cancellation');
@@ -193,7 +192,7 @@ describe('renders over HTTP', () => {
     }
 
     it('after all of them', async () => {
-      const { id } = await farm.client.submit(speech, { modelId: 'small' });
+      const { id } = await farm.client.submit(blip, { modelId: 'small' });
       assert.equal((await farm.client.finished(id)).status, 'completed');
     });
   });
@@ -206,7 +205,7 @@ describe('renders over HTTP', () => {
   });
 
   it('show every queue with readable jobs on the dashboard', async () => {
-    const { id } = await farm.client.submit(blip, { modelId: 'small' });
+    const { id } = await farm.client.submit(blip, { modelId: 'small', output: 'frames' });
     await farm.client.finished(id);
     const page = await fetch(`${farm.url}/dashboard`);
     assert.equal(page.status, 200);
