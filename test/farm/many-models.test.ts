@@ -30,7 +30,7 @@ describe('twenty models on a GPU that may have three', () => {
     const watch = watchLoaded(farm.client);
     try {
       const renders = IDS.filter((_, index) => index % 5 === 0).map(async (modelId) => {
-        const { id } = await farm.client.submit(speech, { modelId });
+        const { id } = await farm.client.submit(speech, { modelId, output: 'frames' });
         return await farm.client.finished(id);
       });
       const asked = [...IDS, ...IDS.toReversed()];

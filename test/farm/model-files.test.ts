@@ -10,7 +10,7 @@ import { startFarm, type TestFarm } from '../support/farm.ts';
 import { runCli } from '../support/run-cli.ts';
 import { buildSmallAvatar, SMALL_MODEL } from '../support/small-avatar.ts';
 import { syllables, writeWav } from '../support/sound.ts';
-import { gpuOnce, renderOn, startSecondWorker } from './second-worker.ts';
+import { gpuOnce, gpusThatRender, startSecondWorker } from './second-worker.ts';
 
 const OTHER = 7;
 
@@ -65,7 +65,7 @@ describe('two workers whose files of one model differ', () => {
     assert.match(stateOf(seen)?.problems.join() ?? '', says);
     const { models } = await farm.client.models();
     assert.deepEqual([models[0]?.usable, says.test(models[0]?.problems.join() ?? '')], [true, true]);
-    assert.deepEqual(new Set((await renderOn(farm, speech, 'small')).gpus), new Set([0]));
+    assert.deepEqual(await gpusThatRender(farm, speech, 'small'), new Set([0]));
     const list = runCli('models', '--url', farm.url);
     assert.equal(await list.exited, 0);
     assert.match(list.output(), new RegExp(`not on every GPU: .*${says.source}`));
@@ -100,6 +100,6 @@ describe('two workers whose files of one model differ', () => {
     await gpuOnce(farm, 0, 'known to differ', (gpu) => !isFine(gpu));
     await endProcess(other, 'SIGKILL');
     await gpuOnce(farm, 0, 'alone', isFine);
-    assert.deepEqual(new Set((await renderOn(farm, speech, 'small')).gpus), new Set([0]));
+    assert.deepEqual(await gpusThatRender(farm, speech, 'small'), new Set([0]));
   });
 });

@@ -24,6 +24,8 @@ const LONG_SECONDS = 40;
 describe('requests for renders', () => {
   let farm: TestFarm;
   let sound: Buffer;
+  /** Renders of the whole sound, for several tests. */
+  const whole = { video: '', frames: '' };
 
   before(async () => {
     farm = await startFarm({
@@ -33,6 +35,8 @@ describe('requests for renders', () => {
       webhooks: { secrets: [`whsec_${Buffer.alloc(24, 7).toString('base64')}`], allow_private_addresses: true },
     });
     sound = await speech(SECONDS);
+    whole.video = await submit({});
+    whole.frames = await submit({ output: 'frames', start_frame: '3' });
   });
   after(() => farm[Symbol.asyncDispose]());
 
@@ -53,14 +57,12 @@ describe('requests for renders', () => {
   const receiptOf = async ({ id }: RenderView): Promise<Receipt> => await farm.client.receipt(id);
 
   it('of a range have the bytes of the whole render in each of its frames, under their own numbers', async () => {
-    const [whole, part] = await Promise.all([
-      render({ output: 'frames', start_frame: '3' }),
-      render({ output: 'frames', start_frame: '3', from: '13', to: '58' }),
-    ]);
+    const part = await render({ output: 'frames', start_frame: '3', from: '13', to: '58' });
+    await farm.client.finished(whole.frames);
     assert.deepEqual(part.frames, { done: 45, total: 45, repeating: 0 });
     assert.deepEqual(part.range, { from: 13, to: 58 });
     for (let frame = 13; frame < 58; frame++) {
-      const [own, same] = [await farm.client.frame(part.id, frame), await farm.client.frame(whole.id, frame)];
+      const [own, same] = [await farm.client.frame(part.id, frame), await farm.client.frame(whole.frames, frame)];
       assert.ok(own.equals(same), `frame ${frame}`);
     }
     for (const outside of [12, 58]) {
@@ -121,11 +123,11 @@ describe('requests for renders', () => {
     const server = createServer((_, answer) => answer.end(sound)).listen(0, '127.0.0.1');
     await once(server, 'listening');
     const audio_url = `http://127.0.0.1:${(server.address() as AddressInfo).port}/speech.wav`;
-    const body = JSON.stringify({ audio_url, output: 'frames', to: 20 });
+    const body = JSON.stringify({ audio_url, output: 'frames', start_frame: 3, to: 20 });
     const headers = { 'content-type': 'application/json' };
     const answer = await fetch(`${farm.url}/v1/renders`, { method: 'POST', headers, body });
     const fetched = await farm.client.finished(((await answer.json()) as RenderView).id);
-    const sent = await render({ output: 'frames', to: '20' });
+    const sent = await farm.client.finished(whole.frames);
     for (let frame = 0; frame < 20; frame++) {
       const [own, same] = [await farm.client.frame(fetched.id, frame), await farm.client.frame(sent.id, frame)];
       assert.ok(own.equals(same), `frame ${frame}`);
@@ -135,10 +137,11 @@ describe('requests for renders', () => {
   });
 
   it('of a range give a clip with the sound of that part', async () => {
-    const [whole, part] = await Promise.all([render({}), render({ from: '25', to: '1000' })]);
+    const part = await render({ from: '25', to: '1000' });
+    await farm.client.finished(whole.video);
     assert.deepEqual([part.range, part.frames.total], [{ from: 25, to: 75 }, 50]);
     const [all, clip] = [path.join(farm.folder, 'all.mp4'), path.join(farm.folder, 'clip.mp4')];
-    await farm.client.saveVideo(whole.id, all);
+    await farm.client.saveVideo(whole.video, all);
     await farm.client.saveVideo(part.id, clip);
     assert.equal((await inspectVideo(clip)).videoTimes.length, 50);
     const [before, after] = [await decodeSound(all), await decodeSound(clip)];
@@ -178,13 +181,14 @@ describe('requests for renders', () => {
   it('are all shown by examples, each of which does what it says', async () => {
     const { paths } = (await (await fetch(`${farm.url}/openapi.json`)).json()) as Described;
     const operations = Object.values(paths).flatMap((methods) => Object.values(methods));
-    const [video, frames] = [await render({}), await render({ output: 'frames' })];
+    for (const id of Object.values(whole)) await farm.client.finished(id);
     const running = await submit({}, await speech(LONG_SECONDS));
-    await until('it has a picture', async () => (await fetch(`${farm.url}/v1/renders/${running}/preview`)).ok);
+    const hasPicture = async () => (await fetch(`${farm.url}/v1/renders/${running}/preview`)).ok;
+    await until('it has a picture', hasPicture, 100);
     const turn = ({ operationId }: DescribedOperation) => TURNS[operationId] ?? 0;
     for (const { operationId, ...operation } of operations.sort((a, b) => turn(a) - turn(b))) {
       const source = operation['x-codeSamples']?.[0]?.source ?? '';
-      const id = { getFrame: frames.id, getPreview: running }[operationId] ?? video.id;
+      const id = { getFrame: whole.frames, getPreview: running }[operationId] ?? whole.video;
       const command = source
         .replaceAll(EXAMPLE.farm, farm.url)
         .replaceAll(EXAMPLE.render, id)
@@ -195,7 +199,7 @@ describe('requests for renders', () => {
       assert.equal(code, expected, `${command}: exit code ${code}, ${output}`);
       if (id === running) await farm.client.cancel(running);
     }
-    await assert.rejects(farm.client.get(video.id), { code: 'render_unknown' }, 'the last example removes it');
+    await assert.rejects(farm.client.get(whole.video), { code: 'render_unknown' }, 'the last example removes it');
   });
 });
 

@@ -7,6 +7,9 @@ import { startGpuProcess } from '../gpu/gpu-process.ts';
 import type { TestFarm } from '../support/farm.ts';
 import { until } from '../support/until.ts';
 
+/** The farm reads all heartbeats and queues for an answer. */
+const ASK_EVERY_MS = 60;
+
 /**
  * Starts a GPU worker for a running farm that no supervisor looks after, as on another host.
  * @param models laid over the farm's own in this worker's configuration.
@@ -30,11 +33,19 @@ export async function gpuOnce(
   fits: (gpu: GpuView) => boolean,
 ): Promise<GpuView> {
   let found: GpuView | undefined;
-  await until(`GPU ${gpuId} is ${what}`, async () => {
+  const ask = async () => {
     found = (await client.gpus()).gpus.find(({ gpu }) => gpu === gpuId);
     return found !== undefined && fits(found);
-  });
+  };
+  await until(`GPU ${gpuId} is ${what}`, ask, ASK_EVERY_MS);
   return found as GpuView;
+}
+
+/** The GPUs that render a file, as frames: which cost less than a video. */
+export async function gpusThatRender({ client }: TestFarm, speech: string, modelId: string): Promise<Set<number>> {
+  const { id } = await client.submit(speech, { modelId, output: 'frames' });
+  await client.finished(id);
+  return new Set((await client.receipt(id)).segments.map(({ gpu }) => gpu));
 }
 
 /**
