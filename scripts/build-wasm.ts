@@ -1,8 +1,7 @@
-import { execFileSync } from 'node:child_process';
-import { globSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
-import { tmpdir } from 'node:os';
+import { globSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
+import asc from 'assemblyscript/asc';
 
 /**
  * `npm run build:wasm`: compiles every `*.kernel.as.ts` (AssemblyScript) into the `.wasm` beside it. Both are committed,
@@ -10,7 +9,6 @@ import { fileURLToPath } from 'node:url';
  */
 
 const ROOT = fileURLToPath(new URL('..', import.meta.url));
-const ASC = join(ROOT, 'node_modules', 'assemblyscript', 'bin', 'asc.js');
 const FOLDERS = ['api', 'worker', 'shared'];
 
 /** No runtime: kernels lay out their memory themselves, which the host imports into them. */
@@ -27,15 +25,19 @@ export function wasmPathOf(source: string): string {
 }
 
 /** The compiled kernel. Errors: the compiler's, with what it printed. */
-export function compileKernel(source: string): Buffer {
-  const folder = mkdtempSync(join(tmpdir(), 'farm-wasm-'));
-  try {
-    const output = join(folder, 'kernel.wasm');
-    execFileSync(process.execPath, [ASC, source, '-o', output, ...OPTIONS], { cwd: ROOT });
-    return readFileSync(output);
-  } finally {
-    rmSync(folder, { recursive: true });
-  }
+export async function compileKernel(source: string): Promise<Uint8Array> {
+  const written: Uint8Array[] = [];
+  const arguments_ = [source, '--baseDir', ROOT, '-o', 'kernel.wasm', ...OPTIONS];
+  const { error, stderr } = await asc.main(arguments_, {
+    writeFile: (_, contents) => {
+      written.push(contents as Uint8Array);
+    },
+  });
+  const [wasm] = written;
+  if (error || !wasm) throw new Error(`${source} was not compiled: ${stderr}`, { cause: error });
+  return wasm;
 }
 
-if (import.meta.main) for (const source of kernelSources()) writeFileSync(wasmPathOf(source), compileKernel(source));
+if (import.meta.main) {
+  for (const source of kernelSources()) writeFileSync(wasmPathOf(source), await compileKernel(source));
+}
