@@ -3,7 +3,8 @@ import { copyFile, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { after, before, describe, it } from 'node:test';
-import { buildDemoAvatar, DEMO_MODEL, startFarm, type TestFarm } from '../support/farm.ts';
+import { startFarm, type TestFarm } from '../support/farm.ts';
+import { buildSmallAvatar, SMALL_MODEL } from '../support/small-avatar.ts';
 import { syllables, writeWav } from '../support/sound.ts';
 import { until } from '../support/until.ts';
 
@@ -13,7 +14,7 @@ describe('a model that is wrong', () => {
   let speech = '';
 
   before(async () => {
-    await buildDemoAvatar();
+    await buildSmallAvatar();
     folder = await mkdtemp(path.join(tmpdir(), 'farm-models-'));
     speech = path.join(folder, 'speech.wav');
     await writeWav(speech, syllables(0.4));
@@ -21,20 +22,20 @@ describe('a model that is wrong', () => {
       await writeFile(path.join(folder, name), text);
       return path.join(folder, name);
     };
-    const rects = JSON.parse(await readFile(DEMO_MODEL.crop_rects_path, 'utf8')) as number[][];
-    const outside = rects.map((rect, index) => (index === 3 ? [1200, 600, 1400, 800] : rect));
+    const rects = JSON.parse(await readFile(SMALL_MODEL.crop_rects_path, 'utf8')) as number[][];
+    const outside = rects.map((rect, index) => (index === 3 ? [40, 20, 80, 60] : rect));
     farm = await startFarm({
       models: {
-        demo: DEMO_MODEL,
-        garbage: { ...DEMO_MODEL, model_path: await write('garbage.onnx', 'this is no ONNX file') },
-        spoilt: { ...DEMO_MODEL, model_path: await write('spoilt.onnx', 'neither is this') },
-        shapes: { ...DEMO_MODEL, model_path: DEMO_MODEL.audio_encoder_path },
-        frameless: { ...DEMO_MODEL, background_dir: path.join(folder, 'nowhere') },
+        small: SMALL_MODEL,
+        garbage: { ...SMALL_MODEL, model_path: await write('garbage.onnx', 'this is no ONNX file') },
+        spoilt: { ...SMALL_MODEL, model_path: await write('spoilt.onnx', 'neither is this') },
+        shapes: { ...SMALL_MODEL, model_path: SMALL_MODEL.audio_encoder_path },
+        frameless: { ...SMALL_MODEL, background_dir: path.join(folder, 'nowhere') },
         rectless: {
-          ...DEMO_MODEL,
+          ...SMALL_MODEL,
           crop_rects_path: await write('few.json', JSON.stringify(rects.slice(0, 5))),
         },
-        outside: { ...DEMO_MODEL, crop_rects_path: await write('outside.json', JSON.stringify(outside)) },
+        outside: { ...SMALL_MODEL, crop_rects_path: await write('outside.json', JSON.stringify(outside)) },
       },
     });
   });
@@ -46,7 +47,7 @@ describe('a model that is wrong', () => {
   const refused = [
     { model: 'frameless', because: /nowhere/ },
     { model: 'rectless', because: /few\.json.*5/ },
-    { model: 'outside', because: /outside\.json.*1280/ },
+    { model: 'outside', because: /outside\.json.*64/ },
   ];
   for (const { model, because } of refused) {
     it(`is refused at once when its files show it: ${model}`, async () => {
@@ -83,13 +84,13 @@ describe('a model that is wrong', () => {
     await until('the third failure is known', async () => (await blocked())?.code === 'model_unusable');
     // The only GPU there is tries all the same.
     await assert.rejects(rendered, { code: 'model_unusable', message: /spoilt\.onnx/ });
-    await copyFile(DEMO_MODEL.model_path, path.join(folder, 'spoilt.onnx'));
+    await copyFile(SMALL_MODEL.model_path, path.join(folder, 'spoilt.onnx'));
     assert.equal((await rendered()).status, 'completed');
     await until('it is taken up again', async () => (await blocked()) === null);
   });
 
   it('does not keep the others from working', async () => {
-    const { id } = await farm.client.submit(speech, { modelId: 'demo' });
+    const { id } = await farm.client.submit(speech, { modelId: 'small' });
     assert.equal((await farm.client.finished(id)).status, 'completed');
   });
 });

@@ -3,7 +3,8 @@ import { after, before, describe, it } from 'node:test';
 import { setTimeout as delay } from 'node:timers/promises';
 import { type ClientDuplexStream, status } from '@grpc/grpc-js';
 import type { Frame, Open, StreamRequest } from '../../api/grpc/messages/farm.ts';
-import { startFarm, type TestFarm } from '../support/farm.ts';
+import { DEMO_MODEL, startFarm, type TestFarm } from '../support/farm.ts';
+import { SMALL_MODEL } from '../support/small-avatar.ts';
 import { until } from '../support/until.ts';
 import { failureOf, farmCode, type Message, send, TestClient } from './clients.ts';
 import { differences, f32, renderedFrames, speech } from './speech.ts';
@@ -21,7 +22,10 @@ describe('a stream', () => {
   let client: TestClient;
 
   before(async () => {
-    farm = await startFarm({ live: { max_streams_per_gpu: 1, idle_stream_seconds: 0.5 } });
+    farm = await startFarm({
+      models: { demo: DEMO_MODEL, small: SMALL_MODEL },
+      live: { max_streams_per_gpu: 1, idle_stream_seconds: 0.5 },
+    });
     client = new TestClient(farm.grpcAddress);
   });
   after(async () => {
@@ -32,7 +36,7 @@ describe('a stream', () => {
   /** Opens a stream, and returns it with its messages after `opened`. */
   const open = async (settings: Partial<Open> = {}): Promise<{ stream: Stream; messages: Messages }> => {
     const stream = client.stream();
-    stream.write({ open: { model_id: 'demo', ...settings } as Open });
+    stream.write({ open: { model_id: 'small', ...settings } as Open });
     const messages = (stream as AsyncIterable<Message>)[Symbol.asyncIterator]();
     await messages.next();
     return { stream, messages };
@@ -40,8 +44,9 @@ describe('a stream', () => {
   const usedPlaces = async () => (await farm.client.gpus()).capacity.used;
 
   it('whose reader stalls leaves late frames out and says how many, with catch_up SKIP', async () => {
-    const expected = await renderedFrames(farm, SECONDS);
-    const { stream, messages } = await open({ catch_up: 'SKIP' });
+    // Pictures of a size that the connection holds few of.
+    const expected = await renderedFrames(farm, SECONDS, { modelId: 'demo' });
+    const { stream, messages } = await open({ model_id: 'demo', catch_up: 'SKIP' });
     const startedAtMs = performance.now();
     await send(stream, { audio: f32(speech(SECONDS)) });
     stream.end();
