@@ -66,6 +66,8 @@ export class VideoPreviews {
         } finally {
           patience.stop();
         }
+        // Frames that ffmpeg gave before it was stopped may still be waiting.
+        signal.throwIfAborted();
       }
     } finally {
       ended.abort();
