@@ -1,7 +1,7 @@
 import { availableParallelism } from 'node:os';
 import type { DemoAvatar } from '../avatars/demo/build.ts';
 import { resolveModel } from '../shared/config/model-config.ts';
-import { modelSchema } from '../shared/config/schema.ts';
+import { modelSchema } from '../shared/config/model-entry.ts';
 import { openAvatar } from '../worker/avatar/avatar.ts';
 import { OnnxAudioEncoder } from '../worker/onnx/audio-encoder.ts';
 import { QUIET_THREADS } from '../worker/onnx/onnx-session.ts';

@@ -84,7 +84,8 @@ async function sampled(folder: string, round: () => Promise<RoundDone>): Promise
 async function startThreads(root: string, entry: object, storageRoot: string): Promise<Threads> {
   const load = (file: string) => import(pathToFileURL(path.join(root, file)).href);
   const { PipelineThread } = await load('worker/engine/pipeline-thread.ts');
-  const { modelSchema } = await load('shared/config/schema.ts');
+  // An earlier build that is compared with this one has it in the other file.
+  const { modelSchema } = await load('shared/config/model-entry.ts').catch(() => load('shared/config/schema.ts'));
   const { resolveModel } = await load('shared/config/model-config.ts');
   const roots = { configDir: '/', modelsRoot: '', audioEncoderPath: '' };
   const settings: PipelineThreadSettings = {

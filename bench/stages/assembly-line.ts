@@ -5,7 +5,7 @@ import { MessageChannel, Worker } from 'node:worker_threads';
 import { buildDemoAvatar } from '../../avatars/demo/build.ts';
 import { LocalArtifacts } from '../../shared/artifacts.ts';
 import { resolveModel } from '../../shared/config/model-config.ts';
-import { modelSchema } from '../../shared/config/schema.ts';
+import { modelSchema } from '../../shared/config/model-entry.ts';
 import { FrameLine } from '../../worker/engine/frame-line.ts';
 import { lineInThisThread } from '../../worker/engine/frame-outputs.ts';
 import { completing } from '../../worker/engine/frame-parts.ts';

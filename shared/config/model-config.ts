@@ -1,7 +1,7 @@
 import { createHash } from 'node:crypto';
 import path from 'node:path';
 import { isDeepStrictEqual } from 'node:util';
-import type { ModelEntry } from './schema.ts';
+import type { ModelEntry } from './model-entry.ts';
 
 /**
  * One resolved entry of `models:`: files as absolute paths, and the problems that keep the model from working on this

@@ -1,9 +1,9 @@
 import { z } from 'zod';
 import { KEY_NAME, ROLES, SHORTEST_PLAIN_KEY } from '../api-keys.ts';
-import { BACKGROUND_MODES, PING_PONG } from '../background-mode.ts';
 import { ENCODER_WINDOWS, JPEG_QUALITY, MODEL_ID } from '../limits.ts';
 import { inputs } from './inputs-section.ts';
 import { live } from './live-section.ts';
+import { modelSchema } from './model-entry.ts';
 import { logging, metrics, tracing } from './observability-sections.ts';
 import {
   LAST_PORT,
@@ -76,32 +76,6 @@ const onnx = section({
 const output = section({
   format: orDefault(z.enum(['jpeg', 'raw']), 'jpeg'),
   jpeg_quality: orDefault(z.int().min(JPEG_QUALITY.min).max(JPEG_QUALITY.max), 75),
-});
-
-/** One entry of `models:`. */
-export const modelSchema = section({
-  model_path: z.string().min(1),
-  background_dir: z.string().default(''),
-  source_video: z.string().default(''),
-  crop_rects_path: z.string().default(''),
-  crops_video_path: z.string().default(''),
-  rois_video_path: z.string().default(''),
-  crops_frames_dir: z.string().default(''),
-  rois_frames_dir: z.string().default(''),
-  num_frames: z.int().nonnegative().default(0),
-  preload_backgrounds: z.boolean().default(false),
-  preload_model: z.boolean().default(false),
-  /** The same under its name in the inference server's file. */
-  preload: z.boolean().default(false),
-  preferred_gpu: z.int().min(-1).default(-1),
-  /** New: an encoder for this model alone, instead of onnx.audio_encoder_path. */
-  audio_encoder_path: z.string().default(''),
-  /** New: one mask a picture, of the same number; what is pure red or white in it stays the picture's. */
-  masks_dir: z.string().default(''),
-  /** New: whether the mouth fades in from the edge of its rect. */
-  blend: orDefault(z.enum(['none', 'feather']), 'none'),
-  /** New: how videos walk over the pictures, unless a request says otherwise. */
-  background_mode: orDefault(z.enum(BACKGROUND_MODES), PING_PONG),
 });
 
 const HOST_NAME = /^[\p{L}\p{N}](?:[\p{L}\p{N}._-]*[\p{L}\p{N}])?$|^\[?[\da-f:.]+\]?$/iu;
@@ -292,4 +266,3 @@ export const configSchema = z.strictObject({
 });
 
 export type ConfigValues = z.output<typeof configSchema>;
-export type ModelEntry = z.output<typeof modelSchema>;

@@ -7,7 +7,7 @@ import sharp from 'sharp';
 import { LocalArtifacts } from '../../shared/artifacts.ts';
 import { avatarPictureKeys, avatarPicturesSchema } from '../../shared/avatar-pictures.ts';
 import { resolveModel } from '../../shared/config/model-config.ts';
-import { modelSchema } from '../../shared/config/schema.ts';
+import { modelSchema } from '../../shared/config/model-entry.ts';
 import {
   removeUnusedSmallPictures,
   touchSmallPictures,

@@ -5,7 +5,7 @@ import path from 'node:path';
 import { after, describe, it } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { resolveModel } from '../../shared/config/model-config.ts';
-import { modelSchema } from '../../shared/config/schema.ts';
+import { modelSchema } from '../../shared/config/model-entry.ts';
 import { FrameMemory } from '../../worker/engine/frame-memory.ts';
 import { type LiveFrame, PipelineThread } from '../../worker/engine/pipeline-thread.ts';
 import type { LiveForm } from '../../worker/engine/thread-protocol.ts';

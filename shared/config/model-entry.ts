@@ -1,0 +1,31 @@
+import { z } from 'zod';
+import { BACKGROUND_MODES, PING_PONG } from '../background-mode.ts';
+import { orDefault, section } from './value-forms.ts';
+
+/** One entry of `models:`. */
+export const modelSchema = section({
+  model_path: z.string().min(1),
+  background_dir: z.string().default(''),
+  source_video: z.string().default(''),
+  crop_rects_path: z.string().default(''),
+  crops_video_path: z.string().default(''),
+  rois_video_path: z.string().default(''),
+  crops_frames_dir: z.string().default(''),
+  rois_frames_dir: z.string().default(''),
+  num_frames: z.int().nonnegative().default(0),
+  preload_backgrounds: z.boolean().default(false),
+  preload_model: z.boolean().default(false),
+  /** The same under its name in the inference server's file. */
+  preload: z.boolean().default(false),
+  preferred_gpu: z.int().min(-1).default(-1),
+  /** New: an encoder for this model alone, instead of onnx.audio_encoder_path. */
+  audio_encoder_path: z.string().default(''),
+  /** New: one mask a picture, of the same number; what is pure red or white in it stays the picture's. */
+  masks_dir: z.string().default(''),
+  /** New: whether the mouth fades in from the edge of its rect. */
+  blend: orDefault(z.enum(['none', 'feather']), 'none'),
+  /** New: how videos walk over the pictures, unless a request says otherwise. */
+  background_mode: orDefault(z.enum(BACKGROUND_MODES), PING_PONG),
+});
+
+export type ModelEntry = z.output<typeof modelSchema>;
