@@ -6,8 +6,8 @@ import path from 'node:path';
 import { after, before, describe, it } from 'node:test';
 import { promisify } from 'node:util';
 import { gunzipSync } from 'node:zlib';
+import type { AudioKind } from '../../shared/sound/audio-kinds.ts';
 import { type ConvertedCheckpoint, convertCheckpoint } from '../../worker/checkpoints/convert-checkpoint.ts';
-import type { AudioKind } from '../../worker/checkpoints/trained-network.ts';
 import { InferenceSession, Tensor } from '../../worker/onnx/onnxruntime.ts';
 
 const run = promisify(execFile);

@@ -1,11 +1,8 @@
 /** Which network a state dict is of, told by the names and shapes in it. */
 
 import { FarmError } from '../../shared/errors.ts';
+import { AUDIO_KIND_FACTS, AUDIO_KINDS, type AudioKind, type RowContext } from '../../shared/sound/audio-kinds.ts';
 import type { StateDict } from './state-dict.ts';
-
-/** Which speech features a lip-sync network hears. */
-export const AUDIO_KINDS = ['ave', 'hubert', 'wenet'] as const;
-export type AudioKind = (typeof AUDIO_KINDS)[number];
 
 export interface LipSyncLayout {
   readonly role: 'lip-sync network';
@@ -38,13 +35,6 @@ export interface AudioEncoderLayout {
 
 export type NetworkLayout = LipSyncLayout | AudioEncoderLayout;
 
-/** [height, width] of the features for one frame. */
-const FEATURE_SIZES = { ave: [16, 16], hubert: [32, 32], wenet: [16, 32] } as const;
-/** By the channels of the features: what may have so many. */
-const KINDS_BY_CHANNELS: ReadonlyMap<number, readonly AudioKind[]> = new Map([
-  [16, ['hubert']],
-  [32, ['ave', 'hubert']],
-]);
 const MAX_WIDTH = 128;
 /** First layers, by which each network is known. */
 const PICTURE_LAYER = /^inc\.inconv\.(?:0\.)?conv\.0\.weight$/;
@@ -70,18 +60,24 @@ export function recogniseNetwork(dict: StateDict, path: string, { hears, likely 
   const channels = sound[1] ?? 0;
   const second = dict.get(SECOND_SOUND_LAYER)?.shape[1];
   // Only networks that hear wenet have 8 times their width after the first layer of the sound.
-  const mayHear = second === width * 8 ? (['wenet'] as const) : KINDS_BY_CHANNELS.get(channels);
-  const kind = hears ?? mayHear?.find((one) => one === likely) ?? mayHear?.[0];
-  if (kind === undefined || !mayHear?.some((one) => one === kind)) {
-    const what = mayHear === undefined ? 'nothing that is known' : mayHear.join(' or ');
+  const mayHear = second === width * 8 ? (['wenet'] as const) : convolvedKinds(channels);
+  const kind = hears ?? mayHear.find((one) => one === likely) ?? mayHear[0];
+  if (kind === undefined || !mayHear.some((one) => one === kind)) {
+    const what = mayHear.length === 0 ? 'nothing that is known' : mayHear.join(' or ');
     throw new FarmError(
       'model_unusable',
       `${path} takes speech features of ${channels} channels, as ${what} has them${hears ? `, not ${hears}` : ''}`,
     );
   }
-  const [high, wide] = FEATURE_SIZES[kind];
+  const [, high, wide] = (AUDIO_KIND_FACTS[kind].contexts[0] as RowContext).shape;
   const size = [...dict.keys()].some((name) => name.startsWith('down5.')) ? 320 : 160;
   return { role: 'lip-sync network', size, width, audio: { kind, shape: [channels, high, wide] }, mayHear };
+}
+
+/** Of the kinds whose networks begin alike, those whose features have so many channels. */
+function convolvedKinds(channels: number): readonly AudioKind[] {
+  const fits = (kind: AudioKind) => AUDIO_KIND_FACTS[kind].contexts.some(({ shape }) => shape[0] === channels);
+  return AUDIO_KINDS.filter((kind) => kind !== 'wenet' && fits(kind));
 }
 
 /** Of the published networks, in a few words: "S = 320, hears ave". */

@@ -5,8 +5,9 @@ import path from 'node:path';
 import type { LocalArtifacts } from '../../shared/artifacts.ts';
 import { FarmError } from '../../shared/errors.ts';
 import { ifMissing, ignored } from '../../shared/process/unheard.ts';
+import type { AudioKind } from '../../shared/sound/audio-kinds.ts';
 import { type ConvertedCheckpoint, convertCheckpoint } from '../checkpoints/convert-checkpoint.ts';
-import { type AudioKind, describeLayout } from '../checkpoints/trained-network.ts';
+import { describeLayout } from '../checkpoints/trained-network.ts';
 import { findNetworks } from '../onnx/exported-networks.ts';
 import {
   CHECKPOINT,

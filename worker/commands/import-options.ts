@@ -5,7 +5,7 @@ import { parseArgs } from 'node:util';
 import { FarmError } from '../../shared/errors.ts';
 import { MODEL_ID } from '../../shared/limits.ts';
 import { type Environment, readEnvironment } from '../../shared/process/environment.ts';
-import { AUDIO_KINDS, type AudioKind } from '../checkpoints/trained-network.ts';
+import { AUDIO_KINDS, type AudioKind } from '../../shared/sound/audio-kinds.ts';
 
 export interface ImportOptions {
   readonly folder: string;
