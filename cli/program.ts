@@ -10,30 +10,45 @@ import { down } from './down.ts';
 import { collectExpired } from './gc.ts';
 import { drainGpu, listGpus, resumeGpu } from './gpu.ts';
 import { inspectMel } from './inspect.ts';
+import { printJsonLine } from './json-output.ts';
 import { listKeys, newKey } from './key.ts';
 import { listModels, loadModel, unloadModel } from './models.ts';
-import { keyName, speaksJson, speaksToFarm, wholeNumber } from './options.ts';
+import { keyName, positiveNumber, speaksJson, speaksToFarm, wholeNumber } from './options.ts';
 import { addRenderCommands } from './render-commands.ts';
 import { up } from './up.ts';
+import { listTries, printSecrets, testWebhook } from './webhooks.ts';
 
 /** Wrong words on the command line. */
 const USAGE_EXIT_CODE = 2;
+/** Of those to tell webhooks. */
+const TRIES = 20;
+const USAGE_REMEDY = 'Run it with --help to see what it takes.';
 
 /** The `farm` command with all of its commands; docs/cli.md describes them. */
 export function buildProgram(): Command {
   const program = new Command('farm')
     .description('Lipsync Farm: audio in, talking-head video out.')
     .version(FARM_VERSION)
-    .showHelpAfterError('Run it with --help to see what it takes.')
-    .exitOverride(({ exitCode }) => process.exit(exitCode === 0 ? 0 : USAGE_EXIT_CODE));
+    .showHelpAfterError(USAGE_REMEDY)
+    .exitOverride(({ exitCode, message }) => {
+      if (exitCode === 0) process.exit(0);
+      if (process.argv.includes('--json')) printJsonLine({ error: usageReport(message) });
+      process.exit(USAGE_EXIT_CODE);
+    });
   addFarmCommands(program);
   addRenderCommands(program);
   addModelCommands(program);
   addGpuCommands(program);
   addKeyCommands(program);
+  addWebhookCommands(program);
   addCareCommands(program);
   addMakerCommands(program);
   return program;
+}
+
+/** As other failures look to programs. */
+function usageReport(message: string) {
+  return { code: 'usage_wrong', message: message.replace(/^error: /, ''), remedy: USAGE_REMEDY };
 }
 
 function addFarmCommands(program: Command): void {
@@ -109,6 +124,20 @@ function addKeyCommands(program: Command): void {
     .description('names, roles and limits of the keys in the configuration')
     .option('-c, --config <file>', 'configuration file (default: FARM_CONFIG, else config.yaml here)')
     .action(listKeys);
+}
+
+function addWebhookCommands(program: Command): void {
+  const webhooks = speaksJson(speaksToFarm(program.command('webhooks')))
+    .description('the latest tries to tell webhooks, newest first')
+    .option('-r, --render <id>', 'only those about this render')
+    .option('-n, --limit <n>', 'how many, 100 at most', positiveNumber, TRIES)
+    .action(listTries);
+  speaksJson(speaksToFarm(webhooks.command('test [url]')))
+    .description("send a message to try a webhook, by default the farm's own, and say what became of it")
+    .action((url, _, command) => testWebhook(url, command.optsWithGlobals()));
+  speaksJson(speaksToFarm(webhooks.command('secrets')))
+    .description('print the secrets that sign what is sent to the webhooks of this key')
+    .action((_, command) => printSecrets(command.optsWithGlobals()));
 }
 
 function addCareCommands(program: Command): void {

@@ -3,6 +3,7 @@ import { BACKGROUND_MODES } from '../shared/background-mode.ts';
 import { RENDER_EVENTS, WEBHOOK_EVENTS } from '../shared/events.ts';
 import { RENDER_PRIORITIES, RENDER_STATUSES } from '../shared/renders/record.ts';
 import { bench } from './bench.ts';
+import { type EstimateCommandOptions, estimate } from './estimate.ts';
 import { live } from './live.ts';
 import { label, namesOf, positiveNumber, speaksJson, speaksToFarm, time, wholeNumber } from './options.ts';
 import { render } from './render.ts';
@@ -20,6 +21,7 @@ const BENCH = { seconds: 10, renders: 3 };
 /** Commands that make renders, and those about renders that are there. */
 export function addRenderCommands(program: Command): void {
   addRender(program);
+  addEstimate(program);
   addList(program);
   speaksJson(speaksToFarm(program.command('live <audio>')))
     .description('stream a sound to the farm and take the frames as they come; "-" is standard input')
@@ -80,17 +82,12 @@ function addRender(program: Command): void {
 
 /** What the farm is asked for. */
 function addRequestOptions(command: Command): Command {
-  return command
-    .option('-m, --model <id>', 'model id (not needed when the farm has only one)')
+  return addLengthOptions(command)
     .addOption(new Option('--output <form>', 'one video, or a folder of one JPEG a frame').choices(OUTPUTS))
     .option('--jpeg-quality <n>', 'of frames, 1 to 100', positiveNumber)
     .option('--start-frame <n>', "where in the avatar's pictures the render begins, from 0", wholeNumber)
     .addOption(new Option('--background <mode>', 'how the pictures are walked over').choices(BACKGROUND_MODES))
     .option('--from-neutral', 'end with the picture that it begins with: the walk turns back in the middle')
-    .option('--lead <ms>', 'silence to put before the sound, 60000 at most', wholeNumber)
-    .option('--tail <ms>', 'silence to put after the sound, 60000 at most', wholeNumber)
-    .option('--from <frame>', 'first frame to make, 25 a second', wholeNumber)
-    .option('--to <frame>', 'frame before which to end', positiveNumber)
     .option('-l, --label <key=value>', 'note something about the render, to find it again by; may be repeated', label)
     .addOption(new Option('--priority <priority>', 'who gets his turn first').choices(RENDER_PRIORITIES))
     .option('--webhook <url>', 'where the farm tells the end of the render (default: as it is configured)')
@@ -100,6 +97,28 @@ function addRequestOptions(command: Command): Command {
       namesOf(WEBHOOK_EVENTS, PREFIX),
     )
     .option('--idempotency-key <key>', 'of one file: the same key with the same request is the same render, for a day');
+}
+
+/** What says how many frames there are, and of which model. */
+function addLengthOptions(command: Command): Command {
+  return command
+    .option('-m, --model <id>', 'model id (not needed when the farm has only one)')
+    .option('--lead <ms>', 'silence to put before the sound, 60000 at most', wholeNumber)
+    .option('--tail <ms>', 'silence to put after the sound, 60000 at most', wholeNumber)
+    .option('--from <frame>', 'first frame to make, 25 a second', wholeNumber)
+    .option('--to <frame>', 'frame before which to end', positiveNumber);
+}
+
+function addEstimate(program: Command): void {
+  const command = speaksJson(speaksToFarm(program.command('estimate [audio]')))
+    .description('what a render would cost: frames, GPU seconds, how long it waits; no sound is sent')
+    .option('-s, --seconds <n>', 'instead of a file: how long the sound is', positiveNumber);
+  addLengthOptions(command).action((audio: string | undefined, options: EstimateCommandOptions) => {
+    if ((audio === undefined) === (options.seconds === undefined)) {
+      command.error('error: farm estimate takes either an audio file or --seconds');
+    }
+    return estimate(audio, options);
+  });
 }
 
 function addBench(program: Command): void {

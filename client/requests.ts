@@ -65,11 +65,9 @@ export interface DeliveryFilter {
   readonly limit?: number;
 }
 
-export interface EstimateOptions {
+export interface EstimateOptions
+  extends Pick<SubmitOptions, 'modelId' | 'from' | 'to' | 'audioLeadMs' | 'audioTailMs'> {
   readonly audioSeconds: number;
-  readonly modelId?: string;
-  readonly from?: number;
-  readonly to?: number;
 }
 
 /** The body and headers of a submission. */
@@ -121,8 +119,10 @@ function fieldsOf(options: SubmitOptions): Record<string, unknown> {
   });
 }
 
-export function estimateRequest({ audioSeconds, modelId, from, to }: EstimateOptions): RequestInit {
-  return json({ audio_seconds: audioSeconds, ...present({ model_id: modelId, from, to }) });
+export function estimateRequest({ audioSeconds, ...options }: EstimateOptions): RequestInit {
+  const { modelId, from, to, audioLeadMs, audioTailMs } = options;
+  const silence = { audio_lead_ms: audioLeadMs, audio_tail_ms: audioTailMs };
+  return json({ audio_seconds: audioSeconds, ...present({ model_id: modelId, from, to, ...silence }) });
 }
 
 /** A POST of JSON. */

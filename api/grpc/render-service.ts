@@ -1,7 +1,7 @@
 import type { UntypedServiceImplementation } from '@grpc/grpc-js';
 import { z } from 'zod';
 import type { Config } from '../../shared/config/load.ts';
-import { LAST_FRAME } from '../../shared/limits.ts';
+import { LAST_FRAME, LONGEST_SILENCE_MS } from '../../shared/limits.ts';
 import { between, checkMessage, modelId } from '../message-fields.ts';
 import { estimateRender } from '../renders/estimate.ts';
 import { withRange } from '../renders/submission.ts';
@@ -29,6 +29,8 @@ const estimateSchema = (config: Config) =>
     audio_seconds: z.number().positive({ error: ({ input }) => `got ${input}, expected more than 0` }),
     from_frame: between(0, LAST_FRAME),
     to_frame: between(0, LAST_FRAME),
+    audio_lead_ms: between(0, LONGEST_SILENCE_MS),
+    audio_tail_ms: between(0, LONGEST_SILENCE_MS),
   });
 
 /** The render calls of proto/farm.proto. */
@@ -42,9 +44,14 @@ export function renderHandlers(services: RenderServices, calls: Calls): UntypedS
       toBatch(await submitMany(services, { messages, signal, caller })),
     ),
     EstimateRender: calls.unary(async (request: EstimateRenderRequest) => {
-      const { model_id, audio_seconds, from_frame, to_frame } = checkMessage(estimateSchema(config), request);
-      const { range } = withRange(from_frame, to_frame);
-      return toEstimate(await estimateRender(services, { modelId: model_id, audioSeconds: audio_seconds, range }));
+      const asked = checkMessage(estimateSchema(config), request);
+      const planned = {
+        modelId: asked.model_id,
+        audioSeconds: asked.audio_seconds,
+        silenceMs: asked.audio_lead_ms + asked.audio_tail_ms,
+        ...withRange(asked.from_frame, asked.to_frame),
+      };
+      return toEstimate(await estimateRender(services, planned));
     }),
     ListRenders: calls.unary(async (request: ListRendersRequest, _signal, caller) =>
       toPage(await renders.list(toListQuery(request), caller)),

@@ -19,8 +19,11 @@ export interface EstimateTools {
 /** A render that may be submitted later. */
 export interface PlannedRender {
   readonly modelId: string;
+  /** Of the sound alone. */
   readonly audioSeconds: number;
-  readonly range: RenderRequest['range'];
+  /** Silence before and after it. */
+  readonly silenceMs: number;
+  readonly range?: RenderRequest['range'];
 }
 
 /** A GPU that can render the model, in ms. */
@@ -36,13 +39,13 @@ interface AbleGpu {
  */
 export async function estimateRender(tools: EstimateTools, planned: PlannedRender): Promise<Estimate> {
   const { config, models } = tools;
-  const { modelId, audioSeconds, range } = planned;
+  const { modelId, audioSeconds, silenceMs, range } = planned;
   await models.refuseUnusable(modelId);
   const { max_audio_minutes } = config.limits;
   if (audioSeconds > max_audio_minutes * 60) {
     throw new FarmError('audio_too_long', `The audio lasts more than ${max_audio_minutes} min, the most that is taken`);
   }
-  const total = frameCount(Math.round(audioSeconds * SAMPLE_RATE_HZ));
+  const total = frameCount(Math.round((audioSeconds + silenceMs / 1000) * SAMPLE_RATE_HZ));
   const frames = cutRange(total, range).frameCount;
   const { gpus, able } = await findGpus(tools, modelId);
   return { model_id: modelId, frames, gpus, ...timesOf(frames, able) };

@@ -12,6 +12,7 @@ import { hashApiKey } from '../../shared/api-keys.ts';
 import type { DeliveryTry } from '../../shared/views/webhook-view.ts';
 import { WEBHOOK_SECRET } from '../../shared/webhooks/signature.ts';
 import { startApi } from '../support/api.ts';
+import { runCli } from '../support/run-cli.ts';
 import { SAMPLE_PLAN } from '../support/sample-render.ts';
 import { until } from '../support/until.ts';
 import { inNode, inPython, inShell, missing, printed, snippet } from './snippets.ts';
@@ -37,6 +38,8 @@ const PROGRAMS = [
 /** Longer than the farm waits by itself before the second try. */
 const ASKED_WAIT_S = 2;
 const api = await startApi(SETTINGS);
+/** Of its HTTP API, once somebody has asked for it. */
+let url = '';
 
 interface Message {
   readonly atMs: number;
@@ -140,14 +143,31 @@ describe('webhooks', () => {
   it('are tried with curl as the documentation has it, with a secret as it makes one', async () => {
     const made = /`(echo whsec_[^`]*)`/.exec(await readFile('docs/webhooks.md', 'utf8'))?.[1] ?? '';
     assert.match(await printed(['sh', '-c', made]), WEBHOOK_SECRET);
+    url = await api.app.listen({ host: '127.0.0.1', port: 0 });
     const commands = snippet('sh', 'curl')
       .replaceAll('curl ', `curl -sS --fail-with-body -H 'authorization: Bearer ${KEYS.boss}' `)
-      .replaceAll('http://127.0.0.1:8080', await api.app.listen({ host: '127.0.0.1', port: 0 }))
+      .replaceAll('http://127.0.0.1:8080', url)
       .replaceAll('https://example.com/renders', `${hook}/curl`);
     const [first = ''] = (await printed(['sh', '-ec', commands])).split('}{');
     const id = /"id":"([^"]+)"/.exec(first)?.[1];
     await until('it has come', () => to('/curl').length === 1);
     assert.equal(to('/curl')[0]?.headers['webhook-id'], id);
+  });
+
+  it('are tried, listed and told apart by the farm command', async () => {
+    answer = (at) => (at === '/away' ? 500 : 204);
+    const farm = (...args: string[]) => runCli('webhooks', ...args, '--url', url, '--api-key', KEYS.boss);
+    const [taken, refused] = [farm('test', `${hook}/command`, '--json'), farm('test', `${hook}/away`)];
+    assert.equal(await taken.exited, 0, taken.output());
+    const { id, outcome } = JSON.parse(/^\{[\s\S]*^\}/m.exec(taken.output())?.[0] ?? '');
+    assert.deepEqual([outcome, to('/command')[0]?.headers['webhook-id']], ['delivered', id]);
+    assert.equal(await refused.exited, 1);
+    assert.match(refused.output(), /\/away: given up: 500 in \d+ ms/);
+    const [list, secrets] = [farm('--limit', '3'), farm('secrets')];
+    assert.deepEqual([await list.exited, await secrets.exited], [0, 0], list.output());
+    assert.match(list.output(), /^AT {2,}EVENT .*\n.* 1 +(delivered: 204|given up: 500) in/);
+    assert.equal(secrets.output(), `${SECRETS.join('\n')}\n`);
+    answer = () => 204;
   });
 
   it('of a key are signed by a secret of its own, which it can ask for', async () => {

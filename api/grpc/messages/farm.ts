@@ -107,6 +107,8 @@ export interface EstimateRenderRequest {
   readonly audio_seconds: number;
   readonly from_frame: number;
   readonly to_frame: number;
+  readonly audio_lead_ms: number;
+  readonly audio_tail_ms: number;
 }
 
 export interface RenderEstimate {

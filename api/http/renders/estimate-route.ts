@@ -1,6 +1,6 @@
 import type { FastifyPluginAsyncZod } from 'fastify-type-provider-zod';
 import { z } from 'zod';
-import { LAST_FRAME } from '../../../shared/limits.ts';
+import { LAST_FRAME, LONGEST_SILENCE_MS } from '../../../shared/limits.ts';
 import { estimateSchema } from '../../../shared/views/estimate-view.ts';
 import { modelIdOf } from '../../model-id.ts';
 import { estimateRender } from '../../renders/estimate.ts';
@@ -13,6 +13,8 @@ const bodySchema = z.strictObject({
   audio_seconds: z.number().positive().describe('Length of the sound'),
   from: z.int().min(0).max(LAST_FRAME).optional(),
   to: z.int().min(1).max(LAST_FRAME).optional(),
+  audio_lead_ms: z.int().min(0).max(LONGEST_SILENCE_MS).default(0).describe('Silence before the sound'),
+  audio_tail_ms: z.int().min(0).max(LONGEST_SILENCE_MS).default(0).describe('Silence after the sound'),
 });
 
 /** POST /v1/renders/estimate: what a render would cost. */
@@ -27,10 +29,12 @@ export const estimateRoute: FastifyPluginAsyncZod<Services> = async (app, servic
     },
   };
   app.post('/v1/renders/estimate', { schema, config: { access: 'render' } }, async ({ body }) => {
-    const { model_id, audio_seconds, from, to } = body;
-    const { range } = withRange(from, to);
+    const { model_id, audio_seconds, from, to, audio_lead_ms, audio_tail_ms } = body;
     return await estimateRender(services, {
-      ...{ modelId: modelIdOf(config, model_id), audioSeconds: audio_seconds, range },
+      modelId: modelIdOf(config, model_id),
+      audioSeconds: audio_seconds,
+      silenceMs: audio_lead_ms + audio_tail_ms,
+      ...withRange(from, to),
     });
   });
 };
