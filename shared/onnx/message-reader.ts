@@ -61,7 +61,8 @@ function fixedBytes(wireType: number): number {
   throw new RangeError(`protobuf wire type ${wireType} is unknown`);
 }
 
-function varintAt(bytes: Uint8Array, start: number): { value: number; end: number } {
+/** A number of the wire format, and where it ends. @throws RangeError when none is there. */
+export function varintAt(bytes: Uint8Array, start: number): { value: number; end: number } {
   let value = 0;
   let scale = 1;
   for (let at = start; at < start + VARINT_BYTES; at++) {

@@ -3,19 +3,21 @@ import { describe, it } from 'node:test';
 import * as context from '../../api/live/audio-context.ts';
 import { FEATURE_ROWS_AFTER, frameCount } from '../../shared/sound/rates.ts';
 import {
+  featureRowCount,
   melFrameCount,
   melFramesOfWindows,
   rowsOfFrames,
   samplesOfMelFrames,
   windowCount,
-  windowsOfRows,
+  windowOfRow,
 } from '../../worker/pipeline/sound-ranges.ts';
 
 /** Samples [start, end) that frames of a sound depend on, by the pipeline's own stages. */
 function dependence(first: number, last: number, sampleCount: number): { start: number; end: number } {
   const melTotal = melFrameCount(sampleCount);
   const windowTotal = windowCount(melTotal);
-  const windows = windowsOfRows(rowsOfFrames({ start: first, end: last + 1 }, windowTotal), windowTotal);
+  const rows = rowsOfFrames({ start: first, end: last + 1 }, featureRowCount(windowTotal));
+  const windows = { start: windowOfRow(rows.start, windowTotal), end: windowOfRow(rows.end - 1, windowTotal) + 1 };
   return samplesOfMelFrames(melFramesOfWindows(windows, melTotal), sampleCount);
 }
 

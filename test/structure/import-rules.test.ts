@@ -17,7 +17,7 @@ const WRONG: Readonly<Record<string, { files: Readonly<Record<string, string>>; 
     },
     answer: 'api/app.ts imports ../worker/consumer.ts',
   },
-  'a pipeline stage imports the contract, its tools, the rates, the errors and nothing else': {
+  'a pipeline stage imports the contract, its tools, the data of the sound, the errors and nothing else': {
     files: { 'worker/pipeline/mel.ts': `import { FFT_SIZE } from './contract.ts';\nimport sharp from 'sharp';` },
     answer: 'worker/pipeline/mel.ts imports sharp',
   },
@@ -25,7 +25,7 @@ const WRONG: Readonly<Record<string, { files: Readonly<Record<string, string>>; 
     files: { 'worker/pipeline/render-frames.ts': `export { computeMel } from './mel.ts';` },
     answer: 'worker/pipeline/render-frames.ts imports ./mel.ts',
   },
-  'pipeline.ts imports the contract, the stages and their tools and nothing else': {
+  'pipeline.ts imports the contract, the data of the sound, the stages and their tools and nothing else': {
     files: { 'worker/pipeline/pipeline.ts': `import { computeMel } from './mel.ts';\nimport './render-frames.ts';` },
     answer: 'worker/pipeline/pipeline.ts imports ./render-frames.ts',
   },

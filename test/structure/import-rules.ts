@@ -10,10 +10,19 @@ export interface Rule {
 
 const CONTRACT = 'worker/pipeline/contract.ts';
 const RATES = 'shared/sound/rates.ts';
+/** How the sound is cut for each kind of features, as data and as arithmetic on indices. */
+const SOUND_DATA = [
+  RATES,
+  'shared/sound/audio-kinds.ts',
+  'shared/sound/hearing.ts',
+  'shared/sound/hubert-chunks.ts',
+  'shared/sound/wenet-rows.ts',
+];
 const PIPELINE = 'worker/pipeline/pipeline.ts';
 /** What runs the pipeline over many frames; it knows pipeline.ts and no stage. */
 const PIPELINE_RUNNERS = [
   'cut-pictures',
+  'feature-recipes',
   'frame-inputs',
   'frame-request',
   'held-memory',
@@ -25,12 +34,14 @@ const PIPELINE_RUNNERS = [
 ].map((name) => `worker/pipeline/${name}.ts`);
 /** Arithmetic that stages share. Everything else in the folder but the contract, the pipeline and its runners is a stage. */
 const PIPELINE_TOOLS = [
+  'fbank-filters',
   'fft',
   'mel-filters',
   'bicubic',
   'mix-back',
   'mouth',
   'picture-floats',
+  'power-spectrum',
   'sound-ranges',
   'stage-timings',
 ].map((name) => `worker/pipeline/${name}.ts`);
@@ -49,7 +60,7 @@ const FOR_PURE_ROOMS = [
   'shared/process/unheard.ts',
   'shared/regular-file.ts',
   'shared/units.ts',
-  RATES,
+  ...SOUND_DATA,
 ];
 
 /** Which of our folders each folder may import, besides itself; a folder that is not named may import none. */
@@ -76,12 +87,12 @@ export const RULES: readonly Rule[] = [
     }),
   },
   {
-    name: 'a pipeline stage imports the contract, its tools, the rates, the errors and nothing else',
+    name: 'a pipeline stage imports the contract, its tools, the data of the sound, the errors and nothing else',
     check: onImports(
       (file, { file: target, specifier }) =>
         isStageOrTool(file) &&
         !specifier.startsWith('node:') &&
-        ![CONTRACT, RATES, 'shared/errors.ts', ...PIPELINE_TOOLS].includes(target ?? specifier),
+        ![CONTRACT, ...SOUND_DATA, 'shared/errors.ts', ...PIPELINE_TOOLS].includes(target ?? specifier),
     ),
   },
   {
@@ -96,10 +107,11 @@ export const RULES: readonly Rule[] = [
     ),
   },
   {
-    name: 'pipeline.ts imports the contract, the stages and their tools and nothing else',
+    name: 'pipeline.ts imports the contract, the data of the sound, the stages and their tools and nothing else',
     check: onImports(
       (file, { file: target }) =>
-        file === PIPELINE && (target === undefined || (target !== CONTRACT && !isStageOrTool(target))),
+        file === PIPELINE &&
+        (target === undefined || (![CONTRACT, ...SOUND_DATA].includes(target) && !isStageOrTool(target))),
     ),
   },
   { name: 'no two folders of worker/ import each other', check: findMutualFolders },

@@ -6,13 +6,8 @@ import {
   writeFloats,
   wrongVisualSize,
 } from '../../shared/live/visual-frames.ts';
-import {
-  AUDIO_INPUT_FLOATS,
-  type AudioSource,
-  type GivenVisualInput,
-  type IndexRange,
-  type NetworkSize,
-} from '../pipeline/contract.ts';
+import { audioFloats, USUAL_HEARING } from '../../shared/sound/hearing.ts';
+import type { AudioSource, GivenVisualInput, IndexRange, LipSyncNetwork, NetworkSize } from '../pipeline/contract.ts';
 import type { GivenInputs, GivenVisualInputs } from '../pipeline/frame-request.ts';
 
 /** Turns the payload of a live request into what the pipeline takes. Sound and features are float32, little-endian. */
@@ -69,15 +64,15 @@ export function readSamples(audio: Uint8Array): Float32Array {
 export function readGivenInputs(
   { visualFrames, visualForm, audioFeatures }: Omit<LiveBytes, 'audio'>,
   frameCount: number,
-  size: NetworkSize,
+  { size, hearing = USUAL_HEARING }: Pick<LipSyncNetwork, 'size' | 'hearing'>,
   soundless: boolean,
 ): GivenInputs {
-  const heardBytes = AUDIO_INPUT_FLOATS * FLOAT_BYTES;
+  const heardBytes = audioFloats(hearing) * FLOAT_BYTES;
   if (audioFeatures.byteLength !== 0 && audioFeatures.byteLength !== heardBytes) {
     const got = `${audioFeatures.byteLength} bytes`;
-    throw invalid(`audio_features has ${got}, expected ${heardBytes} (32 × 16 × 16 float32)`);
+    throw invalid(`audio_features has ${got}, expected ${heardBytes} (${hearing.shape.join(' × ')} float32)`);
   }
-  const silence = soundless ? new Float32Array(AUDIO_INPUT_FLOATS) : undefined;
+  const silence = soundless ? new Float32Array(audioFloats(hearing)) : undefined;
   return {
     visualInputs: visualFrames.byteLength > 0 ? givenVisual(visualFrames, visualForm, frameCount, size) : undefined,
     audioInput: audioFeatures.byteLength > 0 ? asFloats(audioFeatures) : silence,

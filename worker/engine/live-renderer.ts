@@ -88,7 +88,7 @@ export class LiveRenderer {
     const { network, encoder } = model;
     const parts = {
       audio: new PieceOfSound(readSamples(task.audio), task.firstSample, totalSamples),
-      given: readGivenInputs(task, frames.end - frames.start, network.size, totalSamples === 0),
+      given: readGivenInputs(task, frames.end - frames.start, network, totalSamples === 0),
       memory: streamId === undefined ? undefined : this.#liveModel(model).features.of(streamId),
       ...{ encoder, network, pictures },
     };

@@ -3,6 +3,8 @@
  * stage to the next, the inputs of a frame, and the four ports that others implement (sound, two networks, the avatar's
  * pictures).
  */
+
+import type { Hearing } from '../../shared/sound/hearing.ts';
 import {
   FEATURE_ROWS_AFTER,
   FEATURE_ROWS_BEFORE,
@@ -14,7 +16,7 @@ import type { StageTimingsMs } from './stage-timings.ts';
 
 /** Floats in one encoder window, mel × time. */
 export const WINDOW_FLOATS = MEL_BANDS * WINDOW_MEL_FRAMES;
-/** Floats in one audio input, [32, 16, 16]: the feature rows that a frame hears. */
+/** Floats in one audio input of what is usual, [32, 16, 16]: 16 feature rows of `ave`. */
 export const AUDIO_INPUT_FLOATS = (FEATURE_ROWS_BEFORE + 1 + FEATURE_ROWS_AFTER) * FEATURE_SIZE;
 
 /** The network's S×S picture lies this far inside the (S+8)² crop, on every side. */
@@ -67,7 +69,7 @@ export interface MelPiece {
   readonly firstFrame: number;
 }
 
-/** A stretch of F, the feature rows: `data` holds 512 values a row, its first row is row `firstRow` of F. */
+/** A stretch of F, the feature rows: whole rows in `data`, of which the first is row `firstRow` of F. */
 export interface FeatureRows {
   readonly data: Float32Array;
   readonly firstRow: number;
@@ -80,26 +82,32 @@ export interface AudioSource {
   read(range: IndexRange): Promise<Float32Array>;
 }
 
-/** Mel windows → speech features. */
+/**
+ * Parts of a sound → speech features, as the kind has them: `ave` windows of mel [count, 1, 80, 16] → [count, 512];
+ * `wenet` windows of filter banks [count, 1, 67, 80] → [count, 16 × 512]; `hubert` the levelled samples of one part →
+ * its hidden states [states, 1024].
+ */
 export interface AudioEncoder {
-  /** windows: [count, 1, 80, 16] flat. Returns [count, 512] flat, owned by the caller. */
-  encode(windows: Float32Array, count: number): Promise<Float32Array>;
+  /** All flat; the result is the caller's own. @param count of the parts; 1 for `hubert`. */
+  encode(parts: Float32Array, count: number): Promise<Float32Array>;
 }
 
 /** The lip-sync network. */
 export interface LipSyncNetwork {
   readonly size: NetworkSize;
+  /** What it hears; 16 rows of `ave` when absent. */
+  readonly hearing?: Hearing;
   /** Most frames that share a run. 1: a frame's picture never depends on the frames that it was computed with. */
   readonly framesPerRun: number;
   /**
-   * visual: [count, 6, S, S], BGR /255; audio: [count, 32, 16, 16]. Returns [count, 3, S, S], BGR 0…1 (not clamped),
+   * visual: [count, 6, S, S], BGR /255; audio: as `hearing` says, such as [count, 32, 16, 16]. Returns [count, 3, S, S], BGR 0…1 (not clamped),
    * valid until the next call.
    */
   generate(visual: Float32Array, audio: Float32Array, count: number): Promise<Float32Array>;
   /**
    * The faces of a run → the pictures of their mouths, in bytes from end to end. Equal bit for bit to what
    * `paintOutside` (picture-floats.ts) makes around `generate`, which is its plain definition. One call at a time.
-   * @param audio [count, 32, 16, 16].
+   * @param audio [count, …hearing.shape].
    * @param mouths receives [count, S, S, 3] RGB; it may lie in shared memory or in that of a WebAssembly instance.
    */
   paint(faces: Faces, audio: Float32Array, mouths: Uint8Array, count: number): Promise<void>;
@@ -187,7 +195,7 @@ export interface FrameInputs<Picture> {
   /** Which of the pictures the mouth belongs into, and that picture. */
   readonly pictureIndex: number;
   readonly picture: Picture;
-  /** The audio input, [32, 16, 16], or the feature rows that it is cut from. */
+  /** The audio input, of the shape that the network hears, or the feature rows that it is cut from. */
   readonly audioInput: Float32Array | { readonly rows: FeatureRows; readonly rowsAhead: number };
   /** The visual input instead of one made from the picture. */
   readonly visualInput: GivenVisualInput | undefined;
@@ -201,7 +209,7 @@ export interface RunBuffers {
   readonly crops: Uint8Array;
   /** Memory for as many other pictures, for the channels in which the mouth is hidden. */
   readonly rois: () => Uint8Array;
-  /** [count, 32, 16, 16] */
+  /** [count, …hearing.shape] */
   readonly audio: Float32Array;
   /** Memory for [count, 6, S, S], for requests that brought floats. */
   readonly visual: () => Float32Array;

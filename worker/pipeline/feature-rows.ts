@@ -1,17 +1,13 @@
-/** Encoded windows → F, the feature rows that audio inputs are cut from: the first and the last row are there twice. */
-import { FEATURE_SIZE } from '../../shared/sound/rates.ts';
+/** Encoded parts of a sound → F, the feature rows that audio inputs are cut from. */
 import type { FeatureRows, IndexRange } from './contract.ts';
-import { windowOfRow } from './sound-ranges.ts';
 
-/** Rows [start, end) of F. `featuresOf` gives the 512 features of a window in `windowsOfRows(rows)`. */
+/** Rows [start, end) of F. `featuresOf` gives those of one row. */
 export function gatherFeatureRows(
   rows: IndexRange,
-  windowTotal: number,
-  featuresOf: (window: number) => Float32Array,
+  rowFloats: number,
+  featuresOf: (row: number) => Float32Array,
 ): FeatureRows {
-  const data = new Float32Array((rows.end - rows.start) * FEATURE_SIZE);
-  for (let row = rows.start; row < rows.end; row++) {
-    data.set(featuresOf(windowOfRow(row, windowTotal)), (row - rows.start) * FEATURE_SIZE);
-  }
+  const data = new Float32Array((rows.end - rows.start) * rowFloats);
+  for (let row = rows.start; row < rows.end; row++) data.set(featuresOf(row), (row - rows.start) * rowFloats);
   return { data, firstRow: rows.start };
 }

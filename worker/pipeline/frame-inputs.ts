@@ -1,3 +1,4 @@
+import { USUAL_HEARING } from '../../shared/sound/hearing.ts';
 import { FEATURE_ROWS_AFTER } from '../../shared/sound/rates.ts';
 import type { FrameInputs, IndexRange } from './contract.ts';
 import { checkRequest, type InputParts, type RenderFramesRequest } from './frame-request.ts';
@@ -63,5 +64,6 @@ function slidingFeatures(
   parts: InputParts<unknown>,
   run: { signal: AbortSignal; clock: StageClock },
 ): SlidingFeatures {
-  return new SlidingFeatures(parts, rowsAhead, grid === 'request' ? frames : encoderBatchWindows, run);
+  const hearing = parts.network.hearing ?? USUAL_HEARING;
+  return new SlidingFeatures({ ...parts, hearing }, rowsAhead, grid === 'request' ? frames : encoderBatchWindows, run);
 }

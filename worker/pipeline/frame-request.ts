@@ -1,17 +1,17 @@
 /** A request for frames, the parts that make them, and the check that the two fit. */
 
 import { FarmError } from '../../shared/errors.ts';
+import { audioFloats, USUAL_HEARING } from '../../shared/sound/hearing.ts';
 import { FEATURE_ROWS_AFTER } from '../../shared/sound/rates.ts';
-import {
-  AUDIO_INPUT_FLOATS,
-  type AudioEncoder,
-  type AudioSource,
-  type AvatarPictures,
-  type BackgroundMode,
-  type GivenVisualInput,
-  type IndexRange,
-  type LipSyncNetwork,
-  type NetworkSize,
+import type {
+  AudioEncoder,
+  AudioSource,
+  AvatarPictures,
+  BackgroundMode,
+  GivenVisualInput,
+  IndexRange,
+  LipSyncNetwork,
+  NetworkSize,
 } from './contract.ts';
 import type { FeatureMemory } from './sliding-features.ts';
 
@@ -38,13 +38,13 @@ export interface RenderFramesRequest {
   readonly encoderBatchWindows: number;
   /** `sound` when absent. */
   readonly grid?: BatchGrid;
-  /** Feature rows after its own that a frame hears, 0 … 7, all of them when absent; the rest are zero rows. */
+  /** Feature rows after its own that a frame hears, 0 … 7, all that its network hears when absent; the rest are zero. */
   readonly rowsAhead?: number;
 }
 
 /** Inputs that the caller has made already, so that the stages need not make them. Only with the grid `request`. */
 export interface GivenInputs {
-  /** The audio input of every frame, [32, 16, 16]: the sound is not read. */
+  /** The audio input of every frame, of the shape that the network hears: the sound is not read. */
   readonly audioInput?: Float32Array | undefined;
   /** Visual inputs of the frames asked for; they are still composited onto the avatar's pictures. */
   readonly visualInputs?: GivenVisualInputs | undefined;
@@ -62,7 +62,7 @@ export interface GivenVisualInputs {
 export interface InputParts<Picture> {
   readonly audio: AudioSource;
   readonly encoder: AudioEncoder;
-  readonly network: Pick<LipSyncNetwork, 'size'>;
+  readonly network: Pick<LipSyncNetwork, 'size' | 'hearing'>;
   readonly pictures: AvatarPictures<Picture>;
   readonly given?: GivenInputs;
   /** Features that earlier requests for the same sound have left. Only with the grid `request`. */
@@ -108,11 +108,12 @@ function checkGiven({ frames, grid }: RenderFramesRequest, { given, network }: I
   const { audioInput, visualInputs } = given ?? {};
   if (!audioInput && !visualInputs) return;
   const count = frames.end - frames.start;
-  const audioFits = (audioInput?.length ?? AUDIO_INPUT_FLOATS) === AUDIO_INPUT_FLOATS;
+  const heard = audioFloats(network.hearing ?? USUAL_HEARING);
+  const audioFits = (audioInput?.length ?? heard) === heard;
   const visualFits = !visualInputs || (visualInputs.count === count && visualInputs.size === network.size);
   if (grid === 'request' && audioFits && visualFits) return;
   const visual = visualInputs ? `${visualInputs.count} of ${visualInputs.size}²` : 'no';
-  const expected = `${AUDIO_INPUT_FLOATS} floats and ${count} visual inputs of ${network.size}²`;
+  const expected = `${heard} floats and ${count} visual inputs of ${network.size}²`;
   throw new FarmError(
     'request_invalid',
     `Given inputs must be ${expected}, with the grid of the request: got ${audioInput?.length ?? 'no'} floats and ${visual}, grid ${grid}`,

@@ -13,14 +13,16 @@ const LOG_START_MEL = LOG_START_HZ / LINEAR_HZ_PER_MEL;
 const LOG_STEP = Math.log(6.4) / 27;
 
 /**
- * The filters without their zeros: band b weighs bins `firstBin[b]` … with `weights[offset[b]]` …
- * `weights[offset[b+1]-1]`.
+ * Filters without their zeros: band b weighs bins `firstBin[b]` … with `weights[offset[b]]` … `weights[offset[b+1]-1]`.
  */
-export interface MelFilters {
+export interface BandFilters {
   readonly firstBin: Int32Array;
   /** One longer than there are bands. */
   readonly offset: Int32Array;
   readonly weights: Float64Array;
+}
+
+export interface MelFilters extends BandFilters {
   /** Lowest and highest spectrum bin that any band weighs. */
   readonly lowestBin: number;
   readonly highestBin: number;

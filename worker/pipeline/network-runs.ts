@@ -1,5 +1,5 @@
+import { audioFloats, USUAL_HEARING } from '../../shared/sound/hearing.ts';
 import {
-  AUDIO_INPUT_FLOATS,
   bytesOfMouth,
   type FrameInputs,
   type HeldMemory,
@@ -28,7 +28,7 @@ export class NetworkRuns {
     this.#form = form;
     this.#maxFrames = maxFrames;
     this.#crops = new Uint8Array(maxFrames * mouthBytes(network.size));
-    this.#audio = new Float32Array(maxFrames * AUDIO_INPUT_FLOATS);
+    this.#audio = new Float32Array(maxFrames * audioFloats(network.hearing ?? USUAL_HEARING));
   }
 
   /**
@@ -50,7 +50,7 @@ export class NetworkRuns {
         this.#rois ??= new Uint8Array(this.#maxFrames * bytes);
         return this.#rois.subarray(0, count * bytes);
       },
-      audio: this.#audio.subarray(0, count * AUDIO_INPUT_FLOATS),
+      audio: this.#audio.subarray(0, (count * this.#audio.length) / this.#maxFrames),
       visual: () => {
         this.#visual ??= new Float32Array(this.#maxFrames * floats);
         return this.#visual.subarray(0, count * floats);

@@ -10,10 +10,12 @@
  * worker/compositor/ puts mouths into pictures. cut-pictures.ts makes both from the avatar's own files: slowly, in plain
  * TypeScript, for comparison.
  */
+
+import { audioFloats, USUAL_HEARING } from '../../shared/sound/hearing.ts';
+import type { ChunkPlan } from '../../shared/sound/hubert-chunks.ts';
 import { writeAudioInput } from './audio-input.ts';
 import { backgroundOfFrame, type Walk } from './background.ts';
 import {
-  AUDIO_INPUT_FLOATS,
   type AudioEncoder,
   type AudioSource,
   type AvatarPictures,
@@ -26,6 +28,8 @@ import {
   type RunBuffers,
   visualInputFloats,
 } from './contract.ts';
+import { fbankFramesOfRows, gatherFbankWindows, readFbank } from './fbank.ts';
+import { readChunk, rowsOfChunk, type SoundLevel } from './hubert-chunk.ts';
 import { readMel } from './mel.ts';
 import { pictureAt, writeVisualInput } from './picture-floats.ts';
 import { melFrameCount, melFramesOfWindows, paddedSampleCount } from './sound-ranges.ts';
@@ -35,6 +39,7 @@ import { gatherWindows } from './windows.ts';
 export { checkBackground, checkFace } from './background.ts';
 export { compositeFrame } from './composite.ts';
 export { gatherFeatureRows } from './feature-rows.ts';
+export { levelOfSound, samplesOfHubertChunk } from './hubert-chunk.ts';
 export { readMel } from './mel.ts';
 export { mouthWeights } from './mouth-weights.ts';
 export { copyFace, cutCrop, fillCrop, makeCrop } from './visual-input.ts';
@@ -53,6 +58,36 @@ export async function encodeWindows(
   const features = await encoder.encode(gathered, windows.end - windows.start);
   clock.lap('encoder');
   return features;
+}
+
+/** sound → filter banks → encoder, of WeNet's rows [start, end). @returns [count, 16 × 512] flat. */
+export async function encodeFbank(
+  { audio, encoder }: { readonly audio: AudioSource; readonly encoder: AudioEncoder },
+  rows: IndexRange,
+  clock: StageClock,
+): Promise<Float32Array> {
+  clock.start();
+  const gathered = gatherFbankWindows(await readFbank(audio, fbankFramesOfRows(rows)), rows.end - rows.start);
+  clock.lap('mel');
+  const features = await encoder.encode(gathered, rows.end - rows.start);
+  clock.lap('encoder');
+  return features;
+}
+
+/** sound → HuBERT → feature rows, of one chunk. @returns [plan.rows, 2, 1024] flat. */
+export async function encodeChunk(
+  { audio, encoder }: { readonly audio: AudioSource; readonly encoder: AudioEncoder },
+  chunk: number,
+  plan: ChunkPlan,
+  level: SoundLevel | undefined,
+  clock: StageClock,
+): Promise<Float32Array> {
+  clock.start();
+  const samples = await readChunk(audio, chunk, plan, level);
+  clock.lap('mel');
+  const states = await encoder.encode(samples, 1);
+  clock.lap('encoder');
+  return rowsOfChunk(states, chunk, plan, audio.sampleCount);
 }
 
 /** place in the walk → picture, of frame `frame`. */
@@ -77,7 +112,7 @@ export async function renderRun(
   mouths: Uint8Array,
 ): Promise<void> {
   const faces = await gatherFaces(frames, network.size, buffers);
-  gatherAudio(frames, buffers.audio);
+  gatherAudio(frames, network, buffers.audio);
   await timed(frames, () => network.paint(faces, buffers.audio, mouths, frames.length));
 }
 
@@ -92,17 +127,21 @@ export async function generateRun(
   mouths: Uint8Array,
 ): Promise<void> {
   const faces = await gatherFaces(frames, network.size, buffers);
-  gatherAudio(frames, buffers.audio);
+  gatherAudio(frames, network, buffers.audio);
   const output = new Float32Array(mouths.buffer, mouths.byteOffset, frames.length * outputFloats(network.size));
   await timed(frames, () => network.paintFloats(faces, buffers.audio, output, frames.length));
 }
 
 /** The audio input of every frame. */
-function gatherAudio(frames: readonly FrameInputs<unknown>[], audio: Float32Array): void {
+function gatherAudio(
+  frames: readonly FrameInputs<unknown>[],
+  { hearing = USUAL_HEARING }: LipSyncNetwork,
+  audio: Float32Array,
+): void {
   for (const [place, { audioInput, frameIndex }] of frames.entries()) {
-    const audioAt = place * AUDIO_INPUT_FLOATS;
+    const audioAt = place * audioFloats(hearing);
     if (audioInput instanceof Float32Array) audio.set(audioInput, audioAt);
-    else writeAudioInput(audioInput.rows, frameIndex, audio, audioAt, audioInput.rowsAhead);
+    else writeAudioInput(audioInput.rows, frameIndex, audio, audioAt, audioInput.rowsAhead, hearing);
   }
 }
 

@@ -1,34 +1,28 @@
-import { FEATURE_SIZE, WINDOW_MEL_FRAMES } from '../../shared/sound/rates.ts';
+import type { Hearing } from '../../shared/sound/hearing.ts';
 import type { AudioEncoder, AudioSource, FeatureRows, IndexRange } from './contract.ts';
-import { encodeWindows, gatherFeatureRows } from './pipeline.ts';
-import {
-  melFrameCount,
-  paddedSampleCount,
-  rowsOfFrames,
-  samplesOfMelFrames,
-  windowCount,
-  windowStart,
-  windowsOfRows,
-} from './sound-ranges.ts';
+import { type FeatureRecipe, recipeFor } from './feature-recipes.ts';
+import { gatherFeatureRows } from './pipeline.ts';
+import { rowsOfFrames } from './sound-ranges.ts';
 import type { StageClock } from './stage-timings.ts';
 
-/** A cache of the features of windows, by the first mel frame of the window. */
+/** A cache of the features of parts of a sound, by the names that their recipe gives them. */
 export interface FeatureMemory {
-  /** [512], read only. */
-  get(firstMelFrame: number): Float32Array | undefined;
-  /** Only for windows whose features cannot change when more sound comes. */
-  set(firstMelFrame: number, features: Float32Array): void;
+  /** Read only. */
+  get(name: number): Float32Array | undefined;
+  /** Only for parts whose features cannot change when more sound comes. */
+  set(name: number, features: Float32Array): void;
 }
 
 export interface FeatureSource {
   readonly audio: AudioSource;
   readonly encoder: AudioEncoder;
-  /** Looked up before windows are encoded, and filled with what was encoded. */
+  readonly hearing: Hearing;
+  /** Looked up before parts are encoded, and filled with what was encoded. */
   readonly memory?: FeatureMemory | undefined;
 }
 
-/** Which windows share a run of the encoder: batch b holds `size` windows from `origin + b · size` on, up to `end`. */
-interface WindowGrid {
+/** Which parts are encoded together: batch b holds `size` of them from `origin + b · size` on, up to `end`. */
+interface PartGrid {
   readonly origin: number;
   readonly size: number;
   readonly end: number;
@@ -40,18 +34,17 @@ interface WindowGrid {
  */
 export class SlidingFeatures {
   readonly #parts: FeatureSource;
+  readonly #recipe: FeatureRecipe;
   readonly #rowsAhead: number;
   readonly #signal: AbortSignal;
   readonly #clock: StageClock;
-  readonly #melFrameTotal: number;
-  readonly #windowTotal: number;
-  readonly #grid: WindowGrid;
+  readonly #grid: PartGrid;
   readonly #batches = new Map<number, Float32Array>();
 
   /**
-   * @param rowsAhead feature rows after a frame's own that it hears, 0 … 7.
-   * @param run how many windows the encoder takes at once, on a grid over the whole sound; or the frames whose windows
-   * it takes all at once.
+   * @param rowsAhead feature rows after a frame's own that it hears.
+   * @param run how many parts the encoder takes at once, on a grid over the whole sound; or the frames whose parts it
+   * takes all at once. Of no effect where each part has a run of its own.
    */
   constructor(
     parts: FeatureSource,
@@ -60,79 +53,99 @@ export class SlidingFeatures {
     { signal, clock }: { signal: AbortSignal; clock: StageClock },
   ) {
     this.#parts = parts;
-    this.#rowsAhead = rowsAhead;
+    this.#recipe = recipeFor(parts.hearing, parts);
+    this.#rowsAhead = Math.min(rowsAhead, parts.hearing.rowsAfter);
     this.#signal = signal;
     this.#clock = clock;
-    this.#melFrameTotal = melFrameCount(paddedSampleCount(parts.audio.sampleCount));
-    this.#windowTotal = windowCount(this.#melFrameTotal);
     this.#grid = this.#gridOf(run);
   }
 
-  /** The rows that the audio inputs of these frames are cut from. */
+  /** The rows that the audio inputs of these frames are cut from. @param frames as many a second as there are rows. */
   async rowsFor(frames: IndexRange): Promise<FeatureRows> {
-    const rows = rowsOfFrames(frames, this.#windowTotal, this.#rowsAhead);
-    const windows = windowsOfRows(rows, this.#windowTotal);
+    const rows = this.#rowsOf(frames);
+    const parts = this.#partsOf(rows);
     const { origin, size } = this.#grid;
-    const first = Math.floor((windows.start - origin) / size);
+    const first = Math.floor((parts.start - origin) / size);
     for (const batch of this.#batches.keys()) if (batch < first) this.#batches.delete(batch);
-    for (let batch = first; origin + batch * size < windows.end; batch++) {
-      if (!this.#batches.has(batch)) this.#batches.set(batch, await this.#encode(batch));
+    const end = Math.ceil((parts.end - origin) / size);
+    for (let batch = first; batch < end; batch++) {
+      // What shares no run shares the work before it: neighbouring parts hear much of the same sound.
+      if (!this.#batches.has(batch)) await this.#encode(batch, this.#recipe.sharesRuns ? batch + 1 : end);
     }
-    return gatherFeatureRows(rows, this.#windowTotal, (window) => {
-      const batch = Math.floor((window - origin) / size);
-      const at = (window - origin - batch * size) * FEATURE_SIZE;
-      return (this.#batches.get(batch) as Float32Array).subarray(at, at + FEATURE_SIZE);
+    const { rowFloats, partFloats } = this.#recipe;
+    return gatherFeatureRows(rows, rowFloats, (row) => {
+      const place = this.#recipe.placeOf(row);
+      const batch = Math.floor((place.part - origin) / size);
+      const at = (place.part - origin - batch * size) * partFloats + place.at;
+      return (this.#batches.get(batch) as Float32Array).subarray(at, at + rowFloats);
     });
   }
 
-  #gridOf(run: number | IndexRange): WindowGrid {
-    if (typeof run === 'number') return { origin: 0, size: run, end: this.#windowTotal };
-    const { start, end } = windowsOfRows(rowsOfFrames(run, this.#windowTotal, this.#rowsAhead), this.#windowTotal);
+  #rowsOf(frames: IndexRange): IndexRange {
+    return rowsOfFrames(frames, this.#recipe.rowTotal, this.#rowsAhead, this.#parts.hearing.rowsBefore);
+  }
+
+  /** The parts behind a range of rows; empty for an empty range. */
+  #partsOf(rows: IndexRange): IndexRange {
+    if (rows.end <= rows.start) return { start: 0, end: 0 };
+    return { start: this.#recipe.placeOf(rows.start).part, end: this.#recipe.placeOf(rows.end - 1).part + 1 };
+  }
+
+  #gridOf(run: number | IndexRange): PartGrid {
+    const { sharesRuns, partTotal } = this.#recipe;
+    if (!sharesRuns) return { origin: 0, size: 1, end: partTotal };
+    if (typeof run === 'number') return { origin: 0, size: run, end: partTotal };
+    const { start, end } = this.#partsOf(this.#rowsOf(run));
     return { origin: start, size: Math.max(1, end - start), end };
   }
 
-  async #encode(batch: number): Promise<Float32Array> {
-    const start = this.#grid.origin + batch * this.#grid.size;
-    const windows = { start, end: Math.min(start + this.#grid.size, this.#grid.end) };
+  /** Encodes the parts of batches [batch, until). */
+  async #encode(batch: number, until: number): Promise<void> {
+    const { origin, size, end } = this.#grid;
+    const parts = { start: origin + batch * size, end: Math.min(origin + until * size, end) };
+    const features = await this.#recalledOrEncoded(parts);
+    const batchFloats = size * this.#recipe.partFloats;
+    for (let one = batch; one < until; one++) {
+      const at = (one - batch) * batchFloats;
+      this.#batches.set(one, features.subarray(at, at + batchFloats));
+    }
+  }
+
+  async #recalledOrEncoded(parts: IndexRange): Promise<Float32Array> {
     const { memory } = this.#parts;
-    if (!memory) return await this.#encodeWindows(windows);
-    const features = new Float32Array((windows.end - windows.start) * FEATURE_SIZE);
-    const unknown = this.#recall(windows, memory, features);
+    if (!memory) return await this.#encodeParts(parts);
+    const { partFloats } = this.#recipe;
+    const features = new Float32Array((parts.end - parts.start) * partFloats);
+    const unknown = this.#recall(parts, memory, features);
     if (!unknown) return features;
-    const encoded = await this.#encodeWindows(unknown);
-    features.set(encoded, (unknown.start - windows.start) * FEATURE_SIZE);
+    const encoded = await this.#encodeParts(unknown);
+    features.set(encoded, (unknown.start - parts.start) * partFloats);
     this.#remember(unknown, memory, encoded);
     return features;
   }
 
   /** Copies the features that are remembered; returns the smallest range that holds all the others. */
-  #recall(windows: IndexRange, memory: FeatureMemory, features: Float32Array): IndexRange | undefined {
+  #recall(parts: IndexRange, memory: FeatureMemory, features: Float32Array): IndexRange | undefined {
     let unknown: IndexRange | undefined;
-    for (let window = windows.start; window < windows.end; window++) {
-      const known = memory.get(windowStart(window, this.#melFrameTotal));
-      if (known) features.set(known, (window - windows.start) * FEATURE_SIZE);
-      else unknown = { start: unknown?.start ?? window, end: window + 1 };
+    for (let part = parts.start; part < parts.end; part++) {
+      const known = memory.get(this.#recipe.nameOf(part));
+      if (known) features.set(known, (part - parts.start) * this.#recipe.partFloats);
+      else unknown = { start: unknown?.start ?? part, end: part + 1 };
     }
     return unknown;
   }
 
-  #remember(windows: IndexRange, memory: FeatureMemory, encoded: Float32Array): void {
-    for (let window = windows.start; window < windows.end; window++) {
-      if (!this.#isFinal(window)) continue;
-      const at = (window - windows.start) * FEATURE_SIZE;
-      memory.set(windowStart(window, this.#melFrameTotal), encoded.subarray(at, at + FEATURE_SIZE));
+  #remember(parts: IndexRange, memory: FeatureMemory, encoded: Float32Array): void {
+    const { partFloats } = this.#recipe;
+    for (let part = parts.start; part < parts.end; part++) {
+      if (this.#recipe.finalAfter(part) > this.#parts.audio.sampleCount) continue;
+      const at = (part - parts.start) * partFloats;
+      memory.set(this.#recipe.nameOf(part), encoded.slice(at, at + partFloats));
     }
   }
 
-  async #encodeWindows(windows: IndexRange): Promise<Float32Array> {
+  async #encodeParts(parts: IndexRange): Promise<Float32Array> {
     this.#signal.throwIfAborted();
-    return await encodeWindows(this.#parts, windows, this.#clock);
-  }
-
-  /** Whether a window lies within the sound so far, so that more sound cannot change it. */
-  #isFinal(window: number): boolean {
-    const start = windowStart(window, this.#melFrameTotal);
-    const { end } = samplesOfMelFrames({ start, end: start + WINDOW_MEL_FRAMES }, Number.POSITIVE_INFINITY);
-    return end <= this.#parts.audio.sampleCount;
+    return await this.#recipe.encode(parts, this.#clock);
   }
 }

@@ -71,21 +71,16 @@ export function windowOfRow(row: number, windowTotal: number): number {
 }
 
 /**
- * The feature rows, within [0, W + 2), that the audio inputs of these frames are cut from; empty where all are outside.
+ * The feature rows, within [0, rowTotal), that the audio inputs of these frames are cut from; empty where all are
+ * outside.
  * @param rowsAhead rows after its own that a frame hears.
  */
 export function rowsOfFrames(
   frames: IndexRange,
-  windowTotal: number,
+  rowTotal: number,
   rowsAhead: number = FEATURE_ROWS_AFTER,
+  rowsBefore: number = FEATURE_ROWS_BEFORE,
 ): IndexRange {
-  const rowTotal = featureRowCount(windowTotal);
   const end = Math.min(Math.max(frames.end + rowsAhead, 0), rowTotal);
-  return { start: Math.min(Math.max(frames.start - FEATURE_ROWS_BEFORE, 0), end), end };
-}
-
-/** The windows behind a range of rows; empty for an empty range. */
-export function windowsOfRows(rows: IndexRange, windowTotal: number): IndexRange {
-  if (rows.end <= rows.start) return { start: 0, end: 0 };
-  return { start: windowOfRow(rows.start, windowTotal), end: windowOfRow(rows.end - 1, windowTotal) + 1 };
+  return { start: Math.min(Math.max(frames.start - rowsBefore, 0), end), end };
 }

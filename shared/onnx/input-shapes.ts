@@ -1,0 +1,98 @@
+/** The inputs of an .onnx file, read without its weights: a few pieces of it, however large it is. */
+
+import { openFile } from '../regular-file.ts';
+import { type ByteRange, fieldsOf, type MessageField, textOf, varintAt } from './message-reader.ts';
+
+export interface InputShape {
+  readonly name: string;
+  /** A number, a name, or undefined where nothing is said. Undefined for what has no shape, or is no tensor. */
+  readonly dims: readonly (number | string | undefined)[] | undefined;
+}
+
+/** Field numbers of onnx.proto3. */
+const GRAPH_FIELD = 7;
+const GRAPH_INPUT = 11;
+const VALUE = { name: 1, type: 2 };
+const TENSOR = 1;
+const SHAPE = 2;
+const DIM = { value: 1, name: 2 };
+/** More than any input takes. */
+const MOST_INPUT_BYTES = 1 << 16;
+/** Fields are looked for in pieces of this length. */
+const PIECE_BYTES = 1 << 15;
+/** Of a field's tag and length. */
+const HEAD_BYTES = 20;
+
+/**
+ * @returns the inputs of its graph, those that stand for constants included.
+ * @throws RangeError when it is no ONNX file; the file system's error.
+ */
+export async function readInputShapes(path: string): Promise<InputShape[]> {
+  await using file = await openFile(path);
+  const { size } = await file.stat();
+  const read = async (start: number, length: number): Promise<Uint8Array> => {
+    const bytes = new Uint8Array(Math.min(length, size - start));
+    const { bytesRead } = await file.read(bytes, 0, bytes.length, start);
+    return bytes.subarray(0, bytesRead);
+  };
+  const inputs: InputShape[] = [];
+  for await (const field of fieldsIn(read, { start: 0, end: size })) {
+    if (field.number !== GRAPH_FIELD) continue;
+    for await (const part of fieldsIn(read, field)) {
+      if (part.number !== GRAPH_INPUT || part.end - part.start > MOST_INPUT_BYTES) continue;
+      inputs.push(inputOf(await read(part.start, part.end - part.start)));
+    }
+  }
+  return inputs;
+}
+
+interface Field extends ByteRange {
+  readonly number: number;
+}
+
+/** The length-delimited fields of a message in a file, with where their values lie. */
+async function* fieldsIn(read: (start: number, length: number) => Promise<Uint8Array>, message: ByteRange) {
+  let piece: { start: number; bytes: Uint8Array } = { start: 0, bytes: new Uint8Array() };
+  for (let at = message.start; at < message.end; ) {
+    if (at < piece.start || at + HEAD_BYTES > piece.start + piece.bytes.length) {
+      piece = { start: at, bytes: await read(at, PIECE_BYTES) };
+    }
+    const head = headAt(piece.bytes, at - piece.start);
+    const start = piece.start + head.valueAt;
+    at = start + head.length;
+    if (at > message.end || head.number === 0) throw new RangeError(`no protobuf message at byte ${start}`);
+    const field: Field = { number: head.number, start, end: at };
+    if (head.delimited) yield field;
+  }
+}
+
+function headAt(
+  bytes: Uint8Array,
+  at: number,
+): { number: number; delimited: boolean; valueAt: number; length: number } {
+  const tag = varintAt(bytes, at);
+  const number = Math.floor(tag.value / 8);
+  const wireType = tag.value % 8;
+  if (wireType === 0) return { number, delimited: false, valueAt: varintAt(bytes, tag.end).end, length: 0 };
+  if (wireType === 1) return { number, delimited: false, valueAt: tag.end, length: 8 };
+  if (wireType === 5) return { number, delimited: false, valueAt: tag.end, length: 4 };
+  if (wireType !== 2) throw new RangeError(`protobuf wire type ${wireType} is unknown`);
+  const length = varintAt(bytes, tag.end);
+  return { number, delimited: true, valueAt: length.end, length: length.value };
+}
+
+function inputOf(bytes: Uint8Array): InputShape {
+  const find = (message: ByteRange | undefined, number: number): MessageField | undefined =>
+    message && [...fieldsOf(bytes, message)].findLast((field) => field.number === number);
+  const all = { start: 0, end: bytes.length };
+  const name = find(all, VALUE.name);
+  const shape = find(find(find(all, VALUE.type)?.value, TENSOR)?.value, SHAPE);
+  const dims = shape && [...fieldsOf(bytes, shape.value)].map(({ value }) => dimOf(bytes, value));
+  return { name: name === undefined ? '' : textOf(bytes, name), dims };
+}
+
+function dimOf(bytes: Uint8Array, message: ByteRange): number | string | undefined {
+  const fields = [...fieldsOf(bytes, message)];
+  const name = fields.findLast(({ number }) => number === DIM.name);
+  return name === undefined ? fields.findLast(({ number }) => number === DIM.value)?.integer : textOf(bytes, name);
+}
