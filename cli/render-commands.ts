@@ -1,6 +1,7 @@
 import { type Command, Option } from 'commander';
 import { BACKGROUND_MODES } from '../shared/background-mode.ts';
 import { RENDER_EVENTS, WEBHOOK_EVENTS } from '../shared/events.ts';
+import { SYNC_MODES } from '../shared/footage.ts';
 import { RENDER_PRIORITIES, RENDER_STATUSES } from '../shared/renders/record.ts';
 import { bench } from './bench.ts';
 import { type EstimateCommandOptions, estimate } from './estimate.ts';
@@ -76,8 +77,22 @@ function addRender(program: Command): void {
     if (idempotencyKey !== undefined && audio.length !== 1) {
       command.error('error: --idempotency-key is for one audio file');
     }
+    const fault = faultOfVideo(audio, options);
+    if (fault !== undefined) command.error(`error: ${fault}`);
     return audio.length > 1 || outDir !== undefined ? renderMany(audio, options) : render(audio[0], options);
   });
+}
+
+/** What does not go together in the options about a video. */
+function faultOfVideo(
+  audio: readonly string[],
+  { video, landmarks, syncMode, outDir }: RenderCommandOptions,
+): string | undefined {
+  if ((video === undefined) !== (landmarks === undefined)) return '--video and --landmarks go together';
+  if (video === undefined) return syncMode === undefined ? undefined : '--sync-mode is for --video';
+  return audio.length > 1 || outDir !== undefined
+    ? '--video is for one audio file, whose result --out names'
+    : undefined;
 }
 
 /** What the farm is asked for. */
@@ -103,6 +118,9 @@ function addRequestOptions(command: Command): Command {
 function addLengthOptions(command: Command): Command {
   return command
     .option('-m, --model <id>', 'model id (not needed when the farm has only one)')
+    .option('--video <file>', "a video of the person, to show in place of the avatar's pictures")
+    .option('--landmarks <place>', 'of the video: its crop rects (.json), or its landmarks (a folder of .lms files)')
+    .addOption(new Option('--sync-mode <mode>', 'of the video: where it is shorter or longer').choices(SYNC_MODES))
     .option('--lead <ms>', 'silence to put before the sound, 60000 at most', wholeNumber)
     .option('--tail <ms>', 'silence to put after the sound, 60000 at most', wholeNumber)
     .option('--from <frame>', 'first frame to make, 25 a second', wholeNumber)

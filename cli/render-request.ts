@@ -1,8 +1,10 @@
 import path from 'node:path';
 import { checkInput } from '../client/node/files.ts';
+import { footageOf } from '../client/node/footage.ts';
 import type { SubmitOptions } from '../client/requests.ts';
 import type { BackgroundMode } from '../shared/background-mode.ts';
 import type { WebhookEventName } from '../shared/events.ts';
+import type { SyncMode } from '../shared/footage.ts';
 import type { RenderPriority } from '../shared/renders/record.ts';
 import type { RenderView } from '../shared/views/render-view.ts';
 import type { FarmOptions } from './farm-address.ts';
@@ -18,6 +20,10 @@ export interface RenderCommandOptions extends FarmOptions {
   readonly startFrame?: number;
   readonly background?: BackgroundMode;
   readonly fromNeutral?: boolean;
+  /** Own footage, and where the mouth is in it. */
+  readonly video?: string;
+  readonly landmarks?: string;
+  readonly syncMode?: SyncMode;
   /** Milliseconds of silence before and after the sound. */
   readonly lead?: number;
   readonly tail?: number;
@@ -65,6 +71,14 @@ function withoutEscapes(pathname: string): string {
 /** What is sent from here must be there; FarmError: input_unreadable, audio_empty. The farm looks at addresses itself. */
 export async function checkSound({ audio }: Sound): Promise<void> {
   if (typeof audio === 'string') await checkInput(audio);
+}
+
+/** What the options say about a render, with the video that they name. FarmError: input_unreadable, audio_empty. */
+export async function requestWithFootage(options: RenderCommandOptions): Promise<SubmitOptions> {
+  const { video, landmarks, syncMode } = options;
+  const request = requestOf(options);
+  if (video === undefined || landmarks === undefined) return request;
+  return { ...request, footage: await footageOf(video, landmarks, syncMode) };
 }
 
 /** What the options say about a render. */

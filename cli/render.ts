@@ -11,7 +11,7 @@ import type { RenderView } from '../shared/views/render-view.ts';
 import { openFarm } from './farm-address.ts';
 import { printJsonLine } from './json-output.ts';
 import { JsonProgress, type Progress, ProgressDisplay, timingsTable } from './progress.ts';
-import { checkSound, type RenderCommandOptions, requestOf, type Sound, soundOf } from './render-request.ts';
+import { checkSound, type RenderCommandOptions, requestWithFootage, type Sound, soundOf } from './render-request.ts';
 import { checkResult, fetchResult, resultNameOf } from './render-result.ts';
 import { cancelIfRunning } from './renders.ts';
 import { sizeOf } from './sizes.ts';
@@ -25,6 +25,7 @@ export async function render(audio: string | undefined, options: RenderCommandOp
   if (sound) await checkSound(sound);
   // Of a render that is resumed the farm says which form it has.
   if (sound && asked !== undefined) await checkResult(asked, output, rules);
+  const request = await requestWithFootage(options);
   const client = openFarm(options);
   await client.greet();
 
@@ -33,7 +34,7 @@ export async function render(audio: string | undefined, options: RenderCommandOp
   await session.run(async () => {
     const first = await (sound === undefined
       ? session.find(options.resume ?? '')
-      : session.submit(sound, requestOf(options), options.idempotencyKey));
+      : session.submit(sound, request, options.idempotencyKey));
     const target = path.resolve(asked ?? resultNameOf(first.file_name, first.output));
     await checkResult(target, first.output, rules);
     const last = await session.watch(first);

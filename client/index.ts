@@ -8,6 +8,7 @@ export {
   type RenderEventName,
   type WebhookEventName,
 } from '../shared/events.ts';
+export type { MarkForm, SyncMode } from '../shared/footage.ts';
 export { isTerminal, type RenderPriority, type RenderStatus } from '../shared/renders/record.ts';
 export type { Batch } from '../shared/views/batch-view.ts';
 export type { Estimate } from '../shared/views/estimate-view.ts';
@@ -23,4 +24,12 @@ export type { LiveFrame, LiveMessage } from './live-messages.ts';
 export type { LiveOptions, LiveSession } from './live-session.ts';
 export { type Patience, patiently } from './patience.ts';
 export type { RenderFrame, RenderFramesOptions } from './render-frames.ts';
-export type { Audio, BatchItem, DeliveryFilter, EstimateOptions, RenderFilter, SubmitOptions } from './requests.ts';
+export type {
+  Audio,
+  BatchItem,
+  DeliveryFilter,
+  EstimateOptions,
+  FootageOptions,
+  RenderFilter,
+  SubmitOptions,
+} from './requests.ts';

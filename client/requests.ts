@@ -1,12 +1,24 @@
 import type { BackgroundMode } from '../shared/background-mode.ts';
 import { FarmError } from '../shared/errors.ts';
 import type { WebhookEventName } from '../shared/events.ts';
+import type { MarkForm, SyncMode } from '../shared/footage.ts';
 import type { RenderPriority, RenderStatus } from '../shared/renders/record.ts';
 
 /** What requests about renders say, in the form in which the farm takes it. */
 
 /** The sound of a render: its file, or the address from which the farm is to fetch it. */
 export type Audio = Blob | Uint8Array<ArrayBuffer> | URL;
+
+/** A person's own video, which a render shows in place of the avatar's pictures. */
+export interface FootageOptions {
+  readonly video: Blob | Uint8Array<ArrayBuffer>;
+  /** Name of the video; default: that of a File, else "video". */
+  readonly fileName?: string;
+  /** Where the mouth is in each frame: a file of crop rects in JSON, or of landmarks, 110 lines a frame. */
+  readonly marks: { readonly form: MarkForm; readonly file: Blob | Uint8Array<ArrayBuffer> };
+  /** What happens where sound and video differ in length; default: cut. */
+  readonly syncMode?: SyncMode;
+}
 
 export interface SubmitOptions {
   /** Needed when the farm has several models. */
@@ -32,6 +44,8 @@ export interface SubmitOptions {
   readonly webhookUrl?: string;
   /** What is told there; default: how the render ended. */
   readonly webhookEvents?: readonly WebhookEventName[];
+  /** Shown in place of the avatar's pictures; not for a batch. */
+  readonly footage?: FootageOptions;
   /** Name of the sound; default: that of a File, else "audio". */
   readonly fileName?: string;
   /** The same key with the same request means the same render, for 24 hours. */
@@ -74,10 +88,13 @@ export interface EstimateOptions
 export function submission(audio: Audio, options: SubmitOptions): RequestInit {
   const headers: Record<string, string> = options.idempotencyKey ? { 'idempotency-key': options.idempotencyKey } : {};
   const fields = fieldsOf(options);
-  if (audio instanceof URL) return json({ audio_url: audio.href, ...fields }, headers);
+  const { footage } = options;
+  if (audio instanceof URL && !footage) return json({ audio_url: audio.href, ...fields }, headers);
   const form = new FormData();
   for (const [name, value] of Object.entries(fields)) form.set(name, textOf(value));
-  appendAudio(form, audio, options);
+  if (footage) appendFootage(form, footage);
+  if (audio instanceof URL) form.set('audio_url', audio.href);
+  else appendAudio(form, audio, options);
   return { method: 'POST', body: form, headers };
 }
 
@@ -92,7 +109,17 @@ export function batchRequest(items: readonly BatchItem[], defaults: SubmitOption
 }
 
 function appendAudio(form: FormData, audio: Exclude<Audio, URL>, options: SubmitOptions = {}): void {
-  form.append('audio', audio instanceof Blob ? audio : new Blob([audio]), options.fileName ?? nameOf(audio));
+  form.append('audio', asBlob(audio), options.fileName ?? nameOf(audio, 'audio'));
+}
+
+function appendFootage(form: FormData, { video, fileName, marks, syncMode }: FootageOptions): void {
+  if (syncMode) form.set('sync_mode', syncMode);
+  form.append(marks.form, asBlob(marks.file), marks.form);
+  form.append('video', asBlob(video), fileName ?? nameOf(video, 'video'));
+}
+
+function asBlob(file: Blob | Uint8Array<ArrayBuffer>): Blob {
+  return file instanceof Blob ? file : new Blob([file]);
 }
 
 function textOf(value: unknown): string {
@@ -156,6 +183,6 @@ function present(fields: Readonly<Record<string, unknown>>): Record<string, unkn
   return Object.fromEntries(Object.entries(fields).filter(([, value]) => value !== undefined));
 }
 
-function nameOf(audio: Blob | Uint8Array): string {
-  return 'name' in audio && typeof audio.name === 'string' && audio.name !== '' ? audio.name : 'audio';
+function nameOf(file: Blob | Uint8Array, otherwise: string): string {
+  return 'name' in file && typeof file.name === 'string' && file.name !== '' ? file.name : otherwise;
 }

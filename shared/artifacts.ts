@@ -10,6 +10,14 @@ import { ifMissing, ignored } from './process/unheard.ts';
 export const artifactKeys = {
   folder: (renderId: string) => `renders/${renderId}`,
   upload: (renderId: string) => `renders/${renderId}/upload`,
+  /** Own footage as it was uploaded: the video, and where the mouth is in its frames. */
+  footageVideo: (renderId: string) => `renders/${renderId}/footage-video`,
+  footageMarks: (renderId: string) => `renders/${renderId}/footage-marks`,
+  /** What is made of it: its pictures, their crop rects, their prepared forms. The rects come last. */
+  footageFolder: (renderId: string) => `renders/${renderId}/footage`,
+  footagePictures: (renderId: string) => `renders/${renderId}/footage/pictures`,
+  footageRects: (renderId: string) => `renders/${renderId}/footage/crop_rects.json`,
+  footagePrepared: (renderId: string) => `renders/${renderId}/footage/prepared`,
   /** 16 kHz mono float32, little-endian, no header. */
   samples: (renderId: string) => `renders/${renderId}/audio.f32`,
   /**

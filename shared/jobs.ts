@@ -119,7 +119,7 @@ export const jobSchema = z.discriminatedUnion('name', [
  * Raise it when a worker of the version before would do such a job wrongly. Jobs of a higher format are left to workers
  * that know it; a job without one is of the first.
  */
-const JOB_FORMAT = 4;
+const JOB_FORMAT = 5;
 /**
  * Of live jobs with a direct channel or with visual inputs in bytes: a worker of the first format would look for their
  * payload in Redis, and take the bytes for floats.
@@ -135,6 +135,8 @@ export const FOURTH_LIVE_FORMAT = 4;
 const RANGE_FORMAT = 3;
 /** Of a render with another walk, or with silence around its sound: a worker of the formats before knows neither. */
 const WALK_FORMAT = 4;
+/** Of a render of own footage: a worker of the formats before would show the avatar's pictures. */
+const FOOTAGE_FORMAT = 5;
 
 /** Whether this data was written for workers of a newer version than this. */
 export function isOfNewerFormat(data: unknown): boolean {
@@ -153,7 +155,10 @@ export type RenderJob = Exclude<Job, LiveJob | WebhookJob>;
 
 /** What a job takes over from the record of its render. */
 export type OfRender = Pick<RenderJob, 'renderId' | 'run' | 'origin'> & {
-  readonly request: Pick<RenderRequest, 'range' | 'backgroundMode' | 'fromNeutral' | 'audioLeadMs' | 'audioTailMs'>;
+  readonly request: Pick<
+    RenderRequest,
+    'range' | 'backgroundMode' | 'fromNeutral' | 'audioLeadMs' | 'audioTailMs' | 'footage'
+  >;
 };
 
 /** The job that decodes and plans a render, in its present run. */
@@ -182,7 +187,8 @@ export function ofRender({
 }
 
 function formatOf({ range, ...request }: OfRender['request']): Pick<RenderJob, 'format'> {
-  const { backgroundMode, fromNeutral, audioLeadMs, audioTailMs } = request;
+  const { backgroundMode, fromNeutral, audioLeadMs, audioTailMs, footage } = request;
+  if (footage) return { format: FOOTAGE_FORMAT };
   if (backgroundMode ?? fromNeutral ?? audioLeadMs ?? audioTailMs) return { format: WALK_FORMAT };
   return range === undefined ? {} : { format: RANGE_FORMAT };
 }

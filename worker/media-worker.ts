@@ -4,12 +4,14 @@ import { startHeartbeat } from '../shared/heartbeat.ts';
 import { MEDIA_QUEUES, type MediaQueue, QueueClients } from '../shared/queues.ts';
 import { RenderWork } from '../shared/renders/work.ts';
 import { Collector } from '../shared/retention/collector.ts';
+import { readyFootage } from './avatar/own-footage.ts';
 import { Consumer } from './jobs/consumer.ts';
 import { RenderJobs } from './jobs/render-jobs.ts';
 import type { WorkerTools } from './jobs/worker-tools.ts';
 import { startCollecting } from './media/collect-expired.ts';
 import { Dispatcher } from './media/dispatch.ts';
 import { prepareHandler } from './media/prepare.ts';
+import type { PrepareTools } from './media/prepare-tools.ts';
 import { RenderReconciler } from './media/reconcile-renders.ts';
 import { SpentFiles } from './media/spent-files.ts';
 import { stitchHandler, tidyUp } from './media/stitch.ts';
@@ -87,8 +89,14 @@ function takeJobs(
   const work = new RenderWork(connection);
   const disk = new DiskReserve(config.storageRoot, config.limits.disk_reserve_gb);
   const tidy = (renderId: string) => tidyUp({ renders, artifacts, spentFiles }, renderId);
+  const footageTools = { config, artifacts, disk };
+  const preparing: PrepareTools = {
+    ...{ config, renders, artifacts, dispatcher, work, disk },
+    readyFootage: async ({ renderId, request: { footage } }, signal) =>
+      footage && (await readyFootage(footageTools, renderId, footage, signal)),
+  };
   const handlers = {
-    prepare: jobs.handler<'prepare'>(prepareHandler({ config, renders, artifacts, dispatcher, work, disk }), tidy),
+    prepare: jobs.handler<'prepare'>(prepareHandler(preparing), tidy),
     stitch: jobs.handler<'stitch'>(stitchHandler({ renders, artifacts, spentFiles }), tidy),
   };
   return MEDIA_QUEUES.map(

@@ -5,6 +5,7 @@ import { pipeline } from 'node:stream/promises';
 import { type ArtifactStore, artifactKeys } from '../../shared/artifacts.ts';
 import { withMode } from '../../shared/background-mode.ts';
 import { FarmError } from '../../shared/errors.ts';
+import type { Footage, MarkForm, SyncMode } from '../../shared/footage.ts';
 import { afterwards, RedisUnavailable, untilKnown } from '../../shared/outcome.ts';
 import type { Logger } from '../../shared/process/log.ts';
 import { logged } from '../../shared/process/unheard.ts';
@@ -32,6 +33,8 @@ export type RenderOptions = Pick<
 > & {
   /** Absent: as the configuration says, if it does. */
   readonly webhook?: WantedWebhook;
+  /** Of footage; absent: cut. */
+  readonly syncMode?: SyncMode;
 };
 
 /** Labels as a request keeps them: in one order, so that the same request is known again, and none when there are none. */
@@ -60,7 +63,19 @@ export function withSilence(leadMs: number, tailMs: number): Pick<RenderOptions,
 /** An upload that lies in the store under the id of the render it is for. */
 export type StoredUpload = Pick<RenderRequest, 'fileName' | 'uploadBytes' | 'uploadSha256'> & {
   readonly renderId: string;
+  /** Where a video came with the sound; `uploadBytes` counts it too. */
+  readonly footage?: Omit<Footage, 'syncMode'>;
 };
+
+/** One file of an upload. */
+export interface StoredFile {
+  readonly fileName: string;
+  readonly bytes: number;
+  readonly sha256: string;
+}
+
+/** Crop rects and landmarks are small: an hour of landmarks is not as large. */
+const MOST_MARKS_MB = 64;
 
 /** Who submits a render, and the idempotency key of the request. */
 export interface Submitter {
@@ -102,30 +117,51 @@ export class RenderSubmission {
    * Streams an upload to the store. `content` fails with a FarmError that says what is wrong with it.
    * FarmError: upload_too_large, audio_empty, storage_full, storage_failed.
    */
-  async storeUpload(fileName: string, content: Readable): Promise<StoredUpload> {
-    const renderId = newRenderId();
+  async storeUpload(fileName: string, content: Readable, renderId = newRenderId()): Promise<StoredUpload> {
+    const { max_upload_mb } = this.#tools.config.limits;
+    const { bytes, sha256 } = await this.#storeFile(renderId, artifactKeys.upload(renderId), content, max_upload_mb);
+    if (bytes > 0) return { renderId, fileName, uploadBytes: bytes, uploadSha256: sha256 };
+    await this.discardUpload(renderId);
+    throw new FarmError('audio_empty', 'The uploaded file is empty (0 bytes)');
+  }
+
+  /**
+   * Streams one of the files of footage to the store, beside the sound of its render.
+   * FarmError: upload_too_large, storage_full, storage_failed. The whole upload is discarded then.
+   */
+  async storeFootage(
+    kind: 'video' | MarkForm,
+    content: Readable,
+    renderId: string,
+  ): Promise<Omit<StoredFile, 'fileName'>> {
+    const { max_upload_mb } = this.#tools.config.limits;
+    const [keyOf, mostMb] =
+      kind === 'video'
+        ? [artifactKeys.footageVideo, max_upload_mb]
+        : [artifactKeys.footageMarks, Math.min(max_upload_mb, MOST_MARKS_MB)];
+    return await this.#storeFile(renderId, keyOf(renderId), content, mostMb);
+  }
+
+  async #storeFile(renderId: string, key: string, content: Readable, mostMb: number) {
     using arrival = this.#room.arrival();
-    const meter = new UploadMeter(this.#tools.config.limits.max_upload_mb, (bytes) => arrival.came(bytes));
+    const meter = new UploadMeter(mostMb, (bytes) => arrival.came(bytes));
     try {
-      await this.#tools.artifacts.publish(artifactKeys.upload(renderId), (path) =>
-        pipeline(content, meter, createWriteStream(path)),
-      );
-      if (meter.bytes === 0) throw new FarmError('audio_empty', 'The uploaded file is empty (0 bytes)');
+      await this.#tools.artifacts.publish(key, (path) => pipeline(content, meter, createWriteStream(path)));
     } catch (error) {
       await this.discardUpload(renderId);
       // Faults of the upload itself are FarmErrors already; whatever else failed is a fault of the store.
       throw FarmError.from(error, 'storage_failed');
     }
-    return { renderId, fileName, uploadBytes: meter.bytes, uploadSha256: meter.sha256() };
+    return { bytes: meter.bytes, sha256: meter.sha256() };
   }
 
   /**
    * Fetches a sound to the store, where it lies as if it had been uploaded.
    * FarmError: those of storeUpload and of fetchInput.
    */
-  async storeFromUrl(url: string, signal: AbortSignal): Promise<StoredUpload> {
+  async storeFromUrl(url: string, signal: AbortSignal, renderId?: string): Promise<StoredUpload> {
     const { fileName, content } = await fetchInput(url, this.#tools.config, signal);
-    return await this.storeUpload(fileName, content);
+    return await this.storeUpload(fileName, content, renderId);
   }
 
   /** Never rejects: what is wrong with the upload, or with the store, is said by whoever discards it. */
@@ -148,10 +184,9 @@ export class RenderSubmission {
 
   async #submit(upload: StoredUpload, options: RenderOptions, submitter: Submitter): Promise<RenderView> {
     const { store } = this.#tools;
-    const { renderId, ...file } = upload;
-    const { webhook: wanted, backgroundMode, ...chosen } = options;
-    const usual = this.#tools.config.models.get(options.modelId)?.backgroundMode;
-    const request: RenderRequest = { ...chosen, ...file, ...withMode(backgroundMode, usual) };
+    const { renderId } = upload;
+    const request = this.#requestOf(upload, options);
+    const wanted = options.webhook;
     const admit = async () => {
       const webhook = this.#tools.webhooks.of(wanted, submitter.caller);
       if (webhook) request.webhook = webhook;
@@ -174,6 +209,13 @@ export class RenderSubmission {
       // It was taken, whatever Redis does now.
       return viewOfTaken(renderId, request);
     }
+  }
+
+  #requestOf({ renderId: _, footage, ...file }: StoredUpload, options: RenderOptions): RenderRequest {
+    const { webhook: __, backgroundMode, syncMode = 'cut', ...chosen } = options;
+    if (footage) return { ...chosen, ...file, footage: { ...footage, syncMode } };
+    const usual = this.#tools.config.models.get(options.modelId)?.backgroundMode;
+    return { ...chosen, ...file, ...withMode(backgroundMode, usual) };
   }
 
   /** The id under which the request is rendered: its own, or that of the render which its key has made before. */
@@ -233,6 +275,7 @@ function viewOfTaken(renderId: string, request: RenderRequest): RenderView {
 }
 
 /** Two requests are the same when the same sound is to be rendered in the same way, whatever the file is called. */
-function fingerprint({ fileName: _, webhook: __, ...request }: RenderRequest): string {
-  return createHash('sha256').update(JSON.stringify(request)).digest('hex');
+function fingerprint({ fileName: _, webhook: __, footage, ...request }: RenderRequest): string {
+  const same = footage ? { ...request, footage: { ...footage, fileName: '' } } : request;
+  return createHash('sha256').update(JSON.stringify(same)).digest('hex');
 }

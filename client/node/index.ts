@@ -2,3 +2,4 @@
 
 export * from '../index.ts';
 export { NodeFarmClient } from './farm-client.ts';
+export { footageOf } from './footage.ts';

@@ -168,6 +168,8 @@ const auth = section({
 const limits = section({
   max_upload_mb: positiveInt(1024),
   max_audio_minutes: orDefault(z.number().positive(), 60),
+  /** Of footage that a render shows: each of its pictures takes disk until the render has ended. */
+  max_video_minutes: orDefault(z.number().positive(), 10),
   /** How long a live request may wait for a GPU worker, when its caller sets no deadline. */
   live_wait_seconds: positiveInt(10),
   /** How long a drain waits for running work before it hands it back. */

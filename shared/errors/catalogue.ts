@@ -27,6 +27,20 @@ export const ERROR_CATALOGUE = {
   ),
   audio_no_stream: entry(422, 3, false, 'Send a file with a sound track; this one has none.'),
   audio_too_long: entry(422, 3, false, 'Cut the audio into shorter files, or raise limits.max_audio_minutes.'),
+  landmarks_missing: entry(
+    400,
+    3,
+    false,
+    'Send with the video a file field "rects" (crop_rects.json) or "landmarks" (.lms files one after the other).',
+  ),
+  landmarks_unusable: entry(
+    422,
+    3,
+    false,
+    'Send one crop rect, or one set of 110 landmarks, for each frame of the video, inside its picture.',
+  ),
+  video_unreadable: entry(422, 3, false, 'Send a video that ffmpeg can decode to its end, such as MP4, MOV or WebM.'),
+  video_too_long: entry(422, 3, false, 'Cut the video into shorter ones, or raise limits.max_video_minutes.'),
   model_unknown: entry(404, 5, false, 'Use a model id listed under models: in config.yaml.'),
   model_unusable: entry(422, 9, false, "Mend the model's files or paths; `farm doctor` checks every model."),
   model_files_differ: entry(

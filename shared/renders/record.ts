@@ -1,6 +1,7 @@
 import { z } from 'zod';
 import { BACKGROUND_MODES } from '../background-mode.ts';
 import { ERROR_CATALOGUE, type ErrorCode } from '../errors.ts';
+import { footageSchema } from '../footage.ts';
 import { storedErrorSchema } from '../formats/stored-error.ts';
 import { JPEG_QUALITY, LABEL_KEY, LABEL_VALUE, MOST_LABELS } from '../limits.ts';
 import { originSchema } from '../origin.ts';
@@ -53,6 +54,7 @@ const renderRequestSchema = z.object({
   startFrameIndex: z.int().nonnegative(),
   jpegQuality: z.int().min(JPEG_QUALITY.min).max(JPEG_QUALITY.max),
   fileName: z.string(),
+  /** Of everything that was uploaded. */
   uploadBytes: z.int().nonnegative(),
   uploadSha256: z.string(),
   /** Absent in requests without labels, so that their fingerprints stay as they were. */
@@ -69,6 +71,8 @@ const renderRequestSchema = z.object({
   /** Silence before and after the sound; absent: none. */
   audioLeadMs: z.int().positive().optional(),
   audioTailMs: z.int().positive().optional(),
+  /** A video that is shown in place of the avatar's pictures; absent: these are. */
+  footage: footageSchema.optional(),
 });
 export type RenderRequest = z.infer<typeof renderRequestSchema>;
 
@@ -94,6 +98,8 @@ const renderPlanSchema = z.object({
   /** Of a range: its first frame, and the frames of the whole sound. Absent: 0 and `frameCount`. */
   firstFrame: z.int().nonnegative().optional(),
   totalFrames: z.int().positive().optional(),
+  /** Pictures that own footage gave. */
+  footagePictures: z.int().positive().optional(),
   /** How long somebody speaks in these frames: worker/media/speech-meter.ts. */
   speechSeconds: z.number().nonnegative().optional(),
   segmentFrames: z.int().positive(),

@@ -1,5 +1,6 @@
 import { z } from 'zod';
 import { BACKGROUND_MODES } from '../background-mode.ts';
+import { MARK_FORMS, SYNC_MODES } from '../footage.ts';
 import {
   errorReportSchema,
   RENDER_PRIORITIES,
@@ -86,6 +87,18 @@ export const receiptSchema = z
     /** How it walks over the avatar's pictures, from which on; null in receipts of an earlier version. */
     background: z
       .object({ mode: z.enum(BACKGROUND_MODES), start_frame: z.int(), from_neutral: z.boolean().default(false) })
+      .nullable()
+      .default(null),
+    /** The person's own video that was shown; null: the avatar's pictures were. */
+    footage: z
+      .object({
+        file_name: z.string(),
+        sha256: z.string(),
+        pictures: z.int(),
+        marks: z.enum(MARK_FORMS),
+        marks_sha256: z.string(),
+        sync_mode: z.enum(SYNC_MODES),
+      })
       .nullable()
       .default(null),
     fps: z.literal(25),

@@ -15,6 +15,7 @@ import { isFrame, watched } from '../support/mjpeg.ts';
 import { SMALL_MODEL, SMALL_PICTURE } from '../support/small-avatar.ts';
 import { syllables, writeWav } from '../support/sound.ts';
 import { until } from '../support/until.ts';
+import { footageTests } from './footage-tests.ts';
 
 const SECONDS = 3;
 /** Long enough that its picture is there while it is asked for. */
@@ -118,6 +119,8 @@ describe('requests for renders', () => {
     const { frames } = await farm.client.finished(id);
     return await Promise.all(Array.from({ length: frames.total ?? 0 }, (_, index) => farm.client.frame(id, index)));
   }
+
+  footageTests(() => farm);
 
   it('may name a sound by its address: the same frames as of the file', async () => {
     const server = createServer((_, answer) => answer.end(sound)).listen(0, '127.0.0.1');

@@ -18,10 +18,34 @@ const TOP_LANDMARK = 52;
  * @throws FarmError `model_unusable`: another number of points, a line that is not two numbers, or x2 ≤ x1.
  */
 export function cropRectFromLandmarks(text: string, path: string): Rect {
-  const lines = text.split(/\r\n|\r|\n/).filter((line) => line.trim() !== '');
+  const lines = linesOf(text);
   if (lines.length !== LANDMARK_COUNT) {
     throw new FarmError('model_unusable', `${path} has ${lines.length} landmarks: expected ${LANDMARK_COUNT}`);
   }
+  return cropRect(lines, path);
+}
+
+/**
+ * The crop rects of several frames, whose landmark files stand one after the other in one text.
+ * @throws FarmError `model_unusable`: a number of lines that is no multiple of 110, or what cropRectFromLandmarks
+ * refuses, with the number of the frame.
+ */
+export function cropRectsFromLandmarks(text: string, path: string): Rect[] {
+  const lines = linesOf(text);
+  const frames = lines.length / LANDMARK_COUNT;
+  if (frames < 1 || !Number.isInteger(frames)) {
+    throw new FarmError('model_unusable', `${path} has ${lines.length} landmarks: expected ${LANDMARK_COUNT} a frame`);
+  }
+  return Array.from({ length: frames }, (_, frame) =>
+    cropRect(lines.slice(frame * LANDMARK_COUNT, (frame + 1) * LANDMARK_COUNT), `frame ${frame} in ${path}`),
+  );
+}
+
+function linesOf(text: string): string[] {
+  return text.split(/\r\n|\r|\n/).filter((line) => line.trim() !== '');
+}
+
+function cropRect(lines: readonly string[], path: string): Rect {
   const x1 = Math.trunc(parsePoint(lines, LEFT_LANDMARK, path).x);
   const x2 = Math.trunc(parsePoint(lines, RIGHT_LANDMARK, path).x);
   const y1 = Math.trunc(parsePoint(lines, TOP_LANDMARK, path).y);

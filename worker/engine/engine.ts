@@ -1,6 +1,7 @@
 import { LocalArtifacts } from '../../shared/artifacts.ts';
 import { FarmError } from '../../shared/errors.ts';
 import { ignored, unexpected } from '../../shared/process/unheard.ts';
+import { openFootage } from '../models/footage-model.ts';
 import { ModelRegistry } from '../models/model-registry.ts';
 import type { ModelUse } from '../models/model-slot.ts';
 import { type StageTimingsMs, spansOf } from '../pipeline/stage-timings.ts';
@@ -221,6 +222,10 @@ export class Engine {
       pools: this.#segmentPools,
       signal,
     };
+    if (task.ownFootage) {
+      await using footage = await openFootage(model, this.#artifacts, task.renderId);
+      return { type: 'rendered', taskId, result: await renderSegment(taskId, task, footage, tools) };
+    }
     const result = await renderSegment(taskId, task, model, tools);
     this.#costs.notePace(model.modelId, task.frames, result.wall_ms);
     return { type: 'rendered', taskId, result };

@@ -24,7 +24,7 @@ const RGB_CHANNELS = 3;
  */
 export function completing(
   output: FrameOutput,
-  model: LoadedModel,
+  model: Pick<LoadedModel, 'avatar' | 'prepared'>,
   pools: LastingPools,
   signal: AbortSignal,
 ): CompleteFrame {
@@ -37,7 +37,11 @@ function jpegQualityOf(output: Exclude<FrameOutput, { kind: 'mp4' }>): number | 
   return output.form.kind === 'jpeg' ? output.form.quality : undefined;
 }
 
-function withBackground({ avatar }: LoadedModel, pools: LastingPools, signal: AbortSignal): CompleteFrame {
+function withBackground(
+  { avatar }: Pick<LoadedModel, 'avatar'>,
+  pools: LastingPools,
+  signal: AbortSignal,
+): CompleteFrame {
   const { width, height } = avatar;
   const pool = pools.of('pictures', width * height * RGB_CHANNELS, PICTURES_IN_FLIGHT);
   return async (frame) =>
@@ -49,7 +53,11 @@ function withBackground({ avatar }: LoadedModel, pools: LastingPools, signal: Ab
     });
 }
 
-function withPlanes({ prepared }: LoadedModel, pools: LastingPools, signal: AbortSignal): CompleteFrame {
+function withPlanes(
+  { prepared }: Pick<LoadedModel, 'prepared'>,
+  pools: LastingPools,
+  signal: AbortSignal,
+): CompleteFrame {
   const pool = pools.of('planes', planeLayout(prepared).byteLength, PLANES_IN_FLIGHT);
   return async (frame) =>
     await completed(frame, await holding(frame.memory, pool.take(signal)), async ({ bytes }) => {

@@ -12,6 +12,9 @@ import { type LastingPools, mouthPool } from './memory-pool.ts';
 import type { SegmentResult, SegmentTask } from './thread-protocol.ts';
 import type { Turns } from './turns.ts';
 
+/** A model, with the pictures that a segment shows. */
+export type SegmentModel = Pick<LoadedModel, 'network' | 'encoder' | 'avatar' | 'prepared' | 'provider' | 'files'>;
+
 export interface SegmentTools {
   readonly artifacts: ArtifactStore;
   readonly line: FrameLine;
@@ -26,7 +29,7 @@ export interface SegmentTools {
 export async function renderSegment(
   taskId: number,
   task: SegmentTask,
-  model: LoadedModel,
+  model: SegmentModel,
   tools: SegmentTools,
 ): Promise<SegmentResult> {
   const startedAt = performance.now();
@@ -59,7 +62,7 @@ export async function renderSegment(
 
 async function makeMouths(
   task: SegmentTask,
-  model: LoadedModel,
+  model: SegmentModel,
   { artifacts, turns, pools, signal: wanted }: SegmentTools,
   [frames, output]: [FrameOutput, OpenOutput],
   timings: StageTimingsMs,

@@ -40,6 +40,8 @@ export interface SegmentTask {
   /** Absent: ping-pong. */
   readonly backgroundMode?: BackgroundMode | undefined;
   readonly fromNeutral?: boolean | undefined;
+  /** True: the pictures are those of the render's own footage. */
+  readonly ownFootage?: boolean;
   /** Of the whole sound: they decide how the networks are run. */
   readonly totalFrames: number;
   /** Frames that the render makes of them; absent: all. */

@@ -1,5 +1,6 @@
 import { type ArtifactStore, artifactKeys } from '../../shared/artifacts.ts';
 import { FarmError } from '../../shared/errors.ts';
+import { walkOver } from '../../shared/footage.ts';
 import type { SegmentJob } from '../../shared/jobs.ts';
 import { logged } from '../../shared/process/unheard.ts';
 import { framesOf, isTerminal, type RenderRecord } from '../../shared/renders/record.ts';
@@ -107,7 +108,8 @@ function toTask(job: SegmentJob, record: RenderRecord): SegmentTask {
     modelId: job.modelId,
     frames: job.frames,
     startFrameIndex: request.startFrameIndex,
-    backgroundMode: request.backgroundMode,
+    backgroundMode: request.footage ? walkOver(request.footage.syncMode) : request.backgroundMode,
+    ownFootage: request.footage !== undefined,
     fromNeutral: request.fromNeutral,
     totalFrames: plan.totalFrames ?? plan.frameCount,
     clip: framesOf(plan),

@@ -1,7 +1,9 @@
 import type { Config } from '../../shared/config/load.ts';
+import { FarmError } from '../../shared/errors.ts';
+import { endsWithVideo } from '../../shared/footage.ts';
 import { cutRange } from '../../shared/renders/frame-range.ts';
 import { framesOf, type RenderPlan, type RenderRequest } from '../../shared/renders/record.ts';
-import { frameCount } from '../../shared/sound/rates.ts';
+import { frameCount, SAMPLES_PER_FRAME } from '../../shared/sound/rates.ts';
 import type { IndexRange } from '../pipeline/contract.ts';
 
 /** Frames [start, end) of each segment: all of `segmentFrames` but the last. */
@@ -33,4 +35,26 @@ export function planRender(
     h264Crf: settings.h264_crf,
     h264Preset: settings.h264_preset,
   };
+}
+
+/** How long the sound of a render must be, in samples; what it lacks is silence. @param pictures of its own footage. */
+export function leastSamples({ footage }: Pick<RenderRequest, 'footage'>, pictures = 0): number {
+  return footage?.syncMode === 'silence' ? pictures * SAMPLES_PER_FRAME : 0;
+}
+
+/**
+ * The frames that are wanted: those of the request, and none behind the end of footage that ends the render.
+ * @throws FarmError `request_invalid` when the range begins there.
+ */
+export function rangeOf(
+  { footage, range }: Pick<RenderRequest, 'footage' | 'range'>,
+  sampleCount: number,
+  pictures?: number,
+): RenderRequest['range'] {
+  if (!footage || pictures === undefined || !endsWithVideo(footage.syncMode)) return range;
+  if (pictures >= frameCount(sampleCount)) return range;
+  const { from = 0, to = pictures } = range ?? {};
+  if (from < pictures) return { from, to: Math.min(to, pictures) };
+  const text = `The range begins at frame ${from}, and the video has pictures 0 to ${pictures - 1}`;
+  throw new FarmError('request_invalid', text);
 }

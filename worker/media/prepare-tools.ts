@@ -2,7 +2,7 @@ import type { ArtifactStore } from '../../shared/artifacts.ts';
 import type { Config } from '../../shared/config/load.ts';
 import type { DiskReserve } from '../../shared/disk-reserve.ts';
 import { FarmError } from '../../shared/errors.ts';
-import { isTerminal, type RenderPlan } from '../../shared/renders/record.ts';
+import { isTerminal, type RenderPlan, type RenderRecord } from '../../shared/renders/record.ts';
 import type { RenderStore } from '../../shared/renders/store.ts';
 import type { RenderWork } from '../../shared/renders/work.ts';
 import type { Dispatcher } from './dispatch.ts';
@@ -15,6 +15,8 @@ export interface PrepareTools {
   readonly renders: RenderStore;
   readonly artifacts: ArtifactStore;
   readonly dispatcher: Dispatcher;
+  /** Extracts the pictures of a render's own footage and says how many there are; undefined for a render without any. */
+  readonly readyFootage: (record: RenderRecord, signal: AbortSignal) => Promise<number | undefined>;
 }
 
 /** Undefined when the render has ended. */

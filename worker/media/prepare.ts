@@ -5,7 +5,7 @@ import { jobId } from '../../shared/queues.ts';
 import { framesOf, type RenderPlan, type RenderRecord } from '../../shared/renders/record.ts';
 import { removeFilesIfGone } from '../jobs/ended-renders.ts';
 import type { JobContext } from '../jobs/job-runner.ts';
-import { cutSegments, planRender } from './plan.ts';
+import { cutSegments, leastSamples, planRender, rangeOf } from './plan.ts';
 import { PrepareRoom } from './prepare-room.ts';
 import { encodeSoundAhead } from './prepare-sound.ts';
 import { type PrepareTools, planInRecord } from './prepare-tools.ts';
@@ -35,10 +35,12 @@ export function prepareHandler(tools: PrepareTools) {
     const writer = jobId(prepareJobOf(record));
     await room.waitUnlessFree(record);
     if (!(await renders.startPreparing(renderId, writer))) return await planInRecord(renders, renderId);
-    const { ear, sampleCount, replacedSamples, speech } = await readUpload(tools, record, signal);
+    const footagePictures = await tools.readyFootage(record, signal);
+    const least = leastSamples(request, footagePictures);
+    const { ear, sampleCount, replacedSamples, speech } = await readUpload(tools, record, signal, least);
     if (replacedSamples > 0) log.warn({ samples: replacedSamples }, 'damaged samples were made silent');
     const sound = request.output === 'mp4' ? ear : undefined;
-    const outline = planRender(sampleCount, config.render, request.range);
+    const outline = planRender(sampleCount, config.render, rangeOf(request, sampleCount, footagePictures));
     await room.take(record, outline.frameCount);
     const segments = cutSegments(outline);
     const model = config.models.get(request.modelId);
@@ -46,6 +48,7 @@ export function prepareHandler(tools: PrepareTools) {
     const speechSeconds = speech.secondsIn(framesOf(outline));
     const plan = {
       ...outline,
+      footagePictures,
       sound,
       speechSeconds,
       modelVersion,

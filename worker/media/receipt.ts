@@ -1,4 +1,5 @@
 import { PING_PONG } from '../../shared/background-mode.ts';
+import { walkOver } from '../../shared/footage.ts';
 import { framesOf, type RenderPlan, type RenderRecord, type SegmentReceipt } from '../../shared/renders/record.ts';
 import { sumTimings } from '../../shared/renders/timings.ts';
 import { FRAMES_PER_SECOND, SAMPLE_RATE_HZ } from '../../shared/sound/rates.ts';
@@ -26,10 +27,11 @@ export function buildReceipt(
     frames: plan.frameCount,
     range: plan.totalFrames === undefined ? null : { ...rangeOf(plan), of: plan.totalFrames },
     background: {
-      mode: request.backgroundMode ?? PING_PONG,
+      mode: request.footage ? walkOver(request.footage.syncMode) : (request.backgroundMode ?? PING_PONG),
       start_frame: request.startFrameIndex,
       from_neutral: request.fromNeutral ?? false,
     },
+    footage: footageOf(request, plan),
     fps: FRAMES_PER_SECOND,
     width: first?.width ?? 0,
     height: first?.height ?? 0,
@@ -52,6 +54,15 @@ export function buildReceipt(
     quality,
     pictures,
     finished_at: new Date().toISOString(),
+  };
+}
+
+function footageOf({ footage }: RenderRecord['request'], { footagePictures = 0 }: RenderPlan): Receipt['footage'] {
+  if (!footage) return null;
+  const { fileName, videoSha256, marks, marksSha256, syncMode } = footage;
+  return {
+    ...{ file_name: fileName, sha256: videoSha256, pictures: footagePictures },
+    ...{ marks, marks_sha256: marksSha256, sync_mode: syncMode },
   };
 }
 

@@ -31,7 +31,9 @@ export async function resumeRender(
   const done = await keptSegments(tools, record, plan.modelVersion === version);
   if (await renders.startPreparing(renderId, writer)) {
     const segments = cutSegments(plan);
-    if (!(await hasSounds(artifacts, record, done.size < segments.length))) await readAgain(tools, record, signal);
+    const isWhole = done.size === segments.length;
+    if (!(await hasSounds(artifacts, record, !isWhole))) await readAgain(tools, record, plan, signal);
+    if (!isWhole) await tools.readyFootage(record, signal);
     const segmentGpus = await dispatcher.place(request.modelId, segments);
     await renders.startRendering(renderId, { ...plan, modelVersion: version, segmentGpus }, writer);
   }
@@ -83,11 +85,16 @@ async function hasSounds(
   return sizes.every((size) => size !== undefined);
 }
 
-async function readAgain(tools: PrepareTools, record: RenderRecord, signal: AbortSignal): Promise<void> {
+async function readAgain(
+  tools: PrepareTools,
+  record: RenderRecord,
+  { sampleCount }: RenderPlan,
+  signal: AbortSignal,
+): Promise<void> {
   if ((await tools.artifacts.size(artifactKeys.upload(record.renderId))) === undefined) {
     throw new FarmError('render_not_resumable', `Sound and upload of render ${record.renderId} are not in the store`);
   }
-  await readUpload(tools, record, signal);
+  await readUpload(tools, record, signal, sampleCount);
 }
 
 async function hasFiles(

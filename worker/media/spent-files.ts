@@ -10,7 +10,8 @@ const ON_DISK_AFTER_S = 4;
 const AT_ONCE = 100;
 
 /**
- * Removes what a completed render no longer needs: its upload, sounds, segments and preview. It does so some seconds late: Redis
+ * Removes what a completed render no longer needs: its uploads, sounds, segments,
+ * preview and what was made of footage. It does so some seconds late: Redis
  * may lose its last second when the machine loses power, and a render that is then unfinished again still finds what it
  * is made from.
  */
@@ -50,7 +51,9 @@ export class SpentFiles {
 
   async #removeParts(renderId: string): Promise<void> {
     const { segmentFolder, samples, sound, upload, preview } = artifactKeys;
-    for (const key of [segmentFolder, samples, sound, upload, preview]) await this.#artifacts.remove(key(renderId));
+    const { footageFolder, footageVideo, footageMarks } = artifactKeys;
+    const parts = [segmentFolder, samples, sound, upload, preview, footageFolder, footageVideo, footageMarks];
+    for (const key of parts) await this.#artifacts.remove(key(renderId));
   }
 
   /** By the clock of Redis: the hosts of a farm may disagree. */

@@ -25,6 +25,8 @@ export interface LoadModelOptions extends LoadSettings {
 
 export interface LoadedModel {
   readonly modelId: string;
+  /** What it was loaded from. */
+  readonly entry: ModelConfig;
   readonly network: LipSyncNetwork;
   readonly encoder: AudioEncoder;
   readonly avatar: Avatar;
@@ -84,6 +86,7 @@ export async function loadModel(options: LoadModelOptions): Promise<LoadedModel>
   const memoryBytes = () => networkBytes + lease.memoryBytes + pictures.cachedBytes;
   return {
     modelId: entry.modelId,
+    entry,
     network,
     encoder: lease.encoder,
     avatar,

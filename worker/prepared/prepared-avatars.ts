@@ -22,6 +22,8 @@ export interface PreparingSettings {
   readonly quality: number;
   /** Processes that prepare pictures at the same time; 0: none, every picture is prepared when it is needed. */
   readonly processes: number;
+  /** False: planes are made each time they are needed, and not kept in files. */
+  readonly keepsPlanes?: boolean;
 }
 
 export interface OpenPrepared {
@@ -61,13 +63,13 @@ export class PreparedAvatars {
    * @throws FarmError `model_unusable` for pictures that are too large.
    */
   async open(modelId: string, avatar: AvatarSources, side: NetworkSize): Promise<OpenPrepared> {
-    const { folder, quality, processes } = this.#settings;
+    const { folder, quality, processes, keepsPlanes = true } = this.#settings;
     checkSize(modelId, avatar.size);
     const hashes = new ContentHashes(join(folder, HASHES));
     const pictures = await PreparedPictures.open({
       ...{ avatar, side, quality, hashes, files: this.#files, compositor: this.#compositor },
       cachedFrames: this.#cachedFrames,
-      planes: new PreparedPlanes(avatar, new PreparedFiles(folder, PLANES_SUFFIX), hashes),
+      planes: new PreparedPlanes(avatar, keepsPlanes ? new PreparedFiles(folder, PLANES_SUFFIX) : undefined, hashes),
     });
     const ended = new AbortController();
     let work = Promise.resolve();

@@ -22,7 +22,7 @@ const TAIL_BYTES = 8;
 
 export class PreparedPlanes {
   readonly #avatar: AvatarSources;
-  readonly #files: PreparedFiles;
+  readonly #files: PreparedFiles | undefined;
   readonly #hashes: ContentHashes;
   /** By index. */
   readonly #keys = new Map<number, string>();
@@ -30,7 +30,8 @@ export class PreparedPlanes {
   readonly #checked = new Set<number>();
   readonly #converter = new PlaneConverter();
 
-  constructor(avatar: AvatarSources, files: PreparedFiles, hashes: ContentHashes) {
+  /** @param files where they are kept; undefined: nowhere. */
+  constructor(avatar: AvatarSources, files: PreparedFiles | undefined, hashes: ContentHashes) {
     this.#avatar = avatar;
     this.#files = files;
     this.#hashes = hashes;
@@ -43,22 +44,27 @@ export class PreparedPlanes {
   async read(index: number, into: Uint8Array): Promise<void> {
     const { byteLength } = planeLayout(this.#avatar.size);
     if (into.length !== byteLength) throw new RangeError(`The planes have ${byteLength} bytes, not ${into.length}`);
-    const key = this.#keys.get(index) ?? (await this.#findKey(index));
-    if (key !== undefined && this.#files.read(key, (at) => this.#readFile(index, at, into))) return;
-    await this.#make(index, into);
+    const files = this.#files;
+    if (files === undefined) {
+      await this.#convert(index, into);
+      return;
+    }
+    const key = this.#keys.get(index) ?? (await this.#findKey(index, files));
+    if (key !== undefined && files.read(key, (at) => this.#readFile(index, at, into))) return;
+    await this.#make(index, into, files);
   }
 
   /** Marks the files that were read or made as used, for retention. */
   async touch(): Promise<void> {
-    for (const key of this.#keys.values()) await this.#files.touch(key);
+    for (const key of this.#keys.values()) await this.#files?.touch(key);
   }
 
-  async #findKey(index: number): Promise<string | undefined> {
+  async #findKey(index: number, files: PreparedFiles): Promise<string | undefined> {
     const sha256 = await this.#hashes.find(this.#avatar.source(index).background);
     if (sha256 === undefined) return undefined;
     const key = planesKey(sha256);
     this.#keys.set(index, key);
-    await this.#files.touch(key);
+    await files.touch(key);
     return key;
   }
 
@@ -71,21 +77,28 @@ export class PreparedPlanes {
     return true;
   }
 
-  async #make(index: number, into: Uint8Array): Promise<void> {
+  /** @returns the picture's file. */
+  async #convert(index: number, into: Uint8Array): Promise<Uint8Array> {
     const { size } = this.#avatar;
     const { background } = this.#avatar.source(index);
-    const version = await versionOf(background);
     const file = await readPictureFile(background);
-    const sha256 = createHash('sha256').update(file).digest('hex');
     const pixels = await decodePicture(file, size, background);
     this.#converter.convertArea(pixels, { x1: 0, y1: 0 }, size, into);
+    return file;
+  }
+
+  async #make(index: number, into: Uint8Array, files: PreparedFiles): Promise<void> {
+    const { background } = this.#avatar.source(index);
+    const version = await versionOf(background);
+    const file = await this.#convert(index, into);
+    const sha256 = createHash('sha256').update(file).digest('hex');
     const key = planesKey(sha256);
     this.#keys.set(index, key);
     await this.#hashes.note(background, version, sha256);
     const bytes = new Uint8Array(into.length + TAIL_BYTES);
     bytes.set(into);
     bytes.set(tailOf(into), into.length);
-    await this.#files.write(key, bytes).catch(noteUnwritable(this.#files.folder));
+    await files.write(key, bytes).catch(noteUnwritable(files.folder));
   }
 }
 

@@ -4,6 +4,7 @@ import type { Config } from '../../../shared/config/load.ts';
 import { FarmError } from '../../../shared/errors.ts';
 import { WEBHOOK_EVENTS, type WebhookEventName } from '../../../shared/events.ts';
 import { shown, unknownName } from '../../../shared/faulty-input.ts';
+import { SYNC_MODES, type SyncMode } from '../../../shared/footage.ts';
 import { JPEG_QUALITY, LAST_FRAME, LAST_START_FRAME, LONGEST_SILENCE_MS } from '../../../shared/limits.ts';
 import { MAX_URL_LENGTH } from '../../../shared/net/outside-url.ts';
 import { labelsSchema, RENDER_PRIORITIES } from '../../../shared/renders/record.ts';
@@ -69,6 +70,7 @@ function fieldsSchema({ output }: Pick<Config, 'output'>, { flag, number, labels
     from_neutral: flag.default(false).describe('Whether it ends with the picture that it begins with'),
     audio_lead_ms: number(0, LONGEST_SILENCE_MS).default(0).describe('Silence before the sound'),
     audio_tail_ms: number(0, LONGEST_SILENCE_MS).default(0).describe('Silence after the sound'),
+    sync_mode: z.enum(SYNC_MODES).optional().describe('Of a video: what happens where it is shorter or longer'),
     fps: number(0, 1000).pipe(z.literal(25, 'renders have 25 frames a second')).default(25),
   });
 }
@@ -77,10 +79,12 @@ function fieldsSchema({ output }: Pick<Config, 'output'>, { flag, number, labels
 export const formFieldsSchema = onceFor((config: Pick<Config, 'output'>) => fieldsSchema(config, IN_FORMS));
 /** The text fields that go with a file. */
 export const fileFieldsSchema = onceFor((config: Pick<Config, 'output'>) =>
-  formFieldsSchema(config).omit({ audio_url: true }),
+  formFieldsSchema(config).omit({ audio_url: true, sync_mode: true }),
 );
 /** The same in JSON. */
-export const jsonFieldsSchema = onceFor((config: Pick<Config, 'output'>) => fieldsSchema(config, IN_JSON));
+export const jsonFieldsSchema = onceFor((config: Pick<Config, 'output'>) =>
+  fieldsSchema(config, IN_JSON).omit({ sync_mode: true }),
+);
 
 /** What a request wants, and where its sound is if that does not come with it. */
 export interface RenderWish {
@@ -90,7 +94,7 @@ export interface RenderWish {
 
 /** FarmError('request_invalid') that names every field that is wrong. @param what "form" or "body". */
 export function readFields(
-  schema: ReturnType<typeof fieldsSchema> | ReturnType<typeof fileFieldsSchema>,
+  schema: ReturnType<typeof fieldsSchema | typeof jsonFieldsSchema | typeof fileFieldsSchema>,
   fields: Readonly<Record<string, unknown>>,
   what: string,
   config: Config,
@@ -118,6 +122,7 @@ export function readFields(
     ...(background_mode === undefined ? {} : { backgroundMode: background_mode }),
     ...(from_neutral ? { fromNeutral: true as const } : {}),
     ...withSilence(audio_lead_ms, audio_tail_ms),
+    ...('sync_mode' in parsed.data && parsed.data.sync_mode ? { syncMode: parsed.data.sync_mode as SyncMode } : {}),
   };
   return { options, audioUrl: audioUrl as string | undefined };
 }

@@ -39,6 +39,7 @@ export const renderRoutes: FastifyPluginAsyncZod<Services> = async (app, service
 
 function submitRender(app: App, { config, submission }: Services): void {
   const refusals = [
+    'landmarks_missing',
     'model_unknown',
     'model_unusable',
     'queue_full',

@@ -1,19 +1,22 @@
 import { Readable } from 'node:stream';
-import type { Multipart, MultipartValue } from '@fastify/multipart';
+import type { MultipartValue } from '@fastify/multipart';
 import type { FastifyRequest } from 'fastify';
 import { z } from 'zod';
 import type { Config } from '../../../shared/config/load.ts';
 import { FarmError } from '../../../shared/errors.ts';
-import { NAME_MAX } from '../../../shared/limits.ts';
 import { MB } from '../../../shared/units.ts';
 import type { RenderOptions, RenderSubmission, StoredUpload } from '../../renders/submission.ts';
+import { checkFileName, type FilePart, FormFiles } from './form-files.ts';
 import { fileFieldsSchema, formFieldsSchema, jsonFieldsSchema, readFields } from './render-fields.ts';
 
 /** Text fields of a form, and how long each may be. The fields that are read are fewer and shorter. */
 const FORM_LIMITS = { fields: 16, fieldBytes: 4096 } as const;
 
+/** Files of a form for one render: a sound, a video, and where the mouth is in it. */
+const FORM_FILES = 3;
+
 /** For the reader of forms. Its limit of the file is the second line: the store counts, and refuses with the farm's error. */
-export function formLimits({ max_upload_mb }: Config['limits'], files = 1) {
+export function formLimits({ max_upload_mb }: Config['limits'], files = FORM_FILES) {
   const { fields, fieldBytes } = FORM_LIMITS;
   return { fileSize: (max_upload_mb + 1) * MB, files, fields, parts: fields + files, fieldSize: fieldBytes };
 }
@@ -25,7 +28,12 @@ export function announcedBytes({ headers }: Pick<FastifyRequest, 'headers'>): nu
 
 /** The whole form, for the description of the API: the reader takes file and fields apart as they come. */
 export function renderFormSchema(config: Pick<Config, 'output'>) {
-  return formFieldsSchema(config).extend({ audio: z.file().optional() });
+  return formFieldsSchema(config).extend({
+    audio: z.file().optional(),
+    video: z.file().optional().describe("The person's own footage, in place of the avatar's pictures"),
+    rects: z.file().optional().describe('Of a video: its crop rects, one a frame, as JSON'),
+    landmarks: z.file().optional().describe('Of a video: its landmarks, 110 lines a frame, instead of rects'),
+  });
 }
 
 /** The form of a batch: its fields hold for all of its files. */
@@ -65,21 +73,18 @@ async function readForm(
   connected: AbortSignal,
 ): Promise<ReadUpload> {
   const fields = new Map<string, string>();
-  let upload: StoredUpload | undefined;
+  const files = new FormFiles(submission);
   try {
     for await (const part of ofBody(request, () => request.parts())) {
       if (part.type === 'field') addField(fields, part);
-      else upload = await storePart(part, request, submission);
+      else await files.store(part, contentOf(part, request));
     }
-    const read = readFields(formFieldsSchema(config), Object.fromEntries(fields), 'form', config);
-    const { options, audioUrl } = read;
-    if (upload && audioUrl !== undefined)
-      throw new FarmError('request_invalid', 'The form has a file and an audio_url');
-    if (audioUrl !== undefined) upload = await submission.storeFromUrl(audioUrl, connected);
-    if (!upload) throw new FarmError('upload_missing', 'The request has no file field "audio", and no audio_url');
+    const { options, audioUrl } = readFields(formFieldsSchema(config), Object.fromEntries(fields), 'form', config);
+    files.check(options);
+    const upload = await files.whole(audioUrl, connected);
     return { upload, options };
   } catch (error) {
-    if (upload) await submission.discardUpload(upload.renderId);
+    await files.discard();
     // What is left of the body must be read, or the next request on this connection waits behind it for ever.
     request.raw.unpipe();
     request.raw.resume();
@@ -120,9 +125,9 @@ export function addField(fields: Map<string, string>, { fieldname, value, valueT
   fields.set(fieldname, String(value));
 }
 
-/** Streams the file of a form to the store. FarmError: upload_missing, request_invalid, those of storeUpload. */
+/** Streams the sound of a form to the store. FarmError: upload_missing, request_invalid, those of storeUpload. */
 export async function storePart(
-  part: Extract<Multipart, { type: 'file' }>,
+  part: FilePart,
   request: FastifyRequest,
   submission: RenderSubmission,
 ): Promise<StoredUpload> {
@@ -132,14 +137,14 @@ export async function storePart(
     const field = (part.fieldname as string | undefined) ?? '';
     throw new FarmError('upload_missing', `The file must be in the field "audio", not "${field}"`);
   }
-  if (part.filename.length > NAME_MAX) {
-    part.file.resume();
-    throw new FarmError('request_invalid', `audio: its file name is longer than ${NAME_MAX} characters`);
-  }
-  const content = Readable.from(
-    // What is left of a file that is refused is read by whoever goes on with the form.
-    ofBody(request, () => part.file.iterator({ destroyOnReturn: false })),
+  checkFileName(part);
+  return await submission.storeUpload(part.filename || 'audio', contentOf(part, request));
+}
+
+function contentOf({ file }: FilePart, request: FastifyRequest): Readable {
+  // What is left of a file that is refused is read by whoever goes on with the form.
+  return Readable.from(
+    ofBody(request, () => file.iterator({ destroyOnReturn: false })),
     { objectMode: false },
   );
-  return await submission.storeUpload(part.filename || 'audio', content);
 }

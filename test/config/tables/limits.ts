@@ -113,6 +113,7 @@ async function start(farm: KeyFarm): Promise<Bench> {
     limits: {
       max_upload_mb: 1,
       max_audio_minutes: 0.05,
+      max_video_minutes: 0.05,
       drain_seconds: 1,
       memory_budget_mb: 8,
       max_connections: 50,
@@ -491,6 +492,15 @@ export const limitKeys: KeyTable<Bench> = {
       const { id } = await farm.client.submit(await farm.speech(4), { modelId: 'ann' });
       await assert.rejects(farm.client.finished(id), { code: 'audio_too_long' });
       assert.equal((await farm.render('ann', 2.9)).frames, 73);
+    },
+    'limits.max_video_minutes': async ({ farm }) => {
+      const video = path.join(farm.folder, 'me.mkv');
+      const source = 'color=size=16x16:rate=25:duration=3.04';
+      await run('ffmpeg', ['-v', 'error', '-f', 'lavfi', '-i', source, '-c:v', 'ffv1', video]);
+      const marks = { form: 'rects', file: new Blob(['[[0, 0, 8, 8]]']) } as const;
+      const footage = { video: new Blob([await readFile(video)]), marks };
+      const { id } = await farm.client.submit(await farm.speech(1), { modelId: 'ann', footage });
+      await assert.rejects(farm.client.finished(id), { code: 'video_too_long', message: /0\.1 min.*0\.05/ });
     },
     'gpus.memory_gb_per_gpu': async ({ farm }) => {
       const [gpu] = (await farm.client.gpus()).gpus;

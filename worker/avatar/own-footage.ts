@@ -1,0 +1,129 @@
+/** A person's own video → the pictures and crop rects of an avatar that one render has for itself. */
+
+import { writeFile } from 'node:fs/promises';
+import { type ArtifactStore, artifactKeys } from '../../shared/artifacts.ts';
+import type { Config } from '../../shared/config/load.ts';
+import type { DiskReserve } from '../../shared/disk-reserve.ts';
+import { type ErrorCode, FarmError } from '../../shared/errors.ts';
+import type { Footage, MarkForm } from '../../shared/footage.ts';
+import { readWholeFile } from '../../shared/regular-file.ts';
+import { FRAMES_PER_SECOND } from '../../shared/sound/rates.ts';
+import { decodeText } from '../../shared/text-file.ts';
+import { LARGEST_SIDE } from '../compositor/contract.ts';
+import type { Rect } from '../pipeline/contract.ts';
+import { listBackgroundFiles } from './background-files.ts';
+import { checkCropRects, parseCropRects, readCropRects } from './crop-rects.ts';
+import { extractFrames } from './extract-frames.ts';
+import { type FootageFacts, footageSeconds, framesInPictures, listFootageFrames } from './footage-frames.ts';
+import { cropRectsFromLandmarks } from './landmarks.ts';
+import { readPictureSize } from './picture-file.ts';
+
+export interface FootageTools {
+  readonly config: Pick<Config, 'limits'>;
+  readonly artifacts: ArtifactStore;
+  readonly disk: DiskReserve;
+}
+
+/** What a picture takes on the disk, extracted and prepared, for each of its pixels. */
+const BYTES_PER_PIXEL = 0.7;
+
+/**
+ * Extracts the pictures of a render's footage, 25 a second, and finds the crop rect of each. Done again it changes
+ * nothing; one that was interrupted begins anew.
+ * @returns the number of pictures, at least 1.
+ * @throws FarmError `landmarks_unusable`, `video_unreadable`, `video_too_long`: faults of what was uploaded;
+ * `render_not_resumable` when it is gone; `storage_full` where the disk has no room; `signal.reason` once it is aborted.
+ */
+export async function readyFootage(
+  { config, artifacts, disk }: FootageTools,
+  renderId: string,
+  footage: Footage,
+  signal: AbortSignal,
+): Promise<number> {
+  const rectsKey = artifactKeys.footageRects(renderId);
+  const isReady = (await artifacts.size(rectsKey)) !== undefined;
+  if (isReady) return (await readCropRects(artifacts.localPath(rectsKey))).length;
+  const [video, marks] = [artifactKeys.footageVideo(renderId), artifactKeys.footageMarks(renderId)];
+  const sizes = await Promise.all([video, marks].map((key) => artifacts.size(key)));
+  if (sizes.includes(undefined)) {
+    throw new FarmError('render_not_resumable', `The footage of render ${renderId} is not in the store`);
+  }
+  const given = await readMarks(artifacts.localPath(marks), footage.marks);
+  const videoPath = artifacts.localPath(video);
+  const facts = await listFootageFrames(videoPath, footage.fileName, signal);
+  const mostFrames = checkFacts(facts, footage.fileName, config.limits.max_video_minutes);
+  await disk.refuseIfShort(BYTES_PER_PIXEL * facts.width * facts.height * footageSeconds(facts) * FRAMES_PER_SECOND);
+  await artifacts.remove(artifactKeys.footageFolder(renderId));
+  const folder = artifacts.localPath(artifactKeys.footagePictures(renderId));
+  const pictures = await blaming('video_unreadable', { [videoPath]: footage.fileName }, () =>
+    extractFrames(videoPath, folder, { frameLimit: mostFrames }, signal),
+  );
+  const rects = rectsOfPictures(given, facts, pictures, footage.marks);
+  await blaming('landmarks_unusable', {}, async () =>
+    checkCropRects(rects, { ...(await pictureSize(folder)), frameCount: pictures }, footage.marks),
+  );
+  await artifacts.publish(rectsKey, (path) => writeFile(path, JSON.stringify(rects.map(cornersOf))));
+  return pictures;
+}
+
+/** @returns the most pictures that such a video can give. */
+function checkFacts(facts: FootageFacts, name: string, mostMinutes: number): number {
+  const { width, height } = facts;
+  const mostPictures = Math.ceil(mostMinutes * 60 * FRAMES_PER_SECOND);
+  if (footageSeconds(facts) * FRAMES_PER_SECOND >= mostPictures) {
+    const got = `The video ${name} lasts ${(footageSeconds(facts) / 60).toFixed(1)} min`;
+    throw new FarmError('video_too_long', `${got}; limits.max_video_minutes allows ${mostMinutes}`);
+  }
+  if (Math.max(width, height) <= LARGEST_SIDE) return mostPictures;
+  const got = `The pictures of the video ${name} are ${width}×${height}`;
+  throw new FarmError('video_unreadable', `${got}; expected at most ${LARGEST_SIDE} pixels on either side`);
+}
+
+async function readMarks(path: string, form: MarkForm): Promise<Rect[]> {
+  return await blaming('landmarks_unusable', { [path]: form }, async () => {
+    const { text } = decodeText(await readWholeFile(path), path, 'model_unusable');
+    return form === 'rects' ? parseCropRects(text, path) : cropRectsFromLandmarks(text, path);
+  });
+}
+
+/** One rect a picture, of rects that are given for each frame of the video or for each of its pictures. */
+function rectsOfPictures(
+  given: readonly Rect[],
+  facts: FootageFacts,
+  pictures: number,
+  form: MarkForm,
+): readonly Rect[] {
+  const frames = facts.frameTicks.length;
+  if (given.length === frames) return framesInPictures(facts, pictures).map((frame) => given[frame] as Rect);
+  if (given.length === pictures) return given;
+  const has =
+    frames === pictures ? `${frames} frames` : `${frames} frames, ${pictures} at ${FRAMES_PER_SECOND} a second`;
+  throw new FarmError('landmarks_unusable', `${form} are given for ${given.length} frames; the video has ${has}`);
+}
+
+async function pictureSize(folder: string) {
+  const [first = ''] = await listBackgroundFiles(folder, 1);
+  return await readPictureSize(first);
+}
+
+function cornersOf({ x1, y1, x2, y2 }: Rect): number[] {
+  return [x1, y1, x2, y2];
+}
+
+/**
+ * Gives what is wrong with a file as with an avatar's own the code of the upload that it came from.
+ * @param names in place of paths in messages: whoever has sent the file knows no paths of the farm.
+ */
+async function blaming<T>(
+  code: ErrorCode,
+  names: Readonly<Record<string, string>>,
+  read: () => Promise<T>,
+): Promise<T> {
+  try {
+    return await read();
+  } catch (cause) {
+    if (!(cause instanceof FarmError) || cause.code !== 'model_unusable') throw cause;
+    const message = Object.entries(names).reduce((text, [path, name]) => text.replaceAll(path, name), cause.message);
+    throw new FarmError(code, message, { cause });
+  }
+}

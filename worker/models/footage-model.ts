@@ -1,0 +1,43 @@
+/** A model whose mouths go into a render's own footage: the networks are the model's, the pictures are the render's. */
+
+import { type ArtifactStore, artifactKeys } from '../../shared/artifacts.ts';
+import { openAvatar } from '../avatar/avatar.ts';
+import { PreparedAvatars } from '../prepared/prepared-avatars.ts';
+import type { LoadedModel } from './loaded-model.ts';
+
+/** Each picture is shown once, as a rule, so none is kept in memory. */
+const CACHED_FRAMES = 1;
+
+export type FootageModel = Pick<
+  LoadedModel,
+  'modelId' | 'network' | 'encoder' | 'avatar' | 'prepared' | 'provider' | 'files'
+> &
+  AsyncDisposable;
+
+/**
+ * Opens the footage of a render, whose pictures are prepared as they are needed, in the render's own folder. Dispose of
+ * it before the model's use ends.
+ * @throws FarmError `model_unusable` when the pictures cannot be used.
+ */
+export async function openFootage(
+  model: LoadedModel,
+  artifacts: Pick<ArtifactStore, 'localPath'>,
+  renderId: string,
+): Promise<FootageModel> {
+  const { modelId, network, encoder, provider, files } = model;
+  const place = (keyOf: (renderId: string) => string) => artifacts.localPath(keyOf(renderId));
+  const avatar = await openAvatar({
+    ...model.entry,
+    backgroundDir: place(artifactKeys.footagePictures),
+    cropRectsPath: place(artifactKeys.footageRects),
+    ...{ sourceVideo: '', cropsDir: '', cropsVideo: '', roisDir: '', roisVideo: '', masksDir: '' },
+    frameLimit: undefined,
+  });
+  const { quality } = model.prepared;
+  const settings = { folder: place(artifactKeys.footagePrepared), quality, processes: 0, keepsPlanes: false };
+  const { pictures, release } = await new PreparedAvatars(settings, CACHED_FRAMES).open(modelId, avatar, network.size);
+  return {
+    ...{ modelId, network, encoder, provider, files, avatar, prepared: pictures },
+    [Symbol.asyncDispose]: release,
+  };
+}
