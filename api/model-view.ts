@@ -1,5 +1,9 @@
 import type { Config } from '../shared/config/load.ts';
+import { hearingOfModel } from '../shared/config/model-hearing.ts';
 import { currentWorkers, type Heartbeat } from '../shared/heartbeat.ts';
+import { ignored } from '../shared/process/unheard.ts';
+import type { Hearing } from '../shared/sound/hearing.ts';
+import { algorithmicLatencyMs, LOW_LATENCY_ROWS_AHEAD } from '../shared/sound/row-reach.ts';
 import { MB } from '../shared/units.ts';
 import type { ModelList, ModelView } from '../shared/views/models-view.ts';
 
@@ -14,8 +18,12 @@ export interface ModelTotals {
 }
 
 /** All configured models, in the order of the configuration. */
-export function viewModels(config: Config, heartbeats: readonly Heartbeat[]): ModelList {
-  return { models: [...config.models.keys()].map((modelId) => viewModel(config, heartbeats, modelId)) };
+export async function viewModels(config: Config, heartbeats: readonly Heartbeat[]): Promise<ModelList> {
+  const models = [...config.models].map(async ([modelId, model]) => ({
+    ...viewModel(config, heartbeats, modelId),
+    hears: await hearingOfModel(model).then(viewHearing, ignored('its problems say so', null)),
+  }));
+  return { models: await Promise.all(models) };
 }
 
 /** The workers that have the model in memory, by their GPU numbers. */
@@ -36,7 +44,7 @@ export function totalsOf(heartbeats: readonly Heartbeat[], modelId: string): Mod
   };
 }
 
-function viewModel(config: Config, heartbeats: readonly Heartbeat[], modelId: string): ModelView {
+function viewModel(config: Config, heartbeats: readonly Heartbeat[], modelId: string): Omit<ModelView, 'hears'> {
   const model = config.models.get(modelId);
   const found = statesOf(heartbeats, modelId).map(({ problems }) => problems);
   const problems = model?.problems.length ? model.problems : [...new Set(found.flat())];
@@ -59,6 +67,19 @@ function viewModel(config: Config, heartbeats: readonly Heartbeat[], modelId: st
     requests: requestCount,
     average_inference_ms: requestCount > 0 ? totalInferenceMs / requestCount : null,
     last_used_at: lastUsedAtMs === null ? null : new Date(lastUsedAtMs).toISOString(),
+  };
+}
+
+function viewHearing(hearing: Hearing): ModelView['hears'] {
+  const latency = (rowsAhead: number) => {
+    const latencyMs = algorithmicLatencyMs(hearing, rowsAhead);
+    return Number.isFinite(latencyMs) ? toTenth(latencyMs) : null;
+  };
+  return {
+    features: hearing.kind,
+    rows: hearing.rowsBefore + 1 + hearing.rowsAfter,
+    latency_ms: latency(hearing.rowsAfter),
+    low_latency_ms: latency(LOW_LATENCY_ROWS_AHEAD),
   };
 }
 

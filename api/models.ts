@@ -38,7 +38,7 @@ export class Models {
 
   /** Every configured model, what the GPU workers say of it, and what their models take. */
   async list(): Promise<ModelList> {
-    return viewModels(this.#config, await readHeartbeats(this.#redis));
+    return await viewModels(this.#config, await readHeartbeats(this.#redis));
   }
 
   /**

@@ -24,6 +24,9 @@ export interface ModelConfig {
   /** Pictures of the faces from which the mouth is hidden, likewise. */
   readonly roisDir: string;
   readonly roisVideo: string;
+  /** Which speech features its network hears; undefined: as the shapes of its file say. */
+  readonly audioFeatures: ModelEntry['audio_features'];
+  readonly hubertChunks: ModelEntry['hubert_chunks'];
   /** Masks of the pictures, of the same numbers; "" when there are none. */
   readonly masksDir: string;
   /** How mouths meet the pictures around them. */
@@ -67,14 +70,7 @@ export function resolveModel(modelId: string, entry: ModelEntry, roots: PathRoot
     return placed;
   };
   const encoder = entry.audio_encoder_path || roots.audioEncoderPath || 'audio_encoder.onnx';
-  // With neither it is a network alone, as in the inference server's file.
-  const hasFrames = entry.background_dir !== '' || entry.source_video !== '';
-  if (!hasFrames && entry.crop_rects_path) {
-    problems.push('background_dir: not set; it names the folder of the avatar frames');
-  }
-  if (hasFrames && !entry.crop_rects_path) {
-    problems.push('crop_rects_path: not set; it names the JSON file of the crop rects');
-  }
+  problems.push(...halfOfAvatar(entry));
   return {
     modelId,
     modelPath: locate('model_path', entry.model_path),
@@ -88,6 +84,8 @@ export function resolveModel(modelId: string, entry: ModelEntry, roots: PathRoot
     roisDir: place(entry.rois_frames_dir),
     roisVideo: place(entry.rois_video_path),
     masksDir: place(entry.masks_dir),
+    audioFeatures: entry.audio_features,
+    hubertChunks: entry.hubert_chunks,
     blend: entry.blend,
     backgroundMode: entry.background_mode,
     frameLimit: entry.num_frames || undefined,
@@ -96,6 +94,15 @@ export function resolveModel(modelId: string, entry: ModelEntry, roots: PathRoot
     preferredGpu: entry.preferred_gpu < 0 ? undefined : entry.preferred_gpu,
     problems,
   };
+}
+
+/** With neither pictures nor rects it is a network alone, as in the inference server's file. */
+function halfOfAvatar({ background_dir, source_video, crop_rects_path }: ModelEntry): string[] {
+  const hasFrames = background_dir !== '' || source_video !== '';
+  if (hasFrames === (crop_rects_path !== '')) return [];
+  return hasFrames
+    ? ['crop_rects_path: not set; it names the JSON file of the crop rects']
+    : ['background_dir: not set; it names the folder of the avatar frames'];
 }
 
 /**
@@ -115,6 +122,8 @@ const ROLES: Readonly<Record<keyof ModelConfig, 'file' | 'pictures' | 'memory' |
   roisDir: 'file',
   roisVideo: 'file',
   masksDir: 'file',
+  audioFeatures: 'pictures',
+  hubertChunks: 'pictures',
   blend: 'pictures',
   backgroundMode: 'handling',
   frameLimit: 'pictures',
@@ -125,7 +134,12 @@ const ROLES: Readonly<Record<keyof ModelConfig, 'file' | 'pictures' | 'memory' |
 };
 
 /** Fields that entries once did not have, each with the value that changes nothing: versions are as they were then. */
-const LATER: Readonly<Record<string, unknown>> = { masksDir: '', blend: 'none' };
+const LATER: Readonly<Record<string, unknown>> = {
+  masksDir: '',
+  blend: 'none',
+  audioFeatures: undefined,
+  hubertChunks: 'long',
+};
 
 /** A version of an entry of `models:`: another one when the model's pictures may differ. */
 export function entryVersion(model: ModelConfig): string {

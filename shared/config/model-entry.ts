@@ -1,5 +1,7 @@
 import { z } from 'zod';
 import { BACKGROUND_MODES, PING_PONG } from '../background-mode.ts';
+import { AUDIO_KINDS } from '../sound/audio-kinds.ts';
+import { HUBERT_CHUNKS } from '../sound/hubert-chunks.ts';
 import { orDefault, section } from './value-forms.ts';
 
 /** One entry of `models:`. */
@@ -20,6 +22,10 @@ export const modelSchema = section({
   preferred_gpu: z.int().min(-1).default(-1),
   /** New: an encoder for this model alone, instead of onnx.audio_encoder_path. */
   audio_encoder_path: z.string().default(''),
+  /** New: which speech features its network hears, where the shapes of its file leave that open. */
+  audio_features: orDefault(z.enum(AUDIO_KINDS).optional(), undefined),
+  /** New: how the sound is cut for a network that hears HuBERT: `short` for live streams. */
+  hubert_chunks: orDefault(z.enum(HUBERT_CHUNKS), 'long'),
   /** New: one mask a picture, of the same number; what is pure red or white in it stays the picture's. */
   masks_dir: z.string().default(''),
   /** New: whether the mouth fades in from the edge of its rect. */

@@ -1,6 +1,18 @@
 import { z } from 'zod';
+import { AUDIO_KINDS } from '../sound/audio-kinds.ts';
 
 /** A farm's models as `/v1/models` shows them; the client reads the same schemas. */
+
+/** What a model's network hears of a sound. */
+const hearsSchema = z.object({
+  features: z.enum(AUDIO_KINDS),
+  /** Rows of features that a frame hears. */
+  rows: z.int(),
+  /** How long a stream's frame waits for sound after its own beginning, at most; null: to the end of the sound. */
+  latency_ms: z.number().nullable(),
+  /** The same for streams of low latency. */
+  low_latency_ms: z.number().nullable(),
+});
 
 /** A model in the memory of one GPU worker. */
 const loadedOnSchema = z.object({
@@ -23,6 +35,8 @@ const modelViewSchema = z
     /** What is wrong with it, on any worker. */
     problems: z.array(z.string()),
     preferred_gpu: z.int().nullable(),
+    /** Null when its network cannot be read, and of a farm of an older version. */
+    hears: hearsSchema.nullable().default(null),
     /** Empty while it is loaded nowhere. */
     loaded_on: z.array(loadedOnSchema),
     /** Segments and live requests, on all GPU workers since they started. */

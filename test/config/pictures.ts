@@ -4,7 +4,7 @@ import sharp from 'sharp';
 import { encodeModel } from '../../shared/onnx/encode.ts';
 import { GraphBuilder, type TensorName } from '../../shared/onnx/graph.ts';
 import { ffmpeg, lavfi } from '../media/media-files.ts';
-import { tinyEncoder, tinyNetwork } from '../onnx/tiny-onnx.ts';
+import { tinyEncoder, tinyHubert, tinyNetwork } from '../onnx/tiny-onnx.ts';
 
 /** Avatars that cost next to nothing, and of which the colours tell what they were made from. */
 
@@ -88,6 +88,9 @@ export async function writeParts(folder: string): Promise<void> {
   await Promise.all([
     writeFile(file('crop.onnx'), tinyNetwork({ deaf: true })),
     writeFile(file('masked.onnx'), tinyNetwork({ deaf: true, firstChannel: 3 })),
+    writeFile(file('undecided.onnx'), tinyNetwork({ deaf: true, hears: [32, 'high', 'wide'] })),
+    writeFile(file('hubert.onnx'), tinyNetwork({ deaf: true, hears: [16, 32, 32] })),
+    writeFile(file('hubert_encoder.onnx'), tinyHubert()),
     writeFile(file('audio_encoder.onnx'), tinyEncoder()),
     writeFile(file('other_encoder.onnx'), tinyEncoder({ batch: 'windows' })),
     writeFile(file('rects.json'), rectsOf(RECT)),

@@ -5,6 +5,9 @@ import { GraphBuilder, type TensorName } from '../../shared/onnx/graph.ts';
 
 /** Number of int64 in ONNX's TensorProto.DataType. */
 const INT64 = 7;
+const FLOAT = 1;
+/** What WeNet's encoder is always given as its place in the sound. */
+const WENET_OFFSET = 100;
 /** Of the audio input of a frame. */
 const AUDIO_FLOATS = 32 * 16 * 16;
 
@@ -29,6 +32,47 @@ export function tinyEncoder(options: TinyEncoderOptions = {}): Uint8Array {
   return encodeModel(graph.build());
 }
 
+/** Floats of one of HuBERT's hidden states; a hidden state is of 400 samples, 320 after those of the one before. */
+const HUBERT = { state: 1024, samples: 400, step: 320 };
+
+/**
+ * An encoder with the contract of HuBERT, which attends to all that it is given: each hidden state is the loudness of
+ * its samples and a tenth of that of them all.
+ */
+export function tinyHubert(options: { readonly mask?: boolean } = {}): Uint8Array {
+  const graph = new GraphBuilder('tiny-hubert', 'for tests');
+  const sound = graph.input('input_values', [1, 'samples']);
+  if (options.mask) graph.input('attention_mask', [1, 'samples'], 'int64');
+  const loud = graph.node('Unsqueeze', [graph.node('Abs', [sound]), graph.integers(1)]);
+  const weights = graph.tensor([1, 1, HUBERT.samples], new Float32Array(HUBERT.samples).fill(1 / HUBERT.samples));
+  const states = graph.node('Conv', [loud, weights], { strides: [HUBERT.step] });
+  const all = graph.node('Mul', [graph.node('ReduceMean', [states], { axes: [2], keepdims: 1 }), graph.scalar(0.1)]);
+  const each = graph.node('Transpose', [graph.node('Add', [states, all])], { perm: [0, 2, 1] });
+  graph.output('last_hidden_state', graph.node('Tile', [each, graph.integers(1, 1, HUBERT.state)]), [
+    1,
+    'states',
+    HUBERT.state,
+  ]);
+  return encodeModel(graph.build());
+}
+
+/** An encoder with the contract of WeNet's: its features are the mean of its filter banks, and of what else it takes. */
+export function tinyWenet(): Uint8Array {
+  const graph = new GraphBuilder('tiny-wenet', 'for tests');
+  const chunk = graph.input('chunk', [1, 1, 67, 80]);
+  const offset = graph.input('offset', [1], 'int64');
+  const caches = [graph.input('att_cache', [3, 8, 16, 128]), graph.input('cnn_cache', [3, 1, 512, 14])];
+  const meanOf = (tensor: TensorName) => graph.node('ReduceMean', [tensor], { keepdims: 0 });
+  const started = graph.node('Sub', [meanOf(graph.node('Cast', [offset], { to: FLOAT })), graph.scalar(WENET_OFFSET)]);
+  const rest = caches.map(meanOf).reduce((sum, mean) => graph.node('Add', [sum, mean]), started);
+  const mean = graph.node('Reshape', [graph.node('Add', [meanOf(chunk), rest]), graph.integers(1, 1, 1)]);
+  graph.output('output', graph.node('Tile', [mean, graph.integers(1, 16, 512)]), [1, 16, 512]);
+  for (const [index, cache] of caches.entries()) {
+    graph.output(`r_cache_${index}`, graph.node('Identity', [cache]), index === 0 ? [3, 8, 16, 128] : [3, 1, 512, 14]);
+  }
+  return encodeModel(graph.build());
+}
+
 export interface TinyNetworkOptions {
   readonly batch?: number | string;
   /** What input and output declare as their S. */
@@ -39,12 +83,14 @@ export interface TinyNetworkOptions {
   readonly firstChannel?: number;
   /** The picture is what is seen alone. */
   readonly deaf?: boolean;
+  /** Of the audio input of a frame. */
+  readonly hears?: readonly (number | string)[];
 }
 
 /** A network whose picture is the first three visual channels, or others, plus the mean of the audio input. */
 export function tinyNetwork(options: TinyNetworkOptions = {}): Uint8Array {
   const { batch = 'batch', size = 160, channels = 3, firstChannel = 0, deaf = false } = options;
-  const { graph, visual, audio } = startNetwork(batch, 6, size);
+  const { graph, visual, audio } = startNetwork(batch, 6, size, options.hears);
   const picture = graph.node('Slice', [
     visual,
     graph.integers(firstChannel),
@@ -93,10 +139,15 @@ export function moodyNetwork(channelsInSilence: number): Uint8Array {
   return encodeModel(graph.build());
 }
 
-function startNetwork(batch: number | string, channels: number | string, size: number | string): NetworkStart {
+function startNetwork(
+  batch: number | string,
+  channels: number | string,
+  size: number | string,
+  hears: readonly (number | string)[] = [32, 16, 16],
+): NetworkStart {
   const graph = new GraphBuilder('tiny-network', 'for tests');
   const visual = graph.input('input', [batch, channels, size, size]);
-  return { graph, visual, audio: graph.input('audio', [batch, 32, 16, 16]) };
+  return { graph, visual, audio: graph.input('audio', [batch, ...hears]) };
 }
 
 interface NetworkStart {

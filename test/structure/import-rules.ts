@@ -59,6 +59,7 @@ const FOR_PURE_ROOMS = [
   'shared/process/free-now.ts',
   'shared/process/unheard.ts',
   'shared/regular-file.ts',
+  'shared/sound/hearing-of-file.ts',
   'shared/units.ts',
   ...SOUND_DATA,
 ];

@@ -14,6 +14,8 @@ export function modelConfig(values: Partial<ModelConfig> = {}): ModelConfig {
     roisDir: '',
     roisVideo: '',
     masksDir: '',
+    audioFeatures: undefined,
+    hubertChunks: 'long',
     blend: 'none',
     backgroundMode: 'ping-pong',
     frameLimit: undefined,

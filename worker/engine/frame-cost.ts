@@ -1,6 +1,9 @@
+import { audioFloats, type Hearing, USUAL_HEARING } from '../../shared/sound/hearing.ts';
+import { CHUNK_PLANS, ROW_SAMPLES } from '../../shared/sound/hubert-chunks.ts';
+import { FBANK_BANDS, FBANK_FRAMES_PER_ROW } from '../../shared/sound/wenet-rows.ts';
 import { Compositor } from '../compositor/compositor.ts';
 import type { LoadedModel } from '../models/loaded-model.ts';
-import { AUDIO_INPUT_FLOATS, WINDOW_FLOATS } from '../pipeline/contract.ts';
+import { WINDOW_FLOATS } from '../pipeline/contract.ts';
 import type { RenderFramesRequest } from '../pipeline/frame-request.ts';
 import { renderMouths } from '../pipeline/render-frames.ts';
 import { noTimings } from '../pipeline/stage-timings.ts';
@@ -27,8 +30,9 @@ export async function measureFrameMs(model: LoadedModel): Promise<number> {
 
 async function passMs({ encoder, network, provider, prepared }: LoadedModel, compositor: Compositor): Promise<number> {
   const encodingAt = performance.now();
-  await encoder.encode(new Float32Array(WINDOW_FLOATS), 1);
-  const encodeMs = performance.now() - encodingAt;
+  const part = partsOfFrame(network.hearing ?? USUAL_HEARING);
+  await encoder.encode(new Float32Array(part.floats), 1);
+  const encodeMs = (performance.now() - encodingAt) / part.frames;
   const frameCount = Math.max(FEWEST_FRAMES, Math.min(MOST_FRAMES, network.framesPerRun));
   const request: RenderFramesRequest = {
     frames: { start: 0, end: frameCount },
@@ -39,7 +43,7 @@ async function passMs({ encoder, network, provider, prepared }: LoadedModel, com
     grid: 'request',
   };
   const audio = { sampleCount: 0, read: async () => new Float32Array(0) };
-  const given = { audioInput: new Float32Array(AUDIO_INPUT_FLOATS) };
+  const given = { audioInput: new Float32Array(audioFloats(network.hearing ?? USUAL_HEARING)) };
   let finishMs = 0;
   const startedAt = performance.now();
   const parts = { audio, encoder, network, pictures: prepared, given };
@@ -53,4 +57,12 @@ async function passMs({ encoder, network, provider, prepared }: LoadedModel, com
   const jpegMs = finishMs / frameCount;
   // Frames are put together beside the network: on a GPU the slower of the two counts, on the CPU they share the cores.
   return provider.provider === 'cpu' ? mouthMs + jpegMs : Math.max(mouthMs, jpegMs);
+}
+
+/** Floats that the encoder is given at once, and the frames that hear something new by that. */
+function partsOfFrame({ kind }: Hearing): { readonly floats: number; readonly frames: number } {
+  if (kind === 'ave') return { floats: WINDOW_FLOATS, frames: 1 };
+  if (kind === 'wenet') return { floats: FBANK_FRAMES_PER_ROW * FBANK_BANDS, frames: 1 };
+  const { rows, rowsBefore, rowsAfter } = CHUNK_PLANS.short;
+  return { floats: (rowsBefore + rows + rowsAfter) * ROW_SAMPLES, frames: rows };
 }

@@ -2,11 +2,12 @@
 
 import { createHash } from 'node:crypto';
 import { hasPictures, type ModelConfig } from '../../shared/config/model-config.ts';
+import { hearingWishes } from '../../shared/config/model-hearing.ts';
 import { type Avatar, openAvatar } from '../avatar/avatar.ts';
-import { OnnxAudioEncoder } from '../onnx/audio-encoder.ts';
 import type { ProviderReport } from '../onnx/execution-providers.ts';
 import { OnnxLipSyncNetwork } from '../onnx/lip-sync-network.ts';
 import type { RunSettings } from '../onnx/onnx-session.ts';
+import { openEncoder } from '../onnx/open-encoder.ts';
 import type { AudioEncoder, LipSyncNetwork } from '../pipeline/contract.ts';
 import { checkFace } from '../pipeline/pipeline.ts';
 import { PreparedAvatars } from '../prepared/prepared-avatars.ts';
@@ -69,12 +70,12 @@ export async function loadModel(options: LoadModelOptions): Promise<LoadedModel>
   const avatar = await openAvatar(entry);
   await using opened = new AsyncDisposableStack();
   const { opened: network, bytes: networkBytes } = await options.memory.measure(entry.modelPath, () =>
-    OnnxLipSyncNetwork.open(entry.modelPath, options),
+    OnnxLipSyncNetwork.open(entry.modelPath, { ...options, hears: hearingWishes(entry) }),
   );
   opened.defer(() => network.release());
   const face = await avatar.face?.(0);
   if (face) checkFace(face, network.size, 0);
-  const lease = await encoders.acquire(entry.audioEncoderPath);
+  const lease = await encoders.acquire(entry.audioEncoderPath, network.hearing.kind);
   opened.defer(() => lease.release());
   const networkFile = await fingerprintFile(entry.modelPath);
   const cropRectsFiles = hasPictures(entry) ? [await fingerprintFile(entry.cropRectsPath)] : [];
@@ -113,9 +114,10 @@ function hashOf(files: readonly FileFingerprint[]): string {
 }
 
 /** Opens a model's networks and closes them again. @throws as loadModel does. */
-export async function tryNetworks({ modelPath, audioEncoderPath }: ModelConfig, settings: RunSettings): Promise<void> {
-  await (await OnnxLipSyncNetwork.open(modelPath, settings)).release();
-  await (await OnnxAudioEncoder.open(audioEncoderPath, settings)).release();
+export async function tryNetworks(entry: ModelConfig, settings: RunSettings): Promise<void> {
+  const network = await OnnxLipSyncNetwork.open(entry.modelPath, { ...settings, hears: hearingWishes(entry) });
+  await network.release();
+  await (await openEncoder(network.hearing.kind, entry.audioEncoderPath, settings)).release();
 }
 
 /**

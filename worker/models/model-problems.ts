@@ -1,4 +1,5 @@
 import type { ModelConfig } from '../../shared/config/model-config.ts';
+import { hearingOfModel } from '../../shared/config/model-hearing.ts';
 import { requireFile } from '../../shared/regular-file.ts';
 import { checkAvatarFiles } from '../avatar/avatar.ts';
 
@@ -9,7 +10,11 @@ import { checkAvatarFiles } from '../avatar/avatar.ts';
  */
 export async function findProblems(model: ModelConfig): Promise<readonly string[]> {
   if (model.problems.length > 0) return model.problems;
-  const networks = [unreadable('network', model.modelPath), unreadable('audio encoder', model.audioEncoderPath)];
+  const networks = [
+    unreadable('network', model.modelPath),
+    unreadable('audio encoder', model.audioEncoderPath),
+    unheard(model),
+  ];
   return [...(await Promise.all(networks)).flat(), ...(await checkAvatarFiles(model))];
 }
 
@@ -17,5 +22,13 @@ async function unreadable(what: string, file: string): Promise<string[]> {
   return await requireFile(file).then(
     () => [],
     ({ message }: Error) => [`the ${what} cannot be read: ${message}`],
+  );
+}
+
+/** Of a network that takes no features that are known. */
+async function unheard(model: ModelConfig): Promise<string[]> {
+  return await hearingOfModel(model).then(
+    () => [],
+    ({ message }: Error) => [message],
   );
 }

@@ -1,7 +1,8 @@
 /** Audio encoders by file: models that name the same file share a session. */
 
-import { OnnxAudioEncoder } from '../onnx/audio-encoder.ts';
+import type { AudioKind } from '../../shared/sound/audio-kinds.ts';
 import type { RunSettings } from '../onnx/onnx-session.ts';
+import { type OpenEncoder, openEncoder } from '../onnx/open-encoder.ts';
 import type { AudioEncoder } from '../pipeline/contract.ts';
 import { type FileFingerprint, fingerprintFile, versionOf } from './file-fingerprint.ts';
 import type { MemoryProbe } from './memory-probe.ts';
@@ -16,14 +17,14 @@ export interface EncoderLease {
   release(): Promise<void>;
 }
 
-interface OpenEncoder {
-  readonly encoder: OnnxAudioEncoder;
+interface HeldEncoder {
+  readonly encoder: OpenEncoder;
   readonly file: FileFingerprint;
   readonly memoryBytes: number;
 }
 
 interface Entry {
-  readonly opening: Promise<OpenEncoder>;
+  readonly opening: Promise<HeldEncoder>;
   /** Leases that are held, or that wait for the encoder to open. */
   holders: number;
 }
@@ -42,12 +43,13 @@ export class SharedEncoders {
 
   /**
    * Opens an encoder, or shares the one that is open.
-   * @throws FarmError as OnnxAudioEncoder.open does.
+   * @param kind of the features that it makes.
+   * @throws FarmError as openEncoder does.
    */
-  async acquire(path: string): Promise<EncoderLease> {
+  async acquire(path: string, kind: AudioKind): Promise<EncoderLease> {
     // A path that cannot be read has no version: #open reports why.
-    const key = (await versionOf(path)) || path;
-    const entry = this.#entries.get(key) ?? { opening: this.#open(path), holders: 0 };
+    const key = `${kind} ${(await versionOf(path)) || path}`;
+    const entry = this.#entries.get(key) ?? { opening: this.#open(path, kind), holders: 0 };
     this.#entries.set(key, entry);
     entry.holders += 1;
     try {
@@ -72,10 +74,8 @@ export class SharedEncoders {
     }
   }
 
-  async #open(path: string): Promise<OpenEncoder> {
-    const { opened: encoder, bytes } = await this.#memory.measure(path, () =>
-      OnnxAudioEncoder.open(path, this.#settings),
-    );
+  async #open(path: string, kind: AudioKind): Promise<HeldEncoder> {
+    const { opened: encoder, bytes } = await this.#memory.measure(path, () => openEncoder(kind, path, this.#settings));
     try {
       return { encoder, file: await fingerprintFile(path), memoryBytes: bytes };
     } catch (thrown) {

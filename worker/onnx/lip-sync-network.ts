@@ -2,6 +2,8 @@
 
 import { FarmError } from '../../shared/errors.ts';
 import { BATCH_FRAMES } from '../../shared/limits.ts';
+import type { Hearing, HearingWishes } from '../../shared/sound/hearing.ts';
+import { hearingOfFile } from '../../shared/sound/hearing-of-file.ts';
 import type { Faces, LipSyncNetwork, NetworkSize } from '../pipeline/contract.ts';
 import { generateOutside, paintOutside, type VisualMemory } from '../pipeline/picture-floats.ts';
 import type { ByteNames } from './byte-graph.ts';
@@ -17,18 +19,27 @@ const VISUAL = 'input';
 const AUDIO = 'audio';
 const OUTPUT = 'output';
 const OUTPUT_CHANNELS = 3;
-const CONTRACT: ModelContract = {
-  role: 'lip-sync network',
-  inputs: [
-    { name: VISUAL, dims: [6, 'S', 'S'] },
-    { name: AUDIO, dims: [32, 16, 16] },
-  ],
-  outputs: [{ name: OUTPUT, dims: [OUTPUT_CHANNELS, 'S', 'S'] }],
-  namedDims: { S: SIZES },
-};
 
 /** Input names by which a lip-sync network is recognised. */
-export const LIP_SYNC_INPUTS: readonly string[] = CONTRACT.inputs.map(({ name }) => name);
+export const LIP_SYNC_INPUTS: readonly string[] = [VISUAL, AUDIO];
+
+/** What is expected of a network that hears this. */
+function contractFor({ shape }: Hearing): ModelContract {
+  return {
+    role: 'lip-sync network',
+    inputs: [
+      { name: VISUAL, dims: [6, 'S', 'S'] },
+      { name: AUDIO, dims: shape },
+    ],
+    outputs: [{ name: OUTPUT, dims: [OUTPUT_CHANNELS, 'S', 'S'] }],
+    namedDims: { S: SIZES },
+  };
+}
+
+export interface NetworkSettings extends RunSettings {
+  /** What its entry says of what it hears. */
+  readonly hears?: HearingWishes;
+}
 
 /**
  * Frames in one run. On the CPU a bigger batch is no faster and takes 0.4 GB more for every frame; one by one
@@ -41,6 +52,7 @@ const GPU_MAX_BATCH = BATCH_FRAMES.max;
 /** The LipSyncNetwork port on ONNX Runtime. One call at a time. */
 export class OnnxLipSyncNetwork implements LipSyncNetwork {
   readonly size: NetworkSize;
+  readonly hearing: Hearing;
   readonly provider: ProviderReport;
   readonly warmUpMs: number;
   readonly msPerFrame: number;
@@ -52,8 +64,9 @@ export class OnnxLipSyncNetwork implements LipSyncNetwork {
   #visual = new Float32Array();
   #busy = false;
 
-  private constructor(model: OnnxModel, size: NetworkSize, maxBatch: number | undefined) {
+  private constructor(model: OnnxModel, size: NetworkSize, hearing: Hearing, maxBatch: number | undefined) {
     this.size = size;
+    this.hearing = hearing;
     this.provider = model.provider;
     this.warmUpMs = model.warmUpMs;
     this.msPerFrame = model.msPerItem;
@@ -63,26 +76,32 @@ export class OnnxLipSyncNetwork implements LipSyncNetwork {
   }
 
   /**
-   * Opens a network file: `input` [batch, 6, S, S] and `audio` [batch, 32, 16, 16] → `output` [batch, 3, S, S],
-   * float32, S = 160 or 320 as the file has it.
+   * Opens a network file: `input` [batch, 6, S, S] and `audio` [batch, …] → `output` [batch, 3, S, S], float32, S = 160
+   * or 320 and `audio` of one of the shapes of audio-kinds.ts, as the file has them.
    * @param maxBatch frames in one run, for measuring; 1 on the CPU and 32 elsewhere when absent.
    * @throws FarmError as OnnxModel.open does.
    */
-  static async open(path: string, settings: RunSettings, maxBatch?: number): Promise<OnnxLipSyncNetwork> {
+  static async open(
+    path: string,
+    { hears = {}, ...settings }: NetworkSettings,
+    maxBatch?: number,
+  ): Promise<OnnxLipSyncNetwork> {
+    const hearing = await hearingOfFile(path, hears);
+    const contract = contractFor(hearing);
     const model = await OnnxModel.open({
       path,
-      contract: CONTRACT,
-      wrap: () => readByteModel(path, CONTRACT, { visual: VISUAL, output: OUTPUT }),
+      contract,
+      wrap: () => readByteModel(path, contract, { visual: VISUAL, output: OUTPUT }),
       ...settings,
     });
     const size = SIZES.find((candidate) => candidate === model.namedDim('S'));
     if (size === undefined) throw new RangeError(`S = ${model.namedDim('S')} passed a contract of ${SIZES}`);
-    return new OnnxLipSyncNetwork(model, size, maxBatch);
+    return new OnnxLipSyncNetwork(model, size, hearing, maxBatch);
   }
 
   /**
    * @param visual [count, 6, S, S] flat, BGR /255.
-   * @param audio [count, 32, 16, 16] flat.
+   * @param audio [count, …hearing.shape] flat.
    * @param count number of frames, ≥ 0.
    * @returns [count, 3, S, S] flat, BGR 0…1 and not clamped. **Valid until the next call**, which writes over it.
    * @throws FarmError `inference_failed`; `internal` when the previous call has not ended.
@@ -96,7 +115,7 @@ export class OnnxLipSyncNetwork implements LipSyncNetwork {
 
   /**
    * Paints inside the network's graph, or outside of it where that stays as it is: `provider.outside` says why.
-   * @param audio [count, 32, 16, 16] flat.
+   * @param audio [count, …hearing.shape] flat.
    * @param mouths receives [count, S, S, 3] RGB.
    * @param count number of frames, ≥ 0.
    * @throws FarmError as `generate` does.

@@ -83,10 +83,7 @@ export class OnnxModel {
         await this.#runOnce(runSize, given, wantedSpecs, wantedSpecs.map(slice(outputs)));
       }
     } catch (cause) {
-      const reason = cause instanceof Error ? cause.message.trim() : String(cause);
-      const where = `${this.path} on ${this.provider.provider}, ${count} items`;
-      const code = OUT_OF_MEMORY.test(reason) ? 'resources_exhausted' : 'inference_failed';
-      throw new FarmError(code, `a run of ${where}, failed: ${reason}`, { cause });
+      throw failedRun(`${this.path} on ${this.provider.provider}, ${count} items`, cause);
     }
   }
 
@@ -117,4 +114,11 @@ export class OnnxModel {
       target.set((written as FlatArray).subarray(0, target.length));
     }
   }
+}
+
+/** The error of a run that failed. @param what which file, where, and of how much. */
+export function failedRun(what: string, cause: unknown): FarmError {
+  const reason = cause instanceof Error ? cause.message.trim() : String(cause);
+  const code = OUT_OF_MEMORY.test(reason) ? 'resources_exhausted' : 'inference_failed';
+  return new FarmError(code, `a run of ${what}, failed: ${reason}`, { cause });
 }

@@ -125,8 +125,9 @@ async function openSession(options: OnnxModelOptions, provider: string, model?: 
   }
 }
 
-async function createSession(
-  { path, threads }: OnnxModelOptions,
+/** @param model read instead of the file. */
+export async function createSession(
+  { path, threads }: Pick<OnnxModelOptions, 'path' | 'threads'>,
   provider: string,
   probe: PlacementProbe | undefined,
   model: ByteModel | undefined,

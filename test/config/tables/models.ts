@@ -27,6 +27,7 @@ type Entry = Readonly<Record<string, unknown>>;
 
 /** Paths of models begin at `models_root`. */
 const PLAIN = { model_path: 'crop.onnx', background_dir: 'blue', crop_rects_path: 'rects.json' } as const;
+const HUBERT = { ...PLAIN, model_path: 'hubert.onnx', audio_encoder_path: 'hubert_encoder.onnx' } as const;
 const MASKED = { ...PLAIN, model_path: 'masked.onnx' } as const;
 
 /** Places in a picture: the middle of the mouth's rect, of the other rect, and a corner that no mouth reaches. */
@@ -66,6 +67,15 @@ const encoderOf = async (farm: KeyFarm, modelId: string): Promise<string> => {
 /** How a render walks that does not say so itself, by its receipt. */
 const walkOf = async (farm: KeyFarm, modelId: string): Promise<string> =>
   (await farm.render(modelId, 0.1)).background?.mode ?? '';
+
+/** What a model hears, and how long a frame of a stream waits, by the list of the models. */
+const hearingOf = async (farm: KeyFarm, modelId: string): Promise<string> => {
+  const { hears } = (await farm.client.models()).models.find(({ id }) => id === modelId) ?? {};
+  return hears ? `${hears.features} ${hears.latency_ms ?? 'never'}` : 'nothing';
+};
+
+/** The key that an error asks for. */
+const wantsKey = ({ message }: Error): string => /audio_features/.exec(message)?.[0] ?? message;
 
 const loadedUnasked = async (farm: KeyFarm, modelId: string): Promise<string> => {
   const isLoaded = async () =>
@@ -136,6 +146,18 @@ const CHANGES: Readonly<Record<string, Change<string>>> = {
     after: { ...GREEN_FACES, blend: 'feather' },
     look: async (farm, id) => `${await at(EDGE)(farm, id)} ${await at(MOUTH)(farm, id)}`,
     seen: ['green green', 'blue green'],
+  },
+  audio_features: {
+    before: { ...PLAIN, model_path: 'undecided.onnx' },
+    after: { ...PLAIN, model_path: 'undecided.onnx', audio_features: 'ave' },
+    look: async (farm, id) => `${await hearingOf(farm, id)} ${await at(MOUTH)(farm, id).catch(wantsKey)}`,
+    seen: ['nothing audio_features', 'ave 450 blue'],
+  },
+  hubert_chunks: {
+    before: HUBERT,
+    after: { ...HUBERT, hubert_chunks: 'short' },
+    look: async (farm, id) => `${await hearingOf(farm, id)} ${await at(MOUTH)(farm, id)}`,
+    seen: ['hubert never blue', 'hubert 645 blue'],
   },
   background_mode: {
     before: { ...PLAIN, background_dir: 'red-green-yellow' },
