@@ -61,6 +61,11 @@ export class PickleBytes {
     return this.#bytes.toString('utf8', from, from + length);
   }
 
+  bytes(length: number): Buffer {
+    const from = this.#take(length);
+    return this.#bytes.subarray(from, from + length);
+  }
+
   latin1(length: number): string {
     const from = this.#take(length);
     return this.#bytes.toString('latin1', from, from + length);

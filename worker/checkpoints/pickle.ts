@@ -1,7 +1,7 @@
 /**
  * Reads Python's pickle format, protocols 2 to 5, as far as a state dict needs it. A pickle is a program for a stack
- * machine that may call any function of Python by its name. Here it can only make numbers, texts, lists, tuples and
- * dicts, and what its `PickleWorld` gives for a name: nothing is looked up, imported or run.
+ * machine that may call any function of Python by its name. Here it can only make numbers, texts, bytes, lists, tuples
+ * and dicts, and what its `PickleWorld` gives for a name: nothing is looked up, imported or run.
  */
 
 import { PickleBytes } from './pickle-bytes.ts';
@@ -170,6 +170,8 @@ const OPERATIONS: ReadonlyMap<number, Operation> = new Map<number, Operation>([
   [letter('X'), (machine, source) => machine.push(source.text(source.length32()))],
   [0x8c, (machine, source) => machine.push(source.text(source.byte()))],
   [0x8d, (machine, source) => machine.push(source.text(source.length64()))],
+  [letter('C'), (machine, source) => machine.push(source.bytes(source.byte()))],
+  [letter('B'), (machine, source) => machine.push(source.bytes(source.length32()))],
   // Texts of Python 2.
   [letter('U'), (machine, source) => machine.push(source.latin1(source.byte()))],
   [letter('T'), (machine, source) => machine.push(source.latin1(source.length32()))],
