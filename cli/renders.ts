@@ -3,12 +3,12 @@ import type { NodeFarmClient } from '../client/node/farm-client.ts';
 import { FarmError } from '../shared/errors.ts';
 import { EVENTS_MISSED, type RenderEventName } from '../shared/events.ts';
 import { isTerminal, type RenderStatus } from '../shared/renders/record.ts';
+import { NO_FINDING, qualityLines } from '../shared/views/quality-words.ts';
 import type { Receipt, RenderView } from '../shared/views/render-view.ts';
 import { type FarmOptions, openFarm } from './farm-address.ts';
 import { printJson, printJsonLine } from './json-output.ts';
 import type { JsonOption } from './options.ts';
 import { JsonProgress, ProgressDisplay } from './progress.ts';
-import { NO_FINDING, qualityLines } from './quality-words.ts';
 import { sizeOf } from './sizes.ts';
 import { table } from './table.ts';
 

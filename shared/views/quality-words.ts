@@ -1,4 +1,4 @@
-import type { Quality, QualityFinding } from '../shared/views/quality-view.ts';
+import type { Quality, QualityFinding } from './quality-view.ts';
 
 /** What the numbers of a finished render say, as a line for people; docs/quality.md says what to do about each. */
 

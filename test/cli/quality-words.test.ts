@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { NO_FINDING, qualityLines } from '../../cli/quality-words.ts';
 import { QUALITY_FINDINGS, type Quality } from '../../shared/views/quality-view.ts';
+import { NO_FINDING, qualityLines } from '../../shared/views/quality-words.ts';
 
 test('farm show says each finding with its number, that there is none, and what a later farm finds as it is', () => {
   const quality: Quality = {
