@@ -1,3 +1,5 @@
+import { loadConfig } from '../shared/config/load.ts';
+import { buildDemoAvatar } from './demo-avatar.ts';
 import { ENTRIES } from './farm-processes.ts';
 import { runEntry } from './run-entry.ts';
 
@@ -12,16 +14,45 @@ export interface ImportAvatarOptions {
   readonly out?: string;
   readonly preview: boolean;
   readonly masks: boolean;
+  readonly report: boolean;
+  readonly strict?: boolean;
   readonly force?: boolean;
   readonly json?: boolean;
 }
 
 /** `farm avatar import DIR`: the worker's own code does it. */
 export async function importAvatar(folder: string, options: ImportAvatarOptions): Promise<void> {
-  const { audioEncoder, preview, masks, force, json, ...others } = options;
+  const { audioEncoder, preview, masks, report, strict, force, json, ...others } = options;
   const named = { ...others, 'audio-encoder': audioEncoder };
   const given = Object.entries(named).flatMap(([name, value]) => (value === undefined ? [] : [`--${name}=${value}`]));
-  const without = [...(preview ? [] : ['--no-preview']), ...(masks ? [] : ['--no-masks'])];
-  const flags = [...without, ...(force ? ['--force'] : []), ...(json ? ['--json'] : [])];
+  const flags = chosen({
+    'no-preview': !preview,
+    'no-masks': !masks,
+    'no-report': !report,
+    ...{ strict, force, json },
+  });
   await runEntry(ENTRIES.importAvatar, [...given, ...flags, '--', folder]);
+}
+
+export interface CheckAvatarOptions {
+  readonly config?: string;
+  readonly report?: string;
+  readonly speech?: string;
+  readonly preview: boolean;
+  readonly strict?: boolean;
+  readonly json?: boolean;
+}
+
+/** `farm avatar check ID`: likewise. */
+export async function checkAvatar(modelId: string, options: CheckAvatarOptions): Promise<void> {
+  const { preview, strict, json, ...named } = options;
+  await buildDemoAvatar(loadConfig(options.config));
+  const given = Object.entries(named).map(([name, value]) => `--${name}=${value}`);
+  const flags = chosen({ 'no-preview': !preview, strict, json });
+  await runEntry(ENTRIES.checkAvatar, [...given, ...flags, '--', modelId]);
+}
+
+/** The names that are set, as flags. */
+function chosen(flags: Readonly<Record<string, boolean | undefined>>): string[] {
+  return Object.entries(flags).flatMap(([name, isSet]) => (isSet ? [`--${name}`] : []));
 }

@@ -7,6 +7,7 @@ export const ENTRIES = {
   api: entry('api/main.ts'),
   worker: entry('worker/main.ts'),
   importAvatar: entry('worker/commands/import-avatar.ts'),
+  checkAvatar: entry('worker/commands/check-avatar.ts'),
   inspectMel: entry('worker/commands/inspect-mel.ts'),
   inspectModels: entry('worker/commands/inspect-models.ts'),
   buildDemoAvatar: entry('avatars/demo/build.ts'),

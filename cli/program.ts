@@ -1,7 +1,7 @@
 import { Argument, Command, Option } from 'commander';
 import { ROLES } from '../shared/api-keys.ts';
 import { FARM_VERSION } from '../shared/version.ts';
-import { importAvatar } from './avatar.ts';
+import { checkAvatar, importAvatar } from './avatar.ts';
 import { completionScript, SHELLS } from './completion.ts';
 import { checkConfig } from './config-check.ts';
 import { demo } from './demo.ts';
@@ -170,8 +170,15 @@ function addMakerCommands(program: Command): void {
     .description('write the normalised mel of an audio file: T×80 float32, little-endian')
     .action(inspectMel);
 
-  speaksJson(program.command('avatar').description('make models of the farm').command('import <dir>'))
-    .description('take a SyncTalk_2D or Ultralight dataset folder: crop rects, test run, configuration entry, preview')
+  addAvatarCommands(program);
+}
+
+function addAvatarCommands(program: Command): void {
+  const avatar = program.command('avatar').description('make models of the farm, and look at them');
+  speaksJson(avatar.command('import <dir>'))
+    .description(
+      'take a SyncTalk_2D or Ultralight dataset folder, or an Ultralight avatar of LiveTalking: crop rects, test run, configuration entry, preview, report',
+    )
     .option('-i, --id <name>', 'model id (default: the name of the folder)')
     .option(
       '-c, --config <file>',
@@ -192,8 +199,19 @@ function addMakerCommands(program: Command): void {
       '-o, --out <dir>',
       'where crop rects, new networks, preview and pictures of a video go (default: the folder itself)',
     )
-    .option('--no-preview', 'leave out the 2 s of video')
+    .option('--no-preview', 'leave out the video of the sample speech, and what is measured in it')
+    .option('--no-report', 'leave out the page about the avatar')
+    .option('--strict', 'refuse a folder in which something would be filled from its neighbours or left out')
     .option('--no-masks', 'leave the masks of the folder parsing out: the whole mouth is shown')
     .option('-f, --force', 'replace an entry of this id, and other crop rects and networks')
     .action(importAvatar);
+
+  speaksJson(avatar.command('check <id>'))
+    .description('load a configured model as a worker does, let it speak, and say what is wrong or unusual')
+    .option('-c, --config <file>', 'configuration file (default: FARM_CONFIG, else config.yaml here)')
+    .option('-r, --report <file>', 'write the page about the avatar there')
+    .option('-s, --speech <file>', 'what it says (default: the sample speech)')
+    .option('--no-preview', 'let it say nothing: nothing is measured')
+    .option('--strict', 'exit with 1 for warnings as well')
+    .action(checkAvatar);
 }

@@ -1,8 +1,9 @@
 import assert from 'node:assert/strict';
-import { mkdir, writeFile } from 'node:fs/promises';
+import { mkdir, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { type TestContext, test } from 'node:test';
-import { findDataset, readLandmarkRects, rectsOfPictures } from '../../worker/avatar/dataset.ts';
+import { findDataset, rectsOfPictures } from '../../worker/avatar/dataset.ts';
+import { readLandmarkRects } from '../../worker/avatar/given-rects.ts';
 import { drawPicture, openWorkspace } from '../models/workspace.ts';
 import { landmarksFor } from '../support/dataset.ts';
 
@@ -21,8 +22,8 @@ async function dataset(t: TestContext, pictures: readonly number[], landmarks: r
   return { folder, pictureFolder, landmarksFolder };
 }
 
-async function rectsFrom(pictureFolder: string, landmarksFolder: string) {
-  return await rectsOfPictures(pictureFolder, await readLandmarkRects(landmarksFolder));
+async function rectsFrom(pictureFolder: string, landmarksFolder: string, strict = true) {
+  return await rectsOfPictures(pictureFolder, await readLandmarkRects(landmarksFolder), { strict });
 }
 
 test('each picture gets the rect of the landmarks of its number', async (t) => {
@@ -42,17 +43,33 @@ test('pictures without landmarks and landmarks without pictures are named', asyn
   await assert.rejects(rectsFrom(pictureFolder, landmarksFolder), {
     code: 'model_unusable',
     message:
-      /^7 pictures in .*, 2 landmark files in .*: no landmarks for picture 1, 2, 3, 4, 5 and 1 more; no picture for landmarks 9;/,
+      /^7 pictures in .*, 1 of them with a rect of .*landmarks: pictures 1–6 have no landmarks; no picture for landmarks 9;/,
   });
 });
 
-test('a rect outside its picture is refused with the number of the frame', async (t) => {
-  const { pictureFolder, landmarksFolder } = await dataset(t, [0, 1], [0, 1]);
+test('a rect outside its picture is refused with the number of the frame, or filled', async (t) => {
+  const { pictureFolder, landmarksFolder } = await dataset(t, [0, 1, 2], [0, 1, 2]);
   await writeFile(join(landmarksFolder, '1.lms'), landmarksFor({ x1: 20, y1: 2, x2: 40, y2: 22 }));
-  await assert.rejects(rectsFrom(pictureFolder, landmarksFolder), {
-    code: 'model_unusable',
-    message: /crop rect 1 in .*landmarks is \[20, 2, 40, 22\], outside the 32×24 picture/,
-  });
+  const outside = /the rect of picture 1 leaves the 32×24 picture \(\[20, 2, 40, 22\]\)/;
+  await assert.rejects(rectsFrom(pictureFolder, landmarksFolder), { code: 'model_unusable', message: outside });
+  const { rects, findings } = await rectsFrom(pictureFolder, landmarksFolder, false);
+  assert.deepEqual(rects[1], { ...RECT, x1: RECT.x1 + 1, x2: RECT.x2 + 1 });
+  assert.match(findings[0]?.text ?? '', outside);
+});
+
+test('what is no numbered file is told, or refused', async (t) => {
+  const { pictureFolder, landmarksFolder } = await dataset(t, [1, 2], [1, 2]);
+  await writeFile(join(pictureFolder, 'cover.png'), '');
+  await writeFile(join(landmarksFolder, 'face.lms'), '');
+  const { findings, numbers } = await rectsFrom(pictureFolder, landmarksFolder, false);
+  assert.deepEqual(numbers, [1, 2]);
+  const told = findings.map(({ text }) => text.replaceAll(/\S*\//g, ''));
+  assert.deepEqual(told, [
+    'landmarks has face.lms, without a number for a name: left out',
+    'full_body_img has cover.png, not a picture of the avatar by its name: left out',
+  ]);
+  await rm(join(landmarksFolder, 'face.lms'));
+  await assert.rejects(rectsFrom(pictureFolder, landmarksFolder), /has cover\.png, not a picture/);
 });
 
 test('the parts of a dataset are found by their names', async (t) => {
@@ -61,7 +78,7 @@ test('the parts of a dataset are found by their names', async (t) => {
   assert.deepEqual(await findDataset(folder), {
     folder,
     pictures: { kind: 'folder', path: pictureFolder },
-    landmarksFolder,
+    rects: { kind: 'landmarks', path: landmarksFolder },
   });
 });
 

@@ -12,15 +12,17 @@ import { FarmError } from '../../shared/errors.ts';
 import { checkAvatarFiles } from '../../worker/avatar/avatar.ts';
 import { readCropRects } from '../../worker/avatar/crop-rects.ts';
 import { convertCheckpoint } from '../../worker/checkpoints/convert-checkpoint.ts';
+import { checkAvatar } from '../../worker/commands/check-avatar.ts';
 import { importAvatar } from '../../worker/commands/import-avatar.ts';
 import { readImportOptions } from '../../worker/commands/import-options.ts';
+import { SAMPLE_SPEECH } from '../../worker/commands/try-model.ts';
 import type { Rect } from '../../worker/pipeline/contract.ts';
 import { writeVideo } from '../avatar/videos.ts';
 import { brokenNetwork, tinyNetwork } from '../onnx/tiny-onnx.ts';
 import { landmarksFor, writeDataset } from '../support/dataset.ts';
 import { decodeFrames, inspectVideo } from '../support/ffprobe.ts';
 import { livingFamily, runCli } from '../support/run-cli.ts';
-import { buildSmallAvatar, SMALL_PICTURE } from '../support/small-avatar.ts';
+import { buildSmallAvatar, SMALL_FACE, SMALL_PICTURE } from '../support/small-avatar.ts';
 
 interface Outcome {
   readonly code: number | null;
@@ -30,6 +32,8 @@ interface Outcome {
 const PICTURES = 6;
 /** Of a narrow network of SyncTalk_2D, written by PyTorch. */
 const CHECKPOINT = new URL('../checkpoints/fixtures/synctalk-328-ave.pth.gz', import.meta.url);
+/** Boxes of the same rect for six pictures, written by NumPy. */
+const COORDS = new URL('../fixtures/livetalking-coords.pkl', import.meta.url);
 const CONFIG = '# ours\nmodels_root: datasets\nrender: {h264_preset: ultrafast}\n';
 const ENVIRONMENT = { redisUrl: undefined, configPath: undefined, overrides: new Map<string, string>() };
 
@@ -123,7 +127,7 @@ describe('farm avatar import', () => {
     const preview = path.join(dataset, 'anna-preview.mp4');
     assert.equal(made.preview, preview);
     const facts = await inspectVideo(preview);
-    assert.equal(facts.videoTimes.length, 50);
+    assert.equal(facts.videoTimes.length, 200);
     assert.ok(facts.audioPackets > 0);
     const [first] = await decodeFrames(preview, SMALL_PICTURE.width, SMALL_PICTURE.height);
     assert.ok(first?.some((value) => value > 100));
@@ -217,7 +221,7 @@ describe('farm avatar import', () => {
     await writeVideo(recording, { frames: PICTURES - 2 });
     const out = path.join(path.dirname(dataset), 'new', 'folder');
     await refused(
-      /4 pictures in .*film\.mp4, at 25 a second, 6 landmark files in .*: no picture for landmarks 4, 5/,
+      /4 pictures in .*film\.mp4, at 25 a second, 6 rects of .*: no picture for landmarks 4–5/,
       '--out',
       out,
     );
@@ -232,7 +236,7 @@ describe('farm avatar import', () => {
     const networks = ['--model', network, '--audio-encoder', encoder, '--size', '160'];
     await mkdir(made);
     await writeFile(path.join(made, 'crop_rects.json'), '[[0, 0, 30, 30]]');
-    const without = ['--no-preview', '--no-masks', '--force'];
+    const without = ['--no-preview', '--no-masks', '--no-report', '--force'];
     const { code, output } = await typed('--id', 'small', ...networks, '--out', made, ...without);
     assert.equal(code, 0, output);
     assert.match(output, /160², cpu/);
@@ -261,7 +265,7 @@ describe('farm avatar import', () => {
     await writeMasks(dataset, PICTURES - 1);
     await refused(/parsing has no mask for picture 5: .*5 masks for 6 pictures.*; --no-masks leaves masks out/);
     await rm(path.join(dataset, 'landmarks', '3.lms'));
-    await refused(/6 pictures in .*, 5 landmark files in .*: no landmarks for picture 3/);
+    await refused(/6 pictures in .*, 5 of them with a rect of .*: picture 3 has no landmarks/, '--strict');
     await rm(path.join(dataset, 'landmarks'), { recursive: true });
     await refused(/has no folder landmarks/);
   });
@@ -274,7 +278,67 @@ describe('farm avatar import', () => {
     await writeFile(broken, tinyNetwork({ channels: 4 }));
     await refused(/output "output" .*expected input float32 \[batch, 6, S, S\]/, '--model', broken);
     await writeFile(path.join(dataset, 'landmarks', '2.lms'), landmarksFor({ x1: 40, y1: 0, x2: 80, y2: 40 }));
-    await refused(/crop rect 2 in .* is \[40, 0, 80, 40\], outside the 64×48 picture/);
+    await refused(/the rect of picture 2 leaves the 64×48 picture \(\[40, 0, 80, 40\]\);/, '--strict');
+  });
+
+  it('fills holes of the landmarks, and says so in its page, in JSON and in a later check', async () => {
+    const landmarks = path.join(dataset, 'landmarks');
+    await rm(path.join(landmarks, '0.lms'));
+    await writeFile(path.join(landmarks, '3.lms'), '1 2\n3 4\n');
+    await writeFile(path.join(landmarks, '5.lms'), '');
+    await writeFile(path.join(landmarks, '9.lms'), landmarksFor(SMALL_FACE));
+    const told = [
+      /picture 0 has no landmarks: filled from their neighbours/,
+      /3\.lms has 2 landmarks: expected 110; .*5\.lms is empty \(0 bytes\): filled from their neighbours/,
+      /no picture for landmarks 9: left out/,
+    ];
+    for (const message of told) await refused(new RegExp(message.source.replace(/: (filled|left).*/, '')), '--strict');
+    const { code, output } = await imported();
+    assert.equal(code, 0, output);
+    for (const message of told) assert.match(output, new RegExp(`warning +.*${message.source}`));
+    assert.deepEqual(await readCropRects(path.join(dataset, 'crop_rects.json')), rects);
+    const page = await readFile(path.join(dataset, 'anna-report.html'), 'utf8');
+    for (const message of told) assert.match(page, new RegExp(message.source, 'i'));
+    assert.equal(page.match(/<figure>/g)?.length, PICTURES);
+    assert.equal(page.match(/<rect class="above" x="8" y="4" width="40" height="40"/g)?.length, PICTURES);
+    assert.doesNotMatch(page, /<script|https?:|undefined|NaN/);
+
+    const config = loadConfig(configPath, ENVIRONMENT);
+    const lines: string[] = [];
+    const say = (subject: string, text: string) => lines.push(`${subject} ${text}`);
+    const asked = { config, preview: true, speech: SAMPLE_SPEECH, reportPath: undefined, say };
+    const before = await everything();
+    const checked = await checkAvatar({ ...asked, modelId: 'anna' }, new AbortController().signal);
+    const { quality, findings, ...facts } = checked;
+    const size = { width: SMALL_PICTURE.width, height: SMALL_PICTURE.height, network_size: 160 };
+    assert.deepEqual(facts, { model_id: 'anna', usable: true, pictures: PICTURES, ...size, report: null });
+    assert.deepEqual(await everything(), before);
+    assert.ok(output.includes(`, seam ${quality?.seam.added},`), output);
+    assert.deepEqual(
+      findings.map(({ code }) => code),
+      ['rects_tiny', ...(quality?.findings ?? [])],
+    );
+  });
+
+  it('makes a model of an Ultralight avatar of LiveTalking: pictures, boxes and a network', async () => {
+    await rename(path.join(dataset, 'full_body_img'), path.join(dataset, 'full_imgs'));
+    await rm(path.join(dataset, 'landmarks'), { recursive: true });
+    await cp(COORDS, path.join(dataset, 'coords.pkl'));
+    const { code, output } = await imported('--no-preview');
+    assert.equal(code, 0, output);
+    assert.match(output, /rects +40 to 40 pixels wide, the first \[8, 4, 48, 44\], from .*coords\.pkl/);
+    const model = loadConfig(configPath, ENVIRONMENT).models.get('anna');
+    assert.equal(model?.backgroundDir, path.join(dataset, 'full_imgs'));
+    assert.deepEqual(await readCropRects(model.cropRectsPath), rects);
+  });
+
+  it('ends a check with 1, and says why, where a worker could not use the model', async () => {
+    await imported('--no-preview', '--no-report');
+    await writeFile(path.join(dataset, 'full_body_img', '4.jpg'), '');
+    const run = runCli('avatar', 'check', 'anna', '--config', configPath, '--json');
+    assert.equal(await run.exited, 1);
+    assert.match(run.output(), /4\.jpg cannot be read: the file is empty \(0 bytes\)/);
+    assert.match(run.output(), /^\{"error":\{"code":"model_unusable"/m);
   });
 
   it('refuses an id that is there and crop rects of somebody else, unless it is forced', async () => {
@@ -324,7 +388,7 @@ describe('farm avatar import', () => {
     await rm(frames, { recursive: true });
     await rm(path.join(dataset, 'landmarks'), { recursive: true });
     await mkdir(path.join(dataset, 'landmarks'));
-    await refused(/no landmarks for picture 0, 1, 2, 3, 4 and 1 more/);
+    await refused(/pictures 0–5 have no landmarks/);
   });
 });
 

@@ -1,24 +1,26 @@
 /**
  * The dataset folder that an avatar was trained from, as SyncTalk_2D and Ultralight-Digital-Human lay it out:
- * `full_body_img/N.jpg` or the video itself, `landmarks/N.lms`, and `parsing/N.png` where there are masks.
+ * `full_body_img/N.jpg` or the video itself, `landmarks/N.lms`, and `parsing/N.png` where there are masks. Or an avatar
+ * of LiveTalking: `full_imgs/N.png` and `coords.pkl`.
  */
 
 import { existsSync } from 'node:fs';
 import { readdir } from 'node:fs/promises';
-import { basename, join } from 'node:path';
+import { join } from 'node:path';
 import { FarmError } from '../../shared/errors.ts';
-import { readWholeFile } from '../../shared/regular-file.ts';
-import { decodeText } from '../../shared/text-file.ts';
-import type { Rect } from '../pipeline/contract.ts';
-import { listBackgroundFiles } from './background-files.ts';
-import { checkCropRects } from './crop-rects.ts';
-import { cropRectFromLandmarks } from './landmarks.ts';
+import { listBackgroundFiles, numberOfPicture } from './background-files.ts';
+import { readCoordRects } from './coords-file.ts';
+import { type FilledRects, fillRects } from './fill-rects.ts';
+import { type GivenRects, readLandmarkRects } from './given-rects.ts';
 import { type PictureSize, readPictureSize } from './picture-file.ts';
 
 export const PICTURES_FOLDER = 'full_body_img';
 const LANDMARKS_FOLDER = 'landmarks';
 const MASKS_FOLDER = 'parsing';
-const LANDMARKS_NAME = /^(\d+)\.lms$/;
+/** As LiveTalking lays out an avatar. */
+const LIVE_PICTURES_FOLDER = 'full_imgs';
+const LIVE_COORDS_FILE = 'coords.pkl';
+const PICTURE_LIKE = /\.(png|jpe?g|bmp|webp|tiff?)$/i;
 const VIDEO_NAME = /\.(mp4|mov|mkv|avi|webm)$/i;
 /** Beside a video of another rate, the copy at the rate of the pictures that preprocessing leaves. */
 const CONVERTED_VIDEO = /_25fps\.\w+$/i;
@@ -29,7 +31,8 @@ export interface Dataset {
   readonly folder: string;
   /** Where the pictures are, or the video that has them. */
   readonly pictures: { readonly kind: 'folder' | 'video'; readonly path: string };
-  readonly landmarksFolder: string;
+  /** What gives the crop rects: a folder of landmarks, or the boxes of LiveTalking. */
+  readonly rects: { readonly kind: 'landmarks' | 'coords'; readonly path: string };
   /** Absent where there are no masks. */
   readonly masksFolder?: string;
 }
@@ -46,6 +49,10 @@ export async function findDataset(folder: string): Promise<Dataset> {
     });
   });
   const names = entries.map(({ name }) => name).sort();
+  if (names.includes(LIVE_COORDS_FILE) && names.includes(LIVE_PICTURES_FOLDER)) {
+    const pictures = { kind: 'folder', path: join(folder, LIVE_PICTURES_FOLDER) } as const;
+    return { folder, pictures, rects: { kind: 'coords', path: join(folder, LIVE_COORDS_FILE) } };
+  }
   const faults: string[] = [];
   if (!names.includes(LANDMARKS_FOLDER)) {
     faults.push(`${folder} has no folder ${LANDMARKS_FOLDER}: expected ${LANDMARKS_FOLDER}/0.lms, 1.lms, …`);
@@ -68,7 +75,7 @@ export async function findDataset(folder: string): Promise<Dataset> {
   return {
     folder,
     pictures: { kind: hasPictures ? 'folder' : 'video', path: join(folder, video ?? PICTURES_FOLDER) },
-    landmarksFolder: join(folder, LANDMARKS_FOLDER),
+    rects: { kind: 'landmarks', path: join(folder, LANDMARKS_FOLDER) },
     ...(names.includes(MASKS_FOLDER) ? { masksFolder: join(folder, MASKS_FOLDER) } : {}),
   };
 }
@@ -78,77 +85,42 @@ function whyUnread({ code, message }: NodeJS.ErrnoException): string {
   return code === 'ENOTDIR' ? 'it is a file' : message;
 }
 
-/** The crop rects that a folder of landmarks gives, by the numbers of its files. */
-export interface LandmarkRects {
-  readonly folder: string;
-  readonly byNumber: ReadonlyMap<number, Rect>;
-}
-
-/** @throws FarmError `model_unusable`: no folder, or a file that has no landmarks. */
-export async function readLandmarkRects(folder: string): Promise<LandmarkRects> {
-  const names = await readdir(folder).catch((cause: Error) => {
-    throw new FarmError('model_unusable', `the landmarks cannot be read: ${cause.message}`, { cause });
-  });
-  const byNumber = new Map<number, Rect>();
-  for (const name of names) {
-    const digits = LANDMARKS_NAME.exec(name)?.[1];
-    if (digits === undefined) continue;
-    const path = join(folder, name);
-    const { text } = decodeText(await readLandmarks(path), path, 'model_unusable');
-    byNumber.set(Number(digits), cropRectFromLandmarks(text, path));
-  }
-  return { folder, byNumber };
-}
-
-async function readLandmarks(path: string): Promise<Buffer> {
-  return await readWholeFile(path).catch((cause: Error) => {
-    throw new FarmError('model_unusable', `the landmarks cannot be read: ${cause.message}`, { cause });
-  });
-}
-
-/**
- * The rects of pictures in their order, from the landmarks of the same numbers.
- * @param pictureNumbers ascending.
- * @param pictures where they are, for messages.
- * @throws FarmError `model_unusable`: landmarks that are missing or without a picture.
- */
-export function matchRects(pictureNumbers: readonly number[], pictures: string, landmarks: LandmarkRects): Rect[] {
-  const { folder, byNumber } = landmarks;
-  const bare = pictureNumbers.filter((number) => !byNumber.has(number));
-  const known = new Set(pictureNumbers);
-  const left = [...byNumber.keys()].filter((number) => !known.has(number)).sort((a, b) => a - b);
-  if (bare.length > 0 || left.length > 0) {
-    const counts = `${pictureNumbers.length} pictures in ${pictures}, ${byNumber.size} landmark files in ${folder}`;
-    const faults = [
-      ...(bare.length > 0 ? [`no landmarks for picture ${listed(bare)}`] : []),
-      ...(left.length > 0 ? [`no picture for landmarks ${listed(left)}`] : []),
-    ];
-    throw unusable(`${counts}: ${faults.join('; ')}; expected one .lms file a picture, of the same number`);
-  }
-  return pictureNumbers.map((number) => byNumber.get(number) as Rect);
-}
-
-export interface DatasetRects {
-  /** One a picture, all inside it. */
-  readonly rects: readonly Rect[];
+export interface DatasetRects extends FilledRects {
   readonly paths: readonly string[];
+  /** Numbers of the pictures, as their names have them. */
+  readonly numbers: readonly number[];
   /** Of the first picture, upright. */
   readonly size: PictureSize;
 }
 
+/** The rects that come with a dataset's pictures. @throws as readLandmarkRects and readCoordRects do. */
+export async function readRects({ rects }: Dataset): Promise<GivenRects> {
+  return rects.kind === 'landmarks' ? await readLandmarkRects(rects.path) : await readCoordRects(rects.path);
+}
+
 /**
- * The crop rects of all pictures, from the landmarks of the same numbers.
+ * The crop rects of all pictures, from what is given for the same numbers.
  * @param picturesFolder numbered pictures.
- * @throws FarmError `model_unusable`: pictures that openAvatar would refuse; landmarks that are missing or without a
- * picture; a rect outside its picture.
+ * @param strict refuses what is missing or left over; otherwise it is filled or left out, which a finding tells.
+ * @throws FarmError `model_unusable`: pictures that openAvatar would refuse; what fillRects refuses.
  */
-export async function rectsOfPictures(picturesFolder: string, landmarks: LandmarkRects): Promise<DatasetRects> {
+export async function rectsOfPictures(
+  picturesFolder: string,
+  given: GivenRects,
+  { strict }: { readonly strict: boolean },
+): Promise<DatasetRects> {
   const paths = await listBackgroundFiles(picturesFolder);
-  const numbers = paths.map((path) => Number(/\d+/.exec(basename(path))?.[0]));
-  const rects = matchRects(numbers, picturesFolder, landmarks);
+  const numbers = paths.map((path) => numberOfPicture(path) as number);
   const size = await readPictureSize(paths[0] as string);
-  checkCropRects(rects, { ...size, frameCount: rects.length }, landmarks.folder);
-  return { rects, paths, size };
+  const { rects, findings } = fillRects(numbers, given, { strict, pictures: picturesFolder, size });
+  const others = (await readdir(picturesFolder)).filter(
+    (name) => PICTURE_LIKE.test(name) && !paths.includes(join(picturesFolder, name)),
+  );
+  if (others.length === 0) return { rects, findings, paths, numbers, size };
+  const text = `${picturesFolder} has ${listed(others.sort())}, not a picture of the avatar by its name`;
+  if (strict) throw unusable(text);
+  const more = { code: 'names_passed_over', text: `${text}: left out`, pictures: [] };
+  return { rects, findings: [...findings, more], paths, numbers, size };
 }
 
 /** The one video, or the one at the rate of the pictures beside its original. */

@@ -12,6 +12,8 @@ import type { RgbImage } from '../pipeline/contract.ts';
 const RGB_CHANNELS = 3;
 /** libuv has four threads for it. */
 const DECODED_AT_ONCE = 4;
+/** Pictures that a message names. */
+const QUOTED_FAULTS = 3;
 
 export interface PictureSize {
   /** Pixels. */
@@ -84,14 +86,27 @@ export async function decodePicture(file: Uint8Array, size: PictureSize, path: s
 
 /**
  * Decodes every picture, to find those that were cut off or have another size before a render does.
- * @throws FarmError `model_unusable` naming the first file that cannot be used; `signal.reason` once it is aborted.
+ * @throws FarmError `model_unusable` naming the files that cannot be used; `signal.reason` once it is aborted.
  */
 export async function checkPictures(paths: readonly string[], size: PictureSize, signal: AbortSignal): Promise<void> {
+  const faults: FarmError[] = [];
   for (let start = 0; start < paths.length; start += DECODED_AT_ONCE) {
     signal.throwIfAborted();
     const some = paths.slice(start, start + DECODED_AT_ONCE);
-    await Promise.all(some.map(async (path) => await decodePicture(await readPictureFile(path), size, path)));
+    const decoded = await Promise.allSettled(
+      some.map(async (path) => await decodePicture(await readPictureFile(path), size, path)),
+    );
+    for (const result of decoded) {
+      if (result.status === 'fulfilled') continue;
+      if (!(result.reason instanceof FarmError)) throw result.reason;
+      faults.push(result.reason);
+    }
   }
+  const [first] = faults;
+  if (first === undefined) return;
+  const more = faults.length > QUOTED_FAULTS ? `; and ${faults.length - QUOTED_FAULTS} more` : '';
+  const messages = faults.slice(0, QUOTED_FAULTS).map(({ message }) => message);
+  throw new FarmError(first.code, `${messages.join('; ')}${more}`, { cause: first });
 }
 
 /** The error for a picture file that cannot be read. */

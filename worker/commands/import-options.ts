@@ -24,6 +24,10 @@ export interface ImportOptions {
   readonly preview: boolean;
   /** Whether the masks of the dataset are used. */
   readonly masks: boolean;
+  /** Whether the page about the avatar is written. */
+  readonly report: boolean;
+  /** Refuses whatever of the folder would be filled from neighbours or left out. */
+  readonly strict: boolean;
   readonly replace: boolean;
   readonly json: boolean;
   readonly environment: Environment;
@@ -42,6 +46,8 @@ const OPTIONS = {
   out: { type: 'string' },
   'no-preview': { type: 'boolean', default: false },
   'no-masks': { type: 'boolean', default: false },
+  'no-report': { type: 'boolean', default: false },
+  strict: { type: 'boolean', default: false },
   force: { type: 'boolean', default: false },
   json: { type: 'boolean', default: false },
 } as const;
@@ -78,6 +84,8 @@ export function readImportOptions(args: string[]): ImportOptions {
     outDir: path.resolve(values.out ?? folder),
     preview: !values['no-preview'],
     masks: !values['no-masks'],
+    report: !values['no-report'],
+    strict: values.strict,
     replace: values.force,
     json: values.json,
     environment,
@@ -85,7 +93,8 @@ export function readImportOptions(args: string[]): ImportOptions {
   };
 }
 
-function sayOn(stream: NodeJS.WriteStream): ImportOptions['say'] {
+/** A line for each thing that was found. */
+export function sayOn(stream: NodeJS.WriteStream): ImportOptions['say'] {
   return (subject, text) => {
     stream.write(`${subject.padEnd(10)}${text}\n`);
   };

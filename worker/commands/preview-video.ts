@@ -7,17 +7,26 @@ import { tmpdir } from 'node:os';
 import { basename, join } from 'node:path';
 import { artifactKeys, LocalArtifacts } from '../../shared/artifacts.ts';
 import type { Config } from '../../shared/config/load.ts';
+import { FarmError } from '../../shared/errors.ts';
 import { SAMPLE_RATE_HZ } from '../../shared/sound/rates.ts';
 import { MINUTE_MS } from '../../shared/units.ts';
+import type { Quality } from '../../shared/views/quality-view.ts';
 import { lineInThisThread } from '../engine/frame-outputs.ts';
 import { LastingPools } from '../engine/memory-pool.ts';
 import { renderSegment } from '../engine/render-segment.ts';
 import { Turns } from '../engine/turns.ts';
+import { AudioFile } from '../media/audio-file.ts';
 import { decodeAudio } from '../media/decode-audio.ts';
 import { joinCommand, segmentList } from '../media/join-segments.ts';
 import { planRender } from '../media/plan.ts';
 import { soundtrackOf } from '../media/soundtrack.ts';
 import type { LoadedModel } from '../models/loaded-model.ts';
+import { assess } from '../quality/assess.ts';
+import { contactSheet } from '../quality/contact-sheet.ts';
+import { readMeasures } from '../quality/read-measures.ts';
+import { sheetFrames } from '../quality/sheet-frames.ts';
+import { voiceLevels } from '../quality/voice-levels.ts';
+import { drawWaveform } from '../quality/waveform.ts';
 import { runFfmpeg } from '../tools/ffmpeg.ts';
 
 const RENDER_ID = 'preview';
@@ -31,11 +40,20 @@ export interface PreviewOptions {
   /** Length of the preview; of the whole sound when that is shorter. */
   readonly seconds: number;
   readonly settings: Config['render'];
-  /** An MP4 file. */
-  readonly outputPath: string;
+  /** An MP4 file; undefined: the frames are measured, and no video is kept. */
+  readonly outputPath: string | undefined;
 }
 
-export interface PreviewFacts {
+/** What is seen and measured of a preview. */
+export interface PreviewLook {
+  readonly quality: Quality;
+  /** An SVG: voice and mouth. */
+  readonly waveform: string;
+  /** A JPEG: some of its frames. */
+  readonly sheet: Buffer;
+}
+
+export interface PreviewFacts extends PreviewLook {
   readonly frames: number;
   /** Of the whole pipeline, video encoding included. */
   readonly msPerFrame: number;
@@ -77,13 +95,36 @@ export async function renderPreview(
       pools: new LastingPools(),
       signal,
     };
-    const { wall_ms } = await renderSegment(0, task, model, tools);
+    const receipt = await renderSegment(0, task, model, tools);
+    const look = await lookAt(artifacts, model.modelId, frameCount, receipt);
+    const facts = { ...look, frames: frameCount, msPerFrame: receipt.wall_ms / frameCount };
+    if (outputPath === undefined) return facts;
     const listPath = artifacts.localPath(artifactKeys.segmentList(RENDER_ID));
     await writeFile(listPath, segmentList([basename(artifactKeys.segmentVideo(RENDER_ID, 0))]));
     const soundtrack = await soundtrackOf(artifacts, RENDER_ID, { ...plan, frameCount, sound: decoded.ear }, signal);
     await runFfmpeg(joinCommand(listPath, soundtrack, outputPath), { signal, timeoutMs: JOIN_TIMEOUT_MS });
-    return { frames: frameCount, msPerFrame: wall_ms / frameCount };
+    return facts;
   } finally {
     await rm(folder, { recursive: true, force: true });
   }
+}
+
+/** What a media worker tells of a finished render, of this one segment. */
+async function lookAt(
+  artifacts: LocalArtifacts,
+  modelId: string,
+  frameCount: number,
+  size: { readonly width: number; readonly height: number },
+): Promise<PreviewLook> {
+  const frames = { start: 0, end: frameCount };
+  const measures = await readMeasures(artifacts, RENDER_ID, 1, frameCount);
+  if (measures === undefined) throw new FarmError('internal', 'the preview has no measures');
+  await using audio = await AudioFile.open(artifacts.localPath(artifactKeys.samples(RENDER_ID)));
+  const levels = await voiceLevels(audio, frames);
+  const quality = assess(measures, levels);
+  const waveform = drawWaveform({ renderId: RENDER_ID, modelId, levels, opening: measures.opening, quality });
+  const tiles = sheetFrames(frames).map((place) => {
+    return { place, path: artifacts.localPath(artifactKeys.tile(RENDER_ID, place)) };
+  });
+  return { quality, waveform, sheet: await contactSheet(tiles, size) };
 }

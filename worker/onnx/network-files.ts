@@ -10,7 +10,7 @@ export const SEARCHED_LEVELS = 3;
 /** Bounds the search when the given folder holds far more than one avatar. */
 const MAX_FOLDERS = 500;
 /** Pictures and landmarks, by the thousand, and never networks. */
-const PASSED_OVER = new Set(['full_body_img', 'landmarks', 'parsing', 'node_modules']);
+const PASSED_OVER = new Set(['full_body_img', 'full_imgs', 'face_imgs', 'landmarks', 'parsing', 'node_modules']);
 /** Where training tools write their results: first among the folders of a level. */
 const PREFERRED_FOLDER = /^checkpoints?$/i;
 /** Names of PyTorch's checkpoints. */
