@@ -4,6 +4,7 @@ import { isDeepStrictEqual } from 'node:util';
 import { type Document, isMap } from 'yaml';
 import { FarmError } from '../errors.ts';
 import { ifMissing } from '../process/unheard.ts';
+import type { AudioKind } from '../sound/audio-kinds.ts';
 import { decodeText } from '../text-file.ts';
 import { type ConfigFile, changeConfig, refuseAlias, rewritten } from './change-config.ts';
 import { parseConfigDocument, readConfigValues } from './document.ts';
@@ -20,6 +21,8 @@ export interface NewModel {
   readonly cropRectsPath: string;
   /** Undefined: the one that the configuration names for all models. */
   readonly audioEncoderPath: string | undefined;
+  /** What its network hears, where its file leaves that open. */
+  readonly audioFeatures?: AudioKind | undefined;
   /** Undefined: none, and a key that is there stays; "": none, whatever is there. */
   readonly masksDir?: string | undefined;
 }
@@ -69,10 +72,11 @@ function modelsRoot(text: string, configPath: string): string {
 
 /** The values of the new entry: paths from models_root where the files lie under it, else absolute ones. */
 function entryOf(model: NewModel, root: string): Record<string, string> {
-  const { modelPath, audioEncoderPath, backgroundDir, cropRectsPath, masksDir } = model;
+  const { modelPath, audioEncoderPath, audioFeatures, backgroundDir, cropRectsPath, masksDir } = model;
   return {
     model_path: relativeWithin(root, modelPath),
     ...(audioEncoderPath === undefined ? {} : { audio_encoder_path: relativeWithin(root, audioEncoderPath) }),
+    ...(audioFeatures === undefined ? {} : { audio_features: audioFeatures }),
     background_dir: relativeWithin(root, backgroundDir),
     crop_rects_path: relativeWithin(root, cropRectsPath),
     ...(masksDir === undefined ? {} : { masks_dir: masksDir && relativeWithin(root, masksDir) }),

@@ -6,7 +6,7 @@ import { after, before, beforeEach, describe, it } from 'node:test';
 import { gunzipSync } from 'node:zlib';
 import { findImportNetworks, keepOtherNetworks } from '../../worker/commands/import-networks.ts';
 import type { ImportOptions } from '../../worker/commands/import-options.ts';
-import { tinyEncoder, tinyNetwork } from '../onnx/tiny-onnx.ts';
+import { tinyEncoder, tinyHubert, tinyNetwork, tinyWenet } from '../onnx/tiny-onnx.ts';
 
 const FIXTURES = new URL('./fixtures/', import.meta.url).pathname;
 
@@ -64,17 +64,33 @@ describe('the networks of an avatar that is imported', () => {
     });
   });
 
-  it('hear what the features in the folder say, and what they hear must be computed by the farm', async () => {
+  it('hear what the features in the folder say, and have the encoder of that', async () => {
     await place('synctalk-328-ave.pth', 'checkpoint/20.pth');
     await assert.rejects(find({ audio: 'hubert' }), {
       code: 'model_unusable',
-      message: /hears hubert: the farm computes/,
+      message: /20\.pth\.onnx hears hubert, and no ONNX file here is an encoder of that: name it with --audio-encoder/,
     });
     await writeFile(path.join(folder, 'aud_hu.npy'), '');
-    await assert.rejects(find(), /20\.pth hears hubert: the farm computes/);
+    await assert.rejects(find(), /20\.pth\.onnx hears hubert/);
     assert.equal((await find({ audio: 'ave' })).made.length, 1);
     await place('ultralight-hubert.pth', 'checkpoint/30.pth');
-    await assert.rejects(find(), /30\.pth hears hubert: the farm computes/);
+    await assert.rejects(find(), /30\.pth\.onnx hears hubert/);
+    const hubert = path.join(folder, 'hubert.onnx');
+    await writeFile(hubert, tinyHubert());
+    const { audioEncoderPath, made } = await find();
+    assert.deepEqual([audioEncoderPath, made.length], [hubert, 1]);
+    assert.match(made[0]?.words ?? '', /30\.pth, .*: lip-sync network, S = 160, hears hubert → 30\.pth\.onnx/);
+  });
+
+  it('that were exported hear what their shapes say, or what --audio names where these leave it open', async () => {
+    await writeFile(path.join(folder, 'wenet.onnx'), tinyWenet());
+    await writeFile(path.join(folder, 'voice.onnx'), tinyEncoder());
+    await writeFile(path.join(folder, 'net.onnx'), tinyNetwork({ hears: [128, 16, 32] }));
+    const found = await find();
+    assert.deepEqual([found.audioEncoderPath, found.audioFeatures], [path.join(folder, 'wenet.onnx'), undefined]);
+    await writeFile(path.join(folder, 'net.onnx'), tinyNetwork({ hears: [32, 'high', 'wide'] }));
+    await assert.rejects(find(), { code: 'model_unusable', message: /ave .* and hubert .* fit/ });
+    assert.equal((await find({ audio: 'ave' })).audioFeatures, 'ave');
   });
 
   it("are not confused with each other, nor written over somebody else's", async () => {

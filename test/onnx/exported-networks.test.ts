@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { findNetworks } from '../../worker/onnx/exported-networks.ts';
 import { openWorkspace } from '../models/workspace.ts';
-import { tinyEncoder, tinyNetwork } from './tiny-onnx.ts';
+import { tinyEncoder, tinyHubert, tinyNetwork, tinyWenet } from './tiny-onnx.ts';
 
 const NONE = { modelPath: undefined, audioEncoderPath: undefined };
 
@@ -15,8 +15,11 @@ test('the two networks are told apart by the tensors that they take, whatever th
   const encoder = await write('a.onnx', tinyEncoder());
   const network = await write('b.onnx', tinyNetwork());
   const both = await findNetworks(among(folder, [encoder, network]), NONE);
-  assert.deepEqual(both, { modelPath: network, audioEncoderPath: encoder, missing: '', notes: [] });
-  assert.equal((await findNetworks(among(folder, [network]), NONE)).audioEncoderPath, undefined);
+  assert.deepEqual([both.modelPath, both.encoderFor('ave'), both.notes], [network, encoder, []]);
+  assert.equal((await findNetworks(among(folder, [network]), NONE)).encoderFor('ave'), undefined);
+  const others = [await write('c.onnx', tinyHubert()), await write('d.onnx', tinyWenet())];
+  const all = await findNetworks(among(folder, [encoder, ...others, network]), NONE);
+  assert.deepEqual([all.encoderFor('hubert'), all.encoderFor('wenet'), all.missing], [...others, '']);
 });
 
 test('of several in a folder the highest number is taken, and of those without numbers none', async (t) => {

@@ -6,6 +6,7 @@ import type { LocalArtifacts } from '../../shared/artifacts.ts';
 import { FarmError } from '../../shared/errors.ts';
 import { ifMissing, ignored } from '../../shared/process/unheard.ts';
 import type { AudioKind } from '../../shared/sound/audio-kinds.ts';
+import { hearingOfFile } from '../../shared/sound/hearing-of-file.ts';
 import { type ConvertedCheckpoint, convertCheckpoint } from '../checkpoints/convert-checkpoint.ts';
 import { describeLayout } from '../checkpoints/trained-network.ts';
 import { findNetworks } from '../onnx/exported-networks.ts';
@@ -32,6 +33,8 @@ export interface ImportNetworks {
   /** Of a `NewNetwork`, or of a file that is there. */
   readonly modelPath: string;
   readonly audioEncoderPath: string | undefined;
+  /** What it hears, where its file leaves that open. */
+  readonly audioFeatures: AudioKind | undefined;
   readonly made: readonly NewNetwork[];
   readonly notes: readonly string[];
 }
@@ -58,18 +61,25 @@ export async function findImportNetworks(options: ImportOptions): Promise<Import
   const notes = [...exported.notes];
   const made: NewNetwork[] = [];
   let { modelPath } = exported;
+  let hearing: NetworkHearing | undefined;
   if (chosen !== undefined) {
     const network = await lipSyncNetwork(chosen, files.folder, options, notes);
     made.push(network);
     modelPath = network.path;
+    hearing = { kind: network.kind, named: false };
   } else if (newest !== undefined && options.modelPath === undefined) {
     const names = [modelPath ?? '', newest.path].map((file) => path.relative(files.folder, file));
     notes.push(`${names[0]} is taken, not ${names[1]}: --checkpoint names a checkpoint`);
   }
   if (modelPath === undefined) throw new FarmError('model_unusable', exported.missing);
-  const encoder = await audioEncoder(files, exported.audioEncoderPath, options, notes);
+  hearing ??= await hearingOfExport(modelPath, options.audio);
+  const exportedEncoder = exported.encoderFor(hearing.kind);
+  if (hearing.kind !== 'ave' && exportedEncoder === undefined) throw withoutEncoder(modelPath, hearing.kind);
+  const encoder = hearing.kind === 'ave' ? await audioEncoder(files, exportedEncoder, options, notes) : undefined;
   if (encoder !== undefined) made.push(encoder);
-  return { modelPath, audioEncoderPath: encoder?.path ?? exported.audioEncoderPath, made, notes };
+  const audioFeatures = hearing.named ? hearing.kind : undefined;
+  notes.push(...exported.notes.filter((note) => !notes.includes(note)));
+  return { modelPath, audioEncoderPath: encoder?.path ?? exportedEncoder, audioFeatures, made, notes };
 }
 
 /** A network of another name or content is somebody's. @throws FarmError `model_exists` */
@@ -128,7 +138,7 @@ async function lipSyncNetwork(
   folder: string,
   options: ImportOptions,
   notes: string[],
-): Promise<NewNetwork> {
+): Promise<NewNetwork & { readonly kind: AudioKind }> {
   const likely = await trainedWith(options.folder);
   const converted = await convertCheckpoint(file, { hears: options.audio, likely });
   const { layout } = converted;
@@ -141,10 +151,31 @@ async function lipSyncNetwork(
     const others = layout.mayHear.filter((other) => other !== kind);
     notes.push(`${name} is taken to hear ${kind}; its weights fit ${others.join()} as well: --audio says which`);
   }
-  if (kind !== 'ave') {
-    throw new FarmError('model_unusable', `${file} hears ${kind}: the farm computes the features of ave alone so far`);
-  }
-  return newNetwork(converted, options, `${name}, ${why}`);
+  return { ...newNetwork(converted, options, `${name}, ${why}`), kind };
+}
+
+interface NetworkHearing {
+  readonly kind: AudioKind;
+  /** By the user, since the file leaves it open. */
+  readonly named: boolean;
+}
+
+/** @throws FarmError `model_unusable`: it takes no features that are known, or `wanted` are not what it takes. */
+async function hearingOfExport(modelPath: string, wanted: AudioKind | undefined): Promise<NetworkHearing> {
+  const { kind } = await hearingOfFile(modelPath, { kind: wanted });
+  if (wanted === undefined) return { kind, named: false };
+  const isOpen = await hearingOfFile(modelPath, {}).then(
+    () => false,
+    () => true,
+  );
+  return { kind, named: isOpen };
+}
+
+function withoutEncoder(modelPath: string, kind: AudioKind): FarmError {
+  return new FarmError(
+    'model_unusable',
+    `${modelPath} hears ${kind}, and no ONNX file here is an encoder of that: name it with --audio-encoder; docs/avatars.md says how to get one`,
+  );
 }
 
 /** One that is named, or that lies in the dataset where no exported encoder does. */

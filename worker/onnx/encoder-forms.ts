@@ -5,6 +5,10 @@ import { FBANK_BANDS, FBANK_FRAMES_PER_ROW } from '../../shared/sound/wenet-rows
 import { Tensor } from './onnxruntime.ts';
 import { describePorts, type EncoderForm, type Ports } from './sound-encoder.ts';
 
+/** Input names by which files are recognised, as they are usually exported. */
+export const HUBERT_INPUTS: readonly string[] = ['input_values'];
+export const WENET_INPUTS: readonly string[] = ['chunk', 'offset'];
+
 type TensorPort = Extract<Ports[number], { isTensor: true }>;
 
 /** As `transformers` and `optimum` export it: a waveform, and a mask of it where the file has one. */

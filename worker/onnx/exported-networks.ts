@@ -2,7 +2,9 @@
 
 import { basename, dirname, relative } from 'node:path';
 import { FarmError } from '../../shared/errors.ts';
+import type { AudioKind } from '../../shared/sound/audio-kinds.ts';
 import { AUDIO_ENCODER_INPUTS } from './audio-encoder.ts';
+import { HUBERT_INPUTS, WENET_INPUTS } from './encoder-forms.ts';
 import { LIP_SYNC_INPUTS } from './lip-sync-network.ts';
 import { type NetworkFiles, SEARCHED_LEVELS } from './network-files.ts';
 import { InferenceSession } from './onnxruntime.ts';
@@ -10,8 +12,12 @@ import { InferenceSession } from './onnxruntime.ts';
 export interface ExportedNetworks {
   /** Undefined when none fits: `missing` says what there is instead. */
   readonly modelPath: string | undefined;
-  /** Undefined when the files have none: the configuration may name one for all models. */
-  readonly audioEncoderPath: string | undefined;
+  /**
+   * The encoder of a kind of features; undefined when the files have none: the configuration may name one for all
+   * models. What was passed over is among the notes then.
+   * @throws FarmError `model_unusable`: several that nothing tells apart.
+   */
+  readonly encoderFor: (kind: AudioKind) => string | undefined;
   /** Why there is no lip-sync network; empty when there is one. */
   readonly missing: string;
   /** Sentences on what was passed over, and how to choose it all the same. */
@@ -31,6 +37,12 @@ interface Candidate {
 const MAX_OPENED = 60;
 /** Names that a message lists. */
 const LISTED = 6;
+/** Input names by which the encoder of each kind is recognised. */
+const ENCODER_INPUTS: Readonly<Record<AudioKind, readonly string[]>> = {
+  ave: AUDIO_ENCODER_INPUTS,
+  hubert: HUBERT_INPUTS,
+  wenet: WENET_INPUTS,
+};
 const CONTRACT =
   '"input" float32 [batch, 6, S, S] and "audio" float32 [batch, 32, 16, 16] → "output" [batch, 3, S, S], S = 320 or 160';
 
@@ -62,11 +74,11 @@ export async function findNetworks(
   };
   const modelPath = named.modelPath ?? pick(LIP_SYNC_INPUTS, '--model');
   const missing = modelPath === undefined ? whyNone(files, candidates) : '';
-  const audioEncoderPath = named.audioEncoderPath ?? pick(AUDIO_ENCODER_INPUTS, '--audio-encoder');
+  const encoderFor = (kind: AudioKind) => named.audioEncoderPath ?? pick(ENCODER_INPUTS[kind], '--audio-encoder');
   notes.push(...candidates.flatMap(({ problem }) => (problem ? [`passed over ${problem}`] : [])));
   const unopened = search ? files.onnxPaths.length - candidates.length : 0;
   if (unopened > 0) notes.push(`${unopened} more ONNX files were not looked into`);
-  return { modelPath, audioEncoderPath, missing, notes };
+  return { modelPath, encoderFor, missing, notes };
 }
 
 /** The first folder's, and in it the highest number's. */
