@@ -2,6 +2,7 @@ import { type Command, Option } from 'commander';
 import { BACKGROUND_MODES } from '../shared/background-mode.ts';
 import { RENDER_EVENTS, WEBHOOK_EVENTS } from '../shared/events.ts';
 import { SYNC_MODES } from '../shared/footage.ts';
+import { OUTPUTS } from '../shared/renders/outputs.ts';
 import { RENDER_PRIORITIES, RENDER_STATUSES } from '../shared/renders/record.ts';
 import { bench } from './bench.ts';
 import { type EstimateCommandOptions, estimate } from './estimate.ts';
@@ -9,7 +10,7 @@ import { live } from './live.ts';
 import { label, namesOf, positiveNumber, speaksJson, speaksToFarm, time, wholeNumber } from './options.ts';
 import { render } from './render.ts';
 import { renderMany } from './render-many.ts';
-import { OUTPUTS, type RenderCommandOptions } from './render-request.ts';
+import type { RenderCommandOptions } from './render-request.ts';
 import { cancelRender, listRenders, removeRenders, retryRender, showRender, watch } from './renders.ts';
 
 /** Of the names of events about renders. */
@@ -61,7 +62,10 @@ function addRender(program: Command): void {
     'print one line of JSON for each event',
   )
     .description('submit audio files, or addresses of them, to a running farm and fetch the results; Ctrl-C cancels')
-    .option('-o, --out <file>', 'where the result goes (default: the name of the audio file, .mp4, in this folder)')
+    .option(
+      '-o, --out <file>',
+      'where the result goes (default: the name of the audio file, .mp4, in this folder); .webm makes WebM',
+    )
     .option('-d, --out-dir <folder>', 'where the results of several files go (default: this folder)')
     .option('-f, --force', 'replace what is there')
     .option('-r, --resume <id>', 'instead of submitting: watch a render of this id and fetch its result')
@@ -98,7 +102,11 @@ function faultOfVideo(
 /** What the farm is asked for. */
 function addRequestOptions(command: Command): Command {
   return addLengthOptions(command)
-    .addOption(new Option('--output <form>', 'one video, or a folder of one JPEG a frame').choices(OUTPUTS))
+    .addOption(
+      new Option('--output <form>', 'a video, or a folder of one JPEG or PNG a frame; webm and PNG keep alpha').choices(
+        OUTPUTS,
+      ),
+    )
     .option('--jpeg-quality <n>', 'of frames, 1 to 100', positiveNumber)
     .option('--start-frame <n>', "where in the avatar's pictures the render begins, from 0", wholeNumber)
     .addOption(new Option('--background <mode>', 'how the pictures are walked over').choices(BACKGROUND_MODES))

@@ -8,7 +8,7 @@ import { exitCodeOf, onEndRequest } from '../shared/process/end-requests.ts';
 import type { RenderView } from '../shared/views/render-view.ts';
 import { openFarm } from './farm-address.ts';
 import { ManyDisplay } from './many-display.ts';
-import { checkSound, type RenderCommandOptions, requestOf, type Sound, soundOf } from './render-request.ts';
+import { checkSound, outputOf, type RenderCommandOptions, requestOf, type Sound, soundOf } from './render-request.ts';
 import { checkResult, fetchResult, resultNameOf } from './render-result.ts';
 
 interface Task {
@@ -23,7 +23,7 @@ interface Task {
 export async function renderMany(audio: readonly string[], options: RenderCommandOptions): Promise<void> {
   const folder = path.resolve(options.outDir ?? '.');
   const tasks = audio.map(soundOf).map((sound) => {
-    return { sound, target: path.join(folder, resultNameOf(sound.fileName, options.output ?? 'mp4')) };
+    return { sound, target: path.join(folder, resultNameOf(sound.fileName, outputOf(options))) };
   });
   refuseSameTargets(tasks);
   const client = openFarm(options);
@@ -96,7 +96,7 @@ class Batch {
       this.#stop.signal.throwIfAborted();
       await checkSound(sound);
       const rules = { overwrite: this.#options.force ?? false, input: text };
-      await checkResult(target, this.#options.output ?? 'mp4', rules);
+      await checkResult(target, outputOf(this.#options), rules);
       const request = { ...requestOf(this.#options), idempotencyKey: randomUUID() };
       render = await patiently(() => this.#client.submit(sound.audio, request), this.#patience);
       const { id } = render;

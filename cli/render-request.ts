@@ -5,14 +5,11 @@ import type { SubmitOptions } from '../client/requests.ts';
 import type { BackgroundMode } from '../shared/background-mode.ts';
 import type { WebhookEventName } from '../shared/events.ts';
 import type { SyncMode } from '../shared/footage.ts';
+import type { Output } from '../shared/renders/outputs.ts';
 import type { RenderPriority } from '../shared/renders/record.ts';
-import type { RenderView } from '../shared/views/render-view.ts';
 import type { FarmOptions } from './farm-address.ts';
 
 /** What `farm render` was asked for, and what it asks the farm for. */
-
-export const OUTPUTS = ['mp4', 'frames'] as const;
-export type Output = RenderView['output'];
 
 export interface RenderCommandOptions extends FarmOptions {
   readonly model?: string;
@@ -81,13 +78,18 @@ export async function requestWithFootage(options: RenderCommandOptions): Promise
   return { ...request, footage: await footageOf(video, landmarks, syncMode) };
 }
 
+/** The form that is asked for: as the options say, or as the name of the file does. */
+export function outputOf({ output, out }: Pick<RenderCommandOptions, 'output' | 'out'>): Output {
+  return output ?? (out?.toLowerCase().endsWith('.webm') ? 'webm' : 'mp4');
+}
+
 /** What the options say about a render. */
 export function requestOf(options: RenderCommandOptions): SubmitOptions {
-  const { model, output, startFrame, jpegQuality, label, priority, from, to } = options;
+  const { model, startFrame, jpegQuality, label, priority, from, to } = options;
   const { background, fromNeutral, lead, tail, webhook, webhookEvents } = options;
   return {
     ...(model ? { modelId: model } : {}),
-    ...(output ? { output } : {}),
+    output: outputOf(options),
     ...(startFrame === undefined ? {} : { startFrame }),
     ...(background ? { backgroundMode: background } : {}),
     ...(fromNeutral ? { fromNeutral } : {}),

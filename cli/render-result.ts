@@ -5,20 +5,20 @@ import { checkOutput, type OutputRules } from '../client/node/files.ts';
 import { type Patience, patiently } from '../client/patience.ts';
 import { FarmError } from '../shared/errors.ts';
 import { ifMissing } from '../shared/process/unheard.ts';
+import { formOf, isVideo, type Output } from '../shared/renders/outputs.ts';
 import type { RenderView } from '../shared/views/render-view.ts';
-import type { Output } from './render-request.ts';
 
 /** What comes back of a render: a video, or a folder of frames. */
 
 /** "a/voice.mp3" → "voice.mp4", or "voice-frames". */
 export function resultNameOf(fileName: string, output: Output): string {
   const { name } = path.parse(fileName);
-  return output === 'mp4' ? `${name}.mp4` : `${name}-frames`;
+  return isVideo(output) ? `${name}.${formOf(output).extension}` : `${name}-frames`;
 }
 
 /** That the result can be put there. FarmError: output_unwritable, output_exists. */
 export async function checkResult(target: string, output: Output, rules: OutputRules): Promise<void> {
-  if (output === 'mp4') return await checkOutput(target, rules);
+  if (isVideo(output)) return await checkOutput(target, rules);
   const there = await readdir(target)
     .catch(ifMissing())
     .catch((error: Error) => {
@@ -35,7 +35,7 @@ export async function fetchResult(
   { signal, ...patience }: Patience,
 ): Promise<void> {
   const way = { ...patience, ...(signal ? { signal } : {}) };
-  if (output === 'mp4') return await patiently(() => client.saveVideo(id, target, signal), way);
+  if (isVideo(output)) return await patiently(() => client.saveVideo(id, target, signal), way);
   await mkdir(target, { recursive: true }).catch((error: Error) => {
     throw new FarmError('output_unwritable', `${target} cannot be made: ${error.message}`, { cause: error });
   });

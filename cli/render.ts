@@ -11,14 +11,22 @@ import type { RenderView } from '../shared/views/render-view.ts';
 import { openFarm } from './farm-address.ts';
 import { printJsonLine } from './json-output.ts';
 import { JsonProgress, type Progress, ProgressDisplay, timingsTable } from './progress.ts';
-import { checkSound, type RenderCommandOptions, requestWithFootage, type Sound, soundOf } from './render-request.ts';
+import {
+  checkSound,
+  outputOf,
+  type RenderCommandOptions,
+  requestWithFootage,
+  type Sound,
+  soundOf,
+} from './render-request.ts';
 import { checkResult, fetchResult, resultNameOf } from './render-result.ts';
 import { cancelIfRunning } from './renders.ts';
 import { sizeOf } from './sizes.ts';
 
 /** `farm render AUDIO`, or `farm render --resume ID`: submits, shows progress, fetches the result. */
 export async function render(audio: string | undefined, options: RenderCommandOptions): Promise<void> {
-  const { out, force = false, output = 'mp4' } = options;
+  const { out, force = false } = options;
+  const output = outputOf(options);
   const sound = audio === undefined ? undefined : soundOf(audio);
   const asked = out ?? (sound && resultNameOf(sound.fileName, output));
   const rules = { overwrite: force, input: audio };

@@ -2,6 +2,7 @@ import type { FollowedEvent } from '../client/events.ts';
 import type { NodeFarmClient } from '../client/node/farm-client.ts';
 import { FarmError } from '../shared/errors.ts';
 import { EVENTS_MISSED, type RenderEventName } from '../shared/events.ts';
+import { isVideo } from '../shared/renders/outputs.ts';
 import { isTerminal, type RenderStatus } from '../shared/renders/record.ts';
 import { NO_FINDING, qualityLines } from '../shared/views/quality-words.ts';
 import type { Receipt, RenderView } from '../shared/views/render-view.ts';
@@ -135,7 +136,7 @@ function nextStep({ id, status, output, error }: RenderView): string {
   if (status === 'failed') return `\nfarm retry ${id} takes it up again where it was.\n`;
   if (!isTerminal(status)) return `\nfarm watch ${id} shows its progress, farm cancel ${id} ends it.\n`;
   return status === 'completed'
-    ? `\nfarm render --resume ${id} fetches its ${output === 'mp4' ? 'video' : 'frames'}.\n`
+    ? `\nfarm render --resume ${id} fetches its ${isVideo(output) ? 'video' : 'frames'}.\n`
     : '';
 }
 

@@ -183,7 +183,7 @@ export class FarmClient {
     return await this.#connection.read(receiptSchema, `${renderPath(renderId)}/receipt`);
   }
 
-  /** A frame of a render to frames, as JPEG. */
+  /** A frame of a render to frames, as JPEG, or as PNG of a render to PNG frames. */
   async frame(renderId: string, frameIndex: number): Promise<Uint8Array> {
     return await this.#bytes(`${renderPath(renderId)}/frames/${frameIndex}`);
   }

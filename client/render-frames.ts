@@ -1,4 +1,5 @@
 import { FarmError } from '../shared/errors.ts';
+import { isVideo } from '../shared/renders/outputs.ts';
 import { isTerminal } from '../shared/renders/record.ts';
 import { type RenderView, renderViewSchema } from '../shared/views/render-view.ts';
 import type { Connection } from './connection.ts';
@@ -8,7 +9,7 @@ import { wait } from './wait.ts';
 /** A frame of a render that is watched. */
 export interface RenderFrame {
   readonly index: number;
-  /** JPEG. */
+  /** JPEG; PNG of a completed render to PNG frames. */
   readonly data: Uint8Array;
 }
 
@@ -56,7 +57,7 @@ export async function* renderFrames(
 }
 
 function hasAll({ status, output, frames, range }: RenderView, next: number): boolean {
-  if (output === 'mp4' || status !== 'completed') return isTerminal(status);
+  if (isVideo(output) || status !== 'completed') return isTerminal(status);
   return next >= (range?.from ?? 0) + frames.done;
 }
 

@@ -2,6 +2,7 @@ import type { BackgroundMode } from '../shared/background-mode.ts';
 import { FarmError } from '../shared/errors.ts';
 import type { WebhookEventName } from '../shared/events.ts';
 import type { MarkForm, SyncMode } from '../shared/footage.ts';
+import type { Output } from '../shared/renders/outputs.ts';
 import type { RenderPriority, RenderStatus } from '../shared/renders/record.ts';
 
 /** What requests about renders say, in the form in which the farm takes it. */
@@ -23,7 +24,8 @@ export interface FootageOptions {
 export interface SubmitOptions {
   /** Needed when the farm has several models. */
   readonly modelId?: string;
-  readonly output?: 'mp4' | 'frames';
+  /** `webm` and `png-frames` keep the alpha of the avatar's pictures; default: mp4. */
+  readonly output?: Output;
   /** Where in the avatar's pictures the render begins, from 0. */
   readonly startFrame?: number;
   /** How the pictures are walked over; default: as the farm's model says. */

@@ -5,6 +5,7 @@ import path from 'node:path';
 import type { Readable } from 'node:stream';
 import { FarmError } from './errors.ts';
 import { ifMissing, ignored } from './process/unheard.ts';
+import { formOf, type Output } from './renders/outputs.ts';
 
 /** Names of the files of a render, relative to the store. */
 export const artifactKeys = {
@@ -25,13 +26,16 @@ export const artifactKeys = {
    */
   sound: (renderId: string) => `renders/${renderId}/sound.s16`,
   segmentFolder: (renderId: string) => `renders/${renderId}/segments`,
-  segmentVideo: (renderId: string, segmentIndex: number) => `renders/${renderId}/segments/${padded(segmentIndex)}.mp4`,
+  segmentVideo: (renderId: string, segmentIndex: number, output: Output = 'mp4') =>
+    `renders/${renderId}/segments/${padded(segmentIndex)}.${formOf(output).extension}`,
   /** Names the segments in their order; lies beside them. */
   segmentList: (renderId: string) => `renders/${renderId}/segments/all.ffconcat`,
-  /** The sound as it is in the video, in an MP4 of its own; goes with the segments. */
-  soundtrack: (renderId: string) => `renders/${renderId}/segments/sound.mp4`,
-  frame: (renderId: string, frameIndex: number) => `renders/${renderId}/frames/${padded(frameIndex)}.jpg`,
-  video: (renderId: string) => `renders/${renderId}/video.mp4`,
+  /** The sound as it is in the video, in a file of its own; goes with the segments. */
+  soundtrack: (renderId: string, output: Output = 'mp4') =>
+    `renders/${renderId}/segments/sound.${formOf(output).extension}`,
+  frame: (renderId: string, frameIndex: number, output: Output = 'frames') =>
+    `renders/${renderId}/frames/${padded(frameIndex)}.${formOf(output).extension}`,
+  video: (renderId: string, output: Output = 'mp4') => `renders/${renderId}/video.${formOf(output).extension}`,
   /** The latest picture, while the render runs. */
   preview: (renderId: string) => `renders/${renderId}/preview.jpg`,
   receipt: (renderId: string) => `renders/${renderId}/receipt.json`,

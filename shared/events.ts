@@ -1,5 +1,6 @@
 import { z } from 'zod';
 import { storedErrorSchema } from './formats/stored-error.ts';
+import { isVideo, OUTPUTS } from './renders/outputs.ts';
 import { errorReportSchema, RENDER_STATUSES, type RenderStatus } from './renders/record.ts';
 
 /** What happens to renders, as streams of events and webhooks tell it. docs/webhooks.md describes it for users. */
@@ -42,7 +43,7 @@ export const storedEventSchema = z.object({
   renderId: z.string(),
   status: z.enum(RENDER_STATUSES),
   modelId: z.string().default(''),
-  output: z.string().default('mp4'),
+  output: z.enum(OUTPUTS).catch('mp4').default('mp4'),
   owner: z.string().optional(),
   framesDone: z.int().default(0),
   framesTotal: z.int().optional(),
@@ -94,8 +95,8 @@ export function toRenderEvent(type: RenderEventName, id: string, stored: StoredE
       error: stored.error ?? null,
       links: {
         self,
-        video: isThere && stored.output === 'mp4' ? `${self}/video` : null,
-        frames: isThere && stored.output === 'frames' ? `${self}/frames/{index}` : null,
+        video: isThere && isVideo(stored.output) ? `${self}/video` : null,
+        frames: isThere && !isVideo(stored.output) ? `${self}/frames/{index}` : null,
         receipt: isThere ? `${self}/receipt` : null,
       },
     },

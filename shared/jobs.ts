@@ -137,6 +137,8 @@ const RANGE_FORMAT = 3;
 const WALK_FORMAT = 4;
 /** Of a render of own footage: a worker of the formats before would show the avatar's pictures. */
 const FOOTAGE_FORMAT = 5;
+/** Of a render to an output that workers of the formats before do not know. */
+const OUTPUT_FORMAT = 5;
 
 /** Whether this data was written for workers of a newer version than this. */
 export function isOfNewerFormat(data: unknown): boolean {
@@ -157,7 +159,7 @@ export type RenderJob = Exclude<Job, LiveJob | WebhookJob>;
 export type OfRender = Pick<RenderJob, 'renderId' | 'run' | 'origin'> & {
   readonly request: Pick<
     RenderRequest,
-    'range' | 'backgroundMode' | 'fromNeutral' | 'audioLeadMs' | 'audioTailMs' | 'footage'
+    'output' | 'range' | 'backgroundMode' | 'fromNeutral' | 'audioLeadMs' | 'audioTailMs' | 'footage'
   >;
 };
 
@@ -186,7 +188,8 @@ export function ofRender({
   };
 }
 
-function formatOf({ range, ...request }: OfRender['request']): Pick<RenderJob, 'format'> {
+function formatOf({ output, range, ...request }: OfRender['request']): Pick<RenderJob, 'format'> {
+  if (output === 'webm' || output === 'png-frames') return { format: OUTPUT_FORMAT };
   const { backgroundMode, fromNeutral, audioLeadMs, audioTailMs, footage } = request;
   if (footage) return { format: FOOTAGE_FORMAT };
   if (backgroundMode ?? fromNeutral ?? audioLeadMs ?? audioTailMs) return { format: WALK_FORMAT };

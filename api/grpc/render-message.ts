@@ -1,7 +1,7 @@
 import type { Batch } from '../../shared/views/batch-view.ts';
 import type { Estimate } from '../../shared/views/estimate-view.ts';
 import type { RenderView } from '../../shared/views/render-view.ts';
-import type { Render, RenderBatch, RenderEstimate, RenderPage, RenderPriority } from './messages/farm.ts';
+import type { Render, RenderBatch, RenderEstimate, RenderOutput, RenderPage, RenderPriority } from './messages/farm.ts';
 
 /** A time, or what follows from measured times, while there is none. */
 const UNKNOWN = -1;
@@ -12,7 +12,7 @@ export function toRender(view: RenderView, previewJpeg: Buffer = Buffer.alloc(0)
     render_id: view.id,
     status: view.status.toUpperCase() as Uppercase<typeof view.status>,
     model_id: view.model_id,
-    output: view.output === 'frames' ? 'FRAMES' : 'MP4',
+    output: fromOutput(view.output),
     file_name: view.file_name,
     created_at: view.created_at,
     finished_at: view.finished_at ?? '',
@@ -32,6 +32,18 @@ export function toRender(view: RenderView, previewJpeg: Buffer = Buffer.alloc(0)
     frames_path: view.links.frames ?? '',
     preview_jpeg: previewJpeg,
   };
+}
+
+/** Names of outputs in messages; the first is that of a message that says none. */
+export const OUTPUT_NAMES = ['MP4', 'FRAMES', 'WEBM', 'PNG_FRAMES'] as const satisfies RenderOutput[];
+
+function fromOutput(output: RenderView['output']): RenderOutput {
+  return output.toUpperCase().replace('-', '_') as RenderOutput;
+}
+
+/** The output of a message. */
+export function toOutput(name: RenderOutput): RenderView['output'] {
+  return name.toLowerCase().replace('_', '-') as RenderView['output'];
 }
 
 /** The priority of a message. */

@@ -8,12 +8,12 @@ import { eventNames } from '../event-names.ts';
 import { backgroundMode, between, checkMessage, jpegQuality, modelId, onceFor, oneOf } from '../message-fields.ts';
 import { type RenderOptions, withLabels, withPriority, withRange, withSilence } from '../renders/submission.ts';
 import { withWebhook } from '../webhooks.ts';
-import { toPriority } from './render-message.ts';
+import { OUTPUT_NAMES, toOutput, toPriority } from './render-message.ts';
 
 const specSchema = onceFor((config: Config) =>
   z.object({
     model_id: modelId(config),
-    output: oneOf(['MP4', 'FRAMES']),
+    output: oneOf(OUTPUT_NAMES).transform(toOutput),
     start_frame_idx: between(0, LAST_START_FRAME),
     jpeg_quality: jpegQuality(config),
     file_name: z.string().max(NAME_MAX),
@@ -45,7 +45,7 @@ export function readSpec(config: Config, message: unknown): RenderWish {
   const spec = checkMessage(specSchema(config), message);
   const options = {
     modelId: spec.model_id,
-    output: spec.output === 'FRAMES' ? ('frames' as const) : ('mp4' as const),
+    output: spec.output,
     startFrameIndex: spec.start_frame_idx,
     jpegQuality: spec.jpeg_quality,
     ...withLabels(spec.labels),

@@ -29,8 +29,8 @@ interface Operation {
 type OpenApiDocument = Extract<ReturnType<typeof jsonSchemaTransformObject>, { openapi?: string }>;
 
 /** A body that is no JSON. */
-export function bytesOf(description: string, contentType: string) {
-  return { description, content: { [contentType]: { schema: BYTES } } };
+export function bytesOf(description: string, ...contentTypes: string[]) {
+  return { description, content: Object.fromEntries(contentTypes.map((type) => [type, { schema: BYTES }])) };
 }
 
 /** An answer without a body. */

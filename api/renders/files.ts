@@ -1,6 +1,7 @@
 import path from 'node:path';
 import { artifactKeys } from '../../shared/artifacts.ts';
 import { FarmError } from '../../shared/errors.ts';
+import { formOf, isVideo } from '../../shared/renders/outputs.ts';
 import { framesOf, isTerminal, type RenderRecord } from '../../shared/renders/record.ts';
 
 /** Which file of the store answers which question about a render, or the error that says why there is none yet. */
@@ -11,14 +12,13 @@ export interface RenderFileName {
   readonly fileName: string;
 }
 
-type Output = RenderRecord['request']['output'];
-
 /** FarmError: output_not_kept, render_not_finished, render_failed, render_cancelled. */
 export function videoOf(record: RenderRecord): RenderFileName {
-  refuseOtherOutput(record, 'mp4');
+  const { renderId, request } = record;
+  if (!isVideo(request.output)) throw otherOutput(record, 'a video');
   refuseUnfinished(record);
-  const { renderId } = record;
-  return { key: artifactKeys.video(renderId), contentType: 'video/mp4', fileName: `${renderId}.mp4` };
+  const { extension, contentType } = formOf(request.output);
+  return { key: artifactKeys.video(renderId, request.output), contentType, fileName: `${renderId}.${extension}` };
 }
 
 /** FarmError: render_not_finished, render_failed, render_cancelled. */
@@ -50,8 +50,8 @@ export function pictureOf(record: RenderRecord, name: PictureName): RenderFileNa
 
 /** A frame is there as soon as it is rendered. FarmError: output_not_kept, frame_unknown. */
 export function frameOf(record: RenderRecord, frameIndex: number): RenderFileName {
-  refuseOtherOutput(record, 'frames');
-  const { renderId, plan } = record;
+  const { renderId, plan, request } = record;
+  if (isVideo(request.output)) throw otherOutput(record, 'frames');
   const { start, end } = plan ? framesOf(plan) : { start: 0, end: Infinity };
   if (frameIndex < start || frameIndex >= end) {
     throw new FarmError(
@@ -59,8 +59,9 @@ export function frameOf(record: RenderRecord, frameIndex: number): RenderFileNam
       `Render ${renderId} has frames ${start} to ${end - 1}; there is no frame ${frameIndex}`,
     );
   }
-  const key = artifactKeys.frame(renderId, frameIndex);
-  return { key, contentType: 'image/jpeg', fileName: `${renderId}-${frameIndex}.jpg` };
+  const key = artifactKeys.frame(renderId, frameIndex, request.output);
+  const { extension, contentType } = formOf(request.output);
+  return { key, contentType, fileName: `${renderId}-${frameIndex}.${extension}` };
 }
 
 /** Why something of a render that is not completed is not there: render_not_finished, render_failed, render_cancelled. */
@@ -74,9 +75,11 @@ export function unfinished({ renderId, status, error }: RenderRecord, wanted: st
   return new FarmError('render_not_finished', `${wanted} of render ${renderId} is not there yet; it is ${status}`);
 }
 
-function refuseOtherOutput({ renderId, request }: RenderRecord, output: Output): void {
-  if (request.output === output) return;
-  throw new FarmError('output_not_kept', `Render ${renderId} was made with output=${request.output}, not ${output}`);
+function otherOutput({ renderId, request }: RenderRecord, wanted: string): FarmError {
+  return new FarmError(
+    'output_not_kept',
+    `Render ${renderId} was made with output=${request.output}, not to ${wanted}`,
+  );
 }
 
 function refuseUnfinished(record: RenderRecord): void {

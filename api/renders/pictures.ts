@@ -1,6 +1,7 @@
 import { buffer } from 'node:stream/consumers';
 import { setTimeout as delay } from 'node:timers/promises';
 import { FarmError } from '../../shared/errors.ts';
+import { isVideo } from '../../shared/renders/outputs.ts';
 import { isTerminal } from '../../shared/renders/record.ts';
 import type { RenderView } from '../../shared/views/render-view.ts';
 import type { Caller } from '../access/caller.ts';
@@ -11,7 +12,9 @@ import type { VideoPreviews } from './video-previews.ts';
 /** A frame of a render that is watched. */
 export interface RenderPicture {
   readonly frameIndex: number;
-  readonly jpeg: Buffer;
+  /** A JPEG, or a PNG of a render to PNG frames. */
+  readonly data: Buffer;
+  readonly contentType: 'image/jpeg' | 'image/png';
   /** Frames right before it that are not shown. */
   readonly skippedFrames: number;
 }
@@ -32,9 +35,9 @@ export interface WatchTools {
 }
 
 /**
- * The pictures of a render from a frame on, until it has ended: every frame of output=frames and of a finished MP4, 25 a
- * second at most; of an MP4 that is being made, the latest pictures. One picture is in memory at a time.
- * FarmError: render_unknown, render_failed, render_cancelled; previews_full, and those of ffmpeg, for a finished MP4.
+ * The pictures of a render from a frame on, until it has ended: every frame of a render to frames and of a finished video,
+ * 25 a second at most; of a video that is being made, the latest pictures. One picture is in memory at a time.
+ * FarmError: render_unknown, render_failed, render_cancelled; previews_full, and those of ffmpeg, for a finished video.
  */
 export async function watchPictures(
   tools: WatchTools,
@@ -43,23 +46,24 @@ export async function watchPictures(
   signal: AbortSignal,
 ): Promise<AsyncIterable<RenderPicture>> {
   const view = await tools.renders.get(renderId, watching.caller);
-  if (view.output === 'frames') return frames(tools, view, watching, signal);
+  if (!isVideo(view.output)) return frames(tools, view, watching, signal);
   if (view.status === 'completed') return await video(tools, view, watching, signal);
   return latest(tools, view, watching, signal);
 }
 
 async function* frames(
   { renders }: WatchTools,
-  { id, range }: RenderView,
+  { id, range, output }: RenderView,
   { from = 0, caller }: Watching,
   signal: AbortSignal,
 ): AsyncGenerator<RenderPicture> {
+  const contentType = output === 'png-frames' ? 'image/png' : 'image/jpeg';
   const pace = new Pace(signal);
   for (let frameIndex = Math.max(from, range?.from ?? 0); !signal.aborted; ) {
     const file = await renders.frame(id, frameIndex, caller).catch(noneYet);
     if (file === 'end') return;
     if (file) {
-      yield { frameIndex, jpeg: await buffer(file.read()), skippedFrames: 0 };
+      yield { frameIndex, data: await buffer(file.read()), contentType, skippedFrames: 0 };
       frameIndex++;
       await pace.next();
     } else await delay(LOOK_EVERY_MS, undefined, { signal });
@@ -103,8 +107,8 @@ async function* numbered(
 ): AsyncGenerator<RenderPicture> {
   const pace = new Pace(signal);
   let frameIndex = first;
-  for await (const jpeg of jpegs) {
-    yield { frameIndex: frameIndex++, jpeg, skippedFrames: 0 };
+  for await (const data of jpegs) {
+    yield { frameIndex: frameIndex++, data, contentType: 'image/jpeg', skippedFrames: 0 };
     await pace.next();
   }
 }
@@ -121,7 +125,7 @@ async function* latest(
     // Of a worker of an earlier version: how far the render was when the picture came.
     const { frameIndex = (range?.from ?? 0) + Math.max(view.frames.done - 1, 0), jpeg } = preview ?? {};
     if (jpeg && frameIndex >= next) {
-      yield { frameIndex, jpeg, skippedFrames: frameIndex - next };
+      yield { frameIndex, data: jpeg, contentType: 'image/jpeg', skippedFrames: frameIndex - next };
       next = frameIndex + 1;
     }
     if (isTerminal(view.status)) return;

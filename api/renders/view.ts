@@ -1,4 +1,5 @@
 import { ERROR_CATALOGUE } from '../../shared/errors.ts';
+import { isVideo } from '../../shared/renders/outputs.ts';
 import {
   framesOf,
   isTerminal,
@@ -72,8 +73,8 @@ function linksOf({ renderId, status, request }: RenderRecord): RenderView['links
   const completed = status === 'completed';
   return {
     self,
-    video: completed && request.output === 'mp4' ? `${self}/video` : null,
-    frames: completed && request.output === 'frames' ? `${self}/frames/{index}` : null,
+    video: completed && isVideo(request.output) ? `${self}/video` : null,
+    frames: completed && !isVideo(request.output) ? `${self}/frames/{index}` : null,
     receipt: completed ? `${self}/receipt` : null,
     contact_sheet: completed ? `${self}/contact-sheet` : null,
     waveform: completed ? `${self}/waveform` : null,

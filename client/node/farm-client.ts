@@ -1,4 +1,5 @@
 import path from 'node:path';
+import { formOf } from '../../shared/renders/outputs.ts';
 import type { RenderView } from '../../shared/views/render-view.ts';
 import { FarmClient } from '../farm-client.ts';
 import type { Audio, SubmitOptions } from '../requests.ts';
@@ -24,19 +25,20 @@ export class NodeFarmClient extends FarmClient {
   }
 
   /**
-   * Fetches the frames of a completed render to frames into a folder that is there, as `000000.jpg` and so on; each
+   * Fetches the frames of a completed render to frames into a folder that is there, as `000000.jpg` or `.png` and so on; each
    * appears when all of it is there. FarmError('output_unwritable').
    */
   async saveFrames(renderId: string, folder: string, signal?: AbortSignal): Promise<void> {
-    const { frames, range } = await this.receipt(renderId);
+    const { frames, range, output } = await this.receipt(renderId);
     const first = range?.from ?? 0;
     let next = first;
     const line = async () => {
       while (next < first + frames) {
         signal?.throwIfAborted();
         const index = next++;
-        const jpeg = await this.frame(renderId, index);
-        await writeWhole(path.join(folder, `${String(index).padStart(6, '0')}.jpg`), [jpeg]);
+        const picture = await this.frame(renderId, index);
+        const name = `${String(index).padStart(6, '0')}.${formOf(output).extension}`;
+        await writeWhole(path.join(folder, name), [picture]);
       }
     };
     await Promise.all(Array.from({ length: FRAMES_AT_ONCE }, line));

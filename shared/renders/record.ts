@@ -5,6 +5,7 @@ import { footageSchema } from '../footage.ts';
 import { storedErrorSchema } from '../formats/stored-error.ts';
 import { JPEG_QUALITY, LABEL_KEY, LABEL_VALUE, MOST_LABELS } from '../limits.ts';
 import { originSchema } from '../origin.ts';
+import { OUTPUTS } from './outputs.ts';
 
 /** The record of a render, in Redis: one JSON value per field, each written by the process that does that part. */
 
@@ -49,7 +50,7 @@ export type RenderWebhook = z.infer<typeof renderWebhookSchema>;
 /** The user's request. */
 const renderRequestSchema = z.object({
   modelId: z.string(),
-  output: z.enum(['mp4', 'frames']),
+  output: z.enum(OUTPUTS),
   /** Position in the walk over the avatar's pictures at which the render begins. */
   startFrameIndex: z.int().nonnegative(),
   jpegQuality: z.int().min(JPEG_QUALITY.min).max(JPEG_QUALITY.max),
@@ -145,6 +146,8 @@ export const segmentReceiptSchema = z.object({
   provider: z.string(),
   width: z.int(),
   height: z.int(),
+  /** Whether its frames have the alpha of their pictures; absent: they have none. */
+  alpha: z.boolean().optional(),
   attempt: z.int(),
   /** ISO 8601, by the clock of the worker. Workers of earlier versions do not say it. */
   started_at: z.string().optional(),

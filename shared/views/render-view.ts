@@ -1,6 +1,7 @@
 import { z } from 'zod';
 import { BACKGROUND_MODES } from '../background-mode.ts';
 import { MARK_FORMS, SYNC_MODES } from '../footage.ts';
+import { OUTPUTS } from '../renders/outputs.ts';
 import {
   errorReportSchema,
   RENDER_PRIORITIES,
@@ -19,7 +20,7 @@ export const renderViewSchema = z
     /** Name of the API key that it was submitted with; null on a farm without keys. */
     owner: z.string().nullable().default(null),
     model_id: z.string(),
-    output: z.enum(['mp4', 'frames']),
+    output: z.enum(OUTPUTS),
     file_name: z.string(),
     /** As given with the upload. */
     labels: z.record(z.string(), z.string()).default({}),
@@ -80,7 +81,7 @@ export const receiptSchema = z
   .object({
     render_id: z.string(),
     model_id: z.string(),
-    output: z.enum(['mp4', 'frames']),
+    output: z.enum(OUTPUTS),
     frames: z.int(),
     /** Frames [from, to) of those of the whole sound; null: all of them. */
     range: z.object({ from: z.int(), to: z.int(), of: z.int() }).nullable().default(null),
@@ -104,6 +105,8 @@ export const receiptSchema = z
     fps: z.literal(25),
     width: z.int(),
     height: z.int(),
+    /** Whether the frames have the alpha of the avatar's pictures; absent in receipts of earlier versions. */
+    alpha: z.boolean().optional(),
     audio: z.object({
       file_name: z.string(),
       sha256: z.string(),

@@ -1,4 +1,5 @@
 import { html, type TemplateResult } from 'lit-html';
+import { isVideo } from '../../shared/renders/outputs.ts';
 import type { RenderView } from '../../shared/views/render-view.ts';
 import { TEXTS } from '../texts.ts';
 import { hasEnded } from './status.ts';
@@ -16,7 +17,7 @@ export class FramePlayer {
 
   template(render: RenderView): TemplateResult | string {
     const { id, output, range, frames, links, status } = render;
-    if (output !== 'frames' || frames.done === 0 || (hasEnded(render) && status !== 'completed')) return '';
+    if (isVideo(output) || frames.done === 0 || (hasEnded(render) && status !== 'completed')) return '';
     const still = links.frames?.replace('{index}', String(range?.from ?? 0));
     const isMoving = this.#isPlaying || still === undefined;
     const click = () => {

@@ -1,4 +1,5 @@
 import { html, type TemplateResult } from 'lit-html';
+import { formOf, isVideo } from '../../shared/renders/outputs.ts';
 import type { Quality } from '../../shared/views/quality-view.ts';
 import type { RenderView } from '../../shared/views/render-view.ts';
 import { cancelRender, getReceipt, getRender, removeRender, retryRender } from '../farm.ts';
@@ -60,7 +61,7 @@ class RenderPage {
       if (hasEnded(this.#render)) {
         ended.abort();
         await this.#end(this.#render);
-      } else if (this.#render.frames.done > 0 && this.#render.output === 'mp4') await this.#picture.look(this.#id);
+      } else if (this.#render.frames.done > 0 && isVideo(this.#render.output)) await this.#picture.look(this.#id);
     };
     closed.addEventListener('abort', () => {
       this.#picture.forget();
@@ -124,11 +125,11 @@ class RenderPage {
     `;
   }
 
-  #video({ id, links }: RenderView): TemplateResult {
+  #video({ id, links, output }: RenderView): TemplateResult {
     return html`
       <video class="picture" controls playsinline aria-label=${T.video} src=${links.video ?? ''}></video>
       <p>
-        <a class="button" href=${links.video ?? ''} download=${`${id}.mp4`}>${T.download}</a>
+        <a class="button" href=${links.video ?? ''} download=${`${id}.${formOf(output).extension}`}>${T.download}</a>
         ${links.receipt ? html`<a href=${links.receipt}>${T.receipt}</a>` : ''}
       </p>
     `;

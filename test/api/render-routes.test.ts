@@ -2,6 +2,7 @@ import assert from 'node:assert/strict';
 import { writeFile } from 'node:fs/promises';
 import { describe, it } from 'node:test';
 import { artifactKeys } from '../../shared/artifacts.ts';
+import { isVideo, type Output } from '../../shared/renders/outputs.ts';
 import type { RenderStatus } from '../../shared/renders/record.ts';
 import type { RenderPage, RenderView } from '../../shared/views/render-view.ts';
 import { startApi } from '../support/api.ts';
@@ -9,12 +10,14 @@ import { until } from '../support/until.ts';
 
 const { app, artifacts, renderIn, services, store } = await startApi();
 const VIDEO = Buffer.from('0123456789'.repeat(100));
+/** Of the frames of a render. */
+const LAST = 74;
 const get = (url: string, headers: Record<string, string> = {}) => app.inject({ url, headers });
 
 /** A completed render with its files. */
-async function completed(output: 'mp4' | 'frames' = 'mp4'): Promise<string> {
+async function completed(output: Output = 'mp4'): Promise<string> {
   const id = await renderIn('completed', { output });
-  const key = output === 'mp4' ? artifactKeys.video(id) : artifactKeys.frame(id, 7);
+  const key = isVideo(output) ? artifactKeys.video(id, output) : artifactKeys.frame(id, 7, output);
   for (const file of [key, artifactKeys.receipt(id)]) {
     await artifacts.publish(file, (path) => writeFile(path, VIDEO));
   }
@@ -40,6 +43,21 @@ describe('the files of a render', () => {
     assert.equal(known.statusCode, 304);
     const head = await app.inject({ method: 'HEAD', url });
     assert.equal(head.headers['content-length'], '1000');
+  });
+
+  it('say what they are, and what they are to be called', async () => {
+    const [webm, png] = [await completed('webm'), await completed('png-frames')];
+    for (const [path, type, name] of [
+      [`${webm}/video`, 'video/webm', `${webm}.webm`],
+      [`${png}/frames/7`, 'image/png', `${png}-7.png`],
+    ] as const) {
+      const { headers } = await get(`/v1/renders/${path}`);
+      assert.deepEqual([headers['content-type'], headers['content-disposition']], [type, `inline; filename="${name}"`]);
+    }
+    assert.equal((await get(`/v1/renders/${webm}/frames/7`)).json().error.code, 'output_not_kept');
+    await artifacts.publish(artifactKeys.frame(png, LAST, 'png-frames'), (path) => writeFile(path, VIDEO));
+    const { body } = await get(`/v1/renders/${png}/preview?as=mjpeg&from=${LAST}`);
+    assert.match(body, /^content-type: image\/png\r$/m);
   });
 
   it('are the video or the frames, as was asked for, and the receipt', async () => {

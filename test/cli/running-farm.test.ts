@@ -9,6 +9,7 @@ import { freePort } from '../../cli/private-redis.ts';
 import { buildProgram } from '../../cli/program.ts';
 import { FarmClient } from '../../client/index.ts';
 import { DEMO_MODEL } from '../support/farm.ts';
+import { inspectVideo } from '../support/ffprobe.ts';
 import { type CliRun, FARM, livingFamily, runCli, runCommand } from '../support/run-cli.ts';
 import { buildSmallAvatar, SMALL_MODEL, SMALL_PICTURE } from '../support/small-avatar.ts';
 import { syllables, writeWav } from '../support/sound.ts';
@@ -119,6 +120,14 @@ describe('commands about a farm that runs', () => {
     }
     assert.equal(await hook.exited, 1);
     assert.match(hook.output(), /\[(webhooks_off|address_refused)\]/);
+  });
+
+  it('render to WebM when the file is to be called so', async () => {
+    const run = speak('render', at('speech.wav'), '--model', 'small', '--to', '3', '--out', at('d.webm'));
+    assert.equal(await run.exited, 0, run.output());
+    const { video, audio } = await inspectVideo(at('d.webm'));
+    // The pictures have no alpha, so the video is opaque.
+    assert.deepEqual([video.codec_name, audio.codec_name, video.alpha_mode], ['vp9', 'opus', undefined]);
   });
 
   it('are completed by bash with what the farm has, and without a word when it is away', async () => {

@@ -6,8 +6,9 @@ import path from 'node:path';
 import { after, before, describe, it } from 'node:test';
 import type { NodeFarmClient } from '../../client/node/farm-client.ts';
 import { DEMO_MODEL, startFarm, type TestFarm } from '../support/farm.ts';
-import { SMALL_MODEL } from '../support/small-avatar.ts';
+import { CLEAR_MODEL, SMALL_MODEL } from '../support/small-avatar.ts';
 import { syllables, writeWav } from '../support/sound.ts';
+import { checkFrames, decodeWebm, TransparentRenders } from './transparent.ts';
 
 /** 105 frames, so that segments of 20 end inside the render; with silence around them and another walk 110. */
 const FRAMES = 105;
@@ -18,7 +19,7 @@ const SEGMENT_FRAMES = 20;
 /** A range that is one segment, in whose middle one of the whole render ends. */
 const RANGE = { from: 30, to: 50 } as const;
 /** Frames are compared with small pictures, which are soon made; videos with the demo avatar. */
-const models = { demo: DEMO_MODEL, small: SMALL_MODEL };
+const models = { demo: DEMO_MODEL, small: SMALL_MODEL, clear: CLEAR_MODEL };
 
 describe('the same audio gives the same bytes', () => {
   let folder = '';
@@ -46,7 +47,14 @@ describe('the same audio gives the same bytes', () => {
       ),
     );
     await expectSame('mp4', await hashOfVideo(farm.client, shortSpeech, folder));
+    const clear = new TransparentRenders(farm.client, folder);
+    const { sha256, file } = await clear.webm(shortSpeech);
+    await expectSame('webm', sha256);
+    const pngs = await clear.pngs(shortSpeech, 0, VIDEO_FRAMES);
+    checkFrames(pngs, await decodeWebm(file));
     await farm.client.resumeGpu(1);
+    await expectSame('webm', (await clear.webm(shortSpeech)).sha256);
+    assert.deepEqual(await clear.pngs(shortSpeech, RANGE.from, RANGE.to), pngs.slice(RANGE.from, RANGE.to));
     await expectSame('frames', hashOf(await framesOf(farm.client, speech)));
     const killed = await hashOfVideo(farm.client, shortSpeech, folder, async (renderId) => {
       await killInMidRender(farm, renderId, 'gpu-1');

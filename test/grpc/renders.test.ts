@@ -120,11 +120,11 @@ describe('renders over gRPC', () => {
 
   it('are made of a range of frames, in the turn of their priority', async () => {
     const range = { from_frame: 5, to_frame: 9 };
-    const submitted = await submit({ output: 'FRAMES', priority: 'PRIORITY_HIGH', ...range });
+    const submitted = await submit({ output: 'PNG_FRAMES', priority: 'PRIORITY_HIGH', ...range });
     const last = (await watch(submitted.render_id)).at(-1);
     assert.deepEqual(
-      [last?.status, last?.priority, last?.from_frame, last?.to_frame, last?.frames_total],
-      ['COMPLETED', 'PRIORITY_HIGH', 5, 9, 4],
+      [last?.status, last?.output, last?.priority, last?.from_frame, last?.to_frame, last?.frames_total],
+      ['COMPLETED', 'PNG_FRAMES', 'PRIORITY_HIGH', 5, 9, 4],
     );
     const none = await failureOf(submit({ from_frame: 5, to_frame: 5 }));
     assert.equal(farmCode(none), 'request_invalid');

@@ -31,6 +31,14 @@ export const SMALL_MODEL = {
   crop_rects_path: path.join(OUT_DIR, 'crop_rects.json'),
 };
 
+/** The same in front of nothing: the pictures have alpha, by which the left of the face is not seen. */
+export const CLEAR_MODEL = { ...SMALL_MODEL, background_dir: path.join(OUT_DIR, 'clear') };
+/** Its alpha in each column: nothing on the left, half of it in between, all on the right. */
+export function clearAlpha(x: number): number {
+  if (x < 16) return 0;
+  return x < 24 ? 128 : 255;
+}
+
 /** Builds the small avatar if it is not there; several test files may ask at once. */
 export async function buildSmallAvatar(): Promise<void> {
   const stamp = await stampOf([], await readFile(import.meta.filename, 'utf8'));
@@ -59,8 +67,10 @@ function pingPong(frameIndex: number): number {
 
 async function writeAvatar(folder: string): Promise<Record<string, unknown>> {
   await mkdir(path.join(folder, 'frames'));
+  await mkdir(path.join(folder, 'clear'));
   for (let index = 0; index < SMALL_PICTURES; index++) {
     await writeFile(path.join(folder, 'frames', `frame_00000${index}.jpg`), await picture(index));
+    await writeFile(path.join(folder, 'clear', `frame_00000${index}.png`), await clearPicture(index));
   }
   const { x1, y1, x2, y2 } = SMALL_FACE;
   await writeFile(path.join(folder, 'crop_rects.json'), JSON.stringify(Array(SMALL_PICTURES).fill([x1, y1, x2, y2])));
@@ -73,6 +83,15 @@ async function picture(index: number): Promise<Buffer> {
   const background = { r: 20 + 14 * index, g: 60, b: 110 - 10 * index };
   return await sharp({ create: { ...SMALL_PICTURE, channels: 3, background } })
     .jpeg()
+    .toBuffer();
+}
+
+async function clearPicture(index: number): Promise<Buffer> {
+  const { width, height } = SMALL_PICTURE;
+  const alpha = Uint8Array.from({ length: width * height }, (_, at) => clearAlpha(at % width));
+  return await sharp(await picture(index))
+    .joinChannel(Buffer.from(alpha), { raw: { width, height, channels: 1 } })
+    .png()
     .toBuffer();
 }
 

@@ -8,12 +8,15 @@ import { checkCropRects, readCropRects } from './crop-rects.ts';
 import { type FaceKind, type Faces, openFaces } from './face-frames.ts';
 import { checkedPendingVideo, type FrameSource, locateFrames, pendingVideo, readyFrameFolder } from './frame-folder.ts';
 import { findMasks } from './mask-files.ts';
+import { hasAlpha } from './picture-alpha.ts';
 import { decodePicture, type PictureSize, readPictureFile, readPictureSize } from './picture-file.ts';
 
 export interface Avatar extends AvatarFrames {
   readonly modelId: string;
   /** Of every background. */
   readonly size: PictureSize;
+  /** Whether the pictures have alpha: the first one says it for all. */
+  readonly hasAlpha: boolean;
   /** The files of picture `index`: the background, the pictures of the face in it, and its mask. */
   source(index: number): PictureSource;
 }
@@ -50,6 +53,7 @@ export async function openAvatar(model: ModelConfig, signal: AbortSignal = GOING
     const decode = async (path: string) => await decodePicture(await readPictureFile(path), size, path);
     return {
       ...{ modelId, frameCount: paths.length, ...size, size, blend: model.blend },
+      hasAlpha: await hasAlpha(paths[0] ?? ''),
       rect,
       source: (index) => ({
         background: paths[index] ?? '',
@@ -115,7 +119,7 @@ export async function extractPictures(model: ModelConfig, signal: AbortSignal = 
 function withoutPictures(modelId: string): Avatar {
   const size = { width: 0, height: 0 };
   return {
-    ...{ modelId, frameCount: 0, ...size, size },
+    ...{ modelId, frameCount: 0, ...size, size, hasAlpha: false },
     rect: (index) => rectAt([], index, 0),
     source: () => ({ background: '' }),
     background: async (index) => {

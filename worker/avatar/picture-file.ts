@@ -22,10 +22,10 @@ export interface PictureSize {
 }
 
 /** A picture of a few kilobytes can unfold to gigabytes: its header is read, and then it is refused. */
-const GUARDS = { limitInputPixels: MOST_PIXELS };
+export const PICTURE_GUARDS = { limitInputPixels: MOST_PIXELS };
 
 /** Loaded with the first picture: of the threads that import this, most open none. */
-async function loadSharp() {
+export async function loadSharp() {
   const { default: sharp } = await import('sharp');
   // Pictures are decoded once and kept in their prepared form, and a worker's cores are for inference.
   sharp.cache(false);
@@ -41,7 +41,7 @@ export async function readPictureSize(path: string): Promise<PictureSize> {
   try {
     await requireFile(path);
     const sharp = await loadSharp();
-    const { autoOrient } = await sharp(path, GUARDS).metadata();
+    const { autoOrient } = await sharp(path, PICTURE_GUARDS).metadata();
     return autoOrient;
   } catch (cause) {
     throw unreadable(path, cause);
@@ -65,7 +65,7 @@ export async function readPictureFile(path: string): Promise<Buffer> {
 export async function decodePicture(file: Uint8Array, size: PictureSize, path: string): Promise<RgbImage> {
   if (file.length === 0) throw unreadable(path, 'the file is empty (0 bytes)');
   const sharp = await loadSharp();
-  const { data, info } = await sharp(file, GUARDS)
+  const { data, info } = await sharp(file, PICTURE_GUARDS)
     .autoOrient()
     .removeAlpha()
     .toColourspace('srgb')
@@ -110,7 +110,7 @@ export async function checkPictures(paths: readonly string[], size: PictureSize,
 }
 
 /** The error for a picture file that cannot be read. */
-function unreadable(path: string, cause: unknown): FarmError {
+export function unreadable(path: string, cause: unknown): FarmError {
   const reason = cause instanceof Error ? cause.message : String(cause);
   return new FarmError('model_unusable', `picture ${path} cannot be read: ${reason}`, { cause });
 }

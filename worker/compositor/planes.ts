@@ -40,6 +40,20 @@ export function planeLayout(picture: PictureSize): PlaneLayout {
   return { width, height, uAt, vAt: uAt + uAt / 4, byteLength: uAt + uAt / 2 };
 }
 
+/** Bytes of a plane of alpha: one for each of Y. */
+export function alphaBytes(picture: PictureSize): number {
+  return planeLayout(picture).uAt;
+}
+
+/** Writes alpha, a byte a pixel, into a plane laid out as that of Y; a column or row more is transparent. */
+export function padAlpha(alpha: Uint8Array, picture: PictureSize, plane: Uint8Array): void {
+  const { width } = planeLayout(picture);
+  plane.fill(0);
+  for (let row = 0; row < picture.height; row++) {
+    plane.set(alpha.subarray(row * picture.width, (row + 1) * picture.width), row * width);
+  }
+}
+
 /**
  * Converts the pixels of an area and writes them into the planes of the whole picture. With the area of a mouth
  * (`mouthArea`) the planes of its background become those of the whole frame, to the byte. The first column of chroma

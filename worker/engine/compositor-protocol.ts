@@ -1,4 +1,5 @@
 import type { ErrorReport } from '../../shared/errors.ts';
+import { type FramesOutput, isVideo, type VideoOutput } from '../../shared/renders/outputs.ts';
 import type { PreparedPicture } from '../compositor/contract.ts';
 import type { RgbImage } from '../pipeline/contract.ts';
 import type { StageSpans } from '../pipeline/stage-timings.ts';
@@ -20,24 +21,35 @@ export interface CompositorThreadSettings {
 /** What becomes of the frames of a task. */
 export type FrameOutput =
   /** They go to the main thread as they are finished; where only all of them are of use, in groups of so many bytes. */
-  | { readonly kind: 'live'; readonly form: FrameForm; readonly groupBytes: number }
-  /** A JPEG file each. */
-  | {
-      readonly kind: 'frames';
-      readonly renderId: string;
-      readonly jpegQuality: number;
-      readonly notes?: SegmentNotes;
-    }
-  /** One MP4 for all, under `key` in the store. */
-  | {
-      readonly kind: 'mp4';
-      readonly key: string;
-      readonly picture: { readonly width: number; readonly height: number };
-      readonly crf: number;
-      readonly preset: string;
-      /** What is kept besides the frames; absent: nothing. */
-      readonly notes?: SegmentNotes;
-    };
+  { readonly kind: 'live'; readonly form: FrameForm; readonly groupBytes: number } | FileOutput | SegmentVideoOutput;
+
+/** A JPEG or PNG file each. */
+export interface FileOutput {
+  readonly kind: FramesOutput;
+  readonly renderId: string;
+  /** Of JPEG files. */
+  readonly jpegQuality: number;
+  /** Whether the frames keep the alpha of their pictures; absent: they do not. */
+  readonly hasAlpha?: boolean;
+  readonly notes?: SegmentNotes;
+}
+
+/** One video for all, under `key` in the store. */
+export interface SegmentVideoOutput {
+  readonly kind: VideoOutput;
+  readonly key: string;
+  readonly picture: { readonly width: number; readonly height: number };
+  readonly crf: number;
+  readonly preset: string;
+  /** As of files. */
+  readonly hasAlpha?: boolean;
+  /** What is kept besides the frames; absent: nothing. */
+  readonly notes?: SegmentNotes;
+}
+
+export function isVideoOutput(output: FrameOutput): output is SegmentVideoOutput {
+  return output.kind !== 'live' && isVideo(output.kind);
+}
 
 /** What a frame is put together from. */
 export interface FrameParts {
@@ -48,8 +60,13 @@ export interface FrameParts {
   readonly picture: PreparedPicture;
   /** All pixels of the picture, for outputs that need them. */
   readonly background?: RgbImage;
-  /** The picture as planes of YUV 4:2:0, which become the frame's; also in memory that both threads see. */
+  /**
+   * The picture as planes of YUV 4:2:0, which become the frame's, and that of its alpha behind them for an output that
+   * keeps it; also in memory that both threads see.
+   */
   readonly planes?: Uint8Array;
+  /** Of `background`, for an output that keeps it: laid out as the plane of Y is. */
+  readonly alpha?: Uint8Array;
 }
 
 export type ToCompositor =

@@ -1,6 +1,8 @@
 import { FarmError } from '../../shared/errors.ts';
 import { Compositor } from '../compositor/compositor.ts';
+import { planeLayout } from '../compositor/planes.ts';
 import { encodeJpeg } from '../media/jpeg.ts';
+import { encodePng } from '../media/png.ts';
 import type { RgbImage } from '../pipeline/contract.ts';
 import type { FrameParts } from './compositor-protocol.ts';
 import type { FinishClock } from './finish-clock.ts';
@@ -36,12 +38,27 @@ export class FramePainter {
   }
 
   /**
-   * The frame as planes of YUV 4:2:0. It must have come with its background's: these become the frame's, so the caller
-   * lets its memory go.
+   * The frame as PNG, with the alpha that it came with, if it did. It must have come with its background.
+   * @returns bytes that sharp has made.
+   */
+  async png(frame: FrameToPaint): Promise<Uint8Array> {
+    const { alpha } = frame;
+    // The frame's memory is let go with the pixels.
+    const kept = alpha?.slice();
+    const image = this.pixels(frame);
+    const png = await frame.clock.encode(() => encodePng(image, kept));
+    this.#memory.giveBack(image.data.buffer);
+    return png;
+  }
+
+  /**
+   * The frame as planes of YUV 4:2:0, and that of alpha behind them if it came so. It must have come with its
+   * background's: these become the frame's, so the caller lets its memory go.
    */
   planes({ mouth, picture, planes, clock }: FrameToPaint): Uint8Array {
     if (!planes) throw new FarmError('internal', 'A frame of a video came without the planes of its background');
-    clock.composite(() => this.#compositor.planes(picture, mouth, planes));
+    const yuv = planes.subarray(0, planeLayout(picture).byteLength);
+    clock.composite(() => this.#compositor.planes(picture, mouth, yuv));
     return planes;
   }
 

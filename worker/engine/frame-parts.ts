@@ -1,14 +1,17 @@
 import { freeNow } from '../../shared/process/free-now.ts';
 import type { PreparedPicture } from '../compositor/contract.ts';
-import { planeLayout } from '../compositor/planes.ts';
+import { alphaBytes, planeLayout } from '../compositor/planes.ts';
 import type { LoadedModel } from '../models/loaded-model.ts';
 import type { HeldMemory, MouthFrame } from '../pipeline/contract.ts';
-import type { FrameOutput } from './compositor-protocol.ts';
+import { type FrameOutput, isVideoOutput, type SegmentVideoOutput } from './compositor-protocol.ts';
 import type { HeldFrame } from './frame-line.ts';
 import type { LastingPools } from './memory-pool.ts';
 
 /** Adds to a mouth what its frame is made from in its output. */
 export type CompleteFrame = (frame: MouthFrame<PreparedPicture>) => HeldFrame | Promise<HeldFrame>;
+
+/** The pictures that frames are put together from. */
+type SegmentPictures = Pick<LoadedModel, 'avatar' | 'prepared'>;
 
 /** Frames of a video on their way: one that ffmpeg reads, and others that wait while the network runs. */
 const PLANES_IN_FLIGHT = 4;
@@ -18,50 +21,63 @@ const RGB_CHANNELS = 3;
 
 /**
  * How frames of an output are completed. A JPEG of the quality that the pictures are prepared for needs nothing more; a
- * video needs the planes of the background, and everything else its pixels.
+ * video needs the planes of the background, and everything else its pixels; alpha goes with either where it is kept.
  * @param pools that the memory of whole pictures comes from.
  * @param signal ends the wait for it.
  */
 export function completing(
   output: FrameOutput,
-  model: Pick<LoadedModel, 'avatar' | 'prepared'>,
+  model: SegmentPictures,
   pools: LastingPools,
   signal: AbortSignal,
 ): CompleteFrame {
-  if (output.kind === 'mp4') return withPlanes(model, pools, signal);
-  return jpegQualityOf(output) === model.prepared.quality ? toHeldFrame : withBackground(model, pools, signal);
+  const hasAlpha = output.kind !== 'live' && output.hasAlpha === true;
+  if (isVideoOutput(output)) return withPlanes(model, pools, signal, hasAlpha);
+  return jpegQualityOf(output) === model.prepared.quality
+    ? toHeldFrame
+    : withBackground(model, pools, signal, hasAlpha);
 }
 
-function jpegQualityOf(output: Exclude<FrameOutput, { kind: 'mp4' }>): number | undefined {
-  if (output.kind === 'frames') return output.jpegQuality;
+function jpegQualityOf(output: Exclude<FrameOutput, SegmentVideoOutput>): number | undefined {
+  if (output.kind !== 'live') return output.kind === 'frames' ? output.jpegQuality : undefined;
   return output.form.kind === 'jpeg' ? output.form.quality : undefined;
 }
 
 function withBackground(
-  { avatar }: Pick<LoadedModel, 'avatar'>,
+  { avatar, prepared }: SegmentPictures,
   pools: LastingPools,
   signal: AbortSignal,
+  hasAlpha: boolean,
 ): CompleteFrame {
   const { width, height } = avatar;
-  const pool = pools.of('pictures', width * height * RGB_CHANNELS, PICTURES_IN_FLIGHT);
+  const pixelBytes = width * height * RGB_CHANNELS;
+  const pool = pools.of('pictures', pixelBytes + (hasAlpha ? alphaBytes(avatar) : 0), PICTURES_IN_FLIGHT);
   return async (frame) =>
-    await completed(frame, await holding(frame.memory, pool.take(signal)), async ({ bytes: data }) => {
+    await completed(frame, await holding(frame.memory, pool.take(signal)), async ({ bytes }) => {
       const { data: decoded } = await avatar.background(frame.pictureIndex);
+      const data = bytes.subarray(0, pixelBytes);
       data.set(decoded);
       freeNow(decoded);
-      return { background: { width, height, data } };
+      const background = { width, height, data };
+      if (!hasAlpha) return { background };
+      const alpha = bytes.subarray(pixelBytes);
+      await prepared.alpha(frame.pictureIndex, alpha);
+      return { background, alpha };
     });
 }
 
 function withPlanes(
-  { prepared }: Pick<LoadedModel, 'prepared'>,
+  { prepared }: SegmentPictures,
   pools: LastingPools,
   signal: AbortSignal,
+  hasAlpha: boolean,
 ): CompleteFrame {
-  const pool = pools.of('planes', planeLayout(prepared).byteLength, PLANES_IN_FLIGHT);
+  const { byteLength } = planeLayout(prepared);
+  const pool = pools.of('planes', byteLength + (hasAlpha ? alphaBytes(prepared) : 0), PLANES_IN_FLIGHT);
   return async (frame) =>
     await completed(frame, await holding(frame.memory, pool.take(signal)), async ({ bytes }) => {
-      await prepared.planes(frame.pictureIndex, bytes);
+      await prepared.planes(frame.pictureIndex, bytes.subarray(0, byteLength));
+      if (hasAlpha) await prepared.alpha(frame.pictureIndex, bytes.subarray(byteLength));
       return { planes: bytes };
     });
 }
@@ -80,7 +96,7 @@ async function holding(held: HeldMemory, taken: Promise<HeldMemory>): Promise<He
 async function completed(
   frame: MouthFrame<PreparedPicture>,
   memory: HeldMemory,
-  fill: (memory: HeldMemory) => Promise<Pick<HeldFrame, 'background' | 'planes'>>,
+  fill: (memory: HeldMemory) => Promise<Pick<HeldFrame, 'background' | 'planes' | 'alpha'>>,
 ): Promise<HeldFrame> {
   const memories = [frame.memory, memory];
   try {

@@ -3,7 +3,13 @@ import { type ArtifactStore, artifactKeys } from '../../shared/artifacts.ts';
 import { ignored } from '../../shared/process/unheard.ts';
 import { planeLayout } from '../compositor/planes.ts';
 import { SegmentEncoder } from '../media/encode-segment.ts';
-import type { CompositorReport, FrameOutput } from './compositor-protocol.ts';
+import {
+  type CompositorReport,
+  type FileOutput,
+  type FrameOutput,
+  isVideoOutput,
+  type SegmentVideoOutput,
+} from './compositor-protocol.ts';
 import type { FinishClock } from './finish-clock.ts';
 import type { FrameMemory } from './frame-memory.ts';
 import type { FramePainter, FrameToPaint } from './frame-painter.ts';
@@ -33,13 +39,13 @@ export async function withSink(
   run: (sink: FrameSink) => Promise<void>,
 ): Promise<void> {
   const { taskId, output } = task;
-  if (output.kind === 'mp4') {
+  if (isVideoOutput(output)) {
     return await tools.artifacts.publish(output.key, async (path) => {
       await using video = new SegmentVideo(output, path, task, tools.painter);
       await run(video);
     });
   }
-  await using frames = output.kind === 'live' ? liveFrames(taskId, output, tools) : jpegFolder(output, tools);
+  await using frames = output.kind === 'live' ? liveFrames(taskId, output, tools) : frameFolder(output, tools);
   await run(frames);
 }
 
@@ -52,7 +58,7 @@ class SegmentVideo implements FrameSink {
   #fault: unknown;
 
   constructor(
-    { picture, ...settings }: Extract<FrameOutput, { kind: 'mp4' }>,
+    { picture, ...settings }: SegmentVideoOutput,
     path: string,
     { signal, clock }: TaskFrames,
     painter: FramePainter,
@@ -86,14 +92,18 @@ class SegmentVideo implements FrameSink {
 }
 
 /** One file a frame; they are written side by side. */
-function jpegFolder(
-  { renderId, jpegQuality }: Extract<FrameOutput, { kind: 'frames' }>,
+function frameFolder(
+  { kind, renderId, jpegQuality }: FileOutput,
   { painter, memory, artifacts }: SinkTools,
 ): FrameSink {
+  const write = async (frame: FrameToPaint, file: Uint8Array) => {
+    const key = artifactKeys.frame(renderId, frame.frameIndex, kind);
+    await frame.clock.encode(() => artifacts.publish(key, (path) => writeFile(path, file)));
+  };
+  if (kind === 'png-frames') return new FramesInFlight(async (frame) => write(frame, await painter.png(frame)));
   return new FramesInFlight(async (frame) => {
     const jpeg = await painter.jpeg(frame, jpegQuality);
-    const key = artifactKeys.frame(renderId, frame.frameIndex);
-    await frame.clock.encode(() => artifacts.publish(key, (path) => writeFile(path, jpeg)));
+    await write(frame, jpeg);
     memory.giveBack(jpeg.buffer);
   });
 }

@@ -1,4 +1,5 @@
 import { type ArtifactStore, artifactKeys } from '../../shared/artifacts.ts';
+import { formOf, isVideo } from '../../shared/renders/outputs.ts';
 import { AudioFile } from '../media/audio-file.ts';
 import type { LoadedModel } from '../models/loaded-model.ts';
 import { mouthBytes } from '../pipeline/contract.ts';
@@ -35,8 +36,9 @@ export async function renderSegment(
   const startedAt = performance.now();
   const started_at = new Date().toISOString();
   const { width, height } = model.avatar;
+  const hasAlpha = model.avatar.hasAlpha && formOf(task.output.kind).hasAlpha;
   const timings = task.traced ? tracedTimings() : noTimings();
-  const wanted = outputOf(task, { width, height });
+  const wanted = outputOf(task, { width, height }, hasAlpha);
   const output = tools.line.open(taskId, wanted);
   try {
     await makeMouths(task, model, tools, [wanted, output], timings);
@@ -48,6 +50,7 @@ export async function renderSegment(
       provider: model.provider.provider,
       width,
       height,
+      ...(hasAlpha ? { alpha: true } : {}),
       started_at,
       wall_ms: performance.now() - startedAt,
       timings_ms: { ...stages, composite, visual_input: visualInput, encode },
@@ -86,12 +89,13 @@ async function makeMouths(
 function outputOf(
   { output, renderId, segmentIndex, frames, totalFrames, clip }: SegmentTask,
   picture: { width: number; height: number },
+  hasAlpha: boolean,
 ): FrameOutput {
   const notes = notesOf(
     renderId,
     { index: segmentIndex, frames, clip: clip ?? { start: 0, end: totalFrames } },
-    output.kind === 'mp4',
+    isVideo(output.kind),
   );
-  if (output.kind === 'frames') return { ...output, renderId, notes };
-  return { ...output, picture, notes, key: artifactKeys.segmentVideo(renderId, segmentIndex) };
+  if (!('crf' in output)) return { ...output, renderId, notes, hasAlpha };
+  return { ...output, picture, notes, hasAlpha, key: artifactKeys.segmentVideo(renderId, segmentIndex, output.kind) };
 }

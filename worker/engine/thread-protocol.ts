@@ -1,6 +1,7 @@
 import type { ModelConfig } from '../../shared/config/model-config.ts';
 import type { ErrorReport } from '../../shared/errors.ts';
 import type { LoadedModelState, ModelCost } from '../../shared/heartbeat.ts';
+import type { FramesOutput, VideoOutput } from '../../shared/renders/outputs.ts';
 import type { SegmentReceipt } from '../../shared/renders/record.ts';
 import type { LoadSettings } from '../models/load-settings.ts';
 import type { ModelLimits } from '../models/model-limits.ts';
@@ -49,14 +50,14 @@ export interface SegmentTask {
   readonly batchFrames: number;
   readonly encoderBatchWindows: number;
   readonly output:
-    | { readonly kind: 'mp4'; readonly crf: number; readonly preset: string }
-    | { readonly kind: 'frames'; readonly jpegQuality: number };
+    | { readonly kind: VideoOutput; readonly crf: number; readonly preset: string }
+    | { readonly kind: FramesOutput; readonly jpegQuality: number };
 }
 
 /** What the thread knows of a finished segment; the main thread knows the rest of its receipt. */
 export type SegmentResult = Pick<
   SegmentReceipt,
-  'provider' | 'width' | 'height' | 'started_at' | 'wall_ms' | 'timings_ms' | 'model_files'
+  'provider' | 'width' | 'height' | 'alpha' | 'started_at' | 'wall_ms' | 'timings_ms' | 'model_files'
 > & {
   /** When each stage ran, of a task that is traced. */
   readonly spans?: StageSpans;

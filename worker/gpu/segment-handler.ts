@@ -3,6 +3,7 @@ import { FarmError } from '../../shared/errors.ts';
 import { walkOver } from '../../shared/footage.ts';
 import type { SegmentJob } from '../../shared/jobs.ts';
 import { logged } from '../../shared/process/unheard.ts';
+import { isVideo } from '../../shared/renders/outputs.ts';
 import { framesOf, isTerminal, type RenderRecord } from '../../shared/renders/record.ts';
 import type { RenderStore } from '../../shared/renders/store.ts';
 import { SAMPLES_PER_FRAME } from '../../shared/sound/rates.ts';
@@ -115,9 +116,8 @@ function toTask(job: SegmentJob, record: RenderRecord): SegmentTask {
     clip: framesOf(plan),
     batchFrames: plan.batchFrames,
     encoderBatchWindows: plan.encoderBatchWindows,
-    output:
-      request.output === 'mp4'
-        ? { kind: 'mp4', crf: plan.h264Crf, preset: plan.h264Preset }
-        : { kind: 'frames', jpegQuality: request.jpegQuality },
+    output: isVideo(request.output)
+      ? { kind: request.output, crf: plan.h264Crf, preset: plan.h264Preset }
+      : { kind: request.output, jpegQuality: request.jpegQuality },
   };
 }

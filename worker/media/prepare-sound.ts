@@ -1,3 +1,4 @@
+import { isVideo } from '../../shared/renders/outputs.ts';
 import type { RenderRecord } from '../../shared/renders/record.ts';
 import { removeFilesIfGone } from '../jobs/ended-renders.ts';
 import type { JobContext } from '../jobs/job-runner.ts';
@@ -14,10 +15,12 @@ export async function encodeSoundAhead(
   { renderId, request }: RenderRecord,
   { signal, log }: Pick<JobContext, 'signal' | 'log'>,
 ): Promise<void> {
-  const plan = request.output === 'mp4' ? await planInRecord(renders, renderId) : undefined;
+  const { output } = request;
+  if (!isVideo(output)) return;
+  const plan = await planInRecord(renders, renderId);
   if (!plan) return;
   try {
-    await soundtrackOf(artifacts, renderId, plan, signal);
+    await soundtrackOf(artifacts, renderId, plan, signal, output);
   } catch (error) {
     signal.throwIfAborted();
     log.warn({ err: error }, 'the sound could not be encoded ahead; the last step of the render tries it again');

@@ -2,6 +2,7 @@ import { entryVersion } from '../../shared/config/model-config.ts';
 import { type JobOf, prepareJobOf } from '../../shared/jobs.ts';
 import { untilKnown } from '../../shared/outcome.ts';
 import { jobId } from '../../shared/queues.ts';
+import { isVideo } from '../../shared/renders/outputs.ts';
 import { framesOf, type RenderPlan, type RenderRecord } from '../../shared/renders/record.ts';
 import { removeFilesIfGone } from '../jobs/ended-renders.ts';
 import type { JobContext } from '../jobs/job-runner.ts';
@@ -39,7 +40,7 @@ export function prepareHandler(tools: PrepareTools) {
     const least = leastSamples(request, footagePictures);
     const { ear, sampleCount, replacedSamples, speech } = await readUpload(tools, record, signal, least);
     if (replacedSamples > 0) log.warn({ samples: replacedSamples }, 'damaged samples were made silent');
-    const sound = request.output === 'mp4' ? ear : undefined;
+    const sound = isVideo(request.output) ? ear : undefined;
     const outline = planRender(sampleCount, config.render, rangeOf(request, sampleCount, footagePictures));
     await room.take(record, outline.frameCount);
     const segments = cutSegments(outline);

@@ -1,6 +1,7 @@
 import { truncate } from 'node:fs/promises';
 import { type ArtifactStore, artifactKeys } from '../../shared/artifacts.ts';
 import type { Config } from '../../shared/config/load.ts';
+import { isVideo } from '../../shared/renders/outputs.ts';
 import type { RenderRecord } from '../../shared/renders/record.ts';
 import { type DecodedSound, decodeAudio, type SoundPaths } from './decode-audio.ts';
 
@@ -28,6 +29,6 @@ export async function readUpload(
       return { ...decoded, sampleCount: leastSamples };
     });
   // Frames are delivered without sound.
-  if (request.output === 'frames') return await decode({});
+  if (!isVideo(request.output)) return await decode({});
   return await artifacts.publish(artifactKeys.sound(renderId), (ear) => decode({ ear }));
 }

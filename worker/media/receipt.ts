@@ -35,6 +35,7 @@ export function buildReceipt(
     fps: FRAMES_PER_SECOND,
     width: first?.width ?? 0,
     height: first?.height ?? 0,
+    alpha: segments.some(({ alpha }) => alpha),
     audio: {
       file_name: request.fileName,
       sha256: request.uploadSha256,

@@ -1,5 +1,6 @@
 import { writeFile } from 'node:fs/promises';
 import { type ArtifactStore, artifactKeys } from '../../shared/artifacts.ts';
+import { isVideo } from '../../shared/renders/outputs.ts';
 import type { RenderRecord, SegmentReceipt } from '../../shared/renders/record.ts';
 import type { Quality, RenderPictures } from '../../shared/views/quality-view.ts';
 import type { JobContext } from '../jobs/job-runner.ts';
@@ -88,11 +89,12 @@ export class RenderLooks {
     context: Making,
   ): Promise<boolean> {
     const artifacts = this.#artifacts;
-    const keyOf = request.output === 'mp4' ? artifactKeys.tile : artifactKeys.frame;
     const frames: SheetFrame[] = [];
     const clip = framesOf(segments);
     for (const frameIndex of sheetFrames(clip)) {
-      const key = keyOf(renderId, frameIndex);
+      const key = isVideo(request.output)
+        ? artifactKeys.tile(renderId, frameIndex)
+        : artifactKeys.frame(renderId, frameIndex, request.output);
       if ((await artifacts.size(key)) !== undefined) {
         frames.push({ place: frameIndex - clip.start, path: artifacts.localPath(key) });
       }

@@ -1,4 +1,5 @@
 import { type ArtifactStore, artifactKeys } from '../../shared/artifacts.ts';
+import { isVideo } from '../../shared/renders/outputs.ts';
 import type { RenderPlan, RenderRequest } from '../../shared/renders/record.ts';
 
 /** Pictures of which the sizes are looked up; a store on the network needs long for ninety thousand. */
@@ -18,11 +19,11 @@ export async function resultSize(
   const sizeOf = async (keyOf: (renderId: string) => string) => (await artifacts.size(keyOf(renderId))) ?? 0;
   const pictures = await Promise.all([contactSheet, waveform, waterfall].map(sizeOf));
   const besides = pictures.reduce((sum, size) => sum + size, 0);
-  if (output === 'mp4') return besides + (await sizeOf(video));
+  if (isVideo(output)) return besides + (await sizeOf((id) => video(id, output)));
   const count = Math.min(frameCount, MOST_LOOKED_UP);
   const sizes = await Promise.all(
     Array.from({ length: count }, (_, index) =>
-      artifacts.size(artifactKeys.frame(renderId, firstFrame + Math.floor((index * frameCount) / count))),
+      artifacts.size(artifactKeys.frame(renderId, firstFrame + Math.floor((index * frameCount) / count), output)),
     ),
   );
   const sum = sizes.reduce<number>((total, size) => total + (size ?? 0), 0);

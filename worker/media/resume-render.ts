@@ -4,6 +4,7 @@ import { FarmError } from '../../shared/errors.ts';
 import { prepareJobOf } from '../../shared/jobs.ts';
 import { untilKnown } from '../../shared/outcome.ts';
 import { jobId } from '../../shared/queues.ts';
+import { isVideo } from '../../shared/renders/outputs.ts';
 import type { RenderPlan, RenderRecord, SegmentReceipt } from '../../shared/renders/record.ts';
 import { removeFilesIfGone } from '../jobs/ended-renders.ts';
 import type { JobContext } from '../jobs/job-runner.ts';
@@ -79,7 +80,7 @@ async function hasSounds(
 ): Promise<boolean> {
   const needed = [
     ...(forMouth ? [artifactKeys.samples(renderId)] : []),
-    ...(request.output === 'mp4' ? [artifactKeys.sound(renderId)] : []),
+    ...(isVideo(request.output) ? [artifactKeys.sound(renderId)] : []),
   ];
   const sizes = await Promise.all(needed.map((key) => artifacts.size(key)));
   return sizes.every((size) => size !== undefined);
@@ -102,9 +103,10 @@ async function hasFiles(
   { renderId, request }: RenderRecord,
   { index, frames }: SegmentReceipt,
 ): Promise<boolean> {
-  if (request.output === 'mp4') return (await artifacts.size(artifactKeys.segmentVideo(renderId, index))) !== undefined;
+  const { output } = request;
+  if (isVideo(output)) return (await artifacts.size(artifactKeys.segmentVideo(renderId, index, output))) !== undefined;
   for (let frame = frames.start; frame < frames.end; frame++) {
-    if ((await artifacts.size(artifactKeys.frame(renderId, frame))) === undefined) return false;
+    if ((await artifacts.size(artifactKeys.frame(renderId, frame, output))) === undefined) return false;
   }
   return true;
 }

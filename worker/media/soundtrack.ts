@@ -1,5 +1,6 @@
 import { type ArtifactStore, artifactKeys } from '../../shared/artifacts.ts';
 import { FarmError } from '../../shared/errors.ts';
+import type { VideoOutput } from '../../shared/renders/outputs.ts';
 import { framesOf, type RenderPlan, type SoundForEar } from '../../shared/renders/record.ts';
 import { FRAMES_PER_SECOND } from '../../shared/sound/rates.ts';
 import { MINUTE_MS } from '../../shared/units.ts';
@@ -11,8 +12,16 @@ const AUDIO_RATE_HZ = 48_000;
 const AUDIO_BITRATE = '160k';
 /** At this bitrate ffmpeg's quick coder is nearer to the sound than its default one, and takes half the time. */
 const AAC_CODER = 'fast';
-/** Time from one AAC packet to the next one. */
-export const SOUND_PACKET_S = 1024 / AUDIO_RATE_HZ;
+const OPUS_BITRATE = '128k';
+/** Time from one packet of AAC, or Opus, to the next one. */
+export const SOUND_PACKET_S: Readonly<Record<VideoOutput, number>> = {
+  mp4: 1024 / AUDIO_RATE_HZ,
+  webm: 960 / AUDIO_RATE_HZ,
+};
+const ENCODERS: Readonly<Record<VideoOutput, readonly string[]>> = {
+  mp4: ['-c:a', 'aac', '-aac_coder', AAC_CODER, '-b:a', AUDIO_BITRATE],
+  webm: ['-c:a', 'libopus', '-b:a', OPUS_BITRATE],
+};
 const SAMPLES_PER_VIDEO_FRAME = AUDIO_RATE_HZ / FRAMES_PER_SECOND;
 
 /**
@@ -31,20 +40,22 @@ export async function soundtrackOf(
   renderId: string,
   plan: Pick<RenderPlan, 'sound' | 'frameCount' | 'firstFrame'>,
   signal: AbortSignal,
+  output: VideoOutput = 'mp4',
 ): Promise<string> {
-  const key = artifactKeys.soundtrack(renderId);
+  const key = artifactKeys.soundtrack(renderId, output);
   const isThere = (await artifacts.size(key)) !== undefined;
   if (!isThere) {
     const sound = soundOf(plan, artifacts.localPath(artifactKeys.sound(renderId)));
     await artifacts.publish(key, async (target) => {
-      await runFfmpeg(soundtrackCommand(sound, framesOf(plan), target), { signal, timeoutMs: ENCODE_TIMEOUT_MS });
+      const command = soundtrackCommand(sound, framesOf(plan), target, output);
+      await runFfmpeg(command, { signal, timeoutMs: ENCODE_TIMEOUT_MS });
     });
   }
   return artifacts.localPath(key);
 }
 
 /**
- * The sound that `prepare` kept for the ear → AAC in an MP4: cut or filled with silence to the length of the picture,
+ * The sound that `prepare` kept for the ear → AAC in an MP4, or Opus in a WebM: cut or filled with silence to the length of the picture,
  * since both end within half a frame of each other anyway.
  * @param frames of the whole sound, [start, end), that the picture has.
  */
@@ -52,15 +63,16 @@ export function soundtrackCommand(
   sound: SoundForEar & { readonly path: string },
   frames: { readonly start: number; readonly end: number },
   outputPath: string,
+  output: VideoOutput = 'mp4',
 ): FfmpegCommand {
   const { sampleRateHz, storedChannels } = sound;
   const options = ['-nostdin', '-f', 's16le', '-ar', String(sampleRateHz), '-ac', String(storedChannels)];
   return {
     inputs: [{ source: sound.path, options }],
     outputOptions: [
-      ...['-map', '0:a:0', '-af', soundFilter(sound, frames), '-c:a', 'aac'],
-      ...['-aac_coder', AAC_CODER, '-b:a', AUDIO_BITRATE],
-      ...['-map_metadata', '-1', '-flags', '+bitexact', '-fflags', '+bitexact', '-f', 'mp4'],
+      ...['-map', '0:a:0', '-af', soundFilter(sound, frames)],
+      ...ENCODERS[output],
+      ...['-map_metadata', '-1', '-flags', '+bitexact', '-fflags', '+bitexact', '-f', output],
     ],
     outputPath,
   };

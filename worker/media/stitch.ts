@@ -1,24 +1,19 @@
 import { writeFile } from 'node:fs/promises';
-import path from 'node:path';
 import { type ArtifactStore, artifactKeys } from '../../shared/artifacts.ts';
 import { FarmError } from '../../shared/errors.ts';
-import { hashFile } from '../../shared/hash-file.ts';
 import type { JobOf } from '../../shared/jobs.ts';
 import { count, observe } from '../../shared/metrics/tally.ts';
 import { jobId } from '../../shared/queues.ts';
+import { isVideo } from '../../shared/renders/outputs.ts';
 import type { RenderPlan, RenderRecord, SegmentReceipt } from '../../shared/renders/record.ts';
 import type { RenderStore } from '../../shared/renders/store.ts';
-import { MINUTE_MS } from '../../shared/units.ts';
 import type { Quality } from '../../shared/views/quality-view.ts';
 import { removeFilesIfGone } from '../jobs/ended-renders.ts';
 import type { JobContext } from '../jobs/job-runner.ts';
-import { runFfmpeg } from '../tools/ffmpeg.ts';
-import { checkInStep } from './check-video.ts';
-import { joinCommand, segmentList } from './join-segments.ts';
-import { buildReceipt, type VideoFacts } from './receipt.ts';
+import { makeVideo } from './make-video.ts';
+import { buildReceipt } from './receipt.ts';
 import { RenderLooks } from './render-look.ts';
 import { resultSize } from './result-size.ts';
-import { soundtrackOf } from './soundtrack.ts';
 import type { SpentFiles } from './spent-files.ts';
 
 export interface StitchTools {
@@ -26,8 +21,6 @@ export interface StitchTools {
   readonly artifacts: ArtifactStore;
   readonly spentFiles: SpentFiles;
 }
-
-const JOIN_TIMEOUT_MS = 30 * MINUTE_MS;
 
 /** Handles `stitch` jobs: joins the segments, adds the sound, writes the receipt and completes the render. */
 export function stitchHandler(tools: StitchTools) {
@@ -43,8 +36,11 @@ export function stitchHandler(tools: StitchTools) {
     checkComplete(plan, segments);
     // ffmpeg joins and checks in processes of its own meanwhile.
     const looking = looks.look(record, segments, { signal, log });
-    const isVideo = record.request.output === 'mp4';
-    const video = await (isVideo ? makeVideo(record, plan, signal) : undefined)?.finally(() => looking);
+    const { output } = record.request;
+    const form = isVideo(output) ? { output, hasAlpha: segments.some(({ alpha }) => alpha) } : undefined;
+    const video = await (form ? makeVideo(artifacts, renderId, { plan, form }, signal) : undefined)?.finally(
+      () => looking,
+    );
     const look = await looks.withWaterfall(await looking, record, segments, { signal, log });
     const receipt = buildReceipt(record, plan, segments, video, look);
     await artifacts.publish(artifactKeys.receipt(renderId), (target) =>
@@ -56,23 +52,6 @@ export function stitchHandler(tools: StitchTools) {
     observeRender(record, look.quality);
     log.info({ frames: plan.frameCount }, 'render completed');
   };
-
-  async function makeVideo(record: RenderRecord, plan: RenderPlan, signal: AbortSignal): Promise<VideoFacts> {
-    const { renderId } = record;
-    const names = plan.segmentGpus.map((_, index) => path.basename(artifactKeys.segmentVideo(renderId, index)));
-    const listKey = artifactKeys.segmentList(renderId);
-    await artifacts.publish(listKey, (target) => writeFile(target, segmentList(names)));
-    const soundtrack = await soundtrackOf(artifacts, renderId, plan, signal);
-    return await artifacts.publish(artifactKeys.video(renderId), async (target) => {
-      const command = joinCommand(artifacts.localPath(listKey), soundtrack, target);
-      await runFfmpeg(command, { signal, timeoutMs: JOIN_TIMEOUT_MS });
-      const [measured, { sha256, sizeBytes }] = await Promise.all([
-        checkInStep(target, plan.frameCount, signal),
-        hashFile(target),
-      ]);
-      return { ...measured, sha256, bytes: sizeBytes };
-    });
-  }
 }
 
 /**

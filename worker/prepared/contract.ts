@@ -63,4 +63,10 @@ export interface PreparedAvatar extends PictureSize {
    * @param into receives them, laid out as `planeLayout` says.
    */
   planes(index: number, into: Uint8Array): Promise<void>;
+
+  /**
+   * The alpha of background `index`, 255 opaque; a picture without alpha is opaque.
+   * @param into receives it, laid out as the plane of Y is: `alphaBytes`.
+   */
+  alpha(index: number, into: Uint8Array): Promise<void>;
 }

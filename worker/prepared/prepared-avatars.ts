@@ -12,7 +12,7 @@ import type { AvatarSources } from './contract.ts';
 import { type PreparationLog, prepareAvatar } from './prepare-avatar.ts';
 import { PreparedFiles } from './prepared-files.ts';
 import { PreparedPictures } from './prepared-pictures.ts';
-import { PLANES_SUFFIX, PreparedPlanes } from './prepared-planes.ts';
+import { ALPHA_PLANE, PLANES_SUFFIX, PreparedPlanes, yuvPlanes } from './prepared-planes.ts';
 
 /** How avatars are prepared, the same for all models. */
 export interface PreparingSettings {
@@ -66,10 +66,12 @@ export class PreparedAvatars {
     const { folder, quality, processes, keepsPlanes = true } = this.#settings;
     checkSize(modelId, avatar.size);
     const hashes = new ContentHashes(join(folder, HASHES));
+    const planeFiles = keepsPlanes ? new PreparedFiles(folder, PLANES_SUFFIX) : undefined;
     const pictures = await PreparedPictures.open({
       ...{ avatar, side, quality, hashes, files: this.#files, compositor: this.#compositor },
       cachedFrames: this.#cachedFrames,
-      planes: new PreparedPlanes(avatar, keepsPlanes ? new PreparedFiles(folder, PLANES_SUFFIX) : undefined, hashes),
+      planes: new PreparedPlanes(avatar, yuvPlanes(), planeFiles, hashes),
+      alpha: new PreparedPlanes(avatar, ALPHA_PLANE, planeFiles, hashes),
     });
     const ended = new AbortController();
     let work = Promise.resolve();

@@ -20,6 +20,7 @@ export interface PreparedPicturesOptions {
   readonly quality: number;
   readonly files: PreparedFiles;
   readonly planes: PreparedPlanes;
+  readonly alpha: PreparedPlanes;
   readonly hashes: ContentHashes;
   /** Of this thread. */
   readonly compositor: FrameCompositor;
@@ -133,6 +134,10 @@ export class PreparedPictures implements PreparedAvatar {
     await this.#options.planes.read(index, into);
   }
 
+  async alpha(index: number, into: Uint8Array): Promise<void> {
+    await this.#options.alpha.read(index, into);
+  }
+
   /**
    * What is to be done to prepare picture `index`, for another process.
    * @throws RangeError for an index outside the avatar.
@@ -161,6 +166,7 @@ export class PreparedPictures implements PreparedAvatar {
   async touch(): Promise<void> {
     for (const known of this.#known) if (known !== undefined) await this.#options.files.touch(known.key);
     await this.#options.planes.touch();
+    await this.#options.alpha.touch();
   }
 
   /** Remembers what the sources hash to, for the next time. */

@@ -1,12 +1,13 @@
 /**
- * The planes of an avatar's backgrounds, as x264 takes them: made when a video first needs them, a file for each
- * picture. They depend on the picture alone, so avatars of any rect and network share them.
+ * Planes of an avatar's backgrounds: those of YUV, as x264 takes them, and their alpha. Made when an output first needs
+ * them, a file for each picture. They depend on the picture alone, so avatars of any rect and network share them.
  */
 
 import { createHash } from 'node:crypto';
-import { decodePicture, readPictureFile } from '../avatar/picture-file.ts';
+import { decodeAlpha } from '../avatar/picture-alpha.ts';
+import { decodePicture, type PictureSize, readPictureFile } from '../avatar/picture-file.ts';
 import { PlaneConverter } from '../compositor/plane-converter.ts';
-import { planeLayout } from '../compositor/planes.ts';
+import { alphaBytes, padAlpha, planeLayout } from '../compositor/planes.ts';
 import { type ContentHashes, versionOf } from './content-hashes.ts';
 import type { AvatarSources } from './contract.ts';
 import { crc32Of } from './picture-record.ts';
@@ -14,35 +15,60 @@ import { noteUnwritable, type PreparedFiles, type ReadAt } from './prepared-file
 
 /** Ends the names of files of planes. */
 export const PLANES_SUFFIX = '.planes';
-/** Another number whenever the same picture comes to give other planes. */
-const PLANES_VERSION = 1;
 const KEY_DIGITS = 32;
 /** After the planes: their length and their checksum, little-endian. */
 const TAIL_BYTES = 8;
 
+/** Which planes of a picture are kept, and how they are made. */
+export interface PlaneKind {
+  readonly name: string;
+  /** Another number whenever the same picture comes to give other planes. */
+  readonly version: number;
+  byteLength(size: PictureSize): number;
+  /** @param file content of the picture file at `path`. @throws FarmError `model_unusable` naming it. */
+  make(file: Buffer, size: PictureSize, path: string, into: Uint8Array): Promise<void>;
+}
+
+/** Y, U and V, laid out as `planeLayout` says. */
+export function yuvPlanes(): PlaneKind {
+  const converter = new PlaneConverter();
+  return {
+    ...{ name: 'planes', version: 1, byteLength: (size) => planeLayout(size).byteLength },
+    make: async (file, size, path, into) =>
+      converter.convertArea(await decodePicture(file, size, path), { x1: 0, y1: 0 }, size, into),
+  };
+}
+
+/** Alpha, laid out as the plane of Y is. */
+export const ALPHA_PLANE: PlaneKind = {
+  ...{ name: 'alpha', version: 1, byteLength: alphaBytes },
+  make: async (file, size, path, into) => padAlpha(await decodeAlpha(file, size, path), size, into),
+};
+
 export class PreparedPlanes {
   readonly #avatar: AvatarSources;
+  readonly #kind: PlaneKind;
   readonly #files: PreparedFiles | undefined;
   readonly #hashes: ContentHashes;
   /** By index. */
   readonly #keys = new Map<number, string>();
   /** Indices whose file was found right. */
   readonly #checked = new Set<number>();
-  readonly #converter = new PlaneConverter();
 
   /** @param files where they are kept; undefined: nowhere. */
-  constructor(avatar: AvatarSources, files: PreparedFiles | undefined, hashes: ContentHashes) {
+  constructor(avatar: AvatarSources, kind: PlaneKind, files: PreparedFiles | undefined, hashes: ContentHashes) {
     this.#avatar = avatar;
+    this.#kind = kind;
     this.#files = files;
     this.#hashes = hashes;
   }
 
   /**
-   * @param into receives the planes of background `index`, laid out as `planeLayout` says.
+   * @param into receives the planes of background `index`.
    * @throws FarmError `model_unusable` naming the file: unreadable or of another size; RangeError for `into`.
    */
   async read(index: number, into: Uint8Array): Promise<void> {
-    const { byteLength } = planeLayout(this.#avatar.size);
+    const byteLength = this.#kind.byteLength(this.#avatar.size);
     if (into.length !== byteLength) throw new RangeError(`The planes have ${byteLength} bytes, not ${into.length}`);
     const files = this.#files;
     if (files === undefined) {
@@ -62,7 +88,7 @@ export class PreparedPlanes {
   async #findKey(index: number, files: PreparedFiles): Promise<string | undefined> {
     const sha256 = await this.#hashes.find(this.#avatar.source(index).background);
     if (sha256 === undefined) return undefined;
-    const key = planesKey(sha256);
+    const key = this.#keyOf(sha256);
     this.#keys.set(index, key);
     await files.touch(key);
     return key;
@@ -79,11 +105,9 @@ export class PreparedPlanes {
 
   /** @returns the picture's file. */
   async #convert(index: number, into: Uint8Array): Promise<Uint8Array> {
-    const { size } = this.#avatar;
     const { background } = this.#avatar.source(index);
     const file = await readPictureFile(background);
-    const pixels = await decodePicture(file, size, background);
-    this.#converter.convertArea(pixels, { x1: 0, y1: 0 }, size, into);
+    await this.#kind.make(file, this.#avatar.size, background, into);
     return file;
   }
 
@@ -92,7 +116,7 @@ export class PreparedPlanes {
     const version = await versionOf(background);
     const file = await this.#convert(index, into);
     const sha256 = createHash('sha256').update(file).digest('hex');
-    const key = planesKey(sha256);
+    const key = this.#keyOf(sha256);
     this.#keys.set(index, key);
     await this.#hashes.note(background, version, sha256);
     const bytes = new Uint8Array(into.length + TAIL_BYTES);
@@ -100,11 +124,11 @@ export class PreparedPlanes {
     bytes.set(tailOf(into), into.length);
     await files.write(key, bytes).catch(noteUnwritable(files.folder));
   }
-}
 
-function planesKey(sha256: string): string {
-  const all = JSON.stringify(['planes', PLANES_VERSION, sha256]);
-  return createHash('sha256').update(all).digest('hex').slice(0, KEY_DIGITS);
+  #keyOf(sha256: string): string {
+    const all = JSON.stringify([this.#kind.name, this.#kind.version, sha256]);
+    return createHash('sha256').update(all).digest('hex').slice(0, KEY_DIGITS);
+  }
 }
 
 function tailOf(planes: Uint8Array): Uint8Array {

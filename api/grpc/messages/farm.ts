@@ -63,7 +63,7 @@ export type SubmitRenderRequest =
   | { readonly part?: 'spec'; readonly spec: RenderSpec }
   | { readonly part?: 'audio'; readonly audio: Buffer };
 
-export type RenderOutput = 'MP4' | 'FRAMES';
+export type RenderOutput = 'MP4' | 'FRAMES' | 'WEBM' | 'PNG_FRAMES';
 
 export type BackgroundMode = 'BACKGROUND_OF_MODEL' | 'PING_PONG' | 'LOOP' | 'HOLD';
 

@@ -69,9 +69,9 @@ interface Watched {
 
 async function sendAll(socket: WebSocket, pictures: AsyncIterable<RenderPicture>, signal: AbortSignal): Promise<void> {
   let count = 0;
-  for await (const { frameIndex, jpeg, skippedFrames } of pictures) {
+  for await (const { frameIndex, data, skippedFrames } of pictures) {
     const times = { frameIndex, timeMs: frameIndex * FRAME_MS, skippedFrames, latencyMs: 0 };
-    await sendTo(socket, encodeFrame({ ...times, data: jpeg }), signal);
+    await sendTo(socket, encodeFrame({ ...times, data }), signal);
     count++;
   }
   await sendTo(socket, JSON.stringify({ type: 'ended', frame_count: count }), signal);
@@ -82,9 +82,9 @@ async function* partsOf(pictures: AsyncIterable<RenderPicture>, signal: AbortSig
   // A browser shows a part when it sees the boundary behind it.
   yield Buffer.from(`--${BOUNDARY}`);
   try {
-    for await (const { frameIndex, jpeg } of pictures) {
-      const head = `content-type: image/jpeg\r\ncontent-length: ${jpeg.length}\r\nx-frame-index: ${frameIndex}`;
-      yield Buffer.concat([Buffer.from(`\r\n${head}\r\n\r\n`), jpeg, Buffer.from(`\r\n--${BOUNDARY}`)]);
+    for await (const { frameIndex, data, contentType } of pictures) {
+      const head = `content-type: ${contentType}\r\ncontent-length: ${data.length}\r\nx-frame-index: ${frameIndex}`;
+      yield Buffer.concat([Buffer.from(`\r\n${head}\r\n\r\n`), data, Buffer.from(`\r\n--${BOUNDARY}`)]);
     }
   } catch (error) {
     // The head was sent: the client sees the end, and learns from the render's own address why.

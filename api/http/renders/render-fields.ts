@@ -7,6 +7,7 @@ import { shown, unknownName } from '../../../shared/faulty-input.ts';
 import { SYNC_MODES, type SyncMode } from '../../../shared/footage.ts';
 import { JPEG_QUALITY, LAST_FRAME, LAST_START_FRAME, LONGEST_SILENCE_MS } from '../../../shared/limits.ts';
 import { MAX_URL_LENGTH } from '../../../shared/net/outside-url.ts';
+import { OUTPUTS } from '../../../shared/renders/outputs.ts';
 import { labelsSchema, RENDER_PRIORITIES } from '../../../shared/renders/record.ts';
 import { eventNames, eventNamesInText } from '../../event-names.ts';
 import { onceFor } from '../../message-fields.ts';
@@ -57,7 +58,7 @@ function fieldsSchema({ output }: Pick<Config, 'output'>, { flag, number, labels
   return z.strictObject({
     audio_url: z.string().max(MAX_URL_LENGTH).optional().describe('Where the sound is, instead of a file'),
     model_id: z.string().default(''),
-    output: z.enum(['mp4', 'frames']).default('mp4'),
+    output: z.enum(OUTPUTS).default('mp4'),
     start_frame: number(0, LAST_START_FRAME).default(0),
     jpeg_quality: number(JPEG_QUALITY.min, JPEG_QUALITY.max).default(output.jpeg_quality),
     labels: labels.optional(),

@@ -87,8 +87,8 @@ function getRender(app: App, { renders }: Services): void {
 
 function getVideo(app: App, { renders }: Services): void {
   const schema = {
-    ...{ operationId: 'getVideo', tags, summary: 'The finished MP4' },
-    ...{ params, headers: fileHeaders, response: fileAnswers('video/mp4', 'output_not_kept') },
+    ...{ operationId: 'getVideo', tags, summary: 'The finished MP4 or WebM' },
+    ...{ params, headers: fileHeaders, response: fileAnswers(['video/mp4', 'video/webm'], 'output_not_kept') },
   };
   app.get('/v1/renders/:id/video', { schema, config }, async (request, reply) =>
     sendFile(await renders.video(request.params.id, request.caller), request, reply),
@@ -97,10 +97,10 @@ function getVideo(app: App, { renders }: Services): void {
 
 function getFrame(app: App, { renders }: Services): void {
   const schema = {
-    ...{ operationId: 'getFrame', tags, summary: 'One frame as JPEG (output=frames), as soon as it is rendered' },
+    ...{ operationId: 'getFrame', tags, summary: 'One frame as JPEG or PNG, as soon as it is rendered' },
     params: params.extend({ index: wholeNumber(0, LAST_FRAME) }),
     headers: fileHeaders,
-    response: fileAnswers('image/jpeg', 'output_not_kept', 'frame_unknown'),
+    response: fileAnswers(['image/jpeg', 'image/png'], 'output_not_kept', 'frame_unknown'),
   };
   app.get('/v1/renders/:id/frames/:index', { schema, config }, async (request, reply) => {
     const { id, index } = request.params;
@@ -111,7 +111,7 @@ function getFrame(app: App, { renders }: Services): void {
 function getReceipt(app: App, { renders }: Services): void {
   const schema = {
     ...{ operationId: 'getReceipt', tags, summary: 'What was rendered, from what, by whom' },
-    ...{ params, headers: fileHeaders, response: { ...fileAnswers('application/json'), 200: receiptSchema } },
+    ...{ params, headers: fileHeaders, response: { ...fileAnswers(['application/json']), 200: receiptSchema } },
   };
   app.get('/v1/renders/:id/receipt', { schema, config }, async (request, reply) =>
     sendFile(await renders.receipt(request.params.id, request.caller), request, reply),
@@ -122,7 +122,7 @@ function getPicture(app: App, { renders }: Services, name: PictureName, summary:
   const operationId = `get${name[0]?.toUpperCase()}${name.slice(1).replace('-s', 'S')}`;
   const schema = {
     ...{ operationId, tags, summary: `${summary}, of a finished render` },
-    ...{ params, headers: fileHeaders, response: fileAnswers(contentType, 'picture_unknown') },
+    ...{ params, headers: fileHeaders, response: fileAnswers([contentType], 'picture_unknown') },
   };
   app.get(`/v1/renders/:id/${name}`, { schema, config }, async (request, reply) => {
     const picture = await renders.picture(request.params.id, name, request.caller);
@@ -141,11 +141,11 @@ const fileHeaders = z.looseObject({
 });
 
 /** The answers of a route that sends a file. */
-function fileAnswers(contentType: string, ...codes: ErrorCode[]) {
+function fileAnswers(contentTypes: readonly string[], ...codes: ErrorCode[]) {
   const notThere = ['render_unknown', 'render_not_finished', 'render_failed', 'render_cancelled'] as const;
   return {
-    200: bytesOf('The whole file', contentType),
-    206: bytesOf('The range of it that was asked for', contentType),
+    200: bytesOf('The whole file', ...contentTypes),
+    206: bytesOf('The range of it that was asked for', ...contentTypes),
     304: nothing('The client has it'),
     ...failures(...notThere, ...codes, 'range_unsatisfiable', 'storage_failed'),
   };

@@ -1,0 +1,39 @@
+import { writeFile } from 'node:fs/promises';
+import path from 'node:path';
+import { type ArtifactStore, artifactKeys } from '../../shared/artifacts.ts';
+import { hashFile } from '../../shared/hash-file.ts';
+import type { RenderPlan } from '../../shared/renders/record.ts';
+import { MINUTE_MS } from '../../shared/units.ts';
+import { runFfmpeg } from '../tools/ffmpeg.ts';
+import { checkInStep } from './check-video.ts';
+import { joinCommand, segmentList, type VideoForm } from './join-segments.ts';
+import type { VideoFacts } from './receipt.ts';
+import { soundtrackOf } from './soundtrack.ts';
+
+const JOIN_TIMEOUT_MS = 30 * MINUTE_MS;
+
+/**
+ * Joins the segments of a render and its sound, looks at every packet of the result, and publishes it.
+ * @throws FarmError `encode_failed`, or the fault of the machine; the signal's reason once that is aborted.
+ */
+export async function makeVideo(
+  artifacts: ArtifactStore,
+  renderId: string,
+  { plan, form }: { readonly plan: RenderPlan; readonly form: VideoForm },
+  signal: AbortSignal,
+): Promise<VideoFacts> {
+  const { output } = form;
+  const names = plan.segmentGpus.map((_, index) => path.basename(artifactKeys.segmentVideo(renderId, index, output)));
+  const listKey = artifactKeys.segmentList(renderId);
+  await artifacts.publish(listKey, (target) => writeFile(target, segmentList(names)));
+  const soundtrack = await soundtrackOf(artifacts, renderId, plan, signal, output);
+  return await artifacts.publish(artifactKeys.video(renderId, output), async (target) => {
+    const command = joinCommand(artifacts.localPath(listKey), soundtrack, target, form);
+    await runFfmpeg(command, { signal, timeoutMs: JOIN_TIMEOUT_MS });
+    const [measured, { sha256, sizeBytes }] = await Promise.all([
+      checkInStep(target, plan.frameCount, signal, form),
+      hashFile(target),
+    ]);
+    return { ...measured, sha256, bytes: sizeBytes };
+  });
+}
