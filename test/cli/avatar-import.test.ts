@@ -154,7 +154,10 @@ describe('farm avatar import', () => {
     assert.equal(code, 0, output);
     assert.match(output, /pictures +6 of 64×48/);
     assert.match(output, /network .*checkpoint\/generator\.onnx, 160²/);
-    assert.match(output, /note +checkpoint\/generator\.onnx is taken, not old\/9\.onnx: --model names another/);
+    assert.match(
+      output,
+      /note +checkpoint\/generator\.onnx is taken, the nearest, not old\/9\.onnx: --model names another/,
+    );
     const after = (await readFile(configPath, 'utf16le')).split('\r\n');
     assert.deepEqual(after.slice(0, -6), before.split('\n').slice(0, -1));
     assert.deepEqual(after.slice(-6, -4), ['  anna:', '    model_path: anna/checkpoint/generator.onnx']);
@@ -299,7 +302,7 @@ describe('farm avatar import', () => {
     assert.deepEqual(await readCropRects(path.join(dataset, 'crop_rects.json')), rects);
     const page = await readFile(path.join(dataset, 'anna-report.html'), 'utf8');
     for (const message of told) assert.match(page, new RegExp(message.source, 'i'));
-    assert.equal(page.match(/<figure>/g)?.length, PICTURES);
+    assert.equal(page.match(/<svg viewBox/g)?.length, PICTURES);
     assert.equal(page.match(/<rect class="above" x="8" y="4" width="40" height="40"/g)?.length, PICTURES);
     assert.doesNotMatch(page, /<script|https?:|undefined|NaN/);
 
@@ -326,7 +329,7 @@ describe('farm avatar import', () => {
     await cp(COORDS, path.join(dataset, 'coords.pkl'));
     const { code, output } = await imported('--no-preview');
     assert.equal(code, 0, output);
-    assert.match(output, /rects +40 to 40 pixels wide, the first \[8, 4, 48, 44\], from .*coords\.pkl/);
+    assert.match(output, /rects +40 pixels wide, the first \[8, 4, 48, 44\], from .*coords\.pkl/);
     const model = loadConfig(configPath, ENVIRONMENT).models.get('anna');
     assert.equal(model?.backgroundDir, path.join(dataset, 'full_imgs'));
     assert.deepEqual(await readCropRects(model.cropRectsPath), rects);

@@ -27,7 +27,7 @@ test('of several in a folder the highest number is taken, and of those without n
   const epochs = [await write('9.onnx', tinyNetwork()), await write('50.onnx', tinyNetwork())];
   const found = await findNetworks(among(folder, epochs), NONE);
   assert.equal(found.modelPath, epochs[1]);
-  assert.deepEqual(found.notes, ['50.onnx is taken, not 9.onnx: --model names another']);
+  assert.deepEqual(found.notes, ['50.onnx is taken, the highest number, not 9.onnx: --model names another']);
   const named = [await write('best.onnx', tinyNetwork()), await write('last.onnx', tinyNetwork())];
   await assert.rejects(findNetworks(among(folder, named), NONE), {
     code: 'model_unusable',

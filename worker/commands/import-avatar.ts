@@ -7,8 +7,10 @@ import { addModel, hasModel, type NewModel } from '../../shared/config/add-model
 import type { Config } from '../../shared/config/load.ts';
 import { FarmError } from '../../shared/errors.ts';
 import { reportFailure } from '../../shared/process/report-failure.ts';
+import type { Quality } from '../../shared/views/quality-view.ts';
 import { readCropRects } from '../avatar/crop-rects.ts';
 import type { Finding } from '../avatar/finding.ts';
+import type { LoadedModel } from '../models/loaded-model.ts';
 import type { Rect } from '../pipeline/contract.ts';
 import type { Fact } from '../report/contract.ts';
 import { keepOtherNetworks, type NewNetwork, publishNetworks } from './import-networks.ts';
@@ -53,13 +55,13 @@ export async function importAvatar(asked: ImportOptions, signal: AbortSignal): P
   if (!options.replace) await keepOtherRects(cropRectsPath, rects);
   if (!options.replace) await keepOtherNetworks(made);
   const model = { modelId, backgroundDir, cropRectsPath, masksDir, ...networks };
-  const findings = await publish(model, { pictures, made, facts }, options, signal);
+  const seen = await publish(model, { pictures, made, facts }, options, signal);
   undo.move();
   say('config', `models.${modelId} in ${configPath}`);
   const preview = options.preview ? path.join(outDir, previewFile(options)) : null;
   const report = options.report ? path.join(outDir, reportFile(options)) : null;
   const files = { config: configPath, crop_rects: cropRectsPath, preview, report };
-  return { model_id: modelId, ...files, pictures: rects.length, findings };
+  return { model_id: modelId, ...files, pictures: rects.length, ...seen };
 }
 
 interface Parts {
@@ -78,11 +80,12 @@ async function publish(
   { pictures, made, facts }: Parts,
   options: ImportOptions,
   signal: AbortSignal,
-): Promise<readonly Finding[]> {
+): Promise<{ quality: Quality | null; findings: readonly Finding[] }> {
   const { configPath, replace, environment, modelId } = options;
   const output = new LocalArtifacts(options.outDir);
   const orNot = async <T>(wanted: boolean, name: string, use: (draft?: string) => Promise<T>) =>
     await (wanted ? output.publish(name, use) : use());
+  let quality: Quality | null = null;
   let findings: readonly Finding[] = [];
   await addModel({ configPath, model, replace, environment }, async (config, refuseIfChanged) => {
     await publishNetworks(output, made, async (networks) => {
@@ -91,10 +94,12 @@ async function publish(
         await orNot(options.report, reportFile(options), async (reportDraft) => {
           await orNot(options.preview, previewFile(options), async (previewDraft) => {
             const drafts = { rectsDraft, previewDraft, networks };
-            const { networkSize, preview } = await tryDrafts(config, options, drafts, signal);
+            const { networkSize, preview } = await tryDrafts(config, model, options, drafts, signal);
             findings = findingsOf(pictures, networkSize, preview);
             for (const { text } of findings) options.say('warning', text);
-            const told = { modelId, made: 'import', facts, findings, pictures, preview } as const;
+            quality = preview?.quality ?? null;
+            const film = preview && { ...preview, video: previewFile(options) };
+            const told = { modelId, made: 'import', facts, findings, pictures, preview: film } as const;
             if (reportDraft !== undefined) await writeReport(reportDraft, told);
             signal.throwIfAborted();
             await refuseIfChanged();
@@ -104,7 +109,7 @@ async function publish(
     });
   });
   if (options.report) options.say('report', path.join(options.outDir, reportFile(options)));
-  return findings;
+  return { quality, findings };
 }
 
 interface Drafts {
@@ -117,6 +122,7 @@ interface Drafts {
 /** Loads the model as a GPU worker would, with files that are drafts yet, and renders the preview with it. */
 async function tryDrafts(
   config: Config,
+  given: NewModel,
   options: ImportOptions,
   { rectsDraft, previewDraft, networks }: Drafts,
   signal: AbortSignal,
@@ -129,7 +135,9 @@ async function tryDrafts(
   const files = { modelPath: draftOf(modelPath), audioEncoderPath: draftOf(audioEncoderPath) };
   const entry = { ...model, ...files, cropRectsPath: rectsDraft };
   const preview = previewDraft === undefined ? undefined : { audioPath: SAMPLE_SPEECH, outputPath: previewDraft };
-  const attempt = { preview, size, loaded: (loaded: Parameters<typeof sayLoaded>[2]) => sayLoaded(say, model, loaded) };
+  const whyEncoder = given.audioEncoderPath === undefined ? ', the one of the configuration' : '';
+  const loaded = (it: LoadedModel) => sayLoaded(say, model, it, whyEncoder);
+  const attempt = { preview, size, loaded };
   const trial = await tryModel(entry, config, attempt, signal);
   if (trial.preview !== undefined) sayPreview(say, trial.preview, path.join(options.outDir, previewFile(options)));
   return trial;
@@ -168,7 +176,8 @@ function reportFile({ modelId }: ImportOptions): string {
 function describeRects(rects: readonly Rect[], source: string): string {
   const sides = rects.map(({ x1, x2 }) => x2 - x1).sort((a, b) => a - b);
   const { x1, y1, x2, y2 } = rects[0] as Rect;
-  return `${sides[0]} to ${sides.at(-1)} pixels wide, the first [${x1}, ${y1}, ${x2}, ${y2}], from ${source}`;
+  const wide = sides[0] === sides.at(-1) ? sides[0] : `${sides[0]} to ${sides.at(-1)}`;
+  return `${wide} pixels wide, the first [${x1}, ${y1}, ${x2}, ${y2}], from ${source}`;
 }
 
 async function main(): Promise<void> {

@@ -77,7 +77,10 @@ export async function checkMasks(
   signal: AbortSignal,
 ): Promise<string | undefined> {
   if (!masks) return '';
-  if (masksFolder === undefined) return undefined;
+  if (masksFolder === undefined) {
+    say('masks', 'none: the whole mouth is shown');
+    return undefined;
+  }
   const found = await findMasks(masksFolder, paths).catch((cause: FarmError) => {
     throw new FarmError(cause.code, `${cause.message}; --no-masks leaves masks out`, { cause });
   });

@@ -2,13 +2,13 @@
  * A short video of a model speaking, made by the farm's own steps in this process: one segment, joined with its sound.
  */
 
-import { mkdtemp, rm, truncate, writeFile } from 'node:fs/promises';
+import { mkdtemp, readFile, rm, truncate, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { basename, join } from 'node:path';
 import { artifactKeys, LocalArtifacts } from '../../shared/artifacts.ts';
 import type { Config } from '../../shared/config/load.ts';
 import { FarmError } from '../../shared/errors.ts';
-import { SAMPLE_RATE_HZ } from '../../shared/sound/rates.ts';
+import { FRAMES_PER_SECOND, SAMPLE_RATE_HZ } from '../../shared/sound/rates.ts';
 import { MINUTE_MS } from '../../shared/units.ts';
 import type { Quality } from '../../shared/views/quality-view.ts';
 import { lineInThisThread } from '../engine/frame-outputs.ts';
@@ -22,11 +22,11 @@ import { planRender } from '../media/plan.ts';
 import { soundtrackOf } from '../media/soundtrack.ts';
 import type { LoadedModel } from '../models/loaded-model.ts';
 import { assess } from '../quality/assess.ts';
-import { contactSheet } from '../quality/contact-sheet.ts';
 import { readMeasures } from '../quality/read-measures.ts';
 import { sheetFrames } from '../quality/sheet-frames.ts';
 import { voiceLevels } from '../quality/voice-levels.ts';
 import { drawWaveform } from '../quality/waveform.ts';
+import { smallPicture } from '../report/shown-pictures.ts';
 import { runFfmpeg } from '../tools/ffmpeg.ts';
 
 const RENDER_ID = 'preview';
@@ -44,13 +44,18 @@ export interface PreviewOptions {
   readonly outputPath: string | undefined;
 }
 
+export interface PreviewShot {
+  readonly atSeconds: number;
+  readonly jpeg: Buffer;
+}
+
 /** What is seen and measured of a preview. */
 export interface PreviewLook {
   readonly quality: Quality;
   /** An SVG: voice and mouth. */
   readonly waveform: string;
-  /** A JPEG: some of its frames. */
-  readonly sheet: Buffer;
+  /** Some of its frames, and when they are shown. */
+  readonly shots: readonly PreviewShot[];
 }
 
 export interface PreviewFacts extends PreviewLook {
@@ -96,7 +101,7 @@ export async function renderPreview(
       signal,
     };
     const receipt = await renderSegment(0, task, model, tools);
-    const look = await lookAt(artifacts, model.modelId, frameCount, receipt);
+    const look = await lookAt(artifacts, model.modelId, frameCount);
     const facts = { ...look, frames: frameCount, msPerFrame: receipt.wall_ms / frameCount };
     if (outputPath === undefined) return facts;
     const listPath = artifacts.localPath(artifactKeys.segmentList(RENDER_ID));
@@ -110,12 +115,7 @@ export async function renderPreview(
 }
 
 /** What a media worker tells of a finished render, of this one segment. */
-async function lookAt(
-  artifacts: LocalArtifacts,
-  modelId: string,
-  frameCount: number,
-  size: { readonly width: number; readonly height: number },
-): Promise<PreviewLook> {
+async function lookAt(artifacts: LocalArtifacts, modelId: string, frameCount: number): Promise<PreviewLook> {
   const frames = { start: 0, end: frameCount };
   const measures = await readMeasures(artifacts, RENDER_ID, 1, frameCount);
   if (measures === undefined) throw new FarmError('internal', 'the preview has no measures');
@@ -123,8 +123,9 @@ async function lookAt(
   const levels = await voiceLevels(audio, frames);
   const quality = assess(measures, levels);
   const waveform = drawWaveform({ renderId: RENDER_ID, modelId, levels, opening: measures.opening, quality });
-  const tiles = sheetFrames(frames).map((place) => {
-    return { place, path: artifacts.localPath(artifactKeys.tile(RENDER_ID, place)) };
+  const shots = sheetFrames(frames).map(async (frame) => {
+    const jpeg = await smallPicture(await readFile(artifacts.localPath(artifactKeys.tile(RENDER_ID, frame))));
+    return { atSeconds: frame / FRAMES_PER_SECOND, jpeg };
   });
-  return { quality, waveform, sheet: await contactSheet(tiles, size) };
+  return { quality, waveform, shots: await Promise.all(shots) };
 }

@@ -35,10 +35,10 @@ export function findingsOf(
 }
 
 /** @param model the entry, whose paths are told. */
-export function sayLoaded(say: ImportOptions['say'], model: ModelConfig, loaded: LoadedModel): void {
+export function sayLoaded(say: ImportOptions['say'], model: ModelConfig, loaded: LoadedModel, whyEncoder = ''): void {
   const { network, provider, msPerFrame } = loaded;
   say('network', `${model.modelPath}, ${network.size}², ${provider.provider}, ${msPerFrame.toFixed(1)} ms/frame`);
-  say('encoder', model.audioEncoderPath);
+  say('encoder', `${model.audioEncoderPath}${whyEncoder}`);
 }
 
 /** @param video where it will be; undefined when it is not kept. */
@@ -55,14 +55,14 @@ export function sayPreview(say: ImportOptions['say'], { frames, msPerFrame, qual
   say('quality', numbers.join(', '));
 }
 
-interface Told extends Omit<AvatarReport, 'pictures' | 'preview'> {
+interface Told extends Omit<AvatarReport, 'pictures' | 'preview' | 'madeAt'> {
   readonly pictures: ToldPictures | undefined;
-  readonly preview: PreviewFacts | undefined;
+  readonly preview: (PreviewFacts & { readonly video?: string }) | undefined;
 }
 
 /** Writes the page. */
 export async function writeReport(file: string, told: Told): Promise<void> {
   const { pictures, findings } = told;
   const shown = pictures && { ...pictures, shown: await showPictures(pictures, findings) };
-  await writeFile(file, reportPage({ ...told, pictures: shown }));
+  await writeFile(file, reportPage({ ...told, pictures: shown, madeAt: new Date() }));
 }

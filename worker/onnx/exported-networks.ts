@@ -68,7 +68,12 @@ export async function findNetworks(
     const chosen = choose(fitting, wanted, option);
     const others = fitting.filter((candidate) => candidate !== chosen);
     if (chosen && others.length > 0) {
-      notes.push(`${chosen.name} is taken, not ${listed(others.map(({ name }) => name))}: ${option} names another`);
+      const why = fitting.every(({ path }) => dirname(path) === dirname(chosen.path))
+        ? 'the highest number'
+        : 'the nearest';
+      notes.push(
+        `${chosen.name} is taken, ${why}, not ${listed(others.map(({ name }) => name))}: ${option} names another`,
+      );
     }
     return chosen?.path;
   };

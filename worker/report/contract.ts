@@ -8,6 +8,7 @@ export interface AvatarReport {
   readonly modelId: string;
   /** Whether it was just imported, or is one of the configuration that was checked. */
   readonly made: 'import' | 'check';
+  readonly madeAt: Date;
   /** What was found, chosen or guessed, in its order: "network", and which one and why. */
   readonly facts: readonly Fact[];
   readonly findings: readonly Finding[];
@@ -45,6 +46,8 @@ export interface ReportPreview {
   readonly frames: number;
   /** An SVG. */
   readonly waveform: string;
-  /** A JPEG. */
-  readonly sheet: Buffer;
+  /** Some of its frames as JPEG, with their times. */
+  readonly shots: readonly { readonly atSeconds: number; readonly jpeg: Buffer }[];
+  /** Name of the video beside the page; undefined: it was not kept. */
+  readonly video?: string | undefined;
 }

@@ -16,14 +16,14 @@ p{margin:.25rem 0 .75rem}
 code{color:var(--soft);font-size:.85rem}
 .pictures{display:grid;grid-template-columns:repeat(auto-fill,minmax(min(100%,20rem),1fr));gap:1rem}
 figure{margin:0}
-figure svg{display:block;width:100%;height:auto;max-height:26rem;background:var(--card)}
+figure svg,figure img{display:block;width:100%;height:auto;max-height:26rem;object-fit:contain;background:var(--card)}
+a{color:inherit}
 figure rect{fill:none;vector-effect:non-scaling-stroke}
 figure .below{stroke:#000;stroke-width:4}
 figure .above{stroke:#ffd33d;stroke-width:2}
 figcaption{font-size:.9rem;margin-top:.25rem}
 .wide{overflow-x:auto}
 .wide img{display:block;min-width:46rem;width:100%;height:auto}
-.sheet{display:block;max-width:100%;height:auto}
 table{border-collapse:collapse;width:100%;min-width:34rem}
 th,td{border-bottom:1px solid var(--line);padding:.4rem .75rem .4rem 0;text-align:left;vertical-align:top}
 tbody th{font-weight:400}

@@ -35,10 +35,15 @@ ${preview ? previewSection(preview) : '<p>No preview was rendered, so nothing is
 ${pictures ? curvesSection(pictures, modelId, findings) : ''}
 ${factsSection(facts)}
 </main>
-<footer class="soft">Lipsync Farm ${escaped(FARM_VERSION)}. What the numbers mean: docs/quality.md; what an avatar is made of: docs/avatars.md.</footer>
+<footer class="soft">Made by Lipsync Farm ${escaped(FARM_VERSION)} on ${dateOf(report.madeAt)}. What the numbers mean: docs/quality.md; what an avatar is made of: docs/avatars.md.</footer>
 </body>
 </html>
 `;
+}
+
+/** 2026-11-28 04:37 UTC */
+function dateOf(date: Date): string {
+  return `${date.toISOString().slice(0, 16).replace('T', ' ')} UTC`;
 }
 
 function summaryOf({ findings, pictures, preview }: AvatarReport): string {
@@ -76,17 +81,24 @@ function pictureFigure({ number, why, rect, jpeg }: ShownPicture, { width, heigh
 <figcaption>${number}${why ? `, ${escaped(why)}` : ''} <span class="soft">${place}, ${x2 - x1} px</span></figcaption></figure>`;
 }
 
-function previewSection({ quality, waveform, sheet, frames }: ReportPreview): string {
+function previewSection({ quality, waveform, shots, frames, video }: ReportPreview): string {
+  const film =
+    video === undefined ? '' : ` <a href="${encodeURIComponent(video)}">${escaped(video)}</a> lies beside this page.`;
   const rows = numberRows(quality).map(numberRow).join('\n');
   return `<section><h2>Mouth, seam and silence</h2>
-<p>Measured over ${frames} frames of speech. A number is a hint: compare it with what you see and hear.</p>
+<p>Measured over ${frames} frames of speech. A number is a hint: compare it with what you see and hear.${film}</p>
 <div class="wide" tabindex="0" role="region" aria-label="Numbers of the preview"><table>
 <thead><tr><th scope="col">number</th><th scope="col">here</th><th scope="col">good</th><th scope="col">verdict</th></tr></thead>
 <tbody>${rows}</tbody></table></div>
 <h3>Mouth under the voice</h3>
 ${drawing(waveform, 'How loud the voice is, and under it how far the mouth is open')}
 <h3>Frames of the preview</h3>
-<img class="sheet" src="${jpegData(sheet)}" alt="Frames of the preview, with the time of each"></section>`;
+<div class="pictures">${shots.map(shotFigure).join('\n')}</div></section>`;
+}
+
+function shotFigure({ atSeconds, jpeg }: ReportPreview['shots'][number]): string {
+  const at = `${atSeconds.toFixed(2)} s`;
+  return `<figure><img src="${jpegData(jpeg)}" alt="The preview at ${at}"><figcaption>${at}</figcaption></figure>`;
 }
 
 function numberRow({ name, value, good, verdict }: NumberRow): string {

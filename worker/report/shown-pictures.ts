@@ -50,13 +50,14 @@ export async function showPictures(
   const choices = choosePictures(numbers, findings);
   return await Promise.all(
     choices.map(async ({ place, why }) => {
-      const jpeg = await small(await readPictureFile(paths[place] as string));
+      const jpeg = await smallPicture(await readPictureFile(paths[place] as string));
       return { number: numbers[place] as number, why, rect: rects[place] as Rect, jpeg };
     }),
   );
 }
 
-async function small(file: Buffer): Promise<Buffer> {
+/** A picture file as a JPEG of the page's size, upright. */
+export async function smallPicture(file: Buffer): Promise<Buffer> {
   const fitting = { fit: 'inside', withoutEnlargement: true } as const;
   const upright = sharp(file).autoOrient().resize(LONGEST_SIDE, LONGEST_SIDE, fitting);
   return await upright.flatten({ background: '#808080' }).toColourspace('srgb').jpeg({ quality: QUALITY }).toBuffer();
