@@ -25,20 +25,25 @@ export interface NewRender {
   readonly modelId: string;
   readonly labels?: Readonly<Record<string, string>>;
   readonly priority?: RenderView['priority'];
-  /** Told the part that was sent, 0 … 1. */
-  readonly onSent?: (part: number) => void;
+  /** Other fields of the form, by their names; empty ones are left to the farm. */
+  readonly options?: Readonly<Record<string, string>>;
 }
 
-/** Sends a sound. XMLHttpRequest, because fetch does not tell how far an upload is. */
-export async function submitRender({ sound, modelId, labels = {}, priority, onSent }: NewRender): Promise<RenderView> {
+/**
+ * Sends a sound. XMLHttpRequest, because fetch does not tell how far an upload is.
+ * @param onSent is told the part that was sent, 0 … 1.
+ */
+export async function submitRender(render: NewRender, onSent: (part: number) => void): Promise<RenderView> {
+  const { sound, modelId, labels = {}, priority, options = {} } = render;
   const form = new FormData();
   form.set('model_id', modelId);
   if (Object.keys(labels).length > 0) form.set('labels', JSON.stringify(labels));
   if (priority) form.set('priority', priority);
+  for (const [name, value] of Object.entries(options)) if (value !== '') form.set(name, value);
   form.set('audio', sound, sound.name);
   const request = new XMLHttpRequest();
   request.open('POST', '/v1/renders');
-  request.upload.addEventListener('progress', ({ loaded, total }) => onSent?.(total > 0 ? loaded / total : 0));
+  request.upload.addEventListener('progress', ({ loaded, total }) => onSent(total > 0 ? loaded / total : 0));
   const ended = Promise.withResolvers<void>();
   request.addEventListener('loadend', () => ended.resolve());
   request.send(form);

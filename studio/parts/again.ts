@@ -1,10 +1,10 @@
 import { html, type TemplateResult } from 'lit-html';
 import type { ModelView } from '../../shared/views/models-view.ts';
 import type { RenderView } from '../../shared/views/render-view.ts';
-import { listModels, soundOf, submitRender } from '../farm.ts';
-import { keepSound, keptSound } from '../sounds.ts';
+import { listModels, soundOf } from '../farm.ts';
+import { keptSound } from '../sounds.ts';
 import { TEXTS } from '../texts.ts';
-import { faultText } from '../view.ts';
+import { Sending } from './sending.ts';
 
 const T = TEXTS.again;
 
@@ -13,17 +13,17 @@ export class AgainForm {
   readonly #changed: () => void;
   #models: readonly ModelView[] = [];
   #modelId = '';
-  #sentPercent: number | undefined;
-  #fault = '';
+  readonly #sending: Sending;
 
   constructor(changed: () => void) {
     this.#changed = changed;
+    this.#sending = new Sending(changed);
     listModels().then(
       ({ models }) => {
         this.#models = models.filter(({ usable }) => usable);
         changed();
       },
-      (thrown: unknown) => this.#fail(thrown),
+      (thrown: unknown) => this.#sending.fail(thrown),
     );
   }
 
@@ -43,39 +43,21 @@ export class AgainForm {
             ${this.#models.map(({ id }) => html`<option value=${id} ?selected=${id === chosen}>${id}</option>`)}
           </select>
         </label>
-        <button ?disabled=${this.#sentPercent !== undefined || this.#models.length === 0}>
-          ${this.#sentPercent === undefined ? T.submit : TEXTS.make.sending(this.#sentPercent)}
+        <button ?disabled=${this.#sending.isBusy || this.#models.length === 0}>
+          ${this.#sending.label(T.submit)}
         </button>
         <small>${kept ? T.ownFile : T.fromVideo}</small>
-        <p class="fault" role="alert">${this.#fault}</p>
+        <p class="fault" role="alert">${this.#sending.fault}</p>
       </form>
     `;
   }
 
   async #send(event: Event, render: RenderView, modelId: string): Promise<void> {
     event.preventDefault();
-    this.#fault = '';
-    this.#tellSent(0);
-    try {
-      const sound = keptSound(render.id) ?? (await soundOf(render));
-      const { labels, priority } = render;
-      const onSent = (part: number) => this.#tellSent(Math.floor(100 * part));
-      const { id } = await submitRender({ sound, modelId, labels, priority, onSent });
-      keepSound(id, sound);
-      location.hash = `/renders/${id}`;
-    } catch (thrown) {
-      this.#sentPercent = undefined;
-      this.#fail(thrown);
-    }
-  }
-
-  #tellSent(percent: number): void {
-    this.#sentPercent = percent;
-    this.#changed();
-  }
-
-  #fail(thrown: unknown): void {
-    this.#fault = faultText(thrown);
-    this.#changed();
+    const { labels, priority } = render;
+    await this.#sending.send(async () => ({
+      sound: keptSound(render.id) ?? (await soundOf(render)),
+      ...{ modelId, labels, priority },
+    }));
   }
 }

@@ -1,15 +1,18 @@
 import { html, type TemplateResult } from 'lit-html';
 import type { ModelView } from '../../shared/views/models-view.ts';
 import type { RenderView } from '../../shared/views/render-view.ts';
-import { listModels, submitRender } from '../farm.ts';
+import { listModels } from '../farm.ts';
 import { clock } from '../format.ts';
 import { avatarChoice } from '../parts/avatar-choice.ts';
 import { type Recording, startRecording } from '../parts/recorder.ts';
-import { keepSound } from '../sounds.ts';
+import { Sending } from '../parts/sending.ts';
 import { TEXTS } from '../texts.ts';
 import { faultText, type View } from '../view.ts';
 
 const T = TEXTS.make;
+/** Fields that go to the farm as they are. */
+const OPTIONS = ['background_mode', 'audio_lead_ms', 'audio_tail_ms', 'from_neutral'];
+const LONGEST_SILENCE_MS = 60_000;
 const PRIORITIES = Object.keys(T.priorities) as RenderView['priority'][];
 
 /** Drop or record a sound, choose an avatar, render. */
@@ -26,9 +29,7 @@ class MakeView {
   /** Address under which the page plays the sound; given back when it is another, or the page is left. */
   #soundUrl = '';
   #recording: Recording | undefined;
-  #sentPercent: number | undefined;
-  #labels = '';
-  #priority: RenderView['priority'] = 'normal';
+  readonly #sending = new Sending(() => this.#changed());
   #isOver = false;
   #fault = '';
 
@@ -56,34 +57,12 @@ class MakeView {
             this.#changed();
           })}
         </fieldset>
-        ${this.#more()}
-        <p class="fault" role="alert">${this.#fault}</p>
-        <button class="main" ?disabled=${this.#sentPercent !== undefined || this.#recording !== undefined}>
-          ${this.#sentPercent === undefined ? T.submit : T.sending(this.#sentPercent)}
+        ${moreOptions()}
+        <p class="fault" role="alert">${this.#fault || this.#sending.fault}</p>
+        <button class="main" ?disabled=${this.#sending.isBusy || this.#recording !== undefined}>
+          ${this.#sending.label(T.submit)}
         </button>
       </form>
-    `;
-  }
-
-  #more(): TemplateResult {
-    const toLabels = (event: Event) => {
-      this.#labels = (event.target as HTMLInputElement).value;
-    };
-    const toPriority = (event: Event) => {
-      this.#priority = (event.target as HTMLSelectElement).value as RenderView['priority'];
-    };
-    return html`
-      <details>
-        <summary>${T.more}</summary>
-        <div class="filters">
-          <label>${T.labels}<input placeholder="project=spring, take=2" @input=${toLabels} /></label>
-          <label>${T.priority}
-            <select @change=${toPriority}>
-              ${PRIORITIES.map((name) => html`<option value=${name} ?selected=${name === 'normal'}>${T.priorities[name]}</option>`)}
-            </select>
-          </label>
-        </div>
-      </details>
     `;
   }
 
@@ -166,24 +145,14 @@ class MakeView {
       this.#fault = T.needSound;
       return this.#changed();
     }
-    this.#fault = '';
-    this.#tellSent(0);
-    try {
-      const [sound, modelId, priority] = [this.#sound, this.#modelId, this.#priority];
-      const onSent = (part: number) => this.#tellSent(Math.floor(100 * part));
-      const { id } = await submitRender({ sound, modelId, priority, labels: readLabels(this.#labels), onSent });
-      keepSound(id, sound);
-      location.hash = `/renders/${id}`;
-    } catch (thrown) {
-      this.#sentPercent = undefined;
-      this.#fail(thrown);
-    }
+    const sound = this.#sound;
+    const fields = new FormData(event.target as HTMLFormElement);
+    const textIn = (name: string) => String(fields.get(name) ?? '');
+    const priority = textIn('priority') as RenderView['priority'];
+    const options = Object.fromEntries(OPTIONS.map((name) => [name, textIn(name)]));
+    const labels = readLabels(textIn('labels'));
+    await this.#sending.send(() => ({ sound, modelId: this.#modelId, priority, labels, options }));
   };
-
-  #tellSent(percent: number): void {
-    this.#sentPercent = percent;
-    this.#changed();
-  }
 
   #take(sound: File | undefined): void {
     URL.revokeObjectURL(this.#soundUrl);
@@ -202,6 +171,31 @@ class MakeView {
     URL.revokeObjectURL(this.#soundUrl);
     this.#recording?.stop().catch((thrown: Error) => console.warn('the recording was not ended:', thrown.message));
   }
+}
+
+/** What most renders leave as it is; read from the form when it is sent. */
+function moreOptions(): TemplateResult {
+  return html`
+    <details>
+      <summary>${T.more}</summary>
+      <div class="filters">
+        <label>${T.labels}<input name="labels" placeholder="project=spring, take=2" /></label>
+        <label>${T.priority}
+          <select name="priority">
+            ${PRIORITIES.map((name) => html`<option value=${name} ?selected=${name === 'normal'}>${T.priorities[name]}</option>`)}
+          </select>
+        </label>
+        <label>${T.walk}
+          <select name="background_mode">
+            ${Object.entries(T.walks).map(([value, words]) => html`<option value=${value}>${words}</option>`)}
+          </select>
+        </label>
+        <label>${T.lead}<input name="audio_lead_ms" type="number" min="0" max=${LONGEST_SILENCE_MS} /></label>
+        <label>${T.tail}<input name="audio_tail_ms" type="number" min="0" max=${LONGEST_SILENCE_MS} /></label>
+        <label class="tick"><input name="from_neutral" type="checkbox" value="true" />${T.fromNeutral}</label>
+      </div>
+    </details>
+  `;
 }
 
 /** "project=spring, take=2" as labels; the farm says what is wrong with them. */

@@ -121,13 +121,16 @@ describe('the studio, in Chromium', { skip: NO_BROWSER }, () => {
     await drop(await readFile(speech), 'speech.wav');
     await page.getByRole('radio', { name: 'ann', exact: true }).check();
     assert.ok(await page.getByRole('radio', { name: /broken/ }).isDisabled());
-    await page.getByText('Labels and priority').click();
+    await page.getByText('More options').click();
     await page.getByLabel('Labels, as key=value').fill('project=spring');
+    await page.getByLabel('Walk over the pictures').selectOption('there and back');
+    await page.getByLabel('Silence after, ms').fill('500');
+    await page.getByLabel('End with the picture it begins with').check();
     await keepShot(page, 'make');
     await page.getByRole('button', { name: 'Render', exact: true }).click();
     await page.locator('video').waitFor();
     await holds(`${VIDEO}.readyState >= 2`);
-    assert.ok(Math.abs(Number(await page.evaluate(`${VIDEO}.duration`)) - 4) < 0.1);
+    assert.ok(Math.abs(Number(await page.evaluate(`${VIDEO}.duration`)) - 4.5) < 0.1);
     assert.equal(await page.evaluate(`${VIDEO}.play().then(() => true)`), true);
     await page.getByRole('heading', { name: 'How it looks' }).waitFor();
     for (const drawing of [/^Frames of the video/, /^The voice/, /^Which step/]) {
