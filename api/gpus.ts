@@ -6,7 +6,7 @@ import { GpuDrains, type GpuOrder } from '../shared/gpu-drains.ts';
 import { type Heartbeat, readHeartbeats, workerOf } from '../shared/heartbeat.ts';
 import { COUNTS_KEY, counterField } from '../shared/metrics/series.ts';
 import { afterwards, untilKnown } from '../shared/outcome.ts';
-import { streamsOn } from '../shared/placement.ts';
+import { streamOf, streamsOn } from '../shared/placement.ts';
 import { enrolledGpus, type QueueClients } from '../shared/queues.ts';
 import type { Capacity, GpuList, GpuView } from '../shared/views/gpu-view.ts';
 import type { ProcessState } from '../shared/views/process-view.ts';
@@ -99,7 +99,8 @@ export class GpuService {
   async #view(gpuId: number, heartbeats: readonly Heartbeat[], drained: boolean, usage?: Usage): Promise<GpuView> {
     const worker = workerOf(heartbeats, gpuId);
     const models = worker?.models ?? [];
-    const streamsOf = (modelId: string) => streamsOn(heartbeats, gpuId, modelId, this.#config.live.max_streams_per_gpu);
+    const most = this.#config.live.max_streams_per_gpu;
+    const streamsOf = (modelId: string) => streamsOn(heartbeats, gpuId, streamOf(this.#config, modelId), most);
     const costliest = models.filter(({ cost }) => cost !== null).sort((a, b) => frameMsOf(b) - frameMsOf(a))[0];
     const state = stateOf(worker, drained);
     const backlog = await this.#backlog(gpuId, costliest?.cost?.frameMs);

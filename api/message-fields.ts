@@ -2,6 +2,7 @@ import { z } from 'zod';
 import type { Config } from '../shared/config/load.ts';
 import { FarmError } from '../shared/errors.ts';
 import { JPEG_QUALITY, SAMPLE_RATE_HZ_RANGE } from '../shared/limits.ts';
+import { FRAME_RATES } from '../shared/sound/frame-rate.ts';
 import { SAMPLE_RATE_HZ } from '../shared/sound/rates.ts';
 import { modelIdOf } from './model-id.ts';
 
@@ -47,6 +48,12 @@ export const oneOf = <const N extends readonly [string, ...string[]]>(names: N) 
 export const backgroundMode = oneOf(['BACKGROUND_OF_MODEL', 'PING_PONG', 'LOOP', 'HOLD'])
   .default('BACKGROUND_OF_MODEL')
   .transform((name) => MODES[name]);
+
+/** Frames a second; undefined for 0: as the model says. */
+export const frameRate = z
+  .literal([0, ...FRAME_RATES], { error: ({ input }) => `got ${input}, expected ${FRAME_RATES.join(' or ')}, or 0` })
+  .default(0)
+  .transform((rate) => rate || undefined);
 
 export const sampleRate = orDefault(SAMPLE_RATE_HZ_RANGE.min, SAMPLE_RATE_HZ_RANGE.max, SAMPLE_RATE_HZ);
 

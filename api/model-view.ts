@@ -2,6 +2,7 @@ import type { Config } from '../shared/config/load.ts';
 import { hearingOfModel } from '../shared/config/model-hearing.ts';
 import { currentWorkers, type Heartbeat } from '../shared/heartbeat.ts';
 import { ignored } from '../shared/process/unheard.ts';
+import { USUAL_FRAME_RATE } from '../shared/sound/frame-rate.ts';
 import type { Hearing } from '../shared/sound/hearing.ts';
 import { algorithmicLatencyMs, LOW_LATENCY_ROWS_AHEAD } from '../shared/sound/row-reach.ts';
 import { MB } from '../shared/units.ts';
@@ -54,6 +55,7 @@ function viewModel(config: Config, heartbeats: readonly Heartbeat[], modelId: st
     usable: model?.problems.length === 0 && (found.length === 0 || found.some((list) => list.length === 0)),
     problems: [...problems],
     preferred_gpu: model?.preferredGpu ?? null,
+    fps: model?.frameRate ?? USUAL_FRAME_RATE,
     loaded_on: holdersOf(heartbeats, modelId).map(
       ({ gpuId, memoryBytes, loadMs, msPerFrame, loadedAtMs, pictures }) => ({
         gpu: gpuId,

@@ -27,8 +27,6 @@ interface Measured {
   readonly times_real_time: number;
 }
 
-const FRAMES_PER_SECOND = 25;
-
 /**
  * `farm bench`: how fast a running farm renders, as its client sees it: one render to warm up, some one after the other,
  * then as many at once. They are removed at the end. The farm may have other work, and then says less of itself.
@@ -88,10 +86,12 @@ class BenchRenders {
     const beganMs = performance.now();
     let left = count;
     let frames = 0;
+    let shownS = 0;
     const line = async () => {
       while (left-- > 0) {
         const view = await this.#one();
         frames += view.frames.done;
+        shownS += view.frames.done / view.fps;
       }
     };
     // All have ended, also when one fails: what they have submitted is known then, and can be removed.
@@ -104,7 +104,7 @@ class BenchRenders {
       frames,
       wall_ms: wallMs,
       frames_per_second: speed,
-      times_real_time: speed / FRAMES_PER_SECOND,
+      times_real_time: (shownS * 1000) / wallMs,
     };
   }
 

@@ -1,5 +1,6 @@
 import { checkInput } from '../client/node/files.ts';
 import { FarmError } from '../shared/errors.ts';
+import type { FrameRate } from '../shared/sound/frame-rate.ts';
 import { outputOf } from '../shared/tools/tool-output.ts';
 import { MINUTE_MS } from '../shared/units.ts';
 import type { Estimate } from '../shared/views/estimate-view.ts';
@@ -15,6 +16,8 @@ export interface EstimateCommandOptions extends FarmOptions, JsonOption {
   /** Milliseconds of silence before and after the sound. */
   readonly lead?: number;
   readonly tail?: number;
+  /** Frames a second. */
+  readonly fps?: FrameRate;
 }
 
 /**
@@ -22,7 +25,7 @@ export interface EstimateCommandOptions extends FarmOptions, JsonOption {
  * FarmError: input_unreadable, audio_unreadable, dependency_missing, and those of the farm.
  */
 export async function estimate(audio: string | undefined, options: EstimateCommandOptions): Promise<void> {
-  const { seconds, model, from, to, lead, tail } = options;
+  const { seconds, model, from, to, lead, tail, fps } = options;
   const audioSeconds = seconds ?? (await lengthOf(audio ?? ''));
   const view = await openFarm(options).estimate({
     audioSeconds,
@@ -31,6 +34,7 @@ export async function estimate(audio: string | undefined, options: EstimateComma
     ...(to === undefined ? {} : { to }),
     ...(lead === undefined ? {} : { audioLeadMs: lead }),
     ...(tail === undefined ? {} : { audioTailMs: tail }),
+    ...(fps === undefined ? {} : { fps }),
   });
   if (options.json) printJson(view);
   else process.stdout.write(`${describe(view)}\n`);

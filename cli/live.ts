@@ -7,6 +7,7 @@ import type { LiveSession } from '../client/live-session.ts';
 import { checkInput } from '../client/node/files.ts';
 import { FarmError } from '../shared/errors.ts';
 import { toolEnvironment } from '../shared/process/environment.ts';
+import type { FrameRate } from '../shared/sound/frame-rate.ts';
 import { type FarmOptions, openFarm } from './farm-address.ts';
 
 export interface LiveCommandOptions extends FarmOptions {
@@ -15,6 +16,8 @@ export interface LiveCommandOptions extends FarmOptions {
   readonly mjpeg?: boolean;
   readonly raw?: boolean;
   readonly low?: boolean;
+  /** Frames a second. */
+  readonly fps?: FrameRate;
   readonly json?: boolean;
 }
 
@@ -39,6 +42,7 @@ export async function live(audioPath: string, options: LiveCommandOptions): Prom
   await client.greet();
   const session = await client.live({
     ...(options.model ? { modelId: options.model } : {}),
+    ...(options.fps ? { fps: options.fps } : {}),
     sampleRate: SAMPLE_RATE_HZ,
     sampleFormat: 'F32LE',
     output: options.raw ? 'RAW' : 'JPEG',

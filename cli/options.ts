@@ -1,6 +1,7 @@
 import { type Command, InvalidArgumentError } from 'commander';
 import { KEY_NAME } from '../shared/api-keys.ts';
 import { LABEL_KEY, LABEL_VALUE } from '../shared/limits.ts';
+import { FRAME_RATES, type FrameRate } from '../shared/sound/frame-rate.ts';
 
 /** Options that several commands have, and how their words are read. */
 
@@ -36,6 +37,12 @@ export function positiveNumber(text: string): number {
   const number = wholeNumber(text);
   if (number === 0) throw new InvalidArgumentError('Expected a whole number from 1.');
   return number;
+}
+
+export function frameRate(text: string): FrameRate {
+  const rate = FRAME_RATES.find((one) => String(one) === text);
+  if (rate === undefined) throw new InvalidArgumentError(`Expected ${FRAME_RATES.join(' or ')}.`);
+  return rate;
 }
 
 export function keyName(text: string): string {

@@ -7,7 +7,7 @@ import { RENDER_PRIORITIES, RENDER_STATUSES } from '../shared/renders/record.ts'
 import { bench } from './bench.ts';
 import { type EstimateCommandOptions, estimate } from './estimate.ts';
 import { live } from './live.ts';
-import { label, namesOf, positiveNumber, speaksJson, speaksToFarm, time, wholeNumber } from './options.ts';
+import { frameRate, label, namesOf, positiveNumber, speaksJson, speaksToFarm, time, wholeNumber } from './options.ts';
 import { render } from './render.ts';
 import { renderMany } from './render-many.ts';
 import type { RenderCommandOptions } from './render-request.ts';
@@ -17,6 +17,7 @@ import { cancelRender, listRenders, removeRenders, retryRender, showRender, watc
 const PREFIX = 'render.';
 const PATIENCE_S = 120;
 const AT_ONCE = 4;
+const FPS_HELP = 'frames a second: 20 or 25 (default: as the model says)';
 const LIST_LENGTH = 20;
 const BENCH = { seconds: 10, renders: 3 };
 
@@ -31,6 +32,7 @@ export function addRenderCommands(program: Command): void {
     .option('-o, --out <folder>', 'where the frames go, as JPEG files (default: frames)')
     .option('--mjpeg', 'write the frames to standard output, one JPEG after the other')
     .option('--raw', 'write them to standard output as RGB, 3 bytes a pixel')
+    .option('--fps <n>', FPS_HELP, frameRate)
     .option('--low', 'let frames wait for less of the sound ahead of them')
     .action(live);
   speaksJson(speaksToFarm(program.command('show <id>')))
@@ -131,7 +133,8 @@ function addLengthOptions(command: Command): Command {
     .addOption(new Option('--sync-mode <mode>', 'of the video: where it is shorter or longer').choices(SYNC_MODES))
     .option('--lead <ms>', 'silence to put before the sound, 60000 at most', wholeNumber)
     .option('--tail <ms>', 'silence to put after the sound, 60000 at most', wholeNumber)
-    .option('--from <frame>', 'first frame to make, 25 a second', wholeNumber)
+    .option('--fps <n>', FPS_HELP, frameRate)
+    .option('--from <frame>', 'first frame to make, so many a second', wholeNumber)
     .option('--to <frame>', 'frame before which to end', positiveNumber);
 }
 

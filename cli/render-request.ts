@@ -7,6 +7,7 @@ import type { WebhookEventName } from '../shared/events.ts';
 import type { SyncMode } from '../shared/footage.ts';
 import type { Output } from '../shared/renders/outputs.ts';
 import type { RenderPriority } from '../shared/renders/record.ts';
+import type { FrameRate } from '../shared/sound/frame-rate.ts';
 import type { FarmOptions } from './farm-address.ts';
 
 /** What `farm render` was asked for, and what it asks the farm for. */
@@ -21,6 +22,8 @@ export interface RenderCommandOptions extends FarmOptions {
   readonly video?: string;
   readonly landmarks?: string;
   readonly syncMode?: SyncMode;
+  /** Frames a second. */
+  readonly fps?: FrameRate;
   /** Milliseconds of silence before and after the sound. */
   readonly lead?: number;
   readonly tail?: number;
@@ -86,13 +89,14 @@ export function outputOf({ output, out }: Pick<RenderCommandOptions, 'output' | 
 /** What the options say about a render. */
 export function requestOf(options: RenderCommandOptions): SubmitOptions {
   const { model, startFrame, jpegQuality, label, priority, from, to } = options;
-  const { background, fromNeutral, lead, tail, webhook, webhookEvents } = options;
+  const { background, fromNeutral, fps, lead, tail, webhook, webhookEvents } = options;
   return {
     ...(model ? { modelId: model } : {}),
     output: outputOf(options),
     ...(startFrame === undefined ? {} : { startFrame }),
     ...(background ? { backgroundMode: background } : {}),
     ...(fromNeutral ? { fromNeutral } : {}),
+    ...(fps === undefined ? {} : { fps }),
     ...(lead === undefined ? {} : { audioLeadMs: lead }),
     ...(tail === undefined ? {} : { audioTailMs: tail }),
     ...(jpegQuality === undefined ? {} : { jpegQuality }),

@@ -24,6 +24,8 @@ export interface LiveOptions {
   readonly startFrame?: number;
   /** How the pictures are walked over; default: as the farm's model says. */
   readonly backgroundMode?: BackgroundMode;
+  /** Frames a second; default: as the farm's model says. */
+  readonly fps?: 20 | 25;
   /** SKIP: leave late frames out. */
   readonly catchUp?: 'KEEP' | 'SKIP';
   readonly fillGapsAfterMs?: number;
@@ -84,6 +86,7 @@ export class LiveSession implements AsyncIterable<LiveMessage> {
       latency: options.latency,
       start_frame_idx: options.startFrame,
       background_mode: options.backgroundMode?.toUpperCase().replace('-', '_'),
+      fps: options.fps,
       catch_up: options.catchUp,
       fill_gaps_after_ms: options.fillGapsAfterMs,
     });

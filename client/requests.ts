@@ -39,7 +39,9 @@ export interface SubmitOptions {
   readonly jpegQuality?: number;
   readonly labels?: Readonly<Record<string, string>>;
   readonly priority?: RenderPriority;
-  /** Frames [from, to) of the sound are made, 25 a second; by default all. */
+  /** Frames a second; default: as the farm's model says. */
+  readonly fps?: 20 | 25;
+  /** Frames [from, to) of the sound are made, so many a second; by default all. */
   readonly from?: number;
   readonly to?: number;
   /** Where the end of the render is told; default: as the farm is configured. */
@@ -82,7 +84,7 @@ export interface DeliveryFilter {
 }
 
 export interface EstimateOptions
-  extends Pick<SubmitOptions, 'modelId' | 'from' | 'to' | 'audioLeadMs' | 'audioTailMs'> {
+  extends Pick<SubmitOptions, 'modelId' | 'from' | 'to' | 'audioLeadMs' | 'audioTailMs' | 'fps'> {
   readonly audioSeconds: number;
 }
 
@@ -139,6 +141,7 @@ function fieldsOf(options: SubmitOptions): Record<string, unknown> {
     audio_lead_ms: options.audioLeadMs,
     audio_tail_ms: options.audioTailMs,
     jpeg_quality: options.jpegQuality,
+    fps: options.fps,
     labels: options.labels,
     priority: options.priority,
     from: options.from,
@@ -149,9 +152,9 @@ function fieldsOf(options: SubmitOptions): Record<string, unknown> {
 }
 
 export function estimateRequest({ audioSeconds, ...options }: EstimateOptions): RequestInit {
-  const { modelId, from, to, audioLeadMs, audioTailMs } = options;
+  const { modelId, from, to, audioLeadMs, audioTailMs, fps } = options;
   const silence = { audio_lead_ms: audioLeadMs, audio_tail_ms: audioTailMs };
-  return json({ audio_seconds: audioSeconds, ...present({ model_id: modelId, from, to, ...silence }) });
+  return json({ audio_seconds: audioSeconds, ...present({ model_id: modelId, from, to, fps, ...silence }) });
 }
 
 /** A POST of JSON. */

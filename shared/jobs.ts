@@ -3,6 +3,7 @@ import { BACKGROUND_MODES } from './background-mode.ts';
 import { JPEG_QUALITY } from './limits.ts';
 import { originSchema } from './origin.ts';
 import { RENDER_PRIORITIES, type RenderRequest } from './renders/record.ts';
+import { FRAME_RATES } from './sound/frame-rate.ts';
 
 /**
  * The jobs of the farm, as a discriminated union on `name`. Data holds references only, never sound or pictures, and is
@@ -76,6 +77,8 @@ const liveJobSchema = z.object({
   startFrameIndex: z.int().nonnegative(),
   /** Absent: ping-pong. */
   backgroundMode: z.enum(BACKGROUND_MODES).optional(),
+  /** Frames a second; absent: 25. */
+  frameRate: z.literal(FRAME_RATES).optional(),
   /** Length of the whole sound in samples, or of what is known of it when these frames do not depend on the rest. */
   totalSamples: z.int().nonnegative(),
   /** Place of the payload's first sample in the whole sound. */
@@ -94,7 +97,7 @@ const liveJobSchema = z.object({
   direct: directChannelSchema.optional(),
   /**
    * 2 with what workers of the first format do not know: `direct`, or visual inputs in bytes; 3 for mouths; 4 for a walk
-   * other than ping-pong.
+   * other than ping-pong; 5 for another frame rate than 25.
    */
   format: z.int().positive().optional(),
   /**
@@ -130,6 +133,8 @@ export const THIRD_LIVE_FORMAT = 3;
 
 /** Of live jobs with a walk other than ping-pong: a worker of the formats before would show other pictures. */
 export const FOURTH_LIVE_FORMAT = 4;
+/** Of live jobs for frames at another rate than 25: a worker of the formats before would have them hear other sound. */
+export const FIFTH_LIVE_FORMAT = 5;
 
 /** Of all jobs of a render to a range: a worker of the formats before would make all of its frames. */
 const RANGE_FORMAT = 3;
@@ -139,6 +144,8 @@ const WALK_FORMAT = 4;
 const FOOTAGE_FORMAT = 5;
 /** Of a render to an output that workers of the formats before do not know. */
 const OUTPUT_FORMAT = 5;
+/** Of a render with another frame rate than 25: a worker of the formats before would make 25 frames a second. */
+const FRAME_RATE_FORMAT = 5;
 
 /** Whether this data was written for workers of a newer version than this. */
 export function isOfNewerFormat(data: unknown): boolean {
@@ -159,7 +166,7 @@ export type RenderJob = Exclude<Job, LiveJob | WebhookJob>;
 export type OfRender = Pick<RenderJob, 'renderId' | 'run' | 'origin'> & {
   readonly request: Pick<
     RenderRequest,
-    'output' | 'range' | 'backgroundMode' | 'fromNeutral' | 'audioLeadMs' | 'audioTailMs' | 'footage'
+    ('output' | 'range' | 'backgroundMode' | 'fromNeutral') | ('audioLeadMs' | 'audioTailMs' | 'footage' | 'frameRate')
   >;
 };
 
@@ -190,8 +197,9 @@ export function ofRender({
 
 function formatOf({ output, range, ...request }: OfRender['request']): Pick<RenderJob, 'format'> {
   if (output === 'webm' || output === 'png-frames') return { format: OUTPUT_FORMAT };
-  const { backgroundMode, fromNeutral, audioLeadMs, audioTailMs, footage } = request;
+  const { backgroundMode, fromNeutral, audioLeadMs, audioTailMs, footage, frameRate } = request;
   if (footage) return { format: FOOTAGE_FORMAT };
+  if (frameRate) return { format: FRAME_RATE_FORMAT };
   if (backgroundMode ?? fromNeutral ?? audioLeadMs ?? audioTailMs) return { format: WALK_FORMAT };
   return range === undefined ? {} : { format: RANGE_FORMAT };
 }

@@ -1,4 +1,6 @@
+import type { ModelConfig } from './config/model-config.ts';
 import { type Heartbeat, type ModelCost, workerOf } from './heartbeat.ts';
+import { type FrameRate, frameMs } from './sound/frame-rate.ts';
 
 /** Chooses GPUs for work. Pure: the callers read the farm's state and pass it in. */
 
@@ -131,20 +133,38 @@ export function costOn(heartbeats: readonly Heartbeat[], gpuId: number, modelId:
   return { gpuId, loadMs: loaded ? 0 : loadMs, frameMs };
 }
 
-const FRAME_INTERVAL_MS = 40;
-
 /** The part of a GPU that live work has while renders wait as well: they have every tenth turn (worker/engine/turns.ts). */
 const LIVE_SHARE = 0.9;
 
+/** What a stream costs depends on. */
+export interface StreamKind {
+  readonly modelId: string;
+  /** Frames a second; absent: 25. */
+  readonly frameRate?: FrameRate | undefined;
+}
+
+/** A stream of a model that says nothing itself of its frame rate. */
+export function streamOf(
+  { models }: { readonly models: ReadonlyMap<string, Pick<ModelConfig, 'frameRate'>> },
+  modelId: string,
+): StreamKind {
+  return { modelId, frameRate: models.get(modelId)?.frameRate };
+}
+
 /**
- * Streams of a model that a GPU can render at 25 frames a second, beside the share that renders have. A GPU that is slower than real time, or was not
- * measured yet, still takes one.
+ * Streams of a model that a GPU can render as quickly as they are shown, beside the share that renders have. A GPU that
+ * is slower than real time, or was not measured yet, still takes one.
  * @param fixed as configured, whatever was measured; 0: as measured.
  */
-export function streamsOn(heartbeats: readonly Heartbeat[], gpuId: number, modelId: string, fixed: number): number {
+export function streamsOn(
+  heartbeats: readonly Heartbeat[],
+  gpuId: number,
+  { modelId, frameRate }: StreamKind,
+  fixed: number,
+): number {
   if (fixed > 0) return fixed;
   const cost = measuredCost(heartbeats, gpuId, modelId);
-  return cost ? Math.max(1, Math.floor((LIVE_SHARE * FRAME_INTERVAL_MS) / cost.frameMs)) : 1;
+  return cost ? Math.max(1, Math.floor((LIVE_SHARE * frameMs(frameRate)) / cost.frameMs)) : 1;
 }
 
 /** As measured there, else as on the slowest other GPU; undefined where no GPU of the farm has had the model in memory. */

@@ -17,6 +17,7 @@ export function toRender(view: RenderView, previewJpeg: Buffer = Buffer.alloc(0)
     created_at: view.created_at,
     finished_at: view.finished_at ?? '',
     audio_seconds: view.audio_seconds ?? 0,
+    fps: view.fps,
     frames_done: view.frames.done,
     frames_total: view.frames.total ?? 0,
     frames_per_second: view.frames_per_second ?? 0,

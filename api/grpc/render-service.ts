@@ -2,7 +2,7 @@ import type { UntypedServiceImplementation } from '@grpc/grpc-js';
 import { z } from 'zod';
 import type { Config } from '../../shared/config/load.ts';
 import { LAST_FRAME, LONGEST_SILENCE_MS } from '../../shared/limits.ts';
-import { between, checkMessage, modelId } from '../message-fields.ts';
+import { between, checkMessage, frameRate, modelId } from '../message-fields.ts';
 import { estimateRender } from '../renders/estimate.ts';
 import { withRange } from '../renders/submission.ts';
 import type { Services } from '../services.ts';
@@ -31,6 +31,7 @@ const estimateSchema = (config: Config) =>
     to_frame: between(0, LAST_FRAME),
     audio_lead_ms: between(0, LONGEST_SILENCE_MS),
     audio_tail_ms: between(0, LONGEST_SILENCE_MS),
+    fps: frameRate,
   });
 
 /** The render calls of proto/farm.proto. */
@@ -50,6 +51,7 @@ export function renderHandlers(services: RenderServices, calls: Calls): UntypedS
         audioSeconds: asked.audio_seconds,
         silenceMs: asked.audio_lead_ms + asked.audio_tail_ms,
         ...withRange(asked.from_frame, asked.to_frame),
+        frameRate: asked.fps,
       };
       return toEstimate(await estimateRender(services, planned));
     }),

@@ -5,7 +5,16 @@ import { LAST_FRAME, LAST_START_FRAME, LONGEST_SILENCE_MS, NAME_MAX } from '../.
 import { MAX_URL_LENGTH } from '../../shared/net/outside-url.ts';
 import { labelsSchema } from '../../shared/renders/record.ts';
 import { eventNames } from '../event-names.ts';
-import { backgroundMode, between, checkMessage, jpegQuality, modelId, onceFor, oneOf } from '../message-fields.ts';
+import {
+  backgroundMode,
+  between,
+  checkMessage,
+  frameRate,
+  jpegQuality,
+  modelId,
+  onceFor,
+  oneOf,
+} from '../message-fields.ts';
 import { type RenderOptions, withLabels, withPriority, withRange, withSilence } from '../renders/submission.ts';
 import { withWebhook } from '../webhooks.ts';
 import { OUTPUT_NAMES, toOutput, toPriority } from './render-message.ts';
@@ -29,6 +38,7 @@ const specSchema = onceFor((config: Config) =>
     audio_lead_ms: between(0, LONGEST_SILENCE_MS),
     audio_tail_ms: between(0, LONGEST_SILENCE_MS),
     from_neutral: z.boolean(),
+    fps: frameRate,
   }),
 );
 
@@ -53,6 +63,7 @@ export function readSpec(config: Config, message: unknown): RenderWish {
     ...withRange(spec.from_frame, spec.to_frame),
     ...withWebhook(spec.webhook_url || undefined, spec.webhook_events),
     ...(spec.background_mode === undefined ? {} : { backgroundMode: spec.background_mode }),
+    ...(spec.fps === undefined ? {} : { frameRate: spec.fps }),
     ...(spec.from_neutral ? { fromNeutral: true as const } : {}),
     ...withSilence(spec.audio_lead_ms, spec.audio_tail_ms),
   };

@@ -1,6 +1,6 @@
 import type { Config } from '../../shared/config/load.ts';
 import { FarmError } from '../../shared/errors.ts';
-import { streamsOn } from '../../shared/placement.ts';
+import { type StreamKind, streamsOn } from '../../shared/placement.ts';
 import { type Repeated, type RepeatLog, repeat } from '../../shared/process/repeat.ts';
 import { ignored } from '../../shared/process/unheard.ts';
 import type { LiveDispatcher } from './dispatch.ts';
@@ -21,7 +21,7 @@ export interface StreamPlace {
   leave(): void;
 }
 
-/** Admits as many live streams as the GPUs can render at 25 frames a second. */
+/** Admits as many live streams as the GPUs can render as quickly as they are shown. */
 export class StreamAdmission {
   readonly #slots: StreamSlots;
   readonly #dispatcher: LiveDispatcher;
@@ -41,37 +41,37 @@ export class StreamAdmission {
    * aborted.
    * @throws FarmError `capacity_full` with what is in use; `key_limit_reached`.
    */
-  async admit(modelId: string, owner: StreamOwner, signal: AbortSignal): Promise<StreamPlace> {
-    const gpuIds = await this.#dispatcher.able(modelId);
-    const slot = gpuIds.length > 0 ? await this.#take(modelId, gpuIds, owner) : unplaced(owner);
-    if (!slot) throw await this.#full(modelId, gpuIds);
-    const place = this.#place(modelId, slot.slotId, slot.gpuId);
+  async admit(stream: StreamKind, owner: StreamOwner, signal: AbortSignal): Promise<StreamPlace> {
+    const gpuIds = await this.#dispatcher.able(stream.modelId);
+    const slot = gpuIds.length > 0 ? await this.#take(stream, gpuIds, owner) : unplaced(owner);
+    if (!slot) throw await this.#full(stream, gpuIds);
+    const place = this.#place(stream, slot.slotId, slot.gpuId);
     signal.addEventListener('abort', () => place.leave(), { once: true });
     if (signal.aborted) place.leave();
     return place;
   }
 
   /** A slot on one of these GPUs; undefined when none has room. */
-  async #take(modelId: string, gpuIds: readonly number[], owner: StreamOwner) {
+  async #take(stream: StreamKind, gpuIds: readonly number[], owner: StreamOwner) {
     const takeOneOf = async (some: readonly number[]) => {
-      const ranked = await this.#dispatcher.rank(modelId, some, MOST_RANKED);
-      return await this.#slots.take(await Promise.all(ranked.map((gpuId) => this.#shareOn(gpuId, modelId))), owner);
+      const ranked = await this.#dispatcher.rank(stream.modelId, some, MOST_RANKED);
+      return await this.#slots.take(await Promise.all(ranked.map((gpuId) => this.#shareOn(gpuId, stream))), owner);
     };
-    for (let left = gpuIds; ; left = await this.#withRoom(modelId, gpuIds)) {
+    for (let left = gpuIds; ; left = await this.#withRoom(stream, gpuIds)) {
       const slot = await takeOneOf(left);
       // Where there are more, other streams may have taken the room of those that were asked.
       if (slot || left.length <= MOST_RANKED) return slot;
     }
   }
 
-  /** Those of the GPUs that have room for a stream of the model. */
-  async #withRoom(modelId: string, gpuIds: readonly number[]): Promise<number[]> {
+  /** Those of the GPUs that have room for such a stream. */
+  async #withRoom(stream: StreamKind, gpuIds: readonly number[]): Promise<number[]> {
     const usage = await this.#slots.usage();
-    const shares = await Promise.all(gpuIds.map((gpuId) => this.#shareOn(gpuId, modelId)));
+    const shares = await Promise.all(gpuIds.map((gpuId) => this.#shareOn(gpuId, stream)));
     return shares.flatMap(({ gpuId, share }) => (freeStreams(1 / share, usage.get(gpuId)) > 0 ? gpuId : []));
   }
 
-  #place(modelId: string, slotId: string, gpuId: number | undefined): StreamPlace {
+  #place(stream: StreamKind, slotId: string, gpuId: number | undefined): StreamPlace {
     let renewal: Repeated | undefined;
     let left = false;
     return {
@@ -79,7 +79,7 @@ export class StreamAdmission {
       keep: (whereNow) => {
         const renew = async () => {
           const now = whereNow();
-          if (now !== undefined) await this.#slots.renew(slotId, await this.#shareOn(now, modelId));
+          if (now !== undefined) await this.#slots.renew(slotId, await this.#shareOn(now, stream));
         };
         if (left) return;
         renewal = repeat(renew, { name: "renew a stream's place", everyMs: RENEW_EVERY_MS, log: this.#log });
@@ -95,15 +95,16 @@ export class StreamAdmission {
     };
   }
 
-  async #shareOn(gpuId: number, modelId: string) {
+  async #shareOn(gpuId: number, stream: StreamKind) {
     const heartbeats = await this.#dispatcher.heartbeats();
-    return { gpuId, share: 1 / streamsOn(heartbeats, gpuId, modelId, this.#fixed) };
+    return { gpuId, share: 1 / streamsOn(heartbeats, gpuId, stream, this.#fixed) };
   }
 
-  async #full(modelId: string, gpuIds: readonly number[]): Promise<FarmError> {
+  async #full(stream: StreamKind, gpuIds: readonly number[]): Promise<FarmError> {
+    const { modelId } = stream;
     const [usage, heartbeats] = await Promise.all([this.#slots.usage(), this.#dispatcher.heartbeats()]);
     const gpus = gpuIds.map((gpuId) => {
-      const perGpu = streamsOn(heartbeats, gpuId, modelId, this.#fixed);
+      const perGpu = streamsOn(heartbeats, gpuId, stream, this.#fixed);
       const used = usage.get(gpuId);
       return { gpuId, perGpu, used: used?.streams ?? 0, free: freeStreams(perGpu, used) };
     });

@@ -1,18 +1,19 @@
-import { FRAMES_PER_SECOND, SAMPLE_RATE_HZ } from '../../shared/sound/rates.ts';
-import { samplesUntilReady } from './audio-context.ts';
+import { frameMs } from '../../shared/sound/frame-rate.ts';
+import { SAMPLE_RATE_HZ } from '../../shared/sound/rates.ts';
+import { type FrameContext, samplesUntilReady } from './audio-context.ts';
 import { PlayClock } from './play-clock.ts';
 
 /** When the sound of a stream's frames came, and when it is heard. All times are those of `performance.now()`. */
 export class FrameTimes {
   readonly #sampleRateHz: number;
-  readonly #rowsAhead: number;
+  readonly #context: FrameContext;
   readonly #playClock = new PlayClock(performance.now());
   /** When the sound of each frame was complete, for frames that were not handed out yet. */
   #completions: { readonly frames: number; readonly atMs: number }[] = [];
 
-  constructor(sampleRateHz: number, rowsAhead: number) {
+  constructor(sampleRateHz: number, context: FrameContext) {
     this.#sampleRateHz = sampleRateHz;
-    this.#rowsAhead = rowsAhead;
+    this.#context = context;
   }
 
   /** When the sound that came will have run out, if it is played as it comes. */
@@ -34,7 +35,7 @@ export class FrameTimes {
 
   /** The sound from the beginning of frame `frameIndex` on was dropped. */
   cutAt(frameIndex: number): void {
-    this.#playClock.cutAt((1000 * frameIndex) / FRAMES_PER_SECOND, performance.now());
+    this.#playClock.cutAt(frameIndex * frameMs(this.#context.frameRate), performance.now());
     this.#completions = this.#completions.filter(({ frames }) => frames <= frameIndex);
   }
 
@@ -50,7 +51,7 @@ export class FrameTimes {
    * Ask about frames in their order.
    */
   latenessMs(frameIndex: number): number {
-    const neededMs = (1000 * samplesUntilReady(frameIndex, this.#rowsAhead)) / SAMPLE_RATE_HZ;
+    const neededMs = (1000 * samplesUntilReady(frameIndex, this.#context)) / SAMPLE_RATE_HZ;
     return performance.now() - this.#playClock.heardAtMs(neededMs);
   }
 }

@@ -2,7 +2,13 @@ import { randomBytes } from 'node:crypto';
 import { setTimeout as delay } from 'node:timers/promises';
 import type { Redis } from 'ioredis';
 import { FarmError } from '../../shared/errors.ts';
-import { FOURTH_LIVE_FORMAT, type LiveJob, SECOND_LIVE_FORMAT, THIRD_LIVE_FORMAT } from '../../shared/jobs.ts';
+import {
+  FIFTH_LIVE_FORMAT,
+  FOURTH_LIVE_FORMAT,
+  type LiveJob,
+  SECOND_LIVE_FORMAT,
+  THIRD_LIVE_FORMAT,
+} from '../../shared/jobs.ts';
 import type { LiveSummary } from '../../shared/live/frames.ts';
 import {
   LIVE_KEYS_LIFETIME_S,
@@ -155,6 +161,7 @@ class LiveRun {
   }
 
   #format(direct: LiveJob['direct']): Pick<LiveJob, 'format'> {
+    if (this.#work.frameRate) return { format: FIFTH_LIVE_FORMAT };
     if (this.#work.backgroundMode) return { format: FOURTH_LIVE_FORMAT };
     if (this.#work.mouths) return { format: THIRD_LIVE_FORMAT };
     return direct || this.#visualForm !== 'floats' ? { format: SECOND_LIVE_FORMAT } : {};

@@ -1,4 +1,3 @@
-import { FRAMES_PER_SECOND } from '../../shared/sound/rates.ts';
 import type { Caller } from '../access/caller.ts';
 import type { LiveService } from './live.ts';
 import type { StreamedFrame } from './live-stream.ts';
@@ -41,7 +40,7 @@ export async function* liveSession(
     opened: {
       algorithmic_latency_ms: stream.algorithmicLatencyMs,
       sample_rate: options.sampleRateHz,
-      frames_per_second: FRAMES_PER_SECOND,
+      frames_per_second: stream.framesPerSecond,
     },
   };
   const inbox = new SoundInbox(stream, sampleFormat, signal);

@@ -1,6 +1,13 @@
-import { frameCount, SAMPLE_RATE_HZ, SAMPLES_PER_FRAME } from '../../shared/sound/rates.ts';
+import { frameCount, samplesPerFrame } from '../../shared/sound/frame-rate.ts';
+import { SAMPLE_RATE_HZ } from '../../shared/sound/rates.ts';
 import { Resampler } from '../../shared/sound/resample.ts';
-import { firstSampleNeeded, firstSampleNeededToEnd, readyFrames, samplesUntilReady } from './audio-context.ts';
+import {
+  type FrameContext,
+  firstSampleNeeded,
+  firstSampleNeededToEnd,
+  readyFrames,
+  samplesUntilReady,
+} from './audio-context.ts';
 
 /** The sound that a range of frames depends on, as a live job carries it. */
 export interface SoundPiece {
@@ -13,15 +20,15 @@ export interface SoundPiece {
 
 /** The sound of a live stream: takes pieces at any rate, and keeps the samples at 16 kHz that later frames need. */
 export class LiveSound {
-  readonly #rowsAhead: number;
+  readonly #context: FrameContext;
   readonly #sampleRateHz: number;
   #resampler: Resampler | undefined;
   #held = new Float32Array();
   #firstHeld = 0;
   #ended = false;
 
-  constructor(sampleRateHz: number, rowsAhead: number) {
-    this.#rowsAhead = rowsAhead;
+  constructor(sampleRateHz: number, context: FrameContext) {
+    this.#context = context;
     this.#sampleRateHz = sampleRateHz;
     this.#resampler = this.#newResampler();
   }
@@ -49,14 +56,14 @@ export class LiveSound {
 
   /** Number of frames, from 0, that can be rendered now: all once the sound has ended. 0 for an empty sound. */
   get readyFrames(): number {
-    if (!this.#ended) return readyFrames(this.sampleCount, this.#rowsAhead);
-    return this.sampleCount === 0 ? 0 : frameCount(this.sampleCount);
+    if (!this.#ended) return readyFrames(this.sampleCount, this.#context);
+    return this.sampleCount === 0 ? 0 : frameCount(this.sampleCount, this.#context.frameRate);
   }
 
   /** Exactly the sound that frames [start, end) depend on. They must be ready, or the sound must have ended. */
   pieceFor(start: number, end: number): SoundPiece {
     const firstSample = this.#firstNeeded(start);
-    const totalSamples = Math.min(this.sampleCount, samplesUntilReady(end - 1, this.#rowsAhead));
+    const totalSamples = Math.min(this.sampleCount, samplesUntilReady(end - 1, this.#context));
     const samples = this.#held.slice(firstSample - this.#firstHeld, totalSamples - this.#firstHeld);
     return { samples, firstSample, totalSamples };
   }
@@ -73,7 +80,10 @@ export class LiveSound {
    * frame needs must be there.
    */
   cutAt(frameIndex: number): void {
-    this.#held = this.#held.slice(0, Math.max(0, frameIndex * SAMPLES_PER_FRAME - this.#firstHeld));
+    this.#held = this.#held.slice(
+      0,
+      Math.max(0, frameIndex * samplesPerFrame(this.#context.frameRate) - this.#firstHeld),
+    );
     this.#resampler = this.#newResampler();
   }
 
@@ -86,9 +96,8 @@ export class LiveSound {
    * too.
    */
   #firstNeeded(frameIndex: number): number {
-    const needed = this.#ended
-      ? firstSampleNeededToEnd(frameIndex, this.sampleCount)
-      : Math.min(firstSampleNeeded(frameIndex), firstSampleNeededToEnd(frameIndex, this.sampleCount));
+    const toEnd = firstSampleNeededToEnd(frameIndex, this.sampleCount, this.#context);
+    const needed = this.#ended ? toEnd : Math.min(firstSampleNeeded(frameIndex, this.#context), toEnd);
     return Math.max(this.#firstHeld, needed);
   }
 

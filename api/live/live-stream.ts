@@ -1,8 +1,9 @@
 import { randomBytes } from 'node:crypto';
 import { FarmError } from '../../shared/errors.ts';
 import { ignored, logged } from '../../shared/process/unheard.ts';
+import { type FrameRate, frameMs, USUAL_FRAME_RATE } from '../../shared/sound/frame-rate.ts';
 import { FEATURE_ROWS_AFTER } from '../../shared/sound/rates.ts';
-import { algorithmicLatencyMs } from './audio-context.ts';
+import { algorithmicLatencyMs, type FrameContext } from './audio-context.ts';
 import { FrameTimes } from './frame-times.ts';
 import { HeldPlace, type HeldPlaceTools } from './held-place.ts';
 import type { LiveFrame, LiveRequests, LiveWork } from './live-request.ts';
@@ -14,7 +15,7 @@ export interface LiveStreamTools extends Omit<HeldPlaceTools, 'whereNow'> {
 }
 
 export interface StreamedFrame extends LiveFrame {
-  /** Presentation time on the stream's own clock: frameIndex × 40 ms. */
+  /** Presentation time on the stream's own clock: frameIndex × 40 ms, or 50 ms at 20 frames a second. */
   readonly timeMs: number;
   /** From the moment its sound was complete to the moment it was handed out. */
   readonly latencyMs: number;
@@ -28,7 +29,6 @@ export interface Interruption {
   readonly stoppedAt: number;
 }
 
-const FRAME_MS = 40;
 const SAMPLES_PER_MS = 16;
 /** Feature rows ahead in low-latency mode: enough to close the mouth in time for a consonant. */
 const LOW_LATENCY_ROWS_AHEAD = 2;
@@ -55,7 +55,7 @@ export class LiveStream {
   readonly #options: StreamOptions;
   readonly #tools: LiveStreamTools;
   readonly #signal: AbortSignal;
-  readonly #rowsAhead: number;
+  readonly #context: FrameContext;
   readonly #sound: LiveSound;
   readonly #times: FrameTimes;
   readonly #place: HeldPlace;
@@ -84,9 +84,10 @@ export class LiveStream {
     this.#gpuId = tools.place.gpuId;
     this.#signal = signal;
     this.#batches = stoppable(signal);
-    this.#rowsAhead = options.latency === 'low' ? LOW_LATENCY_ROWS_AHEAD : FEATURE_ROWS_AFTER;
-    this.#sound = new LiveSound(options.sampleRateHz, this.#rowsAhead);
-    this.#times = new FrameTimes(options.sampleRateHz, this.#rowsAhead);
+    const rowsAhead = options.latency === 'low' ? LOW_LATENCY_ROWS_AHEAD : FEATURE_ROWS_AFTER;
+    this.#context = { rowsAhead, frameRate: options.frameRate };
+    this.#sound = new LiveSound(options.sampleRateHz, this.#context);
+    this.#times = new FrameTimes(options.sampleRateHz, this.#context);
     this.#place = new HeldPlace({ ...tools, whereNow: () => this.#gpuId });
     const onAbort = () => {
       this.#place.leave();
@@ -96,9 +97,13 @@ export class LiveStream {
     if (signal.aborted) onAbort();
   }
 
+  get framesPerSecond(): FrameRate {
+    return this.#context.frameRate ?? USUAL_FRAME_RATE;
+  }
+
   /** Time from the beginning of a frame to the end of the sound that it needs. */
   get algorithmicLatencyMs(): number {
-    return algorithmicLatencyMs(this.#rowsAhead);
+    return algorithmicLatencyMs(this.#context);
   }
 
   /**
@@ -181,7 +186,7 @@ export class LiveStream {
         this.#gpuId = gpuId;
         this.#nextOut = frameIndex + 1;
         const latencyMs = this.#times.sinceReadyMs(frameIndex);
-        yield { ...item.value, timeMs: frameIndex * FRAME_MS, latencyMs, skippedFrames };
+        yield { ...item.value, timeMs: frameIndex * frameMs(this.#context.frameRate), latencyMs, skippedFrames };
         if (stop.signal.aborted) return;
         skippedFrames = 0;
         this.#askForMore();
@@ -226,7 +231,7 @@ export class LiveStream {
       ...(backgroundMode && { backgroundMode }),
       ...{ modelId, startFrameIndex, output, jpegQuality, firstSample, totalSamples, streamId: this.#soundId },
       frames: { start, end },
-      rowsAhead: this.#rowsAhead,
+      ...this.#context,
       preferredGpu: this.#gpuId,
     };
     const audio = Buffer.from(samples.buffer, samples.byteOffset, samples.byteLength);
@@ -252,7 +257,7 @@ export class LiveStream {
       if (this.#ended || !this.#place.isHeld || tooSoon || this.#sound.heldSamples > MOST_HELD_SAMPLES) return;
       this.#inGap = true;
       this.#push(new Float32Array(Math.round((silentMs * sampleRateHz) / 1000)));
-    }, FRAME_MS);
+    }, frameMs(this.#context.frameRate));
   }
 
   #push(samples: Float32Array): void {

@@ -1,11 +1,12 @@
 import type { Redis } from 'ioredis';
-import { type BackgroundMode, withMode } from '../../shared/background-mode.ts';
+import { withMode } from '../../shared/background-mode.ts';
 import type { Config } from '../../shared/config/load.ts';
 import { FarmError } from '../../shared/errors.ts';
 import { SAMPLE_RATE_HZ_RANGE } from '../../shared/limits.ts';
 import type { LiveSummary } from '../../shared/live/frames.ts';
 import type { RepeatLog } from '../../shared/process/repeat.ts';
 import type { QueueClients } from '../../shared/queues.ts';
+import { withFrameRate } from '../../shared/sound/frame-rate.ts';
 import { FEATURE_ROWS_AFTER } from '../../shared/sound/rates.ts';
 import type { Caller } from '../access/caller.ts';
 import { AuditLog } from '../logs/audit-log.ts';
@@ -23,7 +24,7 @@ import { visualPayload } from './visual-payload.ts';
 
 export interface InferRequest {
   readonly modelId: string;
-  /** 1 … 50. Frames 0 … frameCount − 1 of the sound. */
+  /** 1 … 50. Frames 0 … frameCount − 1 of the sound, at the rate of the model. */
   readonly frameCount: number;
   readonly startFrameIndex: number;
   /** Mono sound in [-1, 1] at `sampleRateHz`; empty when features are given. */
@@ -38,6 +39,8 @@ export interface InferRequest {
   readonly output: 'jpeg' | 'raw' | 'mouths';
   readonly jpegQuality: number;
 }
+
+type FrameWalk = Pick<LiveWork, 'backgroundMode' | 'frameRate'>;
 
 export interface InferResult {
   readonly frames: Buffer[];
@@ -101,9 +104,10 @@ export class LiveService {
     const bringsPictures = request.output === 'mouths' && request.visualFrames.byteLength > 0;
     await this.#tools.models.refuseUnusable(request.modelId, bringsPictures ? 'network' : 'pictures', 'lately');
     const { modelId, startFrameIndex, output, jpegQuality, audioFeatures } = request;
-    const { samples, firstSample, totalSamples } = soundOf(request);
+    const walk = this.#walkOf(modelId);
+    const { samples, firstSample, totalSamples } = soundOf(request, walk);
     const work = {
-      ...{ modelId, startFrameIndex, jpegQuality, firstSample, totalSamples, ...this.#walkOf(modelId) },
+      ...{ modelId, startFrameIndex, jpegQuality, firstSample, totalSamples, ...walk },
       ...(output === 'mouths' ? ({ output: 'raw', mouths: true } as const) : { output }),
       frames: { start: 0, end: request.frameCount },
       rowsAhead: FEATURE_ROWS_AFTER,
@@ -144,20 +148,26 @@ export class LiveService {
     checkRate(options.sampleRateHz);
     await this.#tools.models.refuseUnusable(options.modelId, 'pictures', 'lately');
     const owner = { name: caller.keyName ?? '', mostStreams: caller.limits.streams };
-    const admit = () => this.#admission.admit(options.modelId, owner, signal);
+    const { backgroundMode, frameRate, ...rest } = options;
+    const chosen = this.#walkOf(options.modelId, { backgroundMode, frameRate });
+    const stream = { ...rest, ...chosen };
+    const admit = () => this.#admission.admit(stream, owner, signal);
     const tools = {
       requests: this.#requests,
       place: await admit(),
       admit,
       idleMs: this.#tools.config.live.idle_stream_seconds * 1000,
     };
-    const { backgroundMode, ...rest } = options;
-    return new LiveStream({ ...rest, ...this.#walkOf(options.modelId, backgroundMode) }, tools, signal);
+    return new LiveStream(stream, tools, signal);
   }
 
-  /** @param wanted what the request says itself. */
-  #walkOf(modelId: string, wanted?: BackgroundMode): Pick<LiveWork, 'backgroundMode'> {
-    return withMode(wanted, this.#tools.config.models.get(modelId)?.backgroundMode);
+  /** How frames of a model follow each other. @param wanted what the request says itself. */
+  #walkOf(modelId: string, wanted: FrameWalk = {}): FrameWalk {
+    const usual = this.#tools.config.models.get(modelId);
+    return {
+      ...withMode(wanted.backgroundMode, usual?.backgroundMode),
+      ...withFrameRate(wanted.frameRate, usual?.frameRate),
+    };
   }
 
   /** Lets workers connect, unless the configuration has all frames come over Redis. The address that they connect to. */
@@ -176,8 +186,8 @@ export class LiveService {
 }
 
 /** The sound that the requested frames depend on, at 16 kHz: a clip may be much longer. */
-function soundOf({ audio, sampleRateHz, frameCount }: InferRequest): SoundPiece {
-  const sound = new LiveSound(sampleRateHz, FEATURE_ROWS_AFTER);
+function soundOf({ audio, sampleRateHz, frameCount }: InferRequest, { frameRate }: FrameWalk): SoundPiece {
+  const sound = new LiveSound(sampleRateHz, { rowsAhead: FEATURE_ROWS_AFTER, frameRate });
   const second = sampleRateHz;
   for (let start = 0; start < audio.length && sound.readyFrames < frameCount; start += second) {
     sound.push(audio.subarray(start, start + second));

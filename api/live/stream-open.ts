@@ -1,7 +1,8 @@
 import { z } from 'zod';
 import type { BackgroundMode } from '../../shared/background-mode.ts';
 import type { Config } from '../../shared/config/load.ts';
-import { backgroundMode, jpegQuality, modelId, notNegative, oneOf, sampleRate } from '../message-fields.ts';
+import type { FrameRate } from '../../shared/sound/frame-rate.ts';
+import { backgroundMode, frameRate, jpegQuality, modelId, notNegative, oneOf, sampleRate } from '../message-fields.ts';
 import type { SampleFormat } from './pcm.ts';
 
 export interface StreamOptions {
@@ -11,6 +12,8 @@ export interface StreamOptions {
   readonly startFrameIndex: number;
   /** Absent: as the model says. */
   readonly backgroundMode?: BackgroundMode | undefined;
+  /** Frames a second; absent: 25 once the stream is open, before that as the model says. */
+  readonly frameRate?: FrameRate | undefined;
   readonly output: 'jpeg' | 'raw';
   readonly jpegQuality: number;
   /** 'exact': frames equal those of a whole render. 'low': a frame waits for less of the sound after it. */
@@ -36,6 +39,7 @@ export const streamOpenSchema = (config: Config) =>
       sample_format: oneOf(['F32LE', 'S16LE']).default('F32LE'),
       start_frame_idx: notNegative.default(0),
       background_mode: backgroundMode,
+      fps: frameRate,
       jpeg_quality: jpegQuality(config).prefault(0),
       output: oneOf(['JPEG', 'RAW']).default('JPEG'),
       latency: oneOf(['EXACT', 'LOW']).default('EXACT'),
@@ -50,6 +54,7 @@ export const streamOpenSchema = (config: Config) =>
           sampleRateHz: open.sample_rate,
           startFrameIndex: open.start_frame_idx,
           backgroundMode: open.background_mode,
+          frameRate: open.fps,
           output: open.output === 'RAW' ? 'raw' : 'jpeg',
           jpegQuality: open.jpeg_quality,
           latency: open.latency === 'LOW' ? 'low' : 'exact',

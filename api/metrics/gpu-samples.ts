@@ -1,6 +1,6 @@
 import type { Config } from '../../shared/config/load.ts';
 import { currentWorkers, type Heartbeat } from '../../shared/heartbeat.ts';
-import { streamsOn } from '../../shared/placement.ts';
+import { streamOf, streamsOn } from '../../shared/placement.ts';
 import { gpuQueue } from '../../shared/queues.ts';
 import type { Usage } from '../live/slots.ts';
 import type { Samples } from './gauges.ts';
@@ -33,7 +33,12 @@ export function sampleGpus(facts: GpuFacts, samples: Samples): void {
     const ready = worker !== undefined && !worker.draining && !drained.has(gpu);
     const costliest = costliestModel(worker);
     const frameMs = costliest?.cost?.frameMs ?? UNMEASURED_FRAME_MS;
-    const perGpu = streamsOn(heartbeats, gpu, costliest?.modelId ?? '', config.live.max_streams_per_gpu);
+    const perGpu = streamsOn(
+      heartbeats,
+      gpu,
+      streamOf(config, costliest?.modelId ?? ''),
+      config.live.max_streams_per_gpu,
+    );
     samples.set('farm_gpu_up', { gpu }, worker ? 1 : 0);
     samples.set('farm_gpu_ready', { gpu }, ready ? 1 : 0);
     samples.set('farm_backlog_seconds', { gpu }, (jobs * config.render.segment_frames * frameMs) / 1000);

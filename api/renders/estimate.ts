@@ -6,7 +6,8 @@ import { costOn, gpusForModel, measuredCost } from '../../shared/placement.ts';
 import { backlogIn, countJobs } from '../../shared/queue-counts.ts';
 import { cutRange } from '../../shared/renders/frame-range.ts';
 import type { RenderRequest } from '../../shared/renders/record.ts';
-import { frameCount, SAMPLE_RATE_HZ } from '../../shared/sound/rates.ts';
+import { type FrameRate, frameCount } from '../../shared/sound/frame-rate.ts';
+import { SAMPLE_RATE_HZ } from '../../shared/sound/rates.ts';
 import type { Estimate } from '../../shared/views/estimate-view.ts';
 import type { Models } from '../models.ts';
 
@@ -24,6 +25,8 @@ export interface PlannedRender {
   /** Silence before and after it. */
   readonly silenceMs: number;
   readonly range?: RenderRequest['range'];
+  /** Frames a second; absent: as the model says. */
+  readonly frameRate?: FrameRate | undefined;
 }
 
 /** A GPU that can render the model, in ms. */
@@ -41,11 +44,13 @@ export async function estimateRender(tools: EstimateTools, planned: PlannedRende
   const { config, models } = tools;
   const { modelId, audioSeconds, silenceMs, range } = planned;
   await models.refuseUnusable(modelId);
+  const { frameRate = config.models.get(modelId)?.frameRate } = planned;
   const { max_audio_minutes } = config.limits;
   if (audioSeconds > max_audio_minutes * 60) {
     throw new FarmError('audio_too_long', `The audio lasts more than ${max_audio_minutes} min, the most that is taken`);
   }
-  const total = frameCount(Math.round((audioSeconds + silenceMs / 1000) * SAMPLE_RATE_HZ));
+  const sampleCount = Math.round((audioSeconds + silenceMs / 1000) * SAMPLE_RATE_HZ);
+  const total = frameCount(sampleCount, frameRate);
   const frames = cutRange(total, range).frameCount;
   const { gpus, able } = await findGpus(tools, modelId);
   return { model_id: modelId, frames, gpus, ...timesOf(frames, able) };

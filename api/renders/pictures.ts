@@ -3,6 +3,7 @@ import { setTimeout as delay } from 'node:timers/promises';
 import { FarmError } from '../../shared/errors.ts';
 import { isVideo } from '../../shared/renders/outputs.ts';
 import { isTerminal } from '../../shared/renders/record.ts';
+import { type FrameRate, frameMs } from '../../shared/sound/frame-rate.ts';
 import type { RenderView } from '../../shared/views/render-view.ts';
 import type { Caller } from '../access/caller.ts';
 import { Pace } from './pace.ts';
@@ -12,6 +13,8 @@ import type { VideoPreviews } from './video-previews.ts';
 /** A frame of a render that is watched. */
 export interface RenderPicture {
   readonly frameIndex: number;
+  /** When it is shown, from the beginning of the whole sound. */
+  readonly timeMs: number;
   /** A JPEG, or a PNG of a render to PNG frames. */
   readonly data: Buffer;
   readonly contentType: 'image/jpeg' | 'image/png';
@@ -36,7 +39,8 @@ export interface WatchTools {
 
 /**
  * The pictures of a render from a frame on, until it has ended: every frame of a render to frames and of a finished video,
- * 25 a second at most; of a video that is being made, the latest pictures. One picture is in memory at a time.
+ * as many a second as it has at most; of a video that is being made, the latest pictures. One picture is in memory at a
+ * time.
  * FarmError: render_unknown, render_failed, render_cancelled; previews_full, and those of ffmpeg, for a finished video.
  */
 export async function watchPictures(
@@ -53,17 +57,18 @@ export async function watchPictures(
 
 async function* frames(
   { renders }: WatchTools,
-  { id, range, output }: RenderView,
+  { id, range, output, fps }: RenderView,
   { from = 0, caller }: Watching,
   signal: AbortSignal,
 ): AsyncGenerator<RenderPicture> {
   const contentType = output === 'png-frames' ? 'image/png' : 'image/jpeg';
-  const pace = new Pace(signal);
+  const pace = new Pace(fps, signal);
   for (let frameIndex = Math.max(from, range?.from ?? 0); !signal.aborted; ) {
     const file = await renders.frame(id, frameIndex, caller).catch(noneYet);
     if (file === 'end') return;
     if (file) {
-      yield { frameIndex, data: await buffer(file.read()), contentType, skippedFrames: 0 };
+      const data = await buffer(file.read());
+      yield { frameIndex, timeMs: frameIndex * frameMs(fps), data, contentType, skippedFrames: 0 };
       frameIndex++;
       await pace.next();
     } else await delay(LOOK_EVERY_MS, undefined, { signal });
@@ -81,7 +86,7 @@ function noneYet(error: unknown): undefined | 'end' {
 /** Resolves when the first frame is there: what is wrong with ffmpeg or the file is known then. */
 async function video(
   { renders, videos }: WatchTools,
-  { id, range, frames }: RenderView,
+  { id, range, frames, fps }: RenderView,
   { from = 0, caller }: Watching,
   signal: AbortSignal,
 ): Promise<AsyncIterable<RenderPicture>> {
@@ -89,10 +94,10 @@ async function video(
   const first = Math.max(from - start, 0);
   const file = await renders.video(id, caller);
   const count = frames.total ?? 0;
-  if (first >= count) return numbered([], from, signal);
-  const jpegs = videos.open(file.path, { first, count }, signal);
+  if (first >= count) return numbered([], { first: from, fps }, signal);
+  const jpegs = videos.open(file.path, { first, count, frameRate: fps }, signal);
   const head = await jpegs.next();
-  return numbered(head.done ? [] : startingWith(head.value, jpegs), start + first, signal);
+  return numbered(head.done ? [] : startingWith(head.value, jpegs), { first: start + first, fps }, signal);
 }
 
 async function* startingWith(head: Buffer, rest: AsyncIterable<Buffer>): AsyncGenerator<Buffer> {
@@ -102,13 +107,14 @@ async function* startingWith(head: Buffer, rest: AsyncIterable<Buffer>): AsyncGe
 
 async function* numbered(
   jpegs: AsyncIterable<Buffer> | Iterable<Buffer>,
-  first: number,
+  { first, fps }: { readonly first: number; readonly fps: FrameRate },
   signal: AbortSignal,
 ): AsyncGenerator<RenderPicture> {
-  const pace = new Pace(signal);
+  const pace = new Pace(fps, signal);
   let frameIndex = first;
   for await (const data of jpegs) {
-    yield { frameIndex: frameIndex++, data, contentType: 'image/jpeg', skippedFrames: 0 };
+    yield { frameIndex, timeMs: frameIndex * frameMs(fps), data, contentType: 'image/jpeg', skippedFrames: 0 };
+    frameIndex++;
     await pace.next();
   }
 }
@@ -125,7 +131,8 @@ async function* latest(
     // Of a worker of an earlier version: how far the render was when the picture came.
     const { frameIndex = (range?.from ?? 0) + Math.max(view.frames.done - 1, 0), jpeg } = preview ?? {};
     if (jpeg && frameIndex >= next) {
-      yield { frameIndex, data: jpeg, contentType: 'image/jpeg', skippedFrames: frameIndex - next };
+      const timeMs = frameIndex * frameMs(view.fps);
+      yield { frameIndex, timeMs, data: jpeg, contentType: 'image/jpeg', skippedFrames: frameIndex - next };
       next = frameIndex + 1;
     }
     if (isTerminal(view.status)) return;

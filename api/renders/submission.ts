@@ -13,6 +13,7 @@ import { addPrepareJob, type QueueClients } from '../../shared/queues.ts';
 import { newRenderId } from '../../shared/renders/id.ts';
 import type { RenderPriority, RenderRecord, RenderRequest } from '../../shared/renders/record.ts';
 import type { RenderOwner } from '../../shared/renders/store.ts';
+import { withFrameRate } from '../../shared/sound/frame-rate.ts';
 import { GB } from '../../shared/units.ts';
 import type { RenderView } from '../../shared/views/render-view.ts';
 import { type Caller, seesAll } from '../access/caller.ts';
@@ -29,7 +30,7 @@ import { toView, viewRender } from './view.ts';
 export type RenderOptions = Pick<
   RenderRequest,
   | ('modelId' | 'output' | 'startFrameIndex' | 'jpegQuality' | 'labels' | 'priority' | 'range')
-  | ('backgroundMode' | 'fromNeutral' | 'audioLeadMs' | 'audioTailMs')
+  | ('backgroundMode' | 'fromNeutral' | 'audioLeadMs' | 'audioTailMs' | 'frameRate')
 > & {
   /** Absent: as the configuration says, if it does. */
   readonly webhook?: WantedWebhook;
@@ -212,10 +213,11 @@ export class RenderSubmission {
   }
 
   #requestOf({ renderId: _, footage, ...file }: StoredUpload, options: RenderOptions): RenderRequest {
-    const { webhook: __, backgroundMode, syncMode = 'cut', ...chosen } = options;
-    if (footage) return { ...chosen, ...file, footage: { ...footage, syncMode } };
-    const usual = this.#tools.config.models.get(options.modelId)?.backgroundMode;
-    return { ...chosen, ...file, ...withMode(backgroundMode, usual) };
+    const { webhook: __, backgroundMode, frameRate, syncMode = 'cut', ...chosen } = options;
+    const usual = this.#tools.config.models.get(options.modelId);
+    const request = { ...chosen, ...file, ...withFrameRate(frameRate, usual?.frameRate) };
+    if (footage) return { ...request, footage: { ...footage, syncMode } };
+    return { ...request, ...withMode(backgroundMode, usual?.backgroundMode) };
   }
 
   /** The id under which the request is rendered: its own, or that of the render which its key has made before. */

@@ -1,5 +1,5 @@
 import { FarmError } from '../../shared/errors.ts';
-import { FRAMES_PER_SECOND } from '../../shared/sound/rates.ts';
+import { type FrameRate, frameMs } from '../../shared/sound/frame-rate.ts';
 import { outputOf } from '../../shared/tools/tool-output.ts';
 import type { ToolLimits } from '../../shared/tools/tool-watch.ts';
 
@@ -9,20 +9,27 @@ import type { ToolLimits } from '../../shared/tools/tool-watch.ts';
 const JPEG_SCALE = 3;
 const HEAD_END = '\r\n\r\n';
 
+/** Where in a file to begin. */
+export interface VideoPlace {
+  /** Its first frame to show, from 0. */
+  readonly first: number;
+  /** Frames a second; 25 when absent. */
+  readonly frameRate?: FrameRate;
+}
+
 /**
  * Frames in order, each a JPEG of the video's own size. While nobody asks for the next one, ffmpeg waits: it is ahead by
  * what fits into a pipe. One thread each for decoding and encoding. Leaving the loop kills ffmpeg.
- * @param first which frame of the file to begin with, from 0.
  * FarmError: those of `outputOf`.
  */
-export function videoFrames(path: string, first: number, limits: ToolLimits): AsyncGenerator<Buffer> {
-  return partsOf(outputOf('ffmpeg', frameArguments(path, first), limits));
+export function videoFrames(path: string, from: VideoPlace, limits: ToolLimits): AsyncGenerator<Buffer> {
+  return partsOf(outputOf('ffmpeg', frameArguments(path, from), limits));
 }
 
 /** A part with its length before each picture: no byte of a picture has to be looked at to find its end. */
-function frameArguments(path: string, first: number): string[] {
+function frameArguments(path: string, { first, frameRate }: VideoPlace): string[] {
   // A little earlier than its time, so that no rounding loses it; half a frame earlier it would come twice.
-  const seek = first === 0 ? [] : ['-ss', ((first - 0.25) / FRAMES_PER_SECOND).toFixed(3)];
+  const seek = first === 0 ? [] : ['-ss', (((first - 0.25) * frameMs(frameRate)) / 1000).toFixed(3)];
   const input = ['-v', 'error', '-threads', '1', ...seek, '-i', path, '-map', '0:v:0'];
   return [...input, '-threads', '1', '-c:v', 'mjpeg', '-q:v', `${JPEG_SCALE}`, '-f', 'mpjpeg', 'pipe:1'];
 }

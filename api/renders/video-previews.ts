@@ -1,7 +1,7 @@
 import { FarmError } from '../../shared/errors.ts';
 import { Patience } from '../../shared/process/patience.ts';
 import { ignored } from '../../shared/process/unheard.ts';
-import { FRAMES_PER_SECOND } from '../../shared/sound/rates.ts';
+import { type FrameRate, frameMs } from '../../shared/sound/frame-rate.ts';
 import { MINUTE_MS } from '../../shared/units.ts';
 import { videoFrames } from './video-frames.ts';
 
@@ -14,6 +14,8 @@ const SLOWEST_SPEED = 0.5;
 export interface VideoRange {
   readonly first: number;
   readonly count: number;
+  /** Frames a second; 25 when absent. */
+  readonly frameRate?: FrameRate;
 }
 
 /** Finished videos that are being shown: one ffmpeg each, of which there is a bounded number in this process. */
@@ -49,17 +51,13 @@ export class VideoPreviews {
     return frames;
   }
 
-  async *#frames(
-    path: string,
-    { first, count }: VideoRange,
-    signal: AbortSignal,
-    ended: AbortController,
-  ): AsyncGenerator<Buffer> {
+  async *#frames(path: string, range: VideoRange, signal: AbortSignal, ended: AbortController): AsyncGenerator<Buffer> {
     const seconds = this.#takenWithinMs / 1000;
     const left = new FarmError('request_timed_out', `No picture was taken for ${seconds} s`);
-    const shownMs = (1000 * (count - first)) / FRAMES_PER_SECOND;
+    const shownMs = (range.count - range.first) * frameMs(range.frameRate);
+    const limits = { signal, timeoutMs: shownMs / SLOWEST_SPEED + MINUTE_MS };
     try {
-      for await (const jpeg of videoFrames(path, first, { signal, timeoutMs: shownMs / SLOWEST_SPEED + MINUTE_MS })) {
+      for await (const jpeg of videoFrames(path, range, limits)) {
         const patience = new Patience(this.#takenWithinMs, () => ended.abort(left));
         try {
           yield jpeg;

@@ -10,6 +10,7 @@ import {
 import type { RenderProgress } from '../../shared/renders/segments.ts';
 import type { RenderStore } from '../../shared/renders/store.ts';
 import type { RenderWait } from '../../shared/renders/waits.ts';
+import { USUAL_FRAME_RATE } from '../../shared/sound/frame-rate.ts';
 import { SAMPLE_RATE_HZ } from '../../shared/sound/rates.ts';
 import type { RenderView } from '../../shared/views/render-view.ts';
 
@@ -50,6 +51,7 @@ export function toView(
     started_at: iso(preparingAtMs),
     finished_at: iso(record.finishedAtMs),
     audio_seconds: plan ? plan.sampleCount / SAMPLE_RATE_HZ : null,
+    fps: request.frameRate ?? USUAL_FRAME_RATE,
     frames: { done: framesDone, total: plan?.frameCount ?? null, repeating: framesRepeating },
     frames_per_second: framesPerSecond ? round(framesPerSecond, 2) : null,
     eta_seconds: framesPerSecond && framesLeft !== undefined ? round(framesLeft / framesPerSecond, 1) : null,

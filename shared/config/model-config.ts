@@ -1,6 +1,8 @@
 import { createHash } from 'node:crypto';
 import path from 'node:path';
 import { isDeepStrictEqual } from 'node:util';
+import { AUDIO_KIND_FACTS } from '../sound/audio-kinds.ts';
+import type { FrameRate } from '../sound/frame-rate.ts';
 import type { ModelEntry } from './model-entry.ts';
 
 /**
@@ -33,6 +35,8 @@ export interface ModelConfig {
   readonly blend: ModelEntry['blend'];
   /** How videos walk over the pictures, unless a request says otherwise. */
   readonly backgroundMode: ModelEntry['background_mode'];
+  /** Frames a second of its videos and streams, unless a request says otherwise. */
+  readonly frameRate: FrameRate;
   /** Frames to use of the avatar; undefined: all there are. */
   readonly frameLimit: number | undefined;
   readonly preloadModel: boolean;
@@ -88,6 +92,7 @@ export function resolveModel(modelId: string, entry: ModelEntry, roots: PathRoot
     hubertChunks: entry.hubert_chunks,
     blend: entry.blend,
     backgroundMode: entry.background_mode,
+    frameRate: entry.frames_per_second || AUDIO_KIND_FACTS.ave.framesPerSecond,
     frameLimit: entry.num_frames || undefined,
     preloadModel: entry.preload_model || entry.preload,
     preloadBackgrounds: entry.preload_backgrounds,
@@ -126,6 +131,7 @@ const ROLES: Readonly<Record<keyof ModelConfig, 'file' | 'pictures' | 'memory' |
   hubertChunks: 'pictures',
   blend: 'pictures',
   backgroundMode: 'handling',
+  frameRate: 'handling',
   frameLimit: 'pictures',
   preloadModel: 'handling',
   preloadBackgrounds: 'memory',

@@ -1,6 +1,7 @@
 import { z } from 'zod';
 import { BACKGROUND_MODES, PING_PONG } from '../background-mode.ts';
 import { AUDIO_KINDS } from '../sound/audio-kinds.ts';
+import { FRAME_RATES } from '../sound/frame-rate.ts';
 import { HUBERT_CHUNKS } from '../sound/hubert-chunks.ts';
 import { orDefault, section } from './value-forms.ts';
 
@@ -32,6 +33,8 @@ export const modelSchema = section({
   blend: orDefault(z.enum(['none', 'feather']), 'none'),
   /** New: how videos walk over the pictures, unless a request says otherwise. */
   background_mode: orDefault(z.enum(BACKGROUND_MODES), PING_PONG),
+  /** New: of its videos and streams, unless a request says otherwise; 0: those that it was trained with. */
+  frames_per_second: orDefault(z.literal([0, ...FRAME_RATES]), 0),
 });
 
 export type ModelEntry = z.output<typeof modelSchema>;

@@ -5,6 +5,7 @@ import { footageSchema } from '../footage.ts';
 import { storedErrorSchema } from '../formats/stored-error.ts';
 import { JPEG_QUALITY, LABEL_KEY, LABEL_VALUE, MOST_LABELS } from '../limits.ts';
 import { originSchema } from '../origin.ts';
+import { FRAME_RATES } from '../sound/frame-rate.ts';
 import { OUTPUTS } from './outputs.ts';
 
 /** The record of a render, in Redis: one JSON value per field, each written by the process that does that part. */
@@ -74,6 +75,8 @@ const renderRequestSchema = z.object({
   audioTailMs: z.int().positive().optional(),
   /** A video that is shown in place of the avatar's pictures; absent: these are. */
   footage: footageSchema.optional(),
+  /** Frames a second, whatever the configuration says meanwhile; absent: 25. */
+  frameRate: z.literal(FRAME_RATES).optional(),
 });
 export type RenderRequest = z.infer<typeof renderRequestSchema>;
 

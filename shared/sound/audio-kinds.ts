@@ -47,7 +47,11 @@ export const AUDIO_KIND_FACTS: Readonly<Record<AudioKind, AudioKindFacts>> = {
   },
 };
 
-/** The feature row that frame `frameIndex` of a video is the picture of: int(j · rows/s ÷ frames/s). */
+/**
+ * The feature row that frame `frameIndex` of a video is the picture of, and the frame of the kind's own rate that it
+ * shows: int(j · rows/s ÷ frames/s). A video at another rate leaves out some of these frames, or shows some twice, and
+ * moves as quickly.
+ */
 export function rowOfFrame(frameIndex: number, kind: AudioKind, framesPerSecond: number): number {
   return Math.floor((frameIndex * AUDIO_KIND_FACTS[kind].framesPerSecond) / framesPerSecond);
 }

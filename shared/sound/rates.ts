@@ -1,13 +1,11 @@
 /**
- * The rates and sizes of the sound, from samples to video frames. The pipeline's stages are made of them, and the front
+ * The rates and sizes of the sound, from samples to feature rows. The pipeline's stages are made of them, and the front
  * end cuts live sound by them.
  */
 
 export const SAMPLE_RATE_HZ = 16_000;
-/** Video frames. */
+/** Windows, and frames that are made of them, a second of sound; a video may show other frames: frame-rate.ts. */
 export const FRAMES_PER_SECOND = 25;
-/** 16 000 samples/s ÷ 25 frames/s. */
-export const SAMPLES_PER_FRAME = 640;
 
 export const FFT_SIZE = 800;
 /** Samples from one mel frame to the next. */
@@ -22,8 +20,3 @@ export const FEATURE_SIZE = 512;
 /** The network sees feature rows i−8 … i+7 for frame i. */
 export const FEATURE_ROWS_BEFORE = 8;
 export const FEATURE_ROWS_AFTER = 7;
-
-/** ⌊N/640 + ½⌋ frames for N samples at 16 kHz, at least 1: picture and sound end within half a frame of each other. */
-export function frameCount(sampleCount: number): number {
-  return Math.max(1, Math.floor((sampleCount + SAMPLES_PER_FRAME / 2) / SAMPLES_PER_FRAME));
-}

@@ -3,7 +3,7 @@ import { processStateSchema } from './process-view.ts';
 
 /** The farm's GPUs in the HTTP API: written by the API, read by the client. Times are ISO 8601, durations are in ms. */
 
-/** Live streams of 25 frames a second. */
+/** Live streams, at the frame rate of their models. */
 const capacitySchema = z
   .object({
     streams: z.int(),

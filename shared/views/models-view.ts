@@ -1,5 +1,6 @@
 import { z } from 'zod';
 import { AUDIO_KINDS } from '../sound/audio-kinds.ts';
+import { FRAME_RATES, USUAL_FRAME_RATE } from '../sound/frame-rate.ts';
 
 /** A farm's models as `/v1/models` shows them; the client reads the same schemas. */
 
@@ -37,6 +38,8 @@ const modelViewSchema = z
     preferred_gpu: z.int().nullable(),
     /** Null when its network cannot be read, and of a farm of an older version. */
     hears: hearsSchema.nullable().default(null),
+    /** Frames a second of its videos and streams, unless a request says otherwise. */
+    fps: z.literal(FRAME_RATES).default(USUAL_FRAME_RATE),
     /** Empty while it is loaded nowhere. */
     loaded_on: z.array(loadedOnSchema),
     /** Segments and live requests, on all GPU workers since they started. */

@@ -9,6 +9,7 @@ import {
   segmentReceiptSchema,
   stageTimingsSchema,
 } from '../renders/record.ts';
+import { FRAME_RATES, USUAL_FRAME_RATE } from '../sound/frame-rate.ts';
 import { qualitySchema, renderPicturesSchema } from './quality-view.ts';
 
 /** A render in the HTTP API: written by the API, read by the client. Times are ISO 8601, durations are in ms. */
@@ -31,6 +32,8 @@ export const renderViewSchema = z
     started_at: z.string().nullable(),
     finished_at: z.string().nullable(),
     audio_seconds: z.number().nullable(),
+    /** Frames in a second of the video. */
+    fps: z.literal(FRAME_RATES).default(USUAL_FRAME_RATE),
     frames: z.object({
       /** Never falls. */
       done: z.int(),
@@ -38,6 +41,7 @@ export const renderViewSchema = z
       /** Of `done`: frames that are rendered again, because their worker was lost or their segment failed. */
       repeating: z.int(),
     }),
+    /** The speed at which they are made. */
     frames_per_second: z.number().nullable(),
     eta_seconds: z.number().nullable(),
     timings_ms: z.object({
@@ -102,7 +106,7 @@ export const receiptSchema = z
       })
       .nullable()
       .default(null),
-    fps: z.literal(25),
+    fps: z.literal(FRAME_RATES),
     width: z.int(),
     height: z.int(),
     /** Whether the frames have the alpha of the avatar's pictures; absent in receipts of earlier versions. */

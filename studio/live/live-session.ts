@@ -18,7 +18,6 @@ const SOUND_LEAD_S = 2;
 const SILENCE_LEAD_S = 0.8;
 /** From the first frame to its sound: frames that come unevenly have so long to catch up. */
 const BUFFER_S = 0.2;
-const FRAMES_PER_SECOND = 25;
 const MOST_HZ = 48_000;
 
 export class LiveSession {
@@ -155,7 +154,7 @@ export class LiveSession {
   }
 
   #cutAt(frameIndex: number): void {
-    this.#beginS = frameIndex / FRAMES_PER_SECOND;
+    this.#beginS = frameIndex / this.#socket.framesPerSecond;
     this.#sentSamples = Math.round(this.#beginS * this.#context.sampleRate);
     this.#capturedFromS = undefined;
     this.#interruption?.resolve(frameIndex);

@@ -20,7 +20,8 @@ export interface LiveFrame {
 const HEADER_BYTES = 16;
 
 type Told =
-  | { readonly type: 'opened' | 'ended' }
+  | { readonly type: 'opened'; readonly frames_per_second: number }
+  | { readonly type: 'ended' }
   | { readonly type: 'interrupted'; readonly frame_index: number }
   | { readonly type: 'error'; readonly error: { readonly code: string; readonly message: string } };
 
@@ -31,6 +32,7 @@ export class LiveSocket {
   onInterrupted: (frameIndex: number) => void = () => {};
   /** @param error absent when it was closed on purpose. */
   onClosed: (error: Error | undefined) => void = () => {};
+  #framesPerSecond = 25;
   #error: Error | undefined;
   #isClosing = false;
 
@@ -60,6 +62,11 @@ export class LiveSocket {
     return live;
   }
 
+  /** Of the model that speaks. */
+  get framesPerSecond(): number {
+    return this.#framesPerSecond;
+  }
+
   send(samples: Int16Array<ArrayBuffer>): void {
     if (this.#socket.readyState === WebSocket.OPEN) this.#socket.send(samples);
   }
@@ -79,7 +86,10 @@ export class LiveSocket {
       return;
     }
     const told = JSON.parse(data) as Told;
-    if (told.type === 'opened') opened();
+    if (told.type === 'opened') {
+      this.#framesPerSecond = told.frames_per_second;
+      opened();
+    }
     if (told.type === 'interrupted') this.onInterrupted(told.frame_index);
     if (told.type === 'error') this.#error = Object.assign(new Error(told.error.message), { code: told.error.code });
   }

@@ -4,7 +4,7 @@ import { test } from 'node:test';
 import { encoderGraph } from '../../avatars/demo/encoder-model.ts';
 import { generatorGraph } from '../../avatars/demo/generator-model.ts';
 import { mouthOpenArea } from '../../avatars/demo/mouth-area.ts';
-import { frameCount } from '../../shared/sound/rates.ts';
+import { frameCount } from '../../shared/sound/frame-rate.ts';
 import { backgroundIndex } from '../../worker/pipeline/background.ts';
 import { renderFrames } from '../../worker/pipeline/render-frames.ts';
 import { noTimings } from '../../worker/pipeline/stage-timings.ts';

@@ -19,6 +19,7 @@ const VIEW: RenderView = {
   started_at: null,
   finished_at: null,
   audio_seconds: 8,
+  fps: 25,
   frames: { done: 0, total: 200, repeating: 0 },
   frames_per_second: null,
   eta_seconds: null,

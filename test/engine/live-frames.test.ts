@@ -49,9 +49,11 @@ describe('frames of live jobs', () => {
   /** Asks for frames with no more of the sound than they depend on. */
   async function askFor(start: number, end: number, changes: Partial<LiveJob> = {}): Promise<LiveAnswer> {
     const totalSamples = sound.length / 4;
-    const rowsAhead = changes.rowsAhead ?? 7;
-    const until = Math.min(samplesUntilReady(end - 1, rowsAhead), totalSamples);
-    const firstSample = until === totalSamples ? firstSampleNeededToEnd(start, totalSamples) : firstSampleNeeded(start);
+    const { rowsAhead = 7, frameRate } = changes;
+    const heard = { rowsAhead, frameRate };
+    const until = Math.min(samplesUntilReady(end - 1, heard), totalSamples);
+    const toEnd = until === totalSamples;
+    const firstSample = toEnd ? firstSampleNeededToEnd(start, totalSamples, heard) : firstSampleNeeded(start, heard);
     const job = live.job({ frames: { start, end }, totalSamples, firstSample, ...changes });
     return await live.ask(job, { audio: sound.subarray(firstSample * 4, until * 4) });
   }
@@ -85,7 +87,7 @@ describe('frames of live jobs', () => {
   });
 
   it('do not depend on the rest of a sound that goes on', async () => {
-    const until = samplesUntilReady(20, 7);
+    const until = samplesUntilReady(20, { rowsAhead: 7 });
     const job = live.job({ frames: { start: 18, end: 21 }, totalSamples: until });
     const { frames } = await live.ask(job, { audio: sound.subarray(0, until * 4) });
     assert.deepEqual([...frames.values()], whole.slice(18, 21));

@@ -116,7 +116,7 @@ test('windows that a stream has heard before are not encoded again, and sound th
     [9, 25],
   ] as const) {
     const frames = { start, end };
-    const sampleCount = end === 25 ? SECOND.length : samplesUntilReady(end - 1, 7);
+    const sampleCount = end === 25 ? SECOND.length : samplesUntilReady(end - 1, { rowsAhead: 7 });
     const remembering = await run({ frames, totalFrames: 25 }, {}, sampleCount, memory);
     const fresh = await run({ frames, totalFrames: 25 });
     assert.deepEqual(remembering.network.audioInput, fresh.network.audioInput);
@@ -128,7 +128,7 @@ test('windows that a stream has heard before are not encoded again, and sound th
 test('no sound is needed for rows that are not heard', async () => {
   const frames = { start: 8, end: 10 };
   const [enough, all] = [
-    await run({ rowsAhead: 2, frames }, {}, samplesUntilReady(9, 2)),
+    await run({ rowsAhead: 2, frames }, {}, samplesUntilReady(9, { rowsAhead: 2 })),
     await run({ rowsAhead: 2, frames }),
   ];
   assert.deepEqual(enough.network.audioInput, all.network.audioInput);

@@ -45,7 +45,7 @@ describe('live work on a farm of many GPUs', () => {
     const admission = new StreamAdmission(new StreamSlots(redis), dispatcher(), { config, log: QUIET_LOG });
     const owner = { name: '', mostStreams: 0 };
     const { signal } = new AbortController();
-    const open = async () => (await admission.admit('ann', owner, signal)).gpuId;
+    const open = async () => (await admission.admit({ modelId: 'ann' }, owner, signal)).gpuId;
     const taken = await Promise.all(Array.from({ length: 2 * GPUS }, open));
     const each = new Map<number | undefined, number>();
     for (const gpuId of taken) each.set(gpuId, (each.get(gpuId) ?? 0) + 1);

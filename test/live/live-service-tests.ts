@@ -128,7 +128,7 @@ export function describeLiveService(farm: TestFarm): void {
       const frames = await streamed(service, OPEN, [sound]);
       // All frames but those that wait for the end were complete at the same moment.
       const latencies = frames
-        .slice(0, readyFrames(sound.length, FEATURE_ROWS_AFTER))
+        .slice(0, readyFrames(sound.length, { rowsAhead: FEATURE_ROWS_AFTER }))
         .map(({ latencyMs }) => latencyMs);
       assert.deepEqual(
         latencies,

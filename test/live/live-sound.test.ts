@@ -2,7 +2,8 @@ import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 import { firstSampleNeeded, samplesUntilReady } from '../../api/live/audio-context.ts';
 import { LiveSound } from '../../api/live/live-sound.ts';
-import { FEATURE_ROWS_AFTER, frameCount } from '../../shared/sound/rates.ts';
+import { frameCount } from '../../shared/sound/frame-rate.ts';
+import { FEATURE_ROWS_AFTER } from '../../shared/sound/rates.ts';
 import { decodeAudio } from '../../worker/media/decode-audio.ts';
 import { privateFolder, readSamples } from '../media/media-files.ts';
 import { syllables, writeWav } from '../support/sound.ts';
@@ -10,23 +11,24 @@ import { syllables, writeWav } from '../support/sound.ts';
 const file = privateFolder();
 
 const SECOND = 16_000;
+const EXACT = { rowsAhead: FEATURE_ROWS_AFTER };
 /** Sample i has the value i, so that a piece shows where it was cut. */
 const numbered = (sampleCount: number) => Float32Array.from({ length: sampleCount }, (_, index) => index);
 
 describe('the sound of a live stream', () => {
   it('gives a range of frames what they depend on and no more, however much has come', () => {
-    const sound = new LiveSound(SECOND, FEATURE_ROWS_AFTER);
+    const sound = new LiveSound(SECOND, EXACT);
     sound.push(numbered(100 * SECOND));
     for (const start of [0, 16, 1600]) {
       const { samples, firstSample, totalSamples } = sound.pieceFor(start, start + 16);
-      assert.equal(firstSample, firstSampleNeeded(start));
-      assert.equal(totalSamples, samplesUntilReady(start + 15, FEATURE_ROWS_AFTER));
+      assert.equal(firstSample, firstSampleNeeded(start, EXACT));
+      assert.equal(totalSamples, samplesUntilReady(start + 15, EXACT));
       assert.deepEqual([samples[0], samples.at(-1)], [firstSample, totalSamples - 1]);
     }
   });
 
   it('gives the last frames everything up to the end', () => {
-    const sound = new LiveSound(SECOND, FEATURE_ROWS_AFTER);
+    const sound = new LiveSound(SECOND, EXACT);
     sound.push(numbered(3 * SECOND));
     sound.end();
     const frames = frameCount(3 * SECOND);
@@ -35,11 +37,11 @@ describe('the sound of a live stream', () => {
   });
 
   it('lets go of what only earlier frames needed', () => {
-    const sound = new LiveSound(SECOND, FEATURE_ROWS_AFTER);
+    const sound = new LiveSound(SECOND, EXACT);
     sound.push(numbered(10 * SECOND));
     sound.forgetBefore(200);
-    assert.equal(sound.heldSamples, 10 * SECOND - firstSampleNeeded(200));
-    assert.equal(sound.pieceFor(200, 201).samples[0], firstSampleNeeded(200));
+    assert.equal(sound.heldSamples, 10 * SECOND - firstSampleNeeded(200, EXACT));
+    assert.equal(sound.pieceFor(200, 201).samples[0], firstSampleNeeded(200, EXACT));
   });
 
   for (const rateHz of [8000, 22_050, 44_100, 48_000]) {
@@ -48,7 +50,7 @@ describe('the sound of a live stream', () => {
       const [wav, mouth] = [file(`${rateHz}.wav`), file(`${rateHz}.f32`)];
       await writeWav(wav, syllables(1.3, rateHz), rateHz);
       await decodeAudio(wav, { mouth }, 60, new AbortController().signal);
-      const sound = new LiveSound(rateHz, FEATURE_ROWS_AFTER);
+      const sound = new LiveSound(rateHz, EXACT);
       for (let at = 0; at < samples.length; at += 777) sound.push(samples.subarray(at, at + 777));
       sound.end();
       assert.deepEqual(sound.pieceFor(0, sound.readyFrames).samples, await readSamples(mouth));

@@ -56,7 +56,7 @@ test('the plan holds the length and everything that makes the pictures what they
 test('a range is cut out of the whole render, and what lies behind its end is left out', () => {
   const { render } = configSchema.parse({});
   const cut = (range: { from: number; to?: number }) => {
-    const { firstFrame, frameCount, totalFrames } = planRender(96_000, render, range);
+    const { firstFrame, frameCount, totalFrames } = planRender(96_000, render, { range });
     return [firstFrame, frameCount, totalFrames];
   };
   assert.deepEqual(cut({ from: 30, to: 31 }), [30, 1, 150]);

@@ -28,7 +28,7 @@ function meter(...parts: Float32Array[]): SpeechMeter {
   for (const part of parts) for (let at = 0; at < part.length; at += 999) heard.push(part.subarray(at, at + 999));
   return heard;
 }
-const ALL = { start: 0, end: 10_000 };
+const ALL = { start: 0, end: 10_000 * RATE_HZ };
 const about = (actual: number, expected: number) =>
   assert.ok(Math.abs(actual - expected) <= 0.081, `${actual} s, expected ${expected}`);
 
@@ -49,9 +49,12 @@ test('what is far quieter than the speaker does not count', () => {
 
 test('a range has its part, and the parts add up', () => {
   const heard = meter(voice(1), silence(1), voice(1));
-  about(heard.secondsIn({ start: 25, end: 50 }), 0);
-  const parts = [0, 10, 40, 60, 75].map((start, index, all) =>
-    heard.secondsIn({ start, end: all[index + 1] ?? start }),
-  );
-  assert.equal(Math.round(100 * parts.reduce((sum, part) => sum + part)), Math.round(100 * heard.secondsIn(ALL)));
+  about(heard.secondsIn({ start: RATE_HZ, end: 2 * RATE_HZ }), 0);
+  // Of frames of both rates.
+  for (const samples of [640, 800]) {
+    const parts = [0, 10, 40, 57, 75].map((start, index, all) =>
+      heard.secondsIn({ start: start * samples, end: (all[index + 1] ?? start) * samples }),
+    );
+    assert.equal(Math.round(100 * parts.reduce((sum, part) => sum + part)), Math.round(100 * heard.secondsIn(ALL)));
+  }
 });

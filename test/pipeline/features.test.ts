@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { FEATURE_SIZE, frameCount, MEL_BANDS } from '../../shared/sound/rates.ts';
+import { frameCount } from '../../shared/sound/frame-rate.ts';
+import { FEATURE_SIZE, MEL_BANDS } from '../../shared/sound/rates.ts';
 import { writeAudioInput } from '../../worker/pipeline/audio-input.ts';
 import { AUDIO_INPUT_FLOATS, WINDOW_FLOATS } from '../../worker/pipeline/contract.ts';
 import { gatherFeatureRows } from '../../worker/pipeline/feature-rows.ts';
@@ -117,6 +118,16 @@ test('audio inputs agree with the original within 1e-6', { skip: referenceMissin
   assert.ok(error <= 1e-6, `largest error ${error}`);
 });
 
+test('a video of 20 frames a second has ⌊N/800 + ½⌋', () => {
+  assert.deepEqual(
+    [0, 399, 400, 1199, 1200, 16_000].map((samples) => frameCount(samples, 20)),
+    [1, 1, 1, 1, 2, 20],
+  );
+});
+
 test('a render has ⌊N/640 + ½⌋ frames and never none', () => {
-  assert.deepEqual([0, 1, 319, 320, 640, 959, 960, 16_000].map(frameCount), [1, 1, 1, 1, 1, 1, 2, 25]);
+  assert.deepEqual(
+    [0, 1, 319, 320, 640, 959, 960, 16_000].map((samples) => frameCount(samples)),
+    [1, 1, 1, 1, 1, 1, 2, 25],
+  );
 });

@@ -1,7 +1,8 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { FarmError } from '../../shared/errors.ts';
-import { FEATURE_SIZE, frameCount } from '../../shared/sound/rates.ts';
+import { frameCount } from '../../shared/sound/frame-rate.ts';
+import { FEATURE_SIZE } from '../../shared/sound/rates.ts';
 import {
   AUDIO_INPUT_FLOATS,
   type AudioEncoder,

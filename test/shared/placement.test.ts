@@ -222,11 +222,11 @@ test('of two workers of a GPU the newer one counts', () => {
 
 test('a GPU holds as many streams as frames fit into nine tenths of a 25th of a second, and always one', () => {
   const holding = (frameMs: number) =>
-    streamsOn([worker(0, { models: [model('ann', { cost: { loadMs: 1, frameMs } })] })], 0, 'ann', 0);
+    streamsOn([worker(0, { models: [model('ann', { cost: { loadMs: 1, frameMs } })] })], 0, { modelId: 'ann' }, 0);
   assert.deepEqual([1, 9, 18, 19, 90].map(holding), [36, 4, 2, 1, 1]);
 });
 
 test('a GPU of which nothing is known takes one stream, and as many as configured whatever is known', () => {
-  assert.equal(streamsOn([worker(0)], 0, 'ann', 0), 1);
-  assert.equal(streamsOn([worker(0)], 0, 'ann', 7), 7);
+  assert.equal(streamsOn([worker(0)], 0, { modelId: 'ann' }, 0), 1);
+  assert.equal(streamsOn([worker(0)], 0, { modelId: 'ann' }, 7), 7);
 });

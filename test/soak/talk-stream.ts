@@ -1,6 +1,7 @@
 import { setTimeout as delay } from 'node:timers/promises';
 import type { Frame, Opened } from '../../api/grpc/messages/farm.ts';
-import { frameCount, SAMPLE_RATE_HZ, SAMPLES_PER_FRAME } from '../../shared/sound/rates.ts';
+import { frameCount, samplesPerFrame } from '../../shared/sound/frame-rate.ts';
+import { SAMPLE_RATE_HZ } from '../../shared/sound/rates.ts';
 import { send, type TestClient } from '../grpc/clients.ts';
 import { f32 } from '../grpc/speech.ts';
 import { faceBrightness } from '../support/small-avatar.ts';
@@ -33,8 +34,8 @@ export async function talkUntil(
   stop: AbortSignal,
   onLag: (ms: number) => void,
 ): Promise<TalkStreamResult> {
-  const period = new Float32Array(PERIOD_FRAMES * SAMPLES_PER_FRAME);
-  period.set(syllables(1).subarray(0, SPEECH_FRAMES * SAMPLES_PER_FRAME));
+  const period = new Float32Array(PERIOD_FRAMES * samplesPerFrame());
+  period.set(syllables(1).subarray(0, SPEECH_FRAMES * samplesPerFrame()));
   const call = client.stream();
   const brightness: number[] = [];
   let misplaced = 0;

@@ -60,6 +60,7 @@ const FOR_PURE_ROOMS = [
   'shared/process/unheard.ts',
   'shared/regular-file.ts',
   'shared/sound/hearing-of-file.ts',
+  'shared/sound/frame-rate.ts',
   'shared/units.ts',
   ...SOUND_DATA,
 ];

@@ -18,6 +18,7 @@ export function modelConfig(values: Partial<ModelConfig> = {}): ModelConfig {
     hubertChunks: 'long',
     blend: 'none',
     backgroundMode: 'ping-pong',
+    frameRate: 25,
     frameLimit: undefined,
     preloadModel: false,
     preloadBackgrounds: false,

@@ -1,5 +1,6 @@
 import type { ErrorReport } from '../../shared/errors.ts';
 import { type FramesOutput, isVideo, type VideoOutput } from '../../shared/renders/outputs.ts';
+import type { FrameRate } from '../../shared/sound/frame-rate.ts';
 import type { PreparedPicture } from '../compositor/contract.ts';
 import type { RgbImage } from '../pipeline/contract.ts';
 import type { StageSpans } from '../pipeline/stage-timings.ts';
@@ -41,6 +42,8 @@ export interface SegmentVideoOutput {
   readonly picture: { readonly width: number; readonly height: number };
   readonly crf: number;
   readonly preset: string;
+  /** Frames a second; absent: 25. */
+  readonly frameRate?: FrameRate | undefined;
   /** As of files. */
   readonly hasAlpha?: boolean;
   /** What is kept besides the frames; absent: nothing. */

@@ -84,7 +84,7 @@ export class LiveRenderer {
     signal: AbortSignal,
     timings: StageTimingsMs,
   ): AsyncGenerator<FrameInputs<Picture>> {
-    const { frames, startFrameIndex, backgroundMode, totalSamples, rowsAhead, streamId } = task;
+    const { frames, startFrameIndex, backgroundMode, frameRate, totalSamples, rowsAhead, streamId } = task;
     const { network, encoder } = model;
     const parts = {
       audio: new PieceOfSound(readSamples(task.audio), task.firstSample, totalSamples),
@@ -93,7 +93,7 @@ export class LiveRenderer {
       ...{ encoder, network, pictures },
     };
     const request = {
-      ...{ frames, startFrameIndex, backgroundMode, rowsAhead, totalFrames: frames.end },
+      ...{ frames, startFrameIndex, backgroundMode, frameRate, rowsAhead, totalFrames: frames.end },
       batchFrames: this.#maxFrames(model),
       encoderBatchWindows: 1,
       grid: 'request',

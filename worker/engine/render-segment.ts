@@ -87,7 +87,7 @@ async function makeMouths(
 }
 
 function outputOf(
-  { output, renderId, segmentIndex, frames, totalFrames, clip }: SegmentTask,
+  { output, renderId, segmentIndex, frames, totalFrames, clip, frameRate }: SegmentTask,
   picture: { width: number; height: number },
   hasAlpha: boolean,
 ): FrameOutput {
@@ -97,5 +97,6 @@ function outputOf(
     isVideo(output.kind),
   );
   if (!('crf' in output)) return { ...output, renderId, notes, hasAlpha };
-  return { ...output, picture, notes, hasAlpha, key: artifactKeys.segmentVideo(renderId, segmentIndex, output.kind) };
+  const key = artifactKeys.segmentVideo(renderId, segmentIndex, output.kind);
+  return { ...output, frameRate, picture, notes, hasAlpha, key };
 }

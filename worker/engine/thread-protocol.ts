@@ -3,6 +3,7 @@ import type { ErrorReport } from '../../shared/errors.ts';
 import type { LoadedModelState, ModelCost } from '../../shared/heartbeat.ts';
 import type { FramesOutput, VideoOutput } from '../../shared/renders/outputs.ts';
 import type { SegmentReceipt } from '../../shared/renders/record.ts';
+import type { FrameRate } from '../../shared/sound/frame-rate.ts';
 import type { LoadSettings } from '../models/load-settings.ts';
 import type { ModelLimits } from '../models/model-limits.ts';
 import type { BackgroundMode, IndexRange } from '../pipeline/contract.ts';
@@ -43,6 +44,8 @@ export interface SegmentTask {
   readonly fromNeutral?: boolean | undefined;
   /** True: the pictures are those of the render's own footage. */
   readonly ownFootage?: boolean;
+  /** Frames a second; absent: 25. */
+  readonly frameRate?: FrameRate | undefined;
   /** Of the whole sound: they decide how the networks are run. */
   readonly totalFrames: number;
   /** Frames that the render makes of them; absent: all. */
@@ -75,6 +78,8 @@ export interface LiveTask extends LiveBytes {
   readonly startFrameIndex: number;
   /** Absent: ping-pong. */
   readonly backgroundMode?: BackgroundMode | undefined;
+  /** Frames a second; absent: 25. */
+  readonly frameRate?: FrameRate | undefined;
   /** Length of the whole sound in samples; 0: frames hear nothing. */
   readonly totalSamples: number;
   /** Place of the first sample of `audio` in the whole sound. */

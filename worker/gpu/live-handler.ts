@@ -165,11 +165,11 @@ function toTask(
   firstFrame: number,
 ): LiveTask {
   const { requestId, streamId, modelId, frames, startFrameIndex, backgroundMode } = job;
-  const { totalSamples, firstSample, rowsAhead } = job;
+  const { totalSamples, firstSample, rowsAhead, frameRate } = job;
   const bytesPerFrame = Math.floor(visualFrames.length / (frames.end - frames.start));
   return {
     ...{ requestId, streamId, modelId, startFrameIndex, backgroundMode, totalSamples, firstSample, rowsAhead },
-    waitMs: job.waitMs,
+    ...{ frameRate, waitMs: job.waitMs },
     form: formOf(job),
     frames: { start: firstFrame, end: frames.end },
     audio: aloneInMemory(audio),

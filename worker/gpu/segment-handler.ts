@@ -6,7 +6,7 @@ import { logged } from '../../shared/process/unheard.ts';
 import { isVideo } from '../../shared/renders/outputs.ts';
 import { framesOf, isTerminal, type RenderRecord } from '../../shared/renders/record.ts';
 import type { RenderStore } from '../../shared/renders/store.ts';
-import { SAMPLES_PER_FRAME } from '../../shared/sound/rates.ts';
+import { samplesOf } from '../../shared/sound/frame-rate.ts';
 import type { TraceSpan } from '../../shared/tracing/contract.ts';
 import type { PipelineThread } from '../engine/pipeline-thread.ts';
 import type { SegmentTask } from '../engine/thread-protocol.ts';
@@ -50,7 +50,10 @@ export function segmentHandler(tools: SegmentHandlerTools) {
       if (!status || isTerminal(status)) cancellation.end(job.renderId);
     };
     const watch = watchOf(tools, job, span);
-    watch.soundOf(artifacts.localPath(artifactKeys.samples(job.renderId)), samplesOf(job.frames));
+    watch.soundOf(
+      artifacts.localPath(artifactKeys.samples(job.renderId)),
+      samplesOf(job.frames, record.request.frameRate),
+    );
     const previews = new Previews(artifacts, job.renderId);
     await report(0);
     try {
@@ -84,11 +87,6 @@ export function segmentHandler(tools: SegmentHandlerTools) {
   };
 }
 
-/** What is heard during these frames. */
-function samplesOf({ start, end }: SegmentJob['frames']) {
-  return { start: start * SAMPLES_PER_FRAME, end: end * SAMPLES_PER_FRAME };
-}
-
 function watchOf({ gpuId, workLog }: SegmentHandlerTools, job: SegmentJob, span: TraceSpan | undefined): TaskWatch {
   const place = { kind: 'render', model: job.modelId, gpu: gpuId } as const;
   return new TaskWatch(
@@ -112,6 +110,7 @@ function toTask(job: SegmentJob, record: RenderRecord): SegmentTask {
     backgroundMode: request.footage ? walkOver(request.footage.syncMode) : request.backgroundMode,
     ownFootage: request.footage !== undefined,
     fromNeutral: request.fromNeutral,
+    frameRate: request.frameRate,
     totalFrames: plan.totalFrames ?? plan.frameCount,
     clip: framesOf(plan),
     batchFrames: plan.batchFrames,

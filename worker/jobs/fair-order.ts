@@ -3,7 +3,6 @@ import type { Redis } from 'ioredis';
 import { jobSchema } from '../../shared/jobs.ts';
 import { firstPriority, LIVE_PRIORITY, SEGMENT_BAND } from '../../shared/queues.ts';
 import type { RenderPriority } from '../../shared/renders/record.ts';
-import { FRAMES_PER_SECOND } from '../../shared/sound/rates.ts';
 import { endOfLine, joinLine, type OwnersRender, strideOf } from './owner-turns.ts';
 
 /**
@@ -17,8 +16,8 @@ import { endOfLine, joinLine, type OwnersRender, strideOf } from './owner-turns.
  * all that are not (docs/decisions/0079).
  */
 
-/** A second of video; any part of one counts whole. */
-const FRAMES_PER_TICK = FRAMES_PER_SECOND;
+/** A second of most videos; any part of one counts whole. */
+const FRAMES_PER_TICK = 25;
 /** The clock is set back by so much once it has passed it: what is due afterwards must still lie in its band. */
 const RESTART_TICKS = 450_000;
 /** BullMQ orders jobs by their priority times this, plus a number that counts them. */

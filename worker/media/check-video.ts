@@ -1,6 +1,6 @@
 import { FarmError } from '../../shared/errors.ts';
 import type { VideoOutput } from '../../shared/renders/outputs.ts';
-import { FRAMES_PER_SECOND } from '../../shared/sound/rates.ts';
+import { USUAL_FRAME_RATE } from '../../shared/sound/frame-rate.ts';
 import { outputOf } from '../../shared/tools/tool-output.ts';
 import { MINUTE_MS } from '../../shared/units.ts';
 import type { VideoForm } from './join-segments.ts';
@@ -51,18 +51,19 @@ export async function checkInStep(
   videoPath: string,
   frameCount: number,
   signal: AbortSignal,
-  { output, hasAlpha }: VideoForm = { output: 'mp4', hasAlpha: false },
+  { output, hasAlpha, frameRate = USUAL_FRAME_RATE }: VideoForm = { output: 'mp4', hasAlpha: false },
 ): Promise<VideoSeconds> {
   const slack = SLACK_TICKS[output];
+  const frameSeconds = 1 / frameRate;
   const { picture, sound } = await readPackets(videoPath, slack, signal);
   const { count, withAlpha } = picture.run;
   const wrong =
-    faultOf('picture', picture, 1 / FRAMES_PER_SECOND, slack) ??
+    faultOf('picture', picture, frameSeconds, slack) ??
     faultOf('sound', sound, SOUND_PACKET_S[output], slack) ??
     (count === frameCount ? undefined : `it has ${count} of ${frameCount} pictures`) ??
     (withAlpha === (hasAlpha ? count : 0) ? undefined : `${withAlpha} of ${count} pictures have alpha`) ??
-    differenceOf('begin', picture.run.start * picture.secondsPerTick, sound.run.start * sound.secondsPerTick) ??
-    differenceOf('end', picture.run.end * picture.secondsPerTick, sound.run.end * sound.secondsPerTick);
+    differenceOf('begin', startOf(picture), startOf(sound), frameSeconds) ??
+    differenceOf('end', endOf(picture), endOf(sound), frameSeconds);
   if (wrong) throw new FarmError('encode_failed', `The finished video is not in step: ${wrong}`);
   return { videoSeconds: picture.seconds, audioSeconds: sound.seconds };
 }
@@ -84,8 +85,16 @@ function faultOf(
   return `packets of the ${what} come every ${seconds} s, expected ${packetSeconds} s`;
 }
 
-function differenceOf(what: string, pictureSeconds: number, soundSeconds: number): string | undefined {
-  if (Math.abs(pictureSeconds - soundSeconds) <= 1 / FRAMES_PER_SECOND + 1e-6) return undefined;
+const startOf = ({ run, secondsPerTick }: TimedTrack): number => run.start * secondsPerTick;
+const endOf = ({ run, secondsPerTick }: TimedTrack): number => run.end * secondsPerTick;
+
+function differenceOf(
+  what: string,
+  pictureSeconds: number,
+  soundSeconds: number,
+  frameSeconds: number,
+): string | undefined {
+  if (Math.abs(pictureSeconds - soundSeconds) <= frameSeconds + 1e-6) return undefined;
   return `picture and sound ${what} at ${pictureSeconds.toFixed(3)} s and ${soundSeconds.toFixed(3)} s`;
 }
 

@@ -1,6 +1,6 @@
 import { ignored } from '../../shared/process/unheard.ts';
 import type { VideoOutput } from '../../shared/renders/outputs.ts';
-import { FRAMES_PER_SECOND } from '../../shared/sound/rates.ts';
+import { type FrameRate, USUAL_FRAME_RATE } from '../../shared/sound/frame-rate.ts';
 import { HOUR_MS } from '../../shared/units.ts';
 import { type FedCommand, FfmpegFeed } from '../tools/ffmpeg-feed.ts';
 
@@ -13,10 +13,12 @@ export interface VideoSettings {
   readonly preset: string;
   /** Whether a plane of alpha comes behind those of YUV; for VP9 only. */
   readonly hasAlpha?: boolean;
+  /** Frames a second; absent: 25. */
+  readonly frameRate?: FrameRate | undefined;
 }
 
 /** Picture group length: a player can seek to every other second. */
-const GOP_FRAMES = 2 * FRAMES_PER_SECOND;
+const GOP_SECONDS = 2;
 /** x264's output depends on its thread count, so it is the same on every machine. */
 const X264_THREADS = 2;
 const VP9_THREADS = 2;
@@ -33,17 +35,18 @@ function encodeCommand(
   settings: VideoSettings,
   outputPath: string,
 ): FedCommand {
+  const { frameRate = USUAL_FRAME_RATE } = settings;
   const pixels = settings.hasAlpha ? 'yuva420p' : 'yuv420p';
   return {
     inputOptions: [
       ...['-f', 'rawvideo', '-pix_fmt', pixels, '-video_size', `${planes.width}x${planes.height}`],
-      ...['-framerate', String(FRAMES_PER_SECOND)],
+      ...['-framerate', String(frameRate)],
     ],
     outputOptions: [
       // What the planes are, and what players assume for pictures of this size.
       ...['-color_primaries', 'bt709', '-color_trc', 'bt709', '-colorspace', 'bt709', '-color_range', 'tv'],
       ...(settings.kind === 'webm' ? vp9Options(settings) : x264Options(settings)),
-      ...['-g', String(GOP_FRAMES), '-fflags', '+bitexact', '-f', settings.kind ?? 'mp4'],
+      ...['-g', String(GOP_SECONDS * frameRate), '-fflags', '+bitexact', '-f', settings.kind ?? 'mp4'],
     ],
     outputPath,
   };

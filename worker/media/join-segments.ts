@@ -1,4 +1,5 @@
 import type { VideoOutput } from '../../shared/renders/outputs.ts';
+import type { FrameRate } from '../../shared/sound/frame-rate.ts';
 import type { FfmpegCommand } from '../tools/ffmpeg.ts';
 
 /** The list that ffmpeg's concat demuxer reads; the segments lie beside it. */
@@ -11,6 +12,8 @@ export interface VideoForm {
   readonly output: VideoOutput;
   /** Whether each picture has alpha. */
   readonly hasAlpha: boolean;
+  /** Frames a second; absent: 25. */
+  readonly frameRate?: FrameRate | undefined;
 }
 
 const DEMUXERS: Readonly<Record<VideoOutput, string>> = { mp4: 'mov', webm: 'matroska' };

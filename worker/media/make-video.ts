@@ -22,11 +22,11 @@ export async function makeVideo(
   { plan, form }: { readonly plan: RenderPlan; readonly form: VideoForm },
   signal: AbortSignal,
 ): Promise<VideoFacts> {
-  const { output } = form;
+  const { output, frameRate } = form;
   const names = plan.segmentGpus.map((_, index) => path.basename(artifactKeys.segmentVideo(renderId, index, output)));
   const listKey = artifactKeys.segmentList(renderId);
   await artifacts.publish(listKey, (target) => writeFile(target, segmentList(names)));
-  const soundtrack = await soundtrackOf(artifacts, renderId, plan, signal, output);
+  const soundtrack = await soundtrackOf(artifacts, renderId, { ...plan, frameRate }, signal, output);
   return await artifacts.publish(artifactKeys.video(renderId, output), async (target) => {
     const command = joinCommand(artifacts.localPath(listKey), soundtrack, target, form);
     await runFfmpeg(command, { signal, timeoutMs: JOIN_TIMEOUT_MS });

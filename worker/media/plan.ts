@@ -3,8 +3,11 @@ import { FarmError } from '../../shared/errors.ts';
 import { endsWithVideo } from '../../shared/footage.ts';
 import { cutRange } from '../../shared/renders/frame-range.ts';
 import { framesOf, type RenderPlan, type RenderRequest } from '../../shared/renders/record.ts';
-import { frameCount, SAMPLES_PER_FRAME } from '../../shared/sound/rates.ts';
+import { type FrameRate, frameCount, samplesPerFrame, USUAL_FRAME_RATE } from '../../shared/sound/frame-rate.ts';
 import type { IndexRange } from '../pipeline/contract.ts';
+
+/** Pictures a second that are taken from footage. */
+const FOOTAGE_RATE = 25 satisfies FrameRate;
 
 /** Frames [start, end) of each segment: all of `segmentFrames` but the last. */
 export function cutSegments(plan: Pick<RenderPlan, 'firstFrame' | 'frameCount' | 'segmentFrames'>): IndexRange[] {
@@ -18,17 +21,17 @@ export function cutSegments(plan: Pick<RenderPlan, 'firstFrame' | 'frameCount' |
 
 /**
  * The plan as it follows from a render's length and the configuration, without the GPUs of its segments.
- * @param range frames that are wanted; what lies behind the end of the sound is left out.
+ * @param range frames that are wanted, of `frameRate` a second; what lies behind the end of the sound is left out.
  * @throws FarmError `request_invalid` when the range begins there.
  */
 export function planRender(
   sampleCount: number,
   settings: Config['render'],
-  range?: RenderRequest['range'],
+  { range, frameRate }: Pick<RenderRequest, 'range' | 'frameRate'> = {},
 ): Omit<RenderPlan, 'segmentGpus'> {
   return {
     sampleCount,
-    ...cutRange(frameCount(sampleCount), range),
+    ...cutRange(frameCount(sampleCount, frameRate), range),
     segmentFrames: settings.segment_frames,
     batchFrames: settings.batch_frames,
     encoderBatchWindows: settings.encoder_batch_windows,
@@ -37,9 +40,12 @@ export function planRender(
   };
 }
 
-/** How long the sound of a render must be, in samples; what it lacks is silence. @param pictures of its own footage. */
+/**
+ * How long the sound of a render must be, in samples; what it lacks is silence.
+ * @param pictures of its own footage, 25 a second.
+ */
 export function leastSamples({ footage }: Pick<RenderRequest, 'footage'>, pictures = 0): number {
-  return footage?.syncMode === 'silence' ? pictures * SAMPLES_PER_FRAME : 0;
+  return footage?.syncMode === 'silence' ? pictures * samplesPerFrame(FOOTAGE_RATE) : 0;
 }
 
 /**
@@ -47,14 +53,15 @@ export function leastSamples({ footage }: Pick<RenderRequest, 'footage'>, pictur
  * @throws FarmError `request_invalid` when the range begins there.
  */
 export function rangeOf(
-  { footage, range }: Pick<RenderRequest, 'footage' | 'range'>,
+  { footage, range, frameRate = USUAL_FRAME_RATE }: Pick<RenderRequest, 'footage' | 'range' | 'frameRate'>,
   sampleCount: number,
   pictures?: number,
 ): RenderRequest['range'] {
   if (!footage || pictures === undefined || !endsWithVideo(footage.syncMode)) return range;
-  if (pictures >= frameCount(sampleCount)) return range;
-  const { from = 0, to = pictures } = range ?? {};
-  if (from < pictures) return { from, to: Math.min(to, pictures) };
-  const text = `The range begins at frame ${from}, and the video has pictures 0 to ${pictures - 1}`;
+  const shown = Math.ceil((pictures * frameRate) / FOOTAGE_RATE);
+  if (shown >= frameCount(sampleCount, frameRate)) return range;
+  const { from = 0, to = shown } = range ?? {};
+  if (from < shown) return { from, to: Math.min(to, shown) };
+  const text = `The range begins at frame ${from}, and the video has frames 0 to ${shown - 1}`;
   throw new FarmError('request_invalid', text);
 }

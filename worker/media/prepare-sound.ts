@@ -20,7 +20,7 @@ export async function encodeSoundAhead(
   const plan = await planInRecord(renders, renderId);
   if (!plan) return;
   try {
-    await soundtrackOf(artifacts, renderId, plan, signal, output);
+    await soundtrackOf(artifacts, renderId, { ...plan, frameRate: request.frameRate }, signal, output);
   } catch (error) {
     signal.throwIfAborted();
     log.warn({ err: error }, 'the sound could not be encoded ahead; the last step of the render tries it again');

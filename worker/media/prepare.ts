@@ -4,6 +4,7 @@ import { untilKnown } from '../../shared/outcome.ts';
 import { jobId } from '../../shared/queues.ts';
 import { isVideo } from '../../shared/renders/outputs.ts';
 import { framesOf, type RenderPlan, type RenderRecord } from '../../shared/renders/record.ts';
+import { samplesOf } from '../../shared/sound/frame-rate.ts';
 import { removeFilesIfGone } from '../jobs/ended-renders.ts';
 import type { JobContext } from '../jobs/job-runner.ts';
 import { cutSegments, leastSamples, planRender, rangeOf } from './plan.ts';
@@ -41,17 +42,17 @@ export function prepareHandler(tools: PrepareTools) {
     const { ear, sampleCount, replacedSamples, speech } = await readUpload(tools, record, signal, least);
     if (replacedSamples > 0) log.warn({ samples: replacedSamples }, 'damaged samples were made silent');
     const sound = isVideo(request.output) ? ear : undefined;
-    const outline = planRender(sampleCount, config.render, rangeOf(request, sampleCount, footagePictures));
+    const range = rangeOf(request, sampleCount, footagePictures);
+    const outline = planRender(sampleCount, config.render, { range, frameRate: request.frameRate });
     await room.take(record, outline.frameCount);
     const segments = cutSegments(outline);
     const model = config.models.get(request.modelId);
     const modelVersion = model && entryVersion(model);
-    const speechSeconds = speech.secondsIn(framesOf(outline));
     const plan = {
       ...outline,
       footagePictures,
       sound,
-      speechSeconds,
+      speechSeconds: speech.secondsIn(samplesOf(framesOf(outline), request.frameRate)),
       modelVersion,
       segmentGpus: await dispatcher.place(request.modelId, segments),
     };

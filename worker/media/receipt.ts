@@ -2,7 +2,8 @@ import { PING_PONG } from '../../shared/background-mode.ts';
 import { walkOver } from '../../shared/footage.ts';
 import { framesOf, type RenderPlan, type RenderRecord, type SegmentReceipt } from '../../shared/renders/record.ts';
 import { sumTimings } from '../../shared/renders/timings.ts';
-import { FRAMES_PER_SECOND, SAMPLE_RATE_HZ } from '../../shared/sound/rates.ts';
+import { USUAL_FRAME_RATE } from '../../shared/sound/frame-rate.ts';
+import { SAMPLE_RATE_HZ } from '../../shared/sound/rates.ts';
 import type { Receipt } from '../../shared/views/render-view.ts';
 import type { VideoSeconds } from './check-video.ts';
 import type { RenderLook } from './render-look.ts';
@@ -32,7 +33,7 @@ export function buildReceipt(
       from_neutral: request.fromNeutral ?? false,
     },
     footage: footageOf(request, plan),
-    fps: FRAMES_PER_SECOND,
+    fps: request.frameRate ?? USUAL_FRAME_RATE,
     width: first?.width ?? 0,
     height: first?.height ?? 0,
     alpha: segments.some(({ alpha }) => alpha),

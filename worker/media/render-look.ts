@@ -72,13 +72,15 @@ export class RenderLooks {
     context: Making,
   ): Promise<Quality | undefined> {
     const artifacts = this.#artifacts;
+    const { modelId, frameRate } = request;
     const frames = framesOf(segments);
     const measures = await readMeasures(artifacts, renderId, segments.length, frames.end - frames.start);
     if (!measures) return undefined;
     await using audio = await AudioFile.open(artifacts.localPath(artifactKeys.samples(renderId)));
-    const levels = await voiceLevels(audio, frames);
+    const levels = await voiceLevels(audio, frames, frameRate);
     const quality = assess(measures, levels);
-    const svg = drawWaveform({ renderId, modelId: request.modelId, levels, opening: measures.opening, quality });
+    const { opening } = measures;
+    const svg = drawWaveform({ renderId, modelId, levels, opening, quality, frameRate });
     await this.#publish(artifactKeys.waveform(renderId), svg, context);
     return quality;
   }
@@ -101,7 +103,7 @@ export class RenderLooks {
     }
     const [first] = segments;
     if (frames.length === 0 || !first) return false;
-    const jpeg = await contactSheet(frames, first);
+    const jpeg = await contactSheet(frames, { ...first, frameRate: request.frameRate });
     await this.#publish(artifactKeys.contactSheet(renderId), jpeg, context);
     return true;
   }

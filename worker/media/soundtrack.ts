@@ -2,7 +2,7 @@ import { type ArtifactStore, artifactKeys } from '../../shared/artifacts.ts';
 import { FarmError } from '../../shared/errors.ts';
 import type { VideoOutput } from '../../shared/renders/outputs.ts';
 import { framesOf, type RenderPlan, type SoundForEar } from '../../shared/renders/record.ts';
-import { FRAMES_PER_SECOND } from '../../shared/sound/rates.ts';
+import { type FrameRate, USUAL_FRAME_RATE } from '../../shared/sound/frame-rate.ts';
 import { MINUTE_MS } from '../../shared/units.ts';
 import { type FfmpegCommand, runFfmpeg } from '../tools/ffmpeg.ts';
 
@@ -22,14 +22,14 @@ const ENCODERS: Readonly<Record<VideoOutput, readonly string[]>> = {
   mp4: ['-c:a', 'aac', '-aac_coder', AAC_CODER, '-b:a', AUDIO_BITRATE],
   webm: ['-c:a', 'libopus', '-b:a', OPUS_BITRATE],
 };
-const SAMPLES_PER_VIDEO_FRAME = AUDIO_RATE_HZ / FRAMES_PER_SECOND;
 
 /**
  * Length of the sound track in samples at 48 kHz: as long as the picture. All AAC packets together, the priming and the
- * padding among them, are then longer than the picture by at most one video frame: 1024 + 896 samples.
+ * padding among them, are then longer than the picture by at most one video frame: 1024 + 896 samples at
+ * 25 frames a second, 1024 + 992 at 20.
  */
-export function soundtrackSamples(frameCount: number): number {
-  return frameCount * SAMPLES_PER_VIDEO_FRAME;
+export function soundtrackSamples(frameCount: number, rate: FrameRate = USUAL_FRAME_RATE): number {
+  return (frameCount * AUDIO_RATE_HZ) / rate;
 }
 
 const ENCODE_TIMEOUT_MS = 30 * MINUTE_MS;
@@ -38,7 +38,7 @@ const ENCODE_TIMEOUT_MS = 30 * MINUTE_MS;
 export async function soundtrackOf(
   artifacts: ArtifactStore,
   renderId: string,
-  plan: Pick<RenderPlan, 'sound' | 'frameCount' | 'firstFrame'>,
+  plan: Pick<RenderPlan, 'sound' | 'frameCount' | 'firstFrame'> & Pick<TimedFrames, 'frameRate'>,
   signal: AbortSignal,
   output: VideoOutput = 'mp4',
 ): Promise<string> {
@@ -47,21 +47,27 @@ export async function soundtrackOf(
   if (!isThere) {
     const sound = soundOf(plan, artifacts.localPath(artifactKeys.sound(renderId)));
     await artifacts.publish(key, async (target) => {
-      const command = soundtrackCommand(sound, framesOf(plan), target, output);
+      const command = soundtrackCommand(sound, { ...framesOf(plan), frameRate: plan.frameRate }, target, output);
       await runFfmpeg(command, { signal, timeoutMs: ENCODE_TIMEOUT_MS });
     });
   }
   return artifacts.localPath(key);
 }
 
+interface TimedFrames {
+  readonly start: number;
+  readonly end: number;
+  readonly frameRate?: FrameRate | undefined;
+}
+
 /**
  * The sound that `prepare` kept for the ear → AAC in an MP4, or Opus in a WebM: cut or filled with silence to the length of the picture,
  * since both end within half a frame of each other anyway.
- * @param frames of the whole sound, [start, end), that the picture has.
+ * @param frames of the whole sound, [start, end), that the picture has, and how many a second; 25 when absent.
  */
 export function soundtrackCommand(
   sound: SoundForEar & { readonly path: string },
-  frames: { readonly start: number; readonly end: number },
+  frames: TimedFrames,
   outputPath: string,
   output: VideoOutput = 'mp4',
 ): FfmpegCommand {
@@ -78,17 +84,14 @@ export function soundtrackCommand(
   };
 }
 
-function soundFilter(
-  { storedChannels, channels, gain }: SoundForEar,
-  { start, end }: { readonly start: number; readonly end: number },
-): string {
-  const cut = start === 0 ? '' : `start_sample=${soundtrackSamples(start)}:`;
+function soundFilter({ storedChannels, channels, gain }: SoundForEar, { start, end, frameRate }: TimedFrames): string {
+  const cut = start === 0 ? '' : `start_sample=${soundtrackSamples(start, frameRate)}:`;
   return [
     ...(channels < storedChannels ? ['pan=mono|c0=c0'] : []),
     ...(gain === 1 ? [] : ['aformat=sample_fmts=fltp', `volume=${gain}:precision=float`]),
     `aresample=${AUDIO_RATE_HZ}`,
     'apad',
-    `atrim=${cut}end_sample=${soundtrackSamples(end)}`,
+    `atrim=${cut}end_sample=${soundtrackSamples(end, frameRate)}`,
     ...(start === 0 ? [] : ['asetpts=PTS-STARTPTS']),
   ].join(',');
 }

@@ -1,11 +1,13 @@
-import { FRAMES_PER_SECOND, SAMPLES_PER_FRAME } from '../../shared/sound/rates.ts';
+import { SAMPLE_RATE_HZ } from '../../shared/sound/rates.ts';
 
 /**
- * In which frames of a sound somebody speaks. docs/http-api.md defines it for users: a frame is voiced when its sound
+ * In which 25ths of a second of a sound somebody speaks. docs/http-api.md defines it for users: a frame, which here is
+ * always 40 ms, is voiced when its sound
  * repeats itself 60 to 400 times a second, as vocal cords do, and is not far quieter than the loud frames; voiced frames
  * that are at most 0.32 s apart belong to one utterance, with all that is between them.
  */
 
+const SAMPLES_PER_FRAME = 640;
 /** The voice is looked for at 4 kHz. */
 const DECIMATION = 4;
 const SAMPLES = SAMPLES_PER_FRAME / DECIMATION;
@@ -39,10 +41,11 @@ export class SpeechMeter {
     }
   }
 
-  /** Seconds of speech within frames [start, end). What has not filled a frame does not count. */
+  /** Seconds of speech within samples [start, end). What has not filled a frame does not count. */
   secondsIn({ start, end }: { readonly start: number; readonly end: number }): number {
-    const speech = this.#speech();
-    return speech.slice(start, end).filter(Boolean).length / FRAMES_PER_SECOND;
+    const frameAt = (sample: number) => Math.round(sample / SAMPLES_PER_FRAME);
+    const frames = this.#speech().slice(frameAt(start), frameAt(end)).filter(Boolean).length;
+    return (frames * SAMPLES_PER_FRAME) / SAMPLE_RATE_HZ;
   }
 
   #speech(): boolean[] {

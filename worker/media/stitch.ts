@@ -36,8 +36,8 @@ export function stitchHandler(tools: StitchTools) {
     checkComplete(plan, segments);
     // ffmpeg joins and checks in processes of its own meanwhile.
     const looking = looks.look(record, segments, { signal, log });
-    const { output } = record.request;
-    const form = isVideo(output) ? { output, hasAlpha: segments.some(({ alpha }) => alpha) } : undefined;
+    const { output, frameRate } = record.request;
+    const form = isVideo(output) ? { output, hasAlpha: segments.some(({ alpha }) => alpha), frameRate } : undefined;
     const video = await (form ? makeVideo(artifacts, renderId, { plan, form }, signal) : undefined)?.finally(
       () => looking,
     );

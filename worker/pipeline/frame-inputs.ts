@@ -1,10 +1,12 @@
-import { USUAL_HEARING } from '../../shared/sound/hearing.ts';
+import { rowOfFrame } from '../../shared/sound/audio-kinds.ts';
+import { USUAL_FRAME_RATE } from '../../shared/sound/frame-rate.ts';
+import { type Hearing, USUAL_HEARING } from '../../shared/sound/hearing.ts';
 import { FEATURE_ROWS_AFTER } from '../../shared/sound/rates.ts';
 import type { FrameInputs, IndexRange } from './contract.ts';
 import { checkRequest, type InputParts, type RenderFramesRequest } from './frame-request.ts';
 import { LookAhead } from './look-ahead.ts';
 import { loadPicture } from './pipeline.ts';
-import { SlidingFeatures } from './sliding-features.ts';
+import { type FeatureSource, SlidingFeatures } from './sliding-features.ts';
 import { StageClock, type StageTimingsMs } from './stage-timings.ts';
 
 /** Pictures that are being loaded while the network runs, at least. */
@@ -23,17 +25,21 @@ export async function* gatherFrameInputs<Picture>(
   timings: StageTimingsMs,
 ): AsyncGenerator<FrameInputs<Picture>> {
   checkRequest(request, parts);
-  const { frames, batchFrames, rowsAhead = FEATURE_ROWS_AFTER } = request;
+  const { frames, batchFrames, frameRate = USUAL_FRAME_RATE, rowsAhead = FEATURE_ROWS_AFTER } = request;
   if (frames.start === frames.end) return;
   const { pictures, given } = parts;
   const clock = new StageClock(timings);
   const computed = framesOfBatches(request);
-  const features = given?.audioInput ? undefined : slidingFeatures(request, parts, { signal, clock });
-  const load = (frame: number) => loadPicture(pictures, frame, request);
+  const { hearing = USUAL_HEARING } = parts.network;
+  const own = ownFrames(hearing, frameRate);
+  const heard = { ...parts, hearing };
+  const features = given?.audioInput ? undefined : slidingFeatures(request, heard, own, { signal, clock });
+  const walk = { ...request, totalFrames: own.of(request.totalFrames - 1) + 1 };
+  const load = (frame: number) => loadPicture(pictures, own.of(frame), walk);
   const loading = new LookAhead(load, computed, Math.max(batchFrames, PICTURES_AHEAD));
   for (let start = computed.start; start < computed.end; start += batchFrames) {
     const end = Math.min(start + batchFrames, computed.end);
-    const rows = await features?.rowsFor({ start, end });
+    const rows = await features?.rowsFor(own.ofAll({ start, end }));
     for (let frameIndex = start; frameIndex < end; frameIndex++) {
       signal.throwIfAborted();
       clock.start();
@@ -44,7 +50,7 @@ export async function* gatherFrameInputs<Picture>(
         wanted: frames.start <= frameIndex && frameIndex < frames.end,
         pictures,
         ...loaded,
-        audioInput: rows ? { rows, rowsAhead } : (given?.audioInput as Float32Array),
+        audioInput: rows ? { rows, row: own.of(frameIndex), rowsAhead } : (given?.audioInput as Float32Array),
         visualInput: given?.visualInputs?.at(frameIndex - frames.start),
         timings,
       };
@@ -59,11 +65,25 @@ function framesOfBatches({ grid, frames, batchFrames, totalFrames }: RenderFrame
   return { start, end: Math.min(Math.ceil(frames.end / batchFrames) * batchFrames, totalFrames) };
 }
 
+/**
+ * Which frames of the model's own rate the frames of a video show: these have the same pictures, and hear the same rows.
+ */
+interface OwnFrames {
+  of(frame: number): number;
+  /** Those of a non-empty range. */
+  ofAll(frames: IndexRange): IndexRange;
+}
+
+function ownFrames({ kind }: Hearing, frameRate: number): OwnFrames {
+  const of = (frame: number) => rowOfFrame(frame, kind, frameRate);
+  return { of, ofAll: ({ start, end }) => ({ start: of(start), end: of(end - 1) + 1 }) };
+}
+
 function slidingFeatures(
   { grid, frames, encoderBatchWindows, rowsAhead = FEATURE_ROWS_AFTER }: RenderFramesRequest,
-  parts: InputParts<unknown>,
+  parts: FeatureSource,
+  own: OwnFrames,
   run: { signal: AbortSignal; clock: StageClock },
 ): SlidingFeatures {
-  const hearing = parts.network.hearing ?? USUAL_HEARING;
-  return new SlidingFeatures({ ...parts, hearing }, rowsAhead, grid === 'request' ? frames : encoderBatchWindows, run);
+  return new SlidingFeatures(parts, rowsAhead, grid === 'request' ? own.ofAll(frames) : encoderBatchWindows, run);
 }

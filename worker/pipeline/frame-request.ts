@@ -1,6 +1,7 @@
 /** A request for frames, the parts that make them, and the check that the two fit. */
 
 import { FarmError } from '../../shared/errors.ts';
+import type { FrameRate } from '../../shared/sound/frame-rate.ts';
 import { audioFloats, USUAL_HEARING } from '../../shared/sound/hearing.ts';
 import { FEATURE_ROWS_AFTER } from '../../shared/sound/rates.ts';
 import type {
@@ -32,6 +33,8 @@ export interface RenderFramesRequest {
   readonly fromNeutral?: boolean | undefined;
   /** Frames of the whole render: where the last network batch ends. */
   readonly totalFrames: number;
+  /** Frames a second of the video; 25 when absent. */
+  readonly frameRate?: FrameRate | undefined;
   /** Frames in one run of the network. */
   readonly batchFrames: number;
   /** Windows in one run of the encoder, on the grid of the sound. */

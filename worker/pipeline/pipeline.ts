@@ -90,7 +90,7 @@ export async function encodeChunk(
   return rowsOfChunk(states, chunk, plan, audio.sampleCount);
 }
 
-/** place in the walk → picture, of frame `frame`. */
+/** place in the walk → picture, of frame `frame` of the model's own rate. */
 export async function loadPicture<Picture>(
   pictures: AvatarPictures<Picture>,
   frame: number,
@@ -138,10 +138,10 @@ function gatherAudio(
   { hearing = USUAL_HEARING }: LipSyncNetwork,
   audio: Float32Array,
 ): void {
-  for (const [place, { audioInput, frameIndex }] of frames.entries()) {
+  for (const [place, { audioInput }] of frames.entries()) {
     const audioAt = place * audioFloats(hearing);
     if (audioInput instanceof Float32Array) audio.set(audioInput, audioAt);
-    else writeAudioInput(audioInput.rows, frameIndex, audio, audioAt, audioInput.rowsAhead, hearing);
+    else writeAudioInput(audioInput.rows, audioInput.row, audio, audioAt, audioInput.rowsAhead, hearing);
   }
 }
 

@@ -1,6 +1,6 @@
 /** A picture of evenly spaced frames, with the time of each under it. */
 import sharp from 'sharp';
-import { FRAMES_PER_SECOND } from '../../shared/sound/rates.ts';
+import { type FrameRate, USUAL_FRAME_RATE } from '../../shared/sound/frame-rate.ts';
 import { drawText, TEXT_HEIGHT, textWidth } from './digits.ts';
 
 // No picture is read twice, and one thread for each is enough.
@@ -27,13 +27,13 @@ const CHANNELS = 3;
 /**
  * Frames side by side, four in a row, as JPEG.
  * @param frames one or more.
- * @param size of the frames.
+ * @param video size of the frames, and how many there are a second; 25 when absent.
  */
 export async function contactSheet(
   frames: readonly SheetFrame[],
-  size: { readonly width: number; readonly height: number },
+  video: { readonly width: number; readonly height: number; readonly frameRate?: FrameRate | undefined },
 ): Promise<Buffer> {
-  const tileHeight = Math.max(1, Math.round((TILE_WIDTH * size.height) / size.width));
+  const tileHeight = Math.max(1, Math.round((TILE_WIDTH * video.height) / video.width));
   const columns = Math.min(COLUMNS, frames.length);
   const rows = Math.ceil(frames.length / columns);
   const width = columns * (TILE_WIDTH + GAP) + GAP;
@@ -48,7 +48,7 @@ export async function contactSheet(
       const line = tile.subarray(row * TILE_WIDTH * CHANNELS, (row + 1) * TILE_WIDTH * CHANNELS);
       data.set(line, ((y + row) * width + x) * CHANNELS);
     }
-    const caption = timeOf((frames[place] as SheetFrame).place);
+    const caption = timeOf((frames[place] as SheetFrame).place, video.frameRate);
     const left = x + Math.round((TILE_WIDTH - textWidth(caption)) / 2);
     drawText(sheet, caption, { x: left, y: y + tileHeight + Math.round((CAPTION - TEXT_HEIGHT) / 2) }, INK);
   }
@@ -63,8 +63,8 @@ async function tileOf(path: string, height: number): Promise<Uint8Array> {
 }
 
 /** 1:23.45 in the video. */
-function timeOf(place: number): string {
-  const hundredths = Math.round((place * 100) / FRAMES_PER_SECOND);
+function timeOf(place: number, frameRate: FrameRate = USUAL_FRAME_RATE): string {
+  const hundredths = Math.round((place * 100) / frameRate);
   const [minutes, seconds] = [Math.floor(hundredths / 6000), (hundredths % 6000) / 100];
   return `${minutes}:${seconds.toFixed(2).padStart(5, '0')}`;
 }

@@ -1,5 +1,5 @@
 /** The voice, and the mouth's opening under it: docs/quality.md. */
-import { FRAMES_PER_SECOND } from '../../shared/sound/rates.ts';
+import { type FrameRate, USUAL_FRAME_RATE } from '../../shared/sound/frame-rate.ts';
 import type { Quality } from '../../shared/views/quality-view.ts';
 import { drawTimes, escaped, short, svgDocument, type TimeAxis } from './drawing.ts';
 import { quantileOf } from './series.ts';
@@ -12,6 +12,8 @@ export interface WaveformParts {
   /** In hundredths of a grey level, as many. */
   readonly opening: readonly number[];
   readonly quality: Quality;
+  /** Frames a second; 25 when absent. */
+  readonly frameRate?: FrameRate | undefined;
 }
 
 const WIDTH = 1200;
@@ -25,8 +27,9 @@ const HEIGHT = 318;
 const STYLE = '.voice{fill:var(--blue)}.mouth{fill:var(--pink)}.warn{fill:var(--red)}';
 
 /** An SVG. */
-export function drawWaveform({ renderId, modelId, levels, opening, quality }: WaveformParts): string {
-  const axis: TimeAxis = { left: LEFT, width: WIDTH - LEFT - RIGHT, seconds: levels.length / FRAMES_PER_SECOND };
+export function drawWaveform({ renderId, modelId, levels, opening, quality, frameRate }: WaveformParts): string {
+  const seconds = levels.length / (frameRate ?? USUAL_FRAME_RATE);
+  const axis: TimeAxis = { left: LEFT, width: WIDTH - LEFT - RIGHT, seconds };
   const loudest = Math.max(...columns(levels), 1e-6);
   // From the closed mouth up.
   const closed = quantileOf(opening, 0.02);

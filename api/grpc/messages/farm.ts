@@ -27,6 +27,7 @@ export interface Open {
   readonly fill_gaps_after_ms: number;
   readonly catch_up: CatchUp;
   readonly background_mode: BackgroundMode;
+  readonly fps: number;
 }
 
 export type StreamResponse =
@@ -87,6 +88,7 @@ export interface RenderSpec {
   readonly audio_lead_ms: number;
   readonly audio_tail_ms: number;
   readonly from_neutral: boolean;
+  readonly fps: number;
 }
 
 export interface RenderBatch {
@@ -109,6 +111,7 @@ export interface EstimateRenderRequest {
   readonly to_frame: number;
   readonly audio_lead_ms: number;
   readonly audio_tail_ms: number;
+  readonly fps: number;
 }
 
 export interface RenderEstimate {
@@ -179,6 +182,7 @@ export interface Render {
   readonly priority: RenderPriority;
   readonly from_frame: number;
   readonly to_frame: number;
+  readonly fps: number;
 }
 
 export interface RenderWaiting {

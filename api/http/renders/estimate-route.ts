@@ -1,6 +1,7 @@
 import type { FastifyPluginAsyncZod } from 'fastify-type-provider-zod';
 import { z } from 'zod';
 import { LAST_FRAME, LONGEST_SILENCE_MS } from '../../../shared/limits.ts';
+import { FRAME_RATE_WORDS, FRAME_RATES } from '../../../shared/sound/frame-rate.ts';
 import { estimateSchema } from '../../../shared/views/estimate-view.ts';
 import { modelIdOf } from '../../model-id.ts';
 import { estimateRender } from '../../renders/estimate.ts';
@@ -15,6 +16,7 @@ const bodySchema = z.strictObject({
   to: z.int().min(1).max(LAST_FRAME).optional(),
   audio_lead_ms: z.int().min(0).max(LONGEST_SILENCE_MS).default(0).describe('Silence before the sound'),
   audio_tail_ms: z.int().min(0).max(LONGEST_SILENCE_MS).default(0).describe('Silence after the sound'),
+  fps: z.literal(FRAME_RATES, FRAME_RATE_WORDS).optional().describe('Frames a second'),
 });
 
 /** POST /v1/renders/estimate: what a render would cost. */
@@ -29,12 +31,13 @@ export const estimateRoute: FastifyPluginAsyncZod<Services> = async (app, servic
     },
   };
   app.post('/v1/renders/estimate', { schema, config: { access: 'render' } }, async ({ body }) => {
-    const { model_id, audio_seconds, from, to, audio_lead_ms, audio_tail_ms } = body;
+    const { model_id, audio_seconds, from, to, audio_lead_ms, audio_tail_ms, fps } = body;
     return await estimateRender(services, {
       modelId: modelIdOf(config, model_id),
       audioSeconds: audio_seconds,
       silenceMs: audio_lead_ms + audio_tail_ms,
       ...withRange(from, to),
+      frameRate: fps,
     });
   });
 };

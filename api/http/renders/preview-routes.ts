@@ -4,7 +4,6 @@ import type { FastifyPluginAsyncZod } from 'fastify-type-provider-zod';
 import { z } from 'zod';
 import { FarmError } from '../../../shared/errors.ts';
 import { LAST_FRAME } from '../../../shared/limits.ts';
-import { FRAMES_PER_SECOND } from '../../../shared/sound/rates.ts';
 import { type RenderPicture, watchPictures } from '../../renders/pictures.ts';
 import type { Services } from '../../services.ts';
 import { bytesOf, failures } from '../openapi.ts';
@@ -16,7 +15,6 @@ import { renderParams } from './render-routes.ts';
 
 type PreviewServices = Pick<Services, 'renders' | 'videos'> & { readonly sockets: WebSockets };
 
-const FRAME_MS = 1000 / FRAMES_PER_SECOND;
 const BOUNDARY = 'frame';
 /** Time for a client to take what is on its way when this front end ends or its key is removed. */
 const FAREWELL_MS = 900;
@@ -69,9 +67,8 @@ interface Watched {
 
 async function sendAll(socket: WebSocket, pictures: AsyncIterable<RenderPicture>, signal: AbortSignal): Promise<void> {
   let count = 0;
-  for await (const { frameIndex, data, skippedFrames } of pictures) {
-    const times = { frameIndex, timeMs: frameIndex * FRAME_MS, skippedFrames, latencyMs: 0 };
-    await sendTo(socket, encodeFrame({ ...times, data }), signal);
+  for await (const { frameIndex, timeMs, data, skippedFrames } of pictures) {
+    await sendTo(socket, encodeFrame({ frameIndex, timeMs, skippedFrames, latencyMs: 0, data }), signal);
     count++;
   }
   await sendTo(socket, JSON.stringify({ type: 'ended', frame_count: count }), signal);

@@ -9,6 +9,7 @@ import { JPEG_QUALITY, LAST_FRAME, LAST_START_FRAME, LONGEST_SILENCE_MS } from '
 import { MAX_URL_LENGTH } from '../../../shared/net/outside-url.ts';
 import { OUTPUTS } from '../../../shared/renders/outputs.ts';
 import { labelsSchema, RENDER_PRIORITIES } from '../../../shared/renders/record.ts';
+import { FRAME_RATE_WORDS, FRAME_RATES } from '../../../shared/sound/frame-rate.ts';
 import { eventNames, eventNamesInText } from '../../event-names.ts';
 import { onceFor } from '../../message-fields.ts';
 import { modelIdOf } from '../../model-id.ts';
@@ -72,7 +73,7 @@ function fieldsSchema({ output }: Pick<Config, 'output'>, { flag, number, labels
     audio_lead_ms: number(0, LONGEST_SILENCE_MS).default(0).describe('Silence before the sound'),
     audio_tail_ms: number(0, LONGEST_SILENCE_MS).default(0).describe('Silence after the sound'),
     sync_mode: z.enum(SYNC_MODES).optional().describe('Of a video: what happens where it is shorter or longer'),
-    fps: number(0, 1000).pipe(z.literal(25, 'renders have 25 frames a second')).default(25),
+    fps: number(0, 1000).pipe(z.literal(FRAME_RATES, FRAME_RATE_WORDS)).optional().describe('Frames a second'),
   });
 }
 
@@ -113,7 +114,7 @@ export function readFields(
   }
   const audioUrl = 'audio_url' in parsed.data ? parsed.data.audio_url : undefined;
   const { model_id, output, start_frame, jpeg_quality, labels, priority, from, to } = parsed.data;
-  const { background_mode, from_neutral, audio_lead_ms, audio_tail_ms } = parsed.data;
+  const { background_mode, from_neutral, audio_lead_ms, audio_tail_ms, fps } = parsed.data;
   const options = {
     ...{ modelId: modelIdOf(config, model_id), output, startFrameIndex: start_frame, jpegQuality: jpeg_quality },
     ...withLabels(labels ?? {}),
@@ -121,6 +122,7 @@ export function readFields(
     ...withWebhook(parsed.data.webhook_url, parsed.data.webhook_events),
     ...withRange(from, to),
     ...(background_mode === undefined ? {} : { backgroundMode: background_mode }),
+    ...(fps === undefined ? {} : { frameRate: fps }),
     ...(from_neutral ? { fromNeutral: true as const } : {}),
     ...withSilence(audio_lead_ms, audio_tail_ms),
     ...('sync_mode' in parsed.data && parsed.data.sync_mode ? { syncMode: parsed.data.sync_mode as SyncMode } : {}),

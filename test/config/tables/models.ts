@@ -166,6 +166,15 @@ const CHANGES: Readonly<Record<string, Change<string>>> = {
     look: async (farm, id) => `${await at(CORNER, 3)(farm, id)} ${await walkOf(farm, id)}`,
     seen: ['green ping-pong', 'red loop'],
   },
+  frames_per_second: {
+    before: PLAIN,
+    after: { ...PLAIN, frames_per_second: 20 },
+    look: async (farm, id) => {
+      const { frames, fps } = await farm.render(id, 0.4);
+      return `${frames} at ${fps}`;
+    },
+    seen: ['10 at 25', '8 at 20'],
+  },
   num_frames: {
     before: { ...PLAIN, background_dir: 'red-green-yellow' },
     after: { ...PLAIN, background_dir: 'red-green-yellow', num_frames: 2 },
