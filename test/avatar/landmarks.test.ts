@@ -4,7 +4,7 @@ import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { test } from 'node:test';
 import { readCropRects } from '../../worker/avatar/crop-rects.ts';
-import { cropRectFromLandmarks, LANDMARK_COUNT } from '../../worker/avatar/landmarks.ts';
+import { cropRectFromLandmarks, cropRectsFromLandmarks, LANDMARK_COUNT } from '../../worker/avatar/landmarks.ts';
 
 const REFERENCE_FRAMES = [0, 1, 13, 100, 250, 400, 522];
 
@@ -15,6 +15,23 @@ function landmarks(changes: Record<number, string>): string {
 test('the rect runs from cheek to cheek, starts at the bridge of the nose and is square', () => {
   const text = landmarks({ 1: '10.9 0', 31: '50.2 0', 52: '0 20.7' });
   assert.deepEqual(cropRectFromLandmarks(`${text}\n`, 'a.lms'), { x1: 10, y1: 20, x2: 50, y2: 60 });
+});
+
+test('files that stand one after the other give a rect each, and a part of one is refused', () => {
+  const frames = [10, 20].map((x) => landmarks({ 1: `${x}.9 0`, 31: `${x + 40} 0`, 52: '0 20.7' }));
+  const text = frames.join('\n\n');
+  assert.deepEqual(
+    cropRectsFromLandmarks(text, 'all.lms').map(({ x1, x2 }) => [x1, x2]),
+    [
+      [10, 50],
+      [20, 60],
+    ],
+  );
+  const refused = (given: string, message: RegExp) =>
+    assert.throws(() => cropRectsFromLandmarks(given, 'all.lms'), { code: 'model_unusable', message });
+  refused(`${text}\n1 1`, /all\.lms has 221 landmarks: expected 110 a frame/);
+  refused('', /has 0 landmarks/);
+  refused(`${text}\n${landmarks({ 31: '0 0' })}`, /frame 2 in all\.lms gives an empty crop rect/);
 });
 
 test('another number of points is refused', () => {

@@ -5,7 +5,9 @@ import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { after, before, describe, it } from 'node:test';
 import type { NodeFarmClient } from '../../client/node/farm-client.ts';
+import { footageOf } from '../../client/node/footage.ts';
 import { DEMO_MODEL, startFarm, type TestFarm } from '../support/farm.ts';
+import { writeFootage } from '../support/footage.ts';
 import { CLEAR_MODEL, SMALL_MODEL } from '../support/small-avatar.ts';
 import { syllables, writeWav } from '../support/sound.ts';
 import { checkFrames, decodeWebm, TransparentRenders } from './transparent.ts';
@@ -47,12 +49,20 @@ describe('the same audio gives the same bytes', () => {
       ),
     );
     await expectSame('mp4', await hashOfVideo(farm.client, shortSpeech, folder));
+    const own = await writeFootage(folder);
+    const footage = await footageOf(own.video, own.rects, 'bounce');
+    const dub = async () => {
+      const { id } = await farm.client.submit(shortSpeech, { modelId: 'small', footage });
+      return await hashOfRender(farm.client, id, folder);
+    };
+    await expectSame('footage', await dub());
     const clear = new TransparentRenders(farm.client, folder);
     const { sha256, file } = await clear.webm(shortSpeech);
     await expectSame('webm', sha256);
     const pngs = await clear.pngs(shortSpeech, 0, VIDEO_FRAMES);
     checkFrames(pngs, await decodeWebm(file));
     await farm.client.resumeGpu(1);
+    await expectSame('footage', await dub());
     await expectSame('webm', (await clear.webm(shortSpeech)).sha256);
     assert.deepEqual(await clear.pngs(shortSpeech, RANGE.from, RANGE.to), pngs.slice(RANGE.from, RANGE.to));
     await expectSame('frames', hashOf(await framesOf(farm.client, speech)));
@@ -96,6 +106,10 @@ async function hashOfVideo(
 ): Promise<string> {
   const { id } = await client.submit(speech, { modelId: 'demo' });
   await meanwhile(id);
+  return await hashOfRender(client, id, folder);
+}
+
+async function hashOfRender(client: NodeFarmClient, id: string, folder: string): Promise<string> {
   let done = 0;
   for await (const { frames } of client.watch(id)) {
     assert.ok(frames.done >= done, `the progress fell from ${done} to ${frames.done}`);

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { readFile } from 'node:fs/promises';
+import { readdir, readFile } from 'node:fs/promises';
 import { createServer } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import path from 'node:path';
@@ -179,6 +179,13 @@ describe('requests for renders', () => {
 
   it('of a range fail when that lies behind the end of the sound', async () => {
     await assert.rejects(render({ from: '75' }), { code: 'request_invalid', message: /frame 75, .* 0 to 74/ });
+  });
+
+  it('of own footage leave nothing of it behind once they are complete', async () => {
+    const { renders } = await farm.client.list(100, { status: 'completed' });
+    const isLeft = async ({ id }: RenderView) =>
+      (await readdir(path.join(farm.folder, 'data/renders', id))).some((name) => name.startsWith('footage'));
+    await until('it is removed', async () => !(await Promise.all(renders.map(isLeft))).includes(true));
   });
 
   it('are all shown by examples, each of which does what it says', async () => {

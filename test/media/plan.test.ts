@@ -1,7 +1,8 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { configSchema } from '../../shared/config/schema.ts';
-import { cutSegments, planRender } from '../../worker/media/plan.ts';
+import type { SyncMode } from '../../shared/footage.ts';
+import { cutSegments, leastSamples, planRender, rangeOf } from '../../worker/media/plan.ts';
 
 test('a render is cut into segments of one length, the last one shorter', () => {
   assert.deepEqual(cutSegments({ frameCount: 250, segmentFrames: 100 }), [
@@ -76,4 +77,21 @@ test('picture and sound end within half a frame of each other, and one sample ma
   for (let sampleCount = 320; sampleCount < 20_000; sampleCount += 37) {
     assert.ok(Math.abs(frames(sampleCount) * 640 - sampleCount) <= 320, `${sampleCount} samples`);
   }
+});
+
+test('a render of own footage ends with it where its sync mode says so, and its sound is filled up', () => {
+  const request = (syncMode: SyncMode) => {
+    const sums = { videoSha256: 'abc', marksSha256: 'def' };
+    return { footage: { ...sums, fileName: 'me.mp4', marks: 'rects', syncMode } } as const;
+  };
+  const second = 16_000;
+  const cut = request('cut');
+  assert.deepEqual(rangeOf(cut, 2 * second, 30), { from: 0, to: 30 });
+  assert.equal(rangeOf(cut, second, 30), undefined, 'the sound ends first');
+  assert.equal(rangeOf(request('loop'), 2 * second, 30), undefined);
+  assert.deepEqual(rangeOf({ ...cut, range: { from: 10, to: 20 } }, 2 * second, 30), { from: 10, to: 20 });
+  assert.deepEqual(rangeOf({ ...cut, range: { from: 10 } }, 2 * second, 30), { from: 10, to: 30 });
+  const behind = { ...cut, range: { from: 30 } };
+  assert.throws(() => rangeOf(behind, 2 * second, 30), { code: 'request_invalid', message: /frame 30, .* 0 to 29/ });
+  assert.deepEqual([leastSamples(request('silence'), 30), leastSamples(cut, 30), leastSamples({})], [19_200, 0, 0]);
 });

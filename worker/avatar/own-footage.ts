@@ -6,6 +6,7 @@ import type { Config } from '../../shared/config/load.ts';
 import type { DiskReserve } from '../../shared/disk-reserve.ts';
 import { type ErrorCode, FarmError } from '../../shared/errors.ts';
 import type { Footage, MarkForm } from '../../shared/footage.ts';
+import { logged } from '../../shared/process/unheard.ts';
 import { readWholeFile } from '../../shared/regular-file.ts';
 import { FRAMES_PER_SECOND } from '../../shared/sound/rates.ts';
 import { decodeText } from '../../shared/text-file.ts';
@@ -54,16 +55,23 @@ export async function readyFootage(
   const mostFrames = checkFacts(facts, footage.fileName, config.limits.max_video_minutes);
   await disk.refuseIfShort(BYTES_PER_PIXEL * facts.width * facts.height * footageSeconds(facts) * FRAMES_PER_SECOND);
   await artifacts.remove(artifactKeys.footageFolder(renderId));
-  const folder = artifacts.localPath(artifactKeys.footagePictures(renderId));
-  const pictures = await blaming('video_unreadable', { [videoPath]: footage.fileName }, () =>
-    extractFrames(videoPath, folder, { frameLimit: mostFrames }, signal),
-  );
-  const rects = rectsOfPictures(given, facts, pictures, footage.marks);
-  await blaming('landmarks_unusable', {}, async () =>
-    checkCropRects(rects, { ...(await pictureSize(folder)), frameCount: pictures }, footage.marks),
-  );
-  await artifacts.publish(rectsKey, (path) => writeFile(path, JSON.stringify(rects.map(cornersOf))));
-  return pictures;
+  try {
+    const folder = artifacts.localPath(artifactKeys.footagePictures(renderId));
+    const rects = await blaming('video_unreadable', { [videoPath]: footage.fileName }, async () => {
+      // A video of as many pictures is refused before.
+      const pictures = await extractFrames(videoPath, folder, { frameLimit: mostFrames }, signal);
+      return rectsOfPictures(given, facts, pictures, footage.marks);
+    });
+    await blaming('landmarks_unusable', {}, async () =>
+      checkCropRects(rects, { ...(await pictureSize(folder)), frameCount: rects.length }, footage.marks),
+    );
+    await artifacts.publish(rectsKey, (path) => writeFile(path, JSON.stringify(rects.map(cornersOf))));
+    return rects.length;
+  } catch (error) {
+    const stays = logged('could not remove the pictures of footage that cannot be used; they go with the render');
+    await artifacts.remove(artifactKeys.footageFolder(renderId)).catch(stays);
+    throw error;
+  }
 }
 
 /** @returns the most pictures that such a video can give. */
