@@ -37,30 +37,34 @@ export function rectFindings(
     ...about(
       'rects_uneven',
       chosen((side) => side > usual * UNEVEN_TIMES || side * UNEVEN_TIMES < usual),
-      `are much larger or smaller than the others, which are ${usual} px wide: is it the same face there?`,
+      rects.length,
+      `much larger or smaller than the others, which are ${usual} px wide: is it the same face there?`,
     ),
     ...about(
       'rects_tiny',
       chosen((side) => side < TINY_BELOW),
-      `are less than ${TINY_BELOW} px wide: the face is small in the picture, and its mouth has few pixels`,
+      rects.length,
+      `less than ${TINY_BELOW} px wide: the face is small in the picture, and its mouth has few pixels`,
     ),
     ...about(
       'rects_huge',
       chosen((side) => side > HUGE_SHARE * Math.min(size.width, size.height)),
-      `are as large as the ${size.width}×${size.height} picture: the landmarks are hardly those of a face in it`,
+      rects.length,
+      `as large as the ${size.width}×${size.height} picture: the landmarks are hardly those of a face in it`,
     ),
     ...(networkSize !== undefined && usual > networkSize * ENLARGED_TIMES
       ? about(
           'rects_enlarged',
           numbers,
-          `are ${usual} px wide: the network draws ${networkSize}, so the mouth is enlarged and looks soft`,
+          rects.length,
+          `${usual} px wide: the network draws ${networkSize}, so the mouth is enlarged and looks soft`,
         )
       : []),
   ];
 }
 
 /** How far a rect is from the one before it, in pixels. */
-export function stepOf(before: Rect, after: Rect): number {
+function stepOf(before: Rect, after: Rect): number {
   return Math.max(Math.abs(after.x1 - before.x1), Math.abs(after.y1 - before.y1), Math.abs(after.x2 - before.x2));
 }
 
@@ -81,13 +85,15 @@ function jumps(rects: readonly Rect[], numbers: readonly number[], usualSide: nu
   return [{ code: 'rects_jump', text, pictures: found.map(({ number }) => number) }];
 }
 
-function about(code: string, pictures: readonly number[], what: string): Finding[] {
+/** A finding about the rects of some pictures. @param total of all pictures. */
+function about(code: string, pictures: readonly number[], total: number, what: string): Finding[] {
   if (pictures.length === 0) return [];
-  const which =
+  const are =
     pictures.length === 1
-      ? `the rect of ${numbered('picture', pictures)}`
-      : `rects of pictures ${numberRanges(pictures)}`;
-  return [{ code, text: `${which} ${pictures.length === 1 ? what.replace(/^are /, 'is ') : what}`, pictures }];
+      ? `the rect of ${numbered('picture', pictures)} is`
+      : `rects of pictures ${numberRanges(pictures)} are`;
+  const which = pictures.length === total ? 'all rects are' : are;
+  return [{ code, text: `${which} ${what}`, pictures }];
 }
 
 /** The value that half of them do not exceed. */

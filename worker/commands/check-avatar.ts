@@ -10,7 +10,7 @@ import { numberOfPicture } from '../avatar/background-files.ts';
 import { checkPictures } from '../avatar/picture-file.ts';
 import type { Fact } from '../report/contract.ts';
 import { sayOn } from './import-options.ts';
-import { findingsOf, sayLoaded, sayPreview, type ToldPictures, writeReport } from './tell-avatar.ts';
+import { describeRects, findingsOf, sayLoaded, sayPreview, type ToldPictures, writeReport } from './tell-avatar.ts';
 import { SAMPLE_SPEECH, tryModel } from './try-model.ts';
 
 /**
@@ -90,7 +90,7 @@ async function lookAtPictures(
   await checkPictures(paths, avatar.size, signal);
   say('pictures', `${paths.length} of ${avatar.size.width}×${avatar.size.height} in ${path.dirname(paths[0] ?? '')}`);
   const rects = places.map((place) => avatar.rect(place));
-  say('rects', `${rects.length} of ${entry.cropRectsPath}`);
+  say('rects', describeRects(rects, entry.cropRectsPath));
   await lookAtMasks(avatar, places, say, signal);
   const numbers = paths.map((file, place) => numberOfPicture(file) ?? place);
   return { paths, numbers, rects, size: avatar.size, findings: [] };

@@ -16,7 +16,7 @@ import type { Fact } from '../report/contract.ts';
 import { keepOtherNetworks, type NewNetwork, publishNetworks } from './import-networks.ts';
 import { type ImportOptions, readImportOptions } from './import-options.ts';
 import { checkMasks, findParts, type ImportPictures, makeFolder, readyPictures } from './import-parts.ts';
-import { findingsOf, sayLoaded, sayPreview, writeReport } from './tell-avatar.ts';
+import { describeRects, findingsOf, sayLoaded, sayPreview, writeReport } from './tell-avatar.ts';
 import { SAMPLE_SPEECH, type Trial, tryModel } from './try-model.ts';
 
 /**
@@ -171,13 +171,6 @@ function previewFile({ modelId }: ImportOptions): string {
 
 function reportFile({ modelId }: ImportOptions): string {
   return `${modelId}-report.html`;
-}
-
-function describeRects(rects: readonly Rect[], source: string): string {
-  const sides = rects.map(({ x1, x2 }) => x2 - x1).sort((a, b) => a - b);
-  const { x1, y1, x2, y2 } = rects[0] as Rect;
-  const wide = sides[0] === sides.at(-1) ? sides[0] : `${sides[0]} to ${sides.at(-1)}`;
-  return `${wide} pixels wide, the first [${x1}, ${y1}, ${x2}, ${y2}], from ${source}`;
 }
 
 async function main(): Promise<void> {

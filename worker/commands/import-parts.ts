@@ -20,7 +20,10 @@ import type { ImportOptions } from './import-options.ts';
 
 /** Looks for everything first, so that one error names all that is missing. */
 export async function findParts(options: ImportOptions): Promise<{ dataset: Dataset; networks: ImportNetworks }> {
-  const [dataset, networks] = await Promise.allSettled([findDataset(options.folder), findImportNetworks(options)]);
+  const [dataset, networks] = await Promise.allSettled([
+    findDataset(options.folder).then(refuseOtherBoxes),
+    findImportNetworks(options),
+  ]);
   if (dataset.status === 'fulfilled' && networks.status === 'fulfilled') {
     return { dataset: dataset.value, networks: networks.value };
   }
@@ -30,6 +33,12 @@ export async function findParts(options: ImportOptions): Promise<{ dataset: Data
   if (other !== undefined) throw other;
   const messages = reasons.map((reason) => (reason as FarmError).message);
   throw new FarmError('model_unusable', messages.join('\n      '), { cause: reasons[0] });
+}
+
+/** An avatar of LiveTalking for another kind of network has none that fits: its boxes say why. */
+async function refuseOtherBoxes(dataset: Dataset): Promise<Dataset> {
+  if (dataset.rects.kind === 'coords') await readRects(dataset);
+  return dataset;
 }
 
 /** Makes a folder that is not there; `undo` removes all that was made for it. */

@@ -2,6 +2,7 @@
 
 import { writeFile } from 'node:fs/promises';
 import type { ModelConfig } from '../../shared/config/model-config.ts';
+import { describeHearing, USUAL_HEARING } from '../../shared/sound/hearing.ts';
 import type { Finding } from '../avatar/finding.ts';
 import type { PictureSize } from '../avatar/picture-file.ts';
 import { rectFindings } from '../avatar/rect-findings.ts';
@@ -34,10 +35,20 @@ export function findingsOf(
   return [...(pictures?.findings ?? []), ...ofRects, ...(preview ? qualityFindings(preview.quality) : [])];
 }
 
+/** @param source where they are. */
+export function describeRects(rects: readonly Rect[], source: string): string {
+  const sides = rects.map(({ x1, x2 }) => x2 - x1).sort((a, b) => a - b);
+  const { x1, y1, x2, y2 } = rects[0] as Rect;
+  const wide = sides[0] === sides.at(-1) ? sides[0] : `${sides[0]} to ${sides.at(-1)}`;
+  return `${wide} pixels wide, the first [${x1}, ${y1}, ${x2}, ${y2}], from ${source}`;
+}
+
 /** @param model the entry, whose paths are told. */
 export function sayLoaded(say: ImportOptions['say'], model: ModelConfig, loaded: LoadedModel, whyEncoder = ''): void {
   const { network, provider, msPerFrame } = loaded;
-  say('network', `${model.modelPath}, ${network.size}², ${provider.provider}, ${msPerFrame.toFixed(1)} ms/frame`);
+  const speed = `${provider.provider}, ${msPerFrame.toFixed(1)} ms/frame`;
+  say('network', `${model.modelPath}, ${network.size}², ${speed}`);
+  say('hears', describeHearing(network.hearing ?? USUAL_HEARING));
   say('encoder', `${model.audioEncoderPath}${whyEncoder}`);
 }
 
