@@ -5,6 +5,7 @@ import { mkdir, readdir, rename, rm, statfs } from 'node:fs/promises';
 import { basename, dirname, join, resolve } from 'node:path';
 import { FarmError } from '../../shared/errors.ts';
 import { ifMissing, logged } from '../../shared/process/unheard.ts';
+import type { FrameRate } from '../../shared/sound/frame-rate.ts';
 import { HOUR_MS, MB } from '../../shared/units.ts';
 import { findCutOff } from '../media/cut-off.ts';
 import { type PictureFormat, videoFramesCommand } from '../media/video-frames.ts';
@@ -22,12 +23,14 @@ export interface ExtractOptions {
   readonly format?: PictureFormat | undefined;
   /** Pictures at most; all when absent. */
   readonly frameLimit?: number | undefined;
+  /** Pictures a second; 25 when absent. */
+  readonly rate?: FrameRate | undefined;
   /** Called with the number of pictures before the folder appears; when it throws, the folder does not appear. */
   readonly check?: ((frameCount: number) => void) | undefined;
 }
 
 /**
- * Writes the pictures of a video, at 25 a second, as frame_000000.jpg (or .png) and up. They are written into a hidden
+ * Writes the pictures of a video as frame_000000.jpg (or .png) and up. They are written into a hidden
  * folder beside `folder`, which is then renamed: `folder` has all of them or none, whatever happens in between.
  * @param folder does not exist, or has hidden files (.gitkeep, .DS_Store) at most, which stay in it.
  * @returns the number of pictures, at least 1.
@@ -38,7 +41,7 @@ export interface ExtractOptions {
 export async function extractFrames(
   videoPath: string,
   folder: string,
-  { format = 'jpg', frameLimit, check }: ExtractOptions,
+  { format = 'jpg', frameLimit, rate, check }: ExtractOptions,
   signal: AbortSignal,
 ): Promise<number> {
   await refuseCutOff(videoPath);
@@ -46,7 +49,7 @@ export async function extractFrames(
   const draft = join(dirname(target), `${draftPrefix(target)}${randomUUID()}`);
   try {
     await mkdir(draft, { recursive: true });
-    const command = videoFramesCommand(videoPath, draft, format, frameLimit);
+    const command = videoFramesCommand(videoPath, draft, format, frameLimit, rate);
     await runFfmpeg(command, { signal, timeoutMs: EXTRACTION_TIMEOUT_MS });
     const { length: frameCount } = await readdir(draft);
     if (frameCount === 0) throw new FarmError('model_unusable', `the video ${videoPath} has no pictures`);

@@ -41,10 +41,10 @@ export async function importAvatar(asked: ImportOptions, signal: AbortSignal): P
     throw new FarmError('model_exists', `${configPath} has a model "${modelId}" already`);
   }
   const { dataset, networks: found } = await findParts(options);
-  const { notes, made, ...networks } = found;
+  const { notes, made, hears, ...networks } = found;
   await using undo = new AsyncDisposableStack();
   for (const needed of [outDir, path.dirname(configPath)]) await makeFolder(needed, undo);
-  const pictures = await readyPictures(dataset, options, undo, signal);
+  const pictures = await readyPictures({ dataset, hears }, options, undo, signal);
   const { rects, size, backgroundDir } = pictures;
   say('pictures', `${rects.length} of ${size.width}×${size.height} in ${backgroundDir}`);
   say('rects', describeRects(rects, dataset.rects.path));

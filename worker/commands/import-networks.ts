@@ -33,6 +33,7 @@ export interface ImportNetworks {
   /** Of a `NewNetwork`, or of a file that is there. */
   readonly modelPath: string;
   readonly audioEncoderPath: string | undefined;
+  readonly hears: AudioKind;
   /** What it hears, where its file leaves that open. */
   readonly audioFeatures: AudioKind | undefined;
   readonly made: readonly NewNetwork[];
@@ -79,7 +80,14 @@ export async function findImportNetworks(options: ImportOptions): Promise<Import
   if (encoder !== undefined) made.push(encoder);
   const audioFeatures = hearing.named ? hearing.kind : undefined;
   notes.push(...exported.notes.filter((note) => !notes.includes(note)));
-  return { modelPath, audioEncoderPath: encoder?.path ?? exportedEncoder, audioFeatures, made, notes };
+  return {
+    modelPath,
+    audioEncoderPath: encoder?.path ?? exportedEncoder,
+    audioFeatures,
+    hears: hearing.kind,
+    made,
+    notes,
+  };
 }
 
 /** A network of another name or content is somebody's. @throws FarmError `model_exists` */

@@ -3,6 +3,7 @@
 import { mkdir, rm } from 'node:fs/promises';
 import path from 'node:path';
 import { FarmError } from '../../shared/errors.ts';
+import { AUDIO_KIND_FACTS, type AudioKind } from '../../shared/sound/audio-kinds.ts';
 import {
   type Dataset,
   type DatasetRects,
@@ -55,7 +56,7 @@ export interface ImportPictures extends DatasetRects {
 
 /** The pictures and their rects, with pictures that are still in a video extracted; `undo` removes those again. */
 export async function readyPictures(
-  dataset: Dataset,
+  { dataset, hears }: { readonly dataset: Dataset; readonly hears: AudioKind },
   { outDir, strict, say }: ImportOptions,
   undo: AsyncDisposableStack,
   signal: AbortSignal,
@@ -68,8 +69,10 @@ export async function readyPictures(
     return { ...found, backgroundDir: pictures.path };
   }
   const backgroundDir = path.join(outDir, PICTURES_FOLDER);
-  const check = (count: number) => requireAllPictures(count, `${pictures.path}, at 25 a second`, given);
-  const frames = await extractFrames(pictures.path, backgroundDir, { check }, signal);
+  // Landmarks were taken of the pictures that the network was trained with.
+  const rate = AUDIO_KIND_FACTS[hears].framesPerSecond;
+  const check = (count: number) => requireAllPictures(count, `${pictures.path}, at ${rate} a second`, given);
+  const frames = await extractFrames(pictures.path, backgroundDir, { rate, check }, signal);
   undo.defer(() => rm(backgroundDir, { recursive: true, force: true }));
   say('video', `${frames} pictures of ${path.basename(pictures.path)} → ${backgroundDir}`);
   return { ...(await rectsOfPictures(backgroundDir, given, { strict })), backgroundDir };

@@ -7,8 +7,9 @@ import { tmpdir } from 'node:os';
 import { basename, join } from 'node:path';
 import { artifactKeys, LocalArtifacts } from '../../shared/artifacts.ts';
 import type { Config } from '../../shared/config/load.ts';
+import type { ModelConfig } from '../../shared/config/model-config.ts';
 import { FarmError } from '../../shared/errors.ts';
-import { FRAMES_PER_SECOND, SAMPLE_RATE_HZ } from '../../shared/sound/rates.ts';
+import { SAMPLE_RATE_HZ } from '../../shared/sound/rates.ts';
 import { MINUTE_MS } from '../../shared/units.ts';
 import type { Quality } from '../../shared/views/quality-view.ts';
 import { lineInThisThread } from '../engine/frame-outputs.ts';
@@ -82,9 +83,10 @@ export async function renderPreview(
     );
     const samples = Math.min(decoded.sampleCount, seconds * SAMPLE_RATE_HZ);
     await truncate(artifacts.localPath(artifactKeys.samples(RENDER_ID)), samples * BYTES_PER_SAMPLE);
-    const { frameCount, ...plan } = planRender(samples, settings);
+    const { frameRate } = model.entry;
+    const { frameCount, ...plan } = planRender(samples, settings, { frameRate });
     const task = {
-      ...plan,
+      ...{ ...plan, frameRate },
       renderId: RENDER_ID,
       segmentIndex: 0,
       modelId: model.modelId,
@@ -101,12 +103,17 @@ export async function renderPreview(
       signal,
     };
     const receipt = await renderSegment(0, task, model, tools);
-    const look = await lookAt(artifacts, model.modelId, frameCount);
+    const look = await lookAt(artifacts, model.entry, frameCount);
     const facts = { ...look, frames: frameCount, msPerFrame: receipt.wall_ms / frameCount };
     if (outputPath === undefined) return facts;
     const listPath = artifacts.localPath(artifactKeys.segmentList(RENDER_ID));
     await writeFile(listPath, segmentList([basename(artifactKeys.segmentVideo(RENDER_ID, 0))]));
-    const soundtrack = await soundtrackOf(artifacts, RENDER_ID, { ...plan, frameCount, sound: decoded.ear }, signal);
+    const soundtrack = await soundtrackOf(
+      artifacts,
+      RENDER_ID,
+      { ...plan, frameCount, frameRate, sound: decoded.ear },
+      signal,
+    );
     await runFfmpeg(joinCommand(listPath, soundtrack, outputPath), { signal, timeoutMs: JOIN_TIMEOUT_MS });
     return facts;
   } finally {
@@ -115,17 +122,28 @@ export async function renderPreview(
 }
 
 /** What a media worker tells of a finished render, of this one segment. */
-async function lookAt(artifacts: LocalArtifacts, modelId: string, frameCount: number): Promise<PreviewLook> {
+async function lookAt(
+  artifacts: LocalArtifacts,
+  { modelId, frameRate }: Pick<ModelConfig, 'modelId' | 'frameRate'>,
+  frameCount: number,
+): Promise<PreviewLook> {
   const frames = { start: 0, end: frameCount };
   const measures = await readMeasures(artifacts, RENDER_ID, 1, frameCount);
   if (measures === undefined) throw new FarmError('internal', 'the preview has no measures');
   await using audio = await AudioFile.open(artifacts.localPath(artifactKeys.samples(RENDER_ID)));
-  const levels = await voiceLevels(audio, frames);
+  const levels = await voiceLevels(audio, frames, frameRate);
   const quality = assess(measures, levels);
-  const waveform = drawWaveform({ renderId: RENDER_ID, modelId, levels, opening: measures.opening, quality });
+  const waveform = drawWaveform({
+    renderId: RENDER_ID,
+    modelId,
+    levels,
+    opening: measures.opening,
+    quality,
+    frameRate,
+  });
   const shots = sheetFrames(frames).map(async (frame) => {
     const jpeg = await smallPicture(await readFile(artifacts.localPath(artifactKeys.tile(RENDER_ID, frame))));
-    return { atSeconds: frame / FRAMES_PER_SECOND, jpeg };
+    return { atSeconds: frame / frameRate, jpeg };
   });
   return { quality, waveform, shots: await Promise.all(shots) };
 }

@@ -1,4 +1,4 @@
-import { FRAMES_PER_SECOND } from '../../shared/sound/rates.ts';
+import { type FrameRate, USUAL_FRAME_RATE } from '../../shared/sound/frame-rate.ts';
 import type { FfmpegCommand } from '../tools/ffmpeg.ts';
 import { UPLOAD_INPUT_OPTIONS } from './upload-input.ts';
 
@@ -17,16 +17,18 @@ const PNG_FILTER = 'scale=flags=bicubic+accurate_rnd+full_chroma_int+full_chroma
 
 /**
  * The pictures of a video as numbered files, frame_000000 and up.
- * A video of 25 frames a second gives each of its pictures once; any other is brought to 25 by leaving out or repeating
- * pictures, since the avatar is played at that rate and its head must move at its real speed.
+ * A video of `rate` frames a second gives each of its pictures once; any other is brought to that by leaving out or
+ * repeating pictures, since the avatar is played at that rate and its head must move at its real speed.
  * @param folder exists, and receives the pictures.
  * @param frameLimit pictures at most; all when absent.
+ * @param rate pictures a second.
  */
 export function videoFramesCommand(
   videoPath: string,
   folder: string,
   format: PictureFormat,
   frameLimit?: number,
+  rate: FrameRate = USUAL_FRAME_RATE,
 ): FfmpegCommand {
   const [filter, quality] =
     // All pictures get the same Huffman tables, so code that works on the coded pictures needs only one set.
@@ -35,7 +37,7 @@ export function videoFramesCommand(
     inputs: [{ source: videoPath, options: [...UPLOAD_INPUT_OPTIONS, '-xerror'] }],
     outputOptions: [
       ...['-map', '0:v:0', '-an', '-sn', '-dn'],
-      ...['-vf', `fps=${FRAMES_PER_SECOND},${filter}`],
+      ...['-vf', `fps=${rate},${filter}`],
       ...quality,
       ...(frameLimit === undefined ? [] : ['-frames:v', String(frameLimit)]),
       ...['-f', 'image2', '-start_number', '0'],
