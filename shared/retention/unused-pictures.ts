@@ -9,7 +9,7 @@ import { DAY_MS } from '../units.ts';
 
 /** Only what has such a name is ever looked at, whatever folder the configuration names. */
 const FOLDER = /^(?:[0-9a-f]{2}|hashes)$/;
-const FILE = /^[0-9a-f]{32}\.(?:picture|planes|json)$/;
+const FILE = /^[0-9a-f]{32}\.(?:picture|planes|mouth|json)$/;
 /** Half written, by a process that was killed. */
 const DRAFT = /^\.[0-9a-f-]{36}$/;
 const DRAFT_DAYS = 1;

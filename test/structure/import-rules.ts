@@ -12,6 +12,7 @@ const CONTRACT = 'worker/pipeline/contract.ts';
 const RATES = 'shared/sound/rates.ts';
 /** How the sound is cut for each kind of features, as data and as arithmetic on indices. */
 const SOUND_DATA = [
+  'shared/sound/silence-gate.ts',
   RATES,
   'shared/sound/audio-kinds.ts',
   'shared/sound/hearing.ts',
@@ -30,10 +31,12 @@ const PIPELINE_RUNNERS = [
   'mel-of-sound',
   'network-runs',
   'render-frames',
+  'silent-mouths',
   'sliding-features',
 ].map((name) => `worker/pipeline/${name}.ts`);
 /** Arithmetic that stages share. Everything else in the folder but the contract, the pipeline and its runners is a stage. */
 const PIPELINE_TOOLS = [
+  'fade-mouth',
   'fbank-filters',
   'fft',
   'mel-filters',

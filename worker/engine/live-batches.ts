@@ -11,6 +11,7 @@ import {
 } from '../pipeline/contract.ts';
 import { newMemory } from '../pipeline/held-memory.ts';
 import { NetworkRuns } from '../pipeline/network-runs.ts';
+import type { SilentMouths } from '../pipeline/silent-mouths.ts';
 import type { Turns } from './turns.ts';
 
 export interface LiveBatchSettings {
@@ -20,6 +21,8 @@ export interface LiveBatchSettings {
   readonly maxWaitMs: number;
   /** Of the mouths; pictures when absent. */
   readonly form?: MouthForm;
+  /** For frames in silence; absent: the network runs for all frames. */
+  readonly silentMouths?: SilentMouths;
 }
 
 export interface LiveSupply<Picture> {
@@ -50,8 +53,8 @@ export class LiveBatches<Picture> {
   constructor(network: LipSyncNetwork, turns: Turns, settings: LiveBatchSettings, takeMemory?: TakeMemory) {
     this.#turns = turns;
     this.#settings = settings;
-    const { maxFrames, form = 'picture' } = settings;
-    this.#network = new NetworkRuns(network, maxFrames, form);
+    const { maxFrames, form = 'picture', silentMouths } = settings;
+    this.#network = new NetworkRuns(network, maxFrames, { form, silentMouths });
     this.#takeMemory = takeMemory ?? newMemory(maxFrames * bytesOfMouth(form, network.size));
   }
 

@@ -10,12 +10,13 @@ import type { RunSettings } from '../onnx/onnx-session.ts';
 import { openEncoder } from '../onnx/open-encoder.ts';
 import type { AudioEncoder, LipSyncNetwork } from '../pipeline/contract.ts';
 import { checkFace } from '../pipeline/pipeline.ts';
-import { PreparedAvatars } from '../prepared/prepared-avatars.ts';
+import { SilentMouths } from '../pipeline/silent-mouths.ts';
+import { type OpenPrepared, PreparedAvatars } from '../prepared/prepared-avatars.ts';
 import type { PreparedPictures } from '../prepared/prepared-pictures.ts';
 import { type FileFingerprint, fingerprintFile } from './file-fingerprint.ts';
 import type { LoadSettings } from './load-settings.ts';
 import { MemoryProbe } from './memory-probe.ts';
-import { SharedEncoders } from './shared-encoders.ts';
+import { type EncoderLease, SharedEncoders } from './shared-encoders.ts';
 
 export interface LoadModelOptions extends LoadSettings {
   readonly entry: ModelConfig;
@@ -33,6 +34,8 @@ export interface LoadedModel {
   readonly avatar: Avatar;
   /** The avatar's pictures, ready for a mouth. */
   readonly prepared: PreparedPictures;
+  /** What its network makes of silence. */
+  readonly silentMouths: SilentMouths;
   /** What the network runs on. */
   readonly provider: ProviderReport;
   /** From the call to ready, warm-up included. */
@@ -78,20 +81,22 @@ export async function loadModel(options: LoadModelOptions): Promise<LoadedModel>
   const lease = await encoders.acquire(entry.audioEncoderPath, network.hearing.kind);
   opened.defer(() => lease.release());
   const networkFile = await fingerprintFile(entry.modelPath);
-  const cropRectsFiles = hasPictures(entry) ? [await fingerprintFile(entry.cropRectsPath)] : [];
-  const { pictures, release } = await options.prepared.open(entry.modelId, avatar, network.size);
-  opened.defer(release);
-  if (entry.preloadBackgrounds) await pictures.fill();
+  const prepared = await options.prepared.open(entry.modelId, avatar, network.size);
+  opened.defer(prepared.release);
+  const silentMouths = silentMouthsOf(network, networkFile, lease, prepared);
+  if (entry.preloadBackgrounds) await prepared.pictures.fill();
+  const files = [networkFile, lease.file, ...(await filesOfPictures(entry))];
   const kept = opened.move();
-  const files = [networkFile, lease.file, ...cropRectsFiles];
-  const memoryBytes = () => networkBytes + lease.memoryBytes + pictures.cachedBytes;
+  const pictureBytes = () => prepared.pictures.cachedBytes + silentMouths.cachedBytes;
+  const memoryBytes = () => networkBytes + lease.memoryBytes + pictureBytes();
   return {
     modelId: entry.modelId,
     entry,
     network,
     encoder: lease.encoder,
     avatar,
-    prepared: pictures,
+    prepared: prepared.pictures,
+    silentMouths,
     provider: network.provider,
     loadMs: performance.now() - startedAt,
     msPerFrame: network.msPerFrame,
@@ -100,12 +105,26 @@ export async function loadModel(options: LoadModelOptions): Promise<LoadedModel>
       return memoryBytes();
     },
     get hostBytes() {
-      return network.provider.provider === 'cuda' ? pictures.cachedBytes : memoryBytes();
+      return network.provider.provider === 'cuda' ? pictureBytes() : memoryBytes();
     },
     files,
     filesHash: hashOf(files),
     release: () => kept.disposeAsync(),
   };
+}
+
+async function filesOfPictures(entry: ModelConfig): Promise<FileFingerprint[]> {
+  return hasPictures(entry) ? [await fingerprintFile(entry.cropRectsPath)] : [];
+}
+
+function silentMouthsOf(
+  network: OnnxLipSyncNetwork,
+  networkFile: FileFingerprint,
+  { encoder, file }: EncoderLease,
+  { pictures, mouths }: OpenPrepared,
+): SilentMouths {
+  const store = mouths({ networks: [networkFile.sha256, file.sha256], provider: network.provider.provider });
+  return new SilentMouths({ network, encoder, pictures, store });
 }
 
 function hashOf(files: readonly FileFingerprint[]): string {

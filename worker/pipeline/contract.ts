@@ -186,6 +186,29 @@ export interface AvatarPictures<Picture> {
   hiddenFace(index: number, into: Uint8Array): Promise<void>;
 }
 
+/** What the silence gate has saved of a task, in frames that were wanted. */
+export interface SilenceCounts {
+  /** In silence. */
+  frames: number;
+  /** Those of them for which the network did not run. */
+  spared: number;
+  /** Runs of the network, of a frame each, that made mouths of silence. */
+  made: number;
+}
+
+/** Counts before anything has run. */
+export function noSilence(): SilenceCounts {
+  return { frames: 0, spared: 0, made: 0 };
+}
+
+/** How a silence gate has judged a frame. */
+export interface GatedFrame {
+  /** How much of the mouth is the network's, 0 … WHOLE_VOICE (shared/sound/silence-gate.ts); the rest is of silence. */
+  readonly voice: number;
+  /** Grows by this frame. */
+  readonly counts: SilenceCounts;
+}
+
 /** All that one frame is made from. */
 export interface FrameInputs<Picture> {
   readonly frameIndex: number;
@@ -195,8 +218,15 @@ export interface FrameInputs<Picture> {
   /** Which of the pictures the mouth belongs into, and that picture. */
   readonly pictureIndex: number;
   readonly picture: Picture;
+<<<<<<< HEAD
   /** The audio input, of the shape that the network hears, or the feature rows that it is cut from, and its own one. */
   readonly audioInput: Float32Array | { readonly rows: FeatureRows; readonly row: number; readonly rowsAhead: number };
+=======
+  /** Absent: the mouth is the network's. */
+  readonly gated?: GatedFrame | undefined;
+  /** The audio input, of the shape that the network hears, or the feature rows that it is cut from. */
+  readonly audioInput: Float32Array | { readonly rows: FeatureRows; readonly rowsAhead: number };
+>>>>>>> 77d83d0 (Make mouths of silence, and keep them with the prepared pictures)
   /** The visual input instead of one made from the picture. */
   readonly visualInput: GivenVisualInput | undefined;
   /** Grows by this frame's share of the stages. */

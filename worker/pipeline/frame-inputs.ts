@@ -2,7 +2,7 @@ import { rowOfFrame } from '../../shared/sound/audio-kinds.ts';
 import { USUAL_FRAME_RATE } from '../../shared/sound/frame-rate.ts';
 import { type Hearing, USUAL_HEARING } from '../../shared/sound/hearing.ts';
 import { FEATURE_ROWS_AFTER } from '../../shared/sound/rates.ts';
-import type { FrameInputs, IndexRange } from './contract.ts';
+import type { FeatureRows, FrameInputs, IndexRange } from './contract.ts';
 import { checkRequest, type InputParts, type RenderFramesRequest } from './frame-request.ts';
 import { LookAhead } from './look-ahead.ts';
 import { loadPicture } from './pipeline.ts';
@@ -11,6 +11,8 @@ import { StageClock, type StageTimingsMs } from './stage-timings.ts';
 
 /** Pictures that are being loaded while the network runs, at least. */
 const PICTURES_AHEAD = 4;
+/** Of frames in silence: the network does not run for them. */
+const UNHEARD: FeatureRows = { data: new Float32Array(), firstRow: 0 };
 
 /**
  * What the frames of `request.frames` are made from, in order, for the caller to run the network on. On the grid of the
@@ -25,7 +27,7 @@ export async function* gatherFrameInputs<Picture>(
   timings: StageTimingsMs,
 ): AsyncGenerator<FrameInputs<Picture>> {
   checkRequest(request, parts);
-  const { frames, batchFrames, frameRate = USUAL_FRAME_RATE, rowsAhead = FEATURE_ROWS_AFTER } = request;
+  const { frames, batchFrames, gate, frameRate = USUAL_FRAME_RATE, rowsAhead = FEATURE_ROWS_AFTER } = request;
   if (frames.start === frames.end) return;
   const { pictures, given } = parts;
   const clock = new StageClock(timings);
@@ -39,7 +41,8 @@ export async function* gatherFrameInputs<Picture>(
   const loading = new LookAhead(load, computed, Math.max(batchFrames, PICTURES_AHEAD));
   for (let start = computed.start; start < computed.end; start += batchFrames) {
     const end = Math.min(start + batchFrames, computed.end);
-    const rows = await features?.rowsFor(own.ofAll({ start, end }));
+    const isSilent = gate?.voices.isSilent({ start, end }) ?? false;
+    const rows = isSilent ? UNHEARD : await features?.rowsFor(own.ofAll({ start, end }));
     for (let frameIndex = start; frameIndex < end; frameIndex++) {
       signal.throwIfAborted();
       clock.start();
@@ -50,6 +53,7 @@ export async function* gatherFrameInputs<Picture>(
         wanted: frames.start <= frameIndex && frameIndex < frames.end,
         pictures,
         ...loaded,
+        gated: gate && { voice: gate.voices.at(frameIndex), counts: gate.counts },
         audioInput: rows ? { rows, row: own.of(frameIndex), rowsAhead } : (given?.audioInput as Float32Array),
         visualInput: given?.visualInputs?.at(frameIndex - frames.start),
         timings,

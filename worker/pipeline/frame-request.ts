@@ -4,6 +4,7 @@ import { FarmError } from '../../shared/errors.ts';
 import type { FrameRate } from '../../shared/sound/frame-rate.ts';
 import { audioFloats, USUAL_HEARING } from '../../shared/sound/hearing.ts';
 import { FEATURE_ROWS_AFTER } from '../../shared/sound/rates.ts';
+import type { VoiceTrack } from '../../shared/sound/silence-gate.ts';
 import type {
   AudioEncoder,
   AudioSource,
@@ -13,6 +14,7 @@ import type {
   IndexRange,
   LipSyncNetwork,
   NetworkSize,
+  SilenceCounts,
 } from './contract.ts';
 import type { FeatureMemory } from './sliding-features.ts';
 
@@ -41,6 +43,8 @@ export interface RenderFramesRequest {
   readonly encoderBatchWindows: number;
   /** `sound` when absent. */
   readonly grid?: BatchGrid;
+  /** Which frames hear a voice, and how much; all of it when absent. Not with visual inputs of the request's own. */
+  readonly gate?: { readonly voices: VoiceTrack; readonly counts: SilenceCounts } | undefined;
   /** Feature rows after its own that a frame hears, 0 … 7, all that its network hears when absent; the rest are zero. */
   readonly rowsAhead?: number;
 }

@@ -38,6 +38,7 @@ import { gatherWindows } from './windows.ts';
 
 export { checkBackground, checkFace } from './background.ts';
 export { compositeFrame } from './composite.ts';
+export { fadeMouth } from './fade-mouth.ts';
 export { gatherFeatureRows } from './feature-rows.ts';
 export { levelOfSound, samplesOfHubertChunk } from './hubert-chunk.ts';
 export { readMel } from './mel.ts';

@@ -12,6 +12,7 @@ import type { InputParts, RenderFramesRequest } from './frame-request.ts';
 import { newMemory } from './held-memory.ts';
 import { NetworkRuns } from './network-runs.ts';
 import { compositeFrame } from './pipeline.ts';
+import type { SilentMouths } from './silent-mouths.ts';
 import { StageClock, type StageTimingsMs } from './stage-timings.ts';
 
 /** Runs work that no other work of this thread may interrupt. */
@@ -21,6 +22,8 @@ export interface PipelineParts<Picture> extends InputParts<Picture> {
   readonly network: LipSyncNetwork;
   /** Held around each run of the network. Absent: nobody else runs the network. */
   readonly inTurn?: TurnTaker;
+  /** For frames in silence; absent: the network runs for all frames. */
+  readonly silentMouths?: SilentMouths;
   /** Where the mouths of a run go: `request.batchFrames` of them. Absent: new memory for each. */
   readonly takeMemory?: TakeMemory;
 }
@@ -49,17 +52,20 @@ export async function* renderMouths<Picture>(
 ): AsyncGenerator<MouthFrame<Picture>> {
   const inTurn: TurnTaker = parts.inTurn ?? ((work) => work());
   const { batchFrames } = request;
-  const network = new NetworkRuns(parts.network, batchFrames);
+  const { silentMouths } = parts;
+  const network = new NetworkRuns(parts.network, batchFrames, { silentMouths, whole: request.grid !== 'request' });
   const takeMemory = parts.takeMemory ?? newMemory(batchFrames * mouthBytes(parts.network.size));
   for await (const batch of inBatches(gatherFrameInputs(request, parts, signal, timings), batchFrames)) {
     // Before the turn: others may run the network while this waits.
     const memory = await takeMemory(signal);
     const mouths: MouthFrame<Picture>[] = [];
     try {
-      const made = await inTurn(() => {
+      const found = network.findSilent(batch);
+      const run = () => {
         signal.throwIfAborted();
-        return network.run(batch, memory);
-      });
+        return network.run(batch, memory, found);
+      };
+      const made = await (network.needsNetwork(batch, found) ? inTurn(run) : run());
       mouths.push(...made);
       while (mouths.length > 0) {
         signal.throwIfAborted();

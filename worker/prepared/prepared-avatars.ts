@@ -11,6 +11,7 @@ import { ContentHashes } from './content-hashes.ts';
 import type { AvatarSources } from './contract.ts';
 import { type PreparationLog, prepareAvatar } from './prepare-avatar.ts';
 import { PreparedFiles } from './prepared-files.ts';
+import { MOUTHS_SUFFIX, type MouthRecipe, PreparedMouths } from './prepared-mouths.ts';
 import { PreparedPictures } from './prepared-pictures.ts';
 import { ALPHA_PLANE, PLANES_SUFFIX, PreparedPlanes, yuvPlanes } from './prepared-planes.ts';
 
@@ -28,6 +29,8 @@ export interface PreparingSettings {
 
 export interface OpenPrepared {
   readonly pictures: PreparedPictures;
+  /** Its mouths of silence, as a model makes them. */
+  mouths(recipe: MouthRecipe): PreparedMouths;
   /** Ends its preparation and waits for the end. What was prepared stays. Calling it again does nothing. */
   release(): Promise<void>;
 }
@@ -95,7 +98,8 @@ export class PreparedAvatars {
       await work;
       await pictures.saveHashes();
     };
-    return { pictures, release };
+    const mouthFiles = new PreparedFiles(folder, MOUTHS_SUFFIX);
+    return { pictures, mouths: (recipe) => new PreparedMouths(mouthFiles, pictures, recipe), release };
   }
 }
 

@@ -162,6 +162,11 @@ export class PreparedPictures implements PreparedAvatar {
     this.#isThere.add(index);
   }
 
+  /** The key of picture `index`, a hash of all that its bytes depend on; undefined until its files have been read. */
+  keyOf(index: number): string | undefined {
+    return this.#known[index]?.key;
+  }
+
   /** Marks its files as used, for retention. */
   async touch(): Promise<void> {
     for (const known of this.#known) if (known !== undefined) await this.#options.files.touch(known.key);
