@@ -10,6 +10,8 @@ import { modelIdOf } from './model-id.ts';
 
 const MODES = { BACKGROUND_OF_MODEL: undefined, PING_PONG: 'ping-pong', LOOP: 'loop', HOLD: 'hold' } as const;
 
+const GATES = { GATE_OF_MODEL: undefined, GATE_ON: true, GATE_OFF: false } as const;
+
 /** A schema that is made once for each configuration: making one, and its first use, take milliseconds. */
 export function onceFor<C extends object, S>(make: (config: C) => S): (config: C) => S {
   const made = new WeakMap<object, S>();
@@ -54,6 +56,11 @@ export const frameRate = z
   .literal([0, ...FRAME_RATES], { error: ({ input }) => `got ${input}, expected ${FRAME_RATES.join(' or ')}, or 0` })
   .default(0)
   .transform((rate) => rate || undefined);
+
+/** Whether the mouth is closed and still in silence; undefined: as the model says. */
+export const silenceGate = oneOf(['GATE_OF_MODEL', 'GATE_ON', 'GATE_OFF'])
+  .default('GATE_OF_MODEL')
+  .transform((name) => GATES[name]);
 
 export const sampleRate = orDefault(SAMPLE_RATE_HZ_RANGE.min, SAMPLE_RATE_HZ_RANGE.max, SAMPLE_RATE_HZ);
 

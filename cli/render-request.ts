@@ -18,6 +18,7 @@ export interface RenderCommandOptions extends FarmOptions {
   readonly startFrame?: number;
   readonly background?: BackgroundMode;
   readonly fromNeutral?: boolean;
+  readonly silenceGate?: 'on' | 'off';
   /** Own footage, and where the mouth is in it. */
   readonly video?: string;
   readonly landmarks?: string;
@@ -89,12 +90,13 @@ export function outputOf({ output, out }: Pick<RenderCommandOptions, 'output' | 
 /** What the options say about a render. */
 export function requestOf(options: RenderCommandOptions): SubmitOptions {
   const { model, startFrame, jpegQuality, label, priority, from, to } = options;
-  const { background, fromNeutral, fps, lead, tail, webhook, webhookEvents } = options;
+  const { background, silenceGate, fromNeutral, fps, lead, tail, webhook, webhookEvents } = options;
   return {
     ...(model ? { modelId: model } : {}),
     output: outputOf(options),
     ...(startFrame === undefined ? {} : { startFrame }),
     ...(background ? { backgroundMode: background } : {}),
+    ...(silenceGate ? { silenceGate: silenceGate === 'on' } : {}),
     ...(fromNeutral ? { fromNeutral } : {}),
     ...(fps === undefined ? {} : { fps }),
     ...(lead === undefined ? {} : { audioLeadMs: lead }),

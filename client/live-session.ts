@@ -26,6 +26,8 @@ export interface LiveOptions {
   readonly backgroundMode?: BackgroundMode;
   /** Frames a second; default: as the farm's model says. */
   readonly fps?: 20 | 25;
+  /** Whether the mouth is closed and still in silence; default: as the farm's model says. */
+  readonly silenceGate?: boolean;
   /** SKIP: leave late frames out. */
   readonly catchUp?: 'KEEP' | 'SKIP';
   readonly fillGapsAfterMs?: number;
@@ -87,6 +89,7 @@ export class LiveSession implements AsyncIterable<LiveMessage> {
       start_frame_idx: options.startFrame,
       background_mode: options.backgroundMode?.toUpperCase().replace('-', '_'),
       fps: options.fps,
+      silence_gate: options.silenceGate === undefined ? undefined : options.silenceGate ? 'GATE_ON' : 'GATE_OFF',
       catch_up: options.catchUp,
       fill_gaps_after_ms: options.fillGapsAfterMs,
     });

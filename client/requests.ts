@@ -30,6 +30,8 @@ export interface SubmitOptions {
   readonly startFrame?: number;
   /** How the pictures are walked over; default: as the farm's model says. */
   readonly backgroundMode?: BackgroundMode;
+  /** Whether the mouth is closed and still in silence; as the model says when absent. */
+  readonly silenceGate?: boolean;
   /** Whether it ends with the picture that it begins with, so that videos can be joined. */
   readonly fromNeutral?: boolean;
   /** Silence to put before and after the sound, in ms, 60 000 at most. */
@@ -138,6 +140,7 @@ function fieldsOf(options: SubmitOptions): Record<string, unknown> {
     start_frame: options.startFrame,
     background_mode: options.backgroundMode,
     from_neutral: options.fromNeutral,
+    silence_gate: options.silenceGate,
     audio_lead_ms: options.audioLeadMs,
     audio_tail_ms: options.audioTailMs,
     jpeg_quality: options.jpegQuality,

@@ -25,6 +25,8 @@ export const artifactKeys = {
    * The sound of the video: 16-bit at the upload's own rate, little-endian, no header; the plan says how to read it.
    */
   sound: (renderId: string) => `renders/${renderId}/sound.s16`,
+  /** Of a render with a silence gate: how much of a voice each frame hears, a digit each. */
+  voices: (renderId: string) => `renders/${renderId}/voices`,
   segmentFolder: (renderId: string) => `renders/${renderId}/segments`,
   segmentVideo: (renderId: string, segmentIndex: number, output: Output = 'mp4') =>
     `renders/${renderId}/segments/${padded(segmentIndex)}.${formOf(output).extension}`,

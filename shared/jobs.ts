@@ -4,6 +4,7 @@ import { JPEG_QUALITY } from './limits.ts';
 import { originSchema } from './origin.ts';
 import { RENDER_PRIORITIES, type RenderRequest } from './renders/record.ts';
 import { FRAME_RATES } from './sound/frame-rate.ts';
+import { VOICES } from './sound/silence-gate.ts';
 
 /**
  * The jobs of the farm, as a discriminated union on `name`. Data holds references only, never sound or pictures, and is
@@ -79,6 +80,8 @@ const liveJobSchema = z.object({
   backgroundMode: z.enum(BACKGROUND_MODES).optional(),
   /** Frames a second; absent: 25. */
   frameRate: z.literal(FRAME_RATES).optional(),
+  /** How much of a voice each frame hears, a digit each (sound/silence-gate.ts); absent: all of it. */
+  voices: z.string().regex(VOICES).optional(),
   /** Length of the whole sound in samples, or of what is known of it when these frames do not depend on the rest. */
   totalSamples: z.int().nonnegative(),
   /** Place of the payload's first sample in the whole sound. */
@@ -97,7 +100,7 @@ const liveJobSchema = z.object({
   direct: directChannelSchema.optional(),
   /**
    * 2 with what workers of the first format do not know: `direct`, or visual inputs in bytes; 3 for mouths; 4 for a walk
-   * other than ping-pong; 5 for another frame rate than 25.
+   * other than ping-pong; 5 for another frame rate than 25, and for frames in silence.
    */
   format: z.int().positive().optional(),
   /**
@@ -136,6 +139,9 @@ export const FOURTH_LIVE_FORMAT = 4;
 /** Of live jobs for frames at another rate than 25: a worker of the formats before would have them hear other sound. */
 export const FIFTH_LIVE_FORMAT = 5;
 
+/** Of live jobs and renders with a silence gate: a worker of the formats before would run the network all the same. */
+export const GATE_FORMAT = 5;
+
 /** Of all jobs of a render to a range: a worker of the formats before would make all of its frames. */
 const RANGE_FORMAT = 3;
 /** Of a render with another walk, or with silence around its sound: a worker of the formats before knows neither. */
@@ -166,7 +172,8 @@ export type RenderJob = Exclude<Job, LiveJob | WebhookJob>;
 export type OfRender = Pick<RenderJob, 'renderId' | 'run' | 'origin'> & {
   readonly request: Pick<
     RenderRequest,
-    ('output' | 'range' | 'backgroundMode' | 'fromNeutral') | ('audioLeadMs' | 'audioTailMs' | 'footage' | 'frameRate')
+    | ('output' | 'range' | 'backgroundMode' | 'fromNeutral' | 'silenceGate')
+    | ('audioLeadMs' | 'audioTailMs' | 'footage' | 'frameRate')
   >;
 };
 
@@ -197,8 +204,9 @@ export function ofRender({
 
 function formatOf({ output, range, ...request }: OfRender['request']): Pick<RenderJob, 'format'> {
   if (output === 'webm' || output === 'png-frames') return { format: OUTPUT_FORMAT };
-  const { backgroundMode, fromNeutral, audioLeadMs, audioTailMs, footage, frameRate } = request;
+  const { backgroundMode, fromNeutral, silenceGate, audioLeadMs, audioTailMs, footage, frameRate } = request;
   if (footage) return { format: FOOTAGE_FORMAT };
+  if (silenceGate) return { format: GATE_FORMAT };
   if (frameRate) return { format: FRAME_RATE_FORMAT };
   if (backgroundMode ?? fromNeutral ?? audioLeadMs ?? audioTailMs) return { format: WALK_FORMAT };
   return range === undefined ? {} : { format: RANGE_FORMAT };

@@ -14,6 +14,7 @@ import {
   modelId,
   onceFor,
   oneOf,
+  silenceGate,
 } from '../message-fields.ts';
 import { type RenderOptions, withLabels, withPriority, withRange, withSilence } from '../renders/submission.ts';
 import { withWebhook } from '../webhooks.ts';
@@ -35,6 +36,7 @@ const specSchema = onceFor((config: Config) =>
     webhook_url: z.string(),
     webhook_events: z.union([z.tuple([]).transform(() => undefined), eventNames(WEBHOOK_EVENTS)]),
     background_mode: backgroundMode,
+    silence_gate: silenceGate,
     audio_lead_ms: between(0, LONGEST_SILENCE_MS),
     audio_tail_ms: between(0, LONGEST_SILENCE_MS),
     from_neutral: z.boolean(),
@@ -64,6 +66,7 @@ export function readSpec(config: Config, message: unknown): RenderWish {
     ...withWebhook(spec.webhook_url || undefined, spec.webhook_events),
     ...(spec.background_mode === undefined ? {} : { backgroundMode: spec.background_mode }),
     ...(spec.fps === undefined ? {} : { frameRate: spec.fps }),
+    ...(spec.silence_gate === undefined ? {} : { silenceGate: spec.silence_gate }),
     ...(spec.from_neutral ? { fromNeutral: true as const } : {}),
     ...withSilence(spec.audio_lead_ms, spec.audio_tail_ms),
   };

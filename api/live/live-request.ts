@@ -5,6 +5,7 @@ import { FarmError } from '../../shared/errors.ts';
 import {
   FIFTH_LIVE_FORMAT,
   FOURTH_LIVE_FORMAT,
+  GATE_FORMAT,
   type LiveJob,
   SECOND_LIVE_FORMAT,
   THIRD_LIVE_FORMAT,
@@ -162,6 +163,7 @@ class LiveRun {
 
   #format(direct: LiveJob['direct']): Pick<LiveJob, 'format'> {
     if (this.#work.frameRate) return { format: FIFTH_LIVE_FORMAT };
+    if (this.#work.voices) return { format: GATE_FORMAT };
     if (this.#work.backgroundMode) return { format: FOURTH_LIVE_FORMAT };
     if (this.#work.mouths) return { format: THIRD_LIVE_FORMAT };
     return direct || this.#visualForm !== 'floats' ? { format: SECOND_LIVE_FORMAT } : {};

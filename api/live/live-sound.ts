@@ -1,6 +1,7 @@
 import { frameCount, samplesPerFrame } from '../../shared/sound/frame-rate.ts';
 import { SAMPLE_RATE_HZ } from '../../shared/sound/rates.ts';
 import { Resampler } from '../../shared/sound/resample.ts';
+import { type SilenceGate, WHOLE_VOICE } from '../../shared/sound/silence-gate.ts';
 import {
   type FrameContext,
   firstSampleNeeded,
@@ -16,18 +17,25 @@ export interface SoundPiece {
   readonly firstSample: number;
   /** Length of the whole sound, or place of the end of `samples` when the frames do not depend on what comes after. */
   readonly totalSamples: number;
+  /** How much of a voice each of the frames hears, a digit each; absent: all of it. */
+  readonly voices?: string;
 }
+
+const SOME_SILENCE = new RegExp(`[^${WHOLE_VOICE}]`);
 
 /** The sound of a live stream: takes pieces at any rate, and keeps the samples at 16 kHz that later frames need. */
 export class LiveSound {
   readonly #context: FrameContext;
   readonly #sampleRateHz: number;
+  readonly #gate: SilenceGate | undefined;
   #resampler: Resampler | undefined;
   #held = new Float32Array();
   #firstHeld = 0;
   #ended = false;
 
-  constructor(sampleRateHz: number, context: FrameContext) {
+  /** @param gate decides where the sound is silent; absent: nobody asks. */
+  constructor(sampleRateHz: number, context: FrameContext, gate?: SilenceGate) {
+    this.#gate = gate;
     this.#context = context;
     this.#sampleRateHz = sampleRateHz;
     this.#resampler = this.#newResampler();
@@ -52,11 +60,15 @@ export class LiveSound {
     if (this.#ended) return;
     this.#ended = true;
     if (this.#resampler) this.#append(this.#resampler.end());
+    this.#gate?.end();
   }
 
   /** Number of frames, from 0, that can be rendered now: all once the sound has ended. 0 for an empty sound. */
   get readyFrames(): number {
-    if (!this.#ended) return readyFrames(this.sampleCount, this.#context);
+    if (!this.#ended) {
+      const decided = this.#gate?.decidedFrames ?? Number.POSITIVE_INFINITY;
+      return Math.min(readyFrames(this.sampleCount, this.#context), decided);
+    }
     return this.sampleCount === 0 ? 0 : frameCount(this.sampleCount, this.#context.frameRate);
   }
 
@@ -65,7 +77,9 @@ export class LiveSound {
     const firstSample = this.#firstNeeded(start);
     const totalSamples = Math.min(this.sampleCount, samplesUntilReady(end - 1, this.#context));
     const samples = this.#held.slice(firstSample - this.#firstHeld, totalSamples - this.#firstHeld);
-    return { samples, firstSample, totalSamples };
+    const voices = this.#gate?.voices(start, end);
+    // Most frames hear a voice, and most workers need not know of gates.
+    return { samples, firstSample, totalSamples, ...(voices?.match(SOME_SILENCE) ? { voices } : {}) };
   }
 
   /** Drops the samples that only frames before `frameIndex` needed. */
@@ -73,6 +87,7 @@ export class LiveSound {
     const first = this.#firstNeeded(frameIndex);
     this.#held = this.#held.slice(first - this.#firstHeld);
     this.#firstHeld = first;
+    this.#gate?.forgetBefore(frameIndex);
   }
 
   /**
@@ -85,6 +100,7 @@ export class LiveSound {
       Math.max(0, frameIndex * samplesPerFrame(this.#context.frameRate) - this.#firstHeld),
     );
     this.#resampler = this.#newResampler();
+    this.#gate?.cutAt(frameIndex);
   }
 
   #newResampler(): Resampler | undefined {
@@ -102,6 +118,7 @@ export class LiveSound {
   }
 
   #append(samples: Float32Array): void {
+    this.#gate?.push(samples);
     const held = new Float32Array(this.#held.length + samples.length);
     held.set(this.#held);
     held.set(samples, this.#held.length);

@@ -3,6 +3,7 @@ import { FarmError } from '../../shared/errors.ts';
 import { ignored, logged } from '../../shared/process/unheard.ts';
 import { type FrameRate, frameMs, USUAL_FRAME_RATE } from '../../shared/sound/frame-rate.ts';
 import { FEATURE_ROWS_AFTER } from '../../shared/sound/rates.ts';
+import type { SilenceGate } from '../../shared/sound/silence-gate.ts';
 import { algorithmicLatencyMs, type FrameContext } from './audio-context.ts';
 import { FrameTimes } from './frame-times.ts';
 import { HeldPlace, type HeldPlaceTools } from './held-place.ts';
@@ -12,6 +13,8 @@ import type { StreamOptions } from './stream-open.ts';
 
 export interface LiveStreamTools extends Omit<HeldPlaceTools, 'whereNow'> {
   readonly requests: LiveRequests;
+  /** Decides where the sound is silent; absent: the mouth is always as the network makes it. */
+  readonly gate?: SilenceGate | undefined;
 }
 
 export interface StreamedFrame extends LiveFrame {
@@ -86,7 +89,7 @@ export class LiveStream {
     this.#batches = stoppable(signal);
     const rowsAhead = options.latency === 'low' ? LOW_LATENCY_ROWS_AHEAD : FEATURE_ROWS_AFTER;
     this.#context = { rowsAhead, frameRate: options.frameRate };
-    this.#sound = new LiveSound(options.sampleRateHz, this.#context);
+    this.#sound = new LiveSound(options.sampleRateHz, this.#context, tools.gate);
     this.#times = new FrameTimes(options.sampleRateHz, this.#context);
     this.#place = new HeldPlace({ ...tools, whereNow: () => this.#gpuId });
     const onAbort = () => {
@@ -225,11 +228,11 @@ export class LiveStream {
   }
 
   #request(start: number, end: number): Pick<MicroBatch, 'frames' | 'first'> {
-    const { samples, firstSample, totalSamples } = this.#sound.pieceFor(start, end);
+    const { samples, ...piece } = this.#sound.pieceFor(start, end);
     const { modelId, startFrameIndex, backgroundMode, output, jpegQuality } = this.#options;
     const work: LiveWork = {
       ...(backgroundMode && { backgroundMode }),
-      ...{ modelId, startFrameIndex, output, jpegQuality, firstSample, totalSamples, streamId: this.#soundId },
+      ...{ modelId, startFrameIndex, output, jpegQuality, ...piece, streamId: this.#soundId },
       frames: { start, end },
       ...this.#context,
       preferredGpu: this.#gpuId,

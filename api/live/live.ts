@@ -8,6 +8,7 @@ import type { RepeatLog } from '../../shared/process/repeat.ts';
 import type { QueueClients } from '../../shared/queues.ts';
 import { withFrameRate } from '../../shared/sound/frame-rate.ts';
 import { FEATURE_ROWS_AFTER } from '../../shared/sound/rates.ts';
+import { SilenceGate } from '../../shared/sound/silence-gate.ts';
 import type { Caller } from '../access/caller.ts';
 import { AuditLog } from '../logs/audit-log.ts';
 import type { Models } from '../models.ts';
@@ -105,9 +106,10 @@ export class LiveService {
     await this.#tools.models.refuseUnusable(request.modelId, bringsPictures ? 'network' : 'pictures', 'lately');
     const { modelId, startFrameIndex, output, jpegQuality, audioFeatures } = request;
     const walk = this.#walkOf(modelId);
-    const { samples, firstSample, totalSamples } = soundOf(request, walk);
+    const gate = isGateable(request) ? this.#gateOf(modelId, walk) : undefined;
+    const { samples, ...piece } = soundOf(request, walk, gate);
     const work = {
-      ...{ modelId, startFrameIndex, jpegQuality, firstSample, totalSamples, ...walk },
+      ...{ modelId, startFrameIndex, jpegQuality, ...piece, ...walk },
       ...(output === 'mouths' ? ({ output: 'raw', mouths: true } as const) : { output }),
       frames: { start: 0, end: request.frameCount },
       rowsAhead: FEATURE_ROWS_AFTER,
@@ -157,6 +159,7 @@ export class LiveService {
       place: await admit(),
       admit,
       idleMs: this.#tools.config.live.idle_stream_seconds * 1000,
+      gate: this.#gateOf(options.modelId, chosen, options.silenceGate),
     };
     return new LiveStream(stream, tools, signal);
   }
@@ -168,6 +171,12 @@ export class LiveService {
       ...withMode(wanted.backgroundMode, usual?.backgroundMode),
       ...withFrameRate(wanted.frameRate, usual?.frameRate),
     };
+  }
+
+  /** @param wanted whether the request wants one itself. */
+  #gateOf(modelId: string, { frameRate }: FrameWalk, wanted?: boolean): SilenceGate | undefined {
+    const model = this.#tools.config.models.get(modelId);
+    return model && (wanted ?? model.silenceGate) ? new SilenceGate(model.gate, frameRate) : undefined;
   }
 
   /** Lets workers connect, unless the configuration has all frames come over Redis. The address that they connect to. */
@@ -186,14 +195,23 @@ export class LiveService {
 }
 
 /** The sound that the requested frames depend on, at 16 kHz: a clip may be much longer. */
-function soundOf({ audio, sampleRateHz, frameCount }: InferRequest, { frameRate }: FrameWalk): SoundPiece {
-  const sound = new LiveSound(sampleRateHz, { rowsAhead: FEATURE_ROWS_AFTER, frameRate });
+function soundOf(
+  { audio, sampleRateHz, frameCount }: InferRequest,
+  { frameRate }: FrameWalk,
+  gate: SilenceGate | undefined,
+): SoundPiece {
+  const sound = new LiveSound(sampleRateHz, { rowsAhead: FEATURE_ROWS_AFTER, frameRate }, gate);
   const second = sampleRateHz;
   for (let start = 0; start < audio.length && sound.readyFrames < frameCount; start += second) {
     sound.push(audio.subarray(start, start + second));
   }
   if (sound.readyFrames < frameCount) sound.end();
   return sound.pieceFor(0, frameCount);
+}
+
+/** Mouths of silence belong to the avatar's own pictures, and silence to a sound. */
+function isGateable({ output, visualFrames, audioFeatures, audio }: InferRequest): boolean {
+  return output !== 'mouths' && visualFrames.byteLength === 0 && audioFeatures.length === 0 && audio.length > 0;
 }
 
 function checkRate(sampleRateHz: number): void {

@@ -2,7 +2,16 @@ import { z } from 'zod';
 import type { BackgroundMode } from '../../shared/background-mode.ts';
 import type { Config } from '../../shared/config/load.ts';
 import type { FrameRate } from '../../shared/sound/frame-rate.ts';
-import { backgroundMode, frameRate, jpegQuality, modelId, notNegative, oneOf, sampleRate } from '../message-fields.ts';
+import {
+  backgroundMode,
+  frameRate,
+  jpegQuality,
+  modelId,
+  notNegative,
+  oneOf,
+  sampleRate,
+  silenceGate,
+} from '../message-fields.ts';
 import type { SampleFormat } from './pcm.ts';
 
 export interface StreamOptions {
@@ -14,6 +23,8 @@ export interface StreamOptions {
   readonly backgroundMode?: BackgroundMode | undefined;
   /** Frames a second; absent: 25 once the stream is open, before that as the model says. */
   readonly frameRate?: FrameRate | undefined;
+  /** Whether the mouth is closed and still in silence; absent: as the model says. */
+  readonly silenceGate?: boolean | undefined;
   readonly output: 'jpeg' | 'raw';
   readonly jpegQuality: number;
   /** 'exact': frames equal those of a whole render. 'low': a frame waits for less of the sound after it. */
@@ -40,6 +51,7 @@ export const streamOpenSchema = (config: Config) =>
       start_frame_idx: notNegative.default(0),
       background_mode: backgroundMode,
       fps: frameRate,
+      silence_gate: silenceGate,
       jpeg_quality: jpegQuality(config).prefault(0),
       output: oneOf(['JPEG', 'RAW']).default('JPEG'),
       latency: oneOf(['EXACT', 'LOW']).default('EXACT'),
@@ -55,6 +67,7 @@ export const streamOpenSchema = (config: Config) =>
           startFrameIndex: open.start_frame_idx,
           backgroundMode: open.background_mode,
           frameRate: open.fps,
+          silenceGate: open.silence_gate,
           output: open.output === 'RAW' ? 'raw' : 'jpeg',
           jpegQuality: open.jpeg_quality,
           latency: open.latency === 'LOW' ? 'low' : 'exact',

@@ -32,6 +32,8 @@ export type RenderOptions = Pick<
   | ('modelId' | 'output' | 'startFrameIndex' | 'jpegQuality' | 'labels' | 'priority' | 'range')
   | ('backgroundMode' | 'fromNeutral' | 'audioLeadMs' | 'audioTailMs' | 'frameRate')
 > & {
+  /** Whether the mouth is closed and still in silence; absent: as the model says. */
+  readonly silenceGate?: boolean;
   /** Absent: as the configuration says, if it does. */
   readonly webhook?: WantedWebhook;
   /** Of footage; absent: cut. */
@@ -213,9 +215,13 @@ export class RenderSubmission {
   }
 
   #requestOf({ renderId: _, footage, ...file }: StoredUpload, options: RenderOptions): RenderRequest {
-    const { webhook: __, backgroundMode, frameRate, syncMode = 'cut', ...chosen } = options;
+    const { webhook: __, backgroundMode, frameRate, silenceGate, syncMode = 'cut', ...chosen } = options;
     const usual = this.#tools.config.models.get(options.modelId);
-    const request = { ...chosen, ...file, ...withFrameRate(frameRate, usual?.frameRate) };
+    const isGated = silenceGate ?? usual?.silenceGate ?? false;
+    const request = {
+      ...{ ...chosen, ...file, ...withFrameRate(frameRate, usual?.frameRate) },
+      ...(isGated ? { silenceGate: true as const } : {}),
+    };
     if (footage) return { ...request, footage: { ...footage, syncMode } };
     return { ...request, ...withMode(backgroundMode, usual?.backgroundMode) };
   }

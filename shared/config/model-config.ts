@@ -3,6 +3,7 @@ import path from 'node:path';
 import { isDeepStrictEqual } from 'node:util';
 import { AUDIO_KIND_FACTS } from '../sound/audio-kinds.ts';
 import type { FrameRate } from '../sound/frame-rate.ts';
+import type { GateSettings } from '../sound/silence-gate.ts';
 import type { ModelEntry } from './model-entry.ts';
 
 /**
@@ -37,6 +38,10 @@ export interface ModelConfig {
   readonly backgroundMode: ModelEntry['background_mode'];
   /** Frames a second of its videos and streams, unless a request says otherwise. */
   readonly frameRate: FrameRate;
+  /** Whether the mouth is closed and still in silence, unless a request says otherwise. */
+  readonly silenceGate: boolean;
+  /** What counts as silence then. */
+  readonly gate: GateSettings;
   /** Frames to use of the avatar; undefined: all there are. */
   readonly frameLimit: number | undefined;
   readonly preloadModel: boolean;
@@ -93,6 +98,7 @@ export function resolveModel(modelId: string, entry: ModelEntry, roots: PathRoot
     blend: entry.blend,
     backgroundMode: entry.background_mode,
     frameRate: entry.frames_per_second || AUDIO_KIND_FACTS.ave.framesPerSecond,
+    ...silenceOf(entry),
     frameLimit: entry.num_frames || undefined,
     preloadModel: entry.preload_model || entry.preload,
     preloadBackgrounds: entry.preload_backgrounds,
@@ -108,6 +114,16 @@ function halfOfAvatar({ background_dir, source_video, crop_rects_path }: ModelEn
   return hasFrames
     ? ['crop_rects_path: not set; it names the JSON file of the crop rects']
     : ['background_dir: not set; it names the folder of the avatar frames'];
+}
+
+function silenceOf(entry: ModelEntry): Pick<ModelConfig, 'silenceGate' | 'gate'> {
+  const gate = {
+    openDbfs: entry.silence_open_dbfs,
+    closeDbfs: Math.min(entry.silence_close_dbfs, entry.silence_open_dbfs),
+    holdMs: entry.silence_hold_ms,
+    leadMs: entry.silence_lead_ms,
+  };
+  return { silenceGate: entry.silence_gate, gate };
 }
 
 /**
@@ -132,6 +148,8 @@ const ROLES: Readonly<Record<keyof ModelConfig, 'file' | 'pictures' | 'memory' |
   blend: 'pictures',
   backgroundMode: 'handling',
   frameRate: 'handling',
+  silenceGate: 'handling',
+  gate: 'handling',
   frameLimit: 'pictures',
   preloadModel: 'handling',
   preloadBackgrounds: 'memory',

@@ -5,6 +5,8 @@ import { FRAME_RATES } from '../sound/frame-rate.ts';
 import { HUBERT_CHUNKS } from '../sound/hubert-chunks.ts';
 import { orDefault, section } from './value-forms.ts';
 
+const dbfs = z.number().min(-120).max(0);
+
 /** One entry of `models:`. */
 export const modelSchema = section({
   model_path: z.string().min(1),
@@ -35,6 +37,16 @@ export const modelSchema = section({
   background_mode: orDefault(z.enum(BACKGROUND_MODES), PING_PONG),
   /** New: of its videos and streams, unless a request says otherwise; 0: those that it was trained with. */
   frames_per_second: orDefault(z.literal([0, ...FRAME_RATES]), 0),
+  /** New: whether the mouth is closed and still in silence, unless a request says otherwise; docs/silence.md. */
+  silence_gate: z.boolean().default(false),
+  /** Level in dB of full scale from which on a sound is a voice. */
+  silence_open_dbfs: dbfs.default(-45),
+  /** Level below which it is one no more. */
+  silence_close_dbfs: dbfs.default(-50),
+  /** How long after a voice the mouth is the network's alone. */
+  silence_hold_ms: z.int().nonnegative().max(2000).default(160),
+  /** How long before a voice the network's mouth fades in. */
+  silence_lead_ms: z.int().nonnegative().max(200).default(160),
 });
 
 export type ModelEntry = z.output<typeof modelSchema>;

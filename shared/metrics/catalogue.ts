@@ -34,6 +34,9 @@ function histogram<const L extends string = never>(
 
 export const COUNTERS = {
   farm_frames_total: counter('Frames rendered, those that were rendered again included.', 'model', 'gpu', 'kind'),
+  farm_silent_frames_total: counter('Frames in silence, by a silence gate.', 'model', 'gpu', 'kind'),
+  farm_spared_frames_total: counter('Frames in silence that needed no run of the network.', 'model', 'gpu', 'kind'),
+  farm_silent_mouths_total: counter('Runs of the network that made mouths of silence.', 'model', 'gpu', 'kind'),
   farm_segments_total: counter('Segments of renders, by how they ended on a GPU.', 'model', 'gpu', 'outcome'),
   farm_requests_total: counter('Live requests, by how they ended on a GPU.', 'model', 'gpu', 'outcome'),
   farm_renders_submitted_total: counter('Renders taken.', 'model'),

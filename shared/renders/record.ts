@@ -70,6 +70,8 @@ const renderRequestSchema = z.object({
   backgroundMode: z.enum(BACKGROUND_MODES).optional(),
   /** Whether the walk turns back in the middle, and ends where it began; absent: it does not. */
   fromNeutral: z.literal(true).optional(),
+  /** Whether the mouth is closed and still in silence; absent: it is as the network makes it. */
+  silenceGate: z.literal(true).optional(),
   /** Silence before and after the sound; absent: none. */
   audioLeadMs: z.int().positive().optional(),
   audioTailMs: z.int().positive().optional(),
@@ -92,6 +94,14 @@ const soundForEarSchema = z.object({
 });
 export type SoundForEar = z.infer<typeof soundForEarSchema>;
 
+/** As GateSettings of shared/sound/silence-gate.ts. */
+const gateSettingsSchema = z.object({
+  openDbfs: z.number(),
+  closeDbfs: z.number(),
+  holdMs: z.number(),
+  leadMs: z.number(),
+});
+
 /** What `prepare` decided. It has all settings that affect the pictures, so that every worker makes the same. */
 const renderPlanSchema = z.object({
   sampleCount: z.int().positive(),
@@ -106,6 +116,8 @@ const renderPlanSchema = z.object({
   footagePictures: z.int().positive().optional(),
   /** How long somebody speaks in these frames: worker/media/speech-meter.ts. */
   speechSeconds: z.number().nonnegative().optional(),
+  /** Of a render with a silence gate: what is silence. Which frames are, is in the store (`artifactKeys.voices`). */
+  gate: gateSettingsSchema.optional(),
   segmentFrames: z.int().positive(),
   batchFrames: z.int().positive(),
   encoderBatchWindows: z.int().positive(),
@@ -156,6 +168,8 @@ export const segmentReceiptSchema = z.object({
   started_at: z.string().optional(),
   wall_ms: z.number(),
   timings_ms: stageTimingsSchema,
+  /** Of a render with a silence gate: frames in silence, those that needed no run, and runs that made mouths of silence. */
+  silence: z.object({ frames: z.int(), spared: z.int(), made: z.int() }).optional(),
   model_files: z.array(modelFileSchema),
 });
 export type SegmentReceipt = z.infer<typeof segmentReceiptSchema>;

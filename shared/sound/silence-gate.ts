@@ -1,9 +1,9 @@
-import { FRAMES_PER_SECOND, SAMPLES_PER_FRAME } from './rates.ts';
+import { type FrameRate, frameMs, samplesPerFrame, USUAL_FRAME_RATE } from './frame-rate.ts';
 
 /**
  * The voice-activity gate: in which frames of a sound there is a voice, by energy with hysteresis, and how much of its
  * mouth each frame shows. docs/silence.md defines it for users. It follows from the sound alone, in whatever pieces that
- * comes, and a frame depends on `leadFrames` frames after it and on no later ones, so a stream decides as a render does.
+ * comes, and a frame depends on the lead after it and on nothing later, so a stream decides as a render does.
  */
 
 /** When a sound counts as a voice, and how long around it the mouth is the network's. */
@@ -12,10 +12,10 @@ export interface GateSettings {
   readonly openDbfs: number;
   /** Level below which a frame ends it; at most `openDbfs`. */
   readonly closeDbfs: number;
-  /** Frames after a voice in which the mouth is still the network's alone. */
-  readonly holdFrames: number;
-  /** Frames before a voice in which the network's mouth is seen, the fade included. */
-  readonly leadFrames: number;
+  /** How long after a voice the mouth is still the network's alone; rounded to whole frames. */
+  readonly holdMs: number;
+  /** How long before a voice the network's mouth is seen, the fade included; likewise. */
+  readonly leadMs: number;
 }
 
 /** A weight of the network's mouth: all of it. 0 is a mouth of silence. */
@@ -48,14 +48,11 @@ export class VoiceTrack {
   }
 }
 
-/** Milliseconds to frames. */
-export function framesOfMs(ms: number): number {
-  return Math.round((ms * FRAMES_PER_SECOND) / 1000);
-}
-
 /** Takes a sound of 16 kHz in pieces of any length. */
 export class SilenceGate {
-  readonly #settings: GateSettings;
+  readonly #holdFrames: number;
+  readonly #leadFrames: number;
+  readonly #frameSamples: number;
   readonly #open: number;
   readonly #close: number;
   /** Of each frame from `#firstHeld` on, whether there is a voice. */
@@ -69,18 +66,20 @@ export class SilenceGate {
   #sum = 0;
   #squares = 0;
 
-  constructor(settings: GateSettings) {
-    this.#settings = settings;
-    this.#open = meanSquareOf(settings.openDbfs);
-    this.#close = meanSquareOf(settings.closeDbfs);
+  constructor({ openDbfs, closeDbfs, holdMs, leadMs }: GateSettings, frameRate: FrameRate = USUAL_FRAME_RATE) {
+    this.#holdFrames = Math.round(holdMs / frameMs(frameRate));
+    this.#leadFrames = Math.round(leadMs / frameMs(frameRate));
+    this.#frameSamples = samplesPerFrame(frameRate);
+    this.#open = meanSquareOf(openDbfs);
+    this.#close = meanSquareOf(closeDbfs);
   }
 
   push(samples: Float32Array): void {
     for (let at = 0; at < samples.length; ) {
-      const piece = samples.subarray(at, at + SAMPLES_PER_FRAME - this.#samples);
+      const piece = samples.subarray(at, at + this.#frameSamples - this.#samples);
       this.#add(piece);
       at += piece.length;
-      if (this.#samples === SAMPLES_PER_FRAME) this.#decide();
+      if (this.#samples === this.#frameSamples) this.#decide();
     }
   }
 
@@ -93,7 +92,7 @@ export class SilenceGate {
   /** Frames, from 0, whose weights no later sound can change. */
   get decidedFrames(): number {
     const complete = this.#firstHeld + this.#speaks.length;
-    return this.#ended ? complete : Math.max(0, complete - this.#settings.leadFrames);
+    return this.#ended ? complete : Math.max(0, complete - this.#leadFrames);
   }
 
   /**
@@ -121,17 +120,16 @@ export class SilenceGate {
   }
 
   #voiceAt(frame: number): number {
-    const { holdFrames, leadFrames } = this.#settings;
     if (this.#speaks[frame - this.#firstHeld]) return WHOLE_VOICE;
-    const falls = holdFrames + WHOLE_VOICE - this.#framesSince(frame);
-    const rises = leadFrames + 1 - this.#framesUntil(frame);
+    const falls = this.#holdFrames + WHOLE_VOICE - this.#framesSince(frame);
+    const rises = this.#leadFrames + 1 - this.#framesUntil(frame);
     return Math.min(Math.max(falls, rises, 0), WHOLE_VOICE);
   }
 
   /** From the last voice, as far as that matters. */
   #framesSince(frame: number): number {
     const place = frame - this.#firstHeld;
-    for (let back = 1; back <= Math.min(place, this.#settings.holdFrames + WHOLE_VOICE); back++) {
+    for (let back = 1; back <= Math.min(place, this.#holdFrames + WHOLE_VOICE); back++) {
       if (this.#speaks[place - back]) return back;
     }
     return this.#sinceVoice + place;
@@ -140,7 +138,7 @@ export class SilenceGate {
   /** To the next voice, as far as that matters. */
   #framesUntil(frame: number): number {
     const place = frame - this.#firstHeld;
-    for (let ahead = 1; ahead <= this.#settings.leadFrames; ahead++) {
+    for (let ahead = 1; ahead <= this.#leadFrames; ahead++) {
       if (this.#speaks[place + ahead]) return ahead;
     }
     return Number.POSITIVE_INFINITY;

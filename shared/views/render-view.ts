@@ -106,6 +106,24 @@ export const receiptSchema = z
       })
       .nullable()
       .default(null),
+    /** Null without a silence gate, and in receipts of an earlier version. */
+    silence_gate: z
+      .object({
+        open_dbfs: z.number(),
+        close_dbfs: z.number(),
+        hold_ms: z.number(),
+        lead_ms: z.number(),
+        /** In silence: the mouth is closed and still. */
+        frames: z.int(),
+        /** Those of them for which the network did not run. */
+        spared_frames: z.int(),
+        /** Runs of the network that made mouths of silence, which are kept. */
+        mouths_made: z.int(),
+        /** (spared_frames − mouths_made) ÷ frames of the render. */
+        inference_saved: z.number(),
+      })
+      .nullable()
+      .default(null),
     fps: z.literal(FRAME_RATES),
     width: z.int(),
     height: z.int(),

@@ -12,9 +12,13 @@ import { CLEAR_MODEL, SMALL_MODEL } from '../support/small-avatar.ts';
 import { syllables, writeWav } from '../support/sound.ts';
 import { checkFrames, decodeWebm, TransparentRenders } from './transparent.ts';
 
-/** 105 frames, so that segments of 20 end inside the render; with silence around them and another walk 110. */
+/**
+ * 105 frames, so that segments of 20 end inside the render; with silence around them, which the gate finds, and another
+ * walk 130.
+ */
 const FRAMES = 105;
-const WALK = { backgroundMode: 'loop', startFrame: 5, fromNeutral: true, audioLeadMs: 80, audioTailMs: 120 } as const;
+const SILENCE = { audioLeadMs: 480, audioTailMs: 520, silenceGate: true } as const;
+const WALK = { backgroundMode: 'loop', startFrame: 5, fromNeutral: true, ...SILENCE } as const;
 /** 50 frames, three segments of 20: enough to kill a worker in between. */
 const VIDEO_FRAMES = 50;
 const SEGMENT_FRAMES = 20;
@@ -82,7 +86,7 @@ describe('the same audio gives the same bytes', () => {
 async function framesOf(
   client: NodeFarmClient,
   speech: string,
-  { from, to }: { readonly from: number; readonly to: number } = { from: 0, to: FRAMES + 5 },
+  { from, to }: { readonly from: number; readonly to: number } = { from: 0, to: FRAMES + 25 },
 ): Promise<Buffer[]> {
   const { id } = await client.submit(speech, { modelId: 'small', output: 'frames', ...WALK, from, to });
   const view = await client.finished(id);

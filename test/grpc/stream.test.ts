@@ -1,4 +1,5 @@
 import assert from 'node:assert/strict';
+import path from 'node:path';
 import { after, before, describe, it } from 'node:test';
 import { type ClientDuplexStream, status } from '@grpc/grpc-js';
 import type { Frame, Open, Opened, StreamRequest } from '../../api/grpc/messages/farm.ts';
@@ -7,6 +8,7 @@ import { readHeartbeats } from '../../shared/heartbeat.ts';
 import { LiveRequests } from '../engine/live-requests.ts';
 import { DEMO_MODEL, startFarm, type TestFarm } from '../support/farm.ts';
 import { faceBrightness, SMALL_MODEL, SMALL_PICTURE, SMALL_PICTURES } from '../support/small-avatar.ts';
+import { writeFloatWav } from '../support/sound.ts';
 import { until } from '../support/until.ts';
 import { type CallSettings, failureOf, farmCode, type Message, MONOLITHIC, send, TestClient } from './clients.ts';
 import { differences, f32, renderedFrames, s16, speech } from './speech.ts';
@@ -15,6 +17,8 @@ const SECONDS = 2.4;
 const FRAME_BYTES = SMALL_PICTURE.width * SMALL_PICTURE.height * 3;
 /** A frame hears this many frames of the sound before it, and after it. */
 const FRAMES_HEARD = 10;
+/** Frames in which the mouths of silence and of speech are mixed, before a voice and after it. */
+const FADES = 6;
 
 describe('FarmService.Stream', () => {
   let farm: TestFarm;
@@ -99,6 +103,42 @@ describe('FarmService.Stream', () => {
     assert.deepEqual(differences(pictures(frames), rendered), []);
     const usual = await converse([f32(speech(0.8))], { start_frame_idx: 2 });
     assert.equal(differences(pictures(usual.frames), rendered)[0], SMALL_PICTURES - 2);
+  });
+
+  describe('with a silence gate', () => {
+    /** Speech with a second of hum before it and after it, at −57 dB. */
+    const sound = new Float32Array(2.4 * 16_000).map((_, at) => 0.002 * Math.sin(at));
+    sound.set(speech(0.4), 16_000);
+    const gated = { silence_gate: 'GATE_ON' } as const;
+    let rendered: Buffer[];
+    let inSilence: number;
+
+    before(async () => {
+      const upload = path.join(farm.folder, 'hum.wav');
+      await writeFloatWav(upload, sound);
+      const { id } = await farm.client.submit(upload, { modelId: 'small', output: 'frames', silenceGate: true });
+      await farm.client.finished(id);
+      rendered = await Promise.all(Array.from({ length: 60 }, (_, index) => farm.client.frame(id, index)));
+      inSilence = (await farm.client.receipt(id)).silence_gate?.frames ?? 0;
+    });
+
+    it('gives the frames of a whole render with one, however the sound is cut', async () => {
+      const { frames } = await converse(cutAtRandom(f32(sound), 3, 9000), gated);
+      assert.deepEqual(differences(pictures(frames), rendered), []);
+    });
+    it('shows the mouth of silence while nobody speaks, and the mouth that it shows without one while somebody does', async () => {
+      const plain = pictures((await converse([f32(sound)], { silence_gate: 'GATE_OFF' })).frames);
+      const hush = pictures((await converse([f32(new Float32Array(sound.length))])).frames);
+      assert.ok(inSilence >= 30, `${inSilence} frames in silence`);
+      assert.equal(60 - differences(rendered, hush).length, inSilence);
+      const asWithout = 60 - differences(rendered, plain).length;
+      assert.ok(asWithout >= 60 - inSilence - FADES, `${asWithout} frames as without a gate`);
+    });
+    it('is silent in the same frames with LOW latency', async () => {
+      const { frames } = await converse([f32(sound)], { ...gated, latency: 'LOW' });
+      const hush = pictures((await converse([f32(new Float32Array(sound.length))])).frames);
+      assert.equal(60 - differences(pictures(frames), hush).length, inSilence);
+    });
   });
 
   it('waits for less sound with LOW latency, and gives as many frames', async () => {

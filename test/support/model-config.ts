@@ -19,6 +19,8 @@ export function modelConfig(values: Partial<ModelConfig> = {}): ModelConfig {
     blend: 'none',
     backgroundMode: 'ping-pong',
     frameRate: 25,
+    silenceGate: false,
+    gate: { openDbfs: -45, closeDbfs: -50, holdMs: 160, leadMs: 160 },
     frameLimit: undefined,
     preloadModel: false,
     preloadBackgrounds: false,

@@ -175,13 +175,13 @@ export class Engine {
       await this.#renderLive(taskId, { ...task, form }, use, signal);
       return undefined;
     }
-    const timings = await this.#liveRenderer.renderBare(task, use.model, signal, ({ frameIndex, mouth, memory }) => {
+    const done = await this.#liveRenderer.renderBare(task, use.model, signal, ({ frameIndex, mouth, memory }) => {
       const data = this.#mouthMemory.take(mouth.length);
       data.set(mouth);
       memory.release();
       this.#listeners.send({ type: 'frames', taskId, frames: [{ frameIndex, data }] }, [data.buffer]);
     });
-    const result = { ...loadResult(use), timings, encodeMs: 0, ...tracedSpans(timings) };
+    const result = { ...loadResult(use), ...done, encodeMs: 0, ...tracedSpans(done.timings) };
     return { type: 'live-done', taskId, result };
   }
 
@@ -197,11 +197,9 @@ export class Engine {
     const wanted = AbortSignal.any([signal, output.broken]);
     const complete = completing(frames, use.model, this.#livePools, wanted);
     try {
-      const timings = await this.#liveRenderer.render(task, use.model, wanted, (frame) =>
-        output.write(complete(frame)),
-      );
+      const done = await this.#liveRenderer.render(task, use.model, wanted, (frame) => output.write(complete(frame)));
       await output.whenSent();
-      const result = { ...loadResult(use), timings, encodeMs: 0, ...tracedSpans(timings) };
+      const result = { ...loadResult(use), ...done, encodeMs: 0, ...tracedSpans(done.timings) };
       const end: LiveEnd = { type: 'live-done', taskId, result };
       output.close(end).catch(ignored('the compositor tells the main thread'));
     } catch (error) {
@@ -227,7 +225,8 @@ export class Engine {
       return { type: 'rendered', taskId, result: await renderSegment(taskId, task, footage, tools) };
     }
     const result = await renderSegment(taskId, task, model, tools);
-    this.#costs.notePace(model.modelId, task.frames, result.wall_ms);
+    // Frames in silence say nothing of what the network takes.
+    if (!result.silence?.spared) this.#costs.notePace(model.modelId, task.frames, result.wall_ms);
     return { type: 'rendered', taskId, result };
   }
 

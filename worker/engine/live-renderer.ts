@@ -1,3 +1,4 @@
+import { VoiceTrack } from '../../shared/sound/silence-gate.ts';
 import type { PreparedPicture } from '../compositor/contract.ts';
 import type { LoadedModel } from '../models/loaded-model.ts';
 import {
@@ -6,6 +7,8 @@ import {
   type FrameInputs,
   type MouthForm,
   type MouthFrame,
+  noSilence,
+  type SilenceCounts,
 } from '../pipeline/contract.ts';
 import { gatherFrameInputs } from '../pipeline/frame-inputs.ts';
 import { noTimings, type StageTimingsMs, tracedTimings } from '../pipeline/stage-timings.ts';
@@ -24,6 +27,12 @@ interface LiveModel {
   /** Of mouths that go into none. */
   readonly bareBatches: () => LiveBatches<undefined>;
   readonly features: StreamFeatures;
+}
+
+/** What a request took, and what its silence spared. */
+export interface LiveWorkDone {
+  readonly timings: StageTimingsMs;
+  readonly silence: SilenceCounts;
 }
 
 type OnMouth<Picture> = (frame: MouthFrame<Picture>) => void;
@@ -50,11 +59,11 @@ export class LiveRenderer {
     model: LoadedModel,
     signal: AbortSignal,
     onFrame: OnMouth<PreparedPicture>,
-  ): Promise<StageTimingsMs> {
-    const timings = task.traced ? tracedTimings() : noTimings();
-    const inputs = this.#inputs(task, model, model.prepared, signal, timings);
+  ): Promise<LiveWorkDone> {
+    const done = nothingDone(task);
+    const inputs = this.#inputs(task, model, model.prepared, signal, done);
     await this.#liveModel(model).batches.render({ inputs, source: sourceOf(task), signal, onFrame });
-    return timings;
+    return done;
   }
 
   /**
@@ -67,14 +76,14 @@ export class LiveRenderer {
     model: LoadedModel,
     signal: AbortSignal,
     onFrame: OnMouth<undefined>,
-  ): Promise<StageTimingsMs> {
-    const timings = task.traced ? tracedTimings() : noTimings();
+  ): Promise<LiveWorkDone> {
+    const done = nothingDone(task);
     const faces = new FacesOnly(model.prepared, task.visualFrames.byteLength > 0);
-    const inputs = this.#inputs(task, model, faces, signal, timings);
+    const inputs = this.#inputs(task, model, faces, signal, done);
     await this.#liveModel(model)
       .bareBatches()
       .render({ inputs, source: sourceOf(task), signal, onFrame });
-    return timings;
+    return done;
   }
 
   #inputs<Picture>(
@@ -82,10 +91,11 @@ export class LiveRenderer {
     model: LoadedModel,
     pictures: AvatarPictures<Picture>,
     signal: AbortSignal,
-    timings: StageTimingsMs,
+    { timings, silence: counts }: LiveWorkDone,
   ): AsyncGenerator<FrameInputs<Picture>> {
     const { frames, startFrameIndex, backgroundMode, frameRate, totalSamples, rowsAhead, streamId } = task;
     const { network, encoder } = model;
+    const voices = task.voices === undefined ? undefined : new VoiceTrack(task.voices, frames.start);
     const parts = {
       audio: new PieceOfSound(readSamples(task.audio), task.firstSample, totalSamples),
       given: readGivenInputs(task, frames.end - frames.start, network, totalSamples === 0),
@@ -97,6 +107,7 @@ export class LiveRenderer {
       batchFrames: this.#maxFrames(model),
       encoderBatchWindows: 1,
       grid: 'request',
+      gate: voices && { voices, counts },
     } as const;
     return gatherFrameInputs(request, parts, signal, timings);
   }
@@ -118,7 +129,8 @@ export class LiveRenderer {
   }
 
   #batches<Picture>(model: LoadedModel, form: MouthForm): LiveBatches<Picture> {
-    const settings = { ...this.#settings, maxFrames: this.#maxFrames(model), form };
+    const { silentMouths } = model;
+    const settings = { ...this.#settings, maxFrames: this.#maxFrames(model), form, silentMouths };
     const memory = mouthPool(settings.maxFrames, bytesOfMouth(form, model.network.size));
     return new LiveBatches<Picture>(model.network, this.#turns, settings, (aborted) => memory.take(aborted));
   }
@@ -126,6 +138,10 @@ export class LiveRenderer {
   #maxFrames({ network }: LoadedModel): number {
     return Math.min(this.#settings.maxFrames, network.framesPerRun);
   }
+}
+
+function nothingDone({ traced }: LiveTask): LiveWorkDone {
+  return { timings: traced ? tracedTimings() : noTimings(), silence: noSilence() };
 }
 
 function sourceOf({ streamId, requestId }: LiveTask): string {

@@ -1,8 +1,9 @@
 import { type ArtifactStore, artifactKeys } from '../../shared/artifacts.ts';
 import { formOf, isVideo } from '../../shared/renders/outputs.ts';
 import { AudioFile } from '../media/audio-file.ts';
+import { readVoices } from '../media/voice-file.ts';
 import type { LoadedModel } from '../models/loaded-model.ts';
-import { mouthBytes } from '../pipeline/contract.ts';
+import { mouthBytes, noSilence, type SilenceCounts } from '../pipeline/contract.ts';
 import { renderMouths } from '../pipeline/render-frames.ts';
 import { noTimings, type StageTimingsMs, spansOf, tracedTimings } from '../pipeline/stage-timings.ts';
 import { notesOf } from '../quality/segment-notes.ts';
@@ -14,7 +15,10 @@ import type { SegmentResult, SegmentTask } from './thread-protocol.ts';
 import type { Turns } from './turns.ts';
 
 /** A model, with the pictures that a segment shows. */
-export type SegmentModel = Pick<LoadedModel, 'network' | 'encoder' | 'avatar' | 'prepared' | 'provider' | 'files'>;
+export type SegmentModel = Pick<
+  LoadedModel,
+  'network' | 'encoder' | 'avatar' | 'prepared' | 'silentMouths' | 'provider' | 'files'
+>;
 
 export interface SegmentTools {
   readonly artifacts: ArtifactStore;
@@ -38,10 +42,11 @@ export async function renderSegment(
   const { width, height } = model.avatar;
   const hasAlpha = model.avatar.hasAlpha && formOf(task.output.kind).hasAlpha;
   const timings = task.traced ? tracedTimings() : noTimings();
+  const silence = noSilence();
   const wanted = outputOf(task, { width, height }, hasAlpha);
   const output = tools.line.open(taskId, wanted);
   try {
-    await makeMouths(task, model, tools, [wanted, output], timings);
+    await makeMouths(task, model, tools, [wanted, output], { timings, silence });
     await output.whenSent();
     const { composite, encode, spans } = await output.close();
     const before = spansOf(timings);
@@ -54,6 +59,7 @@ export async function renderSegment(
       started_at,
       wall_ms: performance.now() - startedAt,
       timings_ms: { ...stages, composite, visual_input: visualInput, encode },
+      ...(task.gated ? { silence } : {}),
       model_files: model.files.map(({ path, sha256, sizeBytes }) => ({ path, sha256, bytes: sizeBytes })),
       ...(before ? { spans: { ...before, ...spans } } : {}),
     };
@@ -68,7 +74,7 @@ async function makeMouths(
   model: SegmentModel,
   { artifacts, turns, pools, signal: wanted }: SegmentTools,
   [frames, output]: [FrameOutput, OpenOutput],
-  timings: StageTimingsMs,
+  { timings, silence }: { readonly timings: StageTimingsMs; readonly silence: SilenceCounts },
 ): Promise<void> {
   const signal = AbortSignal.any([wanted, output.broken]);
   const complete = completing(frames, model, pools, signal);
@@ -79,9 +85,10 @@ async function makeMouths(
   const pool = mouthPool(batchFrames, mouthBytes(model.network.size), pools);
   const takeMemory = (aborted: AbortSignal) => pool.take(aborted);
   await using audio = await AudioFile.open(artifacts.localPath(artifactKeys.samples(task.renderId)));
-  const { network, encoder, prepared: pictures } = model;
-  const parts = { audio, inTurn, takeMemory, network, encoder, pictures };
-  for await (const frame of renderMouths({ ...task, batchFrames }, parts, signal, timings)) {
+  const { network, encoder, prepared: pictures, silentMouths } = model;
+  const parts = { audio, inTurn, takeMemory, network, encoder, pictures, silentMouths };
+  const gate = task.gated ? { voices: await readVoices(artifacts, task.renderId), counts: silence } : undefined;
+  for await (const frame of renderMouths({ ...task, batchFrames, gate }, parts, signal, timings)) {
     output.write(complete(frame));
   }
 }

@@ -6,7 +6,7 @@ import type { SegmentReceipt } from '../../shared/renders/record.ts';
 import type { FrameRate } from '../../shared/sound/frame-rate.ts';
 import type { LoadSettings } from '../models/load-settings.ts';
 import type { ModelLimits } from '../models/model-limits.ts';
-import type { BackgroundMode, IndexRange } from '../pipeline/contract.ts';
+import type { BackgroundMode, IndexRange, SilenceCounts } from '../pipeline/contract.ts';
 import type { StageSpans, StageTimingsMs } from '../pipeline/stage-timings.ts';
 import type { LiveBatchSettings } from './live-batches.ts';
 import type { LiveBytes } from './live-inputs.ts';
@@ -46,6 +46,8 @@ export interface SegmentTask {
   readonly ownFootage?: boolean;
   /** Frames a second; absent: 25. */
   readonly frameRate?: FrameRate | undefined;
+  /** Whether it has a silence gate: the voices of its frames are in the store. */
+  readonly gated?: boolean;
   /** Of the whole sound: they decide how the networks are run. */
   readonly totalFrames: number;
   /** Frames that the render makes of them; absent: all. */
@@ -60,7 +62,7 @@ export interface SegmentTask {
 /** What the thread knows of a finished segment; the main thread knows the rest of its receipt. */
 export type SegmentResult = Pick<
   SegmentReceipt,
-  'provider' | 'width' | 'height' | 'alpha' | 'started_at' | 'wall_ms' | 'timings_ms' | 'model_files'
+  'provider' | 'width' | 'height' | 'alpha' | 'started_at' | 'wall_ms' | 'timings_ms' | 'silence' | 'model_files'
 > & {
   /** When each stage ran, of a task that is traced. */
   readonly spans?: StageSpans;
@@ -80,6 +82,8 @@ export interface LiveTask extends LiveBytes {
   readonly backgroundMode?: BackgroundMode | undefined;
   /** Frames a second; absent: 25. */
   readonly frameRate?: FrameRate | undefined;
+  /** How much of a voice its frames hear (shared/sound/silence-gate.ts); absent: all of it. */
+  readonly voices?: string | undefined;
   /** Length of the whole sound in samples; 0: frames hear nothing. */
   readonly totalSamples: number;
   /** Place of the first sample of `audio` in the whole sound. */
@@ -112,6 +116,7 @@ export interface LoadResult {
 /** Where the time of a live request went. */
 export interface LiveResult extends LoadResult {
   readonly timings: StageTimingsMs;
+  readonly silence?: SilenceCounts;
   /** Milliseconds in which any frame was being encoded beside that. */
   readonly encodeMs: number;
   /** When each stage ran, of a task that is traced. */

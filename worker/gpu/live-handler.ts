@@ -136,7 +136,7 @@ async function work(
     const doneMs = performance.now();
     const moments = { openedMs, threadsFromMs, threadsToMs: doneMs, doneMs };
     const sent = publisher.done({ gpuId, ...summaryOf({ ...result, ...load }), moments });
-    watch.done(watch.made, stageTimes(result), result.spans);
+    watch.done(watch.made, stageTimes(result), result.spans, result.silence);
     blocklist.succeeded(job);
     usage.note(job.modelId, result.timings.inference);
     await sent;
@@ -169,6 +169,7 @@ function toTask(
   const bytesPerFrame = Math.floor(visualFrames.length / (frames.end - frames.start));
   return {
     ...{ requestId, streamId, modelId, startFrameIndex, backgroundMode, totalSamples, firstSample, rowsAhead },
+    voices: job.voices?.slice(firstFrame - frames.start),
     ...{ frameRate, waitMs: job.waitMs },
     form: formOf(job),
     frames: { start: firstFrame, end: frames.end },

@@ -67,7 +67,7 @@ export function segmentHandler(tools: SegmentHandlerTools) {
           previews.show({ jpeg: latestJpeg, frameIndex: job.frames.start + framesDone - 1 });
         },
       );
-      watch.done(frameTotal, result.timings_ms, spans);
+      watch.done(frameTotal, result.timings_ms, spans, result.silence);
       blocklist.succeeded(job);
       tools.usage.note(job.modelId, result.timings_ms.inference);
       await renders.segments.saveReceipt(job.renderId, {
@@ -111,6 +111,7 @@ function toTask(job: SegmentJob, record: RenderRecord): SegmentTask {
     ownFootage: request.footage !== undefined,
     fromNeutral: request.fromNeutral,
     frameRate: request.frameRate,
+    gated: plan.gate !== undefined,
     totalFrames: plan.totalFrames ?? plan.frameCount,
     clip: framesOf(plan),
     batchFrames: plan.batchFrames,

@@ -1,7 +1,8 @@
 import type { TraceSpan } from '../../shared/tracing/contract.ts';
+import type { SilenceCounts } from '../pipeline/contract.ts';
 import type { StageSpans } from '../pipeline/stage-timings.ts';
 import { traceStages } from './stage-trace.ts';
-import { countOutcome, countStages, FrameCount, type WorkPlace } from './work-counts.ts';
+import { countOutcome, countSilence, countStages, FrameCount, type WorkPlace } from './work-counts.ts';
 import type { StageTimes, TaskLog, WorkLog } from './work-log.ts';
 
 /** What is left behind of a segment or live request besides its frames: counts, spans, lines and debug files. */
@@ -46,8 +47,9 @@ export class TaskWatch {
     this.#kept?.picture(picture, form);
   }
 
-  /** @param frames of the task. */
-  done(frames: number, times: StageTimes, spans: StageSpans | undefined): void {
+  /** @param frames of the task. @param silence what its silence gate has spared; absent: it has none. */
+  done(frames: number, times: StageTimes, spans: StageSpans | undefined, silence?: SilenceCounts): void {
+    if (silence) countSilence(this.#place, silence);
     this.#frames.upTo(frames);
     countStages(this.#place, frames, times);
     countOutcome(this.#place, false);

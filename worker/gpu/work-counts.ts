@@ -1,5 +1,6 @@
 import { FarmError } from '../../shared/errors.ts';
 import { count, observe } from '../../shared/metrics/tally.ts';
+import type { SilenceCounts } from '../pipeline/contract.ts';
 
 /** What a GPU worker counts of its work, for `/metrics`. */
 
@@ -38,6 +39,13 @@ export function countStages(
     count('farm_stage_seconds_total', { stage, gpu }, ms / 1000);
     observe('farm_stage_frame_seconds', { stage, kind }, ms / 1000 / Math.max(1, frames));
   }
+}
+
+/** Counts frames in silence, of which the network made none or few. */
+export function countSilence({ kind, model, gpu }: WorkPlace, { frames, spared, made }: SilenceCounts): void {
+  if (frames > 0) count('farm_silent_frames_total', { kind, model, gpu }, frames);
+  if (spared > 0) count('farm_spared_frames_total', { kind, model, gpu }, spared);
+  if (made > 0) count('farm_silent_mouths_total', { kind, model, gpu }, made);
 }
 
 /** Counts how a task ended. @param thrown what it failed with; absent: it succeeded. */

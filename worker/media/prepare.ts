@@ -13,6 +13,7 @@ import { encodeSoundAhead } from './prepare-sound.ts';
 import { type PrepareTools, planInRecord } from './prepare-tools.ts';
 import { readUpload } from './read-upload.ts';
 import { resumeRender } from './resume-render.ts';
+import { decideSilence } from './voice-file.ts';
 
 /** Handles `prepare` jobs: decodes the upload, plans the segments and puts them on the GPU queues. */
 export function prepareHandler(tools: PrepareTools) {
@@ -48,10 +49,10 @@ export function prepareHandler(tools: PrepareTools) {
     const segments = cutSegments(outline);
     const model = config.models.get(request.modelId);
     const modelVersion = model && entryVersion(model);
+    const gate = await decideSilence(tools, record, outline, signal);
     const plan = {
       ...outline,
-      footagePictures,
-      sound,
+      ...{ footagePictures, sound, gate },
       speechSeconds: speech.secondsIn(samplesOf(framesOf(outline), request.frameRate)),
       modelVersion,
       segmentGpus: await dispatcher.place(request.modelId, segments),

@@ -33,6 +33,7 @@ export function buildReceipt(
       from_neutral: request.fromNeutral ?? false,
     },
     footage: footageOf(request, plan),
+    silence_gate: silenceOf(plan, segments),
     fps: request.frameRate ?? USUAL_FRAME_RATE,
     width: first?.width ?? 0,
     height: first?.height ?? 0,
@@ -65,6 +66,23 @@ function footageOf({ footage }: RenderRecord['request'], { footagePictures = 0 }
   return {
     ...{ file_name: fileName, sha256: videoSha256, pictures: footagePictures },
     ...{ marks, marks_sha256: marksSha256, sync_mode: syncMode },
+  };
+}
+
+function silenceOf({ gate, frameCount }: RenderPlan, segments: readonly SegmentReceipt[]): Receipt['silence_gate'] {
+  if (!gate) return null;
+  const sum = (count: keyof NonNullable<SegmentReceipt['silence']>) =>
+    segments.reduce((total, { silence }) => total + (silence?.[count] ?? 0), 0);
+  const [spared, made] = [sum('spared'), sum('made')];
+  return {
+    open_dbfs: gate.openDbfs,
+    close_dbfs: gate.closeDbfs,
+    hold_ms: gate.holdMs,
+    lead_ms: gate.leadMs,
+    frames: sum('frames'),
+    spared_frames: spared,
+    mouths_made: made,
+    inference_saved: Math.round((1000 * (spared - made)) / frameCount) / 1000,
   };
 }
 

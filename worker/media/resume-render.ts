@@ -13,6 +13,7 @@ import { PrepareRoom } from './prepare-room.ts';
 import { encodeSoundAhead } from './prepare-sound.ts';
 import { type PrepareTools, planInRecord } from './prepare-tools.ts';
 import { readUpload } from './read-upload.ts';
+import { writeVoices } from './voice-file.ts';
 
 /** Has what is missing of a retried render made, with the plan that it has. FarmError('render_not_resumable'). */
 export async function resumeRender(
@@ -35,6 +36,9 @@ export async function resumeRender(
     const isWhole = done.size === segments.length;
     if (!(await hasSounds(artifacts, record, !isWhole))) await readAgain(tools, record, plan, signal);
     if (!isWhole) await tools.readyFootage(record, signal);
+    if (plan.gate && !(await artifacts.size(artifactKeys.voices(renderId)))) {
+      await writeVoices(artifacts, record, plan.gate, plan, signal);
+    }
     const segmentGpus = await dispatcher.place(request.modelId, segments);
     await renders.startRendering(renderId, { ...plan, modelVersion: version, segmentGpus }, writer);
   }

@@ -50,9 +50,9 @@ export class SpentFiles {
   }
 
   async #removeParts(renderId: string): Promise<void> {
-    const { segmentFolder, samples, sound, upload, preview } = artifactKeys;
+    const { segmentFolder, samples, sound, voices, upload, preview } = artifactKeys;
     const { footageFolder, footageVideo, footageMarks } = artifactKeys;
-    const parts = [segmentFolder, samples, sound, upload, preview, footageFolder, footageVideo, footageMarks];
+    const parts = [segmentFolder, samples, sound, voices, upload, preview, footageFolder, footageVideo, footageMarks];
     for (const key of parts) await this.#artifacts.remove(key(renderId));
   }
 

@@ -2,6 +2,7 @@
 
 import { type ArtifactStore, artifactKeys } from '../../shared/artifacts.ts';
 import { openAvatar } from '../avatar/avatar.ts';
+import { SilentMouths } from '../pipeline/silent-mouths.ts';
 import { PreparedAvatars } from '../prepared/prepared-avatars.ts';
 import type { LoadedModel } from './loaded-model.ts';
 
@@ -10,7 +11,7 @@ const CACHED_FRAMES = 1;
 
 export type FootageModel = Pick<
   LoadedModel,
-  'modelId' | 'network' | 'encoder' | 'avatar' | 'prepared' | 'provider' | 'files'
+  'modelId' | 'network' | 'encoder' | 'avatar' | 'prepared' | 'silentMouths' | 'provider' | 'files'
 > &
   AsyncDisposable;
 
@@ -38,6 +39,7 @@ export async function openFootage(
   const { pictures, release } = await new PreparedAvatars(settings, CACHED_FRAMES).open(modelId, avatar, network.size);
   return {
     ...{ modelId, network, encoder, provider, files, avatar, prepared: pictures },
+    silentMouths: new SilentMouths({ network, encoder, pictures }),
     [Symbol.asyncDispose]: release,
   };
 }

@@ -92,11 +92,10 @@ export async function loadModel(options: LoadModelOptions): Promise<LoadedModel>
   return {
     modelId: entry.modelId,
     entry,
-    network,
+    ...{ network, silentMouths, files },
     encoder: lease.encoder,
     avatar,
     prepared: prepared.pictures,
-    silentMouths,
     provider: network.provider,
     loadMs: performance.now() - startedAt,
     msPerFrame: network.msPerFrame,
@@ -107,7 +106,6 @@ export async function loadModel(options: LoadModelOptions): Promise<LoadedModel>
     get hostBytes() {
       return network.provider.provider === 'cuda' ? pictureBytes() : memoryBytes();
     },
-    files,
     filesHash: hashOf(files),
     release: () => kept.disposeAsync(),
   };

@@ -218,15 +218,10 @@ export interface FrameInputs<Picture> {
   /** Which of the pictures the mouth belongs into, and that picture. */
   readonly pictureIndex: number;
   readonly picture: Picture;
-<<<<<<< HEAD
-  /** The audio input, of the shape that the network hears, or the feature rows that it is cut from, and its own one. */
-  readonly audioInput: Float32Array | { readonly rows: FeatureRows; readonly row: number; readonly rowsAhead: number };
-=======
   /** Absent: the mouth is the network's. */
   readonly gated?: GatedFrame | undefined;
-  /** The audio input, of the shape that the network hears, or the feature rows that it is cut from. */
-  readonly audioInput: Float32Array | { readonly rows: FeatureRows; readonly rowsAhead: number };
->>>>>>> 77d83d0 (Make mouths of silence, and keep them with the prepared pictures)
+  /** The audio input, of the shape that the network hears, or the feature rows that it is cut from, and its own one. */
+  readonly audioInput: Float32Array | { readonly rows: FeatureRows; readonly row: number; readonly rowsAhead: number };
   /** The visual input instead of one made from the picture. */
   readonly visualInput: GivenVisualInput | undefined;
   /** Grows by this frame's share of the stages. */

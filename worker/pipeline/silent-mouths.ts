@@ -76,7 +76,7 @@ export class SilentMouths {
     const inputs: FrameInputs<undefined> = {
       ...{ frameIndex: HUSH_FRAME, wanted: true, picture: undefined, pictureIndex: index, visualInput: undefined },
       pictures: pictures as AvatarPictures<undefined>,
-      audioInput: { rows: await this.#rowsOfHush(timings), rowsAhead: FEATURE_ROWS_AFTER },
+      audioInput: { rows: await this.#rowsOfHush(timings), row: HUSH_FRAME, rowsAhead: FEATURE_ROWS_AFTER },
       timings,
     };
     const mouth = new Uint8Array(mouthBytes(network.size));

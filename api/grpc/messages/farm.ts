@@ -28,6 +28,7 @@ export interface Open {
   readonly catch_up: CatchUp;
   readonly background_mode: BackgroundMode;
   readonly fps: number;
+  readonly silence_gate: SilenceGate;
 }
 
 export type StreamResponse =
@@ -68,6 +69,8 @@ export type RenderOutput = 'MP4' | 'FRAMES' | 'WEBM' | 'PNG_FRAMES';
 
 export type BackgroundMode = 'BACKGROUND_OF_MODEL' | 'PING_PONG' | 'LOOP' | 'HOLD';
 
+export type SilenceGate = 'GATE_OF_MODEL' | 'GATE_ON' | 'GATE_OFF';
+
 export type RenderPriority = 'PRIORITY_NORMAL' | 'PRIORITY_LOW' | 'PRIORITY_HIGH';
 
 export interface RenderSpec {
@@ -89,6 +92,7 @@ export interface RenderSpec {
   readonly audio_tail_ms: number;
   readonly from_neutral: boolean;
   readonly fps: number;
+  readonly silence_gate: SilenceGate;
 }
 
 export interface RenderBatch {

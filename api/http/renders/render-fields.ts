@@ -70,6 +70,7 @@ function fieldsSchema({ output }: Pick<Config, 'output'>, { flag, number, labels
     to: number(1, LAST_FRAME).optional(),
     background_mode: z.enum(BACKGROUND_MODES).optional().describe('How the pictures are walked over'),
     from_neutral: flag.default(false).describe('Whether it ends with the picture that it begins with'),
+    silence_gate: flag.optional().describe('Whether the mouth is closed and still in silence'),
     audio_lead_ms: number(0, LONGEST_SILENCE_MS).default(0).describe('Silence before the sound'),
     audio_tail_ms: number(0, LONGEST_SILENCE_MS).default(0).describe('Silence after the sound'),
     sync_mode: z.enum(SYNC_MODES).optional().describe('Of a video: what happens where it is shorter or longer'),
@@ -114,7 +115,7 @@ export function readFields(
   }
   const audioUrl = 'audio_url' in parsed.data ? parsed.data.audio_url : undefined;
   const { model_id, output, start_frame, jpeg_quality, labels, priority, from, to } = parsed.data;
-  const { background_mode, from_neutral, audio_lead_ms, audio_tail_ms, fps } = parsed.data;
+  const { background_mode, from_neutral, silence_gate, audio_lead_ms, audio_tail_ms, fps } = parsed.data;
   const options = {
     ...{ modelId: modelIdOf(config, model_id), output, startFrameIndex: start_frame, jpegQuality: jpeg_quality },
     ...withLabels(labels ?? {}),
@@ -123,6 +124,7 @@ export function readFields(
     ...withRange(from, to),
     ...(background_mode === undefined ? {} : { backgroundMode: background_mode }),
     ...(fps === undefined ? {} : { frameRate: fps }),
+    ...(silence_gate === undefined ? {} : { silenceGate: silence_gate }),
     ...(from_neutral ? { fromNeutral: true as const } : {}),
     ...withSilence(audio_lead_ms, audio_tail_ms),
     ...('sync_mode' in parsed.data && parsed.data.sync_mode ? { syncMode: parsed.data.sync_mode as SyncMode } : {}),

@@ -43,6 +43,11 @@ const GREEN_FACES = { ...PLAIN, crops_frames_dir: 'green-faces' } as const;
 const TALL = { ...PLAIN, model_path: 'masked.onnx', crop_rects_path: 'tall_rects.json' } as const;
 const CHIN = [16, 22] as const;
 
+/** Nothing but the pause between two words is silence, all of it. */
+const GATED = { ...PLAIN, silence_gate: true, silence_hold_ms: 0, silence_lead_ms: 0 } as const;
+/** Two frames of the fading voice as well. */
+const DEAF = { ...GATED, silence_open_dbfs: -16 } as const;
+
 /** An entry before and after the configuration is read again, and what is to be seen of it each time. */
 interface Change<T> {
   readonly before: Entry;
@@ -76,6 +81,10 @@ const hearingOf = async (farm: KeyFarm, modelId: string): Promise<string> => {
 
 /** The key that an error asks for. */
 const wantsKey = ({ message }: Error): string => /audio_features/.exec(message)?.[0] ?? message;
+
+/** Frames in silence of two seconds of speech, by the receipt; "off" without a gate. */
+const silentFramesOf = async (farm: KeyFarm, modelId: string): Promise<string> =>
+  String((await farm.render(modelId, 2, 'frames')).silence_gate?.frames ?? 'off');
 
 const loadedUnasked = async (farm: KeyFarm, modelId: string): Promise<string> => {
   const isLoaded = async () =>
@@ -175,6 +184,21 @@ const CHANGES: Readonly<Record<string, Change<string>>> = {
     },
     seen: ['10 at 25', '8 at 20'],
   },
+  silence_gate: { before: PLAIN, after: GATED, look: silentFramesOf, seen: ['off', '7'] },
+  silence_open_dbfs: {
+    before: GATED,
+    after: { ...GATED, silence_open_dbfs: -5 },
+    look: silentFramesOf,
+    seen: ['7', '50'],
+  },
+  silence_close_dbfs: {
+    before: DEAF,
+    after: { ...DEAF, silence_close_dbfs: -16 },
+    look: silentFramesOf,
+    seen: ['9', '10'],
+  },
+  silence_hold_ms: { before: GATED, after: { ...GATED, silence_hold_ms: 400 }, look: silentFramesOf, seen: ['7', '0'] },
+  silence_lead_ms: { before: GATED, after: { ...GATED, silence_lead_ms: 200 }, look: silentFramesOf, seen: ['7', '2'] },
   num_frames: {
     before: { ...PLAIN, background_dir: 'red-green-yellow' },
     after: { ...PLAIN, background_dir: 'red-green-yellow', num_frames: 2 },
