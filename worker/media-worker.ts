@@ -92,8 +92,8 @@ function takeJobs(
   const footageTools = { config, artifacts, disk };
   const preparing: PrepareTools = {
     ...{ config, renders, artifacts, dispatcher, work, disk },
-    readyFootage: async ({ renderId, request: { footage } }, signal) =>
-      footage && (await readyFootage(footageTools, renderId, footage, signal)),
+    readyFootage: async ({ renderId, request: { footage, frameRate } }, signal) =>
+      footage && (await readyFootage(footageTools, { renderId, request: { footage, frameRate } }, signal)),
   };
   const handlers = {
     prepare: jobs.handler<'prepare'>(prepareHandler(preparing), tidy),

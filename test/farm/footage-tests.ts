@@ -34,9 +34,9 @@ export function footageTests(farmOf: () => TestFarm): void {
     Object.assign(files, await writeFootage(folder));
   });
 
-  async function submit(sound: 'long' | 'short', syncMode: SyncMode, output: 'mp4' | 'frames' = 'frames') {
+  async function submit(sound: 'long' | 'short', syncMode: SyncMode, fps: 20 | 25): Promise<string> {
     const footage = await footageOf(files.video, files.rects, syncMode);
-    return (await farmOf().client.submit(files[sound], { footage, output })).id;
+    return (await farmOf().client.submit(files[sound], { footage, output: 'frames', fps })).id;
   }
 
   /** Which frame of the video each frame of a render shows, by the picture around the face. */
@@ -80,15 +80,17 @@ export function footageTests(farmOf: () => TestFarm): void {
   it('of own footage last as their sync mode says, however sound and video differ in length', async () => {
     const forwards = Array.from({ length: FOOTAGE_FRAMES }, (_, index) => index);
     const more = 20 - FOOTAGE_FRAMES;
-    const expected: [Parameters<typeof submit>[0], SyncMode, number[]][] = [
-      ['short', 'silence', forwards],
-      ['long', 'loop', [...forwards, ...forwards.slice(0, more)]],
-      ['long', 'bounce', [...forwards, ...forwards.toReversed().slice(1, more + 1)]],
-      ['long', 'hold', [...forwards, ...Array<number>(more).fill(FOOTAGE_FRAMES - 1)]],
+    const expected: [...Parameters<typeof submit>, number[]][] = [
+      ['short', 'silence', 25, forwards],
+      // Frame 2 is seen at 0.08 s and 3 at 0.12 s: the grid of 20 a second has 3 at 0.1 s.
+      ['long', 'cut', 20, [0, 1, 3, 4, 5, 6, 8, 9, 10, 11]],
+      ['long', 'loop', 25, [...forwards, ...forwards.slice(0, more)]],
+      ['long', 'bounce', 25, [...forwards, ...forwards.toReversed().slice(1, more + 1)]],
+      ['long', 'hold', 25, [...forwards, ...Array<number>(more).fill(FOOTAGE_FRAMES - 1)]],
     ];
-    const ids = await Promise.all(expected.map(([sound, mode]) => submit(sound, mode)));
-    for (const [index, [sound, mode, frames]] of expected.entries()) {
-      assert.deepEqual(await shownBy(ids[index] as string), frames, `${sound} sound, ${mode}`);
+    const ids = await Promise.all(expected.map(([sound, mode, fps]) => submit(sound, mode, fps)));
+    for (const [index, [sound, mode, fps, frames]] of expected.entries()) {
+      assert.deepEqual(await shownBy(ids[index] as string), frames, `${sound} sound, ${mode}, ${fps} a second`);
     }
   });
 

@@ -93,5 +93,7 @@ test('a render of own footage ends with it where its sync mode says so, and its 
   assert.deepEqual(rangeOf({ ...cut, range: { from: 10 } }, 2 * second, 30), { from: 10, to: 30 });
   const behind = { ...cut, range: { from: 30 } };
   assert.throws(() => rangeOf(behind, 2 * second, 30), { code: 'request_invalid', message: /frame 30, .* 0 to 29/ });
+  assert.deepEqual(rangeOf({ ...cut, frameRate: 20 }, 2 * second, 30), { from: 0, to: 30 });
+  assert.equal(leastSamples({ ...request('silence'), frameRate: 20 }, 30), 24_000);
   assert.deepEqual([leastSamples(request('silence'), 30), leastSamples(cut, 30), leastSamples({})], [19_200, 0, 0]);
 });

@@ -2,7 +2,7 @@
 
 import { z } from 'zod';
 import { FarmError } from '../../shared/errors.ts';
-import { FRAMES_PER_SECOND } from '../../shared/sound/rates.ts';
+import { type FrameRate, USUAL_FRAME_RATE } from '../../shared/sound/frame-rate.ts';
 import { outputOf } from '../../shared/tools/tool-output.ts';
 import { MINUTE_MS } from '../../shared/units.ts';
 import { UPLOAD_GUARDS } from '../media/upload-input.ts';
@@ -55,17 +55,21 @@ export function footageSeconds({ frameTicks, timeBase }: FootageFacts): number {
 }
 
 /**
- * Which frame is seen in each of the pictures that `extractFrames` writes, 25 a second: the last frame whose time,
+ * Which frame is seen in each of the pictures that `extractFrames` writes: the last frame whose time,
  * rounded to the grid of the pictures, has come. So does ffmpeg's filter `fps`.
  * @param pictures that were written.
  */
-export function framesInPictures({ frameTicks, timeBase }: FootageFacts, pictures: number): number[] {
+export function framesInPictures(
+  { frameTicks, timeBase }: FootageFacts,
+  pictures: number,
+  frameRate: FrameRate = USUAL_FRAME_RATE,
+): number[] {
   const { numerator, denominator } = timeBase;
   let frame = 0;
   const isShownBy = (index: number, picture: number) => {
     const ticks = frameTicks[index];
     // In whole numbers, so that a time in the middle of two pictures is always rounded up.
-    const doubled = ticks === undefined ? Number.POSITIVE_INFINITY : 2 * ticks * numerator * FRAMES_PER_SECOND;
+    const doubled = ticks === undefined ? Number.POSITIVE_INFINITY : 2 * ticks * numerator * frameRate;
     return Math.floor((doubled + denominator) / (2 * denominator)) <= picture;
   };
   return Array.from({ length: pictures }, (_, picture) => {

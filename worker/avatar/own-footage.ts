@@ -8,7 +8,7 @@ import { type ErrorCode, FarmError } from '../../shared/errors.ts';
 import type { Footage, MarkForm } from '../../shared/footage.ts';
 import { logged } from '../../shared/process/unheard.ts';
 import { readWholeFile } from '../../shared/regular-file.ts';
-import { FRAMES_PER_SECOND } from '../../shared/sound/rates.ts';
+import { type FrameRate, USUAL_FRAME_RATE } from '../../shared/sound/frame-rate.ts';
 import { decodeText } from '../../shared/text-file.ts';
 import { LARGEST_SIDE } from '../compositor/contract.ts';
 import type { Rect } from '../pipeline/contract.ts';
@@ -25,11 +25,17 @@ export interface FootageTools {
   readonly disk: DiskReserve;
 }
 
+/** What is asked of a render with footage. */
+interface OfFootage {
+  readonly renderId: string;
+  readonly request: { readonly footage: Footage; readonly frameRate?: FrameRate | undefined };
+}
+
 /** What a picture takes on the disk, extracted and prepared, for each of its pixels. */
 const BYTES_PER_PIXEL = 0.7;
 
 /**
- * Extracts the pictures of a render's footage, 25 a second, and finds the crop rect of each. Done again it changes
+ * Extracts the pictures of a render's footage, one for each of its frames, and finds the crop rect of each. Done again it changes
  * nothing; one that was interrupted begins anew.
  * @returns the number of pictures, at least 1.
  * @throws FarmError `landmarks_unusable`, `video_unreadable`, `video_too_long`: faults of what was uploaded;
@@ -37,8 +43,7 @@ const BYTES_PER_PIXEL = 0.7;
  */
 export async function readyFootage(
   { config, artifacts, disk }: FootageTools,
-  renderId: string,
-  footage: Footage,
+  { renderId, request: { footage, frameRate = USUAL_FRAME_RATE } }: OfFootage,
   signal: AbortSignal,
 ): Promise<number> {
   const rectsKey = artifactKeys.footageRects(renderId);
@@ -52,15 +57,15 @@ export async function readyFootage(
   const given = await readMarks(artifacts.localPath(marks), footage.marks);
   const videoPath = artifacts.localPath(video);
   const facts = await listFootageFrames(videoPath, footage.fileName, signal);
-  const mostFrames = checkFacts(facts, footage.fileName, config.limits.max_video_minutes);
-  await disk.refuseIfShort(BYTES_PER_PIXEL * facts.width * facts.height * footageSeconds(facts) * FRAMES_PER_SECOND);
+  checkFacts(facts, footage.fileName, config.limits.max_video_minutes);
+  const frameLimit = Math.ceil(config.limits.max_video_minutes * 60 * frameRate);
+  await disk.refuseIfShort(BYTES_PER_PIXEL * facts.width * facts.height * footageSeconds(facts) * frameRate);
   await artifacts.remove(artifactKeys.footageFolder(renderId));
   try {
     const folder = artifacts.localPath(artifactKeys.footagePictures(renderId));
     const rects = await blaming('video_unreadable', { [videoPath]: footage.fileName }, async () => {
-      // A video of as many pictures is refused before.
-      const pictures = await extractFrames(videoPath, folder, { frameLimit: mostFrames }, signal);
-      return rectsOfPictures(given, facts, pictures, footage.marks);
+      const pictures = await extractFrames(videoPath, folder, { frameLimit, rate: frameRate }, signal);
+      return rectsOfPictures(given, facts, { pictures, frameRate }, footage.marks);
     });
     await blaming('landmarks_unusable', {}, async () =>
       checkCropRects(rects, { ...(await pictureSize(folder)), frameCount: rects.length }, footage.marks),
@@ -74,15 +79,13 @@ export async function readyFootage(
   }
 }
 
-/** @returns the most pictures that such a video can give. */
-function checkFacts(facts: FootageFacts, name: string, mostMinutes: number): number {
+function checkFacts(facts: FootageFacts, name: string, mostMinutes: number): void {
   const { width, height } = facts;
-  const mostPictures = Math.ceil(mostMinutes * 60 * FRAMES_PER_SECOND);
-  if (footageSeconds(facts) * FRAMES_PER_SECOND >= mostPictures) {
+  if (footageSeconds(facts) >= mostMinutes * 60) {
     const got = `The video ${name} lasts ${(footageSeconds(facts) / 60).toFixed(1)} min`;
     throw new FarmError('video_too_long', `${got}; limits.max_video_minutes allows ${mostMinutes}`);
   }
-  if (Math.max(width, height) <= LARGEST_SIDE) return mostPictures;
+  if (Math.max(width, height) <= LARGEST_SIDE) return;
   const got = `The pictures of the video ${name} are ${width}×${height}`;
   throw new FarmError('video_unreadable', `${got}; expected at most ${LARGEST_SIDE} pixels on either side`);
 }
@@ -98,14 +101,13 @@ async function readMarks(path: string, form: MarkForm): Promise<Rect[]> {
 function rectsOfPictures(
   given: readonly Rect[],
   facts: FootageFacts,
-  pictures: number,
+  { pictures, frameRate }: { readonly pictures: number; readonly frameRate: FrameRate },
   form: MarkForm,
 ): readonly Rect[] {
   const frames = facts.frameTicks.length;
-  if (given.length === frames) return framesInPictures(facts, pictures).map((frame) => given[frame] as Rect);
+  if (given.length === frames) return framesInPictures(facts, pictures, frameRate).map((frame) => given[frame] as Rect);
   if (given.length === pictures) return given;
-  const has =
-    frames === pictures ? `${frames} frames` : `${frames} frames, ${pictures} at ${FRAMES_PER_SECOND} a second`;
+  const has = frames === pictures ? `${frames} frames` : `${frames} frames, ${pictures} at ${frameRate} a second`;
   throw new FarmError('landmarks_unusable', `${form} are given for ${given.length} frames; the video has ${has}`);
 }
 

@@ -3,11 +3,8 @@ import { FarmError } from '../../shared/errors.ts';
 import { endsWithVideo } from '../../shared/footage.ts';
 import { cutRange } from '../../shared/renders/frame-range.ts';
 import { framesOf, type RenderPlan, type RenderRequest } from '../../shared/renders/record.ts';
-import { type FrameRate, frameCount, samplesPerFrame, USUAL_FRAME_RATE } from '../../shared/sound/frame-rate.ts';
+import { frameCount, samplesPerFrame, USUAL_FRAME_RATE } from '../../shared/sound/frame-rate.ts';
 import type { IndexRange } from '../pipeline/contract.ts';
-
-/** Pictures a second that are taken from footage. */
-const FOOTAGE_RATE = 25 satisfies FrameRate;
 
 /** Frames [start, end) of each segment: all of `segmentFrames` but the last. */
 export function cutSegments(plan: Pick<RenderPlan, 'firstFrame' | 'frameCount' | 'segmentFrames'>): IndexRange[] {
@@ -42,10 +39,13 @@ export function planRender(
 
 /**
  * How long the sound of a render must be, in samples; what it lacks is silence.
- * @param pictures of its own footage, 25 a second.
+ * @param pictures of its own footage, one a frame.
  */
-export function leastSamples({ footage }: Pick<RenderRequest, 'footage'>, pictures = 0): number {
-  return footage?.syncMode === 'silence' ? pictures * samplesPerFrame(FOOTAGE_RATE) : 0;
+export function leastSamples(
+  { footage, frameRate }: Pick<RenderRequest, 'footage' | 'frameRate'>,
+  pictures = 0,
+): number {
+  return footage?.syncMode === 'silence' ? pictures * samplesPerFrame(frameRate) : 0;
 }
 
 /**
@@ -58,10 +58,9 @@ export function rangeOf(
   pictures?: number,
 ): RenderRequest['range'] {
   if (!footage || pictures === undefined || !endsWithVideo(footage.syncMode)) return range;
-  const shown = Math.ceil((pictures * frameRate) / FOOTAGE_RATE);
-  if (shown >= frameCount(sampleCount, frameRate)) return range;
-  const { from = 0, to = shown } = range ?? {};
-  if (from < shown) return { from, to: Math.min(to, shown) };
-  const text = `The range begins at frame ${from}, and the video has frames 0 to ${shown - 1}`;
+  if (pictures >= frameCount(sampleCount, frameRate)) return range;
+  const { from = 0, to = pictures } = range ?? {};
+  if (from < pictures) return { from, to: Math.min(to, pictures) };
+  const text = `The range begins at frame ${from}, and the video has frames 0 to ${pictures - 1}`;
   throw new FarmError('request_invalid', text);
 }

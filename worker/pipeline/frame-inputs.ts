@@ -36,8 +36,9 @@ export async function* gatherFrameInputs<Picture>(
   const own = ownFrames(hearing, frameRate);
   const heard = { ...parts, hearing };
   const features = given?.audioInput ? undefined : slidingFeatures(request, heard, own, { signal, clock });
-  const walk = { ...request, totalFrames: own.of(request.totalFrames - 1) + 1 };
-  const load = (frame: number) => loadPicture(pictures, own.of(frame), walk);
+  const placeOf = request.ownFootage ? (frame: number) => frame : own.of;
+  const walk = { ...request, totalFrames: placeOf(request.totalFrames - 1) + 1 };
+  const load = (frame: number) => loadPicture(pictures, placeOf(frame), walk);
   const loading = new LookAhead(load, computed, Math.max(batchFrames, PICTURES_AHEAD));
   for (let start = computed.start; start < computed.end; start += batchFrames) {
     const end = Math.min(start + batchFrames, computed.end);

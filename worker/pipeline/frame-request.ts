@@ -33,6 +33,8 @@ export interface RenderFramesRequest {
   readonly backgroundMode?: BackgroundMode | undefined;
   /** True: the walk turns back in the middle of the whole render, and ends where it began. */
   readonly fromNeutral?: boolean | undefined;
+  /** True: the pictures have the rate of the video, so that each frame has its own; else they have the model's rate. */
+  readonly ownFootage?: boolean;
   /** Frames of the whole render: where the last network batch ends. */
   readonly totalFrames: number;
   /** Frames a second of the video; 25 when absent. */
