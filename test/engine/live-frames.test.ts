@@ -72,6 +72,23 @@ describe('frames of live jobs', () => {
     }
   });
 
+  it('are at 20 frames a second those of such a render, which are those of the same moments at 25', async () => {
+    const { id } = await farm.client.submit(path.join(farm.folder, 'speech.wav'), {
+      ...{ modelId: 'small', output: 'frames', fps: 20 },
+    });
+    const { frames, fps } = await farm.client.finished(id);
+    assert.deepEqual([frames.total, fps], [20 * SECONDS, 20]);
+    const cuts = [0, 1, 17, 44, 60];
+    for (const [at, start] of cuts.slice(0, -1).entries()) {
+      const answer = await askFor(start, cuts[at + 1] as number, { frameRate: 20, format: 5 });
+      assert.equal(answer.end.type, 'done', JSON.stringify(answer.end));
+      for (const [index, jpeg] of answer.frames) {
+        assert.ok(jpeg.equals(Buffer.from(await farm.client.frame(id, index))), `frame ${index}`);
+        assert.ok(jpeg.equals(whole[Math.floor(index * 1.25)] as Buffer), `frame ${index} of its moment`);
+      }
+    }
+  });
+
   it('come with the worker that took the job and where the time went', async () => {
     const answer = await askFor(10, 12);
     assert.equal(answer.taken, 0);

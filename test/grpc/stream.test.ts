@@ -29,7 +29,8 @@ describe('FarmService.Stream', () => {
 
   before(async () => {
     // Three names for one avatar, so that the jobs of streams can be told apart.
-    const models = { small: SMALL_MODEL, stalled: SMALL_MODEL, other: SMALL_MODEL, demo: DEMO_MODEL };
+    const slow = { ...SMALL_MODEL, frames_per_second: 20 };
+    const models = { small: SMALL_MODEL, stalled: SMALL_MODEL, other: SMALL_MODEL, slow, demo: DEMO_MODEL };
     farm = await startFarm({ models });
     client = new TestClient(farm.grpcAddress);
     live = new LiveRequests(farm.farm.redisUrl);
@@ -72,6 +73,27 @@ describe('FarmService.Stream', () => {
     );
     assert.deepEqual(ended, { frame_count: expected.length, skipped_frames: 0 });
     assert.deepEqual(differences(pictures(frames), expected), []);
+  });
+
+  it('gives 20 frames a second of a model that has them, beside one with 25, and either when it is asked for', async () => {
+    const sound = [f32(speech(SECONDS))];
+    const [slow, usual, asked] = await Promise.all([
+      converse(sound, { model_id: 'slow' }),
+      converse(sound),
+      converse(sound, { model_id: 'slow', fps: 25 }),
+    ]);
+    assert.deepEqual(
+      [slow, usual, asked].map(({ opened }) => opened?.frames_per_second),
+      [20, 25, 25],
+    );
+    const moments = Array.from({ length: 20 * SECONDS }, (_, index) => expected[Math.floor(index * 1.25)] as Buffer);
+    assert.deepEqual(
+      slow.frames.map(({ presentation_time_ms }) => presentation_time_ms),
+      moments.map((_, index) => index * 50),
+    );
+    assert.deepEqual(differences(pictures(slow.frames), moments), []);
+    for (const { frames } of [usual, asked]) assert.deepEqual(differences(pictures(frames), expected), []);
+    assert.deepEqual(differences(await renderedFrames(farm, SECONDS, { modelId: 'slow' }), moments), []);
   });
 
   for (const seed of [1, 2]) {
