@@ -12,6 +12,7 @@ export interface ImportAvatarOptions {
   readonly audio?: string;
   readonly size?: string;
   readonly out?: string;
+  readonly seconds?: string;
   readonly preview: boolean;
   readonly masks: boolean;
   readonly report: boolean;
@@ -38,6 +39,7 @@ export interface CheckAvatarOptions {
   readonly config?: string;
   readonly report?: string;
   readonly speech?: string;
+  readonly seconds?: string;
   readonly preview: boolean;
   readonly strict?: boolean;
   readonly json?: boolean;

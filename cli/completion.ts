@@ -35,6 +35,7 @@ const ARGUMENTS: Readonly<Record<string, WordKind>> = {
   rm: 'ended',
   'models load': 'models',
   'models unload': 'models',
+  'avatar check': 'models',
   'gpu drain': 'gpus',
   'gpu resume': 'gpus',
 };

@@ -199,18 +199,23 @@ function addAvatarCommands(program: Command): void {
       '-o, --out <dir>',
       'where crop rects, new networks, preview and pictures of a video go (default: the folder itself)',
     )
+    .option('--seconds <n>', 'length of the preview, 1 to 60 (default: 8)')
     .option('--no-preview', 'leave out the video of the sample speech, and what is measured in it')
     .option('--no-report', 'leave out the page about the avatar')
     .option('--strict', 'refuse a folder in which something would be filled from its neighbours or left out')
     .option('--no-masks', 'leave the masks of the folder parsing out: the whole mouth is shown')
     .option('-f, --force', 'replace an entry of this id, and other crop rects and networks')
     .action(importAvatar);
+  addAvatarCheck(avatar);
+}
 
+function addAvatarCheck(avatar: Command): void {
   speaksJson(avatar.command('check <id>'))
     .description('load a configured model as a worker does, let it speak, and say what is wrong or unusual')
     .option('-c, --config <file>', 'configuration file (default: FARM_CONFIG, else config.yaml here)')
     .option('-r, --report <file>', 'write the page about the avatar there')
     .option('-s, --speech <file>', 'what it says (default: the sample speech)')
+    .option('--seconds <n>', 'how long it speaks, 1 to 60 (default: 8)')
     .option('--no-preview', 'let it say nothing: nothing is measured')
     .option('--strict', 'exit with 1 for warnings as well')
     .action(checkAvatar);

@@ -9,9 +9,9 @@ import { type Avatar, openAvatar, videosToExtract } from '../avatar/avatar.ts';
 import { numberOfPicture } from '../avatar/background-files.ts';
 import { checkPictures } from '../avatar/picture-file.ts';
 import type { Fact } from '../report/contract.ts';
-import { sayOn } from './import-options.ts';
+import { sayOn, secondsOf } from './import-options.ts';
 import { describeRects, findingsOf, sayLoaded, sayPreview, type ToldPictures, writeReport } from './tell-avatar.ts';
-import { SAMPLE_SPEECH, tryModel } from './try-model.ts';
+import { PREVIEW_SECONDS, SAMPLE_SPEECH, tryModel } from './try-model.ts';
 
 /**
  * `node worker/commands/check-avatar.ts ID …`: looks at a model of the configuration as a GPU worker would, by the same
@@ -24,6 +24,8 @@ export interface CheckOptions {
   /** What the preview says. */
   readonly speech: string;
   readonly preview: boolean;
+  /** Of it; undefined: as long as is good. */
+  readonly seconds?: number | undefined;
   /** Where the page goes; undefined: nowhere. */
   readonly reportPath: string | undefined;
   readonly say: (subject: string, text: string) => void;
@@ -50,7 +52,9 @@ export async function checkAvatar(options: CheckOptions, signal: AbortSignal) {
   if (pictures === undefined) say('pictures', 'none: the model gives mouths alone, for pictures that a client sends');
   const wanted = options.preview && pictures !== undefined;
   const attempt = {
-    preview: wanted ? { audioPath: options.speech, outputPath: undefined } : undefined,
+    preview: wanted
+      ? { audioPath: options.speech, seconds: options.seconds ?? PREVIEW_SECONDS, outputPath: undefined }
+      : undefined,
     loaded: (loaded: Parameters<typeof sayLoaded>[2]) => sayLoaded(say, entry, loaded),
   };
   const { networkSize, preview } = await tryModel(entry, config, attempt, signal);
@@ -112,6 +116,7 @@ const OPTIONS = {
   config: { type: 'string' },
   report: { type: 'string' },
   speech: { type: 'string' },
+  seconds: { type: 'string' },
   'no-preview': { type: 'boolean', default: false },
   strict: { type: 'boolean', default: false },
   json: { type: 'boolean', default: false },
@@ -130,6 +135,7 @@ async function main(): Promise<void> {
       config: loadConfig(values.config),
       speech: path.resolve(values.speech ?? SAMPLE_SPEECH),
       preview: !values['no-preview'],
+      seconds: secondsOf(values.seconds),
       reportPath: values.report === undefined ? undefined : path.resolve(values.report),
       say: sayOn(json ? process.stderr : process.stdout),
     },

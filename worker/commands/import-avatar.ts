@@ -17,7 +17,7 @@ import { keepOtherNetworks, type NewNetwork, publishNetworks } from './import-ne
 import { type ImportOptions, readImportOptions } from './import-options.ts';
 import { checkMasks, findParts, type ImportPictures, makeFolder, readyPictures } from './import-parts.ts';
 import { describeRects, findingsOf, sayLoaded, sayPreview, writeReport } from './tell-avatar.ts';
-import { SAMPLE_SPEECH, type Trial, tryModel } from './try-model.ts';
+import { PREVIEW_SECONDS, SAMPLE_SPEECH, type Trial, tryModel } from './try-model.ts';
 
 /**
  * `node worker/commands/import-avatar.ts DIR …`: makes a model of the farm from a dataset folder. `farm avatar import`
@@ -134,7 +134,9 @@ async function tryDrafts(
   const { modelPath, audioEncoderPath } = model;
   const files = { modelPath: draftOf(modelPath), audioEncoderPath: draftOf(audioEncoderPath) };
   const entry = { ...model, ...files, cropRectsPath: rectsDraft };
-  const preview = previewDraft === undefined ? undefined : { audioPath: SAMPLE_SPEECH, outputPath: previewDraft };
+  const { seconds = PREVIEW_SECONDS } = options;
+  const preview =
+    previewDraft === undefined ? undefined : { audioPath: SAMPLE_SPEECH, seconds, outputPath: previewDraft };
   const whyEncoder = given.audioEncoderPath === undefined ? ', the one of the configuration' : '';
   const loaded = (it: LoadedModel) => sayLoaded(say, model, it, whyEncoder);
   const attempt = { preview, size, loaded };

@@ -22,6 +22,8 @@ export interface ImportOptions {
   readonly size: number | undefined;
   readonly outDir: string;
   readonly preview: boolean;
+  /** Of the preview; undefined: as long as is good. */
+  readonly seconds: number | undefined;
   /** Whether the masks of the dataset are used. */
   readonly masks: boolean;
   /** Whether the page about the avatar is written. */
@@ -35,6 +37,9 @@ export interface ImportOptions {
   readonly say: (subject: string, text: string) => void;
 }
 
+/** A preview is no render. */
+const MOST_SECONDS = 60;
+
 const OPTIONS = {
   id: { type: 'string' },
   config: { type: 'string' },
@@ -44,6 +49,7 @@ const OPTIONS = {
   audio: { type: 'string' },
   size: { type: 'string' },
   out: { type: 'string' },
+  seconds: { type: 'string' },
   'no-preview': { type: 'boolean', default: false },
   'no-masks': { type: 'boolean', default: false },
   'no-report': { type: 'boolean', default: false },
@@ -83,6 +89,7 @@ export function readImportOptions(args: string[]): ImportOptions {
     size: values.size === undefined ? undefined : Number(values.size),
     outDir: path.resolve(values.out ?? folder),
     preview: !values['no-preview'],
+    seconds: secondsOf(values.seconds),
     masks: !values['no-masks'],
     report: !values['no-report'],
     strict: values.strict,
@@ -91,6 +98,13 @@ export function readImportOptions(args: string[]): ImportOptions {
     environment,
     say: sayOn(values.json ? process.stderr : process.stdout),
   };
+}
+
+/** @throws FarmError `request_invalid` for what is no number of seconds of a preview. */
+export function secondsOf(value: string | undefined): number | undefined {
+  const seconds = value === undefined ? undefined : Number(value);
+  if (seconds === undefined || (seconds >= 1 && seconds <= MOST_SECONDS)) return seconds;
+  throw new FarmError('request_invalid', `--seconds is "${value}": expected 1 to ${MOST_SECONDS}`);
 }
 
 /** A line for each thing that was found. */

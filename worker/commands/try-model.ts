@@ -7,15 +7,15 @@ import { FarmError } from '../../shared/errors.ts';
 import { loadSettings } from '../models/load-settings.ts';
 import { type LoadedModel, loadAlone } from '../models/loaded-model.ts';
 import { findProblems } from '../models/model-problems.ts';
-import { type PreviewFacts, renderPreview } from './preview-video.ts';
+import { type PreviewFacts, type PreviewOptions, renderPreview } from './preview-video.ts';
 
 export const SAMPLE_SPEECH = fileURLToPath(new URL('../../avatars/demo/sample-speech.wav', import.meta.url));
-/** Enough to tell whether the mouth follows the voice: docs/quality.md. */
-const PREVIEW_SECONDS = 8;
+/** Of speech, enough to tell whether the mouth follows the voice: docs/quality.md. */
+export const PREVIEW_SECONDS = 8;
 
 export interface Attempt {
   /** What is to be made of a preview; undefined: none is rendered. */
-  readonly preview: { readonly audioPath: string; readonly outputPath: string | undefined } | undefined;
+  readonly preview: Omit<PreviewOptions, 'settings'> | undefined;
   /** What S must be. */
   readonly size?: number | undefined;
   /** Told of what was loaded, before the preview is begun. */
@@ -48,7 +48,7 @@ export async function tryModel(
     }
     loaded(model);
     if (preview === undefined) return { networkSize, preview };
-    const wanted = { ...preview, seconds: PREVIEW_SECONDS, settings: config.render };
+    const wanted = { ...preview, settings: config.render };
     return { networkSize, preview: await renderPreview(model, wanted, signal) };
   } finally {
     await model.release();
