@@ -6,7 +6,7 @@ import type { Config } from '../../shared/config/load.ts';
 import type { DiskReserve } from '../../shared/disk-reserve.ts';
 import { type ErrorCode, FarmError } from '../../shared/errors.ts';
 import type { Footage, MarkForm } from '../../shared/footage.ts';
-import { logged } from '../../shared/process/unheard.ts';
+import { ignored, logged } from '../../shared/process/unheard.ts';
 import { readWholeFile } from '../../shared/regular-file.ts';
 import { type FrameRate, USUAL_FRAME_RATE } from '../../shared/sound/frame-rate.ts';
 import { decodeText } from '../../shared/text-file.ts';
@@ -47,8 +47,8 @@ export async function readyFootage(
   signal: AbortSignal,
 ): Promise<number> {
   const rectsKey = artifactKeys.footageRects(renderId);
-  const isReady = (await artifacts.size(rectsKey)) !== undefined;
-  if (isReady) return (await readCropRects(artifacts.localPath(rectsKey))).length;
+  const present = await readyPictures(artifacts, renderId);
+  if (present !== undefined) return present;
   const [video, marks] = [artifactKeys.footageVideo(renderId), artifactKeys.footageMarks(renderId)];
   const sizes = await Promise.all([video, marks].map((key) => artifacts.size(key)));
   if (sizes.includes(undefined)) {
@@ -77,6 +77,16 @@ export async function readyFootage(
     await artifacts.remove(artifactKeys.footageFolder(renderId)).catch(stays);
     throw error;
   }
+}
+
+/** How many pictures there are, where all are there that have a rect. */
+async function readyPictures(artifacts: ArtifactStore, renderId: string): Promise<number | undefined> {
+  const { footageRects, footagePictures } = artifactKeys;
+  if ((await artifacts.size(footageRects(renderId))) === undefined) return undefined;
+  const { length } = await readCropRects(artifacts.localPath(footageRects(renderId)));
+  const missing = ignored('some are gone from the store, so all are made again');
+  const found = await listBackgroundFiles(artifacts.localPath(footagePictures(renderId)), length).catch(missing);
+  return found?.length;
 }
 
 function checkFacts(facts: FootageFacts, name: string, mostMinutes: number): void {

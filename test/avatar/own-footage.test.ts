@@ -1,0 +1,61 @@
+import assert from 'node:assert/strict';
+import { copyFile, mkdir, mkdtemp, readdir, rm, stat, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import path from 'node:path';
+import { after, before, describe, it } from 'node:test';
+import { artifactKeys, LocalArtifacts } from '../../shared/artifacts.ts';
+import { configSchema } from '../../shared/config/schema.ts';
+import { DiskReserve } from '../../shared/disk-reserve.ts';
+import { readyFootage } from '../../worker/avatar/own-footage.ts';
+import { FOOTAGE_FRAMES, writeFootage } from '../support/footage.ts';
+
+const NEVER = new AbortController().signal;
+const RENDER = 'r0-footage';
+const { limits } = configSchema.parse({});
+const sums = { videoSha256: 'abc', marksSha256: 'def' };
+const footage = { ...sums, fileName: 'me.mp4', marks: 'rects', syncMode: 'cut' } as const;
+
+describe('the footage of a render', () => {
+  let root = '';
+  let artifacts: LocalArtifacts;
+  const place = (keyOf: (renderId: string) => string) => artifacts.localPath(keyOf(RENDER));
+  const ready = async () => {
+    const tools = { config: { limits } as never, artifacts, disk: new DiskReserve(root, 0) };
+    return await readyFootage(tools, { renderId: RENDER, request: { footage } }, NEVER);
+  };
+  const picture = (index: number) =>
+    path.join(place(artifactKeys.footagePictures), `frame_${String(index).padStart(6, '0')}.jpg`);
+
+  before(async () => {
+    root = await mkdtemp(path.join(tmpdir(), 'farm-own-footage-'));
+    artifacts = new LocalArtifacts(root);
+    const files = await writeFootage(root);
+    await mkdir(place(artifactKeys.folder), { recursive: true });
+    await copyFile(files.video, place(artifactKeys.footageVideo));
+    await copyFile(files.rects, place(artifactKeys.footageMarks));
+  });
+  after(async () => await rm(root, { recursive: true, force: true }));
+
+  it('is extracted once, and again when some of it is gone', async () => {
+    assert.equal(await ready(), FOOTAGE_FRAMES);
+    const { mtimeMs } = await stat(picture(0));
+    assert.equal(await ready(), FOOTAGE_FRAMES);
+    assert.equal((await stat(picture(0))).mtimeMs, mtimeMs, 'it was there');
+    await rm(picture(5));
+    assert.equal(await ready(), FOOTAGE_FRAMES);
+    assert.ok((await stat(picture(5))).isFile());
+  });
+
+  it('leaves no pictures behind when it cannot be used', async () => {
+    await rm(place(artifactKeys.footageRects));
+    const outside = Array.from({ length: FOOTAGE_FRAMES }, (_, frame) => [60, 40, 90 + frame, 70]);
+    await writeFile(place(artifactKeys.footageMarks), JSON.stringify(outside));
+    await assert.rejects(ready(), { code: 'landmarks_unusable', message: /^crop rect 7 in rects .* 96×80/ });
+    assert.ok(!(await readdir(place(artifactKeys.folder))).includes('footage'));
+  });
+
+  it('cannot be made without what was uploaded', async () => {
+    await rm(place(artifactKeys.footageVideo));
+    await assert.rejects(ready(), { code: 'render_not_resumable' });
+  });
+});
