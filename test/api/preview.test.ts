@@ -103,6 +103,21 @@ describe('a finished video that is watched', async () => {
     assert.deepEqual(await behind.next(), { type: 'ended', frame_count: 0 });
   });
 
+  it('of 20 frames a second is shown from the right one, with its time', async () => {
+    const slow = await renderIn('completed', { frameRate: 20 });
+    const source = lavfi(`testsrc2=s=${SIZE.width}x${SIZE.height}:r=20:d=${FRAMES / 20}`);
+    const path = artifacts.localPath(artifactKeys.video(slow));
+    await artifacts.publish(artifactKeys.video(slow), (target) => ffmpeg(...source, '-pix_fmt', 'yuv420p', target));
+    const own = await decodeFrames(path, SIZE.width, SIZE.height);
+    await using client = await SocketClient.open(`${url.replace('http', 'ws')}/${slow}/preview?from=73`);
+    for (const index of [73, 74]) {
+      const message = await client.next();
+      assert.deepEqual([message?.frame?.index, message?.frame?.timeMs], [index, index * 50]);
+      assert.ok(message?.frame && (await isFrame(message.frame.jpeg, own, index)), `frame ${index}`);
+    }
+    assert.deepEqual(await client.next(), { type: 'ended', frame_count: 2 });
+  });
+
   it('is shown to so many at once as the configuration lets, and ffmpeg ends with who has left', async () => {
     const left = new AbortController();
     assert.equal((await watch(0, left.signal)).status, 200);

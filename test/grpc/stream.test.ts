@@ -94,6 +94,9 @@ describe('FarmService.Stream', () => {
     assert.deepEqual(differences(pictures(slow.frames), moments), []);
     for (const { frames } of [usual, asked]) assert.deepEqual(differences(pictures(frames), expected), []);
     assert.deepEqual(differences(await renderedFrames(farm, SECONDS, { modelId: 'slow' }), moments), []);
+    const batch = { model_id: 'slow', batch_size: 20, raw_audio: sound[0] };
+    const answer = await client.unary<CompositeBatchResponse>(MONOLITHIC, 'InferBatchComposite', batch);
+    assert.deepEqual(differences([...answer.composited_frames], moments.slice(0, 20)), []);
   });
 
   for (const seed of [1, 2]) {

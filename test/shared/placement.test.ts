@@ -11,6 +11,7 @@ import {
   streamsOn,
   willingGpus,
 } from '../../shared/placement.ts';
+import type { FrameRate } from '../../shared/sound/frame-rate.ts';
 
 const UNUSED = { requestCount: 0, totalInferenceMs: 0, lastUsedAtMs: null };
 
@@ -221,9 +222,15 @@ test('of two workers of a GPU the newer one counts', () => {
 });
 
 test('a GPU holds as many streams as frames fit into nine tenths of a 25th of a second, and always one', () => {
-  const holding = (frameMs: number) =>
-    streamsOn([worker(0, { models: [model('ann', { cost: { loadMs: 1, frameMs } })] })], 0, { modelId: 'ann' }, 0);
-  assert.deepEqual([1, 9, 18, 19, 90].map(holding), [36, 4, 2, 1, 1]);
+  const holding = (frameMs: number, frameRate?: FrameRate) => {
+    const heartbeats = [worker(0, { models: [model('ann', { cost: { loadMs: 1, frameMs } })] })];
+    return streamsOn(heartbeats, 0, { modelId: 'ann', frameRate }, 0);
+  };
+  assert.deepEqual(
+    [1, 9, 18, 19, 90].map((frameMs) => holding(frameMs)),
+    [36, 4, 2, 1, 1],
+  );
+  assert.equal(holding(1, 20), 45, 'of 20 frames a second a quarter more');
 });
 
 test('a GPU of which nothing is known takes one stream, and as many as configured whatever is known', () => {
