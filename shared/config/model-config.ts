@@ -34,6 +34,9 @@ export interface ModelConfig {
   readonly masksDir: string;
   /** How mouths meet the pictures around them. */
   readonly blend: ModelEntry['blend'];
+  /** What is behind pictures that have alpha: `#rrggbb`, or a picture; both "" when their alpha is left out. */
+  readonly backdropColour: string;
+  readonly backdropPicture: string;
   /** How videos walk over the pictures, unless a request says otherwise. */
   readonly backgroundMode: ModelEntry['background_mode'];
   /** Frames a second of its videos and streams, unless a request says otherwise. */
@@ -96,6 +99,8 @@ export function resolveModel(modelId: string, entry: ModelEntry, roots: PathRoot
     audioFeatures: entry.audio_features,
     hubertChunks: entry.hubert_chunks,
     blend: entry.blend,
+    backdropColour: entry.background.startsWith('#') ? entry.background.toLowerCase() : '',
+    backdropPicture: entry.background.startsWith('#') ? '' : place(entry.background),
     backgroundMode: entry.background_mode,
     frameRate: entry.frames_per_second || AUDIO_KIND_FACTS.ave.framesPerSecond,
     ...silenceOf(entry),
@@ -146,6 +151,8 @@ const ROLES: Readonly<Record<keyof ModelConfig, 'file' | 'pictures' | 'memory' |
   audioFeatures: 'pictures',
   hubertChunks: 'pictures',
   blend: 'pictures',
+  backdropColour: 'pictures',
+  backdropPicture: 'file',
   backgroundMode: 'handling',
   frameRate: 'handling',
   silenceGate: 'handling',
@@ -161,6 +168,8 @@ const ROLES: Readonly<Record<keyof ModelConfig, 'file' | 'pictures' | 'memory' |
 const LATER: Readonly<Record<string, unknown>> = {
   masksDir: '',
   blend: 'none',
+  backdropColour: '',
+  backdropPicture: '',
   audioFeatures: undefined,
   hubertChunks: 'long',
 };

@@ -6,6 +6,7 @@ import { HUBERT_CHUNKS } from '../sound/hubert-chunks.ts';
 import { orDefault, section } from './value-forms.ts';
 
 const dbfs = z.number().min(-120).max(0);
+const COLOUR = /^#[0-9a-f]{6}$/i;
 
 /** One entry of `models:`. */
 export const modelSchema = section({
@@ -33,6 +34,11 @@ export const modelSchema = section({
   masks_dir: z.string().default(''),
   /** New: whether the mouth fades in from the edge of its rect. */
   blend: orDefault(z.enum(['none', 'feather']), 'none'),
+  /** New: what is behind pictures that have alpha: a colour, `#rrggbb`, or a picture. */
+  background: z
+    .string()
+    .default('')
+    .refine((value) => !value.startsWith('#') || COLOUR.test(value), 'expected #rrggbb, or the path of a picture'),
   /** New: how videos walk over the pictures, unless a request says otherwise. */
   background_mode: orDefault(z.enum(BACKGROUND_MODES), PING_PONG),
   /** New: of its videos and streams, unless a request says otherwise; 0: those that it was trained with. */

@@ -44,6 +44,20 @@ export async function drawPictures(folder: string, colours: readonly Colour[], s
   }
 }
 
+/** Pictures of one colour, one for each rect, of which nothing is seen from column `x` on. */
+export async function drawClear(folder: string, colour: Colour, x: number): Promise<void> {
+  await mkdir(folder, { recursive: true });
+  const { width, height } = SIZE;
+  const pixels = Array.from({ length: width * height }, (_, at) => [...COLOURS[colour], at % width < x ? 255 : 0]);
+  const picture = sharp(Buffer.from(pixels.flat()), { raw: { width, height, channels: 4 } });
+  for (let number = 0; number < PICTURES; number++) {
+    await picture
+      .clone()
+      .png()
+      .toFile(path.join(folder, `frame_00000${number}.png`));
+  }
+}
+
 /** Faces for the networks, one for each picture. */
 export async function drawFaces(folder: string, colour: Colour): Promise<void> {
   await drawPictures(folder, Array(PICTURES).fill(colour), { width: FACE, height: FACE });

@@ -77,6 +77,7 @@ export function checkFrames(pngs: readonly Uint8Array[], decoded: readonly Uint8
   assert.ok(Math.max(...brightness) - Math.min(...brightness) > 40, `the face is as bright as ${brightness}`);
   for (const [index, png] of pngs.entries()) {
     const coded = decoded[index] as Uint8Array;
+    assert.ok((png[1] as number) < 80, 'what is beneath alpha 0 is the picture');
     for (let at = 0; at < FRAME_BYTES; at += 4) {
       const x = (at / 4) % width;
       assert.equal(png[at + 3], clearAlpha(x), `alpha of PNG ${index} at column ${x}`);

@@ -17,6 +17,8 @@ export function modelConfig(values: Partial<ModelConfig> = {}): ModelConfig {
     audioFeatures: undefined,
     hubertChunks: 'long',
     blend: 'none',
+    backdropColour: '',
+    backdropPicture: '',
     backgroundMode: 'ping-pong',
     frameRate: 25,
     silenceGate: false,

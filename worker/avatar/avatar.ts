@@ -3,6 +3,7 @@
 import { hasPictures, type ModelConfig } from '../../shared/config/model-config.ts';
 import { FarmError } from '../../shared/errors.ts';
 import type { AvatarFrames, GivenFace, Rect } from '../pipeline/contract.ts';
+import type { BackdropSource } from './backdrop.ts';
 import { listBackgroundFiles } from './background-files.ts';
 import { checkCropRects, readCropRects } from './crop-rects.ts';
 import { type FaceKind, type Faces, openFaces } from './face-frames.ts';
@@ -17,6 +18,8 @@ export interface Avatar extends AvatarFrames {
   readonly size: PictureSize;
   /** Whether the pictures have alpha: the first one says it for all. */
   readonly hasAlpha: boolean;
+  /** What is to be seen behind them; absent: their alpha is left out, but for outputs that keep it. */
+  readonly backdrop?: BackdropSource | undefined;
   /** The files of picture `index`: the background, the pictures of the face in it, and its mask. */
   source(index: number): PictureSource;
 }
@@ -53,7 +56,7 @@ export async function openAvatar(model: ModelConfig, signal: AbortSignal = GOING
     const decode = async (path: string) => await decodePicture(await readPictureFile(path), size, path);
     return {
       ...{ modelId, frameCount: paths.length, ...size, size, blend: model.blend },
-      hasAlpha: await hasAlpha(paths[0] ?? ''),
+      ...(await alphaOf(model, paths[0] ?? '')),
       rect,
       source: (index) => ({
         background: paths[index] ?? '',
@@ -92,6 +95,7 @@ export async function checkAvatarFiles(model: ModelConfig): Promise<string[]> {
   if (paths !== undefined && size !== undefined && rects !== undefined) {
     await attempt(() => checkCropRects(rects, { ...size, frameCount: paths.length }, model.cropRectsPath));
   }
+  if (model.backdropPicture !== '') await attempt(() => readPictureSize(model.backdropPicture));
   if (model.masksDir !== '' && paths !== undefined) await attempt(() => findMasks(model.masksDir, paths));
   for (const [kind, source] of facesOf(model)) {
     // A folder of pictures is looked at as it is when the avatar is opened.
@@ -113,6 +117,16 @@ export async function extractPictures(model: ModelConfig, signal: AbortSignal = 
     const paths = await readyBackgrounds(model, rects.length, signal);
     for (const [, source] of facesOf(model)) await readyFaceFolder(source, paths.length, signal);
   });
+}
+
+/** A backdrop is for pictures that let it through. */
+async function alphaOf(
+  { backdropColour, backdropPicture }: ModelConfig,
+  firstPath: string,
+): Promise<Pick<Avatar, 'hasAlpha' | 'backdrop'>> {
+  if (!(await hasAlpha(firstPath))) return { hasAlpha: false };
+  if (backdropPicture !== '') return { hasAlpha: true, backdrop: { path: backdropPicture } };
+  return { hasAlpha: true, ...(backdropColour === '' ? {} : { backdrop: { colour: backdropColour } }) };
 }
 
 /** The avatar of a network alone. */

@@ -13,6 +13,8 @@ import { readPictureFile } from './picture-file.ts';
 const MOST_PICTURES = 8;
 const LONGER_SIDE = 640;
 const JPEG_QUALITY = 80;
+/** What is seen through a picture whose avatar has no colour behind it. */
+const BEHIND_CLEAR = '#808080';
 /** Pictures that no media worker has touched for so long are of an avatar that is not configured any more. */
 const UNUSED_AFTER_MS = HOUR_MS;
 
@@ -42,6 +44,7 @@ async function writeOne(avatar: Avatar, version: string, index: number, artifact
   const small = await sharp(file)
     .autoOrient()
     .resize({ width: LONGER_SIDE, height: LONGER_SIDE, fit: 'inside', withoutEnlargement: true })
+    .flatten({ background: avatar.backdrop && 'colour' in avatar.backdrop ? avatar.backdrop.colour : BEHIND_CLEAR })
     .jpeg({ quality: JPEG_QUALITY })
     .toBuffer();
   const key = avatarPictureKeys.picture(avatar.modelId, version, index);

@@ -54,7 +54,9 @@ function withBackground(
   const pool = pools.of('pictures', pixelBytes + (hasAlpha ? alphaBytes(avatar) : 0), PICTURES_IN_FLIGHT);
   return async (frame) =>
     await completed(frame, await holding(frame.memory, pool.take(signal)), async ({ bytes }) => {
-      const { data: decoded } = await avatar.background(frame.pictureIndex);
+      const { data: decoded } = await (prepared.hasBackdrop
+        ? prepared.inFront(frame.pictureIndex)
+        : avatar.background(frame.pictureIndex));
       const data = bytes.subarray(0, pixelBytes);
       data.set(decoded);
       freeNow(decoded);

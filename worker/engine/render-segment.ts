@@ -77,7 +77,9 @@ async function makeMouths(
   { timings, silence }: { readonly timings: StageTimingsMs; readonly silence: SilenceCounts },
 ): Promise<void> {
   const signal = AbortSignal.any([wanted, output.broken]);
-  const complete = completing(frames, model, pools, signal);
+  const keepsAlpha = frames.kind !== 'live' && frames.hasAlpha === true;
+  const prepared = keepsAlpha ? await model.prepared.withoutBackdrop() : model.prepared;
+  const complete = completing(frames, { avatar: model.avatar, prepared }, pools, signal);
   const inTurn = <T>(work: () => Promise<T>) => turns.run('segment', signal, work);
   // A network that takes one frame a run gains nothing from a turn for a whole batch, and a live request would wait for
   // it.
@@ -85,8 +87,8 @@ async function makeMouths(
   const pool = mouthPool(batchFrames, mouthBytes(model.network.size), pools);
   const takeMemory = (aborted: AbortSignal) => pool.take(aborted);
   await using audio = await AudioFile.open(artifacts.localPath(artifactKeys.samples(task.renderId)));
-  const { network, encoder, prepared: pictures, silentMouths } = model;
-  const parts = { audio, inTurn, takeMemory, network, encoder, pictures, silentMouths };
+  const { network, encoder, silentMouths } = model;
+  const parts = { audio, inTurn, takeMemory, network, encoder, pictures: prepared, silentMouths };
   const gate = task.gated ? { voices: await readVoices(artifacts, task.renderId), counts: silence } : undefined;
   for await (const frame of renderMouths({ ...task, batchFrames, gate }, parts, signal, timings)) {
     output.write(complete(frame));

@@ -1,6 +1,7 @@
 /** What users of a prepared avatar get of it: each picture in the forms that frames are made from. */
 
 import type { PictureSource } from '../avatar/avatar.ts';
+import type { BackdropSource } from '../avatar/backdrop.ts';
 import type { PictureSize, PreparedPicture } from '../compositor/contract.ts';
 import type { Blend, Rect } from '../pipeline/contract.ts';
 
@@ -10,6 +11,8 @@ export interface AvatarSources {
   readonly size: PictureSize;
   /** How mouths meet the pictures; `none` when absent. */
   readonly blend?: Blend;
+  /** What is to be seen behind pictures with alpha. */
+  readonly backdrop?: BackdropSource | undefined;
   rect(index: number): Rect;
   /** The files of picture `index`. */
   source(index: number): PictureSource;

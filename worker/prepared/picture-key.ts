@@ -27,12 +27,17 @@ export interface Recipe {
   readonly blend: Blend;
 }
 
-/** 32 hex digits. The same whatever the files are called and wherever they lie. */
-export function pictureKey({ background, crop, roi, mask }: SourceHashes, recipe: Recipe): string {
+/**
+ * 32 hex digits. The same whatever the files are called and wherever they lie.
+ * @param behind id of the backdrop, if there is one.
+ */
+export function pictureKey({ background, crop, roi, mask }: SourceHashes, recipe: Recipe, behind?: string): string {
   const { rect, side, quality, blend } = recipe;
   const { x1, y1, x2, y2 } = rect;
   const base = [background, crop ?? null, roi ?? null, x1, y1, x2, y2, side, quality];
-  const isPlain = mask === undefined && blend === 'none';
-  const all = isPlain ? [FORMAT_VERSION, ...base] : [WEIGHTED_VERSION, ...base, mask ?? null, blend];
+  const isPlain = mask === undefined && blend === 'none' && behind === undefined;
+  const all = isPlain
+    ? [FORMAT_VERSION, ...base]
+    : [WEIGHTED_VERSION, ...base, mask ?? null, blend, ...(behind ? [behind] : [])];
   return createHash('sha256').update(JSON.stringify(all)).digest('hex').slice(0, KEY_DIGITS);
 }

@@ -2,13 +2,16 @@
 
 import { createHash } from 'node:crypto';
 import type { PictureSource } from '../avatar/avatar.ts';
+import { type Backdrop, BackdropReader, type BackdropSource } from '../avatar/backdrop.ts';
+import { decodeAlpha } from '../avatar/picture-alpha.ts';
 import { decodePicture, type PictureSize, readPictureFile, readPictureSize } from '../avatar/picture-file.ts';
 import { type FrameCompositor, mouthArea } from '../compositor/contract.ts';
 import { cutRim } from '../compositor/crop.ts';
+import { putBehind, type SeenPicture } from '../compositor/put-behind.ts';
 import { CROP_MARGIN, type RgbImage } from '../pipeline/contract.ts';
 import { checkFace, fillCrop, makeCrop, mouthWeights } from '../pipeline/pipeline.ts';
-import { versionOf } from './content-hashes.ts';
-import { pictureKey, type Recipe, type SourceHashes } from './picture-key.ts';
+import { type ContentHashes, versionOf } from './content-hashes.ts';
+import { pictureKey, type Recipe, SOURCE_PARTS, type SourceHashes } from './picture-key.ts';
 import { type PictureParts, toFile } from './picture-record.ts';
 
 /** What is to be prepared, and how. */
@@ -18,6 +21,8 @@ export interface PictureOrder extends Recipe {
   readonly source: PictureSource;
   /** What the background must measure. */
   readonly size: PictureSize;
+  /** What is to be seen behind it. */
+  readonly backdrop?: BackdropSource | undefined;
 }
 
 /** The files of a picture, as they were read. */
@@ -38,7 +43,7 @@ export interface ReadPicture extends FoundSources {
  * Reads the files of a picture: what is hashed is what is prepared, even when somebody replaces them meanwhile.
  * @throws FarmError `model_unusable` naming the file that cannot be read.
  */
-export async function readPicture(order: PictureOrder): Promise<ReadPicture> {
+export async function readPicture(order: PictureOrder, backdrops = new BackdropReader()): Promise<ReadPicture> {
   const { background, crop, roi, mask } = order.source;
   const versions = {
     background: await versionOf(background),
@@ -56,33 +61,60 @@ export async function readPicture(order: PictureOrder): Promise<ReadPicture> {
     roi: roiFile && sha256(roiFile),
     mask: maskFile && sha256(maskFile),
   };
-  const key = pictureKey(hashes, order);
+  const backdrop = order.backdrop && (await backdrops.open(order.backdrop, order.size));
+  const key = pictureKey(hashes, order, backdrop?.id);
   const prepare = async (compositor: FrameCompositor) => {
-    const [pixels, face, hiddenFace, maskPixels] = await Promise.all([
+    const [pixels, face, hiddenFace] = await Promise.all([
       decodePicture(picture, order.size, background),
       cropFile && decodeFace(cropFile, crop ?? ''),
       roiFile && decodeFace(roiFile, roi ?? ''),
-      maskFile && decodePicture(maskFile, order.size, mask ?? ''),
     ]);
     checkFace({ crop: face, roi: hiddenFace }, order.side, order.index);
-    const weights = mouthWeights(order.rect, order.side, order.blend, maskPixels);
-    return toFile(key, { ...partsOf(pixels, face, order, compositor), weights, hiddenFace: hiddenFace?.data });
+    const seen = await seenPicture(order, pixels, { picture, mask: maskFile }, backdrop);
+    const parts = partsOf(pixels, seen.picture, face, order, compositor);
+    return toFile(key, { ...parts, weights: seen.weights, hiddenFace: hiddenFace?.data });
   };
   return { hashes, versions, key, prepare };
 }
 
+/** A picture as it is seen in front of a backdrop, without a mouth. @throws FarmError `model_unusable`. */
+export async function readSeenPicture(order: PictureOrder, backdrop: Backdrop): Promise<RgbImage> {
+  const { background, mask } = order.source;
+  const [picture, maskFile] = await Promise.all([
+    readPictureFile(background),
+    mask === undefined ? undefined : readPictureFile(mask),
+  ]);
+  const pixels = await decodePicture(picture, order.size, background);
+  return (await seenPicture(order, pixels, { picture, mask: maskFile }, backdrop)).picture;
+}
+
+async function seenPicture(
+  { source, size, rect, side, blend }: PictureOrder,
+  pixels: RgbImage,
+  files: { readonly picture: Uint8Array; readonly mask: Uint8Array | undefined },
+  backdrop: Backdrop | undefined,
+): Promise<SeenPicture> {
+  const mask = files.mask && (await decodePicture(files.mask, size, source.mask ?? ''));
+  const weights = mouthWeights(rect, side, blend, mask);
+  if (!backdrop) return { picture: pixels, weights };
+  const alpha = await decodeAlpha(files.picture, size, source.background);
+  return putBehind(pixels, alpha, backdrop.pixels, rect, weights);
+}
+
+/** @param seen the picture as frames show it; the network sees `pixels`. */
 function partsOf(
   pixels: RgbImage,
+  seen: RgbImage,
   face: RgbImage | undefined,
   { rect, side, quality }: Recipe,
   compositor: FrameCompositor,
 ): Omit<PictureParts, 'hiddenFace' | 'weights'> {
   const crop = makeCrop(side);
   fillCrop(crop, face, (whole) => compositor.cutCrop(pixels, rect, whole));
-  const { x1, y1, x2, y2 } = mouthArea(pixels, rect);
-  const area = cutOut(pixels, x1, y1, x2 - x1, y2 - y1);
+  const { x1, y1, x2, y2 } = mouthArea(seen, rect);
+  const area = cutOut(seen, x1, y1, x2 - x1, y2 - y1);
   return {
-    ...compositor.encodeBackground(pixels, rect, quality),
+    ...compositor.encodeBackground(seen, rect, quality),
     area,
     rim: cutRim(crop),
     face: cutOut(crop, CROP_MARGIN, CROP_MARGIN, side, side),
@@ -105,4 +137,12 @@ function cutOut({ data, width }: RgbImage, x: number, y: number, columns: number
 
 function sha256(file: Uint8Array): string {
   return createHash('sha256').update(file).digest('hex');
+}
+
+/** Remembers what the files of a picture hash to. */
+export async function noteHashes(hashes: ContentHashes, source: PictureSource, found: FoundSources): Promise<void> {
+  for (const part of SOURCE_PARTS) {
+    const [path, version, sha256] = [source[part], found.versions[part], found.hashes[part]];
+    if (path !== undefined && version !== undefined && sha256 !== undefined) await hashes.note(path, version, sha256);
+  }
 }

@@ -4,6 +4,7 @@ import { join } from 'node:path';
 import { FarmError } from '../../shared/errors.ts';
 import { unexpected } from '../../shared/process/unheard.ts';
 import { DAY_MS } from '../../shared/units.ts';
+import { BackdropReader } from '../avatar/backdrop.ts';
 import { Compositor } from '../compositor/compositor.ts';
 import { LARGEST_SIDE, type PictureSize } from '../compositor/contract.ts';
 import type { NetworkSize } from '../pipeline/contract.ts';
@@ -50,6 +51,7 @@ export class PreparedAvatars {
   readonly #log: PreparationLog;
   readonly #files: PreparedFiles;
   readonly #compositor = new Compositor();
+  readonly #backdrops = new BackdropReader();
   #turns: Promise<void> = Promise.resolve();
 
   /** @param cachedFrames pictures of each avatar that are kept in memory, ≥ 1. */
@@ -63,17 +65,19 @@ export class PreparedAvatars {
   /**
    * Finds what is prepared of an avatar, and has the rest prepared beside all other work.
    * @param side of the network's picture.
-   * @throws FarmError `model_unusable` for pictures that are too large.
+   * @throws FarmError `model_unusable` for pictures that are too large, or a backdrop that cannot be read.
    */
   async open(modelId: string, avatar: AvatarSources, side: NetworkSize): Promise<OpenPrepared> {
     const { folder, quality, processes, keepsPlanes = true } = this.#settings;
     checkSize(modelId, avatar.size);
+    const backdrop = avatar.backdrop && (await this.#backdrops.open(avatar.backdrop, avatar.size));
     const hashes = new ContentHashes(join(folder, HASHES));
     const planeFiles = keepsPlanes ? new PreparedFiles(folder, PLANES_SUFFIX) : undefined;
     const pictures = await PreparedPictures.open({
       ...{ avatar, side, quality, hashes, files: this.#files, compositor: this.#compositor },
       cachedFrames: this.#cachedFrames,
-      planes: new PreparedPlanes(avatar, yuvPlanes(), planeFiles, hashes),
+      ...{ backdrop, backdrops: this.#backdrops },
+      planes: new PreparedPlanes(avatar, yuvPlanes(backdrop), planeFiles, hashes),
       alpha: new PreparedPlanes(avatar, ALPHA_PLANE, planeFiles, hashes),
     });
     const ended = new AbortController();

@@ -1,32 +1,16 @@
 /** The pictures of one avatar in their prepared forms: from memory, from their files, or prepared now. */
 
 import { FarmError } from '../../shared/errors.ts';
-import type { PictureSource } from '../avatar/avatar.ts';
-import type { FrameCompositor, PreparedPicture } from '../compositor/contract.ts';
-import type { NetworkSize, Rect } from '../pipeline/contract.ts';
-import type { ContentHashes } from './content-hashes.ts';
-import type { AvatarSources, PreparedAvatar, PreparedShare } from './contract.ts';
+import type { PreparedPicture } from '../compositor/contract.ts';
+import type { NetworkSize, Rect, RgbImage } from '../pipeline/contract.ts';
+import type { PreparedAvatar, PreparedShare } from './contract.ts';
 import { KnownPicture, type WholePicture } from './known-picture.ts';
 import { pictureKey, SOURCE_PARTS, type SourceHashes } from './picture-key.ts';
 import { type PictureHead, readHead, viewMain } from './picture-record.ts';
-import { type FoundSources, type PictureOrder, readPicture } from './prepare-picture.ts';
-import { noteUnwritable, type PreparedFiles } from './prepared-files.ts';
-import type { PreparedPlanes } from './prepared-planes.ts';
-
-export interface PreparedPicturesOptions {
-  readonly avatar: AvatarSources;
-  readonly side: NetworkSize;
-  /** JPEG quality of the prepared pictures. */
-  readonly quality: number;
-  readonly files: PreparedFiles;
-  readonly planes: PreparedPlanes;
-  readonly alpha: PreparedPlanes;
-  readonly hashes: ContentHashes;
-  /** Of this thread. */
-  readonly compositor: FrameCompositor;
-  /** Pictures kept in memory, ≥ 1, within their share of bytes. */
-  readonly cachedFrames: number;
-}
+import type { PicturesOptions } from './pictures-options.ts';
+import { type FoundSources, noteHashes, type PictureOrder, readPicture, readSeenPicture } from './prepare-picture.ts';
+import { noteUnwritable } from './prepared-files.ts';
+import { yuvPlanes } from './prepared-planes.ts';
 
 interface PlaceInMemory {
   readonly memory: SharedArrayBuffer;
@@ -44,7 +28,7 @@ const LEAST_KEPT_BYTES = 64 * 1024;
  * time. A file that is gone or damaged is written anew. A failure is not kept, so the next reader tries again.
  */
 export class PreparedPictures implements PreparedAvatar {
-  readonly #options: PreparedPicturesOptions;
+  readonly #options: PicturesOptions;
   readonly #known: (KnownPicture | undefined)[];
   readonly #isThere = new Set<number>();
   readonly #kept = new Map<number, PreparedPicture>();
@@ -52,14 +36,15 @@ export class PreparedPictures implements PreparedAvatar {
   readonly #unsaved = new Map<number, WholePicture>();
   readonly #preparing = new Map<number, Promise<WholePicture>>();
   #cachedBytes = 0;
+  #withoutBackdrop: Promise<PreparedPictures> | undefined;
 
-  private constructor(options: PreparedPicturesOptions) {
+  private constructor(options: PicturesOptions) {
     this.#options = options;
     this.#known = Array.from({ length: options.avatar.frameCount });
   }
 
   /** Finds out which pictures are prepared; their sources are not read where their hashes are remembered. */
-  static async open(options: PreparedPicturesOptions): Promise<PreparedPictures> {
+  static async open(options: PicturesOptions): Promise<PreparedPictures> {
     const pictures = new PreparedPictures(options);
     const indices = Array.from({ length: options.avatar.frameCount }, (_, index) => index);
     await Promise.all(indices.map((index) => pictures.#findKey(index)));
@@ -138,14 +123,35 @@ export class PreparedPictures implements PreparedAvatar {
     await this.#options.alpha.read(index, into);
   }
 
+  get hasBackdrop(): boolean {
+    return this.#options.backdrop !== undefined;
+  }
+
+  /** The same pictures with nothing behind them, for outputs that keep their alpha. */
+  withoutBackdrop(): Promise<PreparedPictures> {
+    const { backdrop: _, ...options } = this.#options;
+    if (!this.hasBackdrop) return Promise.resolve(this);
+    const planes = options.planes.ofKind(yuvPlanes());
+    this.#withoutBackdrop ??= PreparedPictures.open({ ...options, planes, cachedFrames: 1 });
+    return this.#withoutBackdrop;
+  }
+
+  /** Pixels of background `index` as they are seen in front of the backdrop, the caller's own. Only if `hasBackdrop`. */
+  async inFront(index: number): Promise<RgbImage> {
+    const { backdrop } = this.#options;
+    if (!backdrop) throw new RangeError('these pictures have no backdrop');
+    return await readSeenPicture(this.order(index), backdrop);
+  }
+
   /**
    * What is to be done to prepare picture `index`, for another process.
    * @throws RangeError for an index outside the avatar.
    */
   order(index: number): PictureOrder {
-    const { avatar, side, quality } = this.#options;
+    const { avatar, side, quality, backdrop } = this.#options;
     const { size, blend = 'none' } = avatar;
-    return { index, source: avatar.source(index), size, rect: avatar.rect(index), side, quality, blend };
+    const recipe = { rect: avatar.rect(index), side, quality, blend };
+    return { index, source: avatar.source(index), size, ...recipe, backdrop: backdrop?.source };
   }
 
   /** Whether picture `index` is there by now, although nobody has told of it: another worker may have prepared it. */
@@ -201,7 +207,7 @@ export class PreparedPictures implements PreparedAvatar {
     if (unsaved !== undefined) return unsaved;
     const { compositor } = this.#options;
     const order = this.order(index);
-    const read = await readPicture(order);
+    const read = await readPicture(order, this.#options.backdrops);
     await noteHashes(this.#options.hashes, order.source, read);
     const known = this.#know(index, read.key);
     const present = known.readWhole();
@@ -270,7 +276,10 @@ export class PreparedPictures implements PreparedAvatar {
       found[part] = hash;
     }
     const { background = '', ...faces } = found;
-    const { key } = this.#know(index, pictureKey({ background, ...faces }, this.order(index)));
+    const { key } = this.#know(
+      index,
+      pictureKey({ background, ...faces }, this.order(index), this.#options.backdrop?.id),
+    );
     if (this.isThereByNow(index)) await files.touch(key);
   }
 
@@ -280,12 +289,5 @@ export class PreparedPictures implements PreparedAvatar {
     const now = new KnownPicture(this.#options.files, key);
     this.#known[index] = now;
     return now;
-  }
-}
-
-async function noteHashes(hashes: ContentHashes, source: PictureSource, found: FoundSources): Promise<void> {
-  for (const part of SOURCE_PARTS) {
-    const [path, version, sha256] = [source[part], found.versions[part], found.hashes[part]];
-    if (path !== undefined && version !== undefined && sha256 !== undefined) await hashes.note(path, version, sha256);
   }
 }

@@ -4,10 +4,12 @@
  */
 
 import { createHash } from 'node:crypto';
+import type { Backdrop } from '../avatar/backdrop.ts';
 import { decodeAlpha } from '../avatar/picture-alpha.ts';
 import { decodePicture, type PictureSize, readPictureFile } from '../avatar/picture-file.ts';
 import { PlaneConverter } from '../compositor/plane-converter.ts';
 import { alphaBytes, padAlpha, planeLayout } from '../compositor/planes.ts';
+import { putBehind } from '../compositor/put-behind.ts';
 import { type ContentHashes, versionOf } from './content-hashes.ts';
 import type { AvatarSources } from './contract.ts';
 import { crc32Of } from './picture-record.ts';
@@ -24,20 +26,30 @@ export interface PlaneKind {
   readonly name: string;
   /** Another number whenever the same picture comes to give other planes. */
   readonly version: number;
+  /** What else than the picture they depend on: id of the backdrop that is seen behind it. */
+  readonly behind?: string | undefined;
   byteLength(size: PictureSize): number;
   /** @param file content of the picture file at `path`. @throws FarmError `model_unusable` naming it. */
   make(file: Buffer, size: PictureSize, path: string, into: Uint8Array): Promise<void>;
 }
 
-/** Y, U and V, laid out as `planeLayout` says. */
-export function yuvPlanes(): PlaneKind {
+/** Y, U and V, laid out as `planeLayout` says, of pictures as they are seen in front of a backdrop if there is one. */
+export function yuvPlanes(backdrop?: Backdrop): PlaneKind {
   const converter = new PlaneConverter();
   return {
-    ...{ name: 'planes', version: 1, byteLength: (size) => planeLayout(size).byteLength },
-    make: async (file, size, path, into) =>
-      converter.convertArea(await decodePicture(file, size, path), { x1: 0, y1: 0 }, size, into),
+    ...{ name: 'planes', version: 1, behind: backdrop?.id, byteLength: (size) => planeLayout(size).byteLength },
+    make: async (file, size, path, into) => {
+      const pixels = await decodePicture(file, size, path);
+      const seen = backdrop
+        ? putBehind(pixels, await decodeAlpha(file, size, path), backdrop.pixels, NOWHERE).picture
+        : pixels;
+      converter.convertArea(seen, { x1: 0, y1: 0 }, size, into);
+    },
   };
 }
+
+/** What a mouth covers is made anew with it. */
+const NOWHERE = { x1: 0, y1: 0, x2: 0, y2: 0 };
 
 /** Alpha, laid out as the plane of Y is. */
 export const ALPHA_PLANE: PlaneKind = {
@@ -78,6 +90,11 @@ export class PreparedPlanes {
     const key = this.#keys.get(index) ?? (await this.#findKey(index, files));
     if (key !== undefined && files.read(key, (at) => this.#readFile(index, at, into))) return;
     await this.#make(index, into, files);
+  }
+
+  /** Planes of another kind of the same pictures. */
+  ofKind(kind: PlaneKind): PreparedPlanes {
+    return new PreparedPlanes(this.#avatar, kind, this.#files, this.#hashes);
   }
 
   /** Marks the files that were read or made as used, for retention. */
@@ -126,7 +143,8 @@ export class PreparedPlanes {
   }
 
   #keyOf(sha256: string): string {
-    const all = JSON.stringify([this.#kind.name, this.#kind.version, sha256]);
+    const { name, version, behind } = this.#kind;
+    const all = JSON.stringify([name, version, sha256, ...(behind === undefined ? [] : [behind])]);
     return createHash('sha256').update(all).digest('hex').slice(0, KEY_DIGITS);
   }
 }

@@ -1,6 +1,7 @@
 import { setPriority } from 'node:os';
 import { FarmError } from '../../shared/errors.ts';
 import { unexpected } from '../../shared/process/unheard.ts';
+import { BackdropReader } from '../avatar/backdrop.ts';
 import { Compositor } from '../compositor/compositor.ts';
 import { readPicture } from './prepare-picture.ts';
 import { PreparedFiles } from './prepared-files.ts';
@@ -18,6 +19,7 @@ const send = process.send.bind(process);
 setPriority(NICENESS);
 process.on('disconnect', () => process.exit());
 const compositor = new Compositor();
+const backdrops = new BackdropReader();
 process.on('message', (message: ToPreparing) => {
   carryOut(message)
     .then((answer) => send(answer))
@@ -27,7 +29,7 @@ process.on('message', (message: ToPreparing) => {
 async function carryOut({ order, folder }: ToPreparing): Promise<FromPreparing> {
   const files = new PreparedFiles(folder);
   try {
-    const { hashes, versions, key, prepare } = await readPicture(order);
+    const { hashes, versions, key, prepare } = await readPicture(order, backdrops);
     const found = { hashes, versions, key };
     // Another one may have prepared it meanwhile, from files of any name.
     if (files.has(key)) return { type: 'done', found };

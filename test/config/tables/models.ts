@@ -12,6 +12,7 @@ import type { KeyTable } from '../key-table.ts';
 import {
   type Colour,
   colourAt,
+  drawClear,
   drawFaces,
   drawMasks,
   drawPictures,
@@ -38,6 +39,7 @@ const CORNER = [30, 1] as const;
 const LEFT = [8, 12] as const;
 const RIGHT = [16, 12] as const;
 const EDGE = [4, 12] as const;
+const CLEAR = { ...PLAIN, background_dir: 'clear' } as const;
 const GREEN_FACES = { ...PLAIN, crops_frames_dir: 'green-faces' } as const;
 /** A tall face, and the place in it that is all below what is hidden of the mouth. */
 const TALL = { ...PLAIN, model_path: 'masked.onnx', crop_rects_path: 'tall_rects.json' } as const;
@@ -156,6 +158,13 @@ const CHANGES: Readonly<Record<string, Change<string>>> = {
     look: async (farm, id) => `${await at(EDGE)(farm, id)} ${await at(MOUTH)(farm, id)}`,
     seen: ['green green', 'blue green'],
   },
+  background: {
+    before: CLEAR,
+    after: { ...CLEAR, background: '#DC1414' },
+    // The mouth's rect is clear on its right.
+    look: async (farm, id) => (await Promise.all([LEFT, RIGHT, CORNER].map((place) => at(place)(farm, id)))).join(' '),
+    seen: ['blue blue blue', 'blue red red'],
+  },
   audio_features: {
     before: { ...PLAIN, model_path: 'undecided.onnx' },
     after: { ...PLAIN, model_path: 'undecided.onnx', audio_features: 'ave' },
@@ -223,6 +232,7 @@ const BROKEN: Readonly<Record<string, { entry: Entry; because: RegExp }>> = {
   'no-rois': { entry: { ...PLAIN, rois_video_path: 'nowhere.mp4' }, because: /nowhere\.mp4/ },
   'few-crops': { entry: { ...PLAIN, crops_frames_dir: 'one-face' }, because: /one-face has 1 crops for 3/ },
   'few-masks': { entry: { ...PLAIN, masks_dir: 'one-face' }, because: /one-face has no mask for picture 1, 2:/ },
+  'no-backdrop': { entry: { ...CLEAR, background: 'nowhere.png' }, because: /nowhere\.png/ },
   'no-video': { entry: { ...PLAIN, background_dir: '', source_video: 'nowhere.mp4' }, because: /nowhere\.mp4/ },
   'no-film': { entry: { ...PLAIN, background_dir: '', source_video: 'rects.json' }, because: /rects\.json/ },
 };
@@ -320,6 +330,7 @@ async function writeFiles(root: string): Promise<void> {
     drawFaces(file('green-faces'), 'green'),
     drawPictures(file('one-face'), ['green'], { width: 160, height: 160 }),
     drawMasks(file('left-masks'), LEFT[0] + 4),
+    drawClear(file('clear'), 'blue', LEFT[0] + 4),
     filmFaces(file('yellow-faces.mp4'), 'yellow'),
     filmColour(file('red.mp4'), 'red'),
     filmColour(file('long.mp4'), 'red'),
@@ -404,6 +415,11 @@ export const modelKeys: KeyTable<Bench> = {
       await changesAsItShould('masks_dir')(bench);
       assert.deepEqual(await rendered(bench.farm, 'masks_dir', LEFT), ['blue', 'blue']);
       assert.deepEqual(await rendered(bench.farm, 'masks_dir', RIGHT), ['black', 'black']);
+    },
+    'models.demo.background': async (bench) => {
+      await changesAsItShould('background')(bench);
+      assert.deepEqual(await rendered(bench.farm, 'background', LEFT), ['blue', 'blue']);
+      assert.deepEqual(await rendered(bench.farm, 'background', RIGHT), ['red', 'red']);
     },
     models_root: async ({ farm }) => {
       const { model_files } = await farm.render('model_path', 0.1);
