@@ -33,7 +33,7 @@ export function choosePictures(numbers: readonly number[], findings: readonly Fi
   }
   const count = Math.min(SHOWN, numbers.length);
   const last = numbers.length - 1;
-  for (const parts of [count, 2 * count, 4 * count, numbers.length]) {
+  for (const parts of [count - chosen.size, count, 2 * count, numbers.length]) {
     for (let part = 0; part < parts && chosen.size < count; part++) {
       const place = parts === 1 ? 0 : Math.round((part * last) / (parts - 1));
       if (!chosen.has(place)) chosen.set(place, placeName(place, last));
