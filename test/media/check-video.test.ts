@@ -51,4 +51,28 @@ suite('a finished video is looked at, packet by packet', { concurrency: 3 }, () 
       await assert.rejects(checkInStep(file(name), FRAMES, NEVER), { code: 'encode_failed', message });
     });
   }
+
+  test('a WebM counts in milliseconds, at either rate, and must have the alpha that it promises', async () => {
+    const coding = ['-c:v', 'libvpx-vp9', '-deadline', 'realtime', '-cpu-used', '8', '-c:a', 'libopus'];
+    for (const [frameRate, otherRate, count] of [
+      [25, 20, 10],
+      [20, 25, 8],
+    ] as const) {
+      const name = `${frameRate}.webm`;
+      const clip = lavfi(`testsrc=s=64x48:r=${frameRate}:d=0.4`);
+      await ffmpeg(...clip, ...lavfi('sine=d=0.4:r=48000'), ...coding, '-pix_fmt', 'yuva420p', file(name));
+      await checkInStep(file(name), count, NEVER, { output: 'webm', hasAlpha: true, frameRate });
+      const other = checkInStep(file(name), count, NEVER, {
+        output: 'webm',
+        hasAlpha: true,
+        frameRate: otherRate,
+      });
+      await assert.rejects(other, /packets of the picture come every 0\.0[45] s, expected/);
+    }
+    const clip = [...lavfi('testsrc=s=64x48:r=25:d=0.4'), ...lavfi('sine=d=0.4:r=48000')];
+    await ffmpeg(...clip, ...coding, '-pix_fmt', 'yuv420p', file('opaque.webm'));
+    await assert.rejects(checkInStep(file('opaque.webm'), 10, NEVER, { output: 'webm', hasAlpha: true }), {
+      message: 'The finished video is not in step: 0 of 10 pictures have alpha',
+    });
+  });
 });
