@@ -42,7 +42,8 @@ test('a gap is refused with the name of the first picture that is missing', asyn
   const names = ['frame_0000.png', 'frame_0001.png', 'frame_0004.png', 'frame_0006.png'];
   await assert.rejects(listed(t, names), {
     code: 'model_unusable',
-    message: /has a gap: frame_0002\.png is missing, the next picture is frame_0004\.png \(4 pictures found/,
+    message:
+      /has a gap: frame_0002\.png is missing, the next picture is frame_0004\.png \(4 pictures found, numbered from 0; missing: 2–3, 5\)/,
   });
 });
 

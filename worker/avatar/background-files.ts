@@ -4,6 +4,7 @@ import { readdir } from 'node:fs/promises';
 import { basename, join } from 'node:path';
 import { FarmError } from '../../shared/errors.ts';
 import { ifMissing } from '../../shared/process/unheard.ts';
+import { rangesInWords } from './number-ranges.ts';
 
 /** frame_%06d, frame_%04d, frame_%d, %06d, %04d or %d, as .png, .jpg or .jpeg. */
 const PICTURE_NAME = /^(?<prefix>frame_)?(?<digits>\d+)\.(?<extension>png|jpe?g)$/i;
@@ -39,7 +40,7 @@ export async function listBackgroundFiles(folder: string, frameLimit?: number): 
     }
     throw unusable(
       `${folder} has a gap: ${nameLike(first.name, expected)} is missing, the next picture is ${file.name} ` +
-        `(${files.length} pictures found, numbered from ${first.number})`,
+        `(${files.length} pictures found, numbered from ${first.number}; missing: ${missingIn(files, start)})`,
     );
   }
   if (frameLimit !== undefined && used.length < frameLimit) {
@@ -90,6 +91,14 @@ async function listNumberedFiles(folder: string): Promise<NumberedFile[]> {
       return number === undefined ? [] : [{ name, number }];
     })
     .sort((a, b) => a.number - b.number || (a.name < b.name ? -1 : 1));
+}
+
+function missingIn(files: readonly NumberedFile[], start: number): string {
+  const gaps = files.flatMap(({ number }, at) => {
+    const first = at === 0 ? start : (files[at - 1] as NumberedFile).number + 1;
+    return number > first ? [{ first, last: number - 1 }] : [];
+  });
+  return rangesInWords(gaps);
 }
 
 /** The name of picture `number` in the style of a name that is there, padded as that one is. */

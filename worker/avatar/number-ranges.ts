@@ -12,6 +12,11 @@ export function numberRanges(numbers: readonly number[]): string {
     if (run !== undefined && run.last === number - 1) run.last = number;
     else runs.push({ first: number, last: number });
   }
+  return rangesInWords(runs);
+}
+
+/** The same of stretches, ascending, both ends included: a gap in numbers may be as long as the numbers are large. */
+export function rangesInWords(runs: readonly { readonly first: number; readonly last: number }[]): string {
   const words = runs.slice(0, LISTED).map(({ first, last }) => (first === last ? `${first}` : `${first}–${last}`));
   const left = runs.slice(LISTED).reduce((sum, { first, last }) => sum + last - first + 1, 0);
   return `${words.join(', ')}${left > 0 ? ` and ${left} more` : ''}`;
