@@ -91,9 +91,11 @@ describe('a client that is generated from /openapi.json uploads a file and fetch
     await writeFile(path.join(client, 'main.ts'), TYPESCRIPT_PROGRAM);
     await writeFile(path.join(client, 'package.json'), '{"type": "commonjs"}');
     await symlink(path.join(ROOT, 'node_modules/@types'), path.join(client, 'types'));
-    const compile = ['--strict', '--target', 'es2022', '--module', 'commonjs', '--moduleResolution', 'node10'];
+    // The farm's own compiler takes less processor time than the generator's.
+    const tsc = path.join(ROOT, 'node_modules/.bin/tsc');
+    const compile = ['--strict', '--target', 'es2022', '--module', 'node16', '--ignoreConfig'];
     const types = ['--typeRoots', path.join(client, 'types'), '--types', 'node', '--skipLibCheck'];
-    await run(process.execPath, [bin('tsc'), ...compile, ...types, path.join(client, 'main.ts')]).catch(showOutput);
+    await run(process.execPath, [tsc, ...compile, ...types, path.join(client, 'main.ts')]).catch(showOutput);
     const { stdout } = await run(process.execPath, [
       path.join(client, 'main.js'),
       url,

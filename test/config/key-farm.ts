@@ -132,8 +132,8 @@ export class KeyFarm {
     return file;
   }
 
-  /** A whole render; returns its receipt. */
-  async render(modelId: string, seconds: number, output: 'mp4' | 'frames' = 'mp4') {
+  /** A whole render; returns its receipt. Frames are the default: a video costs several runs of ffmpeg more. */
+  async render(modelId: string, seconds: number, output: 'mp4' | 'frames' = 'frames') {
     const { id } = await this.client.submit(await this.speech(seconds), { modelId, output });
     await this.client.finished(id);
     return await this.client.receipt(id);

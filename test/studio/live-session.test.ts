@@ -20,8 +20,8 @@ import { offsetsOf, type Recorded, recorderScript } from './sound-and-picture.ts
 const ROOT = path.join(import.meta.dirname, '../..');
 const run = promisify(execFile);
 
-/** Of sound; more for a measurement: docs/realtime.md has the figures of 25. */
-const SECONDS = Number(process.env.LIVE_SECONDS ?? 3);
+/** Of sound; where it is set, the picture is measured against the sound: docs/realtime.md has the figures of 25. */
+const SECONDS = Number(process.env.LIVE_SECONDS ?? 2);
 const SAMPLE_RATE_HZ = 16_000;
 
 let farm: TestFarm;
@@ -56,11 +56,11 @@ after(async () => {
 });
 
 describe('live sessions in a page of another origin, in Chromium', { skip: NO_BROWSER }, () => {
-  /** The same sound and its frames, as they are in a render. */
-  let rendered: Recorded;
+  /** The same sound and its frames, as they are in a render; for a measurement. */
+  let rendered: Recorded | undefined;
 
   before(async () => {
-    rendered = await renderedAs(farm, sound);
+    if (process.env.LIVE_SECONDS) rendered = await renderedAs(farm, sound);
   });
 
   const openPage = async (address: string) => {
@@ -74,18 +74,22 @@ describe('live sessions in a page of another origin, in Chromium', { skip: NO_BR
     return page;
   };
 
-  /** Reports how much later the picture is than the sound, and checks that there is a speaking face. */
+  /** Checks that there is a speaking face; in a measurement, reports how much later the picture is than the sound. */
   const report = (t: TestContext, recorded: Recorded) => {
+    if (rendered) measure(t, rendered, recorded);
+    // On a slow machine frames are dropped; those that are drawn speak.
+    const brightness = recorded.picture.map(({ value }) => value);
+    assert.ok(brightness.length > 10, `${brightness.length} frames were drawn`);
+    assert.ok(Math.max(...brightness) - Math.min(...brightness) > 10, 'the face speaks');
+  };
+
+  const measure = (t: TestContext, rendered: Recorded, recorded: Recorded) => {
     const offsets = offsetsOf(rendered, recorded, SECONDS * 1000).sort((a, b) => a - b);
     const [early, middle, late] = [0.05, 0.5, 0.95].map((share) => offsets[Math.floor(share * (offsets.length - 1))]);
     t.diagnostic(
       `picture behind sound: ${early?.toFixed(1)}, ${middle?.toFixed(1)}, ${late?.toFixed(1)} ms (p5, p50, p95)`,
     );
     t.diagnostic(`${offsets.length} pieces of two seconds, ${recorded.picture.length} pictures`);
-    // On a slow machine frames are dropped; those that are drawn speak.
-    const brightness = recorded.picture.map(({ value }) => value);
-    assert.ok(brightness.length > 10, `${brightness.length} frames were drawn`);
-    assert.ok(Math.max(...brightness) - Math.min(...brightness) > 10, 'the face speaks');
   };
 
   it('say a file with the lines of the README, and draw the frames with their sound', async (t) => {
@@ -145,7 +149,17 @@ describe('the packed client', () => {
       }),
     );
     const typeRoots = path.join(ROOT, 'node_modules/@types');
-    const options = ['--noEmit', '--strict', '--module', 'nodenext', '--target', 'es2024', '--lib', 'es2024,dom'];
+    const options = [
+      '--noEmit',
+      '--strict',
+      '--skipDefaultLibCheck',
+      '--module',
+      'nodenext',
+      '--target',
+      'es2024',
+      '--lib',
+      'es2024,dom',
+    ];
     await run(
       path.join(ROOT, 'node_modules/.bin/tsc'),
       [...options, '--typeRoots', typeRoots, '--types', 'node', ...names],

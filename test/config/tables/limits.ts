@@ -477,7 +477,7 @@ export const limitKeys: KeyTable<Bench> = {
       const { port } = server.address() as AddressInfo;
       const submit = async (audio_url: string) => {
         const headers = { authorization: `Bearer ${API_KEY}`, 'content-type': 'application/json' };
-        const body = JSON.stringify({ model_id: 'ann', audio_url });
+        const body = JSON.stringify({ model_id: 'ann', audio_url, output: 'frames' });
         return (await (await fetch(`${farm.url}/v1/renders`, { method: 'POST', headers, body })).json()) as {
           id?: string;
           error?: { message: string };

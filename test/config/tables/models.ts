@@ -4,8 +4,10 @@ import path from 'node:path';
 import { status } from '@grpc/grpc-js';
 import sharp from 'sharp';
 import { freePort } from '../../../cli/private-redis.ts';
+import type { Receipt } from '../../../shared/views/render-view.ts';
 import { COMPOSITING, failureOf, INFERENCE, TestClient } from '../../grpc/clients.ts';
 import { decodeFrames } from '../../support/ffprobe.ts';
+import { runCliIn } from '../../support/run-cli.ts';
 import { until } from '../../support/until.ts';
 import { farmSays, type KeyFarm, keysOf, type Settings } from '../key-farm.ts';
 import type { KeyTable } from '../key-table.ts';
@@ -266,7 +268,8 @@ const HOSTS = process.platform === 'linux' ? { http: '127.0.0.2', grpc: '127.0.0
 interface Bench {
   readonly farm: KeyFarm;
   readonly looks: ReadonlyMap<string, readonly [string, string]>;
-  readonly sharedEncoders: readonly [string, string];
+  /** Of a render of the model `model_path` once the configuration has been read again. */
+  readonly receipt: Receipt;
   /** What loading each of the HOARDERS answers: nothing, or the code of an error. */
   readonly hoarders: Readonly<Record<string, string>>;
   readonly doctor: string;
@@ -298,6 +301,7 @@ async function start(farm: KeyFarm): Promise<Bench> {
     gpus: { enabled: false },
     onnx: { ...WITHOUT_EFFECT.onnx, execution_providers: ['cuda'] },
     capacity: { background_cache_frames: KEPT_PICTURES },
+    limits: { disk_reserve_gb: 0.001 },
     output: { format: 'raw' },
     grpc: { reflection: false },
     storage: { driver: 'local', root: 'kept', prepared_dir: 'made' },
@@ -306,7 +310,6 @@ async function start(farm: KeyFarm): Promise<Bench> {
   });
   const hoarders = await loadHoarders(farm);
   const first = await lookAtAll(farm);
-  const firstEncoder = await encoderOf(farm, 'model_path');
   const after = Object.fromEntries(Object.entries(CHANGES).map(([key, change]) => [key, change.after]));
   const broken = Object.fromEntries(Object.entries(BROKEN).map(([id, { entry }]) => [id, entry]));
   const settings: Settings = {
@@ -318,10 +321,17 @@ async function start(farm: KeyFarm): Promise<Bench> {
     farm,
     pair,
     looks: new Map(Object.keys(CHANGES).map((key) => [key, [first.get(key) ?? '', second.get(key) ?? '']])),
-    sharedEncoders: [firstEncoder, await encoderOf(farm, 'model_path')],
+    receipt: await farm.render('model_path', 0.1),
     hoarders,
-    doctor: await farmSays('doctor', '--config', farm.configPath),
+    doctor: await doctorSays(farm),
   };
+}
+
+/** What `farm doctor` says of the farm on a disk that has less room than is to be kept free. */
+async function doctorSays({ configPath }: KeyFarm): Promise<string> {
+  const { exited, output } = runCliIn({ FARM_LIMITS__DISK_RESERVE_GB: '1000000' }, 'doctor', '--config', configPath);
+  await exited;
+  return output();
 }
 
 async function writeFiles(root: string): Promise<void> {
@@ -369,17 +379,21 @@ const changesAsItShould =
     assert.deepEqual(looks.get(key), CHANGES[key]?.seen);
   };
 
-/** Colours of a place in each form in which a render gives its first frame: as a JPEG, and in a video. */
-async function rendered(farm: KeyFarm, modelId: string, [x, y]: readonly [number, number]): Promise<Colour[]> {
-  const { render_id: frames } = await farm.render(modelId, 0.1, 'frames');
+/** Colours of places in each form in which a render gives its first frame: as a JPEG, and in a video. */
+async function rendered(
+  farm: KeyFarm,
+  modelId: string,
+  places: readonly (readonly [number, number])[],
+): Promise<Colour[][]> {
+  const { render_id: frames } = await farm.render(modelId, 0.1);
   const jpeg = await sharp(await farm.client.frame(frames, 0))
     .raw()
     .toBuffer();
-  const { render_id: film } = await farm.render(modelId, 0.1);
+  const { render_id: film } = await farm.render(modelId, 0.1, 'mp4');
   const file = path.join(farm.folder, 'film.mp4');
   await farm.client.saveVideo(film, file);
   const [picture = new Uint8Array()] = await decodeFrames(file, SIZE.width, SIZE.height);
-  return [jpeg, Buffer.from(picture)].map((pixels) => colourAt(pixels, x, y));
+  return [jpeg, Buffer.from(picture)].map((pixels) => places.map(([x, y]) => colourAt(pixels, x, y)));
 }
 
 const saysThatItHasNoEffect =
@@ -413,32 +427,36 @@ export const modelKeys: KeyTable<Bench> = {
     ...Object.fromEntries(keysOf(WITHOUT_EFFECT).map((key) => [key, saysThatItHasNoEffect(key)])),
     'models.demo.masks_dir': async (bench) => {
       await changesAsItShould('masks_dir')(bench);
-      assert.deepEqual(await rendered(bench.farm, 'masks_dir', LEFT), ['blue', 'blue']);
-      assert.deepEqual(await rendered(bench.farm, 'masks_dir', RIGHT), ['black', 'black']);
+      const seen = ['blue', 'black'];
+      assert.deepEqual(await rendered(bench.farm, 'masks_dir', [LEFT, RIGHT]), [seen, seen]);
     },
     'models.demo.background': async (bench) => {
       await changesAsItShould('background')(bench);
-      assert.deepEqual(await rendered(bench.farm, 'background', LEFT), ['blue', 'blue']);
-      assert.deepEqual(await rendered(bench.farm, 'background', RIGHT), ['red', 'red']);
+      const seen = ['blue', 'red'];
+      assert.deepEqual(await rendered(bench.farm, 'background', [LEFT, RIGHT]), [seen, seen]);
     },
-    models_root: async ({ farm }) => {
-      const { model_files } = await farm.render('model_path', 0.1);
-      assert.equal(model_files[0]?.path, path.join(farm.folder, 'avatars', 'masked.onnx'));
+    models_root: async ({ farm, receipt }) => {
+      assert.equal(receipt.model_files[0]?.path, path.join(farm.folder, 'avatars', 'masked.onnx'));
     },
-    'onnx.audio_encoder_path': async ({ sharedEncoders }) => {
-      assert.deepEqual(sharedEncoders, ['audio_encoder.onnx', 'other_encoder.onnx']);
+    'onnx.audio_encoder_path': async ({ looks, receipt }) => {
+      // Before, both models had the one beside their network.
+      const encoders = [looks.get('audio_encoder_path')?.[0], path.basename(receipt.model_files[1]?.path ?? '')];
+      assert.deepEqual(encoders, ['audio_encoder.onnx', 'other_encoder.onnx']);
     },
     'capacity.background_cache_frames models.demo.preload_backgrounds': async ({ hoarders }) => {
       // What is kept in memory is read when the model is loaded: three pictures, and none of a model that does not ask.
       assert.deepEqual(hoarders, { third: 'model_unusable', fourth: '', lazy: '' });
     },
+    'limits.disk_reserve_gb': async ({ farm, doctor }) => {
+      await until('the farm is ready', async () => (await fetch(`${farm.url}/readyz`)).status === 200);
+      assert.match(doctor, /no render is taken below limits\.disk_reserve_gb, 1000000 GB/);
+    },
     'output.format': async ({ farm }) => {
       const [frame] = await farm.frames('model_path');
       assert.equal(frame?.length, 32 * 24 * 3);
     },
-    'gpus.enabled': async ({ farm }) => {
-      const { providers } = await farm.render('background_dir', 0.1);
-      assert.deepEqual(providers, ['cpu'], 'though cuda alone is configured');
+    'gpus.enabled': async ({ receipt }) => {
+      assert.deepEqual(receipt.providers, ['cpu'], 'though cuda alone is configured');
     },
     'http.host http.port': async ({ farm }) => {
       assert.equal((await fetch(`${farm.url}/healthz`)).status, 200);
@@ -465,9 +483,8 @@ export const modelKeys: KeyTable<Bench> = {
     'grpc.reflection': async ({ farm }) => {
       assert.equal(await reflectionStatus(farm), status.UNIMPLEMENTED);
     },
-    'storage.driver storage.root': async ({ farm }) => {
-      const { render_id } = await farm.render('background_dir', 0.1);
-      await access(path.join(farm.folder, 'kept', 'renders', render_id, 'receipt.json'));
+    'storage.driver storage.root': async ({ farm, receipt }) => {
+      await access(path.join(farm.folder, 'kept', 'renders', receipt.render_id, 'receipt.json'));
       const other = path.join(farm.folder, 'other.yaml');
       await writeFile(other, 'storage: { driver: s3 }\n');
       assert.match(await farmSays('doctor', '--config', other), /storage\.driver: got "s3"; .*local/);
