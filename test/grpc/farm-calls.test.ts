@@ -1,0 +1,23 @@
+import { after } from 'node:test';
+import { DEMO_MODEL, startFarm } from '../support/farm.ts';
+import { SMALL_MODEL } from '../support/small-avatar.ts';
+import { describeInfer } from './infer-tests.ts';
+import { describeStream } from './stream-tests.ts';
+
+/** Live work over gRPC, all of one farm: its start costs as much as these tests. */
+
+const farm = await startFarm({
+  // Several names for one avatar, so that the jobs of streams can be told apart.
+  models: {
+    small: SMALL_MODEL,
+    other: SMALL_MODEL,
+    demo: DEMO_MODEL,
+    broken: { ...SMALL_MODEL, model_path: 'D:\\models\\best.onnx' },
+    stalled: SMALL_MODEL,
+    slow: { ...SMALL_MODEL, frames_per_second: 20 },
+  },
+});
+after(async () => await farm[Symbol.asyncDispose]());
+
+describeInfer(farm);
+describeStream(farm);
