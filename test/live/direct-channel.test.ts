@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { once } from 'node:events';
 import { mkdtemp, readdir, rm } from 'node:fs/promises';
-import { connect, type Socket } from 'node:net';
+import { type AddressInfo, connect, createServer, type Socket } from 'node:net';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { after, describe, it } from 'node:test';
@@ -69,6 +69,27 @@ async function closed(socket: Socket): Promise<void> {
 }
 
 describe('the direct frame channel', () => {
+  it('ends a run that is given up in the moment in which it is let in', async () => {
+    const parts = ['audio', 'visualFrames', 'audioFeatures'].map((name) => ({ name, bytes: 0 }));
+    const answers = [
+      jsonMessage(KIND.grant, 1, { firstFrame: 0, parts }),
+      jsonMessage(KIND.refusal, 1, { why: 'gone' }),
+    ];
+    const frontEnd = createServer((socket) => {
+      socket.on('error', () => {});
+      // In one piece, as they leave a front end whose caller has just left.
+      socket.once('data', () => socket.write(Buffer.concat(answers)));
+    });
+    await once(frontEnd.listen(0, '127.0.0.1'), 'listening');
+    const itsLink = new FrameLink(`tcp:127.0.0.1:${(frontEnd.address() as AddressInfo).port}`);
+    try {
+      assert.deepEqual(await request('left', { link: itsLink }).writer.open(), { state: 'gone' });
+    } finally {
+      itsLink.close();
+      frontEnd.close();
+    }
+  });
+
   it('keeps little of a request that nobody reads, and the others go on', async () => {
     const [slow, quick] = [request('slow'), request('quick')];
     await Promise.all([slow.writer.open(), quick.writer.open()]);

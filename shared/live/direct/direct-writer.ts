@@ -196,9 +196,11 @@ export class DirectFrameWriter implements FrameWriter {
     const open = { version: WIRE_VERSION, requestId, token, attempt, pickup, gpuId, wantsPayload, worker: workerId };
     const answered = Promise.withResolvers<Answer>();
     answered.promise.catch(ignored('it is awaited below, unless the connection was lost before'));
+    let refusal: Refusal | undefined;
     const listener: RunListener = {
       granted: (firstFrame, parts) => answered.resolve({ firstFrame, parts }),
       refused: (why) => {
+        refusal = why;
         answered.resolve({ refused: why });
         if (this.#link === run) this.#refused(why);
       },
@@ -212,6 +214,8 @@ export class DirectFrameWriter implements FrameWriter {
     const run: LinkRun = wantsPayload && offer ? offer(listener) : await link.open(open, listener);
     const answer = await answered.promise;
     onReached(undefined);
+    // It may have come with the grant, in one piece: then nothing more comes for this run.
+    if (refusal) return { refused: refusal };
     if ('refused' in answer) return answer;
     if (this.#closed) run.leave();
     this.#link = run;
