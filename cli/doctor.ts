@@ -172,6 +172,7 @@ const modelLine = z.discriminatedUnion('kind', [
     width: z.int().optional(),
     height: z.int().optional(),
     size: z.int().optional(),
+    hears: z.string().optional(),
     provider: z.string().optional(),
     passedOver: z.array(z.object({ provider: z.string(), reason: z.string() })).default([]),
     nodes: z.record(z.string(), z.int()).default({}),
@@ -180,6 +181,8 @@ const modelLine = z.discriminatedUnion('kind', [
     toExtract: z.array(z.string()).optional(),
   }),
 ]);
+
+type ModelLine = Extract<z.output<typeof modelLine>, { kind: 'model' }>;
 
 /** Asks the worker's own code to load every model. */
 async function checkModels(config: Config): Promise<Finding[]> {
@@ -209,22 +212,29 @@ async function checkModels(config: Config): Promise<Finding[]> {
       const text = `pictures will be extracted from ${line.toExtract.join(', ')} when a worker loads the model`;
       return { subject, state: 'ok', text };
     }
-    const { frameCount, width, height, size, provider, msPerFrame = 0 } = line;
-    const nodes = Object.entries(line.nodes).map(([name, count]) => ` (${count} nodes on ${name})`);
-    const speed = `${provider}${nodes.join('')}, ${Math.round(msPerFrame)} ms/frame`;
     // What shows without opening a model stands with the provider.
     const unavailable = new Set(
       lines.flatMap((other) => (other.kind === 'provider' && other.problem ? other.name : [])),
     );
-    const others = line.passedOver
-      .filter((other) => !unavailable.has(other.provider))
-      .map((other) => `not on ${other.provider}: ${other.reason}`);
-    const outside = line.outside ? [`pictures become floats outside of its graph: ${line.outside}`] : [];
-    const off = config.server.inference_port ? '' : ', but server.inference_port is off';
-    const pictures = frameCount === 0 ? `${NO_PICTURES}${off}` : `${frameCount} frames of ${width}×${height}`;
-    const text = [`${pictures}, network ${size}², ${speed}`, ...others, ...outside];
-    return { subject, state: frameCount === 0 ? 'note' : 'ok', text: text.join(SECOND_LINE) };
+    const passedOver = line.passedOver.filter((other) => !unavailable.has(other.provider));
+    return modelFinding(subject, { ...line, passedOver }, config);
   });
+}
+
+/** What is said of a model that loads. */
+function modelFinding(
+  subject: string,
+  { frameCount, width, height, size, hears, provider, msPerFrame = 0, ...line }: ModelLine,
+  { server }: Config,
+): Finding {
+  const nodes = Object.entries(line.nodes).map(([name, count]) => ` (${count} nodes on ${name})`);
+  const speed = `${provider}${nodes.join('')}, ${Math.round(msPerFrame)} ms/frame`;
+  const others = line.passedOver.map((other) => `not on ${other.provider}: ${other.reason}`);
+  const outside = line.outside ? [`pictures become floats outside of its graph: ${line.outside}`] : [];
+  const off = server.inference_port ? '' : ', but server.inference_port is off';
+  const pictures = frameCount === 0 ? `${NO_PICTURES}${off}` : `${frameCount} frames of ${width}×${height}`;
+  const text = [`${pictures}, network ${size}², ${speed}`, ...(hears ? [`hears ${hears}`] : []), ...others, ...outside];
+  return { subject, state: frameCount === 0 ? 'note' : 'ok', text: text.join(SECOND_LINE) };
 }
 
 async function firstLine(command: string, args: string[]): Promise<string | undefined> {

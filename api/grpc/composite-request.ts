@@ -3,8 +3,9 @@ import type { Config } from '../../shared/config/load.ts';
 import { FarmError } from '../../shared/errors.ts';
 import { BATCH_FRAMES, MOUTH_FRAMES } from '../../shared/limits.ts';
 import { VISUAL_CHANNELS, visualFrameBytes } from '../../shared/live/visual-frames.ts';
+import { AUDIO_KIND_FACTS } from '../../shared/sound/audio-kinds.ts';
 import { isSound } from '../../shared/sound/full-scale.ts';
-import { FEATURE_ROWS_AFTER, FEATURE_ROWS_BEFORE, FEATURE_SIZE } from '../../shared/sound/rates.ts';
+import { audioFloats, USUAL_HEARING } from '../../shared/sound/hearing.ts';
 import type { InferRequest } from '../live/live.ts';
 import { decodePcm } from '../live/pcm.ts';
 import type { VisualInputs } from '../live/visual-inputs.ts';
@@ -15,8 +16,11 @@ import type { CompositeBatchRequest } from './messages/monolithic.ts';
 import type { Received } from './visual-field.ts';
 
 const FLOAT_BYTES = 4;
-/** [32, 16, 16] */
-const FEATURE_FLOATS = (FEATURE_ROWS_BEFORE + 1 + FEATURE_ROWS_AFTER) * FEATURE_SIZE;
+const FEATURE_FLOATS = audioFloats(USUAL_HEARING);
+/** Bytes of one audio input of any network: the worker refuses what its model does not take. */
+const FEATURE_BYTES: ReadonlySet<number> = new Set(
+  Object.values(AUDIO_KIND_FACTS).flatMap(({ contexts }) => contexts.map((shape) => audioFloats(shape) * FLOAT_BYTES)),
+);
 const NOTHING = Buffer.alloc(0);
 
 const numbersSchema = z.object({
@@ -94,7 +98,7 @@ function checkFeatures(bytes: Buffer): void {
   if (length === 0) {
     throw invalid(`raw_audio, audio_features: got neither, expected sound in raw_audio, or ${expected} as features`);
   }
-  if (length !== FEATURE_FLOATS * FLOAT_BYTES) {
+  if (!FEATURE_BYTES.has(length)) {
     throw invalid(`audio_features: got ${length} bytes, expected ${expected}`);
   }
   const features = decodePcm(bytes, 'F32LE');

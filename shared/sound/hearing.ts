@@ -27,11 +27,6 @@ export function audioFloats({ shape }: RowContext): number {
   return shape[0] * shape[1] * shape[2];
 }
 
-/** "hubert, 8 rows of 2048" */
-export function describeHearing({ kind, rowsBefore, rowsAfter }: Hearing): string {
-  return `${kind}, ${rowsBefore + 1 + rowsAfter} rows of ${AUDIO_KIND_FACTS[kind].rowFloats}`;
-}
-
 /**
  * What a network hears, told by the shape of its audio input.
  * @param sizes [channels, height, width], as far as the file fixes them.

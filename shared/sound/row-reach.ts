@@ -76,3 +76,11 @@ export function isLive(hearing: Hearing): boolean {
 function windowStart(row: number): number {
   return Math.floor((MEL_FRAMES_PER_SECOND * Math.max(0, row - ROW_LEAD)) / FRAMES_PER_SECOND);
 }
+
+/** "hubert, 8 rows, streams wait 645 ms" */
+export function describeHearing(hearing: Hearing): string {
+  const rows = hearing.rowsBefore + 1 + hearing.rowsAfter;
+  const latencyMs = Math.round(algorithmicLatencyMs(hearing, hearing.rowsAfter));
+  const live = isLive(hearing) ? `streams wait ${latencyMs} ms` : 'no streams (hubert_chunks: short gives some)';
+  return `${hearing.kind}, ${rows} rows, ${live}`;
+}

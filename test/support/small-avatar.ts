@@ -9,6 +9,7 @@ import sharp from 'sharp';
 import { buildFolder, stampOf } from '../../avatars/build-folder.ts';
 import { encodeModel } from '../../shared/onnx/encode.ts';
 import { type Graph, GraphBuilder } from '../../shared/onnx/graph.ts';
+import { tinyHubert, tinyWenet } from '../onnx/tiny-onnx.ts';
 
 const OUT_DIR = path.join(import.meta.dirname, 'build');
 const NETWORK_SIDE = 160;
@@ -38,6 +39,20 @@ export function clearAlpha(x: number): number {
   if (x < 16) return 0;
   return x < 24 ? 128 : 255;
 }
+
+/** The same avatar with networks that hear other features, of 8 rows, and encoders of those. */
+export const SMALL_HEARERS = {
+  hubert: {
+    ...SMALL_MODEL,
+    model_path: path.join(OUT_DIR, 'hears_hubert.onnx'),
+    audio_encoder_path: path.join(OUT_DIR, 'hubert.onnx'),
+  },
+  wenet: {
+    ...SMALL_MODEL,
+    model_path: path.join(OUT_DIR, 'hears_wenet.onnx'),
+    audio_encoder_path: path.join(OUT_DIR, 'wenet.onnx'),
+  },
+};
 
 /** Builds the small avatar if it is not there; several test files may ask at once. */
 export async function buildSmallAvatar(): Promise<void> {
@@ -76,6 +91,10 @@ async function writeAvatar(folder: string): Promise<Record<string, unknown>> {
   await writeFile(path.join(folder, 'crop_rects.json'), JSON.stringify(Array(SMALL_PICTURES).fill([x1, y1, x2, y2])));
   await writeFile(path.join(folder, 'audio_encoder.onnx'), encodeModel(encoderGraph()));
   await writeFile(path.join(folder, 'generator.onnx'), encodeModel(generatorGraph()));
+  await writeFile(path.join(folder, 'hubert.onnx'), tinyHubert());
+  await writeFile(path.join(folder, 'wenet.onnx'), tinyWenet());
+  await writeFile(path.join(folder, 'hears_hubert.onnx'), encodeModel(hearerGraph([16, 32, 32], BRIGHTER_BY)));
+  await writeFile(path.join(folder, 'hears_wenet.onnx'), encodeModel(hearerGraph([128, 16, 32], BRIGHTER_BY / 10)));
   return { about: 'A small avatar for tests.' };
 }
 
@@ -113,6 +132,20 @@ function generatorGraph(): Graph {
   const face = graph.node('Slice', [visual, graph.integers(0), graph.integers(3), graph.integers(1)]);
   const loudness = graph.node('ReduceMean', [audio], { axes: [1, 2, 3], keepdims: 1 });
   const brighter = graph.node('Mul', [loudness, graph.tensor([1], Float32Array.of(BRIGHTER_BY))]);
+  graph.output('output', graph.node('Add', [face, brighter]), ['batch', 3, NETWORK_SIDE, NETWORK_SIDE]);
+  return graph.build();
+}
+
+/** The picture, brighter by what it hears, and by the later rows more than by the earlier ones. */
+function hearerGraph(shape: readonly [number, number, number], brighterBy: number): Graph {
+  const graph = new GraphBuilder('small-hearer', 'For tests: a louder sound makes a brighter face.');
+  const visual = graph.input('input', ['batch', 6, NETWORK_SIDE, NETWORK_SIDE]);
+  const audio = graph.input('audio', ['batch', ...shape]);
+  const [channels] = shape;
+  const weights = Float32Array.from({ length: channels }, (_, channel) => (brighterBy * (channel + 1)) / channels);
+  const weighed = graph.node('Mul', [audio, graph.tensor([channels, 1, 1], weights)]);
+  const brighter = graph.node('ReduceMean', [weighed], { axes: [1, 2, 3], keepdims: 1 });
+  const face = graph.node('Slice', [visual, graph.integers(0), graph.integers(3), graph.integers(1)]);
   graph.output('output', graph.node('Add', [face, brighter]), ['batch', 3, NETWORK_SIDE, NETWORK_SIDE]);
   return graph.build();
 }

@@ -1,6 +1,8 @@
 import { loadConfig } from '../../shared/config/load.ts';
 import { hasPictures, type ModelConfig } from '../../shared/config/model-config.ts';
 import { FarmError } from '../../shared/errors.ts';
+import { USUAL_HEARING } from '../../shared/sound/hearing.ts';
+import { describeHearing } from '../../shared/sound/row-reach.ts';
 import { videosToExtract } from '../avatar/avatar.ts';
 import { type LoadSettings, loadSettings } from '../models/load-settings.ts';
 import { loadAlone, tryNetworks } from '../models/loaded-model.ts';
@@ -39,7 +41,8 @@ async function tryModel(model: ModelConfig, settings: LoadSettings) {
     const { avatar, network, provider, msPerFrame } = loaded;
     await loaded.release();
     const { frameCount, width, height } = avatar;
-    return { problems: [], frameCount, width, height, size: network.size, ...provider, msPerFrame };
+    const hears = describeHearing(network.hearing ?? USUAL_HEARING);
+    return { problems: [], frameCount, width, height, size: network.size, hears, ...provider, msPerFrame };
   } catch (error) {
     return { problems: [FarmError.from(error).message] };
   }
