@@ -1,8 +1,7 @@
 import type { Config } from '../shared/config/load.ts';
-import { hearingOfModel } from '../shared/config/model-hearing.ts';
+import { frameRateOf, hearingOfModel } from '../shared/config/model-hearing.ts';
 import { currentWorkers, type Heartbeat } from '../shared/heartbeat.ts';
 import { ignored } from '../shared/process/unheard.ts';
-import { USUAL_FRAME_RATE } from '../shared/sound/frame-rate.ts';
 import type { Hearing } from '../shared/sound/hearing.ts';
 import { algorithmicLatencyMs, LOW_LATENCY_ROWS_AHEAD } from '../shared/sound/row-reach.ts';
 import { MB } from '../shared/units.ts';
@@ -22,6 +21,7 @@ export interface ModelTotals {
 export async function viewModels(config: Config, heartbeats: readonly Heartbeat[]): Promise<ModelList> {
   const models = [...config.models].map(async ([modelId, model]) => ({
     ...viewModel(config, heartbeats, modelId),
+    fps: await frameRateOf(model),
     hears: await hearingOfModel(model).then(viewHearing, ignored('its problems say so', null)),
   }));
   return { models: await Promise.all(models) };
@@ -45,7 +45,11 @@ export function totalsOf(heartbeats: readonly Heartbeat[], modelId: string): Mod
   };
 }
 
-function viewModel(config: Config, heartbeats: readonly Heartbeat[], modelId: string): Omit<ModelView, 'hears'> {
+function viewModel(
+  config: Config,
+  heartbeats: readonly Heartbeat[],
+  modelId: string,
+): Omit<ModelView, 'hears' | 'fps'> {
   const model = config.models.get(modelId);
   const found = statesOf(heartbeats, modelId).map(({ problems }) => problems);
   const problems = model?.problems.length ? model.problems : [...new Set(found.flat())];
@@ -55,7 +59,6 @@ function viewModel(config: Config, heartbeats: readonly Heartbeat[], modelId: st
     usable: model?.problems.length === 0 && (found.length === 0 || found.some((list) => list.length === 0)),
     problems: [...problems],
     preferred_gpu: model?.preferredGpu ?? null,
-    fps: model?.frameRate ?? USUAL_FRAME_RATE,
     loaded_on: holdersOf(heartbeats, modelId).map(
       ({ gpuId, memoryBytes, loadMs, msPerFrame, loadedAtMs, pictures }) => ({
         gpu: gpuId,

@@ -2,7 +2,9 @@ import { randomBytes } from 'node:crypto';
 import { FarmError } from '../../shared/errors.ts';
 import { ignored, logged } from '../../shared/process/unheard.ts';
 import { type FrameRate, frameMs, USUAL_FRAME_RATE } from '../../shared/sound/frame-rate.ts';
+import type { Hearing } from '../../shared/sound/hearing.ts';
 import { FEATURE_ROWS_AFTER } from '../../shared/sound/rates.ts';
+import { LOW_LATENCY_ROWS_AHEAD } from '../../shared/sound/row-reach.ts';
 import type { SilenceGate } from '../../shared/sound/silence-gate.ts';
 import { algorithmicLatencyMs, type FrameContext } from './audio-context.ts';
 import { FrameTimes } from './frame-times.ts';
@@ -33,8 +35,6 @@ export interface Interruption {
 }
 
 const SAMPLES_PER_MS = 16;
-/** Feature rows ahead in low-latency mode: enough to close the mouth in time for a consonant. */
-const LOW_LATENCY_ROWS_AHEAD = 2;
 /** Frames requested at once when sound comes faster than real time; with more, a worker's death would cost more. */
 const MICRO_BATCH_FRAMES = 16;
 /** Micro-batches in flight at once: one is rendered while the next one waits at the worker. */
@@ -53,9 +53,14 @@ interface MicroBatch {
   readonly skippedFrames: number;
 }
 
+/** A stream, and what its model's network hears; 16 rows of `ave` when absent. */
+export interface ModelStreamOptions extends StreamOptions {
+  readonly hearing?: Hearing | undefined;
+}
+
 /** One live stream: sound in, frames out in order, each as soon as its sound is complete. */
 export class LiveStream {
-  readonly #options: StreamOptions;
+  readonly #options: ModelStreamOptions;
   readonly #tools: LiveStreamTools;
   readonly #signal: AbortSignal;
   readonly #context: FrameContext;
@@ -81,14 +86,14 @@ export class LiveStream {
   #inGap = false;
   #changed = Promise.withResolvers<void>();
 
-  constructor(options: StreamOptions, tools: LiveStreamTools, signal: AbortSignal) {
+  constructor(options: ModelStreamOptions, tools: LiveStreamTools, signal: AbortSignal) {
     this.#options = options;
     this.#tools = tools;
     this.#gpuId = tools.place.gpuId;
     this.#signal = signal;
     this.#batches = stoppable(signal);
     const rowsAhead = options.latency === 'low' ? LOW_LATENCY_ROWS_AHEAD : FEATURE_ROWS_AFTER;
-    this.#context = { rowsAhead, frameRate: options.frameRate };
+    this.#context = { rowsAhead, frameRate: options.frameRate, hearing: options.hearing };
     this.#sound = new LiveSound(options.sampleRateHz, this.#context, tools.gate);
     this.#times = new FrameTimes(options.sampleRateHz, this.#context);
     this.#place = new HeldPlace({ ...tools, whereNow: () => this.#gpuId });
@@ -230,11 +235,12 @@ export class LiveStream {
   #request(start: number, end: number): Pick<MicroBatch, 'frames' | 'first'> {
     const { samples, ...piece } = this.#sound.pieceFor(start, end);
     const { modelId, startFrameIndex, backgroundMode, output, jpegQuality } = this.#options;
+    const { rowsAhead, frameRate } = this.#context;
     const work: LiveWork = {
       ...(backgroundMode && { backgroundMode }),
       ...{ modelId, startFrameIndex, output, jpegQuality, ...piece, streamId: this.#soundId },
       frames: { start, end },
-      ...this.#context,
+      ...{ rowsAhead, frameRate },
       preferredGpu: this.#gpuId,
     };
     const audio = Buffer.from(samples.buffer, samples.byteOffset, samples.byteLength);

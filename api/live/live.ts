@@ -1,18 +1,22 @@
 import type { Redis } from 'ioredis';
 import { withMode } from '../../shared/background-mode.ts';
 import type { Config } from '../../shared/config/load.ts';
+import { frameRateOf, hearingOfModel } from '../../shared/config/model-hearing.ts';
 import { FarmError } from '../../shared/errors.ts';
 import { SAMPLE_RATE_HZ_RANGE } from '../../shared/limits.ts';
 import type { LiveSummary } from '../../shared/live/frames.ts';
 import type { RepeatLog } from '../../shared/process/repeat.ts';
 import type { QueueClients } from '../../shared/queues.ts';
 import { withFrameRate } from '../../shared/sound/frame-rate.ts';
+import { type Hearing, USUAL_HEARING } from '../../shared/sound/hearing.ts';
 import { FEATURE_ROWS_AFTER } from '../../shared/sound/rates.ts';
+import { isLive } from '../../shared/sound/row-reach.ts';
 import { SilenceGate } from '../../shared/sound/silence-gate.ts';
 import type { Caller } from '../access/caller.ts';
 import { AuditLog } from '../logs/audit-log.ts';
 import type { Models } from '../models.ts';
 import { StreamAdmission } from './admission.ts';
+import type { FrameContext } from './audio-context.ts';
 import { LiveDispatcher } from './dispatch.ts';
 import { LiveRequests, type LiveRequestTools, type LiveWork } from './live-request.ts';
 import { LiveSound, type SoundPiece } from './live-sound.ts';
@@ -105,9 +109,9 @@ export class LiveService {
     const bringsPictures = request.output === 'mouths' && request.visualFrames.byteLength > 0;
     await this.#tools.models.refuseUnusable(request.modelId, bringsPictures ? 'network' : 'pictures', 'lately');
     const { modelId, startFrameIndex, output, jpegQuality, audioFeatures } = request;
-    const walk = this.#walkOf(modelId);
+    const { hearing, ...walk } = await this.#walkOf(modelId);
     const gate = isGateable(request) ? this.#gateOf(modelId, walk) : undefined;
-    const { samples, ...piece } = soundOf(request, walk, gate);
+    const { samples, ...piece } = soundOf(request, { ...walk, hearing }, gate);
     const work = {
       ...{ modelId, startFrameIndex, jpegQuality, ...piece, ...walk },
       ...(output === 'mouths' ? ({ output: 'raw', mouths: true } as const) : { output }),
@@ -151,7 +155,8 @@ export class LiveService {
     await this.#tools.models.refuseUnusable(options.modelId, 'pictures', 'lately');
     const owner = { name: caller.keyName ?? '', mostStreams: caller.limits.streams };
     const { backgroundMode, frameRate, ...rest } = options;
-    const chosen = this.#walkOf(options.modelId, { backgroundMode, frameRate });
+    const chosen = await this.#walkOf(options.modelId, { backgroundMode, frameRate });
+    refuseWholeSound(options.modelId, chosen.hearing);
     const stream = { ...rest, ...chosen };
     const admit = () => this.#admission.admit(stream, owner, signal);
     const tools = {
@@ -164,12 +169,13 @@ export class LiveService {
     return new LiveStream(stream, tools, signal);
   }
 
-  /** How frames of a model follow each other. @param wanted what the request says itself. */
-  #walkOf(modelId: string, wanted: FrameWalk = {}): FrameWalk {
-    const usual = this.#tools.config.models.get(modelId);
+  /** How frames of a model follow each other, and what they hear. @param wanted what the request says itself. */
+  async #walkOf(modelId: string, wanted: FrameWalk = {}): Promise<FrameWalk & Pick<FrameContext, 'hearing'>> {
+    const model = await this.#tools.models.requireKnown(modelId);
     return {
-      ...withMode(wanted.backgroundMode, usual?.backgroundMode),
-      ...withFrameRate(wanted.frameRate, usual?.frameRate),
+      ...withMode(wanted.backgroundMode, model.backgroundMode),
+      ...withFrameRate(wanted.frameRate, await frameRateOf(model)),
+      hearing: await hearingOfModel(model),
     };
   }
 
@@ -197,10 +203,10 @@ export class LiveService {
 /** The sound that the requested frames depend on, at 16 kHz: a clip may be much longer. */
 function soundOf(
   { audio, sampleRateHz, frameCount }: InferRequest,
-  { frameRate }: FrameWalk,
+  { frameRate, hearing }: Omit<FrameContext, 'rowsAhead'>,
   gate: SilenceGate | undefined,
 ): SoundPiece {
-  const sound = new LiveSound(sampleRateHz, { rowsAhead: FEATURE_ROWS_AFTER, frameRate }, gate);
+  const sound = new LiveSound(sampleRateHz, { rowsAhead: FEATURE_ROWS_AFTER, frameRate, hearing }, gate);
   const second = sampleRateHz;
   for (let start = 0; start < audio.length && sound.readyFrames < frameCount; start += second) {
     sound.push(audio.subarray(start, start + second));
@@ -212,6 +218,15 @@ function soundOf(
 /** Mouths of silence belong to the avatar's own pictures, and silence to a sound. */
 function isGateable({ output, visualFrames, audioFeatures, audio }: InferRequest): boolean {
   return output !== 'mouths' && visualFrames.byteLength === 0 && audioFeatures.length === 0 && audio.length > 0;
+}
+
+/** FarmError `request_invalid`: no frame of such a stream would be ready before its end. */
+function refuseWholeSound(modelId: string, hearing: Hearing = USUAL_HEARING): void {
+  if (isLive(hearing)) return;
+  throw new FarmError(
+    'request_invalid',
+    `Model "${modelId}" hears HuBERT in chunks of 20 s, at the level of the whole sound, so no frame is ready before the sound ends: hubert_chunks: short in its entry makes streams work`,
+  );
 }
 
 function checkRate(sampleRateHz: number): void {

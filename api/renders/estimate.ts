@@ -1,5 +1,6 @@
 import type { Redis } from 'ioredis';
 import type { Config } from '../../shared/config/load.ts';
+import { frameRateOf } from '../../shared/config/model-hearing.ts';
 import { FarmError } from '../../shared/errors.ts';
 import { readHeartbeats } from '../../shared/heartbeat.ts';
 import { costOn, gpusForModel, measuredCost } from '../../shared/placement.ts';
@@ -44,7 +45,7 @@ export async function estimateRender(tools: EstimateTools, planned: PlannedRende
   const { config, models } = tools;
   const { modelId, audioSeconds, silenceMs, range } = planned;
   await models.refuseUnusable(modelId);
-  const { frameRate = config.models.get(modelId)?.frameRate } = planned;
+  const { frameRate = await frameRateOf(await models.requireKnown(modelId)) } = planned;
   const { max_audio_minutes } = config.limits;
   if (audioSeconds > max_audio_minutes * 60) {
     throw new FarmError('audio_too_long', `The audio lasts more than ${max_audio_minutes} min, the most that is taken`);

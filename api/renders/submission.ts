@@ -4,6 +4,7 @@ import type { Readable } from 'node:stream';
 import { pipeline } from 'node:stream/promises';
 import { type ArtifactStore, artifactKeys } from '../../shared/artifacts.ts';
 import { withMode } from '../../shared/background-mode.ts';
+import { frameRateOf } from '../../shared/config/model-hearing.ts';
 import { FarmError } from '../../shared/errors.ts';
 import type { Footage, MarkForm, SyncMode } from '../../shared/footage.ts';
 import { afterwards, RedisUnavailable, untilKnown } from '../../shared/outcome.ts';
@@ -188,7 +189,7 @@ export class RenderSubmission {
   async #submit(upload: StoredUpload, options: RenderOptions, submitter: Submitter): Promise<RenderView> {
     const { store } = this.#tools;
     const { renderId } = upload;
-    const request = this.#requestOf(upload, options);
+    const request = await this.#requestOf(upload, options);
     const wanted = options.webhook;
     const admit = async () => {
       const webhook = this.#tools.webhooks.of(wanted, submitter.caller);
@@ -214,12 +215,12 @@ export class RenderSubmission {
     }
   }
 
-  #requestOf({ renderId: _, footage, ...file }: StoredUpload, options: RenderOptions): RenderRequest {
+  async #requestOf({ renderId: _, footage, ...file }: StoredUpload, options: RenderOptions): Promise<RenderRequest> {
     const { webhook: __, backgroundMode, frameRate, silenceGate, syncMode = 'cut', ...chosen } = options;
     const usual = this.#tools.config.models.get(options.modelId);
     const isGated = silenceGate ?? usual?.silenceGate ?? false;
     const request = {
-      ...{ ...chosen, ...file, ...withFrameRate(frameRate, usual?.frameRate) },
+      ...{ ...chosen, ...file, ...withFrameRate(frameRate, usual && (await frameRateOf(usual))) },
       ...(isGated ? { silenceGate: true as const } : {}),
     };
     if (footage) return { ...request, footage: { ...footage, syncMode } };

@@ -1,7 +1,6 @@
 import { createHash } from 'node:crypto';
 import path from 'node:path';
 import { isDeepStrictEqual } from 'node:util';
-import { AUDIO_KIND_FACTS } from '../sound/audio-kinds.ts';
 import type { FrameRate } from '../sound/frame-rate.ts';
 import type { GateSettings } from '../sound/silence-gate.ts';
 import type { ModelEntry } from './model-entry.ts';
@@ -39,8 +38,8 @@ export interface ModelConfig {
   readonly backdropPicture: string;
   /** How videos walk over the pictures, unless a request says otherwise. */
   readonly backgroundMode: ModelEntry['background_mode'];
-  /** Frames a second of its videos and streams, unless a request says otherwise. */
-  readonly frameRate: FrameRate;
+  /** Frames a second of its videos and streams, unless a request says otherwise; undefined: as its network was trained. */
+  readonly frameRate: FrameRate | undefined;
   /** Whether the mouth is closed and still in silence, unless a request says otherwise. */
   readonly silenceGate: boolean;
   /** What counts as silence then. */
@@ -102,7 +101,7 @@ export function resolveModel(modelId: string, entry: ModelEntry, roots: PathRoot
     backdropColour: entry.background.startsWith('#') ? entry.background.toLowerCase() : '',
     backdropPicture: entry.background.startsWith('#') ? '' : place(entry.background),
     backgroundMode: entry.background_mode,
-    frameRate: entry.frames_per_second || AUDIO_KIND_FACTS.ave.framesPerSecond,
+    frameRate: entry.frames_per_second || undefined,
     ...silenceOf(entry),
     frameLimit: entry.num_frames || undefined,
     preloadModel: entry.preload_model || entry.preload,

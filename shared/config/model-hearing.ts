@@ -1,4 +1,7 @@
-import type { Hearing, HearingWishes } from '../sound/hearing.ts';
+import { ignored } from '../process/unheard.ts';
+import { AUDIO_KIND_FACTS } from '../sound/audio-kinds.ts';
+import type { FrameRate } from '../sound/frame-rate.ts';
+import { type Hearing, type HearingWishes, USUAL_HEARING } from '../sound/hearing.ts';
 import { hearingOfFile } from '../sound/hearing-of-file.ts';
 import type { ModelConfig } from './model-config.ts';
 
@@ -12,4 +15,11 @@ export function hearingWishes({ audioFeatures, hubertChunks }: HearingEntry): He
 /** What a model's network hears, by its entry and its file. @throws as `hearingOfFile`. */
 export async function hearingOfModel(model: HearingEntry): Promise<Hearing> {
   return await hearingOfFile(model.modelPath, hearingWishes(model));
+}
+
+/** Frames a second of a model's videos: as its entry says, or what its network was trained with. */
+export async function frameRateOf(model: HearingEntry & Pick<ModelConfig, 'frameRate'>): Promise<FrameRate> {
+  if (model.frameRate) return model.frameRate;
+  const hearing = await hearingOfModel(model).catch(ignored('the worker that opens it refuses it', USUAL_HEARING));
+  return AUDIO_KIND_FACTS[hearing.kind].framesPerSecond;
 }
