@@ -7,8 +7,9 @@ import { tmpdir } from 'node:os';
 import { basename, join } from 'node:path';
 import { artifactKeys, LocalArtifacts } from '../../shared/artifacts.ts';
 import type { Config } from '../../shared/config/load.ts';
-import type { ModelConfig } from '../../shared/config/model-config.ts';
+import { frameRateOf } from '../../shared/config/model-hearing.ts';
 import { FarmError } from '../../shared/errors.ts';
+import type { FrameRate } from '../../shared/sound/frame-rate.ts';
 import { SAMPLE_RATE_HZ } from '../../shared/sound/rates.ts';
 import { MINUTE_MS } from '../../shared/units.ts';
 import type { Quality } from '../../shared/views/quality-view.ts';
@@ -83,7 +84,7 @@ export async function renderPreview(
     );
     const samples = Math.min(decoded.sampleCount, seconds * SAMPLE_RATE_HZ);
     await truncate(artifacts.localPath(artifactKeys.samples(RENDER_ID)), samples * BYTES_PER_SAMPLE);
-    const { frameRate } = model.entry;
+    const frameRate = await frameRateOf(model.entry);
     const { frameCount, ...plan } = planRender(samples, settings, { frameRate });
     const task = {
       ...{ ...plan, frameRate },
@@ -103,7 +104,7 @@ export async function renderPreview(
       signal,
     };
     const receipt = await renderSegment(0, task, model, tools);
-    const look = await lookAt(artifacts, model.entry, frameCount);
+    const look = await lookAt(artifacts, { modelId: model.modelId, frameRate }, frameCount);
     const facts = { ...look, frames: frameCount, msPerFrame: receipt.wall_ms / frameCount };
     if (outputPath === undefined) return facts;
     const listPath = artifacts.localPath(artifactKeys.segmentList(RENDER_ID));
@@ -124,7 +125,7 @@ export async function renderPreview(
 /** What a media worker tells of a finished render, of this one segment. */
 async function lookAt(
   artifacts: LocalArtifacts,
-  { modelId, frameRate }: Pick<ModelConfig, 'modelId' | 'frameRate'>,
+  { modelId, frameRate }: { readonly modelId: string; readonly frameRate: FrameRate },
   frameCount: number,
 ): Promise<PreviewLook> {
   const frames = { start: 0, end: frameCount };

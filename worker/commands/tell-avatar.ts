@@ -2,7 +2,8 @@
 
 import { writeFile } from 'node:fs/promises';
 import type { ModelConfig } from '../../shared/config/model-config.ts';
-import { describeHearing, USUAL_HEARING } from '../../shared/sound/hearing.ts';
+import { USUAL_HEARING } from '../../shared/sound/hearing.ts';
+import { describeHearing } from '../../shared/sound/row-reach.ts';
 import type { Finding } from '../avatar/finding.ts';
 import type { PictureSize } from '../avatar/picture-file.ts';
 import { rectFindings } from '../avatar/rect-findings.ts';
