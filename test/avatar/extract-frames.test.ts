@@ -7,7 +7,7 @@ import { extractFrames } from '../../worker/avatar/extract-frames.ts';
 import { ffmpeg, lavfi } from '../media/media-files.ts';
 import { openWorkspace } from '../models/workspace.ts';
 import { until } from '../support/until.ts';
-import { placesIn, upTo, writeVideo } from './videos.ts';
+import { placesIn, QUARTER_TURN, showTurned, upTo, writeVideo } from './videos.ts';
 
 const GOING_ON = new AbortController().signal;
 
@@ -74,7 +74,7 @@ test('the pictures of a video that was filmed on its side are upright', async (t
   const video = join(folder, 'side.mp4');
   const halves = 'color=white:s=64x48:r=25,drawbox=w=32:h=48:color=black:t=fill';
   await ffmpeg(...lavfi(halves), '-frames:v', '2', '-c:v', 'libx264', '-pix_fmt', 'yuv420p', video);
-  await writeFile(video, turnClockwise(await readFile(video)));
+  await showTurned(video, QUARTER_TURN);
   for (const format of ['jpg', 'png'] as const) {
     const target = join(folder, format);
     await extractFrames(video, target, { format }, GOING_ON);
@@ -85,14 +85,6 @@ test('the pictures of a video that was filmed on its side are upright', async (t
     assert.ok((data[24] ?? 255) < 20 && (data.at(-24) ?? 0) > 235, format);
   }
 });
-
-/** Sets the matrix of the video track's header to a quarter turn, which is how telephones note it. */
-function turnClockwise(video: Buffer): Buffer {
-  const matrix = video.indexOf('tkhd') + 44;
-  for (const [index, value] of [0, 1 << 16, 0, -(1 << 16), 0, 0].entries())
-    video.writeInt32BE(value, matrix + 4 * index);
-  return video;
-}
 
 test('hidden files in the folder stay, and its name may hold a percent sign and spaces', async (t) => {
   const { folder, video } = await open(t, 2);
@@ -117,9 +109,17 @@ test('a folder with other files is left as it is', async (t) => {
 });
 
 const UNREADABLE: [string, (path: string) => Promise<void>, RegExp][] = [
-  ['text', (path) => writeFile(path, 'not a video'), /bad\.mp4 cannot be read: .*Invalid data/],
+  [
+    'text',
+    (path) => writeFile(path, 'not a video'),
+    /bad\.mp4 cannot be read: it is in no video format that is taken, or damaged/,
+  ],
   ['a file that is not there', async () => {}, /bad\.mp4 cannot be read: ENOENT/],
-  ['sound alone', (path) => ffmpeg(...lavfi('sine=duration=1'), path), /bad\.mp4 cannot be read: .*matches no streams/],
+  [
+    'sound alone',
+    (path) => ffmpeg(...lavfi('sine=duration=1'), path),
+    /bad\.mp4 has no picture: expected a video of the avatar, not sound/,
+  ],
   ['a video that was cut off', cutOffVideo, /bad\.mp4 is not whole: it was cut off: it has \d+ bytes of \d+; copy/],
 ];
 for (const [what, write, message] of UNREADABLE) {

@@ -1,7 +1,7 @@
 /** Videos of which every picture can be told from the others. */
 
 import assert from 'node:assert/strict';
-import { readdir } from 'node:fs/promises';
+import { readdir, readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import sharp from 'sharp';
 import { ffmpeg, lavfi } from '../media/media-files.ts';
@@ -41,4 +41,16 @@ export async function placesIn(folder: string): Promise<number[]> {
 /** 0, 1, … count − 1. */
 export function upTo(count: number): number[] {
   return Array.from({ length: count }, (_, index) => index);
+}
+
+/** What an MP4 may say of how its pictures are to be shown: a, b, c, d of x' = ax + cy, y' = bx + dy. */
+export type Turn = readonly [number, number, number, number];
+export const QUARTER_TURN: Turn = [0, 1, -1, 0];
+
+/** Sets the matrix of the video track's header, which is where telephones note how they were held. */
+export async function showTurned(file: string, [a, b, c, d]: Turn): Promise<void> {
+  const video = await readFile(file);
+  const matrix = video.indexOf('tkhd') + 44;
+  for (const [index, value] of [a, b, 0, c, d, 0].entries()) video.writeInt32BE(value << 16, matrix + 4 * index);
+  await writeFile(file, video);
 }

@@ -3,6 +3,7 @@ import path from 'node:path';
 import sharp from 'sharp';
 import { encodeModel } from '../../shared/onnx/encode.ts';
 import { GraphBuilder, type TensorName } from '../../shared/onnx/graph.ts';
+import { QUARTER_TURN, showTurned } from '../avatar/videos.ts';
 import { ffmpeg, lavfi } from '../media/media-files.ts';
 import { tinyEncoder, tinyHubert, tinyNetwork } from '../onnx/tiny-onnx.ts';
 
@@ -86,6 +87,24 @@ export async function filmColour(file: string, colour: Colour, size = SIZE): Pro
   const graph = `color=c=0x${Buffer.from([r, g, b]).toString('hex')}:s=${size.width}x${size.height}:r=25`;
   const coding = ['-c:v', 'libx264', '-preset', 'ultrafast', '-crf', '1', '-pix_fmt', 'yuv420p'];
   await ffmpeg(...lavfi(graph), '-frames:v', String(PICTURES), ...coding, file);
+}
+
+/**
+ * A video as a telephone makes it: 30 pictures a second of HDR (HLG, ten bits), held on its side. It shows red above
+ * grey, and at 25 a second it has as many pictures as an avatar.
+ */
+export async function filmByPhone(file: string): Promise<void> {
+  const { width, height } = SIZE;
+  const halves = ['lum=372\\,400', 'cb=440\\,512', 'cr=693\\,512'].map((pair) => {
+    const [plane, codes] = pair.split('=');
+    return `${plane}=if(lt(X\\,W/2)\\,${codes})`;
+  });
+  // What was on the left comes to lie at the top.
+  const graph = `color=black:s=${height}x${width}:r=30,format=yuv444p10le,geq=${halves.join(':')}`;
+  const hlg = ['-color_trc', 'arib-std-b67', '-color_primaries', 'bt2020', '-colorspace', 'bt2020nc'];
+  const coding = ['-c:v', 'libx264', '-preset', 'ultrafast', '-crf', '1', ...hlg, '-color_range', 'tv'];
+  await ffmpeg(...lavfi(graph), '-frames:v', '4', ...coding, file);
+  await showTurned(file, QUARTER_TURN);
 }
 
 export async function filmFaces(file: string, colour: Colour): Promise<void> {

@@ -8,6 +8,7 @@ import { listBackgroundFiles } from './background-files.ts';
 import { checkCropRects, readCropRects } from './crop-rects.ts';
 import { type FaceKind, type Faces, openFaces } from './face-frames.ts';
 import { checkedPendingVideo, type FrameSource, locateFrames, pendingVideo, readyFrameFolder } from './frame-folder.ts';
+import { backgroundsOf, facesOf, sourcesOf } from './frame-sources.ts';
 import { findMasks } from './mask-files.ts';
 import { hasAlpha } from './picture-alpha.ts';
 import { decodePicture, type PictureSize, readPictureFile, readPictureSize } from './picture-file.ts';
@@ -88,7 +89,7 @@ export async function checkAvatarFiles(model: ModelConfig): Promise<string[]> {
       return undefined;
     }
   };
-  const paths = await attempt(() => listReady(backgroundsOf(model), model.frameLimit));
+  const paths = await attempt(async () => listReady(await backgroundsOf(model), model.frameLimit));
   const first = paths?.[0];
   const size = first === undefined ? undefined : await attempt(() => readPictureSize(first));
   const rects = await attempt(() => readCropRects(model.cropRectsPath));
@@ -97,7 +98,7 @@ export async function checkAvatarFiles(model: ModelConfig): Promise<string[]> {
   }
   if (model.backdropPicture !== '') await attempt(() => readPictureSize(model.backdropPicture));
   if (model.masksDir !== '' && paths !== undefined) await attempt(() => findMasks(model.masksDir, paths));
-  for (const [kind, source] of facesOf(model)) {
+  for (const [kind, source] of (await attempt(() => facesOf(model))) ?? []) {
     // A folder of pictures is looked at as it is when the avatar is opened.
     await attempt(
       async () => (await listReady(source)) && openFaces(kind, await locateFrames(source), paths?.length ?? 1),
@@ -112,10 +113,10 @@ export async function checkAvatarFiles(model: ModelConfig): Promise<string[]> {
  */
 export async function extractPictures(model: ModelConfig, signal: AbortSignal = GOING_ON): Promise<void> {
   await named(model.modelId, async () => {
-    if (sourcesOf(model).every(({ video }) => video === '')) return;
+    if ((await sourcesOf(model)).every(({ video }) => video === '')) return;
     const rects = await readCropRects(model.cropRectsPath);
     const paths = await readyBackgrounds(model, rects.length, signal);
-    for (const [, source] of facesOf(model)) await readyFaceFolder(source, paths.length, signal);
+    for (const [, source] of await facesOf(model)) await readyFaceFolder(source, paths.length, signal);
   });
 }
 
@@ -145,12 +146,12 @@ function withoutPictures(modelId: string): Avatar {
 /** Paths of the background pictures, extracted first where they are still in a video. */
 async function readyBackgrounds(model: ModelConfig, rectCount: number, signal: AbortSignal): Promise<string[]> {
   const { frameLimit, cropRectsPath } = model;
-  // Rects beyond the pictures of a folder are ignored; beyond those of a video they show that it is the wrong one.
+  // Rects beyond the pictures of a folder are ignored; those of a video are for each of its pictures, or it is the wrong one.
   const needed =
     frameLimit === undefined
-      ? { frames: rectCount, for: `${rectCount} crop rects in ${cropRectsPath}` }
+      ? { frames: rectCount, for: `${rectCount} crop rects in ${cropRectsPath}`, exactly: true }
       : { frames: frameLimit, for: `num_frames = ${frameLimit}` };
-  const folder = await readyFrameFolder({ ...backgroundsOf(model), needed }, signal);
+  const folder = await readyFrameFolder({ ...(await backgroundsOf(model)), needed }, signal);
   return await listBackgroundFiles(folder, frameLimit);
 }
 
@@ -164,25 +165,7 @@ async function readyFaceFolder(source: FrameSource, frameCount: number, signal: 
  * @throws FarmError `model_unusable` when one of them cannot be read.
  */
 export async function videosToExtract(model: ModelConfig): Promise<string[]> {
-  return (await Promise.all(sourcesOf(model).map(pendingVideo))).filter((video) => video !== undefined);
-}
-
-function sourcesOf(model: ModelConfig): FrameSource[] {
-  return [backgroundsOf(model), ...facesOf(model).map(([, source]) => source)];
-}
-
-function backgroundsOf({ backgroundDir, sourceVideo, frameLimit }: ModelConfig): FrameSource {
-  return { folder: backgroundDir, video: sourceVideo, frameLimit, format: 'jpg' };
-}
-
-/** Faces are small, and the network sees them as they are, so they are extracted without loss. */
-function facesOf(model: ModelConfig): [FaceKind, FrameSource][] {
-  const { cropsDir, cropsVideo, roisDir, roisVideo, frameLimit } = model;
-  const sources: [FaceKind, FrameSource][] = [
-    ['crop', { folder: cropsDir, video: cropsVideo, frameLimit, format: 'png' }],
-    ['roi', { folder: roisDir, video: roisVideo, frameLimit, format: 'png' }],
-  ];
-  return sources.filter(([, { folder, video }]) => folder !== '' || video !== '');
+  return (await Promise.all((await sourcesOf(model)).map(pendingVideo))).filter((video) => video !== undefined);
 }
 
 /** Paths of a source's pictures; undefined while they are still in their video. */
@@ -193,7 +176,7 @@ async function listReady(source: FrameSource, frameLimit?: number): Promise<stri
 
 async function readyFaces(model: ModelConfig, frameCount: number, signal: AbortSignal) {
   const faces = new Map<FaceKind, Faces>();
-  for (const [kind, source] of facesOf(model)) {
+  for (const [kind, source] of await facesOf(model)) {
     faces.set(kind, await openFaces(kind, await readyFaceFolder(source, frameCount, signal), frameCount));
   }
   return faces;

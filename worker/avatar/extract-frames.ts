@@ -5,11 +5,13 @@ import { mkdir, readdir, rename, rm, statfs } from 'node:fs/promises';
 import { basename, dirname, join, resolve } from 'node:path';
 import { FarmError } from '../../shared/errors.ts';
 import { ifMissing, logged } from '../../shared/process/unheard.ts';
-import type { FrameRate } from '../../shared/sound/frame-rate.ts';
+import { type FrameRate, USUAL_FRAME_RATE } from '../../shared/sound/frame-rate.ts';
 import { HOUR_MS, MB } from '../../shared/units.ts';
 import { findCutOff } from '../media/cut-off.ts';
-import { type PictureFormat, videoFramesCommand } from '../media/video-frames.ts';
+import { lookAtVideo, type VideoFacts } from '../media/video-facts.ts';
+import { HDR_FILTERS, hdrName, type PictureFormat, videoFramesCommand } from '../media/video-frames.ts';
 import { runFfmpeg } from '../tools/ffmpeg.ts';
+import { hasFilters } from '../tools/ffmpeg-filters.ts';
 
 export type { PictureFormat } from '../media/video-frames.ts';
 
@@ -19,19 +21,25 @@ const EXTRACTION_TIMEOUT_MS = HOUR_MS;
 const FULL_DISK_BYTES = 4 * MB;
 
 export interface ExtractOptions {
-  /** `jpg` when absent: a tenth of a PNG's bytes, and quicker to decode. */
+  /** `jpg` when absent: a tenth of a PNG's bytes, and quicker to decode. A video with alpha gives `png` in any case. */
   readonly format?: PictureFormat | undefined;
+  /** Pictures a second: the avatar's. 25 when absent. */
+  readonly rate?: FrameRate | undefined;
   /** Pictures at most; all when absent. */
   readonly frameLimit?: number | undefined;
-  /** Pictures a second; 25 when absent. */
-  readonly rate?: FrameRate | undefined;
-  /** Called with the number of pictures before the folder appears; when it throws, the folder does not appear. */
-  readonly check?: ((frameCount: number) => void) | undefined;
+  /**
+   * Called with the number of pictures and what the video says of itself before the folder appears; when it throws, the
+   * folder does not appear.
+   */
+  readonly check?: ((frameCount: number, facts: VideoFacts) => void) | undefined;
+  /** Told what is not as good as it could be; the log when absent. */
+  readonly note?: ((text: string) => void) | undefined;
 }
 
 /**
- * Writes the pictures of a video as frame_000000.jpg (or .png) and up. They are written into a hidden
- * folder beside `folder`, which is then renamed: `folder` has all of them or none, whatever happens in between.
+ * Writes the pictures of a video, at the avatar's rate, as frame_000000.jpg (or .png) and up: upright, of one moment
+ * each, in the colours that players show, HDR brought to usual brightness. They are written into a hidden folder
+ * beside `folder`, which is then renamed: `folder` has all of them or none, whatever happens in between.
  * @param folder does not exist, or has hidden files (.gitkeep, .DS_Store) at most, which stay in it.
  * @returns the number of pictures, at least 1.
  * @throws FarmError `model_unusable` when the video was cut off, cannot be read to its end or has no picture, or when
@@ -41,19 +49,21 @@ export interface ExtractOptions {
 export async function extractFrames(
   videoPath: string,
   folder: string,
-  { format = 'jpg', frameLimit, rate, check }: ExtractOptions,
+  { format = 'jpg', rate = USUAL_FRAME_RATE, frameLimit, check, note = logNote }: ExtractOptions,
   signal: AbortSignal,
 ): Promise<number> {
-  await refuseCutOff(videoPath);
+  const facts = await checkedFacts(videoPath, signal);
+  const canMapHdr = await canMap(facts, videoPath, note, signal);
   const target = resolve(folder);
   const draft = join(dirname(target), `${draftPrefix(target)}${randomUUID()}`);
   try {
     await mkdir(draft, { recursive: true });
-    const command = videoFramesCommand(videoPath, draft, format, frameLimit, rate);
+    const form = facts.hasAlpha ? 'png' : format;
+    const command = videoFramesCommand(videoPath, facts, { folder: draft, format: form, rate, frameLimit, canMapHdr });
     await runFfmpeg(command, { signal, timeoutMs: EXTRACTION_TIMEOUT_MS });
     const { length: frameCount } = await readdir(draft);
     if (frameCount === 0) throw new FarmError('model_unusable', `the video ${videoPath} has no pictures`);
-    check?.(frameCount);
+    check?.(frameCount, facts);
     await publish(draft, target);
     return frameCount;
   } catch (error) {
@@ -62,6 +72,38 @@ export async function extractFrames(
     const stays = logged('could not remove the draft of an extraction; the next one removes it');
     await rm(draft, { recursive: true, force: true }).catch(stays);
   }
+}
+
+/**
+ * What a video says of itself, if its pictures can be taken out as far as its headers show it.
+ * @throws FarmError `model_unusable` when they cannot; `dependency_missing` without ffprobe.
+ */
+export async function checkedFacts(videoPath: string, signal: AbortSignal): Promise<VideoFacts> {
+  await refuseCutOff(videoPath);
+  const facts = await lookAtVideo(videoPath, signal);
+  // ffmpeg turns pictures before it looks at their fields, and what were rows are columns then.
+  if (!facts.isInterlaced || facts.turn % 180 === 0) return facts;
+  const fault = `it is interlaced and to be turned by ${Math.abs(facts.turn)}°`;
+  throw new FarmError('model_unusable', `the video ${videoPath} cannot be used: ${fault}; export it progressive`);
+}
+
+/** Whether the colours of a video can be brought to those of usual pictures, where that is needed. */
+async function canMap(
+  facts: VideoFacts,
+  videoPath: string,
+  note: (text: string) => void,
+  signal: AbortSignal,
+): Promise<boolean> {
+  const name = hdrName(facts);
+  if (name === undefined && facts.primaries !== 'bt2020') return false;
+  if (!facts.hasAlpha && (await hasFilters(HDR_FILTERS, signal))) return true;
+  const why = facts.hasAlpha ? 'it has alpha' : `this ffmpeg has no filters ${HDR_FILTERS.join(' and ')}`;
+  note(`the video ${videoPath} is ${name ?? 'BT.2020'}, and its colours stay pale: ${why}; export it as SDR`);
+  return false;
+}
+
+function logNote(text: string): void {
+  logged('the pictures of a video are not as good as they could be')(new Error(text));
 }
 
 /** @throws FarmError `model_unusable` naming a video that cannot be read, or that was cut off. */

@@ -85,7 +85,7 @@ async function said(
   form: readonly string[],
   entries: string,
 ): Promise<string> {
-  const args = ['-v', 'error', ...UPLOAD_GUARDS, '-select_streams', 'v:0', ...form, '-show_entries', entries, path];
+  const args = ['-v', 'error', ...UPLOAD_GUARDS, '-select_streams', 'V:0', ...form, '-show_entries', entries, path];
   const found: Buffer[] = [];
   try {
     for await (const chunk of outputOf('ffprobe', args, { signal, timeoutMs: LOOK_TIMEOUT_MS })) found.push(chunk);

@@ -4,11 +4,13 @@ import { createHash } from 'node:crypto';
 import { stat } from 'node:fs/promises';
 import { basename, dirname, join, parse, resolve } from 'node:path';
 import { FarmError } from '../../shared/errors.ts';
-import { UPLOAD_GUARDS } from '../media/upload-input.ts';
-import { probe } from '../tools/ffmpeg.ts';
+import { type FrameRate, USUAL_FRAME_RATE } from '../../shared/sound/frame-rate.ts';
+import type { VideoFacts } from '../media/video-facts.ts';
 import { hasBackgroundFiles } from './background-files.ts';
-import { extractFrames, type PictureFormat, refuseCutOff, removeDrafts } from './extract-frames.ts';
+import { checkedFacts, extractFrames, type PictureFormat, removeDrafts } from './extract-frames.ts';
 import { holdLock } from './folder-lock.ts';
+
+const GOING_ON = AbortSignal.any([]);
 
 /** Pictures as files, as a video, or as both, where the files have precedence. */
 export interface FrameSource {
@@ -19,8 +21,13 @@ export interface FrameSource {
   /** Pictures used at most, all when absent. */
   readonly frameLimit: number | undefined;
   readonly format: PictureFormat;
-  /** Pictures that the video must have, and what for: "2 crop rects in …"; any number will do when absent. */
-  readonly needed?: { readonly frames: number; readonly for: string } | undefined;
+  /** Pictures a second that are taken from the video: the avatar's rate. 25 when absent. */
+  readonly rate?: FrameRate | undefined;
+  /**
+   * Pictures that the video must have, and what for: "2 crop rects in …"; any number will do when absent. With `exactly`
+   * no more than these.
+   */
+  readonly needed?: { readonly frames: number; readonly for: string; readonly exactly?: boolean } | undefined;
 }
 
 /**
@@ -40,16 +47,26 @@ export async function readyFrameFolder(source: FrameSource, signal: AbortSignal)
   });
   if (await hasBackgroundFiles(folder)) return folder;
   await removeDrafts(folder);
-  await extractFrames(source.video, folder, { ...source, check: (found) => refuseTooFew(found, source) }, signal);
+  const check = (found: number, facts: VideoFacts) => refuseOtherCount(found, facts, source);
+  await extractFrames(source.video, folder, { ...source, check }, signal);
   return folder;
 }
 
-function refuseTooFew(found: number, { video, needed }: FrameSource): void {
-  if (needed === undefined || found >= needed.frames) return;
+function refuseOtherCount(found: number, { rate: own }: VideoFacts, { video, rate, needed }: FrameSource): void {
+  if (needed === undefined || found === needed.frames || (found > needed.frames && !needed.exactly)) return;
+  const wanted = String(rate ?? USUAL_FRAME_RATE);
+  const why = [
+    ...(found < needed.frames ? ['it was cut off, or they belong to another video or rate'] : []),
+    ...(own === undefined || own === wanted
+      ? []
+      : [`the video itself has ${own} pictures a second: what is given for each of those does not fit`]),
+    ...(found < needed.frames || own === wanted
+      ? [`num_frames: ${Math.min(found, needed.frames)} uses what is there`]
+      : []),
+  ];
   throw new FarmError(
     'model_unusable',
-    `the video ${video} has ${found} pictures at 25 a second, for ${needed.for}: it was cut off, or they belong to ` +
-      `another video or rate; num_frames: ${found} uses what is there`,
+    `the video ${video} has ${found} pictures at ${wanted} a second, for ${needed.for}: ${why.join('; ')}`,
   );
 }
 
@@ -70,24 +87,21 @@ export async function pendingVideo(source: FrameSource): Promise<string | undefi
 export async function checkedPendingVideo(source: FrameSource): Promise<string | undefined> {
   const video = await pendingVideo(source);
   if (video === undefined) return undefined;
-  await refuseCutOff(video);
-  const streams = await probe(video, UPLOAD_GUARDS).catch((cause: unknown) => {
-    if (!(cause instanceof FarmError) || cause.isOfTheFarm) throw cause;
-    throw new FarmError('model_unusable', `the video ${video} cannot be read: ${cause.message}`, { cause });
-  });
-  if (streams.some(({ codecType }) => codecType === 'video')) return video;
-  throw new FarmError('model_unusable', `the video ${video} has no picture`);
+  await checkedFacts(video, GOING_ON);
+  return video;
 }
 
 /**
  * Path of the folder, whether or not it is there: by its name, or one that belongs to this version of the video and
- * this number of pictures.
+ * this number and rate of pictures.
  * @throws FarmError `model_unusable` when it depends on a video that cannot be read.
  */
-export async function locateFrames({ folder, video, frameLimit, format }: FrameSource): Promise<string> {
+export async function locateFrames({ folder, video, frameLimit, format, rate }: FrameSource): Promise<string> {
   if (folder !== '' || video === '') return folder;
   const { size, mtimeMs } = await statVideo(video);
-  const identity = JSON.stringify([size, Math.round(mtimeMs), frameLimit, format]);
+  const usual = [size, Math.round(mtimeMs), frameLimit, format];
+  // Folders that were made when there was one rate keep their names.
+  const identity = JSON.stringify(rate === undefined || rate === USUAL_FRAME_RATE ? usual : [...usual, rate]);
   const key = createHash('sha256').update(identity).digest('hex').slice(0, 16);
   return `${resolve(video)}.frames-${key}`;
 }

@@ -16,6 +16,7 @@ import { extractFrames } from '../avatar/extract-frames.ts';
 import { requireAllPictures } from '../avatar/fill-rects.ts';
 import { findMasks } from '../avatar/mask-files.ts';
 import { checkPictures } from '../avatar/picture-file.ts';
+import type { VideoFacts } from '../media/video-facts.ts';
 import { findImportNetworks, type ImportNetworks } from './import-networks.ts';
 import type { ImportOptions } from './import-options.ts';
 
@@ -54,7 +55,10 @@ export interface ImportPictures extends DatasetRects {
   readonly backgroundDir: string;
 }
 
-/** The pictures and their rects, with pictures that are still in a video extracted; `undo` removes those again. */
+/**
+ * The pictures and their rects, with pictures that are still in a video extracted; `undo` removes those again.
+ * @param hears what its network hears, which says at what rate pictures are taken from a video.
+ */
 export async function readyPictures(
   { dataset, hears }: { readonly dataset: Dataset; readonly hears: AudioKind },
   { outDir, strict, say }: ImportOptions,
@@ -71,8 +75,12 @@ export async function readyPictures(
   const backgroundDir = path.join(outDir, PICTURES_FOLDER);
   // Landmarks were taken of the pictures that the network was trained with.
   const rate = AUDIO_KIND_FACTS[hears].framesPerSecond;
-  const check = (count: number) => requireAllPictures(count, `${pictures.path}, at ${rate} a second`, given);
-  const frames = await extractFrames(pictures.path, backgroundDir, { rate, check }, signal);
+  const check = (count: number, { rate: own }: VideoFacts) => {
+    const asItIs = own === undefined || own === String(rate) ? '' : ` (it has ${own} itself)`;
+    requireAllPictures(count, `${pictures.path}, at ${rate} a second${asItIs}`, given);
+  };
+  const note = (text: string) => say('note', text);
+  const frames = await extractFrames(pictures.path, backgroundDir, { check, note, rate }, signal);
   undo.defer(() => rm(backgroundDir, { recursive: true, force: true }));
   say('video', `${frames} pictures of ${path.basename(pictures.path)} → ${backgroundDir}`);
   return { ...(await rectsOfPictures(backgroundDir, given, { strict })), backgroundDir };

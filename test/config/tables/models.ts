@@ -18,6 +18,7 @@ import {
   drawFaces,
   drawMasks,
   drawPictures,
+  filmByPhone,
   filmColour,
   filmFaces,
   RECT,
@@ -37,6 +38,8 @@ const MASKED = { ...PLAIN, model_path: 'masked.onnx' } as const;
 const MOUTH = [12, 12] as const;
 const LOW_MOUTH = [21, 17] as const;
 const CORNER = [30, 1] as const;
+/** Another one, at the bottom. */
+const FOOT = [30, 22] as const;
 /** Places of the mouth's rect: in its left and its right half, and on its left edge. */
 const LEFT = [8, 12] as const;
 const RIGHT = [16, 12] as const;
@@ -120,9 +123,10 @@ const CHANGES: Readonly<Record<string, Change<string>>> = {
   },
   source_video: {
     before: PLAIN,
-    after: { ...PLAIN, background_dir: '', source_video: 'red.mp4' },
-    look: at(CORNER),
-    seen: ['blue', 'red'],
+    after: { ...PLAIN, background_dir: '', source_video: 'phone.mp4' },
+    // Upright, of usual brightness, and with a rect for each picture.
+    look: async (farm, id) => `${await at(CORNER)(farm, id)} ${await at(FOOT)(farm, id)}`,
+    seen: ['blue blue', 'red grey'],
   },
   crops_frames_dir: {
     before: PLAIN,
@@ -342,7 +346,7 @@ async function writeFiles(root: string): Promise<void> {
     drawMasks(file('left-masks'), LEFT[0] + 4),
     drawClear(file('clear'), 'blue', LEFT[0] + 4),
     filmFaces(file('yellow-faces.mp4'), 'yellow'),
-    filmColour(file('red.mp4'), 'red'),
+    filmByPhone(file('phone.mp4')),
     filmColour(file('long.mp4'), 'red'),
     drawPictures(file('third-broken'), ['red', 'green', 'yellow', 'red']),
     drawPictures(file('fourth-broken'), ['red', 'green', 'yellow', 'red']),
