@@ -114,11 +114,15 @@ test('num_frames limits what is extracted, and the folder need not be named', as
   assert.deepEqual(await checkAvatarFiles(files), []);
 });
 
-test('after the extraction an avatar is checked as any other', async (t) => {
+test('a video with more pictures than rects is refused before they appear, and num_frames takes the first', async (t) => {
   const files = await writeVideoAvatar(t, 8);
-  const message = /rects\.json has 3 crop rects for 8 background frames/;
+  const message =
+    /ann\.mp4 has 8 pictures at 25 a second, for 3 crop rects in .*rects\.json: num_frames: 3 uses what is there/;
   await assert.rejects(openAvatar(files), { code: 'model_unusable', message });
-  assert.match((await checkAvatarFiles(files)).join(), message);
+  assert.equal((await openAvatar({ ...files, frameLimit: 3 })).frameCount, 3);
+  // Now that they are there, they are checked as any others.
+  assert.deepEqual(await checkAvatarFiles({ ...files, frameLimit: 3 }), []);
+  assert.match((await checkAvatarFiles({ ...files, frameLimit: 4 })).join(), /3 pictures: expected num_frames = 4/);
 });
 
 test('a video with fewer pictures than are asked for is refused before they appear', async (t) => {
