@@ -2,9 +2,10 @@ import { after } from 'node:test';
 import { DEMO_MODEL, startFarm } from '../support/farm.ts';
 import { SMALL_MODEL } from '../support/small-avatar.ts';
 import { describeInfer } from './infer-tests.ts';
+import { describeRenders } from './renders-tests.ts';
 import { describeStream } from './stream-tests.ts';
 
-/** Live work over gRPC, all of one farm: its start costs as much as these tests. */
+/** Renders and live work over gRPC, all of one farm: its start costs as much as these tests. */
 
 const farm = await startFarm({
   // Several names for one avatar, so that the jobs of streams can be told apart.
@@ -16,8 +17,11 @@ const farm = await startFarm({
     stalled: SMALL_MODEL,
     slow: { ...SMALL_MODEL, frames_per_second: 20 },
   },
+  server: { queue_size: 2 },
+  limits: { max_upload_mb: 1 },
 });
 after(async () => await farm[Symbol.asyncDispose]());
 
+describeRenders(farm);
 describeInfer(farm);
 describeStream(farm);
