@@ -1,12 +1,14 @@
 import { setTimeout as delay } from 'node:timers/promises';
 import type { Redis } from 'ioredis';
 import type { Config } from '../shared/config/load.ts';
+import { frameRatesOf } from '../shared/config/model-hearing.ts';
 import { FarmError } from '../shared/errors.ts';
 import { GpuDrains, type GpuOrder } from '../shared/gpu-drains.ts';
 import { type Heartbeat, readHeartbeats, workerOf } from '../shared/heartbeat.ts';
 import { COUNTS_KEY, counterField } from '../shared/metrics/series.ts';
 import { afterwards, untilKnown } from '../shared/outcome.ts';
-import { streamOf, streamsOn } from '../shared/placement.ts';
+import { streamsOn } from '../shared/placement.ts';
+import type { FrameRate } from '../shared/sound/frame-rate.ts';
 import { enrolledGpus, type QueueClients } from '../shared/queues.ts';
 import type { Capacity, GpuList, GpuView } from '../shared/views/gpu-view.ts';
 import type { ProcessState } from '../shared/views/process-view.ts';
@@ -22,6 +24,13 @@ const LOOK_EVERY_MS = 50;
 const MOST_ACTIVE = 20;
 
 type ModelState = Heartbeat['models'][number];
+
+/** What the views of all GPUs are made of. */
+interface Known {
+  readonly heartbeats: readonly Heartbeat[];
+  /** Of the models, by id. */
+  readonly frameRates: ReadonlyMap<string, FrameRate>;
+}
 
 /** The farm's GPUs as an operator sees them, and the orders that he can give them. */
 export class GpuService {
@@ -54,11 +63,12 @@ export class GpuService {
       this.#drains.all(),
       this.#slots.usage(),
     ]);
+    const known = { heartbeats, frameRates: await frameRatesOf(this.#config.models) };
     const gpuIds = new Set([...heartbeats.flatMap(({ gpuId }) => gpuId ?? []), ...enrolled, ...drained]);
     const views = await Promise.all(
       [...gpuIds]
         .sort((a, b) => a - b)
-        .map((gpuId) => this.#view(gpuId, heartbeats, drained.has(gpuId), usage.get(gpuId))),
+        .map((gpuId) => this.#view(gpuId, known, drained.has(gpuId), usage.get(gpuId))),
     );
     const gpus = views.filter(({ gpu, worker, backlog }) => worker !== null || backlog.jobs > 0 || drained.has(gpu));
     const capacity = sumOf(gpus.filter(({ state }) => state === 'ready').map((gpu) => gpu.capacity));
@@ -96,11 +106,12 @@ export class GpuService {
     }
   }
 
-  async #view(gpuId: number, heartbeats: readonly Heartbeat[], drained: boolean, usage?: Usage): Promise<GpuView> {
+  async #view(gpuId: number, { heartbeats, frameRates }: Known, drained: boolean, usage?: Usage): Promise<GpuView> {
     const worker = workerOf(heartbeats, gpuId);
     const models = worker?.models ?? [];
     const most = this.#config.live.max_streams_per_gpu;
-    const streamsOf = (modelId: string) => streamsOn(heartbeats, gpuId, streamOf(this.#config, modelId), most);
+    const streamsOf = (modelId: string) =>
+      streamsOn(heartbeats, gpuId, { modelId, frameRate: frameRates.get(modelId) }, most);
     const costliest = models.filter(({ cost }) => cost !== null).sort((a, b) => frameMsOf(b) - frameMsOf(a))[0];
     const state = stateOf(worker, drained);
     const backlog = await this.#backlog(gpuId, costliest?.cost?.frameMs);

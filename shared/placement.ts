@@ -1,4 +1,3 @@
-import type { ModelConfig } from './config/model-config.ts';
 import { type Heartbeat, type ModelCost, workerOf } from './heartbeat.ts';
 import { type FrameRate, frameMs } from './sound/frame-rate.ts';
 
@@ -141,14 +140,6 @@ export interface StreamKind {
   readonly modelId: string;
   /** Frames a second; absent: 25. */
   readonly frameRate?: FrameRate | undefined;
-}
-
-/** A stream of a model that says nothing itself of its frame rate. */
-export function streamOf(
-  { models }: { readonly models: ReadonlyMap<string, Pick<ModelConfig, 'frameRate'>> },
-  modelId: string,
-): StreamKind {
-  return { modelId, frameRate: models.get(modelId)?.frameRate };
 }
 
 /**

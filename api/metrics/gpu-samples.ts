@@ -1,6 +1,7 @@
 import type { Config } from '../../shared/config/load.ts';
 import { currentWorkers, type Heartbeat } from '../../shared/heartbeat.ts';
-import { streamOf, streamsOn } from '../../shared/placement.ts';
+import { streamsOn } from '../../shared/placement.ts';
+import type { FrameRate } from '../../shared/sound/frame-rate.ts';
 import { gpuQueue } from '../../shared/queues.ts';
 import type { Usage } from '../live/slots.ts';
 import type { Samples } from './gauges.ts';
@@ -12,6 +13,8 @@ const UNMEASURED_FRAME_MS = 20;
 export interface GpuFacts {
   readonly config: Config;
   /** GPUs with a worker, with work, or that once had a worker. */
+  /** Of the models, by id. */
+  readonly frameRates: ReadonlyMap<string, FrameRate>;
   readonly gpuIds: readonly number[];
   readonly heartbeats: readonly Heartbeat[];
   readonly drained: ReadonlySet<number>;
@@ -21,7 +24,7 @@ export interface GpuFacts {
 
 /** What is to be said of each GPU. */
 export function sampleGpus(facts: GpuFacts, samples: Samples): void {
-  const { config, gpuIds, heartbeats, drained, streams, queues } = facts;
+  const { config, frameRates, gpuIds, heartbeats, drained, streams, queues } = facts;
   const workers = new Map(currentWorkers(heartbeats).map((worker) => [worker.gpuId, worker]));
   const onQueue = new Map(queues.map((look) => [look.queue, look]));
   for (const gpu of gpuIds) {
@@ -32,11 +35,12 @@ export function sampleGpus(facts: GpuFacts, samples: Samples): void {
     if (!worker && jobs === 0 && !drained.has(gpu)) continue;
     const ready = worker !== undefined && !worker.draining && !drained.has(gpu);
     const costliest = costliestModel(worker);
+    const modelId = costliest?.modelId ?? '';
     const frameMs = costliest?.cost?.frameMs ?? UNMEASURED_FRAME_MS;
     const perGpu = streamsOn(
       heartbeats,
       gpu,
-      streamOf(config, costliest?.modelId ?? ''),
+      { modelId, frameRate: frameRates.get(modelId) },
       config.live.max_streams_per_gpu,
     );
     samples.set('farm_gpu_up', { gpu }, worker ? 1 : 0);

@@ -2,6 +2,7 @@ import { statfs } from 'node:fs/promises';
 import { setTimeout as delay } from 'node:timers/promises';
 import type { Redis } from 'ioredis';
 import type { Config } from '../../shared/config/load.ts';
+import { frameRatesOf } from '../../shared/config/model-hearing.ts';
 import { FarmError } from '../../shared/errors.ts';
 import { GpuDrains } from '../../shared/gpu-drains.ts';
 import { readHeartbeats } from '../../shared/heartbeat.ts';
@@ -83,7 +84,8 @@ export class Metrics {
       for (const [state, jobs] of Object.entries(states)) samples.set('farm_queue_jobs', { queue, state }, jobs);
       samples.set('farm_queue_oldest_job_seconds', { queue }, oldestSeconds);
     }
-    sampleGpus({ config, gpuIds, heartbeats, drained, streams, queues }, samples);
+    const frameRates = await frameRatesOf(config.models);
+    sampleGpus({ config, frameRates, gpuIds, heartbeats, drained, streams, queues }, samples);
     sampleProcesses(reports, samples);
     samples.set('farm_renders_unfinished', {}, await store.countActive());
     samples.set('farm_renders_limit', {}, config.server.queue_size);

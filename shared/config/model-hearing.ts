@@ -23,3 +23,8 @@ export async function frameRateOf(model: HearingEntry & Pick<ModelConfig, 'frame
   const hearing = await hearingOfModel(model).catch(ignored('the worker that opens it refuses it', USUAL_HEARING));
   return AUDIO_KIND_FACTS[hearing.kind].framesPerSecond;
 }
+
+/** The same of all models, by id. */
+export async function frameRatesOf(models: ReadonlyMap<string, ModelConfig>): Promise<ReadonlyMap<string, FrameRate>> {
+  return new Map(await Promise.all([...models].map(async ([id, model]) => [id, await frameRateOf(model)] as const)));
+}
