@@ -8,7 +8,7 @@ import type { NodeFarmClient } from '../../client/node/farm-client.ts';
 import { footageOf } from '../../client/node/footage.ts';
 import { DEMO_MODEL, startFarm, type TestFarm } from '../support/farm.ts';
 import { writeFootage } from '../support/footage.ts';
-import { CLEAR_MODEL, SMALL_MODEL } from '../support/small-avatar.ts';
+import { CLEAR_MODEL, SMALL_HEARERS, SMALL_MODEL } from '../support/small-avatar.ts';
 import { syllables, writeWav } from '../support/sound.ts';
 import { checkFrames, decodeWebm, TransparentRenders } from './transparent.ts';
 
@@ -27,7 +27,7 @@ const RANGE = { from: 30, to: 50 } as const;
 /** What is behind an avatar is not seen where frames keep its alpha. */
 const clear = { ...CLEAR_MODEL, background: '#00ff00' };
 /** Frames are compared with small pictures, which are soon made; videos with the demo avatar. */
-const models = { demo: DEMO_MODEL, small: SMALL_MODEL, clear };
+const models = { demo: DEMO_MODEL, small: SMALL_MODEL, clear, ...SMALL_HEARERS };
 
 describe('the same audio gives the same bytes', () => {
   let folder = '';
@@ -72,6 +72,12 @@ describe('the same audio gives the same bytes', () => {
     await expectSame('webm', (await transparent.webm(shortSpeech)).sha256);
     assert.deepEqual(await transparent.pngs(shortSpeech, RANGE.from, RANGE.to), pngs.slice(RANGE.from, RANGE.to));
     await expectSame('frames', hashOf(await framesOf(farm.client, speech)));
+    for (const modelId of Object.keys(SMALL_HEARERS)) {
+      const whole = await framesOf(farm.client, speech, { from: 0, to: 60 }, modelId);
+      assert.ok(new Set(whole.map(String)).size > 15, `${modelId} hears what is said`);
+      const part = await framesOf(farm.client, speech, RANGE, modelId);
+      assert.equal(hashOf(part), hashOf(whole.slice(RANGE.from, RANGE.to)), modelId);
+    }
     const killed = await hashOfVideo(farm.client, shortSpeech, folder, async (renderId) => {
       await killInMidRender(farm, renderId, 'gpu-1');
     });
@@ -89,8 +95,9 @@ async function framesOf(
   client: NodeFarmClient,
   speech: string,
   { from, to }: { readonly from: number; readonly to: number } = { from: 0, to: FRAMES + 25 },
+  modelId = 'small',
 ): Promise<Buffer[]> {
-  const { id } = await client.submit(speech, { modelId: 'small', output: 'frames', ...WALK, from, to });
+  const { id } = await client.submit(speech, { modelId, output: 'frames', ...WALK, from, to });
   const view = await client.finished(id);
   assert.equal(view.frames.total, to - from);
   const frames: Buffer[] = [];

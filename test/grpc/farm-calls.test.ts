@@ -1,6 +1,6 @@
 import { after } from 'node:test';
 import { DEMO_MODEL, startFarm } from '../support/farm.ts';
-import { SMALL_MODEL } from '../support/small-avatar.ts';
+import { SMALL_HEARERS, SMALL_MODEL } from '../support/small-avatar.ts';
 import { describeInfer } from './infer-tests.ts';
 import { describeRenders } from './renders-tests.ts';
 import { describeStream } from './stream-tests.ts';
@@ -15,6 +15,9 @@ const farm = await startFarm({
     demo: DEMO_MODEL,
     broken: { ...SMALL_MODEL, model_path: 'D:\\models\\best.onnx' },
     stalled: SMALL_MODEL,
+    hubert: { ...SMALL_HEARERS.hubert, hubert_chunks: 'short' },
+    whole: SMALL_HEARERS.hubert,
+    wenet: SMALL_HEARERS.wenet,
     slow: { ...SMALL_MODEL, frames_per_second: 20 },
   },
   server: { queue_size: 2 },

@@ -162,6 +162,33 @@ export function describeStream(farm: TestFarm): void {
       });
     });
 
+    for (const [model_id, fps, latencyMs] of [
+      ['hubert', 25, 645],
+      ['wenet', 20, 515],
+    ] as const) {
+      it(`gives the frames of a whole render to a model that hears ${model_id}`, async () => {
+        const rendered = await renderedFrames(farm, SECONDS, { modelId: model_id });
+        assert.equal(rendered.length, SECONDS * fps);
+        assert.ok(new Set(rendered.map(String)).size > rendered.length / 2, 'it hears what is said');
+        const { opened, frames } = await converse(cutAtRandom(f32(speech(SECONDS)), 3, 20_000), { model_id });
+        assert.deepEqual([opened?.frames_per_second, opened?.algorithmic_latency_ms], [fps, latencyMs]);
+        assert.deepEqual(differences(pictures(frames), rendered), []);
+        const batch = { model_id, batch_size: 18, raw_audio: f32(speech(SECONDS)), sample_rate: 16_000 };
+        const answer = await client.unary<CompositeBatchResponse>(MONOLITHIC, 'InferBatchComposite', batch);
+        assert.deepEqual(differences([...answer.composited_frames], rendered.slice(0, 18)), []);
+      });
+    }
+
+    it('refuses a model whose frames need the whole sound, but gives it single requests', async () => {
+      const error = await failureOf(converse([f32(speech(0.4))], { model_id: 'whole' }));
+      assert.match(error.details, /hubert_chunks: short/);
+      assert.equal(farmCode(error), 'request_invalid');
+      const rendered = await renderedFrames(farm, SECONDS, { modelId: 'whole' });
+      const batch = { model_id: 'whole', batch_size: 18, raw_audio: f32(speech(SECONDS)), sample_rate: 16_000 };
+      const answer = await client.unary<CompositeBatchResponse>(MONOLITHIC, 'InferBatchComposite', batch);
+      assert.deepEqual(differences([...answer.composited_frames], rendered.slice(0, 18)), []);
+    });
+
     it('waits for less sound with LOW latency, and gives as many frames', async () => {
       const exact = await converse([f32(speech(0.4))]);
       const low = await converse([f32(speech(0.4))], { latency: 'LOW' });
