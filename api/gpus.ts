@@ -8,8 +8,8 @@ import { type Heartbeat, readHeartbeats, workerOf } from '../shared/heartbeat.ts
 import { COUNTS_KEY, counterField } from '../shared/metrics/series.ts';
 import { afterwards, untilKnown } from '../shared/outcome.ts';
 import { streamsOn } from '../shared/placement.ts';
-import type { FrameRate } from '../shared/sound/frame-rate.ts';
 import { enrolledGpus, type QueueClients } from '../shared/queues.ts';
+import type { FrameRate } from '../shared/sound/frame-rate.ts';
 import type { Capacity, GpuList, GpuView } from '../shared/views/gpu-view.ts';
 import type { ProcessState } from '../shared/views/process-view.ts';
 import { freeStreams, StreamSlots, type Usage } from './live/slots.ts';
@@ -66,9 +66,7 @@ export class GpuService {
     const known = { heartbeats, frameRates: await frameRatesOf(this.#config.models) };
     const gpuIds = new Set([...heartbeats.flatMap(({ gpuId }) => gpuId ?? []), ...enrolled, ...drained]);
     const views = await Promise.all(
-      [...gpuIds]
-        .sort((a, b) => a - b)
-        .map((gpuId) => this.#view(gpuId, known, drained.has(gpuId), usage.get(gpuId))),
+      [...gpuIds].sort((a, b) => a - b).map((gpuId) => this.#view(gpuId, known, drained.has(gpuId), usage.get(gpuId))),
     );
     const gpus = views.filter(({ gpu, worker, backlog }) => worker !== null || backlog.jobs > 0 || drained.has(gpu));
     const capacity = sumOf(gpus.filter(({ state }) => state === 'ready').map((gpu) => gpu.capacity));
