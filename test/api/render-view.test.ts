@@ -59,6 +59,7 @@ test('a queued render has waited since it was made, and has no more to tell', ()
     started_at: null,
     finished_at: null,
     audio_seconds: null,
+    fps: 25,
     frames: { done: 0, total: null, repeating: 0 },
     frames_per_second: null,
     eta_seconds: null,
