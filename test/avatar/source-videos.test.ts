@@ -9,7 +9,7 @@ import { type ExtractOptions, extractFrames } from '../../worker/avatar/extract-
 import { readyFrameFolder } from '../../worker/avatar/frame-folder.ts';
 import { ffmpeg, lavfi } from '../media/media-files.ts';
 import { openWorkspace } from '../models/workspace.ts';
-import { placesIn, QUARTER_TURN, showTurned, type Turn, writeVideo } from './videos.ts';
+import { placesIn, QUARTER_TURN, showTurned, type Turn, upTo, writeVideo } from './videos.ts';
 
 const GOING_ON = new AbortController().signal;
 const COLOURS = { R: [0xdc, 0x14, 0x14], G: [0x14, 0xc8, 0x14], B: [0x14, 0x14, 0xdc], W: [0xe0, 0xe0, 0xe0] } as const;
@@ -198,11 +198,36 @@ test('rects that were made for the pictures of another rate are told by both rat
   const video = await writeVideo(join(folder, 'ann.mp4'), { frames: 30, rate: 30 });
   const source = { folder: join(folder, 'frames'), video, frameLimit: undefined, format: 'jpg' } as const;
   for (const [frames, rate, message] of [
-    [30, 25, /has 25 pictures at 25 a second, for 30 rects: .*the video itself has 30 pictures a second/],
+    [29, 25, /has 25 pictures at 25 a second, for 29 rects: .*the video itself has 30 pictures a second/],
     [12, 20, /has 20 pictures at 20 a second, for 12 rects: the video itself has 30 pictures a second/],
   ] as const) {
     const needed = { frames, for: `${frames} rects`, exactly: true };
     await assert.rejects(readyFrameFolder({ ...source, rate, needed }, GOING_ON), { code: 'model_unusable', message });
   }
   assert.deepEqual(await readdir(folder), ['ann.mp4']);
+});
+
+test('a video that has as many pictures as there are rects gives each of them once, at any rate', async (t) => {
+  const { folder } = await openWorkspace(t);
+  const even = await writeVideo(join(folder, 'even.mp4'), { frames: 12, rate: 24_000 / 1001 });
+  const uneven = join(folder, 'uneven.mkv');
+  await ffmpeg('-i', even, '-vf', 'select=mod(n\\,3)', '-vsync', 'passthrough', ...H264, '-qp', '0', uneven);
+  const slow = await writeVideo(join(folder, 'slow.mp4'), { frames: 4, rate: 6 });
+  const fast = await writeVideo(join(folder, 'fast.mp4'), { frames: 9, rate: 60 });
+  for (const [video, places] of [
+    [even, upTo(12)],
+    [uneven, upTo(12).filter((place) => place % 3 !== 0)],
+    [slow, upTo(4)],
+    [fast, upTo(9)],
+  ] as const) {
+    const notes: string[] = [];
+    const options = { expected: places.length, note: (text: string) => notes.push(text) };
+    await extractFrames(video, `${video}-frames`, options, GOING_ON);
+    assert.deepEqual(await placesIn(`${video}-frames`), places, video);
+    assert.match(
+      notes.join(),
+      /plays at another speed, as each of its pictures has a rect: its [\d.]+ pictures a second/,
+    );
+  }
+  assert.equal(await extractFrames(fast, join(folder, 'at-25'), { expected: 4 }, GOING_ON), 4);
 });

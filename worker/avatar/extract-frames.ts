@@ -28,6 +28,11 @@ export interface ExtractOptions {
   /** Pictures at most; all when absent. */
   readonly frameLimit?: number | undefined;
   /**
+   * Pictures that rects or landmarks belong to. A video that has so many itself gives each of them once, whatever its
+   * rate and its times; any other is brought to `rate`.
+   */
+  readonly expected?: number | undefined;
+  /**
    * Called with the number of pictures and what the video says of itself before the folder appears; when it throws, the
    * folder does not appear.
    */
@@ -37,7 +42,7 @@ export interface ExtractOptions {
 }
 
 /**
- * Writes the pictures of a video, at the avatar's rate, as frame_000000.jpg (or .png) and up: upright, of one moment
+ * Writes the pictures of a video, at the avatar's rate or each once, as frame_000000.jpg (or .png) and up: upright, of one moment
  * each, in the colours that players show, HDR brought to usual brightness. They are written into a hidden folder
  * beside `folder`, which is then renamed: `folder` has all of them or none, whatever happens in between.
  * @param folder does not exist, or has hidden files (.gitkeep, .DS_Store) at most, which stay in it.
@@ -49,21 +54,17 @@ export interface ExtractOptions {
 export async function extractFrames(
   videoPath: string,
   folder: string,
-  { format = 'jpg', rate = USUAL_FRAME_RATE, frameLimit, check, note = logNote }: ExtractOptions,
+  options: ExtractOptions,
   signal: AbortSignal,
 ): Promise<number> {
   const facts = await checkedFacts(videoPath, signal);
-  const canMapHdr = await canMap(facts, videoPath, note, signal);
+  const canMapHdr = await canMap(facts, videoPath, options.note ?? logNote, signal);
   const target = resolve(folder);
-  const draft = join(dirname(target), `${draftPrefix(target)}${randomUUID()}`);
+  const draft = newDraft(target);
   try {
-    await mkdir(draft, { recursive: true });
-    const form = facts.hasAlpha ? 'png' : format;
-    const command = videoFramesCommand(videoPath, facts, { folder: draft, format: form, rate, frameLimit, canMapHdr });
-    await runFfmpeg(command, { signal, timeoutMs: EXTRACTION_TIMEOUT_MS });
-    const { length: frameCount } = await readdir(draft);
+    const frameCount = await writePictures({ videoPath, facts, canMapHdr, draft }, options, signal);
     if (frameCount === 0) throw new FarmError('model_unusable', `the video ${videoPath} has no pictures`);
-    check?.(frameCount, facts);
+    options.check?.(frameCount, facts);
     await publish(draft, target);
     return frameCount;
   } catch (error) {
@@ -72,6 +73,43 @@ export async function extractFrames(
     const stays = logged('could not remove the draft of an extraction; the next one removes it');
     await rm(draft, { recursive: true, force: true }).catch(stays);
   }
+}
+
+interface Extraction {
+  readonly videoPath: string;
+  readonly facts: VideoFacts;
+  readonly canMapHdr: boolean;
+  readonly draft: string;
+}
+
+/** Each picture once, and if they are not as many as is expected, again at the rate. @returns how many there are. */
+async function writePictures(
+  { videoPath, facts, canMapHdr, draft }: Extraction,
+  { format = 'jpg', rate = USUAL_FRAME_RATE, frameLimit, expected, note = logNote }: ExtractOptions,
+  signal: AbortSignal,
+): Promise<number> {
+  const form = facts.hasAlpha ? 'png' : format;
+  const write = async (rateOfPictures: FrameRate | undefined) => {
+    await mkdir(draft, { recursive: true });
+    const wanted = { folder: draft, format: form, rate: rateOfPictures, frameLimit, canMapHdr };
+    await runFfmpeg(videoFramesCommand(videoPath, facts, wanted), { signal, timeoutMs: EXTRACTION_TIMEOUT_MS });
+    return (await readdir(draft)).length;
+  };
+  if (expected === undefined) return await write(rate);
+  const frameCount = await write(undefined);
+  if (frameCount !== expected) {
+    await rm(draft, { recursive: true });
+    return await write(rate);
+  }
+  if (facts.rate !== undefined && facts.rate !== String(rate)) {
+    const speed = `its ${facts.rate} pictures a second are shown ${rate} a second`;
+    note(`the video ${videoPath} plays at another speed, as each of its pictures has a rect: ${speed}`);
+  }
+  return frameCount;
+}
+
+function newDraft(target: string): string {
+  return join(dirname(target), `${draftPrefix(target)}${randomUUID()}`);
 }
 
 /**
@@ -124,7 +162,7 @@ export async function removeDrafts(folder: string): Promise<void> {
   const names = await readdir(dirname(target)).catch(ifMissing<string[]>([]));
   for (const name of names.filter((candidate) => candidate.startsWith(draftPrefix(target)))) {
     // The ffmpeg of a process that was killed may still be writing: under another name it finds the folder no longer.
-    const gone = join(dirname(target), `${draftPrefix(target)}${randomUUID()}`);
+    const gone = newDraft(target);
     await rename(join(dirname(target), name), gone);
     await rm(gone, { recursive: true, force: true });
   }

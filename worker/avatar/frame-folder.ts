@@ -48,7 +48,9 @@ export async function readyFrameFolder(source: FrameSource, signal: AbortSignal)
   if (await hasBackgroundFiles(folder)) return folder;
   await removeDrafts(folder);
   const check = (found: number, facts: VideoFacts) => refuseOtherCount(found, facts, source);
-  await extractFrames(source.video, folder, { ...source, check }, signal);
+  // Pictures up to a limit tell nothing of how many the video has.
+  const expected = source.frameLimit === undefined ? source.needed?.frames : undefined;
+  await extractFrames(source.video, folder, { ...source, expected, check }, signal);
   return folder;
 }
 

@@ -80,7 +80,8 @@ export async function readyPictures(
     requireAllPictures(count, `${pictures.path}, at ${rate} a second${asItIs}`, given);
   };
   const note = (text: string) => say('note', text);
-  const frames = await extractFrames(pictures.path, backgroundDir, { check, note, rate }, signal);
+  const expected = Math.max(...given.byNumber.keys()) + 1;
+  const frames = await extractFrames(pictures.path, backgroundDir, { check, note, rate, expected }, signal);
   undo.defer(() => rm(backgroundDir, { recursive: true, force: true }));
   say('video', `${frames} pictures of ${path.basename(pictures.path)} → ${backgroundDir}`);
   return { ...(await rectsOfPictures(backgroundDir, given, { strict })), backgroundDir };

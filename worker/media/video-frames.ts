@@ -30,8 +30,8 @@ export interface PicturesWanted {
   /** Exists, and receives the pictures. */
   readonly folder: string;
   readonly format: PictureFormat;
-  /** Pictures a second: the avatar's. */
-  readonly rate: number;
+  /** Pictures a second: the avatar's. Every picture of the video once when absent. */
+  readonly rate: number | undefined;
   /** Pictures at most; all when absent. */
   readonly frameLimit?: number | undefined;
   /** Whether ffmpeg has HDR_FILTERS. */
@@ -53,7 +53,7 @@ export function videoFramesCommand(videoPath: string, facts: VideoFacts, wanted:
   const decoder = facts.hasAlpha ? ALPHA_DECODERS[facts.codec] : undefined;
   const filters = [
     ...(facts.isInterlaced ? ['bwdif=mode=send_frame:deint=interlaced'] : []),
-    `fps=${rate}`,
+    ...(rate === undefined ? [] : [`fps=${rate}`]),
     ...(canMapHdr && !facts.hasAlpha ? gamutFilters(facts) : []),
     ...(format === 'jpg' ? jpegFilters(facts) : pngFilters(facts)),
   ];
@@ -67,6 +67,8 @@ export function videoFramesCommand(videoPath: string, facts: VideoFacts, wanted:
     outputOptions: [
       ...['-map', `0:${facts.index}`, '-an', '-sn', '-dn'],
       ...['-vf', filters.join(',')],
+      // ffmpeg would bring uneven times to even ones.
+      ...(rate === undefined ? ['-vsync', 'passthrough'] : []),
       ...(format === 'jpg' ? JPEG_QUALITY : []),
       ...(frameLimit === undefined ? [] : ['-frames:v', String(frameLimit)]),
       ...['-f', 'image2', '-start_number', '0'],
