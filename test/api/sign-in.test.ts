@@ -181,3 +181,17 @@ describe('a session', () => {
     for (const key of kept) assert.ok((await redis.ttl(key)) > 43_000);
   });
 });
+
+describe('the studio', () => {
+  it('has every module that its page loads', async () => {
+    const seen = new Set(['/studio/main.ts']);
+    for (const url of seen) {
+      const { statusCode, body } = await app.inject(url);
+      assert.equal(statusCode, 200, url);
+      for (const [, specifier = ''] of body.matchAll(/^import .*?from '(\.[^']+)';/gms)) {
+        seen.add(new URL(specifier, `http://farm${url}`).pathname);
+      }
+    }
+    assert.ok(seen.size > 20, `${seen.size} modules`);
+  });
+});

@@ -14,6 +14,9 @@ import { policy } from '../security-headers.ts';
  */
 
 const STUDIO = fileURLToPath(new URL('../../../studio', import.meta.url));
+const SHARED = fileURLToPath(new URL('../../../shared', import.meta.url));
+/** Of `shared/`: what the studio's modules import beside types. */
+const SHARED_FILES = ['renders/outputs.ts'];
 const LIT_HTML = path.dirname(fileURLToPath(import.meta.resolve('lit-html')));
 /** Of lit-html: what its main module is made of. */
 const VENDOR_FILES = ['lit-html.js'];
@@ -67,7 +70,8 @@ function studioFiles(): Map<string, () => StudioFile> {
   const own = globSync('**/*.{ts,css,svg}', { cwd: STUDIO, exclude: ['**/*.d.ts'] });
   const files = own.map((name) => [`/studio/${name}`, path.join(STUDIO, name)] as const);
   const vendor = VENDOR_FILES.map((name) => [`/studio/vendor/lit-html/${name}`, path.join(LIT_HTML, name)] as const);
-  return new Map([...files, ...vendor].map(([url, source]) => [url, readStudioFile(source)]));
+  const shared = SHARED_FILES.map((name) => [`/shared/${name}`, path.join(SHARED, name)] as const);
+  return new Map([...files, ...shared, ...vendor].map(([url, source]) => [url, readStudioFile(source)]));
 }
 
 /** Reads a file now, and makes of it what browsers get when the first one asks. */
