@@ -15,7 +15,7 @@ export interface ModelVersions {
 const VERSIONS: ModelVersions = { ir: 8, opset: 17 };
 
 /** Of TensorProto.DataType. */
-export const TENSOR_TYPES = { float32: 1, uint8: 2, int64: 7, bool: 9 } as const;
+export const TENSOR_TYPES = { float32: 1, uint8: 2, int64: 7, bool: 9, float16: 10 } as const;
 
 const ATTRIBUTE_FLOAT = 1;
 const ATTRIBUTE_INT = 2;

@@ -28,7 +28,7 @@ export interface GraphNode {
   readonly attributes: Readonly<Record<string, AttributeValue>>;
 }
 
-export type PortType = 'float32' | 'uint8' | 'int64';
+export type PortType = 'float32' | 'float16' | 'uint8' | 'int64';
 
 /** An input or output of the graph. */
 export interface GraphPort {

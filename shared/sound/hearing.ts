@@ -49,7 +49,8 @@ function hearingOf(kind: AudioKind, context: RowContext, { hubertChunks = 'long'
   return { kind, ...context, hubertChunks };
 }
 
-function fits(sizes: readonly OpenSize[], shape: RowContext['shape']): boolean {
+/** Whether sizes, as far as they are fixed, are those of `shape`. */
+export function fits(sizes: readonly OpenSize[], shape: readonly number[]): boolean {
   return (
     sizes.length === shape.length &&
     shape.every((size, axis) => typeof sizes[axis] !== 'number' || sizes[axis] === size)

@@ -63,6 +63,8 @@ const FOR_PURE_ROOMS = [
   'shared/process/unheard.ts',
   'shared/regular-file.ts',
   'shared/sound/hearing-of-file.ts',
+  'shared/sound/lip-sync-ports.ts',
+  'shared/onnx/port-shapes.ts',
   'shared/sound/frame-rate.ts',
   'shared/units.ts',
   ...SOUND_DATA,

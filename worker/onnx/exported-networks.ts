@@ -2,10 +2,11 @@
 
 import { basename, dirname, relative } from 'node:path';
 import { FarmError } from '../../shared/errors.ts';
+import type { PortShape } from '../../shared/onnx/port-shapes.ts';
 import type { AudioKind } from '../../shared/sound/audio-kinds.ts';
+import { lipSyncPorts, USUAL_PORTS } from '../../shared/sound/lip-sync-ports.ts';
 import { AUDIO_ENCODER_INPUTS } from './audio-encoder.ts';
 import { HUBERT_INPUTS, WENET_INPUTS } from './encoder-forms.ts';
-import { LIP_SYNC_INPUTS } from './lip-sync-network.ts';
 import { type NetworkFiles, SEARCHED_LEVELS } from './network-files.ts';
 import { InferenceSession } from './onnxruntime.ts';
 
@@ -30,6 +31,8 @@ interface Candidate {
   readonly path: string;
   /** Empty for a file that ONNX Runtime cannot open. */
   readonly inputs: readonly string[];
+  /** By the names or the shapes of its tensors. */
+  readonly isLipSync: boolean;
   readonly problem?: string;
 }
 
@@ -43,8 +46,9 @@ const ENCODER_INPUTS: Readonly<Record<AudioKind, readonly string[]>> = {
   hubert: HUBERT_INPUTS,
   wenet: WENET_INPUTS,
 };
+const LIP_SYNC_INPUTS = [USUAL_PORTS.visual, USUAL_PORTS.audio];
 const CONTRACT =
-  '"input" float32 [batch, 6, S, S] and "audio" float32 [batch, 32, 16, 16] → "output" [batch, 3, S, S], S = 320 or 160';
+  '"input" float32 [batch, 6, S, S] and "audio" float32 [batch, 32, 16, 16] → "output" [batch, 3, S, S], S = 320 or 160, under these names or others';
 
 /**
  * Finds the two networks. What the caller names is taken as it is; whether shapes fit is for the model's load to check.
@@ -64,7 +68,9 @@ export async function findNetworks(
   }
   const notes: string[] = [];
   const pick = (wanted: readonly string[], option: string): string | undefined => {
-    const fitting = candidates.filter(({ inputs }) => wanted.every((name) => inputs.includes(name)));
+    const fitting = candidates.filter(({ inputs, isLipSync }) =>
+      wanted === LIP_SYNC_INPUTS ? isLipSync : wanted.every((name) => inputs.includes(name)),
+    );
     const chosen = choose(fitting, wanted, option);
     const others = fitting.filter((candidate) => candidate !== chosen);
     if (chosen && others.length > 0) {
@@ -117,13 +123,18 @@ function whyNone({ folder, checkpointPaths }: NetworkFiles, candidates: readonly
 async function inspect(path: string, name: string): Promise<Candidate> {
   try {
     const session = await InferenceSession.create(path, { graphOptimizationLevel: 'disabled', logSeverityLevel: 4 });
-    const inputs = session.inputNames;
+    const { inputNames, inputMetadata, outputMetadata } = session;
     await session.release();
-    return { name, path, inputs };
+    const isLipSync = lipSyncPorts(shapesOf(inputMetadata), shapesOf(outputMetadata)) !== undefined;
+    return { name, path, inputs: inputNames, isLipSync };
   } catch (cause) {
     const reason = cause instanceof Error ? cause.message.trim() : String(cause);
-    return { name, path, inputs: [], problem: `${name}, which ONNX Runtime cannot open (${reason})` };
+    return { name, path, inputs: [], isLipSync: false, problem: `${name}, which ONNX Runtime cannot open (${reason})` };
   }
+}
+
+function shapesOf(ports: readonly InferenceSession.ValueMetadata[]): PortShape[] {
+  return ports.map((port) => ({ name: port.name, dims: port.isTensor ? port.shape : undefined }));
 }
 
 function listed(names: readonly string[], between = ', '): string {

@@ -3,7 +3,8 @@
 import { FarmError } from '../../shared/errors.ts';
 import { BATCH_FRAMES } from '../../shared/limits.ts';
 import type { Hearing, HearingWishes } from '../../shared/sound/hearing.ts';
-import { hearingOfFile } from '../../shared/sound/hearing-of-file.ts';
+import { hearingOfFile, portNamesOfFile } from '../../shared/sound/hearing-of-file.ts';
+import type { LipSyncPorts } from '../../shared/sound/lip-sync-ports.ts';
 import type { Faces, LipSyncNetwork, NetworkSize } from '../pipeline/contract.ts';
 import { generateOutside, paintOutside, type VisualMemory } from '../pipeline/picture-floats.ts';
 import type { ByteNames } from './byte-graph.ts';
@@ -15,23 +16,17 @@ import type { TensorArrays } from './tensor-arrays.ts';
 import type { ModelContract } from './tensor-contract.ts';
 
 const SIZES: readonly NetworkSize[] = [160, 320];
-const VISUAL = 'input';
-const AUDIO = 'audio';
-const OUTPUT = 'output';
 const OUTPUT_CHANNELS = 3;
 
-/** Input names by which a lip-sync network is recognised. */
-export const LIP_SYNC_INPUTS: readonly string[] = [VISUAL, AUDIO];
-
-/** What is expected of a network that hears this. */
-function contractFor({ shape }: Hearing): ModelContract {
+/** What is expected of a network that hears this and calls its tensors so. */
+function contractFor({ shape }: Hearing, { visual, audio, output }: LipSyncPorts): ModelContract {
   return {
     role: 'lip-sync network',
     inputs: [
-      { name: VISUAL, dims: [6, 'S', 'S'] },
-      { name: AUDIO, dims: shape },
+      { name: visual, dims: [6, 'S', 'S'] },
+      { name: audio, dims: shape },
     ],
-    outputs: [{ name: OUTPUT, dims: [OUTPUT_CHANNELS, 'S', 'S'] }],
+    outputs: [{ name: output, dims: [OUTPUT_CHANNELS, 'S', 'S'] }],
     namedDims: { S: SIZES },
   };
 }
@@ -58,14 +53,20 @@ export class OnnxLipSyncNetwork implements LipSyncNetwork {
   readonly msPerFrame: number;
   readonly framesPerRun: number;
   readonly #model: OnnxModel;
+  readonly #ports: LipSyncPorts;
   /** As large as the largest call needed; every call writes to its beginning. */
   #output = new Float32Array();
   /** Of faces that came as pictures; as large as the largest call needed. */
   #visual = new Float32Array();
   #busy = false;
 
-  private constructor(model: OnnxModel, size: NetworkSize, hearing: Hearing, maxBatch: number | undefined) {
+  private constructor(
+    model: OnnxModel,
+    { size, hearing, ports }: { size: NetworkSize; hearing: Hearing; ports: LipSyncPorts },
+    maxBatch: number | undefined,
+  ) {
     this.size = size;
+    this.#ports = ports;
     this.hearing = hearing;
     this.provider = model.provider;
     this.warmUpMs = model.warmUpMs;
@@ -77,7 +78,8 @@ export class OnnxLipSyncNetwork implements LipSyncNetwork {
 
   /**
    * Opens a network file: `input` [batch, 6, S, S] and `audio` [batch, …] → `output` [batch, 3, S, S], float32, S = 160
-   * or 320 and `audio` of one of the shapes of audio-kinds.ts, as the file has them.
+   * or 320 and `audio` of one of the shapes of audio-kinds.ts, as the file has them; other names and another order will
+   * do where the shapes tell which is which.
    * @param maxBatch frames in one run, for measuring; 1 on the CPU and 32 elsewhere when absent.
    * @throws FarmError as OnnxModel.open does.
    */
@@ -87,16 +89,17 @@ export class OnnxLipSyncNetwork implements LipSyncNetwork {
     maxBatch?: number,
   ): Promise<OnnxLipSyncNetwork> {
     const hearing = await hearingOfFile(path, hears);
-    const contract = contractFor(hearing);
+    const ports = await portNamesOfFile(path);
+    const contract = contractFor(hearing, ports);
     const model = await OnnxModel.open({
       path,
       contract,
-      wrap: () => readByteModel(path, contract, { visual: VISUAL, output: OUTPUT }),
+      wrap: () => readByteModel(path, contract, ports),
       ...settings,
     });
     const size = SIZES.find((candidate) => candidate === model.namedDim('S'));
     if (size === undefined) throw new RangeError(`S = ${model.namedDim('S')} passed a contract of ${SIZES}`);
-    return new OnnxLipSyncNetwork(model, size, hearing, maxBatch);
+    return new OnnxLipSyncNetwork(model, { size, hearing, ports }, maxBatch);
   }
 
   /**
@@ -108,8 +111,8 @@ export class OnnxLipSyncNetwork implements LipSyncNetwork {
    */
   async generate(visual: Float32Array, audio: Float32Array, count: number): Promise<Float32Array> {
     const output = this.#outputOf(count * OUTPUT_CHANNELS * this.size * this.size);
-    const visualName = this.#model.byteNames?.visual ?? VISUAL;
-    await this.#run(count, { [visualName]: visual, [AUDIO]: audio }, { [OUTPUT]: output });
+    const visualName = this.#model.byteNames?.visual ?? this.#ports.visual;
+    await this.#run(count, { [visualName]: visual, [this.#ports.audio]: audio }, { [this.#ports.output]: output });
     return output;
   }
 
@@ -122,7 +125,7 @@ export class OnnxLipSyncNetwork implements LipSyncNetwork {
    */
   async paint(faces: Faces, audio: Float32Array, mouths: Uint8Array, count: number): Promise<void> {
     const names = this.#model.byteNames;
-    if (names) return await this.#run(count, inputsOf(faces, audio, names), { [names.mouths]: mouths });
+    if (names) return await this.#run(count, this.#inputsOf(faces, audio, names), { [names.mouths]: mouths });
     this.#refuseWhileBusy();
     await paintOutside(this, faces, audio, mouths, count, this.#visualMemory);
   }
@@ -134,7 +137,7 @@ export class OnnxLipSyncNetwork implements LipSyncNetwork {
    */
   async paintFloats(faces: Faces, audio: Float32Array, mouths: Float32Array, count: number): Promise<void> {
     const names = this.#model.byteNames;
-    if (names) return await this.#run(count, inputsOf(faces, audio, names), { [OUTPUT]: mouths });
+    if (names) return await this.#run(count, this.#inputsOf(faces, audio, names), { [this.#ports.output]: mouths });
     this.#refuseWhileBusy();
     mouths.set(await generateOutside(this, faces, audio, count, this.#visualMemory));
   }
@@ -166,15 +169,16 @@ export class OnnxLipSyncNetwork implements LipSyncNetwork {
     await this.#model.release();
   }
 
+  /** What a network that takes bytes is given. */
+  #inputsOf(faces: Faces, audio: Float32Array, names: ByteNames): TensorArrays {
+    const heard = { [this.#ports.audio]: audio };
+    if ('visual' in faces) return { [names.visual]: faces.visual, ...heard };
+    const { crops, rois } = faces;
+    return { [names.crops]: crops, ...(rois && { [names.rois]: rois }), ...heard };
+  }
+
   #outputOf(floats: number): Float32Array {
     if (this.#output.length < floats) this.#output = new Float32Array(floats);
     return this.#output.subarray(0, floats);
   }
-}
-
-/** What a network that takes bytes is given. */
-function inputsOf(faces: Faces, audio: Float32Array, names: ByteNames): TensorArrays {
-  if ('visual' in faces) return { [names.visual]: faces.visual, [AUDIO]: audio };
-  const { crops, rois } = faces;
-  return { [names.crops]: crops, ...(rois && { [names.rois]: rois }), [AUDIO]: audio };
 }

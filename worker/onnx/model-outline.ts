@@ -34,6 +34,7 @@ const VALUE = { name: 1, type: 2 };
 const TYPE = { tensor: 1 };
 const TENSOR = { elementType: 1, shape: 2 };
 const DIM = { value: 1, name: 2 };
+const FLOATS = ['float32', 'float16'] as const;
 
 /** @throws RangeError when the bytes are no ONNX model with one graph. */
 export function outlineOf(bytes: Uint8Array, file: ByteRange): ModelOutline {
@@ -59,9 +60,9 @@ export function outlineOf(bytes: Uint8Array, file: ByteRange): ModelOutline {
 /** An input or output as ONNX Runtime describes it. */
 export function metadataOf({ name, type, dims = [] }: PortOutline): InferenceSession.ValueMetadata {
   if (type === undefined) return { name, isTensor: false };
-  // Only float32 fits a contract, so the others need not be told apart.
-  const float = type === TENSOR_TYPES.float32;
-  return { name, isTensor: true, type: float ? 'float32' : 'string', shape: dims.map((dim) => dim ?? '') };
+  // No others fit a contract, so they need not be told apart.
+  const known = FLOATS.find((one) => TENSOR_TYPES[one] === type);
+  return { name, isTensor: true, type: known ?? 'string', shape: dims.map((dim) => dim ?? '') };
 }
 
 /** The version of ONNX's own operators; undefined when the message is about those of others. */

@@ -47,6 +47,9 @@ export function shapeOf(dims: readonly number[]): ItemShape {
   return { dims, itemLength: dims.reduce((product, dim) => product * dim, 1) };
 }
 
+/** Of the numbers in a network's own tensors. */
+export type TensorType = 'float32' | 'float16';
+
 export type BindResult =
   | { readonly fits: true; readonly bound: BoundContract }
   | { readonly fits: false; readonly reason: string };
@@ -55,14 +58,16 @@ export type BindResult =
  * Matches a model's metadata with a contract. Names must be exactly those of the contract (further outputs are left
  * alone); a dim that the model leaves symbolic fits anything, and a tensor without a declared shape is left to the
  * warm-up run.
+ * @param types of the tensors that will do.
  * @returns the sizes the model fixes, or one sentence with everything that does not fit, what was found and expected.
  */
 export function bindContract(
   contract: ModelContract,
   foundInputs: readonly ValueMetadata[],
   foundOutputs: readonly ValueMetadata[],
+  types: readonly TensorType[] = ['float32'],
 ): BindResult {
-  const match = new Match();
+  const match = new Match(types);
   for (const spec of contract.inputs) match.tensor('input', spec, foundInputs);
   for (const spec of contract.outputs) match.tensor('output', spec, foundOutputs);
   for (const { name } of foundInputs) {
@@ -96,18 +101,26 @@ function describe(tensors: readonly ValueMetadata[]): string {
   return tensors.length === 0 ? 'nothing' : tensors.map(one).join(', ');
 }
 
+const EXPORT_FLOATS = ': export it with inputs and outputs of float32; its weights may stay float16';
+
 /** Collects what the tensors of one model say. */
 class Match {
   readonly problems: string[] = [];
   readonly #batches = new Set<number>();
   readonly #sizes = new Map<string, Set<number>>();
+  readonly #types: readonly string[];
+
+  constructor(types: readonly TensorType[]) {
+    this.#types = types;
+  }
 
   tensor(kind: string, spec: TensorSpec, found: readonly ValueMetadata[]): void {
     const tensor = found.find((candidate) => candidate.name === spec.name);
     if (tensor === undefined) {
       this.problems.push(`there is no ${kind} "${spec.name}"`);
-    } else if (!tensor.isTensor || tensor.type !== 'float32') {
-      this.problems.push(`${kind} "${spec.name}" is no float32 tensor`);
+    } else if (!tensor.isTensor || !this.#types.includes(tensor.type)) {
+      const remedy = tensor.isTensor && tensor.type === 'float16' ? EXPORT_FLOATS : '';
+      this.problems.push(`${kind} "${spec.name}" is no float32 tensor${remedy}`);
     } else if (tensor.shape.length > 0) {
       this.#shape(`${kind} "${spec.name}"`, spec, tensor.shape);
     }

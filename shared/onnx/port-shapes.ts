@@ -1,9 +1,9 @@
-/** The inputs of an .onnx file, read without its weights: a few pieces of it, however large it is. */
+/** The inputs and outputs of an .onnx file, read without its weights: a few pieces of it, however large it is. */
 
 import { openFile } from '../regular-file.ts';
 import { type ByteRange, fieldsOf, type MessageField, textOf, varintAt } from './message-reader.ts';
 
-export interface InputShape {
+export interface PortShape {
   readonly name: string;
   /** A number, a name, or undefined where nothing is said. Undefined for what has no shape, or is no tensor. */
   readonly dims: readonly (number | string | undefined)[] | undefined;
@@ -11,23 +11,30 @@ export interface InputShape {
 
 /** Field numbers of onnx.proto3. */
 const GRAPH_FIELD = 7;
-const GRAPH_INPUT = 11;
+const GRAPH = { input: 11, output: 12 };
 const VALUE = { name: 1, type: 2 };
 const TENSOR = 1;
 const SHAPE = 2;
 const DIM = { value: 1, name: 2 };
-/** More than any input takes. */
-const MOST_INPUT_BYTES = 1 << 16;
+const KINDS = ['input', 'output'] as const;
+/** More than any input or output takes. */
+const MOST_PORT_BYTES = 1 << 16;
 /** Fields are looked for in pieces of this length. */
 const PIECE_BYTES = 1 << 15;
 /** Of a field's tag and length. */
 const HEAD_BYTES = 20;
 
+export interface PortShapes {
+  /** Those that stand for constants included. */
+  readonly inputs: readonly PortShape[];
+  readonly outputs: readonly PortShape[];
+}
+
 /**
- * @returns the inputs of its graph, those that stand for constants included.
+ * @returns what its graph takes and gives.
  * @throws RangeError when it is no ONNX file; the file system's error.
  */
-export async function readInputShapes(path: string): Promise<InputShape[]> {
+export async function readPortShapes(path: string): Promise<PortShapes> {
   await using file = await openFile(path);
   const { size } = await file.stat();
   const read = async (start: number, length: number): Promise<Uint8Array> => {
@@ -35,15 +42,16 @@ export async function readInputShapes(path: string): Promise<InputShape[]> {
     const { bytesRead } = await file.read(bytes, 0, bytes.length, start);
     return bytes.subarray(0, bytesRead);
   };
-  const inputs: InputShape[] = [];
+  const ports: Record<keyof typeof GRAPH, PortShape[]> = { input: [], output: [] };
   for await (const field of fieldsIn(read, { start: 0, end: size })) {
     if (field.number !== GRAPH_FIELD) continue;
     for await (const part of fieldsIn(read, field)) {
-      if (part.number !== GRAPH_INPUT || part.end - part.start > MOST_INPUT_BYTES) continue;
-      inputs.push(inputOf(await read(part.start, part.end - part.start)));
+      const kind = KINDS.find((one) => GRAPH[one] === part.number);
+      if (kind === undefined || part.end - part.start > MOST_PORT_BYTES) continue;
+      ports[kind].push(portOf(await read(part.start, part.end - part.start)));
     }
   }
-  return inputs;
+  return { inputs: ports.input, outputs: ports.output };
 }
 
 interface Field extends ByteRange {
@@ -81,7 +89,7 @@ function headAt(
   return { number, delimited: true, valueAt: length.end, length: length.value };
 }
 
-function inputOf(bytes: Uint8Array): InputShape {
+function portOf(bytes: Uint8Array): PortShape {
   const find = (message: ByteRange | undefined, number: number): MessageField | undefined =>
     message && [...fieldsOf(bytes, message)].findLast((field) => field.number === number);
   const all = { start: 0, end: bytes.length };
