@@ -79,6 +79,8 @@ describe('when a GPU worker is killed and never comes back', () => {
     t.diagnostic(`taken up again after ${Date.now() - killedAtMs} ms`);
     assert.equal((await farm.client.finished(id)).status, 'completed');
     assert.equal((await farm.client.receipt(id)).video?.sha256, expected);
+    // The render is completed a moment before its job is.
+    await until('the job has ended', async () => (await (await stitch())?.getState()) === 'completed');
     const { attemptsStarted, stalledCounter, attemptsMade } = (await stitch()) as Job;
     assert.deepEqual(
       { attemptsStarted, stalledCounter, attemptsMade },

@@ -170,17 +170,22 @@ describe('a gRPC call', () => {
     assert.equal(metadata.get('x-request-id')[0], 'a-live-one');
     assert.match(String(metadata.get('traceparent')[0]), new RegExp(`^00-${LIVE_TRACE}-`));
     assert.deepEqual(metadata.get('tracestate'), [STATE]);
-    await until('the spans have come', () => named(ofTrace(LIVE_TRACE), 'network').length === 1);
+    await until('the spans have come', () => {
+      const [network] = named(ofTrace(LIVE_TRACE), 'network');
+      return named(ofTrace(LIVE_TRACE), 'live').some(({ spanId }) => spanId === network?.parentId);
+    });
     await until(
       'that of the call, too',
       () => named(ofTrace(LIVE_TRACE), `${MONOLITHIC}/InferBatchComposite`).length === 1,
     );
     const spans = ofTrace(LIVE_TRACE);
     const [call] = named(spans, `${MONOLITHIC}/InferBatchComposite`);
-    const [live] = named(spans, 'live');
-    assert.deepEqual([call?.parentId, live?.parentId], [CALLER_SPAN, call?.spanId]);
+    // A worker that does not take the job at once gets it by its queue, in a second span.
+    const lives = named(spans, 'live');
+    assert.deepEqual([call?.parentId, ...new Set(lives.map(({ parentId }) => parentId))], [CALLER_SPAN, call?.spanId]);
     for (const { name, traceState } of spans) assert.equal(traceState, STATE, name);
-    assert.equal(named(spans, 'network')[0]?.parentId, live?.spanId);
+    const [network] = named(spans, 'network');
+    assert.ok(lives.some(({ spanId }) => spanId === network?.parentId));
     await until(
       'it is counted',
       async () => numberOf(await scrape(), 'farm_frames_total{model="ann",gpu="0",kind="live"}') === 4,
