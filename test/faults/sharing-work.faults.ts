@@ -2,12 +2,12 @@ import assert from 'node:assert/strict';
 import type { ChildProcess } from 'node:child_process';
 import path from 'node:path';
 import { after, before, describe, it } from 'node:test';
+import { gpuOnce, gpusThatRender, renderOn, startSecondWorker } from '../farm/second-worker.ts';
 import { endProcess } from '../gpu/gpu-process.ts';
 import { startFarm, type TestFarm } from '../support/farm.ts';
 import { runCli } from '../support/run-cli.ts';
 import { SMALL_MODEL } from '../support/small-avatar.ts';
 import { syllables, writeWav } from '../support/sound.ts';
-import { gpuOnce, gpusThatRender, renderOn, startSecondWorker } from './second-worker.ts';
 
 /** 350 frames in segments of 10: on a fast machine too something must be left when the idle one looks. */
 const SECONDS = 14;

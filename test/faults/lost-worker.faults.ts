@@ -6,11 +6,11 @@ import type { Job } from 'bullmq';
 import type { Redis } from 'ioredis';
 import { QueueClients } from '../../shared/queues.ts';
 import { workerConnection } from '../../shared/redis.ts';
+import { gpuOnce, renderOn, startSecondWorker } from '../farm/second-worker.ts';
 import { endProcess } from '../gpu/gpu-process.ts';
 import { DEMO_MODEL, startFarm, type TestFarm } from '../support/farm.ts';
 import { syllables, writeWav } from '../support/sound.ts';
 import { until } from '../support/until.ts';
-import { gpuOnce, renderOn, startSecondWorker } from './second-worker.ts';
 
 const SECONDS = 2.4;
 const SEGMENT_FRAMES = 10;

@@ -2,12 +2,12 @@ import assert from 'node:assert/strict';
 import path from 'node:path';
 import { describe, it } from 'node:test';
 import { setInterval } from 'node:timers/promises';
+import { entryOf, infer } from '../farm/small-models.ts';
 import { TestClient } from '../grpc/clients.ts';
 import { openWorkspace, writeTinyModel } from '../models/workspace.ts';
 import { startFarm } from '../support/farm.ts';
 import { syllables, writeWav } from '../support/sound.ts';
 import { until } from '../support/until.ts';
-import { entryOf, infer } from './small-models.ts';
 
 const MAX_MODELS = 3;
 const IDS = Array.from({ length: 20 }, (_, index) => `model-${index}`);
