@@ -1,6 +1,6 @@
 import { randomUUID } from 'node:crypto';
 import { createReadStream } from 'node:fs';
-import { mkdir, rename, rm, stat } from 'node:fs/promises';
+import { copyFile, link, mkdir, rename, rm, stat } from 'node:fs/promises';
 import path from 'node:path';
 import type { Readable } from 'node:stream';
 import { FarmError } from './errors.ts';
@@ -53,6 +53,15 @@ export const artifactKeys = {
   unwanted: (renderId: string) => `renders/${renderId}/.unwanted`,
 };
 
+/** Folder of the segments that are kept for later renders (shared/segments/). */
+const KEPT = 'segment-cache';
+/** Names of what is kept of a segment, by the key of its content. */
+export const keptKeys = {
+  all: KEPT,
+  segment: (key: string) => `${KEPT}/${key.slice(0, 2)}/${key}`,
+  file: (key: string, name: string) => `${KEPT}/${key.slice(0, 2)}/${key}/${name}`,
+};
+
 function padded(index: number): string {
   return String(index).padStart(6, '0');
 }
@@ -64,6 +73,11 @@ export interface ArtifactStore {
    * or not at all. A second publisher of the same key replaces the file in one step.
    */
   publish<T>(key: string, write: (path: string) => Promise<T>): Promise<T>;
+  /**
+   * Makes `to` a file with the bytes of `from`, in one step, and without a second copy of them where the store can. No
+   * file is ever written in place, so neither changes with the other. False when there is no `from`.
+   */
+  copy(from: string, to: string): Promise<boolean>;
   /** A local path where the file can be read; the file may not exist. */
   localPath(key: string): string;
   /** Size in bytes, or undefined when there is no such file. */
@@ -98,6 +112,23 @@ export class LocalArtifacts implements ArtifactStore {
     }
   }
 
+  async copy(from: string, to: string): Promise<boolean> {
+    const [source, target] = [this.localPath(from), this.localPath(to)];
+    const draft = path.join(path.dirname(target), `.${path.basename(target)}.${randomUUID()}`);
+    try {
+      await mkdir(path.dirname(target), { recursive: true });
+      await linkOrCopy(source, draft);
+      await rename(draft, target);
+      return true;
+    } catch (error) {
+      if ((error as NodeJS.ErrnoException).code === 'ENOENT' && (await this.size(from)) === undefined) return false;
+      throw isFileFault(error) ? unwritable(to, error) : error;
+    } finally {
+      // Of two names of one file, rename() leaves both.
+      await rm(draft, { force: true }).catch(ignored('a hidden file, which retention removes'));
+    }
+  }
+
   localPath(key: string): string {
     const target = path.resolve(this.#root, key);
     if (!target.startsWith(this.#root + path.sep)) throw new RangeError(`Artifact key leaves the store: ${key}`);
@@ -125,6 +156,16 @@ export class LocalArtifacts implements ArtifactStore {
       if (error.code !== 'ENOENT') throw error;
     });
     await rm(aside, { recursive: true, force: true });
+  }
+}
+
+/** Where a file cannot have two names (another disk, a drive without links, too many of them) it is copied. */
+async function linkOrCopy(from: string, to: string): Promise<void> {
+  try {
+    await link(from, to);
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code === 'ENOENT') throw error;
+    await copyFile(from, to);
   }
 }
 

@@ -3,7 +3,7 @@ import { appendFile, readFile, writeFile } from 'node:fs/promises';
 import path from 'node:path';
 import { buffer, text } from 'node:stream/consumers';
 import { type TestContext, test } from 'node:test';
-import { type ArtifactStore, artifactKeys } from '../../shared/artifacts.ts';
+import { type ArtifactStore, artifactKeys, keptKeys } from '../../shared/artifacts.ts';
 
 const KEY = artifactKeys.segmentVideo('r1', 7);
 
@@ -122,6 +122,27 @@ export function artifactStoreContract(storeName: string, makeStore: (t: TestCont
     await assert.rejects(text(store.read(KEY)));
   });
 
+  test(`${storeName}: a copy has the bytes of its source, and neither goes or changes with the other`, async (t) => {
+    const store = await makeStore(t);
+    const copy = keptKeys.file('0f', 'video');
+    await put(store, KEY, 'first');
+    assert.equal(await store.copy(KEY, copy), true);
+    assert.equal(await store.copy(KEY, copy), true, 'also where it is there already');
+    await put(store, KEY, 'second');
+    assert.equal(await text(store.read(copy)), 'first');
+    assert.equal(await store.copy(KEY, copy), true);
+    await store.remove(artifactKeys.folder('r1'));
+    assert.equal(await text(store.read(copy)), 'second');
+  });
+
+  test(`${storeName}: what is not there cannot be copied, and what was there before stays`, async (t) => {
+    const store = await makeStore(t);
+    const copy = keptKeys.file('0f', 'video');
+    await put(store, copy, 'kept');
+    assert.equal(await store.copy(KEY, copy), false);
+    assert.equal(await text(store.read(copy)), 'kept');
+  });
+
   test(`${storeName}: removing takes a file, or a folder with all that is in it, and nothing else`, async (t) => {
     const store = await makeStore(t);
     const [one, two] = [artifactKeys.frame('r1', 0), artifactKeys.frame('r1', 1)];
@@ -155,6 +176,8 @@ export function artifactStoreContract(storeName: string, makeStore: (t: TestCont
       assert.throws(() => store.read(key), refusal, key);
       await assert.rejects(store.remove(key), refusal, key);
       await assert.rejects(store.size(key), refusal, key);
+      await assert.rejects(store.copy(key, KEY), refusal, key);
+      await assert.rejects(store.copy(KEY, key), refusal, key);
       await assert.rejects(put(store, key, 'x'), refusal, key);
     }
   });

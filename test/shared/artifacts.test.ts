@@ -31,7 +31,10 @@ test('a local store has no drafts left, whether publishing went well or not', as
     }),
   );
   await assert.rejects(store.publish(key, async () => {}));
-  assert.deepEqual(await filesUnder(folder), ['video.mp4']);
+  const copy = artifactKeys.receipt('r1');
+  for (let times = 0; times < 2; times++) await store.copy(key, copy);
+  await store.copy(artifactKeys.upload('r1'), copy);
+  assert.deepEqual((await filesUnder(folder)).sort(), ['receipt.json', 'video.mp4']);
 });
 
 test('a draft lies beside its file, so that it can take its place in one step', async (t) => {
