@@ -11,6 +11,8 @@ const SHORTEST = 4;
 const CREDENTIALS = /\b([a-z][a-z0-9+.-]*:\/\/)[^\s/@"'\\]*@/gi;
 /** Headers, as JSON of a library's log line has them. */
 const HEADERS = /("(?:proxy-)?(?:authorization|(?:set-)?cookie)":\[?")[^"]+/gi;
+/** In a presigned address: who has it may do what it says. */
+const SIGNATURE = /\b(X-Amz-(?:Signature|Security-Token|Credential)=)[^&\s"'\\]+/gi;
 /** Up to the last "@": a password that is not encoded as it should be may have one, or a "/". */
 const ADDRESS = /^[a-z]+:\/\/(?:([^:]*):)?(.*)@/i;
 
@@ -18,19 +20,29 @@ const known = new Set<string>();
 
 /** `text` without secrets. */
 export function withoutSecrets(text: string): string {
-  let hidden = text.replace(CREDENTIALS, `$1${HIDDEN}@`).replace(HEADERS, `$1${HIDDEN}`);
+  let hidden = text
+    .replace(CREDENTIALS, `$1${HIDDEN}@`)
+    .replace(HEADERS, `$1${HIDDEN}`)
+    .replace(SIGNATURE, `$1${HIDDEN}`);
   for (const secret of known) hidden = hidden.replaceAll(secret, HIDDEN);
   return hidden;
 }
 
-/** Takes note of the secrets in a configuration as it was written, which may be wrong in any way. */
-export function noteSecrets(values: Readonly<Record<string, unknown>>, redisUrl: string | undefined): void {
+/**
+ * Takes note of the secrets in a configuration as it was written, which may be wrong in any way.
+ * @param others of the environment.
+ */
+export function noteSecrets(
+  values: Readonly<Record<string, unknown>>,
+  redisUrl: string | undefined,
+  others: readonly string[] = [],
+): void {
   const { redis, auth, metrics } = values as {
     redis?: { url?: unknown } | null;
     auth?: { api_keys?: unknown } | null;
     metrics?: { token?: unknown } | null;
   };
-  for (const key of [auth?.api_keys, metrics?.token].flat()) note(key);
+  for (const key of [auth?.api_keys, metrics?.token, others].flat()) note(key);
   for (const url of [redis?.url, redisUrl]) {
     const password = ADDRESS.exec(String(url ?? ''))?.[2];
     note(password);

@@ -3,7 +3,7 @@ import path from 'node:path';
 import { fileURLToPath } from 'node:url';
 import type { ApiKey } from '../api-keys.ts';
 import { FarmError } from '../errors.ts';
-import { type Environment, readEnvironment } from '../process/environment.ts';
+import { type Environment, readAwsSecrets, readEnvironment } from '../process/environment.ts';
 import { noteSecrets } from '../secrets.ts';
 import { decodeText } from '../text-file.ts';
 import { apiKeysOf } from './auth-keys.ts';
@@ -79,7 +79,7 @@ function readValues(
   if (sourcePath) refuseUnreadable(sourcePath);
   const values = sourcePath ? readFileValues(sourcePath) : {};
   applyOverrides(values, environment.overrides);
-  noteSecrets(values, environment.redisUrl);
+  noteSecrets(values, environment.redisUrl, readAwsSecrets());
   return { values, sourcePath };
 }
 

@@ -5,6 +5,7 @@ import { inputs } from './inputs-section.ts';
 import { live } from './live-section.ts';
 import { modelSchema } from './model-entry.ts';
 import { logging, metrics, tracing } from './observability-sections.ts';
+import { storage } from './storage-section.ts';
 import {
   LAST_PORT,
   listenAddress,
@@ -122,14 +123,6 @@ const redis = section({
     .string()
     .regex(/^(rediss?:\/\/|$)/, 'expected redis://host:port or rediss://host:port')
     .default(''),
-});
-
-const storage = section({
-  driver: z.enum(['local']).default('local'),
-  /** Folder for uploads, artifacts and the private Redis. All processes of a farm must see the same one. */
-  root: z.string().min(1).default('data'),
-  /** Folder of the avatars' prepared pictures; empty: `prepared` under root. */
-  prepared_dir: z.string().default(''),
 });
 
 const apiKey = section({

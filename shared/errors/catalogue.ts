@@ -111,7 +111,25 @@ export const ERROR_CATALOGUE = {
     'Ask again, with the same Idempotency-Key for a new render; without a key, look for the render by its id first.',
   ),
   redis_unsuitable: entry(503, 9, false, 'Use Redis 6.2 or newer with maxmemory-policy noeviction.'),
-  storage_failed: entry(503, 14, true, 'Check that storage.root is mounted, writable, and the same for all processes.'),
+  storage_failed: entry(
+    503,
+    14,
+    true,
+    'Check that storage.root is mounted, writable, and the same for all processes; with storage.driver s3, that the server of the bucket answers.',
+  ),
+  storage_denied: entry(
+    503,
+    14,
+    true,
+    'Give this host credentials that may read, write, list and delete under storage.s3; `farm doctor` tests them.',
+  ),
+  storage_misconfigured: entry(
+    503,
+    14,
+    true,
+    'Correct storage.s3.bucket, region and endpoint; `farm doctor` tests them.',
+  ),
+  clock_wrong: entry(503, 14, true, 'Set the clock of the host that is named, and keep it set by NTP.'),
   storage_full: entry(
     503,
     14,

@@ -35,6 +35,17 @@ export function readFarmAddress(variables: NodeJS.ProcessEnv = process.env): { u
   return { ...(url ? { url } : {}), ...(apiKey ? { apiKey } : {}) };
 }
 
+/** AWS_REGION, or AWS_DEFAULT_REGION: where buckets are, unless the configuration says. */
+export function readAwsRegion(variables: NodeJS.ProcessEnv = process.env): string | undefined {
+  return variables.AWS_REGION || variables.AWS_DEFAULT_REGION || undefined;
+}
+
+/** What of the credentials for buckets must never be said; the S3 client reads these variables itself. */
+export function readAwsSecrets(variables: NodeJS.ProcessEnv = process.env): string[] {
+  const { AWS_SECRET_ACCESS_KEY: key, AWS_SESSION_TOKEN: token } = variables;
+  return [key, token].filter((secret) => secret !== undefined);
+}
+
 /** Names under which npm runs what people start in this project; `npx` is its own. */
 const NPM_SCRIPTS = new Set(['start', 'farm', 'demo', 'npx']);
 

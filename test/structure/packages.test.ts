@@ -17,6 +17,7 @@ const DEVELOPMENT = /^(?:test|bench|scripts)\//;
 const NOT_IMPORTED: Readonly<Record<string, string>> = {
   '@biomejs/biome': 'its command checks the sources',
   assemblyscript: 'its command compiles the kernels',
+  s3rver: 'it has no types, so the tests that start it require it',
   typescript: 'its command checks the types',
   '@bull-board/ui': 'the pages that @bull-board/api serves, which asks for it by name',
   '@types/node': 'types of Node',

@@ -1,0 +1,17 @@
+/** Where objects are, as the section `storage.s3` of the configuration says it. Holds no secret. */
+export interface BucketSettings {
+  readonly bucket: string;
+  /** Before every key, without a slash at either end; empty: none. */
+  readonly prefix: string;
+  /** Address of a server that is not AWS; empty: AWS. */
+  readonly endpoint: string;
+  /** Empty: as the environment says, and us-east-1 with an endpoint. */
+  readonly region: string;
+  /** Whether the bucket's name stands in the path rather than in the host's name; auto: with an endpoint. */
+  readonly path_style: boolean | 'auto';
+}
+
+/** A bucket for people: `the bucket "farm" at http://10.0.0.7:9000`. */
+export function bucketName({ bucket, endpoint }: Pick<BucketSettings, 'bucket' | 'endpoint'>): string {
+  return `the bucket "${bucket}"${endpoint ? ` at ${endpoint}` : ''}`;
+}

@@ -1,0 +1,259 @@
+import { createReadStream } from 'node:fs';
+import { readFile, stat } from 'node:fs/promises';
+import { Readable } from 'node:stream';
+import { setTimeout as delay } from 'node:timers/promises';
+import type { S3Client } from '@aws-sdk/client-s3';
+import { MB } from '../units.ts';
+import { bucketFault, isMissing, passesByItself } from './bucket-fault.ts';
+import type { BucketSettings } from './bucket-settings.ts';
+import { loadS3, makeS3Client, type S3Module } from './client.ts';
+
+/** What is known of an object without reading it. */
+export interface ObjectFacts {
+  readonly key: string;
+  readonly bytes: number;
+  /** As the server gives it: another one for other bytes. */
+  readonly etag: string;
+  readonly modifiedMs: number;
+}
+
+export interface BucketOptions {
+  /** How long a request is tried again for what passes by itself. */
+  readonly patienceMs?: number;
+}
+
+/** Headers of the answer at a presigned address. */
+export interface AnswerHeaders {
+  readonly contentType: string;
+  readonly disposition: string;
+}
+
+/** What a request is made with. */
+interface Call {
+  readonly client: S3Client;
+  readonly s3: S3Module;
+  /** For each call of `client.send`. */
+  readonly http: { readonly abortSignal?: AbortSignal };
+}
+
+const PATIENCE_MS = 10_000;
+const FIRST_PAUSE_MS = 200;
+const LONGEST_PAUSE_MS = 2000;
+/** A larger file goes up in parts, a few at once: so much memory an upload, whatever the file has. */
+const PART_BYTES = 8 * MB;
+const PARTS_AT_ONCE = 3;
+const KEYS_A_REMOVAL = 1000;
+
+/**
+ * One bucket, or what lies in it under a prefix. Keys are those below the prefix. The client is made with the first
+ * request. Everything that throws throws FarmError: see `bucketFault`.
+ */
+export class Bucket {
+  readonly settings: BucketSettings;
+  readonly #patienceMs: number;
+  #client: Promise<S3Client> | undefined;
+
+  constructor(settings: BucketSettings, { patienceMs = PATIENCE_MS }: BucketOptions = {}) {
+    this.settings = settings;
+    this.#patienceMs = patienceMs;
+  }
+
+  /** Undefined when there is no such object. */
+  async head(key: string, signal?: AbortSignal): Promise<ObjectFacts | undefined> {
+    return await this.request(`Could not look for ${key}`, signal, async ({ client, s3, http }) => {
+      const found = await client.send(new s3.HeadObjectCommand(this.place(key)), http).catch(ifMissingObject);
+      if (!found) return undefined;
+      const { ContentLength: bytes = 0, ETag: etag = '', LastModified: modified } = found;
+      return { key, bytes, etag, modifiedMs: modified?.getTime() ?? 0 };
+    });
+  }
+
+  /**
+   * The bytes of an object, or [start, end] of them, both inclusive. A connection that breaks is made again where it
+   * broke; should the object be another one by then, the stream fails.
+   */
+  read(key: string, range?: { readonly start: number; readonly end: number }, signal?: AbortSignal): Readable {
+    return Readable.from(this.#chunks(key, range, signal), { objectMode: false });
+  }
+
+  /** All bytes of a small object; undefined when there is none. */
+  async contents(key: string, signal?: AbortSignal): Promise<Buffer | undefined> {
+    return await this.request(`Could not read ${key}`, signal, async ({ client, s3, http }) => {
+      const found = await client.send(new s3.GetObjectCommand(this.place(key)), http).catch(ifMissingObject);
+      return found?.Body && Buffer.from(await found.Body.transformToByteArray());
+    });
+  }
+
+  /**
+   * Writes a small object, in one step.
+   * @returns false when there is one already and `ifAbsent` was asked for; servers that do not know it replace it.
+   */
+  async put(
+    key: string,
+    body: Uint8Array,
+    { ifAbsent = false, signal }: { readonly ifAbsent?: boolean; readonly signal?: AbortSignal } = {},
+  ): Promise<boolean> {
+    return await this.request(`Could not write ${key}`, signal, async ({ client, s3, http }) => {
+      const only = ifAbsent ? { IfNoneMatch: '*' } : {};
+      const command = new s3.PutObjectCommand({ ...this.place(key), ...only, Body: body, ContentLength: body.length });
+      return await client.send(command, http).then(() => true, ifRefused);
+    });
+  }
+
+  /** Uploads a file, which does not change meanwhile; the object is there whole, or as it was before. */
+  async upload(key: string, path: string, signal?: AbortSignal): Promise<void> {
+    const { size } = await stat(path);
+    if (size <= PART_BYTES) {
+      await this.put(key, await readFile(path), signal ? { signal } : {});
+      return;
+    }
+    const { Upload } = await import('@aws-sdk/lib-storage');
+    await this.request(`Could not write ${key}`, signal, async ({ client }) => {
+      const params = { ...this.place(key), Body: createReadStream(path, { highWaterMark: MB }) };
+      const upload = new Upload({ client, params, partSize: PART_BYTES, queueSize: PARTS_AT_ONCE });
+      const stop = () => upload.abort();
+      signal?.addEventListener('abort', stop, { once: true });
+      await upload.done().finally(() => signal?.removeEventListener('abort', stop));
+    });
+  }
+
+  /** All objects whose keys begin with `prefix`, page by page, in the order of their keys. */
+  async *list(prefix: string, signal?: AbortSignal): AsyncGenerator<ObjectFacts> {
+    const { bucket } = this.settings;
+    for (let token: string | undefined, last = false; !last; ) {
+      const page = await this.request(`Could not list ${prefix}`, signal, ({ client, s3, http }) =>
+        client.send(
+          new s3.ListObjectsV2Command({ Bucket: bucket, Prefix: this.place(prefix).Key, ContinuationToken: token }),
+          http,
+        ),
+      );
+      for (const { Key = '', Size: bytes = 0, ETag: etag = '', LastModified: modified } of page.Contents ?? []) {
+        yield { key: this.#below(Key), bytes, etag, modifiedMs: modified?.getTime() ?? 0 };
+      }
+      token = page.NextContinuationToken;
+      last = !page.IsTruncated || token === undefined;
+    }
+  }
+
+  /** Removes objects; those that are not there are none. */
+  async remove(keys: readonly string[], signal?: AbortSignal): Promise<void> {
+    for (let start = 0; start < keys.length; start += KEYS_A_REMOVAL) {
+      const some = keys.slice(start, start + KEYS_A_REMOVAL);
+      await this.request(`Could not remove ${some[0]}`, signal, async ({ client, s3, http }) => {
+        const Delete = { Objects: some.map((key) => ({ Key: this.place(key).Key })), Quiet: true };
+        const command = new s3.DeleteObjectsCommand({ Bucket: this.settings.bucket, Delete });
+        const { Errors: [error] = [] } = await client.send(command, http);
+        if (error) throw Object.assign(new Error(error.Message), { name: error.Code ?? 'Error' });
+      });
+    }
+  }
+
+  /** Writes an object anew from another one of the bucket, without reading it; onto itself, it is of now. */
+  async copy(from: string, to: string, signal?: AbortSignal): Promise<void> {
+    const { bucket } = this.settings;
+    const source = [bucket, ...this.place(from).Key.split('/')].map(encodeURIComponent).join('/');
+    await this.request(`Could not copy ${from}`, signal, ({ client, s3, http }) => {
+      const command = { ...this.place(to), CopySource: source, MetadataDirective: 'REPLACE' } as const;
+      return client.send(new s3.CopyObjectCommand(command), http);
+    });
+  }
+
+  /**
+   * An address at which anybody may read an object for some time, without credentials.
+   * @param answer what its answer shall say of it.
+   */
+  async addressOf(key: string, answer: AnswerHeaders, lifetimeS: number): Promise<string> {
+    const { getSignedUrl } = await import('@aws-sdk/s3-request-presigner');
+    return await this.request(`Could not sign the address of ${key}`, undefined, async ({ client, s3 }) => {
+      const headers = { ResponseContentType: answer.contentType, ResponseContentDisposition: answer.disposition };
+      const command = new s3.GetObjectCommand({ ...this.place(key), ...headers });
+      return await getSignedUrl(client, command, { expiresIn: lifetimeS, signingDate: serverTime(client) });
+    });
+  }
+
+  /**
+   * Makes a request, and again for what passes by itself until `patienceMs` are over.
+   * @param what was not done if it fails, as the begin of a sentence.
+   * @param make must do the same when it is called again.
+   */
+  async request<T>(what: string, signal: AbortSignal | undefined, make: (call: Call) => Promise<T>): Promise<T> {
+    const deadlineMs = performance.now() + this.#patienceMs;
+    for (let pauseMs = FIRST_PAUSE_MS; ; pauseMs = Math.min(2 * pauseMs, LONGEST_PAUSE_MS)) {
+      try {
+        signal?.throwIfAborted();
+        this.#client ??= makeS3Client(this.settings);
+        const http = signal ? { abortSignal: signal } : {};
+        return await make({ client: await this.#client, s3: await loadS3(), http });
+      } catch (error) {
+        signal?.throwIfAborted();
+        const isOver = performance.now() + pauseMs > deadlineMs;
+        if (isOver || !passesByItself(error)) throw bucketFault(error, what, this.settings);
+      }
+      await delay(pauseMs, undefined, { signal }).catch(() => signal?.throwIfAborted());
+    }
+  }
+
+  /** What names an object in a request. */
+  place(key: string): { readonly Bucket: string; readonly Key: string } {
+    const { bucket, prefix } = this.settings;
+    return { Bucket: bucket, Key: prefix ? `${prefix}/${key}` : key };
+  }
+
+  #below(key: string): string {
+    const { prefix } = this.settings;
+    return prefix ? key.slice(prefix.length + 1) : key;
+  }
+
+  async *#chunks(
+    key: string,
+    range: { readonly start: number; readonly end: number } | undefined,
+    signal: AbortSignal | undefined,
+  ): AsyncGenerator<Uint8Array> {
+    let at = range?.start ?? 0;
+    let end = range?.end ?? Number.POSITIVE_INFINITY;
+    let etag: string | undefined;
+    for (let failures = 0; ; ) {
+      const Range = range || at > 0 ? { Range: `bytes=${at}-${range?.end ?? ''}` } : {};
+      const answer = await this.request(`Could not read ${key}`, signal, async ({ client, s3, http }) => {
+        const command = { ...this.place(key), ...Range, ...(etag ? { IfMatch: etag } : {}) };
+        return await client.send(new s3.GetObjectCommand(command), http);
+      });
+      etag = answer.ETag;
+      if (end === Number.POSITIVE_INFINITY) end = at + (answer.ContentLength ?? 0) - 1;
+      try {
+        for await (const chunk of answer.Body as Readable) {
+          at += (chunk as Uint8Array).length;
+          failures = 0;
+          yield chunk;
+        }
+        return;
+      } catch (error) {
+        signal?.throwIfAborted();
+        if (at > end) return;
+        // The request for the rest waits as long as it must; a server that breaks every answer is given up.
+        if (++failures === BROKEN_ANSWERS || !passesByItself(error)) {
+          throw bucketFault(error, `Could not read ${key}`, this.settings);
+        }
+      }
+    }
+  }
+}
+
+/** By the clock of the server, as far as earlier answers have told: one of this host may be wrong. */
+function serverTime({ config }: S3Client): Date {
+  return new Date(Date.now() + config.systemClockOffset);
+}
+
+/** Answers that may break, one after the other, without a byte between. */
+const BROKEN_ANSWERS = 4;
+
+function ifMissingObject(error: unknown): undefined {
+  if (!isMissing(error)) throw error;
+}
+
+/** A precondition that was not met: another writer was sooner. */
+function ifRefused(error: unknown): false {
+  const { $metadata } = error as { $metadata?: { httpStatusCode?: number } };
+  if ($metadata?.httpStatusCode === 412 || $metadata?.httpStatusCode === 409) return false;
+  throw error;
+}

@@ -1,0 +1,77 @@
+import assert from 'node:assert/strict';
+import { mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import path from 'node:path';
+import { buffer } from 'node:stream/consumers';
+import { after, before, describe, it } from 'node:test';
+import { Bucket } from '../../shared/s3/bucket.ts';
+import { MB } from '../../shared/units.ts';
+import { S3_KEYS, startS3 } from '../support/s3-server.ts';
+
+describe('a bucket', () => {
+  let server: Awaited<ReturnType<typeof startS3>>;
+  let bucket: Bucket;
+  before(async () => {
+    server = await startS3();
+    bucket = new Bucket(server.settings, { patienceMs: 0 });
+  });
+  after(() => server.close());
+
+  it('takes a file in parts and gives it back, whole or a range of it', async (t) => {
+    const folder = await mkdtemp(path.join(tmpdir(), 'farm-test-bucket-'));
+    t.after(() => rm(folder, { recursive: true }));
+    const content = Buffer.from(Uint8Array.from({ length: 9 * MB }, (_, index) => (index * index) % 251));
+    await writeFile(path.join(folder, 'large'), content);
+    await bucket.upload('large', path.join(folder, 'large'));
+    assert.equal((await bucket.head('large'))?.bytes, content.length);
+    assert.ok(content.equals(await buffer(bucket.read('large'))));
+    const range = { start: 8 * MB - 3, end: 8 * MB + 3 };
+    assert.ok(content.subarray(range.start, range.end + 1).equals(await buffer(bucket.read('large', range))));
+  });
+
+  it('says of what is not there that it is not', async () => {
+    assert.equal(await bucket.head('none'), undefined);
+    assert.equal(await bucket.contents('none'), undefined);
+    await assert.rejects(buffer(bucket.read('none')), { code: 'storage_failed', message: /Could not read none/ });
+  });
+
+  it('lists, copies and removes below its prefix alone', async () => {
+    const other = new Bucket({ ...server.settings, prefix: 'here/also' });
+    for (const key of ['a/1', 'a/2', 'b/1']) await bucket.put(key, Buffer.from(key));
+    await other.put('a/3', Buffer.from('another'));
+    const keys = async (prefix: string) => {
+      const found: string[] = [];
+      for await (const { key } of bucket.list(prefix)) found.push(key);
+      return found;
+    };
+    assert.deepEqual(await keys('a/'), ['a/1', 'a/2']);
+    await bucket.copy('a/1', 'c/ü 1');
+    assert.equal(String(await bucket.contents('c/ü 1')), 'a/1');
+    await bucket.remove(['a/1', 'a/2', 'a/none']);
+    assert.deepEqual(await keys('a/'), []);
+    assert.equal(String(await other.contents('a/3')), 'another');
+  });
+
+  it('gives out addresses that answer as they were asked to', async () => {
+    await bucket.put('v/1.mp4', Buffer.from('0123456789'));
+    const headers = { contentType: 'video/mp4', disposition: 'inline; filename="one.mp4"' };
+    const answer = await fetch(await bucket.addressOf('v/1.mp4', headers, 60), { headers: { range: 'bytes=3-5' } });
+    assert.equal(answer.status, 206);
+    assert.equal(answer.headers.get('content-type'), headers.contentType);
+    assert.equal(answer.headers.get('content-disposition'), headers.disposition);
+    assert.equal(await answer.text(), '345');
+  });
+
+  it('names a bucket that is missing, an access key that is not known, and a server that is away', async (t) => {
+    const missing = new Bucket({ ...server.settings, bucket: 'another' });
+    await assert.rejects(missing.put('x', Buffer.from('x')), {
+      code: 'storage_misconfigured',
+      message: /no such bucket/,
+    });
+    process.env.AWS_ACCESS_KEY_ID = 'another';
+    t.after(() => Object.assign(process.env, S3_KEYS));
+    await assert.rejects(new Bucket(server.settings).put('x', Buffer.from('x')), { code: 'storage_denied' });
+    const away = new Bucket({ ...server.settings, endpoint: 'http://127.0.0.1:9' }, { patienceMs: 0 });
+    await assert.rejects(away.put('x', Buffer.from('x')), { code: 'storage_failed', message: /ECONNREFUSED/ });
+  });
+});
