@@ -7,17 +7,25 @@ import { CLOSING_MS, onShutdown } from '../shared/process/shutdown.ts';
 import { endUnstarted, reportReady, showLife } from '../shared/process/supervised.ts';
 import { RedisOutage } from '../shared/redis-outage.ts';
 import { startTracing, stopTracing } from '../shared/tracing/tracing.ts';
+import { showHealth } from './health-server.ts';
 import { reportJobs } from './jobs/running-jobs.ts';
 import type { WorkerTools } from './jobs/worker-tools.ts';
 import { makeTools } from './make-tools.ts';
 
-/** Entry of a worker process: `node worker/main.ts --gpu N` or `node worker/main.ts --media`. */
+/**
+ * Entry of a worker process: `node worker/main.ts --gpu N` or `node worker/main.ts --media`; with `--health ADDRESS` it
+ * shows there how it is.
+ */
 
 /** A drain waits so long for a Redis that does not answer. */
 const WITHOUT_REDIS_MS = 3000;
 
-function readRole(): { gpuId: number } | 'media' {
-  const { values } = parseArgs({ options: { gpu: { type: 'string' }, media: { type: 'boolean' } } });
+function readOptions() {
+  const options = { gpu: { type: 'string' }, media: { type: 'boolean' }, health: { type: 'string' } } as const;
+  return parseArgs({ options }).values;
+}
+
+function readRole(values: ReturnType<typeof readOptions>): { gpuId: number } | 'media' {
   const gpuId = Number(values.gpu);
   if (values.media && values.gpu === undefined) return 'media';
   if (!values.media && values.gpu !== undefined && Number.isInteger(gpuId) && gpuId >= 0) return { gpuId };
@@ -25,8 +33,10 @@ function readRole(): { gpuId: number } | 'media' {
 }
 
 async function start(): Promise<void> {
-  const role = readRole();
+  const options = readOptions();
+  const role = readRole(options);
   const config = loadConfig();
+  const health = await showHealth(options.health);
   const name = role === 'media' ? 'media' : `gpu-${role.gpuId}`;
   const log = createLogger(name, config.logging);
   await startTracing(config, name);
@@ -35,10 +45,13 @@ async function start(): Promise<void> {
   const outage = new RedisOutage(tools.connection, log);
   const drain = await startRole(role, config, tools);
   const drainAndTell = async () => {
+    health.stage = 'draining';
     await drain();
     await Promise.all([reporting.stop(), stopTracing()]);
+    health.close();
   };
   onShutdown((reason) => end(reason, tools, outage, drainAndTell), config.limits.drain_seconds * 1000 + CLOSING_MS);
+  health.stage = 'ready';
   log.info('ready');
   reportReady();
 }

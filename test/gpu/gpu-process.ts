@@ -19,9 +19,14 @@ export async function writeWorkerConfig(settings: Record<string, object> = {}): 
   return file;
 }
 
-/** Starts `worker --gpu N` and waits until it is ready. */
-export async function startGpuProcess(gpuId: number, configPath: string, redisUrl: string): Promise<ChildProcess> {
-  const child = spawn(process.execPath, [ENTRIES.worker, '--gpu', String(gpuId)], {
+/** Starts `worker --gpu N` and waits until it is ready. @param more words of its command. */
+export async function startGpuProcess(
+  gpuId: number,
+  configPath: string,
+  redisUrl: string,
+  more: readonly string[] = [],
+): Promise<ChildProcess> {
+  const child = spawn(process.execPath, [ENTRIES.worker, '--gpu', String(gpuId), ...more], {
     env: { ...process.env, FARM_CONFIG: configPath, FARM_REDIS__URL: redisUrl },
     stdio: ['ignore', 'ignore', 'inherit', 'ipc'],
   });

@@ -1,6 +1,8 @@
 import assert from 'node:assert/strict';
 import type { ChildProcess } from 'node:child_process';
 import { afterEach, test } from 'node:test';
+import { isDeepStrictEqual } from 'node:util';
+import { freePort } from '../../cli/private-redis.ts';
 import type { LiveJob } from '../../shared/jobs.ts';
 import { LiveRequests } from '../engine/live-requests.ts';
 import { startRedisServer } from '../support/redis-server.ts';
@@ -19,8 +21,8 @@ afterEach(async () => {
   await Promise.all(workers.splice(0).map((worker) => endProcess(worker, 'SIGKILL')));
 });
 
-async function startWorker(gpuId = 0): Promise<ChildProcess> {
-  const worker = await startGpuProcess(gpuId, configPath, redis.url);
+async function startWorker(gpuId = 0, more: readonly string[] = []): Promise<ChildProcess> {
+  const worker = await startGpuProcess(gpuId, configPath, redis.url, more);
   workers.push(worker);
   return worker;
 }
@@ -41,17 +43,36 @@ async function readAll(live: LiveRequests, job: LiveJob, atFrame: () => Promise<
   return frames;
 }
 
+/** What a worker that was started with `--health` answers; undefined once it has ended. */
+async function askHealth(port: number, path: string): Promise<[status: number, stage: string] | undefined> {
+  try {
+    const answer = await fetch(`http://127.0.0.1:${port}${path}`);
+    return [answer.status, ((await answer.json()) as { status: string }).status];
+  } catch {
+    return undefined; // Nobody listens any more.
+  }
+}
+
 test('a job that a draining worker hands back is finished by the next one, each frame once', async () => {
   await using live = new LiveRequests(redis.url);
-  const first = await startWorker();
+  const port = await freePort();
+  const first = await startWorker(0, ['--health', `:${port}`]);
+  assert.deepEqual(await askHealth(port, '/readyz'), [200, 'ready']);
+  const whileDraining: unknown[] = [];
   const job = live.job({ frames: { start: 0, end: MANY_FRAMES }, totalSamples: SOUND.length, output: 'jpeg' });
   let drained = false;
   const frames = await readAll(live, job, async () => {
-    await endProcess(first, 'SIGTERM');
+    const ended = endProcess(first, 'SIGTERM');
+    for (let health = await askHealth(port, '/readyz'); health; health = await askHealth(port, '/readyz')) {
+      if (!isDeepStrictEqual(health, [200, 'ready'])) whileDraining.push(health);
+      assert.equal((await askHealth(port, '/healthz'))?.[0] ?? 200, 200);
+    }
+    await ended;
     drained = true;
     await startWorker();
   });
   assert.ok(drained);
+  assert.deepEqual(whileDraining[0], [503, 'draining']);
   assert.deepEqual(
     frames,
     Array.from({ length: MANY_FRAMES }, (_, index) => index),
