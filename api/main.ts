@@ -39,6 +39,7 @@ async function start(): Promise<void> {
     services.gpus.processes = processes;
   });
   services.gpus.history.start(log);
+  services.withoutWorker.start(log);
   const app = await buildApp(services, log);
   process.on('SIGHUP', () => services.reopenLogs());
   const connections = new Connections(app.server);

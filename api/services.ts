@@ -6,7 +6,7 @@ import type { ConfigReload } from '../shared/config/reload.ts';
 import { DiskReserve } from '../shared/disk-reserve.ts';
 import { observe } from '../shared/metrics/tally.ts';
 import type { Logger } from '../shared/process/log.ts';
-import { type Repeated, repeat } from '../shared/process/repeat.ts';
+import { repeat } from '../shared/process/repeat.ts';
 import { QueueClients } from '../shared/queues.ts';
 import { readerConnection } from '../shared/redis.ts';
 import { repairFacets } from '../shared/renders/facet-repair.ts';
@@ -33,6 +33,7 @@ import { RenderService } from './renders/renders.ts';
 import { RenderRetry } from './renders/retry.ts';
 import { RenderSubmission } from './renders/submission.ts';
 import { VideoPreviews } from './renders/video-previews.ts';
+import { RendersWithoutWorker } from './renders/without-worker.ts';
 import { Webhooks } from './webhooks.ts';
 
 /** Where processes of an earlier version run beside this one, their renders are found by filters after so long. */
@@ -59,6 +60,8 @@ export interface Services {
   readonly webhooks: Webhooks;
   readonly live: LiveService;
   readonly gpus: GpuService;
+  /** Looks while a process has started it. */
+  readonly withoutWorker: RendersWithoutWorker;
   readonly collector: Collector;
   readonly readiness: Readiness;
   readonly metrics: Metrics;
@@ -108,16 +111,16 @@ export function openServices({ config, redis, log, reload }: ServiceTools): Serv
   });
   const gpus = new GpuService(config, redis, queues, audit);
   const collector = new Collector({ config, redis, queues, store, artifacts, log });
-  const { storageRoot, limits } = config;
-  const readiness = new Readiness({ redis, storageRoot, disk, stuckMs: limits.stuck_seconds * 1000 });
-  const repairing = keepFacets(redis, log);
+  const readiness = new Readiness({ redis, storageRoot: config.storageRoot, disk, stuckMs: stuckMsOf(config) });
+  const { withoutWorker, stopLooking } = lookAfterRenders({ config, redis, store }, log);
   return {
     ...{ config, access, sessions, memory, redis, queues, models, submission, renders, retry, live, gpus },
-    ...{ events, webhooks, collector, readiness, ...logs, metrics: new Metrics({ config, redis, store }) },
+    ...{ withoutWorker, events, webhooks, collector, readiness, ...logs },
+    metrics: new Metrics({ config, redis, store }),
     avatarPictures: new AvatarPictureService(artifacts, models),
     videos: new VideoPreviews(config.limits.max_video_previews),
     async close() {
-      await Promise.all([repairing.stop(), gpus.history.stop()]);
+      await Promise.all([stopLooking(), gpus.history.stop()]);
       closeEvents();
       await live.close();
       logs.closeLogs();
@@ -126,12 +129,21 @@ export function openServices({ config, redis, log, reload }: ServiceTools): Serv
   };
 }
 
-/** Looks for renders that no filter finds, now and then. */
-function keepFacets(redis: Redis, log: Logger): Repeated {
-  return repeat(() => repairFacets(redis), {
+function stuckMsOf({ limits }: Config): number {
+  return limits.stuck_seconds * 1000;
+}
+
+/** Looks for renders that no filter finds, now and then, and for those without a worker once that is started. */
+function lookAfterRenders(tools: { config: Config; redis: Redis; store: RenderStore }, log: Logger) {
+  const repairing = repeat(() => repairFacets(tools.redis), {
     ...{ name: 'look for renders that no filter finds', everyMs: REPAIR_EVERY_MS, log },
     ...({ first: 'now', keepsProcessAlive: false } as const),
   });
+  const withoutWorker = new RendersWithoutWorker(tools);
+  const stopLooking = async () => {
+    await Promise.all([repairing.stop(), withoutWorker.stop()]);
+  };
+  return { withoutWorker, stopLooking };
 }
 
 function openEvents({ limits }: Config, redis: Redis, store: RenderStore) {

@@ -12,6 +12,7 @@ const MAY_LIE_WITH_THE_WORKER: ReadonlySet<ErrorCode> = new Set([
   'tool_failed',
   'inference_failed',
   'worker_stuck',
+  'no_worker',
   'encode_failed',
   'internal',
 ]);

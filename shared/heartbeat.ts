@@ -48,6 +48,8 @@ const modelStateSchema = z.object({
   problems: z.array(z.string()),
   /** Measured after the last load, and kept when the model is unloaded; null before. */
   cost: modelCostSchema.nullable(),
+  /** Tags that the model needs and this worker's host does not have; absent when it has them all, and in older workers. */
+  lacks: z.array(z.string()).optional(),
   /** Why this worker blocks the model after several failures in a row; null while it does not. */
   blocked: blockedModelSchema.nullable(),
   /** Since the worker started. */
@@ -69,11 +71,28 @@ const memorySchema = z.object({
 });
 export type WorkerMemory = z.infer<typeof memorySchema>;
 
+/** The machine of a worker, as its operator sees it. */
+const hostSchema = z.object({
+  /** As configured; several workers of a machine have the same. */
+  name: z.string(),
+  /** Tells machines apart that were given the same name; null where the system does not say. */
+  machine: z.string().nullable(),
+  /** Version of the farm that the worker runs. */
+  version: z.string(),
+  tags: z.array(z.string()),
+  /** Its clock minus that of Redis; null until it was compared. */
+  clockOffsetMs: z.number().nullable(),
+});
+export type WorkerHost = z.infer<typeof hostSchema>;
+
 export const heartbeatSchema = z.object({
   workerId: z.string(),
   /** The GPU whose queue this worker owns; null for a media worker. */
   gpuId: z.int().nonnegative().nullable(),
+  /** Name that the system gives its machine. */
   host: z.string(),
+  /** Absent in older workers. */
+  onHost: hostSchema.optional(),
   pid: z.int(),
   startedAtMs: z.number(),
   /** ONNX Runtime execution provider in use; null until the first model was loaded. */

@@ -94,7 +94,8 @@ export function isWorthStealing(
 }
 
 /**
- * GPUs whose worker takes work and has the model in its configuration without problems. When all of them have blocked
+ * GPUs whose worker takes work, has the model in its configuration without problems, and whose host has the tags that
+ * the model needs. When all of them have blocked
  * the model, all are returned: another try is better than giving up.
  */
 export function gpusForModel(heartbeats: readonly Heartbeat[], modelId: string): readonly number[] {
@@ -112,7 +113,12 @@ export function isWilling(heartbeat: Heartbeat, modelId: string): boolean {
 }
 
 function mayTry(heartbeat: Heartbeat, modelId: string): boolean {
-  return !heartbeat.draining && stateOf(heartbeat, modelId)?.problems.length === 0;
+  return !heartbeat.draining && canRender(heartbeat, modelId);
+}
+
+function canRender(heartbeat: Heartbeat, modelId: string): boolean {
+  const state = stateOf(heartbeat, modelId);
+  return state?.problems.length === 0 && !state.lacks?.length;
 }
 
 function gpusOf(heartbeats: readonly Heartbeat[]): number[] {

@@ -29,6 +29,7 @@ import { loadSettings } from './models/load-settings.ts';
 import { deviceName } from './onnx/device-name.ts';
 import { Blocklist, givingAway } from './queues/blocklist.ts';
 import { GpuQueues } from './queues/gpu-queues.ts';
+import { onlyWithTags, toHostsWithTags } from './queues/host-needs.ts';
 import { Lease } from './queues/lease.ts';
 import { WorkerProcess } from './worker-process.ts';
 
@@ -47,7 +48,7 @@ export async function startGpuWorker(
   tools: WorkerTools,
   entries?: ThreadEntries,
 ): Promise<() => Promise<void>> {
-  const self = new WorkerProcess(`gpu-${gpuId}`);
+  const self = new WorkerProcess(`gpu-${gpuId}`, tools.host);
   const lease = await takeLease(gpuId, self, tools);
   await enrolGpus(tools.connection, [gpuId]);
   const worker = new GpuWorker(gpuId, config, tools, self, entries);
@@ -121,7 +122,7 @@ class GpuWorker {
     });
     this.#models = new WorkerModels({
       ...{ config, gpuId, log: tools.log, history: this.#history, thread: this.#thread, usage: this.#usage },
-      ...{ blocklist: this.#blocklist, claims: this.#claims },
+      ...{ blocklist: this.#blocklist, claims: this.#claims, host: tools.host },
       onChange: () => this.#beat(),
     });
   }
@@ -234,11 +235,11 @@ class GpuWorker {
   }
 
   #jobs() {
-    const { connection: redis, renders, artifacts, cancellation, configReload } = this.#tools;
+    const { connection: redis, renders, artifacts, cancellation, configReload, host } = this.#tools;
     const jobs = new RenderJobs(renders, cancellation, this.#config);
     const common = {
       ...{ gpuId: this.#gpuId, models: this.#config.models, thread: this.#thread, usage: this.#usage },
-      ...{ configReload, cancellation, blocklist: this.#blocklist, claims: this.#claims },
+      ...{ configReload, cancellation, blocklist: this.#blocklist, claims: this.#claims, host },
       workLog: new WorkLog({ config: this.#config, name: gpuQueue(this.#gpuId), log: this.#tools.log }),
     };
     const { workerId } = this.#self;
@@ -249,7 +250,10 @@ class GpuWorker {
     return {
       jobs: {
         handlers: {
-          segment: givingAway(this.#blocklist, jobs.handler<'segment'>(segment)),
+          segment: toHostsWithTags(
+            common,
+            givingAway(this.#blocklist, jobs.handler<'segment'>(onlyWithTags(common, segment))),
+          ),
           live,
         },
         onLost: lost,

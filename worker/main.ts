@@ -1,53 +1,40 @@
-import { parseArgs } from 'node:util';
 import { type Config, loadConfig } from '../shared/config/load.ts';
-import { FarmError } from '../shared/errors.ts';
 import { startReporting } from '../shared/metrics/report.ts';
 import { createLogger } from '../shared/process/log.ts';
 import { CLOSING_MS, onShutdown } from '../shared/process/shutdown.ts';
 import { endUnstarted, reportReady, showLife } from '../shared/process/supervised.ts';
 import { RedisOutage } from '../shared/redis-outage.ts';
 import { startTracing, stopTracing } from '../shared/tracing/tracing.ts';
+import { type Role, readArguments } from './arguments.ts';
 import { showHealth } from './health-server.ts';
 import { reportJobs } from './jobs/running-jobs.ts';
 import type { WorkerTools } from './jobs/worker-tools.ts';
 import { makeTools } from './make-tools.ts';
 
 /**
- * Entry of a worker process: `node worker/main.ts --gpu N` or `node worker/main.ts --media`; with `--health ADDRESS` it
- * shows there how it is.
+ * Entry of a worker process: `node worker/main.ts --gpu N` or `node worker/main.ts --media`. Either takes
+ * `--tags a100,big`, tags of this host beside those of the configuration, and `--health ADDRESS`, where it shows how it
+ * is.
  */
 
 /** A drain waits so long for a Redis that does not answer. */
 const WITHOUT_REDIS_MS = 3000;
 
-function readOptions() {
-  const options = { gpu: { type: 'string' }, media: { type: 'boolean' }, health: { type: 'string' } } as const;
-  return parseArgs({ options }).values;
-}
-
-function readRole(values: ReturnType<typeof readOptions>): { gpuId: number } | 'media' {
-  const gpuId = Number(values.gpu);
-  if (values.media && values.gpu === undefined) return 'media';
-  if (!values.media && values.gpu !== undefined && Number.isInteger(gpuId) && gpuId >= 0) return { gpuId };
-  throw new FarmError('config_invalid', 'Start a worker with --gpu N (N = 0, 1, …) or with --media');
-}
-
 async function start(): Promise<void> {
-  const options = readOptions();
-  const role = readRole(options);
+  const { role, tags, health: healthAddress } = readArguments();
   const config = loadConfig();
-  const health = await showHealth(options.health);
+  const health = await showHealth(healthAddress);
   const name = role === 'media' ? 'media' : `gpu-${role.gpuId}`;
   const log = createLogger(name, config.logging);
   await startTracing(config, name);
-  const tools = await makeTools(config, log);
+  const tools = await makeTools(config, log, tags);
   const reporting = startReporting({ redis: tools.connection, name, log, jobs: reportJobs });
   const outage = new RedisOutage(tools.connection, log);
   const drain = await startRole(role, config, tools);
   const drainAndTell = async () => {
     health.stage = 'draining';
     await drain();
-    await Promise.all([reporting.stop(), stopTracing()]);
+    await Promise.all([tools.host.stop(), reporting.stop(), stopTracing()]);
     health.close();
   };
   onShutdown((reason) => end(reason, tools, outage, drainAndTell), config.limits.drain_seconds * 1000 + CLOSING_MS);
@@ -57,11 +44,7 @@ async function start(): Promise<void> {
 }
 
 /** Loads the modules of its role alone. Returns how to drain it. */
-async function startRole(
-  role: ReturnType<typeof readRole>,
-  config: Config,
-  tools: WorkerTools,
-): Promise<() => Promise<void>> {
+async function startRole(role: Role, config: Config, tools: WorkerTools): Promise<() => Promise<void>> {
   if (role !== 'media') return (await import('./gpu-worker.ts')).startGpuWorker(role.gpuId, config, tools);
   return (await import('./media-worker.ts')).startMediaWorker(config, tools);
 }

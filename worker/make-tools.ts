@@ -9,14 +9,16 @@ import { findRedisProblems, waitUntilReady, workerConnection } from '../shared/r
 import { RenderStore } from '../shared/renders/store.ts';
 import { CancelWatch } from './jobs/cancellation.ts';
 import type { WorkerTools } from './jobs/worker-tools.ts';
+import { OwnHost } from './own-host.ts';
 
 const REDIS_PATIENCE_MS = 30_000;
 
 /**
  * Waits for Redis, checks that it suits the farm, and makes the tools of both roles.
+ * @param tags of this host, beside those of the configuration.
  * @throws FarmError `config_invalid` when no Redis is named; `redis_unsuitable`; those of `confirmFarm`.
  */
-export async function makeTools(config: Config, log: Logger): Promise<WorkerTools> {
+export async function makeTools(config: Config, log: Logger, tags: readonly string[] = []): Promise<WorkerTools> {
   const configReload = new ConfigReload(config, log);
   const connection = workerConnection(redisUrl(config));
   const subscriber = workerConnection(redisUrl(config));
@@ -34,7 +36,8 @@ export async function makeTools(config: Config, log: Logger): Promise<WorkerTool
     endNow();
   };
   confirmAfterReconnects(connection, config.storageRoot, log, (error) => fail(error.message));
-  return { connection, subscriber, renders, artifacts, cancellation, configReload, log, fail };
+  const host = new OwnHost(config, tags, connection, log);
+  return { connection, subscriber, renders, artifacts, cancellation, configReload, log, host, fail };
 }
 
 function redisUrl(config: Config): string {

@@ -64,8 +64,8 @@ function collectorOf(config: Config, { connection, renders, artifacts, log }: Wo
   return new Collector({ config, redis: connection, queues, store: renders, artifacts, log });
 }
 
-function startMediaHeartbeat({ connection, log }: WorkerTools, state: MediaState) {
-  const self = new WorkerProcess('media');
+function startMediaHeartbeat({ connection, log, host }: WorkerTools, state: MediaState) {
+  const self = new WorkerProcess('media', host);
   const describe = () => ({
     gpuId: null,
     ...self.describe(),

@@ -1,6 +1,7 @@
 import type { Config } from '../../shared/config/load.ts';
 import { type Heartbeat, takesVisualForm, workerOf } from '../../shared/heartbeat.ts';
 import type { VisualForm } from '../../shared/live/visual-frames.ts';
+import { whyNoGpu } from '../../shared/no-worker.ts';
 import { costOn, type GpuState, gpusForModel, placeWork } from '../../shared/placement.ts';
 import { gpuQueue, LIVE_CHANNEL, liveChannelOf } from '../../shared/queues.ts';
 import type { RecentWorkers } from '../recent-workers.ts';
@@ -65,6 +66,11 @@ export class LiveDispatcher {
   /** The GPUs that can render a model. */
   async able(modelId: string): Promise<readonly number[]> {
     return gpusForModel(await this.#workers.lately(), modelId);
+  }
+
+  /** Why no GPU takes requests for a model now, as a sentence; undefined when one does. */
+  async whyNone(modelId: string): Promise<string | undefined> {
+    return whyNoGpu(await this.#workers.read(), modelId, this.#config.models.get(modelId)?.needs ?? []);
   }
 
   /** Of these GPUs, up to `most`, the one that a stream of the model should go to first. */

@@ -191,7 +191,8 @@ class LiveRun {
       const place = await this.#tools.dispatcher.pick(wish);
       if (place) return place;
       if (performance.now() > untilMs) {
-        throw new FarmError('deadline_exceeded', `No GPU worker that can render "${modelId}" takes work`);
+        const why = await this.#tools.dispatcher.whyNone(modelId);
+        throw new FarmError('deadline_exceeded', why ?? `No GPU worker that can render "${modelId}" takes work`);
       }
       await delay(LOOK_EVERY_MS, undefined, { signal }).catch(() => {
         throw cancelled();

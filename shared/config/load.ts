@@ -1,4 +1,5 @@
 import { accessSync, constants, existsSync, readFileSync, statSync } from 'node:fs';
+import { hostname } from 'node:os';
 import path from 'node:path';
 import { fileURLToPath } from 'node:url';
 import type { ApiKey } from '../api-keys.ts';
@@ -9,6 +10,7 @@ import { decodeText } from '../text-file.ts';
 import { apiKeysOf } from './auth-keys.ts';
 import { readConfigValues } from './document.ts';
 import { explainIssues } from './explain.ts';
+import { HOST_LABEL } from './host-section.ts';
 import { type ModelConfig, resolveModel } from './model-config.ts';
 import { applyOverrides } from './overrides.ts';
 import { type ConfigValues, configSchema } from './schema.ts';
@@ -27,7 +29,7 @@ export interface Config extends Omit<ConfigValues, 'auth' | 'models' | 'models_r
 }
 
 /** The part of the environment that sets configuration. */
-export type ConfigEnvironment = Pick<Environment, 'redisUrl' | 'configPath' | 'overrides'>;
+export type ConfigEnvironment = Pick<Environment, 'redisUrl' | 'configPath' | 'hostName' | 'overrides'>;
 
 const REPO_ROOT = fileURLToPath(new URL('../../', import.meta.url));
 /** Where `node avatars/demo/build.ts` puts the demo avatar. */
@@ -50,7 +52,7 @@ const DEMO_MODELS = {
  */
 export function loadConfig(configPath?: string, environment: ConfigEnvironment = readEnvironment()): Config {
   const { values, sourcePath } = readValues(configPath, environment);
-  return resolveConfig(parseValues(values, sourcePath), sourcePath, environment.redisUrl);
+  return resolveConfig(parseValues(values, sourcePath), sourcePath, environment);
 }
 
 /**
@@ -109,7 +111,18 @@ function parseValues(values: Record<string, unknown>, sourcePath: string | undef
   throw new FarmError('config_invalid', [`Wrong keys in ${sourcePath ?? 'the environment'}:`, ...lines].join('\n'));
 }
 
-function resolveConfig(values: ConfigValues, sourcePath: string | undefined, redisUrl: string | undefined): Config {
+/** FARM_HOST is checked as the key is. */
+function nameOfHost(configured: string, hostName: string | undefined): string {
+  if (configured !== '' || !hostName) return configured || hostname();
+  if (HOST_LABEL.test(hostName)) return hostName;
+  throw new FarmError('config_invalid', `FARM_HOST: expected a name such as "gpu-host-1", got "${hostName}"`);
+}
+
+function resolveConfig(
+  values: ConfigValues,
+  sourcePath: string | undefined,
+  { redisUrl, hostName }: ConfigEnvironment,
+): Config {
   const { models_root, models, auth, ...rest } = values;
   const { api_keys: _, ...access } = auth;
   const configDir = sourcePath ? path.dirname(sourcePath) : process.cwd();
@@ -118,6 +131,7 @@ function resolveConfig(values: ConfigValues, sourcePath: string | undefined, red
   const storageRoot = path.resolve(configDir, rest.storage.root);
   return {
     ...rest,
+    host: { ...rest.host, name: nameOfHost(rest.host.name, hostName) },
     redis: { url: rest.redis.url || redisUrl || '' },
     onnx: { ...rest.onnx, execution_providers: rest.gpus.enabled ? rest.onnx.execution_providers : ['cpu'] },
     logging: { ...rest.logging, level: rest.logging.log_level ?? rest.logging.level },

@@ -50,6 +50,8 @@ export interface ModelConfig {
   readonly preloadBackgrounds: boolean;
   /** GPU number, or undefined for any. */
   readonly preferredGpu: number | undefined;
+  /** Tags that a host must have, all of them; empty: any host will do. */
+  readonly needs: readonly string[];
   /** Why this model cannot work here, as far as its entry alone shows it; empty when no problem was found. */
   readonly problems: readonly string[];
 }
@@ -106,7 +108,7 @@ export function resolveModel(modelId: string, entry: ModelEntry, roots: PathRoot
     frameLimit: entry.num_frames || undefined,
     preloadModel: entry.preload_model || entry.preload,
     preloadBackgrounds: entry.preload_backgrounds,
-    preferredGpu: entry.preferred_gpu < 0 ? undefined : entry.preferred_gpu,
+    ...placesOf(entry),
     problems,
   };
 }
@@ -118,6 +120,11 @@ function halfOfAvatar({ background_dir, source_video, crop_rects_path }: ModelEn
   return hasFrames
     ? ['crop_rects_path: not set; it names the JSON file of the crop rects']
     : ['background_dir: not set; it names the folder of the avatar frames'];
+}
+
+/** Where it may and should be rendered. */
+function placesOf({ preferred_gpu, needs }: ModelEntry): Pick<ModelConfig, 'preferredGpu' | 'needs'> {
+  return { preferredGpu: preferred_gpu < 0 ? undefined : preferred_gpu, needs: [...new Set(needs)] };
 }
 
 function silenceOf(entry: ModelEntry): Pick<ModelConfig, 'silenceGate' | 'gate'> {
@@ -160,6 +167,7 @@ const ROLES: Readonly<Record<keyof ModelConfig, 'file' | 'pictures' | 'memory' |
   preloadModel: 'handling',
   preloadBackgrounds: 'memory',
   preferredGpu: 'handling',
+  needs: 'handling',
   problems: 'handling',
 };
 

@@ -3,6 +3,7 @@ import { BACKGROUND_MODES, PING_PONG } from '../background-mode.ts';
 import { AUDIO_KINDS } from '../sound/audio-kinds.ts';
 import { FRAME_RATES } from '../sound/frame-rate.ts';
 import { HUBERT_CHUNKS } from '../sound/hubert-chunks.ts';
+import { hostTag } from './host-section.ts';
 import { orDefault, section } from './value-forms.ts';
 
 const dbfs = z.number().min(-120).max(0);
@@ -24,6 +25,8 @@ export const modelSchema = section({
   /** The same under its name in the inference server's file. */
   preload: z.boolean().default(false),
   preferred_gpu: z.int().min(-1).default(-1),
+  /** New: tags that a host must have, all of them, to render with it. */
+  needs: z.array(hostTag).default([]),
   /** New: an encoder for this model alone, instead of onnx.audio_encoder_path. */
   audio_encoder_path: z.string().default(''),
   /** New: which speech features its network hears, where the shapes of its file leave that open. */

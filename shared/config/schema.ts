@@ -1,6 +1,7 @@
 import { z } from 'zod';
 import { KEY_NAME, ROLES, SHORTEST_PLAIN_KEY } from '../api-keys.ts';
 import { ENCODER_WINDOWS, JPEG_QUALITY, MODEL_ID } from '../limits.ts';
+import { host } from './host-section.ts';
 import { inputs } from './inputs-section.ts';
 import { live } from './live-section.ts';
 import { modelSchema } from './model-entry.ts';
@@ -197,6 +198,8 @@ const render = section({
   attempts: positiveInt(3),
   /** How long a job whose machine is at fault (disk, memory, tools) is tried again, whatever `attempts` says; 0: never. */
   farm_fault_minutes: z.number().nonnegative().max(A_WEEK_IN_MINUTES).default(60),
+  /** How long a render waits that no worker of the farm can go on with, until it fails; 0: for ever. */
+  no_worker_minutes: z.number().nonnegative().max(A_WEEK_IN_MINUTES).default(60),
   h264_crf: orDefault(z.int().min(1).max(51), 20),
   h264_preset: orDefault(
     z.enum(['ultrafast', 'superfast', 'veryfast', 'faster', 'fast', 'medium', 'slow', 'slower', 'veryslow']),
@@ -244,6 +247,7 @@ export const configSchema = z.strictObject({
       .optional(),
     undefined,
   ),
+  host,
   http,
   grpc,
   redis,

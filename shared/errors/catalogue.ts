@@ -165,6 +165,12 @@ export const ERROR_CATALOGUE = {
     true,
     'See the worker log and check the model named; raise limits.stuck_seconds if the machine is just slow.',
   ),
+  no_worker: entry(
+    503,
+    14,
+    true,
+    'Start a worker that takes this work, or put one back into service; `farm hosts` shows what there is, models.<id>.needs what a host must have.',
+  ),
   gpu_unknown: entry(404, 5, false, 'Use a GPU number that GET /v1/gpus lists.'),
   gpu_taken: entry(409, 6, false, 'Stop the other process, or start this one with another --gpu number.'),
   farm_running: entry(409, 6, false, 'Stop that farm with `farm down`, or set storage.root to another folder.'),

@@ -7,6 +7,8 @@ export interface Environment {
   readonly redisUrl: string | undefined;
   /** FARM_CONFIG: path of the configuration file. */
   readonly configPath: string | undefined;
+  /** FARM_HOST: name of this machine among those of the farm, where the configuration has none. */
+  readonly hostName?: string | undefined;
   /** CUDA_VISIBLE_DEVICES: the devices that this process and its children may use, in order. */
   readonly cudaDevices: readonly string[] | undefined;
   /** FARM_SECTION__KEY variables: configuration overrides, by their full name. */
@@ -14,7 +16,7 @@ export interface Environment {
 }
 
 /** FARM_ variables that are no configuration keys. */
-const OWN_VARIABLES = new Set(['FARM_CONFIG', 'FARM_SKIP_SETUP', 'FARM_URL', 'FARM_API_KEY']);
+const OWN_VARIABLES = new Set(['FARM_CONFIG', 'FARM_SKIP_SETUP', 'FARM_HOST', 'FARM_URL', 'FARM_API_KEY']);
 
 export function readEnvironment(variables: NodeJS.ProcessEnv = process.env): Environment {
   const overrides = new Map<string, string>();
@@ -24,6 +26,7 @@ export function readEnvironment(variables: NodeJS.ProcessEnv = process.env): Env
   return {
     redisUrl: variables.REDIS_URL || undefined,
     configPath: variables.FARM_CONFIG || undefined,
+    hostName: variables.FARM_HOST || undefined,
     cudaDevices: variables.CUDA_VISIBLE_DEVICES?.split(','),
     overrides,
   };

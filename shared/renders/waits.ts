@@ -16,9 +16,11 @@ const waitSchema = z.object({
 });
 export type RenderWait = z.infer<typeof waitSchema>;
 
+/** A farm that was stopped, or had no front end, does not use up the patience of its renders. */
+const NOBODY_LOOKED_MS = MINUTE_MS / 2;
 const PAUSE_MS = { shortest: 1000, longest: MINUTE_MS } as const;
 
-/** What steps of renders wait for, because the farm is at fault: a step is `prepare`, `stitch` or a segment. */
+/** What steps of renders wait for, because the farm is at fault: a step is `prepare`, `stitch`, a segment, or `worker`. */
 export class RenderWaits {
   readonly #redis: Redis;
 
@@ -38,14 +40,42 @@ export class RenderWaits {
     if (waitedMs >= patienceMs) return undefined;
     const pauseMs = Math.min(PAUSE_MS.longest, Math.max(PAUSE_MS.shortest, waitedMs));
     const nextTryAtMs = Math.min(nowMs + pauseMs, sinceMs + patienceMs);
-    const wait: RenderWait = { code: fault.code, message: fault.message, sinceMs, nextTryAtMs };
-    const keys = [recordKey(renderId), waitsKey(renderId)];
-    return (await this.#redis.eval(WAIT, 2, ...keys, step, JSON.stringify(wait))) === 1 ? wait : undefined;
+    return await this.#write(renderId, step, fault, { sinceMs, nextTryAtMs });
+  }
+
+  /**
+   * Notes that a step waits for something that is looked for every `everyMs`. Undefined when it has done so for
+   * `patienceMs`, or when the render is gone. Time in which nobody looked does not count.
+   */
+  async noteLook(
+    renderId: string,
+    step: string,
+    fault: FarmError,
+    { patienceMs, everyMs }: { readonly patienceMs: number; readonly everyMs: number },
+  ): Promise<RenderWait | undefined> {
+    const nowMs = Date.now();
+    const text = await this.#redis.hget(waitsKey(renderId), step);
+    const known = text === null ? undefined : parseWait(text);
+    const wasLookedFor = known !== undefined && nowMs - known.nextTryAtMs < NOBODY_LOOKED_MS;
+    const sinceMs = wasLookedFor ? known.sinceMs : nowMs;
+    if (nowMs - sinceMs >= patienceMs) return undefined;
+    return await this.#write(renderId, step, fault, { sinceMs, nextTryAtMs: nowMs + everyMs });
   }
 
   /** The step has succeeded. */
   async over(renderId: string, step: string): Promise<void> {
     await this.#redis.hdel(waitsKey(renderId), step);
+  }
+
+  async #write(
+    renderId: string,
+    step: string,
+    { code, message }: FarmError,
+    times: Pick<RenderWait, 'sinceMs' | 'nextTryAtMs'>,
+  ): Promise<RenderWait | undefined> {
+    const wait: RenderWait = { code, message, ...times };
+    const keys = [recordKey(renderId), waitsKey(renderId)];
+    return (await this.#redis.eval(WAIT, 2, ...keys, step, JSON.stringify(wait))) === 1 ? wait : undefined;
   }
 
   /** What the render has waited for longest; undefined when it waits for nothing. */

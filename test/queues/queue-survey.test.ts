@@ -50,6 +50,18 @@ describe('what GPU workers know of each other’s queues', () => {
     assert.deepEqual(orphans, [3]);
   });
 
+  it('takes a queue whose worker is about to end for one without a worker', async (t) => {
+    await enrolGpus(redis, [1]);
+    await beatOf(t, 1, true);
+    await redis.set(leaseKey('gpu-1'), 'somebody');
+    await add(1, 'a', 60_000);
+    const { busy } = await new QueueSurvey(redis).read();
+    assert.deepEqual(
+      busy.map(({ gpuId, waiting, abandoned }) => [gpuId, waiting, abandoned]),
+      [[1, 1, true]],
+    );
+  });
+
   it('is looked up once for all workers of a large farm', async () => {
     const gpuIds = Array.from({ length: 200 }, (_, gpuId) => gpuId);
     await enrolGpus(redis, gpuIds);
@@ -67,9 +79,9 @@ describe('what GPU workers know of each other’s queues', () => {
   });
 });
 
-async function beatOf(t: TestContext, gpuId: number): Promise<void> {
+async function beatOf(t: TestContext, gpuId: number, draining = false): Promise<void> {
   const state = { gpuId, host: 'here', pid: 1, startedAtMs: 1, provider: null, device: null, models: [] };
-  const describeIt = () => ({ ...state, draining: false, runningJobs: 0, eventLoopBlockedMaxMs: 0 });
+  const describeIt = () => ({ ...state, draining, runningJobs: 0, eventLoopBlockedMaxMs: 0 });
   const beat = startHeartbeat(redis, `worker-${gpuId}`, describeIt, QUIET_LOG);
   t.after(() => beat.stop());
   await beat.first;

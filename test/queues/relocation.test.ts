@@ -39,11 +39,16 @@ afterEach(async () => void (await Promise.all(clearAfterwards.splice(0).map((cle
 
 /** GPUs with a worker that can render the model. */
 async function workersOn(...gpuIds: number[]): Promise<void> {
+  await workersWith({}, ...gpuIds);
+}
+
+/** The same, which say this of the model besides. */
+async function workersWith(more: Pick<Heartbeat['models'][number], 'lacks'>, ...gpuIds: number[]): Promise<void> {
   const usage = { requestCount: 0, totalInferenceMs: 0, lastUsedAtMs: null };
   for (const gpuId of gpuIds) {
     const state: Omit<Heartbeat, 'workerId'> = {
       ...{ gpuId, host: 'here', pid: 1, startedAtMs: 0, provider: 'cpu', device: null },
-      models: [{ modelId: 'ann', loaded: null, problems: [], cost: null, blocked: null, usage }],
+      models: [{ modelId: 'ann', loaded: null, problems: [], cost: null, blocked: null, ...more, usage }],
       ...{ draining: false, runningJobs: 0, eventLoopBlockedMaxMs: 0 },
     };
     const heartbeat = startHeartbeat(redis, `w${gpuId}`, () => state, QUIET_LOG);
@@ -85,6 +90,14 @@ test('one that was not begun keeps all its attempts', async () => {
   const { job } = await takenSegment(3);
   await new Relocation(0, placement, queues).move(job, FAILURE, false);
   assert.equal((await queues.gpu(3).getPrioritized())[0]?.opts.attempts, 3);
+});
+
+test('it goes past hosts that lack a tag which its model needs', async () => {
+  await workersOn(0, 5);
+  await workersWith({ lacks: ['a100'] }, 3, 4);
+  const { job } = await takenSegment(3);
+  assert.equal(await new Relocation(0, placement, queues).move(job, FAILURE, false), 'gpu-5');
+  assert.deepEqual(await placement.place('ann', [5, 5]), [0, 5]);
 });
 
 const staying: { name: string; gpus: number[]; attempts: number; error: FarmError; segment?: SegmentJob }[] = [

@@ -27,6 +27,7 @@ export function modelConfig(values: Partial<ModelConfig> = {}): ModelConfig {
     preloadModel: false,
     preloadBackgrounds: false,
     preferredGpu: undefined,
+    needs: [],
     problems: [],
     ...values,
   };

@@ -7,6 +7,7 @@ import { GB, MINUTE_MS } from '../../shared/units.ts';
 import type { PipelineThread } from '../engine/pipeline-thread.ts';
 import type { ModelLimits } from '../models/model-limits.ts';
 import { findProblems } from '../models/model-problems.ts';
+import type { OwnHost } from '../own-host.ts';
 import type { Blocklist } from '../queues/blocklist.ts';
 import type { EntryHistory } from './entry-history.ts';
 import type { ModelClaims } from './model-claims.ts';
@@ -23,6 +24,7 @@ export interface WorkerModelsTools {
   readonly usage: ModelUsage;
   readonly blocklist: Blocklist;
   readonly claims: ModelClaims;
+  readonly host: Pick<OwnHost, 'lacks'>;
   readonly log: Logger;
   /** Told when what the heartbeat says of models has changed. */
   readonly onChange: () => void;
@@ -40,10 +42,11 @@ export class WorkerModels {
 
   /** For the heartbeat: every configured model. */
   states(): Heartbeat['models'] {
-    const { thread, usage, blocklist, claims } = this.#tools;
+    const { config, host, thread, usage, blocklist, claims } = this.#tools;
     return [...this.#problems].map(([modelId, problems]) => ({
       modelId,
       loaded: thread.models.loaded.get(modelId) ?? null,
+      lacks: host.lacks(config.models.get(modelId)?.needs ?? []),
       problems: [...problems, ...claims.problemsOf(modelId)],
       cost: thread.models.costs.get(modelId) ?? null,
       blocked: blocklist.of(modelId),
@@ -90,10 +93,10 @@ export class WorkerModels {
   }
 
   async #preload(modelIds: Iterable<string>): Promise<void> {
-    const { config, gpuId, thread, claims, log } = this.#tools;
+    const { config, gpuId, host, thread, claims, log } = this.#tools;
     for (const modelId of modelIds) {
-      const { preloadModel, preferredGpu = gpuId } = config.models.get(modelId) ?? {};
-      if (!preloadModel || preferredGpu !== gpuId) continue;
+      const { preloadModel, needs = [], preferredGpu = gpuId } = config.models.get(modelId) ?? {};
+      if (!preloadModel || preferredGpu !== gpuId || host.lacks(needs).length > 0) continue;
       if (thread.models.loaded.size >= config.capacity.max_models) {
         log.warn({ model: modelId }, 'model not preloaded: capacity.max_models are loaded');
         continue;

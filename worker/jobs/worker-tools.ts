@@ -3,6 +3,7 @@ import type { ArtifactStore } from '../../shared/artifacts.ts';
 import type { ConfigReload } from '../../shared/config/reload.ts';
 import type { Logger } from '../../shared/process/log.ts';
 import type { RenderStore } from '../../shared/renders/store.ts';
+import type { OwnHost } from '../own-host.ts';
 import type { CancelWatch } from './cancellation.ts';
 
 /** What every worker process has, whatever its role. */
@@ -15,6 +16,8 @@ export interface WorkerTools {
   readonly cancellation: CancelWatch;
   readonly configReload: ConfigReload;
   readonly log: Logger;
+  /** This machine. */
+  readonly host: OwnHost;
   /** Ends the process because it cannot go on; the supervisor starts another. */
   readonly fail: (reason: string) => void;
 }

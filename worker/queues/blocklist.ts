@@ -1,10 +1,13 @@
-import type { FarmError } from '../../shared/errors.ts';
+import type { ErrorCode, FarmError } from '../../shared/errors.ts';
 import type { BlockedModel } from '../../shared/heartbeat.ts';
 import type { LiveJob, SegmentJob } from '../../shared/jobs.ts';
 import type { JobHandler } from '../jobs/job-runner.ts';
 
 /** A model is blocked after this many failures in a row: one may be an accident, two a coincidence. */
 const FAILURES_IN_A_ROW = 3;
+
+/** Over by themselves once other workers agree, or no failure of the model at all. */
+const NO_FAILURES: ReadonlySet<ErrorCode> = new Set(['model_files_differ', 'no_worker']);
 
 type GpuJob = Pick<SegmentJob | LiveJob, 'name' | 'modelId'>;
 
@@ -40,9 +43,9 @@ export class Blocklist {
     if (this.#models.has(modelId)) this.clear(modelId);
   }
 
-  /** Counts a failure, unless it would have happened on any worker, or is over by itself once other workers agree. */
+  /** Counts a failure, unless it would have happened on any worker, or says nothing of this one. */
   failed({ modelId, name }: GpuJob, error: FarmError): void {
-    if (!error.mayLieWithWorker || error.code === 'model_files_differ') return;
+    if (!error.mayLieWithWorker || NO_FAILURES.has(error.code)) return;
     const key = keyOf(modelId, name);
     const count = (this.#failures.get(key) ?? 0) + 1;
     this.#failures.set(key, count);

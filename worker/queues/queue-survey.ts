@@ -78,8 +78,9 @@ export class QueueSurvey {
     const [counts, leases] = await Promise.all([countJobs(this.#redis, gpuIds), this.#leases(gpuIds)]);
     const busy = gpuIds.map((gpuId, index): BusyQueue => {
       const { waiting, delayed, active } = counts[index] as QueueCounts;
-      const workerId = workerOf(heartbeats, gpuId)?.workerId ?? null;
-      const abandoned = drained.has(gpuId) || workerId === null;
+      const worker = workerOf(heartbeats, gpuId);
+      const workerId = worker?.workerId ?? null;
+      const abandoned = drained.has(gpuId) || !worker || worker.draining;
       // Jobs that wait for their next try become available only when a worker takes from the queue.
       return { gpuId, waiting: waiting + (abandoned ? delayed : 0), active, abandoned, workerId };
     });

@@ -6,7 +6,7 @@ import { setTimeout as delay } from 'node:timers/promises';
 import sharp from 'sharp';
 import { PrivateRedis } from '../../../cli/private-redis.ts';
 import { workerConnection } from '../../../shared/redis.ts';
-import type { Receipt } from '../../../shared/views/render-view.ts';
+import type { Receipt, RenderView } from '../../../shared/views/render-view.ts';
 import { failureOf, farmCode } from '../../grpc/clients.ts';
 import { heavyNetwork } from '../../onnx/tiny-onnx.ts';
 import { until } from '../../support/until.ts';
@@ -28,6 +28,7 @@ const LIMIT_MB = 51.2;
 const PATIENCE_MS = 9000;
 const HOUR_MS = 3_600_000;
 const MOST_FRAMES = 900;
+const NO_WORKER_S = 1;
 
 interface Bench {
   readonly farm: KeyFarm;
@@ -51,6 +52,7 @@ async function start(farm: KeyFarm): Promise<Bench> {
     redis: { url: redis.url },
     http: { host: '0.0.0.0' },
     auth: { open_to_network: true },
+    host: { name: 'bench-1', tags: ['of-bench', 'small'] },
     gpus: { count: 2, assignment_strategy: 'least-loaded', allow_multi_gpu_models: false },
     onnx: { execution_providers: ['cpu'], intra_op_threads: INTRA_OP_THREADS },
     capacity: { max_models: 2, eviction_policy: 'lru', max_memory_gb: LIMIT_MB / 1024 },
@@ -64,6 +66,7 @@ async function start(farm: KeyFarm): Promise<Bench> {
     },
     live: { max_batch_frames: 1, frame_channel: 'redis' },
     render: {
+      no_worker_minutes: NO_WORKER_S / 60,
       segment_frames: SEGMENT_FRAMES,
       batch_frames: BATCH_FRAMES,
       encoder_batch_windows: ENCODER_BATCH_WINDOWS,
@@ -76,6 +79,8 @@ async function start(farm: KeyFarm): Promise<Bench> {
       counting: { ...counting, preferred_gpu: 1 },
       heavy: { ...PLAIN, model_path: 'heavy.onnx' },
       broken: { ...PLAIN, model_path: 'nowhere.onnx' },
+      picky: { ...PLAIN, needs: ['of-bench', 'a100'] },
+      suited: { ...PLAIN, needs: ['of-bench'] },
       first: { ...PLAIN, preferred_gpu: 0 },
       second: { ...PLAIN, preferred_gpu: 0 },
       third: { ...PLAIN, preferred_gpu: 0 },
@@ -243,6 +248,24 @@ export const gpuKeys: KeyTable<Bench> = {
         const gpus = [...renders.map(({ segments }) => segments[0]?.gpu), ...live.map(({ gpu_id }) => gpu_id)];
         assert.deepEqual(gpus, Array(3).fill(gpuId));
       }
+    },
+    'host.tags': async ({ farm }) => {
+      assert.equal((await farm.render('suited', 0.1)).frames, 3);
+    },
+    'models.demo.needs render.no_worker_minutes host.name': async ({ farm }) => {
+      const { id } = await farm.client.submit(await farm.speech(0.1), { modelId: 'picky' });
+      let waiting: RenderView['waiting'] = null;
+      await until('it has failed', async () => {
+        const view = await farm.client.get(id);
+        waiting ??= view.waiting;
+        return view.status === 'failed';
+      });
+      const { error } = await farm.client.get(id);
+      const why =
+        '"picky" needs a host with the tags of-bench, a100; of the hosts with a GPU worker bench-1 has of-bench, small';
+      assert.deepEqual([error?.code, error?.message.split(', and none')[0]], ['no_worker', why]);
+      assert.equal((waiting as RenderView['waiting'])?.code, 'no_worker');
+      assert.match(String(await failureOf(farm.infer('picky'))), /needs a host with the tags/);
     },
     'capacity.max_models capacity.eviction_policy': async ({ farm }) => {
       // The first is used more often, and longer ago.
