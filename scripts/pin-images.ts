@@ -10,7 +10,12 @@ import { fileURLToPath } from 'node:url';
  */
 
 const ROOT = fileURLToPath(new URL('..', import.meta.url));
-const FILES = ['Dockerfile', 'docker-compose.yml', 'docker-compose.cuda.yml'];
+const FILES = [
+  'Dockerfile',
+  'docker-compose.yml',
+  'docker-compose.cuda.yml',
+  'docs/ops/kubernetes/overlays/one-node/redis.yaml',
+];
 /** `FROM name:tag` and `image: name:tag`, with or without a digest; own images and build stages have no tag. */
 const IMAGE = /^(\s*(?:FROM|image:)\s+)([\w./-]+:[\w.-]+)(?:@sha256:[0-9a-f]{64})?(?=\s|$)/gm;
 const DIGEST = /^sha256:[0-9a-f]{64}$/;
