@@ -1,3 +1,4 @@
+import { setTimeout as delay } from 'node:timers/promises';
 import type { Config } from '../shared/config/load.ts';
 import { grpcAddresses, metricsHost } from '../shared/config/open-address.ts';
 import { findListenFault } from '../shared/process/listen-fault.ts';
@@ -41,6 +42,26 @@ export async function checkPorts(config: Config): Promise<PortFacts> {
     if (fault) faults.push({ text: fault.message, remedy: `stop what listens there, or change ${address.key}` });
   }
   return { text: `${named}: free`, faults };
+}
+
+/** What a farm that was killed has left behind gives its addresses back by itself, within moments. */
+const GIVEN_BACK_WITHIN_MS = 3000;
+const LOOK_EVERY_MS = 100;
+
+/**
+ * Resolves once a farm with this configuration could listen where it is to; FarmError('port_taken') when another program
+ * keeps an address, 'config_invalid' for an address that cannot be used.
+ */
+export async function untilPortsFree(config: Config): Promise<void> {
+  const deadlineMs = performance.now() + GIVEN_BACK_WITHIN_MS;
+  for (const { key, host, port } of addressesOf(config)) {
+    for (;;) {
+      const fault = await findListenFault(key, host, port);
+      if (!fault) break;
+      if (fault.code !== 'port_taken' || performance.now() > deadlineMs) throw fault;
+      await delay(LOOK_EVERY_MS);
+    }
+  }
 }
 
 function addressesOf(config: Config): Address[] {

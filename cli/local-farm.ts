@@ -6,6 +6,7 @@ import { readEnvironment } from '../shared/process/environment.ts';
 import { CLOSING_MS } from '../shared/process/shutdown.ts';
 import { ignored } from '../shared/process/unheard.ts';
 import type { ProcessState } from '../shared/views/process-view.ts';
+import { untilPortsFree } from './doctor-ports.ts';
 import { lockFolder } from './farm-lock.ts';
 import { farmProcesses } from './farm-processes.ts';
 import { PrivateRedis } from './private-redis.ts';
@@ -95,6 +96,8 @@ export class LocalFarm {
   async #startAll(): Promise<void> {
     const { config, inheritOverrides = true, onLine, onLost = () => {} } = this.#options;
     this.#unlock = await lockFolder(config.storageRoot, { say: (line) => onLine('farm', line), onLost });
+    // Before anything is started that would have to be stopped again.
+    await untilPortsFree(config);
     if (!config.redis.url) {
       this.#redis = await PrivateRedis.start(path.join(config.storageRoot, 'redis'), {
         say: (line) => onLine('redis', line),
