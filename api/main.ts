@@ -11,6 +11,7 @@ import { findListenFault } from '../shared/process/listen-fault.ts';
 import { createLogger, type Logger } from '../shared/process/log.ts';
 import { CLOSING_MS, onShutdown } from '../shared/process/shutdown.ts';
 import { endUnstarted, onProcessStates, reportReady, showLife } from '../shared/process/supervised.ts';
+import { liveAddress } from '../shared/redis/address.ts';
 import { producerConnection, waitUntilReady } from '../shared/redis.ts';
 import { startTracing, stopTracing } from '../shared/tracing/tracing.ts';
 import { buildApp } from './app.ts';
@@ -34,7 +35,8 @@ async function start(): Promise<void> {
   const configReload = new ConfigReload(config, log);
   await startTracing(config, 'api');
   const redis = await connect(config, log);
-  const services = openServices({ config, redis, log, reload: configReload });
+  const liveRedis = config.redis.live_url ? producerConnection(liveAddress(config.redis)) : redis;
+  const services = openServices({ config, redis, liveRedis, log, reload: configReload });
   onProcessStates((processes) => {
     services.gpus.processes = processes;
   });
@@ -54,7 +56,7 @@ async function start(): Promise<void> {
     metrics?.close();
     await Promise.all([reporting.stop(), stopTracing()]);
     await services.close();
-    redis.disconnect();
+    for (const each of new Set([redis, liveRedis])) each.disconnect();
     log.flush();
   }, drainMs + CLOSING_MS);
   const frames = await listenForFrames(services.live, config);
@@ -109,8 +111,8 @@ async function listenForFrames(live: LiveService, { live: { frame_listen } }: Co
 }
 
 /** A connection to the Redis of this farm, and of no other, also when it comes back. */
-async function connect({ redis: { url }, storageRoot }: Config, log: Logger): Promise<Redis> {
-  const redis = producerConnection(url);
+async function connect({ redis: place, storageRoot }: Config, log: Logger): Promise<Redis> {
+  const redis = producerConnection(place);
   await waitUntilReady(redis, REDIS_PATIENCE_MS);
   await confirmFarm(redis, storageRoot, log);
   confirmAfterReconnects(redis, storageRoot, log, (error) => {

@@ -75,13 +75,21 @@ export interface ServiceTools {
   readonly config: Config;
   /** A connection that is ready: a queue that is opened while Redis is away never recovers. Stays the caller's. */
   readonly redis: Redis;
+  /** The Redis that live requests go over, where that is another one. */
+  readonly liveRedis?: Redis;
   readonly log: Logger;
   /** Brings new models and keys; without it the configuration stays as it is. */
   readonly reload?: Pick<ConfigReload, 'refresh' | 'onReload'>;
 }
 
 /** Everything that a front end does, without a transport. */
-export function openServices({ config, redis, log, reload }: ServiceTools): Services & { close(): Promise<void> } {
+export function openServices({
+  config,
+  redis,
+  liveRedis = redis,
+  log,
+  reload,
+}: ServiceTools): Services & { close(): Promise<void> } {
   const logs = openLogs(config, log);
   const { auditLog: audit } = logs;
   const access = new Access({ config, log });
@@ -102,7 +110,7 @@ export function openServices({ config, redis, log, reload }: ServiceTools): Serv
   const renders = new RenderService({ store, artifacts, audit, hub });
   const retry = new RenderRetry({ config, store, artifacts, queues, renders, audit });
   const live = new LiveService({
-    ...{ config, redis, queues, models, log, audit, openReader: () => readerConnection(redis) },
+    ...{ config, redis, liveRedis, queues, models, log, audit, openReader: () => readerConnection(liveRedis) },
     onAnswered: (times) => {
       observe('farm_live_seconds', {}, times.wholeMs / 1000);
       observe('farm_live_wait_seconds', {}, times.queueMs / 1000);

@@ -114,7 +114,7 @@ async function checkRedis({ redis }: Config): Promise<Finding> {
   }
   // Its client takes a fifth of a command's start, and no other command speaks to Redis.
   const { findRedisProblems, producerConnection, waitUntilReady } = await import('../shared/redis.ts');
-  const connection = producerConnection(redis.url);
+  const connection = producerConnection(redis);
   try {
     await waitUntilReady(connection, REDIS_PATIENCE_MS);
     const [problem] = await findRedisProblems(connection);

@@ -1,5 +1,5 @@
 import type { Redis } from 'ioredis';
-import { gpuQueue } from './queues.ts';
+import { GPU_ROSTER_KEY, gpuQueue } from './queues.ts';
 import { KEY_PREFIX } from './redis.ts';
 
 /** What is on many GPU queues at once, read from BullMQ's keys: thousands of queues cost a few commands. */
@@ -15,7 +15,7 @@ export interface QueueCounts {
 /** Queues that are counted by one script: Redis does nothing else meanwhile. */
 const COUNTED_AT_ONCE = 500;
 
-/** ARGV: of each queue the beginning of BullMQ's keys. Returns of each: jobs that wait, are to be tried again, and run. */
+/** KEYS any of the farm, by which a cluster knows the slot. ARGV: of each queue the beginning of BullMQ's keys. Returns of each: jobs that wait, are to be tried again, and run. */
 const COUNT = `
 local counts = {}
 for _, queue in ipairs(ARGV) do
@@ -31,7 +31,7 @@ export async function countJobs(redis: Redis, gpuIds: readonly number[]): Promis
   const found: QueueCounts[] = [];
   for (let from = 0; from < gpuIds.length; from += COUNTED_AT_ONCE) {
     const queues = gpuIds.slice(from, from + COUNTED_AT_ONCE).map((gpuId) => `${KEY_PREFIX}:${gpuQueue(gpuId)}:`);
-    const counts = (await redis.eval(COUNT, 0, ...queues)) as number[];
+    const counts = (await redis.eval(COUNT, 1, GPU_ROSTER_KEY, ...queues)) as number[];
     for (let place = 0; place < counts.length; place += 3) {
       const [waiting = 0, delayed = 0, active = 0] = counts.slice(place, place + 3);
       found.push({ waiting, delayed, active });

@@ -3,6 +3,8 @@ import { FarmError } from './errors.ts';
 import { RedisUnavailable } from './outcome.ts';
 import { gatherWrites } from './process/gathered-writes.ts';
 import { logged } from './process/unheard.ts';
+import { type RedisAddress, readGuidedAddress, tlsOptions } from './redis/address.ts';
+import { nameOfPrimary, primaryConnector } from './redis/primary-connector.ts';
 
 /** Every key of the farm carries this hash tag, so that a cluster keeps them in one slot. BullMQ uses it as prefix. */
 export const KEY_PREFIX = '{farm}';
@@ -24,9 +26,12 @@ const shared: RedisOptions = {
  * text of its own before it when the answer came to a script. EXECABORT: a command of a transaction was refused so.
  */
 const NOT_NOW =
-  /(?:^|^ERR Error running script.* -)(?:LOADING|BUSY|MASTERDOWN|CLUSTERDOWN|TRYAGAIN|READONLY|UNBLOCKED|NOREPLICAS|MISCONF|OOM|NOAUTH|WRONGPASS|NOPERM|EXECABORT) /;
-/** Answers of one that was made the copy of another, and of one that does not know this connection any more. */
-const LOST = /(?:^|^ERR Error running script.* -)(?:READONLY|UNBLOCKED|NOAUTH|WRONGPASS) /;
+  /(?:^|^ERR Error running script.* -)(?:LOADING|BUSY|MASTERDOWN|CLUSTERDOWN|TRYAGAIN|MOVED|ASK|READONLY|UNBLOCKED|NOREPLICAS|MISCONF|OOM|NOAUTH|WRONGPASS|NOPERM|EXECABORT) /;
+/**
+ * Answers of one that was made the copy of another, of a node of a cluster that is not the one to ask or cannot know
+ * whether it is, and of one that does not know this connection any more.
+ */
+const LOST = /(?:^|^ERR Error running script.* -)(?:READONLY|UNBLOCKED|MASTERDOWN|CLUSTERDOWN|MOVED|NOAUTH|WRONGPASS) /;
 /** A connection to such a one is given up this often, at most. */
 const LEAVE_EVERY_MS = 1000;
 /** What ioredis says to the commands that wait, when it is not let in. */
@@ -185,24 +190,40 @@ function unavailable(cause: Error, { sent }: Passage): RedisUnavailable {
   return new RedisUnavailable(`Redis does not answer: ${reason}`, sent, { cause });
 }
 
+/** An address, or a URL alone. Everything that speaks to Redis takes one of these. */
+export type RedisPlace = string | RedisAddress;
+
+/** What ioredis takes: a URL for one server, else none and who finds the server. */
+function connectionTo(place: RedisPlace): [string | undefined, RedisOptions] {
+  const address = typeof place === 'string' ? { url: place } : place;
+  const tls = tlsOptions(address);
+  const options = { ...shared, ...(tls ? { tls } : {}) };
+  const guided = readGuidedAddress(address.url);
+  if (!guided) return [address.url, options];
+  const { username, password, db } = guided;
+  return [undefined, { ...options, username, password, db, Connector: primaryConnector(address) }];
+}
+
 /**
  * For processes with clients: a command fails fast while Redis is away, with RedisUnavailable.
  */
-export function producerConnection(url: string): Redis {
-  return quiet(
-    new ProducerRedis(url, {
-      ...shared,
-      enableOfflineQueue: false,
-      commandTimeout: COMMAND_TIMEOUT_MS,
-      connectTimeout: COMMAND_TIMEOUT_MS,
-      maxRetriesPerRequest: 1,
-    }),
-  );
+export function producerConnection(place: RedisPlace): Redis {
+  const [url, options] = connectionTo(place);
+  const impatient = {
+    ...options,
+    enableOfflineQueue: false,
+    commandTimeout: COMMAND_TIMEOUT_MS,
+    connectTimeout: COMMAND_TIMEOUT_MS,
+    maxRetriesPerRequest: 1,
+  };
+  return quiet(url === undefined ? new ProducerRedis(impatient) : new ProducerRedis(url, impatient));
 }
 
 /** For workers: commands wait until Redis is back. */
-export function workerConnection(url: string): Redis {
-  return quiet(new WorkerRedis(url, { ...shared, maxRetriesPerRequest: null }));
+export function workerConnection(place: RedisPlace): Redis {
+  const [url, options] = connectionTo(place);
+  const patient = { ...options, maxRetriesPerRequest: null };
+  return quiet(url === undefined ? new WorkerRedis(patient) : new WorkerRedis(url, patient));
 }
 
 /** For blocking reads, to the same Redis. Unlike a producer's connection it takes commands before it is connected. */
@@ -221,8 +242,9 @@ export async function waitUntilReady(redis: Redis, timeoutMs: number): Promise<v
   if (redis.status === 'ready') return;
   const ready = Promise.withResolvers<void>();
   const timer = setTimeout(() => {
-    const { host, port } = redis.options;
-    ready.reject(new FarmError('redis_unavailable', `No Redis answered at ${host}:${port} within ${timeoutMs} ms`));
+    const { host, port, Connector } = redis.options;
+    const name = nameOfPrimary(Connector) ?? `${host}:${port}`;
+    ready.reject(new FarmError('redis_unavailable', `No Redis answered at ${name} within ${timeoutMs} ms`));
   }, timeoutMs);
   redis.once('ready', ready.resolve);
   try {

@@ -14,7 +14,7 @@ const HEADERS = /("(?:proxy-)?(?:authorization|(?:set-)?cookie)":\[?")[^"]+/gi;
 /** In a presigned address: who has it may do what it says. */
 const SIGNATURE = /\b(X-Amz-(?:Signature|Security-Token|Credential)=)[^&\s"'\\]+/gi;
 /** Up to the last "@": a password that is not encoded as it should be may have one, or a "/". */
-const ADDRESS = /^[a-z]+:\/\/(?:([^:]*):)?(.*)@/i;
+const ADDRESS = /^[a-z+]+:\/\/(?:([^:]*):)?(.*)@/i;
 
 const known = new Set<string>();
 
@@ -38,12 +38,12 @@ export function noteSecrets(
   others: readonly string[] = [],
 ): void {
   const { redis, auth, metrics } = values as {
-    redis?: { url?: unknown } | null;
+    redis?: { url?: unknown; live_url?: unknown; sentinel?: { password?: unknown } | null } | null;
     auth?: { api_keys?: unknown } | null;
     metrics?: { token?: unknown } | null;
   };
-  for (const key of [auth?.api_keys, metrics?.token, others].flat()) note(key);
-  for (const url of [redis?.url, redisUrl]) {
+  for (const key of [auth?.api_keys, metrics?.token, redis?.sentinel?.password, others].flat()) note(key);
+  for (const url of [redis?.url, redis?.live_url, redisUrl]) {
     const password = ADDRESS.exec(String(url ?? ''))?.[2];
     note(password);
     note(password && decoded(password));

@@ -103,7 +103,7 @@ class GpuWorker {
     this.#tools = tools;
     this.#self = self;
     const onOffer: OnOffer = (job, take) => this.#queues?.offer(job, take);
-    this.#channels = new FrameChannels(tools.connection, tools.log, { workerId: self.workerId, onOffer });
+    this.#channels = new FrameChannels(tools.live, tools.log, { workerId: self.workerId, onOffer });
     this.#history = new EntryHistory(config, tools.configReload);
     const loads = new LoadCount(gpuId);
     const listeners = {
@@ -235,7 +235,7 @@ class GpuWorker {
   }
 
   #jobs() {
-    const { connection: redis, renders, artifacts, cancellation, configReload, host } = this.#tools;
+    const { live: redis, renders, artifacts, cancellation, configReload, host } = this.#tools;
     const jobs = new RenderJobs(renders, cancellation, this.#config);
     const common = {
       ...{ gpuId: this.#gpuId, models: this.#config.models, thread: this.#thread, usage: this.#usage },

@@ -51,7 +51,7 @@ async function startRole(role: Role, config: Config, tools: WorkerTools): Promis
 
 /** @param outage tells that nothing can be handed back: then what runs is done again once Redis is back. */
 async function end(reason: string, tools: WorkerTools, outage: RedisOutage, drain: () => Promise<void>): Promise<void> {
-  const { connection, subscriber, configReload, log } = tools;
+  const { connection, live, subscriber, configReload, log } = tools;
   log.info({ reason }, 'draining');
   configReload.stop();
   const drained = new AbortController();
@@ -61,8 +61,7 @@ async function end(reason: string, tools: WorkerTools, outage: RedisOutage, drai
   });
   await Promise.race([drain(), alone]);
   drained.abort();
-  connection.disconnect();
-  subscriber.disconnect();
+  for (const each of new Set([connection, live, subscriber])) each.disconnect();
   log.info('drained');
   log.flush();
 }

@@ -5,7 +5,8 @@ import { FarmError } from '../shared/errors.ts';
 import { confirmAfterReconnects, confirmFarm } from '../shared/farm/identity.ts';
 import { type Logger, writeOut } from '../shared/process/log.ts';
 import { endNow } from '../shared/process/shutdown.ts';
-import { findRedisProblems, waitUntilReady, workerConnection } from '../shared/redis.ts';
+import { liveAddress } from '../shared/redis/address.ts';
+import { findRedisProblems, type RedisPlace, waitUntilReady, workerConnection } from '../shared/redis.ts';
 import { RenderStore } from '../shared/renders/store.ts';
 import { CancelWatch } from './jobs/cancellation.ts';
 import type { WorkerTools } from './jobs/worker-tools.ts';
@@ -20,8 +21,9 @@ const REDIS_PATIENCE_MS = 30_000;
  */
 export async function makeTools(config: Config, log: Logger, tags: readonly string[] = []): Promise<WorkerTools> {
   const configReload = new ConfigReload(config, log);
-  const connection = workerConnection(redisUrl(config));
-  const subscriber = workerConnection(redisUrl(config));
+  const connection = workerConnection(redisPlace(config));
+  const subscriber = workerConnection(redisPlace(config));
+  const live = config.redis.live_url ? workerConnection(liveAddress(config.redis)) : connection;
   await waitUntilReady(connection, REDIS_PATIENCE_MS);
   const [problem] = await findRedisProblems(connection);
   if (problem) throw new FarmError('redis_unsuitable', problem);
@@ -37,10 +39,10 @@ export async function makeTools(config: Config, log: Logger, tags: readonly stri
   };
   confirmAfterReconnects(connection, config.storageRoot, log, (error) => fail(error.message));
   const host = new OwnHost(config, tags, connection, log);
-  return { connection, subscriber, renders, artifacts, cancellation, configReload, log, host, fail };
+  return { connection, live, subscriber, renders, artifacts, cancellation, configReload, log, host, fail };
 }
 
-function redisUrl(config: Config): string {
-  if (config.redis.url) return config.redis.url;
+function redisPlace({ redis }: Config): RedisPlace {
+  if (redis.url) return redis;
   throw new FarmError('config_invalid', 'No Redis is named: set REDIS_URL or redis.url, or start with `farm up`');
 }

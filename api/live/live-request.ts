@@ -45,6 +45,8 @@ export interface LiveFrame {
 
 export interface LiveRequestTools {
   readonly redis: Redis;
+  /** Where the keys of live requests are. */
+  readonly liveRedis: Redis;
   readonly queues: QueueClients;
   readonly log: RepeatLog;
   readonly channels: RequestChannels;
@@ -116,7 +118,7 @@ class LiveRun {
   }
 
   async *frames(payload: LivePayload, signal: AbortSignal): AsyncGenerator<LiveFrame, LiveSummary> {
-    const { redis, channels } = this.#tools;
+    const { redis, liveRedis, channels } = this.#tools;
     this.#visualForm = payload.visualForm;
     const channel = channels.open(this.#requestId, payload, this.#next);
     const asleep = ignored('a wake-up only: the worker sees within a second that the keys are gone');
@@ -147,7 +149,7 @@ class LiveRun {
       signal.removeEventListener('abort', onAbort);
       channel.close();
       const keys = [livePayloadKey, frameChannelKey, liveAliveKey].map((keyOf) => keyOf(this.#requestId));
-      if (channel.isInRedis) redis.del(...keys).catch(ignored('they expire by themselves'));
+      if (channel.isInRedis) liveRedis.del(...keys).catch(ignored('they expire by themselves'));
     }
   }
 
@@ -177,7 +179,7 @@ class LiveRun {
 
   async #renewKeys(): Promise<void> {
     const keys = [livePayloadKey, frameChannelKey].map((keyOf) => keyOf(this.#requestId));
-    await Promise.all(keys.map((key) => this.#tools.redis.expire(key, LIVE_KEYS_LIFETIME_S)));
+    await Promise.all(keys.map((key) => this.#tools.liveRedis.expire(key, LIVE_KEYS_LIFETIME_S)));
   }
 
   /** A GPU to ask; waits for one to appear while there is none. */
@@ -256,12 +258,14 @@ class LiveRun {
    * @param isQueued else its worker was connected when it took the job, and is as long as it is at it.
    */
   async #isGivenUp(place: TimedPlacement, heardAtMs: number, isQueued: boolean): Promise<boolean> {
-    const { dispatcher, redis, waitMs } = this.#tools;
+    const { dispatcher, liveRedis, waitMs } = this.#tools;
     if (!(await dispatcher.isCurrent(place))) return true;
     if (!isQueued) return false;
     if (heardAtMs === 0 && !(await dispatcher.takesWork(place))) return true;
     if (heardAtMs > 0) {
-      return performance.now() - heardAtMs > DEAD_AFTER_MS && (await redis.exists(liveAliveKey(this.#requestId))) === 0;
+      return (
+        performance.now() - heardAtMs > DEAD_AFTER_MS && (await liveRedis.exists(liveAliveKey(this.#requestId))) === 0
+      );
     }
     if (performance.now() > place.untilMs) {
       throw new FarmError('deadline_exceeded', `No worker picked the request up within ${waitMs / 1000} s`);

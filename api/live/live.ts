@@ -55,12 +55,14 @@ export interface InferResult {
 export interface LiveServiceTools {
   readonly config: Config;
   readonly redis: Redis;
+  /** The Redis that live requests go over, where that is another one. */
+  readonly liveRedis?: Redis;
   readonly queues: QueueClients;
   readonly models: Models;
   readonly log: RepeatLog;
   readonly audit?: AuditLog;
   readonly onAnswered?: LiveRequestTools['onAnswered'];
-  /** Opens a connection for blocking reads. */
+  /** Opens a connection for blocking reads to the Redis that live requests go over. */
   readonly openReader: () => Redis;
 }
 
@@ -89,11 +91,13 @@ export class LiveService {
 
   constructor(tools: LiveServiceTools) {
     this.#tools = tools;
-    this.#channels = new RequestChannels(tools);
+    const { liveRedis = tools.redis } = tools;
+    this.#channels = new RequestChannels({ ...tools, redis: liveRedis });
     this.#dispatcher = new LiveDispatcher(tools.models.workers, tools.config);
     this.#admission = new StreamAdmission(new StreamSlots(tools.redis), this.#dispatcher, tools);
     this.#requests = new LiveRequests({
       redis: tools.redis,
+      liveRedis,
       queues: tools.queues,
       log: tools.log,
       channels: this.#channels,

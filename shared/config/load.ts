@@ -5,6 +5,7 @@ import { fileURLToPath } from 'node:url';
 import type { ApiKey } from '../api-keys.ts';
 import { FarmError } from '../errors.ts';
 import { type Environment, readAwsSecrets, readEnvironment } from '../process/environment.ts';
+import { readGuidedAddress } from '../redis/address.ts';
 import { noteSecrets } from '../secrets.ts';
 import { decodeText } from '../text-file.ts';
 import { apiKeysOf } from './auth-keys.ts';
@@ -132,7 +133,7 @@ function resolveConfig(
   return {
     ...rest,
     host: { ...rest.host, name: nameOfHost(rest.host.name, hostName) },
-    redis: { url: rest.redis.url || redisUrl || '' },
+    redis: resolveRedis(rest.redis, redisUrl, configDir),
     onnx: { ...rest.onnx, execution_providers: rest.gpus.enabled ? rest.onnx.execution_providers : ['cpu'] },
     logging: { ...rest.logging, level: rest.logging.log_level ?? rest.logging.level },
     sourcePath,
@@ -141,4 +142,21 @@ function resolveConfig(
     models: new Map(entries.map(([modelId, entry]) => [modelId, resolveModel(modelId, entry, roots)])),
     auth: { ...access, keys: apiKeysOf(auth) },
   };
+}
+
+/** @throws FarmError `config_invalid` for a REDIS_URL of Sentinels or a cluster that is not well formed. */
+function resolveRedis(
+  { url, tls, ...rest }: ConfigValues['redis'],
+  redisUrl: string | undefined,
+  configDir: string,
+): ConfigValues['redis'] {
+  try {
+    readGuidedAddress(redisUrl ?? '');
+  } catch (error) {
+    throw new FarmError('config_invalid', `REDIS_URL: ${(error as Error).message}`, { cause: error });
+  }
+  const absolute = (file: string) => file && path.resolve(configDir, file);
+  const { ca_path, cert_path, key_path } = tls;
+  const files = { ca_path: absolute(ca_path), cert_path: absolute(cert_path), key_path: absolute(key_path) };
+  return { ...rest, url: url || redisUrl || '', tls: { ...tls, ...files } };
 }

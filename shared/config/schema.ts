@@ -6,6 +6,7 @@ import { inputs } from './inputs-section.ts';
 import { live } from './live-section.ts';
 import { modelSchema } from './model-entry.ts';
 import { logging, metrics, tracing } from './observability-sections.ts';
+import { redis } from './redis-section.ts';
 import { storage } from './storage-section.ts';
 import {
   LAST_PORT,
@@ -116,14 +117,6 @@ const grpc = section({
   max_concurrent_streams: positiveInt(100),
   /** How often a silent connection is asked whether it is still there. */
   keepalive_seconds: positiveInt(30),
-});
-
-const redis = section({
-  /** Empty: `farm up` starts a private Redis of its own. */
-  url: z
-    .string()
-    .regex(/^(rediss?:\/\/|$)/, 'expected redis://host:port or rediss://host:port')
-    .default(''),
 });
 
 const apiKey = section({

@@ -17,7 +17,7 @@ const LOOK_THROUGH = 1000;
 const MOST_LOOKED_AT = 10_000;
 
 /**
- * ARGV beginning of the keys of records, status as JSON, model, labels as JSON, owner as JSON ('': any), words as JSON,
+ * KEYS any of the farm, by which a cluster knows the slot. ARGV beginning of the keys of records, status as JSON, model, labels as JSON, owner as JSON ('': any), words as JSON,
  * ids. Returns those of the ids whose record says this. The sets of an earlier version's renders may be wrong; the record
  * is not. Such renders have no text to be searched, so that of their request is, in which only letters of ASCII are
  * compared without regard to case.
@@ -116,6 +116,8 @@ async function matching(
   if (keysOf({ status, modelId: modelId || undefined, labels }).length + words.length === 0) return places;
   const wanted = [status && JSON.stringify(status), modelId, labels.length > 0 && JSON.stringify(labels)];
   const args = [...wanted.map((text) => text || ''), owner && JSON.stringify(owner), JSON.stringify(words)];
-  const found = new Set((await redis.eval(MATCHING, 0, recordKey(''), ...args, ...idsOf(places))) as string[]);
+  const found = new Set(
+    (await redis.eval(MATCHING, 1, INDEX_KEY, recordKey(''), ...args, ...idsOf(places))) as string[],
+  );
   return places.filter(({ renderId }) => found.has(renderId));
 }

@@ -9,6 +9,8 @@ import type { CancelWatch } from './cancellation.ts';
 /** What every worker process has, whatever its role. */
 export interface WorkerTools {
   readonly connection: Redis;
+  /** To the Redis that live requests go over; the same connection where there is one Redis. */
+  readonly live: Redis;
   /** A connection for subscriptions only. */
   readonly subscriber: Redis;
   readonly renders: RenderStore;

@@ -3,12 +3,14 @@ import { readdir, readFile, writeFile } from 'node:fs/promises';
 import { availableParallelism, networkInterfaces } from 'node:os';
 import path from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
+import type { Redis } from 'ioredis';
 import sharp from 'sharp';
 import { PrivateRedis } from '../../../cli/private-redis.ts';
 import { workerConnection } from '../../../shared/redis.ts';
 import type { Receipt, RenderView } from '../../../shared/views/render-view.ts';
 import { failureOf, farmCode } from '../../grpc/clients.ts';
 import { heavyNetwork } from '../../onnx/tiny-onnx.ts';
+import { SentinelServers } from '../../support/redis-servers.ts';
 import { until } from '../../support/until.ts';
 import type { KeyFarm } from '../key-farm.ts';
 import type { KeyTable } from '../key-table.ts';
@@ -30,9 +32,17 @@ const HOUR_MS = 3_600_000;
 const MOST_FRAMES = 900;
 const NO_WORKER_S = 1;
 
+const PASSWORDS = { server: 'password-of-the-server', sentinel: 'password-of-the-sentinel' } as const;
+const REDIS_KEYS = [
+  ...['redis.url', 'redis.tls.ca_path', 'redis.tls.cert_path', 'redis.tls.key_path', 'redis.tls.servername'],
+  ...['redis.sentinel.username', 'redis.sentinel.password'],
+].join(' ');
+
 interface Bench {
   readonly farm: KeyFarm;
-  readonly redis: PrivateRedis;
+  /** Over TLS, and named by a Sentinel. */
+  readonly redis: SentinelServers;
+  readonly liveRedis: PrivateRedis;
   /** Threads that the process of GPU 0 has gained by loading its first model. */
   readonly threadsGained: number | undefined;
   /** Of a render of one second, once there was one. */
@@ -45,11 +55,14 @@ async function start(farm: KeyFarm): Promise<Bench> {
   await writeFile(path.join(root, 'counting.onnx'), countingNetwork());
   await writeFile(path.join(root, 'counting_encoder.onnx'), countingEncoder());
   await writeFile(path.join(root, 'heavy.onnx'), heavyNetwork(64 * MB));
-  const redis = await PrivateRedis.start(path.join(farm.folder, 'redis'));
-  farm.others.defer(() => redis.stop());
+  const redis = farm.others.use(
+    await SentinelServers.start({ replicas: 0, sentinels: 1, tls: true, passwords: PASSWORDS }),
+  );
+  const liveRedis = await PrivateRedis.start(path.join(farm.folder, 'redis'));
+  farm.others.defer(() => liveRedis.stop());
   const counting = { ...PLAIN, model_path: 'counting.onnx', audio_encoder_path: 'counting_encoder.onnx' };
   await farm.up({
-    redis: { url: redis.url },
+    redis: { ...redis.ofFarm, live_url: liveRedis.url },
     http: { host: '0.0.0.0' },
     auth: { open_to_network: true },
     host: { name: 'bench-1', tags: ['of-bench', 'small'] },
@@ -90,7 +103,7 @@ async function start(farm: KeyFarm): Promise<Bench> {
   await farm.client.loadModel('ann', 0);
   const after = await threadsOf(farm);
   await farm.client.loadModel('ann', 1);
-  return { farm, redis, threadsGained: before && after && after - before, segments: [] };
+  return { farm, redis, liveRedis, threadsGained: before && after && after - before, segments: [] };
 }
 
 /** Threads of GPU 0's process; undefined where the system does not show them. */
@@ -132,26 +145,36 @@ const x264Settings = async (farm: KeyFarm): Promise<string> => {
   return / - options: ([ -~]*)/.exec((await readFile(file)).toString('latin1'))?.[1] ?? 'none found';
 };
 
+/** Notes the frame channels that are written to through a Redis, until it is disposed of. */
+async function channelsThrough(redis: Redis) {
+  // Where its first line comes together with Redis's OK, ioredis tells that as an error, and shows the others.
+  const monitor = redis.duplicate({ monitor: true, lazyConnect: false }).on('error', () => {});
+  await new Promise<void>((resolve) => monitor.once('monitoring', resolve));
+  const found = {
+    keys: new Set<string>(),
+    commands: 0,
+    [Symbol.asyncDispose]: async () => monitor.disconnect(),
+  };
+  monitor.on('monitor', (_, [command, key]: string[]) => {
+    found.commands++;
+    if (key?.startsWith('{farm}:live:') && command === 'xadd') found.keys.add(key);
+  });
+  return found;
+}
+
 export const gpuKeys: KeyTable<Bench> = {
   title: 'keys of GPUs, placement and renders',
   start,
   checks: {
-    'live.frame_channel': async ({ farm, redis }) => {
-      const connection = workerConnection(redis.url);
-      // Where its first line comes together with Redis's OK, ioredis tells that as an error, and shows the others.
-      const monitor = connection.duplicate({ monitor: true, lazyConnect: false }).on('error', () => {});
-      try {
-        await new Promise<void>((resolve) => monitor.once('monitoring', resolve));
-        const channels = new Set<string>();
-        monitor.on('monitor', (_, [command, key]: string[]) => {
-          if (command === 'xadd' && key?.startsWith('{farm}:live:')) channels.add(key);
-        });
-        await farm.frames('ann');
-        await until('the frame has come through Redis', () => channels.size === 1);
-      } finally {
-        monitor.disconnect();
-        connection.disconnect();
-      }
+    'live.frame_channel redis.live_url': async ({ farm, redis, liveRedis }) => {
+      const connection = workerConnection(liveRedis.url);
+      await using live = await channelsThrough(connection);
+      await using other = await channelsThrough((await redis.primary()).client);
+      connection.disconnect();
+      await farm.frames('ann');
+      await until('the frame has come through the second Redis', () => live.keys.size === 1);
+      await until('the first one has been used as well', () => other.commands > 0);
+      assert.equal(other.keys.size, 0);
     },
     'auth.open_to_network': async ({ farm }) => {
       assert.ok(farm.output.includes(`  HTTP       ${farm.url}`));
@@ -190,13 +213,13 @@ export const gpuKeys: KeyTable<Bench> = {
         ],
       );
     },
-    'redis.url': async ({ farm, redis }) => {
-      const connection = workerConnection(redis.url);
-      assert.ok((await connection.keys('*')).length > 0);
-      connection.disconnect();
-      const { host, password } = new URL(redis.url);
-      assert.match(farm.output.join('\n'), new RegExp(`  Redis      redis://.*${host}`));
-      assert.ok(!farm.output.join('\n').includes(password));
+    [REDIS_KEYS]: async ({ farm, redis }) => {
+      // Neither the Sentinel nor the server answers anybody without all of these.
+      assert.ok((await (await redis.primary()).client.keys('{farm}:heartbeat:*')).length > 0);
+      const { url } = redis.ofFarm;
+      const said = farm.output.join('\n');
+      assert.ok(said.includes(`  Redis      ${url.replace(/:\/\/.*@/, '://***@')}`));
+      for (const password of Object.values(PASSWORDS)) assert.ok(!said.includes(password));
     },
     'onnx.intra_op_threads': async ({ threadsGained }) => {
       // Each of the two networks has so many threads, less the one that calls it.
