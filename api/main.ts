@@ -11,7 +11,6 @@ import { findListenFault } from '../shared/process/listen-fault.ts';
 import { createLogger, type Logger } from '../shared/process/log.ts';
 import { CLOSING_MS, onShutdown } from '../shared/process/shutdown.ts';
 import { endUnstarted, onProcessStates, reportReady, showLife } from '../shared/process/supervised.ts';
-import { liveAddress } from '../shared/redis/address.ts';
 import { producerConnection, waitUntilReady } from '../shared/redis.ts';
 import { startTracing, stopTracing } from '../shared/tracing/tracing.ts';
 import { buildApp } from './app.ts';
@@ -35,8 +34,7 @@ async function start(): Promise<void> {
   const configReload = new ConfigReload(config, log);
   await startTracing(config, 'api');
   const redis = await connect(config, log);
-  const liveRedis = config.redis.live_url ? producerConnection(liveAddress(config.redis)) : redis;
-  const services = openServices({ config, redis, liveRedis, log, reload: configReload });
+  const services = openServices({ config, redis, log, reload: configReload });
   onProcessStates((processes) => {
     services.gpus.processes = processes;
   });
@@ -56,7 +54,7 @@ async function start(): Promise<void> {
     metrics?.close();
     await Promise.all([reporting.stop(), stopTracing()]);
     await services.close();
-    for (const each of new Set([redis, liveRedis])) each.disconnect();
+    redis.disconnect();
     log.flush();
   }, drainMs + CLOSING_MS);
   const frames = await listenForFrames(services.live, config);

@@ -8,7 +8,8 @@ import { observe } from '../shared/metrics/tally.ts';
 import type { Logger } from '../shared/process/log.ts';
 import { repeat } from '../shared/process/repeat.ts';
 import { QueueClients } from '../shared/queues.ts';
-import { readerConnection } from '../shared/redis.ts';
+import { liveAddress } from '../shared/redis/address.ts';
+import { producerConnection, readerConnection } from '../shared/redis.ts';
 import { repairFacets } from '../shared/renders/facet-repair.ts';
 import { RenderStore } from '../shared/renders/store.ts';
 import { RenderWork } from '../shared/renders/work.ts';
@@ -21,7 +22,7 @@ import { EventHub } from './events/event-hub.ts';
 import { EventLog } from './events/event-log.ts';
 import { EventStreams } from './events/event-streams.ts';
 import { GpuService } from './gpus.ts';
-import { LiveService } from './live/live.ts';
+import { LiveService, type LiveServiceTools } from './live/live.ts';
 import { AccessLog } from './logs/access-log.ts';
 import { AuditLog } from './logs/audit-log.ts';
 import { openLines } from './logs/lines.ts';
@@ -75,21 +76,13 @@ export interface ServiceTools {
   readonly config: Config;
   /** A connection that is ready: a queue that is opened while Redis is away never recovers. Stays the caller's. */
   readonly redis: Redis;
-  /** The Redis that live requests go over, where that is another one. */
-  readonly liveRedis?: Redis;
   readonly log: Logger;
   /** Brings new models and keys; without it the configuration stays as it is. */
   readonly reload?: Pick<ConfigReload, 'refresh' | 'onReload'>;
 }
 
 /** Everything that a front end does, without a transport. */
-export function openServices({
-  config,
-  redis,
-  liveRedis = redis,
-  log,
-  reload,
-}: ServiceTools): Services & { close(): Promise<void> } {
+export function openServices({ config, redis, log, reload }: ServiceTools): Services & { close(): Promise<void> } {
   const logs = openLogs(config, log);
   const { auditLog: audit } = logs;
   const access = new Access({ config, log });
@@ -109,14 +102,7 @@ export function openServices({
   const { hub, events, closeEvents } = openEvents(config, redis, store);
   const renders = new RenderService({ store, artifacts, audit, hub });
   const retry = new RenderRetry({ config, store, artifacts, queues, renders, audit });
-  const live = new LiveService({
-    ...{ config, redis, liveRedis, queues, models, log, audit, openReader: () => readerConnection(liveRedis) },
-    onAnswered: (times) => {
-      observe('farm_live_seconds', {}, times.wholeMs / 1000);
-      observe('farm_live_wait_seconds', {}, times.queueMs / 1000);
-      log.debug(times, 'live request answered');
-    },
-  });
+  const { live, closeLive } = openLive({ config, redis, queues, models, log, audit });
   const gpus = new GpuService(config, redis, queues, audit);
   const collector = new Collector({ config, redis, queues, store, artifacts, log });
   const readiness = new Readiness({ redis, storageRoot: config.storageRoot, disk, stuckMs: stuckMsOf(config) });
@@ -130,11 +116,31 @@ export function openServices({
     async close() {
       await Promise.all([stopLooking(), gpus.history.stop()]);
       closeEvents();
-      await live.close();
+      await closeLive();
       logs.closeLogs();
       await queues.close();
     },
   };
+}
+
+/** Live requests, with a connection of their own where they have a Redis of their own. */
+function openLive(tools: Omit<LiveServiceTools, 'liveRedis' | 'onAnswered' | 'openReader'> & { readonly log: Logger }) {
+  const { redis, log } = tools;
+  const place = tools.config.redis;
+  const liveRedis = place.live_url ? producerConnection(liveAddress(place)) : redis;
+  const live = new LiveService({
+    ...{ ...tools, liveRedis, openReader: () => readerConnection(liveRedis) },
+    onAnswered: (times) => {
+      observe('farm_live_seconds', {}, times.wholeMs / 1000);
+      observe('farm_live_wait_seconds', {}, times.queueMs / 1000);
+      log.debug(times, 'live request answered');
+    },
+  });
+  const closeLive = async () => {
+    await live.close();
+    if (liveRedis !== redis) liveRedis.disconnect();
+  };
+  return { live, closeLive };
 }
 
 function stuckMsOf({ limits }: Config): number {
