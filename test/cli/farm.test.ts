@@ -18,10 +18,13 @@ import { until } from '../support/until.ts';
 describe('the farm command', () => {
   let folder = '';
   let speech = '';
+  let brief = '';
   before(async () => {
     folder = await mkdtemp(path.join(tmpdir(), 'farm-cli-'));
     speech = path.join(folder, 'speech.wav');
     await writeWav(speech, syllables(2));
+    brief = path.join(folder, 'brief.wav');
+    await writeWav(brief, syllables(1));
   });
   after(async () => await rm(folder, { recursive: true, force: true }));
 
@@ -44,13 +47,13 @@ describe('the farm command', () => {
       '--out',
       video,
       '--audio',
-      speech,
+      brief,
     );
     assert.equal(await run.exited, 0, run.output());
-    assert.match(run.output(), /50\/50 frames/);
+    assert.match(run.output(), /25\/25 frames/);
     assert.match(run.output(), /inference +\d+ ms/);
     assert.ok(run.output().includes(video));
-    assert.equal((await inspectVideo(video)).videoTimes.length, 50);
+    assert.equal((await inspectVideo(video)).videoTimes.length, 25);
     assert.deepEqual(await livingFamily(run.family), []);
     assert.deepEqual(await readdir(scratch), []);
   });
@@ -89,24 +92,17 @@ describe('the farm command', () => {
     await until('they are gone', async () => (await livingFamily(first.family)).length === 0);
   });
 
-  it('up: says why a process cannot start, and leaves none behind', async () => {
-    const { file } = await writeConfig('certless', {
-      models: { demo: DEMO_MODEL },
-      grpc: { tls: { cert_path: 'nothing.crt', key_path: 'nothing.key' } },
-    });
-    const run = runCli('up', '--config', file);
-    assert.equal(await run.exited, 1);
-    assert.match(run.output(), /farm: api did not start: .*nothing\.crt[\s\S]*\[config_invalid\]/);
-    assert.deepEqual(await livingFamily(run.family), []);
-  });
-
-  it('doctor: finds nothing to mend for the demo', async () => {
-    const { file } = await writeConfig('fine', {});
+  it('doctor: finds nothing to mend for the demo, and leaves pictures in a video where they are', async () => {
+    const video = await writeVideo(path.join(folder, 'ann.mp4'), { frames: 3 });
+    const ann = { ...DEMO_MODEL, background_dir: 'frames', source_video: video };
+    const { file } = await writeConfig('fine', { models: { demo: DEMO_MODEL, ann } });
     const run = runCli('doctor', '--config', file);
     assert.equal(await run.exited, 0, run.output());
     assert.match(run.output(), /✓ addresses +http\.port [\d.:]+, server\.port [\d.:]+: free/);
     assert.match(run.output(), /model demo +100 frames of 1280×720, network 320², cpu/);
+    assert.match(run.output(), /✓ model ann +pictures will be extracted from .*\.mp4 when a worker loads the model/);
     assert.match(run.output(), /provider cpu +.+, \d+ cores/);
+    assert.ok(!(await readdir(folder)).includes('frames'));
   });
 
   it('doctor: names what is wrong with a model and how to mend it', async () => {
@@ -133,17 +129,6 @@ describe('the farm command', () => {
     assert.match(run.output(), /✗ model old [\s\S]*model_path: "D:\/models\/best\.onnx" is a Windows path/);
     assert.match(run.output(), /✗ model swapped .*audio_encoder\.onnx/);
     assert.match(run.output(), /→ correct models\.old in /);
-  });
-
-  it('doctor: says that pictures are still in a video, and leaves them there', async () => {
-    const video = await writeVideo(path.join(folder, 'ann.mp4'), { frames: 3 });
-    const { file } = await writeConfig('video', {
-      models: { ann: { ...DEMO_MODEL, background_dir: 'frames', source_video: video } },
-    });
-    const run = runCli('doctor', '--config', file);
-    assert.equal(await run.exited, 0, run.output());
-    assert.match(run.output(), /✓ model ann +pictures will be extracted from .*\.mp4 when a worker loads the model/);
-    assert.ok(!(await readdir(folder)).includes('frames'));
   });
 
   it('inspect mel: writes the mel as float32', async () => {

@@ -1,5 +1,6 @@
 import { existsSync, writeFileSync } from 'node:fs';
-import { reportReady, showLife } from '../../shared/process/supervised.ts';
+import { FarmError } from '../../shared/errors.ts';
+import { endUnstarted, reportReady, showLife } from '../../shared/process/supervised.ts';
 
 /** A process that behaves badly the first time that it is started, and well after that: `node … <how> <marker file>`. */
 
@@ -12,6 +13,8 @@ showLife();
 if (!isFirst || how === 'stops') {
   reportReady();
   keepsRunning();
+} else if (how === 'fails') {
+  endUnstarted(new FarmError('config_invalid', 'nothing.crt is not there'));
 } else if (how === 'never ready') {
   keepsRunning();
 } else {

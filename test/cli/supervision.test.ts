@@ -3,6 +3,7 @@ import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { after, before, describe, it } from 'node:test';
+import { Supervisor } from '../../cli/processes.ts';
 import { RestartWaits } from '../../cli/restart-waits.ts';
 import { SupervisedProcess } from '../../cli/supervised-process.ts';
 import { until } from '../support/until.ts';
@@ -71,6 +72,28 @@ describe('a process of the farm', { concurrency: true }, () => {
     assert.match(said[0] ?? '', /nothing happened in its start for 3 s\); starting it again$/);
     assert.equal(supervised.state.state, 'running');
     await supervised.stop();
+  });
+
+  it('that cannot start says why, and the others end with it', async () => {
+    const said: string[] = [];
+    const supervisor = new Supervisor({
+      environment: {},
+      inheritOverrides: true,
+      onLine: (name, line) => said.push(`${name}: ${line}`),
+      drainMs: 5000,
+    });
+    const spec = (name: string, how: string) => ({
+      ...{ name, script: ENTRY, environment: {} },
+      args: [how, path.join(folder, `of ${name}`)],
+    });
+    const starting = supervisor.start([spec('api', 'fails'), spec('media', 'stops')]);
+    await assert.rejects(starting, { code: 'config_invalid', message: 'api did not start: nothing.crt is not there' });
+    await supervisor.stop();
+    assert.equal(supervisor.pids.size, 0);
+    assert.ok(
+      said.some((line) => line.includes('api: config_invalid: nothing.crt is not there')),
+      said.join('\n'),
+    );
   });
 
   it('that ends again and again is started after growing waits, until it has run for a minute', () => {
