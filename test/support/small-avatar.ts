@@ -5,7 +5,7 @@
  */
 import { mkdir, readFile, writeFile } from 'node:fs/promises';
 import path from 'node:path';
-import sharp from 'sharp';
+import sharp, { type Sharp } from 'sharp';
 import { buildFolder, stampOf } from '../../avatars/build-folder.ts';
 import { encodeModel } from '../../shared/onnx/encode.ts';
 import { type Graph, GraphBuilder } from '../../shared/onnx/graph.ts';
@@ -65,12 +65,18 @@ export async function buildSmallAvatar(): Promise<void> {
  * @param frameIndex of a render or stream that began at the first picture.
  */
 export async function faceBrightness(jpeg: Uint8Array, frameIndex: number): Promise<number> {
-  return (await meanOfFace(jpeg)) - (await meanOfFace(await picture(pingPong(frameIndex))));
+  return (await meanOfFace(sharp(jpeg))) - (await meanOfFace(sharp(await picture(pingPong(frameIndex)))));
 }
 
-async function meanOfFace(file: Uint8Array): Promise<number> {
+/** The same of a frame as RGB, out of a video, say: its colours may be off by one. */
+export async function faceBrightnessOfPixels(rgb: Uint8Array, frameIndex: number): Promise<number> {
+  const own = sharp(await picture(pingPong(frameIndex)));
+  return (await meanOfFace(sharp(rgb, { raw: { ...SMALL_PICTURE, channels: 3 } }))) - (await meanOfFace(own));
+}
+
+async function meanOfFace(picture: Sharp): Promise<number> {
   const { x1, y1, x2, y2 } = SMALL_FACE;
-  const face = sharp(file).extract({ left: x1, top: y1, width: x2 - x1, height: y2 - y1 });
+  const face = picture.extract({ left: x1, top: y1, width: x2 - x1, height: y2 - y1 });
   const { data } = await face.raw().toBuffer({ resolveWithObject: true });
   return data.reduce((sum, value) => sum + value, 0) / data.length;
 }
