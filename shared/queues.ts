@@ -36,6 +36,9 @@ export function gpuQueue(gpuId: number): string {
   return `${GPU_QUEUE_BEGINS}${gpuId}`;
 }
 
+/** The lease of a queue: there while a process serves it. */
+export const leaseKey = (queueName: string) => `${KEY_PREFIX}:lease:${queueName}`;
+
 /** Every GPU that ever had a queue: a set of numbers. */
 export const GPU_ROSTER_KEY = `${KEY_PREFIX}:gpus`;
 

@@ -4,8 +4,11 @@ import { hostTag } from '../shared/config/host-section.ts';
 import { FarmError } from '../shared/errors.ts';
 import { LAST_GPU } from '../shared/limits.ts';
 
-/** What a worker process does: it serves the queue of one GPU, or those of the media workers. */
-export type Role = { readonly gpuId: number } | 'media';
+/** What a worker process does: it serves the queue of one GPU, whose number it may claim itself, or those of the media workers. */
+export type Role = { readonly gpuId: number | 'auto' } | 'media';
+
+/** With the number that it has claimed. */
+export type NumberedRole = { readonly gpuId: number } | 'media';
 
 export interface WorkerArguments {
   readonly role: Role;
@@ -33,5 +36,6 @@ export function readArguments(args: readonly string[] = process.argv.slice(2)): 
 function roleOf(gpu: string | undefined, media: boolean): Role {
   if (media && gpu === undefined) return 'media';
   if (!media && gpu !== undefined && /^\d+$/.test(gpu) && Number(gpu) <= LAST_GPU) return { gpuId: Number(gpu) };
-  throw new FarmError('config_invalid', 'Start a worker with --gpu N (N = 0, 1, …) or with --media');
+  if (!media && gpu === 'auto') return { gpuId: gpu };
+  throw new FarmError('config_invalid', 'Start a worker with --gpu N (N = 0, 1, …), with --gpu auto or with --media');
 }

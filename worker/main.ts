@@ -1,18 +1,20 @@
 import { type Config, loadConfig } from '../shared/config/load.ts';
+import { GpuNumbers } from '../shared/gpu-numbers.ts';
 import { startReporting } from '../shared/metrics/report.ts';
 import { createLogger } from '../shared/process/log.ts';
 import { CLOSING_MS, onShutdown } from '../shared/process/shutdown.ts';
 import { endUnstarted, reportReady, showLife } from '../shared/process/supervised.ts';
 import { RedisOutage } from '../shared/redis-outage.ts';
 import { startTracing, stopTracing } from '../shared/tracing/tracing.ts';
-import { type Role, readArguments } from './arguments.ts';
+import { type NumberedRole, type Role, readArguments } from './arguments.ts';
 import { showHealth } from './health-server.ts';
 import { reportJobs } from './jobs/running-jobs.ts';
 import type { WorkerTools } from './jobs/worker-tools.ts';
 import { makeTools } from './make-tools.ts';
 
 /**
- * Entry of a worker process: `node worker/main.ts --gpu N` or `node worker/main.ts --media`. Either takes
+ * Entry of a worker process: `node worker/main.ts --gpu N` or `node worker/main.ts --media`. With `--gpu auto` it claims
+ * a number for the device that it finds. Each takes
  * `--tags a100,big`, tags of this host beside those of the configuration, and `--health ADDRESS`, where it shows how it
  * is.
  */
@@ -24,13 +26,16 @@ async function start(): Promise<void> {
   const { role, tags, health: healthAddress } = readArguments();
   const config = loadConfig();
   const health = await showHealth(healthAddress);
-  const name = role === 'media' ? 'media' : `gpu-${role.gpuId}`;
+  const found = await makeTools(config, createLogger(nameOf(role), config.logging), tags);
+  const numbered = role === 'media' ? role : { gpuId: await numberOf(role.gpuId, config, found) };
+  const name = nameOf(numbered);
   const log = createLogger(name, config.logging);
+  const tools = { ...found, log };
   await startTracing(config, name);
-  const tools = await makeTools(config, log, tags);
   const reporting = startReporting({ redis: tools.connection, name, log, jobs: reportJobs });
   const outage = new RedisOutage(tools.connection, log);
-  const drain = await startRole(role, config, tools);
+  const drain = await startRole(numbered, config, tools);
+  if (numbered !== 'media') await keepNumber(numbered.gpuId, role, tools);
   const drainAndTell = async () => {
     health.stage = 'draining';
     await drain();
@@ -43,8 +48,21 @@ async function start(): Promise<void> {
   reportReady();
 }
 
+const nameOf = (role: Role) => (role === 'media' ? 'media' : `gpu-${role.gpuId}`);
+
+async function numberOf(asked: number | 'auto', config: Config, tools: WorkerTools): Promise<number> {
+  return asked === 'auto' ? await (await import('./gpu-number.ts')).claimGpuNumber(config, tools) : asked;
+}
+
+/** Says whose the number is, now that this process has its lease. */
+async function keepNumber(gpuId: number, asked: Role, { connection, host }: WorkerTools): Promise<void> {
+  const numbers = new GpuNumbers(connection);
+  if (asked !== 'media' && asked.gpuId === 'auto') await numbers.claimed(gpuId);
+  else await numbers.giveByHand(gpuId, host.name);
+}
+
 /** Loads the modules of its role alone. Returns how to drain it. */
-async function startRole(role: Role, config: Config, tools: WorkerTools): Promise<() => Promise<void>> {
+async function startRole(role: NumberedRole, config: Config, tools: WorkerTools): Promise<() => Promise<void>> {
   if (role !== 'media') return (await import('./gpu-worker.ts')).startGpuWorker(role.gpuId, config, tools);
   return (await import('./media-worker.ts')).startMediaWorker(config, tools);
 }

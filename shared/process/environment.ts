@@ -66,6 +66,15 @@ export function declineTelemetry(): void {
 }
 
 /**
+ * Has CUDA show this process one device alone. It reads the variable of the process when it is first used, so this must
+ * be called in the main thread, before ONNX Runtime is loaded.
+ * @param id of the device, as nvidia-smi names it.
+ */
+export function useCudaDevice(id: string): void {
+  process.env.CUDA_VISIBLE_DEVICES = id;
+}
+
+/**
  * Settings of glibc's allocator. With two arenas it does not keep a pool of picture buffers for each thread. Blocks of
  * 8 MiB and more, the larger parts of networks, go back to the system when they are freed, and so does free memory at
  * the top of the heap from 64 MiB on. Pictures, 2.8 MB at 720p, are below that: getting each from the system again

@@ -5,13 +5,13 @@ import { FarmError } from '../../shared/errors.ts';
 import { hasEnded, processIdentitySchema } from '../../shared/process/process-life.ts';
 import { type Repeated, type RepeatLog, repeat } from '../../shared/process/repeat.ts';
 import { unexpected } from '../../shared/process/unheard.ts';
-import { KEY_PREFIX } from '../../shared/redis.ts';
+import { leaseKey } from '../../shared/queues.ts';
 
 /**
  * One process per GPU queue: the process that holds the lease consumes the queue. A lease that is not renewed expires.
  */
 
-const holderSchema = processIdentitySchema.extend({ workerId: z.string() });
+export const holderSchema = processIdentitySchema.extend({ workerId: z.string() });
 export type LeaseHolder = z.infer<typeof holderSchema>;
 
 /** Long, since a worker that loses its lease ends. Other workers take a dead worker's jobs once its heartbeat stops. */
@@ -32,9 +32,6 @@ return nil
 
 /** KEYS lease. ARGV own value. Deletes the lease if this process holds it. */
 const RELEASE = `if redis.call('GET', KEYS[1]) == ARGV[1] then return redis.call('DEL', KEYS[1]) end return 0`;
-
-/** There while a process serves the queue. */
-export const leaseKey = (queueName: string) => `${KEY_PREFIX}:lease:${queueName}`;
 
 export class Lease {
   readonly #redis: Redis;

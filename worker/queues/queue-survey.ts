@@ -3,9 +3,8 @@ import { z } from 'zod';
 import { GpuDrains } from '../../shared/gpu-drains.ts';
 import { readHeartbeats, workerOf } from '../../shared/heartbeat.ts';
 import { backlogIn, countJobs, type QueueCounts } from '../../shared/queue-counts.ts';
-import { enrolledGpus, GPU_ROSTER_KEY, gpuQueue } from '../../shared/queues.ts';
+import { enrolledGpus, GPU_ROSTER_KEY, gpuQueue, leaseKey } from '../../shared/queues.ts';
 import { KEY_PREFIX } from '../../shared/redis.ts';
-import { leaseKey } from './lease.ts';
 
 /**
  * Which GPU queues have work that others might do. One worker at a time looks at all queues and leaves what it found in
