@@ -4,6 +4,7 @@ import { JPEG_QUALITY } from './limits.ts';
 import { originSchema } from './origin.ts';
 import { RENDER_PRIORITIES, type RenderRequest } from './renders/record.ts';
 import { FRAME_RATES } from './sound/frame-rate.ts';
+import { IDLE_AMOUNTS } from './sound/idle-track.ts';
 import { VOICES } from './sound/silence-gate.ts';
 
 /**
@@ -82,6 +83,8 @@ const liveJobSchema = z.object({
   frameRate: z.literal(FRAME_RATES).optional(),
   /** How much of a voice each frame hears, a digit each (sound/silence-gate.ts); absent: all of it. */
   voices: z.string().regex(VOICES).optional(),
+  /** How much of the model's idle clip each frame shows (sound/idle-track.ts); absent: nothing. */
+  idle: z.object({ amounts: z.string().regex(IDLE_AMOUNTS), place: z.int().nonnegative() }).optional(),
   /** Length of the whole sound in samples, or of what is known of it when these frames do not depend on the rest. */
   totalSamples: z.int().nonnegative(),
   /** Place of the payload's first sample in the whole sound. */
@@ -100,7 +103,7 @@ const liveJobSchema = z.object({
   direct: directChannelSchema.optional(),
   /**
    * 2 with what workers of the first format do not know: `direct`, or visual inputs in bytes; 3 for mouths; 4 for a walk
-   * other than ping-pong; 5 for another frame rate than 25, and for frames in silence.
+   * other than ping-pong; 5 for another frame rate than 25, and for frames in silence; 6 for an idle clip.
    */
   format: z.int().positive().optional(),
   /**
@@ -125,7 +128,7 @@ export const jobSchema = z.discriminatedUnion('name', [
  * Raise it when a worker of the version before would do such a job wrongly. Jobs of a higher format are left to workers
  * that know it; a job without one is of the first.
  */
-const JOB_FORMAT = 5;
+const JOB_FORMAT = 6;
 /**
  * Of live jobs with a direct channel or with visual inputs in bytes: a worker of the first format would look for their
  * payload in Redis, and take the bytes for floats.
@@ -141,6 +144,9 @@ export const FIFTH_LIVE_FORMAT = 5;
 
 /** Of live jobs and renders with a silence gate: a worker of the formats before would run the network all the same. */
 export const GATE_FORMAT = 5;
+
+/** Of those that show an idle clip: a worker of the formats before would go on with the avatar's other pictures. */
+export const IDLE_FORMAT = 6;
 
 /** Of all jobs of a render to a range: a worker of the formats before would make all of its frames. */
 const RANGE_FORMAT = 3;
@@ -172,7 +178,7 @@ export type RenderJob = Exclude<Job, LiveJob | WebhookJob>;
 export type OfRender = Pick<RenderJob, 'renderId' | 'run' | 'origin'> & {
   readonly request: Pick<
     RenderRequest,
-    | ('output' | 'range' | 'backgroundMode' | 'fromNeutral' | 'silenceGate')
+    | ('output' | 'range' | 'backgroundMode' | 'fromNeutral' | 'silenceGate' | 'idleAfterMs')
     | ('audioLeadMs' | 'audioTailMs' | 'footage' | 'frameRate')
   >;
 };
@@ -203,6 +209,7 @@ export function ofRender({
 }
 
 function formatOf({ output, range, ...request }: OfRender['request']): Pick<RenderJob, 'format'> {
+  if (request.idleAfterMs !== undefined) return { format: IDLE_FORMAT };
   if (output === 'webm' || output === 'png-frames') return { format: OUTPUT_FORMAT };
   const { backgroundMode, fromNeutral, silenceGate, audioLeadMs, audioTailMs, footage, frameRate } = request;
   if (footage) return { format: FOOTAGE_FORMAT };

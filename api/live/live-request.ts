@@ -6,6 +6,7 @@ import {
   FIFTH_LIVE_FORMAT,
   FOURTH_LIVE_FORMAT,
   GATE_FORMAT,
+  IDLE_FORMAT,
   type LiveJob,
   SECOND_LIVE_FORMAT,
   THIRD_LIVE_FORMAT,
@@ -164,6 +165,7 @@ class LiveRun {
   }
 
   #format(direct: LiveJob['direct']): Pick<LiveJob, 'format'> {
+    if (this.#work.idle) return { format: IDLE_FORMAT };
     if (this.#work.frameRate) return { format: FIFTH_LIVE_FORMAT };
     if (this.#work.voices) return { format: GATE_FORMAT };
     if (this.#work.backgroundMode) return { format: FOURTH_LIVE_FORMAT };

@@ -1,4 +1,5 @@
 import { frameCount, samplesPerFrame } from '../../shared/sound/frame-rate.ts';
+import { type IdleFrames, type IdleState, NOT_IDLE, passIdle } from '../../shared/sound/idle-track.ts';
 import { SAMPLE_RATE_HZ } from '../../shared/sound/rates.ts';
 import { Resampler } from '../../shared/sound/resample.ts';
 import { type SilenceGate, WHOLE_VOICE } from '../../shared/sound/silence-gate.ts';
@@ -19,23 +20,36 @@ export interface SoundPiece {
   readonly totalSamples: number;
   /** How much of a voice each of the frames hears, a digit each; absent: all of it. */
   readonly voices?: string;
+  /** How much of an idle clip each of them shows; absent: nothing. */
+  readonly idle?: IdleFrames;
+}
+
+/** Decides where a sound is silent, and how long silence lasts until an idle clip is shown; absent: there is none. */
+export interface SilenceWatch {
+  readonly gate: SilenceGate;
+  readonly idleAfterFrames?: number | undefined;
 }
 
 const SOME_SILENCE = new RegExp(`[^${WHOLE_VOICE}]`);
+const SOME_IDLE = /[^0]/;
 
 /** The sound of a live stream: takes pieces at any rate, and keeps the samples at 16 kHz that later frames need. */
 export class LiveSound {
   readonly #context: FrameContext;
   readonly #sampleRateHz: number;
   readonly #gate: SilenceGate | undefined;
+  readonly #idleAfterFrames: number | undefined;
+  /** Before the first frame that is not forgotten. */
+  #idle: IdleState & { readonly frame: number } = { ...NOT_IDLE, frame: 0 };
   #resampler: Resampler | undefined;
   #held = new Float32Array();
   #firstHeld = 0;
   #ended = false;
 
-  /** @param gate decides where the sound is silent; absent: nobody asks. */
-  constructor(sampleRateHz: number, context: FrameContext, gate?: SilenceGate) {
-    this.#gate = gate;
+  /** @param watch decides where the sound is silent; absent: nobody asks. */
+  constructor(sampleRateHz: number, context: FrameContext, watch?: SilenceWatch) {
+    this.#gate = watch?.gate;
+    this.#idleAfterFrames = watch?.idleAfterFrames;
     this.#context = context;
     this.#sampleRateHz = sampleRateHz;
     this.#resampler = this.#newResampler();
@@ -78,8 +92,11 @@ export class LiveSound {
     const totalSamples = Math.min(this.sampleCount, samplesUntilReady(end - 1, this.#context));
     const samples = this.#held.slice(firstSample - this.#firstHeld, totalSamples - this.#firstHeld);
     const voices = this.#gate?.voices(start, end);
+    const idle = voices === undefined ? undefined : this.#idleOf(voices, start);
+    const piece = { samples, firstSample, totalSamples };
     // Most frames hear a voice, and most workers need not know of gates.
-    return { samples, firstSample, totalSamples, ...(voices?.match(SOME_SILENCE) ? { voices } : {}) };
+    if (voices === undefined || (!idle && !SOME_SILENCE.test(voices))) return piece;
+    return { ...piece, voices, ...(idle ? { idle } : {}) };
   }
 
   /** Drops the samples that only frames before `frameIndex` needed. */
@@ -87,6 +104,7 @@ export class LiveSound {
     const first = this.#firstNeeded(frameIndex);
     this.#held = this.#held.slice(first - this.#firstHeld);
     this.#firstHeld = first;
+    this.#idle = { ...this.#idleBefore(frameIndex), frame: frameIndex };
     this.#gate?.forgetBefore(frameIndex);
   }
 
@@ -101,6 +119,20 @@ export class LiveSound {
     );
     this.#resampler = this.#newResampler();
     this.#gate?.cutAt(frameIndex);
+  }
+
+  /** @param voices of frames from `start` on. */
+  #idleOf(voices: string, start: number): IdleFrames | undefined {
+    if (this.#idleAfterFrames === undefined) return undefined;
+    const { frames } = passIdle(this.#idleBefore(start), voices, this.#idleAfterFrames);
+    return SOME_IDLE.test(frames.amounts) ? frames : undefined;
+  }
+
+  /** Before frame `frame`, which is not forgotten. Frames that are left out count as others do. */
+  #idleBefore(frame: number): IdleState {
+    if (this.#idleAfterFrames === undefined || !this.#gate) return NOT_IDLE;
+    const voices = this.#gate.voices(this.#idle.frame, frame);
+    return passIdle(this.#idle, voices, this.#idleAfterFrames).after;
   }
 
   #newResampler(): Resampler | undefined {

@@ -5,18 +5,17 @@ import { type FrameRate, frameMs, USUAL_FRAME_RATE } from '../../shared/sound/fr
 import type { Hearing } from '../../shared/sound/hearing.ts';
 import { FEATURE_ROWS_AFTER } from '../../shared/sound/rates.ts';
 import { LOW_LATENCY_ROWS_AHEAD } from '../../shared/sound/row-reach.ts';
-import type { SilenceGate } from '../../shared/sound/silence-gate.ts';
 import { algorithmicLatencyMs, type FrameContext } from './audio-context.ts';
 import { FrameTimes } from './frame-times.ts';
 import { HeldPlace, type HeldPlaceTools } from './held-place.ts';
 import type { LiveFrame, LiveRequests, LiveWork } from './live-request.ts';
-import { LiveSound } from './live-sound.ts';
+import { LiveSound, type SilenceWatch } from './live-sound.ts';
 import type { StreamOptions } from './stream-open.ts';
 
 export interface LiveStreamTools extends Omit<HeldPlaceTools, 'whereNow'> {
   readonly requests: LiveRequests;
   /** Decides where the sound is silent; absent: the mouth is always as the network makes it. */
-  readonly gate?: SilenceGate | undefined;
+  readonly silence?: SilenceWatch | undefined;
 }
 
 export interface StreamedFrame extends LiveFrame {
@@ -94,7 +93,7 @@ export class LiveStream {
     this.#batches = stoppable(signal);
     const rowsAhead = options.latency === 'low' ? LOW_LATENCY_ROWS_AHEAD : FEATURE_ROWS_AFTER;
     this.#context = { rowsAhead, frameRate: options.frameRate, hearing: options.hearing };
-    this.#sound = new LiveSound(options.sampleRateHz, this.#context, tools.gate);
+    this.#sound = new LiveSound(options.sampleRateHz, this.#context, tools.silence);
     this.#times = new FrameTimes(options.sampleRateHz, this.#context);
     this.#place = new HeldPlace({ ...tools, whereNow: () => this.#gpuId });
     const onAbort = () => {

@@ -1,6 +1,7 @@
 import type { Redis } from 'ioredis';
 import { withMode } from '../../shared/background-mode.ts';
 import type { Config } from '../../shared/config/load.ts';
+import { hasIdleClip } from '../../shared/config/model-config.ts';
 import { frameRateOf, hearingOfModel } from '../../shared/config/model-hearing.ts';
 import { FarmError } from '../../shared/errors.ts';
 import { SAMPLE_RATE_HZ_RANGE } from '../../shared/limits.ts';
@@ -9,6 +10,7 @@ import type { RepeatLog } from '../../shared/process/repeat.ts';
 import type { QueueClients } from '../../shared/queues.ts';
 import { withFrameRate } from '../../shared/sound/frame-rate.ts';
 import { type Hearing, USUAL_HEARING } from '../../shared/sound/hearing.ts';
+import { idleAfterFrames } from '../../shared/sound/idle-track.ts';
 import { FEATURE_ROWS_AFTER } from '../../shared/sound/rates.ts';
 import { isLive } from '../../shared/sound/row-reach.ts';
 import { SilenceGate } from '../../shared/sound/silence-gate.ts';
@@ -19,7 +21,7 @@ import { StreamAdmission } from './admission.ts';
 import type { FrameContext } from './audio-context.ts';
 import { LiveDispatcher } from './dispatch.ts';
 import { LiveRequests, type LiveRequestTools, type LiveWork } from './live-request.ts';
-import { LiveSound, type SoundPiece } from './live-sound.ts';
+import { LiveSound, type SilenceWatch, type SoundPiece } from './live-sound.ts';
 import { LiveStream } from './live-stream.ts';
 import { RequestChannels } from './request-channels.ts';
 import { StreamSlots } from './slots.ts';
@@ -114,8 +116,8 @@ export class LiveService {
     await this.#tools.models.refuseUnusable(request.modelId, bringsPictures ? 'network' : 'pictures', 'lately');
     const { modelId, startFrameIndex, output, jpegQuality, audioFeatures } = request;
     const { hearing, ...walk } = await this.#walkOf(modelId);
-    const gate = isGateable(request) ? this.#gateOf(modelId, walk) : undefined;
-    const { samples, ...piece } = soundOf(request, { ...walk, hearing }, gate);
+    const silence = isGateable(request) ? this.#silenceOf(modelId, walk) : undefined;
+    const { samples, ...piece } = soundOf(request, { ...walk, hearing }, silence);
     const work = {
       ...{ modelId, startFrameIndex, jpegQuality, ...piece, ...walk },
       ...(output === 'mouths' ? ({ output: 'raw', mouths: true } as const) : { output }),
@@ -168,7 +170,7 @@ export class LiveService {
       place: await admit(),
       admit,
       idleMs: this.#tools.config.live.idle_stream_seconds * 1000,
-      gate: this.#gateOf(options.modelId, chosen, options.silenceGate),
+      silence: this.#silenceOf(options.modelId, chosen, options.silenceGate),
     };
     return new LiveStream(stream, tools, signal);
   }
@@ -184,9 +186,13 @@ export class LiveService {
   }
 
   /** @param wanted whether the request wants one itself. */
-  #gateOf(modelId: string, { frameRate }: FrameWalk, wanted?: boolean): SilenceGate | undefined {
+  #silenceOf(modelId: string, { frameRate }: FrameWalk, wanted?: boolean): SilenceWatch | undefined {
     const model = this.#tools.config.models.get(modelId);
-    return model && (wanted ?? model.silenceGate) ? new SilenceGate(model.gate, frameRate) : undefined;
+    if (!model || !(wanted ?? model.silenceGate)) return undefined;
+    return {
+      gate: new SilenceGate(model.gate, frameRate),
+      idleAfterFrames: hasIdleClip(model) ? idleAfterFrames(model.idleAfterMs, frameRate) : undefined,
+    };
   }
 
   /** Lets workers connect, unless the configuration has all frames come over Redis. The address that they connect to. */
@@ -208,9 +214,9 @@ export class LiveService {
 function soundOf(
   { audio, sampleRateHz, frameCount }: InferRequest,
   { frameRate, hearing }: Omit<FrameContext, 'rowsAhead'>,
-  gate: SilenceGate | undefined,
+  silence: SilenceWatch | undefined,
 ): SoundPiece {
-  const sound = new LiveSound(sampleRateHz, { rowsAhead: FEATURE_ROWS_AFTER, frameRate, hearing }, gate);
+  const sound = new LiveSound(sampleRateHz, { rowsAhead: FEATURE_ROWS_AFTER, frameRate, hearing }, silence);
   const second = sampleRateHz;
   for (let start = 0; start < audio.length && sound.readyFrames < frameCount; start += second) {
     sound.push(audio.subarray(start, start + second));

@@ -4,6 +4,7 @@ import type { Readable } from 'node:stream';
 import { pipeline } from 'node:stream/promises';
 import { type ArtifactStore, artifactKeys } from '../../shared/artifacts.ts';
 import { withMode } from '../../shared/background-mode.ts';
+import { hasIdleClip } from '../../shared/config/model-config.ts';
 import { frameRateOf } from '../../shared/config/model-hearing.ts';
 import { FarmError } from '../../shared/errors.ts';
 import type { Footage, MarkForm, SyncMode } from '../../shared/footage.ts';
@@ -222,6 +223,7 @@ export class RenderSubmission {
     const request = {
       ...{ ...chosen, ...file, ...withFrameRate(frameRate, usual && (await frameRateOf(usual))) },
       ...(isGated ? { silenceGate: true as const } : {}),
+      ...(isGated && !footage && usual && hasIdleClip(usual) ? { idleAfterMs: usual.idleAfterMs } : {}),
     };
     if (footage) return { ...request, footage: { ...footage, syncMode } };
     return { ...request, ...withMode(backgroundMode, usual?.backgroundMode) };

@@ -44,6 +44,11 @@ export interface ModelConfig {
   readonly silenceGate: boolean;
   /** What counts as silence then. */
   readonly gate: GateSettings;
+  /** Pictures that are shown in long silences, and the video that they are extracted from; both "" when there are none. */
+  readonly idleDir: string;
+  readonly idleVideo: string;
+  /** How long a silence lasts until they are shown, in ms. */
+  readonly idleAfterMs: number;
   /** Frames to use of the avatar; undefined: all there are. */
   readonly frameLimit: number | undefined;
   readonly preloadModel: boolean;
@@ -100,11 +105,11 @@ export function resolveModel(modelId: string, entry: ModelEntry, roots: PathRoot
     audioFeatures: entry.audio_features,
     hubertChunks: entry.hubert_chunks,
     blend: entry.blend,
-    backdropColour: entry.background.startsWith('#') ? entry.background.toLowerCase() : '',
-    backdropPicture: entry.background.startsWith('#') ? '' : place(entry.background),
+    ...backdropOf(entry, place),
     backgroundMode: entry.background_mode,
     frameRate: entry.frames_per_second || undefined,
     ...silenceOf(entry),
+    ...{ idleDir: place(entry.idle_dir), idleVideo: place(entry.idle_video) },
     frameLimit: entry.num_frames || undefined,
     preloadModel: entry.preload_model || entry.preload,
     preloadBackgrounds: entry.preload_backgrounds,
@@ -127,14 +132,25 @@ function placesOf({ preferred_gpu, needs }: ModelEntry): Pick<ModelConfig, 'pref
   return { preferredGpu: preferred_gpu < 0 ? undefined : preferred_gpu, needs: [...new Set(needs)] };
 }
 
-function silenceOf(entry: ModelEntry): Pick<ModelConfig, 'silenceGate' | 'gate'> {
+function backdropOf(
+  { background }: ModelEntry,
+  place: (path: string) => string,
+): Pick<ModelConfig, 'backdropColour' | 'backdropPicture'> {
+  const isColour = background.startsWith('#');
+  return {
+    backdropColour: isColour ? background.toLowerCase() : '',
+    backdropPicture: isColour ? '' : place(background),
+  };
+}
+
+function silenceOf(entry: ModelEntry): Pick<ModelConfig, 'silenceGate' | 'gate' | 'idleAfterMs'> {
   const gate = {
     openDbfs: entry.silence_open_dbfs,
     closeDbfs: Math.min(entry.silence_close_dbfs, entry.silence_open_dbfs),
     holdMs: entry.silence_hold_ms,
     leadMs: entry.silence_lead_ms,
   };
-  return { silenceGate: entry.silence_gate, gate };
+  return { silenceGate: entry.silence_gate, gate, idleAfterMs: entry.silence_idle_after_ms };
 }
 
 /**
@@ -163,6 +179,9 @@ const ROLES: Readonly<Record<keyof ModelConfig, 'file' | 'pictures' | 'memory' |
   frameRate: 'handling',
   silenceGate: 'handling',
   gate: 'handling',
+  idleDir: 'file',
+  idleVideo: 'file',
+  idleAfterMs: 'handling',
   frameLimit: 'pictures',
   preloadModel: 'handling',
   preloadBackgrounds: 'memory',
@@ -179,6 +198,8 @@ const LATER: Readonly<Record<string, unknown>> = {
   backdropPicture: '',
   audioFeatures: undefined,
   hubertChunks: 'long',
+  idleDir: '',
+  idleVideo: '',
 };
 
 /** A version of an entry of `models:`: another one when the model's pictures may differ. */
@@ -200,6 +221,11 @@ export function hasPictures({
   cropRectsPath,
 }: Pick<ModelConfig, 'backgroundDir' | 'sourceVideo' | 'cropRectsPath'>): boolean {
   return backgroundDir !== '' || sourceVideo !== '' || cropRectsPath !== '';
+}
+
+/** Whether it has pictures for long silences. */
+export function hasIdleClip({ idleDir, idleVideo }: Pick<ModelConfig, 'idleDir' | 'idleVideo'>): boolean {
+  return idleDir !== '' || idleVideo !== '';
 }
 
 /** All files, folders and videos that the model names. */

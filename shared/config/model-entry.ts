@@ -56,6 +56,11 @@ export const modelSchema = section({
   silence_hold_ms: z.int().nonnegative().max(2000).default(160),
   /** How long before a voice the network's mouth fades in. */
   silence_lead_ms: z.int().nonnegative().max(200).default(160),
+  /** New: pictures of the avatar while it listens, shown over and over in long silences, or a video of them. */
+  idle_dir: z.string().default(''),
+  idle_video: z.string().default(''),
+  /** How long a silence lasts until they are shown. */
+  silence_idle_after_ms: z.int().nonnegative().max(60_000).default(1000),
 });
 
 export type ModelEntry = z.output<typeof modelSchema>;

@@ -72,6 +72,8 @@ const renderRequestSchema = z.object({
   fromNeutral: z.literal(true).optional(),
   /** Whether the mouth is closed and still in silence; absent: it is as the network makes it. */
   silenceGate: z.literal(true).optional(),
+  /** Silence in ms after which the model's idle clip is shown; absent: it is not. Only with a silence gate. */
+  idleAfterMs: z.int().nonnegative().optional(),
   /** Silence before and after the sound; absent: none. */
   audioLeadMs: z.int().positive().optional(),
   audioTailMs: z.int().positive().optional(),
@@ -168,8 +170,11 @@ export const segmentReceiptSchema = z.object({
   started_at: z.string().optional(),
   wall_ms: z.number(),
   timings_ms: stageTimingsSchema,
-  /** Of a render with a silence gate: frames in silence, those that needed no run, and runs that made mouths of silence. */
-  silence: z.object({ frames: z.int(), spared: z.int(), made: z.int() }).optional(),
+  /**
+   * Of a render with a silence gate: frames in silence, those that needed no run, runs that made mouths of silence, and
+   * frames that show an idle clip; workers of earlier versions know none.
+   */
+  silence: z.object({ frames: z.int(), spared: z.int(), made: z.int(), idle: z.int().default(0) }).optional(),
   model_files: z.array(modelFileSchema),
 });
 export type SegmentReceipt = z.infer<typeof segmentReceiptSchema>;

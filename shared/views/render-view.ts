@@ -121,6 +121,8 @@ export const receiptSchema = z
         mouths_made: z.int(),
         /** (spared_frames − mouths_made) ÷ frames of the render. */
         inference_saved: z.number(),
+        /** That show the model's idle clip; 0 in receipts of an earlier version. */
+        idle_frames: z.int().default(0),
       })
       .nullable()
       .default(null),

@@ -8,7 +8,7 @@ import type { NodeFarmClient } from '../../client/node/farm-client.ts';
 import { footageOf } from '../../client/node/footage.ts';
 import { DEMO_MODEL, startFarm, type TestFarm } from '../support/farm.ts';
 import { writeFootage } from '../support/footage.ts';
-import { CLEAR_MODEL, SMALL_HEARERS, SMALL_MODEL } from '../support/small-avatar.ts';
+import { CLEAR_MODEL, IDLE_DIR, SMALL_HEARERS, SMALL_MODEL } from '../support/small-avatar.ts';
 import { syllables, writeWav } from '../support/sound.ts';
 import { checkFrames, decodeWebm, TransparentRenders } from './transparent.ts';
 
@@ -29,8 +29,10 @@ const BRIEF_RANGE = { from: 10, to: 30 } as const;
 const RANGE = { from: 30, to: 50 } as const;
 /** What is behind an avatar is not seen where frames keep its alpha. */
 const clear = { ...CLEAR_MODEL, background: '#00ff00' };
+/** Its silence is seen to its end with other pictures. */
+const small = { ...SMALL_MODEL, idle_dir: IDLE_DIR, silence_idle_after_ms: 120 };
 /** Frames are compared with small pictures, which are soon made; videos with the demo avatar. */
-const models = { demo: DEMO_MODEL, small: SMALL_MODEL, clear, ...SMALL_HEARERS };
+const models = { demo: DEMO_MODEL, small, clear, ...SMALL_HEARERS };
 
 describe('the same audio gives the same bytes', () => {
   let folder = '';
@@ -107,6 +109,7 @@ async function framesOf(
   const { id } = await client.submit(speech, { modelId, output: 'frames', ...WALK, from, to });
   const view = await client.finished(id);
   assert.equal(view.frames.total, to - from);
+  if (modelId === 'small' && from === 0) assert.ok(((await client.receipt(id)).silence_gate?.idle_frames ?? 0) > 10);
   const frames: Buffer[] = [];
   for (let index = from; index < to; index++) frames.push(await client.frame(id, index));
   return frames;

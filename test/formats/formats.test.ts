@@ -97,8 +97,8 @@ describe('what a newer version wrote', () => {
     };
     const options = { queue, connection, log: SILENT_LOGGER, onLost: async () => {} };
     const consumer = new Consumer({ ...options, handlers: { prepare: handler, stitch: handler } });
-    const newer = { name: 'prepare', renderId: 'r0-a', format: 6, colour: 'red' } as const;
-    const known = { name: 'prepare', renderId: 'r0-b', format: 5, colour: 'red' } as const;
+    const newer = { name: 'prepare', renderId: 'r0-a', format: 7, colour: 'red' } as const;
+    const known = { name: 'prepare', renderId: 'r0-b', format: 6, colour: 'red' } as const;
     await queue.add('prepare', newer, jobOptions(newer, 1));
     await queue.add('prepare', known, jobOptions(known, 1));
     await until('the newer one waits again', async () => (await queue.getDelayedCount()) === 1);

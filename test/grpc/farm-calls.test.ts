@@ -1,6 +1,7 @@
 import { after } from 'node:test';
 import { DEMO_MODEL, startFarm } from '../support/farm.ts';
 import { SMALL_HEARERS, SMALL_MODEL } from '../support/small-avatar.ts';
+import { describeIdleClip, LISTENER } from './idle-clip-tests.ts';
 import { describeInfer } from './infer-tests.ts';
 import { describeRenders } from './renders-tests.ts';
 import { describeStream } from './stream-tests.ts';
@@ -18,6 +19,7 @@ const farm = await startFarm({
     hubert: { ...SMALL_HEARERS.hubert, hubert_chunks: 'short' },
     whole: SMALL_HEARERS.hubert,
     wenet: SMALL_HEARERS.wenet,
+    listener: LISTENER,
     slow: { ...SMALL_MODEL, frames_per_second: 20 },
   },
   server: { queue_size: 2 },
@@ -28,3 +30,4 @@ after(async () => await farm[Symbol.asyncDispose]());
 describeRenders(farm);
 describeInfer(farm);
 describeStream(farm);
+describeIdleClip(farm);

@@ -23,6 +23,7 @@ export function modelConfig(values: Partial<ModelConfig> = {}): ModelConfig {
     frameRate: 25,
     silenceGate: false,
     gate: { openDbfs: -45, closeDbfs: -50, holdMs: 160, leadMs: 160 },
+    ...{ idleDir: '', idleVideo: '', idleAfterMs: 1000 },
     frameLimit: undefined,
     preloadModel: false,
     preloadBackgrounds: false,

@@ -34,6 +34,11 @@ export const SMALL_MODEL = {
 
 /** The same in front of nothing: the pictures have alpha, by which the left of the face is not seen. */
 export const CLEAR_MODEL = { ...SMALL_MODEL, background_dir: path.join(OUT_DIR, 'clear') };
+/** Pictures of a clip for long silences, lighter than all of the avatar's. */
+export const IDLE_DIR = path.join(OUT_DIR, 'idle');
+/** What is red in each of them; of the avatar's own pictures less than half of that. */
+export const IDLE_REDS = [225, 235, 245] as const;
+
 /** Its alpha in each column: nothing on the left, half of it in between, all on the right. */
 export function clearAlpha(x: number): number {
   if (x < 16) return 0;
@@ -92,6 +97,11 @@ async function writeAvatar(folder: string): Promise<Record<string, unknown>> {
   for (let index = 0; index < SMALL_PICTURES; index++) {
     await writeFile(path.join(folder, 'frames', `frame_00000${index}.jpg`), await picture(index));
     await writeFile(path.join(folder, 'clear', `frame_00000${index}.png`), await clearPicture(index));
+  }
+  await mkdir(path.join(folder, 'idle'));
+  for (const [index, r] of IDLE_REDS.entries()) {
+    const idle = sharp({ create: { ...SMALL_PICTURE, channels: 3, background: { r, g: 220, b: 200 } } });
+    await idle.png().toFile(path.join(folder, 'idle', `${index}.png`));
   }
   const { x1, y1, x2, y2 } = SMALL_FACE;
   await writeFile(path.join(folder, 'crop_rects.json'), JSON.stringify(Array(SMALL_PICTURES).fill([x1, y1, x2, y2])));

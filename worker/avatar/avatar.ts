@@ -1,6 +1,6 @@
 /** One avatar: its background pictures and crop rects, opened and checked together. */
 
-import { hasPictures, type ModelConfig } from '../../shared/config/model-config.ts';
+import { hasIdleClip, hasPictures, type ModelConfig } from '../../shared/config/model-config.ts';
 import { FarmError } from '../../shared/errors.ts';
 import type { AvatarFrames, GivenFace, Rect } from '../pipeline/contract.ts';
 import type { BackdropSource } from './backdrop.ts';
@@ -8,7 +8,8 @@ import { listBackgroundFiles } from './background-files.ts';
 import { checkCropRects, readCropRects } from './crop-rects.ts';
 import { type FaceKind, type Faces, openFaces } from './face-frames.ts';
 import { checkedPendingVideo, type FrameSource, locateFrames, pendingVideo, readyFrameFolder } from './frame-folder.ts';
-import { backgroundsOf, facesOf, sourcesOf } from './frame-sources.ts';
+import { backgroundsOf, facesOf, idleClipOf, sourcesOf } from './frame-sources.ts';
+import { checkIdleSize } from './idle-pictures.ts';
 import { findMasks } from './mask-files.ts';
 import { hasAlpha } from './picture-alpha.ts';
 import { decodePicture, type PictureSize, readPictureFile, readPictureSize } from './picture-file.ts';
@@ -98,6 +99,8 @@ export async function checkAvatarFiles(model: ModelConfig): Promise<string[]> {
   }
   if (model.backdropPicture !== '') await attempt(() => readPictureSize(model.backdropPicture));
   if (model.masksDir !== '' && paths !== undefined) await attempt(() => findMasks(model.masksDir, paths));
+  const idle = hasIdleClip(model) ? await attempt(async () => listReady(await idleClipOf(model))) : undefined;
+  if (idle?.[0] !== undefined && size !== undefined) await attempt(() => checkIdleSize(idle[0] ?? '', size));
   for (const [kind, source] of (await attempt(() => facesOf(model))) ?? []) {
     // A folder of pictures is looked at as it is when the avatar is opened.
     await attempt(
@@ -117,6 +120,7 @@ export async function extractPictures(model: ModelConfig, signal: AbortSignal = 
     const rects = await readCropRects(model.cropRectsPath);
     const paths = await readyBackgrounds(model, rects.length, signal);
     for (const [, source] of await facesOf(model)) await readyFaceFolder(source, paths.length, signal);
+    if (hasIdleClip(model)) await readyFrameFolder(await idleClipOf(model), signal);
   });
 }
 

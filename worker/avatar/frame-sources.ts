@@ -1,6 +1,6 @@
-/** Where a model's pictures come from: its backgrounds, and the pictures of faces that it has been given. */
+/** Where a model's pictures come from: its backgrounds, the pictures of faces that it has been given, and its idle clip. */
 
-import type { ModelConfig } from '../../shared/config/model-config.ts';
+import { hasIdleClip, type ModelConfig } from '../../shared/config/model-config.ts';
 import { hearingOfModel } from '../../shared/config/model-hearing.ts';
 import { AUDIO_KIND_FACTS } from '../../shared/sound/audio-kinds.ts';
 import type { FrameRate } from '../../shared/sound/frame-rate.ts';
@@ -9,7 +9,8 @@ import type { FrameSource } from './frame-folder.ts';
 
 /** All of them. @throws as `hearingOfModel` for a model that has a video. */
 export async function sourcesOf(model: ModelConfig): Promise<FrameSource[]> {
-  return [await backgroundsOf(model), ...(await facesOf(model)).map(([, source]) => source)];
+  const idle = hasIdleClip(model) ? [await idleClipOf(model)] : [];
+  return [await backgroundsOf(model), ...(await facesOf(model)).map(([, source]) => source), ...idle];
 }
 
 export async function backgroundsOf(model: ModelConfig): Promise<FrameSource> {
@@ -26,6 +27,12 @@ export async function facesOf(model: ModelConfig): Promise<[FaceKind, FrameSourc
     ['roi', { folder: roisDir, video: roisVideo, frameLimit, format: 'png', rate }],
   ];
   return sources.filter(([, { folder, video }]) => folder !== '' || video !== '');
+}
+
+/** Its idle clip, if it has one: pictures that are shown as they are, as many as there are. */
+export async function idleClipOf(model: ModelConfig): Promise<FrameSource> {
+  const { idleDir: folder, idleVideo: video } = model;
+  return { folder, video, frameLimit: undefined, format: 'jpg', rate: await rateOf(model, video) };
 }
 
 /** The rate at which pictures are taken from a video: that of the videos that such networks are trained with. */

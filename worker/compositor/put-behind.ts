@@ -29,11 +29,7 @@ export function putBehind(
   rect: Rect,
   weights?: Uint8Array,
 ): SeenPicture {
-  const seen = new Uint8Array(data.length);
-  for (let pixel = 0; pixel < width * height; pixel++) {
-    const share = alpha[pixel] as number;
-    mix(data, share, backdrop.data, OPAQUE - share, seen, pixel * CHANNELS);
-  }
+  const seen = mixAll(data, alpha, backdrop.data);
   const columns = rect.x2 - rect.x1;
   const left = new Uint8Array(columns * (rect.y2 - rect.y1));
   for (let place = 0; place < left.length; place++) {
@@ -45,6 +41,19 @@ export function putBehind(
   }
   const isWhole = left.every((weight) => weight === OPAQUE);
   return { picture: { width, height, data: seen }, weights: isWhole ? undefined : left };
+}
+
+/** All pixels, each by its share of 255: written out, since every pixel of a picture passes here. */
+function mixAll(a: Uint8Array, alpha: Uint8Array, b: Uint8Array): Uint8Array {
+  const mixed = new Uint8Array(a.length);
+  for (let at = 0, pixel = 0; at < a.length; at += CHANNELS, pixel++) {
+    const share = alpha[pixel] as number;
+    const rest = OPAQUE - share;
+    mixed[at] = ((a[at] as number) * share + (b[at] as number) * rest + HALF) / OPAQUE;
+    mixed[at + 1] = ((a[at + 1] as number) * share + (b[at + 1] as number) * rest + HALF) / OPAQUE;
+    mixed[at + 2] = ((a[at + 2] as number) * share + (b[at + 2] as number) * rest + HALF) / OPAQUE;
+  }
+  return mixed;
 }
 
 /** Mixes two pixels at `at` by their shares; leaves the target as it is when both are 0. */

@@ -2,7 +2,7 @@ import { freeNow } from '../../shared/process/free-now.ts';
 import type { PreparedPicture } from '../compositor/contract.ts';
 import { alphaBytes, planeLayout } from '../compositor/planes.ts';
 import type { LoadedModel } from '../models/loaded-model.ts';
-import type { HeldMemory, MouthFrame } from '../pipeline/contract.ts';
+import type { HeldMemory, MouthFrame, RgbImage } from '../pipeline/contract.ts';
 import { type FrameOutput, isVideoOutput, type SegmentVideoOutput } from './compositor-protocol.ts';
 import type { HeldFrame } from './frame-line.ts';
 import type { LastingPools } from './memory-pool.ts';
@@ -11,7 +11,7 @@ import type { LastingPools } from './memory-pool.ts';
 export type CompleteFrame = (frame: MouthFrame<PreparedPicture>) => HeldFrame | Promise<HeldFrame>;
 
 /** The pictures that frames are put together from. */
-type SegmentPictures = Pick<LoadedModel, 'avatar' | 'prepared'>;
+type SegmentPictures = Pick<LoadedModel, 'avatar' | 'prepared' | 'idle'>;
 
 /** Frames of a video on their way: one that ffmpeg reads, and others that wait while the network runs. */
 const PLANES_IN_FLIGHT = 4;
@@ -44,44 +44,63 @@ function jpegQualityOf(output: Exclude<FrameOutput, SegmentVideoOutput>): number
 }
 
 function withBackground(
-  { avatar, prepared }: SegmentPictures,
+  pictures: SegmentPictures,
   pools: LastingPools,
   signal: AbortSignal,
   hasAlpha: boolean,
 ): CompleteFrame {
+  const { avatar } = pictures;
   const { width, height } = avatar;
   const pixelBytes = width * height * RGB_CHANNELS;
   const pool = pools.of('pictures', pixelBytes + (hasAlpha ? alphaBytes(avatar) : 0), PICTURES_IN_FLIGHT);
   return async (frame) =>
     await completed(frame, await holding(frame.memory, pool.take(signal)), async ({ bytes }) => {
-      const { data: decoded } = await (prepared.hasBackdrop
-        ? prepared.inFront(frame.pictureIndex)
-        : avatar.background(frame.pictureIndex));
+      const { data: decoded } = await pixelsOf(frame, pictures);
       const data = bytes.subarray(0, pixelBytes);
       data.set(decoded);
       freeNow(decoded);
       const background = { width, height, data };
       if (!hasAlpha) return { background };
       const alpha = bytes.subarray(pixelBytes);
-      await prepared.alpha(frame.pictureIndex, alpha);
+      await readAlpha(frame, pictures, alpha);
       return { background, alpha };
     });
 }
 
 function withPlanes(
-  { prepared }: SegmentPictures,
+  pictures: SegmentPictures,
   pools: LastingPools,
   signal: AbortSignal,
   hasAlpha: boolean,
 ): CompleteFrame {
+  const { prepared, idle } = pictures;
   const { byteLength } = planeLayout(prepared);
   const pool = pools.of('planes', byteLength + (hasAlpha ? alphaBytes(prepared) : 0), PLANES_IN_FLIGHT);
   return async (frame) =>
     await completed(frame, await holding(frame.memory, pool.take(signal)), async ({ bytes }) => {
-      await prepared.planes(frame.pictureIndex, bytes.subarray(0, byteLength));
-      if (hasAlpha) await prepared.alpha(frame.pictureIndex, bytes.subarray(byteLength));
+      const planes = bytes.subarray(0, byteLength);
+      if (frame.idle && idle) await idle.planes(frame.picture, frame.idle, planes);
+      else await prepared.planes(frame.pictureIndex, planes);
+      if (hasAlpha) await readAlpha(frame, pictures, bytes.subarray(byteLength));
       return { planes: bytes };
     });
+}
+
+/** The pixels of what a frame shows, without a mouth. */
+async function pixelsOf(frame: MouthFrame<PreparedPicture>, pictures: SegmentPictures): Promise<RgbImage> {
+  const { pictureIndex, picture } = frame;
+  const { avatar, prepared, idle } = pictures;
+  if (frame.idle && idle) return await idle.pixels(picture, frame.idle);
+  return await (prepared.hasBackdrop ? prepared.inFront(pictureIndex) : avatar.background(pictureIndex));
+}
+
+async function readAlpha(
+  frame: MouthFrame<PreparedPicture>,
+  { prepared, idle }: SegmentPictures,
+  into: Uint8Array,
+): Promise<void> {
+  if (frame.idle && idle) await idle.alpha(frame.picture, frame.idle, into);
+  else await prepared.alpha(frame.pictureIndex, into);
 }
 
 /** Waits for memory; lets what is held already go when none comes. */

@@ -1,3 +1,4 @@
+import { IdleTrack } from '../../shared/sound/idle-track.ts';
 import { VoiceTrack } from '../../shared/sound/silence-gate.ts';
 import type { PreparedPicture } from '../compositor/contract.ts';
 import type { LoadedModel } from '../models/loaded-model.ts';
@@ -12,6 +13,7 @@ import {
 } from '../pipeline/contract.ts';
 import { gatherFrameInputs } from '../pipeline/frame-inputs.ts';
 import { noTimings, type StageTimingsMs, tracedTimings } from '../pipeline/stage-timings.ts';
+import { withIdleClip } from '../prepared/idle-clip.ts';
 import { FacesOnly } from './faces-only.ts';
 import { LiveBatches, type LiveBatchSettings } from './live-batches.ts';
 import { PieceOfSound, readGivenInputs, readSamples } from './live-inputs.ts';
@@ -61,7 +63,7 @@ export class LiveRenderer {
     onFrame: OnMouth<PreparedPicture>,
   ): Promise<LiveWorkDone> {
     const done = nothingDone(task);
-    const inputs = this.#inputs(task, model, model.prepared, signal, done);
+    const inputs = this.#inputs(task, model, withIdleClip(model.prepared, model.idle), signal, done);
     await this.#liveModel(model).batches.render({ inputs, source: sourceOf(task), signal, onFrame });
     return done;
   }
@@ -96,6 +98,7 @@ export class LiveRenderer {
     const { frames, startFrameIndex, backgroundMode, frameRate, totalSamples, rowsAhead, streamId } = task;
     const { network, encoder } = model;
     const voices = task.voices === undefined ? undefined : new VoiceTrack(task.voices, frames.start);
+    const idle = task.idle && new IdleTrack(task.idle, frames.start);
     const parts = {
       audio: new PieceOfSound(readSamples(task.audio), task.firstSample, totalSamples),
       given: readGivenInputs(task, frames.end - frames.start, network, totalSamples === 0),
@@ -107,7 +110,7 @@ export class LiveRenderer {
       batchFrames: this.#maxFrames(model),
       encoderBatchWindows: 1,
       grid: 'request',
-      gate: voices && { voices, counts },
+      gate: voices && { voices, idle, counts },
     } as const;
     return gatherFrameInputs(request, parts, signal, timings);
   }

@@ -1,11 +1,12 @@
 import { type ArtifactStore, artifactKeys } from '../../shared/artifacts.ts';
 import { formOf, isVideo } from '../../shared/renders/outputs.ts';
 import { AudioFile } from '../media/audio-file.ts';
-import { readVoices } from '../media/voice-file.ts';
+import { readSilence } from '../media/voice-file.ts';
 import type { LoadedModel } from '../models/loaded-model.ts';
 import { mouthBytes, noSilence, type SilenceCounts } from '../pipeline/contract.ts';
 import { renderMouths } from '../pipeline/render-frames.ts';
 import { noTimings, type StageTimingsMs, spansOf, tracedTimings } from '../pipeline/stage-timings.ts';
+import { withIdleClip } from '../prepared/idle-clip.ts';
 import { notesOf } from '../quality/segment-notes.ts';
 import type { FrameOutput } from './compositor-protocol.ts';
 import type { FrameLine, OpenOutput } from './frame-line.ts';
@@ -17,7 +18,7 @@ import type { Turns } from './turns.ts';
 /** A model, with the pictures that a segment shows. */
 export type SegmentModel = Pick<
   LoadedModel,
-  'network' | 'encoder' | 'avatar' | 'prepared' | 'silentMouths' | 'provider' | 'files'
+  'network' | 'encoder' | 'avatar' | 'prepared' | 'silentMouths' | 'idle' | 'provider' | 'files'
 >;
 
 export interface SegmentTools {
@@ -79,7 +80,8 @@ async function makeMouths(
   const signal = AbortSignal.any([wanted, output.broken]);
   const keepsAlpha = frames.kind !== 'live' && frames.hasAlpha === true;
   const prepared = keepsAlpha ? await model.prepared.withoutBackdrop() : model.prepared;
-  const complete = completing(frames, { avatar: model.avatar, prepared }, pools, signal);
+  const idle = keepsAlpha ? await model.idle?.keepingAlpha() : model.idle;
+  const complete = completing(frames, { avatar: model.avatar, prepared, idle }, pools, signal);
   const inTurn = <T>(work: () => Promise<T>) => turns.run('segment', signal, work);
   // A network that takes one frame a run gains nothing from a turn for a whole batch, and a live request would wait for
   // it.
@@ -88,8 +90,9 @@ async function makeMouths(
   const takeMemory = (aborted: AbortSignal) => pool.take(aborted);
   await using audio = await AudioFile.open(artifacts.localPath(artifactKeys.samples(task.renderId)));
   const { network, encoder, silentMouths } = model;
-  const parts = { audio, inTurn, takeMemory, network, encoder, pictures: prepared, silentMouths };
-  const gate = task.gated ? { voices: await readVoices(artifacts, task.renderId), counts: silence } : undefined;
+  const pictures = withIdleClip(prepared, idle);
+  const parts = { audio, inTurn, takeMemory, network, encoder, pictures, silentMouths };
+  const gate = task.gated ? { ...(await readSilence(artifacts, task)), counts: silence } : undefined;
   for await (const frame of renderMouths({ ...task, batchFrames, gate }, parts, signal, timings)) {
     output.write(complete(frame));
   }

@@ -4,6 +4,7 @@ import type { LoadedModelState, ModelCost } from '../../shared/heartbeat.ts';
 import type { FramesOutput, VideoOutput } from '../../shared/renders/outputs.ts';
 import type { SegmentReceipt } from '../../shared/renders/record.ts';
 import type { FrameRate } from '../../shared/sound/frame-rate.ts';
+import type { IdleFrames } from '../../shared/sound/idle-track.ts';
 import type { LoadSettings } from '../models/load-settings.ts';
 import type { ModelLimits } from '../models/model-limits.ts';
 import type { BackgroundMode, IndexRange, SilenceCounts } from '../pipeline/contract.ts';
@@ -48,6 +49,8 @@ export interface SegmentTask {
   readonly frameRate?: FrameRate | undefined;
   /** Whether it has a silence gate: the voices of its frames are in the store. */
   readonly gated?: boolean;
+  /** With a silence gate: silence in ms after which the idle clip is shown; absent: it is not. */
+  readonly idleAfterMs?: number | undefined;
   /** Of the whole sound: they decide how the networks are run. */
   readonly totalFrames: number;
   /** Frames that the render makes of them; absent: all. */
@@ -84,6 +87,8 @@ export interface LiveTask extends LiveBytes {
   readonly frameRate?: FrameRate | undefined;
   /** How much of a voice its frames hear (shared/sound/silence-gate.ts); absent: all of it. */
   readonly voices?: string | undefined;
+  /** How much of the model's idle clip they show; absent: nothing. */
+  readonly idle?: IdleFrames | undefined;
   /** Length of the whole sound in samples; 0: frames hear nothing. */
   readonly totalSamples: number;
   /** Place of the first sample of `audio` in the whole sound. */

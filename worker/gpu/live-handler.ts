@@ -6,6 +6,7 @@ import { FencedOut } from '../../shared/live/frames.ts';
 import { type LivePayload, livePayloadKey } from '../../shared/live/live-payload.ts';
 import { RedisFrameWriter } from '../../shared/live/redis-channel.ts';
 import { logged } from '../../shared/process/unheard.ts';
+import { idleFrom } from '../../shared/sound/idle-track.ts';
 import type { PipelineThread } from '../engine/pipeline-thread.ts';
 import type { LiveForm, LiveResult, LiveTask } from '../engine/thread-protocol.ts';
 import type { CancelWatch } from '../jobs/cancellation.ts';
@@ -170,6 +171,7 @@ function toTask(
   return {
     ...{ requestId, streamId, modelId, startFrameIndex, backgroundMode, totalSamples, firstSample, rowsAhead },
     voices: job.voices?.slice(firstFrame - frames.start),
+    idle: job.idle && idleFrom(job.idle, firstFrame - frames.start),
     ...{ frameRate, waitMs: job.waitMs },
     form: formOf(job),
     frames: { start: firstFrame, end: frames.end },

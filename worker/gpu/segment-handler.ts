@@ -112,6 +112,7 @@ function toTask(job: SegmentJob, record: RenderRecord): SegmentTask {
     fromNeutral: request.fromNeutral,
     frameRate: request.frameRate,
     gated: plan.gate !== undefined,
+    idleAfterMs: request.idleAfterMs,
     totalFrames: plan.totalFrames ?? plan.frameCount,
     clip: framesOf(plan),
     batchFrames: plan.batchFrames,

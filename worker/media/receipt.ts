@@ -83,6 +83,7 @@ function silenceOf({ gate, frameCount }: RenderPlan, segments: readonly SegmentR
     spared_frames: spared,
     mouths_made: made,
     inference_saved: Math.round((1000 * (spared - made)) / frameCount) / 1000,
+    idle_frames: sum('idle'),
   };
 }
 

@@ -4,6 +4,8 @@ import { type ArtifactStore, artifactKeys } from '../../shared/artifacts.ts';
 import type { Config } from '../../shared/config/load.ts';
 import { FarmError } from '../../shared/errors.ts';
 import type { RenderPlan, RenderRecord } from '../../shared/renders/record.ts';
+import type { FrameRate } from '../../shared/sound/frame-rate.ts';
+import { IdleTrack, idleAfterFrames, NOT_IDLE, passIdle } from '../../shared/sound/idle-track.ts';
 import { SAMPLE_RATE_HZ } from '../../shared/sound/rates.ts';
 import { type GateSettings, SilenceGate, VOICES, VoiceTrack } from '../../shared/sound/silence-gate.ts';
 import { AudioFile } from './audio-file.ts';
@@ -48,11 +50,28 @@ export async function writeVoices(
   await artifacts.publish(artifactKeys.voices(renderId), (target) => writeFile(target, voices));
 }
 
-/** FarmError('storage_failed') when they are not there. */
-export async function readVoices(artifacts: ArtifactStore, renderId: string): Promise<VoiceTrack> {
+/** Which frames hear a voice, and which show the idle clip. FarmError('storage_failed') when that is not there. */
+export async function readSilence(
+  artifacts: ArtifactStore,
+  render: {
+    readonly renderId: string;
+    readonly idleAfterMs?: number | undefined;
+    readonly frameRate?: FrameRate | undefined;
+  },
+): Promise<{ readonly voices: VoiceTrack; readonly idle: IdleTrack | undefined }> {
+  const voices = await readVoices(artifacts, render.renderId);
+  const { idleAfterMs, frameRate } = render;
+  const idle =
+    idleAfterMs === undefined
+      ? undefined
+      : new IdleTrack(passIdle(NOT_IDLE, voices, idleAfterFrames(idleAfterMs, frameRate)).frames);
+  return { voices: new VoiceTrack(voices), idle };
+}
+
+async function readVoices(artifacts: ArtifactStore, renderId: string): Promise<string> {
   const voices = await readFile(artifacts.localPath(artifactKeys.voices(renderId)), 'utf8').catch((cause: Error) => {
     throw new FarmError('storage_failed', `Could not read where the voice is: ${cause.message}`, { cause });
   });
   if (!VOICES.test(voices)) throw new FarmError('storage_failed', 'What says where the voice is, is damaged');
-  return new VoiceTrack(voices);
+  return voices;
 }

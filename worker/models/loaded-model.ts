@@ -4,6 +4,7 @@ import { createHash } from 'node:crypto';
 import { hasPictures, type ModelConfig } from '../../shared/config/model-config.ts';
 import { hearingWishes } from '../../shared/config/model-hearing.ts';
 import { type Avatar, openAvatar } from '../avatar/avatar.ts';
+import { openIdlePictures } from '../avatar/idle-pictures.ts';
 import type { ProviderReport } from '../onnx/execution-providers.ts';
 import { OnnxLipSyncNetwork } from '../onnx/lip-sync-network.ts';
 import type { RunSettings } from '../onnx/onnx-session.ts';
@@ -11,6 +12,7 @@ import { openEncoder } from '../onnx/open-encoder.ts';
 import type { AudioEncoder, LipSyncNetwork } from '../pipeline/contract.ts';
 import { checkFace } from '../pipeline/pipeline.ts';
 import { SilentMouths } from '../pipeline/silent-mouths.ts';
+import { IdleClip } from '../prepared/idle-clip.ts';
 import { type OpenPrepared, PreparedAvatars } from '../prepared/prepared-avatars.ts';
 import type { PreparedPictures } from '../prepared/prepared-pictures.ts';
 import { type FileFingerprint, fingerprintFile } from './file-fingerprint.ts';
@@ -36,6 +38,8 @@ export interface LoadedModel {
   readonly prepared: PreparedPictures;
   /** What its network makes of silence. */
   readonly silentMouths: SilentMouths;
+  /** What it shows in long silences, where its entry names that. */
+  readonly idle?: IdleClip | undefined;
   /** What the network runs on. */
   readonly provider: ProviderReport;
   /** From the call to ready, warm-up included. */
@@ -83,19 +87,19 @@ export async function loadModel(options: LoadModelOptions): Promise<LoadedModel>
   const networkFile = await fingerprintFile(entry.modelPath);
   const prepared = await options.prepared.open(entry.modelId, avatar, network.size);
   opened.defer(prepared.release);
+  const idle = await openIdle(options, { avatar, pictures: prepared.pictures, opened });
   const silentMouths = silentMouthsOf(network, networkFile, lease, prepared);
   if (entry.preloadBackgrounds) await prepared.pictures.fill();
   const files = [networkFile, lease.file, ...(await filesOfPictures(entry))];
   const kept = opened.move();
-  const pictureBytes = () => prepared.pictures.cachedBytes + silentMouths.cachedBytes;
+  const pictureBytes = () => prepared.pictures.cachedBytes + silentMouths.cachedBytes + (idle?.cachedBytes ?? 0);
   const memoryBytes = () => networkBytes + lease.memoryBytes + pictureBytes();
   return {
     modelId: entry.modelId,
     entry,
-    ...{ network, silentMouths, files },
+    ...{ network, silentMouths, files, avatar },
     encoder: lease.encoder,
-    avatar,
-    prepared: prepared.pictures,
+    ...{ prepared: prepared.pictures, idle },
     provider: network.provider,
     loadMs: performance.now() - startedAt,
     msPerFrame: network.msPerFrame,
@@ -109,6 +113,24 @@ export async function loadModel(options: LoadModelOptions): Promise<LoadedModel>
     filesHash: hashOf(files),
     release: () => kept.disposeAsync(),
   };
+}
+
+/** @param opened closes what is opened here. */
+async function openIdle(
+  { entry, prepared }: LoadModelOptions,
+  {
+    avatar,
+    pictures,
+    opened,
+  }: { readonly avatar: Avatar; readonly pictures: PreparedPictures; readonly opened: AsyncDisposableStack },
+): Promise<IdleClip | undefined> {
+  const found = hasPictures(entry) ? await openIdlePictures(entry, avatar) : undefined;
+  if (!found) return undefined;
+  const clip = await prepared.open(`${entry.modelId} (idle clip)`, found, pictures.side);
+  opened.defer(clip.release);
+  const talk = { prepared: pictures, pixels: (index: number) => avatar.background(index) };
+  const shown = { prepared: clip.pictures, pixels: (index: number) => found.background(index) };
+  return new IdleClip(talk, shown, prepared.compositor);
 }
 
 async function filesOfPictures(entry: ModelConfig): Promise<FileFingerprint[]> {

@@ -5,6 +5,7 @@
  */
 
 import type { Hearing } from '../../shared/sound/hearing.ts';
+import type { IdleMoment } from '../../shared/sound/idle-track.ts';
 import {
   FEATURE_ROWS_AFTER,
   FEATURE_ROWS_BEFORE,
@@ -144,8 +145,8 @@ export interface GivenFace {
 
 export type { BackgroundMode } from '../../shared/background-mode.ts';
 
-/** How a mouth meets the picture around it: as the network gives it, or fading in. */
-export type Blend = 'none' | 'feather';
+/** How a mouth meets the picture around it: as the network gives it, or fading in; or nothing of it is seen. */
+export type Blend = 'none' | 'feather' | 'hidden';
 
 /** The avatar's pictures and where its mouth is in each. */
 export interface AvatarFrames {
@@ -175,6 +176,8 @@ export interface AvatarPictures<Picture> {
   readonly frameCount: number;
   /** Called some frames ahead. */
   picture(index: number): Promise<Picture>;
+  /** As a frame shows it that shows some of an idle clip. Absent: the avatar has none. */
+  idlePicture?(index: number, idle: IdleMoment): Promise<Picture>;
   /**
    * What the network sees of picture `index`: the inner S×S of its crop.
    * @param into receives [S, S, 3] RGB.
@@ -194,17 +197,21 @@ export interface SilenceCounts {
   spared: number;
   /** Runs of the network, of a frame each, that made mouths of silence. */
   made: number;
+  /** Those that show some of an idle clip. */
+  idle: number;
 }
 
 /** Counts before anything has run. */
 export function noSilence(): SilenceCounts {
-  return { frames: 0, spared: 0, made: 0 };
+  return { frames: 0, spared: 0, made: 0, idle: 0 };
 }
 
 /** How a silence gate has judged a frame. */
 export interface GatedFrame {
   /** How much of the mouth is the network's, 0 … WHOLE_VOICE (shared/sound/silence-gate.ts); the rest is of silence. */
   readonly voice: number;
+  /** How much of the idle clip it shows; absent: nothing. Where that is all, there is no mouth. */
+  readonly idle?: IdleMoment | undefined;
   /** Grows by this frame. */
   readonly counts: SilenceCounts;
 }
@@ -253,6 +260,8 @@ export interface MouthFrame<Picture> {
   readonly frameIndex: number;
   readonly pictureIndex: number;
   readonly picture: Picture;
+  /** How much of the idle clip `picture` shows; absent: nothing. */
+  readonly idle?: IdleMoment | undefined;
   /** In the form that was asked for; a part of `memory`. */
   readonly mouth: Uint8Array;
   /** Held for this frame: whoever has read the mouth, or drops it, releases it once. */

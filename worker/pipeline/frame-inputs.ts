@@ -1,6 +1,7 @@
 import { rowOfFrame } from '../../shared/sound/audio-kinds.ts';
 import { USUAL_FRAME_RATE } from '../../shared/sound/frame-rate.ts';
 import { type Hearing, USUAL_HEARING } from '../../shared/sound/hearing.ts';
+import type { IdleMoment } from '../../shared/sound/idle-track.ts';
 import { FEATURE_ROWS_AFTER } from '../../shared/sound/rates.ts';
 import type { FeatureRows, FrameInputs, IndexRange } from './contract.ts';
 import { checkRequest, type InputParts, type RenderFramesRequest } from './frame-request.ts';
@@ -38,7 +39,8 @@ export async function* gatherFrameInputs<Picture>(
   const features = given?.audioInput ? undefined : slidingFeatures(request, heard, own, { signal, clock });
   const placeOf = request.ownFootage ? (frame: number) => frame : own.of;
   const walk = { ...request, totalFrames: placeOf(request.totalFrames - 1) + 1 };
-  const load = (frame: number) => loadPicture(pictures, placeOf(frame), walk);
+  const idleOf = (frame: number) => (pictures.idlePicture ? atOwnRate(gate?.idle?.at(frame), own) : undefined);
+  const load = (frame: number) => loadPicture(pictures, placeOf(frame), walk, idleOf(frame));
   const loading = new LookAhead(load, computed, Math.max(batchFrames, PICTURES_AHEAD));
   for (let start = computed.start; start < computed.end; start += batchFrames) {
     const end = Math.min(start + batchFrames, computed.end);
@@ -54,7 +56,7 @@ export async function* gatherFrameInputs<Picture>(
         wanted: frames.start <= frameIndex && frameIndex < frames.end,
         pictures,
         ...loaded,
-        gated: gate && { voice: gate.voices.at(frameIndex), counts: gate.counts },
+        gated: gate && { voice: gate.voices.at(frameIndex), idle: idleOf(frameIndex), counts: gate.counts },
         audioInput: rows ? { rows, row: own.of(frameIndex), rowsAhead } : (given?.audioInput as Float32Array),
         visualInput: given?.visualInputs?.at(frameIndex - frames.start),
         timings,
@@ -82,6 +84,10 @@ interface OwnFrames {
 function ownFrames({ kind }: Hearing, frameRate: number): OwnFrames {
   const of = (frame: number) => rowOfFrame(frame, kind, frameRate);
   return { of, ofAll: ({ start, end }) => ({ start: of(start), end: of(end - 1) + 1 }) };
+}
+
+function atOwnRate(idle: IdleMoment | undefined, own: OwnFrames): IdleMoment | undefined {
+  return idle && { ...idle, place: own.of(idle.place) };
 }
 
 function slidingFeatures(

@@ -3,6 +3,7 @@
 import { FarmError } from '../../shared/errors.ts';
 import type { FrameRate } from '../../shared/sound/frame-rate.ts';
 import { audioFloats, USUAL_HEARING } from '../../shared/sound/hearing.ts';
+import type { IdleTrack } from '../../shared/sound/idle-track.ts';
 import { FEATURE_ROWS_AFTER } from '../../shared/sound/rates.ts';
 import type { VoiceTrack } from '../../shared/sound/silence-gate.ts';
 import type {
@@ -23,6 +24,14 @@ import type { FeatureMemory } from './sliding-features.ts';
  * `request`: at the first frame of the request; nothing else is computed, and the encoder runs once.
  */
 export type BatchGrid = 'sound' | 'request';
+
+/** What a silence gate says of the frames. */
+export interface FrameGate {
+  readonly voices: VoiceTrack;
+  /** Which of them show the avatar's idle clip, if it has one; absent: none. */
+  readonly idle?: IdleTrack | undefined;
+  readonly counts: SilenceCounts;
+}
 
 export interface RenderFramesRequest {
   /** The frames wanted, within [0, totalFrames). */
@@ -46,7 +55,7 @@ export interface RenderFramesRequest {
   /** `sound` when absent. */
   readonly grid?: BatchGrid;
   /** Which frames hear a voice, and how much; all of it when absent. Not with visual inputs of the request's own. */
-  readonly gate?: { readonly voices: VoiceTrack; readonly counts: SilenceCounts } | undefined;
+  readonly gate?: FrameGate | undefined;
   /** Feature rows after its own that a frame hears, 0 … 7, all that its network hears when absent; the rest are zero. */
   readonly rowsAhead?: number;
 }

@@ -12,7 +12,7 @@ const CHANNELS = 3;
 /**
  * One weight for each pixel of the rect, row-major: 255 shows the mouth, 0 the background, between them both.
  * `none`: all of the mouth. `feather`: nothing of it where the network's picture begins, all of it a tenth of the
- * rect's side further in. On top of either, nothing where the mask has one of the two colours of what is not the face:
+ * rect's side further in. `hidden`: nothing of it. On top of these, nothing where the mask has one of the two colours of what is not the face:
  * pure red and pure white.
  * @param mask of the whole picture that the rect lies in.
  * @returns undefined where all of the mouth is shown everywhere.
@@ -25,6 +25,7 @@ export function mouthWeights(
 ): Uint8Array | undefined {
   const [width, height] = [rect.x2 - rect.x1, rect.y2 - rect.y1];
   const weights = new Uint8Array(width * height).fill(WHOLE);
+  if (blend === 'hidden') return weights.fill(NOTHING);
   if (blend === 'feather') feather(weights, ramp(width, size), ramp(height, size));
   if (mask) takeOut(weights, rect, mask);
   return weights.some((weight) => weight !== WHOLE) ? weights : undefined;

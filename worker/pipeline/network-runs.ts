@@ -1,4 +1,5 @@
 import { audioFloats, USUAL_HEARING } from '../../shared/sound/hearing.ts';
+import { IDLE_WHOLE } from '../../shared/sound/idle-track.ts';
 import { WHOLE_VOICE } from '../../shared/sound/silence-gate.ts';
 import {
   bytesOfMouth,
@@ -92,13 +93,17 @@ export class NetworkRuns {
     for (const [place, frame] of placed.entries()) {
       const mouth = memory.bytes.subarray(place * mouthLength, (place + 1) * mouthLength);
       mouths.set(frame, mouth);
-      if (this.#showsSilence(frame)) await this.#silence(frame, mouth, found, place < inRun.length);
+      const ran = place < inRun.length;
+      if (this.#showsSilence(frame)) await this.#silence(frame, mouth, found);
+      else if (this.#isIdle(frame)) mouth.fill(0);
+      this.#count(frame, ran);
     }
     return frames.flatMap((frame) => {
-      const { frameIndex, wanted, pictureIndex, picture } = frame;
+      const { frameIndex, wanted, pictureIndex, picture, gated } = frame;
+      const idle = gated?.idle;
       if (!wanted) return [];
       memory.hold();
-      return [{ frameIndex, pictureIndex, picture, mouth: mouths.get(frame) as Uint8Array, memory }];
+      return [{ frameIndex, pictureIndex, picture, idle, mouth: mouths.get(frame) as Uint8Array, memory }];
     });
   }
 
@@ -113,16 +118,31 @@ export class NetworkRuns {
   }
 
   /** Whether a mouth of silence is seen in it. */
-  #showsSilence({ gated, wanted }: FrameInputs<unknown>): boolean {
-    return wanted && this.#silentMouths !== undefined && gated !== undefined && gated.voice < WHOLE_VOICE;
+  #showsSilence(frame: FrameInputs<unknown>): boolean {
+    const { gated, wanted } = frame;
+    if (!wanted || this.#silentMouths === undefined || gated === undefined) return false;
+    return gated.voice < WHOLE_VOICE && !this.#isIdle(frame);
   }
 
-  /** Mixes the mouth of silence into that of a frame. @param ran whether the network has made that. */
+  /** Whether nothing but the idle clip is seen in it. */
+  #isIdle({ gated }: FrameInputs<unknown>): boolean {
+    return gated?.idle?.amount === IDLE_WHOLE;
+  }
+
+  /** Counts what the gate has spared. @param ran whether the network has run for the frame. */
+  #count({ gated, wanted }: FrameInputs<unknown>, ran: boolean): void {
+    if (!gated || !wanted || !this.#silentMouths) return;
+    const { voice, idle, counts } = gated;
+    counts.frames += voice === 0 ? 1 : 0;
+    counts.spared += ran ? 0 : 1;
+    counts.idle += idle ? 1 : 0;
+  }
+
+  /** Mixes the mouth of silence into that of a frame. */
   async #silence(
     { gated, pictureIndex, timings }: FrameInputs<unknown>,
     mouth: Uint8Array,
     found: FoundMouths,
-    ran: boolean,
   ): Promise<void> {
     if (!gated || !this.#silentMouths) return;
     const { voice, counts } = gated;
@@ -133,8 +153,6 @@ export class NetworkRuns {
       counts.made += 1;
     }
     fadeMouth(mouth, silent, voice, WHOLE_VOICE);
-    counts.frames += voice === 0 ? 1 : 0;
-    counts.spared += ran ? 0 : 1;
   }
 
   async #paint(frames: readonly FrameInputs<unknown>[], mouths: Uint8Array): Promise<void> {

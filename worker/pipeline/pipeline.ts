@@ -13,6 +13,7 @@
 
 import { audioFloats, USUAL_HEARING } from '../../shared/sound/hearing.ts';
 import type { ChunkPlan } from '../../shared/sound/hubert-chunks.ts';
+import type { IdleMoment } from '../../shared/sound/idle-track.ts';
 import { writeAudioInput } from './audio-input.ts';
 import { backgroundOfFrame, type Walk } from './background.ts';
 import {
@@ -91,14 +92,19 @@ export async function encodeChunk(
   return rowsOfChunk(states, chunk, plan, audio.sampleCount);
 }
 
-/** place in the walk → picture, of frame `frame` of the model's own rate. */
+/**
+ * place in the walk → picture, of frame `frame` of the model's own rate.
+ * @param idle what it shows of the idle clip, which the avatar has then.
+ */
 export async function loadPicture<Picture>(
   pictures: AvatarPictures<Picture>,
   frame: number,
   walk: Walk,
+  idle?: IdleMoment,
 ): Promise<{ readonly pictureIndex: number; readonly picture: Picture }> {
   const pictureIndex = backgroundOfFrame(frame, walk, pictures.frameCount);
-  return { pictureIndex, picture: await pictures.picture(pictureIndex) };
+  const shown = idle && (await pictures.idlePicture?.(pictureIndex, idle));
+  return { pictureIndex, picture: shown ?? (await pictures.picture(pictureIndex)) };
 }
 
 /**

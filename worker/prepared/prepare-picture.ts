@@ -126,7 +126,8 @@ async function decodeFace(file: Uint8Array, path: string): Promise<RgbImage> {
   return await decodePicture(file, await readPictureSize(path), path);
 }
 
-function cutOut({ data, width }: RgbImage, x: number, y: number, columns: number, rows: number): Uint8Array {
+/** A part of a picture: RGB, row-major, no padding. */
+export function cutOut({ data, width }: RgbImage, x: number, y: number, columns: number, rows: number): Uint8Array {
   const cut = new Uint8Array(columns * rows * 3);
   for (let row = 0; row < rows; row++) {
     const from = ((y + row) * width + x) * 3;

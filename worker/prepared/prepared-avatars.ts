@@ -50,7 +50,8 @@ export class PreparedAvatars {
   readonly #cachedFrames: number;
   readonly #log: PreparationLog;
   readonly #files: PreparedFiles;
-  readonly #compositor = new Compositor();
+  /** Of this thread. */
+  readonly compositor = new Compositor();
   readonly #backdrops = new BackdropReader();
   #turns: Promise<void> = Promise.resolve();
 
@@ -74,7 +75,7 @@ export class PreparedAvatars {
     const hashes = new ContentHashes(join(folder, HASHES));
     const planeFiles = keepsPlanes ? new PreparedFiles(folder, PLANES_SUFFIX) : undefined;
     const pictures = await PreparedPictures.open({
-      ...{ avatar, side, quality, hashes, files: this.#files, compositor: this.#compositor },
+      ...{ avatar, side, quality, hashes, files: this.#files, compositor: this.compositor },
       cachedFrames: this.#cachedFrames,
       ...{ backdrop, backdrops: this.#backdrops },
       planes: new PreparedPlanes(avatar, yuvPlanes(backdrop), planeFiles, hashes),

@@ -1,5 +1,6 @@
 /** How good a render looks, from what was measured of its frames: docs/quality.md. */
 import type { Quality, QualityFinding } from '../../shared/views/quality-view.ts';
+import { NO_MOUTH } from './measure-frame.ts';
 import type { Measures } from './segment-notes.ts';
 import { correlationOf, deviationOf, meanOf, quantileOf, runsOf, withoutDrift } from './series.ts';
 
@@ -28,7 +29,7 @@ const RESTLESS_BELOW = 0.6;
 
 /** @param levels of the voice, as many as there are frames. */
 export function assess({ opening, seam, background }: Measures, levels: Float64Array): Quality {
-  const raw = opening.map((value) => value / 100);
+  const raw = withoutGaps(opening).map((value) => value / 100);
   const openings = withoutDrift(raw, DRIFT_REACH);
   const silent = silentFrames(levels);
   const followed = followedBy(levels, openings, silent);
@@ -37,6 +38,15 @@ export function assess({ opening, seam, background }: Measures, levels: Float64A
   const silence = { frames: silent.filter(Boolean).length, stillness: rest.stillness };
   const quality = { mouth, seam: seamOf(seam, background), silence };
   return { ...quality, findings: findingsOf(quality, isHeard(levels), rest.movement) };
+}
+
+/** A frame without a mouth counts as the one before it, and those at the beginning as the first that has one. */
+function withoutGaps(opening: readonly number[]): number[] {
+  let last = opening.find((value) => value !== NO_MOUTH) ?? 0;
+  return opening.map((value) => {
+    if (value !== NO_MOUTH) last = value;
+    return last;
+  });
 }
 
 function isHeard(levels: Float64Array): boolean {

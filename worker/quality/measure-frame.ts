@@ -7,7 +7,10 @@ import { sizeOfMouth } from '../compositor/crop.ts';
 import { CROP_MARGIN } from '../pipeline/contract.ts';
 
 export interface FrameMeasures {
-  /** How much of the mouth's area is dark, and how dark, in hundredths of a grey level: docs/quality.md. */
+  /**
+   * How much of the mouth's area is dark, and how dark, in hundredths of a grey level: docs/quality.md. `NO_MOUTH` of a
+   * frame that shows nothing of the network's picture.
+   */
   readonly opening: number;
   /**
    * Mean square of the steps of red, green and blue across the border of the crop rect, in hundredths of a squared level.
@@ -30,9 +33,13 @@ const CHANNELS = 3;
 /** The weight of a pixel that shows nothing but the mouth. */
 const WHOLE = 255;
 
+/** In place of an opening. */
+export const NO_MOUTH = -1;
+
 /** @param mouth [S, S, 3] RGB. RangeError for another length. */
 export function measureFrame(picture: MouthPicture, mouth: Uint8Array): FrameMeasures {
-  return { opening: openingOf(mouth), ...seamOf(picture, mouth) };
+  const isHidden = picture.weights?.every((weight) => weight === 0) ?? false;
+  return { opening: isHidden ? NO_MOUTH : openingOf(mouth), ...seamOf(picture, mouth) };
 }
 
 const histogram = new Uint32Array(LEVELS);

@@ -55,6 +55,8 @@ const GATED = { ...PLAIN, silence_gate: true, silence_hold_ms: 0, silence_lead_m
 /** Two frames of the fading voice as well. */
 const DEAF = { ...GATED, silence_open_dbfs: -16 } as const;
 
+const LISTENING = { ...GATED, silence_idle_after_ms: 0, idle_dir: 'red-green-yellow' } as const;
+
 /** An entry before and after the configuration is read again, and what is to be seen of it each time. */
 interface Change<T> {
   readonly before: Entry;
@@ -92,6 +94,10 @@ const wantsKey = ({ message }: Error): string => /audio_features/.exec(message)?
 /** Frames in silence of two seconds of speech, by the receipt; "off" without a gate. */
 const silentFramesOf = async (farm: KeyFarm, modelId: string): Promise<string> =>
   String((await farm.render(modelId, 2, 'frames')).silence_gate?.frames ?? 'off');
+
+/** Frames of an idle clip in two seconds of speech, likewise. */
+const idleFramesOf = async (farm: KeyFarm, modelId: string): Promise<string> =>
+  String((await farm.render(modelId, 2, 'frames')).silence_gate?.idle_frames ?? 'off');
 
 const loadedUnasked = async (farm: KeyFarm, modelId: string): Promise<string> => {
   const isLoaded = async () =>
@@ -214,6 +220,24 @@ const CHANGES: Readonly<Record<string, Change<string>>> = {
   },
   silence_hold_ms: { before: GATED, after: { ...GATED, silence_hold_ms: 400 }, look: silentFramesOf, seen: ['7', '0'] },
   silence_lead_ms: { before: GATED, after: { ...GATED, silence_lead_ms: 200 }, look: silentFramesOf, seen: ['7', '2'] },
+  idle_dir: {
+    before: { ...GATED, silence_idle_after_ms: 0 },
+    after: { ...GATED, silence_idle_after_ms: 0, idle_dir: 'red-green-yellow' },
+    look: idleFramesOf,
+    seen: ['0', '10'],
+  },
+  idle_video: {
+    before: { ...GATED, silence_idle_after_ms: 0 },
+    after: { ...GATED, silence_idle_after_ms: 0, idle_video: 'phone.mp4' },
+    look: idleFramesOf,
+    seen: ['0', '10'],
+  },
+  silence_idle_after_ms: {
+    before: LISTENING,
+    after: { ...LISTENING, silence_idle_after_ms: 120 },
+    look: idleFramesOf,
+    seen: ['10', '7'],
+  },
   num_frames: {
     before: { ...PLAIN, background_dir: 'red-green-yellow' },
     after: { ...PLAIN, background_dir: 'red-green-yellow', num_frames: 2 },
@@ -239,6 +263,7 @@ const BROKEN: Readonly<Record<string, { entry: Entry; because: RegExp }>> = {
   'few-crops': { entry: { ...PLAIN, crops_frames_dir: 'one-face' }, because: /one-face has 1 crops for 3/ },
   'few-masks': { entry: { ...PLAIN, masks_dir: 'one-face' }, because: /one-face has no mask for picture 1, 2:/ },
   'no-backdrop': { entry: { ...CLEAR, background: 'nowhere.png' }, because: /nowhere\.png/ },
+  'no-clip': { entry: { ...PLAIN, idle_dir: 'nowhere' }, because: /nowhere/ },
   'no-video': { entry: { ...PLAIN, background_dir: '', source_video: 'nowhere.mp4' }, because: /nowhere\.mp4/ },
   'no-film': { entry: { ...PLAIN, background_dir: '', source_video: 'rects.json' }, because: /rects\.json/ },
 };
