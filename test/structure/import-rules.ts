@@ -13,6 +13,7 @@ const RATES = 'shared/sound/rates.ts';
 /** How the sound is cut for each kind of features, as data and as arithmetic on indices. */
 const SOUND_DATA = [
   'shared/sound/silence-gate.ts',
+  'shared/sound/idle-track.ts',
   RATES,
   'shared/sound/audio-kinds.ts',
   'shared/sound/hearing.ts',
