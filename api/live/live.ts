@@ -2,7 +2,6 @@ import type { Redis } from 'ioredis';
 import { withMode } from '../../shared/background-mode.ts';
 import type { Config } from '../../shared/config/load.ts';
 import { hasIdleClip } from '../../shared/config/model-config.ts';
-import { frameRateOf, hearingOfModel } from '../../shared/config/model-hearing.ts';
 import { FarmError } from '../../shared/errors.ts';
 import { SAMPLE_RATE_HZ_RANGE } from '../../shared/limits.ts';
 import type { LiveSummary } from '../../shared/live/frames.ts';
@@ -23,6 +22,7 @@ import { LiveDispatcher } from './dispatch.ts';
 import { LiveRequests, type LiveRequestTools, type LiveWork } from './live-request.ts';
 import { LiveSound, type SilenceWatch, type SoundPiece } from './live-sound.ts';
 import { LiveStream } from './live-stream.ts';
+import { RecentHearing } from './recent-hearing.ts';
 import { RequestChannels } from './request-channels.ts';
 import { StreamSlots } from './slots.ts';
 import type { StreamOptions } from './stream-open.ts';
@@ -90,6 +90,7 @@ export class LiveService {
   readonly #requests: LiveRequests;
   readonly #dispatcher: LiveDispatcher;
   readonly #admission: StreamAdmission;
+  readonly #hearing = new RecentHearing();
 
   constructor(tools: LiveServiceTools) {
     this.#tools = tools;
@@ -178,10 +179,11 @@ export class LiveService {
   /** How frames of a model follow each other, and what they hear. @param wanted what the request says itself. */
   async #walkOf(modelId: string, wanted: FrameWalk = {}): Promise<FrameWalk & Pick<FrameContext, 'hearing'>> {
     const model = await this.#tools.models.requireKnown(modelId);
+    const { hearing, frameRate } = await this.#hearing.of(model);
     return {
       ...withMode(wanted.backgroundMode, model.backgroundMode),
-      ...withFrameRate(wanted.frameRate, await frameRateOf(model)),
-      hearing: await hearingOfModel(model),
+      ...withFrameRate(wanted.frameRate, frameRate),
+      hearing,
     };
   }
 
