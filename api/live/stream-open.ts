@@ -8,6 +8,7 @@ import {
   jpegQuality,
   modelId,
   notNegative,
+  onceFor,
   oneOf,
   sampleRate,
   silenceGate,
@@ -42,7 +43,7 @@ export interface StreamOpening {
 }
 
 /** The fields of `Open` in farm.proto by their names there; what is left out is what proto3 sends for it: 0 or "". */
-export const streamOpenSchema = (config: Config) =>
+export const streamOpenSchema = onceFor((config: Config) =>
   z
     .strictObject({
       model_id: modelId(config).prefault(''),
@@ -75,4 +76,5 @@ export const streamOpenSchema = (config: Config) =>
           catchUp: open.catch_up === 'SKIP' ? 'skip' : 'keep',
         },
       }),
-    );
+    ),
+);
