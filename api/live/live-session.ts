@@ -36,6 +36,10 @@ export async function* liveSession(
   const fail = (error: unknown) => failing.abort(error);
   const signal = AbortSignal.any([callSignal, failing.signal]);
   const stream = await live.openStream(options, caller, signal);
+  // Sound is read while the client is told that the stream is open.
+  const inbox = new SoundInbox(stream, sampleFormat, signal);
+  inbox.run().catch(fail);
+  feed(inbox, inputs).catch(fail);
   yield {
     opened: {
       algorithmic_latency_ms: stream.algorithmicLatencyMs,
@@ -43,9 +47,6 @@ export async function* liveSession(
       frames_per_second: stream.framesPerSecond,
     },
   };
-  const inbox = new SoundInbox(stream, sampleFormat, signal);
-  inbox.run().catch(fail);
-  feed(inbox, inputs).catch(fail);
   const ended = { frame_count: 0, skipped_frames: 0 };
   try {
     for await (const output of stream.outputs()) {
