@@ -1,5 +1,6 @@
 import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
+import { setPriority } from 'node:os';
 import type { Writable } from 'node:stream';
 import { FarmError } from '../../shared/errors.ts';
 import { toolEnvironment } from '../../shared/process/environment.ts';
@@ -16,6 +17,12 @@ export interface FedCommand {
   /** A file; one that is there is replaced. */
   readonly outputPath: string;
 }
+
+/**
+ * Of the encoder: below the threads that compute, at 5. Where cores are short, a network's threads that lose theirs in
+ * the middle of an operator make the others wait awake, and a live request waits for a video.
+ */
+const NICENESS = 10;
 
 /** ffmpeg that reads what we write, with no stream between: nothing is copied, and memory is ours again at once. */
 export class FfmpegFeed {
@@ -69,6 +76,7 @@ export class FfmpegFeed {
     const words = ['-v', 'error', '-nostats', ...input, ...outputOptions, '-y', outputPath];
     const { command, args } = confined('ffmpeg', words, limits.timeoutMs);
     const child = spawn(command, args, { stdio: ['pipe', 'ignore', 'pipe'], env: toolEnvironment() });
+    if (child.pid !== undefined) giveWay(child.pid);
     this.#input = child.stdin ?? undefined;
     child.stdin?.on('error', ignored('the write that failed reports it'));
     const end = () => {
@@ -82,6 +90,16 @@ export class FfmpegFeed {
     } finally {
       end();
     }
+  }
+}
+
+/** On Linux, where the threads that compute have their own priority as well. */
+function giveWay(pid: number): void {
+  if (process.platform !== 'linux') return;
+  try {
+    setPriority(pid, NICENESS);
+  } catch {
+    // It has ended already: that is reported where its end is awaited.
   }
 }
 
