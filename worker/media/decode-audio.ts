@@ -6,6 +6,7 @@ import { Resampler } from '../../shared/sound/resample.ts';
 import { outputOf } from '../../shared/tools/tool-output.ts';
 import { MINUTE_MS } from '../../shared/units.ts';
 import { MonoMix } from './mono-mix.ts';
+import { findPlainWav, plainSamples } from './plain-wav.ts';
 import { longestPlausibleSeconds, tooDense } from './plausible-sound.ts';
 import { SampleWriter } from './sample-writer.ts';
 import { findSoundTrack, type SoundForm, type SoundTrack } from './sound-track.ts';
@@ -80,7 +81,8 @@ export async function decodeAudio(
 ): Promise<DecodedSound> {
   signal.throwIfAborted();
   const fileBytes = await sizeOf(inputPath);
-  const track = await findSoundTrack(inputPath, signal);
+  const plain = await findPlainWav(inputPath);
+  const track = plain?.track ?? (await findSoundTrack(inputPath, signal));
   await refuseShortWavHeader(inputPath);
   const { sampleRateHz } = track.form;
   await using mouth = await SampleWriter.create(paths.mouth);
@@ -90,7 +92,8 @@ export async function decodeAudio(
   const [lead, tail] = [silence.leadMs, silence.tailMs].map((ms) => Math.round((ms * sampleRateHz) / 1000));
   const added = (lead as number) + (tail as number);
   let frames = -added;
-  for await (const samples of decodedSeconds(inputPath, track, [lead as number, tail as number], signal)) {
+  const sound = plain ? plainSamples(inputPath, plain, signal) : ffmpegSamples(inputPath, track, signal);
+  for await (const samples of inSeconds(sound, track, [lead as number, tail as number])) {
     frames += samples.length / track.form.gains.length;
     if (frames + added > maxSeconds * sampleRateHz) throw tooLong(maxSeconds);
     if (frames > longestPlausibleSeconds(fileBytes) * sampleRateHz) throw tooDense(fileBytes);
@@ -124,34 +127,36 @@ async function sizeOf(inputPath: string): Promise<number> {
   return found.size;
 }
 
+/** The track as ffmpeg decodes it, float32, interleaved. */
+async function* ffmpegSamples(path: string, track: SoundTrack, signal: AbortSignal): AsyncGenerator<Buffer> {
+  try {
+    yield* outputOf('ffmpeg', decodeArguments(path, track), { signal, timeoutMs: DECODE_TIMEOUT_MS });
+  } catch (error) {
+    throw error instanceof FarmError && error.code === 'encode_failed' ? unreadable(track, error) : error;
+  }
+}
+
 /**
- * The decoded track in pieces of a second, interleaved; the last one may be shorter.
+ * The track in pieces of a second, interleaved; the last one may be shorter.
  * @param silence samples of each channel, before and after what is in the file.
  */
-async function* decodedSeconds(
-  path: string,
+async function* inSeconds(
+  sound: AsyncIterable<Buffer>,
   track: SoundTrack,
   silence: readonly [lead: number, tail: number],
-  signal: AbortSignal,
 ): AsyncGenerator<Float32Array> {
   const { sampleRateHz, gains } = track.form;
   const second = Buffer.alloc(sampleRateHz * gains.length * BYTES_PER_FLOAT);
   let filled = 0;
-  try {
-    const limits = { signal, timeoutMs: DECODE_TIMEOUT_MS };
-    const sound = outputOf('ffmpeg', decodeArguments(path, track), limits);
-    for await (const chunk of withSilence(sound, silence, gains.length * BYTES_PER_FLOAT)) {
-      for (let taken = 0; taken < chunk.length; ) {
-        const count = chunk.copy(second, filled, taken);
-        taken += count;
-        filled += count;
-        if (filled < second.length) break;
-        yield floatsOf(second);
-        filled = 0;
-      }
+  for await (const chunk of withSilence(sound, silence, gains.length * BYTES_PER_FLOAT)) {
+    for (let taken = 0; taken < chunk.length; ) {
+      const count = chunk.copy(second, filled, taken);
+      taken += count;
+      filled += count;
+      if (filled < second.length) break;
+      yield floatsOf(second);
+      filled = 0;
     }
-  } catch (error) {
-    throw error instanceof FarmError && error.code === 'encode_failed' ? unreadable(track, error) : error;
   }
   const frameBytes = gains.length * BYTES_PER_FLOAT;
   if (filled >= frameBytes) yield floatsOf(second.subarray(0, filled - (filled % frameBytes)));

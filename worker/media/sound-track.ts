@@ -24,6 +24,8 @@ export interface SoundForm {
 
 const LOWEST_RATE_HZ = 8000;
 const HIGHEST_RATE_HZ = 48_000;
+/** Lossless sound is decoded at its own rate if that is one of these. */
+export const RATES_TAKEN_AS_THEY_ARE = { min: LOWEST_RATE_HZ, max: HIGHEST_RATE_HZ } as const;
 /**
  * Lossy sound is decoded at this rate at least, since a later part of the file may have a higher rate than its
  * beginning.
@@ -61,7 +63,12 @@ export async function findSoundTrack(inputPath: string, signal: AbortSignal): Pr
 }
 
 /** The form for a track. It must also suit later parts of the track, where rate and channels may differ. */
-export function formOf({ codec, channels, layout, sampleRateHz }: ProbedStream): SoundForm {
+export function formOf({
+  codec,
+  channels,
+  layout,
+  sampleRateHz,
+}: Pick<ProbedStream, 'codec' | 'channels' | 'layout' | 'sampleRateHz'>): SoundForm {
   const lossless = LOSSLESS.test(codec);
   const rate = { sampleRateHz: lossless ? clamp(sampleRateHz, LOWEST_RATE_HZ) : lossyRate(sampleRateHz) };
   if (lossless && channels === 1) return { ...rate, channels: 'mono', gains: [[1, 1]] };

@@ -1,21 +1,23 @@
 import { type FileHandle, open } from 'node:fs/promises';
 import { implausible } from './plausible-sound.ts';
+import {
+  afterChunk,
+  CHUNK_HEADER_BYTES,
+  CHUNK_NAME,
+  chunkAt,
+  isWav,
+  MOST_CHUNKS,
+  RIFF_HEADER_BYTES,
+  UNKNOWN_SIZES,
+} from './wav-chunks.ts';
 
 /**
  * ffmpeg reads as much of a WAV file as its header says. A header that was never put right, or that lies, makes it
  * render a moment of the sound as if that were all.
  */
 
-const CHUNK_HEADER_BYTES = 8;
-const RIFF_HEADER_BYTES = 12;
-/** What a writer that cannot go back leaves as size: ffmpeg then reads to the end of the file. */
-const UNKNOWN_SIZES = new Set([0, 0xff_ff_ff_ff]);
 /** Files may be filled up to a whole block of the disk. */
 const FILLING_BYTES = 4096;
-/** Chunks that are looked at; recordings have a handful. */
-const MOST_CHUNKS = 1000;
-/** Names of chunks are printable. */
-const CHUNK_NAME = /^[\x20-\x7e]{4}$/;
 /** Tags that programs put behind the last chunk. */
 const TAG = /^(?:ID3|TAG|APET)/;
 
@@ -27,9 +29,7 @@ export async function refuseShortWavHeader(path: string): Promise<void> {
   const file = await open(path);
   try {
     const { size } = await file.stat();
-    const form = await textAt(file, 0, RIFF_HEADER_BYTES);
-    if (!form.startsWith('RIFF') || !form.endsWith('WAVE')) return;
-    await walkChunks(file, size);
+    if (await isWav(file)) await walkChunks(file, size);
   } finally {
     await file.close();
   }
@@ -45,23 +45,11 @@ async function walkChunks(file: FileHandle, fileBytes: number): Promise<void> {
       soundBytes = bytes;
     } else if (soundBytes !== undefined && TAG.test(name)) return;
     else if (!CHUNK_NAME.test(name) || at + CHUNK_HEADER_BYTES + bytes > fileBytes) break;
-    // Chunks begin at even places.
-    at += CHUNK_HEADER_BYTES + bytes + (bytes % 2);
+    at = afterChunk(at, bytes);
   }
   const unaccounted = fileBytes - at;
   if (soundBytes === undefined || unaccounted <= FILLING_BYTES) return;
   throw implausible(
     `${soundBytes} bytes of sound in its header, and ${unaccounted} bytes follow that belong to nothing`,
   );
-}
-
-async function chunkAt(file: FileHandle, at: number): Promise<{ name: string; bytes: number }> {
-  const header = Buffer.alloc(CHUNK_HEADER_BYTES);
-  await file.read(header, 0, header.length, at);
-  return { name: header.toString('latin1', 0, 4), bytes: header.readUInt32LE(4) };
-}
-
-async function textAt(file: FileHandle, at: number, length: number): Promise<string> {
-  const { buffer, bytesRead } = await file.read(Buffer.alloc(length), 0, length, at);
-  return buffer.toString('latin1', 0, bytesRead);
 }
