@@ -1,8 +1,6 @@
-import { readFile } from 'node:fs/promises';
 import type { ArtifactStore } from '../shared/artifacts.ts';
 import { type AvatarPictures, avatarPictureKeys, avatarPicturesSchema } from '../shared/avatar-pictures.ts';
 import { FarmError } from '../shared/errors.ts';
-import { ifMissing } from '../shared/process/unheard.ts';
 import type { AvatarPicturesView } from '../shared/views/models-view.ts';
 import type { Models } from './models.ts';
 
@@ -50,7 +48,7 @@ export class AvatarPictureService {
   }
 
   async #read(key: string): Promise<Buffer | undefined> {
-    return await readFile(this.#artifacts.localPath(key)).catch(ifMissing());
+    return await this.#artifacts.contents(key);
   }
 }
 

@@ -5,8 +5,10 @@ import { keysWithoutEffect } from '../shared/config/no-effect.ts';
 import { keptToThisMachine, refuseOpenAddress } from '../shared/config/open-address.ts';
 import { ConfigReload } from '../shared/config/reload.ts';
 import { FarmError } from '../shared/errors.ts';
+import { farmMark } from '../shared/farm/farm-mark.ts';
 import { confirmAfterReconnects, confirmFarm } from '../shared/farm/identity.ts';
 import { startReporting } from '../shared/metrics/report.ts';
+import { storeSettings } from '../shared/open-artifacts.ts';
 import { findListenFault } from '../shared/process/listen-fault.ts';
 import { createLogger, type Logger } from '../shared/process/log.ts';
 import { CLOSING_MS, onShutdown } from '../shared/process/shutdown.ts';
@@ -109,11 +111,12 @@ async function listenForFrames(live: LiveService, { live: { frame_listen } }: Co
 }
 
 /** A connection to the Redis of this farm, and of no other, also when it comes back. */
-async function connect({ redis: place, storageRoot }: Config, log: Logger): Promise<Redis> {
-  const redis = producerConnection(place);
+async function connect(config: Config, log: Logger): Promise<Redis> {
+  const redis = producerConnection(config.redis);
+  const mark = farmMark(storeSettings(config));
   await waitUntilReady(redis, REDIS_PATIENCE_MS);
-  await confirmFarm(redis, storageRoot, log);
-  confirmAfterReconnects(redis, storageRoot, log, (error) => {
+  await confirmFarm(redis, mark, log);
+  confirmAfterReconnects(redis, mark, log, (error) => {
     log.fatal({ code: error.code, reason: error.message }, 'front end cannot go on');
     log.flush();
     process.exit(1);

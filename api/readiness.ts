@@ -1,7 +1,6 @@
-import { rm, writeFile } from 'node:fs/promises';
-import path from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 import type { Redis } from 'ioredis';
+import type { ArtifactStore } from '../shared/artifacts.ts';
 import type { DiskReserve } from '../shared/disk-reserve.ts';
 import { FarmError } from '../shared/errors.ts';
 import { type Heartbeat, readHeartbeats } from '../shared/heartbeat.ts';
@@ -20,7 +19,7 @@ const PROBE_LIFETIME_MS = 10_000;
 
 export interface ReadinessTools {
   readonly redis: Redis;
-  readonly storageRoot: string;
+  readonly artifacts: Pick<ArtifactStore, 'probe'>;
   /** New work is refused below it. */
   readonly disk: DiskReserve;
   /** Work without progress for so long is stuck; half of it is reported. */
@@ -88,29 +87,25 @@ export class Readiness {
         this.#storageAtMs = performance.now();
       };
       written.then(ended).catch(ignored('it never rejects'));
-      const hangs = delay(WRITTEN_WITHIN_MS, storageProblem('it does not answer'), { ref: false });
+      const hangs = delay(WRITTEN_WITHIN_MS, HANGS, { ref: false });
       this.#storage = Promise.race([written, hangs]);
     }
     return this.#storage;
   }
 }
 
-async function tryToWrite({ storageRoot, disk }: ReadinessTools): Promise<ReadinessProblem | undefined> {
-  const file = path.join(storageRoot, `.probe-${process.pid}`);
+async function tryToWrite({ artifacts, disk }: ReadinessTools): Promise<ReadinessProblem | undefined> {
   try {
-    await writeFile(file, 'x');
-    await rm(file);
+    await artifacts.probe();
     await disk.refuseIfShort();
     return undefined;
   } catch (error) {
-    if (error instanceof FarmError) return { code: error.code, message: error.message, live: false };
-    return storageProblem((error as NodeJS.ErrnoException).code ?? 'it fails');
+    const { code, message } = FarmError.from(error, 'storage_failed');
+    return { code, message, live: false };
   }
 }
 
-function storageProblem(why: string): ReadinessProblem {
-  return { code: 'storage_failed', message: `storage.root cannot be written to: ${why}`, live: false };
-}
+const HANGS: ReadinessProblem = { code: 'storage_failed', message: 'the store does not answer', live: false };
 
 const NO_GPU: ReadinessProblem = { code: 'no_gpu', message: 'no GPU worker takes work', live: true };
 const NO_MEDIA: ReadinessProblem = { code: 'no_media_worker', message: 'no media worker takes work', live: false };

@@ -1,10 +1,10 @@
 import path from 'node:path';
 import type { Redis } from 'ioredis';
-import { LocalArtifacts } from '../shared/artifacts.ts';
 import type { Config } from '../shared/config/load.ts';
 import type { ConfigReload } from '../shared/config/reload.ts';
 import { DiskReserve } from '../shared/disk-reserve.ts';
 import { observe } from '../shared/metrics/tally.ts';
+import { openArtifacts, storeSettings } from '../shared/open-artifacts.ts';
 import type { Logger } from '../shared/process/log.ts';
 import { repeat } from '../shared/process/repeat.ts';
 import { QueueClients } from '../shared/queues.ts';
@@ -39,6 +39,9 @@ import { Webhooks } from './webhooks.ts';
 
 /** Where processes of an earlier version run beside this one, their renders are found by filters after so long. */
 const REPAIR_EVERY_MS = 10_000;
+
+/** A client waits meanwhile: soon it is told, and may ask again. */
+const STORE_PATIENCE_MS = 2000;
 
 /** What the routes and the gRPC services work with. */
 export interface Services {
@@ -91,7 +94,7 @@ export function openServices({ config, redis, log, reload }: ServiceTools): Serv
   const memory = new MemoryBudget(config.limits.memory_budget_mb);
   const queues = new QueueClients(redis);
   const store = new RenderStore(redis);
-  const artifacts = new LocalArtifacts(config.storageRoot);
+  const artifacts = openArtifacts(storeSettings(config), { patienceMs: STORE_PATIENCE_MS });
   const disk = new DiskReserve(config.storageRoot, config.limits.disk_reserve_gb);
   const work = new RenderWork(redis);
   const models = new Models(config, redis, { reload, audit });
@@ -105,7 +108,7 @@ export function openServices({ config, redis, log, reload }: ServiceTools): Serv
   const { live, closeLive } = openLive({ config, redis, queues, models, log, audit });
   const gpus = new GpuService(config, redis, queues, audit);
   const collector = new Collector({ config, redis, queues, store, artifacts, log });
-  const readiness = new Readiness({ redis, storageRoot: config.storageRoot, disk, stuckMs: stuckMsOf(config) });
+  const readiness = new Readiness({ redis, artifacts, disk, stuckMs: stuckMsOf(config) });
   const { withoutWorker, stopLooking } = lookAfterRenders({ config, redis, store }, log);
   return {
     ...{ config, access, sessions, memory, redis, queues, models, submission, renders, retry, live, gpus },

@@ -1,92 +1,31 @@
 import { randomUUID } from 'node:crypto';
-import { createReadStream } from 'node:fs';
-import { copyFile, link, mkdir, rename, rm, stat } from 'node:fs/promises';
+import { createReadStream, createWriteStream, type Dirent } from 'node:fs';
+import {
+  access,
+  copyFile,
+  link,
+  mkdir,
+  readdir,
+  readFile,
+  rename,
+  rm,
+  stat,
+  utimes,
+  writeFile,
+} from 'node:fs/promises';
 import path from 'node:path';
-import type { Readable } from 'node:stream';
+import type { Duplex, Readable } from 'node:stream';
+import { pipeline } from 'node:stream/promises';
+import type { ArtifactStore, ByteRange, CheckOut, LocalFiles, OpenFile, StoredFile } from './artifact-store.ts';
 import { FarmError } from './errors.ts';
+import { writeFault } from './file-fault.ts';
+import { openLocalFile } from './local-file.ts';
 import { ifMissing, ignored } from './process/unheard.ts';
-import { formOf, type Output } from './renders/outputs.ts';
+import type { RenderFolder } from './retention/leftover.ts';
+import { readFolders } from './retention/stored-folders.ts';
 
-/** Names of the files of a render, relative to the store. */
-export const artifactKeys = {
-  folder: (renderId: string) => `renders/${renderId}`,
-  upload: (renderId: string) => `renders/${renderId}/upload`,
-  /** Own footage as it was uploaded: the video, and where the mouth is in its frames. */
-  footageVideo: (renderId: string) => `renders/${renderId}/footage-video`,
-  footageMarks: (renderId: string) => `renders/${renderId}/footage-marks`,
-  /** What is made of it: its pictures, their crop rects, their prepared forms. The rects come last. */
-  footageFolder: (renderId: string) => `renders/${renderId}/footage`,
-  footagePictures: (renderId: string) => `renders/${renderId}/footage/pictures`,
-  footageRects: (renderId: string) => `renders/${renderId}/footage/crop_rects.json`,
-  footagePrepared: (renderId: string) => `renders/${renderId}/footage/prepared`,
-  /** 16 kHz mono float32, little-endian, no header. */
-  samples: (renderId: string) => `renders/${renderId}/audio.f32`,
-  /**
-   * The sound of the video: 16-bit at the upload's own rate, little-endian, no header; the plan says how to read it.
-   */
-  sound: (renderId: string) => `renders/${renderId}/sound.s16`,
-  /** Of a render with a silence gate: how much of a voice each frame hears, a digit each. */
-  voices: (renderId: string) => `renders/${renderId}/voices`,
-  segmentFolder: (renderId: string) => `renders/${renderId}/segments`,
-  segmentVideo: (renderId: string, segmentIndex: number, output: Output = 'mp4') =>
-    `renders/${renderId}/segments/${padded(segmentIndex)}.${formOf(output).extension}`,
-  /** Names the segments in their order; lies beside them. */
-  segmentList: (renderId: string) => `renders/${renderId}/segments/all.ffconcat`,
-  /** The sound as it is in the video, in a file of its own; goes with the segments. */
-  soundtrack: (renderId: string, output: Output = 'mp4') =>
-    `renders/${renderId}/segments/sound.${formOf(output).extension}`,
-  frame: (renderId: string, frameIndex: number, output: Output = 'frames') =>
-    `renders/${renderId}/frames/${padded(frameIndex)}.${formOf(output).extension}`,
-  video: (renderId: string, output: Output = 'mp4') => `renders/${renderId}/video.${formOf(output).extension}`,
-  /** The latest picture, while the render runs. */
-  preview: (renderId: string) => `renders/${renderId}/preview.jpg`,
-  receipt: (renderId: string) => `renders/${renderId}/receipt.json`,
-  /** What was measured of a segment's frames; goes with the segments. */
-  segmentMeasures: (renderId: string, segmentIndex: number) =>
-    `renders/${renderId}/segments/${padded(segmentIndex)}.measures.json`,
-  /** One frame for the contact sheet; goes with the segments. */
-  tile: (renderId: string, frameIndex: number) => `renders/${renderId}/segments/tile-${padded(frameIndex)}.jpg`,
-  contactSheet: (renderId: string) => `renders/${renderId}/contact-sheet.jpg`,
-  waveform: (renderId: string) => `renders/${renderId}/waveform.svg`,
-  waterfall: (renderId: string) => `renders/${renderId}/waterfall.svg`,
-  /** Empty: somebody wants the render removed, so without a record this is no result. */
-  unwanted: (renderId: string) => `renders/${renderId}/.unwanted`,
-};
-
-/** Folder of the segments that are kept for later renders (shared/segments/). */
-const KEPT = 'segment-cache';
-/** Names of what is kept of a segment, by the key of its content. */
-export const keptKeys = {
-  all: KEPT,
-  segment: (key: string) => `${KEPT}/${key.slice(0, 2)}/${key}`,
-  file: (key: string, name: string) => `${KEPT}/${key.slice(0, 2)}/${key}/${name}`,
-};
-
-function padded(index: number): string {
-  return String(index).padStart(6, '0');
-}
-
-/** Where files of renders live. All processes of a farm see the same store. */
-export interface ArtifactStore {
-  /**
-   * Publishes one file: `write` fills the path that it is given, and the file appears under `key` when it is complete,
-   * or not at all. A second publisher of the same key replaces the file in one step.
-   */
-  publish<T>(key: string, write: (path: string) => Promise<T>): Promise<T>;
-  /**
-   * Makes `to` a file with the bytes of `from`, in one step, and without a second copy of them where the store can. No
-   * file is ever written in place, so neither changes with the other. False when there is no `from`.
-   */
-  copy(from: string, to: string): Promise<boolean>;
-  /** A local path where the file can be read; the file may not exist. */
-  localPath(key: string): string;
-  /** Size in bytes, or undefined when there is no such file. */
-  size(key: string): Promise<number | undefined>;
-  /** Bytes [start, end] of the file, both inclusive. */
-  read(key: string, range?: { start: number; end: number }): Readable;
-  /** Removes a file, or a folder with its contents in one step; does nothing when there is none. */
-  remove(key: string): Promise<void>;
-}
+export { artifactKeys, keptKeys } from './artifact-keys.ts';
+export type { ArtifactStore, ByteRange, LocalFiles, OpenFile, StoredFile } from './artifact-store.ts';
 
 /** Files under a folder that all processes of the farm share. */
 export class LocalArtifacts implements ArtifactStore {
@@ -108,7 +47,7 @@ export class LocalArtifacts implements ArtifactStore {
       return result;
     } catch (error) {
       await rm(draft, { force: true }).catch(ignored('what is wrong is said by the error before it'));
-      throw isFileFault(error) ? unwritable(key, error) : error;
+      throw writeFault(key, error);
     }
   }
 
@@ -122,13 +61,35 @@ export class LocalArtifacts implements ArtifactStore {
       return true;
     } catch (error) {
       if ((error as NodeJS.ErrnoException).code === 'ENOENT' && (await this.size(from)) === undefined) return false;
-      throw isFileFault(error) ? unwritable(to, error) : error;
+      throw writeFault(to, error);
     } finally {
       // Of two names of one file, rename() leaves both.
       await rm(draft, { force: true }).catch(ignored('a hidden file, which retention removes'));
     }
   }
 
+  async put(key: string, content: Uint8Array | string): Promise<void> {
+    await this.publish(key, (draft) => writeFile(draft, content));
+  }
+
+  async receive(key: string, content: Readable, through: Duplex): Promise<void> {
+    await this.publish(key, (draft) => pipeline(content, through, createWriteStream(draft)));
+  }
+
+  async publishFolder<T>(key: string, write: (folder: string) => Promise<T>): Promise<T> {
+    return await write(this.localPath(key));
+  }
+
+  async checkOut(keys: readonly string[], { folders = [] }: CheckOut = {}): Promise<LocalFiles> {
+    for (const key of [...keys, ...folders]) await access(this.localPath(key)).catch(throwUnreadable(key));
+    return { path: (key) => this.localPath(key), [Symbol.asyncDispose]: async () => {} };
+  }
+
+  async open(key: string): Promise<OpenFile> {
+    return await openLocalFile(this.localPath(key)).catch(throwUnreadable(key));
+  }
+
+  /** Where the file lies; it may not exist. */
   localPath(key: string): string {
     const target = path.resolve(this.#root, key);
     if (!target.startsWith(this.#root + path.sep)) throw new RangeError(`Artifact key leaves the store: ${key}`);
@@ -140,8 +101,28 @@ export class LocalArtifacts implements ArtifactStore {
     return found?.isFile() ? found.size : undefined;
   }
 
-  read(key: string, range?: { start: number; end: number }): Readable {
+  async contents(key: string): Promise<Buffer | undefined> {
+    return await readFile(this.localPath(key)).catch(ifMissing());
+  }
+
+  read(key: string, range?: ByteRange): Readable {
     return createReadStream(this.localPath(key), range ?? {});
+  }
+
+  async *list(folder: string): AsyncGenerator<StoredFile> {
+    const top = this.localPath(folder);
+    const nowMs = Date.now();
+    for (const entry of await readdir(top, { recursive: true, withFileTypes: true }).catch(ifMissing<Dirent[]>([]))) {
+      const place = path.join(entry.parentPath, entry.name);
+      const found = entry.isFile() ? await stat(place).catch(ifMissing()) : undefined;
+      const key = path.relative(this.#root, place).split(path.sep).join('/');
+      if (found) yield { key, bytes: found.size, quietMs: nowMs - found.mtimeMs };
+    }
+  }
+
+  async touch(key: string): Promise<void> {
+    const now = new Date();
+    await utimes(this.localPath(key), now, now).catch(ifMissing());
   }
 
   async remove(key: string): Promise<void> {
@@ -157,6 +138,25 @@ export class LocalArtifacts implements ArtifactStore {
     });
     await rm(aside, { recursive: true, force: true });
   }
+
+  async probe(): Promise<void> {
+    const file = this.localPath(`.probe-${process.pid}`);
+    try {
+      await writeFile(file, 'x');
+      await rm(file);
+    } catch (error) {
+      const why = (error as NodeJS.ErrnoException).code ?? 'it fails';
+      throw new FarmError('storage_failed', `storage.root cannot be written to: ${why}`, { cause: error });
+    }
+  }
+
+  async renderFolders(): Promise<RenderFolder[]> {
+    return await readFolders(this.#root);
+  }
+
+  async addressOf(): Promise<undefined> {
+    return undefined;
+  }
 }
 
 /** Where a file cannot have two names (another disk, a drive without links, too many of them) it is copied. */
@@ -169,12 +169,9 @@ async function linkOrCopy(from: string, to: string): Promise<void> {
   }
 }
 
-function isFileFault(error: unknown): error is Error {
-  return error instanceof Error && !(error instanceof FarmError) && 'syscall' in error;
-}
-
-/** Whatever the operating system refuses here is a fault of the store: nobody else chose the place. */
-function unwritable(key: string, error: Error): FarmError {
-  const { code } = FarmError.from(error, 'storage_failed');
-  return new FarmError(code, `Could not write ${key}: ${error.message}`, { cause: error });
+/** For a file that another process should have written. */
+function throwUnreadable(key: string): (error: Error) => never {
+  return (error) => {
+    throw new FarmError('storage_failed', `Could not read ${key}: ${error.message}`, { cause: error });
+  };
 }

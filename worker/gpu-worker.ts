@@ -7,6 +7,7 @@ import type { OnOffer } from '../shared/live/direct/frame-link.ts';
 import { WIRE_VERSION } from '../shared/live/direct/wire.ts';
 import { VISUAL_FORMS } from '../shared/live/visual-frames.ts';
 import { count } from '../shared/metrics/tally.ts';
+import { storeSettings } from '../shared/open-artifacts.ts';
 import { ignored, logged } from '../shared/process/unheard.ts';
 import { enrolGpus, gpuQueue, UNLOAD_CHANNEL } from '../shared/queues.ts';
 import { PipelineThread, type ThreadEntries } from './engine/pipeline-thread.ts';
@@ -266,7 +267,7 @@ class GpuWorker {
 function threadSettings(gpuId: number, config: Config, history: EntryHistory): PipelineThreadSettings {
   return {
     ...loadSettings(config),
-    storageRoot: config.storageRoot,
+    ...storeSettings(config),
     models: history.all(),
     limits: modelLimits(config),
     log: { processName: `gpu-${gpuId}`, level: config.logging.level },

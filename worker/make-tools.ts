@@ -1,8 +1,9 @@
-import { LocalArtifacts } from '../shared/artifacts.ts';
 import type { Config } from '../shared/config/load.ts';
 import { ConfigReload } from '../shared/config/reload.ts';
 import { FarmError } from '../shared/errors.ts';
+import { farmMark } from '../shared/farm/farm-mark.ts';
 import { confirmAfterReconnects, confirmFarm } from '../shared/farm/identity.ts';
+import { openArtifacts, storeSettings } from '../shared/open-artifacts.ts';
 import { type Logger, writeOut } from '../shared/process/log.ts';
 import { endNow } from '../shared/process/shutdown.ts';
 import { liveAddress } from '../shared/redis/address.ts';
@@ -27,17 +28,18 @@ export async function makeTools(config: Config, log: Logger, tags: readonly stri
   await waitUntilReady(connection, REDIS_PATIENCE_MS);
   const [problem] = await findRedisProblems(connection);
   if (problem) throw new FarmError('redis_unsuitable', problem);
-  await confirmFarm(connection, config.storageRoot, log);
+  const mark = farmMark(storeSettings(config));
+  await confirmFarm(connection, mark, log);
   const cancellation = new CancelWatch(subscriber);
   await cancellation.listen();
   const renders = new RenderStore(connection);
-  const artifacts = new LocalArtifacts(config.storageRoot);
+  const artifacts = openArtifacts(storeSettings(config));
   const fail = (reason: string) => {
     log.fatal({ reason }, 'worker cannot go on');
     writeOut(log);
     endNow();
   };
-  confirmAfterReconnects(connection, config.storageRoot, log, (error) => fail(error.message));
+  confirmAfterReconnects(connection, mark, log, (error) => fail(error.message));
   const host = new OwnHost(config, tags, connection, log);
   return { connection, live, subscriber, renders, artifacts, cancellation, configReload, log, host, fail };
 }

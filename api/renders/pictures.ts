@@ -95,7 +95,7 @@ async function video(
   const file = await renders.video(id, caller);
   const count = frames.total ?? 0;
   if (first >= count) return numbered([], { first: from, fps }, signal);
-  const jpegs = videos.open(file.path, { first, count, frameRate: fps }, signal);
+  const jpegs = videos.open(file.onDisk, { first, count, frameRate: fps }, signal);
   const head = await jpegs.next();
   return numbered(head.done ? [] : startingWith(head.value, jpegs), { first: start + first, fps }, signal);
 }

@@ -1,4 +1,3 @@
-import { writeFile } from 'node:fs/promises';
 import type { Readable } from 'node:stream';
 import { isDeepStrictEqual } from 'node:util';
 import { type ArtifactStore, artifactKeys } from '../../shared/artifacts.ts';
@@ -19,12 +18,13 @@ import type { AuditLog } from '../logs/audit-log.ts';
 import { readCursor, toCursor } from './cursor.ts';
 import { frameOf, type PictureName, pictureOf, type RenderFileName, receiptOf, unfinished, videoOf } from './files.ts';
 import { SharedLooks } from './shared-looks.ts';
+import type { LocateVideo } from './video-previews.ts';
 import { viewRender } from './view.ts';
 
 /** A file of a render, to be sent whole or in part. */
 export interface RenderFile extends RenderFileName {
-  /** Where it lies, for programs of others. */
-  readonly path: string;
+  /** Has it on this machine, for programs of others. */
+  readonly onDisk: LocateVideo;
   readonly sizeBytes: number;
   /** Bytes [start, end], both inclusive. */
   read(range?: { start: number; end: number }): Readable;
@@ -174,7 +174,7 @@ export class RenderService {
     const writer = newWriter();
     // Should this process end before the files are gone, retention takes them for no result whose record was lost.
     const unmarked = logged('could not mark a render that is removed; what this leaves behind may stay');
-    await artifacts.publish(artifactKeys.unwanted(renderId), (path) => writeFile(path, '')).catch(unmarked);
+    await artifacts.put(artifactKeys.unwanted(renderId), '').catch(unmarked);
     const status = await untilKnown(`Render ${renderId} was to be removed`, () => store.remove(renderId, writer));
     if (status && !isTerminal(status)) return await this.cancel(renderId, caller);
     await artifacts.remove(artifactKeys.folder(renderId));
@@ -248,6 +248,13 @@ export class RenderService {
     const sizeBytes = await artifacts.size(name.key);
     return sizeBytes === undefined
       ? undefined
-      : { ...name, path: artifacts.localPath(name.key), sizeBytes, read: (range) => artifacts.read(name.key, range) };
+      : {
+          ...{ ...name, sizeBytes },
+          onDisk: async (signal) => {
+            const files = await artifacts.checkOut([name.key], { signal });
+            return { path: files.path(name.key), [Symbol.asyncDispose]: () => files[Symbol.asyncDispose]() };
+          },
+          read: (range) => artifacts.read(name.key, range),
+        };
   }
 }

@@ -1,7 +1,5 @@
 import { createHash } from 'node:crypto';
-import { createWriteStream } from 'node:fs';
 import type { Readable } from 'node:stream';
-import { pipeline } from 'node:stream/promises';
 import { type ArtifactStore, artifactKeys } from '../../shared/artifacts.ts';
 import { withMode } from '../../shared/background-mode.ts';
 import { hasIdleClip } from '../../shared/config/model-config.ts';
@@ -151,7 +149,7 @@ export class RenderSubmission {
     using arrival = this.#room.arrival();
     const meter = new UploadMeter(mostMb, (bytes) => arrival.came(bytes));
     try {
-      await this.#tools.artifacts.publish(key, (path) => pipeline(content, meter, createWriteStream(path)));
+      await this.#tools.artifacts.receive(key, content, meter);
     } catch (error) {
       await this.discardUpload(renderId);
       // Faults of the upload itself are FarmErrors already; whatever else failed is a fault of the store.

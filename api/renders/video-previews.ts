@@ -18,6 +18,9 @@ export interface VideoRange {
   readonly frameRate?: FrameRate;
 }
 
+/** Has the video on this machine, until it is disposed of. */
+export type LocateVideo = (signal: AbortSignal) => Promise<{ readonly path: string } & AsyncDisposable>;
+
 /** Finished videos that are being shown: one ffmpeg each, of which there is a bounded number in this process. */
 export class VideoPreviews {
   readonly #most: number;
@@ -35,7 +38,7 @@ export class VideoPreviews {
    * was taken, the reader leaves the loop, `signal` is aborted, or no frame was taken for half a minute.
    * FarmError: previews_full at once; request_timed_out, deadline_exceeded, and those of `videoFrames` from the frames.
    */
-  open(path: string, range: VideoRange, signal: AbortSignal): AsyncGenerator<Buffer> {
+  open(locate: LocateVideo, range: VideoRange, signal: AbortSignal): AsyncGenerator<Buffer> {
     signal.throwIfAborted();
     if (this.#open >= this.#most) {
       throw new FarmError('previews_full', `${this.#open} finished videos are shown here; there may be ${this.#most}`);
@@ -43,7 +46,7 @@ export class VideoPreviews {
     this.#open++;
     const ended = new AbortController();
     const stop = AbortSignal.any([signal, ended.signal]);
-    const frames = this.#frames(path, range, stop, ended);
+    const frames = this.#frames(locate, range, stop, ended);
     // Not in the generator: one that is never read from, or no more, runs no `finally`.
     stop.addEventListener('abort', () => this.#open--, { once: true });
     const drop = () => frames.return(undefined).catch(ignored('the reader has gone'));
@@ -51,13 +54,19 @@ export class VideoPreviews {
     return frames;
   }
 
-  async *#frames(path: string, range: VideoRange, signal: AbortSignal, ended: AbortController): AsyncGenerator<Buffer> {
+  async *#frames(
+    locate: LocateVideo,
+    range: VideoRange,
+    signal: AbortSignal,
+    ended: AbortController,
+  ): AsyncGenerator<Buffer> {
     const seconds = this.#takenWithinMs / 1000;
     const left = new FarmError('request_timed_out', `No picture was taken for ${seconds} s`);
     const shownMs = (range.count - range.first) * frameMs(range.frameRate);
     const limits = { signal, timeoutMs: shownMs / SLOWEST_SPEED + MINUTE_MS };
     try {
-      for await (const jpeg of videoFrames(path, range, limits)) {
+      await using video = await locate(signal);
+      for await (const jpeg of videoFrames(video.path, range, limits)) {
         const patience = new Patience(this.#takenWithinMs, () => ended.abort(left));
         try {
           yield jpeg;

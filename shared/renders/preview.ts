@@ -1,6 +1,4 @@
-import { readFile, writeFile } from 'node:fs/promises';
 import { type ArtifactStore, artifactKeys } from '../artifacts.ts';
-import { ifMissing } from '../process/unheard.ts';
 
 /**
  * The latest picture of a render that runs, a JPEG file beside its other files. Pictures do not pass through Redis. Behind
@@ -25,12 +23,12 @@ export async function savePreview(
 ): Promise<void> {
   const index = Buffer.alloc(4);
   index.writeUInt32LE(frameIndex);
-  await artifacts.publish(artifactKeys.preview(renderId), (path) => writeFile(path, [jpeg, MARK, index]));
+  await artifacts.put(artifactKeys.preview(renderId), Buffer.concat([jpeg, MARK, index]));
 }
 
 /** Undefined when there is none: no frame is done yet, or the render is complete. */
 export async function readPreview(artifacts: ArtifactStore, renderId: string): Promise<Preview | undefined> {
-  const bytes = await readFile(artifacts.localPath(artifactKeys.preview(renderId))).catch(ifMissing());
+  const bytes = await artifacts.contents(artifactKeys.preview(renderId));
   if (!bytes) return undefined;
   const end = bytes.length - TRAILER_BYTES;
   const isMarked = end > 0 && bytes.subarray(end, end + MARK.length).equals(MARK);

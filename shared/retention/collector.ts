@@ -3,7 +3,10 @@ import type { Redis } from 'ioredis';
 import { type ArtifactStore, artifactKeys } from '../artifacts.ts';
 import type { Config } from '../config/load.ts';
 import { FarmError } from '../errors.ts';
+import { farmMark } from '../farm/farm-mark.ts';
 import { confirmFarm, type IdentityLog, isSameFarm } from '../farm/identity.ts';
+import type { FarmMark } from '../farm/mark.ts';
+import { storeSettings } from '../open-artifacts.ts';
 import type { QueueClients } from '../queues.ts';
 import { LISTED_STATUSES, statusKey } from '../renders/facets.ts';
 import { ACTIVE_KEY, INDEX_KEY } from '../renders/keys.ts';
@@ -14,11 +17,10 @@ import { type CollectorLease, takeCollectorLease } from './collector-lease.ts';
 import { readEnded, whichHaveRecords } from './ended-renders.ts';
 import { findLeftovers, type Leftover } from './leftover.ts';
 import { findOldJobs, type OldJobs, removeOldJobs } from './old-jobs.ts';
-import { readFolders } from './stored-folders.ts';
 import { findUnusedPictures, removeUnusedPictures, type UnusedPictures } from './unused-pictures.ts';
 
 export interface CollectorTools {
-  readonly config: Pick<Config, 'retention' | 'storageRoot' | 'preparedDir'>;
+  readonly config: Pick<Config, 'retention' | 'storage' | 'storageRoot' | 'preparedDir'>;
   readonly redis: Redis;
   readonly queues: QueueClients;
   readonly store: RenderStore;
@@ -55,9 +57,11 @@ const SETTLED_AFTER_MS = 60_000;
  */
 export class Collector {
   readonly #tools: CollectorTools;
+  readonly #mark: FarmMark;
 
   constructor(tools: CollectorTools) {
     this.#tools = tools;
+    this.#mark = farmMark(storeSettings(tools.config));
   }
 
   /**
@@ -83,11 +87,11 @@ export class Collector {
   }
 
   async #find(): Promise<Found> {
-    const { config, redis, queues, log } = this.#tools;
-    const { retention, storageRoot, preparedDir } = config;
-    await confirmFarm(redis, storageRoot, log);
+    const { config, redis, queues, artifacts, log } = this.#tools;
+    const { retention, preparedDir } = config;
+    await confirmFarm(redis, this.#mark, log);
     // The records after the folders: a render that was taken in between has one by then.
-    const folders = await readFolders(storageRoot);
+    const folders = await artifacts.renderFolders();
     const { ended, listedOnly } = await readEnded(redis);
     const names = folders.map(({ name }) => name);
     const leftovers = findLeftovers({ ended, folders, recorded: await whichHaveRecords(redis, names) }, retention);
@@ -105,7 +109,7 @@ export class Collector {
     const done: Collected[] = [];
     const attempt = async (entries: readonly Collected[], remove: () => Promise<void>) => {
       // Redis may have become another one since: then what has no record there proves nothing.
-      if (!(await lease.renew()) || !(await isSameFarm(redis, config.storageRoot))) {
+      if (!(await lease.renew()) || !(await isSameFarm(redis, this.#mark))) {
         throw new FarmError('gc_running', 'Another process has begun to remove what has expired');
       }
       const fault = await remove().then(

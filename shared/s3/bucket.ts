@@ -52,6 +52,7 @@ export class Bucket {
   readonly settings: BucketSettings;
   readonly #patienceMs: number;
   #client: Promise<S3Client> | undefined;
+  #offsetMs = () => 0;
 
   constructor(settings: BucketSettings, { patienceMs = PATIENCE_MS }: BucketOptions = {}) {
     this.settings = settings;
@@ -117,6 +118,27 @@ export class Bucket {
     });
   }
 
+  /** Uploads bytes as they come. What they fail with is thrown as it is; what they were is not asked for again. */
+  async receive(key: string, bytes: AsyncIterable<Uint8Array>): Promise<void> {
+    let failure: { readonly error: unknown } | undefined;
+    const noted = async function* () {
+      try {
+        yield* bytes;
+      } catch (error) {
+        failure = { error };
+        throw error;
+      }
+    };
+    const { Upload } = await import('@aws-sdk/lib-storage');
+    const send = async ({ client }: Call) => {
+      const params = { ...this.place(key), Body: Readable.from(noted(), { objectMode: false }) };
+      await new Upload({ client, params, partSize: PART_BYTES, queueSize: PARTS_AT_ONCE }).done();
+    };
+    await this.request(`Could not write ${key}`, undefined, send, 0).catch((error: unknown) => {
+      throw failure ? failure.error : error;
+    });
+  }
+
   /** All objects whose keys begin with `prefix`, page by page, in the order of their keys. */
   async *list(prefix: string, signal?: AbortSignal): AsyncGenerator<ObjectFacts> {
     const { bucket } = this.settings;
@@ -148,13 +170,17 @@ export class Bucket {
     }
   }
 
-  /** Writes an object anew from another one of the bucket, without reading it; onto itself, it is of now. */
-  async copy(from: string, to: string, signal?: AbortSignal): Promise<void> {
+  /**
+   * Writes an object anew from another one of the bucket, without reading it; onto itself, it is of now. False when
+   * there is no `from`.
+   */
+  async copy(from: string, to: string, signal?: AbortSignal): Promise<boolean> {
     const { bucket } = this.settings;
     const source = [bucket, ...this.place(from).Key.split('/')].map(encodeURIComponent).join('/');
-    await this.request(`Could not copy ${from}`, signal, ({ client, s3, http }) => {
+    return await this.request(`Could not copy ${from}`, signal, async ({ client, s3, http }) => {
       const command = { ...this.place(to), CopySource: source, MetadataDirective: 'REPLACE' } as const;
-      return client.send(new s3.CopyObjectCommand(command), http);
+      const copied = await client.send(new s3.CopyObjectCommand(command), http).catch(ifMissingObject);
+      return copied !== undefined;
     });
   }
 
@@ -167,7 +193,7 @@ export class Bucket {
     return await this.request(`Could not sign the address of ${key}`, undefined, async ({ client, s3 }) => {
       const headers = { ResponseContentType: answer.contentType, ResponseContentDisposition: answer.disposition };
       const command = new s3.GetObjectCommand({ ...this.place(key), ...headers });
-      return await getSignedUrl(client, command, { expiresIn: lifetimeS, signingDate: serverTime(client) });
+      return await getSignedUrl(client, command, { expiresIn: lifetimeS, signingDate: new Date(this.nowMs()) });
     });
   }
 
@@ -176,12 +202,20 @@ export class Bucket {
    * @param what was not done if it fails, as the begin of a sentence.
    * @param make must do the same when it is called again.
    */
-  async request<T>(what: string, signal: AbortSignal | undefined, make: (call: Call) => Promise<T>): Promise<T> {
-    const deadlineMs = performance.now() + this.#patienceMs;
+  async request<T>(
+    what: string,
+    signal: AbortSignal | undefined,
+    make: (call: Call) => Promise<T>,
+    patienceMs = this.#patienceMs,
+  ): Promise<T> {
+    const deadlineMs = performance.now() + patienceMs;
     for (let pauseMs = FIRST_PAUSE_MS; ; pauseMs = Math.min(2 * pauseMs, LONGEST_PAUSE_MS)) {
       try {
         signal?.throwIfAborted();
-        this.#client ??= makeS3Client(this.settings);
+        this.#client ??= makeS3Client(this.settings).then((client) => {
+          this.#offsetMs = () => client.config.systemClockOffset;
+          return client;
+        });
         const http = signal ? { abortSignal: signal } : {};
         return await make({ client: await this.#client, s3: await loadS3(), http });
       } catch (error) {
@@ -191,6 +225,11 @@ export class Bucket {
       }
       await delay(pauseMs, undefined, { signal }).catch(() => signal?.throwIfAborted());
     }
+  }
+
+  /** Now, by the clock of the server if this host's is wrong by minutes: as far as answers have told. */
+  nowMs(): number {
+    return Date.now() + this.#offsetMs();
   }
 
   /** What names an object in a request. */
@@ -212,24 +251,25 @@ export class Bucket {
     let at = range?.start ?? 0;
     let end = range?.end ?? Number.POSITIVE_INFINITY;
     let etag: string | undefined;
-    for (let failures = 0; ; ) {
-      const Range = range || at > 0 ? { Range: `bytes=${at}-${range?.end ?? ''}` } : {};
+    for (let failures = 0; at <= end; ) {
+      const asked = range || at > 0 ? { Range: `bytes=${at}-${range?.end ?? ''}` } : {};
       const answer = await this.request(`Could not read ${key}`, signal, async ({ client, s3, http }) => {
-        const command = { ...this.place(key), ...Range, ...(etag ? { IfMatch: etag } : {}) };
+        const command = { ...this.place(key), ...asked, ...(etag ? { IfMatch: etag } : {}) };
         return await client.send(new s3.GetObjectCommand(command), http);
       });
       etag = answer.ETag;
       if (end === Number.POSITIVE_INFINITY) end = at + (answer.ContentLength ?? 0) - 1;
+      // HTTP lets a server send everything instead of a range.
+      const from = answer.ContentRange === undefined ? 0 : at;
       try {
-        for await (const chunk of answer.Body as Readable) {
-          at += (chunk as Uint8Array).length;
+        for await (const chunk of partOf(answer.Body as Readable, at - from, end - from)) {
+          at += chunk.length;
           failures = 0;
           yield chunk;
         }
         return;
       } catch (error) {
         signal?.throwIfAborted();
-        if (at > end) return;
         // The request for the rest waits as long as it must; a server that breaks every answer is given up.
         if (++failures === BROKEN_ANSWERS || !passesByItself(error)) {
           throw bucketFault(error, `Could not read ${key}`, this.settings);
@@ -239,9 +279,15 @@ export class Bucket {
   }
 }
 
-/** By the clock of the server, as far as earlier answers have told: one of this host may be wrong. */
-function serverTime({ config }: S3Client): Date {
-  return new Date(Date.now() + config.systemClockOffset);
+/** The bytes [first, last] of what comes. */
+async function* partOf(bytes: AsyncIterable<Uint8Array>, first: number, last: number): AsyncGenerator<Uint8Array> {
+  let at = 0;
+  for await (const chunk of bytes) {
+    const part = chunk.subarray(Math.max(first - at, 0), Math.max(last + 1 - at, 0));
+    at += chunk.length;
+    if (part.length > 0) yield part;
+    if (at > last + 1) return;
+  }
 }
 
 /** Answers that may break, one after the other, without a byte between. */

@@ -135,7 +135,12 @@ describe('a finished video that is watched', async () => {
   it('is given up when nobody takes its frames', async () => {
     const videos = new VideoPreviews(1, 300);
     const path = artifacts.localPath(artifactKeys.video(id));
-    const open = () => videos.open(path, { first: 0, count: FRAMES }, new AbortController().signal);
+    const open = () =>
+      videos.open(
+        async () => ({ path, async [Symbol.asyncDispose]() {} }),
+        { first: 0, count: FRAMES },
+        new AbortController().signal,
+      );
     const frames = open();
     assert.ok((await frames.next()).value);
     // While nothing is read here ffmpeg goes on: several frames are here when the next one is taken.

@@ -7,6 +7,7 @@ import { stringify } from 'yaml';
 import { ENTRIES } from '../../cli/farm-processes.ts';
 import { freePort } from '../../cli/private-redis.ts';
 import type { FarmError } from '../../shared/errors.ts';
+import { folderMark } from '../../shared/farm/folder-mark.ts';
 import { confirmFarm, isSameFarm } from '../../shared/farm/identity.ts';
 import { RenderStore } from '../../shared/renders/store.ts';
 import { startRedisServer } from '../support/redis-server.ts';
@@ -21,7 +22,7 @@ after(() => rm(root, { recursive: true, force: true }));
 const warnings: string[] = [];
 const log = { info: () => {}, warn: (_: object, message: string) => void warnings.push(message) };
 const folder = (name: string) => path.join(root, name);
-const confirm = (name: string) => confirmFarm(redis, folder(name), log);
+const confirm = (name: string) => confirmFarm(redis, folderMark(folder(name)), log);
 const codeOf = (error: FarmError) => error.code;
 
 describe('the id of a farm', () => {
@@ -35,13 +36,13 @@ describe('the id of a farm', () => {
     const ids = await Promise.all(Array.from({ length: 8 }, () => confirm('mine')));
     assert.equal(new Set(ids).size, 1);
     assert.deepEqual(await readdir(folder('mine')), ['farm.id']);
-    assert.ok(await isSameFarm(redis, folder('mine')));
+    assert.ok(await isSameFarm(redis, folderMark(folder('mine'))));
   });
 
   it('is given to a Redis that lost its data, and the log says so', async () => {
     const id = await confirm('mine');
     await redis.flushall();
-    assert.equal(await isSameFarm(redis, folder('mine')), false);
+    assert.equal(await isSameFarm(redis, folderMark(folder('mine'))), false);
     assert.equal(await confirm('mine'), id);
     assert.match(warnings.join(), /renders from before are not known/);
   });

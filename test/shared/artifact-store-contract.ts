@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict';
-import { appendFile, readFile, writeFile } from 'node:fs/promises';
+import { appendFile, mkdir, readdir, readFile, writeFile } from 'node:fs/promises';
 import path from 'node:path';
+import { PassThrough, Readable } from 'node:stream';
 import { buffer, text } from 'node:stream/consumers';
 import { type TestContext, test } from 'node:test';
 import { type ArtifactStore, artifactKeys, keptKeys } from '../../shared/artifacts.ts';
@@ -19,7 +20,8 @@ export function artifactStoreContract(storeName: string, makeStore: (t: TestCont
     await put(store, KEY, content);
     assert.equal(await store.size(KEY), content.length);
     assert.deepEqual(new Uint8Array(await buffer(store.read(KEY))), content);
-    assert.deepEqual(new Uint8Array(await readFile(store.localPath(KEY))), content);
+    await using files = await store.checkOut([KEY]);
+    assert.deepEqual(new Uint8Array(await readFile(files.path(KEY))), content);
   });
 
   test(`${storeName}: publishing passes on what the writer returns`, async (t) => {
@@ -156,6 +158,130 @@ export function artifactStoreContract(storeName: string, makeStore: (t: TestCont
     assert.equal(await store.size(other), 1);
   });
 
+  test(`${storeName}: bytes are received as they come, through what counts them`, async (t) => {
+    const store = await makeStore(t);
+    const pieces = Array.from({ length: 40 }, (_, index) => Buffer.alloc(300_000, index));
+    await store.receive(KEY, Readable.from(pieces), new PassThrough());
+    assert.ok(Buffer.concat(pieces).equals(await buffer(store.read(KEY))));
+  });
+
+  test(`${storeName}: what comes and then fails leaves what was there, and its error comes through`, async (t) => {
+    const store = await makeStore(t);
+    await put(store, KEY, 'before');
+    const fault = new Error('the sender has gone');
+    const failing = Readable.from(
+      (async function* () {
+        yield Buffer.alloc(100_000);
+        throw fault;
+      })(),
+    );
+    await assert.rejects(store.receive(KEY, failing, new PassThrough()), fault);
+    assert.equal(String(await store.contents(KEY)), 'before');
+  });
+
+  test(`${storeName}: a small file is put and got as it is, and none is none`, async (t) => {
+    const store = await makeStore(t);
+    assert.equal(await store.contents(KEY), undefined);
+    await store.put(KEY, 'ä text');
+    assert.equal(String(await store.contents(KEY)), 'ä text');
+    await store.put(KEY, '');
+    assert.equal((await store.contents(KEY))?.length, 0);
+    assert.equal(await store.size(KEY), 0);
+  });
+
+  test(`${storeName}: files are on this machine as they lie in the store, until they are disposed of`, async (t) => {
+    const store = await makeStore(t);
+    const list = artifactKeys.segmentList('r1');
+    await store.put(list, 'list');
+    await store.put(KEY, 'segment');
+    await using files = await store.checkOut([list, KEY]);
+    assert.equal(path.relative(path.dirname(files.path(list)), files.path(KEY)), path.basename(KEY));
+    assert.equal(await readFile(files.path(KEY), 'utf8'), 'segment');
+    await assert.rejects(store.checkOut([KEY, artifactKeys.segmentVideo('r1', 8)]), { code: 'storage_failed' });
+  });
+
+  test(`${storeName}: a folder is published with all that is in it, and comes whole`, async (t) => {
+    const store = await makeStore(t);
+    const folder = artifactKeys.footagePictures('r1');
+    const made = await store.publishFolder(folder, async (place) => {
+      await mkdir(path.join(place, 'inner'), { recursive: true });
+      for (const name of ['1.jpg', 'inner/2.jpg']) await writeFile(path.join(place, name), name);
+      return 2;
+    });
+    assert.equal(made, 2);
+    for (let time = 0; time < 2; time++) {
+      await using files = await store.checkOut([], { folders: [folder] });
+      assert.equal(await readFile(path.join(files.path(folder), 'inner/2.jpg'), 'utf8'), 'inner/2.jpg');
+      assert.deepEqual((await readdir(files.path(folder))).sort(), ['1.jpg', 'inner']);
+    }
+  });
+
+  test(`${storeName}: an open file gives any part of itself, and less at its end`, async (t) => {
+    const store = await makeStore(t);
+    const content = Buffer.from(Uint8Array.from({ length: 2_300_000 }, (_, index) => (index * index) % 251));
+    await put(store, KEY, content);
+    await using file = await store.open(KEY);
+    assert.equal(file.sizeBytes, content.length);
+    for (const [start, length] of [
+      [0, 10],
+      [1_048_570, 20],
+      [5, 2_000_000],
+      [2_299_990, 10],
+      [100, 0],
+    ] as const) {
+      const part = new Uint8Array(length);
+      assert.equal(await file.read(part, start), length);
+      assert.ok(content.subarray(start, start + length).equals(part), `${start}, ${length}`);
+    }
+    assert.equal(await file.read(new Uint8Array(100), 2_299_950), 50);
+    assert.equal(await file.read(new Uint8Array(100), 9_000_000), 0);
+    await assert.rejects(store.open(artifactKeys.segmentVideo('r1', 8)), { code: 'storage_failed' });
+  });
+
+  test(`${storeName}: what is below a folder is listed, with its size and age; a touch makes it young`, async (t) => {
+    const store = await makeStore(t);
+    const listed = async (folder: string) => {
+      const found = new Map<string, { bytes: number; quietMs: number }>();
+      for await (const { key, ...facts } of store.list(folder)) found.set(key, facts);
+      return found;
+    };
+    assert.equal((await listed('renders')).size, 0);
+    for (const key of [KEY, artifactKeys.receipt('r1'), artifactKeys.receipt('r10')]) await store.put(key, key);
+    const found = await listed(artifactKeys.folder('r1'));
+    assert.deepEqual([...found.keys()].sort(), [artifactKeys.receipt('r1'), KEY].sort());
+    assert.equal(found.get(KEY)?.bytes, KEY.length);
+    assert.ok(Math.abs(found.get(KEY)?.quietMs ?? Infinity) < 60_000);
+    await store.touch(KEY);
+    await store.touch(artifactKeys.video('r1'));
+    assert.equal(String(await store.contents(KEY)), KEY);
+    assert.equal(await store.size(artifactKeys.video('r1')), undefined);
+  });
+
+  test(`${storeName}: the folders of renders have their parts, and those the bytes below them`, async (t) => {
+    const store = await makeStore(t);
+    await store.put(KEY, 'abc');
+    await store.put(artifactKeys.segmentList('r1'), 'defg');
+    await store.put(artifactKeys.receipt('r1'), '{}');
+    const [folder, ...others] = await store.renderFolders();
+    assert.equal(others.length, 0);
+    assert.equal(folder?.name, 'r1');
+    assert.equal(folder?.bytes, 9);
+    assert.deepEqual(
+      new Map(folder?.parts.map(({ name, bytes }) => [name, bytes])),
+      new Map([
+        ['receipt.json', 2],
+        ['segments', 7],
+      ]),
+    );
+  });
+
+  test(`${storeName}: a look at whether it works leaves nothing`, async (t) => {
+    const store = await makeStore(t);
+    await store.put(KEY, 'x');
+    await store.probe();
+    assert.equal((await store.renderFolders()).length, 1);
+  });
+
   test(`${storeName}: removing what is not there is fine`, async (t) => {
     const store = await makeStore(t);
     await store.remove(KEY);
@@ -172,7 +298,8 @@ export function artifactStoreContract(storeName: string, makeStore: (t: TestCont
     const store = await makeStore(t);
     for (const key of ['../x', 'renders/../../x', '/etc/passwd', '.', '', 'renders/..']) {
       const refusal = { name: 'RangeError', message: `Artifact key leaves the store: ${key}` };
-      assert.throws(() => store.localPath(key), refusal, key);
+      await assert.rejects(store.checkOut([key]), refusal, key);
+      await assert.rejects(store.contents(key), refusal, key);
       assert.throws(() => store.read(key), refusal, key);
       await assert.rejects(store.remove(key), refusal, key);
       await assert.rejects(store.size(key), refusal, key);

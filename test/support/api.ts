@@ -8,7 +8,7 @@ import { stringify } from 'yaml';
 import { buildApp } from '../../api/app.ts';
 import { openServices, type Services } from '../../api/services.ts';
 import { PrivateRedis } from '../../cli/private-redis.ts';
-import { type ArtifactStore, LocalArtifacts } from '../../shared/artifacts.ts';
+import { LocalArtifacts } from '../../shared/artifacts.ts';
 import { loadConfig } from '../../shared/config/load.ts';
 import { ConfigReload } from '../../shared/config/reload.ts';
 import { FarmError } from '../../shared/errors.ts';
@@ -26,7 +26,7 @@ export interface TestApi {
   readonly services: Services;
   /** What the services and the workers write to. */
   readonly store: RenderStore;
-  readonly artifacts: ArtifactStore;
+  readonly artifacts: LocalArtifacts;
   /** What the front end has logged, from `warn` on. */
   readonly warnings: readonly Record<string, unknown>[];
   /** Lays settings over those of the file, which is read again before this resolves. */

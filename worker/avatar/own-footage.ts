@@ -1,19 +1,18 @@
 /** A person's own video → the pictures and crop rects of an avatar that one render has for itself. */
 
-import { writeFile } from 'node:fs/promises';
 import { type ArtifactStore, artifactKeys } from '../../shared/artifacts.ts';
 import type { Config } from '../../shared/config/load.ts';
 import type { DiskReserve } from '../../shared/disk-reserve.ts';
 import { type ErrorCode, FarmError } from '../../shared/errors.ts';
 import type { Footage, MarkForm } from '../../shared/footage.ts';
-import { ignored, logged } from '../../shared/process/unheard.ts';
+import { logged } from '../../shared/process/unheard.ts';
 import { readWholeFile } from '../../shared/regular-file.ts';
 import { type FrameRate, USUAL_FRAME_RATE } from '../../shared/sound/frame-rate.ts';
 import { decodeText } from '../../shared/text-file.ts';
 import { LARGEST_SIDE } from '../compositor/contract.ts';
 import type { Rect } from '../pipeline/contract.ts';
-import { listBackgroundFiles } from './background-files.ts';
-import { checkCropRects, parseCropRects, readCropRects } from './crop-rects.ts';
+import { listBackgroundFiles, numberOfPicture } from './background-files.ts';
+import { checkCropRects, parseCropRects } from './crop-rects.ts';
 import { extractFrames } from './extract-frames.ts';
 import { type FootageFacts, footageSeconds, framesInPictures, listFootageFrames } from './footage-frames.ts';
 import { cropRectsFromLandmarks } from './landmarks.ts';
@@ -54,23 +53,26 @@ export async function readyFootage(
   if (sizes.includes(undefined)) {
     throw new FarmError('render_not_resumable', `The footage of render ${renderId} is not in the store`);
   }
-  const given = await readMarks(artifacts.localPath(marks), footage.marks);
-  const videoPath = artifacts.localPath(video);
+  await using uploads = await artifacts.checkOut([video, marks], { signal });
+  const given = await readMarks(uploads.path(marks), footage.marks);
+  const videoPath = uploads.path(video);
   const facts = await listFootageFrames(videoPath, footage.fileName, signal);
   checkFacts(facts, footage.fileName, config.limits.max_video_minutes);
   const frameLimit = Math.ceil(config.limits.max_video_minutes * 60 * frameRate);
   await disk.refuseIfShort(BYTES_PER_PIXEL * facts.width * facts.height * footageSeconds(facts) * frameRate);
   await artifacts.remove(artifactKeys.footageFolder(renderId));
   try {
-    const folder = artifacts.localPath(artifactKeys.footagePictures(renderId));
-    const rects = await blaming('video_unreadable', { [videoPath]: footage.fileName }, async () => {
-      const pictures = await extractFrames(videoPath, folder, { frameLimit, rate: frameRate }, signal);
-      return rectsOfPictures(given, facts, { pictures, frameRate }, footage.marks);
+    const rects = await artifacts.publishFolder(artifactKeys.footagePictures(renderId), async (folder) => {
+      const found = await blaming('video_unreadable', { [videoPath]: footage.fileName }, async () => {
+        const pictures = await extractFrames(videoPath, folder, { frameLimit, rate: frameRate }, signal);
+        return rectsOfPictures(given, facts, { pictures, frameRate }, footage.marks);
+      });
+      await blaming('landmarks_unusable', {}, async () =>
+        checkCropRects(found, { ...(await pictureSize(folder)), frameCount: found.length }, footage.marks),
+      );
+      return found;
     });
-    await blaming('landmarks_unusable', {}, async () =>
-      checkCropRects(rects, { ...(await pictureSize(folder)), frameCount: rects.length }, footage.marks),
-    );
-    await artifacts.publish(rectsKey, (path) => writeFile(path, JSON.stringify(rects.map(cornersOf))));
+    await artifacts.put(rectsKey, JSON.stringify(rects.map(cornersOf)));
     return rects.length;
   } catch (error) {
     const stays = logged('could not remove the pictures of footage that cannot be used; they go with the render');
@@ -82,11 +84,15 @@ export async function readyFootage(
 /** How many pictures there are, where all are there that have a rect. */
 async function readyPictures(artifacts: ArtifactStore, renderId: string): Promise<number | undefined> {
   const { footageRects, footagePictures } = artifactKeys;
-  if ((await artifacts.size(footageRects(renderId))) === undefined) return undefined;
-  const { length } = await readCropRects(artifacts.localPath(footageRects(renderId)));
-  const missing = ignored('some are gone from the store, so all are made again');
-  const found = await listBackgroundFiles(artifacts.localPath(footagePictures(renderId)), length).catch(missing);
-  return found?.length;
+  const rects = await artifacts.contents(footageRects(renderId));
+  if (rects === undefined) return undefined;
+  const { length } = parseCropRects(rects.toString(), footageRects(renderId));
+  let pictures = 0;
+  for await (const { key } of artifacts.list(footagePictures(renderId))) {
+    if (numberOfPicture(key) !== undefined) pictures++;
+  }
+  // Where some are gone from the store, all are made again.
+  return pictures < length ? undefined : length;
 }
 
 function checkFacts(facts: FootageFacts, name: string, mostMinutes: number): void {

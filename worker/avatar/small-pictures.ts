@@ -1,5 +1,5 @@
 import { createHash } from 'node:crypto';
-import { readdir, readFile, stat, utimes, writeFile } from 'node:fs/promises';
+import { stat } from 'node:fs/promises';
 import sharp from 'sharp';
 import type { ArtifactStore } from '../../shared/artifacts.ts';
 import { type AvatarPictures, avatarPictureKeys, avatarPicturesSchema } from '../../shared/avatar-pictures.ts';
@@ -35,7 +35,7 @@ export async function writeSmallPictures(model: ModelConfig, artifacts: Artifact
   await artifacts.remove(avatarPictureKeys.folder(modelId));
   for (const { index } of pictures) await writeOne(avatar, version, index, artifacts);
   const list: AvatarPictures = { version, ...avatar.size, total: avatar.frameCount, pictures };
-  await artifacts.publish(avatarPictureKeys.list(modelId), (path) => writeFile(path, JSON.stringify(list)));
+  await artifacts.put(avatarPictureKeys.list(modelId), JSON.stringify(list));
   return true;
 }
 
@@ -48,27 +48,32 @@ async function writeOne(avatar: Avatar, version: string, index: number, artifact
     .jpeg({ quality: JPEG_QUALITY })
     .toBuffer();
   const key = avatarPictureKeys.picture(avatar.modelId, version, index);
-  await artifacts.publish(key, (path) => writeFile(path, small));
+  await artifacts.put(key, small);
 }
 
 /** Says that the pictures of these avatars are still wanted. */
 export async function touchSmallPictures(modelIds: readonly string[], artifacts: ArtifactStore): Promise<void> {
-  const now = new Date();
   for (const modelId of modelIds) {
-    await utimes(artifacts.localPath(avatarPictureKeys.list(modelId)), now, now).catch(ifMissing());
+    await artifacts.touch(avatarPictureKeys.list(modelId));
   }
 }
 
-/** Removes the pictures of avatars that no media worker has said to be wanted for an hour, whatever its configuration. */
-export async function removeUnusedSmallPictures(artifacts: ArtifactStore, nowMs = Date.now()): Promise<void> {
-  const modelIds = await readdir(artifacts.localPath(avatarPictureKeys.all)).catch(ifMissing<string[]>([]));
-  for (const modelId of modelIds) {
-    const folder = avatarPictureKeys.folder(modelId);
-    // A list that is not there yet is being made.
-    const found =
-      (await stat(artifacts.localPath(avatarPictureKeys.list(modelId))).catch(ifMissing())) ??
-      (await stat(artifacts.localPath(folder)).catch(ifMissing()));
-    if (found && nowMs - found.mtimeMs > UNUSED_AFTER_MS) await artifacts.remove(folder);
+/**
+ * Removes the pictures of avatars that no media worker has said to be wanted for an hour, whatever its configuration.
+ * @param unusedAfterMs how long that is.
+ */
+export async function removeUnusedSmallPictures(
+  artifacts: ArtifactStore,
+  unusedAfterMs = UNUSED_AFTER_MS,
+): Promise<void> {
+  const quietMs = new Map<string, number>();
+  for await (const { key, quietMs: ms } of artifacts.list(avatarPictureKeys.all)) {
+    const modelId = key.split('/')[1] ?? '';
+    // A list that is not there yet is being made; where it is, it alone is touched, and so the youngest.
+    quietMs.set(modelId, Math.min(ms, quietMs.get(modelId) ?? ms));
+  }
+  for (const [modelId, ms] of quietMs) {
+    if (ms > unusedAfterMs) await artifacts.remove(avatarPictureKeys.folder(modelId));
   }
 }
 
@@ -83,10 +88,10 @@ async function stampOf(files: readonly string[]): Promise<string> {
 }
 
 async function writtenVersion(modelId: string, artifacts: ArtifactStore): Promise<string | undefined> {
-  const text = await readFile(artifacts.localPath(avatarPictureKeys.list(modelId)), 'utf8').catch(ifMissing());
+  const text = await artifacts.contents(avatarPictureKeys.list(modelId));
   if (text === undefined) return undefined;
   try {
-    return avatarPicturesSchema.safeParse(JSON.parse(text)).data?.version;
+    return avatarPicturesSchema.safeParse(JSON.parse(text.toString())).data?.version;
   } catch {
     // Cut off by hand or by a disk: it is written again.
     return undefined;

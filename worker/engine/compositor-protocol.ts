@@ -1,4 +1,5 @@
 import type { ErrorReport } from '../../shared/errors.ts';
+import type { StoreSettings } from '../../shared/open-artifacts.ts';
 import { type FramesOutput, isVideo, type VideoOutput } from '../../shared/renders/outputs.ts';
 import type { FrameRate } from '../../shared/sound/frame-rate.ts';
 import type { PreparedPicture } from '../compositor/contract.ts';
@@ -14,9 +15,8 @@ import type { FrameForm, FromPipelineThread } from './thread-protocol.ts';
  */
 
 /** Handed over at the start of the thread. */
-export interface CompositorThreadSettings {
+export interface CompositorThreadSettings extends StoreSettings {
   readonly log: { readonly processName: string; readonly level: string };
-  readonly storageRoot: string;
 }
 
 /** What becomes of the frames of a task. */

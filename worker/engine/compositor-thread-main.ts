@@ -1,7 +1,7 @@
 import { setPriority } from 'node:os';
 import { type MessagePort, parentPort, workerData } from 'node:worker_threads';
-import { LocalArtifacts } from '../../shared/artifacts.ts';
 import { FarmError } from '../../shared/errors.ts';
+import { openArtifacts } from '../../shared/open-artifacts.ts';
 import { createLogger, UNBUFFERED } from '../../shared/process/log.ts';
 import type { CompositorThreadSettings, ToCompositor } from './compositor-protocol.ts';
 import { FrameOutputs } from './frame-outputs.ts';
@@ -18,7 +18,7 @@ if (process.platform === 'linux') setPriority(NICENESS);
 const { settings, pipeline } = workerData as { settings: CompositorThreadSettings; pipeline: MessagePort };
 createLogger(settings.log.processName, { ...UNBUFFERED, level: settings.log.level });
 const outputs = new FrameOutputs({
-  artifacts: new LocalArtifacts(settings.storageRoot),
+  artifacts: openArtifacts(settings),
   toPipeline: (message) => pipeline.postMessage(message),
   toMain: (message, handedOver = []) => main.postMessage(message, handedOver),
 });

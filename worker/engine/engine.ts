@@ -1,5 +1,6 @@
-import { LocalArtifacts } from '../../shared/artifacts.ts';
+import type { ArtifactStore } from '../../shared/artifacts.ts';
 import { FarmError } from '../../shared/errors.ts';
+import { openArtifacts } from '../../shared/open-artifacts.ts';
 import { ignored, unexpected } from '../../shared/process/unheard.ts';
 import { openFootage } from '../models/footage-model.ts';
 import { ModelRegistry } from '../models/model-registry.ts';
@@ -53,7 +54,7 @@ export interface EngineListeners {
  */
 export class Engine {
   readonly #listeners: EngineListeners;
-  readonly #artifacts: LocalArtifacts;
+  readonly #artifacts: ArtifactStore;
   readonly #registry: ModelRegistry;
   readonly #turns: Turns;
   readonly #line: FrameLine;
@@ -75,7 +76,7 @@ export class Engine {
 
   constructor(settings: PipelineThreadSettings, listeners: EngineListeners) {
     this.#listeners = listeners;
-    this.#artifacts = new LocalArtifacts(settings.storageRoot);
+    this.#artifacts = openArtifacts(settings);
     this.#turns = new Turns(() => this.#tellStep());
     this.#registry = new ModelRegistry({
       ...settings,

@@ -88,7 +88,7 @@ async function makeMouths(
   const batchFrames = model.network.framesPerRun === 1 ? 1 : task.batchFrames;
   const pool = mouthPool(batchFrames, mouthBytes(model.network.size), pools);
   const takeMemory = (aborted: AbortSignal) => pool.take(aborted);
-  await using audio = await AudioFile.open(artifacts.localPath(artifactKeys.samples(task.renderId)));
+  await using audio = await AudioFile.ofRender(artifacts, task.renderId);
   const { network, encoder, silentMouths } = model;
   const pictures = withIdleClip(prepared, idle);
   const parts = { audio, inTurn, takeMemory, network, encoder, pictures, silentMouths };

@@ -1,6 +1,7 @@
 import type { ModelConfig } from '../../shared/config/model-config.ts';
 import type { ErrorReport } from '../../shared/errors.ts';
 import type { LoadedModelState, ModelCost } from '../../shared/heartbeat.ts';
+import type { StoreSettings } from '../../shared/open-artifacts.ts';
 import type { FramesOutput, VideoOutput } from '../../shared/renders/outputs.ts';
 import type { SegmentReceipt } from '../../shared/renders/record.ts';
 import type { FrameRate } from '../../shared/sound/frame-rate.ts';
@@ -21,10 +22,9 @@ import type { Loading, StuckLimits } from './thread-watch.ts';
  */
 
 /** Handed over at the start of the thread. */
-export interface PipelineThreadSettings extends LoadSettings {
+export interface PipelineThreadSettings extends LoadSettings, StoreSettings {
   /** Of faults that nobody awaits; all others are sent to the main thread. */
   readonly log: { readonly processName: string; readonly level: string };
-  readonly storageRoot: string;
   readonly models: ReadonlyMap<string, ModelConfig>;
   readonly limits: ModelLimits;
   readonly liveBatches: LiveBatchSettings;

@@ -51,7 +51,7 @@ export function segmentHandler(tools: SegmentHandlerTools) {
     };
     const watch = watchOf(tools, job, span);
     watch.soundOf(
-      artifacts.localPath(artifactKeys.samples(job.renderId)),
+      (range) => artifacts.read(artifactKeys.samples(job.renderId), range),
       samplesOf(job.frames, record.request.frameRate),
     );
     const previews = new Previews(artifacts, job.renderId);

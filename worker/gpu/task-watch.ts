@@ -1,3 +1,5 @@
+import type { Readable } from 'node:stream';
+import type { ByteRange } from '../../shared/artifacts.ts';
 import type { TraceSpan } from '../../shared/tracing/contract.ts';
 import type { SilenceCounts } from '../pipeline/contract.ts';
 import type { StageSpans } from '../pipeline/stage-timings.ts';
@@ -36,8 +38,8 @@ export class TaskWatch {
   }
 
   /** See TaskLog. */
-  soundOf(file: string, samples: { readonly start: number; readonly end: number }): void {
-    this.#kept?.soundOf(file, samples);
+  soundOf(read: (bytes: ByteRange) => Readable, samples: { readonly start: number; readonly end: number }): void {
+    this.#kept?.soundOf(read, samples);
   }
 
   /** @param made frames by now; one more than before when absent. @param form of the picture. */

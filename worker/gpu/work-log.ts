@@ -1,7 +1,7 @@
-import { createReadStream } from 'node:fs';
 import { mkdir, readdir, rm, writeFile } from 'node:fs/promises';
 import path from 'node:path';
 import type { Readable } from 'node:stream';
+import type { ByteRange } from '../../shared/artifacts.ts';
 import type { Config } from '../../shared/config/load.ts';
 import type { Logger } from '../../shared/process/log.ts';
 import { ifMissing, logged } from '../../shared/process/unheard.ts';
@@ -78,11 +78,14 @@ export class TaskLog {
     if (samples.length > 0) this.#save('sound.f32', () => Buffer.from(samples.subarray(0, MOST_SOUND_BYTES)));
   }
 
-  /** The same of a file with that sound: its samples [start, end). */
-  soundOf(file: string, { start, end }: { readonly start: number; readonly end: number }): void {
+  /** The same of a file with that sound, of which `read` gives bytes: its samples [start, end). */
+  soundOf(
+    read: (bytes: ByteRange) => Readable,
+    { start, end }: { readonly start: number; readonly end: number },
+  ): void {
     const from = start * SAMPLE_BYTES;
     const to = Math.min(end * SAMPLE_BYTES, from + MOST_SOUND_BYTES);
-    if (to > from) this.#write('sound.f32', () => createReadStream(file, { start: from, end: to - 1 }));
+    if (to > from) this.#write('sound.f32', () => read({ start: from, end: to - 1 }));
   }
 
   /** A frame that was made; the first one is kept. @param form of the bytes. */

@@ -1,6 +1,6 @@
-import type { FileHandle } from 'node:fs/promises';
+import { type ArtifactStore, artifactKeys, type OpenFile } from '../../shared/artifacts.ts';
 import { FarmError } from '../../shared/errors.ts';
-import { openFile } from '../../shared/regular-file.ts';
+import { openLocalFile } from '../../shared/local-file.ts';
 import type { AudioSource, IndexRange } from '../pipeline/contract.ts';
 
 const BYTES_PER_SAMPLE = 4;
@@ -8,35 +8,35 @@ const BYTES_PER_SAMPLE = 4;
 /** A headerless little-endian float32 file, read piece by piece so that an hour of sound costs no memory. */
 export class AudioFile implements AudioSource, AsyncDisposable {
   readonly sampleCount: number;
-  readonly #file: FileHandle;
+  readonly #file: OpenFile;
 
-  private constructor(file: FileHandle, sampleCount: number) {
+  private constructor(file: OpenFile) {
     this.#file = file;
-    this.sampleCount = sampleCount;
+    this.sampleCount = Math.floor(file.sizeBytes / BYTES_PER_SAMPLE);
   }
 
+  /** @throws FarmError `storage_failed`. */
   static async open(path: string): Promise<AudioFile> {
-    const file = await openFile(path).catch((error: Error) => {
+    const file = await openLocalFile(path).catch((error: Error) => {
       throw new FarmError('storage_failed', `Could not read the decoded sound: ${error.message}`, { cause: error });
     });
-    const { size } = await file.stat();
-    return new AudioFile(file, Math.floor(size / BYTES_PER_SAMPLE));
+    return new AudioFile(file);
+  }
+
+  /** The sound for the mouth of a render. @throws FarmError of the store. */
+  static async ofRender(artifacts: ArtifactStore, renderId: string): Promise<AudioFile> {
+    return new AudioFile(await artifacts.open(artifactKeys.samples(renderId)));
   }
 
   async read({ start, end }: IndexRange): Promise<Float32Array> {
     const samples = new Float32Array(end - start);
     const bytes = new Uint8Array(samples.buffer);
-    let filled = 0;
-    while (filled < bytes.length) {
-      const position = start * BYTES_PER_SAMPLE + filled;
-      const { bytesRead } = await this.#file.read(bytes, filled, bytes.length - filled, position);
-      if (bytesRead === 0) throw new FarmError('storage_failed', `The decoded sound ends before sample ${end}`);
-      filled += bytesRead;
-    }
+    const filled = await this.#file.read(bytes, start * BYTES_PER_SAMPLE);
+    if (filled < bytes.length) throw new FarmError('storage_failed', `The decoded sound ends before sample ${end}`);
     return samples;
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
-    await this.#file.close();
+    await this.#file[Symbol.asyncDispose]();
   }
 }

@@ -1,4 +1,3 @@
-import { writeFile } from 'node:fs/promises';
 import path from 'node:path';
 import { type ArtifactStore, artifactKeys } from '../../shared/artifacts.ts';
 import { hashFile } from '../../shared/hash-file.ts';
@@ -23,12 +22,13 @@ export async function makeVideo(
   signal: AbortSignal,
 ): Promise<VideoFacts> {
   const { output, frameRate } = form;
-  const names = plan.segmentGpus.map((_, index) => path.basename(artifactKeys.segmentVideo(renderId, index, output)));
+  const keys = plan.segmentGpus.map((_, index) => artifactKeys.segmentVideo(renderId, index, output));
   const listKey = artifactKeys.segmentList(renderId);
-  await artifacts.publish(listKey, (target) => writeFile(target, segmentList(names)));
-  const soundtrack = await soundtrackOf(artifacts, renderId, { ...plan, frameRate }, signal, output);
+  await artifacts.put(listKey, segmentList(keys.map((key) => path.basename(key))));
+  const soundKey = await soundtrackOf(artifacts, renderId, { ...plan, frameRate }, signal, output);
+  await using files = await artifacts.checkOut([listKey, soundKey, ...keys], { signal });
   return await artifacts.publish(artifactKeys.video(renderId, output), async (target) => {
-    const command = joinCommand(artifacts.localPath(listKey), soundtrack, target, form);
+    const command = joinCommand(files.path(listKey), files.path(soundKey), target, form);
     await runFfmpeg(command, { signal, timeoutMs: JOIN_TIMEOUT_MS });
     const [measured, { sha256, sizeBytes }] = await Promise.all([
       checkInStep(target, plan.frameCount, signal, form),

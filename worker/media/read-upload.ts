@@ -17,7 +17,9 @@ export async function readUpload(
   signal: AbortSignal,
   leastSamples = 0,
 ): Promise<DecodedSound> {
-  const upload = artifacts.localPath(artifactKeys.upload(renderId));
+  const uploadKey = artifactKeys.upload(renderId);
+  await using files = await artifacts.checkOut([uploadKey], { signal });
+  const upload = files.path(uploadKey);
   const maxSeconds = config.limits.max_audio_minutes * 60;
   const silence = { leadMs: request.audioLeadMs ?? 0, tailMs: request.audioTailMs ?? 0 };
   const decode = (paths: Pick<SoundPaths, 'ear'>) =>

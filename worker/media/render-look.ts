@@ -1,4 +1,3 @@
-import { writeFile } from 'node:fs/promises';
 import { type ArtifactStore, artifactKeys } from '../../shared/artifacts.ts';
 import { isVideo } from '../../shared/renders/outputs.ts';
 import type { RenderRecord, SegmentReceipt } from '../../shared/renders/record.ts';
@@ -76,7 +75,7 @@ export class RenderLooks {
     const frames = framesOf(segments);
     const measures = await readMeasures(artifacts, renderId, segments.length, frames.end - frames.start);
     if (!measures) return undefined;
-    await using audio = await AudioFile.open(artifacts.localPath(artifactKeys.samples(renderId)));
+    await using audio = await AudioFile.ofRender(artifacts, renderId);
     const levels = await voiceLevels(audio, frames, frameRate);
     const quality = assess(measures, levels);
     const { opening } = measures;
@@ -91,18 +90,18 @@ export class RenderLooks {
     context: Making,
   ): Promise<boolean> {
     const artifacts = this.#artifacts;
-    const frames: SheetFrame[] = [];
+    const keys = new Map<string, number>();
     const clip = framesOf(segments);
     for (const frameIndex of sheetFrames(clip)) {
       const key = isVideo(request.output)
         ? artifactKeys.tile(renderId, frameIndex)
         : artifactKeys.frame(renderId, frameIndex, request.output);
-      if ((await artifacts.size(key)) !== undefined) {
-        frames.push({ place: frameIndex - clip.start, path: artifacts.localPath(key) });
-      }
+      if ((await artifacts.size(key)) !== undefined) keys.set(key, frameIndex - clip.start);
     }
     const [first] = segments;
-    if (frames.length === 0 || !first) return false;
+    if (keys.size === 0 || !first) return false;
+    await using files = await artifacts.checkOut([...keys.keys()], { signal: context.signal });
+    const frames: SheetFrame[] = [...keys].map(([key, place]) => ({ place, path: files.path(key) }));
     const jpeg = await contactSheet(frames, { ...first, frameRate: request.frameRate });
     await this.#publish(artifactKeys.contactSheet(renderId), jpeg, context);
     return true;
@@ -111,7 +110,7 @@ export class RenderLooks {
   /** Nothing is written for a render that has ended meanwhile: its files are being removed. */
   async #publish(key: string, content: string | Uint8Array, { signal }: Making): Promise<void> {
     signal.throwIfAborted();
-    await this.#artifacts.publish(key, (path) => writeFile(path, content));
+    await this.#artifacts.put(key, content);
   }
 }
 

@@ -34,7 +34,7 @@ export function soundtrackSamples(frameCount: number, rate: FrameRate = USUAL_FR
 
 const ENCODE_TIMEOUT_MS = 30 * MINUTE_MS;
 
-/** Where the encoded sound of a render lies; encodes it unless it is there. */
+/** The key under which the encoded sound of a render lies; encodes it unless it is there. */
 export async function soundtrackOf(
   artifacts: ArtifactStore,
   renderId: string,
@@ -45,13 +45,15 @@ export async function soundtrackOf(
   const key = artifactKeys.soundtrack(renderId, output);
   const isThere = (await artifacts.size(key)) !== undefined;
   if (!isThere) {
-    const sound = soundOf(plan, artifacts.localPath(artifactKeys.sound(renderId)));
+    const soundKey = artifactKeys.sound(renderId);
+    await using files = await artifacts.checkOut([soundKey], { signal });
+    const sound = soundOf(plan, files.path(soundKey));
     await artifacts.publish(key, async (target) => {
       const command = soundtrackCommand(sound, { ...framesOf(plan), frameRate: plan.frameRate }, target, output);
       await runFfmpeg(command, { signal, timeoutMs: ENCODE_TIMEOUT_MS });
     });
   }
-  return artifacts.localPath(key);
+  return key;
 }
 
 interface TimedFrames {

@@ -1,4 +1,3 @@
-import { writeFile } from 'node:fs/promises';
 import { type ArtifactStore, artifactKeys } from '../../shared/artifacts.ts';
 import { FarmError } from '../../shared/errors.ts';
 import type { JobOf } from '../../shared/jobs.ts';
@@ -43,9 +42,7 @@ export function stitchHandler(tools: StitchTools) {
     );
     const look = await looks.withWaterfall(await looking, record, segments, { signal, log });
     const receipt = buildReceipt(record, plan, segments, video, look);
-    await artifacts.publish(artifactKeys.receipt(renderId), (target) =>
-      writeFile(target, JSON.stringify(receipt, null, 2)),
-    );
+    await artifacts.put(artifactKeys.receipt(renderId), JSON.stringify(receipt, null, 2));
     await spentFiles.announce(renderId);
     const bytes = await resultSize(artifacts, renderId, record.request, plan);
     if (!(await renders.complete(renderId, jobId(job), bytes))) return await tidyUp(tools, renderId);

@@ -1,5 +1,4 @@
 /** In which frames of a render there is a voice: a file that `prepare` writes and every segment reads. */
-import { readFile, writeFile } from 'node:fs/promises';
 import { type ArtifactStore, artifactKeys } from '../../shared/artifacts.ts';
 import type { Config } from '../../shared/config/load.ts';
 import { FarmError } from '../../shared/errors.ts';
@@ -40,14 +39,14 @@ export async function writeVoices(
   signal: AbortSignal,
 ): Promise<void> {
   const gate = new SilenceGate(settings, request.frameRate);
-  await using audio = await AudioFile.open(artifacts.localPath(artifactKeys.samples(renderId)));
+  await using audio = await AudioFile.ofRender(artifacts, renderId);
   for (let start = 0; start < audio.sampleCount; start += SAMPLES_AT_ONCE) {
     signal.throwIfAborted();
     gate.push(await audio.read({ start, end: Math.min(start + SAMPLES_AT_ONCE, audio.sampleCount) }));
   }
   gate.end();
   const voices = gate.voices(0, totalFrames ?? frameCount);
-  await artifacts.publish(artifactKeys.voices(renderId), (target) => writeFile(target, voices));
+  await artifacts.put(artifactKeys.voices(renderId), voices);
 }
 
 /** Which frames hear a voice, and which show the idle clip. FarmError('storage_failed') when that is not there. */
@@ -69,9 +68,8 @@ export async function readSilence(
 }
 
 async function readVoices(artifacts: ArtifactStore, renderId: string): Promise<string> {
-  const voices = await readFile(artifacts.localPath(artifactKeys.voices(renderId)), 'utf8').catch((cause: Error) => {
-    throw new FarmError('storage_failed', `Could not read where the voice is: ${cause.message}`, { cause });
-  });
+  const voices = (await artifacts.contents(artifactKeys.voices(renderId)))?.toString();
+  if (voices === undefined) throw new FarmError('storage_failed', 'What says where the voice is, is not in the store');
   if (!VOICES.test(voices)) throw new FarmError('storage_failed', 'What says where the voice is, is damaged');
   return voices;
 }

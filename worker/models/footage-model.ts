@@ -22,11 +22,13 @@ export type FootageModel = Pick<
  */
 export async function openFootage(
   model: LoadedModel,
-  artifacts: Pick<ArtifactStore, 'localPath'>,
+  artifacts: Pick<ArtifactStore, 'checkOut'>,
   renderId: string,
 ): Promise<FootageModel> {
   const { modelId, network, encoder, provider, files } = model;
-  const place = (keyOf: (renderId: string) => string) => artifacts.localPath(keyOf(renderId));
+  const rects = artifactKeys.footageRects(renderId);
+  const local = await artifacts.checkOut([rects], { folders: [artifactKeys.footagePictures(renderId)] });
+  const place = (keyOf: (renderId: string) => string) => local.path(keyOf(renderId));
   const avatar = await openAvatar({
     ...model.entry,
     backgroundDir: place(artifactKeys.footagePictures),
@@ -40,6 +42,9 @@ export async function openFootage(
   return {
     ...{ modelId, network, encoder, provider, files, avatar, prepared: pictures },
     silentMouths: new SilentMouths({ network, encoder, pictures }),
-    [Symbol.asyncDispose]: release,
+    async [Symbol.asyncDispose]() {
+      await release();
+      await local[Symbol.asyncDispose]();
+    },
   };
 }

@@ -1,7 +1,5 @@
-import { readFile } from 'node:fs/promises';
 import { z } from 'zod';
 import { type ArtifactStore, artifactKeys } from '../../shared/artifacts.ts';
-import { ifMissing } from '../../shared/process/unheard.ts';
 import type { Measures } from './segment-notes.ts';
 
 const measuresSchema: z.ZodType<Measures> = z.object({
@@ -22,10 +20,9 @@ export async function readMeasures(
 ): Promise<Measures | undefined> {
   const all: Measures = { opening: [], seam: [], background: [] };
   for (let index = 0; index < segmentCount; index++) {
-    const path = artifacts.localPath(artifactKeys.segmentMeasures(renderId, index));
-    const text = await readFile(path, 'utf8').catch(ifMissing());
+    const text = await artifacts.contents(artifactKeys.segmentMeasures(renderId, index));
     if (text === undefined) return undefined;
-    const part = measuresSchema.parse(JSON.parse(text));
+    const part = measuresSchema.parse(JSON.parse(text.toString()));
     for (const name of ['opening', 'seam', 'background'] as const)
       for (const value of part[name]) all[name].push(value);
   }

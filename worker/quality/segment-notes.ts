@@ -1,4 +1,3 @@
-import { writeFile } from 'node:fs/promises';
 import { type ArtifactStore, artifactKeys } from '../../shared/artifacts.ts';
 import type { IndexRange } from '../pipeline/contract.ts';
 import type { FrameMeasures } from './measure-frame.ts';
@@ -48,5 +47,5 @@ export async function saveMeasures(
     seam: frames.map(({ seam }) => seam),
     background: frames.map(({ background }) => background),
   };
-  await artifacts.publish(measuresKey, (path) => writeFile(path, JSON.stringify(measures)));
+  await artifacts.put(measuresKey, JSON.stringify(measures));
 }

@@ -1,0 +1,70 @@
+import { mkdtemp, readdir, rm, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import path from 'node:path';
+import { stringify } from 'yaml';
+import { farmProcesses } from '../../cli/farm-processes.ts';
+import { freePort, PrivateRedis } from '../../cli/private-redis.ts';
+import { Supervisor } from '../../cli/processes.ts';
+import { NodeFarmClient } from '../../client/node/farm-client.ts';
+import type { BucketSettings } from '../../shared/s3/bucket-settings.ts';
+import { PREPARED_DIR } from './farm.ts';
+import { buildSmallAvatar, SMALL_MODEL } from './small-avatar.ts';
+
+/** A farm whose processes see nothing of each other's disks: each has a storage.root of its own. */
+export interface S3Farm extends AsyncDisposable {
+  readonly client: NodeFarmClient;
+  readonly url: string;
+  /** What the processes logged, line by line. */
+  readonly log: readonly string[];
+  /** Files and folders below the storage roots, as `media/work`. */
+  onDisks(): Promise<string[]>;
+}
+
+/** @param settings laid over those of the farm, in the form of config.yaml. */
+export async function startS3Farm(
+  bucket: BucketSettings,
+  settings: Record<string, object> & { gpus?: { count: number } } = {},
+): Promise<S3Farm> {
+  await buildSmallAvatar();
+  const folder = await mkdtemp(path.join(tmpdir(), 'farm-test-s3-farm-'));
+  const disks = path.join(folder, 'disks');
+  const redis = await PrivateRedis.start(path.join(folder, 'redis'));
+  const port = await freePort();
+  const configPath = path.join(folder, 'config.yaml');
+  const config = {
+    ...{ models: { small: SMALL_MODEL }, ...settings, gpus: { count: 1, ...settings.gpus } },
+    ...{ http: { port, host: '127.0.0.1' }, server: { port: `127.0.0.1:${await freePort()}` } },
+    ...{ redis: { url: redis.url } },
+    storage: { driver: 's3', s3: bucket, prepared_dir: PREPARED_DIR, ...settings.storage },
+  };
+  await writeFile(configPath, stringify(config));
+  const log: string[] = [];
+  const supervisor = new Supervisor({
+    environment: { FARM_CONFIG: configPath },
+    inheritOverrides: false,
+    onLine: (name, line) => void log.push(`${name} ${line}`),
+    drainMs: 10_000,
+  });
+  const dispose = async () => {
+    await supervisor.stop();
+    await redis.stop();
+    await rm(folder, { recursive: true, force: true });
+  };
+  const specs = farmProcesses(config.gpus.count, undefined).map((spec) => ({
+    ...spec,
+    environment: { ...spec.environment, FARM_STORAGE__ROOT: path.join(disks, spec.name) },
+  }));
+  await supervisor.start(specs).catch(async (error: unknown) => {
+    await dispose();
+    throw error;
+  });
+  const url = `http://127.0.0.1:${port}`;
+  return {
+    ...{ client: new NodeFarmClient(url), url, log },
+    async onDisks() {
+      const names = await readdir(disks, { recursive: true });
+      return names.filter((name) => name.includes(path.sep)).sort();
+    },
+    [Symbol.asyncDispose]: dispose,
+  };
+}
