@@ -14,6 +14,7 @@ import { webhookRoutes } from './http/events/webhook-routes.ts';
 import { gcRoutes } from './http/farm/gc-routes.ts';
 import { gpuRoutes } from './http/farm/gpu-routes.ts';
 import { healthRoutes } from './http/farm/health-routes.ts';
+import { hostRoutes } from './http/farm/host-routes.ts';
 import { metricsRoute } from './http/farm/metrics-route.ts';
 import { modelRoutes } from './http/farm/model-routes.ts';
 import { queueRoutes } from './http/farm/queue-routes.ts';
@@ -72,6 +73,7 @@ export async function buildApp(services: Services, log: Logger, times = SOCKET_T
   await app.register(socketRoutes, { ...services, times });
   await app.register(webhookRoutes, services);
   await app.register(gpuRoutes, services);
+  await app.register(hostRoutes, services);
   await app.register(queueRoutes, services);
   await app.register(signInRoutes, services);
   await app.register(sessionRoute);

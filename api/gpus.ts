@@ -5,7 +5,9 @@ import { frameRatesOf } from '../shared/config/model-hearing.ts';
 import { FarmError } from '../shared/errors.ts';
 import { GpuDrains, type GpuOrder } from '../shared/gpu-drains.ts';
 import { type Heartbeat, readHeartbeats, workerOf } from '../shared/heartbeat.ts';
+import { HostDrains } from '../shared/host-drains.ts';
 import { COUNTS_KEY, counterField } from '../shared/metrics/series.ts';
+import { hostNameOf } from '../shared/no-worker.ts';
 import { afterwards, untilKnown } from '../shared/outcome.ts';
 import { streamsOn } from '../shared/placement.ts';
 import { enrolledGpus, type QueueClients } from '../shared/queues.ts';
@@ -37,6 +39,7 @@ export class GpuService {
   readonly #redis: Redis;
   readonly #config: Config;
   readonly #drains: GpuDrains;
+  readonly #hostDrains: HostDrains;
   readonly #slots: StreamSlots;
   readonly #queues: QueueClients;
   readonly #audit: AuditLog;
@@ -51,22 +54,27 @@ export class GpuService {
     this.#config = config;
     this.#queues = queues;
     this.#drains = new GpuDrains(redis);
+    this.#hostDrains = new HostDrains(redis);
     this.#slots = new StreamSlots(redis);
     this.history = new QueueHistory(config, redis);
   }
 
   /** GPUs with a worker, with work, or with an order to drain. */
   async list(): Promise<GpuList> {
-    const [heartbeats, enrolled, drained, usage] = await Promise.all([
+    const [heartbeats, enrolled, drained, hosts, usage] = await Promise.all([
       readHeartbeats(this.#redis),
       enrolledGpus(this.#redis),
       this.#drains.all(),
+      this.#hostDrains.all(),
       this.#slots.usage(),
     ]);
     const known = { heartbeats, frameRates: await frameRatesOf(this.#config.models) };
+    const isOnOne = (gpuId: number) => hosts.has(hostNameOf(workerOf(heartbeats, gpuId) ?? { host: '' }));
     const gpuIds = new Set([...heartbeats.flatMap(({ gpuId }) => gpuId ?? []), ...enrolled, ...drained]);
     const views = await Promise.all(
-      [...gpuIds].sort((a, b) => a - b).map((gpuId) => this.#view(gpuId, known, drained.has(gpuId), usage.get(gpuId))),
+      [...gpuIds]
+        .sort((a, b) => a - b)
+        .map((gpuId) => this.#view(gpuId, known, drained.has(gpuId) || isOnOne(gpuId), usage.get(gpuId))),
     );
     const gpus = views.filter(({ gpu, worker, backlog }) => worker !== null || backlog.jobs > 0 || drained.has(gpu));
     const capacity = sumOf(gpus.filter(({ state }) => state === 'ready').map((gpu) => gpu.capacity));

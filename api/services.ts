@@ -22,6 +22,7 @@ import { EventHub } from './events/event-hub.ts';
 import { EventLog } from './events/event-log.ts';
 import { EventStreams } from './events/event-streams.ts';
 import { GpuService } from './gpus.ts';
+import { HostService } from './hosts.ts';
 import { LiveService, type LiveServiceTools } from './live/live.ts';
 import { AccessLog } from './logs/access-log.ts';
 import { AuditLog } from './logs/audit-log.ts';
@@ -64,6 +65,7 @@ export interface Services {
   readonly webhooks: Webhooks;
   readonly live: LiveService;
   readonly gpus: GpuService;
+  readonly hosts: HostService;
   /** Looks while a process has started it. */
   readonly withoutWorker: RendersWithoutWorker;
   readonly collector: Collector;
@@ -114,6 +116,7 @@ export function openServices({ config, redis, log, reload }: ServiceTools): Serv
     ...{ config, access, sessions, memory, redis, queues, models, submission, renders, retry, live, gpus },
     ...{ withoutWorker, events, webhooks, collector, readiness, ...logs },
     metrics: new Metrics({ config, redis, store }),
+    hosts: new HostService(redis, queues, audit),
     avatarPictures: new AvatarPictureService(artifacts, models),
     videos: new VideoPreviews(config.limits.max_video_previews),
     async close() {

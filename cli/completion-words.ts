@@ -5,7 +5,7 @@ import { type FarmOptions, openFarm } from './farm-address.ts';
 /** What a shell offers of a running farm: `farm __words KIND LINE`, which the scripts of `farm completion` call. */
 
 export const WORD_COMMAND = '__words';
-export const WORD_KINDS = ['renders', 'unfinished', 'failed', 'ended', 'models', 'gpus'] as const;
+export const WORD_KINDS = ['renders', 'unfinished', 'failed', 'ended', 'models', 'gpus', 'hosts'] as const;
 export type WordKind = (typeof WORD_KINDS)[number];
 
 /** Somebody waits with a finger on the key. */
@@ -36,6 +36,10 @@ async function wordsOf(kind: WordKind, options: FarmOptions): Promise<(readonly 
   if (kind === 'gpus') {
     const { gpus } = await farm.gpus();
     return gpus.map(({ gpu, state, device }) => [String(gpu), [state, device ?? ''].join(' ').trim()]);
+  }
+  if (kind === 'hosts') {
+    const { hosts } = await farm.hosts.list();
+    return hosts.map(({ name, state, tags }) => [name, [state, ...tags].join(' ')]);
   }
   const filter: { status?: RenderStatus } = kind === 'failed' ? { status: 'failed' } : {};
   const { renders } = await farm.list(MOST_RENDERS, filter);

@@ -38,6 +38,9 @@ const ARGUMENTS: Readonly<Record<string, WordKind>> = {
   'avatar check': 'models',
   'gpu drain': 'gpus',
   'gpu resume': 'gpus',
+  'host drain': 'hosts',
+  'host undrain': 'hosts',
+  'host forget': 'hosts',
 };
 
 /** Options of the same, as they are declared: `avatar import --model` takes a file. */

@@ -9,6 +9,7 @@ import { doctor } from './doctor.ts';
 import { down } from './down.ts';
 import { collectExpired } from './gc.ts';
 import { drainGpu, listGpus, resumeGpu } from './gpu.ts';
+import { drainHost, forgetHost, listHosts, undrainHost } from './hosts.ts';
 import { inspectMel } from './inspect.ts';
 import { printJsonLine } from './json-output.ts';
 import { listKeys, newKey } from './key.ts';
@@ -39,6 +40,7 @@ export function buildProgram(): Command {
   addRenderCommands(program);
   addModelCommands(program);
   addGpuCommands(program);
+  addHostCommands(program);
   addKeyCommands(program);
   addWebhookCommands(program);
   addCareCommands(program);
@@ -102,6 +104,28 @@ function addGpuCommands(program: Command): void {
   speaksJson(speaksToFarm(program.command('gpus')))
     .description('the same as gpu list')
     .action(listGpus);
+}
+
+function addHostCommands(program: Command): void {
+  const host = program
+    .command('host')
+    .description('see the machines of a running farm, take them out of service and put them back');
+  const named = (command: Command) =>
+    speaksJson(speaksToFarm(command)).argument('<name>', 'its name, as `farm hosts` shows it');
+  speaksJson(speaksToFarm(host.command('list')))
+    .description('GPUs, tags, clocks, versions and hashes of models of every host')
+    .action(listHosts);
+  named(host.command('drain'))
+    .description('have all its workers finish what runs and take nothing new, across restarts')
+    .option('-w, --wait', 'until nothing runs there')
+    .action(drainHost);
+  named(host.command('undrain')).description('have its workers take work again').action(undrainHost);
+  named(host.command('forget'))
+    .description('free the numbers of its GPUs, once it is gone for good')
+    .action(forgetHost);
+  speaksJson(speaksToFarm(program.command('hosts')))
+    .description('the same as host list')
+    .action(listHosts);
 }
 
 function addKeyCommands(program: Command): void {

@@ -30,6 +30,7 @@ import {
 } from '../shared/views/webhook-view.ts';
 import { Connection } from './connection.ts';
 import { type EventFilter, type FollowedEvent, type FollowOptions, followEvents } from './events.ts';
+import { FarmHosts } from './farm-hosts.ts';
 import { type LiveOptions, LiveSession } from './live-session.ts';
 import { type Patience, patiently } from './patience.ts';
 import { type RenderFrame, type RenderFramesOptions, renderFrames } from './render-frames.ts';
@@ -63,6 +64,8 @@ export type RenderPicture = 'contact-sheet' | 'waveform' | 'waterfall';
  * Browsers may call a farm from pages of its own, and from origins that its `http.allowed_origins` lists.
  */
 export class FarmClient {
+  /** The machines of the farm, and orders for them. */
+  readonly hosts: FarmHosts;
   readonly #connection: Connection;
   readonly #apiKey: string | undefined;
 
@@ -70,6 +73,7 @@ export class FarmClient {
   constructor(baseUrl: string, apiKey?: string) {
     this.#connection = new Connection(baseUrl, apiKey);
     this.#apiKey = apiKey;
+    this.hosts = new FarmHosts(this.#connection);
   }
 
   get url(): string {

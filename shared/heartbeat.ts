@@ -183,6 +183,17 @@ export async function readHeartbeats(redis: Redis): Promise<Heartbeat[]> {
   return alive.sort((a, b) => (a.gpuId ?? Infinity) - (b.gpuId ?? Infinity) || a.startedAtMs - b.startedAtMs);
 }
 
+/** How long ago each of these workers last gave a sign of life, in ms by Redis's clock; those that are gone are left out. */
+export async function heartbeatAges(redis: Redis, workerIds: readonly string[]): Promise<Map<string, number>> {
+  const left = await Promise.all(workerIds.map((workerId) => redis.pttl(heartbeatKey(workerId))));
+  return new Map(
+    workerIds.flatMap((workerId, index) => {
+      const leftMs = left[index] ?? -1;
+      return leftMs < 0 ? [] : [[workerId, Math.max(0, DEAD_AFTER_MS - leftMs)]];
+    }),
+  );
+}
+
 /** The heartbeats of these workers, of those that are alive. */
 export async function readHeartbeatsOf(redis: Redis, workerIds: readonly string[]): Promise<Heartbeat[]> {
   if (workerIds.length === 0) return [];

@@ -5,7 +5,6 @@ import { MEDIA_QUEUES, type MediaQueue, QueueClients } from '../shared/queues.ts
 import { RenderWork } from '../shared/renders/work.ts';
 import { Collector } from '../shared/retention/collector.ts';
 import { readyFootage } from './avatar/own-footage.ts';
-import { Consumer } from './jobs/consumer.ts';
 import { RenderJobs } from './jobs/render-jobs.ts';
 import type { WorkerTools } from './jobs/worker-tools.ts';
 import { startCollecting } from './media/collect-expired.ts';
@@ -16,6 +15,7 @@ import { RenderReconciler } from './media/reconcile-renders.ts';
 import { SpentFiles } from './media/spent-files.ts';
 import { stitchHandler, tidyUp } from './media/stitch.ts';
 import { keepAvatarPictures } from './media-pictures.ts';
+import { type MediaConsumerOptions, MediaQueues } from './media-queues.ts';
 import { startWebhooks } from './webhooks/start-webhooks.ts';
 import { WorkerProcess } from './worker-process.ts';
 
@@ -25,12 +25,13 @@ const JOBS_AT_ONCE: Record<MediaQueue, number> = { media: 2, 'media-long': 1 };
 /** What changes in a media worker's heartbeat. */
 interface MediaState {
   draining: boolean;
-  consumers: readonly Consumer<'prepare' | 'stitch'>[];
+  /** Undefined until it takes jobs. */
+  queues: MediaQueues | undefined;
 }
 
 /** The process that decodes uploads, plans renders and stitches them. Returns how to drain it. */
 export async function startMediaWorker(config: Config, tools: WorkerTools): Promise<() => Promise<void>> {
-  const state: MediaState = { draining: false, consumers: [] };
+  const state: MediaState = { draining: false, queues: undefined };
   const heartbeat = startMediaHeartbeat(tools, state);
   await heartbeat.first;
   const queues = new QueueClients(tools.connection);
@@ -47,13 +48,16 @@ export async function startMediaWorker(config: Config, tools: WorkerTools): Prom
     config.retention.every_minutes,
   );
   const pictures = keepAvatarPictures(config, tools);
-  state.consumers = takeJobs(config, tools, { dispatcher, spentFiles }, queues);
+  const jobs = mediaJobs(config, tools, { dispatcher, spentFiles }, queues);
+  const taking = new MediaQueues(jobs, tools, () => heartbeat.now());
+  await taking.start();
+  state.queues = taking;
   const drainWebhooks = await startWebhooks(config, tools, queues);
   return async () => {
     state.draining = true;
     await Promise.all([reconciling.stop(), sweep.stop(), collecting.stop(), pictures.stop()]);
     const patienceMs = config.limits.drain_seconds * 1000;
-    await Promise.all([drainWebhooks(patienceMs), ...state.consumers.map((consumer) => consumer.drain(patienceMs))]);
+    await Promise.all([drainWebhooks(patienceMs), taking.stop(patienceMs)]);
     await dispatcher.close();
     await queues.close();
     await heartbeat.stop();
@@ -72,18 +76,18 @@ function startMediaHeartbeat({ connection, log, host }: WorkerTools, state: Medi
     provider: null,
     device: null,
     models: [],
-    draining: state.draining,
-    runningJobs: state.consumers.reduce((sum, { runner }) => sum + runner.runningCount(), 0),
+    draining: state.draining || state.queues?.isOpen === false,
+    runningJobs: state.queues?.runningJobs ?? 0,
   });
   return startHeartbeat(connection, self.workerId, describe, log);
 }
 
-function takeJobs(
+function mediaJobs(
   config: Config,
   tools: WorkerTools,
   { dispatcher, spentFiles }: { dispatcher: Dispatcher; spentFiles: SpentFiles },
   queues: QueueClients,
-): Consumer<'prepare' | 'stitch'>[] {
+): MediaConsumerOptions[] {
   const { connection, renders, artifacts, cancellation, log } = tools;
   const jobs = new RenderJobs(renders, cancellation, config);
   const work = new RenderWork(connection);
@@ -99,12 +103,9 @@ function takeJobs(
     prepare: jobs.handler<'prepare'>(prepareHandler(preparing), tidy),
     stitch: jobs.handler<'stitch'>(stitchHandler({ renders, artifacts, spentFiles }), tidy),
   };
-  return MEDIA_QUEUES.map(
-    (name) =>
-      new Consumer({
-        ...{ queue: queues.media(name), handlers, connection, log },
-        concurrency: JOBS_AT_ONCE[name],
-        onLost: (job) => jobs.lost(job),
-      }),
-  );
+  return MEDIA_QUEUES.map((name) => ({
+    ...{ queue: queues.media(name), handlers, connection, log },
+    concurrency: JOBS_AT_ONCE[name],
+    onLost: (job) => jobs.lost(job),
+  }));
 }

@@ -8,10 +8,18 @@ import { hashApiKey } from '../../shared/api-keys.ts';
 import { artifactKeys } from '../../shared/artifacts.ts';
 import { avatarPictureKeys } from '../../shared/avatar-pictures.ts';
 import { GpuDrains } from '../../shared/gpu-drains.ts';
+import { type Heartbeat, startHeartbeat } from '../../shared/heartbeat.ts';
+import { HostDrains } from '../../shared/host-drains.ts';
 import { KEY_PREFIX } from '../../shared/redis.ts';
 import { savePreview } from '../../shared/renders/preview.ts';
 import { startApi } from '../support/api.ts';
 import { DEMO_MODEL } from '../support/farm.ts';
+import { QUIET_LOG } from '../support/quiet-log.ts';
+
+const MEDIA_WORKER: Omit<Heartbeat, 'workerId'> = {
+  ...{ gpuId: null, host: 'here', pid: 1, startedAtMs: 0, provider: null, device: null, models: [] },
+  ...{ draining: false, runningJobs: 0, eventLoopBlockedMaxMs: 0 },
+};
 
 /** What /openapi.json says of the API is what the API does: every answer that is documented is sent here, and no other. */
 
@@ -283,6 +291,19 @@ describe('the API as it is documented', () => {
     for (const order of ['drainGpu', 'resumeGpu']) await ask(order, 404, { in: { id: '7' } });
     await new GpuDrains(services.redis).give(7, 'drain');
     await ask('drainGpu', 200, { in: { id: '7' } });
+    await ask('listHosts', 200);
+    for (const order of ['drainHost', 'undrainHost', 'forgetHost']) await ask(order, 404, { in: { name: 'nowhere' } });
+    await new HostDrains(services.redis).give('gone', 'drain');
+    for (const order of ['drainHost', 'undrainHost']) {
+      await new HostDrains(services.redis).give('gone', 'drain');
+      await ask(order, 200, { in: { name: 'gone' } });
+    }
+    const beating = startHeartbeat(services.redis, 'w', () => MEDIA_WORKER, QUIET_LOG);
+    await beating.first;
+    await ask('forgetHost', 409, { in: { name: 'here' } });
+    await beating.stop();
+    await new HostDrains(services.redis).give('gone', 'drain');
+    await ask('forgetHost', 204, { in: { name: 'gone' } });
     await ask('collectExpired', 200, { query: { dry_run: 'true' } });
     await services.redis.set(`${KEY_PREFIX}:gc:lease`, 'another');
     await ask('collectExpired', 409);

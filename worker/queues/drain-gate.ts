@@ -1,19 +1,19 @@
-import type { Redis } from 'ioredis';
-import { type GpuDrains, listenForOrders } from '../../shared/gpu-drains.ts';
 import type { Logger } from '../../shared/process/log.ts';
 import { type Repeated, repeat } from '../../shared/process/repeat.ts';
-import type { Blocklist } from './blocklist.ts';
 import type { QueueConsumer } from './orphan-queues.ts';
 
+/** Whether an operator has taken this worker out of service. */
+export interface DrainOrders {
+  isDrained(): Promise<boolean>;
+  /** Calls `wake` when an order was given; it may be lost. */
+  listen(wake: () => void): Promise<void>;
+}
+
 export interface DrainGateTools {
-  readonly gpuId: number;
-  readonly drains: GpuDrains;
-  /** A connection for subscriptions only. */
-  readonly subscriber: Redis;
-  readonly blocklist: Blocklist;
+  readonly orders: DrainOrders;
   readonly log: Logger;
   readonly consume: () => QueueConsumer;
-  /** Called when the GPU was taken out of service or put back. */
+  /** Called when the worker was taken out of service or put back. */
   readonly onChange: () => void;
 }
 
@@ -24,7 +24,7 @@ const LOOK_EVERY_MS = 2000;
  */
 const AS_LONG_AS_IT_TAKES_MS = 2 ** 31 - 1;
 
-/** Takes this GPU out of service and puts it back as the operator orders, by closing and opening its own queue. */
+/** Takes a worker out of service and puts it back as the operator orders, by closing and opening its own queues. */
 export class DrainGate {
   readonly #tools: DrainGateTools;
   /** The consumer that takes jobs, and those that still finish jobs after a drain was ordered. */
@@ -41,13 +41,10 @@ export class DrainGate {
     return this.#taking !== undefined;
   }
 
-  /** Takes jobs from now on, unless the GPU is out of service. */
+  /** Takes jobs from now on, unless the worker is out of service. */
   async start(): Promise<void> {
-    const { subscriber, gpuId, blocklist, log } = this.#tools;
-    await listenForOrders(subscriber, gpuId, (order) => {
-      if (order === 'resume') blocklist.clear();
-      this.#looking?.now();
-    });
+    const { orders, log } = this.#tools;
+    await orders.listen(() => this.#looking?.now());
     await this.#follow();
     // At once again: an order may have come while this one was followed.
     this.#looking = repeat(() => this.#follow(), {
@@ -63,8 +60,8 @@ export class DrainGate {
   }
 
   async #follow(): Promise<void> {
-    const { drains, gpuId, consume, onChange } = this.#tools;
-    const open = !(await drains.has(gpuId));
+    const { orders, consume, onChange } = this.#tools;
+    const open = !(await orders.isDrained());
     if (open === this.isOpen) return;
     if (open) {
       this.#taking = consume();

@@ -1,5 +1,4 @@
 import type { Config } from '../../shared/config/load.ts';
-import { GpuDrains } from '../../shared/gpu-drains.ts';
 import type { LiveJob } from '../../shared/jobs.ts';
 import type { OnOffer } from '../../shared/live/direct/frame-link.ts';
 import { gpuQueue, QueueClients } from '../../shared/queues.ts';
@@ -10,6 +9,7 @@ import type { WorkerTools } from '../jobs/worker-tools.ts';
 import type { Blocklist } from './blocklist.ts';
 import { DirectLane, type DirectLaneTools } from './direct-lane.ts';
 import { DrainGate } from './drain-gate.ts';
+import { ordersOfGpu } from './drain-orders.ts';
 import { ExpressLane, MAX_LIVE } from './express-lane.ts';
 import type { LeaseHolder } from './lease.ts';
 import { LiveWakeUps } from './live-wake-ups.ts';
@@ -27,7 +27,7 @@ export interface GpuQueuesOptions {
   readonly gpuId: number;
   readonly holder: LeaseHolder;
   readonly config: Config;
-  readonly tools: Pick<WorkerTools, 'connection' | 'subscriber' | 'log'>;
+  readonly tools: Pick<WorkerTools, 'connection' | 'subscriber' | 'host' | 'log'>;
   readonly blocklist: Blocklist;
   readonly jobs: Pick<JobRunnerOptions<GpuJobName>, 'handlers' | 'onLost'>;
   /** Handles live jobs that front ends offer to this worker. */
@@ -57,9 +57,8 @@ export class GpuQueues {
     this.#queues = new QueueClients(connection);
     this.#placement = new SegmentPlacement(connection, config);
     this.#wakeUps = new LiveWakeUps(subscriber);
-    const drains = new GpuDrains(connection);
     const consume = () => this.#consume(gpuQueue(gpuId));
-    this.#gate = new DrainGate({ gpuId, drains, subscriber, blocklist, log, consume, onChange });
+    this.#gate = new DrainGate({ orders: ordersOfGpu(gpuId, tools, blocklist), log, consume, onChange });
     this.#direct = new DirectLane({
       ...{ handler: options.onOffered, log },
       mayTake: (job) => this.#mayTake(job),
