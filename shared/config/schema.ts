@@ -160,7 +160,7 @@ const limits = section({
   /** How long a live request may wait for a GPU worker, when its caller sets no deadline. */
   live_wait_seconds: positiveInt(10),
   /** How long a drain waits for running work before it hands it back. */
-  drain_seconds: positiveInt(30),
+  drain_seconds: positiveInt(20),
   /** Work of a GPU worker that shows no progress for so long is stuck; loading a model may take five times as long. */
   stuck_seconds: positiveInt(120),
   /** Memory that requests may take together in a front end; 0: a quarter of the machine's. */

@@ -39,6 +39,11 @@ export class MixedFarm implements AsyncDisposable {
 
   /** Starts Redis and the processes, one after the other. */
   static async start(...processes: readonly ProcessOfFarm[]): Promise<MixedFarm> {
+    return await MixedFarm.startWith({}, ...processes);
+  }
+
+  /** The same with other settings, which are laid over those of these tests. */
+  static async startWith(more: Record<string, object>, ...processes: readonly ProcessOfFarm[]): Promise<MixedFarm> {
     await buildSmallAvatar();
     const folder = await mkdtemp(path.join(tmpdir(), 'farm-test-mixed-'));
     const redis = await PrivateRedis.start(path.join(folder, 'redis'));
@@ -50,6 +55,7 @@ export class MixedFarm implements AsyncDisposable {
       redis: { url: redis.url },
       storage: { root: 'data' },
       render: { segment_frames: 25 },
+      ...more,
     };
     await writeFile(path.join(folder, 'config.yaml'), stringify(settings));
     await writeWav(path.join(folder, 'speech.wav'), syllables(6));
@@ -61,6 +67,10 @@ export class MixedFarm implements AsyncDisposable {
       });
     }
     return farm;
+  }
+
+  get redisUrl(): string {
+    return this.#redis.url;
   }
 
   /** Hash of the video that comes of the test's sound. */

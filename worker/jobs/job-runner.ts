@@ -10,9 +10,12 @@ import { ignored, logged, unexpected } from '../../shared/process/unheard.ts';
 import { isConnectionFault } from '../../shared/redis-outage.ts';
 import type { TraceSpan } from '../../shared/tracing/contract.ts';
 import { JobWatch } from './job-watch.ts';
+import { Pace } from './pace.ts';
 import { isSilenceOfRedis, TRY_REDIS_AGAIN_MS, untilRedisTakes } from './redis-patience.ts';
 import { UnendedRuns } from './unended-runs.ts';
 
+/** A job that has only begun when its worker is told to drain shows its pace a moment later. */
+const LOOK_AT_PACE_EVERY_MS = 500;
 /** How soon a job that is left to newer workers may come to an older one again. */
 const LOOK_AGAIN_MS = 3000;
 
@@ -89,12 +92,19 @@ export class TryAgain extends Error {
   }
 }
 
+interface RunningJob {
+  readonly jobId: string;
+  readonly name: string;
+  readonly stop: AbortController;
+  readonly pace: Pace;
+}
+
 /** Runs the handlers of one queue's jobs, no matter which BullMQ worker of this process picked them up. */
 export class JobRunner<N extends JobName> {
   readonly #options: JobRunnerOptions<N>;
   readonly #runs: UnendedRuns;
   /** A job whose lock was lost may have come again before its first run here has stopped. */
-  readonly #running = new Set<{ readonly jobId: string; readonly name: string; readonly stop: AbortController }>();
+  readonly #running = new Set<RunningJob>();
   readonly #watchers = new Set<() => void>();
 
   constructor(options: JobRunnerOptions<N>) {
@@ -130,15 +140,28 @@ export class JobRunner<N extends JobName> {
     });
   }
 
-  /** Waits for `closed`; jobs that still run after `patienceMs` are handed back to their queue. */
+  /**
+   * Waits for `closed`. Jobs that would still run after `patienceMs` are handed back to their queue: at once where their
+   * pace shows it, so that another worker has them early, else when the time is over.
+   */
   async drain(closed: Promise<void>, patienceMs: number): Promise<void> {
-    const deadline = new AbortController();
-    const expired = delay(patienceMs, undefined, { signal: deadline.signal, ref: false }).then(() => {
-      for (const { stop } of this.#running) stop.abort(new HandBack('The worker drains'));
-    }, ignored('aborted: all jobs ended in time'));
+    const allEnded = new AbortController();
+    const handingBack = this.#handBackLate(performance.now() + patienceMs, allEnded.signal);
     await closed;
-    deadline.abort();
-    await expired;
+    allEnded.abort();
+    await handingBack;
+  }
+
+  async #handBackLate(deadlineMs: number, allEnded: AbortSignal): Promise<void> {
+    while (!allEnded.aborted) {
+      const leftMs = deadlineMs - performance.now();
+      for (const { stop, pace } of this.#running) {
+        if (leftMs <= 0 || (pace.leftMs() ?? 0) > leftMs) stop.abort(new HandBack('The worker drains'));
+      }
+      if (leftMs <= 0) return;
+      const pauseMs = Math.min(leftMs, LOOK_AT_PACE_EVERY_MS);
+      await delay(pauseMs, undefined, { signal: allEnded, ref: false }).catch(ignored('all jobs ended in time'));
+    }
   }
 
   /** Processes a job that was picked up with `token`. */
@@ -168,7 +191,7 @@ export class JobRunner<N extends JobName> {
     { watch, lastTry }: { watch: JobWatch; lastTry: boolean },
   ): Promise<string> {
     const { handlers, log } = this.#options;
-    const running = { jobId: String(bullJob.id), name: job.name, stop: new AbortController() };
+    const running = { jobId: String(bullJob.id), name: job.name, stop: new AbortController(), pace: new Pace() };
     this.#running.add(running);
     this.#tell();
     try {
@@ -186,6 +209,7 @@ export class JobRunner<N extends JobName> {
         progressed: () => watch.progressed(),
         showProgress: (percent) => {
           watch.progressed();
+          running.pace.note(percent);
           bullJob.updateProgress(percent).catch(ignored('for the dashboard only, and the next one replaces it'));
         },
         moveElsewhere: async (error, begun) => await this.#options.relocation?.move(bullJob, error, begun),
