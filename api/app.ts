@@ -81,7 +81,7 @@ export async function buildApp(services: Services, log: Logger, times = SOCKET_T
   await app.register(metricsRoute, services);
   await mountDocs(app);
   await mountDashboard(app, services);
-  await app.register(studioRoutes);
+  await app.register(studioRoutes, services);
   return app;
 }
 

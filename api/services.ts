@@ -105,7 +105,7 @@ export function openServices({ config, redis, log, reload }: ServiceTools): Serv
     ...{ config, store, work, disk, artifacts, queues, models, webhooks, log, audit },
   });
   const { hub, events, closeEvents } = openEvents(config, redis, store);
-  const renders = new RenderService({ store, artifacts, audit, hub });
+  const renders = new RenderService({ store, artifacts, audit, hub, redirects: config.storage.redirect });
   const retry = new RenderRetry({ config, store, artifacts, queues, renders, audit });
   const { live, closeLive } = openLive({ config, redis, queues, models, log, audit });
   const gpus = new GpuService(config, redis, queues, audit);

@@ -13,6 +13,7 @@ import { withoutSecrets } from '../shared/secrets.ts';
 import { GB } from '../shared/units.ts';
 import { buildDemoAvatar } from './demo-avatar.ts';
 import { checkPorts } from './doctor-ports.ts';
+import { checkStore } from './doctor-store.ts';
 import { ENTRIES } from './farm-processes.ts';
 import { printJson } from './json-output.ts';
 
@@ -55,6 +56,7 @@ export async function doctor({ config: configPath, json }: { config?: string; js
     checkRedis(config),
     checkFfmpeg(),
     checkDisk(config),
+    ...(await checkStore(config)),
     ...(await checkModels(config)),
   ];
   const findings = await Promise.all(checks);

@@ -12,6 +12,11 @@ export interface RenderFileName {
   readonly fileName: string;
 }
 
+/** The header that has a browser show it, and save it under its name. */
+export function dispositionOf({ fileName }: Pick<RenderFileName, 'fileName'>): string {
+  return `inline; filename="${fileName}"`;
+}
+
 /** FarmError: output_not_kept, render_not_finished, render_failed, render_cancelled. */
 export function videoOf(record: RenderRecord): RenderFileName {
   const { renderId, request } = record;

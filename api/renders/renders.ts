@@ -16,7 +16,16 @@ import type { EventHub } from '../events/event-hub.ts';
 import { RenderChanges } from '../events/render-changes.ts';
 import type { AuditLog } from '../logs/audit-log.ts';
 import { readCursor, toCursor } from './cursor.ts';
-import { frameOf, type PictureName, pictureOf, type RenderFileName, receiptOf, unfinished, videoOf } from './files.ts';
+import {
+  dispositionOf,
+  frameOf,
+  type PictureName,
+  pictureOf,
+  type RenderFileName,
+  receiptOf,
+  unfinished,
+  videoOf,
+} from './files.ts';
 import { SharedLooks } from './shared-looks.ts';
 import type { LocateVideo } from './video-previews.ts';
 import { viewRender } from './view.ts';
@@ -28,6 +37,8 @@ export interface RenderFile extends RenderFileName {
   readonly sizeBytes: number;
   /** Bytes [start, end], both inclusive. */
   read(range?: { start: number; end: number }): Readable;
+  /** An address in the store itself, where clients are to be sent there; else undefined. FarmError of the store. */
+  address(): Promise<string | undefined>;
 }
 
 /** How a render stands, and its latest picture if that was asked for and there is one. */
@@ -57,6 +68,8 @@ export interface RenderServiceTools {
   readonly artifacts: ArtifactStore;
   readonly audit: AuditLog;
   readonly hub: EventHub;
+  /** Whether clients are sent to the store for files, where that gives out addresses. */
+  readonly redirects: boolean;
 }
 
 /**
@@ -244,7 +257,7 @@ export class RenderService {
   }
 
   async #find(name: RenderFileName): Promise<RenderFile | undefined> {
-    const { artifacts } = this.#tools;
+    const { artifacts, redirects } = this.#tools;
     const sizeBytes = await artifacts.size(name.key);
     return sizeBytes === undefined
       ? undefined
@@ -255,6 +268,10 @@ export class RenderService {
             return { path: files.path(name.key), [Symbol.asyncDispose]: () => files[Symbol.asyncDispose]() };
           },
           read: (range) => artifacts.read(name.key, range),
+          address: async () =>
+            redirects
+              ? await artifacts.addressOf(name.key, { contentType: name.contentType, disposition: dispositionOf(name) })
+              : undefined,
         };
   }
 }

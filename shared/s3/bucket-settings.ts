@@ -11,6 +11,13 @@ export interface BucketSettings {
   readonly path_style: boolean | 'auto';
 }
 
+/** Where the presigned addresses of its objects lead, as browsers are told: an origin, or a pattern of origins. */
+export function bucketOrigin({ bucket, endpoint, path_style }: BucketSettings): string {
+  if (!endpoint) return 'https://*.amazonaws.com';
+  const { protocol, host } = new URL(endpoint);
+  return `${protocol}//${path_style === false ? `${bucket}.` : ''}${host}`;
+}
+
 /** A bucket for people: `the bucket "farm" at http://10.0.0.7:9000`. */
 export function bucketName({ bucket, endpoint }: Pick<BucketSettings, 'bucket' | 'endpoint'>): string {
   return `the bucket "${bucket}"${endpoint ? ` at ${endpoint}` : ''}`;

@@ -66,9 +66,9 @@ const operations = Object.entries(document.paths).flatMap(([path, methods]) =>
 const ajv = new Ajv({ strict: false, validateFormats: false });
 ajv.addSchema({ ...document, $id: 'openapi' });
 
-/** Need a worker, a Redis that is away, or a fault of the farm; tests of those have them. */
+/** Need a worker, a bucket, a Redis that is away, or a fault of the farm; tests of those have them. */
 const ELSEWHERE =
-  /^(?:loadModel (?:200|409|500)|unloadModel (?:200|504)|resumeGpu 200|isReady 200|followRenders 200|testWebhook (?:202|422)|getWebhookSecrets 200|\w+ 50[03])$/;
+  /^(?:loadModel (?:200|409|500)|unloadModel (?:200|504)|resumeGpu 200|isReady 200|followRenders 200|testWebhook (?:202|422)|getWebhookSecrets 200|get(?:Video|Frame|ContactSheet) 307|\w+ 50[03])$/;
 const sent = new Set<string>();
 
 /** Sends a request to an operation, and checks that the answer is one that is documented, in the form that is documented. */

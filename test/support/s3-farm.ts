@@ -7,6 +7,7 @@ import { freePort, PrivateRedis } from '../../cli/private-redis.ts';
 import { Supervisor } from '../../cli/processes.ts';
 import { NodeFarmClient } from '../../client/node/farm-client.ts';
 import type { BucketSettings } from '../../shared/s3/bucket-settings.ts';
+import type { KeyFarm } from '../config/key-farm.ts';
 import { PREPARED_DIR } from './farm.ts';
 import { buildSmallAvatar, SMALL_MODEL } from './small-avatar.ts';
 
@@ -20,24 +21,29 @@ export interface S3Farm extends AsyncDisposable {
   onDisks(): Promise<string[]>;
 }
 
-/** @param settings laid over those of the farm, in the form of config.yaml. */
+/**
+ * @param settings laid over those of the farm, in the form of config.yaml.
+ * @param keys has the configuration and the ports, where its keys are tested.
+ */
 export async function startS3Farm(
   bucket: BucketSettings,
-  settings: Record<string, object> & { gpus?: { count: number } } = {},
+  settings: Record<string, Record<string, unknown>> & { gpus?: { count: number } } = {},
+  keys?: KeyFarm,
 ): Promise<S3Farm> {
   await buildSmallAvatar();
   const folder = await mkdtemp(path.join(tmpdir(), 'farm-test-s3-farm-'));
   const disks = path.join(folder, 'disks');
   const redis = await PrivateRedis.start(path.join(folder, 'redis'));
-  const port = await freePort();
-  const configPath = path.join(folder, 'config.yaml');
+  const port = keys?.httpPort ?? (await freePort());
+  const configPath = keys?.configPath ?? path.join(folder, 'config.yaml');
   const config = {
     ...{ models: { small: SMALL_MODEL }, ...settings, gpus: { count: 1, ...settings.gpus } },
-    ...{ http: { port, host: '127.0.0.1' }, server: { port: `127.0.0.1:${await freePort()}` } },
-    ...{ redis: { url: redis.url } },
+    ...{ http: { port, host: '127.0.0.1' }, redis: { url: redis.url } },
+    server: { port: keys?.grpcAddress ?? `127.0.0.1:${await freePort()}` },
     storage: { driver: 's3', s3: bucket, prepared_dir: PREPARED_DIR, ...settings.storage },
   };
-  await writeFile(configPath, stringify(config));
+  if (keys) await keys.configure(config);
+  else await writeFile(configPath, stringify(config));
   const log: string[] = [];
   const supervisor = new Supervisor({
     environment: { FARM_CONFIG: configPath },

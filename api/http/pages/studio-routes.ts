@@ -4,6 +4,8 @@ import { stripTypeScriptTypes } from 'node:module';
 import path from 'node:path';
 import { fileURLToPath } from 'node:url';
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
+import { bucketOrigin } from '../../../shared/s3/bucket-settings.ts';
+import type { Services } from '../../services.ts';
 import { namesTag } from '../etag.ts';
 import { policy } from '../security-headers.ts';
 
@@ -42,9 +44,12 @@ const INDEX = {
   openapi: '/openapi.json',
 };
 
-export async function studioRoutes(app: FastifyInstance): Promise<void> {
+export async function studioRoutes(
+  app: FastifyInstance,
+  { config: { storage } }: Pick<Services, 'config'>,
+): Promise<void> {
   const page = fileOf(readFileSync(path.join(STUDIO, 'index.html'), 'utf8'), 'text/html; charset=utf-8');
-  const pagePolicy = policyOf(page.content);
+  const pagePolicy = policyOf(page.content, storage.redirect ? ` ${bucketOrigin(storage.s3)}` : '');
   // There is nothing of the farm's in the page either: it asks the API, and sends who may not to where one signs in,
   // so that the part of its address after #, which no server sees, is not lost.
   app.get('/', { schema: { hide: true }, config: { access: 'open' } }, async (request, reply) => {
@@ -100,12 +105,15 @@ function fileOf(content: string, contentType: string): StudioFile {
   return { content, contentType, etag: `"${createHash('sha256').update(content).digest('base64url').slice(0, 22)}"` };
 }
 
-/** The page may load what is the farm's own, and play what the user has chosen or recorded. */
-function policyOf(page: string): string {
+/**
+ * The page may load what is the farm's own, and play what the user has chosen or recorded.
+ * @param store where the farm sends it for results, after a space; or empty.
+ */
+function policyOf(page: string, store: string): string {
   const importMap = /<script type="importmap">(.*?)<\/script>/s.exec(page)?.[1] ?? '';
   const hash = createHash('sha256').update(importMap).digest('base64');
   return policy({
-    ...{ 'script-src': `'self' 'sha256-${hash}'`, 'style-src': "'self'", 'img-src': "'self' data: blob:" },
-    ...{ 'media-src': "'self' blob:", 'connect-src': "'self'", 'form-action': "'self'" },
+    ...{ 'script-src': `'self' 'sha256-${hash}'`, 'style-src': "'self'", 'img-src': `'self' data: blob:${store}` },
+    ...{ 'media-src': `'self' blob:${store}`, 'connect-src': `'self'${store}`, 'form-action': "'self'" },
   });
 }

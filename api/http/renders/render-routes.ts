@@ -8,7 +8,7 @@ import type { PictureName } from '../../renders/files.ts';
 import type { Services } from '../../services.ts';
 import { bytesOf, failures, nothing } from '../openapi.ts';
 import { policy } from '../security-headers.ts';
-import { sendFile } from '../send-file.ts';
+import { sendFile, sendFileOrAddress } from '../send-file.ts';
 import { whileConnected } from '../while-connected.ts';
 import { wholeNumber } from '../whole-number.ts';
 import { announcedBytes, readRenderUpload, renderFormSchema } from './render-upload.ts';
@@ -88,10 +88,14 @@ function getRender(app: App, { renders }: Services): void {
 function getVideo(app: App, { renders }: Services): void {
   const schema = {
     ...{ operationId: 'getVideo', tags, summary: 'The finished MP4 or WebM' },
-    ...{ params, headers: fileHeaders, response: fileAnswers(['video/mp4', 'video/webm'], 'output_not_kept') },
+    ...{
+      params,
+      headers: fileHeaders,
+      response: { ...fileAnswers(['video/mp4', 'video/webm'], 'output_not_kept'), ...elsewhere },
+    },
   };
   app.get('/v1/renders/:id/video', { schema, config }, async (request, reply) =>
-    sendFile(await renders.video(request.params.id, request.caller), request, reply),
+    sendFileOrAddress(await renders.video(request.params.id, request.caller), request, reply),
   );
 }
 
@@ -100,11 +104,11 @@ function getFrame(app: App, { renders }: Services): void {
     ...{ operationId: 'getFrame', tags, summary: 'One frame as JPEG or PNG, as soon as it is rendered' },
     params: params.extend({ index: wholeNumber(0, LAST_FRAME) }),
     headers: fileHeaders,
-    response: fileAnswers(['image/jpeg', 'image/png'], 'output_not_kept', 'frame_unknown'),
+    response: { ...fileAnswers(['image/jpeg', 'image/png'], 'output_not_kept', 'frame_unknown'), ...elsewhere },
   };
   app.get('/v1/renders/:id/frames/:index', { schema, config }, async (request, reply) => {
     const { id, index } = request.params;
-    return sendFile(await renders.frame(id, index, request.caller), request, reply);
+    return await sendFileOrAddress(await renders.frame(id, index, request.caller), request, reply);
   });
 }
 
@@ -119,15 +123,22 @@ function getReceipt(app: App, { renders }: Services): void {
 }
 
 function getPicture(app: App, { renders }: Services, name: PictureName, summary: string, contentType: string): void {
+  // A drawing needs a header of its own, which a bucket does not send.
+  const isRedirected = contentType === 'image/jpeg';
   const operationId = `get${name[0]?.toUpperCase()}${name.slice(1).replace('-s', 'S')}`;
   const schema = {
     ...{ operationId, tags, summary: `${summary}, of a finished render` },
-    ...{ params, headers: fileHeaders, response: fileAnswers([contentType], 'picture_unknown') },
+    ...{
+      params,
+      headers: fileHeaders,
+      response: { ...fileAnswers([contentType], 'picture_unknown'), ...(isRedirected ? elsewhere : {}) },
+    },
   };
   app.get(`/v1/renders/:id/${name}`, { schema, config }, async (request, reply) => {
     const picture = await renders.picture(request.params.id, name, request.caller);
     reply.header('content-security-policy', PICTURE_POLICY);
-    return sendFile(picture, request, reply);
+    const send = isRedirected ? sendFileOrAddress : sendFile;
+    return await send(picture, request, reply);
   });
 }
 
@@ -139,6 +150,9 @@ const fileHeaders = z.looseObject({
   'if-none-match': z.string().optional().describe('Entity tags of what the client has'),
   'if-range': z.string().optional().describe('Entity tag of the file that the range is a part of'),
 });
+
+/** Of a route whose file may be got from the store itself. */
+const elsewhere = { 307: nothing('Where the file is, for an hour: with storage.redirect') };
 
 /** The answers of a route that sends a file. */
 function fileAnswers(contentTypes: readonly string[], ...codes: ErrorCode[]) {

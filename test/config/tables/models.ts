@@ -515,8 +515,8 @@ export const modelKeys: KeyTable<Bench> = {
     'storage.driver storage.root': async ({ farm, receipt }) => {
       await access(path.join(farm.folder, 'kept', 'renders', receipt.render_id, 'receipt.json'));
       const other = path.join(farm.folder, 'other.yaml');
-      await writeFile(other, 'storage: { driver: s3 }\n');
-      assert.match(await farmSays('doctor', '--config', other), /storage\.driver: got "s3"; .*local/);
+      await writeFile(other, 'storage: { driver: ftp }\n');
+      assert.match(await farmSays('doctor', '--config', other), /storage\.driver: got "ftp"; .*local/);
     },
     'storage.prepared_dir': async ({ farm }) => {
       const made = await readdir(path.join(farm.folder, 'made'), { recursive: true });

@@ -1,0 +1,4 @@
+import { testKeys } from './key-table.ts';
+import { storageKeys } from './tables/storage.ts';
+
+testKeys(storageKeys);
