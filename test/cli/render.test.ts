@@ -109,12 +109,18 @@ describe('farm render', () => {
   };
 
   it('takes address and key from the config.yaml beside it, and makes the video under its own name at the end', async () => {
-    const command = rendering('speech.wav');
+    const command = rendering('speech.wav', '--fps', '20', '--silence-gate', 'on');
     assert.equal(await command.exited, 0, command.output());
     const lines = command.output().split('\n');
     assert.match(lines[1] ?? '', /^Render r\S+ is (queued|preparing)/);
     assert.equal(lines.at(-1), path.join(farm.folder, 'speech.mp4'));
-    assert.equal((await inspectVideo(path.join(farm.folder, 'speech.mp4'))).videoTimes.length, 50);
+    const { videoTimes } = await inspectVideo(path.join(farm.folder, 'speech.mp4'));
+    assert.deepEqual(
+      videoTimes.map((time) => Math.round(time * 1000)),
+      Array.from({ length: 40 }, (_, frame) => 50 * frame),
+    );
+    const { fps, segments, silence_gate } = await client.receipt(idIn(command));
+    assert.deepEqual([fps, segments.length, silence_gate?.open_dbfs], [20, 2, -45]);
     assert.deepEqual(await files(), ['config.yaml', 'data', 'notes.wav', 'speech.mp4', 'speech.wav']);
   });
 

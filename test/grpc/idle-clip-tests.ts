@@ -4,20 +4,23 @@ import { after, describe, it } from 'node:test';
 import sharp from 'sharp';
 import type { Frame, Open, StreamRequest } from '../../api/grpc/messages/farm.ts';
 import type { CompositeBatchResponse } from '../../api/grpc/messages/monolithic.ts';
+import type { SubmitOptions } from '../../client/requests.ts';
+import type { Receipt } from '../../shared/views/render-view.ts';
 import type { TestFarm } from '../support/farm.ts';
 import {
   faceBrightness,
   IDLE_DIR,
   IDLE_REDS,
-  SMALL_MODEL,
+  RENAMED_MODEL,
   SMALL_PICTURE,
   SMALL_PICTURES,
 } from '../support/small-avatar.ts';
 import { writeFloatWav } from '../support/sound.ts';
+import { until } from '../support/until.ts';
 import { type Message, MONOLITHIC, send, TestClient } from './clients.ts';
 import { differences, f32, speech } from './speech.ts';
 
-export const LISTENER = { ...SMALL_MODEL, silence_gate: true, silence_idle_after_ms: 200, idle_dir: IDLE_DIR };
+export const LISTENER = { ...RENAMED_MODEL, silence_gate: true, silence_idle_after_ms: 200, idle_dir: IDLE_DIR };
 
 /** A second of hum at −57 dB, 0.4 s of speech, a second of hum. */
 const SOUND = new Float32Array(2.4 * 16_000).map((_, at) => 0.002 * Math.sin(at));
@@ -36,19 +39,37 @@ export function describeIdleClip(farm: TestFarm): void {
   describe('an idle clip', () => {
     const client = new TestClient(farm.grpcAddress);
     after(() => client.close());
+    /** Waits until the farm has counted what its receipt says. */
+    const countsOf = async (counts: Readonly<Record<string, number | undefined>>) =>
+      await until('it is counted', async () => {
+        const page = await (await fetch(`${farm.url}/metrics`)).text();
+        return Object.entries(counts).every(([name, count]) =>
+          page.includes(`farm_${name}_frames_total{model="listener",gpu="0",kind="render"} ${count}\n`),
+        );
+      });
 
     it('is seen in long silences, fades in and out, and is the same in renders, streams and single requests', async () => {
       const upload = path.join(farm.folder, 'long-pause.wav');
       await writeFloatWav(upload, SOUND);
-      const { id } = await farm.client.submit(upload, { modelId: 'listener', output: 'frames' });
-      await farm.client.finished(id);
-      const frames = await Promise.all(AMOUNTS.map((_, index) => farm.client.frame(id, index)));
+      const silences: Receipt['silence_gate'][] = [];
+      const framesOf = async (modelId: string, options: SubmitOptions = {}) => {
+        const { id } = await farm.client.submit(upload, { modelId, output: 'frames', ...options });
+        await farm.client.finished(id);
+        silences.push((await farm.client.receipt(id)).silence_gate);
+        return await Promise.all(AMOUNTS.map((_, index) => farm.client.frame(id, index)));
+      };
+      const frames = await framesOf('listener');
       isNear(await Promise.all(frames.map(redAt)));
-      // A whole picture of the clip has no mouth, the avatar's own has one that speaks.
-      assert.ok((await faceBrightness(frames[30] as Buffer, 30)) > 5);
+      // What shows nothing of the clip is as without one, with the usual network too.
+      const plain = await framesOf('small', { silenceGate: true });
+      const changed = AMOUNTS.flatMap((amount, index) => (amount === 0 ? [] : [index]));
+      assert.deepEqual(differences(frames, plain), changed);
+      assert.ok((await faceBrightness(frames[30] as Buffer, 30)) > 5, 'somebody speaks');
       const idle = AMOUNTS.filter((amount) => amount > 0).length;
-      const { silence_gate } = await farm.client.receipt(id);
-      assert.equal(silence_gate?.idle_frames, idle);
+      const [listening, still] = silences;
+      assert.deepEqual([listening?.idle_frames, still?.idle_frames], [idle, 0]);
+      assert.equal(listening?.frames, still?.frames);
+      await countsOf({ silent: listening?.frames, spared: listening?.spared_frames });
       const streamed = await stream(client, { model_id: 'listener' });
       assert.deepEqual(differences(streamed, frames), []);
       const batch = { model_id: 'listener', batch_size: BATCH, raw_audio: f32(SOUND) };

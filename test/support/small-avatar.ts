@@ -8,13 +8,14 @@ import path from 'node:path';
 import sharp, { type Sharp } from 'sharp';
 import { buildFolder, stampOf } from '../../avatars/build-folder.ts';
 import { encodeModel } from '../../shared/onnx/encode.ts';
-import { type Graph, GraphBuilder } from '../../shared/onnx/graph.ts';
+import { type Graph, GraphBuilder, type TensorName } from '../../shared/onnx/graph.ts';
 import { tinyHubert, tinyWenet } from '../onnx/tiny-onnx.ts';
 
 const OUT_DIR = path.join(import.meta.dirname, 'build');
 const NETWORK_SIDE = 160;
 /** What a window of silence has in every band. */
 const SILENCE = -4;
+const ABOUT_GENERATOR = 'For tests: a louder sound makes a brighter face.';
 /** Of the whole range of brightness, for each unit by which the mel is above silence. */
 const BRIGHTER_BY = 0.1;
 
@@ -31,6 +32,9 @@ export const SMALL_MODEL = {
   background_dir: path.join(OUT_DIR, 'frames'),
   crop_rects_path: path.join(OUT_DIR, 'crop_rects.json'),
 };
+
+/** The same with a network as other exports leave it: other names, the sound first, and one frame a run. */
+export const RENAMED_MODEL = { ...SMALL_MODEL, model_path: path.join(OUT_DIR, 'renamed.onnx') };
 
 /** The same in front of nothing: the pictures have alpha, by which the left of the face is not seen. */
 export const CLEAR_MODEL = { ...SMALL_MODEL, background_dir: path.join(OUT_DIR, 'clear') };
@@ -107,6 +111,7 @@ async function writeAvatar(folder: string): Promise<Record<string, unknown>> {
   await writeFile(path.join(folder, 'crop_rects.json'), JSON.stringify(Array(SMALL_PICTURES).fill([x1, y1, x2, y2])));
   await writeFile(path.join(folder, 'audio_encoder.onnx'), encodeModel(encoderGraph()));
   await writeFile(path.join(folder, 'generator.onnx'), encodeModel(generatorGraph()));
+  await writeFile(path.join(folder, 'renamed.onnx'), encodeModel(renamedGraph()));
   await writeFile(path.join(folder, 'hubert.onnx'), tinyHubert());
   await writeFile(path.join(folder, 'wenet.onnx'), tinyWenet());
   await writeFile(path.join(folder, 'hears_hubert.onnx'), encodeModel(hearerGraph([16, 32, 32], BRIGHTER_BY)));
@@ -140,16 +145,28 @@ function encoderGraph(): Graph {
   return graph.build();
 }
 
-/** The picture, brighter by the mean of the audio input. */
 function generatorGraph(): Graph {
-  const graph = new GraphBuilder('small-generator', 'For tests: a louder sound makes a brighter face.');
+  const graph = new GraphBuilder('small-generator', ABOUT_GENERATOR);
   const visual = graph.input('input', ['batch', 6, NETWORK_SIDE, NETWORK_SIDE]);
   const audio = graph.input('audio', ['batch', 32, 16, 16]);
+  graph.output('output', brightened(graph, visual, audio), ['batch', 3, NETWORK_SIDE, NETWORK_SIDE]);
+  return graph.build();
+}
+
+function renamedGraph(): Graph {
+  const graph = new GraphBuilder('small-generator', ABOUT_GENERATOR);
+  const audio = graph.input('onnx::Cast_0', [1, 32, 16, 16]);
+  const visual = graph.input('faces', [1, 6, NETWORK_SIDE, NETWORK_SIDE]);
+  graph.output('318', brightened(graph, visual, audio), [1, 3, NETWORK_SIDE, NETWORK_SIDE]);
+  return graph.build();
+}
+
+/** The picture, brighter by the mean of the audio input. */
+function brightened(graph: GraphBuilder, visual: TensorName, audio: TensorName): TensorName {
   const face = graph.node('Slice', [visual, graph.integers(0), graph.integers(3), graph.integers(1)]);
   const loudness = graph.node('ReduceMean', [audio], { axes: [1, 2, 3], keepdims: 1 });
   const brighter = graph.node('Mul', [loudness, graph.tensor([1], Float32Array.of(BRIGHTER_BY))]);
-  graph.output('output', graph.node('Add', [face, brighter]), ['batch', 3, NETWORK_SIDE, NETWORK_SIDE]);
-  return graph.build();
+  return graph.node('Add', [face, brighter]);
 }
 
 /** The picture, brighter by what it hears, and by the later rows more than by the earlier ones. */
