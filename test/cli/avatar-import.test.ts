@@ -6,6 +6,7 @@ import path from 'node:path';
 import { after, before, beforeEach, describe, it } from 'node:test';
 import { gunzipSync } from 'node:zlib';
 import sharp, { type Sharp } from 'sharp';
+import { stringify } from 'yaml';
 import { buildBenchModels } from '../../avatars/bench/build.ts';
 import { loadConfig } from '../../shared/config/load.ts';
 import { FarmError } from '../../shared/errors.ts';
@@ -22,7 +23,14 @@ import { brokenNetwork, tinyNetwork } from '../onnx/tiny-onnx.ts';
 import { landmarksFor, writeDataset } from '../support/dataset.ts';
 import { decodeFrames, inspectVideo } from '../support/ffprobe.ts';
 import { livingFamily, runCli } from '../support/run-cli.ts';
-import { buildSmallAvatar, SMALL_FACE, SMALL_PICTURE } from '../support/small-avatar.ts';
+import {
+  buildSmallAvatar,
+  CLEAR_MODEL,
+  IDLE_DIR,
+  SMALL_FACE,
+  SMALL_MODEL,
+  SMALL_PICTURE,
+} from '../support/small-avatar.ts';
 
 interface Outcome {
   readonly code: number | null;
@@ -325,6 +333,29 @@ describe('farm avatar import', () => {
     const model = loadConfig(configPath, ENVIRONMENT).models.get('anna');
     assert.equal(model?.backgroundDir, path.join(dataset, 'full_imgs'));
     assert.deepEqual(await readCropRects(model.cropRectsPath), rects);
+  });
+
+  it('checks a network alone, an idle clip, and tells of a background that nobody sees', async () => {
+    const models = { alone: { model_path: SMALL_MODEL.model_path }, anna: { ...SMALL_MODEL, idle_dir: IDLE_DIR } };
+    const entries = { ...models, seen: { ...CLEAR_MODEL, background: '#00b140' } };
+    const unseen = { ...models.anna, background: '#00b140' };
+    const { audio_encoder_path } = SMALL_MODEL;
+    await writeFile(configPath, stringify({ onnx: { audio_encoder_path }, models: { ...entries, unseen } }));
+    const config = loadConfig(configPath, ENVIRONMENT);
+    const lines: string[] = [];
+    const check = async (modelId: string) => {
+      const say = (subject: string, text: string) => lines.push(`${modelId}: ${subject} ${text}`);
+      const asked = { config, preview: false, speech: SAMPLE_SPEECH, reportPath: undefined, say };
+      const { findings } = await checkAvatar({ ...asked, modelId }, new AbortController().signal);
+      return findings.map(({ code }) => code).filter((code) => code !== 'rects_tiny');
+    };
+    assert.deepEqual(await check('alone'), []);
+    assert.deepEqual(await check('seen'), []);
+    assert.deepEqual(await check('unseen'), ['background_unseen']);
+    const said = lines.join('\n');
+    assert.match(said, /alone: pictures none: the model gives mouths alone/);
+    assert.match(said, /unseen: idle clip 3 pictures in .*idle/);
+    assert.match(said, /unseen: warning the background #00b140 is never seen/);
   });
 
   it('ends a check with 1, and says why, where a worker could not use the model', async () => {

@@ -7,6 +7,9 @@ import axe from 'axe-core';
 import type { Browser, Page } from 'playwright-core';
 import { NodeFarmClient } from '../../client/node/farm-client.ts';
 import { hashApiKey } from '../../shared/api-keys.ts';
+import { qualityFindings } from '../../worker/report/numbers.ts';
+import { reportPage } from '../../worker/report/page.ts';
+import { QUALITY, REPORT } from '../report/sample-report.ts';
 import { startFarm, type TestFarm } from '../support/farm.ts';
 import { SMALL_MODEL, SMALL_PICTURES } from '../support/small-avatar.ts';
 import { syllables, writeWav } from '../support/sound.ts';
@@ -82,14 +85,14 @@ describe('the studio, in Chromium', { skip: NO_BROWSER }, () => {
   };
 
   /** Fails for what axe finds serious on the page, and for a page wider than the window. */
-  const findFaults = async (hash: string, rules: string) => {
+  const findFaults = async (hash: string, rules: string, at = page) => {
     // What passes is not collected, and only what is serious leaves the page: that takes most of the time.
-    const found = await page.evaluate(`axe.run({ resultTypes: ['violations'], ${rules} }).then(({ violations }) =>
+    const found = await at.evaluate(`axe.run({ resultTypes: ['violations'], ${rules} }).then(({ violations }) =>
       violations.filter(({ impact }) => ['serious', 'critical'].includes(impact))
         .map(({ id, nodes }) => [id, nodes[0].html]))`);
     assert.deepEqual([hash, found], [hash, []]);
-    const width = await page.evaluate('document.documentElement.scrollWidth');
-    assert.ok(Number(width) <= (page.viewportSize()?.width ?? 0), `${hash} is ${width} wide`);
+    const width = await at.evaluate('document.documentElement.scrollWidth');
+    assert.ok(Number(width) <= (at.viewportSize()?.width ?? 0), `${hash} is ${width} wide`);
   };
 
   it('lets a key in that may only render, and says what it may not see', async () => {
@@ -278,5 +281,17 @@ describe('the studio, in Chromium', { skip: NO_BROWSER }, () => {
       await keepShot(page, `dark${name}`);
     }
     assert.deepEqual(complaints, []);
+  });
+
+  it('finds no serious fault either in the page that an import leaves, in the light and in the dark', async () => {
+    const report = await page.context().newPage();
+    await report.setContent(reportPage({ ...REPORT, findings: qualityFindings(QUALITY) }));
+    await report.evaluate(axe.source);
+    for (const colorScheme of ['light', 'dark'] as const) {
+      await report.emulateMedia({ colorScheme });
+      await report.setViewportSize(colorScheme === 'light' ? DESK : PHONE);
+      await findFaults(`the report, ${colorScheme}`, '', report);
+    }
+    await report.close();
   });
 });

@@ -2,6 +2,7 @@
 
 import { createHash } from 'node:crypto';
 import { stat } from 'node:fs/promises';
+import type { ModelConfig } from '../../shared/config/model-config.ts';
 import type { RgbImage } from '../pipeline/contract.ts';
 import { loadSharp, PICTURE_GUARDS, type PictureSize, readPictureFile, unreadable } from './picture-file.ts';
 
@@ -17,6 +18,16 @@ export interface Backdrop {
 }
 
 const CHANNELS = 3;
+
+/** A sentence on a backdrop that a model names and that is never seen; undefined where it is, or there is none. */
+export function unseenBackdrop(
+  model: Pick<ModelConfig, 'backdropColour' | 'backdropPicture'>,
+  { hasAlpha }: { readonly hasAlpha: boolean },
+): string | undefined {
+  const named = model.backdropColour || model.backdropPicture;
+  if (named === '' || hasAlpha) return undefined;
+  return `the background ${named} is never seen: the pictures have no alpha, and cover all of it`;
+}
 
 /** Opens backdrops. It remembers the last one, which all pictures of an avatar share. */
 export class BackdropReader {

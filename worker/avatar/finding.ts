@@ -10,6 +10,7 @@ export const FINDING_CODES = [
   'rects_tiny',
   'rects_huge',
   'rects_enlarged',
+  'background_unseen',
 ] as const;
 
 export interface Finding {

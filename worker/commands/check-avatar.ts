@@ -6,7 +6,9 @@ import { hasPictures, type ModelConfig } from '../../shared/config/model-config.
 import { FarmError } from '../../shared/errors.ts';
 import { reportFailure } from '../../shared/process/report-failure.ts';
 import { type Avatar, openAvatar, videosToExtract } from '../avatar/avatar.ts';
+import { unseenBackdrop } from '../avatar/backdrop.ts';
 import { numberOfPicture } from '../avatar/background-files.ts';
+import { openIdlePictures } from '../avatar/idle-pictures.ts';
 import { checkPictures } from '../avatar/picture-file.ts';
 import type { Fact } from '../report/contract.ts';
 import { sayOn, secondsOf } from './import-options.ts';
@@ -96,8 +98,24 @@ async function lookAtPictures(
   const rects = places.map((place) => avatar.rect(place));
   say('rects', describeRects(rects, entry.cropRectsPath));
   await lookAtMasks(avatar, places, say, signal);
+  await lookAtIdleClip(entry, avatar, say, signal);
   const numbers = paths.map((file, place) => numberOfPicture(file) ?? place);
-  return { paths, numbers, rects, size: avatar.size, findings: [] };
+  const unseen = unseenBackdrop(entry, avatar);
+  const findings = unseen === undefined ? [] : [{ code: 'background_unseen', text: unseen, pictures: [] }];
+  return { paths, numbers, rects, size: avatar.size, findings };
+}
+
+async function lookAtIdleClip(
+  entry: ModelConfig,
+  avatar: Avatar,
+  say: CheckOptions['say'],
+  signal: AbortSignal,
+): Promise<void> {
+  const idle = await openIdlePictures(entry, avatar, signal);
+  if (!idle) return;
+  const paths = Array.from({ length: idle.frameCount }, (_, index) => idle.source(index).background);
+  await checkPictures(paths, avatar.size, signal);
+  say('idle clip', `${paths.length} pictures in ${path.dirname(paths[0] ?? '')}`);
 }
 
 async function lookAtMasks(

@@ -4,6 +4,7 @@ import { createHash } from 'node:crypto';
 import { hasPictures, type ModelConfig } from '../../shared/config/model-config.ts';
 import { hearingWishes } from '../../shared/config/model-hearing.ts';
 import { type Avatar, openAvatar } from '../avatar/avatar.ts';
+import { unseenBackdrop } from '../avatar/backdrop.ts';
 import { openIdlePictures } from '../avatar/idle-pictures.ts';
 import type { ProviderReport } from '../onnx/execution-providers.ts';
 import { OnnxLipSyncNetwork } from '../onnx/lip-sync-network.ts';
@@ -87,6 +88,7 @@ export async function loadModel(options: LoadModelOptions): Promise<LoadedModel>
   const networkFile = await fingerprintFile(entry.modelPath);
   const prepared = await options.prepared.open(entry.modelId, avatar, network.size);
   opened.defer(prepared.release);
+  options.prepared.warn(entry.modelId, unseenBackdrop(entry, avatar));
   const idle = await openIdle(options, { avatar, pictures: prepared.pictures, opened });
   const silentMouths = silentMouthsOf(network, networkFile, lease, prepared);
   if (entry.preloadBackgrounds) await prepared.pictures.fill();

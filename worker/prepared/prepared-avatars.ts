@@ -63,6 +63,11 @@ export class PreparedAvatars {
     this.#files = new PreparedFiles(settings.folder);
   }
 
+  /** Tells the log what is not as a model's owner will expect it. */
+  warn(modelId: string, text: string | undefined): void {
+    if (text !== undefined) this.#log.warn({ model: modelId }, text);
+  }
+
   /**
    * Finds what is prepared of an avatar, and has the rest prepared beside all other work.
    * @param side of the network's picture.
