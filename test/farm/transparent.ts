@@ -37,6 +37,7 @@ export class TransparentRenders {
       .update(await readFile(file))
       .digest('hex');
     assert.deepEqual([receipt.alpha, receipt.output, receipt.video?.sha256], [true, 'webm', sha256]);
+    await checkSheet(await this.#client.picture(id, 'contact-sheet'));
     const { video, audio, videoTimes } = await inspectVideo(file);
     assert.deepEqual([video.codec_name, audio.codec_name, videoTimes.length], ['vp9', 'opus', receipt.frames]);
     return { sha256, file };
@@ -46,6 +47,7 @@ export class TransparentRenders {
   async pngs(speech: string, from: number, to: number): Promise<Uint8Array[]> {
     const { id } = await this.#client.submit(speech, { modelId: 'clear', output: 'png-frames', from, to });
     await this.#client.finished(id);
+    await checkSheet(await this.#client.picture(id, 'contact-sheet'));
     const frames: Uint8Array[] = [];
     for (let index = from; index < to; index++) {
       const { data, info } = await sharp(await this.#client.frame(id, index))
@@ -56,6 +58,13 @@ export class TransparentRenders {
     }
     return frames;
   }
+}
+
+/** The first frame of a contact sheet: on the left, where nothing is seen of the picture, are squares of two greys. */
+async function checkSheet(sheet: Uint8Array): Promise<void> {
+  const { data, info } = await sharp(sheet).raw().toBuffer({ resolveWithObject: true });
+  const greys = Array.from({ length: 60 }, (_, x) => data[(20 * info.width + 12 + x) * info.channels] as number);
+  assert.ok(Math.min(...greys) > 190 && Math.max(...greys) - Math.min(...greys) > 30, `the left is ${greys}`);
 }
 
 /** The frames of a WebM, with the alpha that it has, as RGBA. */

@@ -93,7 +93,7 @@ export class FrameOutputs {
       const now = performance.now();
       if (output.kind !== 'live' && now - this.#shownAtMs >= PROGRESS_EVERY_MS) {
         this.#shownAtMs = now;
-        this.#show(task.taskId, framesDone, frame);
+        await this.#show(task.taskId, framesDone, frame);
       }
       notes?.note(frame);
       await sink.write(frame);
@@ -103,9 +103,8 @@ export class FrameOutputs {
   }
 
   /** A preview shows how far a render is. */
-  #show(taskId: number, framesDone: number, frame: FrameToPaint): void {
-    const shown = { ...frame, release: () => {}, clock: new FinishClock() };
-    const latestJpeg = this.#tools.painter.preparedJpeg(shown);
+  async #show(taskId: number, framesDone: number, frame: FrameToPaint): Promise<void> {
+    const latestJpeg = await this.#tools.painter.shown({ ...frame, clock: new FinishClock() });
     this.#tools.toMain({ type: 'progress', taskId, framesDone, latestJpeg }, [latestJpeg.buffer]);
   }
 }

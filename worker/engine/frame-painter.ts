@@ -4,6 +4,7 @@ import { planeLayout } from '../compositor/planes.ts';
 import { encodeJpeg } from '../media/jpeg.ts';
 import { encodePng } from '../media/png.ts';
 import type { RgbImage } from '../pipeline/contract.ts';
+import { onSquares } from '../quality/checkered.ts';
 import type { FrameParts } from './compositor-protocol.ts';
 import type { FinishClock } from './finish-clock.ts';
 import type { FrameMemory } from './frame-memory.ts';
@@ -77,12 +78,31 @@ export class FramePainter {
     return copy;
   }
 
+  /**
+   * The frame as a JPEG to look at, the caller's own: one that keeps its alpha is seen in front of squares. Its parts are
+   * read before this returns.
+   */
+  async shown(frame: FrameToPaint): Promise<Uint8Array<ArrayBuffer>> {
+    const alpha = alphaOf(frame)?.slice();
+    const jpeg = this.preparedJpeg({ ...frame, release: () => {} });
+    if (alpha === undefined) return jpeg;
+    const seen = await frame.clock.encode(() => onSquares(jpeg, alpha, frame.picture.quality));
+    this.#memory.giveBack(jpeg.buffer);
+    return seen;
+  }
+
   /** The frame as JPEG of the quality that its picture was prepared for, the caller's own. */
   preparedJpeg(frame: FrameToPaint): Uint8Array<ArrayBuffer> {
     return readOnce(frame, ({ mouth, picture }) =>
       this.#compositor.jpeg(picture, mouth, this.#take),
     ) as Uint8Array<ArrayBuffer>;
   }
+}
+
+/** What an output that keeps alpha has brought of it. */
+function alphaOf({ alpha, planes, picture }: FrameToPaint): Uint8Array | undefined {
+  const { byteLength } = planeLayout(picture);
+  return alpha ?? (planes && planes.length > byteLength ? planes.subarray(byteLength) : undefined);
 }
 
 /** Paints a frame, counts that, and lets its memory go in any case. */

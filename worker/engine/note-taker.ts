@@ -36,7 +36,7 @@ export class NoteTaker {
 
   async #keepTile(key: string, frame: FrameToPaint): Promise<void> {
     const { painter, memory, artifacts } = this.#tools;
-    const jpeg = painter.preparedJpeg({ ...frame, release: () => {} });
+    const jpeg = await painter.shown(frame);
     await frame.clock.encode(() => artifacts.publish(key, (path) => writeFile(path, jpeg)));
     memory.giveBack(jpeg.buffer);
   }

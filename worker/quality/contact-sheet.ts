@@ -1,13 +1,14 @@
 /** A picture of evenly spaced frames, with the time of each under it. */
 import sharp from 'sharp';
 import { type FrameRate, USUAL_FRAME_RATE } from '../../shared/sound/frame-rate.ts';
+import { putOnSquares } from './checkered.ts';
 import { drawText, TEXT_HEIGHT, textWidth } from './digits.ts';
 
 // No picture is read twice, and one thread for each is enough.
 sharp.cache(false);
 sharp.concurrency(1);
 
-/** A frame of the render as a JPEG file. */
+/** A frame of the render as a JPEG or PNG file. */
 export interface SheetFrame {
   /** Its place in the render's video, from 0. */
   readonly place: number;
@@ -56,10 +57,15 @@ export async function contactSheet(
   return await sharp(data, { raw }).jpeg({ quality: QUALITY, optimiseCoding: false }).toBuffer();
 }
 
-/** A frame's pixels, made smaller: libjpeg drops most of them while it decodes. */
+/** A frame's pixels, made smaller: libjpeg drops most of them while it decodes. Alpha shows squares. */
 async function tileOf(path: string, height: number): Promise<Uint8Array> {
-  const resized = sharp(path).resize(TILE_WIDTH, height, { fit: 'fill', kernel: 'cubic' });
-  return await resized.removeAlpha().toColourspace('srgb').raw().toBuffer();
+  const resized = sharp(path).resize(TILE_WIDTH, height, { fit: 'fill', kernel: 'cubic' }).toColourspace('srgb');
+  const { channels } = await sharp(path).metadata();
+  if (channels !== CHANNELS + 1) return await resized.removeAlpha().raw().toBuffer();
+  const size = { width: TILE_WIDTH, height };
+  const data = await resized.clone().removeAlpha().raw().toBuffer();
+  putOnSquares({ ...size, data }, await resized.extractChannel('alpha').raw().toBuffer());
+  return data;
 }
 
 /** 1:23.45 in the video. */
