@@ -1,4 +1,5 @@
 import assert from 'node:assert/strict';
+import path from 'node:path';
 import { test } from 'node:test';
 import sharp, { type Sharp } from 'sharp';
 import { checkPictures, decodePicture, readPictureFile, readPictureSize } from '../../worker/avatar/picture-file.ts';
@@ -75,6 +76,39 @@ test('grey, 16-bit, transparent and JPEG pictures all become 8-bit RGB', async (
     const { data } = await decodePicture(await variant.toBuffer(), size, name);
     assert.equal(data.length, 32 * 24 * 3, name);
     for (const value of data.subarray(0, 3)) assert.ok(Math.abs(value - 100) <= tolerance, `${name}: ${value}`);
+  }
+});
+
+/** Pictures that Pillow has written, or a camera turned, and what Pillow reads at some places of them, upright. */
+const OF_PILLOW: Readonly<Record<string, readonly (readonly [x: number, y: number, rgb: string])[]>> = {
+  'exif6.jpg': [
+    [3, 3, '3,247,99'],
+    [92, 3, '5,10,94'],
+    [3, 156, '248,246,99'],
+    [48, 80, '128,126,101'],
+  ],
+  'palette.png': [
+    [3, 3, '28,25,31'],
+    [60, 3, '220,25,175'],
+    [32, 24, '154,143,173'],
+  ],
+  'grey16.png': [
+    [3, 3, '12,12,12'],
+    [60, 3, '234,234,234'],
+    [60, 44, '240,240,240'],
+  ],
+};
+
+test('turned pictures, palettes and 16 bits have the numbers that Pillow gives them', async () => {
+  for (const [name, places] of Object.entries(OF_PILLOW)) {
+    const file = path.join(import.meta.dirname, '../fixtures/pictures', name);
+    const { data, width } = await decodePicture(await readPictureFile(file), await readPictureSize(file), name);
+    const found = places.map(([x, y]) => data.subarray((y * width + x) * 3, (y * width + x) * 3 + 3).join());
+    assert.deepEqual(
+      found,
+      places.map(([, , rgb]) => rgb),
+      name,
+    );
   }
 });
 
