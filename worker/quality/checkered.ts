@@ -1,7 +1,6 @@
 /** Pictures with alpha as people look at them where there is none: in front of squares of two greys. */
 
 import { planeLayout } from '../compositor/planes.ts';
-import { encodeJpeg } from '../media/jpeg.ts';
 import type { RgbImage } from '../pipeline/contract.ts';
 
 /** Squares in a row. */
@@ -42,5 +41,6 @@ export async function onSquares(
   const picture = { width: info.width, height: info.height, data };
   putOnSquares(picture, alpha, planeLayout(picture).width);
   // A copy, since sharp's own memory cannot be handed over to another thread.
-  return new Uint8Array(await encodeJpeg(picture, quality));
+  const raw = { width: info.width, height: info.height, channels: CHANNELS } as const;
+  return new Uint8Array(await sharp(data, { raw }).jpeg({ quality, optimiseCoding: false }).toBuffer());
 }
