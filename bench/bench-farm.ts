@@ -34,7 +34,9 @@ export async function startBenchFarm(
   const folder = await mkdtemp(path.join(tmpdir(), 'farm-bench-'));
   const configPath = path.join(folder, 'config.yaml');
   const [port, grpcAddress] = [await freePort(), `127.0.0.1:${await freePort()}`];
-  const own = { http: { port }, storage: { root: folder } };
+  // What a benchmark renders again is to be rendered; builds of before know no such key.
+  const kept = root === THIS_BUILD ? { segment_cache_gb: 0 } : {};
+  const own = { http: { port }, storage: { root: folder, ...kept } };
   const { server = {}, ...given }: { server?: object } = await settings(folder);
   await writeFile(configPath, stringify({ ...own, ...given, server: { port: grpcAddress, ...server } }));
   const { LocalFarm, loadConfig } = await buildAt(root);

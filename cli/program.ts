@@ -168,6 +168,7 @@ function addCareCommands(program: Command): void {
   speaksJson(speaksToFarm(program.command('gc')))
     .description('remove what has expired: old renders, files that belong to none, failed jobs; see `retention`')
     .option('-n, --dry-run', 'say what would go, and remove nothing')
+    .option('--cache', 'remove all segments that are kept for later renders, too')
     .action(collectExpired);
 
   speaksJson(program.command('doctor'))

@@ -112,6 +112,7 @@ function addRequestOptions(command: Command): Command {
     .option('--jpeg-quality <n>', 'of frames, 1 to 100', positiveNumber)
     .option('--start-frame <n>', "where in the avatar's pictures the render begins, from 0", wholeNumber)
     .addOption(new Option('--background <mode>', 'how the pictures are walked over').choices(BACKGROUND_MODES))
+    .option('--no-cache', 'render every frame, whatever is kept of earlier renders')
     .addOption(new Option('--silence-gate <state>', 'whether the mouth is closed in silence').choices(['on', 'off']))
     .option('--from-neutral', 'end with the picture that it begins with: the walk turns back in the middle')
     .option('-l, --label <key=value>', 'note something about the render, to find it again by; may be repeated', label)

@@ -19,6 +19,8 @@ export interface RenderCommandOptions extends FarmOptions {
   readonly background?: BackgroundMode;
   readonly fromNeutral?: boolean;
   readonly silenceGate?: 'on' | 'off';
+  /** False after --no-cache. */
+  readonly cache?: boolean;
   /** Own footage, and where the mouth is in it. */
   readonly video?: string;
   readonly landmarks?: string;
@@ -97,6 +99,7 @@ export function requestOf(options: RenderCommandOptions): SubmitOptions {
     ...(startFrame === undefined ? {} : { startFrame }),
     ...(background ? { backgroundMode: background } : {}),
     ...(silenceGate ? { silenceGate: silenceGate === 'on' } : {}),
+    ...(options.cache === false ? { cache: false } : {}),
     ...(fromNeutral ? { fromNeutral } : {}),
     ...(fps === undefined ? {} : { fps }),
     ...(lead === undefined ? {} : { audioLeadMs: lead }),

@@ -110,9 +110,10 @@ export class FarmClient {
   }
 
   /** Removes what has expired, however long that takes; with `dryRun` it only names it. */
-  async collectExpired(dryRun: boolean): Promise<GcView> {
+  async collectExpired(dryRun: boolean, { cache = false }: { readonly cache?: boolean } = {}): Promise<GcView> {
     const signal = new AbortController().signal;
-    return await this.#connection.read(gcViewSchema, `/v1/gc?dry_run=${dryRun}`, { method: 'POST', signal });
+    const query = `dry_run=${dryRun}${cache ? '&cache=true' : ''}`;
+    return await this.#connection.read(gcViewSchema, `/v1/gc?${query}`, { method: 'POST', signal });
   }
 
   /** A page of renders, newest first. @param limit 1 to 100. */

@@ -32,6 +32,8 @@ export interface SubmitOptions {
   readonly backgroundMode?: BackgroundMode;
   /** Whether the mouth is closed and still in silence; as the model says when absent. */
   readonly silenceGate?: boolean;
+  /** False: every frame is rendered, whatever is kept of earlier renders, and nothing of this one is kept. */
+  readonly cache?: boolean;
   /** Whether it ends with the picture that it begins with, so that videos can be joined. */
   readonly fromNeutral?: boolean;
   /** Silence to put before and after the sound, in ms, 60 000 at most. */
@@ -141,6 +143,7 @@ function fieldsOf(options: SubmitOptions): Record<string, unknown> {
     background_mode: options.backgroundMode,
     from_neutral: options.fromNeutral,
     silence_gate: options.silenceGate,
+    cache: options.cache,
     audio_lead_ms: options.audioLeadMs,
     audio_tail_ms: options.audioTailMs,
     jpeg_quality: options.jpegQuality,

@@ -34,6 +34,12 @@ export class DiskReserve {
     );
   }
 
+  /** Bytes that would have to be freed for the reserve; 0 where nobody can say. */
+  async missingBytes(): Promise<number> {
+    const freeBytes = await this.#freeBytes();
+    return freeBytes === undefined ? 0 : Math.max(0, this.reserveBytes - freeBytes);
+  }
+
   /** Undefined where nobody can say. */
   async #freeBytes(): Promise<number | undefined> {
     const nowMs = performance.now();

@@ -4,8 +4,28 @@ import { z } from 'zod';
 import { type RepeatLog, repeat } from './process/repeat.ts';
 import { ALIVE_EVERY_MS, DEAD_AFTER_MS } from './process/signs-of-life.ts';
 import { KEY_PREFIX } from './redis.ts';
+import { AUDIO_KINDS } from './sound/audio-kinds.ts';
+import { HUBERT_CHUNKS } from './sound/hubert-chunks.ts';
 
 /** What every worker process reports every second; a worker without heartbeats is dead. */
+
+const modelContentSchema = z.object({
+  /** Hashes of all that its frames depend on: of its networks, and with its pictures, once these have been read. */
+  networks: z.string(),
+  whole: z.string().optional(),
+  /** Version of the entry that it was loaded from (entryVersion). */
+  entry: z.string(),
+  /** What the sound is that its frames depend on: fields of its network and of Hearing (sound/hearing.ts). */
+  framesPerRun: z.int().positive(),
+  hearing: z.object({
+    kind: z.enum(AUDIO_KINDS),
+    rowsBefore: z.int().nonnegative(),
+    rowsAfter: z.int().nonnegative(),
+    shape: z.tuple([z.int(), z.int(), z.int()]).readonly(),
+    hubertChunks: z.enum(HUBERT_CHUNKS),
+  }),
+});
+export type ModelContentState = z.infer<typeof modelContentSchema>;
 
 const loadedModelSchema = z.object({
   /** From the first file that was read to the end of the warm-up. */
@@ -21,6 +41,8 @@ const loadedModelSchema = z.object({
   pictures: z.object({ prepared: z.int(), total: z.int() }).optional(),
   /** Side of its network's picture; absent in older workers. */
   networkSize: z.int().optional(),
+  /** What it is made of, for segments that are kept; absent where none are, when it has changed since, and in older workers. */
+  content: modelContentSchema.optional(),
 });
 export type LoadedModelState = z.infer<typeof loadedModelSchema>;
 

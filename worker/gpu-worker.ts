@@ -26,6 +26,7 @@ import { modelLimits, WorkerModels } from './gpu/worker-models.ts';
 import { RenderJobs } from './jobs/render-jobs.ts';
 import { endAllRuns } from './jobs/unended-runs.ts';
 import type { WorkerTools } from './jobs/worker-tools.ts';
+import { keptSegments, openCache } from './kept-segments-tools.ts';
 import { loadSettings } from './models/load-settings.ts';
 import { deviceName } from './onnx/device-name.ts';
 import { Blocklist, givingAway } from './queues/blocklist.ts';
@@ -244,7 +245,8 @@ class GpuWorker {
       workLog: new WorkLog({ config: this.#config, name: gpuQueue(this.#gpuId), log: this.#tools.log }),
     };
     const { workerId } = this.#self;
-    const segment = segmentHandler({ ...common, workerId, history: this.#history, renders, artifacts });
+    const kept = keptSegments(openCache(this.#config, this.#tools), this.#tools);
+    const segment = segmentHandler({ ...common, workerId, history: this.#history, renders, artifacts, kept });
     const live = liveHandler({ ...common, redis, channels: this.#channels });
     const lost = (job: SegmentJob | LiveJob) =>
       job.name === 'live' ? liveJobLost(redis, job, this.#gpuId) : jobs.lost(job);

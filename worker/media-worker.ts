@@ -7,11 +7,13 @@ import { Collector } from '../shared/retention/collector.ts';
 import { readyFootage } from './avatar/own-footage.ts';
 import { RenderJobs } from './jobs/render-jobs.ts';
 import type { WorkerTools } from './jobs/worker-tools.ts';
+import { keptSegments, openCache } from './kept-segments-tools.ts';
 import { startCollecting } from './media/collect-expired.ts';
 import { Dispatcher } from './media/dispatch.ts';
 import { prepareHandler } from './media/prepare.ts';
 import type { PrepareTools } from './media/prepare-tools.ts';
 import { RenderReconciler } from './media/reconcile-renders.ts';
+import { startShrinking } from './media/shrink-cache.ts';
 import { SpentFiles } from './media/spent-files.ts';
 import { stitchHandler, tidyUp } from './media/stitch.ts';
 import { keepAvatarPictures } from './media-pictures.ts';
@@ -47,15 +49,17 @@ export async function startMediaWorker(config: Config, tools: WorkerTools): Prom
     { redis: tools.connection, log: tools.log, collector: collectorOf(config, tools, queues) },
     config.retention.every_minutes,
   );
+  const disk = new DiskReserve(config.storageRoot, config.limits.disk_reserve_gb);
+  const shrinking = startShrinking(openCache(config, tools), disk, tools.log);
   const pictures = keepAvatarPictures(config, tools);
-  const jobs = mediaJobs(config, tools, { dispatcher, spentFiles }, queues);
+  const jobs = mediaJobs(config, tools, { dispatcher, spentFiles, disk }, queues);
   const taking = new MediaQueues(jobs, tools, () => heartbeat.now());
   await taking.start();
   state.queues = taking;
   const drainWebhooks = await startWebhooks(config, tools, queues);
   return async () => {
     state.draining = true;
-    await Promise.all([reconciling.stop(), sweep.stop(), collecting.stop(), pictures.stop()]);
+    await Promise.all([reconciling.stop(), sweep.stop(), collecting.stop(), shrinking.stop(), pictures.stop()]);
     const patienceMs = config.limits.drain_seconds * 1000;
     await Promise.all([drainWebhooks(patienceMs), taking.stop(patienceMs)]);
     await dispatcher.close();
@@ -85,17 +89,17 @@ function startMediaHeartbeat({ connection, log, host }: WorkerTools, state: Medi
 function mediaJobs(
   config: Config,
   tools: WorkerTools,
-  { dispatcher, spentFiles }: { dispatcher: Dispatcher; spentFiles: SpentFiles },
+  { dispatcher, spentFiles, disk }: { dispatcher: Dispatcher; spentFiles: SpentFiles; disk: DiskReserve },
   queues: QueueClients,
 ): MediaConsumerOptions[] {
   const { connection, renders, artifacts, cancellation, log } = tools;
   const jobs = new RenderJobs(renders, cancellation, config);
   const work = new RenderWork(connection);
-  const disk = new DiskReserve(config.storageRoot, config.limits.disk_reserve_gb);
   const tidy = (renderId: string) => tidyUp({ renders, artifacts, spentFiles }, renderId);
   const footageTools = { config, artifacts, disk };
   const preparing: PrepareTools = {
-    ...{ config, renders, artifacts, dispatcher, work, disk },
+    ...{ config, renders, artifacts, dispatcher, work, disk, redis: connection },
+    kept: keptSegments(openCache(config, tools), tools),
     readyFootage: async ({ renderId, request: { footage, frameRate } }, signal) =>
       footage && (await readyFootage(footageTools, { renderId, request: { footage, frameRate } }, signal)),
   };

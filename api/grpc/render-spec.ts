@@ -41,6 +41,7 @@ const specSchema = onceFor((config: Config) =>
     audio_tail_ms: between(0, LONGEST_SILENCE_MS),
     from_neutral: z.boolean(),
     fps: frameRate,
+    no_cache: z.boolean(),
   }),
 );
 
@@ -67,6 +68,7 @@ export function readSpec(config: Config, message: unknown): RenderWish {
     ...(spec.background_mode === undefined ? {} : { backgroundMode: spec.background_mode }),
     ...(spec.fps === undefined ? {} : { frameRate: spec.fps }),
     ...(spec.silence_gate === undefined ? {} : { silenceGate: spec.silence_gate }),
+    ...(spec.no_cache ? { cache: false as const } : {}),
     ...(spec.from_neutral ? { fromNeutral: true as const } : {}),
     ...withSilence(spec.audio_lead_ms, spec.audio_tail_ms),
   };

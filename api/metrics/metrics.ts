@@ -16,6 +16,7 @@ import { StreamSlots } from '../live/slots.ts';
 import { writeMetrics } from './exposition.ts';
 import { Samples } from './gauges.ts';
 import { sampleGpus } from './gpu-samples.ts';
+import { sampleKept } from './kept-samples.ts';
 import { lookAtQueues } from './queue-look.ts';
 import { sampleRedis } from './redis-samples.ts';
 
@@ -90,6 +91,7 @@ export class Metrics {
     samples.set('farm_renders_unfinished', {}, await store.countActive());
     samples.set('farm_renders_limit', {}, config.server.queue_size);
     samples.set('farm_stored_bytes', {}, (await store.stored.totals()).bytes);
+    await sampleKept(redis, config, samples);
   }
 
   async #sampleDisk(samples: Samples): Promise<void> {

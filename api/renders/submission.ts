@@ -30,7 +30,7 @@ import { toView, viewRender } from './view.ts';
 export type RenderOptions = Pick<
   RenderRequest,
   | ('modelId' | 'output' | 'startFrameIndex' | 'jpegQuality' | 'labels' | 'priority' | 'range')
-  | ('backgroundMode' | 'fromNeutral' | 'audioLeadMs' | 'audioTailMs' | 'frameRate')
+  | ('backgroundMode' | 'fromNeutral' | 'audioLeadMs' | 'audioTailMs' | 'frameRate' | 'cache')
 > & {
   /** Whether the mouth is closed and still in silence; absent: as the model says. */
   readonly silenceGate?: boolean;
@@ -284,7 +284,7 @@ function viewOfTaken(renderId: string, request: RenderRequest): RenderView {
 }
 
 /** Two requests are the same when the same sound is to be rendered in the same way, whatever the file is called. */
-function fingerprint({ fileName: _, webhook: __, footage, ...request }: RenderRequest): string {
+function fingerprint({ fileName: _, webhook: __, cache: ___, footage, ...request }: RenderRequest): string {
   const same = footage ? { ...request, footage: { ...footage, fileName: '' } } : request;
   return createHash('sha256').update(JSON.stringify(same)).digest('hex');
 }

@@ -50,7 +50,7 @@ export class ScaleFarm implements AsyncDisposable {
       const avatar = await writeCheapAvatar(path.join(folder, 'avatar'));
       const settings = {
         ...{ http: { port: ports.http }, server: { port: farm.grpcAddress }, logging: { level: 'error' } },
-        ...{ storage: { root: folder }, models: { [MODEL_ID]: avatar } },
+        ...{ storage: { root: folder, segment_cache_gb: 0 }, models: { [MODEL_ID]: avatar } },
       };
       await writeFile(path.join(folder, 'config.yaml'), stringify(settings));
       await farm.#launch([

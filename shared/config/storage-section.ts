@@ -35,6 +35,8 @@ export const storage = section({
   root: z.string().min(1).default('data'),
   /** Folder of the avatars' prepared pictures; empty: `prepared` under root. */
   prepared_dir: z.string().default(''),
+  /** Segments that are kept for later renders: above it the least recently used ones go; 0: none are kept. */
+  segment_cache_gb: z.number().nonnegative().default(10),
   /** With s3: whether videos and pictures are answered with an address in the bucket. */
   redirect: z.boolean().default(false),
   s3,

@@ -38,6 +38,12 @@ export const COUNTERS = {
   farm_spared_frames_total: counter('Frames in silence that needed no run of the network.', 'model', 'gpu', 'kind'),
   farm_silent_mouths_total: counter('Runs of the network that made mouths of silence.', 'model', 'gpu', 'kind'),
   farm_segments_total: counter('Segments of renders, by how they ended on a GPU.', 'model', 'gpu', 'outcome'),
+  farm_segments_looked_up_total: counter(
+    'Segments that were looked for among those kept: "hit" needs no GPU; "damaged" ones are rendered again.',
+    'model',
+    'outcome',
+  ),
+  farm_segments_evicted_total: counter('Kept segments that were removed for others.'),
   farm_requests_total: counter('Live requests, by how they ended on a GPU.', 'model', 'gpu', 'outcome'),
   farm_renders_submitted_total: counter('Renders taken.', 'model'),
   farm_renders_total: counter('Renders that have ended, by how.', 'model', 'outcome'),

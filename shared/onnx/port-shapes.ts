@@ -1,5 +1,6 @@
 /** The inputs and outputs of an .onnx file, read without its weights: a few pieces of it, however large it is. */
 
+import type { FileHandle } from 'node:fs/promises';
 import { openFile } from '../regular-file.ts';
 import { type ByteRange, fieldsOf, type MessageField, textOf, varintAt } from './message-reader.ts';
 
@@ -36,12 +37,7 @@ export interface PortShapes {
  */
 export async function readPortShapes(path: string): Promise<PortShapes> {
   await using file = await openFile(path);
-  const { size } = await file.stat();
-  const read = async (start: number, length: number): Promise<Uint8Array> => {
-    const bytes = new Uint8Array(Math.min(length, size - start));
-    const { bytesRead } = await file.read(bytes, 0, bytes.length, start);
-    return bytes.subarray(0, bytesRead);
-  };
+  const { size, read } = await pieceReader(file);
   const ports: Record<keyof typeof GRAPH, PortShape[]> = { input: [], output: [] };
   for await (const field of fieldsIn(read, { start: 0, end: size })) {
     if (field.number !== GRAPH_FIELD) continue;
@@ -54,12 +50,25 @@ export async function readPortShapes(path: string): Promise<PortShapes> {
   return { inputs: ports.input, outputs: ports.output };
 }
 
+/** Reads a file in pieces, which are shorter where it ends. */
+export type ReadPiece = (start: number, length: number) => Promise<Uint8Array>;
+
+export async function pieceReader(file: FileHandle): Promise<{ readonly size: number; readonly read: ReadPiece }> {
+  const { size } = await file.stat();
+  const read = async (start: number, length: number): Promise<Uint8Array> => {
+    const bytes = new Uint8Array(Math.min(length, size - start));
+    const { bytesRead } = await file.read(bytes, 0, bytes.length, start);
+    return bytes.subarray(0, bytesRead);
+  };
+  return { size, read };
+}
+
 interface Field extends ByteRange {
   readonly number: number;
 }
 
 /** The length-delimited fields of a message in a file, with where their values lie. */
-async function* fieldsIn(read: (start: number, length: number) => Promise<Uint8Array>, message: ByteRange) {
+export async function* fieldsIn(read: ReadPiece, message: ByteRange): AsyncGenerator<Field> {
   let piece: { start: number; bytes: Uint8Array } = { start: 0, bytes: new Uint8Array() };
   for (let at = message.start; at < message.end; ) {
     if (at < piece.start || at + HEAD_BYTES > piece.start + piece.bytes.length) {
@@ -69,8 +78,7 @@ async function* fieldsIn(read: (start: number, length: number) => Promise<Uint8A
     const start = piece.start + head.valueAt;
     at = start + head.length;
     if (at > message.end || head.number === 0) throw new RangeError(`no protobuf message at byte ${start}`);
-    const field: Field = { number: head.number, start, end: at };
-    if (head.delimited) yield field;
+    if (head.delimited) yield { number: head.number, start, end: at };
   }
 }
 

@@ -81,6 +81,8 @@ const renderRequestSchema = z.object({
   footage: footageSchema.optional(),
   /** Frames a second, whatever the configuration says meanwhile; absent: 25. */
   frameRate: z.literal(FRAME_RATES).optional(),
+  /** Whether segments of earlier renders are used, and its own are kept; absent: as the farm does. */
+  cache: z.literal(false).optional(),
 });
 export type RenderRequest = z.infer<typeof renderRequestSchema>;
 
@@ -176,6 +178,8 @@ export const segmentReceiptSchema = z.object({
    */
   silence: z.object({ frames: z.int(), spared: z.int(), made: z.int(), idle: z.int().default(0) }).optional(),
   model_files: z.array(modelFileSchema),
+  /** True where it was rendered for an earlier render, and kept: `gpu`, `worker` and `provider` are those of then. */
+  cached: z.literal(true).optional(),
 });
 export type SegmentReceipt = z.infer<typeof segmentReceiptSchema>;
 

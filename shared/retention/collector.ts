@@ -1,6 +1,6 @@
 import path from 'node:path';
 import type { Redis } from 'ioredis';
-import { type ArtifactStore, artifactKeys } from '../artifacts.ts';
+import { type ArtifactStore, artifactKeys, keptKeys } from '../artifacts.ts';
 import type { Config } from '../config/load.ts';
 import { FarmError } from '../errors.ts';
 import { farmMark } from '../farm/farm-mark.ts';
@@ -13,8 +13,11 @@ import { ACTIVE_KEY, INDEX_KEY } from '../renders/keys.ts';
 import { isTerminal } from '../renders/record.ts';
 import type { RenderStore } from '../renders/store.ts';
 import type { RenderSize } from '../renders/stored-bytes.ts';
+import type { KeptTotals } from '../segments/kept-index.ts';
+import { SegmentCache } from '../segments/segment-cache.ts';
 import { type CollectorLease, takeCollectorLease } from './collector-lease.ts';
 import { readEnded, whichHaveRecords } from './ended-renders.ts';
+import { findUnknownSegments, type UnknownSegments } from './kept-segments.ts';
 import { findLeftovers, type Leftover } from './leftover.ts';
 import { findOldJobs, type OldJobs, removeOldJobs } from './old-jobs.ts';
 import { findUnusedPictures, removeUnusedPictures, type UnusedPictures } from './unused-pictures.ts';
@@ -30,7 +33,7 @@ export interface CollectorTools {
 
 /** Something that is to go, or has gone. */
 export interface Collected {
-  readonly kind: Leftover['kind'] | 'entry' | 'jobs' | 'prepared';
+  readonly kind: Leftover['kind'] | 'entry' | 'jobs' | 'prepared' | 'kept';
   readonly id: string;
   readonly bytes: number;
   readonly reason: string;
@@ -44,6 +47,9 @@ interface Found {
   readonly listedOnly: readonly string[];
   readonly jobs: readonly OldJobs[];
   readonly pictures: UnusedPictures | undefined;
+  /** Bytes of kept segments above the limit. */
+  readonly keptTooMuch: number;
+  readonly unknownSegments: UnknownSegments | undefined;
   /** Of renders that ended some time ago. */
   readonly sizes: readonly RenderSize[];
 }
@@ -58,10 +64,12 @@ const SETTLED_AFTER_MS = 60_000;
 export class Collector {
   readonly #tools: CollectorTools;
   readonly #mark: FarmMark;
+  readonly #cache: SegmentCache;
 
   constructor(tools: CollectorTools) {
     this.#tools = tools;
     this.#mark = farmMark(storeSettings(tools.config));
+    this.#cache = new SegmentCache(tools.redis, tools.artifacts, tools.config.storage.segment_cache_gb);
   }
 
   /**
@@ -86,6 +94,18 @@ export class Collector {
     }
   }
 
+  /** Segments that are kept for later renders, and how many bytes may be. */
+  async kept(): Promise<KeptTotals & { readonly mostBytes: number }> {
+    return { ...(await this.#cache.index.totals()), mostBytes: this.#cache.mostBytes };
+  }
+
+  /** Removes all segments that are kept. FarmError: `farm_mismatch`, `storage_unmarked`, `storage_failed`. */
+  async clearKept(): Promise<void> {
+    const { redis, log } = this.#tools;
+    await confirmFarm(redis, this.#mark, log);
+    await this.#cache.clear();
+  }
+
   async #find(): Promise<Found> {
     const { config, redis, queues, artifacts, log } = this.#tools;
     const { retention, preparedDir } = config;
@@ -101,13 +121,16 @@ export class Collector {
       .map(({ renderId }) => ({ renderId, bytes: bytesOf.get(renderId) ?? 0 }));
     const jobs = await findOldJobs(redis, queues, retention.failed_job_days);
     const pictures = await findUnusedPictures(preparedDir, retention.prepared_days);
-    return { leftovers, listedOnly, sizes, jobs, pictures };
+    const { bytes, mostBytes } = await this.kept();
+    const unknownSegments = await findUnknownSegments(this.#tools.artifacts, this.#cache.index);
+    const keptTooMuch = Math.max(0, bytes - mostBytes);
+    return { leftovers, listedOnly, sizes, jobs, pictures, keptTooMuch, unknownSegments };
   }
 
   async #collect(found: Found, lease: CollectorLease): Promise<Collected[]> {
     const { redis, config } = this.#tools;
     const done: Collected[] = [];
-    const attempt = async (entries: readonly Collected[], remove: () => Promise<void>) => {
+    const attempt = async (entries: readonly Collected[], remove: () => Promise<unknown>) => {
       // Redis may have become another one since: then what has no record there proves nothing.
       if (!(await lease.renew()) || !(await isSameFarm(redis, this.#mark))) {
         throw new FarmError('gc_running', 'Another process has begun to remove what has expired');
@@ -125,6 +148,11 @@ export class Collector {
     }
     const { pictures } = found;
     if (pictures) await attempt([toPictures(pictures)], () => removeUnusedPictures(pictures));
+    const { keptTooMuch, unknownSegments } = found;
+    if (keptTooMuch > 0) await attempt([toTooMuch(keptTooMuch)], () => this.#cache.shrink());
+    if (unknownSegments) {
+      await attempt([toUnknown(unknownSegments)], () => this.#cache.drop(unknownSegments.keys));
+    }
     // What was removed in part is measured the next time.
     const changed = new Set(found.leftovers.map(({ id }) => id.split('/')[0]));
     await this.#tools.store.stored.correct(found.sizes.filter(({ renderId }) => !changed.has(renderId)));
@@ -158,9 +186,21 @@ export class Collector {
   }
 }
 
-function describe({ leftovers, listedOnly, jobs, pictures }: Found): Collected[] {
+function describe({ leftovers, listedOnly, jobs, pictures, keptTooMuch, unknownSegments }: Found): Collected[] {
   const unused = pictures ? [toPictures(pictures)] : [];
-  return [...leftovers, ...listedOnly.map(toEntry), ...jobs.map(toJobs), ...unused];
+  const kept = [
+    ...(keptTooMuch > 0 ? [toTooMuch(keptTooMuch)] : []),
+    ...(unknownSegments ? [toUnknown(unknownSegments)] : []),
+  ];
+  return [...leftovers, ...listedOnly.map(toEntry), ...jobs.map(toJobs), ...unused, ...kept];
+}
+
+function toTooMuch(bytes: number): Collected {
+  return { kind: 'kept', id: keptKeys.all, bytes, reason: 'kept segments above storage.segment_cache_gb' };
+}
+
+function toUnknown({ keys, bytes }: UnknownSegments): Collected {
+  return { kind: 'kept', id: keptKeys.all, bytes, reason: `${keys.length} kept segments that Redis does not know` };
 }
 
 function toPictures({ folder, files, bytes }: UnusedPictures): Collected {

@@ -8,8 +8,8 @@ export const gcViewSchema = z
     /** The first thousand; `count` counts all. */
     items: z.array(
       z.object({
-        /** render: record and files. files, cancelled-files, part: files. entry: in the list only. jobs: of a queue. */
-        kind: z.enum(['render', 'files', 'cancelled-files', 'part', 'entry', 'jobs', 'prepared']),
+        /** render: record and files. files, cancelled-files, part: files. entry: in the list only. jobs: of a queue. prepared: pictures. kept: segments. */
+        kind: z.enum(['render', 'files', 'cancelled-files', 'part', 'entry', 'jobs', 'prepared', 'kept']),
         id: z.string(),
         bytes: z.int(),
         reason: z.string(),
@@ -21,6 +21,8 @@ export const gcViewSchema = z
     bytes: z.int(),
     /** How many of them are still there because their removal failed. */
     failed: z.int(),
+    /** Segments that are kept for later renders, after that; null from an earlier version. */
+    segment_cache: z.object({ entries: z.int(), bytes: z.int(), limit_bytes: z.int() }).nullable().default(null),
   })
   .meta({ id: 'Expired' });
 export type GcView = z.infer<typeof gcViewSchema>;

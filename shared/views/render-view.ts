@@ -148,6 +148,9 @@ export const receiptSchema = z
     model_files: segmentReceiptSchema.shape.model_files,
     providers: z.array(z.string()),
     segments: z.array(segmentReceiptSchema.omit({ model_files: true })),
+    /** Of all segments: those that were rendered for an earlier render and kept, and their frames. */
+    segments_cached: z.int().default(0),
+    frames_cached: z.int().default(0),
     timings_ms: stageTimingsSchema,
     /** Null where a worker of an earlier version made some of the frames; absent in receipts of earlier versions. */
     quality: qualitySchema.nullish(),

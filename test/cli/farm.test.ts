@@ -32,7 +32,7 @@ describe('the farm command', () => {
     const port = await freePort();
     const file = path.join(folder, `${name}.yaml`);
     const server = { port: `127.0.0.1:${await freePort()}` };
-    const storage = { root: `${name}-data`, prepared_dir: PREPARED_DIR };
+    const storage = { root: `${name}-data`, prepared_dir: PREPARED_DIR, segment_cache_gb: 0 };
     await writeFile(file, stringify({ http: { port }, server, storage, ...settings }));
     return { file, url: `http://127.0.0.1:${port}` };
   }

@@ -77,7 +77,12 @@ export class KeyFarm {
   }
 
   async configure(settings: Settings): Promise<void> {
-    const ports = { http: { port: this.httpPort }, server: { port: this.grpcAddress } };
+    const ports = {
+      http: { port: this.httpPort },
+      server: { port: this.grpcAddress },
+      // What is rendered a second time is to be rendered.
+      storage: { segment_cache_gb: 0 },
+    };
     const merged = Object.fromEntries(
       Object.entries({ ...ports, ...settings }).map(([name, section]) =>
         typeof section === 'string' ? [name, section] : [name, { ...ports[name as keyof typeof ports], ...section }],

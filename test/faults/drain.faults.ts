@@ -28,6 +28,7 @@ it('a long render goes on where it was each time that farm up is stopped and sta
     // Longer than a drain may take: it is handed back.
     render: { segment_frames: 1000 },
     limits: { drain_seconds: 1 },
+    storage: { segment_cache_gb: 0 },
   };
   await writeFile(file, stringify(settings));
   const speech = path.join(folder, 'speech.wav');

@@ -96,7 +96,12 @@ export class MixedFarm implements AsyncDisposable {
   /** Starts one more process, and resolves when it is ready. */
   async launch({ args: [entry, ...args], root = HERE, environment = {} }: ProcessOfFarm): Promise<ChildProcess> {
     const child = spawn(process.execPath, [path.join(root, entry, 'main.ts'), ...args], {
-      env: { ...process.env, FARM_CONFIG: path.join(this.folder, 'config.yaml'), ...environment },
+      env: {
+        ...{ ...process.env, FARM_CONFIG: path.join(this.folder, 'config.yaml') },
+        // What is rendered again is to be rendered; versions of before know no such key.
+        ...(root === HERE ? { FARM_STORAGE__SEGMENT_CACHE_GB: '0' } : {}),
+        ...environment,
+      },
       stdio: ['ignore', 'ignore', 'pipe', 'ipc'],
     });
     this.#children.push(child);

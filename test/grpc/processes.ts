@@ -33,7 +33,7 @@ export async function prepareProcesses(settings: Record<string, object> = {}): P
     http: { port: httpPort, host: '127.0.0.1' },
     server: { port: `127.0.0.1:${grpcPort}` },
     redis: { url: redis.url },
-    storage: { root: 'data' },
+    storage: { root: 'data', segment_cache_gb: 0 },
   };
   await writeFile(configPath, stringify({ models: { small: SMALL_MODEL }, ...settings, ...fixed }));
   const children: ChildProcess[] = [];

@@ -13,6 +13,7 @@ import { wenetRowCount } from '../../shared/sound/wenet-rows.ts';
 import { writeAudioInput } from '../../worker/pipeline/audio-input.ts';
 import type { AudioSource, IndexRange } from '../../worker/pipeline/contract.ts';
 import { readFbank } from '../../worker/pipeline/fbank.ts';
+import { soundOfFrames } from '../../worker/pipeline/heard-sound.ts';
 import { SlidingFeatures } from '../../worker/pipeline/sliding-features.ts';
 import { noTimings, StageClock } from '../../worker/pipeline/stage-timings.ts';
 import { fixtureFloats, largestDifference } from './files.ts';
@@ -25,6 +26,8 @@ const HEARINGS: readonly (readonly [string, Hearing])[] = [
   ['wenet, 8 rows', hearingOfShape([128, 16, 32], {}, 'a.onnx')],
   ['wenet, 16 rows', hearingOfShape([256, 16, 32], {}, 'a.onnx')],
 ];
+
+const ENCODER_BATCH = 8;
 
 /** A sound that notes which samples are read, or of which a part alone is held. */
 class NotingSound implements AudioSource {
@@ -116,6 +119,35 @@ describe('the kinds of speech features', () => {
         const until = samplesUntilRow(row + hearing.rowsAfter, hearing);
         assert.equal(until, wholeSound ? Number.POSITIVE_INFINITY : sound.to, `end of ${row}`);
         assert.ok(firstSampleOfRow(row - hearing.rowsBefore, hearing) <= sound.from, `start of ${row}`);
+      }
+    });
+
+    it(`${name}: a segment hears what is said of it, and nothing else`, async () => {
+      const samples = noise(80_000);
+      const frameRate = AUDIO_KIND_FACTS[hearing.kind].framesPerSecond;
+      const totalFrames = 5 * frameRate;
+      const whole = featuresOf(hearing, new NotingSound(samples), ENCODER_BATCH);
+      for (const [start, end] of [
+        [0, 10],
+        [33, 43],
+        [totalFrames - 10, totalFrames],
+      ] as const) {
+        const request = { frames: { start, end }, totalFrames, frameRate, batchFrames: 4 };
+        const heard = soundOfFrames({ ...request, encoderBatchWindows: ENCODER_BATCH }, hearing, samples.length);
+        const sound = new NotingSound(samples);
+        const features = featuresOf(hearing, sound, ENCODER_BATCH);
+        for (let frame = heard.computed.start; frame < heard.computed.end; frame++) {
+          await inputOf(hearing, features, frame);
+        }
+        assert.ok(heard.samples.start <= sound.from && sound.to <= heard.samples.end, `frames from ${start}`);
+        // Another sound everywhere else, which goes on where its end is not heard.
+        const other = noise(samples.length + (heard.seesEnd ? 0 : 20_000)).reverse();
+        other.set(samples.subarray(heard.samples.start, heard.samples.end), heard.samples.start);
+        const elsewhere = featuresOf(hearing, new NotingSound(other), ENCODER_BATCH);
+        for (let frame = start; frame < end; frame += 3) {
+          const expected = await inputOf(hearing, whole, frame);
+          assert.deepEqual(await inputOf(hearing, elsewhere, frame), expected, `frame ${frame}`);
+        }
       }
     });
 

@@ -27,6 +27,7 @@ const PIPELINE_RUNNERS = [
   'feature-recipes',
   'frame-inputs',
   'frame-request',
+  'heard-sound',
   'held-memory',
   'look-ahead',
   'mel-of-sound',
@@ -67,6 +68,7 @@ const FOR_PURE_ROOMS = [
   'shared/sound/lip-sync-ports.ts',
   'shared/onnx/port-shapes.ts',
   'shared/sound/frame-rate.ts',
+  'shared/sound/row-reach.ts',
   'shared/units.ts',
   ...SOUND_DATA,
 ];

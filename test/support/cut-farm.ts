@@ -37,7 +37,7 @@ export async function startCutFarm(
   const config = {
     ...{ models: { small: SMALL_MODEL }, ...settings, gpus: { count: 1, ...settings.gpus } },
     ...{ http: { port, host: '127.0.0.1' }, server: { port: `127.0.0.1:${await freePort()}` } },
-    ...{ storage: { root: path.join(folder, 'data'), ...settings.storage } },
+    ...{ storage: { root: path.join(folder, 'data'), segment_cache_gb: 0, ...settings.storage } },
   };
   await writeFile(configPath, stringify(config));
   const log: string[] = [];

@@ -56,7 +56,8 @@ export async function startFarm(settings: Record<string, object> = {}): Promise<
       live: { max_streams_per_gpu: 32, ...settings.live },
       http: { ...settings.http, port, host: '127.0.0.1' },
       server: { ...settings.server, port: `127.0.0.1:${grpcPort}` },
-      storage: { root: 'data', prepared_dir: PREPARED_DIR },
+      // What a test renders a second time is to be rendered; those of kept segments set their own.
+      storage: { segment_cache_gb: 0, ...settings.storage, root: 'data', prepared_dir: PREPARED_DIR },
     }),
   );
   const log: string[] = [];

@@ -18,7 +18,7 @@ import type { Turns } from './turns.ts';
 /** A model, with the pictures that a segment shows. */
 export type SegmentModel = Pick<
   LoadedModel,
-  'network' | 'encoder' | 'avatar' | 'prepared' | 'silentMouths' | 'idle' | 'provider' | 'files'
+  'network' | 'encoder' | 'avatar' | 'prepared' | 'silentMouths' | 'idle' | 'provider' | 'files' | 'content'
 >;
 
 export interface SegmentTools {
@@ -38,31 +38,30 @@ export async function renderSegment(
   model: SegmentModel,
   tools: SegmentTools,
 ): Promise<SegmentResult> {
-  const startedAt = performance.now();
-  const started_at = new Date().toISOString();
+  const [startedAt, started_at] = [performance.now(), new Date().toISOString()];
   const { width, height } = model.avatar;
   const hasAlpha = model.avatar.hasAlpha && formOf(task.output.kind).hasAlpha;
   const timings = task.traced ? tracedTimings() : noTimings();
   const silence = noSilence();
   const wanted = outputOf(task, { width, height }, hasAlpha);
   const output = tools.line.open(taskId, wanted);
+  const before = contentOf(task, model);
   try {
-    await makeMouths(task, model, tools, [wanted, output], { timings, silence });
+    const shown = await makeMouths(task, model, tools, [wanted, output], { timings, silence });
     await output.whenSent();
     const { composite, encode, spans } = await output.close();
-    const before = spansOf(timings);
+    const ownSpans = spansOf(timings);
     const { visualInput, ...stages } = timings;
     return {
-      provider: model.provider.provider,
-      width,
-      height,
+      ...{ provider: model.provider.provider, width, height },
       ...(hasAlpha ? { alpha: true } : {}),
       started_at,
       wall_ms: performance.now() - startedAt,
       timings_ms: { ...stages, composite, visual_input: visualInput, encode },
       ...(task.gated ? { silence } : {}),
       model_files: model.files.map(({ path, sha256, sizeBytes }) => ({ path, sha256, bytes: sizeBytes })),
-      ...(before ? { spans: { ...before, ...spans } } : {}),
+      ...(ownSpans ? { spans: { ...ownSpans, ...spans } } : {}),
+      ...(await keptAs(task, model, before, { pictures: shown, idle: silence.idle > 0 })),
     };
   } catch (error) {
     await output.abandon();
@@ -70,13 +69,34 @@ export async function renderSegment(
   }
 }
 
+/** The hash of what a segment is made with: pictures of own footage are those of the request. */
+function contentOf({ ownFootage }: SegmentTask, { content }: SegmentModel): string | undefined {
+  return ownFootage ? content?.networks : content?.id;
+}
+
+/**
+ * By which content the segment may be kept, if it is surely that: the hash was the same before and after, and the files
+ * of the pictures that are seen have not changed since they were read for it.
+ */
+async function keptAs(
+  task: SegmentTask,
+  model: SegmentModel,
+  before: string | undefined,
+  shown: { readonly pictures: ReadonlySet<number>; readonly idle: boolean },
+): Promise<Pick<SegmentResult, 'content'>> {
+  const content = contentOf(task, model);
+  if (content === undefined || (before !== undefined && before !== content)) return {};
+  return task.ownFootage || (await model.content?.isOf(shown.pictures, shown.idle)) ? { content } : {};
+}
+
+/** @returns the pictures that are seen in it. */
 async function makeMouths(
   task: SegmentTask,
   model: SegmentModel,
   { artifacts, turns, pools, signal: wanted }: SegmentTools,
   [frames, output]: [FrameOutput, OpenOutput],
   { timings, silence }: { readonly timings: StageTimingsMs; readonly silence: SilenceCounts },
-): Promise<void> {
+): Promise<ReadonlySet<number>> {
   const signal = AbortSignal.any([wanted, output.broken]);
   const keepsAlpha = frames.kind !== 'live' && frames.hasAlpha === true;
   const prepared = keepsAlpha ? await model.prepared.withoutBackdrop() : model.prepared;
@@ -93,9 +113,12 @@ async function makeMouths(
   const pictures = withIdleClip(prepared, idle);
   const parts = { audio, inTurn, takeMemory, network, encoder, pictures, silentMouths };
   const gate = task.gated ? { ...(await readSilence(artifacts, task)), counts: silence } : undefined;
+  const shown = new Set<number>();
   for await (const frame of renderMouths({ ...task, batchFrames, gate }, parts, signal, timings)) {
+    shown.add(frame.pictureIndex);
     output.write(complete(frame));
   }
+  return shown;
 }
 
 function outputOf(

@@ -69,6 +69,8 @@ export type SegmentResult = Pick<
 > & {
   /** When each stage ran, of a task that is traced. */
   readonly spans?: StageSpans;
+  /** Hash of what it was made with; absent where segments are not kept, or this one must not be. */
+  readonly content?: string;
 };
 
 /** The frames of a live request, with the payload that they are made from. */

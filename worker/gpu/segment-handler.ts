@@ -1,10 +1,10 @@
-import { type ArtifactStore, artifactKeys } from '../../shared/artifacts.ts';
+import { type ArtifactStore, artifactKeys, type ByteRange } from '../../shared/artifacts.ts';
 import { FarmError } from '../../shared/errors.ts';
 import { walkOver } from '../../shared/footage.ts';
 import type { SegmentJob } from '../../shared/jobs.ts';
 import { logged } from '../../shared/process/unheard.ts';
 import { isVideo } from '../../shared/renders/outputs.ts';
-import { framesOf, isTerminal, type RenderRecord } from '../../shared/renders/record.ts';
+import { framesOf, isTerminal, type RenderRecord, type SegmentReceipt } from '../../shared/renders/record.ts';
 import type { RenderStore } from '../../shared/renders/store.ts';
 import { samplesOf } from '../../shared/sound/frame-rate.ts';
 import type { TraceSpan } from '../../shared/tracing/contract.ts';
@@ -14,10 +14,12 @@ import type { CancelWatch } from '../jobs/cancellation.ts';
 import { removeFilesIfGone } from '../jobs/ended-renders.ts';
 import type { JobContext } from '../jobs/job-runner.ts';
 import type { Blocklist } from '../queues/blocklist.ts';
+import type { KeptSegments } from '../segments/kept-segments.ts';
 import type { EntryHistory } from './entry-history.ts';
 import type { ModelClaims } from './model-claims.ts';
 import type { ModelUsage } from './model-usage.ts';
 import { Previews } from './previews.ts';
+import { SegmentKeeping } from './segment-keeping.ts';
 import { TaskWatch } from './task-watch.ts';
 import { type KnownModels, usableModel } from './usable-model.ts';
 import type { WorkLog } from './work-log.ts';
@@ -34,32 +36,36 @@ export interface SegmentHandlerTools extends KnownModels {
   readonly blocklist: Blocklist;
   readonly claims: Pick<ModelClaims, 'load'>;
   readonly workLog: WorkLog;
+  readonly kept: KeptSegments;
 }
 
 /** Handles `segment` jobs: hands the work to the pipeline thread and tells the render's record how it goes. */
 export function segmentHandler(tools: SegmentHandlerTools) {
-  const { renders, cancellation, artifacts, history, blocklist } = tools;
-  return async (job: SegmentJob, { attempt, signal, log, span, showProgress }: JobContext): Promise<void> => {
+  const { renders, artifacts, history, blocklist } = tools;
+  return async (job: SegmentJob, context: JobContext): Promise<void> => {
+    const { attempt, signal, log } = context;
     const record = await renders.get(job.renderId);
     await usableModel(tools, job.modelId);
-    const task = { ...toTask(job, record), modelId: await history.keyOf(job.modelId, record.plan?.modelVersion) };
+    const modelId = await history.keyOf(job.modelId, record.plan?.modelVersion);
     const frameTotal = job.frames.end - job.frames.start;
-    const report = async (framesDone: number) => {
-      showProgress(Math.round((100 * framesDone) / frameTotal));
-      const status = await renders.segments.reportProgress(job.renderId, job.segmentIndex, attempt, framesDone);
-      if (!status || isTerminal(status)) cancellation.end(job.renderId);
+    const report = reporterOf(tools, job, context);
+    const contentOfModel = () => tools.thread.models.loaded.get(modelId)?.content;
+    const keeping = new SegmentKeeping(tools.kept, job, record, log);
+    const finish = async (receipt: SegmentReceipt) => {
+      await renders.segments.saveReceipt(job.renderId, receipt);
+      await report(frameTotal);
+      tellOfSegment(log, receipt);
     };
-    const watch = watchOf(tools, job, span);
-    watch.soundOf(
-      (range) => artifacts.read(artifactKeys.samples(job.renderId), range),
-      samplesOf(job.frames, record.request.frameRate),
-    );
+    const watch = watchOf(tools, job, record, context.span);
     const previews = new Previews(artifacts, job.renderId);
     await report(0);
     try {
-      await tools.claims.load({ modelId: task.modelId }, signal);
-      const { spans, ...result } = await tools.thread.render(
-        { ...task, traced: watch.traced },
+      await tools.claims.load({ modelId }, signal);
+      const found = await keeping.find(contentOfModel());
+      signal.throwIfAborted();
+      if (found) return await finish(found);
+      const { spans, content, ...result } = await tools.thread.render(
+        { ...toTask(job, record), modelId, traced: watch.traced },
         signal,
         (framesDone, latestJpeg) => {
           watch.progressed(latestJpeg, 'jpeg', framesDone);
@@ -68,15 +74,11 @@ export function segmentHandler(tools: SegmentHandlerTools) {
         },
       );
       watch.done(frameTotal, result.timings_ms, spans, result.silence);
-      blocklist.succeeded(job);
-      tools.usage.note(job.modelId, result.timings_ms.inference);
-      await renders.segments.saveReceipt(job.renderId, {
-        ...{ index: job.segmentIndex, frames: job.frames, gpu: tools.gpuId, worker: tools.workerId, attempt },
-        ...result,
-      });
+      noteSuccess(tools, job, result);
+      const receipt = { ...placeOf(tools, job), attempt, ...result };
+      await keeping.keep(receipt, contentOfModel(), content);
       await previews.written;
-      await report(frameTotal);
-      log.info({ segment: job.segmentIndex, frames: frameTotal, ms: Math.round(result.wall_ms) }, 'segment rendered');
+      await finish(receipt);
     } catch (error) {
       watch.failed(signal.aborted, error);
       await previews.written;
@@ -87,15 +89,50 @@ export function segmentHandler(tools: SegmentHandlerTools) {
   };
 }
 
-function watchOf({ gpuId, workLog }: SegmentHandlerTools, job: SegmentJob, span: TraceSpan | undefined): TaskWatch {
+function noteSuccess(
+  { blocklist, usage }: SegmentHandlerTools,
+  job: SegmentJob,
+  { timings_ms }: Pick<SegmentReceipt, 'timings_ms'>,
+): void {
+  blocklist.succeeded(job);
+  usage.note(job.modelId, timings_ms.inference);
+}
+
+/** Tells the render's record how many frames are done, and hears from it when the render has ended. */
+function reporterOf(
+  { renders, cancellation }: SegmentHandlerTools,
+  { renderId, segmentIndex, frames }: SegmentJob,
+  { attempt, showProgress }: JobContext,
+): (framesDone: number) => Promise<void> {
+  return async (framesDone) => {
+    showProgress(Math.round((100 * framesDone) / (frames.end - frames.start)));
+    const status = await renders.segments.reportProgress(renderId, segmentIndex, attempt, framesDone);
+    if (!status || isTerminal(status)) cancellation.end(renderId);
+  };
+}
+
+function tellOfSegment(log: JobContext['log'], { index, frames, wall_ms, cached }: SegmentReceipt): void {
+  const facts = { segment: index, frames: frames.end - frames.start, ms: Math.round(wall_ms) };
+  log.info(facts, cached ? 'segment was rendered before' : 'segment rendered');
+}
+
+function placeOf({ gpuId, workerId }: SegmentHandlerTools, { segmentIndex, frames }: SegmentJob) {
+  return { index: segmentIndex, frames, gpu: gpuId, worker: workerId };
+}
+
+function watchOf(
+  { gpuId, workLog, artifacts }: SegmentHandlerTools,
+  job: SegmentJob,
+  { request }: RenderRecord,
+  span: TraceSpan | undefined,
+): TaskWatch {
+  const { renderId, segmentIndex, frames, origin } = job;
   const place = { kind: 'render', model: job.modelId, gpu: gpuId } as const;
-  return new TaskWatch(
-    place,
-    { span, workLog },
-    {
-      ...{ render: job.renderId, segment: job.segmentIndex, request: job.origin?.request },
-    },
-  );
+  const about = { render: renderId, segment: segmentIndex, request: origin?.request };
+  const watch = new TaskWatch(place, { span, workLog }, about);
+  const read = (range: ByteRange) => artifacts.read(artifactKeys.samples(renderId), range);
+  watch.soundOf(read, samplesOf(frames, request.frameRate));
+  return watch;
 }
 
 function toTask(job: SegmentJob, record: RenderRecord): SegmentTask {

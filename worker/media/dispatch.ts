@@ -56,8 +56,8 @@ export class Dispatcher {
     if (await this.#queues.media(queueName).getJob(jobId(stitch))) return;
     const { attempts } = this.#config.render;
     const ranges = cutSegments(plan);
-    const priorities = await this.#priorities(plan, ranges, record);
     const missing = [...ranges.keys()].filter((index) => !done.has(index));
+    const priorities = await this.#priorities(plan, ranges, missing, record);
     const children = missing.map((segmentIndex) => {
       const job = segmentJob(record, ranges, segmentIndex);
       return {
@@ -67,7 +67,8 @@ export class Dispatcher {
         opts: { ...jobOptions(job, attempts, priorities[segmentIndex]), failParentOnFailure: true },
       };
     });
-    await enrolGpus(this.#redis, plan.segmentGpus);
+    const gpuIds = missing.flatMap((index) => plan.segmentGpus[index] ?? []);
+    await enrolGpus(this.#redis, gpuIds);
     await this.#flows.add({
       name: stitch.name,
       queueName,
@@ -101,22 +102,26 @@ export class Dispatcher {
     await addPrepareJob(this.#queues, record, this.#config.render.attempts);
   }
 
-  /** The priorities that give each segment its turn among the other renders of its queue. */
-  async #priorities(plan: RenderPlan, ranges: readonly IndexRange[], record: RenderRecord): Promise<number[]> {
+  /** The priorities that give each segment that is missing its turn among the other renders of its queue. */
+  async #priorities(
+    plan: RenderPlan,
+    ranges: readonly IndexRange[],
+    missing: readonly number[],
+    record: RenderRecord,
+  ): Promise<number[]> {
     const { owner, request } = record;
     const { priority } = request;
     const priorities: number[] = [];
     const renders = owner === undefined ? 1 : await new RenderReader(this.#redis).countActive(owner);
-    for (const gpuId of new Set(plan.segmentGpus)) {
-      const own = ranges.flatMap((range, index) => (plan.segmentGpus[index] === gpuId ? { index, ...range } : []));
-      const frameCounts = own.map(({ start, end }) => end - start);
+    for (const [gpuId = 0, own] of Map.groupBy(missing, (index) => plan.segmentGpus[index])) {
+      const frameCounts = own.map((index) => framesIn(ranges[index]));
       const queue = this.#queues.gpu(gpuId);
-      const firstJobId = jobId(segmentJob(record, ranges, own[0]?.index ?? 0));
+      const firstJobId = jobId(segmentJob(record, ranges, own[0] ?? 0));
       const turns =
         owner === undefined
           ? await fairTurns(queue, frameCounts, priority)
           : await fairTurnsOfOwner(this.#redis, queue, frameCounts, { owner, renders, priority, firstJobId });
-      own.forEach(({ index }, place) => {
+      own.forEach((index, place) => {
         priorities[index] = turns[place] as number;
       });
     }
@@ -126,6 +131,10 @@ export class Dispatcher {
   async close(): Promise<void> {
     await this.#flows.close();
   }
+}
+
+function framesIn(range: IndexRange | undefined): number {
+  return range ? range.end - range.start : 0;
 }
 
 function segmentJob(record: RenderRecord, ranges: readonly IndexRange[], segmentIndex: number): SegmentJob {

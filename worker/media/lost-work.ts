@@ -6,6 +6,7 @@ import { jobId, prepareQueue, type QueueClients, stitchQueue } from '../../share
 import type { RenderPlan, RenderRecord } from '../../shared/renders/record.ts';
 import type { RenderStore } from '../../shared/renders/store.ts';
 import type { Dispatcher } from './dispatch.ts';
+import { segmentsDone } from './use-kept-segments.ts';
 
 /** What keeps a render from ever going on, and what is to be done about it. */
 export interface Finding {
@@ -83,15 +84,12 @@ export class LostWork {
     if (GOES_ON.has(await prepare.getJobState(jobId(prepareJobOf(record))))) return undefined;
     return this.#finding(`${status}, and its stitch job is ${state}`, async () => {
       await this.#clear(queue, jobId(job));
-      await dispatcher.enqueueSegments(record, plan, await this.#doneBefore(record));
+      await dispatcher.enqueueSegments(
+        record,
+        plan,
+        new Set((await segmentsDone(this.#tools.renders, record, plan)).keys()),
+      );
     });
-  }
-
-  /** Segments of a retried render that need no job: `prepare` has looked at their files. */
-  async #doneBefore({ renderId, run }: RenderRecord): Promise<ReadonlySet<number>> {
-    if (run === undefined) return new Set();
-    const receipts = await this.#tools.renders.segments.receipts(renderId);
-    return new Set(receipts.map(({ index }) => index));
   }
 
   /** The first of some segments that the stitch job waits for in vain. */

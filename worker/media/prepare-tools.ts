@@ -1,3 +1,4 @@
+import type { Redis } from 'ioredis';
 import type { ArtifactStore } from '../../shared/artifacts.ts';
 import type { Config } from '../../shared/config/load.ts';
 import type { DiskReserve } from '../../shared/disk-reserve.ts';
@@ -5,6 +6,7 @@ import { FarmError } from '../../shared/errors.ts';
 import { isTerminal, type RenderPlan, type RenderRecord } from '../../shared/renders/record.ts';
 import type { RenderStore } from '../../shared/renders/store.ts';
 import type { RenderWork } from '../../shared/renders/work.ts';
+import type { KeptSegments } from '../segments/kept-segments.ts';
 import type { Dispatcher } from './dispatch.ts';
 
 /** What `prepare` jobs work with, whether they plan a render or take it up again. */
@@ -15,6 +17,8 @@ export interface PrepareTools {
   readonly renders: RenderStore;
   readonly artifacts: ArtifactStore;
   readonly dispatcher: Dispatcher;
+  readonly redis: Redis;
+  readonly kept: KeptSegments;
   /** Extracts the pictures of a render's own footage and says how many there are; undefined for a render without any. */
   readonly readyFootage: (record: RenderRecord, signal: AbortSignal) => Promise<number | undefined>;
 }

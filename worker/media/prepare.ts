@@ -3,7 +3,7 @@ import { type JobOf, prepareJobOf } from '../../shared/jobs.ts';
 import { untilKnown } from '../../shared/outcome.ts';
 import { jobId } from '../../shared/queues.ts';
 import { isVideo } from '../../shared/renders/outputs.ts';
-import { framesOf, type RenderPlan, type RenderRecord } from '../../shared/renders/record.ts';
+import { framesOf, type RenderPlan, type RenderRecord, type SegmentReceipt } from '../../shared/renders/record.ts';
 import { samplesOf } from '../../shared/sound/frame-rate.ts';
 import { removeFilesIfGone } from '../jobs/ended-renders.ts';
 import type { JobContext } from '../jobs/job-runner.ts';
@@ -13,6 +13,7 @@ import { encodeSoundAhead } from './prepare-sound.ts';
 import { type PrepareTools, planInRecord } from './prepare-tools.ts';
 import { readUpload } from './read-upload.ts';
 import { resumeRender } from './resume-render.ts';
+import { segmentsDone, useKeptSegments } from './use-kept-segments.ts';
 import { decideSilence } from './voice-file.ts';
 
 /** Handles `prepare` jobs: decodes the upload, plans the segments and puts them on the GPU queues. */
@@ -25,39 +26,69 @@ export function prepareHandler(tools: PrepareTools) {
     if (record.plan && record.run) return await resumeRender(tools, record, record.plan, context);
     const plan = record.plan ?? (await makePlan(record, context));
     if (!plan) return await removeFilesIfGone(renders, artifacts, renderId);
+    const done = await segmentsDone(renders, record, plan);
+    await noteDone(tools, renderId, done);
     await untilKnown(`The segments of render ${renderId} were to be queued`, () =>
-      dispatcher.enqueueSegments(record, plan),
+      dispatcher.enqueueSegments(record, plan, new Set(done.keys())),
     );
-    context.log.info({ frames: plan.frameCount, segments: plan.segmentGpus.length }, 'render planned');
-    await encodeSoundAhead(tools, record, context);
+    const segments = plan.segmentGpus.length;
+    context.log.info({ frames: plan.frameCount, segments, cached: done.size }, 'render planned');
+    // With nothing to render `stitch` begins now, and needs the sound itself.
+    if (done.size < segments) await encodeSoundAhead(tools, record, context);
   };
 
   /** Undefined when the render ended meanwhile. A plan that is there, of whatever attempt, is used. */
-  async function makePlan(record: RenderRecord, { signal, log }: JobContext): Promise<RenderPlan | undefined> {
+  async function makePlan(record: RenderRecord, context: JobContext): Promise<RenderPlan | undefined> {
     const { renderId, request } = record;
     const writer = jobId(prepareJobOf(record));
     await room.waitUnlessFree(record);
     if (!(await renders.startPreparing(renderId, writer))) return await planInRecord(renders, renderId);
-    const footagePictures = await tools.readyFootage(record, signal);
-    const least = leastSamples(request, footagePictures);
-    const { ear, sampleCount, replacedSamples, speech } = await readUpload(tools, record, signal, least);
-    if (replacedSamples > 0) log.warn({ samples: replacedSamples }, 'damaged samples were made silent');
-    const sound = isVideo(request.output) ? ear : undefined;
-    const range = rangeOf(request, sampleCount, footagePictures);
-    const outline = planRender(sampleCount, config.render, { range, frameRate: request.frameRate });
+    const { outline, facts } = await readSound(tools, record, context);
     await room.take(record, outline.frameCount);
-    const segments = cutSegments(outline);
     const model = config.models.get(request.modelId);
-    const modelVersion = model && entryVersion(model);
-    const gate = await decideSilence(tools, record, outline, signal);
-    const plan = {
-      ...outline,
-      ...{ footagePictures, sound, gate },
-      speechSeconds: speech.secondsIn(samplesOf(framesOf(outline), request.frameRate)),
-      modelVersion,
-      segmentGpus: await dispatcher.place(request.modelId, segments),
-    };
-    await renders.startRendering(renderId, plan, writer);
+    const gate = await decideSilence(tools, record, outline, context.signal);
+    const plan = { ...outline, ...facts, gate, modelVersion: model && entryVersion(model) };
+    const kept = await useKeptSegments(tools, { ...record, plan: { ...plan, segmentGpus: [] } }, context);
+    const segmentGpus = await gpusOf(tools, request.modelId, plan, kept);
+    await renders.startRendering(renderId, { ...plan, segmentGpus }, writer);
     return await planInRecord(renders, renderId);
+  }
+}
+
+/** Reads the upload and lays out the frames that follow from it. */
+async function readSound(tools: PrepareTools, record: RenderRecord, { signal, log }: JobContext) {
+  const { request } = record;
+  const footagePictures = await tools.readyFootage(record, signal);
+  const least = leastSamples(request, footagePictures);
+  const { ear, sampleCount, replacedSamples, speech } = await readUpload(tools, record, signal, least);
+  if (replacedSamples > 0) log.warn({ samples: replacedSamples }, 'damaged samples were made silent');
+  const range = rangeOf(request, sampleCount, footagePictures);
+  const outline = planRender(sampleCount, tools.config.render, { range, frameRate: request.frameRate });
+  const speechSeconds = speech.secondsIn(samplesOf(framesOf(outline), request.frameRate));
+  return { outline, facts: { footagePictures, sound: isVideo(request.output) ? ear : undefined, speechSeconds } };
+}
+
+/** The GPUs of a render's segments; those that were rendered before have that of then. */
+async function gpusOf(
+  { dispatcher }: Pick<PrepareTools, 'dispatcher'>,
+  modelId: string,
+  outline: Omit<RenderPlan, 'segmentGpus'>,
+  kept: ReadonlyMap<number, SegmentReceipt>,
+): Promise<number[]> {
+  const segments = cutSegments(outline);
+  const missing = segments.filter((_, index) => !kept.has(index));
+  const placed = missing.length > 0 ? await dispatcher.place(modelId, missing) : [];
+  let next = 0;
+  return segments.map((_, index) => kept.get(index)?.gpu ?? placed[next++] ?? 0);
+}
+
+/** Counts the frames of segments that need no job as done. */
+async function noteDone(
+  { renders }: Pick<PrepareTools, 'renders'>,
+  renderId: string,
+  done: ReadonlyMap<number, SegmentReceipt>,
+): Promise<void> {
+  for (const { index, attempt, frames } of done.values()) {
+    await renders.segments.reportProgress(renderId, index, attempt, frames.end - frames.start);
   }
 }

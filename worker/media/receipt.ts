@@ -53,11 +53,18 @@ export function buildReceipt(
     model_files: distinctFiles(segments),
     providers: [...new Set(segments.map(({ provider }) => provider))],
     segments: segments.map(({ model_files: _, ...segment }) => segment),
+    ...cachedOf(segments),
     timings_ms: sumTimings(segments),
     quality,
     pictures,
     finished_at: new Date().toISOString(),
   };
+}
+
+function cachedOf(segments: readonly SegmentReceipt[]): Pick<Receipt, 'segments_cached' | 'frames_cached'> {
+  const cached = segments.filter((segment) => segment.cached);
+  const frames_cached = cached.reduce((sum, { frames }) => sum + frames.end - frames.start, 0);
+  return { segments_cached: cached.length, frames_cached };
 }
 
 function footageOf({ footage }: RenderRecord['request'], { footagePictures = 0 }: RenderPlan): Receipt['footage'] {

@@ -11,7 +11,7 @@ const CACHED_FRAMES = 1;
 
 export type FootageModel = Pick<
   LoadedModel,
-  'modelId' | 'network' | 'encoder' | 'avatar' | 'prepared' | 'silentMouths' | 'provider' | 'files'
+  'modelId' | 'network' | 'encoder' | 'avatar' | 'prepared' | 'silentMouths' | 'provider' | 'files' | 'content'
 > &
   AsyncDisposable;
 
@@ -25,7 +25,7 @@ export async function openFootage(
   artifacts: Pick<ArtifactStore, 'checkOut'>,
   renderId: string,
 ): Promise<FootageModel> {
-  const { modelId, network, encoder, provider, files } = model;
+  const { modelId, network, encoder, provider, files, content } = model;
   const rects = artifactKeys.footageRects(renderId);
   const local = await artifacts.checkOut([rects], { folders: [artifactKeys.footagePictures(renderId)] });
   const place = (keyOf: (renderId: string) => string) => local.path(keyOf(renderId));
@@ -40,7 +40,7 @@ export async function openFootage(
   const settings = { folder: place(artifactKeys.footagePrepared), quality, processes: 0, keepsPlanes: false };
   const { pictures, release } = await new PreparedAvatars(settings, CACHED_FRAMES).open(modelId, avatar, network.size);
   return {
-    ...{ modelId, network, encoder, provider, files, avatar, prepared: pictures },
+    ...{ modelId, network, encoder, provider, files, content, avatar, prepared: pictures },
     silentMouths: new SilentMouths({ network, encoder, pictures }),
     async [Symbol.asyncDispose]() {
       await release();

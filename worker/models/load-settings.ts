@@ -10,18 +10,21 @@ const MOST_PREPARING = 8;
 export interface LoadSettings extends RunSettings {
   /** Background pictures that each model keeps in memory, ≥ 1. */
   readonly cachedFrames: number;
+  /** Whether segments are kept for later renders, so that it must be known what models are made of. */
+  readonly keepsSegments?: boolean;
   /** How avatars are prepared. */
   readonly preparing: PreparingSettings;
 }
 
 /** The settings that the configuration asks for. GPU workers use them, and so does an import that tries a model. */
-export function loadSettings({ onnx, gpus, capacity, output, preparedDir }: Config): LoadSettings {
+export function loadSettings({ onnx, gpus, capacity, output, storage, preparedDir }: Config): LoadSettings {
   // Threads of all GPU workers of a machine together must not outnumber its cores: that loses a third of the speed.
   const fairShare = Math.max(1, Math.floor(availableParallelism() / gpus.count));
   return {
     providers: onnx.execution_providers,
     threads: { intraOp: onnx.intra_op_threads || fairShare, interOp: onnx.inter_op_threads || 1 },
     cachedFrames: capacity.background_cache_frames,
+    keepsSegments: storage.segment_cache_gb > 0,
     preparing: {
       folder: preparedDir,
       quality: output.jpeg_quality,

@@ -1,8 +1,10 @@
 /** One model, ready to render: its network, its encoder, its avatar, and what they were made from. */
 
 import { createHash } from 'node:crypto';
+import { setTimeout as delay } from 'node:timers/promises';
 import { hasPictures, type ModelConfig } from '../../shared/config/model-config.ts';
 import { hearingWishes } from '../../shared/config/model-hearing.ts';
+import { externalFilesOf } from '../../shared/onnx/external-files.ts';
 import { type Avatar, openAvatar } from '../avatar/avatar.ts';
 import { unseenBackdrop } from '../avatar/backdrop.ts';
 import { openIdlePictures } from '../avatar/idle-pictures.ts';
@@ -19,6 +21,7 @@ import type { PreparedPictures } from '../prepared/prepared-pictures.ts';
 import { type FileFingerprint, fingerprintFile } from './file-fingerprint.ts';
 import type { LoadSettings } from './load-settings.ts';
 import { MemoryProbe } from './memory-probe.ts';
+import { ModelContent, machineOf } from './model-content.ts';
 import { type EncoderLease, SharedEncoders } from './shared-encoders.ts';
 
 export interface LoadModelOptions extends LoadSettings {
@@ -60,11 +63,15 @@ export interface LoadedModel {
   readonly files: readonly FileFingerprint[];
   /** One hash of them all, short, since people meet it. */
   readonly filesHash: string;
+  /** What it is made of, for segments that are kept; undefined where none are. */
+  readonly content: ModelContent | undefined;
   /** Ends its sessions; nothing of it may be in use. Calling it again does nothing. */
   release(): Promise<void>;
 }
 
 const HASH_LENGTH = 12;
+/** A load waits so long for the content of an avatar that is new to this machine; of thousands of pictures it takes longer. */
+const LEARN_WITHIN_MS = 2000;
 
 /**
  * Loads a model. Nothing stays open when it fails.
@@ -93,13 +100,14 @@ export async function loadModel(options: LoadModelOptions): Promise<LoadedModel>
   const silentMouths = silentMouthsOf(network, networkFile, lease, prepared);
   if (entry.preloadBackgrounds) await prepared.pictures.fill();
   const files = [networkFile, lease.file, ...(await filesOfPictures(entry))];
+  const content = await openContent(options, network, files, { pictures: prepared.pictures, idle, opened });
   const kept = opened.move();
   const pictureBytes = () => prepared.pictures.cachedBytes + silentMouths.cachedBytes + (idle?.cachedBytes ?? 0);
   const memoryBytes = () => networkBytes + lease.memoryBytes + pictureBytes();
   return {
     modelId: entry.modelId,
     entry,
-    ...{ network, silentMouths, files, avatar },
+    ...{ network, silentMouths, files, avatar, content },
     encoder: lease.encoder,
     ...{ prepared: prepared.pictures, idle },
     provider: network.provider,
@@ -137,6 +145,28 @@ async function openIdle(
 
 async function filesOfPictures(entry: ModelConfig): Promise<FileFingerprint[]> {
   return hasPictures(entry) ? [await fingerprintFile(entry.cropRectsPath)] : [];
+}
+
+/** Begins to read what has to be read for its hash. The rects are in the keys of the pictures. */
+async function openContent(
+  { entry, keepsSegments }: LoadModelOptions,
+  { hearing, framesPerRun, provider: { provider } }: OnnxLipSyncNetwork,
+  [network, encoder]: readonly FileFingerprint[],
+  { pictures, idle, opened }: { pictures: PreparedPictures; idle: IdleClip | undefined; opened: AsyncDisposableStack },
+): Promise<ModelContent | undefined> {
+  if (!keepsSegments) return undefined;
+  const { modelPath, audioEncoderPath, blend } = entry;
+  const beside = [...(await externalFilesOf(modelPath)), ...(await externalFilesOf(audioEncoderPath))];
+  const fingerprints = [network, encoder, ...(await Promise.all(beside.map(fingerprintFile)))];
+  const files = fingerprints.map((file) => file?.sha256 ?? '');
+  const settings = [hearing, framesPerRun, blend, pictures.quality, await machineOf(provider)];
+  const content = new ModelContent({ files, settings }, pictures.keys, idle?.keys);
+  const released = new AbortController();
+  opened.defer(() => released.abort());
+  const learnt = content.learn(released.signal);
+  // What is rendered before it is known is not kept.
+  await Promise.race([learnt, delay(LEARN_WITHIN_MS, undefined, { ref: false })]);
+  return content;
 }
 
 function silentMouthsOf(

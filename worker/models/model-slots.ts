@@ -1,9 +1,12 @@
 /** The models in memory, and whether they are within the limits. */
 
+import { entryVersion } from '../../shared/config/model-config.ts';
 import type { FarmError } from '../../shared/errors.ts';
 import type { LoadedModelState } from '../../shared/heartbeat.ts';
 import { logged, unexpected } from '../../shared/process/unheard.ts';
+import { USUAL_HEARING } from '../../shared/sound/hearing.ts';
 import { chooseVictim, type UseCount } from './eviction.ts';
+import type { LoadedModel } from './loaded-model.ts';
 import { fits, type ModelLimits, memoryOf, tooLarge, whyNoRoom } from './model-limits.ts';
 import type { ModelSlot, UseKind } from './model-slot.ts';
 
@@ -55,7 +58,7 @@ export class ModelSlots implements Iterable<ModelSlot> {
     return new Map(
       [...this.#slots].map(({ modelId, model, state }) => {
         const { loadMs, msPerFrame, loadedAtMs, memoryBytes, filesHash, network, prepared } = model;
-        const current = state === 'closed' ? {} : { filesHash };
+        const current = state === 'closed' ? {} : { filesHash, ...contentOf(model) };
         const { done, total } = prepared.share;
         const figures = { loadMs, msPerFrame, loadedAtMs, memoryBytes, pictures: { prepared: done, total } };
         return [modelId, { ...figures, networkSize: network.size, ...current }];
@@ -130,4 +133,12 @@ export class ModelSlots implements Iterable<ModelSlot> {
   #countOf(modelId: string): UseCount {
     return this.#counts.get(modelId) ?? NEVER_USED;
   }
+}
+
+function contentOf({ content, network, entry }: LoadedModel): Pick<LoadedModelState, 'content'> {
+  if (!content) return {};
+  const { networks, id: whole } = content;
+  const { framesPerRun, hearing = USUAL_HEARING } = network;
+  const hashes = { networks, ...(whole === undefined ? {} : { whole }), entry: entryVersion(entry) };
+  return { content: { ...hashes, framesPerRun, hearing } };
 }

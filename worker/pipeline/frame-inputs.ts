@@ -5,6 +5,7 @@ import type { IdleMoment } from '../../shared/sound/idle-track.ts';
 import { FEATURE_ROWS_AFTER } from '../../shared/sound/rates.ts';
 import type { FeatureRows, FrameInputs, IndexRange } from './contract.ts';
 import { checkRequest, type InputParts, type RenderFramesRequest } from './frame-request.ts';
+import { wholeBatches } from './heard-sound.ts';
 import { LookAhead } from './look-ahead.ts';
 import { loadPicture } from './pipeline.ts';
 import { type FeatureSource, SlidingFeatures } from './sliding-features.ts';
@@ -66,10 +67,8 @@ export async function* gatherFrameInputs<Picture>(
 }
 
 /** On the grid of the sound all frames of the batches that hold a frame asked for, else the frames asked for. */
-function framesOfBatches({ grid, frames, batchFrames, totalFrames }: RenderFramesRequest): IndexRange {
-  if (grid === 'request') return frames;
-  const start = Math.floor(frames.start / batchFrames) * batchFrames;
-  return { start, end: Math.min(Math.ceil(frames.end / batchFrames) * batchFrames, totalFrames) };
+function framesOfBatches(request: RenderFramesRequest): IndexRange {
+  return request.grid === 'request' ? request.frames : wholeBatches(request);
 }
 
 /**

@@ -6,6 +6,7 @@ import { PlaneConverter } from '../compositor/plane-converter.ts';
 import { alphaBytes, planeLayout } from '../compositor/planes.ts';
 import { putBehind } from '../compositor/put-behind.ts';
 import type { AvatarPictures, RgbImage } from '../pipeline/contract.ts';
+import type { PictureKeys } from './picture-keys.ts';
 import { cutOut } from './prepare-picture.ts';
 import type { PreparedPictures } from './prepared-pictures.ts';
 
@@ -44,6 +45,11 @@ export class IdleClip {
     this.#clip = clip;
     this.#compositor = compositor;
     this.#keepsAlpha = keepsAlpha;
+  }
+
+  /** Keys of its pictures. */
+  get keys(): PictureKeys {
+    return this.#clip.prepared.keys;
   }
 
   get cachedBytes(): number {

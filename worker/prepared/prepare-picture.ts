@@ -147,3 +147,17 @@ export async function noteHashes(hashes: ContentHashes, source: PictureSource, f
     if (path !== undefined && version !== undefined && sha256 !== undefined) await hashes.note(path, version, sha256);
   }
 }
+
+/** What the files of a picture hash to, where that is remembered of all of them as they are now. */
+export async function findHashes(hashes: ContentHashes, source: PictureSource): Promise<SourceHashes | undefined> {
+  const found: Partial<Record<keyof SourceHashes, string>> = {};
+  for (const part of SOURCE_PARTS) {
+    const path = source[part];
+    if (path === undefined) continue;
+    const hash = await hashes.find(path);
+    if (hash === undefined) return undefined;
+    found[part] = hash;
+  }
+  const { background = '', ...faces } = found;
+  return { background, ...faces };
+}

@@ -4,8 +4,8 @@ import { FarmError } from '../../shared/errors.ts';
 import type { PreparedPicture } from '../compositor/contract.ts';
 import type { NetworkSize, Rect, RgbImage } from '../pipeline/contract.ts';
 import type { PreparedAvatar, PreparedShare } from './contract.ts';
-import { KnownPicture, type WholePicture } from './known-picture.ts';
-import { pictureKey, SOURCE_PARTS, type SourceHashes } from './picture-key.ts';
+import type { WholePicture } from './known-picture.ts';
+import { PictureKeys } from './picture-keys.ts';
 import { type PictureHead, readHead, viewMain } from './picture-record.ts';
 import type { PicturesOptions } from './pictures-options.ts';
 import { type FoundSources, noteHashes, type PictureOrder, readPicture, readSeenPicture } from './prepare-picture.ts';
@@ -29,7 +29,7 @@ const LEAST_KEPT_BYTES = 64 * 1024;
  */
 export class PreparedPictures implements PreparedAvatar {
   readonly #options: PicturesOptions;
-  readonly #known: (KnownPicture | undefined)[];
+  readonly keys: PictureKeys;
   readonly #isThere = new Set<number>();
   readonly #kept = new Map<number, PreparedPicture>();
   /** Pictures whose files could not be written. */
@@ -40,7 +40,7 @@ export class PreparedPictures implements PreparedAvatar {
 
   private constructor(options: PicturesOptions) {
     this.#options = options;
-    this.#known = Array.from({ length: options.avatar.frameCount });
+    this.keys = new PictureKeys(options, (index) => this.order(index));
   }
 
   /** Finds out which pictures are prepared; their sources are not read where their hashes are remembered. */
@@ -96,7 +96,7 @@ export class PreparedPictures implements PreparedAvatar {
     const kept = this.#kept.get(index);
     if (kept !== undefined) return kept;
     let place: PlaceInMemory | undefined;
-    const head = this.#known[index]?.read('main', (found) => {
+    const head = this.keys.of(index)?.read('main', (found) => {
       place = this.#placeFor(found);
       return new Uint8Array(place.memory, 0, found.main.byteLength);
     });
@@ -156,7 +156,7 @@ export class PreparedPictures implements PreparedAvatar {
 
   /** Whether picture `index` is there by now, although nobody has told of it: another worker may have prepared it. */
   isThereByNow(index: number): boolean {
-    const known = this.#known[index];
+    const known = this.keys.of(index);
     if (known?.isThere) this.#isThere.add(index);
     return this.#isThere.has(index);
   }
@@ -164,18 +164,21 @@ export class PreparedPictures implements PreparedAvatar {
   /** Notes that another process has prepared picture `index`. */
   async note(index: number, found: FoundSources): Promise<void> {
     await noteHashes(this.#options.hashes, this.#options.avatar.source(index), found);
-    this.#know(index, found.key);
+    this.keys.know(index, found.key);
     this.#isThere.add(index);
   }
 
   /** The key of picture `index`, a hash of all that its bytes depend on; undefined until its files have been read. */
   keyOf(index: number): string | undefined {
-    return this.#known[index]?.key;
+    return this.keys.of(index)?.key;
   }
 
   /** Marks its files as used, for retention. */
   async touch(): Promise<void> {
-    for (const known of this.#known) if (known !== undefined) await this.#options.files.touch(known.key);
+    for (let index = 0; index < this.frameCount; index++) {
+      const known = this.keys.of(index);
+      if (known !== undefined) await this.#options.files.touch(known.key);
+    }
     await this.#options.planes.touch();
     await this.#options.alpha.touch();
   }
@@ -209,7 +212,7 @@ export class PreparedPictures implements PreparedAvatar {
     const order = this.order(index);
     const read = await readPicture(order, this.#options.backdrops);
     await noteHashes(this.#options.hashes, order.source, read);
-    const known = this.#know(index, read.key);
+    const known = this.keys.know(index, read.key);
     const present = known.readWhole();
     if (present !== undefined) {
       this.#isThere.add(index);
@@ -236,7 +239,7 @@ export class PreparedPictures implements PreparedAvatar {
   }
 
   async #part(index: number, name: 'face' | 'hiddenFace', into: Uint8Array): Promise<void> {
-    if (this.#known[index]?.read(name, () => into)) return;
+    if (this.keys.of(index)?.read(name, () => into)) return;
     const { head, file } = await this.prepare(index);
     const { start, byteLength } = head[name];
     if (byteLength !== into.length) throw new RangeError(`${name} has ${byteLength} bytes, not ${into.length}`);
@@ -265,29 +268,7 @@ export class PreparedPictures implements PreparedAvatar {
   }
 
   async #findKey(index: number): Promise<void> {
-    const { hashes, files } = this.#options;
-    const source = this.#options.avatar.source(index);
-    const found: Partial<Record<keyof SourceHashes, string>> = {};
-    for (const part of SOURCE_PARTS) {
-      const path = source[part];
-      if (path === undefined) continue;
-      const hash = await hashes.find(path);
-      if (hash === undefined) return;
-      found[part] = hash;
-    }
-    const { background = '', ...faces } = found;
-    const { key } = this.#know(
-      index,
-      pictureKey({ background, ...faces }, this.order(index), this.#options.backdrop?.id),
-    );
-    if (this.isThereByNow(index)) await files.touch(key);
-  }
-
-  #know(index: number, key: string): KnownPicture {
-    const known = this.#known[index];
-    if (known?.key === key) return known;
-    const now = new KnownPicture(this.#options.files, key);
-    this.#known[index] = now;
-    return now;
+    const known = await this.keys.find(index);
+    if (known && this.isThereByNow(index)) await this.#options.files.touch(known.key);
   }
 }

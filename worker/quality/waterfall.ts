@@ -90,14 +90,19 @@ function segmentRows(record: RenderRecord, segments: readonly SegmentReceipt[]):
   const placed = placedInTime(record, segments);
   if (placed.length <= MOST_ROWS) {
     return placed.map(({ segment, startMs }) => ({
-      label: `GPU ${segment.gpu} · segment ${segment.index}`,
+      label: `${placeOf(segment)} · segment ${segment.index}`,
       bars: segmentBars(segment, startMs, record.renderingAtMs ?? startMs),
     }));
   }
-  return [...Map.groupBy(placed, ({ segment }) => segment.gpu)].map(([gpu, own]) => ({
-    label: `GPU ${gpu} · ${own.length} segments`,
+  return [...Map.groupBy(placed, ({ segment }) => placeOf(segment))].map(([place, own]) => ({
+    label: `${place} · ${own.length} segments`,
     bars: own.flatMap(({ segment, startMs }) => segmentBars(segment, startMs, startMs)),
   }));
+}
+
+/** Of one that an earlier render has made nothing was done. */
+function placeOf({ gpu, cached }: SegmentReceipt): string {
+  return cached ? 'kept' : `GPU ${gpu}`;
 }
 
 /** Segments by GPU, and when each began. Of one of an earlier worker that is a guess: after the one before it there. */

@@ -93,6 +93,7 @@ export interface RenderSpec {
   readonly from_neutral: boolean;
   readonly fps: number;
   readonly silence_gate: SilenceGate;
+  readonly no_cache: boolean;
 }
 
 export interface RenderBatch {

@@ -333,7 +333,7 @@ async function start(farm: KeyFarm): Promise<Bench> {
     limits: { disk_reserve_gb: 0.001 },
     output: { format: 'raw' },
     grpc: { reflection: false },
-    storage: { driver: 'local', root: 'kept', prepared_dir: 'made' },
+    storage: { driver: 'local', root: 'kept', prepared_dir: 'made', segment_cache_gb: 0.5 },
     models_root: 'avatars',
     models: { ...before, ...HOARDERS },
   });
@@ -522,6 +522,12 @@ export const modelKeys: KeyTable<Bench> = {
       const made = await readdir(path.join(farm.folder, 'made'), { recursive: true });
       assert.ok(made.some((name) => name.endsWith('.picture')));
       await assert.rejects(access(path.join(farm.folder, 'kept', 'prepared')), { code: 'ENOENT' });
+    },
+    'storage.segment_cache_gb': async ({ farm }) => {
+      const first = await farm.render('model_path', 0.2);
+      const again = await farm.render('model_path', 0.2);
+      assert.deepEqual([first.segments_cached, again.segments_cached], [0, 1]);
+      assert.equal(again.video?.sha256, first.video?.sha256);
     },
     'logging.log_inference_times': async ({ farm }) => {
       const [line = ''] = farm.output.filter((text) => text.includes('inference times'));
