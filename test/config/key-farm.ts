@@ -6,6 +6,7 @@ import { parse, stringify } from 'yaml';
 import type { CompositeBatchResponse } from '../../api/grpc/messages/monolithic.ts';
 import { freePort } from '../../cli/private-redis.ts';
 import { NodeFarmClient } from '../../client/node/farm-client.ts';
+import type { SubmitOptions } from '../../client/requests.ts';
 import { MONOLITHIC, TestClient } from '../grpc/clients.ts';
 import { type CliRun, livingFamily, runCli } from '../support/run-cli.ts';
 import { syllables, writeWav } from '../support/sound.ts';
@@ -138,8 +139,9 @@ export class KeyFarm {
   }
 
   /** A whole render; returns its receipt. Frames are the default: a video costs several runs of ffmpeg more. */
-  async render(modelId: string, seconds: number, output: 'mp4' | 'frames' = 'frames') {
-    const { id } = await this.client.submit(await this.speech(seconds), { modelId, output });
+  async render(modelId: string, seconds: number, options: SubmitOptions = {}) {
+    const request = { modelId, output: 'frames', cache: false, ...options } as const;
+    const { id } = await this.client.submit(await this.speech(seconds), request);
     await this.client.finished(id);
     return await this.client.receipt(id);
   }

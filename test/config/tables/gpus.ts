@@ -139,7 +139,7 @@ async function loadedOn(farm: KeyFarm, gpu: number): Promise<string[]> {
 
 /** What x264 wrote into a video about its settings. */
 const x264Settings = async (farm: KeyFarm): Promise<string> => {
-  const { render_id } = await farm.render('ann', 0.4, 'mp4');
+  const { render_id } = await farm.render('ann', 0.4, { output: 'mp4' });
   const file = path.join(farm.folder, 'video.mp4');
   await farm.client.saveVideo(render_id, file);
   return / - options: ([ -~]*)/.exec((await readFile(file)).toString('latin1'))?.[1] ?? 'none found';

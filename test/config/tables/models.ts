@@ -93,11 +93,11 @@ const wantsKey = ({ message }: Error): string => /audio_features/.exec(message)?
 
 /** Frames in silence of two seconds of speech, by the receipt; "off" without a gate. */
 const silentFramesOf = async (farm: KeyFarm, modelId: string): Promise<string> =>
-  String((await farm.render(modelId, 2, 'frames')).silence_gate?.frames ?? 'off');
+  String((await farm.render(modelId, 2)).silence_gate?.frames ?? 'off');
 
 /** Frames of an idle clip in two seconds of speech, likewise. */
 const idleFramesOf = async (farm: KeyFarm, modelId: string): Promise<string> =>
-  String((await farm.render(modelId, 2, 'frames')).silence_gate?.idle_frames ?? 'off');
+  String((await farm.render(modelId, 2)).silence_gate?.idle_frames ?? 'off');
 
 const loadedUnasked = async (farm: KeyFarm, modelId: string): Promise<string> => {
   const isLoaded = async () =>
@@ -418,7 +418,7 @@ async function rendered(
   const jpeg = await sharp(await farm.client.frame(frames, 0))
     .raw()
     .toBuffer();
-  const { render_id: film } = await farm.render(modelId, 0.1, 'mp4');
+  const { render_id: film } = await farm.render(modelId, 0.1, { output: 'mp4' });
   const file = path.join(farm.folder, 'film.mp4');
   await farm.client.saveVideo(film, file);
   const [picture = new Uint8Array()] = await decodeFrames(file, SIZE.width, SIZE.height);
@@ -524,8 +524,9 @@ export const modelKeys: KeyTable<Bench> = {
       await assert.rejects(access(path.join(farm.folder, 'kept', 'prepared')), { code: 'ENOENT' });
     },
     'storage.segment_cache_gb': async ({ farm }) => {
-      const first = await farm.render('model_path', 0.2);
-      const again = await farm.render('model_path', 0.2);
+      const asked = { output: 'mp4', cache: true } as const;
+      const first = await farm.render('model_path', 0.2, asked);
+      const again = await farm.render('model_path', 0.2, asked);
       assert.deepEqual([first.segments_cached, again.segments_cached], [0, 1]);
       assert.equal(again.video?.sha256, first.video?.sha256);
     },
