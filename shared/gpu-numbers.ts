@@ -30,15 +30,20 @@ export interface ClaimableDevice extends NumberOwner {
 }
 
 /**
- * Functions for scripts: `is_free` says whether no living worker has the number.
+ * Functions for scripts: `is_free` says whether no living worker has the number. One that only stands in for a worker
+ * which is gone, and has another number itself, gives the queue back.
  * ARGV 1 own token, 2 beginning of leases, 3 beginning of claims, 4 how many leases of workers that have ended follow.
  */
 const IS_FREE = `
 local ended = {}
 for i = 5, 4 + ARGV[4] do ended[ARGV[i]] = true end
+local function is_stand_in(lease, number)
+  local own = string.match(lease, '"workerId":"gpu%-(%d+)%-')
+  return own and own ~= tostring(number)
+end
 local function is_free(number)
   local lease = redis.call('GET', ARGV[2] .. number)
-  if lease and not ended[lease] then return false end
+  if lease and not ended[lease] and not is_stand_in(lease, number) then return false end
   local claim = redis.call('GET', ARGV[3] .. number)
   return not claim or claim == ARGV[1]
 end

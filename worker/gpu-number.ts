@@ -20,6 +20,7 @@ const PATIENCE_MS = 30_000;
 const LOOK_EVERY_MS = 300;
 
 interface Lease {
+  readonly gpuId: number;
   readonly key: string;
   readonly value: string;
 }
@@ -62,15 +63,20 @@ export async function claimGpuNumber(
 async function leasesOf(redis: Redis, gpuIds: readonly number[]): Promise<Lease[]> {
   const keys = gpuIds.map((gpuId) => leaseKey(gpuQueue(gpuId)));
   const values = keys.length > 0 ? await redis.mget(keys) : [];
-  return keys.flatMap((key, index) => (values[index] ? [{ key, value: values[index] }] : []));
+  return gpuIds.flatMap((gpuId, index) => {
+    const [key, value] = [keys[index], values[index]];
+    return key && value ? [{ gpuId, key, value }] : [];
+  });
 }
 
 function hasSurelyEnded({ value }: Lease): boolean {
   return hasEnded(holderSchema.parse(JSON.parse(value)));
 }
 
-function isOutOfSight({ value }: Lease): boolean {
-  return !isWithinSight(holderSchema.parse(JSON.parse(value)));
+/** Not for a worker that stands in for another one: it gives the queue back. */
+function isOutOfSight({ gpuId, value }: Lease): boolean {
+  const holder = holderSchema.parse(JSON.parse(value));
+  return !isWithinSight(holder) && holder.workerId.startsWith(`${gpuQueue(gpuId)}-`);
 }
 
 /** Resolves once the lease is renewed, which a living worker does, or has gone. */

@@ -67,6 +67,17 @@ describe('numbers of GPUs', () => {
     assert.equal((await numbers.claim('c', [H100], ['somebody']))?.gpuId, 0, 'of a worker that is known to have ended');
   });
 
+  it('come back while another worker stands in on the queue', async () => {
+    await numbers.claim('a', [H100]);
+    await numbers.claimed(0);
+    const holder = (workerId: string) => JSON.stringify({ host: 'two', pid: 7, workerId });
+    await redis.set(leaseKey('gpu-0'), holder('gpu-10-5f3b91aa'));
+    assert.equal((await numbers.claim('b', [H100]))?.gpuId, 0);
+    await numbers.claimed(0);
+    await redis.set(leaseKey('gpu-0'), holder('gpu-0-5f3b91aa'));
+    assert.equal(await numbers.claim('c', [H100]), undefined);
+  });
+
   it('go past those that were given by hand, and past queues of earlier versions', async () => {
     await numbers.giveByHand(0, 'by-hand');
     await redis.set(leaseKey('gpu-1'), 'of a version that notes no numbers');
