@@ -33,6 +33,7 @@ import { listRenders } from './http/renders/render-list-route.ts';
 import { renderOrders } from './http/renders/render-orders.ts';
 import { renderRoutes } from './http/renders/render-routes.ts';
 import { formLimits } from './http/renders/render-upload.ts';
+import { uploadRoutes } from './http/renders/upload-routes.ts';
 import { followRequests } from './http/request-hooks.ts';
 import { SECURITY_HEADERS, setSecurityHeaders } from './http/security-headers.ts';
 import { opensSocket } from './http/sockets/socket-protocol.ts';
@@ -67,6 +68,7 @@ export async function buildApp(services: Services, log: Logger, times = SOCKET_T
   await app.register(renderRoutes, services);
   await app.register(listRenders, services);
   await app.register(estimateRoute, services);
+  await app.register(uploadRoutes, services);
   await app.register(batchRoute, services);
   await app.register(renderOrders, services);
   await app.register(eventRoutes, services);

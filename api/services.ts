@@ -34,6 +34,7 @@ import { Readiness } from './readiness.ts';
 import { RenderService } from './renders/renders.ts';
 import { RenderRetry } from './renders/retry.ts';
 import { RenderSubmission } from './renders/submission.ts';
+import { Uploads } from './renders/uploads.ts';
 import { VideoPreviews } from './renders/video-previews.ts';
 import { RendersWithoutWorker } from './renders/without-worker.ts';
 import { Webhooks } from './webhooks.ts';
@@ -58,6 +59,7 @@ export interface Services {
   readonly models: Models;
   readonly avatarPictures: AvatarPictureService;
   readonly submission: RenderSubmission;
+  readonly uploads: Uploads;
   readonly renders: RenderService;
   readonly videos: VideoPreviews;
   readonly retry: RenderRetry;
@@ -118,6 +120,7 @@ export function openServices({ config, redis, log, reload }: ServiceTools): Serv
     metrics: new Metrics({ config, redis, store }),
     hosts: new HostService(redis, queues, audit),
     avatarPictures: new AvatarPictureService(artifacts, models),
+    uploads: new Uploads({ config, redis, artifacts, submission }),
     videos: new VideoPreviews(config.limits.max_video_previews),
     async close() {
       await Promise.all([stopLooking(), gpus.history.stop()]);

@@ -1,4 +1,5 @@
 import type { Duplex, Readable } from 'node:stream';
+import type { ResumableUploads } from './resumable-uploads.ts';
 import type { RenderFolder } from './retention/leftover.ts';
 
 /** A file of the store, as a list has it. */
@@ -75,6 +76,8 @@ export interface ArtifactStore {
   remove(key: string): Promise<void>;
   /** Writes, reads and removes a small file of its own, and throws what is wrong with the store. */
   probe(): Promise<void>;
+  /** Uploads that clients bring here themselves, part by part; undefined where the store takes none. */
+  readonly resumable: ResumableUploads | undefined;
   /** The folders of renders, with what is in them. */
   renderFolders(): Promise<RenderFolder[]>;
   /** An address at which anybody may read the file for a while; undefined where the store gives out none. */

@@ -29,6 +29,7 @@ export type { ArtifactStore, ByteRange, LocalFiles, OpenFile, StoredFile } from 
 
 /** Files under a folder that all processes of the farm share. */
 export class LocalArtifacts implements ArtifactStore {
+  readonly resumable = undefined;
   readonly #root: string;
 
   constructor(root: string) {

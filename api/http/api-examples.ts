@@ -2,12 +2,17 @@
 
 const FARM = 'http://127.0.0.1:8080';
 const RENDER = `${FARM}/v1/renders/r0mwsm4v4r-d376f0928d`;
+const UPLOAD = `${FARM}/v1/uploads/r0mwsm4v4r-d376f0928d`;
 const AS_JSON = "-H 'content-type: application/json'";
 
 const EXAMPLES: Readonly<Record<string, string>> = {
   submitRender: `curl ${FARM}/v1/renders -F audio=@speech.wav -F model_id=demo -F 'labels={"project": "spring"}'`,
   submitBatch: `curl ${FARM}/v1/renders/batch -F audio=@speech.wav -F audio=@speech.wav -F 'items=[{}, {"priority": "low"}]'`,
   estimateRender: `curl ${FARM}/v1/renders/estimate ${AS_JSON} -d '{"model_id": "demo", "audio_seconds": 60}'`,
+  beginUpload: `curl ${FARM}/v1/uploads ${AS_JSON} -d '{"file_name": "speech.wav", "bytes": 734003200}'`,
+  getUpload: `curl ${UPLOAD}`,
+  completeUpload: `curl -X POST ${UPLOAD}/complete`,
+  deleteUpload: `curl -X DELETE ${UPLOAD}`,
   listRenders: `curl '${FARM}/v1/renders?status=completed&label=project=spring&search=speech&created_from=2026-01-01'`,
   getRender: `curl ${RENDER}`,
   getVideo: `curl ${RENDER}/video -o video.mp4`,

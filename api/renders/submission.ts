@@ -66,6 +66,8 @@ export function withSilence(leadMs: number, tailMs: number): Pick<RenderOptions,
 /** An upload that lies in the store under the id of the render it is for. */
 export type StoredUpload = Pick<RenderRequest, 'fileName' | 'uploadBytes' | 'uploadSha256'> & {
   readonly renderId: string;
+  /** Whether it is kept when the render is refused. */
+  readonly stays?: boolean;
   /** Where a video came with the sound; `uploadBytes` counts it too. */
   readonly footage?: Omit<Footage, 'syncMode'>;
 };
@@ -196,7 +198,7 @@ export class RenderSubmission {
       return await this.#admit(renderId, request, submitter);
     };
     const renderedAs = await admit().catch(async (error: unknown) => {
-      if (FarmError.from(error).code !== 'outcome_unknown') await this.discardUpload(renderId);
+      if (FarmError.from(error).code !== 'outcome_unknown' && !upload.stays) await this.discardUpload(renderId);
       throw error;
     });
     if (renderedAs !== renderId) {
@@ -214,7 +216,10 @@ export class RenderSubmission {
     }
   }
 
-  async #requestOf({ renderId: _, footage, ...file }: StoredUpload, options: RenderOptions): Promise<RenderRequest> {
+  async #requestOf(
+    { renderId: _, stays: ___, footage, ...file }: StoredUpload,
+    options: RenderOptions,
+  ): Promise<RenderRequest> {
     const { webhook: __, backgroundMode, frameRate, silenceGate, syncMode = 'cut', ...chosen } = options;
     const usual = this.#tools.config.models.get(options.modelId);
     const isGated = silenceGate ?? usual?.silenceGate ?? false;

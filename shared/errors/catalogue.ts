@@ -16,6 +16,24 @@ interface CatalogueEntry {
 export const ERROR_CATALOGUE = {
   request_invalid: entry(400, 3, false, 'Correct what is named and send the request again.'),
   upload_missing: entry(400, 3, false, 'Send multipart/form-data with the audio in a file field named "audio".'),
+  upload_unknown: entry(
+    404,
+    5,
+    false,
+    'Check the id; an upload that is not rendered goes after retention.orphan_hours.',
+  ),
+  upload_incomplete: entry(
+    409,
+    9,
+    false,
+    'PUT the missing parts to the addresses of GET /v1/uploads/{id}, then complete it.',
+  ),
+  uploads_unavailable: entry(
+    409,
+    9,
+    false,
+    'Send the sound with POST /v1/renders; uploads in parts need storage.driver s3.',
+  ),
   upload_too_large: entry(413, 3, false, 'Send a shorter or compressed file, or raise limits.max_upload_mb.'),
   audio_empty: entry(422, 3, false, 'Send a file that contains sound; this one has no samples.'),
   audio_unreadable: entry(422, 3, false, 'Send audio that ffmpeg can decode, such as WAV, MP3, M4A, OGG or FLAC.'),

@@ -63,7 +63,11 @@ export function passesByItself(error: unknown): boolean {
   if (name === 'AbortError' || name in KNOWN || isMissing(error)) return false;
   const status = $metadata?.httpStatusCode;
   return (
-    status === undefined || status === 200 || status === 408 || status === 429 || (status >= 500 && status !== 507)
+    status === undefined ||
+    status === 200 ||
+    status === 408 ||
+    status === 429 ||
+    (status >= 500 && status !== 501 && status !== 507)
   );
 }
 

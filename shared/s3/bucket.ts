@@ -150,7 +150,7 @@ export class Bucket {
         ),
       );
       for (const { Key = '', Size: bytes = 0, ETag: etag = '', LastModified: modified } of page.Contents ?? []) {
-        yield { key: this.#below(Key), bytes, etag, modifiedMs: modified?.getTime() ?? 0 };
+        yield { key: this.below(Key), bytes, etag, modifiedMs: modified?.getTime() ?? 0 };
       }
       token = page.NextContinuationToken;
       last = !page.IsTruncated || token === undefined;
@@ -238,7 +238,8 @@ export class Bucket {
     return { Bucket: bucket, Key: prefix ? `${prefix}/${key}` : key };
   }
 
-  #below(key: string): string {
+  /** The key below the prefix, of one as the server knows it. */
+  below(key: string): string {
     const { prefix } = this.settings;
     return prefix ? key.slice(prefix.length + 1) : key;
   }

@@ -10,11 +10,13 @@ import { FarmError } from '../errors.ts';
 import { writeFault } from '../file-fault.ts';
 import { progressNoter } from '../process/progress.ts';
 import { logged } from '../process/unheard.ts';
+import type { ResumableUploads } from '../resumable-uploads.ts';
 import type { RenderFolder } from '../retention/leftover.ts';
 import type { AnswerHeaders, Bucket } from './bucket.ts';
 import { foldersOf } from './bucket-folders.ts';
 import { inParallel } from './in-parallel.ts';
 import { LastingCopies } from './lasting-copies.ts';
+import { MultipartUploads } from './multipart.ts';
 import { openObject } from './object-file.ts';
 import type { WorkFolder } from './work-folder.ts';
 
@@ -28,12 +30,14 @@ const ADDRESS_LIFETIME_S = 3600;
  * folder of this host. An object appears whole and replaces another one in one step; a folder goes object by object.
  */
 export class S3Artifacts implements ArtifactStore {
+  readonly resumable: ResumableUploads;
   readonly #bucket: Bucket;
   readonly #work: WorkFolder;
   readonly #lasting = new LastingCopies((keys, folder, signal) => this.#copyOut(keys, [folder], signal));
 
   constructor(bucket: Bucket, work: WorkFolder) {
     this.#bucket = bucket;
+    this.resumable = new MultipartUploads(bucket);
     this.#work = work;
   }
 

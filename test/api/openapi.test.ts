@@ -68,7 +68,7 @@ ajv.addSchema({ ...document, $id: 'openapi' });
 
 /** Need a worker, a bucket, a Redis that is away, or a fault of the farm; tests of those have them. */
 const ELSEWHERE =
-  /^(?:loadModel (?:200|409|500)|unloadModel (?:200|504)|resumeGpu 200|isReady 200|followRenders 200|testWebhook (?:202|422)|getWebhookSecrets 200|get(?:Video|Frame|ContactSheet) 307|\w+ 50[03])$/;
+  /^(?:loadModel (?:200|409|500)|unloadModel (?:200|504)|resumeGpu 200|isReady 200|followRenders 200|testWebhook (?:202|422)|getWebhookSecrets 200|get(?:Video|Frame|ContactSheet) 307|(?:begin|get|complete|delete)Upload (?:20[014]|409)|\w+ 50[03])$/;
 const sent = new Set<string>();
 
 /** Sends a request to an operation, and checks that the answer is one that is documented, in the form that is documented. */
@@ -312,6 +312,15 @@ describe('the API as it is documented', () => {
     await ask('isReady', 503);
   });
 
+  it('refuses uploads in parts where the files are in a folder', async () => {
+    await ask('beginUpload', 409, { payload: { bytes: 100 } });
+    await ask('beginUpload', 413, { payload: { bytes: 100, file_name: 'x'.repeat(2 ** 20 + 1) } });
+    await ask('beginUpload', 415, { payload: 'x', headers: { 'content-type': 'text/plain' } });
+    for (const operationId of ['getUpload', 'completeUpload', 'deleteUpload']) {
+      await ask(operationId, 404, { in: { id: 'r0-00' } });
+    }
+  });
+
   it('describes the upload as it is read', () => {
     const { content } = operations.find(({ operationId }) => operationId === 'submitRender')?.requestBody ?? {};
     const { properties, required } = content?.['multipart/form-data']?.schema ?? { properties: {}, required: [] };
@@ -336,6 +345,7 @@ describe('the API as it is documented', () => {
       'start_frame',
       'sync_mode',
       'to',
+      'upload_id',
       'video',
       'webhook_events',
       'webhook_url',

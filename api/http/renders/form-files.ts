@@ -75,9 +75,14 @@ export class FormFiles {
     return { ...sound, uploadBytes: sound.uploadBytes + video.bytes + marks.bytes, footage };
   }
 
+  /** Whether one has come. */
+  get hasAny(): boolean {
+    return this.#sound !== undefined || this.#footage.size > 0;
+  }
+
   /** Removes what has come. */
   async discard(): Promise<void> {
-    if (this.#sound || this.#footage.size > 0) await this.#submission.discardUpload(this.#renderId);
+    if (this.hasAny) await this.#submission.discardUpload(this.#renderId);
   }
 }
 

@@ -7,6 +7,7 @@ import { shown, unknownName } from '../../../shared/faulty-input.ts';
 import { SYNC_MODES, type SyncMode } from '../../../shared/footage.ts';
 import { JPEG_QUALITY, LAST_FRAME, LAST_START_FRAME, LONGEST_SILENCE_MS } from '../../../shared/limits.ts';
 import { MAX_URL_LENGTH } from '../../../shared/net/outside-url.ts';
+import { RENDER_ID } from '../../../shared/renders/id.ts';
 import { OUTPUTS } from '../../../shared/renders/outputs.ts';
 import { labelsSchema, RENDER_PRIORITIES } from '../../../shared/renders/record.ts';
 import { FRAME_RATE_WORDS, FRAME_RATES } from '../../../shared/sound/frame-rate.ts';
@@ -57,6 +58,7 @@ const IN_JSON: Notation = {
 
 function fieldsSchema({ output }: Pick<Config, 'output'>, { flag, number, labels, events }: Notation) {
   return z.strictObject({
+    upload_id: z.string().regex(RENDER_ID, 'not the id of an upload').optional().describe('Of an upload in parts'),
     audio_url: z.string().max(MAX_URL_LENGTH).optional().describe('Where the sound is, instead of a file'),
     model_id: z.string().default(''),
     output: z.enum(OUTPUTS).default('mp4'),
@@ -83,7 +85,7 @@ function fieldsSchema({ output }: Pick<Config, 'output'>, { flag, number, labels
 export const formFieldsSchema = onceFor((config: Pick<Config, 'output'>) => fieldsSchema(config, IN_FORMS));
 /** The text fields that go with a file. */
 export const fileFieldsSchema = onceFor((config: Pick<Config, 'output'>) =>
-  formFieldsSchema(config).omit({ audio_url: true, sync_mode: true }),
+  formFieldsSchema(config).omit({ audio_url: true, upload_id: true, sync_mode: true }),
 );
 /** The same in JSON. */
 export const jsonFieldsSchema = onceFor((config: Pick<Config, 'output'>) =>
@@ -94,6 +96,8 @@ export const jsonFieldsSchema = onceFor((config: Pick<Config, 'output'>) =>
 export interface RenderWish {
   readonly options: RenderOptions;
   readonly audioUrl: string | undefined;
+  /** Of an upload in parts. */
+  readonly uploadId: string | undefined;
 }
 
 /** FarmError('request_invalid') that names every field that is wrong. @param what "form" or "body". */
@@ -115,6 +119,7 @@ export function readFields(
     throw new FarmError('request_invalid', `Wrong ${what}: ${faults.join('; ')}`);
   }
   const audioUrl = 'audio_url' in parsed.data ? parsed.data.audio_url : undefined;
+  const uploadId = 'upload_id' in parsed.data ? parsed.data.upload_id : undefined;
   const { model_id, output, start_frame, jpeg_quality, labels, priority, from, to } = parsed.data;
   const { background_mode, from_neutral, silence_gate, audio_lead_ms, audio_tail_ms, fps } = parsed.data;
   const options = {
@@ -131,5 +136,5 @@ export function readFields(
     ...withSilence(audio_lead_ms, audio_tail_ms),
     ...('sync_mode' in parsed.data && parsed.data.sync_mode ? { syncMode: parsed.data.sync_mode as SyncMode } : {}),
   };
-  return { options, audioUrl: audioUrl as string | undefined };
+  return { options, audioUrl: audioUrl as string | undefined, uploadId: uploadId as string | undefined };
 }

@@ -37,8 +37,11 @@ export const renderRoutes: FastifyPluginAsyncZod<Services> = async (app, service
   getPicture(app, services, 'waterfall', 'Which step ran when, and on which GPU', 'image/svg+xml');
 };
 
-function submitRender(app: App, { config, submission }: Services): void {
+function submitRender(app: App, services: Services): void {
+  const { config, submission } = services;
   const refusals = [
+    'upload_unknown',
+    'upload_incomplete',
     'landmarks_missing',
     'model_unknown',
     'model_unusable',
@@ -68,7 +71,7 @@ function submitRender(app: App, { config, submission }: Services): void {
       const submitter = { caller: request.caller, idempotencyKey: request.headers['idempotency-key'] };
       // Refuse before the upload is read; submit counts again when the record is written.
       await submission.refuseIfFull(submitter, announcedBytes(request));
-      const { upload, options } = await readRenderUpload(request, submission, config, whileConnected(reply));
+      const { upload, options } = await readRenderUpload(request, services, whileConnected(reply));
       const view = await submission.submit(upload, options, submitter);
       reply.status(202).header('location', view.links.self);
       return view;

@@ -6,6 +6,7 @@ import type { Config } from '../../../shared/config/load.ts';
 import { FarmError } from '../../../shared/errors.ts';
 import { MB } from '../../../shared/units.ts';
 import type { RenderOptions, RenderSubmission, StoredUpload } from '../../renders/submission.ts';
+import type { Services } from '../../services.ts';
 import { checkFileName, type FilePart, FormFiles } from './form-files.ts';
 import { fileFieldsSchema, formFieldsSchema, jsonFieldsSchema, readFields } from './render-fields.ts';
 
@@ -51,25 +52,30 @@ export interface ReadUpload {
 /** Reads a request for one render: a form with the file or its address, or JSON with the address. */
 export async function readRenderUpload(
   request: FastifyRequest,
-  submission: RenderSubmission,
-  config: Config,
+  { submission, uploads, config }: Pick<Services, 'submission' | 'uploads' | 'config'>,
   connected: AbortSignal,
 ): Promise<ReadUpload> {
-  if (request.isMultipart()) return await readForm(request, submission, config, connected);
+  if (request.isMultipart()) return await readForm(request, { submission, uploads, config }, connected);
   const { body } = request;
   if (typeof body === 'object' && body !== null && !(body instanceof Readable)) {
-    const { options, audioUrl } = readFields(jsonFieldsSchema(config), { ...body }, 'body', config);
-    if (audioUrl === undefined) throw new FarmError('upload_missing', 'The request has no field "audio_url"');
+    const { options, audioUrl, uploadId } = readFields(jsonFieldsSchema(config), { ...body }, 'body', config);
+    if (uploadId !== undefined && audioUrl !== undefined) throw twoSounds('an audio_url');
+    if (uploadId !== undefined) return { upload: await uploads.take(uploadId, request.caller), options };
+    if (audioUrl === undefined)
+      throw new FarmError('upload_missing', 'The request has no field "audio_url", and no "upload_id"');
     return { upload: await submission.storeFromUrl(audioUrl, connected), options };
   }
   const got = request.headers['content-type'] ?? 'no content type';
   throw new FarmError('upload_missing', `Expected multipart/form-data or application/json, got ${got}`);
 }
 
+function twoSounds(other: string): FarmError {
+  return new FarmError('request_invalid', `upload_id: there is ${other} as well; expected one sound`);
+}
+
 async function readForm(
   request: FastifyRequest,
-  submission: RenderSubmission,
-  config: Config,
+  { submission, uploads, config }: Pick<Services, 'submission' | 'uploads' | 'config'>,
   connected: AbortSignal,
 ): Promise<ReadUpload> {
   const fields = new Map<string, string>();
@@ -79,7 +85,12 @@ async function readForm(
       if (part.type === 'field') addField(fields, part);
       else await files.store(part, contentOf(part, request));
     }
-    const { options, audioUrl } = readFields(formFieldsSchema(config), Object.fromEntries(fields), 'form', config);
+    const wish = readFields(formFieldsSchema(config), Object.fromEntries(fields), 'form', config);
+    const { options, audioUrl, uploadId } = wish;
+    if (uploadId !== undefined) {
+      if (files.hasAny || audioUrl !== undefined) throw twoSounds('a file or an audio_url');
+      return { upload: await uploads.take(uploadId, request.caller), options };
+    }
     files.check(options);
     const upload = await files.whole(audioUrl, connected);
     return { upload, options };

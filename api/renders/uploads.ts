@@ -1,0 +1,180 @@
+import { createHash } from 'node:crypto';
+import type { Redis } from 'ioredis';
+import { z } from 'zod';
+import { type ArtifactStore, artifactKeys } from '../../shared/artifacts.ts';
+import type { Config } from '../../shared/config/load.ts';
+import { FarmError } from '../../shared/errors.ts';
+import { newRenderId } from '../../shared/renders/id.ts';
+import { recordKey, uploadKey, uploadsKey } from '../../shared/renders/keys.ts';
+import type { ResumableUploads } from '../../shared/resumable-uploads.ts';
+import { HOUR_MS, MB } from '../../shared/units.ts';
+import { partBytesOf } from '../../shared/upload-parts.ts';
+import type { UploadView } from '../../shared/views/upload-view.ts';
+import { type Caller, maySee } from '../access/caller.ts';
+import type { RenderSubmission, StoredUpload } from './submission.ts';
+
+const recordSchema = z.object({
+  owner: z.string().optional(),
+  fileName: z.string(),
+  bytes: z.int(),
+  partBytes: z.int(),
+  /** Id in the store. */
+  storeId: z.string(),
+  expiresAtMs: z.number(),
+  /** Once it is complete. */
+  sha256: z.string().optional(),
+});
+type UploadRecord = z.infer<typeof recordSchema>;
+
+/** With retention.orphan_hours 0, which is for ever. */
+const USUAL_HOURS = 24;
+
+export interface UploadTools {
+  readonly config: Config;
+  readonly redis: Redis;
+  readonly artifacts: ArtifactStore;
+  readonly submission: Pick<RenderSubmission, 'refuseIfFull'>;
+}
+
+/**
+ * Large sounds that clients put into the store themselves, part by part. The id of an upload becomes that of the render
+ * that is made of it, so its bytes lie where they belong from the beginning.
+ */
+export class Uploads {
+  readonly #tools: UploadTools;
+
+  constructor(tools: UploadTools) {
+    this.#tools = tools;
+  }
+
+  /**
+   * Begins one. FarmError: uploads_unavailable, upload_too_large, queue_full, key_limit_reached, storage_full, those of
+   * the store.
+   */
+  async begin(file: { readonly fileName: string; readonly bytes: number }, caller: Caller): Promise<UploadView> {
+    const { config, redis, submission } = this.#tools;
+    const store = this.#store();
+    const { limits, retention, server } = config;
+    if (file.bytes > limits.max_upload_mb * MB) {
+      throw new FarmError('upload_too_large', `The upload is larger than ${limits.max_upload_mb} MB`);
+    }
+    await submission.refuseIfFull({ caller, idempotencyKey: undefined }, file.bytes);
+    await redis.zremrangebyscore(uploadsKey, '-inf', Date.now());
+    const open = await redis.zcard(uploadsKey);
+    if (open >= server.queue_size) {
+      throw new FarmError('queue_full', `${open} uploads have begun; server.queue_size allows ${server.queue_size}`);
+    }
+    const id = newRenderId();
+    const storeId = await store.begin(artifactKeys.upload(id));
+    const expiresAtMs = Date.now() + (retention.orphan_hours || USUAL_HOURS) * HOUR_MS;
+    const owner = caller.keyName === undefined ? {} : { owner: caller.keyName };
+    const record = { ...owner, ...file, partBytes: partBytesOf(file.bytes), storeId, expiresAtMs };
+    await this.#save(id, record);
+    return await this.#view(id, record);
+  }
+
+  /** What has come of it, with new addresses for the rest. FarmError: upload_unknown, those of the store. */
+  async get(id: string, caller: Caller): Promise<UploadView> {
+    return await this.#view(id, await this.#record(id, caller));
+  }
+
+  /** Makes it one file. FarmError: upload_unknown, upload_incomplete, those of the store. */
+  async complete(id: string, caller: Caller): Promise<UploadView> {
+    const record = await this.#record(id, caller);
+    if (record.sha256 !== undefined) return await this.#view(id, record);
+    const store = this.#store();
+    const key = artifactKeys.upload(id);
+    const there = await store.parts(key, record.storeId);
+    if (there) {
+      const missing = partsOf(record).filter(({ number, bytes }) =>
+        there.every((part) => part.number !== number || part.bytes !== bytes),
+      );
+      if (missing.length > 0)
+        throw incomplete(
+          id,
+          missing.map(({ number }) => number),
+        );
+      await store.complete(key, record.storeId, there);
+    }
+    // Nobody of the farm has seen its bytes yet.
+    const hash = createHash('sha256');
+    let bytes = 0;
+    for await (const chunk of this.#tools.artifacts.read(key)) {
+      hash.update(chunk as Buffer);
+      bytes += (chunk as Buffer).length;
+    }
+    if (bytes !== record.bytes) throw incomplete(id, []);
+    const whole = { ...record, sha256: hash.digest('hex') };
+    await this.#save(id, whole);
+    return await this.#view(id, whole);
+  }
+
+  /** Ends it and removes what has come. FarmError: upload_unknown, those of the store. */
+  async remove(id: string, caller: Caller): Promise<void> {
+    const { redis, artifacts } = this.#tools;
+    const record = await this.#record(id, caller);
+    await this.#store().abort(artifactKeys.upload(id), record.storeId);
+    // Of one that is rendered already, the render owns the file.
+    if (!(await redis.exists(recordKey(id)))) await artifacts.remove(artifactKeys.folder(id));
+    await redis.multi().del(uploadKey(id)).zrem(uploadsKey, id).exec();
+  }
+
+  /** The upload as a render takes it; it stays when the render is refused. FarmError: upload_unknown, upload_incomplete. */
+  async take(id: string, caller: Caller): Promise<StoredUpload> {
+    const { fileName, bytes, sha256 } = await this.#record(id, caller);
+    if (sha256 === undefined) throw incomplete(id, []);
+    return { renderId: id, fileName, uploadBytes: bytes, uploadSha256: sha256, stays: true };
+  }
+
+  async #record(id: string, caller: Caller): Promise<UploadRecord> {
+    const text = await this.#tools.redis.get(uploadKey(id));
+    const record = text === null ? undefined : recordSchema.parse(JSON.parse(text));
+    if (!record || !maySee(caller, record.owner)) throw new FarmError('upload_unknown', `There is no upload ${id}`);
+    return record;
+  }
+
+  async #save(id: string, record: UploadRecord): Promise<void> {
+    const { expiresAtMs } = record;
+    await this.#tools.redis
+      .multi()
+      .set(uploadKey(id), JSON.stringify(record), 'PXAT', Math.round(expiresAtMs))
+      .zadd(uploadsKey, expiresAtMs, id)
+      .exec();
+  }
+
+  async #view(id: string, record: UploadRecord): Promise<UploadView> {
+    const { fileName, bytes, partBytes, storeId, expiresAtMs, sha256 } = record;
+    const about = {
+      ...{ upload_id: id, file_name: fileName, bytes, part_bytes: partBytes, complete: sha256 !== undefined },
+      expires_at: new Date(expiresAtMs).toISOString(),
+    };
+    if (sha256 !== undefined) return { ...about, parts: [] };
+    const key = artifactKeys.upload(id);
+    const store = this.#store();
+    const there = (await store.parts(key, storeId)) ?? [];
+    const parts = partsOf(record).map(async ({ number, bytes: size }) => {
+      const has = there.some((part) => part.number === number && part.bytes === size);
+      return { number, bytes: size, there: has, url: has ? null : await store.addressOf(key, storeId, number) };
+    });
+    return { ...about, parts: await Promise.all(parts) };
+  }
+
+  #store(): ResumableUploads {
+    const { resumable } = this.#tools.artifacts;
+    if (resumable) return resumable;
+    throw new FarmError('uploads_unavailable', 'This farm keeps its files in a folder, which clients cannot write to');
+  }
+}
+
+function partsOf({ bytes, partBytes }: UploadRecord): { readonly number: number; readonly bytes: number }[] {
+  const count = Math.max(1, Math.ceil(bytes / partBytes));
+  return Array.from({ length: count }, (_, index) => ({
+    number: index + 1,
+    bytes: Math.min(partBytes, bytes - index * partBytes),
+  }));
+}
+
+function incomplete(id: string, parts: readonly number[]): FarmError {
+  const what = parts.length > 0 ? `: missing, or of another length: ${parts.slice(0, 20).join(', ')}` : '';
+  return new FarmError('upload_incomplete', `Upload ${id} is not complete${what}`);
+}
