@@ -4,6 +4,7 @@ import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { after, before, describe, it } from 'node:test';
 import { Queue } from 'bullmq';
+import sharp from 'sharp';
 import type { SubmitOptions } from '../../client/requests.ts';
 import { KEY_PREFIX, workerConnection } from '../../shared/redis.ts';
 import { startFarm, type TestFarm } from '../support/farm.ts';
@@ -99,6 +100,13 @@ describe('segments of earlier renders', () => {
     assert.equal(alone.receipt.segments_cached, 0);
     assert.ok(bytes.equals(alone.bytes));
     assert.ok(!bytes.equals(first));
+  });
+
+  it('give a contact sheet to a part of the render, whose frames it did not show', async () => {
+    const { id, receipt } = await render(song, { from: SEGMENT_FRAMES });
+    assert.equal(receipt.segments_cached, SEGMENTS - 1);
+    const { width = 0 } = await sharp(await farm.client.picture(id, 'contact-sheet')).metadata();
+    assert.ok(width > 0);
   });
 
   it('are kept of pictures, too', async () => {

@@ -12,6 +12,7 @@ import { voiceLevels } from '../quality/voice-levels.ts';
 import { drawWaterfall } from '../quality/waterfall.ts';
 import { drawWaveform } from '../quality/waveform.ts';
 import { AudioFile } from './audio-file.ts';
+import { takeTile } from './missing-tiles.ts';
 
 /** What is told of a finished render besides its frames. */
 export interface RenderLook {
@@ -96,6 +97,9 @@ export class RenderLooks {
       const key = isVideo(request.output)
         ? artifactKeys.tile(renderId, frameIndex)
         : artifactKeys.frame(renderId, frameIndex, request.output);
+      if (isVideo(request.output) && segments.some(({ cached }) => cached) && !(await artifacts.size(key))) {
+        await takeTile(artifacts, renderId, request.output, { segments, frameIndex }, context.signal);
+      }
       if ((await artifacts.size(key)) !== undefined) keys.set(key, frameIndex - clip.start);
     }
     const [first] = segments;
