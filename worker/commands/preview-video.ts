@@ -109,12 +109,8 @@ export async function renderPreview(
     if (outputPath === undefined) return facts;
     const listPath = artifacts.localPath(artifactKeys.segmentList(RENDER_ID));
     await writeFile(listPath, segmentList([basename(artifactKeys.segmentVideo(RENDER_ID, 0))]));
-    const soundtrack = await soundtrackOf(
-      artifacts,
-      RENDER_ID,
-      { ...plan, frameCount, frameRate, sound: decoded.ear },
-      signal,
-    );
+    const spoken = { ...plan, frameCount, frameRate, sound: decoded.ear };
+    const soundtrack = artifacts.localPath(await soundtrackOf(artifacts, RENDER_ID, spoken, signal));
     await runFfmpeg(joinCommand(listPath, soundtrack, outputPath), { signal, timeoutMs: JOIN_TIMEOUT_MS });
     return facts;
   } finally {
