@@ -14,6 +14,7 @@ import { GB } from '../shared/units.ts';
 import { buildDemoAvatar } from './demo-avatar.ts';
 import { checkPorts } from './doctor-ports.ts';
 import { checkStore } from './doctor-store.ts';
+import { checkTags, type TagFinding } from './doctor-tags.ts';
 import { ENTRIES } from './farm-processes.ts';
 import { printJson } from './json-output.ts';
 
@@ -58,6 +59,7 @@ export async function doctor({ config: configPath, json }: { config?: string; js
     checkDisk(config),
     ...(await checkStore(config)),
     ...(await checkModels(config)),
+    ...(await checkTags(config)).map(tagFinding),
   ];
   const findings = await Promise.all(checks);
   const faults = findings.filter(({ state }) => state === 'fault').length;
@@ -65,6 +67,10 @@ export async function doctor({ config: configPath, json }: { config?: string; js
   else for (const finding of findings) report(finding);
   if (!json) process.stdout.write(faults === 0 ? '\nThe farm can run.\n' : `\n${faults} thing(s) to mend.\n`);
   process.exitCode = faults === 0 ? 0 : 1;
+}
+
+function tagFinding({ modelId, text, remedy }: TagFinding): Finding {
+  return { subject: `tags of ${modelId}`, state: remedy ? 'note' : 'ok', text, ...(remedy ? { remedy } : {}) };
 }
 
 function report({ subject, state, text, remedy }: Finding): void {

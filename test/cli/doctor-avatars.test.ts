@@ -24,7 +24,7 @@ async function doctor(yaml: string): Promise<string> {
   return run.output();
 }
 
-test('farm doctor sees pictures upright, reads rects in UTF-16, and names videos that are not whole', async () => {
+test('farm doctor sees pictures upright, reads rects in UTF-16, and names tags that are lacking and videos that are not whole', async () => {
   await mkdir(path.join(folder, 'side'));
   const lying = sharp({ create: { width: 160, height: 96, channels: 3, background: '#345' } });
   await lying
@@ -43,12 +43,18 @@ test('farm doctor sees pictures upright, reads rects in UTF-16, and names videos
     [
       ...['x-small: &small', `  model_path: ${SMALL_MODEL.model_path}`],
       ...[`  audio_encoder_path: ${SMALL_MODEL.audio_encoder_path}`, '  crop_rects_path: side.json'],
-      ...['models:', '  side: {<<: *small, background_dir: side}', '  cut: {<<: *small, source_video: cut.mkv}'],
-      ...['  recording: {<<: *small, source_video: recording.mp4}', ''],
+      ...[
+        'models:',
+        '  side: {<<: *small, background_dir: side, needs: [a100, big]}',
+        '  cut: {<<: *small, source_video: cut.mkv}',
+      ],
+      ...['  recording: {<<: *small, source_video: recording.mp4, needs: [big]}', 'host: {tags: [big]}', ''],
     ].join('\n'),
   );
   assert.match(output, /✓ model side +1 frames of 96×160, network 160²/);
   assert.match(output, /✗ model cut +the video .*cut\.mkv is not whole: it was cut off: it has \d+ bytes of \d+; copy/);
   assert.match(output, /✗ model recording +the video .*recording\.mp4 is not whole: it has no index/);
+  assert.match(output, /– tags of side +this host lacks a100 of the tags that it needs: a100, big\n +→ start a worker/);
+  assert.match(output, /✓ tags of recording +this host has the tags that it needs: big\n/);
   assert.deepEqual((await readdir(folder)).sort(), [...filesBefore, 'config.yaml', 'data'].sort());
 });
