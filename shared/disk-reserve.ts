@@ -12,11 +12,17 @@ const ASK_AGAIN_AFTER_MS = 1000;
 export class DiskReserve {
   readonly reserveBytes: number;
   readonly #root: string;
+  readonly #name: string;
   #asked: { readonly atMs: number; readonly freeBytes: Promise<number | undefined> } | undefined;
 
-  /** @param reserveGb limits.disk_reserve_gb; 0: none. */
-  constructor(storageRoot: string, reserveGb: number) {
-    this.#root = path.resolve(storageRoot);
+  /**
+   * @param folder on the disk, or to be made there.
+   * @param reserveGb limits.disk_reserve_gb; 0: none.
+   * @param name of the folder's key in the configuration.
+   */
+  constructor(folder: string, reserveGb: number, name = 'storage.root') {
+    this.#root = path.resolve(folder);
+    this.#name = name;
     this.reserveBytes = reserveGb * GB;
   }
 
@@ -30,7 +36,7 @@ export class DiskReserve {
     const needed = bytes > 0 ? `, and this needs ${inGb(bytes)} GB` : '';
     throw new FarmError(
       'storage_full',
-      `The disk of storage.root has ${inGb(freeBytes)} GB free${needed}; limits.disk_reserve_gb keeps ${inGb(this.reserveBytes)} GB`,
+      `The disk of ${this.#name} has ${inGb(freeBytes)} GB free${needed}; limits.disk_reserve_gb keeps ${inGb(this.reserveBytes)} GB`,
     );
   }
 

@@ -16,8 +16,8 @@ const PICTURES = 16;
 /** What was written to a preparation's log. */
 type Line = { readonly level: 'info' | 'warn'; readonly what: string; readonly facts: Record<string, unknown> };
 
-async function openAvatar(t: TestContext, folder: string, avatar: AvatarSources) {
-  const avatars = new PreparedAvatars({ folder, quality: 75, processes: 0 }, 1);
+async function openAvatar(t: TestContext, folder: string, avatar: AvatarSources, reserveGb = 0) {
+  const avatars = new PreparedAvatars({ folder, quality: 75, processes: 0, reserveGb }, 1);
   const { pictures, release } = await avatars.open('ann', avatar, 160);
   t.after(release);
   const lines: Line[] = [];
@@ -26,7 +26,7 @@ async function openAvatar(t: TestContext, folder: string, avatar: AvatarSources)
   };
   const log = { info: logTo('info'), warn: logTo('warn') };
   const prepare = async (signal = new AbortController().signal, fewPixels = 0) =>
-    await prepareAvatar(pictures, { modelId: 'ann', folder, processes: 1, fewPixels, log }, signal);
+    await prepareAvatar(pictures, { modelId: 'ann', folder, reserveGb, processes: 1, fewPixels, log }, signal);
   return { pictures, lines, prepare };
 }
 
@@ -128,6 +128,21 @@ describe('the preparation of an avatar', () => {
     await prepare();
     assert.equal(pictures.share.done, 0);
     assert.equal(lines.at(-1)?.what, 'pictures of an avatar are left unprepared');
+  });
+
+  it('keeps no file on a disk that is short, and gives the pictures all the same', async (t) => {
+    const folder = await openFolder(t);
+    const avatar = await writeSources(folder, 4);
+    const place = path.join(folder, 'prepared');
+    const { pictures, lines, prepare } = await openAvatar(t, place, avatar, 1e6);
+    await prepare();
+    assert.equal(lines.at(-1)?.what, 'pictures of an avatar are left unprepared');
+    const picture = await pictures.picture(3);
+    assert.equal((await contentsOf(place)).size, 0);
+    assert.equal(pictures.share.done, 0);
+    const roomy = await openAvatar(t, place, avatar);
+    assert.deepEqual(picture, await roomy.pictures.picture(3));
+    assert.equal((await contentsOf(place)).size, 1);
   });
 
   it('ends when its signal is aborted', async (t) => {

@@ -17,7 +17,7 @@ export interface LoadSettings extends RunSettings {
 }
 
 /** The settings that the configuration asks for. GPU workers use them, and so does an import that tries a model. */
-export function loadSettings({ onnx, gpus, capacity, output, storage, preparedDir }: Config): LoadSettings {
+export function loadSettings({ onnx, gpus, capacity, output, storage, limits, preparedDir }: Config): LoadSettings {
   // Threads of all GPU workers of a machine together must not outnumber its cores: that loses a third of the speed.
   const fairShare = Math.max(1, Math.floor(availableParallelism() / gpus.count));
   return {
@@ -28,6 +28,7 @@ export function loadSettings({ onnx, gpus, capacity, output, storage, preparedDi
     preparing: {
       folder: preparedDir,
       quality: output.jpeg_quality,
+      reserveGb: limits.disk_reserve_gb,
       // One core stays free for renders and for what else the machine does.
       processes: Math.min(Math.max(1, fairShare - 1), MOST_PREPARING),
     },

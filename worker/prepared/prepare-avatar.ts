@@ -16,6 +16,8 @@ export interface PrepareAvatarOptions {
   readonly modelId: string;
   /** Folder of the prepared pictures. */
   readonly folder: string;
+  /** What is to stay free on its disk; absent: nothing. */
+  readonly reserveGb?: number | undefined;
   /** Processes that work at the same time, ≥ 1. */
   readonly processes: number;
   /** To prepare fewer pixels than this takes less time than to start a process for it. */
@@ -88,7 +90,7 @@ class AvatarWork {
   async #doInOne(): Promise<void> {
     while (this.#left.length > 0 && this.#lost < MOST_LOST && !this.#signal.aborted) {
       try {
-        await using preparing = new PreparingProcess(this.#options.folder);
+        await using preparing = new PreparingProcess(this.#options);
         for (let index = this.#next(); index !== undefined; index = this.#next()) await this.#doOne(index, preparing);
       } catch (error) {
         if (this.#signal.aborted) return;

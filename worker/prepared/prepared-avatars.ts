@@ -11,7 +11,7 @@ import type { NetworkSize } from '../pipeline/contract.ts';
 import { ContentHashes } from './content-hashes.ts';
 import type { AvatarSources } from './contract.ts';
 import { type PreparationLog, prepareAvatar } from './prepare-avatar.ts';
-import { PreparedFiles } from './prepared-files.ts';
+import { PICTURE_SUFFIX, PreparedFiles } from './prepared-files.ts';
 import { MOUTHS_SUFFIX, type MouthRecipe, PreparedMouths } from './prepared-mouths.ts';
 import { PreparedPictures } from './prepared-pictures.ts';
 import { ALPHA_PLANE, PLANES_SUFFIX, PreparedPlanes, yuvPlanes } from './prepared-planes.ts';
@@ -26,6 +26,8 @@ export interface PreparingSettings {
   readonly processes: number;
   /** False: planes are made each time they are needed, and not kept in files. */
   readonly keepsPlanes?: boolean;
+  /** What its files leave free on their disk; absent: nothing. */
+  readonly reserveGb?: number;
 }
 
 export interface OpenPrepared {
@@ -60,7 +62,7 @@ export class PreparedAvatars {
     this.#settings = settings;
     this.#cachedFrames = cachedFrames;
     this.#log = log;
-    this.#files = new PreparedFiles(settings.folder);
+    this.#files = this.#filesOf(PICTURE_SUFFIX);
   }
 
   /** Tells the log what is not as a model's owner will expect it. */
@@ -74,11 +76,11 @@ export class PreparedAvatars {
    * @throws FarmError `model_unusable` for pictures that are too large, or a backdrop that cannot be read.
    */
   async open(modelId: string, avatar: AvatarSources, side: NetworkSize): Promise<OpenPrepared> {
-    const { folder, quality, processes, keepsPlanes = true } = this.#settings;
+    const { folder, quality, processes, keepsPlanes = true, reserveGb } = this.#settings;
     checkSize(modelId, avatar.size);
     const backdrop = avatar.backdrop && (await this.#backdrops.open(avatar.backdrop, avatar.size));
     const hashes = new ContentHashes(join(folder, HASHES));
-    const planeFiles = keepsPlanes ? new PreparedFiles(folder, PLANES_SUFFIX) : undefined;
+    const planeFiles = keepsPlanes ? this.#filesOf(PLANES_SUFFIX) : undefined;
     const pictures = await PreparedPictures.open({
       ...{ avatar, side, quality, hashes, files: this.#files, compositor: this.compositor },
       cachedFrames: this.#cachedFrames,
@@ -92,7 +94,7 @@ export class PreparedAvatars {
       if (ended.signal.aborted) return;
       work = prepareAvatar(
         pictures,
-        { modelId, folder, processes, fewPixels: FEW_PIXELS, log: this.#log },
+        { modelId, folder, reserveGb, processes, fewPixels: FEW_PIXELS, log: this.#log },
         ended.signal,
       );
       await work;
@@ -108,8 +110,12 @@ export class PreparedAvatars {
       await work;
       await pictures.saveHashes();
     };
-    const mouthFiles = new PreparedFiles(folder, MOUTHS_SUFFIX);
+    const mouthFiles = this.#filesOf(MOUTHS_SUFFIX);
     return { pictures, mouths: (recipe) => new PreparedMouths(mouthFiles, pictures, recipe), release };
+  }
+
+  #filesOf(suffix: string): PreparedFiles {
+    return new PreparedFiles(this.#settings.folder, suffix, this.#settings.reserveGb);
   }
 }
 

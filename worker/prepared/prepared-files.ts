@@ -4,6 +4,7 @@ import { randomUUID } from 'node:crypto';
 import { closeSync, openSync, readSync, statSync } from 'node:fs';
 import { mkdir, rename, rm, utimes, writeFile } from 'node:fs/promises';
 import { dirname, join, resolve } from 'node:path';
+import { DiskReserve } from '../../shared/disk-reserve.ts';
 import { ignored, logged } from '../../shared/process/unheard.ts';
 import { DAY_MS } from '../../shared/units.ts';
 
@@ -22,11 +23,16 @@ export type ReadAt = (into: Uint8Array, position: number) => number;
 export class PreparedFiles {
   readonly folder: string;
   readonly #suffix: string;
+  readonly #disk: DiskReserve;
 
-  /** @param suffix ends the names of its files. */
-  constructor(folder: string, suffix: string = PICTURE_SUFFIX) {
+  /**
+   * @param suffix ends the names of its files.
+   * @param reserveGb that they leave free on their disk: whatever is kept here can be made again.
+   */
+  constructor(folder: string, suffix: string = PICTURE_SUFFIX, reserveGb = 0) {
     this.folder = resolve(folder);
     this.#suffix = suffix;
+    this.#disk = new DiskReserve(folder, reserveGb, 'storage.prepared_dir');
   }
 
   /** Where the file of `key` is, whether it is there or not. The first two digits name a folder, so that none is large. */
@@ -65,8 +71,9 @@ export class PreparedFiles {
     await markUsed(this.pathOf(key));
   }
 
-  /** @throws the file system's error; nothing is left behind then. */
+  /** @throws the file system's error, or FarmError `storage_full`; nothing is left behind then. */
   async write(key: string, bytes: Uint8Array): Promise<void> {
+    await this.#disk.refuseIfShort(bytes.length);
     await writeWhole(this.pathOf(key), bytes);
   }
 }

@@ -4,7 +4,7 @@ import { unexpected } from '../../shared/process/unheard.ts';
 import { BackdropReader } from '../avatar/backdrop.ts';
 import { Compositor } from '../compositor/compositor.ts';
 import { readPicture } from './prepare-picture.ts';
-import { PreparedFiles } from './prepared-files.ts';
+import { PICTURE_SUFFIX, PreparedFiles } from './prepared-files.ts';
 import type { FromPreparing, ToPreparing } from './preparing-protocol.ts';
 
 /** Entry of a process that prepares pictures. It lives as long as the channel to who has started it. */
@@ -26,8 +26,8 @@ process.on('message', (message: ToPreparing) => {
     .catch(unexpected);
 });
 
-async function carryOut({ order, folder }: ToPreparing): Promise<FromPreparing> {
-  const files = new PreparedFiles(folder);
+async function carryOut({ order, folder, reserveGb }: ToPreparing): Promise<FromPreparing> {
+  const files = new PreparedFiles(folder, PICTURE_SUFFIX, reserveGb);
   try {
     const { hashes, versions, key, prepare } = await readPicture(order, backdrops);
     const found = { hashes, versions, key };

@@ -19,14 +19,14 @@ const ANSWERS_WITHIN_MS = 300_000;
  * take the GPU worker along, and its memory is free when it ends.
  */
 export class PreparingProcess implements AsyncDisposable {
-  readonly #folder: string;
+  readonly #place: Omit<ToPreparing, 'order'>;
   readonly #child: ChildProcess;
   /** Ends as well when it could not be started. */
   readonly #exited: Promise<void>;
 
-  /** @param folder of the prepared pictures. */
-  constructor(folder: string) {
-    this.#folder = folder;
+  /** @param place where the prepared pictures go. */
+  constructor({ folder, reserveGb }: Omit<ToPreparing, 'order'>) {
+    this.#place = { folder, reserveGb };
     this.#child = fork(ENTRY, {
       env: childEnvironment({ UV_THREADPOOL_SIZE: OWN_THREADS }),
       stdio: ['ignore', 'ignore', 'inherit', 'ipc'],
@@ -52,7 +52,7 @@ export class PreparingProcess implements AsyncDisposable {
     const ends = AbortSignal.any([signal, answered.signal, AbortSignal.timeout(ANSWERS_WITHIN_MS)]);
     try {
       const answer = once(this.#child, 'message', { signal: ends });
-      const message: ToPreparing = { order, folder: this.#folder };
+      const message: ToPreparing = { order, ...this.#place };
       this.#child.send(message);
       const lost = this.#exited.then(() => {
         throw new FarmError('worker_lost', `the process that prepares picture ${order.index} has ended`);

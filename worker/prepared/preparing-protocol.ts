@@ -7,6 +7,8 @@ export interface ToPreparing {
   readonly order: PictureOrder;
   /** Folder of the prepared pictures. */
   readonly folder: string;
+  /** What is to stay free on its disk; absent: nothing. */
+  readonly reserveGb?: number | undefined;
 }
 
 /** How an order ended; they are done one after the other. */
