@@ -26,7 +26,7 @@ export async function viewRender(record: RenderRecord, store: RenderStore): Prom
 
 export function toView(
   record: RenderRecord,
-  { framesDone, framesRepeating }: RenderProgress,
+  { framesDone, framesRepeating, framesKept = 0 }: RenderProgress,
   stages: StageTimings | undefined,
   nowMs: number,
   wait?: RenderWait,
@@ -35,7 +35,8 @@ export function toView(
   const { firstSegmentAtMs } = record;
   const endMs = record.finishedAtMs ?? nowMs;
   const renderMs = span(firstSegmentAtMs, stitchingAtMs ?? endMs);
-  const framesPerSecond = renderMs && framesDone > 0 ? (1000 * framesDone) / renderMs : undefined;
+  const framesMade = framesDone - framesKept;
+  const framesPerSecond = renderMs && framesMade > 0 ? (1000 * framesMade) / renderMs : undefined;
   const framesLeft = plan && status === 'rendering' ? plan.frameCount - framesDone + framesRepeating : undefined;
   return {
     id: renderId,
@@ -58,7 +59,7 @@ export function toView(
     timings_ms: {
       queued: span(createdAtMs, preparingAtMs ?? endMs),
       prepare: span(preparingAtMs, renderingAtMs ?? endMs),
-      waiting: span(renderingAtMs, firstSegmentAtMs ?? endMs),
+      waiting: span(renderingAtMs, firstSegmentAtMs ?? stitchingAtMs ?? endMs),
       render: renderMs,
       stitch: span(stitchingAtMs, endMs),
       total: isTerminal(status) ? span(createdAtMs, endMs) : null,

@@ -164,7 +164,7 @@ return redis.call('SREM', KEYS[2], ARGV[1])
 `;
 
 /**
- * Notes the progress of a segment, unless the render has ended or a newer attempt has reported, and when the first
+ * Notes the progress of a segment (attempt 0: one that was rendered before, by nobody now), unless the render has ended or a newer attempt has reported, and when the first
  * segment began. The entry is "attempt, frames of it, most frames of any attempt": what was done once counts as done,
  * and the attempt is the writer's token.
  * KEYS record, progress, active. ARGV segment index, attempt, frames done, time now, renderId. Returns the render's
@@ -182,7 +182,7 @@ if before then
   most = math.max(most, tonumber(string.match(before, '(%d+)$')))
 end
 redis.call('HSET', KEYS[2], ARGV[1], ARGV[2] .. ' ' .. ARGV[3] .. ' ' .. most)
-redis.call('HSETNX', KEYS[1], 'firstSegmentAtMs', ARGV[4])
+if ARGV[2] ~= '0' then redis.call('HSETNX', KEYS[1], 'firstSegmentAtMs', ARGV[4]) end
 note_progress(KEYS[1], KEYS[3], ARGV[5])
 return status
 `;

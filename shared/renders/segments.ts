@@ -21,6 +21,8 @@ export interface RenderProgress {
   readonly framesDone: number;
   /** How many of them are still to be rendered again. */
   readonly framesRepeating: number;
+  /** Of those done: frames that nobody has rendered in this run of the render; absent: none. */
+  readonly framesKept?: number;
 }
 
 /** What GPU workers tell of the segments of a render: frames done, receipts. */
@@ -31,7 +33,7 @@ export class RenderSegments {
     this.#redis = redis;
   }
 
-  /** Notes frames done of a segment and returns the render's status, or undefined when it is gone. */
+  /** Notes frames done of a segment (attempt 0: rendered before this render) and returns the render's status, or undefined when it is gone. */
   async reportProgress(
     renderId: string,
     segmentIndex: number,
@@ -48,7 +50,9 @@ export class RenderSegments {
   async progress(renderId: string): Promise<RenderProgress> {
     const entries = await this.#redis.hvals(progressKey(renderId));
     const counts = entries.map((entry) => entry.split(' ').map(Number));
+    const framesKept = counts.reduce((sum, [attempt, now = 0]) => sum + (attempt === 0 ? now : 0), 0);
     return {
+      ...(framesKept > 0 ? { framesKept } : {}),
       framesDone: counts.reduce((sum, [, , most = 0]) => sum + most, 0),
       framesRepeating: counts.reduce((sum, [, now = 0, most = 0]) => sum + most - now, 0),
     };

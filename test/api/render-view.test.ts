@@ -199,3 +199,19 @@ test('a render that was cancelled in the queue waited until then', () => {
   assert.equal(timings_ms.prepare, null);
   assert.equal(started_at, null);
 });
+
+test('frames of earlier renders are done at once, and say nothing of the speed', () => {
+  const progress = { framesDone: 120, framesRepeating: 0, framesKept: 100 };
+  const { frames, frames_per_second, eta_seconds } = toView(RENDERING, progress, undefined, T0 + 1400);
+  assert.deepEqual(
+    { frames, frames_per_second, eta_seconds },
+    {
+      frames: { done: 120, total: 150, repeating: 0 },
+      frames_per_second: 20,
+      eta_seconds: 1.5,
+    },
+  );
+  const { firstSegmentAtMs: _, ...unrendered } = STITCHING;
+  const whole = toView(unrendered, { ...progress, framesDone: 150, framesKept: 150 }, undefined, T0 + 3500);
+  assert.deepEqual([whole.timings_ms.waiting, whole.timings_ms.render, whole.frames_per_second], [3100, null, null]);
+});

@@ -40,7 +40,8 @@ export async function startS3Farm(
     ...{ models: { small: SMALL_MODEL }, ...settings, gpus: { count: 1, ...settings.gpus } },
     ...{ http: { port, host: '127.0.0.1' }, redis: { url: redis.url } },
     server: { port: keys?.grpcAddress ?? `127.0.0.1:${await freePort()}` },
-    storage: { driver: 's3', s3: bucket, prepared_dir: PREPARED_DIR, ...settings.storage },
+    // What a test renders a second time is to be rendered.
+    storage: { driver: 's3', s3: bucket, prepared_dir: PREPARED_DIR, segment_cache_gb: 0, ...settings.storage },
   };
   if (keys) await keys.configure(config);
   else await writeFile(configPath, stringify(config));

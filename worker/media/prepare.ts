@@ -82,13 +82,16 @@ async function gpusOf(
   return segments.map((_, index) => kept.get(index)?.gpu ?? placed[next++] ?? 0);
 }
 
+/** Of segments that nobody renders. */
+const KEPT_ATTEMPT = 0;
+
 /** Counts the frames of segments that need no job as done. */
 async function noteDone(
   { renders }: Pick<PrepareTools, 'renders'>,
   renderId: string,
   done: ReadonlyMap<number, SegmentReceipt>,
 ): Promise<void> {
-  for (const { index, attempt, frames } of done.values()) {
-    await renders.segments.reportProgress(renderId, index, attempt, frames.end - frames.start);
+  for (const { index, frames } of done.values()) {
+    await renders.segments.reportProgress(renderId, index, KEPT_ATTEMPT, frames.end - frames.start);
   }
 }
