@@ -1,7 +1,7 @@
 import type { Config } from '../shared/config/load.ts';
 import { ERROR_CATALOGUE, FarmError } from '../shared/errors.ts';
 import { openArtifacts, storeSettings } from '../shared/open-artifacts.ts';
-import { bucketName } from '../shared/s3/bucket-settings.ts';
+import { bucketPlace } from '../shared/s3/bucket-settings.ts';
 
 /** Somebody looks at the terminal meanwhile. */
 const PATIENCE_MS = 1000;
@@ -22,8 +22,7 @@ export async function checkStore(config: Config): Promise<StoreFinding[]> {
     const store = openArtifacts(storeSettings(config), { patienceMs: PATIENCE_MS });
     await store.probe();
     for await (const _ of store.list('renders')) break;
-    const place = `${bucketName(s3)}${s3.prefix ? `, below ${s3.prefix}/` : ''}`;
-    return [{ subject, state: 'ok', text: `an object was written, read and removed in ${place}` }];
+    return [{ subject, state: 'ok', text: `an object was written, read and removed in ${bucketPlace(s3)}` }];
   } catch (error) {
     const { code, message } = FarmError.from(error, 'storage_failed');
     return [{ subject, state: 'fault', text: `${code}: ${message}`, remedy: ERROR_CATALOGUE[code].remedy }];

@@ -1,6 +1,7 @@
 import { type Config, loadConfig } from '../shared/config/load.ts';
 import { grpcAddresses, isWithoutKeys, keptToThisMachine } from '../shared/config/open-address.ts';
 import { exitCodeOf, onEndRequest, terminalIsGone } from '../shared/process/end-requests.ts';
+import { bucketPlace } from '../shared/s3/bucket-settings.ts';
 import { withoutSecrets } from '../shared/secrets.ts';
 import { buildDemoAvatar } from './demo-avatar.ts';
 import { httpUrl } from './farm-address.ts';
@@ -107,6 +108,7 @@ function describe(farm: LocalFarm, config: Config, configPath: string | undefine
     `  Dashboard  ${base}/dashboard`,
     `  Redis      ${farm.redisUrl}${farm.hasPrivateRedis ? '  (its own)' : ''}`,
     `  Data       ${config.storageRoot}`,
+    ...(config.storage.driver === 's3' ? [`  Files      ${bucketPlace(config.storage.s3)}`] : []),
     `  Models     ${[...config.models.keys()].join(', ') || 'none'}`,
     `  Processes  ${[...farm.pids].map(([name, pid]) => `${name} ${pid}`).join(', ')}`,
     '',

@@ -15,6 +15,7 @@ import type { RenderStore } from '../renders/store.ts';
 import type { RenderSize } from '../renders/stored-bytes.ts';
 import type { KeptTotals } from '../segments/kept-index.ts';
 import { SegmentCache } from '../segments/segment-cache.ts';
+import { HOUR_MS } from '../units.ts';
 import { type CollectorLease, takeCollectorLease } from './collector-lease.ts';
 import { readEnded, whichHaveRecords } from './ended-renders.ts';
 import { findUnknownSegments, type UnknownSegments } from './kept-segments.ts';
@@ -153,10 +154,25 @@ export class Collector {
     if (unknownSegments) {
       await attempt([toUnknown(unknownSegments)], () => this.#cache.drop(unknownSegments.keys));
     }
+    await this.#endOldUploads();
     // What was removed in part is measured the next time.
     const changed = new Set(found.leftovers.map(({ id }) => id.split('/')[0]));
     await this.#tools.store.stored.correct(found.sizes.filter(({ renderId }) => !changed.has(renderId)));
     return done;
+  }
+
+  /** Ends what clients, or processes that were killed, began to upload to a bucket and never completed. */
+  async #endOldUploads(): Promise<void> {
+    const { artifacts, config, log } = this.#tools;
+    const { orphan_hours } = config.retention;
+    if (!artifacts.resumable || orphan_hours === 0) return;
+    try {
+      const ended = await artifacts.resumable.abortOld(orphan_hours * HOUR_MS);
+      if (ended > 0) log.info({ uploads: ended }, 'ended uploads that were never completed');
+    } catch (error) {
+      // Some servers cannot list them. They are none of the files that are counted.
+      log.warn({ reason: FarmError.from(error).message }, 'could not end uploads that were never completed');
+    }
   }
 
   /** The record goes first: files without one are found again, should this process die in between. */

@@ -18,6 +18,11 @@ export function bucketOrigin({ bucket, endpoint, path_style }: BucketSettings): 
   return `${protocol}//${path_style === false ? `${bucket}.` : ''}${host}`;
 }
 
+/** Where the keys of a farm are, for people: `the bucket "farm", below studio/`. */
+export function bucketPlace(settings: BucketSettings): string {
+  return `${bucketName(settings)}${settings.prefix ? `, below ${settings.prefix}/` : ''}`;
+}
+
 /** A bucket for people: `the bucket "farm" at http://10.0.0.7:9000`. */
 export function bucketName({ bucket, endpoint }: Pick<BucketSettings, 'bucket' | 'endpoint'>): string {
   return `the bucket "${bucket}"${endpoint ? ` at ${endpoint}` : ''}`;

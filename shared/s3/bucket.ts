@@ -3,6 +3,7 @@ import { readFile, stat } from 'node:fs/promises';
 import { Readable } from 'node:stream';
 import { setTimeout as delay } from 'node:timers/promises';
 import type { S3Client } from '@aws-sdk/client-s3';
+import { progressNoter } from '../process/progress.ts';
 import { MB } from '../units.ts';
 import { bucketFault, isMissing, passesByItself } from './bucket-fault.ts';
 import type { BucketSettings } from './bucket-settings.ts';
@@ -109,9 +110,11 @@ export class Bucket {
       return;
     }
     const { Upload } = await import('@aws-sdk/lib-storage');
+    const progressed = progressNoter();
     await this.request(`Could not write ${key}`, signal, async ({ client }) => {
       const params = { ...this.place(key), Body: createReadStream(path, { highWaterMark: MB }) };
       const upload = new Upload({ client, params, partSize: PART_BYTES, queueSize: PARTS_AT_ONCE });
+      upload.on('httpUploadProgress', progressed);
       const stop = () => upload.abort();
       signal?.addEventListener('abort', stop, { once: true });
       await upload.done().finally(() => signal?.removeEventListener('abort', stop));

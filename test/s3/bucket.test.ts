@@ -1,12 +1,16 @@
 import assert from 'node:assert/strict';
+import { once } from 'node:events';
 import { mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { createServer } from 'node:http';
+import type { AddressInfo } from 'node:net';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { buffer } from 'node:stream/consumers';
 import { after, before, describe, it } from 'node:test';
 import { Bucket } from '../../shared/s3/bucket.ts';
 import { MB } from '../../shared/units.ts';
-import { S3_KEYS, startS3 } from '../support/s3-server.ts';
+import { startDoor } from '../support/door.ts';
+import { S3_KEYS, startS3, startS3InProcess } from '../support/s3-server.ts';
 
 describe('a bucket', () => {
   let server: Awaited<ReturnType<typeof startS3>>;
@@ -62,6 +66,31 @@ describe('a bucket', () => {
     assert.equal(await answer.text(), '345');
   });
 
+  it('goes on with an answer that broke off', async () => {
+    const content = Buffer.alloc(5 * MB, 'what was read once is not read again ');
+    await bucket.put('broken', content);
+    await using door = await startDoor(Number(new URL(server.settings.endpoint).port));
+    const behind = new Bucket({ ...server.settings, endpoint: `http://127.0.0.1:${door.port}` });
+    const got: Buffer[] = [];
+    for await (const chunk of behind.read('broken')) {
+      got.push(chunk as Buffer);
+      if (got.length !== 1) continue;
+      door.shut();
+      setImmediate(() => door.open());
+    }
+    assert.ok(Buffer.concat(got).equals(content));
+  });
+
+  it('does with a clock that is wrong, and signs addresses by that of the server', async (t) => {
+    const other = await startS3InProcess(t);
+    t.mock.timers.enable({ apis: ['Date'], now: Date.now() - 3 * 3600 * 1000 });
+    const late = new Bucket(other);
+    await late.put('a', Buffer.from('late'));
+    assert.ok(late.nowMs() - Date.now() > 2.9 * 3600 * 1000);
+    const address = await late.addressOf('a', { contentType: 'text/plain', disposition: 'inline' }, 60);
+    assert.equal(await (await fetch(address)).text(), 'late');
+  });
+
   it('names a bucket that is missing, an access key that is not known, and a server that is away', async (t) => {
     const missing = new Bucket({ ...server.settings, bucket: 'another' });
     await assert.rejects(missing.put('x', Buffer.from('x')), {
@@ -74,4 +103,28 @@ describe('a bucket', () => {
     const away = new Bucket({ ...server.settings, endpoint: 'http://127.0.0.1:9' }, { patienceMs: 0 });
     await assert.rejects(away.put('x', Buffer.from('x')), { code: 'storage_failed', message: /ECONNREFUSED/ });
   });
+
+  for (const [name, status, code, advice] of [
+    ['ExpiredToken', 400, 'storage_denied', /have expired/],
+    ['SignatureDoesNotMatch', 403, 'storage_denied', /AWS_SECRET_ACCESS_KEY/],
+    ['AccessDenied', 403, 'storage_denied', /docs\/ops\/storage\.md/],
+    ['RequestTimeTooSkewed', 403, 'clock_wrong', /NTP/],
+    ['PermanentRedirect', 301, 'storage_misconfigured', /region/],
+    ['QuotaExceeded', 403, 'storage_full', /quota/],
+    ['SlowDown', 503, 'storage_failed', /SlowDown: 503/],
+  ] as const) {
+    it(`says what to do about ${name}`, async () => {
+      const answering = createServer((request, response) => {
+        request.resume();
+        response.writeHead(status, { 'content-type': 'application/xml' });
+        response.end(`<Error><Code>${name}</Code><Message>In the words of the server.</Message></Error>`);
+      });
+      await once(answering.listen(0, '127.0.0.1'), 'listening');
+      const { port } = answering.address() as AddressInfo;
+      const there = new Bucket({ ...server.settings, endpoint: `http://127.0.0.1:${port}` }, { patienceMs: 0 });
+      await assert.rejects(there.put('x', Buffer.from('x')), { code, message: advice });
+      answering.close();
+      answering.closeAllConnections();
+    });
+  }
 });

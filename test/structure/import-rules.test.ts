@@ -60,6 +60,10 @@ const WRONG: Readonly<Record<string, { files: Readonly<Record<string, string>>; 
     },
     answer: 'shared/tracing/tracing.ts loads OpenTelemetry though nothing is traced',
   },
+  'the client of S3 is imported in shared/s3, where a bucket is used and no sooner': {
+    files: { 'shared/s3/client.ts': `import { S3Client } from '@aws-sdk/client-s3';` },
+    answer: 'shared/s3/client.ts loads the client of S3 with itself',
+  },
   'one module under worker/tools imports fluent-ffmpeg': {
     files: {
       'worker/tools/ffmpeg.ts': `import f from 'fluent-ffmpeg';`,

@@ -161,6 +161,18 @@ export const RULES: readonly Rule[] = [
     },
   },
   {
+    name: 'the client of S3 is imported in shared/s3, where a bucket is used and no sooner',
+    check: (files) => {
+      const ours = files.filter(({ path }) => !/^(?:test|bench)\//.test(path));
+      const elsewhere = onImports(
+        (file, { specifier, typesOnly }) =>
+          specifier.startsWith('@aws-sdk/') && !typesOnly && !file.startsWith('shared/s3/'),
+      )(ours);
+      const sooner = ours.filter(({ text }) => /^import (?!type)[^;]*'@aws-sdk\//m.test(text));
+      return [...elsewhere, ...sooner.map(({ path }) => `${path} loads the client of S3 with itself`)];
+    },
+  },
+  {
     name: 'one module under worker/tools imports fluent-ffmpeg',
     check: (files) => {
       const importers = files.filter((file) =>

@@ -1,7 +1,10 @@
+import { spawn } from 'node:child_process';
+import { once } from 'node:events';
 import { mkdtemp, rm } from 'node:fs/promises';
 import { createRequire } from 'node:module';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
+import type { TestContext } from 'node:test';
 import type { BucketSettings } from '../../shared/s3/bucket-settings.ts';
 
 /** The keys that s3rver knows. */
@@ -31,4 +34,13 @@ export async function startS3(bucket = 'farm'): Promise<{ settings: BucketSettin
       await rm(directory, { recursive: true, force: true });
     },
   };
+}
+
+/** The same in a process of its own, whose clock is right whatever a test does with that of this one. */
+export async function startS3InProcess(t: TestContext): Promise<BucketSettings> {
+  const script = `import(${JSON.stringify(import.meta.url)}).then(async ({ startS3 }) => process.send((await startS3()).settings))`;
+  const child = spawn(process.execPath, ['--eval', script], { stdio: ['ignore', 'ignore', 'inherit', 'ipc'] });
+  t.after(() => child.kill());
+  const [settings] = (await once(child, 'message')) as [BucketSettings];
+  return settings;
 }
