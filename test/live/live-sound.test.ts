@@ -4,6 +4,7 @@ import { firstSampleNeeded, samplesUntilReady } from '../../api/live/audio-conte
 import { LiveSound } from '../../api/live/live-sound.ts';
 import { frameCount } from '../../shared/sound/frame-rate.ts';
 import { FEATURE_ROWS_AFTER } from '../../shared/sound/rates.ts';
+import { SilenceGate } from '../../shared/sound/silence-gate.ts';
 import { decodeAudio } from '../../worker/media/decode-audio.ts';
 import { privateFolder, readSamples } from '../media/media-files.ts';
 import { syllables, writeWav } from '../support/sound.ts';
@@ -42,6 +43,21 @@ describe('the sound of a live stream', () => {
     sound.forgetBefore(200);
     assert.equal(sound.heldSamples, 10 * SECOND - firstSampleNeeded(200, EXACT));
     assert.equal(sound.pieceFor(200, 201).samples[0], firstSampleNeeded(200, EXACT));
+  });
+
+  it('goes on with an idle clip from piece to piece, over frames that were left out, and after an interruption', () => {
+    const gate = new SilenceGate({ openDbfs: -45, closeDbfs: -50, holdMs: 160, leadMs: 160 });
+    const sound = new LiveSound(SECOND, EXACT, { gate, idleAfterFrames: 5 });
+    sound.push(new Float32Array(4 * SECOND));
+    assert.deepEqual(sound.pieceFor(0, 12).idle, { amounts: '000001234444', place: 0 });
+    sound.forgetBefore(12);
+    assert.deepEqual(sound.pieceFor(20, 24).idle, { amounts: '4444', place: 15 });
+    sound.forgetBefore(24);
+    assert.deepEqual(sound.pieceFor(24, 26).idle, { amounts: '44', place: 19 });
+    sound.cutAt(30);
+    sound.push(syllables(2));
+    assert.deepEqual(sound.pieceFor(24, 31).idle, { amounts: '4432100', place: 19 });
+    assert.equal(sound.pieceFor(34, 40).idle, undefined);
   });
 
   for (const rateHz of [8000, 22_050, 44_100, 48_000]) {

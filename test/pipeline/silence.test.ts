@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
+import { IdleTrack, NOT_IDLE, passIdle } from '../../shared/sound/idle-track.ts';
 import { FEATURE_SIZE } from '../../shared/sound/rates.ts';
 import { VoiceTrack } from '../../shared/sound/silence-gate.ts';
 import {
@@ -54,30 +55,36 @@ const encoder: AudioEncoder = {
       return (windows[window + (at % FEATURE_SIZE)] as number) / 7;
     }),
 };
-const pictures: AvatarPictures<undefined> = {
+const pictures: AvatarPictures<string> = {
   frameCount: PICTURES,
-  picture: async () => undefined,
+  picture: async () => '',
+  idlePicture: async (_, { place, amount }) => `${amount} of ${place}`,
   face: async (index, into) => void into.fill(20 + 30 * index),
   hasHiddenFaces: false,
   hiddenFace: async () => {},
 };
 
 /** The first byte of the mouth of each frame in a range, the runs of the network, and what was spared. */
-async function render(range: IndexRange, { voices, store }: { voices?: string; store?: MouthStore } = {}) {
+async function render(
+  range: IndexRange,
+  { voices, store, idle }: { voices?: string; store?: MouthStore; idle?: IdleTrack } = {},
+) {
   const network = new MixingNetwork();
   const counts = noSilence();
   const silentMouths = new SilentMouths({ network, encoder, pictures, ...(store ? { store } : {}) });
   const request = {
     ...{ frames: range, totalFrames: FRAMES, startFrameIndex: 0, batchFrames: 8, encoderBatchWindows: 8 },
-    gate: voices === undefined ? undefined : { voices: new VoiceTrack(voices), counts },
+    gate: voices === undefined ? undefined : { voices: new VoiceTrack(voices), idle, counts },
   };
   const parts = { audio: sound, encoder, network, pictures, silentMouths };
   const mouths: number[] = [];
-  for await (const { mouth, memory } of renderMouths(request, parts, NEVER, noTimings())) {
+  const shown: string[] = [];
+  for await (const { mouth, memory, picture } of renderMouths(request, parts, NEVER, noTimings())) {
     mouths.push(mouth[0] as number);
+    shown.push(picture);
     memory.release();
   }
-  return { mouths, runs: network.runs, counts };
+  return { mouths, shown, runs: network.runs, counts };
 }
 
 describe('frames in silence', () => {
@@ -110,6 +117,28 @@ describe('frames in silence', () => {
     }
     assert.equal(new Set(silent).size, PICTURES);
     assert.ok(plain.some((own, frame) => own !== silent[frame]));
+  });
+
+  it('show an idle clip in whatever ranges a render is cut, and no mouth in it; the other frames are untouched', async () => {
+    const idle = new IdleTrack(passIdle(NOT_IDLE, VOICES, 3).frames);
+    const plain = await render(all, { voices: VOICES });
+    const whole = await render(all, { voices: VOICES, idle });
+    const cut: string[] = [];
+    for (let start = 0; start < FRAMES; start += 7) {
+      const part = await render({ start, end: Math.min(start + 7, FRAMES) }, { voices: VOICES, idle });
+      cut.push(...part.mouths.map((mouth, index) => `${mouth} ${part.shown[index]}`));
+    }
+    assert.deepEqual(
+      cut,
+      whole.mouths.map((mouth, index) => `${mouth} ${whole.shown[index]}`),
+    );
+    for (const [frame, mouth] of whole.mouths.entries()) {
+      const { amount = 0, place } = idle.at(frame) ?? {};
+      assert.equal(whole.shown[frame], amount === 0 ? '' : `${amount} of ${place}`);
+      assert.equal(mouth, amount === 4 ? 0 : plain.mouths[frame], `${frame}`);
+    }
+    assert.deepEqual([plain.counts.idle, whole.counts.idle], [0, whole.shown.filter(Boolean).length]);
+    assert.ok(whole.shown.some((picture) => picture.startsWith('4')));
   });
 
   it('are kept where their store outlives the render, and made again where it has lost them', async () => {

@@ -155,7 +155,7 @@ async function lipSyncNetwork(
   }
   const name = relativeName(folder, file);
   const { kind } = layout.audio;
-  if (options.audio === undefined && layout.mayHear.length > 1) {
+  if (options.audio === undefined && likely === undefined && layout.mayHear.length > 1) {
     const others = layout.mayHear.filter((other) => other !== kind);
     notes.push(`${name} is taken to hear ${kind}; its weights fit ${others.join()} as well: --audio says which`);
   }
