@@ -198,5 +198,6 @@ export async function loadAlone(
 ): Promise<LoadedModel> {
   const memory = new MemoryProbe(options.providers);
   const prepared = new PreparedAvatars({ ...options.preparing, processes: 0 }, options.cachedFrames);
-  return await loadModel({ ...options, memory, prepared, encoders: new SharedEncoders(options, memory) });
+  const encoders = new SharedEncoders(options, memory);
+  return await loadModel({ ...options, keepsSegments: false, memory, prepared, encoders });
 }
