@@ -8,6 +8,7 @@ import type { NodeFarmClient } from '../../client/node/farm-client.ts';
 import { footageOf } from '../../client/node/footage.ts';
 import { DEMO_MODEL, startFarm, type TestFarm } from '../support/farm.ts';
 import { writeFootage } from '../support/footage.ts';
+import { framesOf as storedFrames } from '../support/result-files.ts';
 import { CLEAR_MODEL, IDLE_DIR, SMALL_HEARERS, SMALL_MODEL } from '../support/small-avatar.ts';
 import { syllables, writeWav } from '../support/sound.ts';
 import { checkFrames, decodeWebm, TransparentRenders } from './transparent.ts';
@@ -55,12 +56,10 @@ describe('the same audio gives the same bytes', () => {
   it('in other segments, on one GPU worker and on two, also when one is killed in mid-render', async () => {
     await using farm = await startFarm({ models, render: { segment_frames: SEGMENT_FRAMES }, gpus: { count: 2 } });
     await farm.client.drainGpu(1);
-    const frames = await framesOf(farm.client, speech);
+    const frames = await framesOf(farm, speech);
     await expectSame('frames', hashOf(frames));
     assert.ok(
-      Buffer.concat(await framesOf(farm.client, speech, RANGE)).equals(
-        Buffer.concat(frames.slice(RANGE.from, RANGE.to)),
-      ),
+      Buffer.concat(await framesOf(farm, speech, RANGE)).equals(Buffer.concat(frames.slice(RANGE.from, RANGE.to))),
     );
     await expectSame('mp4', await hashOfVideo(farm.client, shortSpeech, folder));
     const own = await writeFootage(folder);
@@ -80,11 +79,11 @@ describe('the same audio gives the same bytes', () => {
     await expectSame('webm', (await transparent.webm(briefSpeech)).sha256);
     const { from, to } = BRIEF_RANGE;
     assert.deepEqual(await transparent.pngs(briefSpeech, from, to), pngs.slice(from, to));
-    await expectSame('frames', hashOf(await framesOf(farm.client, speech)));
+    await expectSame('frames', hashOf(await framesOf(farm, speech)));
     for (const modelId of Object.keys(SMALL_HEARERS)) {
-      const whole = await framesOf(farm.client, speech, { from: 10, to: RANGE.to }, modelId);
+      const whole = await framesOf(farm, speech, { from: 10, to: RANGE.to }, modelId);
       assert.ok(new Set(whole.map(String)).size > 10, `${modelId} hears what is said`);
-      const part = await framesOf(farm.client, speech, RANGE, modelId);
+      const part = await framesOf(farm, speech, RANGE, modelId);
       assert.equal(hashOf(part), hashOf(whole.slice(RANGE.from - 10)), modelId);
     }
     const killed = await hashOfVideo(farm.client, shortSpeech, folder, async (renderId) => {
@@ -101,17 +100,19 @@ describe('the same audio gives the same bytes', () => {
 });
 
 async function framesOf(
-  client: NodeFarmClient,
+  farm: TestFarm,
   speech: string,
   { from, to }: { readonly from: number; readonly to: number } = { from: 0, to: FRAMES + 25 },
   modelId = 'small',
 ): Promise<Buffer[]> {
-  const { id } = await client.submit(speech, { modelId, output: 'frames', ...WALK, from, to });
-  const view = await client.finished(id);
+  const { id } = await farm.client.submit(speech, { modelId, output: 'frames', ...WALK, from, to });
+  const view = await farm.client.finished(id);
   assert.equal(view.frames.total, to - from);
-  if (modelId === 'small' && from === 0) assert.ok(((await client.receipt(id)).silence_gate?.idle_frames ?? 0) > 10);
-  const frames: Buffer[] = [];
-  for (let index = from; index < to; index++) frames.push(await client.frame(id, index));
+  if (modelId === 'small' && from === 0) {
+    assert.ok(((await farm.client.receipt(id)).silence_gate?.idle_frames ?? 0) > 10);
+  }
+  const frames = await storedFrames(farm, id);
+  assert.equal(frames.length, to - from);
   return frames;
 }
 

@@ -1,6 +1,7 @@
 import path from 'node:path';
 import type { SubmitOptions } from '../../client/requests.ts';
 import type { TestFarm } from '../support/farm.ts';
+import { framesOf } from '../support/result-files.ts';
 import { syllables, writeWav } from '../support/sound.ts';
 
 const WAV_SCALE = 32_767;
@@ -23,7 +24,7 @@ export function s16(samples: Float32Array): Buffer {
   return bytes;
 }
 
-/** The frames of a whole render of `speech(seconds)` over HTTP: what live frames are compared with. */
+/** The frames of a whole render of `speech(seconds)`: what live frames are compared with. */
 export async function renderedFrames(
   farm: TestFarm,
   seconds: number,
@@ -33,8 +34,8 @@ export async function renderedFrames(
   const file = path.join(farm.folder, `speech-${seconds}-${sampleRateHz}.wav`);
   await writeWav(file, syllables(seconds, sampleRateHz), sampleRateHz);
   const { id } = await farm.client.submit(file, { ...options, output: 'frames' });
-  const { frames } = await farm.client.finished(id);
-  return await Promise.all(Array.from({ length: frames.total ?? 0 }, (_, index) => farm.client.frame(id, index)));
+  await farm.client.finished(id);
+  return await framesOf(farm, id);
 }
 
 /** Indices at which two lists of pictures differ. */

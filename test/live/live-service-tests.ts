@@ -275,7 +275,7 @@ function assertSame(frames: readonly Buffer[], expected: readonly Buffer[]): voi
 async function wholeRender({ client, folder }: TestFarm): Promise<Buffer[]> {
   const speech = path.join(folder, 'speech.wav');
   await writeWav(speech, syllables(SECONDS));
-  const { id } = await client.submit(speech, { output: 'frames' });
+  const { id } = await client.submit(speech, { modelId: 'small', output: 'frames' });
   const { frames } = await client.finished(id);
   return await Promise.all(Array.from({ length: frames.total ?? 0 }, (_, index) => client.frame(id, index)));
 }
