@@ -31,7 +31,8 @@ const restore = async () => {
 await restore();
 afterEach(restore);
 
-const SOUND = 'sound.wav';
+/** Of a format that the farm does not read by itself. */
+const SOUND = 'sound.flac';
 await ffmpeg(...lavfi('sine=d=1'), file(SOUND));
 const decode = async () => await decodeAudio(file(SOUND), { mouth: file('mouth.f32') }, 60, LIMITS.signal);
 /** Writes without reading a file, so that only its output can fail. */
