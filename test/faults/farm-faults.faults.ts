@@ -8,6 +8,7 @@ import type { Render } from '../../api/grpc/messages/farm.ts';
 import { workerConnection } from '../../shared/redis.ts';
 import type { RenderView } from '../../shared/views/render-view.ts';
 import { FARM, TestClient } from '../grpc/clients.ts';
+import { ffmpeg } from '../media/media-files.ts';
 import { startFarm, type TestFarm } from '../support/farm.ts';
 import { SMALL_MODEL } from '../support/small-avatar.ts';
 import { syllables, writeWav } from '../support/sound.ts';
@@ -31,8 +32,10 @@ describe('a render whose farm is at fault, at other steps', () => {
     process.env.PATH = tools.path;
     farm = await startFarm(SETTINGS);
     process.env.PATH = before;
-    speech = path.join(folder, 'speech.wav');
-    await writeWav(speech, syllables(1.2));
+    // Of a format that the farm does not read by itself.
+    speech = path.join(folder, 'speech.flac');
+    await writeWav(path.join(folder, 'speech.wav'), syllables(1.2));
+    await ffmpeg('-i', path.join(folder, 'speech.wav'), speech);
     undisturbed = await videoOf((await farm.client.submit(speech)).id);
   });
   after(async () => {
