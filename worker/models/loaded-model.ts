@@ -4,7 +4,6 @@ import { createHash } from 'node:crypto';
 import { setTimeout as delay } from 'node:timers/promises';
 import { hasPictures, type ModelConfig } from '../../shared/config/model-config.ts';
 import { hearingWishes } from '../../shared/config/model-hearing.ts';
-import { externalFilesOf } from '../../shared/onnx/external-files.ts';
 import { type Avatar, openAvatar } from '../avatar/avatar.ts';
 import { unseenBackdrop } from '../avatar/backdrop.ts';
 import { openIdlePictures } from '../avatar/idle-pictures.ts';
@@ -18,7 +17,7 @@ import { SilentMouths } from '../pipeline/silent-mouths.ts';
 import { IdleClip } from '../prepared/idle-clip.ts';
 import { type OpenPrepared, PreparedAvatars } from '../prepared/prepared-avatars.ts';
 import type { PreparedPictures } from '../prepared/prepared-pictures.ts';
-import { type FileFingerprint, fingerprintFile } from './file-fingerprint.ts';
+import { type FileFingerprint, fingerprintFile, fingerprintNetwork } from './file-fingerprint.ts';
 import type { LoadSettings } from './load-settings.ts';
 import { MemoryProbe } from './memory-probe.ts';
 import { ModelContent, machineOf } from './model-content.ts';
@@ -59,7 +58,7 @@ export interface LoadedModel {
   readonly memoryBytes: number;
   /** The part of `memoryBytes` in the process's own memory, without what its networks take of a CUDA device. */
   readonly hostBytes: number;
-  /** The network, the encoder, the crop rects where there are pictures. */
+  /** The network, the encoder, each with its weights where they lie beside it, the crop rects where there are pictures. */
   readonly files: readonly FileFingerprint[];
   /** One hash of them all, short, since people meet it. */
   readonly filesHash: string;
@@ -92,15 +91,16 @@ export async function loadModel(options: LoadModelOptions): Promise<LoadedModel>
   if (face) checkFace(face, network.size, 0);
   const lease = await encoders.acquire(entry.audioEncoderPath, network.hearing.kind);
   opened.defer(() => lease.release());
-  const networkFile = await fingerprintFile(entry.modelPath);
+  const networkFiles = await fingerprintNetwork(entry.modelPath);
   const prepared = await options.prepared.open(entry.modelId, avatar, network.size);
   opened.defer(prepared.release);
   options.prepared.warn(entry.modelId, unseenBackdrop(entry, avatar));
   const idle = await openIdle(options, { avatar, pictures: prepared.pictures, opened });
-  const silentMouths = silentMouthsOf(network, networkFile, lease, prepared);
+  const silentMouths = silentMouthsOf(network, networkFiles, lease, prepared);
   if (entry.preloadBackgrounds) await prepared.pictures.fill();
-  const files = [networkFile, lease.file, ...(await filesOfPictures(entry))];
-  const content = await openContent(options, network, files, { pictures: prepared.pictures, idle, opened });
+  const networks = [...networkFiles, ...lease.files];
+  const files = [...networks, ...(await filesOfPictures(entry))];
+  const content = await openContent(options, network, networks, { pictures: prepared.pictures, idle, opened });
   const kept = opened.move();
   const pictureBytes = () => prepared.pictures.cachedBytes + silentMouths.cachedBytes + (idle?.cachedBytes ?? 0);
   const memoryBytes = () => networkBytes + lease.memoryBytes + pictureBytes();
@@ -150,15 +150,12 @@ async function filesOfPictures(entry: ModelConfig): Promise<FileFingerprint[]> {
 async function openContent(
   { entry, keepsSegments }: LoadModelOptions,
   { hearing, framesPerRun, provider: { provider } }: OnnxLipSyncNetwork,
-  [network, encoder]: readonly FileFingerprint[],
+  networks: readonly FileFingerprint[],
   { pictures, idle, opened }: { pictures: PreparedPictures; idle: IdleClip | undefined; opened: AsyncDisposableStack },
 ): Promise<ModelContent | undefined> {
   if (!keepsSegments) return undefined;
-  const { modelPath, audioEncoderPath, blend } = entry;
-  const beside = [...(await externalFilesOf(modelPath)), ...(await externalFilesOf(audioEncoderPath))];
-  const fingerprints = [network, encoder, ...(await Promise.all(beside.map(fingerprintFile)))];
-  const files = fingerprints.map((file) => file?.sha256 ?? '');
-  const settings = [hearing, framesPerRun, blend, pictures.quality, await machineOf(provider)];
+  const files = networks.map(({ sha256 }) => sha256);
+  const settings = [hearing, framesPerRun, entry.blend, pictures.quality, await machineOf(provider)];
   const content = new ModelContent({ files, settings }, pictures.keys, idle?.keys);
   const released = new AbortController();
   opened.defer(() => released.abort());
@@ -170,11 +167,12 @@ async function openContent(
 
 function silentMouthsOf(
   network: OnnxLipSyncNetwork,
-  networkFile: FileFingerprint,
-  { encoder, file }: EncoderLease,
+  networkFiles: readonly FileFingerprint[],
+  { encoder, files }: EncoderLease,
   { pictures, mouths }: OpenPrepared,
 ): SilentMouths {
-  const store = mouths({ networks: [networkFile.sha256, file.sha256], provider: network.provider.provider });
+  const networks = [...networkFiles, ...files].map(({ sha256 }) => sha256);
+  const store = mouths({ networks, provider: network.provider.provider });
   return new SilentMouths({ network, encoder, pictures, store });
 }
 

@@ -1,6 +1,6 @@
 import { filesOf, type ModelConfig } from '../../shared/config/model-config.ts';
 import { extractPictures } from '../avatar/avatar.ts';
-import { versionOf } from './file-fingerprint.ts';
+import { versionOf, weightsBeside } from './file-fingerprint.ts';
 import { type LoadedModel, type LoadModelOptions, loadModel } from './loaded-model.ts';
 
 /** A segment uses its model for long; live requests and explicit loads use it briefly. */
@@ -112,5 +112,6 @@ export async function loadSlot(options: LoadModelOptions, onPart: (part: LoadPar
 
 /** Which versions of a model's files are there now. */
 export async function versionsOf(entry: ModelConfig): Promise<string> {
-  return (await Promise.all(filesOf(entry).map(versionOf))).join('\n');
+  const weights = await Promise.all([entry.modelPath, entry.audioEncoderPath].map(weightsBeside));
+  return (await Promise.all([...filesOf(entry), ...weights.flat()].map(versionOf))).join('\n');
 }

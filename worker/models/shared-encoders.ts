@@ -4,13 +4,14 @@ import type { AudioKind } from '../../shared/sound/audio-kinds.ts';
 import type { RunSettings } from '../onnx/onnx-session.ts';
 import { type OpenEncoder, openEncoder } from '../onnx/open-encoder.ts';
 import type { AudioEncoder } from '../pipeline/contract.ts';
-import { type FileFingerprint, fingerprintFile, versionOf } from './file-fingerprint.ts';
+import { type FileFingerprint, fingerprintNetwork, versionOfNetwork } from './file-fingerprint.ts';
 import type { MemoryProbe } from './memory-probe.ts';
 
 /** One model's hold on an encoder. */
 export interface EncoderLease {
   readonly encoder: AudioEncoder;
-  readonly file: FileFingerprint;
+  /** Its own first, then those of its weights. */
+  readonly files: readonly FileFingerprint[];
   /** The encoder's memory in bytes, divided by the number of models that hold it now. */
   readonly memoryBytes: number;
   /** Ends this hold, and with the last hold the session. Calling it again does nothing. */
@@ -19,7 +20,7 @@ export interface EncoderLease {
 
 interface HeldEncoder {
   readonly encoder: OpenEncoder;
-  readonly file: FileFingerprint;
+  readonly files: readonly FileFingerprint[];
   readonly memoryBytes: number;
 }
 
@@ -48,12 +49,12 @@ export class SharedEncoders {
    */
   async acquire(path: string, kind: AudioKind): Promise<EncoderLease> {
     // A path that cannot be read has no version: #open reports why.
-    const key = `${kind} ${(await versionOf(path)) || path}`;
+    const key = `${kind} ${(await versionOfNetwork(path)) || path}`;
     const entry = this.#entries.get(key) ?? { opening: this.#open(path, kind), holders: 0 };
     this.#entries.set(key, entry);
     entry.holders += 1;
     try {
-      const { encoder, file, memoryBytes } = await entry.opening;
+      const { encoder, files, memoryBytes } = await entry.opening;
       let held = true;
       const release = async () => {
         if (!held) return;
@@ -62,7 +63,7 @@ export class SharedEncoders {
       };
       const share = () => (held ? memoryBytes / entry.holders : 0);
       return {
-        ...{ encoder, file: { ...file, path }, release },
+        ...{ encoder, files: files.map((file, index) => (index === 0 ? { ...file, path } : file)), release },
         get memoryBytes() {
           return share();
         },
@@ -77,7 +78,7 @@ export class SharedEncoders {
   async #open(path: string, kind: AudioKind): Promise<HeldEncoder> {
     const { opened: encoder, bytes } = await this.#memory.measure(path, () => openEncoder(kind, path, this.#settings));
     try {
-      return { encoder, file: await fingerprintFile(path), memoryBytes: bytes };
+      return { encoder, files: await fingerprintNetwork(path), memoryBytes: bytes };
     } catch (thrown) {
       await encoder.release();
       throw thrown;
