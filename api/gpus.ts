@@ -176,7 +176,7 @@ function stateOf(worker: Heartbeat | undefined, drained: boolean): GpuView['stat
 }
 
 function viewOfModel(model: ModelState, streams: number): GpuView['models'][number] {
-  const { modelId, loaded, cost, problems, blocked, usage } = model;
+  const { modelId, loaded, cost, problems, blocked, usage, fetching } = model;
   return {
     model_id: modelId,
     loaded: loaded !== null,
@@ -186,6 +186,7 @@ function viewOfModel(model: ModelState, streams: number): GpuView['models'][numb
     inference_ms: loaded && toTenth(loaded.msPerFrame),
     streams,
     problems,
+    fetching: fetching ? { ...fetching, fault: fetching.fault ?? null } : null,
     blocked: blocked && { code: blocked.code, reason: blocked.reason, since: isoTime(blocked.sinceMs) },
     request_count: usage.requestCount,
   };

@@ -59,6 +59,10 @@ function viewModel(
     usable: model?.problems.length === 0 && (found.length === 0 || found.some((list) => list.length === 0)),
     problems: [...problems],
     preferred_gpu: model?.preferredGpu ?? null,
+    fetching_on: currentWorkers(heartbeats).flatMap(({ gpuId, models }) => {
+      const fetching = models.find((state) => state.modelId === modelId)?.fetching;
+      return fetching && gpuId !== null ? [{ gpu: gpuId, ...fetching, fault: fetching.fault ?? null }] : [];
+    }),
     loaded_on: holdersOf(heartbeats, modelId).map(
       ({ gpuId, memoryBytes, loadMs, msPerFrame, loadedAtMs, pictures }) => ({
         gpu: gpuId,

@@ -5,6 +5,7 @@ import { hasPictures, type ModelConfig } from '../shared/config/model-config.ts'
 import type { ConfigReload } from '../shared/config/reload.ts';
 import { FarmError } from '../shared/errors.ts';
 import { type Heartbeat, readHeartbeats, workerOf } from '../shared/heartbeat.ts';
+import type { HostModels } from '../shared/model-files/host-models.ts';
 import { afterwards, untilKnown } from '../shared/outcome.ts';
 import { gpusForModel } from '../shared/placement.ts';
 import { UNLOAD_CHANNEL } from '../shared/queues.ts';
@@ -17,6 +18,8 @@ export interface ModelsTools {
   /** Looks for a model that is not known; without it the configuration stays as it is. */
   readonly reload?: Pick<ConfigReload, 'refresh'> | undefined;
   readonly audit?: AuditLog;
+  /** Has networks from addresses on this host. */
+  readonly files?: Pick<HostModels, 'ready'>;
 }
 
 /** What the front end knows of models: those of the configuration, and what the workers say of them. */
@@ -25,14 +28,16 @@ export class Models {
   readonly #redis: Redis;
   readonly #reload: Pick<ConfigReload, 'refresh'> | undefined;
   readonly #audit: AuditLog;
+  readonly #files: Pick<HostModels, 'ready'> | undefined;
   /** What the workers said a moment ago, for what is asked with every request. */
   readonly workers: RecentWorkers;
 
-  constructor(config: Config, redis: Redis, { reload, audit = new AuditLog() }: ModelsTools = {}) {
+  constructor(config: Config, redis: Redis, { reload, audit = new AuditLog(), files }: ModelsTools = {}) {
     this.#config = config;
     this.#redis = redis;
     this.#reload = reload;
     this.#audit = audit;
+    this.#files = files;
     this.workers = new RecentWorkers(redis);
   }
 
@@ -42,7 +47,8 @@ export class Models {
   }
 
   /**
-   * FarmError('model_unknown' | 'model_unusable') for a model that no worker of the farm could use.
+   * FarmError('model_unknown' | 'model_unusable') for a model that no worker of the farm could use; those of
+   * `HostModels.ready` while its network is not here.
    * @param needs `pictures` for all that makes frames, `network` where the client brings the pictures, or none are needed.
    * @param asOf 'lately' asks what the workers said in the last half second, and asks them again before it refuses.
    */
@@ -53,6 +59,8 @@ export class Models {
   ): Promise<void> {
     const model = await this.requireKnown(modelId);
     if (model.problems.length > 0) throw unusable(modelId, model.problems);
+    // What its network hears decides how a request is dealt with here.
+    await this.#files?.ready(model, { part: 'network', waitMs: FETCHED_WITHIN_MS });
     if (needs === 'pictures' && !hasPictures(model)) throw unusable(modelId, [NO_PICTURES]);
     if (asOf === 'lately' && problemsEverywhere(await this.workers.lately(), modelId).length === 0) return;
     const problems = problemsEverywhere(await readHeartbeats(this.#redis), modelId);
@@ -140,6 +148,8 @@ function isNewTo(worker: Heartbeat | undefined, modelId: string): boolean {
   return worker !== undefined && !worker.models.some((model) => model.modelId === modelId);
 }
 
+/** Of a network, from an address. */
+const FETCHED_WITHIN_MS = 10_000;
 /** Two looks at the configuration file, and a heartbeat. */
 const HEARS_WITHIN_MS = 3000;
 const UNLOAD_PATIENCE_MS = 10_000;

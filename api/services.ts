@@ -29,6 +29,7 @@ import { AuditLog } from './logs/audit-log.ts';
 import { openLines } from './logs/lines.ts';
 import { MemoryBudget } from './memory-budget.ts';
 import { Metrics } from './metrics/metrics.ts';
+import { ModelNetworks } from './model-networks.ts';
 import { Models } from './models.ts';
 import { Readiness } from './readiness.ts';
 import { RenderService } from './renders/renders.ts';
@@ -101,7 +102,7 @@ export function openServices({ config, redis, log, reload }: ServiceTools): Serv
   const artifacts = openArtifacts(storeSettings(config), { patienceMs: STORE_PATIENCE_MS });
   const disk = new DiskReserve(config.storageRoot, config.limits.disk_reserve_gb);
   const work = new RenderWork(redis);
-  const models = new Models(config, redis, { reload, audit });
+  const { networks, models } = openModels(config, redis, { reload, audit, log });
   const webhooks = new Webhooks(config, redis);
   const submission = new RenderSubmission({
     ...{ config, store, work, disk, artifacts, queues, models, webhooks, log, audit },
@@ -123,7 +124,7 @@ export function openServices({ config, redis, log, reload }: ServiceTools): Serv
     uploads: new Uploads({ config, redis, artifacts, submission }),
     videos: new VideoPreviews(config.limits.max_video_previews),
     async close() {
-      await Promise.all([stopLooking(), gpus.history.stop()]);
+      await Promise.all([stopLooking(), gpus.history.stop(), networks.stop()]);
       closeEvents();
       await closeLive();
       logs.closeLogs();
@@ -150,6 +151,15 @@ function openLive(tools: Omit<LiveServiceTools, 'liveRedis' | 'onAnswered' | 'op
     if (liveRedis !== redis) liveRedis.disconnect();
   };
   return { live, closeLive };
+}
+
+function openModels(
+  config: Config,
+  redis: Redis,
+  { log, ...tools }: Pick<ServiceTools, 'log'> & { reload: ServiceTools['reload']; audit: AuditLog },
+) {
+  const networks = new ModelNetworks(config, log);
+  return { networks, models: new Models(config, redis, { ...tools, files: networks.files }) };
 }
 
 function stuckMsOf({ limits }: Config): number {

@@ -7,6 +7,9 @@ export { ERROR_CATALOGUE, type ErrorCode };
 const MAY_LIE_WITH_THE_WORKER: ReadonlySet<ErrorCode> = new Set([
   'model_unusable',
   'model_files_differ',
+  'model_file_missing',
+  'model_hash_differs',
+  'model_unreachable',
   'dependency_missing',
   'resources_exhausted',
   'tool_failed',
@@ -23,6 +26,7 @@ const MAY_LIE_WITH_THE_WORKER: ReadonlySet<ErrorCode> = new Set([
  */
 const FAULTS_OF_THE_FARM: ReadonlySet<ErrorCode> = new Set([
   'redis_unavailable',
+  'model_unreachable',
   'outcome_unknown',
   'storage_failed',
   'storage_denied',

@@ -72,6 +72,12 @@ const modelStateSchema = z.object({
   cost: modelCostSchema.nullable(),
   /** Tags that the model needs and this worker's host does not have; absent when it has them all, and in older workers. */
   lacks: z.array(z.string()).optional(),
+  /**
+   * How far the fetch of its files is, in bytes; `total` is null where no server says; `fault` why the last try failed.
+   * Absent when they are here, and in
+   * older workers.
+   */
+  fetching: z.object({ bytes: z.number(), total: z.number().nullable(), fault: z.string().optional() }).optional(),
   /** Why this worker blocks the model after several failures in a row; null while it does not. */
   blocked: blockedModelSchema.nullable(),
   /** Since the worker started. */

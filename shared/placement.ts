@@ -102,14 +102,15 @@ export function gpusForModel(heartbeats: readonly Heartbeat[], modelId: string):
   return summaryOf(heartbeats, modelId).gpus;
 }
 
-/** The GPUs among these that have not blocked the model. */
+/** The GPUs among these that have the model's files and have not blocked it. */
 export function willingGpus(heartbeats: readonly Heartbeat[], modelId: string): number[] {
   return gpusOf(heartbeats.filter((heartbeat) => isWilling(heartbeat, modelId)));
 }
 
-/** Whether a worker takes work for a model that others could do too. */
+/** Whether a worker takes work for a model that others could do too: it has its files, and has not blocked it. */
 export function isWilling(heartbeat: Heartbeat, modelId: string): boolean {
-  return mayTry(heartbeat, modelId) && stateOf(heartbeat, modelId)?.blocked === null;
+  const state = stateOf(heartbeat, modelId);
+  return mayTry(heartbeat, modelId) && state?.blocked === null && state.fetching === undefined;
 }
 
 function mayTry(heartbeat: Heartbeat, modelId: string): boolean {

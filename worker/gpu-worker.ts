@@ -7,7 +7,9 @@ import type { OnOffer } from '../shared/live/direct/frame-link.ts';
 import { WIRE_VERSION } from '../shared/live/direct/wire.ts';
 import { VISUAL_FORMS } from '../shared/live/visual-frames.ts';
 import { count } from '../shared/metrics/tally.ts';
+import { HostModels } from '../shared/model-files/host-models.ts';
 import { storeSettings } from '../shared/open-artifacts.ts';
+import type { Repeated } from '../shared/process/repeat.ts';
 import { ignored, logged } from '../shared/process/unheard.ts';
 import { enrolGpus, gpuQueue, UNLOAD_CHANNEL } from '../shared/queues.ts';
 import { PipelineThread, type ThreadEntries } from './engine/pipeline-thread.ts';
@@ -87,8 +89,10 @@ class GpuWorker {
   readonly #claims: ModelClaims;
   readonly #channels: FrameChannels;
   readonly #models: WorkerModels;
+  readonly #files: HostModels;
   #heartbeat: ReturnType<typeof startHeartbeat> | undefined;
   #queues: GpuQueues | undefined;
+  #care: Repeated | undefined;
   #stopRecycle = async () => {};
   #stopStateLog = async () => {};
   #device: { readonly provider: string; readonly name: string } | undefined;
@@ -107,6 +111,7 @@ class GpuWorker {
     const onOffer: OnOffer = (job, take) => this.#queues?.offer(job, take);
     this.#channels = new FrameChannels(tools.live, tools.log, { workerId: self.workerId, onOffer });
     this.#history = new EntryHistory(config, tools.configReload);
+    this.#files = new HostModels(config, tools.log, () => this.#beat());
     const loads = new LoadCount(gpuId);
     const listeners = {
       onDeath: (death: FarmError) => this.#endStuck(death),
@@ -120,11 +125,12 @@ class GpuWorker {
     this.#thread = new PipelineThread(threadSettings(gpuId, config, this.#history), listeners, entries);
     this.#claims = new ModelClaims({
       ...{ redis: tools.connection, workerId: self.workerId, thread: this.#thread, log: tools.log },
+      haveFiles: (key, signal, waitMs) => this.#haveFiles(key, signal, waitMs),
       onChange: () => this.#beat(),
     });
     this.#models = new WorkerModels({
       ...{ config, gpuId, log: tools.log, history: this.#history, thread: this.#thread, usage: this.#usage },
-      ...{ blocklist: this.#blocklist, claims: this.#claims, host: tools.host },
+      ...{ blocklist: this.#blocklist, claims: this.#claims, files: this.#files, host: tools.host },
       onChange: () => this.#beat(),
     });
   }
@@ -138,10 +144,13 @@ class GpuWorker {
     await this.#unloadOnRequest();
     await this.#takeJobs();
     this.#logState();
+    this.#care = this.#models.startCare();
   }
 
   async drain(): Promise<void> {
     await Promise.all([this.#stopRecycle(), this.#stopStateLog()]);
+    this.#files.stop();
+    await this.#care?.stop();
     const stopped = this.#queues?.stop(this.#config.limits.drain_seconds * 1000);
     this.#beat();
     await stopped;
@@ -149,6 +158,12 @@ class GpuWorker {
     this.#channels.close();
     await this.#thread.close();
     await this.#heartbeat?.stop();
+  }
+
+  async #haveFiles(key: string, signal: AbortSignal, waitMs: number | undefined): Promise<void> {
+    const model = this.#history.all().get(key);
+    // Of one that is gone the registry says so.
+    if (model) await this.#files.ready(model, { signal, waitMs });
   }
 
   /** Lets the jobs that failed with the pipeline thread say so, and ends this process. */

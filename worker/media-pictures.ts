@@ -1,6 +1,7 @@
 import type { ArtifactStore } from '../shared/artifacts.ts';
 import type { Config } from '../shared/config/load.ts';
 import { entryVersion } from '../shared/config/model-config.ts';
+import { HostModels } from '../shared/model-files/host-models.ts';
 import type { Logger } from '../shared/process/log.ts';
 import { type Repeated, repeat } from '../shared/process/repeat.ts';
 import { MINUTE_MS } from '../shared/units.ts';
@@ -25,7 +26,8 @@ interface Seen {
  * Has small pictures of every avatar in the store: of new ones soon after they were configured, of changed ones within a
  * minute. Those of avatars that no media worker knows any more go away.
  */
-export function keepAvatarPictures(config: Pick<Config, 'models'>, { artifacts, log }: Tools): Repeated {
+export function keepAvatarPictures(config: Config, { artifacts, log }: Tools): Repeated {
+  const files = new HostModels(config, log);
   const seen = new Map<string, Seen>();
   let tidiedAtMs = performance.now();
   const look = async () => {
@@ -35,7 +37,11 @@ export function keepAvatarPictures(config: Pick<Config, 'models'>, { artifacts, 
       const last = seen.get(modelId);
       const isFresh = last?.version === version && performance.now() - last.atMs < LOOK_AT_FILES_EVERY_MS;
       if (problems.length > 0 || isFresh) continue;
-      const isDone = await writeSmallPictures(model, artifacts).catch((error: Error) => {
+      const write = async () => {
+        await files.ready(model, { part: 'pictures' });
+        return await writeSmallPictures(model, artifacts);
+      };
+      const isDone = await write().catch((error: Error) => {
         // What is wrong with the avatar, its GPU workers say to whoever asks for models.
         if (last?.version !== version)
           log.warn({ model: modelId, reason: error.message }, 'no pictures of the avatar for the studio');
@@ -48,5 +54,10 @@ export function keepAvatarPictures(config: Pick<Config, 'models'>, { artifacts, 
     await removeUnusedSmallPictures(artifacts);
     tidiedAtMs = performance.now();
   };
-  return repeat(look, { name: 'make pictures of avatars', everyMs: LOOK_EVERY_MS, log, first: 'now' });
+  const looking = repeat(look, { name: 'make pictures of avatars', everyMs: LOOK_EVERY_MS, log, first: 'now' });
+  const stop = async () => {
+    files.stop();
+    await looking.stop();
+  };
+  return { ...looking, stop };
 }

@@ -24,6 +24,8 @@ export interface Config extends Omit<ConfigValues, 'auth' | 'models' | 'models_r
   readonly storageRoot: string;
   /** Absolute path of the folder of prepared pictures. */
   readonly preparedDir: string;
+  /** Absolute path of the folder of models that were fetched. */
+  readonly modelCacheDir: string;
   readonly models: ReadonlyMap<string, ModelConfig>;
   /** Keys of both kinds, as hashes only. */
   readonly auth: Omit<ConfigValues['auth'], 'api_keys' | 'keys'> & { readonly keys: readonly ApiKey[] };
@@ -127,9 +129,13 @@ function resolveConfig(
   const { models_root, models, auth, ...rest } = values;
   const { api_keys: _, ...access } = auth;
   const configDir = sourcePath ? path.dirname(sourcePath) : process.cwd();
-  const roots = { configDir, modelsRoot: models_root, audioEncoderPath: rest.onnx.audio_encoder_path };
-  const entries = Object.entries(models ?? configSchema.shape.models.parse(DEMO_MODELS) ?? {});
   const storageRoot = path.resolve(configDir, rest.storage.root);
+  const modelCacheDir = path.resolve(configDir, rest.models_from.cache_dir || path.join(storageRoot, 'models'));
+  const roots = {
+    ...{ configDir, modelsRoot: models_root, audioEncoderPath: rest.onnx.audio_encoder_path },
+    remote: { cacheDir: modelCacheDir, list: rest.models_from },
+  };
+  const entries = Object.entries(models ?? configSchema.shape.models.parse(DEMO_MODELS) ?? {});
   return {
     ...rest,
     host: { ...rest.host, name: nameOfHost(rest.host.name, hostName) },
@@ -139,6 +145,7 @@ function resolveConfig(
     sourcePath,
     storageRoot,
     preparedDir: path.resolve(configDir, rest.storage.prepared_dir || path.join(storageRoot, 'prepared')),
+    modelCacheDir,
     models: new Map(entries.map(([modelId, entry]) => [modelId, resolveModel(modelId, entry, roots)])),
     auth: { ...access, keys: apiKeysOf(auth) },
   };

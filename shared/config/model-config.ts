@@ -1,9 +1,10 @@
 import { createHash } from 'node:crypto';
-import path from 'node:path';
 import { isDeepStrictEqual } from 'node:util';
+import type { RemoteFile } from '../model-files/address.ts';
 import type { FrameRate } from '../sound/frame-rate.ts';
 import type { GateSettings } from '../sound/silence-gate.ts';
 import type { ModelEntry } from './model-entry.ts';
+import { ModelPlaces, type PathRoots } from './model-places.ts';
 
 /**
  * One resolved entry of `models:`: files as absolute paths, and the problems that keep the model from working on this
@@ -57,64 +58,45 @@ export interface ModelConfig {
   readonly preferredGpu: number | undefined;
   /** Tags that a host must have, all of them; empty: any host will do. */
   readonly needs: readonly string[];
+  /** Its files that are fetched from addresses, into the places that the fields above name. */
+  readonly remote: readonly RemoteFile[];
   /** Why this model cannot work here, as far as its entry alone shows it; empty when no problem was found. */
   readonly problems: readonly string[];
 }
 
-const WINDOWS_ABSOLUTE = /^[a-z]:[\\/]|^\\\\/i;
-
-export interface PathRoots {
-  /** Folder of the configuration file. */
-  readonly configDir: string;
-  readonly modelsRoot: string;
-  readonly audioEncoderPath: string;
-}
-
-/** Resolves one entry of `models:`. Relative paths start at models_root, which starts at the configuration file. */
+/** Resolves one entry of `models:`. */
 export function resolveModel(modelId: string, entry: ModelEntry, roots: PathRoots): ModelConfig {
-  const problems: string[] = [];
-  const modelsRoot = foreign(roots.modelsRoot) ? roots.modelsRoot : path.resolve(roots.configDir, roots.modelsRoot);
-  const place = (value: string): string => {
-    if (value === '') return '';
-    const base = WINDOWS_ABSOLUTE.test(value) || path.isAbsolute(value) ? '' : modelsRoot;
-    if (foreign(base || value)) return base ? `${base}/${value}` : value;
-    return path.resolve(base, process.platform === 'win32' ? value : value.replaceAll('\\', '/'));
-  };
-  const locate = (key: string, value: string): string => {
-    const placed = place(value);
-    if (foreign(placed)) {
-      problems.push(`${key}: "${placed}" is a Windows path, and this machine runs ${process.platform}`);
-    }
-    return placed;
-  };
+  const places = new ModelPlaces(roots);
   const encoder = entry.audio_encoder_path || roots.audioEncoderPath || 'audio_encoder.onnx';
-  problems.push(...halfOfAvatar(entry));
+  places.problems.push(...halfOfAvatar(entry));
   return {
     modelId,
-    modelPath: locate('model_path', entry.model_path),
-    audioEncoderPath: locate('audio_encoder_path', encoder),
-    backgroundDir: locate('background_dir', entry.background_dir),
-    cropRectsPath: locate('crop_rects_path', entry.crop_rects_path),
+    modelPath: places.locate('model_path', entry.model_path, 'network'),
+    audioEncoderPath: places.locate('audio_encoder_path', encoder, 'network'),
+    backgroundDir: places.locate('background_dir', entry.background_dir, 'folder'),
+    cropRectsPath: places.locate('crop_rects_path', entry.crop_rects_path, 'file'),
     // Whether these files are needed, and exist, is checked with the avatar's files.
-    sourceVideo: place(entry.source_video),
-    cropsDir: place(entry.crops_frames_dir),
-    cropsVideo: place(entry.crops_video_path),
-    roisDir: place(entry.rois_frames_dir),
-    roisVideo: place(entry.rois_video_path),
-    masksDir: place(entry.masks_dir),
+    sourceVideo: places.place('source_video', entry.source_video, 'file'),
+    cropsDir: places.place('crops_frames_dir', entry.crops_frames_dir, 'folder'),
+    cropsVideo: places.place('crops_video_path', entry.crops_video_path, 'file'),
+    roisDir: places.place('rois_frames_dir', entry.rois_frames_dir, 'folder'),
+    roisVideo: places.place('rois_video_path', entry.rois_video_path, 'file'),
+    masksDir: places.place('masks_dir', entry.masks_dir, 'folder'),
     audioFeatures: entry.audio_features,
     hubertChunks: entry.hubert_chunks,
     blend: entry.blend,
-    ...backdropOf(entry, place),
+    ...backdropOf(entry, places),
     backgroundMode: entry.background_mode,
     frameRate: entry.frames_per_second || undefined,
     ...silenceOf(entry),
-    ...{ idleDir: place(entry.idle_dir), idleVideo: place(entry.idle_video) },
+    idleDir: places.place('idle_dir', entry.idle_dir, 'folder'),
+    idleVideo: places.place('idle_video', entry.idle_video, 'file'),
     frameLimit: entry.num_frames || undefined,
     preloadModel: entry.preload_model || entry.preload,
     preloadBackgrounds: entry.preload_backgrounds,
     ...placesOf(entry),
-    problems,
+    remote: places.remote,
+    problems: places.problems,
   };
 }
 
@@ -134,12 +116,12 @@ function placesOf({ preferred_gpu, needs }: ModelEntry): Pick<ModelConfig, 'pref
 
 function backdropOf(
   { background }: ModelEntry,
-  place: (path: string) => string,
+  places: ModelPlaces,
 ): Pick<ModelConfig, 'backdropColour' | 'backdropPicture'> {
   const isColour = background.startsWith('#');
   return {
     backdropColour: isColour ? background.toLowerCase() : '',
-    backdropPicture: isColour ? '' : place(background),
+    backdropPicture: isColour ? '' : places.place('background', background, 'file'),
   };
 }
 
@@ -187,6 +169,7 @@ const ROLES: Readonly<Record<keyof ModelConfig, 'file' | 'pictures' | 'memory' |
   preloadBackgrounds: 'memory',
   preferredGpu: 'handling',
   needs: 'handling',
+  remote: 'handling',
   problems: 'handling',
 };
 
@@ -204,7 +187,13 @@ const LATER: Readonly<Record<string, unknown>> = {
 
 /** A version of an entry of `models:`: another one when the model's pictures may differ. */
 export function entryVersion(model: ModelConfig): string {
-  const shaping = fieldsOf(model, ['file', 'pictures']).filter(([field, value]) => LATER[field] !== value);
+  // What comes from an address is the same on every host, wherever it lies.
+  const addresses = new Map(
+    model.remote.map(({ path: place, address, sha256 }) => [place, `${address}#${sha256 ?? ''}`]),
+  );
+  const shaping = fieldsOf(model, ['file', 'pictures'])
+    .filter(([field, value]) => LATER[field] !== value)
+    .map(([field, value]) => [field, addresses.get(String(value)) ?? value]);
   return createHash('sha256').update(JSON.stringify(shaping)).digest('hex').slice(0, 12);
 }
 
@@ -237,9 +226,4 @@ function fieldsOf(model: ModelConfig, roles: readonly string[]): [string, unknow
   return Object.entries(ROLES).flatMap(([field, role]) =>
     roles.includes(role) ? [[field, model[field as keyof ModelConfig]]] : [],
   );
-}
-
-/** True for a Windows path on another system. */
-function foreign(value: string): boolean {
-  return process.platform !== 'win32' && WINDOWS_ABSOLUTE.test(value);
 }

@@ -5,6 +5,7 @@ import { host } from './host-section.ts';
 import { inputs } from './inputs-section.ts';
 import { live } from './live-section.ts';
 import { modelSchema } from './model-entry.ts';
+import { modelsFrom } from './models-from-section.ts';
 import { logging, metrics, tracing } from './observability-sections.ts';
 import { redis } from './redis-section.ts';
 import { storage } from './storage-section.ts';
@@ -234,6 +235,7 @@ export const configSchema = z.strictObject({
   output,
   logging,
   models_root: orDefault(z.string(), ''),
+  models_from: modelsFrom,
   models: orDefault(
     z
       .record(z.string().regex(MODEL_ID, 'a model id has letters, digits, ".", "_" and "-" only'), modelSchema)

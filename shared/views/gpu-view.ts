@@ -29,6 +29,16 @@ const gpuModelSchema = z
     /** Streams that the GPU can hold when all are of this model. */
     streams: z.int(),
     problems: z.array(z.string()),
+    /** How far the fetch of its files is, in bytes, `total` null where no server says; null when they are here. */
+    fetching: z
+      .object({
+        bytes: z.number(),
+        total: z.number().nullable(),
+        /** Why the last try failed; null when none did. */
+        fault: z.string().nullable(),
+      })
+      .nullable()
+      .default(null),
     blocked: z.object({ code: z.string(), reason: z.string(), since: z.string() }).nullable(),
     request_count: z.int(),
   })

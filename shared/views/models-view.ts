@@ -40,6 +40,10 @@ const modelViewSchema = z
     hears: hearsSchema.nullable().default(null),
     /** Frames a second of its videos and streams, unless a request says otherwise. */
     fps: z.literal(FRAME_RATES).default(USUAL_FRAME_RATE),
+    /** GPUs whose host does not have all of its files yet, and how far their fetch is, in bytes. */
+    fetching_on: z
+      .array(z.object({ gpu: z.int(), bytes: z.number(), total: z.number().nullable(), fault: z.string().nullable() }))
+      .default([]),
     /** Empty while it is loaded nowhere. */
     loaded_on: z.array(loadedOnSchema),
     /** Segments and live requests, on all GPU workers since they started. */

@@ -4,8 +4,8 @@ import { once } from 'node:events';
 import { readdir, rm, stat, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { test } from 'node:test';
+import { holdLock } from '../../shared/folder-lock.ts';
 import { ownIdentity } from '../../shared/process/process-life.ts';
-import { holdLock } from '../../worker/avatar/folder-lock.ts';
 import { openWorkspace } from '../models/workspace.ts';
 
 const GOING_ON = new AbortController().signal;

@@ -48,7 +48,13 @@ export function model(config: Config, modelId: string) {
 }
 
 /** Everything but where the configuration came from; `level` says what `log_level` said. */
-export function withoutPlace({ sourcePath: _, storageRoot: __, preparedDir: ___, ...values }: Config) {
+export function withoutPlace({
+  sourcePath: _,
+  storageRoot: __,
+  preparedDir: ___,
+  modelCacheDir: ____,
+  ...values
+}: Config) {
   return { ...values, logging: { ...values.logging, log_level: undefined } };
 }
 

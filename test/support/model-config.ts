@@ -29,6 +29,7 @@ export function modelConfig(values: Partial<ModelConfig> = {}): ModelConfig {
     preloadBackgrounds: false,
     preferredGpu: undefined,
     needs: [],
+    remote: [],
     problems: [],
     ...values,
   };

@@ -4,11 +4,11 @@ import { createHash } from 'node:crypto';
 import { stat } from 'node:fs/promises';
 import { basename, dirname, join, parse, resolve } from 'node:path';
 import { FarmError } from '../../shared/errors.ts';
+import { holdLock } from '../../shared/folder-lock.ts';
 import { type FrameRate, USUAL_FRAME_RATE } from '../../shared/sound/frame-rate.ts';
 import type { VideoFacts } from '../media/video-facts.ts';
 import { hasBackgroundFiles } from './background-files.ts';
 import { checkedFacts, extractFrames, type PictureFormat, removeDrafts } from './extract-frames.ts';
-import { holdLock } from './folder-lock.ts';
 
 const GOING_ON = AbortSignal.any([]);
 

@@ -4,6 +4,7 @@ import sharp from 'sharp';
 import type { ArtifactStore } from '../../shared/artifacts.ts';
 import { type AvatarPictures, avatarPictureKeys, avatarPicturesSchema } from '../../shared/avatar-pictures.ts';
 import { entryVersion, hasPictures, type ModelConfig } from '../../shared/config/model-config.ts';
+import { hashFile } from '../../shared/hash-file.ts';
 import { ifMissing } from '../../shared/process/unheard.ts';
 import { HOUR_MS } from '../../shared/units.ts';
 import { type Avatar, openAvatar, videosToExtract } from './avatar.ts';
@@ -30,7 +31,9 @@ export async function writeSmallPictures(model: ModelConfig, artifacts: Artifact
   const avatar = await openAvatar(model);
   const pictures = evenlySpaced(avatar.frameCount).map((index) => ({ index, rect: avatar.rect(index) }));
   const files = [model.cropRectsPath, ...pictures.map(({ index }) => avatar.source(index).background)];
-  const version = `${entryVersion(model)}-${await stampOf(files)}`;
+  // What was fetched is as old as its fetch, on every host at another time.
+  const stamp = model.remote.length > 0 ? await contentOf(files) : await stampOf(files);
+  const version = `${entryVersion(model)}-${stamp}`;
   if ((await writtenVersion(modelId, artifacts)) === version) return true;
   await artifacts.remove(avatarPictureKeys.folder(modelId));
   for (const { index } of pictures) await writeOne(avatar, version, index, artifacts);
@@ -49,6 +52,13 @@ async function writeOne(avatar: Avatar, version: string, index: number, artifact
     .toBuffer();
   const key = avatarPictureKeys.picture(avatar.modelId, version, index);
   await artifacts.put(key, small);
+}
+
+/** What the files hash to. */
+async function contentOf(files: readonly string[]): Promise<string> {
+  const hashes = await Promise.all(files.map(hashFile));
+  const hash = createHash('sha256').update(hashes.map(({ sha256 }) => sha256).join());
+  return hash.digest('hex').slice(0, 12);
 }
 
 /** Says that the pictures of these avatars are still wanted. */

@@ -11,6 +11,7 @@ import { numberOfPicture } from '../avatar/background-files.ts';
 import { openIdlePictures } from '../avatar/idle-pictures.ts';
 import { checkPictures } from '../avatar/picture-file.ts';
 import type { Fact } from '../report/contract.ts';
+import { fetchModel } from './fetch-model.ts';
 import { sayOn, secondsOf } from './import-options.ts';
 import { describeRects, findingsOf, sayLoaded, sayPreview, type ToldPictures, writeReport } from './tell-avatar.ts';
 import { PREVIEW_SECONDS, SAMPLE_SPEECH, tryModel } from './try-model.ts';
@@ -50,6 +51,10 @@ export async function checkAvatar(options: CheckOptions, signal: AbortSignal) {
     facts.push({ subject, text });
     options.say(subject, text);
   };
+  if (entry.remote.length > 0) {
+    await fetchModel(entry, config, signal);
+    say('files', `${entry.remote.length} from addresses, in ${config.modelCacheDir}`);
+  }
   const pictures = hasPictures(entry) ? await lookAtPictures(entry, say, signal) : undefined;
   if (pictures === undefined) say('pictures', 'none: the model gives mouths alone, for pictures that a client sends');
   const wanted = options.preview && pictures !== undefined;

@@ -1,4 +1,4 @@
-import { loadConfig } from '../../shared/config/load.ts';
+import { type Config, loadConfig } from '../../shared/config/load.ts';
 import { hasPictures, type ModelConfig } from '../../shared/config/model-config.ts';
 import { FarmError } from '../../shared/errors.ts';
 import { USUAL_HEARING } from '../../shared/sound/hearing.ts';
@@ -9,6 +9,9 @@ import { loadAlone, tryNetworks } from '../models/loaded-model.ts';
 import { findProblems } from '../models/model-problems.ts';
 import { deviceName } from '../onnx/device-name.ts';
 import { whyUnavailable } from '../onnx/execution-providers.ts';
+import { fetchModel } from './fetch-model.ts';
+
+const NEVER = new AbortController().signal;
 
 /**
  * `node worker/commands/inspect-models.ts`: loads every configured model once and prints what it found, one JSON object a line:
@@ -23,12 +26,13 @@ async function main(): Promise<void> {
     print({ kind: 'provider', name: provider, problem, device: await deviceName(provider) });
   }
   for (const model of config.models.values()) {
-    print({ kind: 'model', name: model.modelId, ...(await tryModel(model, settings)) });
+    print({ kind: 'model', name: model.modelId, ...(await tryModel(model, config, settings)) });
   }
 }
 
-async function tryModel(model: ModelConfig, settings: LoadSettings) {
+async function tryModel(model: ModelConfig, config: Config, settings: LoadSettings) {
   try {
+    await fetchModel(model, config, NEVER);
     const problems = await findProblems(model);
     if (problems.length > 0) return { problems };
     const toExtract = hasPictures(model) ? await videosToExtract(model) : [];
@@ -44,7 +48,8 @@ async function tryModel(model: ModelConfig, settings: LoadSettings) {
     const hears = describeHearing(network.hearing ?? USUAL_HEARING);
     return { problems: [], frameCount, width, height, size: network.size, hears, ...provider, msPerFrame };
   } catch (error) {
-    return { problems: [FarmError.from(error).message] };
+    const { code, message } = FarmError.from(error);
+    return { problems: [code === 'model_unusable' ? message : `${code}: ${message}`] };
   }
 }
 

@@ -7,6 +7,7 @@ import { FarmError } from '../../shared/errors.ts';
 import { loadSettings } from '../models/load-settings.ts';
 import { type LoadedModel, loadAlone } from '../models/loaded-model.ts';
 import { findProblems } from '../models/model-problems.ts';
+import { fetchModel } from './fetch-model.ts';
 import { type PreviewFacts, type PreviewOptions, renderPreview } from './preview-video.ts';
 
 export const SAMPLE_SPEECH = fileURLToPath(new URL('../../avatars/demo/sample-speech.wav', import.meta.url));
@@ -38,6 +39,7 @@ export async function tryModel(
   { preview, size, loaded }: Attempt,
   signal: AbortSignal,
 ): Promise<Trial> {
+  await fetchModel(entry, config, signal);
   const problems = await findProblems(entry);
   if (problems.length > 0) throw new FarmError('model_unusable', problems.join('; '));
   const model = await loadAlone({ ...loadSettings(config), entry });

@@ -57,6 +57,8 @@ export interface ModelClaimsTools {
   readonly redis: Redis;
   readonly workerId: string;
   readonly thread: Pick<PipelineThread, 'load' | 'models'>;
+  /** Has the files of a model on this host, by the key under which the registry knows it. */
+  readonly haveFiles: (key: string, signal: AbortSignal, waitMs: number | undefined) => Promise<void>;
   readonly log: RepeatLog;
   /** Told when a model is refused, and when it is not any more. */
   readonly onChange: () => void;
@@ -90,15 +92,24 @@ export class ModelClaims {
   /**
    * Loads a model, if it is not in memory, and sees that no other worker uses other files for it. To be called before
    * each use.
-   * @throws FarmError `model_files_differ`; as `PipelineThread.load` does; `signal.reason` once that is aborted.
+   * @throws FarmError `model_files_differ`; as `HostModels.ready` and `PipelineThread.load` do; `signal.reason` once that
+   * is aborted.
    */
   async load(task: LoadTask, signal: AbortSignal): Promise<LoadResult> {
     const isThere = this.#hashOf(task.modelId) !== undefined;
-    const result = isThere ? { modelWasLoaded: true, modelLoadMs: 0 } : await this.#tools.thread.load(task, signal);
+    const result = isThere ? { modelWasLoaded: true, modelLoadMs: 0 } : await this.#load(task, signal);
     const hash = this.#hashOf(task.modelId);
     // Unloaded again already, for another: the next use loads it and comes back here.
     if (hash !== undefined) await this.#agree(task.modelId, hash, signal);
     return result;
+  }
+
+  async #load(task: LoadTask, signal: AbortSignal): Promise<LoadResult> {
+    const startedAtMs = performance.now();
+    await this.#tools.haveFiles(task.modelId, signal, task.waitMs);
+    const fetchMs = performance.now() - startedAtMs;
+    const left = task.waitMs === undefined ? task : { ...task, waitMs: Math.max(1, task.waitMs - fetchMs) };
+    return await this.#tools.thread.load(left, signal);
   }
 
   /** To be called when a model was loaded or unloaded. */
