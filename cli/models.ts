@@ -3,6 +3,7 @@ import type { ModelView } from '../shared/views/models-view.ts';
 import { type FarmOptions, openFarm } from './farm-address.ts';
 import { printJson } from './json-output.ts';
 import type { JsonOption } from './options.ts';
+import { sizeOf } from './sizes.ts';
 
 export interface LoadCommandOptions extends FarmOptions, JsonOption {
   readonly gpu?: number;
@@ -48,7 +49,7 @@ function describePreparation(pictures: ModelView['loaded_on'][number]['pictures'
   return `, prepared: ${pictures.prepared} of ${pictures.total} pictures`;
 }
 
-function describe({ usable, problems, loaded_on, requests, average_inference_ms }: ModelView): string {
+function describe({ usable, problems, loaded_on, fetching_on, requests, average_inference_ms }: ModelView): string {
   if (!usable) return `cannot be used: ${problems.join('; ')}`;
   const where = loaded_on.map(
     ({ gpu, memory_mb, ms_per_frame, pictures }) =>
@@ -56,5 +57,12 @@ function describe({ usable, problems, loaded_on, requests, average_inference_ms 
   );
   const use = requests > 0 ? `, ${requests} requests, ${average_inference_ms?.toFixed(1)} ms each` : '';
   const but = problems.length > 0 ? `; not on every GPU: ${problems.join('; ')}` : '';
-  return `${where.join('; ') || 'not loaded'}${use}${but}`;
+  const coming = fetching_on.map(({ gpu, ...fetching }) => `; GPU ${gpu}: ${describeFetch(fetching)}`).join('');
+  return `${where.join('; ') || 'not loaded'}${use}${but}${coming}`;
+}
+
+function describeFetch({ bytes, total, fault }: Omit<ModelView['fetching_on'][number], 'gpu'>): string {
+  if (fault !== null) return `files not here yet: ${fault}`;
+  if (total === null) return 'files not here yet';
+  return `files on their way, ${sizeOf(bytes)} of ${sizeOf(total)}`;
 }

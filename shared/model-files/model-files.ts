@@ -184,15 +184,15 @@ async function refuseOther({ key, address, sha256 }: RemoteFile, found: string, 
 
 /** The files with weights that a fetched network names, at addresses beside its own. */
 async function weightsOf({ key, address, path: place }: RemoteFile): Promise<RemoteFile[]> {
-  const names = await externalFilesOf(place).catch(ignored('whoever opens it says what is wrong with it', []));
-  return names.map((name) => {
-    if (/[\\/]/.test(name) || name.startsWith('.')) {
-      throw new FarmError(
-        'model_unusable',
-        `${shownAddress(address)} keeps weights in "${name}", which is not beside it`,
-      );
+  const folder = path.dirname(place);
+  const files = await externalFilesOf(place).catch(ignored('whoever opens it says what is wrong with it', []));
+  return files.map((weights) => {
+    const name = path.relative(folder, weights);
+    if (name !== path.basename(weights) || name.startsWith('.')) {
+      const why = `keeps weights in "${name}", which is not beside it`;
+      throw new FarmError('model_unusable', `${shownAddress(address)} ${why}`);
     }
     const beside = new URL(encodeURIComponent(name), address).href;
-    return { key, address: beside, sha256: undefined, kind: 'file', path: path.join(path.dirname(place), name) };
+    return { key, address: beside, sha256: undefined, kind: 'file', path: weights };
   });
 }

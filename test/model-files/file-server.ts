@@ -1,6 +1,7 @@
 import { createHash } from 'node:crypto';
 import { once } from 'node:events';
-import { createServer, type IncomingMessage, type ServerResponse } from 'node:http';
+import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
+import { createServer as createTlsServer } from 'node:https';
 import type { AddressInfo } from 'node:net';
 
 /** A web server with files in memory: ETags, ranges, redirects, and answers that break off. */
@@ -11,17 +12,25 @@ export class FileServer implements AsyncDisposable {
   readonly requests: { readonly path: string; readonly range: string | undefined; readonly status: number }[] = [];
   /** Of the next answers each ends after so many bytes. */
   readonly breaks: number[] = [];
-  readonly #server = createServer((request, response) => this.#answer(request, response));
+  readonly #server: Server;
 
-  static async start(): Promise<FileServer> {
-    const server = new FileServer();
-    await once(server.#server.listen(0, '127.0.0.1'), 'listening');
-    server.origin = `http://127.0.0.1:${(server.#server.address() as AddressInfo).port}`;
+  private constructor(tls?: { readonly key: string; readonly cert: string }) {
+    const answer = (request: IncomingMessage, response: ServerResponse) => this.#answer(request, response);
+    this.#server = tls ? createTlsServer(tls, answer) : createServer(answer);
+  }
+
+  /** @param port where one was that is back now; @param tls speaks HTTPS, by the name localhost. */
+  static async start(port = 0, tls?: { readonly key: string; readonly cert: string }): Promise<FileServer> {
+    const server = new FileServer(tls);
+    await once(server.#server.listen(port, '127.0.0.1'), 'listening');
+    server.port = (server.#server.address() as AddressInfo).port;
+    server.origin = tls ? `https://localhost:${server.port}` : `http://127.0.0.1:${server.port}`;
     return server;
   }
 
   /** As `models_from.hosts` lists it. */
   origin = '';
+  port = 0;
 
   async stop(): Promise<void> {
     this.#server.closeAllConnections();

@@ -52,7 +52,7 @@ test('a file of the one-process server loads unchanged', () => {
 
 test('the old file of these tests has every key that the one-process server had', () => {
   const farmsOwn =
-    /^(http|grpc|redis|storage|auth|limits|live|render|retention|inference_server|metrics|tracing|dashboard|inputs|webhooks)\.|^logging\.(?:level|access_log|audit_log)$|_port$|preload$|execution_providers|audio_encoder_path|masks_dir|blend$|background_mode|silence_|audio_features|hubert_chunks|frames_per_second|models\.[^.]+\.background$/;
+    /^(http|grpc|redis|storage|models_from|host|auth|limits|live|render|retention|inference_server|metrics|tracing|dashboard|inputs|webhooks)\.|^logging\.(?:level|access_log|audit_log)$|_port$|preload$|execution_providers|audio_encoder_path|masks_dir|needs$|idle_dir|idle_video|blend$|background_mode|silence_|audio_features|hubert_chunks|frames_per_second|models\.[^.]+\.background$/;
   const old = leafKeys(parse(readFileSync(OLD_SERVER, 'utf8'))).map((key) =>
     key.replace(/^models\.\w+/, 'models.demo'),
   );

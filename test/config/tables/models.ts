@@ -1,13 +1,16 @@
 import assert from 'node:assert/strict';
-import { access, copyFile, readdir, writeFile } from 'node:fs/promises';
+import { access, copyFile, readdir, readFile, writeFile } from 'node:fs/promises';
 import path from 'node:path';
 import { status } from '@grpc/grpc-js';
 import sharp from 'sharp';
 import { freePort } from '../../../cli/private-redis.ts';
+import { Bucket } from '../../../shared/s3/bucket.ts';
 import type { Receipt } from '../../../shared/views/render-view.ts';
 import { COMPOSITING, failureOf, INFERENCE, TestClient } from '../../grpc/clients.ts';
+import { FileServer } from '../../model-files/file-server.ts';
 import { decodeFrames } from '../../support/ffprobe.ts';
 import { runCliIn } from '../../support/run-cli.ts';
+import { startS3 } from '../../support/s3-server.ts';
 import { until } from '../../support/until.ts';
 import { farmSays, type KeyFarm, keysOf, type Settings } from '../key-farm.ts';
 import type { KeyTable } from '../key-table.ts';
@@ -301,9 +304,39 @@ interface Bench {
   readonly receipt: Receipt;
   /** What loading each of the HOARDERS answers: nothing, or the code of an error. */
   readonly hoarders: Readonly<Record<string, string>>;
+  /** Of the server that files of models come from: what was asked before anybody used a model of it, and all answers. */
+  readonly askedAtFirst: readonly string[];
+  readonly server: FileServer;
   readonly doctor: string;
   /** Where the services of the separated pair listen, by the keys of `server`. */
   readonly pair: Readonly<Record<'compositing_port' | 'inference_port', string>>;
+}
+
+/** A cache of 1 MB, and a file that is larger. */
+const CACHE_GB = 0.001;
+const HUGE_BYTES = 2 ** 21;
+
+/** Models whose files are fetched, the servers that they come from, and how they may be. */
+async function remoteModels(farm: KeyFarm, root: string) {
+  const server = farm.others.use(await FileServer.start());
+  const s3 = await startS3('weights');
+  farm.others.defer(() => s3.close());
+  const network = await readFile(path.join(root, PLAIN.model_path));
+  server.files.set('/crop.onnx', network);
+  server.files.set('/huge.onnx', Buffer.alloc(HUGE_BYTES));
+  server.files.set('/audio_encoder.onnx', await readFile(path.join(root, 'audio_encoder.onnx')));
+  await new Bucket({ ...s3.settings, prefix: '' }).put('crop.onnx', network);
+  const { origin } = server;
+  const models = {
+    fetched: { ...PLAIN, model_path: `${origin}/crop.onnx`, audio_encoder_path: `${origin}/audio_encoder.onnx` },
+    stored: { ...PLAIN, model_path: 's3://weights/crop.onnx' },
+    huge: { ...PLAIN, model_path: `${origin}/huge.onnx` },
+  };
+  const from = {
+    ...{ hosts: [origin], buckets: ['weights'], networks: ['127.0.0.1'] },
+    ...{ cache_dir: 'fetched', cache_gb: CACHE_GB, prefetch: false },
+  };
+  return { server, models, from, storage: { s3: { endpoint: s3.settings.endpoint } } };
 }
 
 async function start(farm: KeyFarm): Promise<Bench> {
@@ -312,6 +345,7 @@ async function start(farm: KeyFarm): Promise<Bench> {
   const root = path.join(farm.folder, 'avatars');
   await writeParts(root);
   await writeFiles(root);
+  const remote = await remoteModels(farm, root);
   const before = Object.fromEntries(Object.entries(CHANGES).map(([key, change]) => [key, change.before]));
   await farm.up({
     ...WITHOUT_EFFECT,
@@ -333,18 +367,23 @@ async function start(farm: KeyFarm): Promise<Bench> {
     limits: { disk_reserve_gb: 0.001 },
     output: { format: 'raw' },
     grpc: { reflection: false },
-    storage: { driver: 'local', root: 'kept', prepared_dir: 'made', segment_cache_gb: 0.5 },
+    storage: { ...remote.storage, driver: 'local', root: 'kept', prepared_dir: 'made', segment_cache_gb: 0.5 },
     models_root: 'avatars',
-    models: { ...before, ...HOARDERS },
+    models_from: remote.from,
+    models: { ...before, ...HOARDERS, ...remote.models },
   });
   const hoarders = await loadHoarders(farm);
   const first = await lookAtAll(farm);
   const after = Object.fromEntries(Object.entries(CHANGES).map(([key, change]) => [key, change.after]));
   const broken = Object.fromEntries(Object.entries(BROKEN).map(([id, { entry }]) => [id, entry]));
+  const askedAtFirst = remote.server.requests.map(({ path: asked }) => asked);
   const settings: Settings = {
     onnx: { ...WITHOUT_EFFECT.onnx, execution_providers: ['cuda'], audio_encoder_path: 'other_encoder.onnx' },
   };
-  await farm.reload({ ...settings, models: { ...after, ...broken, 'film-only': NO_NETWORK_OF_A_FILM } });
+  await farm.reload({
+    ...settings,
+    models: { ...after, ...broken, ...remote.models, 'film-only': NO_NETWORK_OF_A_FILM },
+  });
   const second = await lookAtAll(farm);
   return {
     farm,
@@ -352,6 +391,8 @@ async function start(farm: KeyFarm): Promise<Bench> {
     looks: new Map(Object.keys(CHANGES).map((key) => [key, [first.get(key) ?? '', second.get(key) ?? '']])),
     receipt: await farm.render('model_path', 0.1),
     hoarders,
+    askedAtFirst,
+    server: remote.server,
     doctor: await doctorSays(farm),
   };
 }
@@ -511,6 +552,26 @@ export const modelKeys: KeyTable<Bench> = {
     },
     'grpc.reflection': async ({ farm }) => {
       assert.equal(await reflectionStatus(farm), status.UNIMPLEMENTED);
+    },
+    'models_from.hosts models_from.networks models_from.cache_dir models_from.prefetch': async ({
+      farm,
+      server,
+      askedAtFirst,
+    }) => {
+      // Front ends read the networks; what only GPU workers need comes when they need it.
+      assert.ok(!askedAtFirst.includes('/audio_encoder.onnx'));
+      assert.equal(await at(MOUTH)(farm, 'fetched'), 'blue');
+      const asked = server.requests.filter(({ status: answer }) => answer === 200).map(({ path: one }) => one);
+      assert.equal(asked.filter((one) => one === '/audio_encoder.onnx').length, 1);
+      assert.equal(asked.filter((one) => one === '/crop.onnx').length, 1, 'once for all processes');
+      const cached = await readdir(path.join(farm.folder, 'fetched'), { recursive: true });
+      assert.ok(cached.some((name) => path.basename(name) === 'crop.onnx'));
+    },
+    'models_from.buckets': async ({ farm }) => {
+      assert.equal(await at(MOUTH)(farm, 'stored'), 'blue');
+    },
+    'models_from.cache_gb': async ({ farm }) => {
+      await assert.rejects(farm.frames('huge'), /models_from\.cache_gb allows 0\.00 GB/);
     },
     'storage.driver storage.root': async ({ farm, receipt }) => {
       await access(path.join(farm.folder, 'kept', 'renders', receipt.render_id, 'receipt.json'));
