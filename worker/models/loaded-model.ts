@@ -21,7 +21,7 @@ import { type FileFingerprint, fingerprintFile, fingerprintNetwork } from './fil
 import type { LoadSettings } from './load-settings.ts';
 import { MemoryProbe } from './memory-probe.ts';
 import { ModelContent, machineOf } from './model-content.ts';
-import { type EncoderLease, SharedEncoders } from './shared-encoders.ts';
+import { SharedEncoders } from './shared-encoders.ts';
 
 export interface LoadModelOptions extends LoadSettings {
   readonly entry: ModelConfig;
@@ -91,14 +91,13 @@ export async function loadModel(options: LoadModelOptions): Promise<LoadedModel>
   if (face) checkFace(face, network.size, 0);
   const lease = await encoders.acquire(entry.audioEncoderPath, network.hearing.kind);
   opened.defer(() => lease.release());
-  const networkFiles = await fingerprintNetwork(entry.modelPath);
+  const networks = [...(await fingerprintNetwork(entry.modelPath)), ...lease.files];
   const prepared = await options.prepared.open(entry.modelId, avatar, network.size);
   opened.defer(prepared.release);
   options.prepared.warn(entry.modelId, unseenBackdrop(entry, avatar));
   const idle = await openIdle(options, { avatar, pictures: prepared.pictures, opened });
-  const silentMouths = silentMouthsOf(network, networkFiles, lease, prepared);
+  const silentMouths = silentMouthsOf(network, networks, lease.encoder, prepared);
   if (entry.preloadBackgrounds) await prepared.pictures.fill();
-  const networks = [...networkFiles, ...lease.files];
   const files = [...networks, ...(await filesOfPictures(entry))];
   const content = await openContent(options, network, networks, { pictures: prepared.pictures, idle, opened });
   const kept = opened.move();
@@ -167,11 +166,11 @@ async function openContent(
 
 function silentMouthsOf(
   network: OnnxLipSyncNetwork,
-  networkFiles: readonly FileFingerprint[],
-  { encoder, files }: EncoderLease,
+  files: readonly FileFingerprint[],
+  encoder: AudioEncoder,
   { pictures, mouths }: OpenPrepared,
 ): SilentMouths {
-  const networks = [...networkFiles, ...files].map(({ sha256 }) => sha256);
+  const networks = files.map(({ sha256 }) => sha256);
   const store = mouths({ networks, provider: network.provider.provider });
   return new SilentMouths({ network, encoder, pictures, store });
 }
