@@ -149,12 +149,11 @@ class GpuWorker {
 
   async drain(): Promise<void> {
     await Promise.all([this.#stopRecycle(), this.#stopStateLog()]);
-    this.#files.stop();
-    await this.#care?.stop();
     const stopped = this.#queues?.stop(this.#config.limits.drain_seconds * 1000);
     this.#beat();
     await stopped;
-    await this.#claims.stop();
+    this.#files.stop();
+    await Promise.all([this.#care?.stop(), this.#claims.stop()]);
     this.#channels.close();
     await this.#thread.close();
     await this.#heartbeat?.stop();

@@ -67,24 +67,9 @@ export const ERROR_CATALOGUE = {
     false,
     'Give every host the same files, then reload (SIGHUP) or unload the model everywhere.',
   ),
-  model_file_missing: entry(
-    422,
-    9,
-    false,
-    'Put the file where its address says, let this host read it, or correct the address under models: in config.yaml.',
-  ),
-  model_hash_differs: entry(
-    422,
-    9,
-    false,
-    'Put the right file at the address, or correct what stands behind #sha256= in config.yaml.',
-  ),
-  model_unreachable: entry(
-    503,
-    14,
-    true,
-    'See that the server of the address runs and can be reached from the host that is named; the farm tries again.',
-  ),
+  model_file_missing: entry(422, 9, false, 'Put it where its address says, or correct the address in config.yaml.'),
+  model_hash_differs: entry(422, 9, false, 'Put the right file there, or correct the #sha256= in config.yaml.'),
+  model_unreachable: entry(503, 14, true, 'See that its server can be reached from that host; it is tried again.'),
   model_too_large: entry(
     422,
     9,
