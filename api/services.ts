@@ -44,7 +44,7 @@ import { Webhooks } from './webhooks.ts';
 const REPAIR_EVERY_MS = 10_000;
 
 /** A client waits meanwhile: soon it is told, and may ask again. */
-const STORE_PATIENCE_MS = 2000;
+const STORE_PATIENCE_MS = 1500;
 
 /** What the routes and the gRPC services work with. */
 export interface Services {

@@ -115,7 +115,7 @@ export class Uploads {
     const record = await this.#record(id, caller);
     await this.#store().abort(artifactKeys.upload(id), record.storeId);
     // Of one that is rendered already, the render owns the file.
-    if (!(await redis.exists(recordKey(id)))) await artifacts.remove(artifactKeys.folder(id));
+    if (!(await this.#isRendered(id))) await artifacts.remove(artifactKeys.folder(id));
     await redis.multi().del(uploadKey(id)).zrem(uploadsKey, id).exec();
   }
 
@@ -123,7 +123,15 @@ export class Uploads {
   async take(id: string, caller: Caller): Promise<StoredUpload> {
     const { fileName, bytes, sha256 } = await this.#record(id, caller);
     if (sha256 === undefined) throw incomplete(id, []);
+    const { artifacts } = this.#tools;
+    // Of a render that is done the upload is gone, and asking again gives that render.
+    const isThere = (await this.#isRendered(id)) || (await artifacts.size(artifactKeys.upload(id))) !== undefined;
+    if (!isThere) throw new FarmError('upload_unknown', `Upload ${id} was rendered, and its render removed`);
     return { renderId: id, fileName, uploadBytes: bytes, uploadSha256: sha256, stays: true };
+  }
+
+  async #isRendered(id: string): Promise<boolean> {
+    return (await this.#tools.redis.exists(recordKey(id))) === 1;
   }
 
   async #record(id: string, caller: Caller): Promise<UploadRecord> {

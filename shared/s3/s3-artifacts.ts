@@ -22,6 +22,8 @@ import type { WorkFolder } from './work-folder.ts';
 
 /** Objects that go up or down at once, of those that belong together: frames, pictures, segments. */
 const AT_ONCE = 16;
+/** How long a store that was seen to work is taken to work. */
+const PROBED_FOR_MS = 15_000;
 /** An address is to outlive a download on a slow line. */
 const ADDRESS_LIFETIME_S = 3600;
 
@@ -33,6 +35,7 @@ export class S3Artifacts implements ArtifactStore {
   readonly resumable: ResumableUploads;
   readonly #bucket: Bucket;
   readonly #work: WorkFolder;
+  #workedAtMs = Number.NEGATIVE_INFINITY;
   readonly #lasting = new LastingCopies((keys, folder, signal) => this.#copyOut(keys, [folder], signal));
 
   constructor(bucket: Bucket, work: WorkFolder) {
@@ -126,13 +129,18 @@ export class S3Artifacts implements ArtifactStore {
     await this.#bucket.remove([...keys.filter(isReceipt), ...keys.filter((name) => !isReceipt(name))]);
   }
 
+  /** Requests cost money: what has worked is not tried again for a while. */
   async probe(): Promise<void> {
+    if (performance.now() - this.#workedAtMs < PROBED_FOR_MS) return;
     const key = `.probe-${randomUUID()}`;
     const content = Buffer.from(key);
     await this.#bucket.put(key, content);
     const found = await this.#bucket.contents(key);
     await this.#bucket.remove([key]);
-    if (found?.equals(content)) return;
+    if (found?.equals(content)) {
+      this.#workedAtMs = performance.now();
+      return;
+    }
     const what = found ? 'other bytes than were' : 'nothing of what was';
     throw new FarmError('storage_failed', `The bucket "${this.#bucket.settings.bucket}" gives ${what} just written`);
   }

@@ -44,9 +44,11 @@ export class WorkFolder {
     for (const name of await readdir(this.#root).catch(ifMissing<string[]>([]))) {
       const folder = path.join(this.#root, name);
       const { host, pid } = NAME.exec(name)?.groups ?? {};
-      // A container that was started anew has another name, and nobody else's processes can be seen.
-      const isLeft = host === hostname() ? !isAlive(Number(pid)) : await isOld(folder);
-      if (isLeft) await rm(folder, { recursive: true, force: true });
+      const quietMs = Date.now() - ((await stat(folder).catch(ifMissing()))?.mtimeMs ?? 0);
+      // In a container that was started anew this process may have the number of the one before.
+      const isOfOneBefore = Number(pid) === process.pid && quietMs > process.uptime() * 1000;
+      const isOfNobody = host === hostname() && (isOfOneBefore || !isAlive(Number(pid)));
+      if (isOfNobody || quietMs > DAY_MS) await rm(folder, { recursive: true, force: true });
     }
   }
 }
@@ -58,9 +60,4 @@ function isAlive(pid: number): boolean {
   } catch (error) {
     return (error as NodeJS.ErrnoException).code === 'EPERM';
   }
-}
-
-async function isOld(folder: string): Promise<boolean> {
-  const found = await stat(folder).catch(ifMissing());
-  return found !== undefined && Date.now() - found.mtimeMs > DAY_MS;
 }

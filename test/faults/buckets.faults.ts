@@ -7,6 +7,7 @@ import { after, before, describe, it } from 'node:test';
 import type { NodeFarmClient } from '../../client/node/farm-client.ts';
 import { footageOf } from '../../client/node/footage.ts';
 import { openArtifacts } from '../../shared/open-artifacts.ts';
+import { DAY_MS } from '../../shared/units.ts';
 import type { UploadView as Upload } from '../../shared/views/upload-view.ts';
 import { artifactStoreContract } from '../shared/artifact-store-contract.ts';
 import { startDoor } from '../support/door.ts';
@@ -43,6 +44,19 @@ describe('another server of buckets', { skip: noMoto }, () => {
       { patienceMs: 0 },
     ),
   );
+});
+
+describe('uploads that were never completed', { skip: noMoto }, () => {
+  it('are ended when they are old, and others stay', async () => {
+    await using moto = await startMoto();
+    const { resumable } = openArtifacts({ storageRoot: folder, bucket: moto.settings });
+    const id = (await resumable?.begin('renders/r1/upload')) ?? '';
+    // It says of each that it was begun in 2010.
+    assert.equal(await resumable?.abortOld(40 * 365 * DAY_MS), 0);
+    assert.deepEqual(await resumable?.parts('renders/r1/upload', id), []);
+    assert.equal(await resumable?.abortOld(DAY_MS), 1);
+    assert.equal(await resumable?.parts('renders/r1/upload', id), undefined);
+  });
 });
 
 describe('a render whose files are in a bucket', () => {

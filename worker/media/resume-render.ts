@@ -109,8 +109,9 @@ async function hasFiles(
 ): Promise<boolean> {
   const { output } = request;
   if (isVideo(output)) return (await artifacts.size(artifactKeys.segmentVideo(renderId, index, output))) !== undefined;
-  for (let frame = frames.start; frame < frames.end; frame++) {
-    if ((await artifacts.size(artifactKeys.frame(renderId, frame, output))) === undefined) return false;
-  }
-  return true;
+  const keys = Array.from({ length: frames.end - frames.start }, (_, index) =>
+    artifactKeys.frame(renderId, frames.start + index, output),
+  );
+  const sizes = await Promise.all(keys.map((key) => artifacts.size(key)));
+  return sizes.every((size) => size !== undefined);
 }
