@@ -8,7 +8,7 @@ import { openArtifacts, storeSettings } from '../shared/open-artifacts.ts';
 import type { Logger } from '../shared/process/log.ts';
 import { repeat } from '../shared/process/repeat.ts';
 import { QueueClients } from '../shared/queues.ts';
-import { liveAddress } from '../shared/redis/address.ts';
+import { liveAddress, readGuidedAddress } from '../shared/redis/address.ts';
 import { producerConnection, readerConnection } from '../shared/redis.ts';
 import { repairFacets } from '../shared/renders/facet-repair.ts';
 import { RenderStore } from '../shared/renders/store.ts';
@@ -33,6 +33,8 @@ import { ModelNetworks } from './model-networks.ts';
 import { Models } from './models.ts';
 import { Readiness } from './readiness.ts';
 import { RenderService } from './renders/renders.ts';
+import { Replicas } from './renders/replicas.ts';
+import { ReplicatedRenderStore } from './renders/replicated-store.ts';
 import { RenderRetry } from './renders/retry.ts';
 import { RenderSubmission } from './renders/submission.ts';
 import { Uploads } from './renders/uploads.ts';
@@ -98,7 +100,7 @@ export function openServices({ config, redis, log, reload }: ServiceTools): Serv
   const sessions = new Sessions(redis, access);
   const memory = new MemoryBudget(config.limits.memory_budget_mb);
   const queues = new QueueClients(redis);
-  const store = new RenderStore(redis);
+  const { store, closeStore } = openStore(config, redis, log);
   const artifacts = openArtifacts(storeSettings(config), { patienceMs: STORE_PATIENCE_MS });
   const disk = new DiskReserve(config.storageRoot, config.limits.disk_reserve_gb);
   const work = new RenderWork(redis);
@@ -126,11 +128,19 @@ export function openServices({ config, redis, log, reload }: ServiceTools): Serv
     async close() {
       await Promise.all([stopLooking(), gpus.history.stop(), networks.stop()]);
       closeEvents();
-      await closeLive();
+      await closeLive().then(closeStore);
       logs.closeLogs();
       await queues.close();
     },
   };
+}
+
+/** The records; where Redis fails over, with a connection on which replicas are waited for. */
+function openStore({ redis: place }: Config, redis: Redis, log: Logger) {
+  if (!readGuidedAddress(place.url)) return { store: new RenderStore(redis), closeStore: () => {} };
+  const waiting = producerConnection(place);
+  const store = new ReplicatedRenderStore(redis, new Replicas(waiting, log));
+  return { store, closeStore: () => waiting.disconnect() };
 }
 
 /** Live requests, with a connection of their own where they have a Redis of their own. */

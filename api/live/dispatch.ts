@@ -5,6 +5,7 @@ import { whyNoGpu } from '../../shared/no-worker.ts';
 import { costOn, type GpuState, gpusForModel, placeWork } from '../../shared/placement.ts';
 import { gpuQueue, LIVE_CHANNEL, liveChannelOf } from '../../shared/queues.ts';
 import type { RecentWorkers } from '../recent-workers.ts';
+import { KnownWorkers } from './known-workers.ts';
 
 /** A GPU, and the process that served it when it was chosen. */
 export interface Placement {
@@ -32,13 +33,13 @@ export interface PlacementWish {
  * Chooses GPUs for live requests by the rule for segments. A GPU's backlog is what this front end has in flight there.
  */
 export class LiveDispatcher {
-  readonly #workers: RecentWorkers;
+  readonly #workers: KnownWorkers;
   readonly #config: Config;
   readonly #framesInFlight = new Map<number, number>();
   #turn = 0;
 
   constructor(workers: RecentWorkers, config: Config) {
-    this.#workers = workers;
+    this.#workers = new KnownWorkers(workers);
     this.#config = config;
   }
 

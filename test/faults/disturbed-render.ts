@@ -3,9 +3,9 @@ import { readFile } from 'node:fs/promises';
 import http from 'node:http';
 import path from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
-import { Redis } from 'ioredis';
+import type { Redis } from 'ioredis';
 import { patiently } from '../../client/patience.ts';
-import { KEY_PREFIX } from '../../shared/redis.ts';
+import { KEY_PREFIX, workerConnection } from '../../shared/redis.ts';
 import { isTerminal, type RenderStatus } from '../../shared/renders/record.ts';
 import type { RenderView } from '../../shared/views/render-view.ts';
 import { startFarm, type TestFarm } from '../support/farm.ts';
@@ -163,7 +163,7 @@ export class DisturbedRenders implements AsyncDisposable {
   /** Waits until the render has that status; false when it was quicker. */
   async #reaches(id: string, moment: RenderStatus): Promise<boolean> {
     const order: RenderStatus[] = ['queued', 'preparing', 'rendering', 'stitching', 'completed'];
-    const redis = new Redis(this.farm.farm.redisUrl);
+    const redis = workerConnection(this.farm.farm.redisUrl);
     try {
       for (;;) {
         const status = JSON.parse((await redis.hget(`${KEY_PREFIX}:render:${id}`, 'status')) ?? '"queued"');

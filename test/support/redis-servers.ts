@@ -29,11 +29,14 @@ export class RedisServer {
   readonly child: ChildProcess;
   /** A plain connection, for the test's own looks. */
   readonly client: Redis;
+  /** Starts it again, on its port and files. @param lines more of redis.conf. */
+  readonly again: (lines?: readonly string[]) => Promise<RedisServer>;
 
-  private constructor(port: number, child: ChildProcess, client: Redis) {
+  private constructor(port: number, child: ChildProcess, client: Redis, again: RedisServer['again']) {
     this.port = port;
     this.child = child;
     this.client = client;
+    this.again = again;
   }
 
   get isOver(): boolean {
@@ -55,7 +58,9 @@ export class RedisServer {
     const child = spawn(program, [file, ...args], { stdio: 'ignore' });
     const client = new Redis({ ...options, host: '127.0.0.1', port, retryStrategy: () => 50, enableReadyCheck: false });
     client.on('error', () => {});
-    const server = new RedisServer(port, child, client);
+    const again = async (more: readonly string[] = []) =>
+      await RedisServer.start(folder, { lines: [...lines, ...more], program }, { port, args, options });
+    const server = new RedisServer(port, child, client, again);
     try {
       await until(`the server on port ${port} answers`, async () => {
         if (server.isOver) throw new Error(`${program} ended: ${await readFile(path.join(own, 'server.log'), 'utf8')}`);
@@ -84,6 +89,13 @@ abstract class Servers implements AsyncDisposable {
 
   protected constructor(folder: string) {
     this.folder = folder;
+  }
+
+  /** Starts a server again that was killed. */
+  protected async revived(server: RedisServer, lines: readonly string[] = []): Promise<RedisServer> {
+    const again = await server.again(lines);
+    this.servers[this.servers.indexOf(server)] = again;
+    return again;
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
@@ -159,6 +171,20 @@ export class SentinelServers extends Servers {
       if (isAlive && /role:master/.test(await server.client.info('replication'))) return server;
     }
     throw new Error('No server is the primary');
+  }
+
+  /** Kills the primary; resolves to what has the killed one come back, as a replica, once there is another primary. */
+  async killPrimary(): Promise<() => Promise<void>> {
+    const killed = await this.primary();
+    await killed.kill();
+    return async () => {
+      await until('there is another primary', async () => await this.primary().then(Boolean, () => false));
+      const { port } = await this.primary();
+      const replica = await this.revived(killed, [`replicaof 127.0.0.1 ${port}`]);
+      await until('the killed server follows', async () =>
+        (await replica.client.info('replication')).includes('master_link_status:up'),
+      );
+    };
   }
 
   /** Has Sentinels make a replica the primary, in good order. */
@@ -249,6 +275,11 @@ export class ClusterServers extends Servers {
     return `redis+cluster://${this.servers.map(({ port }) => `127.0.0.1:${port}`).join(',')}`;
   }
 
+  /** As in the section `redis` of the configuration. */
+  get ofFarm() {
+    return { url: this.url };
+  }
+
   /** The node that has a slot now, as the others see it. */
   async primaryOf(slot: number): Promise<RedisServer> {
     for (const { client } of this.servers.filter((server) => !server.isOver)) {
@@ -258,6 +289,19 @@ export class ClusterServers extends Servers {
       if (found) return found;
     }
     throw new Error(`No node has slot ${slot}`);
+  }
+
+  /** As that of Sentinels. */
+  async killPrimaryOf(slot: number): Promise<() => Promise<void>> {
+    const killed = await this.primaryOf(slot);
+    await killed.kill();
+    return async () => {
+      await until('the slot has another node', async () => await this.primaryOf(slot).then(Boolean, () => false));
+      const replica = await this.revived(killed);
+      await until('the killed node follows', async () =>
+        (await replica.client.info('replication')).includes('master_link_status:up'),
+      );
+    };
   }
 
   async #start(primaries: number, replicas: number, { lines = [], ...settings }: ServerSettings): Promise<void> {
