@@ -9,7 +9,6 @@ import { makeDataFolder } from '../shared/data-folder.ts';
 import { FarmError } from '../shared/errors.ts';
 import { childEnvironment, toolEnvironment } from '../shared/process/environment.ts';
 import { ignored } from '../shared/process/unheard.ts';
-import { withoutSecrets } from '../shared/secrets.ts';
 import { GB } from '../shared/units.ts';
 import { buildDemoAvatar } from './demo-avatar.ts';
 import { checkPorts } from './doctor-ports.ts';
@@ -32,7 +31,6 @@ interface Finding {
 
 const NODE_MAJOR = 24;
 const LEAST_FREE_GB = 2;
-const REDIS_PATIENCE_MS = 2000;
 /** Where the text of a finding goes on. */
 const SECOND_LINE = '\n'.padEnd(20);
 const NO_PICTURES = 'no pictures: mouths alone, for InferBatch with visual_frames';
@@ -120,24 +118,7 @@ async function checkRedis({ redis }: Config): Promise<Finding> {
       remedy: 'apt-get install redis-server, or set REDIS_URL',
     };
   }
-  // Its client takes a fifth of a command's start, and no other command speaks to Redis.
-  const { findRedisProblems, producerConnection, waitUntilReady } = await import('../shared/redis.ts');
-  const connection = producerConnection(redis);
-  try {
-    await waitUntilReady(connection, REDIS_PATIENCE_MS);
-    const [problem] = await findRedisProblems(connection);
-    if (!problem) return { subject, state: 'ok', text: withoutSecrets(`answers at ${redis.url}`) };
-    return { subject, state: 'fault', text: problem, remedy: 'change it in redis.conf and restart Redis' };
-  } catch (error) {
-    return {
-      subject,
-      state: 'fault',
-      text: (error as Error).message,
-      remedy: 'start Redis or correct redis.url / REDIS_URL',
-    };
-  } finally {
-    connection.disconnect();
-  }
+  return await (await import('./doctor-redis.ts')).checkConfiguredRedis(redis);
 }
 
 async function checkFfmpeg(): Promise<Finding> {

@@ -19,6 +19,8 @@ export const OLDEST_REDIS = { major: 6, minor: 2 };
 const shared: RedisOptions = {
   retryStrategy: (attempt) => Math.min(50 * 2 ** Math.min(attempt, 6), RECONNECT_MAX_MS),
   enableReadyCheck: true,
+  // The name of a library: a command that servers before 7.2 do not know.
+  disableClientInfo: true,
 };
 
 /**

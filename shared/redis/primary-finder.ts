@@ -63,6 +63,19 @@ export class PrimaryFinder {
     if (!this.#finding) this.#goOn();
   }
 
+  /** What keeps Sentinels from electing a primary, in words; undefined when enough of them answer each other. */
+  async quorumFault(): Promise<string | undefined> {
+    try {
+      await this.find();
+      await this.#asked?.client.call('SENTINEL', 'CKQUORUM', this.address.primaryName);
+      return undefined;
+    } catch (error) {
+      return (error as Error).message;
+    } finally {
+      this.#dropClient();
+    }
+  }
+
   /** Cuts this connection once it does not lead to the primary any more. */
   follow(stream: Socket, endpoint: Endpoint): void {
     this.#followed.set(stream, endpoint);
@@ -120,6 +133,7 @@ export class PrimaryFinder {
       ...{ host, port, username, password, tls: tlsOptions(this.#place) },
       ...{ connectTimeout: ANSWER_WITHIN_MS, commandTimeout: ANSWER_WITHIN_MS },
       ...{ retryStrategy: () => null, enableReadyCheck: false, maxRetriesPerRequest: 0 },
+      disableClientInfo: true,
     });
     return client.on('error', ignored('the question fails with it'));
   }

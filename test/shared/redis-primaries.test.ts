@@ -3,6 +3,7 @@ import { execFile } from 'node:child_process';
 import { type TestContext, test } from 'node:test';
 import { promisify } from 'node:util';
 import type { Redis } from 'ioredis';
+import { lookAtRedis } from '../../shared/redis/health.ts';
 import { FARM_SLOT } from '../../shared/redis/primary-finder.ts';
 import {
   producerConnection,
@@ -70,6 +71,9 @@ test('Sentinels name the primary, over TLS and with passwords; connections follo
   const connections = await connect(t, place);
   const before = await servers.primary();
   await keepEverywhere(connections);
+  const { facts, faults } = await lookAtRedis(connections.worker, place);
+  assert.deepEqual(facts, [`the primary is 127.0.0.1:${before.port}`, 'replicas that are up to date: 1 of 1']);
+  assert.deepEqual(faults, []);
   await servers.failOver();
   await until('there is another primary', async () => (await servers.primary()) !== before);
   await followsTo((await servers.primary()).port, connections);
