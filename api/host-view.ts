@@ -114,6 +114,7 @@ function problemsOf(name: string, workers: readonly Heartbeat[], { models, offse
     ...(clock ? [`its clock is ${Math.abs(offset)} ms ${offset > 0 ? 'ahead of' : 'behind'} that of Redis`] : []),
     ...(machines.length > 1 ? [`${machines.length} machines have the name ${name}: set host.name`] : []),
     ...differing,
+    ...models.flatMap(({ model_id, problems }) => problems.map((problem) => `"${model_id}": ${problem}`)),
   ];
 }
 

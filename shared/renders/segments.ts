@@ -1,6 +1,6 @@
 import type { Redis } from 'ioredis';
 import { z } from 'zod';
-import { ACTIVE_KEY, previewKey, progressKey, receiptsKey, recordKey } from './keys.ts';
+import { ACTIVE_KEY, previewKey, progressKey, receiptsKey, recordKey, SPENT_KEY } from './keys.ts';
 import {
   type RenderStatus,
   type SegmentReceipt,
@@ -56,6 +56,12 @@ export class RenderSegments {
       framesDone: counts.reduce((sum, [, , most = 0]) => sum + most, 0),
       framesRepeating: counts.reduce((sum, [, now = 0, most = 0]) => sum + most - now, 0),
     };
+  }
+
+  /** Has the segments of a completed render removed, which came after that was done. */
+  async areSpent(renderId: string): Promise<void> {
+    const [seconds] = await this.#redis.time();
+    await this.#redis.zadd(SPENT_KEY, Number(seconds), renderId);
   }
 
   /** The latest picture that a worker of an earlier version has made: it kept it here, for a minute. */

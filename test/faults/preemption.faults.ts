@@ -17,6 +17,8 @@ const SETTINGS = {
   render: { segment_frames: FRAMES },
   limits: { drain_seconds: 2 },
   gpus: { allow_multi_gpu_models: false },
+  // Kept segments would leave nothing to do.
+  storage: { root: 'data', segment_cache_gb: 0 },
 };
 
 it('a segment that its worker cannot finish in time is with another one at once, at no attempt’s cost', async (t) => {

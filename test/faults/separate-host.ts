@@ -53,6 +53,9 @@ export class SeparateHost implements AsyncDisposable {
   readonly #sockets = new Set<Socket>();
   #namespace: string | undefined;
   #isCut = false;
+  /** What its processes sent when it was cut off. */
+  readonly #held: (() => void)[] = [];
+  #cutBefore: { readonly text: RegExp; readonly done: () => void } | undefined;
 
   private constructor({ name, folder, ports }: HostSettings) {
     this.name = name;
@@ -105,10 +108,30 @@ export class SeparateHost implements AsyncDisposable {
     for (const socket of this.#sockets) socket.pause();
   }
 
+  /**
+   * Cuts it off right before it sends what begins like this, which arrives once it is healed; resolves then. Where
+   * namespaces cannot be made, nobody sees what it sends: resolves at once, with nothing done.
+   */
+  async cutBefore(text: RegExp): Promise<void> {
+    if (this.#namespace === undefined) return;
+    await new Promise<void>((done) => {
+      this.#cutBefore = { text, done };
+    });
+  }
+
+  #lookAt(bytes: Buffer): void {
+    const { text, done } = this.#cutBefore ?? {};
+    if (this.#isCut || !text?.test(bytes.toString('latin1', 0, 1000))) return;
+    this.#cutBefore = undefined;
+    this.cut();
+    done?.();
+  }
+
   /** What was held up goes on where it was. */
   heal(): void {
     this.#isCut = false;
     if (this.#namespace === undefined) for (const child of this.processes) child.kill('SIGCONT');
+    for (const send of this.#held.splice(0)) send();
     for (const socket of this.#sockets) socket.resume();
   }
 
@@ -175,7 +198,9 @@ export class SeparateHost implements AsyncDisposable {
       ] as const) {
         this.#sockets.add(from);
         from.on('data', (bytes: Buffer) => {
-          if (!to.write(bytes)) from.pause();
+          this.#lookAt(bytes);
+          if (this.#isCut) this.#held.push(() => to.write(bytes));
+          else if (!to.write(bytes)) from.pause();
         });
         to.on('drain', () => {
           if (!this.#isCut) from.resume();

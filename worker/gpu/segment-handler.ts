@@ -54,7 +54,7 @@ export function segmentHandler(tools: SegmentHandlerTools) {
     const finish = async (receipt: SegmentReceipt) => {
       await renders.segments.saveReceipt(job.renderId, receipt);
       await report(frameTotal);
-      tellOfSegment(log, receipt);
+      await endSegment(tools, job, receipt, context);
     };
     const watch = watchOf(tools, job, record, context.span);
     const previews = new Previews(artifacts, job.renderId);
@@ -87,6 +87,17 @@ export function segmentHandler(tools: SegmentHandlerTools) {
       throw error;
     }
   };
+}
+
+/** A segment may have come late, to a render that has ended. */
+async function endSegment(
+  { renders, artifacts }: SegmentHandlerTools,
+  { renderId }: SegmentJob,
+  receipt: SegmentReceipt,
+  { log, signal }: JobContext,
+): Promise<void> {
+  tellOfSegment(log, receipt);
+  if (signal.aborted) await removeFilesIfGone(renders, artifacts, renderId);
 }
 
 function noteSuccess(
