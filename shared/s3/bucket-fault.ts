@@ -23,6 +23,7 @@ const KNOWN: Readonly<Record<string, readonly [ErrorCode, string]>> = {
   AllAccessDisabled: ['storage_denied', DENIED],
   AccountProblem: ['storage_denied', DENIED],
   InvalidAccessKeyId: ['storage_denied', UNKNOWN_KEY],
+  XAdminUserNotFound: ['storage_denied', UNKNOWN_KEY],
   SignatureDoesNotMatch: ['storage_denied', WRONG_SECRET],
   ExpiredToken: ['storage_denied', EXPIRED],
   ExpiredTokenException: ['storage_denied', EXPIRED],
