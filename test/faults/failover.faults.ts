@@ -4,7 +4,7 @@ import { setTimeout as delay } from 'node:timers/promises';
 import { FARM_SLOT } from '../../shared/redis/primary-finder.ts';
 import { f32, renderedFrames, speech } from '../grpc/speech.ts';
 import { SocketClient } from '../live/socket-client.ts';
-import { ClusterServers, SentinelServers } from '../support/redis-servers.ts';
+import { ClusterServers, missing, SentinelServers } from '../support/redis-servers.ts';
 import { DisturbedRenders, type Moment } from './disturbed-render.ts';
 
 /** The server that has the farm's queues is killed; Sentinels, or a cluster, put a replica in its place. */
@@ -20,6 +20,7 @@ const KILLED_AT_MS = 4000;
 
 interface Kind {
   readonly what: string;
+  readonly program: string;
   readonly moments: readonly Moment[];
   readonly start: () => Promise<AsyncDisposable & { readonly ofFarm: object; kill(): Promise<() => Promise<void>> }>;
 }
@@ -27,6 +28,7 @@ interface Kind {
 const KINDS: readonly Kind[] = [
   {
     what: 'three servers and three Sentinels',
+    program: 'redis-server',
     moments: MOMENTS,
     start: async () => {
       const servers = await SentinelServers.start({ replicas: 2, sentinels: 3 });
@@ -34,7 +36,17 @@ const KINDS: readonly Kind[] = [
     },
   },
   {
+    what: 'three servers and three Sentinels of Valkey',
+    program: 'valkey-server',
+    moments: ['rendering'],
+    start: async () => {
+      const servers = await SentinelServers.start({ replicas: 2, sentinels: 3, program: 'valkey-server' });
+      return Object.assign(servers, { kill: () => servers.killPrimary() });
+    },
+  },
+  {
     what: 'a cluster of three nodes with a replica each',
+    program: 'redis-server',
     moments: ['rendering', 'stitching'],
     start: async () => {
       const servers = await ClusterServers.start({});
@@ -43,8 +55,8 @@ const KINDS: readonly Kind[] = [
   },
 ];
 
-for (const { what, moments, start } of KINDS) {
-  describe(`with ${what}, nothing is lost when the primary is killed`, () => {
+for (const { what, program, moments, start } of KINDS) {
+  describe(`with ${what}, nothing is lost when the primary is killed`, { skip: missing(program) }, () => {
     let servers: Awaited<ReturnType<typeof start>>;
     let renders: DisturbedRenders;
 

@@ -2,13 +2,13 @@ import assert from 'node:assert/strict';
 import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
-import { it } from 'node:test';
+import { it, type TestContext } from 'node:test';
 import { freePort } from '../../cli/private-redis.ts';
 import { FARM_COMMANDS, FARM_RULES } from '../../shared/redis/rights.ts';
 import { f32, speech } from '../grpc/speech.ts';
 import { SocketClient } from '../live/socket-client.ts';
 import { startFarm } from '../support/farm.ts';
-import { RedisServer } from '../support/redis-servers.ts';
+import { missing, RedisServer } from '../support/redis-servers.ts';
 import { SMALL_MODEL } from '../support/small-avatar.ts';
 import { syllables, writeWav } from '../support/sound.ts';
 import { until } from '../support/until.ts';
@@ -17,11 +17,17 @@ import { until } from '../support/until.ts';
 
 const PASSWORD = 'password-of-the-farm';
 
-it('a farm needs no other rights than the documented ones', async (t) => {
+for (const program of ['redis-server', 'valkey-server']) {
+  it(`a farm with ${program} needs no other rights than the documented ones`, { skip: missing(program) }, async (t) => {
+    await runWithRights(program, t);
+  });
+}
+
+async function runWithRights(program: string, t: TestContext): Promise<void> {
   const folder = await mkdtemp(path.join(tmpdir(), 'farm-rights-'));
   const port = await freePort();
   const lines = [`user farm on >${PASSWORD} ${FARM_RULES.join(' ')}`];
-  const server = await RedisServer.start(folder, { lines }, { port });
+  const server = await RedisServer.start(folder, { lines, program }, { port });
   try {
     await using farm = await startFarm({
       models: { small: SMALL_MODEL },
@@ -68,20 +74,15 @@ it('a farm needs no other rights than the documented ones', async (t) => {
     const refused = (await server.client.call('ACL', 'LOG')) as unknown[];
     assert.deepEqual(refused, []);
     assert.ok(!farm.log.some((line) => line.includes('NOPERM')));
-    const used = (await usedCommands(server)).filter((name) => !OF_THE_TEST.includes(name));
-    assert.deepEqual(
-      used.filter((name) => !FARM_COMMANDS.includes(name)),
-      [],
-    );
+    // Whatever else the farm had asked for would have been refused. The rest of the list is for what seldom happens.
+    const used = (await usedCommands(server)).filter((name) => FARM_COMMANDS.includes(name));
+    assert.ok(used.length > FARM_COMMANDS.length / 2, used.join(' '));
     t.diagnostic(`figure: ${used.length} of ${FARM_COMMANDS.length} commands were used`);
   } finally {
     await server.kill();
     await rm(folder, { recursive: true, force: true });
   }
-});
-
-/** What the test itself asks, and what every connection may: to say who it is. */
-const OF_THE_TEST = ['acl|log', 'auth', 'hello', 'quit'];
+}
 
 async function usedCommands({ client }: RedisServer): Promise<string[]> {
   const text = await client.info('commandstats');

@@ -1,4 +1,4 @@
-import { type ChildProcess, spawn } from 'node:child_process';
+import { type ChildProcess, spawn, spawnSync } from 'node:child_process';
 import { once } from 'node:events';
 import { mkdir, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
@@ -15,6 +15,11 @@ const NAME = 'farm';
 const DOWN_AFTER_MS = 2000;
 /** What the farm needs of Sentinels: docs/ops/redis.md has the same. */
 const SENTINEL_RIGHTS = '-@all +sentinel|get-master-addr-by-name +sentinel|ckquorum';
+
+/** Why tests of this program are skipped; false where it is there. */
+export function missing(program: string): string | false {
+  return spawnSync(program, ['--version']).error ? `${program} cannot be had here` : false;
+}
 
 export interface ServerSettings {
   /** Further lines of redis.conf. */
