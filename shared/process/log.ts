@@ -22,17 +22,29 @@ const BUFFER_BYTES = 4096;
  * nobody awaits in this thread are logged there, too. No line has a secret of the configuration.
  */
 export function createLogger(processName: string, options: LogOptions): Logger {
-  const buffered = options.buffered_logging;
-  const destination = pino.destination({
-    dest: 1,
-    sync: !buffered,
-    ...(buffered ? { minLength: BUFFER_BYTES } : {}),
-    ...(buffered && options.auto_flush ? { periodicFlush: options.flush_interval_ms } : {}),
-  });
+  const destination = outputFor(options);
   const hooks = { streamWrite: withoutSecrets };
   const log = pino({ level: options.level, base: { process: processName }, hooks }, destination);
   logUnheardTo(log);
   return log;
+}
+
+/** One for all loggers of the thread: whoever writes out what was collected writes out all of it, in its order. */
+const outputs = new Map<string, ReturnType<typeof pino.destination>>();
+
+function outputFor({ buffered_logging: buffered, auto_flush, flush_interval_ms }: LogOptions) {
+  const periodicFlush = buffered && auto_flush ? flush_interval_ms : 0;
+  const key = `${buffered} ${periodicFlush}`;
+  const known = outputs.get(key);
+  if (known) return known;
+  const output = pino.destination({
+    dest: 1,
+    sync: !buffered,
+    ...(buffered ? { minLength: BUFFER_BYTES } : {}),
+    ...(periodicFlush > 0 ? { periodicFlush } : {}),
+  });
+  outputs.set(key, output);
+  return output;
 }
 
 /** Writes what was collected, before it returns: for a process that is about to end. */
