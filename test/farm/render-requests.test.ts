@@ -32,6 +32,7 @@ describe('requests for renders', () => {
   before(async () => {
     farm = await startFarm({
       models: { demo: SMALL_MODEL },
+      host: { name: 'gpu-host-1' },
       render: { segment_frames: 20 },
       inputs: { url_hosts: ['127.0.0.1'], url_networks: ['127.0.0.1'] },
       webhooks: { secrets: [`whsec_${Buffer.alloc(24, 7).toString('base64')}`], allow_private_addresses: true },
@@ -203,8 +204,10 @@ describe('requests for renders', () => {
         .replaceAll(EXAMPLE.receiver, farm.url);
       const endless = operationId === 'followRenders' ? ' --max-time 1' : '';
       const { code, output } = await shell(`${command} --fail-with-body -sS${endless}`, farm.folder);
-      const expected = operationId === 'followRenders' ? TIME_IS_UP : 0;
+      const refusal = REFUSALS[operationId];
+      const expected = operationId === 'followRenders' ? TIME_IS_UP : refusal ? REFUSED : 0;
       assert.equal(code, expected, `${command}: exit code ${code}, ${output}`);
+      if (refusal) assert.match(output, new RegExp(`"${refusal}"`));
       if (id === running) await farm.client.cancel(running);
     }
     await assert.rejects(farm.client.get(whole.video), { code: 'render_unknown' }, 'the last example removes it');
@@ -217,8 +220,18 @@ const EXAMPLE = {
   render: 'r0mwsm4v4r-d376f0928d',
   receiver: 'https://example.com/renders',
 };
-/** An exit code of curl. */
+/** Exit codes of curl. */
 const TIME_IS_UP = 28;
+const REFUSED = 22;
+
+/** What this farm has not: a bucket, and a second host. test/faults has both. */
+const REFUSALS: Readonly<Record<string, string>> = {
+  beginUpload: 'uploads_unavailable',
+  getUpload: 'upload_unknown',
+  completeUpload: 'upload_unknown',
+  deleteUpload: 'upload_unknown',
+  forgetHost: 'farm_host_unknown',
+};
 
 /** Where it matters: the picture is there while the render runs, and the video until it is removed. */
 const TURNS: Readonly<Record<string, number>> = { getPreview: -1, deleteRender: 1 };
