@@ -31,6 +31,7 @@ import {
 import { Connection } from './connection.ts';
 import { type EventFilter, type FollowedEvent, type FollowOptions, followEvents } from './events.ts';
 import { FarmHosts } from './farm-hosts.ts';
+import { FarmUploads } from './farm-uploads.ts';
 import { type LiveOptions, LiveSession } from './live-session.ts';
 import { type Patience, patiently } from './patience.ts';
 import { type RenderFrame, type RenderFramesOptions, renderFrames } from './render-frames.ts';
@@ -66,6 +67,8 @@ export type RenderPicture = 'contact-sheet' | 'waveform' | 'waterfall';
 export class FarmClient {
   /** The machines of the farm, and orders for them. */
   readonly hosts: FarmHosts;
+  /** Large sounds in parts, for a farm whose files are in a bucket. */
+  readonly uploads: FarmUploads;
   readonly #connection: Connection;
   readonly #apiKey: string | undefined;
 
@@ -74,6 +77,7 @@ export class FarmClient {
     this.#connection = new Connection(baseUrl, apiKey);
     this.#apiKey = apiKey;
     this.hosts = new FarmHosts(this.#connection);
+    this.uploads = new FarmUploads(this.#connection);
   }
 
   get url(): string {

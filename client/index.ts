@@ -18,10 +18,12 @@ export type { HostList, HostView } from '../shared/views/host-view.ts';
 export type { LoadAnswer, ModelList, ModelView, UnloadAnswer } from '../shared/views/models-view.ts';
 export type { Quality, RenderPictures } from '../shared/views/quality-view.ts';
 export type { Receipt, RenderPage, RenderView } from '../shared/views/render-view.ts';
+export type { UploadView } from '../shared/views/upload-view.ts';
 export type { DeliveryTry, WebhookTest } from '../shared/views/webhook-view.ts';
 export type { EventFilter, FollowedEvent, FollowOptions } from './events.ts';
 export { FarmClient, type RenderPicture } from './farm-client.ts';
 export type { FarmHosts } from './farm-hosts.ts';
+export type { FarmUploads, UploadOptions } from './farm-uploads.ts';
 export type { LiveFrame, LiveMessage } from './live-messages.ts';
 export type { LiveOptions, LiveSession } from './live-session.ts';
 export { type Patience, patiently } from './patience.ts';
@@ -34,4 +36,5 @@ export type {
   FootageOptions,
   RenderFilter,
   SubmitOptions,
+  UploadedSound,
 } from './requests.ts';

@@ -7,8 +7,15 @@ import type { RenderPriority, RenderStatus } from '../shared/renders/record.ts';
 
 /** What requests about renders say, in the form in which the farm takes it. */
 
-/** The sound of a render: its file, or the address from which the farm is to fetch it. */
-export type Audio = Blob | Uint8Array<ArrayBuffer> | URL;
+/** A sound that lies in the farm's bucket already, as `uploads.put` returns it. */
+export interface UploadedSound {
+  readonly uploadId: string;
+}
+
+type SoundFile = Blob | Uint8Array<ArrayBuffer>;
+
+/** The sound of a render: its file, the address from which the farm is to fetch it, or what was uploaded in parts. */
+export type Audio = SoundFile | URL | UploadedSound;
 
 /** A person's own video, which a render shows in place of the avatar's pictures. */
 export interface FootageOptions {
@@ -62,7 +69,7 @@ export interface SubmitOptions {
 
 /** A sound of a batch, with what differs from the options of all. */
 export interface BatchItem {
-  readonly audio: Exclude<Audio, URL>;
+  readonly audio: SoundFile;
   readonly options?: SubmitOptions;
 }
 
@@ -97,11 +104,13 @@ export function submission(audio: Audio, options: SubmitOptions): RequestInit {
   const headers: Record<string, string> = options.idempotencyKey ? { 'idempotency-key': options.idempotencyKey } : {};
   const fields = fieldsOf(options);
   const { footage } = options;
+  if ('uploadId' in audio && !footage) return json({ upload_id: audio.uploadId, ...fields }, headers);
   if (audio instanceof URL && !footage) return json({ audio_url: audio.href, ...fields }, headers);
   const form = new FormData();
   for (const [name, value] of Object.entries(fields)) form.set(name, textOf(value));
   if (footage) appendFootage(form, footage);
   if (audio instanceof URL) form.set('audio_url', audio.href);
+  else if ('uploadId' in audio) form.set('upload_id', audio.uploadId);
   else appendAudio(form, audio, options);
   return { method: 'POST', body: form, headers };
 }
@@ -116,7 +125,7 @@ export function batchRequest(items: readonly BatchItem[], defaults: SubmitOption
   return { method: 'POST', body: form, headers };
 }
 
-function appendAudio(form: FormData, audio: Exclude<Audio, URL>, options: SubmitOptions = {}): void {
+function appendAudio(form: FormData, audio: SoundFile, options: SubmitOptions = {}): void {
   form.append('audio', asBlob(audio), options.fileName ?? nameOf(audio, 'audio'));
 }
 

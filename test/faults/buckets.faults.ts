@@ -158,9 +158,31 @@ describe('a render whose files are in a bucket', () => {
     const taken = await ask('POST', '/v1/renders', order);
     assert.equal(taken.status, 202, JSON.stringify(taken.body));
     assert.equal((await client.finished(begun.upload_id)).status, 'completed');
+    await clientUploads(client, new Blob([content]), begun.upload_id);
     const { body: other } = await ask('POST', '/v1/uploads', { bytes: 100 });
     assert.equal((await ask('DELETE', `/v1/uploads/${other.upload_id}`)).status, 204);
     assert.equal((await ask('GET', `/v1/uploads/${other.upload_id}`)).status, 404);
+  }
+
+  /** The client leaves after the first part of a sound, goes on with the others, and renders it as `sameId` was. */
+  async function clientUploads(client: NodeFarmClient, sound: Blob, sameId: string): Promise<void> {
+    const leaving = new AbortController();
+    let uploadId = '';
+    const onProgress = ({ upload_id }: { upload_id: string }, bytesThere: number) => {
+      uploadId = upload_id;
+      if (bytesThere > 0) leaving.abort(new Error('left'));
+    };
+    await assert.rejects(client.uploads.put(sound, { fileName: 'long.wav', onProgress, signal: leaving.signal }), {
+      message: 'left',
+    });
+    assert.ok((await client.uploads.get(uploadId)).parts.some(({ there }) => there));
+    const other = sound.slice(1);
+    await assert.rejects(client.uploads.put(other, { uploadId }), { code: 'request_invalid' });
+    const uploaded = await client.uploads.put(sound, { uploadId });
+    const { id, file_name } = await client.submit(uploaded, { output: 'frames', to: 5 });
+    assert.deepEqual([id, file_name], [uploadId, 'long.wav']);
+    await client.finished(id);
+    assert.deepEqual(await client.frame(id, 4), await client.frame(sameId, 4));
   }
 
   /** Hashes of a video, of frames, and of frames that show own footage. */
