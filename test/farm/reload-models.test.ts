@@ -8,11 +8,11 @@ import { drawPicture, openWorkspace, type Workspace, writeTinyModel } from '../m
 import { startFarm, type TestFarm } from '../support/farm.ts';
 import { syllables, writeWav } from '../support/sound.ts';
 import { until } from '../support/until.ts';
+import { gpuOnce } from './second-worker.ts';
 import { entryOf, infer, type ModelEntry, rewriteModels } from './small-models.ts';
 
 const PROCESSES = 3;
-/** Twenty-five segments, which outlast a reload. */
-const LONG_SECONDS = 5;
+const SEGMENTS = 5;
 
 describe('a configuration that changes under a running farm', () => {
   let farm: TestFarm;
@@ -21,7 +21,6 @@ describe('a configuration that changes under a running farm', () => {
   /** The same model before backgrounds of another colour. */
   let brighter: ModelEntry;
   let speech = '';
-  let long = '';
   const teardown: (() => Promise<unknown>)[] = [];
   const later = { after: (fn: () => Promise<unknown>) => void teardown.push(fn) };
   let workspace: Workspace;
@@ -36,9 +35,7 @@ describe('a configuration that changes under a running farm', () => {
     for (const index of [0, 1, 2])
       await bright.write(`frame_00000${index}.png`, await drawPicture('png', { red: 200 }));
     speech = path.join(workspace.folder, 'speech.wav');
-    long = path.join(workspace.folder, 'long.wav');
     await writeWav(speech, syllables(1));
-    await writeWav(long, syllables(LONG_SECONDS));
     configured = { ann: entry, bob: entry };
     farm = await startFarm({
       models: configured,
@@ -69,6 +66,16 @@ describe('a configuration that changes under a running farm', () => {
     configured = models;
     await rewriteModels(farm, models, others);
   };
+  /** A render that was planned, and none of it made, when these models came. */
+  const plannedBefore = async (models: Record<string, ModelEntry>, modelId: string) => {
+    await farm.client.drainGpu(0);
+    await gpuOnce(farm, 0, 'drained', ({ state }) => state === 'drained');
+    const { id } = await farm.client.submit(speech, { modelId, output: 'frames' });
+    await until('it is planned', async () => (await farm.client.get(id)).status === 'rendering');
+    await have(models);
+    await farm.client.resumeGpu(0);
+    return id;
+  };
   const listed = async () => (await farm.client.models()).models.map(({ id }) => id);
   const reloads = () => farm.log.filter((line) => line.includes('configuration reloaded')).length;
 
@@ -92,6 +99,7 @@ describe('a configuration that changes under a running farm', () => {
     const renders = await Promise.all(
       [1, 2, 3].map(() => farm.client.submit(speech, { modelId: 'ann', output: 'frames' })),
     );
+    const before = reloads();
     await configure({ ann: brighter, bob: entry, cleo: entry });
     await until('new frames come', async () => {
       const frame = await frameOf('ann');
@@ -102,16 +110,15 @@ describe('a configuration that changes under a running farm', () => {
     assert.ok(seen.every((frame) => frame.equals(old) || frame.equals(newest)));
     assert.deepEqual(await frameOf('ann'), newest);
     for (const { id } of renders) assert.equal((await farm.client.finished(id)).status, 'completed');
+    await until('every process has reloaded', () => reloads() === before + PROCESSES);
   });
 
   it('finishes a render with the entry that it was planned with', async () => {
     await have({ ann: brighter, bob: entry, cleo: entry });
-    const { id } = await farm.client.submit(long, { modelId: 'ann' });
-    for await (const view of farm.client.watch(id)) if (view.frames.done > 0) break;
-    await have({ ann: entry, bob: entry, cleo: entry });
+    const id = await plannedBefore({ ann: entry, bob: entry, cleo: entry }, 'ann');
     await farm.client.finished(id);
     const { segments, model_files } = await farm.client.receipt(id);
-    assert.equal(segments.length, LONG_SECONDS * 5);
+    assert.equal(segments.length, SEGMENTS);
     assert.deepEqual(
       model_files.map((file) => file.path),
       [brighter.model_path, brighter.audio_encoder_path, brighter.crop_rects_path],
@@ -119,9 +126,8 @@ describe('a configuration that changes under a running farm', () => {
   });
 
   it('unloads a removed entry, refuses it from then on and leaves the others alone', async () => {
-    const { id } = await farm.client.submit(long, { modelId: 'bob' });
-    for await (const view of farm.client.watch(id)) if (view.frames.done > 0) break;
-    await configure({ ann: entry, cleo: entry });
+    await frameOf('bob');
+    const id = await plannedBefore({ ann: entry, cleo: entry }, 'bob');
     const why = /configuration has no model "bob"/;
     await assert.rejects(farm.client.finished(id), { code: 'model_unknown', message: why });
     await until('the front end no longer lists it', async () => !(await listed()).includes('bob'));
