@@ -8,7 +8,7 @@ import { completionScript } from '../../cli/completion.ts';
 import { freePort } from '../../cli/private-redis.ts';
 import { buildProgram } from '../../cli/program.ts';
 import { FarmClient } from '../../client/index.ts';
-import { DEMO_MODEL } from '../support/farm.ts';
+import { DEMO_MODEL, PREPARED_DIR } from '../support/farm.ts';
 import { inspectVideo } from '../support/ffprobe.ts';
 import { type CliRun, FARM, livingFamily, runCli, runCommand } from '../support/run-cli.ts';
 import { buildSmallAvatar, SMALL_MODEL, SMALL_PICTURE } from '../support/small-avatar.ts';
@@ -51,7 +51,7 @@ describe('commands about a farm that runs', () => {
     url = `http://127.0.0.1:${port}`;
     const ports = { http: { port }, server: { port: `127.0.0.1:${await freePort()}` } };
     const models = { demo: DEMO_MODEL, small: SMALL_MODEL, broken: { ...DEMO_MODEL, crop_rects_path: '' } };
-    await writeFile(at('config.yaml'), stringify({ ...ports, models }));
+    await writeFile(at('config.yaml'), stringify({ ...ports, models, storage: { prepared_dir: PREPARED_DIR } }));
     up = runCli('up', '--json', '--config', at('config.yaml'));
     await up.until(/"event":"up"/);
   });
