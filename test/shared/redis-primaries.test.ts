@@ -1,7 +1,5 @@
 import assert from 'node:assert/strict';
-import { execFile } from 'node:child_process';
 import { type TestContext, test } from 'node:test';
-import { promisify } from 'node:util';
 import type { Redis } from 'ioredis';
 import { lookAtRedis } from '../../shared/redis/health.ts';
 import { FARM_SLOT } from '../../shared/redis/primary-finder.ts';
@@ -12,18 +10,12 @@ import {
   waitUntilReady,
   workerConnection,
 } from '../../shared/redis.ts';
-import { ClusterServers, SentinelServers } from '../support/redis-servers.ts';
+import { ClusterServers, missingTls, SentinelServers } from '../support/redis-servers.ts';
 import { until } from '../support/until.ts';
 
 /** Connections by Sentinels and to a cluster, while the primary moves in good order. test/faults/ has it killed. */
 
 const WITHIN_MS = 10_000;
-
-const missing = async (program: string, argument: string) =>
-  await promisify(execFile)(program, [argument]).then(
-    () => false as const,
-    () => `${program} cannot be had here`,
-  );
 
 interface Connections {
   readonly worker: Redis;
@@ -62,7 +54,7 @@ async function followsTo(port: number, { worker, producer, reader }: Connections
   assert.equal((await read)?.length, 1);
 }
 
-const noTls = await missing('openssl', 'version');
+const noTls = missingTls();
 
 test('Sentinels name the primary, over TLS and with passwords; connections follow it', { skip: noTls }, async (t) => {
   const passwords = { server: 'of@the/server', sentinel: 'of:the/sentinel' };

@@ -21,6 +21,13 @@ export function missing(program: string): string | false {
   return spawnSync(program, ['--version']).error ? `${program} cannot be had here` : false;
 }
 
+/** Why tests of Redis over TLS are skipped; false where they can run. */
+export function missingTls(): string | false {
+  // It names the first setting that it does not take, and starts with neither.
+  const { stderr } = spawnSync('redis-server', ['--tls-port', '0', '--port', 'none'], { encoding: 'utf8' });
+  return stderr?.includes('tls-port') ? 'a redis-server with TLS cannot be had here' : missing('openssl');
+}
+
 export interface ServerSettings {
   /** Further lines of redis.conf. */
   readonly lines?: readonly string[];

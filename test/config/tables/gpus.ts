@@ -10,7 +10,7 @@ import { workerConnection } from '../../../shared/redis.ts';
 import type { Receipt, RenderView } from '../../../shared/views/render-view.ts';
 import { failureOf, farmCode } from '../../grpc/clients.ts';
 import { heavyNetwork } from '../../onnx/tiny-onnx.ts';
-import { SentinelServers } from '../../support/redis-servers.ts';
+import { missingTls, SentinelServers } from '../../support/redis-servers.ts';
 import { until } from '../../support/until.ts';
 import type { KeyFarm } from '../key-farm.ts';
 import type { KeyTable } from '../key-table.ts';
@@ -37,10 +37,11 @@ const REDIS_KEYS = [
   ...['redis.url', 'redis.tls.ca_path', 'redis.tls.cert_path', 'redis.tls.key_path', 'redis.tls.servername'],
   ...['redis.sentinel.username', 'redis.sentinel.password'],
 ].join(' ');
+const NO_TLS = missingTls();
 
 interface Bench {
   readonly farm: KeyFarm;
-  /** Over TLS, and named by a Sentinel. */
+  /** Over TLS, where that can be had, and named by a Sentinel. */
   readonly redis: SentinelServers;
   readonly liveRedis: PrivateRedis;
   /** Threads that the process of GPU 0 has gained by loading its first model. */
@@ -56,7 +57,7 @@ async function start(farm: KeyFarm): Promise<Bench> {
   await writeFile(path.join(root, 'counting_encoder.onnx'), countingEncoder());
   await writeFile(path.join(root, 'heavy.onnx'), heavyNetwork(64 * MB));
   const redis = farm.others.use(
-    await SentinelServers.start({ replicas: 0, sentinels: 1, tls: true, passwords: PASSWORDS }),
+    await SentinelServers.start({ replicas: 0, sentinels: 1, tls: !NO_TLS, passwords: PASSWORDS }),
   );
   const liveRedis = await PrivateRedis.start(path.join(farm.folder, 'redis'));
   farm.others.defer(() => liveRedis.stop());
@@ -165,6 +166,7 @@ async function channelsThrough(redis: Redis) {
 export const gpuKeys: KeyTable<Bench> = {
   title: 'keys of GPUs, placement and renders',
   start,
+  skips: { [REDIS_KEYS]: NO_TLS },
   checks: {
     'live.frame_channel redis.live_url': async ({ farm, redis, liveRedis }) => {
       const connection = workerConnection(liveRedis.url);
