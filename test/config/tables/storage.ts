@@ -13,7 +13,7 @@ import type { KeyTable } from '../key-table.ts';
 
 const REGION = 'eu-somewhere-1';
 const PREFIX = 'of/this/farm';
-const FRAMES = 25;
+const FRAMES = 10;
 
 interface Bench {
   readonly farm: KeyFarm;
@@ -21,7 +21,7 @@ interface Bench {
   readonly endpoint: string;
   /** Keys of all objects in the bucket. */
   readonly keys: () => Promise<string[]>;
-  /** A video of one second. */
+  /** A video of `FRAMES`, of two segments. */
   readonly id: string;
 }
 
