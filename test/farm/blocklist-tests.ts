@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict';
 import type { ChildProcess } from 'node:child_process';
-import { writeFile } from 'node:fs/promises';
+import { readFile, writeFile } from 'node:fs/promises';
+import { hostname } from 'node:os';
 import path from 'node:path';
 import { after, before, describe, it } from 'node:test';
 import type { GpuView } from '../../shared/views/gpu-view.ts';
@@ -8,9 +9,11 @@ import { endProcess } from '../gpu/gpu-process.ts';
 import type { TestFarm } from '../support/farm.ts';
 import { SMALL_MODEL } from '../support/small-avatar.ts';
 import { syllables, writeWav } from '../support/sound.ts';
-import { gpuOnce, renderOn, startSecondWorker } from './second-worker.ts';
+import { until } from '../support/until.ts';
+import { describeMovingStreams } from './moving-streams-tests.ts';
+import { gpuOnce, gpusThatRender, startSecondWorker } from './second-worker.ts';
 
-/** Tests of a farm with segments of 5 frames whose models `small` and `fine` are not loaded yet. */
+/** Tests of a farm with segments of 5 frames and the models of broken-models.test.ts, not loaded yet. */
 export function describeBlocklist(farm: TestFarm): void {
   describe('a GPU whose files of a model are broken', () => {
     let broken: ChildProcess;
@@ -21,7 +24,13 @@ export function describeBlocklist(farm: TestFarm): void {
       await writeWav(speech, syllables(1.6));
       const garbage = path.join(farm.folder, 'garbage.onnx');
       await writeFile(garbage, 'this is no ONNX file');
-      broken = await startSecondWorker(farm, 7, { small: { ...SMALL_MODEL, model_path: garbage } });
+      // White space changes no picture, and the hash.
+      const rects = path.join(farm.folder, 'rects.json');
+      await writeFile(rects, `${await readFile(SMALL_MODEL.crop_rects_path, 'utf8')}\n`);
+      broken = await startSecondWorker(farm, 7, {
+        small: { ...SMALL_MODEL, model_path: garbage },
+        differing: { ...SMALL_MODEL, crop_rects_path: rects },
+      });
     });
     after(async () => await endProcess(broken, 'SIGTERM'));
 
@@ -31,16 +40,23 @@ export function describeBlocklist(farm: TestFarm): void {
       while (!isBlocked(await gpuOnce(farm, 7, 'there', () => true))) {
         // While nobody holds the model, its segments are spread over both.
         await farm.client.unloadModel('small').catch(() => {});
-        await renderOn(farm, speech, 'small');
+        await gpusThatRender(farm, speech, 'small');
       }
       const { models } = await gpuOnce(farm, 7, 'blocked', isBlocked);
       return models.find(({ model_id }) => model_id === 'small')?.blocked;
     };
 
+    const whileDrained = async (gpuId: number, work: () => Promise<void>) => {
+      await farm.client.drainGpu(gpuId);
+      await gpuOnce(farm, gpuId, 'drained', ({ state }) => state === 'drained');
+      await work();
+      await farm.client.resumeGpu(gpuId);
+      await gpuOnce(farm, gpuId, 'ready', ({ state }) => state === 'ready');
+    };
+
     it('fails no render: what it cannot do is done by another', async () => {
       // Nobody holds the model, so the segments are spread over both.
-      const { gpus } = await renderOn(farm, speech, 'small');
-      assert.deepEqual(new Set(gpus), new Set([0]));
+      assert.deepEqual(await gpusThatRender(farm, speech, 'small'), new Set([0]));
     });
 
     it('blocks the model after three failures in a row, and says why', async () => {
@@ -50,16 +66,27 @@ export function describeBlocklist(farm: TestFarm): void {
     });
 
     it('goes on with its other models', async () => {
-      assert.ok((await renderOn(farm, speech, 'fine')).gpus.includes(7));
+      await until('it renders one', async () => {
+        await farm.client.unloadModel('fine').catch(() => {});
+        return (await gpusThatRender(farm, speech, 'fine')).has(7);
+      });
     });
 
     it('fails with the reason what no other GPU takes', async () => {
-      await farm.client.drainGpu(0);
-      await gpuOnce(farm, 0, 'drained', ({ state }) => state === 'drained');
-      const { id } = await farm.client.submit(speech, { modelId: 'small' });
-      await assert.rejects(farm.client.finished(id), { code: 'model_unusable', message: /garbage\.onnx/ });
-      await farm.client.resumeGpu(0);
-      await gpuOnce(farm, 0, 'ready', ({ state }) => state === 'ready');
+      await whileDrained(0, async () => {
+        const { id } = await farm.client.submit(speech, { modelId: 'small' });
+        await assert.rejects(farm.client.finished(id), { code: 'model_unusable', message: /garbage\.onnx/ });
+      });
+    });
+
+    it('is refused a model whose files differ from those that another has in memory, with both hashes', async () => {
+      await farm.client.loadModel('differing', 0);
+      await whileDrained(0, async () => {
+        const load = farm.client.loadModel('differing', 7);
+        const on = `[0-9a-f]{12} on ${hostname()}`;
+        const message = new RegExp(`differing hash to ${on} \\(gpu-7-\\w+\\), and to ${on} \\(gpu-0-`);
+        await assert.rejects(load, { code: 'model_files_differ', message });
+      });
     });
 
     it('tries again when it is resumed', async () => {
@@ -68,5 +95,7 @@ export function describeBlocklist(farm: TestFarm): void {
       assert.ok(models.some(({ model_id }) => model_id === 'small'));
       await gpuOnce(farm, 7, 'as new', ({ models }) => models.every(({ blocked }) => blocked === null));
     });
+
+    describeMovingStreams(farm, () => broken);
   });
 }

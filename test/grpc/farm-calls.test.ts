@@ -3,6 +3,7 @@ import { DEMO_MODEL, startFarm } from '../support/farm.ts';
 import { SMALL_HEARERS, SMALL_MODEL } from '../support/small-avatar.ts';
 import { describeIdleClip, LISTENER } from './idle-clip-tests.ts';
 import { describeInfer } from './infer-tests.ts';
+import { describePython } from './python-tests.ts';
 import { describeRenders } from './renders-tests.ts';
 import { describeStream } from './stream-tests.ts';
 
@@ -31,3 +32,4 @@ describeRenders(farm);
 describeInfer(farm);
 describeStream(farm);
 describeIdleClip(farm);
+describePython(farm);

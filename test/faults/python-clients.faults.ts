@@ -1,40 +1,24 @@
 import assert from 'node:assert/strict';
-import { execFile } from 'node:child_process';
 import { mkdtemp, readdir, readFile, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { after, before, describe, it } from 'node:test';
-import { fileURLToPath } from 'node:url';
-import { promisify } from 'node:util';
 import { freePort } from '../../cli/private-redis.ts';
+import { makeStubs, noPythonGrpc, runPython } from '../grpc/python.ts';
+import { differences, renderedFrames } from '../grpc/speech.ts';
 import { DEMO_MODEL, startFarm, type TestFarm } from '../support/farm.ts';
 import { SMALL_MODEL } from '../support/small-avatar.ts';
 import { syllables, writeWav } from '../support/sound.ts';
-import { differences, renderedFrames } from './speech.ts';
 
-const run = promisify(execFile);
-const PYTHON = '/usr/bin/python3';
-const ROOT = fileURLToPath(new URL('../../', import.meta.url));
 const SECONDS = 1.5;
 
-const hasGrpc = await run(PYTHON, ['-c', 'import grpc, grpc_tools.protoc']).then(
-  () => true,
-  () => false,
-);
-const skip = hasGrpc
-  ? false
-  : `${PYTHON} cannot import grpc and grpc_tools: apt install python3-grpcio python3-grpc-tools`;
-
-describe('Python clients, with stubs made from the .proto files', { skip }, () => {
+describe('Python clients, with stubs made from the .proto files', { skip: noPythonGrpc }, () => {
   let farm: TestFarm;
   let stubs = '';
   let speech = '';
   let pairPorts: readonly number[] = [];
   const inFolder = (name: string) => path.join(farm.folder, name);
-  const python = (script: string, ...args: string[]) =>
-    run(PYTHON, [path.join(ROOT, script), ...args], {
-      env: { ...process.env, PYTHONPATH: stubs, PYTHONDONTWRITEBYTECODE: '1' },
-    });
+  const python = (script: string, ...args: string[]) => runPython(stubs, script, ...args);
   const example = (name: string, ...args: string[]) =>
     python(`examples/python/${name}`, '--address', farm.grpcAddress, ...args);
   const framesIn = async (folder: string) => {
@@ -44,9 +28,7 @@ describe('Python clients, with stubs made from the .proto files', { skip }, () =
 
   before(async () => {
     stubs = await mkdtemp(path.join(tmpdir(), 'farm-test-stubs-'));
-    const outputs = [`--python_out=${stubs}`, `--grpc_python_out=${stubs}`];
-    const protos = ['monolithic', 'compositing', 'inference', 'farm'].map((name) => `proto/${name}.proto`);
-    await run(PYTHON, ['-m', 'grpc_tools.protoc', '-I', 'proto', ...outputs, ...protos], { cwd: ROOT });
+    await makeStubs(stubs, 'monolithic', 'compositing', 'inference', 'farm');
     // The clients ask for the demo avatar, and most of them look at no picture: a cheaper one stands under its name.
     pairPorts = [await freePort(), await freePort()];
     const [compositing_port, inference_port] = pairPorts;

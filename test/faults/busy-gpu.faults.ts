@@ -2,12 +2,12 @@ import assert from 'node:assert/strict';
 import path from 'node:path';
 import { describe, it } from 'node:test';
 import { status } from '@grpc/grpc-js';
+import { entryOf, infer } from '../farm/small-models.ts';
 import { TestClient } from '../grpc/clients.ts';
 import { openWorkspace, writeTinyModel } from '../models/workspace.ts';
 import { DEMO_MODEL, startFarm } from '../support/farm.ts';
 import { syllables, writeWav } from '../support/sound.ts';
 import { until } from '../support/until.ts';
-import { entryOf, infer } from './small-models.ts';
 
 describe('a GPU that may have one model and is busy with a long segment', () => {
   it('answers live requests for that model, tells those for another what is in the way, and serves them after', async (t) => {

@@ -5,12 +5,12 @@ import { hostname, tmpdir } from 'node:os';
 import path from 'node:path';
 import { after, before, describe, it } from 'node:test';
 import type { GpuView } from '../../shared/views/gpu-view.ts';
+import { gpuOnce, gpusThatRender, startSecondWorker } from '../farm/second-worker.ts';
 import { endProcess } from '../gpu/gpu-process.ts';
 import { startFarm, type TestFarm } from '../support/farm.ts';
 import { runCli } from '../support/run-cli.ts';
 import { buildSmallAvatar, SMALL_MODEL } from '../support/small-avatar.ts';
 import { syllables, writeWav } from '../support/sound.ts';
-import { gpuOnce, gpusThatRender, startSecondWorker } from './second-worker.ts';
 
 const OTHER = 7;
 
