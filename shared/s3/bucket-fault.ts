@@ -45,6 +45,9 @@ const BY_STATUS: Readonly<Record<number, readonly [ErrorCode, string]>> = {
   507: ['storage_full', FULL],
 };
 
+/** Another request for the same object is under way. */
+const BUSY: ReadonlySet<string> = new Set(['OperationAborted', 'ConditionalRequestConflict', 'ConcurrentModification']);
+
 /** The parts of an error of the S3 client that count here. */
 interface ClientError extends Error {
   readonly code?: unknown;
@@ -64,6 +67,7 @@ export function passesByItself(error: unknown): boolean {
   if (name === 'AbortError' || name in KNOWN || isMissing(error)) return false;
   const status = $metadata?.httpStatusCode;
   return (
+    BUSY.has(name) ||
     status === undefined ||
     status === 200 ||
     status === 408 ||

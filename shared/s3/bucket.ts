@@ -98,7 +98,8 @@ export class Bucket {
     return await this.request(`Could not write ${key}`, signal, async ({ client, s3, http }) => {
       const only = ifAbsent ? { IfNoneMatch: '*' } : {};
       const command = new s3.PutObjectCommand({ ...this.place(key), ...only, Body: body, ContentLength: body.length });
-      return await client.send(command, http).then(() => true, ifRefused);
+      const sent = client.send(command, http).then(() => true);
+      return await (ifAbsent ? sent.catch(ifRefused) : sent);
     });
   }
 
@@ -262,7 +263,8 @@ export class Bucket {
         return await client.send(new s3.GetObjectCommand(command), http);
       });
       etag = answer.ETag;
-      if (end === Number.POSITIVE_INFINITY) end = at + (answer.ContentLength ?? 0) - 1;
+      // Without a length it ends where the answer ends.
+      if (end === Number.POSITIVE_INFINITY && answer.ContentLength !== undefined) end = at + answer.ContentLength - 1;
       // HTTP lets a server send everything instead of a range.
       const from = answer.ContentRange === undefined ? 0 : at;
       try {

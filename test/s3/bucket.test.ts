@@ -91,6 +91,29 @@ describe('a bucket', () => {
     assert.equal(await (await fetch(address)).text(), 'late');
   });
 
+  it('takes a refusal for none, and reads what comes without a length to its end', async (t) => {
+    const content = Buffer.alloc(100_000, 'in pieces of no known length ');
+    let busy = 0;
+    const answering = createServer((request, response) => {
+      request.resume();
+      if (request.method === 'GET')
+        return void response.writeHead(200, { etag: '"1"' }).write(content, () => response.end());
+      response.writeHead(request.headers['if-none-match'] ? 412 : 409, { 'content-type': 'application/xml' });
+      response.end(`<Error><Code>OperationAborted</Code><Message>Another one writes it: ${busy++}.</Message></Error>`);
+    });
+    await once(answering.listen(0, '127.0.0.1'), 'listening');
+    t.after(() => {
+      answering.close();
+      answering.closeAllConnections();
+    });
+    const { port } = answering.address() as AddressInfo;
+    const there = new Bucket({ ...server.settings, endpoint: `http://127.0.0.1:${port}` }, { patienceMs: 300 });
+    await assert.rejects(there.put('x', Buffer.from('x')), { code: 'storage_failed', message: /OperationAborted/ });
+    assert.ok(busy > 1, 'it passes by itself, so it is tried again');
+    assert.equal(await there.put('x', Buffer.from('x'), { ifAbsent: true }), false);
+    assert.ok(content.equals(await buffer(there.read('x'))));
+  });
+
   it('names a bucket that is missing, an access key that is not known, and a server that is away', async (t) => {
     const missing = new Bucket({ ...server.settings, bucket: 'another' });
     await assert.rejects(missing.put('x', Buffer.from('x')), {
