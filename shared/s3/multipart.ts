@@ -75,7 +75,8 @@ export class MultipartUploads implements ResumableUploads {
 
   async abortOld(quietMs: number): Promise<number> {
     const old = await this.#bucket.request('Could not list unfinished uploads', undefined, async ({ client, s3 }) => {
-      const { Bucket, Key: Prefix } = this.#bucket.place('');
+      // A bucket without a prefix may have files of others beside those of renders.
+      const { Bucket, Key: Prefix } = this.#bucket.place('renders/');
       const { Uploads = [] } = await client.send(new s3.ListMultipartUploadsCommand({ Bucket, Prefix }));
       const before = this.#bucket.nowMs() - quietMs;
       return Uploads.filter(({ Initiated }) => Initiated !== undefined && Initiated.getTime() < before);
