@@ -33,8 +33,11 @@ export class Replicas {
    * @throws RedisUnavailable when nobody knows: what was written may be gone.
    */
   async haveAll(): Promise<void> {
+    const { stream } = this.#redis;
     this.#next ??= this.#ask(this.#last);
     await this.#next;
+    // ioredis asks again at the new primary, which knows nothing of what the one before had taken.
+    if (this.#redis.stream !== stream) throw new RedisUnavailable('Redis was another one meanwhile', true);
   }
 
   /** @param last the question before: it came too early for what was written since. */
