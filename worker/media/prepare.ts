@@ -13,7 +13,7 @@ import { encodeSoundAhead } from './prepare-sound.ts';
 import { type PrepareTools, planInRecord } from './prepare-tools.ts';
 import { readUpload } from './read-upload.ts';
 import { resumeRender } from './resume-render.ts';
-import { segmentsDone, useKeptSegments } from './use-kept-segments.ts';
+import { noteKept, segmentsDone, useKeptSegments } from './use-kept-segments.ts';
 import { decideSilence } from './voice-file.ts';
 
 /** Handles `prepare` jobs: decodes the upload, plans the segments and puts them on the GPU queues. */
@@ -51,7 +51,9 @@ export function prepareHandler(tools: PrepareTools) {
     const kept = await useKeptSegments(tools, { ...record, plan: { ...plan, segmentGpus: [] } }, context);
     const segmentGpus = await gpusOf(tools, request.modelId, plan, kept);
     await renders.startRendering(renderId, { ...plan, segmentGpus }, writer);
-    return await planInRecord(renders, renderId);
+    const noted = await planInRecord(renders, renderId);
+    if (noted) await noteKept(renders, renderId, noted, kept);
+    return noted;
   }
 }
 

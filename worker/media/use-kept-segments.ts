@@ -3,12 +3,12 @@ import { type ModelContentState, readHeartbeats } from '../../shared/heartbeat.t
 import type { Logger } from '../../shared/process/log.ts';
 import type { RenderPlan, RenderRecord, SegmentReceipt } from '../../shared/renders/record.ts';
 import type { RenderStore } from '../../shared/renders/store.ts';
+import type { IndexRange } from '../pipeline/contract.ts';
 import type { KeptSegments, PlannedRender } from '../segments/kept-segments.ts';
 import { cutSegments } from './plan.ts';
 
 export interface UseKeptTools {
   readonly redis: Redis;
-  readonly renders: RenderStore;
   readonly kept: KeptSegments;
 }
 
@@ -16,25 +16,19 @@ export interface UseKeptTools {
 const AT_ONCE = 8;
 
 /**
- * Puts segments of earlier renders into a new one, and notes their receipts, so that they need no job. What is asked for
+ * Puts segments of earlier renders into a new one, so that they need no job once `noteKept` was called. What is asked for
  * is what GPU workers have in memory now, since that is what they would render with. Without any nothing is found here;
  * the worker that loads the model looks again.
  * @returns the receipts, by index. What fails is logged: the segment is rendered.
  */
 export async function useKeptSegments(
-  { redis, renders, kept }: UseKeptTools,
+  { redis, kept }: UseKeptTools,
   render: PlannedRender,
   { signal, log }: { readonly signal: AbortSignal; readonly log: Logger },
 ): Promise<ReadonlyMap<number, SegmentReceipt>> {
   const found = new Map<number, SegmentReceipt>();
   if (!kept.isFor(render)) return found;
   try {
-    // Of an attempt before this one, whose plan was another.
-    const before = await renders.segments.receipts(render.renderId);
-    await renders.segments.forgetReceipts(
-      render.renderId,
-      before.map(({ index }) => index),
-    );
     const models = await contentsInUse(redis, render);
     if (models.length === 0) return found;
     await using keys = await kept.keys(render);
@@ -43,9 +37,7 @@ export async function useKeptSegments(
       signal.throwIfAborted();
       const key = await keys.of(segment, model);
       const receipt = key === undefined ? undefined : await kept.find(render, segment, key, log);
-      if (!receipt) return;
-      await renders.segments.saveReceipt(render.renderId, receipt);
-      found.set(segment.index, receipt);
+      if (receipt) found.set(segment.index, receipt);
     };
     // GPUs of two kinds make other bytes: the segments of one kind are taken.
     for (const model of models) {
@@ -59,6 +51,27 @@ export async function useKeptSegments(
     log.warn({ err: error }, 'kept segments could not be used; they are rendered');
   }
   return found;
+}
+
+/**
+ * Notes the receipts of segments that `useKeptSegments` has found. Only now: before there is a plan, a job that was
+ * believed dead could change receipts of a render that another one has planned and GPU workers are at.
+ * @param plan that the record has, of whatever job.
+ */
+export async function noteKept(
+  renders: RenderStore,
+  renderId: string,
+  plan: RenderPlan,
+  found: ReadonlyMap<number, SegmentReceipt>,
+): Promise<void> {
+  const ranges = cutSegments(plan);
+  for (const receipt of found.values()) {
+    if (isOf(receipt, ranges)) await renders.segments.saveReceipt(renderId, receipt);
+  }
+}
+
+function isOf({ index, frames }: SegmentReceipt, ranges: readonly IndexRange[]): boolean {
+  return ranges[index]?.start === frames.start && ranges[index].end === frames.end;
 }
 
 /** What GPU workers have in memory for the model that a render is planned with, each content once. */
@@ -80,8 +93,7 @@ export async function segmentsDone(
 ): Promise<ReadonlyMap<number, SegmentReceipt>> {
   const ranges = cutSegments(plan);
   const receipts = (await renders.segments.receipts(renderId)).filter(
-    ({ index, frames, cached }) =>
-      (run !== undefined || cached) && ranges[index]?.start === frames.start && ranges[index].end === frames.end,
+    (receipt) => (run !== undefined || receipt.cached) && isOf(receipt, ranges),
   );
   return new Map(receipts.map((receipt) => [receipt.index, receipt]));
 }
