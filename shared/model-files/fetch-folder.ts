@@ -43,8 +43,14 @@ async function fromArchive(draft: string, address: string, options: FolderOption
   const folder = path.join(draft, 'files');
   await rm(folder, { recursive: true, force: true });
   await mkdir(folder);
-  await untar(archive, folder, !address.toLowerCase().split('?', 1)[0]?.endsWith('.tar'));
-  return { ...fetched, folder };
+  const isPacked = !address.toLowerCase().split('?', 1)[0]?.endsWith('.tar');
+  try {
+    const bytes = await untar(archive, folder, isPacked, options.makeRoom);
+    return { ...fetched, bytes, folder };
+  } catch (error) {
+    await rm(draft, { recursive: true, force: true });
+    throw error;
+  }
 }
 
 async function fromPrefix(draft: string, address: string, options: FolderOptions): Promise<FetchedFolder | undefined> {

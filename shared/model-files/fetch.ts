@@ -6,6 +6,7 @@ import { setTimeout as delay } from 'node:timers/promises';
 import { FarmError } from '../errors.ts';
 import { ignored } from '../process/unheard.ts';
 import { shownAddress } from './address.ts';
+import { GrowingRoom, type MakeRoom } from './growing-room.ts';
 import type { OpenedFile, Source } from './source.ts';
 
 /** One file from its server into a draft, gone on with where it broke off. */
@@ -28,6 +29,8 @@ export interface FetchOptions {
   readonly known?: string | undefined;
   /** Called before the first byte, with what is still to come and where it is known. */
   readonly onBegin?: (bytes: number | undefined) => Promise<void>;
+  /** Called with the bytes of what has no known length, as they grow; what it throws is thrown. */
+  readonly makeRoom?: MakeRoom;
   /** Called with bytes that have come, and with those that were here before. */
   readonly onBytes?: (bytes: number) => void;
 }
@@ -71,7 +74,7 @@ async function fetchOnce(draft: string, address: string, options: FetchOptions):
     await onBegin?.(opened.bytes === undefined ? undefined : opened.bytes - opened.from);
     onBytes?.(opened.from);
     await writeFile(`${draft}.tag`, opened.tag);
-    const bytes = await receive(draft, opened, hash, onBytes);
+    const bytes = await receive(draft, opened, hash, options);
     if (opened.bytes !== undefined && bytes !== opened.bytes) {
       throw new FarmError(
         'model_unreachable',
@@ -86,17 +89,24 @@ async function fetchOnce(draft: string, address: string, options: FetchOptions):
 }
 
 /** Appends what comes. @returns the length of the whole file. */
-async function receive(draft: string, { from, body }: OpenedFile, hash: Hash, onBytes = (_: number) => {}) {
+async function receive(
+  draft: string,
+  { from, body, bytes }: OpenedFile,
+  hash: Hash,
+  { onBytes, makeRoom }: Pick<FetchOptions, 'onBytes' | 'makeRoom'>,
+) {
+  const room = bytes === undefined && makeRoom ? new GrowingRoom(makeRoom, from) : undefined;
   await using file = await open(draft, from > 0 ? 'r+' : 'w');
   let at = from;
   const silence = setTimeout(() => body.destroy(new Error(`nothing came for ${SILENT_FOR_MS} ms`)), SILENT_FOR_MS);
   try {
     for await (const piece of body as AsyncIterable<Buffer>) {
       silence.refresh();
+      await room?.grow(piece.length);
       hash.update(piece);
       await file.write(piece, 0, piece.length, at);
       at += piece.length;
-      onBytes(piece.length);
+      onBytes?.(piece.length);
     }
   } finally {
     clearTimeout(silence);

@@ -51,6 +51,8 @@ export class HttpSource implements Source {
     }
     body.destroy();
     if (status === 304) return undefined;
+    // Nothing is left to come, as of a process that was killed at the end; or another part than was asked for.
+    if (resumes && (status === 416 || status === 206)) return await this.open(address, known, undefined, signal);
     const message = `${shownAddress(address)} answered ${status}`;
     if (status >= 500 || BUSY.has(status) || status < 400) throw new FarmError('model_unreachable', message);
     throw new FarmError('model_file_missing', message);

@@ -170,6 +170,7 @@ export class ModelFiles {
         onProgress?.(0, bytes ?? 0);
         await this.#cache.makeRoom(bytes ?? 0);
       },
+      makeRoom: (bytes: number) => this.#cache.makeRoom(bytes),
       onBytes: (bytes: number) => onProgress?.(bytes, 0),
     };
   }

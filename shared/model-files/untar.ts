@@ -1,11 +1,12 @@
 import { once } from 'node:events';
 import { createReadStream, createWriteStream, type WriteStream } from 'node:fs';
 import path from 'node:path';
-import type { Readable } from 'node:stream';
+import { pipeline, type Readable } from 'node:stream';
 import { finished } from 'node:stream/promises';
 import { createGunzip } from 'node:zlib';
 import { FarmError } from '../errors.ts';
 import { ignored } from '../process/unheard.ts';
+import { GrowingRoom, type MakeRoom } from './growing-room.ts';
 
 /** Files of a .tar, .tar.gz or .tgz → a folder: ustar, with the long names of GNU and of POSIX. */
 
@@ -25,10 +26,18 @@ interface Entry {
 /**
  * Writes the files of an archive into a folder, by their last names: of folders in it nothing is kept. Links and devices
  * are passed over.
+ * @param makeRoom called with the bytes of all files so far, before they have grown by much; what it throws is thrown.
+ * @returns the bytes of all files.
  * @throws FarmError `model_unusable`: it is no such archive, it is cut off, or two files have the same name.
  */
-export async function untar(archive: string, folder: string, isPacked: boolean): Promise<void> {
-  const blocks = new Blocks(isPacked ? createReadStream(archive).pipe(createGunzip()) : createReadStream(archive));
+export async function untar(
+  archive: string,
+  folder: string,
+  isPacked: boolean,
+  makeRoom: MakeRoom = async () => {},
+): Promise<number> {
+  const blocks = new Blocks(isPacked ? unpacked(archive) : createReadStream(archive));
+  const room = new GrowingRoom(makeRoom);
   const names = new Set<string>();
   let longName: string | undefined;
   try {
@@ -45,17 +54,24 @@ export async function untar(archive: string, folder: string, isPacked: boolean):
       else {
         if (names.has(name)) throw new RangeError(`two files in it are named ${name}`);
         names.add(name);
+        await room.grow(entry.bytes);
         await writeEntry(blocks, entry.bytes, path.join(folder, name));
       }
     }
+    return room.bytes;
   } catch (error) {
-    if ((error as NodeJS.ErrnoException).syscall !== undefined) throw error;
+    if (error instanceof FarmError || (error as NodeJS.ErrnoException).syscall !== undefined) throw error;
     throw new FarmError('model_unusable', `${archive} is no archive that can be read: ${(error as Error).message}`, {
       cause: error,
     });
   } finally {
     blocks.close();
   }
+}
+
+/** Each closes, and fails, with the other. */
+function unpacked(archive: string): Readable {
+  return pipeline(createReadStream(archive), createGunzip(), ignored('whoever reads it is told'));
 }
 
 async function nextEntry(blocks: Blocks): Promise<Entry | undefined> {

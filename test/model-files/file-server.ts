@@ -32,6 +32,10 @@ export class FileServer implements AsyncDisposable {
   origin = '';
   port = 0;
 
+  etagOf(body: Buffer): string {
+    return `"${createHash('sha256').update(body).digest('hex').slice(0, 8)}"`;
+  }
+
   async stop(): Promise<void> {
     this.#server.closeAllConnections();
     if (this.#server.listening) await once(this.#server.close(), 'close');
@@ -55,11 +59,12 @@ export class FileServer implements AsyncDisposable {
     if (location !== undefined) end(302, { location });
     else if (body === undefined) end(404);
     else {
-      const etag = `"${createHash('sha256').update(body).digest('hex').slice(0, 8)}"`;
+      const etag = this.etagOf(body);
       const from = headers['if-range'] === etag ? Number(/^bytes=(\d+)-$/.exec(range ?? '')?.[1] ?? 0) : 0;
       const rest = body.subarray(from);
       const content = `bytes ${from}-${body.length - 1}/${body.length}`;
       if (headers['if-none-match'] === etag) end(304);
+      else if (from > 0 && rest.length === 0) end(416, { 'content-range': `bytes */${body.length}` });
       else if (from === 0) end(200, { etag, 'content-length': body.length }, body);
       else end(206, { etag, 'content-length': rest.length, 'content-range': content }, rest);
     }

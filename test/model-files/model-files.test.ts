@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
-import { createHash } from 'node:crypto';
+import { createHash, randomBytes } from 'node:crypto';
 import { existsSync } from 'node:fs';
-import { cp, mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promises';
+import { cp, mkdir, mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { after, beforeEach, describe, it } from 'node:test';
@@ -10,10 +10,12 @@ import { FarmError } from '../../shared/errors.ts';
 import { type RemoteFile, remoteFile } from '../../shared/model-files/address.ts';
 import { type EnsureOptions, ModelFiles, type ModelFilesOptions } from '../../shared/model-files/model-files.ts';
 import { Bucket } from '../../shared/s3/bucket.ts';
+import { MB } from '../../shared/units.ts';
 import { fingerprintNetwork } from '../../worker/models/file-fingerprint.ts';
 import { OnnxLipSyncNetwork } from '../../worker/onnx/lip-sync-network.ts';
 import { startS3 } from '../support/s3-server.ts';
 import { buildSmallAvatar, SMALL_MODEL } from '../support/small-avatar.ts';
+import { until } from '../support/until.ts';
 import { withWeightsOutside } from './external-weights.ts';
 import { FileServer, tarOf } from './file-server.ts';
 
@@ -99,6 +101,15 @@ describe('files of models at addresses', () => {
     await fetched(other);
     assert.match(server.requests.at(-1)?.range ?? '', /^bytes=\d+-$/);
     assert.deepEqual(await readFile(other.path), MODEL);
+
+    // A process that was killed when all had come, and before it said so.
+    const third = file(`${server.origin}/anna.onnx?third`);
+    server.files.set('/anna.onnx?third', MODEL);
+    await mkdir(path.dirname(third.path), { recursive: true });
+    await writeFile(`${third.path}.draft`, MODEL);
+    await writeFile(`${third.path}.draft.tag`, server.etagOf(MODEL));
+    await fetched(third);
+    assert.deepEqual(await readFile(third.path), MODEL);
   });
 
   it('are asked after again: what has not changed does not come twice, what has is another file', async () => {
@@ -168,7 +179,20 @@ describe('files of models at addresses', () => {
       assert.deepEqual(await readdir(frames.path), ['0000.jpg', '0001.jpg']);
       assert.deepEqual(await readFile(path.join(frames.path, '0001.jpg')), files['frames/0001.jpg']);
     }
-    assert.equal(await codeOf(fetched(file(`${server.origin}/cut.tar`, 'folder'))), 'model_unusable');
+    const openFiles = async () => (await readdir('/proc/self/fd').catch(() => [])).length;
+    const before = await openFiles();
+    server.files.set('/cut.tar.gz', gzipSync(Buffer.concat([tarOf(files).subarray(0, 700), randomBytes(MB)])));
+    for (const name of ['cut.tar', ...Array.from({ length: 8 }, () => 'cut.tar.gz')]) {
+      assert.equal(await codeOf(fetched(file(`${server.origin}/${name}`, 'folder'))), 'model_unusable');
+    }
+    await until('no file of theirs is open', async () => (await openFiles()) <= before + 2);
+  });
+
+  it('from archives count with what is in them, and no more of them is unpacked than the cache may hold', async () => {
+    server.files.set('/frames.tar.gz', gzipSync(tarOf({ '0000.jpg': Buffer.alloc(200 * MB) })));
+    const frames = file(`${server.origin}/frames.tar.gz`, 'folder');
+    assert.equal(await codeOf(fetched(frames, {}, host({ maxBytes: 100 * MB }))), 'storage_full');
+    assert.ok(!existsSync(`${frames.path}.draft`));
   });
 
   it('are networks with their weights, which lie beside them and count in what they hash to', async () => {
