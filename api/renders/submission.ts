@@ -1,5 +1,6 @@
 import { createHash } from 'node:crypto';
 import type { Readable } from 'node:stream';
+import { isDeepStrictEqual } from 'node:util';
 import { type ArtifactStore, artifactKeys } from '../../shared/artifacts.ts';
 import { withMode } from '../../shared/background-mode.ts';
 import { hasIdleClip } from '../../shared/config/model-config.ts';
@@ -191,6 +192,7 @@ export class RenderSubmission {
     const { store } = this.#tools;
     const { renderId } = upload;
     const request = await this.#requestOf(upload, options);
+    if (upload.stays) await this.#refuseAnother(renderId, request);
     const wanted = options.webhook;
     const admit = async () => {
       const webhook = this.#tools.webhooks.of(wanted, submitter.caller);
@@ -202,7 +204,7 @@ export class RenderSubmission {
       throw error;
     });
     if (renderedAs !== renderId) {
-      await this.discardUpload(renderId);
+      if (!upload.stays) await this.discardUpload(renderId);
       const read = async () => await viewRender(await store.get(renderedAs), store);
       return await afterwards(`Render ${renderedAs} was to be shown, which this key has made`, read);
     }
@@ -230,6 +232,14 @@ export class RenderSubmission {
     };
     if (footage) return { ...request, footage: { ...footage, syncMode } };
     return { ...request, ...withMode(backgroundMode, usual?.backgroundMode) };
+  }
+
+  /** An upload in parts is one render. FarmError('idempotency_conflict') where that was asked for in another way. */
+  async #refuseAnother(renderId: string, request: RenderRequest): Promise<void> {
+    const made = await this.#tools.store.find(renderId);
+    if (!made || isDeepStrictEqual(sameParts(made.request), sameParts(request))) return;
+    const message = `Upload ${renderId} was rendered from another request: begin another upload for this one`;
+    throw new FarmError('idempotency_conflict', message);
   }
 
   /** The id under which the request is rendered: its own, or that of the render which its key has made before. */
@@ -289,7 +299,13 @@ function viewOfTaken(renderId: string, request: RenderRequest): RenderView {
 }
 
 /** Two requests are the same when the same sound is to be rendered in the same way, whatever the file is called. */
-function fingerprint({ fileName: _, webhook: __, cache: ___, footage, ...request }: RenderRequest): string {
+function fingerprint(request: RenderRequest): string {
+  return createHash('sha256')
+    .update(JSON.stringify(sameParts(request)))
+    .digest('hex');
+}
+
+function sameParts({ fileName: _, webhook: __, cache: ___, footage, ...request }: RenderRequest) {
   const same = footage ? { ...request, footage: { ...footage, fileName: '' } } : request;
-  return createHash('sha256').update(JSON.stringify(same)).digest('hex');
+  return JSON.parse(JSON.stringify(same)) as unknown;
 }

@@ -1,7 +1,12 @@
 import assert from 'node:assert/strict';
+import { createHash } from 'node:crypto';
 import { readdir } from 'node:fs/promises';
 import path from 'node:path';
 import { describe, it } from 'node:test';
+import { artifactKeys } from '../../shared/artifacts.ts';
+import { newRenderId } from '../../shared/renders/id.ts';
+import { uploadKey } from '../../shared/renders/keys.ts';
+import { HOUR_MS } from '../../shared/units.ts';
 import type { RenderPage, RenderView } from '../../shared/views/render-view.ts';
 import { startApi } from '../support/api.ts';
 import { DEMO_MODEL } from '../support/farm.ts';
@@ -9,7 +14,7 @@ import { DEMO_MODEL } from '../support/farm.ts';
 const MAX_UPLOAD_MB = 1;
 const SOUND = Buffer.from('The front end looks at no sound: that is what media workers are for.');
 
-const { app, services } = await startApi({
+const { app, services, artifacts } = await startApi({
   models: { demo: DEMO_MODEL, old: { ...DEMO_MODEL, model_path: 'D:\\models\\best.onnx' } },
   limits: { max_upload_mb: MAX_UPLOAD_MB },
 });
@@ -48,6 +53,25 @@ describe('POST /v1/renders', () => {
     assert.deepEqual([other.statusCode, other.json().error.code], [409, 'idempotency_conflict']);
     await app.inject({ method: 'DELETE', url: `/v1/renders/${first}` });
     assert.equal(await submitted({}, key), first);
+  });
+
+  it('makes one render of an upload in parts, which stays whatever an Idempotency-Key has made before', async () => {
+    const id = newRenderId();
+    await artifacts.put(artifactKeys.upload(id), SOUND);
+    const sha256 = createHash('sha256').update(SOUND).digest('hex');
+    const upload = { fileName: 'long.wav', bytes: SOUND.length, partBytes: SOUND.length, storeId: 's', sha256 };
+    await services.redis.set(uploadKey(id), JSON.stringify({ ...upload, expiresAtMs: Date.now() + HOUR_MS }));
+    const ask = async (more: object = {}, headers: Record<string, string> = {}) => {
+      const payload = { upload_id: id, model_id: 'demo', ...more };
+      const answer = await app.inject({ method: 'POST', url: '/v1/renders', payload, headers });
+      return answer.statusCode === 202 ? answer.json<RenderView>().id : answer.json().error.code;
+    };
+    const key = { 'idempotency-key': 'order-18' };
+    const first = await submitted({}, key);
+    assert.equal(await ask({}, key), first);
+    assert.equal(await artifacts.size(artifactKeys.upload(id)), SOUND.length);
+    assert.deepEqual([await ask(), await ask()], [id, id]);
+    assert.equal(await ask({ start_frame: 3 }), 'idempotency_conflict');
   });
 
   it('has the sounds of high renders read first, and those of low ones last', async () => {
