@@ -15,7 +15,7 @@ export interface GcOptions extends FarmOptions, JsonOption {
 export async function collectExpired(options: GcOptions): Promise<void> {
   const view = await openFarm(options).collectExpired(options.dryRun ?? false, { cache: options.cache ?? false });
   if (options.json) printJson(view);
-  else process.stdout.write(describe(view));
+  else process.stdout.write(describe(view) + (options.cache && !view.dry_run ? 'What was kept is removed.\n' : ''));
   if (view.failed > 0) process.exitCode = 1;
 }
 

@@ -145,10 +145,12 @@ export function timingsTable({ timings_ms, frames }: RenderView): string {
   const row = (name: string, ms: number | null, note = '') =>
     ms === null ? [] : [`  ${name.padEnd(14)}${String(Math.round(ms)).padStart(8)} ms${note}`];
   const perFrame = (ms: number) => (frames.done > 0 ? `${(ms / frames.done).toFixed(2).padStart(10)} ms/frame` : '');
-  return [
-    'Steps',
-    ...Object.entries(steps).flatMap(([name, ms]) => row(name, ms)),
-    ...(stages ? ['Work inside render, all segments together'] : []),
-    ...Object.entries(stages ?? {}).flatMap(([name, ms]) => row(name, ms, perFrame(ms))),
-  ].join('\n');
+  const work =
+    timings_ms.render === null
+      ? ['Nothing was rendered: all segments were kept from earlier renders']
+      : [
+          'Work inside render, all segments together',
+          ...Object.entries(stages ?? {}).flatMap(([name, ms]) => row(name, ms, perFrame(ms))),
+        ];
+  return ['Steps', ...Object.entries(steps).flatMap(([name, ms]) => row(name, ms)), ...(stages ? work : [])].join('\n');
 }

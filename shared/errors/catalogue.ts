@@ -192,7 +192,7 @@ export const ERROR_CATALOGUE = {
     true,
     'Start a worker that takes this work, or put one back into service; `farm hosts` shows what there is, models.<id>.needs what a host must have.',
   ),
-  farm_host_unknown: entry(404, 5, false, 'Use the name of a host that GET /v1/hosts lists.'),
+  farm_host_unknown: entry(404, 5, false, 'Use a name that `farm hosts` lists.'),
   farm_host_in_use: entry(409, 9, false, 'Stop the workers of that host first; drain it to have them finish.'),
   gpu_unknown: entry(404, 5, false, 'Use a GPU number that GET /v1/gpus lists.'),
   gpu_taken: entry(409, 6, false, 'Stop the other process, or start this one with another --gpu number.'),

@@ -34,10 +34,11 @@ export interface IdentityLog {
 export async function confirmFarm(redis: Redis, mark: FarmMark, log: IdentityLog): Promise<string> {
   const known = await redis.get(FARM_ID_KEY);
   const marked = await markOf(mark, known !== null);
-  if (known === null && marked !== undefined) {
+  // Not when another process of a new farm has just written the id, and has yet to tell Redis.
+  if (known === null && marked !== undefined && !(await redis.exists(FARM_ID_KEY, makingKey(mark)))) {
     log.warn(
       { farm: marked },
-      'Redis knew no farm: it is new, or has lost what it held. It is taken over with the data folder; renders from before are not known any more',
+      `Redis knew no farm: it is new, or has lost what it held. It gets the id of ${mark.place}; renders from before are not known any more`,
     );
   }
   if (known !== null && marked === undefined) throw unmarked(redis, mark, `belongs to farm ${known}`, known);
@@ -62,7 +63,7 @@ export function confirmAfterReconnects(
     confirmFarm(redis, mark, log).catch((thrown: unknown) => {
       const error = FarmError.from(thrown);
       if (error.code === 'farm_mismatch' || error.code === 'storage_unmarked') onOther(error);
-      else log.warn({ reason: error.message }, 'could not confirm that Redis and the data folder are of one farm');
+      else log.warn({ reason: error.message }, 'could not confirm that Redis and the stored files are of one farm');
     });
   });
 }

@@ -35,6 +35,7 @@ describe('the id of a farm', () => {
   it('is made once, by whichever of several processes is first', async () => {
     const ids = await Promise.all(Array.from({ length: 8 }, () => confirm('mine')));
     assert.equal(new Set(ids).size, 1);
+    assert.deepEqual(warnings, []);
     assert.deepEqual(await readdir(folder('mine')), ['farm.id']);
     assert.ok(await isSameFarm(redis, folderMark(folder('mine'))));
   });
