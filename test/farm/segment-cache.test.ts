@@ -1,13 +1,17 @@
 import assert from 'node:assert/strict';
+import { execFile } from 'node:child_process';
 import { mkdir, mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { after, before, describe, it } from 'node:test';
+import { promisify } from 'node:util';
 import { Queue } from 'bullmq';
 import sharp from 'sharp';
+import { footageOf } from '../../client/node/footage.ts';
 import type { SubmitOptions } from '../../client/requests.ts';
 import { KEY_PREFIX, workerConnection } from '../../shared/redis.ts';
 import { startFarm, type TestFarm } from '../support/farm.ts';
+import { FOOTAGE_FRAMES, FOOTAGE_SIZE, writeFootage } from '../support/footage.ts';
 import { runCli } from '../support/run-cli.ts';
 import { CLEAR_MODEL } from '../support/small-avatar.ts';
 import { syllables, writeWav } from '../support/sound.ts';
@@ -32,7 +36,7 @@ describe('segments of earlier renders', () => {
     await writeWav(song, samples, RATE_HZ);
     await writeWav(edited, withOtherBeginning(samples), RATE_HZ);
     farm = await startFarm({
-      models: { small: CLEAR_MODEL },
+      models: { small: CLEAR_MODEL, blue: { ...CLEAR_MODEL, background: '#0000ff' } },
       render: { segment_frames: SEGMENT_FRAMES, encoder_batch_windows: 8 },
       storage: { segment_cache_gb: 1 },
     });
@@ -114,6 +118,20 @@ describe('segments of earlier renders', () => {
     const again = await render(song, { output: 'frames', to: 10 });
     assert.deepEqual([made.receipt.segments_cached, again.receipt.segments_cached], [0, 1]);
     assert.ok(again.bytes.equals(made.bytes));
+  });
+
+  it('of own footage that is seen through are those of the background behind it', async () => {
+    const { rects } = await writeFootage(folder);
+    const video = path.join(folder, 'clear.mov');
+    const { width, height } = FOOTAGE_SIZE;
+    const clear = `color=red@0.5:s=${width}x${height}:r=25:d=${FOOTAGE_FRAMES / 25},format=rgba`;
+    const written = ['-v', 'error', '-f', 'lavfi', '-i', clear, '-c:v', 'png', video];
+    await promisify(execFile)('ffmpeg', written);
+    const options = { footage: await footageOf(video, rects), output: 'frames', to: 3 } as const;
+    const made = await render(song, options);
+    const other = await render(song, { ...options, modelId: 'blue' });
+    assert.equal(other.receipt.segments_cached, 0);
+    assert.ok(!other.bytes.equals(made.bytes));
   });
 
   it('are rendered again when what is kept is damaged', async () => {

@@ -86,7 +86,8 @@ async function keptAs(
 ): Promise<Pick<SegmentResult, 'content'>> {
   const content = contentOf(task, model);
   if (content === undefined || (before !== undefined && before !== content)) return {};
-  return task.ownFootage || (await model.content?.isOf(shown.pictures, shown.idle)) ? { content } : {};
+  const isSame = task.ownFootage ? model.content?.isOfFootage() : model.content?.isOf(shown.pictures, shown.idle);
+  return (await isSame) ? { content } : {};
 }
 
 /** @returns the pictures that are seen in it. */

@@ -17,7 +17,7 @@ import { SilentMouths } from '../pipeline/silent-mouths.ts';
 import { IdleClip } from '../prepared/idle-clip.ts';
 import { type OpenPrepared, PreparedAvatars } from '../prepared/prepared-avatars.ts';
 import type { PreparedPictures } from '../prepared/prepared-pictures.ts';
-import { type FileFingerprint, fingerprintFile, fingerprintNetwork } from './file-fingerprint.ts';
+import { type FileFingerprint, fingerprintFile, fingerprintNetwork, versionOf } from './file-fingerprint.ts';
 import type { LoadSettings } from './load-settings.ts';
 import { MemoryProbe } from './memory-probe.ts';
 import { ModelContent, machineOf } from './model-content.ts';
@@ -154,14 +154,22 @@ async function openContent(
 ): Promise<ModelContent | undefined> {
   if (!keepsSegments) return undefined;
   const files = networks.map(({ sha256 }) => sha256);
-  const settings = [hearing, framesPerRun, entry.blend, pictures.quality, await machineOf(provider)];
-  const content = new ModelContent({ files, settings }, pictures.keys, idle?.keys);
+  const behind = await openBehind(entry);
+  const settings = [hearing, framesPerRun, entry.blend, pictures.quality, await machineOf(provider), behind.id];
+  const content = new ModelContent({ files, settings }, pictures.keys, idle?.keys, behind.file);
   const released = new AbortController();
   opened.defer(() => released.abort());
   const learnt = content.learn(released.signal);
   // What is rendered before it is known is not kept.
   await Promise.race([learnt, delay(LEARN_WITHIN_MS, undefined, { ref: false })]);
   return content;
+}
+
+/** What is seen behind pictures with alpha, those of own footage as well. */
+async function openBehind({ backdropColour, backdropPicture }: ModelConfig) {
+  if (backdropPicture === '') return { id: backdropColour, file: undefined };
+  const file = { path: backdropPicture, version: await versionOf(backdropPicture) };
+  return { id: (await fingerprintFile(backdropPicture)).sha256, file };
 }
 
 function silentMouthsOf(

@@ -6,6 +6,7 @@ import { logged } from '../../shared/process/unheard.ts';
 import { deviceName } from '../onnx/device-name.ts';
 import { outputOf } from '../onnx/system-tools.ts';
 import type { PictureKeys } from '../prepared/picture-keys.ts';
+import { versionOf } from './file-fingerprint.ts';
 
 /** The files of a model's networks and how they are run. */
 export interface NetworkFacts {
@@ -15,17 +16,28 @@ export interface NetworkFacts {
   readonly settings: readonly unknown[];
 }
 
+export interface VersionedFile {
+  readonly path: string;
+  /** Before it was read, see `versionOf`. */
+  readonly version: string;
+}
+
 /** Keys of pictures that are not remembered are learnt while the model is in use. */
 export class ModelContent {
-  /** Of its networks alone, for pictures of another origin. */
+  /** Of its networks and what is behind its pictures, for pictures of another origin. */
   readonly networks: string;
   readonly #avatar: PictureKeys;
   readonly #idle: PictureKeys | undefined;
+  readonly #backdrop: VersionedFile | undefined;
   #known: { readonly changes: number; readonly id: string | undefined } | undefined;
 
-  /** @param avatar keys of its pictures. @param idle those of its idle clip. */
-  constructor(facts: NetworkFacts, avatar: PictureKeys, idle?: PictureKeys) {
+  /**
+   * @param avatar keys of its pictures. @param idle those of its idle clip.
+   * @param backdrop the picture behind it, whose hash is among the facts: own footage is seen in front of it as well.
+   */
+  constructor(facts: NetworkFacts, avatar: PictureKeys, idle?: PictureKeys, backdrop?: VersionedFile) {
     this.networks = hashOf(facts);
+    this.#backdrop = backdrop;
     this.#avatar = avatar;
     this.#idle = idle;
   }
@@ -49,6 +61,11 @@ export class ModelContent {
         if (!isLearnt) return;
       }
     }
+  }
+
+  /** The same of what pictures of another origin are seen in front of. */
+  async isOfFootage(): Promise<boolean> {
+    return this.#backdrop === undefined || (await versionOf(this.#backdrop.path)) === this.#backdrop.version;
   }
 
   /**
