@@ -8,6 +8,7 @@ import { configSchema } from '../../shared/config/schema.ts';
 import { DiskReserve } from '../../shared/disk-reserve.ts';
 import { readyFootage } from '../../worker/avatar/own-footage.ts';
 import { FOOTAGE_FRAMES, writeFootage } from '../support/footage.ts';
+import { until } from '../support/until.ts';
 
 const NEVER = new AbortController().signal;
 const RENDER = 'r0-footage';
@@ -19,9 +20,9 @@ describe('the footage of a render', () => {
   let root = '';
   let artifacts: LocalArtifacts;
   const place = (keyOf: (renderId: string) => string) => artifacts.localPath(keyOf(RENDER));
-  const ready = async () => {
-    const tools = { config: { limits } as never, artifacts, disk: new DiskReserve(root, 0) };
-    return await readyFootage(tools, { renderId: RENDER, request: { footage } }, NEVER);
+  const ready = async (store = artifacts, signal = NEVER) => {
+    const tools = { config: { limits } as never, artifacts: store, disk: new DiskReserve(root, 0) };
+    return await readyFootage(tools, { renderId: RENDER, request: { footage } }, signal);
   };
   const picture = (index: number) =>
     path.join(place(artifactKeys.footagePictures), `frame_${String(index).padStart(6, '0')}.jpg`);
@@ -44,6 +45,32 @@ describe('the footage of a render', () => {
     await rm(picture(5));
     assert.equal(await ready(), FOOTAGE_FRAMES);
     assert.ok((await stat(picture(5))).isFile());
+  });
+
+  it('stays as another job has made it meanwhile, whatever becomes of the first one', async () => {
+    for (const ends of [true, false]) {
+      await artifacts.remove(artifactKeys.footageFolder(RENDER));
+      const lost = new AbortController();
+      let isStopped = false;
+      // The job stands still as its host is cut off, and goes on when another one is done.
+      class Slow extends LocalArtifacts {
+        override async publishFolder<T>(key: string, write: (folder: string) => Promise<T>): Promise<T> {
+          isStopped = true;
+          await until(
+            'the other job is done',
+            async () => (await artifacts.size(artifactKeys.footageRects(RENDER))) !== undefined,
+          );
+          if (ends) lost.abort(new Error('the lock is lost'));
+          return await super.publishFolder(key, write);
+        }
+      }
+      const late = ready(new Slow(root), lost.signal).catch(() => 0);
+      await until('the first job extracts', () => isStopped);
+      assert.equal(await ready(), FOOTAGE_FRAMES);
+      await late;
+      assert.ok((await stat(picture(0))).isFile());
+      assert.equal(await ready(), FOOTAGE_FRAMES);
+    }
   });
 
   it('leaves no pictures behind when it cannot be used', async () => {

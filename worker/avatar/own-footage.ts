@@ -60,6 +60,9 @@ export async function readyFootage(
   checkFacts(facts, footage.fileName, config.limits.max_video_minutes);
   const frameLimit = Math.ceil(config.limits.max_video_minutes * 60 * frameRate);
   await disk.refuseIfShort(BYTES_PER_PIXEL * facts.width * facts.height * footageSeconds(facts) * frameRate);
+  // A job that was believed dead may go on when another one has made them; what that has made stays.
+  const made = await readyPictures(artifacts, renderId);
+  if (made !== undefined) return made;
   await artifacts.remove(artifactKeys.footageFolder(renderId));
   try {
     const rects = await artifacts.publishFolder(artifactKeys.footagePictures(renderId), async (folder) => {
@@ -75,6 +78,10 @@ export async function readyFootage(
     await artifacts.put(rectsKey, JSON.stringify(rects.map(cornersOf)));
     return rects.length;
   } catch (error) {
+    // What is there may be another job's by now. Whatever is left of this one goes when it is made again.
+    if (signal.aborted) throw error;
+    const madeMeanwhile = await readyPictures(artifacts, renderId);
+    if (madeMeanwhile !== undefined) return madeMeanwhile;
     const stays = logged('could not remove the pictures of footage that cannot be used; they go with the render');
     await artifacts.remove(artifactKeys.footageFolder(renderId)).catch(stays);
     throw error;

@@ -21,7 +21,15 @@ export function prepareHandler(tools: PrepareTools) {
   const { config, renders, artifacts, dispatcher, work, disk } = tools;
   const room = new PrepareRoom({ config, work, disk });
   return async (job: JobOf<'prepare'>, context: JobContext): Promise<void> => {
-    const { renderId } = job;
+    try {
+      await prepare(job, context);
+    } catch (error) {
+      if (context.signal.aborted) await removeFilesIfGone(renders, artifacts, job.renderId);
+      throw error;
+    }
+  };
+
+  async function prepare({ renderId }: JobOf<'prepare'>, context: JobContext): Promise<void> {
     const record = await renders.get(renderId);
     if (record.plan && record.run) return await resumeRender(tools, record, record.plan, context);
     const plan = record.plan ?? (await makePlan(record, context));
@@ -35,7 +43,7 @@ export function prepareHandler(tools: PrepareTools) {
     context.log.info({ frames: plan.frameCount, segments, cached: done.size }, 'render planned');
     // With nothing to render `stitch` begins now, and needs the sound itself.
     if (done.size < segments) await encodeSoundAhead(tools, record, context);
-  };
+  }
 
   /** Undefined when the render ended meanwhile. A plan that is there, of whatever attempt, is used. */
   async function makePlan(record: RenderRecord, context: JobContext): Promise<RenderPlan | undefined> {
