@@ -10,6 +10,7 @@ const UNKNOWN_KEY = 'the server does not know the access key of this host: corre
 const NO_KEY = 'this host has no credentials: set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or give it a role';
 const WRONG_SECRET = 'the secret key of this host is wrong: correct AWS_SECRET_ACCESS_KEY';
 const WRONG_CLOCK = 'the clock of this host differs from the server’s by more than the server allows: set it, by NTP';
+const UNABLE = 'the server cannot do this; docs/ops/storage.md names the servers that the farm was tested with';
 const FULL = 'the server has no room left, or the bucket’s quota is used up';
 
 /** By the name of the server's error. */
@@ -32,6 +33,8 @@ const KNOWN: Readonly<Record<string, readonly [ErrorCode, string]>> = {
   CredentialsProviderError: ['storage_denied', NO_KEY],
   RequestTimeTooSkewed: ['clock_wrong', WRONG_CLOCK],
   RequestExpired: ['clock_wrong', WRONG_CLOCK],
+  MethodNotAllowed: ['storage_misconfigured', UNABLE],
+  NotImplemented: ['storage_misconfigured', UNABLE],
   QuotaExceeded: ['storage_full', FULL],
   XMinioStorageFull: ['storage_full', FULL],
   XMinioAdminBucketQuotaExceeded: ['storage_full', FULL],
@@ -43,6 +46,15 @@ const BY_STATUS: Readonly<Record<number, readonly [ErrorCode, string]>> = {
   401: ['storage_denied', DENIED],
   403: ['storage_denied', DENIED],
   507: ['storage_full', FULL],
+};
+
+/** Where nobody answers. */
+const NOBODY: Readonly<Record<string, string>> = {
+  ECONNREFUSED: 'nothing listens there',
+  ENOTFOUND: 'there is no host of that name',
+  EAI_AGAIN: 'the name of the host could not be looked up',
+  EHOSTUNREACH: 'there is no way to that host',
+  ENETUNREACH: 'there is no way to that host',
 };
 
 /** Another request for the same object is under way. */
@@ -77,9 +89,9 @@ export function passesByItself(error: unknown): boolean {
 }
 
 /**
- * The error for what the S3 client has thrown. Codes: `storage_misconfigured` (no such bucket, another region),
- * `storage_denied` (credentials missing, unknown, wrong, expired, without the right), `clock_wrong`, `storage_full`, and
- * `storage_failed` for a server that is away, fails, or says anything else.
+ * The error for what the S3 client has thrown. Codes: `storage_misconfigured` (no such bucket, another region, a server
+ * that cannot do what is asked of it), `storage_denied` (credentials missing, unknown, wrong, expired, without the
+ * right), `clock_wrong`, `storage_full`, and `storage_failed` for a server that is away, fails, or says anything else.
  * @param what was not done, as the begin of a sentence: "Could not read renders/r1/video.mp4".
  */
 export function bucketFault(
@@ -94,6 +106,8 @@ export function bucketFault(
   const said = [name === 'Error' ? code : name, status || undefined, message].filter(
     (part) => part && part !== 'Unknown',
   );
-  const reason = advice ? `${advice} (${name}${status ? `, ${status}` : ''})` : said.map(String).join(': ');
+  const nobody = NOBODY[String(code)];
+  const unknown = nobody ? `${nobody} (${code})` : said.map(String).join(': ');
+  const reason = advice ? `${advice} (${name}${status ? `, ${status}` : ''})` : unknown;
   return new FarmError(found, `${what}: ${bucketName(settings)}: ${reason || 'no answer'}`, { cause: error });
 }

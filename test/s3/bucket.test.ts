@@ -8,6 +8,7 @@ import path from 'node:path';
 import { buffer } from 'node:stream/consumers';
 import { after, before, describe, it } from 'node:test';
 import { Bucket } from '../../shared/s3/bucket.ts';
+import { MultipartUploads } from '../../shared/s3/multipart.ts';
 import { MB } from '../../shared/units.ts';
 import { startDoor } from '../support/door.ts';
 import { S3_KEYS, startS3, startS3InProcess } from '../support/s3-server.ts';
@@ -114,7 +115,7 @@ describe('a bucket', () => {
     assert.ok(content.equals(await buffer(there.read('x'))));
   });
 
-  it('names a bucket that is missing, an access key that is not known, and a server that is away', async (t) => {
+  it('names a bucket that is missing, a key that is not known, what the server cannot do, and one that is away', async (t) => {
     const missing = new Bucket({ ...server.settings, bucket: 'another' });
     await assert.rejects(missing.put('x', Buffer.from('x')), {
       code: 'storage_misconfigured',
@@ -123,8 +124,14 @@ describe('a bucket', () => {
     process.env.AWS_ACCESS_KEY_ID = 'another';
     t.after(() => Object.assign(process.env, S3_KEYS));
     await assert.rejects(new Bucket(server.settings).put('x', Buffer.from('x')), { code: 'storage_denied' });
+    Object.assign(process.env, S3_KEYS);
+    const parts = new MultipartUploads(new Bucket(server.settings)).parts('x', 'of-nothing');
+    await assert.rejects(parts, { code: 'storage_misconfigured', message: /the server cannot do this/ });
     const away = new Bucket({ ...server.settings, endpoint: 'http://127.0.0.1:9' }, { patienceMs: 0 });
-    await assert.rejects(away.put('x', Buffer.from('x')), { code: 'storage_failed', message: /ECONNREFUSED/ });
+    await assert.rejects(away.put('x', Buffer.from('x')), {
+      code: 'storage_failed',
+      message: /nothing listens there \(ECONNREFUSED\)/,
+    });
   });
 
   for (const [name, status, code, advice] of [
