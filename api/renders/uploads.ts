@@ -5,7 +5,7 @@ import { type ArtifactStore, artifactKeys } from '../../shared/artifacts.ts';
 import type { Config } from '../../shared/config/load.ts';
 import { FarmError } from '../../shared/errors.ts';
 import { newRenderId } from '../../shared/renders/id.ts';
-import { recordKey, uploadKey, uploadsKey } from '../../shared/renders/keys.ts';
+import { ownUploadsKey, recordKey, uploadKey, uploadsKey } from '../../shared/renders/keys.ts';
 import type { ResumableUploads } from '../../shared/resumable-uploads.ts';
 import { HOUR_MS, MB } from '../../shared/units.ts';
 import { partBytesOf } from '../../shared/upload-parts.ts';
@@ -52,18 +52,18 @@ export class Uploads {
    * the store.
    */
   async begin(file: { readonly fileName: string; readonly bytes: number }, caller: Caller): Promise<UploadView> {
-    const { config, redis, submission } = this.#tools;
+    const { config, submission } = this.#tools;
     const store = this.#store();
     const { limits, retention, server } = config;
     if (file.bytes > limits.max_upload_mb * MB) {
       throw new FarmError('upload_too_large', `The upload is larger than ${limits.max_upload_mb} MB`);
     }
     await submission.refuseIfFull({ caller, idempotencyKey: undefined }, file.bytes);
-    await redis.zremrangebyscore(uploadsKey, '-inf', Date.now());
-    const open = await redis.zcard(uploadsKey);
+    const open = await this.#countOpen(uploadsKey);
     if (open >= server.queue_size) {
       throw new FarmError('queue_full', `${open} uploads have begun; server.queue_size allows ${server.queue_size}`);
     }
+    await this.#refuseIfManyOf(caller);
     const id = newRenderId();
     const storeId = await store.begin(artifactKeys.upload(id));
     const expiresAtMs = Date.now() + (retention.orphan_hours || USUAL_HOURS) * HOUR_MS;
@@ -116,7 +116,14 @@ export class Uploads {
     await this.#store().abort(artifactKeys.upload(id), record.storeId);
     // Of one that is rendered already, the render owns the file.
     if (!(await this.#isRendered(id))) await artifacts.remove(artifactKeys.folder(id));
-    await redis.multi().del(uploadKey(id)).zrem(uploadsKey, id).exec();
+    await redis.del(uploadKey(id));
+    await this.#close(id, record);
+  }
+
+  /** A render was made of it, which counts from now on. Nothing for one that is not known any more. */
+  async rendered(id: string): Promise<void> {
+    const record = await this.#find(id);
+    if (record) await this.#close(id, record);
   }
 
   /** The upload as a render takes it; it stays when the render is refused. FarmError: upload_unknown, upload_incomplete. */
@@ -130,24 +137,50 @@ export class Uploads {
     return { renderId: id, fileName, uploadBytes: bytes, uploadSha256: sha256, stays: true };
   }
 
+  /** A key begins no more of them than it may have renders unfinished, so that they do not take the room of others. */
+  async #refuseIfManyOf({ keyName, limits }: Caller): Promise<void> {
+    if (keyName === undefined || limits.unfinishedRenders === 0) return;
+    const own = await this.#countOpen(ownUploadsKey(keyName));
+    if (own < limits.unfinishedRenders) return;
+    const most = 'as many as its max_unfinished_renders allows renders';
+    throw new FarmError('key_limit_reached', `${own} uploads of the key "${keyName}" have begun, ${most}`);
+  }
+
+  async #countOpen(key: string): Promise<number> {
+    const { redis } = this.#tools;
+    await redis.zremrangebyscore(key, '-inf', Date.now());
+    return await redis.zcard(key);
+  }
+
+  async #close(id: string, { owner }: UploadRecord): Promise<void> {
+    const { redis } = this.#tools;
+    await redis.zrem(uploadsKey, id);
+    if (owner !== undefined) await redis.zrem(ownUploadsKey(owner), id);
+  }
+
+  async #find(id: string): Promise<UploadRecord | undefined> {
+    const text = await this.#tools.redis.get(uploadKey(id));
+    return text === null ? undefined : recordSchema.parse(JSON.parse(text));
+  }
+
   async #isRendered(id: string): Promise<boolean> {
     return (await this.#tools.redis.exists(recordKey(id))) === 1;
   }
 
   async #record(id: string, caller: Caller): Promise<UploadRecord> {
-    const text = await this.#tools.redis.get(uploadKey(id));
-    const record = text === null ? undefined : recordSchema.parse(JSON.parse(text));
+    const record = await this.#find(id);
     if (!record || !maySee(caller, record.owner)) throw new FarmError('upload_unknown', `There is no upload ${id}`);
     return record;
   }
 
   async #save(id: string, record: UploadRecord): Promise<void> {
-    const { expiresAtMs } = record;
-    await this.#tools.redis
+    const { expiresAtMs, owner } = record;
+    const saving = this.#tools.redis
       .multi()
       .set(uploadKey(id), JSON.stringify(record), 'PXAT', Math.round(expiresAtMs))
-      .zadd(uploadsKey, expiresAtMs, id)
-      .exec();
+      .zadd(uploadsKey, expiresAtMs, id);
+    if (owner !== undefined) saving.zadd(ownUploadsKey(owner), expiresAtMs, id);
+    await saving.exec();
   }
 
   async #view(id: string, record: UploadRecord): Promise<UploadView> {

@@ -31,6 +31,8 @@ export const eventsKey = (renderId: string) => `${recordKey(renderId)}:events`;
 /** An upload in parts, by its id, which becomes that of the render; and all that have begun, by when they expire. */
 export const uploadKey = (id: string) => `${KEY_PREFIX}:upload:${id}`;
 export const uploadsKey = `${KEY_PREFIX}:uploads`;
+/** Those of one API key. */
+export const ownUploadsKey = (owner: string) => `${KEY_PREFIX}:uploads:of:${owner}`;
 /** Says for a while that the render was removed or surely not admitted, to a command that comes late or again. */
 export const goneKey = (renderId: string) => `${recordKey(renderId)}:gone`;
 /** @param name of a render without an owner the key as it was sent, else `ownedName` of it. */

@@ -4,12 +4,15 @@ import { mkdtemp, readFile, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { after, before, describe, it } from 'node:test';
+import { ANYBODY, type Caller } from '../../api/access/caller.ts';
+import { Uploads } from '../../api/renders/uploads.ts';
 import type { NodeFarmClient } from '../../client/node/farm-client.ts';
 import { footageOf } from '../../client/node/footage.ts';
 import { openArtifacts } from '../../shared/open-artifacts.ts';
 import { DAY_MS } from '../../shared/units.ts';
 import type { UploadView as Upload } from '../../shared/views/upload-view.ts';
 import { artifactStoreContract } from '../shared/artifact-store-contract.ts';
+import { startApi } from '../support/api.ts';
 import { startDoor } from '../support/door.ts';
 import { startFarm } from '../support/farm.ts';
 import { writeFootage } from '../support/footage.ts';
@@ -28,6 +31,7 @@ const SETTINGS = { gpus: { count: 2 }, render: { attempts: 1, segment_frames: 10
 const AWAY_MS = 20_000;
 
 const noMoto = await whyNoMoto();
+const { services } = await startApi({ server: { queue_size: 3 } });
 const folder = await mkdtemp(path.join(tmpdir(), 'farm-test-buckets-'));
 after(() => rm(folder, { recursive: true, force: true }));
 
@@ -58,6 +62,33 @@ describe('uploads that were never completed', { skip: noMoto }, () => {
     assert.equal(await resumable?.parts('renders/r1/upload', id), undefined);
   });
 });
+
+describe('uploads in parts that have begun', { skip: noMoto }, () => {
+  it('leave room to other keys, and count until they are rendered', async () => {
+    await using moto = await startMoto();
+    const { config, redis, submission } = services;
+    const artifacts = openArtifacts({ storageRoot: folder, bucket: moto.settings });
+    const uploads = new Uploads({ config, redis, artifacts, submission });
+    const begin = async (caller: Caller) =>
+      await uploads.begin({ fileName: 'long.wav', bytes: 100 }, caller).then(
+        ({ upload_id }) => upload_id,
+        ({ code }) => code as string,
+      );
+    const [ann, bob] = [keyed('ann', 2), keyed('bob', 0)];
+    const first = await begin(ann);
+    await begin(ann);
+    assert.equal(await begin(ann), 'key_limit_reached');
+    assert.equal((await uploads.get(await begin(bob), bob)).bytes, 100);
+    assert.equal(await begin(bob), 'queue_full');
+    await uploads.rendered(first);
+    await uploads.remove(await begin(ann), ann);
+    assert.match(await begin(ann), /^r/);
+  });
+});
+
+function keyed(keyName: string, unfinishedRenders: number): Caller {
+  return { ...ANYBODY, keyName, role: 'render', limits: { ...ANYBODY.limits, unfinishedRenders } };
+}
 
 describe('a render whose files are in a bucket', () => {
   let speech = '';

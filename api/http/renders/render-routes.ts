@@ -2,6 +2,7 @@ import type { FastifyPluginAsyncZod } from 'fastify-type-provider-zod';
 import { z } from 'zod';
 import type { ErrorCode } from '../../../shared/errors.ts';
 import { LAST_FRAME, NAME_MAX } from '../../../shared/limits.ts';
+import { logged } from '../../../shared/process/unheard.ts';
 import { RENDER_ID } from '../../../shared/renders/id.ts';
 import { receiptSchema, renderViewSchema } from '../../../shared/views/render-view.ts';
 import type { PictureName } from '../../renders/files.ts';
@@ -73,6 +74,11 @@ function submitRender(app: App, services: Services): void {
       await submission.refuseIfFull(submitter, announcedBytes(request));
       const { upload, options } = await readRenderUpload(request, services, whileConnected(reply));
       const view = await submission.submit(upload, options, submitter);
+      if (upload.stays && view.id === upload.renderId) {
+        await services.uploads
+          .rendered(view.id)
+          .catch(logged('an upload that is rendered counts as begun until it expires'));
+      }
       reply.status(202).header('location', view.links.self);
       return view;
     },
