@@ -23,7 +23,15 @@ function asWords(name: string, line: string): string {
   const details = Object.entries(entry)
     .filter(([key]) => !OWN_FIELDS.has(key))
     .map(([key, value]) => `${key}=${typeof value === 'string' ? value : JSON.stringify(value)}`);
-  return [`${at} ${label} ${LEVEL_NAMES[entry.level] ?? ''}${entry.msg}`, ...details].join('  ');
+  const reason = 'reason' in entry ? undefined : messageOf(entry.err);
+  const why = reason === undefined ? [] : [`reason=${reason}`];
+  return [`${at} ${label} ${LEVEL_NAMES[entry.level] ?? ''}${entry.msg}`, ...details, ...why].join('  ');
+}
+
+/** Of an error as the logger writes it; undefined for anything else. */
+function messageOf(error: unknown): string | undefined {
+  const isError = typeof error === 'object' && error !== null && 'message' in error;
+  return isError && typeof error.message === 'string' ? error.message : undefined;
 }
 
 /** What a process wrote: the object of a logger's line, or the text of any other. */

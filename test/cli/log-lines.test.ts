@@ -9,3 +9,9 @@ it('a terminal obeys nothing that a client has written into a log line', () => {
     assert.ok(shown.includes('\\u001b[31m') && shown.includes('a\\u0007\\u009b2J\\u202egnp.wav'), shown);
   }
 });
+
+it('the reason of an error is shown, and its stack is not', () => {
+  const err = { type: 'FarmError', message: 'the disk is full', stack: 'Error: at a.ts' };
+  const shown = formatLine('api', JSON.stringify({ level: 50, time: 0, code: 'storage_full', err, msg: 'failed' }));
+  assert.match(shown, /ERROR failed {2}code=storage_full {2}reason=the disk is full$/);
+});

@@ -58,12 +58,13 @@ export class Lease {
    */
   async take(onLost: (holder: LeaseHolder) => void, patienceMs = PATIENCE_MS): Promise<void> {
     const deadlineMs = performance.now() + patienceMs;
-    for (;;) {
+    for (let isFirst = true; ; isFirst = false) {
       const left = await this.#holder();
       const holder = await this.#tryTake(left && hasEnded(left) ? left : undefined);
       if (!holder) break;
+      const { host, pid } = holder;
+      if (isFirst) this.#log.info({ holder: pid, host }, 'waiting for another process to let go of this GPU');
       if (performance.now() > deadlineMs) {
-        const { host, pid } = holder;
         throw new FarmError('gpu_taken', `${this.#key} is held by process ${pid} on host ${host}`);
       }
       await this.#redis.set(this.#claimKey, this.#value, 'PX', CLAIM_LIFETIME_MS);
