@@ -14,9 +14,8 @@ import { makeTools } from './make-tools.ts';
 
 /**
  * Entry of a worker process: `node worker/main.ts --gpu N` or `node worker/main.ts --media`. With `--gpu auto` it claims
- * a number for the device that it finds. Each takes
- * `--tags a100,big`, tags of this host beside those of the configuration, and `--health ADDRESS`, where it shows how it
- * is.
+ * a number for the device that it finds. Each takes `--tags a100,big`, tags of this host beside those of the
+ * configuration, and `--health ADDRESS`, where it shows how it is.
  */
 
 /** A drain waits so long for a Redis that does not answer. */
