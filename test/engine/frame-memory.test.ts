@@ -6,7 +6,7 @@ import { after, describe, it } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { resolveModel } from '../../shared/config/model-config.ts';
 import { modelSchema } from '../../shared/config/model-entry.ts';
-import { FrameMemory } from '../../worker/engine/frame-memory.ts';
+import { frameMemory } from '../../shared/process/spare-memory.ts';
 import { type LiveFrame, PipelineThread } from '../../worker/engine/pipeline-thread.ts';
 import type { LiveForm } from '../../worker/engine/thread-protocol.ts';
 import { buildSmallAvatar, SMALL_MODEL } from '../support/small-avatar.ts';
@@ -15,7 +15,7 @@ const KB = 1024;
 
 describe('memory of finished frames', () => {
   it('serves a later frame of about the same size', () => {
-    const memory = new FrameMemory();
+    const memory = frameMemory();
     const first = memory.take(70 * KB);
     assert.equal(first.length, 70 * KB);
     const second = memory.take(70 * KB);
@@ -27,7 +27,7 @@ describe('memory of finished frames', () => {
   });
 
   it('is not used for frames that are larger, or much smaller', () => {
-    const memory = new FrameMemory();
+    const memory = frameMemory();
     const { buffer } = memory.take(70 * KB);
     memory.giveBack(buffer);
     assert.notEqual(memory.take(100 * KB).buffer, buffer);
@@ -36,7 +36,7 @@ describe('memory of finished frames', () => {
   });
 
   it('is kept up to a bound, what came back last in any case', () => {
-    const memory = new FrameMemory(200 * KB);
+    const memory = frameMemory(200 * KB);
     const buffers = [64, 64, 64, 64].map((kb) => memory.take(kb * KB).buffer);
     for (const buffer of buffers) memory.giveBack(buffer);
     const again = buffers.map(() => memory.take(64 * KB).buffer);
@@ -106,7 +106,7 @@ async function framesOf(
 function startThreads(folder: string): PipelineThread {
   const roots = { configDir: '/', modelsRoot: '', audioEncoderPath: '' };
   const settings = {
-    ...{ providers: ['cpu'], threads: { intraOp: 1, interOp: 1 }, cachedFrames: 600, storageRoot: folder },
+    ...{ providers: ['cpu'], threads: { intraOp: 1, interOp: 1 }, cachedFrames: 1, storageRoot: folder },
     preparing: { folder: path.join(folder, 'prepared'), quality: 75, processes: 0 },
     log: { processName: 'test', level: 'error' },
     models: new Map([['small', resolveModel('small', modelSchema.parse(SMALL_MODEL), roots)]]),

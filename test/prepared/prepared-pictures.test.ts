@@ -258,6 +258,21 @@ describe('a prepared picture', () => {
     assert.equal(pictures.cachedBytes, cachedBytes);
   });
 
+  it('gives its memory to a later picture once nobody reads it, unless it is kept', async (t) => {
+    const folder = await openFolder(t);
+    const avatar = await writeSources(folder, 4);
+    const pictures = await open(t, path.join(folder, 'prepared'), avatar, { cachedFrames: 1 });
+    await prepareAll(pictures);
+    await pictures.fill();
+    const [kept, second] = [await pictures.picture(0), await pictures.picture(1)];
+    const expected = plain(kept);
+    for (const read of [kept, second, second]) pictures.giveBack(read);
+    const [third, fourth] = [await pictures.picture(2), await pictures.picture(3)];
+    assert.ok(third.jpeg.buffer === second.jpeg.buffer, 'used again');
+    assert.ok(fourth.jpeg.buffer !== second.jpeg.buffer, 'but once only');
+    assert.deepEqual(plain(kept), expected);
+  });
+
   it('is refused where it is larger than a frame can be', async (t) => {
     const folder = await openFolder(t);
     const size = { width: 8193, height: 2 };

@@ -1,6 +1,7 @@
 import type { ArtifactStore } from '../../shared/artifacts.ts';
 import { FarmError } from '../../shared/errors.ts';
 import { openArtifacts } from '../../shared/open-artifacts.ts';
+import { frameMemory } from '../../shared/process/spare-memory.ts';
 import { ignored, unexpected } from '../../shared/process/unheard.ts';
 import { openFootage } from '../models/footage-model.ts';
 import { ModelRegistry } from '../models/model-registry.ts';
@@ -9,7 +10,6 @@ import { type StageTimingsMs, spansOf } from '../pipeline/stage-timings.ts';
 import type { PreparationLog } from '../prepared/prepare-avatar.ts';
 import type { FromCompositor, LiveEnd, ToCompositor } from './compositor-protocol.ts';
 import { FrameLine } from './frame-line.ts';
-import { FrameMemory } from './frame-memory.ts';
 import { completing } from './frame-parts.ts';
 import { LiveRenderer } from './live-renderer.ts';
 import { LastingPools } from './memory-pool.ts';
@@ -61,7 +61,7 @@ export class Engine {
   readonly #liveRenderer: LiveRenderer;
   readonly #livePools = new LastingPools();
   readonly #segmentPools = new LastingPools();
-  readonly #mouthMemory = new FrameMemory(KEPT_MOUTH_BYTES);
+  readonly #mouthMemory = frameMemory(KEPT_MOUTH_BYTES);
   readonly #costs: ModelCosts;
   readonly #announcer: NodeJS.Timeout;
   /** Tasks that have not ended, by id. */

@@ -10,16 +10,19 @@ import type {
   ToCompositor,
 } from './compositor-protocol.ts';
 
+/** Memory that is held for a frame. */
+export type Held = Pick<HeldMemory, 'release'>;
+
 /** A frame with the memory that its parts lie in: held until the compositor has read them. */
 export interface HeldFrame extends FrameParts {
-  readonly memories: readonly HeldMemory[];
+  readonly memories: readonly Held[];
 }
 
 /** The pipeline thread's end of the line to the compositor thread. */
 export class FrameLine {
   readonly #send: (message: ToCompositor) => void;
   /** Memory that the compositor reads, by the id of the frame. */
-  readonly #held = new Map<number, readonly HeldMemory[]>();
+  readonly #held = new Map<number, readonly Held[]>();
   readonly #outputs = new Map<number, OpenOutput>();
   #lastFrameId = 0;
 

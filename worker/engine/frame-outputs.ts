@@ -1,10 +1,10 @@
 import type { ArtifactStore } from '../../shared/artifacts.ts';
 import { FarmError } from '../../shared/errors.ts';
+import { frameMemory } from '../../shared/process/spare-memory.ts';
 import { unexpected } from '../../shared/process/unheard.ts';
 import type { CompositorReport, FinishTimings, FromCompositor, LiveEnd, ToCompositor } from './compositor-protocol.ts';
 import { FinishClock } from './finish-clock.ts';
 import { FrameLine } from './frame-line.ts';
-import { FrameMemory } from './frame-memory.ts';
 import { FramePainter, type FrameToPaint } from './frame-painter.ts';
 import { type FrameSink, type SinkTools, withSink } from './frame-sinks.ts';
 import { NoteTaker } from './note-taker.ts';
@@ -28,7 +28,7 @@ export class FrameOutputs {
   #shownAtMs = Number.NEGATIVE_INFINITY;
 
   constructor(tools: FrameOutputsTools) {
-    const memory = new FrameMemory();
+    const memory = frameMemory();
     this.#tools = { ...tools, memory, painter: new FramePainter(memory) };
   }
 

@@ -1,4 +1,5 @@
 import { FarmError } from '../../shared/errors.ts';
+import type { FrameMemory } from '../../shared/process/spare-memory.ts';
 import { Compositor } from '../compositor/compositor.ts';
 import { planeLayout } from '../compositor/planes.ts';
 import { encodeJpeg } from '../media/jpeg.ts';
@@ -7,7 +8,6 @@ import type { RgbImage } from '../pipeline/contract.ts';
 import { onSquares } from '../quality/checkered.ts';
 import type { FrameParts } from './compositor-protocol.ts';
 import type { FinishClock } from './finish-clock.ts';
-import type { FrameMemory } from './frame-memory.ts';
 
 /** A frame that is to be put together, in memory that others wait for. */
 export interface FrameToPaint extends FrameParts {

@@ -4,7 +4,7 @@ import { alphaBytes, planeLayout } from '../compositor/planes.ts';
 import type { LoadedModel } from '../models/loaded-model.ts';
 import type { HeldMemory, MouthFrame, RgbImage } from '../pipeline/contract.ts';
 import { type FrameOutput, isVideoOutput, type SegmentVideoOutput } from './compositor-protocol.ts';
-import type { HeldFrame } from './frame-line.ts';
+import type { Held, HeldFrame } from './frame-line.ts';
 import type { LastingPools } from './memory-pool.ts';
 
 /** Adds to a mouth what its frame is made from in its output. */
@@ -34,7 +34,7 @@ export function completing(
   const hasAlpha = output.kind !== 'live' && output.hasAlpha === true;
   if (isVideoOutput(output)) return withPlanes(model, pools, signal, hasAlpha);
   return jpegQualityOf(output) === model.prepared.quality
-    ? toHeldFrame
+    ? (frame) => toHeldFrame(frame, model)
     : withBackground(model, pools, signal, hasAlpha);
 }
 
@@ -54,7 +54,7 @@ function withBackground(
   const pixelBytes = width * height * RGB_CHANNELS;
   const pool = pools.of('pictures', pixelBytes + (hasAlpha ? alphaBytes(avatar) : 0), PICTURES_IN_FLIGHT);
   return async (frame) =>
-    await completed(frame, await holding(frame.memory, pool.take(signal)), async ({ bytes }) => {
+    await completed(frame, pictures, pool.take(signal), async ({ bytes }) => {
       const { data: decoded } = await pixelsOf(frame, pictures);
       const data = bytes.subarray(0, pixelBytes);
       data.set(decoded);
@@ -77,7 +77,7 @@ function withPlanes(
   const { byteLength } = planeLayout(prepared);
   const pool = pools.of('planes', byteLength + (hasAlpha ? alphaBytes(prepared) : 0), PLANES_IN_FLIGHT);
   return async (frame) =>
-    await completed(frame, await holding(frame.memory, pool.take(signal)), async ({ bytes }) => {
+    await completed(frame, pictures, pool.take(signal), async ({ bytes }) => {
       const planes = bytes.subarray(0, byteLength);
       if (frame.idle && idle) await idle.planes(frame.picture, frame.idle, planes);
       else await prepared.planes(frame.pictureIndex, planes);
@@ -103,31 +103,29 @@ async function readAlpha(
   else await prepared.alpha(frame.pictureIndex, into);
 }
 
-/** Waits for memory; lets what is held already go when none comes. */
-async function holding(held: HeldMemory, taken: Promise<HeldMemory>): Promise<HeldMemory> {
-  try {
-    return await taken;
-  } catch (error) {
-    held.release();
-    throw error;
-  }
-}
-
-/** Adds what `fill` has written to the memory; lets all memory go when that fails. */
+/** Adds what `fill` writes to memory, once there is some; lets all memory go when that fails. */
 async function completed(
   frame: MouthFrame<PreparedPicture>,
-  memory: HeldMemory,
+  pictures: SegmentPictures,
+  taken: Promise<HeldMemory>,
   fill: (memory: HeldMemory) => Promise<Pick<HeldFrame, 'background' | 'planes' | 'alpha'>>,
 ): Promise<HeldFrame> {
-  const memories = [frame.memory, memory];
+  const held = toHeldFrame(frame, pictures);
+  const memories: Held[] = [...held.memories];
   try {
-    return { ...toHeldFrame(frame), ...(await fill(memory)), memories };
+    const memory = await taken;
+    memories.push(memory);
+    return { ...held, ...(await fill(memory)), memories };
   } catch (error) {
     for (const each of memories) each.release();
     throw error;
   }
 }
 
-function toHeldFrame({ frameIndex, mouth, memory, picture }: MouthFrame<PreparedPicture>): HeldFrame {
-  return { frameIndex, mouth, picture, memories: [memory] };
+function toHeldFrame(
+  { frameIndex, mouth, memory, picture }: MouthFrame<PreparedPicture>,
+  { prepared }: SegmentPictures,
+): HeldFrame {
+  const ofPicture = { release: () => prepared.giveBack(picture) };
+  return { frameIndex, mouth, picture, memories: [memory, ofPicture] };
 }

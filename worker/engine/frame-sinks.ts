@@ -1,5 +1,6 @@
 import { writeFile } from 'node:fs/promises';
 import { type ArtifactStore, artifactKeys } from '../../shared/artifacts.ts';
+import type { FrameMemory } from '../../shared/process/spare-memory.ts';
 import { ignored } from '../../shared/process/unheard.ts';
 import { planeLayout } from '../compositor/planes.ts';
 import { SegmentEncoder } from '../media/encode-segment.ts';
@@ -11,7 +12,6 @@ import {
   type SegmentVideoOutput,
 } from './compositor-protocol.ts';
 import type { FinishClock } from './finish-clock.ts';
-import type { FrameMemory } from './frame-memory.ts';
 import type { FramePainter, FrameToPaint } from './frame-painter.ts';
 import type { TaskFrames } from './task-frames.ts';
 import type { FrameBytes } from './thread-protocol.ts';

@@ -48,6 +48,9 @@ export interface PreparedAvatar extends PictureSize {
    */
   picture(index: number): Promise<PreparedPicture>;
 
+  /** Tells that no thread reads a picture any more which `picture` gave: unless it is kept, another takes its memory. */
+  giveBack(picture: PreparedPicture): void;
+
   /**
    * What the network sees of picture `index`: the inner S×S of its crop, with the avatar's own picture of the face laid
    * on where it has one.

@@ -3,6 +3,7 @@ import type { FrameCompositor } from '../compositor/contract.ts';
 import type { NetworkSize } from '../pipeline/contract.ts';
 import type { ContentHashes } from './content-hashes.ts';
 import type { AvatarSources } from './contract.ts';
+import type { PictureMemory } from './picture-memory.ts';
 import type { PreparedFiles } from './prepared-files.ts';
 import type { PreparedPlanes } from './prepared-planes.ts';
 
@@ -23,4 +24,6 @@ export interface PicturesOptions {
   readonly compositor: FrameCompositor;
   /** Pictures kept in memory, ≥ 1, within their share of bytes. */
   readonly cachedFrames: number;
+  /** Of pictures beyond these, of this thread. */
+  readonly memory: PictureMemory;
 }

@@ -10,6 +10,7 @@ import { LARGEST_SIDE, type PictureSize } from '../compositor/contract.ts';
 import type { NetworkSize } from '../pipeline/contract.ts';
 import { ContentHashes } from './content-hashes.ts';
 import type { AvatarSources } from './contract.ts';
+import { PictureMemory } from './picture-memory.ts';
 import { type PreparationLog, prepareAvatar } from './prepare-avatar.ts';
 import { PICTURE_SUFFIX, PreparedFiles } from './prepared-files.ts';
 import { MOUTHS_SUFFIX, type MouthRecipe, PreparedMouths } from './prepared-mouths.ts';
@@ -55,6 +56,7 @@ export class PreparedAvatars {
   /** Of this thread. */
   readonly compositor = new Compositor();
   readonly #backdrops = new BackdropReader();
+  readonly #memory = new PictureMemory();
   #turns: Promise<void> = Promise.resolve();
 
   /** @param cachedFrames pictures of each avatar that are kept in memory, ≥ 1. */
@@ -83,7 +85,7 @@ export class PreparedAvatars {
     const planeFiles = keepsPlanes ? this.#filesOf(PLANES_SUFFIX) : undefined;
     const pictures = await PreparedPictures.open({
       ...{ avatar, side, quality, hashes, files: this.#files, compositor: this.compositor },
-      cachedFrames: this.#cachedFrames,
+      ...{ cachedFrames: this.#cachedFrames, memory: this.#memory },
       ...{ backdrop, backdrops: this.#backdrops },
       planes: new PreparedPlanes(avatar, yuvPlanes(backdrop), planeFiles, hashes),
       alpha: new PreparedPlanes(avatar, ALPHA_PLANE, planeFiles, hashes),

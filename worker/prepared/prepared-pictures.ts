@@ -107,6 +107,10 @@ export class PreparedPictures implements PreparedAvatar {
     return this.#view(index, made, madePlace);
   }
 
+  giveBack(picture: PreparedPicture): void {
+    this.#options.memory.giveBack(picture);
+  }
+
   async face(index: number, into: Uint8Array): Promise<void> {
     await this.#part(index, 'face', into);
   }
@@ -247,7 +251,9 @@ export class PreparedPictures implements PreparedAvatar {
   }
 
   #placeFor({ main }: PictureHead): PlaceInMemory {
-    return { memory: new SharedArrayBuffer(main.byteLength), isKept: this.#hasRoomFor(main.byteLength) };
+    const { byteLength } = main;
+    const isKept = this.#hasRoomFor(byteLength);
+    return { memory: isKept ? new SharedArrayBuffer(byteLength) : this.#options.memory.take(byteLength), isKept };
   }
 
   #hasRoomFor(byteLength: number): boolean {
@@ -263,6 +269,8 @@ export class PreparedPictures implements PreparedAvatar {
     if (isKept && !this.#kept.has(index)) {
       this.#kept.set(index, picture);
       this.#cachedBytes += head.main.byteLength;
+    } else {
+      this.#options.memory.lend(picture, memory);
     }
     return picture;
   }
