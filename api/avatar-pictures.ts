@@ -1,5 +1,5 @@
-import type { ArtifactStore } from '../shared/artifacts.ts';
-import { type AvatarPictures, avatarPictureKeys, avatarPicturesSchema } from '../shared/avatar-pictures.ts';
+import { type AvatarPictures, avatarPictureKeys, avatarPicturesSchema } from '../shared/artifacts/avatar-pictures.ts';
+import type { ArtifactStore } from '../shared/artifacts/store.ts';
 import { FarmError } from '../shared/errors.ts';
 import type { AvatarPicturesView } from '../shared/views/models-view.ts';
 import type { Models } from './models.ts';

@@ -1,5 +1,6 @@
 import type { FastifyInstance } from 'fastify';
 import type { Redis } from 'ioredis';
+import { storeSettings } from '../shared/artifacts/open.ts';
 import { type Config, loadConfig } from '../shared/config/load.ts';
 import { keysWithoutEffect } from '../shared/config/no-effect.ts';
 import { keptToThisMachine, refuseOpenAddress } from '../shared/config/open-address.ts';
@@ -8,7 +9,6 @@ import { FarmError } from '../shared/errors.ts';
 import { farmMark } from '../shared/farm/farm-mark.ts';
 import { confirmAfterReconnects, confirmFarm } from '../shared/farm/identity.ts';
 import { startReporting } from '../shared/metrics/report.ts';
-import { storeSettings } from '../shared/open-artifacts.ts';
 import { findListenFault } from '../shared/process/listen-fault.ts';
 import { createLogger, type Logger } from '../shared/process/log.ts';
 import { CLOSING_MS, onShutdown } from '../shared/process/shutdown.ts';

@@ -1,6 +1,6 @@
 import { setTimeout as delay } from 'node:timers/promises';
 import type { Redis } from 'ioredis';
-import type { ArtifactStore } from '../shared/artifacts.ts';
+import type { ArtifactStore } from '../shared/artifacts/store.ts';
 import type { DiskReserve } from '../shared/disk-reserve.ts';
 import { FarmError } from '../shared/errors.ts';
 import { type Heartbeat, readHeartbeats } from '../shared/heartbeat.ts';

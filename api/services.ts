@@ -1,10 +1,10 @@
 import path from 'node:path';
 import type { Redis } from 'ioredis';
+import { openArtifacts, storeSettings } from '../shared/artifacts/open.ts';
 import type { Config } from '../shared/config/load.ts';
 import type { ConfigReload } from '../shared/config/reload.ts';
 import { DiskReserve } from '../shared/disk-reserve.ts';
 import { observe } from '../shared/metrics/tally.ts';
-import { openArtifacts, storeSettings } from '../shared/open-artifacts.ts';
 import type { Logger } from '../shared/process/log.ts';
 import { repeat } from '../shared/process/repeat.ts';
 import { QueueClients } from '../shared/queues.ts';

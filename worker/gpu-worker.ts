@@ -1,4 +1,5 @@
 import { setTimeout as delay } from 'node:timers/promises';
+import { storeSettings } from '../shared/artifacts/open.ts';
 import type { Config } from '../shared/config/load.ts';
 import type { FarmError } from '../shared/errors.ts';
 import { type Heartbeat, startHeartbeat } from '../shared/heartbeat.ts';
@@ -8,7 +9,6 @@ import { WIRE_VERSION } from '../shared/live/direct/wire.ts';
 import { VISUAL_FORMS } from '../shared/live/visual-frames.ts';
 import { count } from '../shared/metrics/tally.ts';
 import { HostModels } from '../shared/model-files/host-models.ts';
-import { storeSettings } from '../shared/open-artifacts.ts';
 import type { Repeated } from '../shared/process/repeat.ts';
 import { ignored, logged } from '../shared/process/unheard.ts';
 import { enrolGpus, gpuQueue, UNLOAD_CHANNEL } from '../shared/queues.ts';

@@ -1,9 +1,9 @@
+import { openArtifacts, storeSettings } from '../shared/artifacts/open.ts';
 import type { Config } from '../shared/config/load.ts';
 import { ConfigReload } from '../shared/config/reload.ts';
 import { FarmError } from '../shared/errors.ts';
 import { farmMark } from '../shared/farm/farm-mark.ts';
 import { confirmAfterReconnects, confirmFarm } from '../shared/farm/identity.ts';
-import { openArtifacts, storeSettings } from '../shared/open-artifacts.ts';
 import { type Logger, writeOut } from '../shared/process/log.ts';
 import { endNow } from '../shared/process/shutdown.ts';
 import { liveAddress } from '../shared/redis/address.ts';

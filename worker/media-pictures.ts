@@ -1,4 +1,4 @@
-import type { ArtifactStore } from '../shared/artifacts.ts';
+import type { ArtifactStore } from '../shared/artifacts/store.ts';
 import type { Config } from '../shared/config/load.ts';
 import { entryVersion } from '../shared/config/model-config.ts';
 import { HostModels } from '../shared/model-files/host-models.ts';

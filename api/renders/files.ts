@@ -1,5 +1,5 @@
 import path from 'node:path';
-import { artifactKeys } from '../../shared/artifacts.ts';
+import { artifactKeys } from '../../shared/artifacts/keys.ts';
 import { FarmError } from '../../shared/errors.ts';
 import { formOf, isVideo } from '../../shared/renders/outputs.ts';
 import { framesOf, isTerminal, type RenderRecord } from '../../shared/renders/record.ts';

@@ -1,6 +1,7 @@
 import type { Readable } from 'node:stream';
 import { isDeepStrictEqual } from 'node:util';
-import { type ArtifactStore, artifactKeys } from '../../shared/artifacts.ts';
+import { artifactKeys } from '../../shared/artifacts/keys.ts';
+import type { ArtifactStore } from '../../shared/artifacts/store.ts';
 import { FarmError } from '../../shared/errors.ts';
 import { afterwards, untilKnown } from '../../shared/outcome.ts';
 import { logged } from '../../shared/process/unheard.ts';

@@ -1,5 +1,6 @@
 import { limitsOfOwner } from '../../shared/api-keys.ts';
-import { type ArtifactStore, artifactKeys } from '../../shared/artifacts.ts';
+import { artifactKeys } from '../../shared/artifacts/keys.ts';
+import type { ArtifactStore } from '../../shared/artifacts/store.ts';
 import type { Config } from '../../shared/config/load.ts';
 import { FarmError } from '../../shared/errors.ts';
 import { untilKnown } from '../../shared/outcome.ts';

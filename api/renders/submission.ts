@@ -1,7 +1,8 @@
 import { createHash } from 'node:crypto';
 import type { Readable } from 'node:stream';
 import { isDeepStrictEqual } from 'node:util';
-import { type ArtifactStore, artifactKeys } from '../../shared/artifacts.ts';
+import { artifactKeys } from '../../shared/artifacts/keys.ts';
+import type { ArtifactStore } from '../../shared/artifacts/store.ts';
 import { withMode } from '../../shared/background-mode.ts';
 import { hasIdleClip } from '../../shared/config/model-config.ts';
 import { frameRateOf } from '../../shared/config/model-hearing.ts';

@@ -1,14 +1,15 @@
 import { createHash } from 'node:crypto';
 import type { Redis } from 'ioredis';
 import { z } from 'zod';
-import { type ArtifactStore, artifactKeys } from '../../shared/artifacts.ts';
+import { artifactKeys } from '../../shared/artifacts/keys.ts';
+import type { ResumableUploads } from '../../shared/artifacts/resumable-uploads.ts';
+import type { ArtifactStore } from '../../shared/artifacts/store.ts';
+import { partBytesOf } from '../../shared/artifacts/upload-parts.ts';
 import type { Config } from '../../shared/config/load.ts';
 import { FarmError } from '../../shared/errors.ts';
 import { newRenderId } from '../../shared/renders/id.ts';
 import { ownUploadsKey, recordKey, uploadKey, uploadsKey } from '../../shared/renders/keys.ts';
-import type { ResumableUploads } from '../../shared/resumable-uploads.ts';
 import { HOUR_MS, MB } from '../../shared/units.ts';
-import { partBytesOf } from '../../shared/upload-parts.ts';
 import type { UploadView } from '../../shared/views/upload-view.ts';
 import { type Caller, maySee } from '../access/caller.ts';
 import type { RenderSubmission, StoredUpload } from './submission.ts';

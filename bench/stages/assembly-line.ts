@@ -3,7 +3,7 @@ import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { MessageChannel, Worker } from 'node:worker_threads';
 import { buildDemoAvatar } from '../../avatars/demo/build.ts';
-import { LocalArtifacts } from '../../shared/artifacts.ts';
+import { LocalArtifacts } from '../../shared/artifacts/local-artifacts.ts';
 import { resolveModel } from '../../shared/config/model-config.ts';
 import { modelSchema } from '../../shared/config/model-entry.ts';
 import { FrameLine } from '../../worker/engine/frame-line.ts';

@@ -1,7 +1,7 @@
 import { readFile, stat, writeFile } from 'node:fs/promises';
 import path from 'node:path';
 import { type Document, isAlias } from 'yaml';
-import { LocalArtifacts } from '../artifacts.ts';
+import { LocalArtifacts } from '../artifacts/local-artifacts.ts';
 import { FarmError } from '../errors.ts';
 import { ifMissing } from '../process/unheard.ts';
 import { decodeText, encodeText, NEW_TEXT_FORM } from '../text-file.ts';

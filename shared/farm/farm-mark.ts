@@ -1,4 +1,4 @@
-import type { StoreSettings } from '../open-artifacts.ts';
+import type { StoreSettings } from '../artifacts/open.ts';
 import { Bucket } from '../s3/bucket.ts';
 import { bucketMark } from './bucket-mark.ts';
 import { folderMark } from './folder-mark.ts';

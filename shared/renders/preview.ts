@@ -1,4 +1,5 @@
-import { type ArtifactStore, artifactKeys } from '../artifacts.ts';
+import { artifactKeys } from '../artifacts/keys.ts';
+import type { ArtifactStore } from '../artifacts/store.ts';
 
 /**
  * The latest picture of a render that runs, a JPEG file beside its other files. Pictures do not pass through Redis. Behind

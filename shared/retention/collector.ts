@@ -1,12 +1,13 @@
 import path from 'node:path';
 import type { Redis } from 'ioredis';
-import { type ArtifactStore, artifactKeys, keptKeys } from '../artifacts.ts';
+import { artifactKeys, keptKeys } from '../artifacts/keys.ts';
+import { storeSettings } from '../artifacts/open.ts';
+import type { ArtifactStore } from '../artifacts/store.ts';
 import type { Config } from '../config/load.ts';
 import { FarmError } from '../errors.ts';
 import { farmMark } from '../farm/farm-mark.ts';
 import { confirmFarm, type IdentityLog, isSameFarm } from '../farm/identity.ts';
 import type { FarmMark } from '../farm/mark.ts';
-import { storeSettings } from '../open-artifacts.ts';
 import type { QueueClients } from '../queues.ts';
 import { LISTED_STATUSES, statusKey } from '../renders/facets.ts';
 import { ACTIVE_KEY, INDEX_KEY } from '../renders/keys.ts';

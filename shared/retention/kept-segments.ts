@@ -1,4 +1,5 @@
-import { type ArtifactStore, keptKeys } from '../artifacts.ts';
+import { keptKeys } from '../artifacts/keys.ts';
+import type { ArtifactStore } from '../artifacts/store.ts';
 import type { KeptIndex } from '../segments/kept-index.ts';
 import { HOUR_MS } from '../units.ts';
 

@@ -1,4 +1,4 @@
-import type { StoredFile } from '../artifact-store.ts';
+import type { StoredFile } from '../artifacts/store.ts';
 import type { Part, RenderFolder } from '../retention/leftover.ts';
 
 /** Files `renders/<folder>/<part>…` → the folders of renders, as on a disk. A bucket has no folders of its own. */

@@ -1,4 +1,4 @@
-import type { LocalFiles } from '../artifact-store.ts';
+import type { LocalFiles } from '../artifacts/store.ts';
 import { unexpected } from '../process/unheard.ts';
 
 /** A copy that nobody uses stays for so long: the next segment of the render follows. */

@@ -1,4 +1,4 @@
-import type { ResumableUploads, UploadPart } from '../resumable-uploads.ts';
+import type { ResumableUploads, UploadPart } from '../artifacts/resumable-uploads.ts';
 import type { Bucket } from './bucket.ts';
 import { isMissing } from './bucket-fault.ts';
 

@@ -1,5 +1,5 @@
 import { buffer } from 'node:stream/consumers';
-import type { OpenFile } from '../artifact-store.ts';
+import type { OpenFile } from '../artifacts/store.ts';
 import { FarmError } from '../errors.ts';
 import { MB } from '../units.ts';
 import type { Bucket } from './bucket.ts';

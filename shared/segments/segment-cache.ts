@@ -1,7 +1,8 @@
 import { createHash } from 'node:crypto';
 import type { Readable } from 'node:stream';
 import type { Redis } from 'ioredis';
-import { type ArtifactStore, keptKeys } from '../artifacts.ts';
+import { keptKeys } from '../artifacts/keys.ts';
+import type { ArtifactStore } from '../artifacts/store.ts';
 import { count } from '../metrics/tally.ts';
 import { GB } from '../units.ts';
 import {

@@ -18,7 +18,7 @@ import {
 import { startGrpc } from '../../api/grpc/server.ts';
 import { freePort } from '../../cli/private-redis.ts';
 import { hashApiKey, newApiKey } from '../../shared/api-keys.ts';
-import { artifactKeys } from '../../shared/artifacts.ts';
+import { artifactKeys } from '../../shared/artifacts/keys.ts';
 import { savePreview } from '../../shared/renders/preview.ts';
 import { FARM, failureOf, farmCode, MONOLITHIC, TestClient } from '../grpc/clients.ts';
 import { startApi } from '../support/api.ts';

@@ -4,7 +4,7 @@ import { readFile, writeFile } from 'node:fs/promises';
 import { before, describe, it } from 'node:test';
 import { promisify } from 'node:util';
 import { VideoPreviews } from '../../api/renders/video-previews.ts';
-import { artifactKeys } from '../../shared/artifacts.ts';
+import { artifactKeys } from '../../shared/artifacts/keys.ts';
 import { SocketClient } from '../live/socket-client.ts';
 import { ffmpeg, lavfi } from '../media/media-files.ts';
 import { startApi } from '../support/api.ts';

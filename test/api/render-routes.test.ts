@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { writeFile } from 'node:fs/promises';
 import { describe, it } from 'node:test';
-import { artifactKeys } from '../../shared/artifacts.ts';
+import { artifactKeys } from '../../shared/artifacts/keys.ts';
 import { isVideo, type Output } from '../../shared/renders/outputs.ts';
 import type { RenderStatus } from '../../shared/renders/record.ts';
 import type { RenderPage, RenderView } from '../../shared/views/render-view.ts';

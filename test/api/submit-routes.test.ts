@@ -3,7 +3,7 @@ import { createHash } from 'node:crypto';
 import { readdir } from 'node:fs/promises';
 import path from 'node:path';
 import { describe, it } from 'node:test';
-import { artifactKeys } from '../../shared/artifacts.ts';
+import { artifactKeys } from '../../shared/artifacts/keys.ts';
 import { newRenderId } from '../../shared/renders/id.ts';
 import { uploadKey } from '../../shared/renders/keys.ts';
 import { HOUR_MS } from '../../shared/units.ts';

@@ -3,7 +3,8 @@ import { copyFile, mkdir, mkdtemp, readdir, rm, stat, writeFile } from 'node:fs/
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { after, before, describe, it } from 'node:test';
-import { artifactKeys, LocalArtifacts } from '../../shared/artifacts.ts';
+import { artifactKeys } from '../../shared/artifacts/keys.ts';
+import { LocalArtifacts } from '../../shared/artifacts/local-artifacts.ts';
 import { configSchema } from '../../shared/config/schema.ts';
 import { DiskReserve } from '../../shared/disk-reserve.ts';
 import { readyFootage } from '../../worker/avatar/own-footage.ts';

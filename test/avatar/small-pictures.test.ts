@@ -4,8 +4,8 @@ import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { after, it } from 'node:test';
 import sharp from 'sharp';
-import { LocalArtifacts } from '../../shared/artifacts.ts';
-import { avatarPictureKeys, avatarPicturesSchema } from '../../shared/avatar-pictures.ts';
+import { avatarPictureKeys, avatarPicturesSchema } from '../../shared/artifacts/avatar-pictures.ts';
+import { LocalArtifacts } from '../../shared/artifacts/local-artifacts.ts';
 import { resolveModel } from '../../shared/config/model-config.ts';
 import { modelSchema } from '../../shared/config/model-entry.ts';
 import {

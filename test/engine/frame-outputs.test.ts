@@ -3,7 +3,7 @@ import { mkdtemp, readdir, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { type TestContext, test } from 'node:test';
-import { LocalArtifacts } from '../../shared/artifacts.ts';
+import { LocalArtifacts } from '../../shared/artifacts/local-artifacts.ts';
 import { Compositor } from '../../worker/compositor/compositor.ts';
 import { mouthArea, type PreparedPicture, rimBytes } from '../../worker/compositor/contract.ts';
 import type {

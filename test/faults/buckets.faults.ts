@@ -9,7 +9,7 @@ import { ANYBODY, type Caller } from '../../api/access/caller.ts';
 import { Uploads } from '../../api/renders/uploads.ts';
 import type { NodeFarmClient } from '../../client/node/farm-client.ts';
 import { footageOf } from '../../client/node/footage.ts';
-import { openArtifacts } from '../../shared/open-artifacts.ts';
+import { openArtifacts } from '../../shared/artifacts/open.ts';
 import { DAY_MS } from '../../shared/units.ts';
 import type { UploadView as Upload } from '../../shared/views/upload-view.ts';
 import { artifactStoreContract } from '../shared/artifact-store-contract.ts';

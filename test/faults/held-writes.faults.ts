@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { Readable } from 'node:stream';
 import { test } from 'node:test';
 import { ANYBODY } from '../../api/access/caller.ts';
-import { artifactKeys } from '../../shared/artifacts.ts';
+import { artifactKeys } from '../../shared/artifacts/keys.ts';
 import type { FarmError } from '../../shared/errors.ts';
 import type { RenderView } from '../../shared/views/render-view.ts';
 import { startApi } from '../support/api.ts';

@@ -3,7 +3,8 @@ import { mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { after, test } from 'node:test';
-import { artifactKeys, LocalArtifacts } from '../../shared/artifacts.ts';
+import { artifactKeys } from '../../shared/artifacts/keys.ts';
+import { LocalArtifacts } from '../../shared/artifacts/local-artifacts.ts';
 import { resultSize } from '../../worker/media/result-size.ts';
 import { SAMPLE_REQUEST } from '../support/sample-render.ts';
 

@@ -4,7 +4,7 @@ import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { test } from 'node:test';
 import pino from 'pino';
-import { LocalArtifacts } from '../../shared/artifacts.ts';
+import { LocalArtifacts } from '../../shared/artifacts/local-artifacts.ts';
 import { newRenderId } from '../../shared/renders/id.ts';
 import { RenderStore } from '../../shared/renders/store.ts';
 import { SegmentCache } from '../../shared/segments/segment-cache.ts';

@@ -2,7 +2,7 @@ import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { after, type TestContext } from 'node:test';
-import { openArtifacts } from '../../shared/open-artifacts.ts';
+import { openArtifacts } from '../../shared/artifacts/open.ts';
 import { artifactStoreContract } from '../shared/artifact-store-contract.ts';
 import { startS3 } from '../support/s3-server.ts';
 

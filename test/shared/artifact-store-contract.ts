@@ -4,7 +4,8 @@ import path from 'node:path';
 import { PassThrough, Readable } from 'node:stream';
 import { buffer, text } from 'node:stream/consumers';
 import { type TestContext, test } from 'node:test';
-import { type ArtifactStore, artifactKeys, keptKeys } from '../../shared/artifacts.ts';
+import { artifactKeys, keptKeys } from '../../shared/artifacts/keys.ts';
+import type { ArtifactStore } from '../../shared/artifacts/store.ts';
 
 const KEY = artifactKeys.segmentVideo('r1', 7);
 

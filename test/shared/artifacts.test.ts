@@ -3,7 +3,8 @@ import { mkdir, mkdtemp, readdir, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { type TestContext, test } from 'node:test';
-import { artifactKeys, LocalArtifacts } from '../../shared/artifacts.ts';
+import { artifactKeys } from '../../shared/artifacts/keys.ts';
+import { LocalArtifacts } from '../../shared/artifacts/local-artifacts.ts';
 import { artifactStoreContract } from './artifact-store-contract.ts';
 
 async function makeFolder(t: TestContext): Promise<string> {

@@ -8,7 +8,7 @@ import { stringify } from 'yaml';
 import { buildApp } from '../../api/app.ts';
 import { openServices, type Services } from '../../api/services.ts';
 import { PrivateRedis } from '../../cli/private-redis.ts';
-import { LocalArtifacts } from '../../shared/artifacts.ts';
+import { LocalArtifacts } from '../../shared/artifacts/local-artifacts.ts';
 import { loadConfig } from '../../shared/config/load.ts';
 import { ConfigReload } from '../../shared/config/reload.ts';
 import { FarmError } from '../../shared/errors.ts';

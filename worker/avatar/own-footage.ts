@@ -1,6 +1,7 @@
 /** A person's own video → the pictures and crop rects of an avatar that one render has for itself. */
 
-import { type ArtifactStore, artifactKeys } from '../../shared/artifacts.ts';
+import { artifactKeys } from '../../shared/artifacts/keys.ts';
+import type { ArtifactStore } from '../../shared/artifacts/store.ts';
 import type { Config } from '../../shared/config/load.ts';
 import type { DiskReserve } from '../../shared/disk-reserve.ts';
 import { type ErrorCode, FarmError } from '../../shared/errors.ts';

@@ -1,8 +1,12 @@
 import { createHash } from 'node:crypto';
 import { stat } from 'node:fs/promises';
 import sharp from 'sharp';
-import type { ArtifactStore } from '../../shared/artifacts.ts';
-import { type AvatarPictures, avatarPictureKeys, avatarPicturesSchema } from '../../shared/avatar-pictures.ts';
+import {
+  type AvatarPictures,
+  avatarPictureKeys,
+  avatarPicturesSchema,
+} from '../../shared/artifacts/avatar-pictures.ts';
+import type { ArtifactStore } from '../../shared/artifacts/store.ts';
 import { entryVersion, hasPictures, type ModelConfig } from '../../shared/config/model-config.ts';
 import { hashFile } from '../../shared/hash-file.ts';
 import { ifMissing } from '../../shared/process/unheard.ts';

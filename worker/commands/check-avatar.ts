@@ -1,6 +1,6 @@
 import path from 'node:path';
 import { parseArgs } from 'node:util';
-import { LocalArtifacts } from '../../shared/artifacts.ts';
+import { LocalArtifacts } from '../../shared/artifacts/local-artifacts.ts';
 import { type Config, loadConfig } from '../../shared/config/load.ts';
 import { hasPictures, type ModelConfig } from '../../shared/config/model-config.ts';
 import { FarmError } from '../../shared/errors.ts';

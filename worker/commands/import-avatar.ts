@@ -2,7 +2,7 @@ import { existsSync } from 'node:fs';
 import { writeFile } from 'node:fs/promises';
 import path from 'node:path';
 import { isDeepStrictEqual } from 'node:util';
-import { LocalArtifacts } from '../../shared/artifacts.ts';
+import { LocalArtifacts } from '../../shared/artifacts/local-artifacts.ts';
 import { addModel, hasModel, type NewModel } from '../../shared/config/add-model.ts';
 import type { Config } from '../../shared/config/load.ts';
 import { FarmError } from '../../shared/errors.ts';

@@ -5,7 +5,8 @@
 import { mkdtemp, readFile, rm, truncate, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { basename, join } from 'node:path';
-import { artifactKeys, LocalArtifacts } from '../../shared/artifacts.ts';
+import { artifactKeys } from '../../shared/artifacts/keys.ts';
+import { LocalArtifacts } from '../../shared/artifacts/local-artifacts.ts';
 import type { Config } from '../../shared/config/load.ts';
 import { frameRateOf } from '../../shared/config/model-hearing.ts';
 import { FarmError } from '../../shared/errors.ts';

@@ -1,4 +1,4 @@
-import type { ArtifactStore } from '../../shared/artifacts.ts';
+import type { ArtifactStore } from '../../shared/artifacts/store.ts';
 import { FarmError } from '../../shared/errors.ts';
 import { frameMemory } from '../../shared/process/spare-memory.ts';
 import { unexpected } from '../../shared/process/unheard.ts';

@@ -1,5 +1,6 @@
 import { writeFile } from 'node:fs/promises';
-import { type ArtifactStore, artifactKeys } from '../../shared/artifacts.ts';
+import { artifactKeys } from '../../shared/artifacts/keys.ts';
+import type { ArtifactStore } from '../../shared/artifacts/store.ts';
 import type { FrameMemory } from '../../shared/process/spare-memory.ts';
 import { ignored } from '../../shared/process/unheard.ts';
 import { planeLayout } from '../compositor/planes.ts';

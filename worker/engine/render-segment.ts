@@ -1,4 +1,5 @@
-import { type ArtifactStore, artifactKeys } from '../../shared/artifacts.ts';
+import { artifactKeys } from '../../shared/artifacts/keys.ts';
+import type { ArtifactStore } from '../../shared/artifacts/store.ts';
 import { formOf, isVideo } from '../../shared/renders/outputs.ts';
 import { AudioFile } from '../media/audio-file.ts';
 import { readSilence } from '../media/voice-file.ts';

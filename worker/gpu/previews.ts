@@ -1,4 +1,4 @@
-import type { ArtifactStore } from '../../shared/artifacts.ts';
+import type { ArtifactStore } from '../../shared/artifacts/store.ts';
 import { logged } from '../../shared/process/unheard.ts';
 import { savePreview } from '../../shared/renders/preview.ts';
 

@@ -1,4 +1,5 @@
-import { type ArtifactStore, artifactKeys, type ByteRange } from '../../shared/artifacts.ts';
+import { artifactKeys } from '../../shared/artifacts/keys.ts';
+import type { ArtifactStore, ByteRange } from '../../shared/artifacts/store.ts';
 import { FarmError } from '../../shared/errors.ts';
 import { walkOver } from '../../shared/footage.ts';
 import type { SegmentJob } from '../../shared/jobs.ts';

@@ -1,5 +1,5 @@
 import type { Readable } from 'node:stream';
-import type { ByteRange } from '../../shared/artifacts.ts';
+import type { ByteRange } from '../../shared/artifacts/store.ts';
 import type { TraceSpan } from '../../shared/tracing/contract.ts';
 import type { SilenceCounts } from '../pipeline/contract.ts';
 import type { StageSpans } from '../pipeline/stage-timings.ts';

@@ -1,7 +1,7 @@
 import { mkdir, readdir, rm, writeFile } from 'node:fs/promises';
 import path from 'node:path';
 import type { Readable } from 'node:stream';
-import type { ByteRange } from '../../shared/artifacts.ts';
+import type { ByteRange } from '../../shared/artifacts/store.ts';
 import type { Config } from '../../shared/config/load.ts';
 import type { Logger } from '../../shared/process/log.ts';
 import { ifMissing, logged } from '../../shared/process/unheard.ts';

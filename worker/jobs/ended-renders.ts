@@ -1,4 +1,5 @@
-import { type ArtifactStore, artifactKeys } from '../../shared/artifacts.ts';
+import { artifactKeys } from '../../shared/artifacts/keys.ts';
+import type { ArtifactStore } from '../../shared/artifacts/store.ts';
 import type { RenderStore } from '../../shared/renders/store.ts';
 
 /**

@@ -1,5 +1,5 @@
 import type { Redis } from 'ioredis';
-import type { ArtifactStore } from '../../shared/artifacts.ts';
+import type { ArtifactStore } from '../../shared/artifacts/store.ts';
 import type { ConfigReload } from '../../shared/config/reload.ts';
 import type { Logger } from '../../shared/process/log.ts';
 import type { RenderStore } from '../../shared/renders/store.ts';

@@ -1,6 +1,7 @@
-import { type ArtifactStore, artifactKeys, type OpenFile } from '../../shared/artifacts.ts';
+import { artifactKeys } from '../../shared/artifacts/keys.ts';
+import { openLocalFile } from '../../shared/artifacts/local-file.ts';
+import type { ArtifactStore, OpenFile } from '../../shared/artifacts/store.ts';
 import { FarmError } from '../../shared/errors.ts';
-import { openLocalFile } from '../../shared/local-file.ts';
 import type { AudioSource, IndexRange } from '../pipeline/contract.ts';
 
 const BYTES_PER_SAMPLE = 4;

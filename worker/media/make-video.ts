@@ -1,5 +1,6 @@
 import path from 'node:path';
-import { type ArtifactStore, artifactKeys } from '../../shared/artifacts.ts';
+import { artifactKeys } from '../../shared/artifacts/keys.ts';
+import type { ArtifactStore } from '../../shared/artifacts/store.ts';
 import { hashFile } from '../../shared/hash-file.ts';
 import type { RenderPlan } from '../../shared/renders/record.ts';
 import { MINUTE_MS } from '../../shared/units.ts';

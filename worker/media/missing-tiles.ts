@@ -1,4 +1,5 @@
-import { type ArtifactStore, artifactKeys } from '../../shared/artifacts.ts';
+import { artifactKeys } from '../../shared/artifacts/keys.ts';
+import type { ArtifactStore } from '../../shared/artifacts/store.ts';
 import type { VideoOutput } from '../../shared/renders/outputs.ts';
 import type { SegmentReceipt } from '../../shared/renders/record.ts';
 import { MINUTE_MS } from '../../shared/units.ts';

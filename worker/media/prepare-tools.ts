@@ -1,5 +1,5 @@
 import type { Redis } from 'ioredis';
-import type { ArtifactStore } from '../../shared/artifacts.ts';
+import type { ArtifactStore } from '../../shared/artifacts/store.ts';
 import type { Config } from '../../shared/config/load.ts';
 import type { DiskReserve } from '../../shared/disk-reserve.ts';
 import { FarmError } from '../../shared/errors.ts';

@@ -1,5 +1,6 @@
 import { truncate } from 'node:fs/promises';
-import { type ArtifactStore, artifactKeys } from '../../shared/artifacts.ts';
+import { artifactKeys } from '../../shared/artifacts/keys.ts';
+import type { ArtifactStore } from '../../shared/artifacts/store.ts';
 import type { Config } from '../../shared/config/load.ts';
 import { isVideo } from '../../shared/renders/outputs.ts';
 import type { RenderRecord } from '../../shared/renders/record.ts';

@@ -1,4 +1,5 @@
-import { type ArtifactStore, artifactKeys } from '../../shared/artifacts.ts';
+import { artifactKeys } from '../../shared/artifacts/keys.ts';
+import type { ArtifactStore } from '../../shared/artifacts/store.ts';
 import { isVideo } from '../../shared/renders/outputs.ts';
 import type { RenderRecord, SegmentReceipt } from '../../shared/renders/record.ts';
 import type { Quality, RenderPictures } from '../../shared/views/quality-view.ts';

@@ -1,5 +1,6 @@
 import type { Redis } from 'ioredis';
-import { type ArtifactStore, artifactKeys } from '../../shared/artifacts.ts';
+import { artifactKeys } from '../../shared/artifacts/keys.ts';
+import type { ArtifactStore } from '../../shared/artifacts/store.ts';
 import { type Repeated, type RepeatLog, repeat } from '../../shared/process/repeat.ts';
 import { SPENT_KEY } from '../../shared/renders/keys.ts';
 import type { RenderStore } from '../../shared/renders/store.ts';

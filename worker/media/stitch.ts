@@ -1,4 +1,5 @@
-import { type ArtifactStore, artifactKeys } from '../../shared/artifacts.ts';
+import { artifactKeys } from '../../shared/artifacts/keys.ts';
+import type { ArtifactStore } from '../../shared/artifacts/store.ts';
 import { FarmError } from '../../shared/errors.ts';
 import type { JobOf } from '../../shared/jobs.ts';
 import { count, observe } from '../../shared/metrics/tally.ts';

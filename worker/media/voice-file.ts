@@ -1,5 +1,7 @@
 /** In which frames of a render there is a voice: a file that `prepare` writes and every segment reads. */
-import { type ArtifactStore, artifactKeys } from '../../shared/artifacts.ts';
+
+import { artifactKeys } from '../../shared/artifacts/keys.ts';
+import type { ArtifactStore } from '../../shared/artifacts/store.ts';
 import type { Config } from '../../shared/config/load.ts';
 import { FarmError } from '../../shared/errors.ts';
 import type { RenderPlan, RenderRecord } from '../../shared/renders/record.ts';

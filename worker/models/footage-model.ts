@@ -1,6 +1,7 @@
 /** A model whose mouths go into a render's own footage: the networks are the model's, the pictures are the render's. */
 
-import { type ArtifactStore, artifactKeys } from '../../shared/artifacts.ts';
+import { artifactKeys } from '../../shared/artifacts/keys.ts';
+import type { ArtifactStore } from '../../shared/artifacts/store.ts';
 import { openAvatar } from '../avatar/avatar.ts';
 import { SilentMouths } from '../pipeline/silent-mouths.ts';
 import { PreparedAvatars } from '../prepared/prepared-avatars.ts';

@@ -1,5 +1,6 @@
 import { z } from 'zod';
-import { type ArtifactStore, artifactKeys } from '../../shared/artifacts.ts';
+import { artifactKeys } from '../../shared/artifacts/keys.ts';
+import type { ArtifactStore } from '../../shared/artifacts/store.ts';
 import type { Measures } from './segment-notes.ts';
 
 const measuresSchema: z.ZodType<Measures> = z.object({

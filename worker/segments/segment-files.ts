@@ -1,4 +1,4 @@
-import { artifactKeys } from '../../shared/artifacts.ts';
+import { artifactKeys } from '../../shared/artifacts/keys.ts';
 import { isVideo, type Output } from '../../shared/renders/outputs.ts';
 import type { SegmentFiles } from '../../shared/segments/segment-cache.ts';
 import type { IndexRange } from '../pipeline/contract.ts';

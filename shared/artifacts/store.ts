@@ -1,6 +1,6 @@
 import type { Duplex, Readable } from 'node:stream';
+import type { RenderFolder } from '../retention/leftover.ts';
 import type { ResumableUploads } from './resumable-uploads.ts';
-import type { RenderFolder } from './retention/leftover.ts';
 
 /** A file of the store, as a list has it. */
 export interface StoredFile {

@@ -1,4 +1,4 @@
-import { MB } from './units.ts';
+import { MB } from '../units.ts';
 
 const LEAST_PART_BYTES = 8 * MB;
 /** Each has an address in the answer. */

@@ -1,4 +1,4 @@
-import { formOf, type Output } from './renders/outputs.ts';
+import { formOf, type Output } from '../renders/outputs.ts';
 
 /** Names of the files of a render, relative to the store. */
 export const artifactKeys = {

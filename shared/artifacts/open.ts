@@ -1,9 +1,10 @@
-import { type ArtifactStore, LocalArtifacts } from './artifacts.ts';
-import type { Config } from './config/load.ts';
-import { Bucket, type BucketOptions } from './s3/bucket.ts';
-import type { BucketSettings } from './s3/bucket-settings.ts';
-import { S3Artifacts } from './s3/s3-artifacts.ts';
-import { WorkFolder } from './s3/work-folder.ts';
+import type { Config } from '../config/load.ts';
+import { Bucket, type BucketOptions } from '../s3/bucket.ts';
+import type { BucketSettings } from '../s3/bucket-settings.ts';
+import { S3Artifacts } from '../s3/s3-artifacts.ts';
+import { WorkFolder } from '../s3/work-folder.ts';
+import { LocalArtifacts } from './local-artifacts.ts';
+import type { ArtifactStore } from './store.ts';
 
 /** Where the files of renders are. It is data, so that threads get it. */
 export interface StoreSettings {

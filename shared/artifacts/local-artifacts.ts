@@ -16,16 +16,13 @@ import {
 import path from 'node:path';
 import type { Duplex, Readable } from 'node:stream';
 import { pipeline } from 'node:stream/promises';
-import type { ArtifactStore, ByteRange, CheckOut, LocalFiles, OpenFile, StoredFile } from './artifact-store.ts';
-import { FarmError } from './errors.ts';
-import { writeFault } from './file-fault.ts';
+import { FarmError } from '../errors.ts';
+import { ifMissing, ignored } from '../process/unheard.ts';
+import type { RenderFolder } from '../retention/leftover.ts';
+import { readFolders } from '../retention/stored-folders.ts';
 import { openLocalFile } from './local-file.ts';
-import { ifMissing, ignored } from './process/unheard.ts';
-import type { RenderFolder } from './retention/leftover.ts';
-import { readFolders } from './retention/stored-folders.ts';
-
-export { artifactKeys, keptKeys } from './artifact-keys.ts';
-export type { ArtifactStore, ByteRange, LocalFiles, OpenFile, StoredFile } from './artifact-store.ts';
+import type { ArtifactStore, ByteRange, CheckOut, LocalFiles, OpenFile, StoredFile } from './store.ts';
+import { writeFault } from './write-fault.ts';
 
 /** Files under a folder that all processes of the farm share. */
 export class LocalArtifacts implements ArtifactStore {

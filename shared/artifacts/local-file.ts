@@ -1,5 +1,5 @@
-import type { OpenFile } from './artifact-store.ts';
-import { openFile } from './regular-file.ts';
+import { openFile } from '../regular-file.ts';
+import type { OpenFile } from './store.ts';
 
 /** Opens a file of this machine, to read parts of it. @throws the file system's error. */
 export async function openLocalFile(path: string): Promise<OpenFile> {
