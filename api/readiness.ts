@@ -1,8 +1,8 @@
 import { setTimeout as delay } from 'node:timers/promises';
 import type { Redis } from 'ioredis';
 import type { ArtifactStore } from '../shared/artifacts/store.ts';
-import type { DiskReserve } from '../shared/disk-reserve.ts';
 import { FarmError } from '../shared/errors.ts';
+import type { DiskReserve } from '../shared/files/disk-reserve.ts';
 import { type Heartbeat, readHeartbeats } from '../shared/heartbeat.ts';
 import { ignored } from '../shared/process/unheard.ts';
 import { KEY_PREFIX } from '../shared/redis.ts';

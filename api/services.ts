@@ -3,7 +3,7 @@ import type { Redis } from 'ioredis';
 import { openArtifacts, storeSettings } from '../shared/artifacts/open.ts';
 import type { Config } from '../shared/config/load.ts';
 import type { ConfigReload } from '../shared/config/reload.ts';
-import { DiskReserve } from '../shared/disk-reserve.ts';
+import { DiskReserve } from '../shared/files/disk-reserve.ts';
 import { observe } from '../shared/metrics/tally.ts';
 import type { Logger } from '../shared/process/log.ts';
 import { repeat } from '../shared/process/repeat.ts';

@@ -2,7 +2,7 @@
 import { createHash, randomUUID } from 'node:crypto';
 import { mkdir, readdir, readFile, rename, rm, writeFile } from 'node:fs/promises';
 import { dirname, join, relative, resolve } from 'node:path';
-import { hashFile } from '../shared/hash-file.ts';
+import { hashFile } from '../shared/files/hash-file.ts';
 
 const MANIFEST_FILE = 'manifest.json';
 /** Tries to put a folder in place while others do; the last one's error is thrown. */

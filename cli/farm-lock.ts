@@ -4,9 +4,9 @@ import path from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 import { isDeepStrictEqual } from 'node:util';
 import { z } from 'zod';
-import { makeDataFolder } from '../shared/data-folder.ts';
 import { FarmError } from '../shared/errors.ts';
 import { linkOnce } from '../shared/farm/link-once.ts';
+import { makeDataFolder } from '../shared/files/data-folder.ts';
 import {
   hasEnded,
   isWithinSight,

@@ -1,5 +1,5 @@
 import type { Config } from '../shared/config/load.ts';
-import { DiskReserve } from '../shared/disk-reserve.ts';
+import { DiskReserve } from '../shared/files/disk-reserve.ts';
 import { startHeartbeat } from '../shared/heartbeat.ts';
 import { MEDIA_QUEUES, type MediaQueue, QueueClients } from '../shared/queues.ts';
 import { RenderWork } from '../shared/renders/work.ts';

@@ -1,6 +1,6 @@
 import type { Config } from '../../shared/config/load.ts';
-import type { DiskReserve } from '../../shared/disk-reserve.ts';
 import { FarmError } from '../../shared/errors.ts';
+import type { DiskReserve } from '../../shared/files/disk-reserve.ts';
 import type { RenderStore } from '../../shared/renders/store.ts';
 import type { StoredTotals } from '../../shared/renders/stored-bytes.ts';
 import type { RenderWork, WorkTotals } from '../../shared/renders/work.ts';

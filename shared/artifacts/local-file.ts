@@ -1,4 +1,4 @@
-import { openFile } from '../regular-file.ts';
+import { openFile } from '../files/regular-file.ts';
 import type { OpenFile } from './store.ts';
 
 /** Opens a file of this machine, to read parts of it. @throws the file system's error. */

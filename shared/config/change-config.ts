@@ -3,8 +3,8 @@ import path from 'node:path';
 import { type Document, isAlias } from 'yaml';
 import { LocalArtifacts } from '../artifacts/local-artifacts.ts';
 import { FarmError } from '../errors.ts';
+import { decodeText, encodeText, NEW_TEXT_FORM } from '../files/text-file.ts';
 import { ifMissing } from '../process/unheard.ts';
-import { decodeText, encodeText, NEW_TEXT_FORM } from '../text-file.ts';
 import { indentOf, lineEndOf } from './insert-entry.ts';
 import { type Config, type ConfigEnvironment, loadConfig } from './load.ts';
 

@@ -1,8 +1,8 @@
 import { randomUUID } from 'node:crypto';
 import { readdir, readFile, rm, writeFile } from 'node:fs/promises';
 import path from 'node:path';
-import { makeDataFolder } from '../data-folder.ts';
 import { FarmError } from '../errors.ts';
+import { makeDataFolder } from '../files/data-folder.ts';
 import { ifMissing, ignored } from '../process/unheard.ts';
 import { linkOnce } from './link-once.ts';
 import { type FarmMark, MARK_NAME } from './mark.ts';

@@ -1,7 +1,7 @@
 import { rm } from 'node:fs/promises';
 import path from 'node:path';
 import { FarmError } from '../errors.ts';
-import { holdLock } from '../folder-lock.ts';
+import { holdLock } from '../files/folder-lock.ts';
 import { externalFilesOf } from '../onnx/external-files.ts';
 import { ignored } from '../process/unheard.ts';
 import { isArchive, type RemoteFile, shownAddress } from './address.ts';

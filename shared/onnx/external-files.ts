@@ -1,7 +1,7 @@
 /** The files beside an .onnx file in which it keeps weights. */
 
 import path from 'node:path';
-import { openFile } from '../regular-file.ts';
+import { openFile } from '../files/regular-file.ts';
 import { fieldsOf, textOf } from './message-reader.ts';
 import { fieldsIn, pieceReader } from './port-shapes.ts';
 

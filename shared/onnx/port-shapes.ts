@@ -1,7 +1,7 @@
 /** The inputs and outputs of an .onnx file, read without its weights: a few pieces of it, however large it is. */
 
 import type { FileHandle } from 'node:fs/promises';
-import { openFile } from '../regular-file.ts';
+import { openFile } from '../files/regular-file.ts';
 import { type ByteRange, fieldsOf, type MessageField, textOf, varintAt } from './message-reader.ts';
 
 export interface PortShape {

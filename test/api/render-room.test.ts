@@ -5,7 +5,7 @@ import path from 'node:path';
 import { Readable } from 'node:stream';
 import { test } from 'node:test';
 import { setTimeout as delay } from 'node:timers/promises';
-import { DiskReserve } from '../../shared/disk-reserve.ts';
+import { DiskReserve } from '../../shared/files/disk-reserve.ts';
 import { RenderWork } from '../../shared/renders/work.ts';
 import { GB, MB } from '../../shared/units.ts';
 import type { ReadinessView } from '../../shared/views/health-view.ts';

@@ -4,7 +4,7 @@ import { once } from 'node:events';
 import { readdir, rm, stat, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { test } from 'node:test';
-import { holdLock } from '../../shared/folder-lock.ts';
+import { holdLock } from '../../shared/files/folder-lock.ts';
 import { ownIdentity } from '../../shared/process/process-life.ts';
 import { openWorkspace } from '../models/workspace.ts';
 

@@ -4,7 +4,7 @@ import { mkdir, mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { after, before, describe, it } from 'node:test';
-import { hashFile } from '../../shared/hash-file.ts';
+import { hashFile } from '../../shared/files/hash-file.ts';
 import { readCropRects } from '../../worker/avatar/crop-rects.ts';
 import { refuseCutOff } from '../../worker/avatar/extract-frames.ts';
 import { readLandmarkRects } from '../../worker/avatar/given-rects.ts';

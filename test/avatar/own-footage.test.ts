@@ -6,7 +6,7 @@ import { after, before, describe, it } from 'node:test';
 import { artifactKeys } from '../../shared/artifacts/keys.ts';
 import { LocalArtifacts } from '../../shared/artifacts/local-artifacts.ts';
 import { configSchema } from '../../shared/config/schema.ts';
-import { DiskReserve } from '../../shared/disk-reserve.ts';
+import { DiskReserve } from '../../shared/files/disk-reserve.ts';
 import { readyFootage } from '../../worker/avatar/own-footage.ts';
 import { FOOTAGE_FRAMES, writeFootage } from '../support/footage.ts';
 import { until } from '../support/until.ts';

@@ -63,7 +63,7 @@ const FOR_PURE_ROOMS = [
   'shared/process/environment.ts',
   'shared/process/free-now.ts',
   'shared/process/unheard.ts',
-  'shared/regular-file.ts',
+  'shared/files/regular-file.ts',
   'shared/sound/hearing-of-file.ts',
   'shared/sound/lip-sync-ports.ts',
   'shared/onnx/port-shapes.ts',

@@ -4,7 +4,7 @@
  */
 
 import { FarmError } from '../../shared/errors.ts';
-import { readWholeFile } from '../../shared/regular-file.ts';
+import { readWholeFile } from '../../shared/files/regular-file.ts';
 import { PickleGlobal, type PickleWorld, readPickle } from '../checkpoints/pickle.ts';
 import { Unreadable } from '../checkpoints/unreadable.ts';
 import type { Rect } from '../pipeline/contract.ts';

@@ -5,8 +5,8 @@
 
 import { z } from 'zod';
 import { FarmError } from '../../shared/errors.ts';
-import { readWholeFile } from '../../shared/regular-file.ts';
-import { decodeText } from '../../shared/text-file.ts';
+import { readWholeFile } from '../../shared/files/regular-file.ts';
+import { decodeText } from '../../shared/files/text-file.ts';
 import type { Rect } from '../pipeline/contract.ts';
 
 const EXPECTED_RECT = 'expected [x1, y1, x2, y2] in whole pixels with x1 < x2 and y1 < y2';

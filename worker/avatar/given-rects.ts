@@ -3,8 +3,8 @@
 import { readdir } from 'node:fs/promises';
 import { join } from 'node:path';
 import { FarmError } from '../../shared/errors.ts';
-import { readWholeFile } from '../../shared/regular-file.ts';
-import { decodeText } from '../../shared/text-file.ts';
+import { readWholeFile } from '../../shared/files/regular-file.ts';
+import { decodeText } from '../../shared/files/text-file.ts';
 import type { Rect } from '../pipeline/contract.ts';
 import { cropRectFromLandmarks } from './landmarks.ts';
 

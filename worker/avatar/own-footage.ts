@@ -3,13 +3,13 @@
 import { artifactKeys } from '../../shared/artifacts/keys.ts';
 import type { ArtifactStore } from '../../shared/artifacts/store.ts';
 import type { Config } from '../../shared/config/load.ts';
-import type { DiskReserve } from '../../shared/disk-reserve.ts';
 import { type ErrorCode, FarmError } from '../../shared/errors.ts';
+import type { DiskReserve } from '../../shared/files/disk-reserve.ts';
+import { readWholeFile } from '../../shared/files/regular-file.ts';
+import { decodeText } from '../../shared/files/text-file.ts';
 import type { Footage, MarkForm } from '../../shared/footage.ts';
 import { logged } from '../../shared/process/unheard.ts';
-import { readWholeFile } from '../../shared/regular-file.ts';
 import { type FrameRate, USUAL_FRAME_RATE } from '../../shared/sound/frame-rate.ts';
-import { decodeText } from '../../shared/text-file.ts';
 import { LARGEST_SIDE } from '../compositor/contract.ts';
 import type { Rect } from '../pipeline/contract.ts';
 import { listBackgroundFiles, numberOfPicture } from './background-files.ts';

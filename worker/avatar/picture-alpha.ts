@@ -1,7 +1,7 @@
 /** The alpha of an avatar's pictures: which have one, and its values. */
 
 import { FarmError } from '../../shared/errors.ts';
-import { requireFile } from '../../shared/regular-file.ts';
+import { requireFile } from '../../shared/files/regular-file.ts';
 import { loadSharp, PICTURE_GUARDS, type PictureSize, unreadable } from './picture-file.ts';
 
 const RGBA_CHANNELS = 4;

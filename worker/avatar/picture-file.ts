@@ -5,7 +5,7 @@
  */
 
 import { FarmError } from '../../shared/errors.ts';
-import { readWholeFile, requireFile } from '../../shared/regular-file.ts';
+import { readWholeFile, requireFile } from '../../shared/files/regular-file.ts';
 import { MOST_PIXELS } from '../media/upload-input.ts';
 import type { RgbImage } from '../pipeline/contract.ts';
 

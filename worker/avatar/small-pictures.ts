@@ -8,7 +8,7 @@ import {
 } from '../../shared/artifacts/avatar-pictures.ts';
 import type { ArtifactStore } from '../../shared/artifacts/store.ts';
 import { entryVersion, hasPictures, type ModelConfig } from '../../shared/config/model-config.ts';
-import { hashFile } from '../../shared/hash-file.ts';
+import { hashFile } from '../../shared/files/hash-file.ts';
 import { ifMissing } from '../../shared/process/unheard.ts';
 import { HOUR_MS } from '../../shared/units.ts';
 import { type Avatar, openAvatar, videosToExtract } from './avatar.ts';

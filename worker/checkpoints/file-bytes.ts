@@ -1,6 +1,6 @@
 import type { FileHandle } from 'node:fs/promises';
 import { crc32 } from 'node:zlib';
-import { openFile } from '../../shared/regular-file.ts';
+import { openFile } from '../../shared/files/regular-file.ts';
 import { Unreadable } from './unreadable.ts';
 
 /** Reads an open file piece by piece: a checkpoint has hundreds of megabytes, of which a network needs a part. */

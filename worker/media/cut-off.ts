@@ -4,7 +4,7 @@
  */
 
 import type { FileHandle } from 'node:fs/promises';
-import { openFile } from '../../shared/regular-file.ts';
+import { openFile } from '../../shared/files/regular-file.ts';
 
 /** Longer than the header of any box, chunk or element that is read here. */
 const HEADER_BYTES = 16;

@@ -1,7 +1,7 @@
 import path from 'node:path';
 import { artifactKeys } from '../../shared/artifacts/keys.ts';
 import type { ArtifactStore } from '../../shared/artifacts/store.ts';
-import { hashFile } from '../../shared/hash-file.ts';
+import { hashFile } from '../../shared/files/hash-file.ts';
 import type { RenderPlan } from '../../shared/renders/record.ts';
 import { MINUTE_MS } from '../../shared/units.ts';
 import { runFfmpeg } from '../tools/ffmpeg.ts';

@@ -1,7 +1,7 @@
 import { limitsOfOwner } from '../../shared/api-keys.ts';
 import type { Config } from '../../shared/config/load.ts';
-import type { DiskReserve } from '../../shared/disk-reserve.ts';
 import { FarmError } from '../../shared/errors.ts';
+import type { DiskReserve } from '../../shared/files/disk-reserve.ts';
 import type { RenderRecord } from '../../shared/renders/record.ts';
 import type { RenderWork, WorkLimits } from '../../shared/renders/work.ts';
 import { TryAgain } from '../jobs/job-runner.ts';

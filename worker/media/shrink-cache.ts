@@ -1,4 +1,4 @@
-import type { DiskReserve } from '../../shared/disk-reserve.ts';
+import type { DiskReserve } from '../../shared/files/disk-reserve.ts';
 import { type Repeated, type RepeatLog, repeat } from '../../shared/process/repeat.ts';
 import type { SegmentCache } from '../../shared/segments/segment-cache.ts';
 

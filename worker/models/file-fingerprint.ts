@@ -2,7 +2,7 @@
 
 import { realpath, stat } from 'node:fs/promises';
 import { FarmError } from '../../shared/errors.ts';
-import { type FileHash, hashFile } from '../../shared/hash-file.ts';
+import { type FileHash, hashFile } from '../../shared/files/hash-file.ts';
 import { externalFilesOf } from '../../shared/onnx/external-files.ts';
 import { ignored } from '../../shared/process/unheard.ts';
 

@@ -1,6 +1,6 @@
 import type { ModelConfig } from '../../shared/config/model-config.ts';
 import { hearingOfModel } from '../../shared/config/model-hearing.ts';
-import { requireFile } from '../../shared/regular-file.ts';
+import { requireFile } from '../../shared/files/regular-file.ts';
 import { checkAvatarFiles } from '../avatar/avatar.ts';
 
 /**

@@ -2,7 +2,7 @@
 
 import { dirname } from 'node:path';
 import { FarmError } from '../../shared/errors.ts';
-import { requireFile } from '../../shared/regular-file.ts';
+import { requireFile } from '../../shared/files/regular-file.ts';
 import type { ByteNames } from './byte-graph.ts';
 import { type ByteModel, NotWrapped } from './byte-model.ts';
 import { openOnFirstProvider, type PassedOverProvider, type ProviderReport } from './execution-providers.ts';

@@ -4,7 +4,7 @@
  */
 
 import { FarmError } from '../../shared/errors.ts';
-import { requireFile } from '../../shared/regular-file.ts';
+import { requireFile } from '../../shared/files/regular-file.ts';
 import type { AudioEncoder } from '../pipeline/contract.ts';
 import { openOnFirstProvider, type PassedOverProvider, type ProviderReport } from './execution-providers.ts';
 import { checkPlacement, type NodesByProvider, PlacementProbe } from './node-placement.ts';

@@ -7,7 +7,7 @@ import { createHash } from 'node:crypto';
 import { stat } from 'node:fs/promises';
 import { basename, dirname, join, resolve } from 'node:path';
 import { z } from 'zod';
-import { readWholeFile } from '../../shared/regular-file.ts';
+import { readWholeFile } from '../../shared/files/regular-file.ts';
 import { markUsed, writeWhole } from './prepared-files.ts';
 
 /** By name of the picture: its version, and its SHA-256 in hex. */

@@ -4,7 +4,7 @@ import { randomUUID } from 'node:crypto';
 import { closeSync, openSync, readSync, statSync } from 'node:fs';
 import { mkdir, rename, rm, utimes, writeFile } from 'node:fs/promises';
 import { dirname, join, resolve } from 'node:path';
-import { DiskReserve } from '../../shared/disk-reserve.ts';
+import { DiskReserve } from '../../shared/files/disk-reserve.ts';
 import { ignored, logged } from '../../shared/process/unheard.ts';
 import { DAY_MS } from '../../shared/units.ts';
 

@@ -1,5 +1,5 @@
 import { constants, type FileHandle, open } from 'node:fs/promises';
-import { ignored } from './process/unheard.ts';
+import { ignored } from '../process/unheard.ts';
 
 /**
  * Files that a configuration or a dataset names, opened so that nothing waits for ever: opening a named pipe would wait

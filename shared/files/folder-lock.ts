@@ -7,8 +7,8 @@ import { mkdir, readFile, rename, rm, stat, utimes, writeFile } from 'node:fs/pr
 import { dirname } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 import { z } from 'zod';
-import { hasEnded, ownIdentity, processIdentitySchema } from './process/process-life.ts';
-import { logged } from './process/unheard.ts';
+import { hasEnded, ownIdentity, processIdentitySchema } from '../process/process-life.ts';
+import { logged } from '../process/unheard.ts';
 
 /** How often the holder touches its file. */
 const TOUCH_EVERY_MS = 2000;

@@ -1,6 +1,6 @@
 import { createHash } from 'node:crypto';
+import { MB } from '../units.ts';
 import { openFile } from './regular-file.ts';
-import { MB } from './units.ts';
 
 /** Bytes read at a time: with 64 KiB it takes three times as long. */
 const CHUNK_BYTES = MB;

@@ -1,7 +1,7 @@
 import { statfs } from 'node:fs/promises';
 import path from 'node:path';
-import { FarmError } from './errors.ts';
-import { GB } from './units.ts';
+import { FarmError } from '../errors.ts';
+import { GB } from '../units.ts';
 
 /** Asking the disk takes no time, but a network drive that hangs may. */
 const ASK_AGAIN_AFTER_MS = 1000;
