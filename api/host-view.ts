@@ -1,7 +1,7 @@
-import type { NumberOwner } from '../shared/gpu-numbers.ts';
-import { currentWorkers, type Heartbeat } from '../shared/heartbeat.ts';
-import { hostNameOf } from '../shared/no-worker.ts';
 import type { HostView } from '../shared/views/host-view.ts';
+import type { NumberOwner } from '../shared/workers/gpu-numbers.ts';
+import { currentWorkers, type Heartbeat } from '../shared/workers/heartbeat.ts';
+import { hostNameOf } from '../shared/workers/no-worker.ts';
 
 /** What the farm says of its hosts, from what their workers say of themselves. Pure. */
 

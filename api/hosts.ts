@@ -1,12 +1,12 @@
 import { setTimeout as delay } from 'node:timers/promises';
 import type { Redis } from 'ioredis';
 import { FarmError } from '../shared/errors.ts';
-import { GpuNumbers } from '../shared/gpu-numbers.ts';
-import { heartbeatAges, readHeartbeats } from '../shared/heartbeat.ts';
-import { HostDrains, type HostOrder } from '../shared/host-drains.ts';
 import { afterwards, untilKnown } from '../shared/outcome.ts';
 import { backlogOf, GPU_ROSTER_KEY, type QueueClients } from '../shared/queues.ts';
 import type { HostList, HostView } from '../shared/views/host-view.ts';
+import { GpuNumbers } from '../shared/workers/gpu-numbers.ts';
+import { heartbeatAges, readHeartbeats } from '../shared/workers/heartbeat.ts';
+import { HostDrains, type HostOrder } from '../shared/workers/host-drains.ts';
 import { viewHosts } from './host-view.ts';
 import type { AuditLog } from './logs/audit-log.ts';
 

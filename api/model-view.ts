@@ -1,11 +1,11 @@
 import type { Config } from '../shared/config/load.ts';
 import { frameRateOf, hearingOfModel } from '../shared/config/model-hearing.ts';
-import { currentWorkers, type Heartbeat } from '../shared/heartbeat.ts';
 import { ignored } from '../shared/process/unheard.ts';
 import type { Hearing } from '../shared/sound/hearing.ts';
 import { algorithmicLatencyMs, LOW_LATENCY_ROWS_AHEAD } from '../shared/sound/row-reach.ts';
 import { MB } from '../shared/units.ts';
 import type { ModelList, ModelView } from '../shared/views/models-view.ts';
+import { currentWorkers, type Heartbeat } from '../shared/workers/heartbeat.ts';
 
 /** What the farm says of models, from its configuration and from what the GPU workers say of themselves. */
 

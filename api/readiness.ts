@@ -3,10 +3,10 @@ import type { Redis } from 'ioredis';
 import type { ArtifactStore } from '../shared/artifacts/store.ts';
 import { FarmError } from '../shared/errors.ts';
 import type { DiskReserve } from '../shared/files/disk-reserve.ts';
-import { type Heartbeat, readHeartbeats } from '../shared/heartbeat.ts';
 import { ignored } from '../shared/process/unheard.ts';
 import { KEY_PREFIX } from '../shared/redis.ts';
 import type { ReadinessProblem, ReadinessView } from '../shared/views/health-view.ts';
+import { type Heartbeat, readHeartbeats } from '../shared/workers/heartbeat.ts';
 import { SilentWorkers } from './silent-workers.ts';
 
 /** Anybody may ask: so often at most is it looked anew, and a file written. */

@@ -1,6 +1,6 @@
 import type { Redis } from 'ioredis';
-import { type Heartbeat, readHeartbeats } from '../shared/heartbeat.ts';
 import { ignored } from '../shared/process/unheard.ts';
+import { type Heartbeat, readHeartbeats } from '../shared/workers/heartbeat.ts';
 
 /** Heartbeats come every second, so there is nothing new to read more often than this. */
 const REFRESH_AFTER_MS = 500;

@@ -1,5 +1,5 @@
 import type { Redis } from 'ioredis';
-import { type Heartbeat, haveLeft } from '../shared/heartbeat.ts';
+import { type Heartbeat, haveLeft } from '../shared/workers/heartbeat.ts';
 
 /** A worker that is silent for longer is gone, and whether the farm works depends on the others. */
 const GONE_AFTER_MS = 60_000;

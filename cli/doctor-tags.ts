@@ -1,6 +1,6 @@
 import type { Config } from '../shared/config/load.ts';
-import { readHeartbeats } from '../shared/heartbeat.ts';
-import { whyNoGpu } from '../shared/no-worker.ts';
+import { readHeartbeats } from '../shared/workers/heartbeat.ts';
+import { whyNoGpu } from '../shared/workers/no-worker.ts';
 
 const REDIS_PATIENCE_MS = 2000;
 

@@ -1,11 +1,11 @@
 import { type Config, loadConfig } from '../shared/config/load.ts';
-import { GpuNumbers } from '../shared/gpu-numbers.ts';
 import { startReporting } from '../shared/metrics/report.ts';
 import { createLogger } from '../shared/process/log.ts';
 import { CLOSING_MS, onShutdown } from '../shared/process/shutdown.ts';
 import { endUnstarted, reportReady, showLife } from '../shared/process/supervised.ts';
 import { RedisOutage } from '../shared/redis-outage.ts';
 import { startTracing, stopTracing } from '../shared/tracing/tracing.ts';
+import { GpuNumbers } from '../shared/workers/gpu-numbers.ts';
 import { type NumberedRole, type Role, readArguments } from './arguments.ts';
 import { showHealth } from './health-server.ts';
 import { reportJobs } from './jobs/running-jobs.ts';

@@ -1,9 +1,9 @@
 import type { Config } from '../shared/config/load.ts';
 import { DiskReserve } from '../shared/files/disk-reserve.ts';
-import { startHeartbeat } from '../shared/heartbeat.ts';
 import { MEDIA_QUEUES, type MediaQueue, QueueClients } from '../shared/queues.ts';
 import { RenderWork } from '../shared/renders/work.ts';
 import { Collector } from '../shared/retention/collector.ts';
+import { startHeartbeat } from '../shared/workers/heartbeat.ts';
 import { readyFootage } from './avatar/own-footage.ts';
 import { RenderJobs } from './jobs/render-jobs.ts';
 import type { WorkerTools } from './jobs/worker-tools.ts';

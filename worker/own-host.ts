@@ -2,9 +2,9 @@ import { createHash } from 'node:crypto';
 import { readFileSync } from 'node:fs';
 import type { Redis } from 'ioredis';
 import type { Config } from '../shared/config/load.ts';
-import type { WorkerHost } from '../shared/heartbeat.ts';
 import { type Repeated, type RepeatLog, repeat } from '../shared/process/repeat.ts';
 import { FARM_VERSION } from '../shared/version.ts';
+import type { WorkerHost } from '../shared/workers/heartbeat.ts';
 
 const COMPARE_EVERY_MS = 30_000;
 /** The comparison with the shortest way to Redis and back says most. */

@@ -1,7 +1,7 @@
 import { randomUUID } from 'node:crypto';
-import type { Heartbeat } from '../shared/heartbeat.ts';
 import { EventLoopMonitor } from '../shared/process/event-loop-monitor.ts';
 import { ownIdentity } from '../shared/process/process-life.ts';
+import type { Heartbeat } from '../shared/workers/heartbeat.ts';
 import type { OwnHost } from './own-host.ts';
 import type { LeaseHolder } from './queues/lease.ts';
 

@@ -1,8 +1,8 @@
 import type { UntypedServiceImplementation } from '@grpc/grpc-js';
 import type { Config } from '../../shared/config/load.ts';
 import { grpcAddresses } from '../../shared/config/open-address.ts';
-import type { Heartbeat } from '../../shared/heartbeat.ts';
 import { FARM_VERSION } from '../../shared/version.ts';
+import type { Heartbeat } from '../../shared/workers/heartbeat.ts';
 import { holdersOf } from '../model-view.ts';
 import type { Calls } from './calls.ts';
 import { compositeBatch } from './composite-batch.ts';

@@ -1,7 +1,7 @@
 import type { UntypedServiceImplementation } from '@grpc/grpc-js';
 import type { Config } from '../../shared/config/load.ts';
-import { type Heartbeat, workerOf } from '../../shared/heartbeat.ts';
 import { FARM_VERSION } from '../../shared/version.ts';
+import { type Heartbeat, workerOf } from '../../shared/workers/heartbeat.ts';
 import { holdersOf } from '../model-view.ts';
 import type { Calls } from './calls.ts';
 import { type ReceivedMouthRequest, toMouthRequest } from './composite-request.ts';

@@ -1,8 +1,8 @@
 import type { Redis } from 'ioredis';
 import type { Config } from '../../shared/config/load.ts';
 import { FarmError } from '../../shared/errors.ts';
-import { type Heartbeat, readHeartbeats, workerOf } from '../../shared/heartbeat.ts';
 import { GB, MB } from '../../shared/units.ts';
+import { type Heartbeat, readHeartbeats, workerOf } from '../../shared/workers/heartbeat.ts';
 import { holdersOf, totalsOf } from '../model-view.ts';
 import type { HealthResponse, ModelInfo, ModelStats } from './messages/monolithic.ts';
 

@@ -1,5 +1,5 @@
 import type { UntypedServiceImplementation } from '@grpc/grpc-js';
-import { readHeartbeats } from '../../shared/heartbeat.ts';
+import { readHeartbeats } from '../../shared/workers/heartbeat.ts';
 import { modelIdOf } from '../model-id.ts';
 import type { Services } from '../services.ts';
 import type { Calls } from './calls.ts';

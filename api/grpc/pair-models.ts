@@ -2,7 +2,7 @@ import { setTimeout as delay } from 'node:timers/promises';
 import type { UntypedServiceImplementation } from '@grpc/grpc-js';
 import type { Config } from '../../shared/config/load.ts';
 import { FarmError } from '../../shared/errors.ts';
-import { currentWorkers, type Heartbeat, readHeartbeats } from '../../shared/heartbeat.ts';
+import { currentWorkers, type Heartbeat, readHeartbeats } from '../../shared/workers/heartbeat.ts';
 import { type Caller, mayDo } from '../access/caller.ts';
 import { modelIdOf } from '../model-id.ts';
 import { holdersOf, totalsOf } from '../model-view.ts';

@@ -1,8 +1,8 @@
 import type { Config } from '../../shared/config/load.ts';
 import { FarmError } from '../../shared/errors.ts';
-import { type StreamKind, streamsOn } from '../../shared/placement.ts';
 import { type Repeated, type RepeatLog, repeat } from '../../shared/process/repeat.ts';
 import { ignored } from '../../shared/process/unheard.ts';
+import { type StreamKind, streamsOn } from '../../shared/workers/placement.ts';
 import type { LiveDispatcher } from './dispatch.ts';
 import { freeStreams, newSlotId, type StreamOwner, type StreamSlots } from './slots.ts';
 

@@ -1,9 +1,9 @@
 import type { Config } from '../../shared/config/load.ts';
-import { type Heartbeat, takesVisualForm, workerOf } from '../../shared/heartbeat.ts';
 import type { VisualForm } from '../../shared/live/visual-frames.ts';
-import { whyNoGpu } from '../../shared/no-worker.ts';
-import { costOn, type GpuState, gpusForModel, placeWork } from '../../shared/placement.ts';
 import { gpuQueue, LIVE_CHANNEL, liveChannelOf } from '../../shared/queues.ts';
+import { type Heartbeat, takesVisualForm, workerOf } from '../../shared/workers/heartbeat.ts';
+import { whyNoGpu } from '../../shared/workers/no-worker.ts';
+import { costOn, type GpuState, gpusForModel, placeWork } from '../../shared/workers/placement.ts';
 import type { RecentWorkers } from '../recent-workers.ts';
 import { KnownWorkers } from './known-workers.ts';
 

@@ -1,6 +1,6 @@
-import { type Heartbeat, workerOf } from '../../shared/heartbeat.ts';
 import { RedisUnavailable } from '../../shared/outcome.ts';
 import { DEAD_AFTER_MS } from '../../shared/process/signs-of-life.ts';
+import { type Heartbeat, workerOf } from '../../shared/workers/heartbeat.ts';
 import type { RecentWorkers } from '../recent-workers.ts';
 
 /** So long after Redis last answered, what it said of workers is no reason to ask them. */

@@ -1,6 +1,5 @@
 import { setImmediate as immediate } from 'node:timers/promises';
 import { FarmError } from '../../shared/errors.ts';
-import { currentWorkers, type Heartbeat, takesVisualForm } from '../../shared/heartbeat.ts';
 import type { LivePayload } from '../../shared/live/live-payload.ts';
 import {
   VISUAL_CHANNELS,
@@ -10,6 +9,7 @@ import {
   writeFloats,
   wrongVisualSize,
 } from '../../shared/live/visual-frames.ts';
+import { currentWorkers, type Heartbeat, takesVisualForm } from '../../shared/workers/heartbeat.ts';
 import type { VisualInputs } from './visual-inputs.ts';
 import { visualKernel } from './visual-kernel.ts';
 

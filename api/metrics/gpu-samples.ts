@@ -1,8 +1,8 @@
 import type { Config } from '../../shared/config/load.ts';
-import { currentWorkers, type Heartbeat } from '../../shared/heartbeat.ts';
-import { streamsOn } from '../../shared/placement.ts';
 import { gpuQueue } from '../../shared/queues.ts';
 import type { FrameRate } from '../../shared/sound/frame-rate.ts';
+import { currentWorkers, type Heartbeat } from '../../shared/workers/heartbeat.ts';
+import { streamsOn } from '../../shared/workers/placement.ts';
 import type { Usage } from '../live/slots.ts';
 import type { Samples } from './gauges.ts';
 import type { QueueLook } from './queue-look.ts';

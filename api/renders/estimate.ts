@@ -2,14 +2,14 @@ import type { Redis } from 'ioredis';
 import type { Config } from '../../shared/config/load.ts';
 import { frameRateOf } from '../../shared/config/model-hearing.ts';
 import { FarmError } from '../../shared/errors.ts';
-import { readHeartbeats } from '../../shared/heartbeat.ts';
-import { costOn, gpusForModel, measuredCost } from '../../shared/placement.ts';
 import { backlogIn, countJobs } from '../../shared/queue-counts.ts';
 import { cutRange } from '../../shared/renders/frame-range.ts';
 import type { RenderRequest } from '../../shared/renders/record.ts';
 import { type FrameRate, frameCount } from '../../shared/sound/frame-rate.ts';
 import { SAMPLE_RATE_HZ } from '../../shared/sound/rates.ts';
 import type { Estimate } from '../../shared/views/estimate-view.ts';
+import { readHeartbeats } from '../../shared/workers/heartbeat.ts';
+import { costOn, gpusForModel, measuredCost } from '../../shared/workers/placement.ts';
 import type { Models } from '../models.ts';
 
 export interface EstimateTools {

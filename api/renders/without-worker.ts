@@ -1,13 +1,13 @@
 import type { Redis } from 'ioredis';
 import type { Config } from '../../shared/config/load.ts';
 import { FarmError } from '../../shared/errors.ts';
-import { type Heartbeat, readHeartbeats } from '../../shared/heartbeat.ts';
-import { whyNoGpu, whyNoMedia } from '../../shared/no-worker.ts';
 import { type Repeated, type RepeatLog, repeat } from '../../shared/process/repeat.ts';
 import { statusKey } from '../../shared/renders/facets.ts';
 import type { RenderStatus } from '../../shared/renders/record.ts';
 import type { RenderStore } from '../../shared/renders/store.ts';
 import { MINUTE_MS } from '../../shared/units.ts';
+import { type Heartbeat, readHeartbeats } from '../../shared/workers/heartbeat.ts';
+import { whyNoGpu, whyNoMedia } from '../../shared/workers/no-worker.ts';
 
 const LOOK_EVERY_MS = 2500;
 /** The wait for a worker, among those for other things. */

@@ -1,7 +1,7 @@
 import type { Redis } from 'ioredis';
-import { HEARTBEAT_KEY_PREFIX, WORKERS_KEY } from '../../shared/heartbeat.ts';
 import { PROCESSES_KEY } from '../../shared/metrics/report.ts';
 import { COUNTS_KEY, counterField, histogramFields } from '../../shared/metrics/series.ts';
+import { HEARTBEAT_KEY_PREFIX, WORKERS_KEY } from '../../shared/workers/heartbeat.ts';
 
 /** What a farm of so many GPUs leaves in Redis for `/metrics`, at work: heartbeats, reports of processes, counts. */
 export interface FarmSize {

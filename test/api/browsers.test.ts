@@ -3,7 +3,7 @@ import { once } from 'node:events';
 import { type AddressInfo, connect } from 'node:net';
 import { before, describe, it } from 'node:test';
 import type { InjectOptions } from 'fastify';
-import { GpuDrains } from '../../shared/gpu-drains.ts';
+import { GpuDrains } from '../../shared/workers/gpu-drains.ts';
 import { startApi } from '../support/api.ts';
 
 /** What a browser may do here for the pages that are open in it. Headers as Chromium and Firefox send them. */

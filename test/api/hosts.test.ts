@@ -1,10 +1,10 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
-import { GpuNumbers } from '../../shared/gpu-numbers.ts';
-import { type Heartbeat, startHeartbeat } from '../../shared/heartbeat.ts';
-import { HostDrains } from '../../shared/host-drains.ts';
 import { enrolGpus, enrolledGpus, leaseKey } from '../../shared/queues.ts';
 import { hostListSchema, hostViewSchema } from '../../shared/views/host-view.ts';
+import { GpuNumbers } from '../../shared/workers/gpu-numbers.ts';
+import { type Heartbeat, startHeartbeat } from '../../shared/workers/heartbeat.ts';
+import { HostDrains } from '../../shared/workers/host-drains.ts';
 import { startApi } from '../support/api.ts';
 import { QUIET_LOG } from '../support/quiet-log.ts';
 

@@ -1,8 +1,8 @@
 import assert from 'node:assert/strict';
 import { mkdir, rename } from 'node:fs/promises';
 import { describe, it } from 'node:test';
-import { type Heartbeat, startHeartbeat } from '../../shared/heartbeat.ts';
 import type { ReadinessView } from '../../shared/views/health-view.ts';
+import { type Heartbeat, startHeartbeat } from '../../shared/workers/heartbeat.ts';
 import { startApi } from '../support/api.ts';
 import { QUIET_LOG } from '../support/quiet-log.ts';
 import { until } from '../support/until.ts';

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { beforeEach, describe, it, type TestContext } from 'node:test';
-import { type Heartbeat, startHeartbeat } from '../../shared/heartbeat.ts';
 import { renderViewSchema } from '../../shared/views/render-view.ts';
+import { type Heartbeat, startHeartbeat } from '../../shared/workers/heartbeat.ts';
 import { startApi } from '../support/api.ts';
 import { QUIET_LOG } from '../support/quiet-log.ts';
 import { until } from '../support/until.ts';

@@ -1,12 +1,12 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 import { storedErrorSchema, toStoredError } from '../../shared/formats/stored-error.ts';
-import { heartbeatSchema, readHeartbeats, startHeartbeat } from '../../shared/heartbeat.ts';
 import { type Job, jobSchema } from '../../shared/jobs.ts';
 import { liveSummarySchema } from '../../shared/live/frames.ts';
 import { jobOptions, QueueClients } from '../../shared/queues.ts';
 import { KEY_PREFIX } from '../../shared/redis.ts';
 import { renderRecordSchema, segmentReceiptSchema } from '../../shared/renders/record.ts';
+import { heartbeatSchema, readHeartbeats, startHeartbeat } from '../../shared/workers/heartbeat.ts';
 import { Consumer } from '../../worker/jobs/consumer.ts';
 import { SILENT_LOGGER } from '../support/quiet-log.ts';
 import { startRedisServer } from '../support/redis-server.ts';

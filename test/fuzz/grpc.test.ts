@@ -1,7 +1,7 @@
 import { after, describe } from 'node:test';
 import { startGrpc } from '../../api/grpc/server.ts';
-import { type Heartbeat, startHeartbeat } from '../../shared/heartbeat.ts';
 import { createLogger } from '../../shared/process/log.ts';
+import { type Heartbeat, startHeartbeat } from '../../shared/workers/heartbeat.ts';
 import { TestClient } from '../grpc/clients.ts';
 import { startApi } from '../support/api.ts';
 import { QUIET_LOG } from '../support/quiet-log.ts';

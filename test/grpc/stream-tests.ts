@@ -4,7 +4,7 @@ import { after, before, describe, it } from 'node:test';
 import { type ClientDuplexStream, status } from '@grpc/grpc-js';
 import type { Frame, Open, Opened, StreamRequest } from '../../api/grpc/messages/farm.ts';
 import type { CompositeBatchResponse } from '../../api/grpc/messages/monolithic.ts';
-import { readHeartbeats } from '../../shared/heartbeat.ts';
+import { readHeartbeats } from '../../shared/workers/heartbeat.ts';
 import { LiveRequests } from '../engine/live-requests.ts';
 import type { TestFarm } from '../support/farm.ts';
 import { faceBrightness, SMALL_PICTURE, SMALL_PICTURES } from '../support/small-avatar.ts';

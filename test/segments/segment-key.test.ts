@@ -1,10 +1,10 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import type { ModelContentState } from '../../shared/heartbeat.ts';
 import type { RenderPlan, RenderRequest } from '../../shared/renders/record.ts';
 import { USUAL_HEARING } from '../../shared/sound/hearing.ts';
 import { IdleTrack } from '../../shared/sound/idle-track.ts';
 import { VoiceTrack } from '../../shared/sound/silence-gate.ts';
+import type { ModelContentState } from '../../shared/workers/heartbeat.ts';
 import type { IndexRange } from '../../worker/pipeline/contract.ts';
 import { type SegmentContent, type Silence, segmentKey } from '../../worker/segments/segment-key.ts';
 import { SoundHashes } from '../../worker/segments/sound-hashes.ts';

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { beforeEach, type TestContext, test } from 'node:test';
-import { type Heartbeat, readHeartbeats, startHeartbeat } from '../../shared/heartbeat.ts';
+import { type Heartbeat, readHeartbeats, startHeartbeat } from '../../shared/workers/heartbeat.ts';
 import { QUIET_LOG } from '../support/quiet-log.ts';
 import { startRedisServer } from '../support/redis-server.ts';
 import { until } from '../support/until.ts';

@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import type { Heartbeat } from '../../shared/heartbeat.ts';
+import type { FrameRate } from '../../shared/sound/frame-rate.ts';
+import type { Heartbeat } from '../../shared/workers/heartbeat.ts';
 import {
   costOn,
   type GpuState,
@@ -10,8 +11,7 @@ import {
   placeWork,
   streamsOn,
   willingGpus,
-} from '../../shared/placement.ts';
-import type { FrameRate } from '../../shared/sound/frame-rate.ts';
+} from '../../shared/workers/placement.ts';
 
 const UNUSED = { requestCount: 0, totalInferenceMs: 0, lastUsedAtMs: null };
 

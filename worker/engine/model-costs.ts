@@ -1,5 +1,5 @@
-import type { ModelCost } from '../../shared/heartbeat.ts';
 import { logged } from '../../shared/process/unheard.ts';
+import type { ModelCost } from '../../shared/workers/heartbeat.ts';
 import type { LoadedModel } from '../models/loaded-model.ts';
 import type { IndexRange } from '../pipeline/contract.ts';
 import { measureFrameMs } from './frame-cost.ts';

@@ -1,11 +1,11 @@
 import type { StoreSettings } from '../../shared/artifacts/open.ts';
 import type { ModelConfig } from '../../shared/config/model-config.ts';
 import type { ErrorReport } from '../../shared/errors.ts';
-import type { LoadedModelState, ModelCost } from '../../shared/heartbeat.ts';
 import type { FramesOutput, VideoOutput } from '../../shared/renders/outputs.ts';
 import type { SegmentReceipt } from '../../shared/renders/record.ts';
 import type { FrameRate } from '../../shared/sound/frame-rate.ts';
 import type { IdleFrames } from '../../shared/sound/idle-track.ts';
+import type { LoadedModelState, ModelCost } from '../../shared/workers/heartbeat.ts';
 import type { LoadSettings } from '../models/load-settings.ts';
 import type { ModelLimits } from '../models/model-limits.ts';
 import type { BackgroundMode, IndexRange, SilenceCounts } from '../pipeline/contract.ts';

@@ -4,7 +4,7 @@ export type Urgency = 'live' | 'segment';
 
 /**
  * While segments wait, every tenth turn is theirs: a render gets on under endless live work, and live work keeps nine
- * tenths of the GPU, as many streams as are admitted (`LIVE_SHARE` in shared/placement.ts).
+ * tenths of the GPU, as many streams as are admitted (`LIVE_SHARE` in shared/workers/placement.ts).
  */
 const LIVE_TURNS_IN_A_ROW = 9;
 

@@ -1,4 +1,4 @@
-import type { Heartbeat } from '../../shared/heartbeat.ts';
+import type { Heartbeat } from '../../shared/workers/heartbeat.ts';
 
 export type Usage = Heartbeat['models'][number]['usage'];
 

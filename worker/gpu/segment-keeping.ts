@@ -1,8 +1,8 @@
-import type { ModelContentState } from '../../shared/heartbeat.ts';
 import type { SegmentJob } from '../../shared/jobs.ts';
 import type { Logger } from '../../shared/process/log.ts';
 import { logged } from '../../shared/process/unheard.ts';
 import type { RenderRecord, SegmentReceipt } from '../../shared/renders/record.ts';
+import type { ModelContentState } from '../../shared/workers/heartbeat.ts';
 import type { KeptSegments, PlannedRender } from '../segments/kept-segments.ts';
 
 /**

@@ -1,8 +1,8 @@
 import type { Config } from '../../shared/config/load.ts';
-import type { Heartbeat, WorkerMemory } from '../../shared/heartbeat.ts';
 import type { Logger } from '../../shared/process/log.ts';
 import { repeat } from '../../shared/process/repeat.ts';
 import { MB } from '../../shared/units.ts';
+import type { Heartbeat, WorkerMemory } from '../../shared/workers/heartbeat.ts';
 import { deviceUse } from '../onnx/device-use.ts';
 
 /** How often the one-process server wrote these lines as well. */

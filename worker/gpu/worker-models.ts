@@ -1,12 +1,12 @@
 import type { Config } from '../../shared/config/load.ts';
 import type { ModelChanges } from '../../shared/config/reload.ts';
-import type { Heartbeat, WorkerMemory } from '../../shared/heartbeat.ts';
 import type { FetchState, HostModels } from '../../shared/model-files/host-models.ts';
 import type { Logger } from '../../shared/process/log.ts';
 import { type Repeated, repeat } from '../../shared/process/repeat.ts';
 import { noteStartProgress } from '../../shared/process/supervised.ts';
 import { ignored } from '../../shared/process/unheard.ts';
 import { GB, MINUTE_MS } from '../../shared/units.ts';
+import type { Heartbeat, WorkerMemory } from '../../shared/workers/heartbeat.ts';
 import type { PipelineThread } from '../engine/pipeline-thread.ts';
 import type { ModelLimits } from '../models/model-limits.ts';
 import { findProblems } from '../models/model-problems.ts';

@@ -1,9 +1,9 @@
 import type { Redis } from 'ioredis';
 import type { Config } from '../../shared/config/load.ts';
-import { type Heartbeat, readHeartbeats } from '../../shared/heartbeat.ts';
-import { costOn, type GpuState, gpusForModel, placeWork, willingGpus } from '../../shared/placement.ts';
 import { backlogIn, countJobs, type QueueCounts } from '../../shared/queue-counts.ts';
 import { KEY_PREFIX } from '../../shared/redis.ts';
+import { type Heartbeat, readHeartbeats } from '../../shared/workers/heartbeat.ts';
+import { costOn, type GpuState, gpusForModel, placeWork, willingGpus } from '../../shared/workers/placement.ts';
 
 const TURN_KEY = `${KEY_PREFIX}:turn`;
 

@@ -1,8 +1,8 @@
 import type { Redis } from 'ioredis';
-import { type ModelContentState, readHeartbeats } from '../../shared/heartbeat.ts';
 import type { Logger } from '../../shared/process/log.ts';
 import type { RenderPlan, RenderRecord, SegmentReceipt } from '../../shared/renders/record.ts';
 import type { RenderStore } from '../../shared/renders/store.ts';
+import { type ModelContentState, readHeartbeats } from '../../shared/workers/heartbeat.ts';
 import type { IndexRange } from '../pipeline/contract.ts';
 import type { KeptSegments, PlannedRender } from '../segments/kept-segments.ts';
 import { cutSegments } from './plan.ts';

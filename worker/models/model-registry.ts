@@ -2,7 +2,7 @@
 
 import { loadsTheSame, type ModelConfig } from '../../shared/config/model-config.ts';
 import { FarmError } from '../../shared/errors.ts';
-import type { LoadedModelState } from '../../shared/heartbeat.ts';
+import type { LoadedModelState } from '../../shared/workers/heartbeat.ts';
 import type { PreparationLog } from '../prepared/prepare-avatar.ts';
 import { PreparedAvatars } from '../prepared/prepared-avatars.ts';
 import type { LoadSettings } from './load-settings.ts';

@@ -2,9 +2,9 @@
 
 import { entryVersion } from '../../shared/config/model-config.ts';
 import type { FarmError } from '../../shared/errors.ts';
-import type { LoadedModelState } from '../../shared/heartbeat.ts';
 import { logged, unexpected } from '../../shared/process/unheard.ts';
 import { USUAL_HEARING } from '../../shared/sound/hearing.ts';
+import type { LoadedModelState } from '../../shared/workers/heartbeat.ts';
 import { chooseVictim, type UseCount } from './eviction.ts';
 import type { LoadedModel } from './loaded-model.ts';
 import { fits, type ModelLimits, memoryOf, tooLarge, whyNoRoom } from './model-limits.ts';

@@ -1,6 +1,6 @@
 import type { ErrorCode, FarmError } from '../../shared/errors.ts';
-import type { BlockedModel } from '../../shared/heartbeat.ts';
 import type { LiveJob, SegmentJob } from '../../shared/jobs.ts';
+import type { BlockedModel } from '../../shared/workers/heartbeat.ts';
 import type { JobHandler } from '../jobs/job-runner.ts';
 
 /** A model is blocked after this many failures in a row: one may be an accident, two a coincidence. */

@@ -1,5 +1,5 @@
-import { GpuDrains, listenForOrders } from '../../shared/gpu-drains.ts';
-import { HostDrains, listenForHostOrders } from '../../shared/host-drains.ts';
+import { GpuDrains, listenForOrders } from '../../shared/workers/gpu-drains.ts';
+import { HostDrains, listenForHostOrders } from '../../shared/workers/host-drains.ts';
 import type { WorkerTools } from '../jobs/worker-tools.ts';
 import type { Blocklist } from './blocklist.ts';
 import type { DrainOrders } from './drain-gate.ts';

@@ -1,10 +1,10 @@
 import type { Redis } from 'ioredis';
 import { z } from 'zod';
-import { GpuDrains } from '../../shared/gpu-drains.ts';
-import { readHeartbeats, workerOf } from '../../shared/heartbeat.ts';
 import { backlogIn, countJobs, type QueueCounts } from '../../shared/queue-counts.ts';
 import { enrolledGpus, GPU_ROSTER_KEY, gpuQueue, leaseKey } from '../../shared/queues.ts';
 import { KEY_PREFIX } from '../../shared/redis.ts';
+import { GpuDrains } from '../../shared/workers/gpu-drains.ts';
+import { readHeartbeats, workerOf } from '../../shared/workers/heartbeat.ts';
 
 /**
  * Which GPU queues have work that others might do. One worker at a time looks at all queues and leaves what it found in

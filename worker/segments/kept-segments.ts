@@ -1,8 +1,8 @@
-import type { ModelContentState } from '../../shared/heartbeat.ts';
 import { count } from '../../shared/metrics/tally.ts';
 import type { Logger } from '../../shared/process/log.ts';
 import { framesOf, type RenderPlan, type RenderRecord, type SegmentReceipt } from '../../shared/renders/record.ts';
 import type { SegmentCache, SegmentFiles } from '../../shared/segments/segment-cache.ts';
+import type { ModelContentState } from '../../shared/workers/heartbeat.ts';
 import type { AudioSource } from '../pipeline/contract.ts';
 import { type SegmentPlace, segmentFilesOf } from './segment-files.ts';
 import { type Silence, segmentKey } from './segment-key.ts';

@@ -1,12 +1,12 @@
 import { createHash } from 'node:crypto';
 import { PING_PONG } from '../../shared/background-mode.ts';
 import { walkOver } from '../../shared/footage.ts';
-import type { ModelContentState } from '../../shared/heartbeat.ts';
 import { isVideo } from '../../shared/renders/outputs.ts';
 import type { RenderPlan, RenderRecord, RenderRequest } from '../../shared/renders/record.ts';
 import { USUAL_FRAME_RATE } from '../../shared/sound/frame-rate.ts';
 import type { IdleTrack } from '../../shared/sound/idle-track.ts';
 import type { VoiceTrack } from '../../shared/sound/silence-gate.ts';
+import type { ModelContentState } from '../../shared/workers/heartbeat.ts';
 import type { IndexRange } from '../pipeline/contract.ts';
 import { soundOfFrames } from '../pipeline/heard-sound.ts';
 import { SEGMENT_VERSION } from './segment-version.ts';

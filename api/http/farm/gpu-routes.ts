@@ -1,8 +1,8 @@
 import type { FastifyPluginAsyncZod } from 'fastify-type-provider-zod';
 import { z } from 'zod';
-import type { GpuOrder } from '../../../shared/gpu-drains.ts';
 import { LAST_GPU } from '../../../shared/limits.ts';
 import { gpuListSchema, gpuViewSchema } from '../../../shared/views/gpu-view.ts';
+import type { GpuOrder } from '../../../shared/workers/gpu-drains.ts';
 import type { Services } from '../../services.ts';
 import { failures } from '../openapi.ts';
 import { wholeNumber } from '../whole-number.ts';

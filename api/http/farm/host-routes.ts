@@ -1,8 +1,8 @@
 import type { FastifyPluginAsyncZod } from 'fastify-type-provider-zod';
 import { z } from 'zod';
 import { HOST_LABEL } from '../../../shared/config/host-section.ts';
-import type { HostOrder } from '../../../shared/host-drains.ts';
 import { hostListSchema, hostViewSchema } from '../../../shared/views/host-view.ts';
+import type { HostOrder } from '../../../shared/workers/host-drains.ts';
 import type { Services } from '../../services.ts';
 import { failures, nothing } from '../openapi.ts';
 

@@ -1,11 +1,11 @@
 import { setImmediate } from 'node:timers/promises';
 import type { Redis } from 'ioredis';
 import { z } from 'zod';
-import { type RepeatLog, repeat } from './process/repeat.ts';
-import { ALIVE_EVERY_MS, DEAD_AFTER_MS } from './process/signs-of-life.ts';
-import { KEY_PREFIX } from './redis.ts';
-import { AUDIO_KINDS } from './sound/audio-kinds.ts';
-import { HUBERT_CHUNKS } from './sound/hubert-chunks.ts';
+import { type RepeatLog, repeat } from '../process/repeat.ts';
+import { ALIVE_EVERY_MS, DEAD_AFTER_MS } from '../process/signs-of-life.ts';
+import { KEY_PREFIX } from '../redis.ts';
+import { AUDIO_KINDS } from '../sound/audio-kinds.ts';
+import { HUBERT_CHUNKS } from '../sound/hubert-chunks.ts';
 
 /** What every worker process reports every second; a worker without heartbeats is dead. */
 

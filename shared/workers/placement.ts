@@ -1,5 +1,5 @@
+import { type FrameRate, frameMs } from '../sound/frame-rate.ts';
 import { type Heartbeat, type ModelCost, workerOf } from './heartbeat.ts';
-import { type FrameRate, frameMs } from './sound/frame-rate.ts';
 
 /** Chooses GPUs for work. Pure: the callers read the farm's state and pass it in. */
 
