@@ -1,8 +1,8 @@
 import { setTimeout as delay } from 'node:timers/promises';
 import type { Redis } from 'ioredis';
 import { FarmError } from '../shared/errors.ts';
+import { backlogOf, GPU_ROSTER_KEY, type QueueClients } from '../shared/jobs/queues.ts';
 import { afterwards, untilKnown } from '../shared/outcome.ts';
-import { backlogOf, GPU_ROSTER_KEY, type QueueClients } from '../shared/queues.ts';
 import type { HostList, HostView } from '../shared/views/host-view.ts';
 import { GpuNumbers } from '../shared/workers/gpu-numbers.ts';
 import { heartbeatAges, readHeartbeats } from '../shared/workers/heartbeat.ts';

@@ -1,6 +1,6 @@
 import { AsyncLocalStorage } from 'node:async_hooks';
 import { randomUUID } from 'node:crypto';
-import type { Origin } from '../shared/origin.ts';
+import type { Origin } from '../shared/jobs/origin.ts';
 import type { TracePlace, TraceSpan } from '../shared/tracing/contract.ts';
 import type { Caller } from './access/caller.ts';
 

@@ -1,6 +1,6 @@
 import type { Config } from '../shared/config/load.ts';
 import { DiskReserve } from '../shared/files/disk-reserve.ts';
-import { MEDIA_QUEUES, type MediaQueue, QueueClients } from '../shared/queues.ts';
+import { MEDIA_QUEUES, type MediaQueue, QueueClients } from '../shared/jobs/queues.ts';
 import { RenderWork } from '../shared/renders/work.ts';
 import { Collector } from '../shared/retention/collector.ts';
 import { startHeartbeat } from '../shared/workers/heartbeat.ts';

@@ -1,6 +1,6 @@
 import type { Config } from '../../shared/config/load.ts';
+import { gpuQueue, LIVE_CHANNEL, liveChannelOf } from '../../shared/jobs/queues.ts';
 import type { VisualForm } from '../../shared/live/visual-frames.ts';
-import { gpuQueue, LIVE_CHANNEL, liveChannelOf } from '../../shared/queues.ts';
 import { type Heartbeat, takesVisualForm, workerOf } from '../../shared/workers/heartbeat.ts';
 import { whyNoGpu } from '../../shared/workers/no-worker.ts';
 import { costOn, type GpuState, gpusForModel, placeWork } from '../../shared/workers/placement.ts';

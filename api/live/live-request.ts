@@ -10,7 +10,8 @@ import {
   type LiveJob,
   SECOND_LIVE_FORMAT,
   THIRD_LIVE_FORMAT,
-} from '../../shared/jobs.ts';
+} from '../../shared/jobs/jobs.ts';
+import { gpuQueue, jobId, jobOptions, type QueueClients } from '../../shared/jobs/queues.ts';
 import type { LiveSummary } from '../../shared/live/frames.ts';
 import {
   LIVE_KEYS_LIFETIME_S,
@@ -23,7 +24,6 @@ import type { VisualForm } from '../../shared/live/visual-frames.ts';
 import { type RepeatLog, repeat } from '../../shared/process/repeat.ts';
 import { DEAD_AFTER_MS } from '../../shared/process/signs-of-life.ts';
 import { ignored, unexpected } from '../../shared/process/unheard.ts';
-import { gpuQueue, jobId, jobOptions, type QueueClients } from '../../shared/queues.ts';
 import { CANCEL_CHANNEL } from '../../shared/renders/store.ts';
 import { currentOrigin } from '../request-context.ts';
 import type { LiveDispatcher, Placement } from './dispatch.ts';

@@ -1,5 +1,5 @@
 import type { Redis } from 'ioredis';
-import type { DirectChannel, LiveJob } from '../../shared/jobs.ts';
+import type { DirectChannel, LiveJob } from '../../shared/jobs/jobs.ts';
 import type { DirectInbox } from '../../shared/live/direct/inbox.ts';
 import type { ChannelEntry, FrameReader } from '../../shared/live/frames.ts';
 import { announceLivePayload, saveLivePayload } from '../../shared/live/live-payload.ts';

@@ -1,6 +1,6 @@
 import { hostname } from 'node:os';
 import type { Redis } from 'ioredis';
-import type { DirectChannel, LiveJob } from '../../shared/jobs.ts';
+import type { DirectChannel, LiveJob } from '../../shared/jobs/jobs.ts';
 import { staysOnMachine } from '../../shared/live/direct/address.ts';
 import { FrameListener, type ListenSettings } from '../../shared/live/direct/frame-listener.ts';
 import { DirectInbox } from '../../shared/live/direct/inbox.ts';

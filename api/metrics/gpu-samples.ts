@@ -1,5 +1,5 @@
 import type { Config } from '../../shared/config/load.ts';
-import { gpuQueue } from '../../shared/queues.ts';
+import { gpuQueue } from '../../shared/jobs/queues.ts';
 import type { FrameRate } from '../../shared/sound/frame-rate.ts';
 import { currentWorkers, type Heartbeat } from '../../shared/workers/heartbeat.ts';
 import { streamsOn } from '../../shared/workers/placement.ts';

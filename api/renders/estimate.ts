@@ -2,7 +2,7 @@ import type { Redis } from 'ioredis';
 import type { Config } from '../../shared/config/load.ts';
 import { frameRateOf } from '../../shared/config/model-hearing.ts';
 import { FarmError } from '../../shared/errors.ts';
-import { backlogIn, countJobs } from '../../shared/queue-counts.ts';
+import { backlogIn, countJobs } from '../../shared/jobs/queue-counts.ts';
 import { cutRange } from '../../shared/renders/frame-range.ts';
 import type { RenderRequest } from '../../shared/renders/record.ts';
 import { type FrameRate, frameCount } from '../../shared/sound/frame-rate.ts';

@@ -3,8 +3,8 @@ import { BACKGROUND_MODES } from '../background-mode.ts';
 import { ERROR_CATALOGUE, type ErrorCode } from '../errors.ts';
 import { footageSchema } from '../footage.ts';
 import { storedErrorSchema } from '../formats/stored-error.ts';
+import { originSchema } from '../jobs/origin.ts';
 import { JPEG_QUALITY, LABEL_KEY, LABEL_VALUE, MOST_LABELS } from '../limits.ts';
-import { originSchema } from '../origin.ts';
 import { FRAME_RATES } from '../sound/frame-rate.ts';
 import { OUTPUTS } from './outputs.ts';
 

@@ -3,8 +3,8 @@ import type { Redis } from 'ioredis';
 import { type ErrorReport, FarmError } from '../errors.ts';
 import { EVENT_OF_STATUS } from '../events.ts';
 import { toStoredError } from '../formats/stored-error.ts';
+import type { Origin } from '../jobs/origin.ts';
 import { COUNTS_KEY } from '../metrics/series.ts';
-import type { Origin } from '../origin.ts';
 import { KEY_PREFIX } from '../redis.ts';
 import { HOUR_MS, MINUTE_MS } from '../units.ts';
 import {

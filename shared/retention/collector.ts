@@ -8,7 +8,7 @@ import { FarmError } from '../errors.ts';
 import { farmMark } from '../farm/farm-mark.ts';
 import { confirmFarm, type IdentityLog, isSameFarm } from '../farm/identity.ts';
 import type { FarmMark } from '../farm/mark.ts';
-import type { QueueClients } from '../queues.ts';
+import type { QueueClients } from '../jobs/queues.ts';
 import { LISTED_STATUSES, statusKey } from '../renders/facets.ts';
 import { ACTIVE_KEY, INDEX_KEY } from '../renders/keys.ts';
 import { isTerminal } from '../renders/record.ts';

@@ -1,6 +1,6 @@
 import type { Queue } from 'bullmq';
 import type { Redis } from 'ioredis';
-import { enrolledGpus, gpuQueue, MEDIA_QUEUES, type QueueClients, WEBHOOK_QUEUE } from '../queues.ts';
+import { enrolledGpus, gpuQueue, MEDIA_QUEUES, type QueueClients, WEBHOOK_QUEUE } from '../jobs/queues.ts';
 import { DAY_MS } from '../units.ts';
 
 /** Jobs that have failed, on queues that may have nothing to do any more: BullMQ itself tidies up after new jobs only. */

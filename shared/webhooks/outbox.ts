@@ -1,7 +1,7 @@
 import type { Redis } from 'ioredis';
 import { RENDER_EVENTS, type RenderEventName, storedEventSchema, toRenderEvent, WEBHOOK_TEST } from '../events.ts';
-import type { WebhookJob } from '../jobs.ts';
-import { jobOptions, type QueueClients, WEBHOOK_QUEUE } from '../queues.ts';
+import type { WebhookJob } from '../jobs/jobs.ts';
+import { jobOptions, type QueueClients, WEBHOOK_QUEUE } from '../jobs/queues.ts';
 import { WEBHOOK_CHANNEL } from '../renders/event-scripts.ts';
 import { WEBHOOK_OUTBOX_KEY } from '../renders/keys.ts';
 import type { RenderWebhook } from '../renders/record.ts';

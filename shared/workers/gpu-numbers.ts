@@ -1,6 +1,6 @@
 import type { Redis } from 'ioredis';
 import { z } from 'zod';
-import { GPU_QUEUE_BEGINS, GPU_ROSTER_KEY, leaseKey } from '../queues.ts';
+import { GPU_QUEUE_BEGINS, GPU_ROSTER_KEY, leaseKey } from '../jobs/queues.ts';
 import { KEY_PREFIX } from '../redis.ts';
 
 /**

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
-import { enrolGpus, enrolledGpus, leaseKey } from '../../shared/queues.ts';
+import { enrolGpus, enrolledGpus, leaseKey } from '../../shared/jobs/queues.ts';
 import { hostListSchema, hostViewSchema } from '../../shared/views/host-view.ts';
 import { GpuNumbers } from '../../shared/workers/gpu-numbers.ts';
 import { type Heartbeat, startHeartbeat } from '../../shared/workers/heartbeat.ts';

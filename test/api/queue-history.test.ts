@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { it } from 'node:test';
+import { enrolGpus } from '../../shared/jobs/queues.ts';
 import { COUNTS_KEY, counterField } from '../../shared/metrics/series.ts';
-import { enrolGpus } from '../../shared/queues.ts';
 import { KEY_PREFIX } from '../../shared/redis.ts';
 import type { QueueHistories } from '../../shared/views/queue-history-view.ts';
 import { startApi } from '../support/api.ts';

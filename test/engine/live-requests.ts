@@ -1,11 +1,11 @@
 import { randomUUID } from 'node:crypto';
 import type { Job, JobsOptions, Queue } from 'bullmq';
 import type { Redis } from 'ioredis';
-import type { LiveJob } from '../../shared/jobs.ts';
+import type { LiveJob } from '../../shared/jobs/jobs.ts';
+import { gpuQueue, jobId, jobOptions, LIVE_CHANNEL, openQueue } from '../../shared/jobs/queues.ts';
 import type { ChannelEntry, LiveSummary } from '../../shared/live/frames.ts';
 import { type LivePayload, saveLivePayload } from '../../shared/live/live-payload.ts';
 import { frameChannelKey, RedisFrameReader } from '../../shared/live/redis-channel.ts';
-import { gpuQueue, jobId, jobOptions, LIVE_CHANNEL, openQueue } from '../../shared/queues.ts';
 import { workerConnection } from '../../shared/redis.ts';
 import { until } from '../support/until.ts';
 

@@ -4,7 +4,7 @@ import path from 'node:path';
 import { after, before, describe, it } from 'node:test';
 import type { Job } from 'bullmq';
 import type { Redis } from 'ioredis';
-import { QueueClients } from '../../shared/queues.ts';
+import { QueueClients } from '../../shared/jobs/queues.ts';
 import { workerConnection } from '../../shared/redis.ts';
 import { gpuOnce, renderOn, startSecondWorker } from '../farm/second-worker.ts';
 import { endProcess } from '../gpu/gpu-process.ts';

@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { once } from 'node:events';
 import path from 'node:path';
 import { it } from 'node:test';
-import { QueueClients } from '../../shared/queues.ts';
+import { QueueClients } from '../../shared/jobs/queues.ts';
 import { workerConnection } from '../../shared/redis.ts';
 import { syllables, writeWav } from '../support/sound.ts';
 import { until } from '../support/until.ts';

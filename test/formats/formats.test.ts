@@ -1,9 +1,9 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 import { storedErrorSchema, toStoredError } from '../../shared/formats/stored-error.ts';
-import { type Job, jobSchema } from '../../shared/jobs.ts';
+import { type Job, jobSchema } from '../../shared/jobs/jobs.ts';
+import { jobOptions, QueueClients } from '../../shared/jobs/queues.ts';
 import { liveSummarySchema } from '../../shared/live/frames.ts';
-import { jobOptions, QueueClients } from '../../shared/queues.ts';
 import { KEY_PREFIX } from '../../shared/redis.ts';
 import { renderRecordSchema, segmentReceiptSchema } from '../../shared/renders/record.ts';
 import { heartbeatSchema, readHeartbeats, startHeartbeat } from '../../shared/workers/heartbeat.ts';

@@ -3,7 +3,7 @@ import type { ChildProcess } from 'node:child_process';
 import { afterEach, test } from 'node:test';
 import { isDeepStrictEqual } from 'node:util';
 import { freePort } from '../../cli/private-redis.ts';
-import type { LiveJob } from '../../shared/jobs.ts';
+import type { LiveJob } from '../../shared/jobs/jobs.ts';
 import { LiveRequests } from '../engine/live-requests.ts';
 import { startRedisServer } from '../support/redis-server.ts';
 import { syllables } from '../support/sound.ts';

@@ -1,8 +1,15 @@
 import assert from 'node:assert/strict';
 import { beforeEach, describe, it, test } from 'node:test';
 import { type Job, Worker } from 'bullmq';
-import type { SegmentJob } from '../../shared/jobs.ts';
-import { firstPriority, gpuQueue, jobOptions, LIVE_PRIORITY, QueueClients, SEGMENT_BAND } from '../../shared/queues.ts';
+import type { SegmentJob } from '../../shared/jobs/jobs.ts';
+import {
+  firstPriority,
+  gpuQueue,
+  jobOptions,
+  LIVE_PRIORITY,
+  QueueClients,
+  SEGMENT_BAND,
+} from '../../shared/jobs/queues.ts';
 import { KEY_PREFIX } from '../../shared/redis.ts';
 import type { RenderPriority } from '../../shared/renders/record.ts';
 import { clockOf, fairPriorities, fairTurns, fairTurnsOfOwner, setClockBack } from '../../worker/jobs/fair-order.ts';

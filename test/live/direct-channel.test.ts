@@ -5,7 +5,7 @@ import { type AddressInfo, connect, createServer, type Socket } from 'node:net';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { after, describe, it } from 'node:test';
-import type { LiveJob } from '../../shared/jobs.ts';
+import type { LiveJob } from '../../shared/jobs/jobs.ts';
 import { connectOptions } from '../../shared/live/direct/address.ts';
 import { DirectFrameWriter, type DirectWriterTools } from '../../shared/live/direct/direct-writer.ts';
 import { FrameLink, type OnOffer } from '../../shared/live/direct/frame-link.ts';

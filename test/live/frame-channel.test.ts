@@ -5,7 +5,7 @@ import { hostname, tmpdir } from 'node:os';
 import path from 'node:path';
 import { after } from 'node:test';
 import { RequestChannels } from '../../api/live/request-channels.ts';
-import type { DirectChannel, LiveJob } from '../../shared/jobs.ts';
+import type { DirectChannel, LiveJob } from '../../shared/jobs/jobs.ts';
 import type { FrameWriter, Opened } from '../../shared/live/frames.ts';
 import { livePayloadKey } from '../../shared/live/live-payload.ts';
 import { frameChannelKey } from '../../shared/live/redis-channel.ts';

@@ -5,7 +5,7 @@ import { LiveDispatcher } from '../../api/live/dispatch.ts';
 import { StreamSlots } from '../../api/live/slots.ts';
 import { RecentWorkers } from '../../api/recent-workers.ts';
 import type { Config } from '../../shared/config/load.ts';
-import { LIVE_CHANNEL } from '../../shared/queues.ts';
+import { LIVE_CHANNEL } from '../../shared/jobs/queues.ts';
 import { QUIET_LOG } from '../support/quiet-log.ts';
 import { startRedisServer } from '../support/redis-server.ts';
 

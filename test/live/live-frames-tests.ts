@@ -4,7 +4,7 @@ import path from 'node:path';
 import { after, before, describe, it } from 'node:test';
 import sharp from 'sharp';
 import { firstSampleNeeded, firstSampleNeededToEnd, samplesUntilReady } from '../../api/live/audio-context.ts';
-import type { LiveJob } from '../../shared/jobs.ts';
+import type { LiveJob } from '../../shared/jobs/jobs.ts';
 import { type LivePayload, liveAliveKey } from '../../shared/live/live-payload.ts';
 import { frameChannelKey } from '../../shared/live/redis-channel.ts';
 import { decodeAudio } from '../../worker/media/decode-audio.ts';

@@ -9,7 +9,7 @@ import type { StreamOptions } from '../../api/live/stream-open.ts';
 import { VisualInputs } from '../../api/live/visual-inputs.ts';
 import { Models } from '../../api/models.ts';
 import { loadConfig } from '../../shared/config/load.ts';
-import { QueueClients } from '../../shared/queues.ts';
+import { QueueClients } from '../../shared/jobs/queues.ts';
 import { producerConnection, waitUntilReady, workerConnection } from '../../shared/redis.ts';
 import { FEATURE_ROWS_AFTER } from '../../shared/sound/rates.ts';
 import type { TestFarm } from '../support/farm.ts';

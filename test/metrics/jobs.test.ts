@@ -1,9 +1,9 @@
 import assert from 'node:assert/strict';
 import { it } from 'node:test';
 import { FarmError } from '../../shared/errors.ts';
+import { jobOptions, QueueClients } from '../../shared/jobs/queues.ts';
 import { readSeries } from '../../shared/metrics/series.ts';
 import { takeCounts } from '../../shared/metrics/tally.ts';
-import { jobOptions, QueueClients } from '../../shared/queues.ts';
 import { Consumer } from '../../worker/jobs/consumer.ts';
 import { reportJobs } from '../../worker/jobs/running-jobs.ts';
 import { SILENT_LOGGER as log } from '../support/quiet-log.ts';

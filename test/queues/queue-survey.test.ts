@@ -1,8 +1,8 @@
 import assert from 'node:assert/strict';
 import { beforeEach, describe, it, type TestContext } from 'node:test';
-import type { LiveJob } from '../../shared/jobs.ts';
-import { countJobs } from '../../shared/queue-counts.ts';
-import { enrolGpus, jobOptions, leaseKey, QueueClients } from '../../shared/queues.ts';
+import type { LiveJob } from '../../shared/jobs/jobs.ts';
+import { countJobs } from '../../shared/jobs/queue-counts.ts';
+import { enrolGpus, jobOptions, leaseKey, QueueClients } from '../../shared/jobs/queues.ts';
 import { startHeartbeat } from '../../shared/workers/heartbeat.ts';
 import { QueueSurvey } from '../../worker/queues/queue-survey.ts';
 import { QUIET_LOG } from '../support/quiet-log.ts';

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { after, describe, it } from 'node:test';
-import { openQueue } from '../../shared/queues.ts';
+import { openQueue } from '../../shared/jobs/queues.ts';
 import { producerConnection, waitUntilReady } from '../../shared/redis.ts';
 import { startRedisServer } from '../support/redis-server.ts';
 

@@ -38,8 +38,11 @@ const WRONG: Readonly<Record<string, { files: Readonly<Record<string, string>>; 
     answer: 'worker/jobs and worker/queues import each other: worker/jobs/a.ts, worker/queues/b.ts',
   },
   'worker/pipeline and worker/onnx know nothing of Redis, jobs or the configuration': {
-    files: { 'worker/onnx/session.ts': `import { jobId } from '../../shared/jobs.ts';`, 'shared/jobs.ts': '' },
-    answer: 'worker/onnx/session.ts imports ../../shared/jobs.ts',
+    files: {
+      'worker/onnx/session.ts': `import { jobId } from '../../shared/jobs/jobs.ts';`,
+      'shared/jobs/jobs.ts': '',
+    },
+    answer: 'worker/onnx/session.ts imports ../../shared/jobs/jobs.ts',
   },
   'what a browser loads of the client imports nothing of Node, and zod alone': {
     files: {

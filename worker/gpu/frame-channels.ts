@@ -1,5 +1,5 @@
 import type { Redis } from 'ioredis';
-import type { LiveJob } from '../../shared/jobs.ts';
+import type { LiveJob } from '../../shared/jobs/jobs.ts';
 import { DirectFrameWriter } from '../../shared/live/direct/direct-writer.ts';
 import { FrameLinks, type OnOffer, type TakeOffer } from '../../shared/live/direct/frame-link.ts';
 import type { ChannelRun, FencedOut, FrameWriter } from '../../shared/live/frames.ts';

@@ -1,6 +1,6 @@
 import type { Redis } from 'ioredis';
 import { ERROR_CATALOGUE, FarmError } from '../../shared/errors.ts';
-import type { LiveJob } from '../../shared/jobs.ts';
+import type { LiveJob } from '../../shared/jobs/jobs.ts';
 import type { TakeOffer } from '../../shared/live/direct/frame-link.ts';
 import { FencedOut } from '../../shared/live/frames.ts';
 import { type LivePayload, livePayloadKey } from '../../shared/live/live-payload.ts';

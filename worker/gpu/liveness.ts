@@ -1,5 +1,5 @@
 import type { Redis } from 'ioredis';
-import type { LiveJob } from '../../shared/jobs.ts';
+import type { LiveJob } from '../../shared/jobs/jobs.ts';
 import { liveAliveKey, livePayloadKey } from '../../shared/live/live-payload.ts';
 import { type Repeated, type RepeatLog, repeat } from '../../shared/process/repeat.ts';
 import { ALIVE_EVERY_MS, DEAD_AFTER_MS } from '../../shared/process/signs-of-life.ts';

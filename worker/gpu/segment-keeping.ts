@@ -1,4 +1,4 @@
-import type { SegmentJob } from '../../shared/jobs.ts';
+import type { SegmentJob } from '../../shared/jobs/jobs.ts';
 import type { Logger } from '../../shared/process/log.ts';
 import { logged } from '../../shared/process/unheard.ts';
 import type { RenderRecord, SegmentReceipt } from '../../shared/renders/record.ts';

@@ -1,6 +1,6 @@
 import type { Queue } from 'bullmq';
-import type { JobName } from '../../shared/jobs.ts';
-import { WORKER_TIMING } from '../../shared/queues.ts';
+import type { JobName } from '../../shared/jobs/jobs.ts';
+import { WORKER_TIMING } from '../../shared/jobs/queues.ts';
 import { KEY_PREFIX } from '../../shared/redis.ts';
 import { JobRunner, type JobRunnerOptions } from './job-runner.ts';
 import { LastingWorker } from './lasting-worker.ts';

@@ -1,7 +1,7 @@
 import type { Job as BullJob, Queue } from 'bullmq';
 import type { Redis } from 'ioredis';
-import { jobSchema } from '../../shared/jobs.ts';
-import { firstPriority, LIVE_PRIORITY, SEGMENT_BAND } from '../../shared/queues.ts';
+import { jobSchema } from '../../shared/jobs/jobs.ts';
+import { firstPriority, LIVE_PRIORITY, SEGMENT_BAND } from '../../shared/jobs/queues.ts';
 import type { RenderPriority } from '../../shared/renders/record.ts';
 import { endOfLine, joinLine, type OwnersRender, strideOf } from './owner-turns.ts';
 
@@ -114,7 +114,7 @@ export async function nextSegment(queue: Queue): Promise<BullJob | undefined> {
 
 /** The first and the last of the segments that wait in a band. */
 async function endsOfBand(queue: Queue, first: number): Promise<(BullJob | undefined)[]> {
-  // Every queue of the farm is opened on a connection: shared/queues.ts.
+  // Every queue of the farm is opened on a connection: shared/jobs/queues.ts.
   const [key, redis] = [queue.toKey('prioritized'), queue.opts.connection as Redis];
   const [from, to] = [first * SCORE_OF_PRIORITY, `(${(first + SEGMENT_BAND) * SCORE_OF_PRIORITY}`];
   const ids = await Promise.all([

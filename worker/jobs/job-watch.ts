@@ -1,5 +1,5 @@
 import { DelayedError, WaitingError } from 'bullmq';
-import type { Job } from '../../shared/jobs.ts';
+import type { Job } from '../../shared/jobs/jobs.ts';
 import { count, observe } from '../../shared/metrics/tally.ts';
 import type { TracePlace, TraceSpan } from '../../shared/tracing/contract.ts';
 import { startSpan } from '../../shared/tracing/tracing.ts';

@@ -1,9 +1,9 @@
 import type { Config } from '../../shared/config/load.ts';
 import { ERROR_CATALOGUE, FarmError } from '../../shared/errors.ts';
-import type { JobOf, RenderJob } from '../../shared/jobs.ts';
+import type { JobOf, RenderJob } from '../../shared/jobs/jobs.ts';
+import { jobId } from '../../shared/jobs/queues.ts';
 import type { Logger } from '../../shared/process/log.ts';
 import { logged } from '../../shared/process/unheard.ts';
-import { jobId } from '../../shared/queues.ts';
 import { isTerminal } from '../../shared/renders/record.ts';
 import type { RenderStore } from '../../shared/renders/store.ts';
 import { MINUTE_MS } from '../../shared/units.ts';

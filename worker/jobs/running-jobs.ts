@@ -1,4 +1,4 @@
-import type { JobName } from '../../shared/jobs.ts';
+import type { JobName } from '../../shared/jobs/jobs.ts';
 import type { ProcessReport } from '../../shared/metrics/report.ts';
 
 /** Places that are shown one by one; a GPU worker may have more live requests at once. */

@@ -1,6 +1,6 @@
 import type { Redis } from 'ioredis';
 import type { Config } from '../../shared/config/load.ts';
-import { backlogIn, countJobs, type QueueCounts } from '../../shared/queue-counts.ts';
+import { backlogIn, countJobs, type QueueCounts } from '../../shared/jobs/queue-counts.ts';
 import { KEY_PREFIX } from '../../shared/redis.ts';
 import { type Heartbeat, readHeartbeats } from '../../shared/workers/heartbeat.ts';
 import { costOn, type GpuState, gpusForModel, placeWork, willingGpus } from '../../shared/workers/placement.ts';

@@ -1,7 +1,7 @@
 import type { FlowProducer } from 'bullmq';
 import type { Redis } from 'ioredis';
 import type { Config } from '../../shared/config/load.ts';
-import { ofRender, type SegmentJob, stitchJobOf } from '../../shared/jobs.ts';
+import { ofRender, type SegmentJob, stitchJobOf } from '../../shared/jobs/jobs.ts';
 import {
   addPrepareJob,
   enrolGpus,
@@ -12,7 +12,7 @@ import {
   openFlows,
   type QueueClients,
   stitchQueue,
-} from '../../shared/queues.ts';
+} from '../../shared/jobs/queues.ts';
 import { RenderReader } from '../../shared/renders/reader.ts';
 import type { RenderPlan, RenderRecord } from '../../shared/renders/record.ts';
 import { fairTurns, fairTurnsOfOwner } from '../jobs/fair-order.ts';

@@ -1,8 +1,8 @@
 import type { Queue } from 'bullmq';
 import type { Redis } from 'ioredis';
 import { ERROR_CATALOGUE, type ErrorCode, FarmError } from '../../shared/errors.ts';
-import { prepareJobOf, type RenderJob, stitchJobOf } from '../../shared/jobs.ts';
-import { jobId, prepareQueue, type QueueClients, stitchQueue } from '../../shared/queues.ts';
+import { prepareJobOf, type RenderJob, stitchJobOf } from '../../shared/jobs/jobs.ts';
+import { jobId, prepareQueue, type QueueClients, stitchQueue } from '../../shared/jobs/queues.ts';
 import type { RenderPlan, RenderRecord } from '../../shared/renders/record.ts';
 import type { RenderStore } from '../../shared/renders/store.ts';
 import type { Dispatcher } from './dispatch.ts';

@@ -1,9 +1,9 @@
 import { artifactKeys } from '../../shared/artifacts/keys.ts';
 import type { ArtifactStore } from '../../shared/artifacts/store.ts';
 import { FarmError } from '../../shared/errors.ts';
-import type { JobOf } from '../../shared/jobs.ts';
+import type { JobOf } from '../../shared/jobs/jobs.ts';
+import { jobId } from '../../shared/jobs/queues.ts';
 import { count, observe } from '../../shared/metrics/tally.ts';
-import { jobId } from '../../shared/queues.ts';
 import { isVideo } from '../../shared/renders/outputs.ts';
 import type { RenderPlan, RenderRecord, SegmentReceipt } from '../../shared/renders/record.ts';
 import type { RenderStore } from '../../shared/renders/store.ts';

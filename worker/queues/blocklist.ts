@@ -1,5 +1,5 @@
 import type { ErrorCode, FarmError } from '../../shared/errors.ts';
-import type { LiveJob, SegmentJob } from '../../shared/jobs.ts';
+import type { LiveJob, SegmentJob } from '../../shared/jobs/jobs.ts';
 import type { BlockedModel } from '../../shared/workers/heartbeat.ts';
 import type { JobHandler } from '../jobs/job-runner.ts';
 

@@ -1,4 +1,4 @@
-import { isOfNewerFormat, type JobOf, jobSchema, type LiveJob } from '../../shared/jobs.ts';
+import { isOfNewerFormat, type JobOf, jobSchema, type LiveJob } from '../../shared/jobs/jobs.ts';
 import type { TakeOffer } from '../../shared/live/direct/frame-link.ts';
 import type { Logger } from '../../shared/process/log.ts';
 import { HandBack, type JobContext } from '../jobs/job-runner.ts';

@@ -1,9 +1,9 @@
 import type { Queue } from 'bullmq';
 import type { Redis } from 'ioredis';
-import type { JobName } from '../../shared/jobs.ts';
+import type { JobName } from '../../shared/jobs/jobs.ts';
+import { LIVE_PRIORITY } from '../../shared/jobs/queues.ts';
 import { type Repeated, type RepeatLog, repeat } from '../../shared/process/repeat.ts';
 import { unexpected } from '../../shared/process/unheard.ts';
-import { LIVE_PRIORITY } from '../../shared/queues.ts';
 import { nextSegment } from '../jobs/fair-order.ts';
 import type { JobRunner } from '../jobs/job-runner.ts';
 import { HandFedWorker } from './hand-fed-worker.ts';

@@ -1,7 +1,7 @@
 import type { Config } from '../../shared/config/load.ts';
-import type { LiveJob } from '../../shared/jobs.ts';
+import type { LiveJob } from '../../shared/jobs/jobs.ts';
+import { gpuQueue, QueueClients } from '../../shared/jobs/queues.ts';
 import type { OnOffer } from '../../shared/live/direct/frame-link.ts';
-import { gpuQueue, QueueClients } from '../../shared/queues.ts';
 import { Consumer } from '../jobs/consumer.ts';
 import { JobRunner, type JobRunnerOptions } from '../jobs/job-runner.ts';
 import { SegmentPlacement } from '../jobs/segment-placement.ts';

@@ -1,9 +1,9 @@
 import { randomUUID } from 'node:crypto';
 import type { Worker } from 'bullmq';
 import type { Redis } from 'ioredis';
-import type { JobName } from '../../shared/jobs.ts';
+import type { JobName } from '../../shared/jobs/jobs.ts';
+import { WORKER_TIMING } from '../../shared/jobs/queues.ts';
 import { ignored, logged } from '../../shared/process/unheard.ts';
-import { WORKER_TIMING } from '../../shared/queues.ts';
 import { KEY_PREFIX } from '../../shared/redis.ts';
 import type { JobRunner } from '../jobs/job-runner.ts';
 import { LastingWorker } from '../jobs/lasting-worker.ts';

@@ -2,10 +2,10 @@ import { setTimeout as delay } from 'node:timers/promises';
 import type { Redis } from 'ioredis';
 import { z } from 'zod';
 import { FarmError } from '../../shared/errors.ts';
+import { leaseKey } from '../../shared/jobs/queues.ts';
 import { hasEnded, processIdentitySchema } from '../../shared/process/process-life.ts';
 import { type Repeated, type RepeatLog, repeat } from '../../shared/process/repeat.ts';
 import { unexpected } from '../../shared/process/unheard.ts';
-import { leaseKey } from '../../shared/queues.ts';
 
 /**
  * One process per GPU queue: the process that holds the lease consumes the queue. A lease that is not renewed expires.

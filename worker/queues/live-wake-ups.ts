@@ -1,6 +1,6 @@
 import type { Redis } from 'ioredis';
+import { LIVE_CHANNEL, liveChannelOf } from '../../shared/jobs/queues.ts';
 import { ignored } from '../../shared/process/unheard.ts';
-import { LIVE_CHANNEL, liveChannelOf } from '../../shared/queues.ts';
 
 /** Tells the express lanes of this process that a live job was put on their queue. Wake-ups may get lost. */
 export class LiveWakeUps {

@@ -1,7 +1,7 @@
 import type { Redis } from 'ioredis';
+import { backlogOf, gpuQueue, type QueueClients } from '../../shared/jobs/queues.ts';
 import type { Logger } from '../../shared/process/log.ts';
 import { type Repeated, repeat } from '../../shared/process/repeat.ts';
-import { backlogOf, gpuQueue, type QueueClients } from '../../shared/queues.ts';
 import { Lease, type LeaseHolder } from './lease.ts';
 import type { QueueSurvey } from './queue-survey.ts';
 

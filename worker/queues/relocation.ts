@@ -1,8 +1,8 @@
 import type { Job as BullJob } from 'bullmq';
 import { FarmError } from '../../shared/errors.ts';
-import { jobSchema, type SegmentJob } from '../../shared/jobs.ts';
+import { jobSchema, type SegmentJob } from '../../shared/jobs/jobs.ts';
+import { gpuQueue, jobOptions, type QueueClients } from '../../shared/jobs/queues.ts';
 import { logged } from '../../shared/process/unheard.ts';
-import { gpuQueue, jobOptions, type QueueClients } from '../../shared/queues.ts';
 import { fairTurns } from '../jobs/fair-order.ts';
 import type { JobRelocation } from '../jobs/job-runner.ts';
 import type { SegmentPlacement } from '../jobs/segment-placement.ts';

@@ -1,9 +1,9 @@
 import type { Redis } from 'ioredis';
-import { jobSchema, type SegmentJob } from '../../shared/jobs.ts';
+import { jobSchema, type SegmentJob } from '../../shared/jobs/jobs.ts';
+import { gpuQueue, type QueueClients } from '../../shared/jobs/queues.ts';
 import type { Logger } from '../../shared/process/log.ts';
 import { type Repeated, repeat } from '../../shared/process/repeat.ts';
 import { ignored } from '../../shared/process/unheard.ts';
-import { gpuQueue, type QueueClients } from '../../shared/queues.ts';
 import { type Heartbeat, readHeartbeatsOf, workerOf } from '../../shared/workers/heartbeat.ts';
 import { costOn, isWilling, isWorthStealing } from '../../shared/workers/placement.ts';
 import type { JobRunner } from '../jobs/job-runner.ts';

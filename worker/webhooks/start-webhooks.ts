@@ -1,6 +1,6 @@
 import type { Config } from '../../shared/config/load.ts';
+import { type QueueClients, WEBHOOK_QUEUE } from '../../shared/jobs/queues.ts';
 import { repeat } from '../../shared/process/repeat.ts';
-import { type QueueClients, WEBHOOK_QUEUE } from '../../shared/queues.ts';
 import { WEBHOOK_CHANNEL } from '../../shared/renders/event-scripts.ts';
 import { Deliveries } from '../../shared/webhooks/deliveries.ts';
 import { WebhookOutbox } from '../../shared/webhooks/outbox.ts';

@@ -3,7 +3,7 @@ import { mkdir, mkdtemp, readdir, rm, rmdir } from 'node:fs/promises';
 import { type AddressInfo, connect, createServer, type Server } from 'node:net';
 import { hostname, tmpdir } from 'node:os';
 import path from 'node:path';
-import type { LiveJob } from '../../jobs.ts';
+import type { LiveJob } from '../../jobs/jobs.ts';
 import type { RepeatLog } from '../../process/repeat.ts';
 import { ignored, logged } from '../../process/unheard.ts';
 import { connectOptions, tcpAddress, unixAddress } from './address.ts';

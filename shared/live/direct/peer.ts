@@ -1,5 +1,5 @@
 import type { Socket } from 'node:net';
-import type { LiveJob } from '../../jobs.ts';
+import type { LiveJob } from '../../jobs/jobs.ts';
 import { freeNow } from '../../process/free-now.ts';
 import { ignored, unexpected } from '../../process/unheard.ts';
 import { partsOf } from '../live-payload.ts';

@@ -1,11 +1,11 @@
 import { z } from 'zod';
-import { BACKGROUND_MODES } from './background-mode.ts';
-import { JPEG_QUALITY } from './limits.ts';
+import { BACKGROUND_MODES } from '../background-mode.ts';
+import { JPEG_QUALITY } from '../limits.ts';
+import { RENDER_PRIORITIES, type RenderRequest } from '../renders/record.ts';
+import { FRAME_RATES } from '../sound/frame-rate.ts';
+import { IDLE_AMOUNTS } from '../sound/idle-track.ts';
+import { VOICES } from '../sound/silence-gate.ts';
 import { originSchema } from './origin.ts';
-import { RENDER_PRIORITIES, type RenderRequest } from './renders/record.ts';
-import { FRAME_RATES } from './sound/frame-rate.ts';
-import { IDLE_AMOUNTS } from './sound/idle-track.ts';
-import { VOICES } from './sound/silence-gate.ts';
 
 /**
  * The jobs of the farm, as a discriminated union on `name`. Data holds references only, never sound or pictures, and is

@@ -1,11 +1,11 @@
 import { FlowProducer, type JobsOptions, Queue, RedisConnection, type WorkerOptions } from 'bullmq';
 import type { Redis } from 'ioredis';
+import { ALIVE_EVERY_MS, DEAD_AFTER_MS } from '../process/signs-of-life.ts';
+import { ignored } from '../process/unheard.ts';
+import { KEY_PREFIX, OLDEST_REDIS } from '../redis.ts';
+import type { RenderPriority, RenderRequest } from '../renders/record.ts';
+import { MB } from '../units.ts';
 import { type Job, type OfRender, prepareJobOf } from './jobs.ts';
-import { ALIVE_EVERY_MS, DEAD_AFTER_MS } from './process/signs-of-life.ts';
-import { ignored } from './process/unheard.ts';
-import { KEY_PREFIX, OLDEST_REDIS } from './redis.ts';
-import type { RenderPriority, RenderRequest } from './renders/record.ts';
-import { MB } from './units.ts';
 
 /** Queues of the media workers: long sounds have one of their own, so that short ones never wait behind them. */
 export const MEDIA_QUEUES = ['media', 'media-long'] as const;
