@@ -5,7 +5,7 @@ import { frameRatesOf } from '../shared/config/model-hearing.ts';
 import { FarmError } from '../shared/errors.ts';
 import { enrolledGpus, type QueueClients } from '../shared/jobs/queues.ts';
 import { COUNTS_KEY, counterField } from '../shared/metrics/series.ts';
-import { afterwards, untilKnown } from '../shared/outcome.ts';
+import { afterwards, untilKnown } from '../shared/redis/outcome.ts';
 import type { FrameRate } from '../shared/sound/frame-rate.ts';
 import type { Capacity, GpuList, GpuView } from '../shared/views/gpu-view.ts';
 import type { ProcessState } from '../shared/views/process-view.ts';

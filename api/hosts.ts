@@ -2,7 +2,7 @@ import { setTimeout as delay } from 'node:timers/promises';
 import type { Redis } from 'ioredis';
 import { FarmError } from '../shared/errors.ts';
 import { backlogOf, GPU_ROSTER_KEY, type QueueClients } from '../shared/jobs/queues.ts';
-import { afterwards, untilKnown } from '../shared/outcome.ts';
+import { afterwards, untilKnown } from '../shared/redis/outcome.ts';
 import type { HostList, HostView } from '../shared/views/host-view.ts';
 import { GpuNumbers } from '../shared/workers/gpu-numbers.ts';
 import { heartbeatAges, readHeartbeats } from '../shared/workers/heartbeat.ts';

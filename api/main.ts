@@ -13,7 +13,7 @@ import { findListenFault } from '../shared/process/listen-fault.ts';
 import { createLogger, type Logger } from '../shared/process/log.ts';
 import { CLOSING_MS, onShutdown } from '../shared/process/shutdown.ts';
 import { endUnstarted, onProcessStates, reportReady, showLife } from '../shared/process/supervised.ts';
-import { producerConnection, waitUntilReady } from '../shared/redis.ts';
+import { producerConnection, waitUntilReady } from '../shared/redis/connections.ts';
 import { startTracing, stopTracing } from '../shared/tracing/tracing.ts';
 import { buildApp } from './app.ts';
 import { type GrpcServer, startGrpc } from './grpc/server.ts';

@@ -6,7 +6,7 @@ import type { ConfigReload } from '../shared/config/reload.ts';
 import { FarmError } from '../shared/errors.ts';
 import { UNLOAD_CHANNEL } from '../shared/jobs/queues.ts';
 import type { HostModels } from '../shared/model-files/host-models.ts';
-import { afterwards, untilKnown } from '../shared/outcome.ts';
+import { afterwards, untilKnown } from '../shared/redis/outcome.ts';
 import type { ModelList } from '../shared/views/models-view.ts';
 import { type Heartbeat, readHeartbeats, workerOf } from '../shared/workers/heartbeat.ts';
 import { gpusForModel } from '../shared/workers/placement.ts';

@@ -4,7 +4,7 @@ import type { Config } from '../shared/config/load.ts';
 import { GPU_QUEUE_BEGINS, GPU_ROSTER_KEY, MEDIA_QUEUES } from '../shared/jobs/queues.ts';
 import { COUNTS_KEY, counterField } from '../shared/metrics/series.ts';
 import { type Repeated, type RepeatLog, repeat } from '../shared/process/repeat.ts';
-import { KEY_PREFIX } from '../shared/redis.ts';
+import { KEY_PREFIX } from '../shared/redis/key-prefix.ts';
 import { MINUTE_MS } from '../shared/units.ts';
 import type { QueueHistories } from '../shared/views/queue-history-view.ts';
 

@@ -4,7 +4,7 @@ import type { ArtifactStore } from '../shared/artifacts/store.ts';
 import { FarmError } from '../shared/errors.ts';
 import type { DiskReserve } from '../shared/files/disk-reserve.ts';
 import { ignored } from '../shared/process/unheard.ts';
-import { KEY_PREFIX } from '../shared/redis.ts';
+import { KEY_PREFIX } from '../shared/redis/key-prefix.ts';
 import type { ReadinessProblem, ReadinessView } from '../shared/views/health-view.ts';
 import { type Heartbeat, readHeartbeats } from '../shared/workers/heartbeat.ts';
 import { SilentWorkers } from './silent-workers.ts';

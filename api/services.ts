@@ -9,7 +9,7 @@ import { observe } from '../shared/metrics/tally.ts';
 import type { Logger } from '../shared/process/log.ts';
 import { repeat } from '../shared/process/repeat.ts';
 import { liveAddress, readGuidedAddress } from '../shared/redis/address.ts';
-import { producerConnection, readerConnection } from '../shared/redis.ts';
+import { producerConnection, readerConnection } from '../shared/redis/connections.ts';
 import { repairFacets } from '../shared/renders/facet-repair.ts';
 import { RenderStore } from '../shared/renders/store.ts';
 import { RenderWork } from '../shared/renders/work.ts';

@@ -1,7 +1,7 @@
 import { setTimeout as delay } from 'node:timers/promises';
 import { parseArgs } from 'node:util';
 import { NodeFarmClient } from '../client/node/farm-client.ts';
-import { workerConnection } from '../shared/redis.ts';
+import { workerConnection } from '../shared/redis/connections.ts';
 import { saveFigures } from './figures.ts';
 import { GrpcCalls } from './grpc-calls.ts';
 import { busyWarning, MACHINE, machineState } from './harness/machine.ts';

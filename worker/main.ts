@@ -3,7 +3,7 @@ import { startReporting } from '../shared/metrics/report.ts';
 import { createLogger } from '../shared/process/log.ts';
 import { CLOSING_MS, onShutdown } from '../shared/process/shutdown.ts';
 import { endUnstarted, reportReady, showLife } from '../shared/process/supervised.ts';
-import { RedisOutage } from '../shared/redis-outage.ts';
+import { RedisOutage } from '../shared/redis/outage.ts';
 import { startTracing, stopTracing } from '../shared/tracing/tracing.ts';
 import { GpuNumbers } from '../shared/workers/gpu-numbers.ts';
 import { type NumberedRole, type Role, readArguments } from './arguments.ts';

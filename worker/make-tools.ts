@@ -7,7 +7,8 @@ import { confirmAfterReconnects, confirmFarm } from '../shared/farm/identity.ts'
 import { type Logger, writeOut } from '../shared/process/log.ts';
 import { endNow } from '../shared/process/shutdown.ts';
 import { liveAddress } from '../shared/redis/address.ts';
-import { findRedisProblems, type RedisPlace, waitUntilReady, workerConnection } from '../shared/redis.ts';
+import { type RedisPlace, waitUntilReady, workerConnection } from '../shared/redis/connections.ts';
+import { findRedisProblems } from '../shared/redis/suitability.ts';
 import { RenderStore } from '../shared/renders/store.ts';
 import { CancelWatch } from './jobs/cancellation.ts';
 import type { WorkerTools } from './jobs/worker-tools.ts';

@@ -1,5 +1,5 @@
-import { RedisUnavailable } from '../../shared/outcome.ts';
 import { DEAD_AFTER_MS } from '../../shared/process/signs-of-life.ts';
+import { RedisUnavailable } from '../../shared/redis/outcome.ts';
 import { type Heartbeat, workerOf } from '../../shared/workers/heartbeat.ts';
 import type { RecentWorkers } from '../recent-workers.ts';
 

@@ -1,7 +1,7 @@
 import { randomBytes } from 'node:crypto';
 import type { Redis } from 'ioredis';
 import { FarmError } from '../../shared/errors.ts';
-import { KEY_PREFIX } from '../../shared/redis.ts';
+import { KEY_PREFIX } from '../../shared/redis/key-prefix.ts';
 
 /**
  * The live streams of the farm and the GPU of each, counted in Redis for all front ends together. A slot that is not

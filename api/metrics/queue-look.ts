@@ -1,6 +1,6 @@
 import type { Redis } from 'ioredis';
 import { gpuQueue, MEDIA_QUEUES } from '../../shared/jobs/queues.ts';
-import { KEY_PREFIX } from '../../shared/redis.ts';
+import { KEY_PREFIX } from '../../shared/redis/key-prefix.ts';
 
 /** What is on the queues, read from BullMQ's keys by one script for many of them, however many jobs there are. */
 

@@ -1,8 +1,8 @@
 import type { Redis } from 'ioredis';
-import { RedisUnavailable } from '../../shared/outcome.ts';
 import type { Logger } from '../../shared/process/log.ts';
 import { ignored } from '../../shared/process/unheard.ts';
-import { KEY_PREFIX } from '../../shared/redis.ts';
+import { KEY_PREFIX } from '../../shared/redis/key-prefix.ts';
+import { RedisUnavailable } from '../../shared/redis/outcome.ts';
 
 const MARK_KEY = `${KEY_PREFIX}:replicated`;
 const MARK_LIFETIME_MS = 60_000;

@@ -7,7 +7,7 @@ import { promisify } from 'node:util';
 import sharp from 'sharp';
 import { buildDemoAvatar } from '../../avatars/demo/build.ts';
 import type { NodeFarmClient } from '../../client/node/farm-client.ts';
-import { workerConnection } from '../../shared/redis.ts';
+import { workerConnection } from '../../shared/redis/connections.ts';
 import { SAMPLE_RATE_HZ } from '../../shared/sound/rates.ts';
 import { PlaneConverter } from '../../worker/compositor/plane-converter.ts';
 import { planeLayout } from '../../worker/compositor/planes.ts';

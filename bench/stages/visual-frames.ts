@@ -3,7 +3,7 @@ import { VisualInputs } from '../../api/live/visual-inputs.ts';
 import { visualPayload } from '../../api/live/visual-payload.ts';
 import { buildBenchModels } from '../../avatars/bench/build.ts';
 import { DEMO_AVATAR_DIR } from '../../shared/config/load.ts';
-import { workerConnection } from '../../shared/redis.ts';
+import { workerConnection } from '../../shared/redis/connections.ts';
 import { readHeartbeats } from '../../shared/workers/heartbeat.ts';
 import { type BenchFarm, startBenchFarm } from '../bench-farm.ts';
 import { givenFaces } from '../given-faces.ts';

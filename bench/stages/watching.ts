@@ -8,7 +8,7 @@ import { Metrics } from '../../api/metrics/metrics.ts';
 import { PrivateRedis } from '../../cli/private-redis.ts';
 import { type Config, loadConfig } from '../../shared/config/load.ts';
 import { count, observe, takeCounts } from '../../shared/metrics/tally.ts';
-import { waitUntilReady, workerConnection } from '../../shared/redis.ts';
+import { waitUntilReady, workerConnection } from '../../shared/redis/connections.ts';
 import { RenderStore } from '../../shared/renders/store.ts';
 import { startSpan, startTracing, stopTracing } from '../../shared/tracing/tracing.ts';
 import { mouthArea, rimBytes } from '../../worker/compositor/contract.ts';

@@ -1,5 +1,5 @@
 import type { Redis } from 'ioredis';
-import { KEY_PREFIX } from '../redis.ts';
+import { KEY_PREFIX } from '../redis/key-prefix.ts';
 import { GPU_ROSTER_KEY, gpuQueue } from './queues.ts';
 
 /** What is on many GPU queues at once, read from BullMQ's keys: thousands of queues cost a few commands. */

@@ -2,7 +2,8 @@ import { FlowProducer, type JobsOptions, Queue, RedisConnection, type WorkerOpti
 import type { Redis } from 'ioredis';
 import { ALIVE_EVERY_MS, DEAD_AFTER_MS } from '../process/signs-of-life.ts';
 import { ignored } from '../process/unheard.ts';
-import { KEY_PREFIX, OLDEST_REDIS } from '../redis.ts';
+import { KEY_PREFIX } from '../redis/key-prefix.ts';
+import { OLDEST_REDIS } from '../redis/suitability.ts';
 import type { RenderPriority, RenderRequest } from '../renders/record.ts';
 import { MB } from '../units.ts';
 import { type Job, type OfRender, prepareJobOf } from './jobs.ts';

@@ -1,7 +1,7 @@
 import { setTimeout as delay } from 'node:timers/promises';
 import type { Redis } from 'ioredis';
 import { FarmError } from '../errors.ts';
-import { KEY_PREFIX } from '../redis.ts';
+import { KEY_PREFIX } from '../redis/key-prefix.ts';
 import { isVisualForm, type VisualForm } from './visual-frames.ts';
 
 /** The input of a live job. It is too large for job data, is read once, and is useless a minute later. */

@@ -2,9 +2,9 @@ import type { Redis } from 'ioredis';
 import { z } from 'zod';
 import { type ErrorReport, FarmError } from '../errors.ts';
 import { storedErrorSchema, toStoredError } from '../formats/stored-error.ts';
-import { RedisUnavailable } from '../outcome.ts';
 import { ignored } from '../process/unheard.ts';
-import { KEY_PREFIX } from '../redis.ts';
+import { KEY_PREFIX } from '../redis/key-prefix.ts';
+import { RedisUnavailable } from '../redis/outcome.ts';
 import {
   type ChannelEntry,
   type ChannelRun,

@@ -5,7 +5,7 @@ import { z } from 'zod';
 import { EventLoopMonitor } from '../process/event-loop-monitor.ts';
 import { type RepeatLog, repeat } from '../process/repeat.ts';
 import { logged } from '../process/unheard.ts';
-import { KEY_PREFIX } from '../redis.ts';
+import { KEY_PREFIX } from '../redis/key-prefix.ts';
 import { COUNTS_KEY } from './series.ts';
 import { count, DROPPED_FIELD, takeCounts } from './tally.ts';
 

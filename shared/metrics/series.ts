@@ -1,4 +1,4 @@
-import { KEY_PREFIX } from '../redis.ts';
+import { KEY_PREFIX } from '../redis/key-prefix.ts';
 import { COUNTED, type CountedMetric } from './catalogue.ts';
 
 /** Names of the fields under which the counts of one series are kept in Redis. */

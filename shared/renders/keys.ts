@@ -1,4 +1,4 @@
-import { KEY_PREFIX } from '../redis.ts';
+import { KEY_PREFIX } from '../redis/key-prefix.ts';
 
 /** Names of the keys under which a render is kept: docs/architecture.md says what each holds. */
 

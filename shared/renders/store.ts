@@ -5,7 +5,7 @@ import { EVENT_OF_STATUS } from '../events.ts';
 import { toStoredError } from '../formats/stored-error.ts';
 import type { Origin } from '../jobs/origin.ts';
 import { COUNTS_KEY } from '../metrics/series.ts';
-import { KEY_PREFIX } from '../redis.ts';
+import { KEY_PREFIX } from '../redis/key-prefix.ts';
 import { HOUR_MS, MINUTE_MS } from '../units.ts';
 import {
   ACTIVE_KEY,

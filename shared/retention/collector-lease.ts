@@ -1,6 +1,6 @@
 import { randomUUID } from 'node:crypto';
 import type { Redis } from 'ioredis';
-import { KEY_PREFIX } from '../redis.ts';
+import { KEY_PREFIX } from '../redis/key-prefix.ts';
 import { MINUTE_MS } from '../units.ts';
 
 /** One process of the farm removes what has expired at a time. All times are those of Redis: keys that run out. */

@@ -1,5 +1,5 @@
 import type { Redis } from 'ioredis';
-import { KEY_PREFIX } from '../redis.ts';
+import { KEY_PREFIX } from '../redis/key-prefix.ts';
 
 /**
  * What is kept, how large it is and when it was last used, for all processes of the farm. The files are the truth: what

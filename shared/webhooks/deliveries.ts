@@ -1,7 +1,7 @@
 import { createHash } from 'node:crypto';
 import type { Redis } from 'ioredis';
 import { z } from 'zod';
-import { KEY_PREFIX } from '../redis.ts';
+import { KEY_PREFIX } from '../redis/key-prefix.ts';
 import { DAY_MS } from '../units.ts';
 import { type DeliveryTry, deliveryTrySchema } from '../views/webhook-view.ts';
 

@@ -1,7 +1,7 @@
 import type { Redis } from 'ioredis';
 import { z } from 'zod';
 import { GPU_QUEUE_BEGINS, GPU_ROSTER_KEY, leaseKey } from '../jobs/queues.ts';
-import { KEY_PREFIX } from '../redis.ts';
+import { KEY_PREFIX } from '../redis/key-prefix.ts';
 
 /**
  * Which number of the farm belongs to which device of which host. A number stays with its device until it is freed, so

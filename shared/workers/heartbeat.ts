@@ -3,7 +3,7 @@ import type { Redis } from 'ioredis';
 import { z } from 'zod';
 import { type RepeatLog, repeat } from '../process/repeat.ts';
 import { ALIVE_EVERY_MS, DEAD_AFTER_MS } from '../process/signs-of-life.ts';
-import { KEY_PREFIX } from '../redis.ts';
+import { KEY_PREFIX } from '../redis/key-prefix.ts';
 import { AUDIO_KINDS } from '../sound/audio-kinds.ts';
 import { HUBERT_CHUNKS } from '../sound/hubert-chunks.ts';
 

@@ -1,5 +1,5 @@
 import type { Redis } from 'ioredis';
-import { KEY_PREFIX } from '../redis.ts';
+import { KEY_PREFIX } from '../redis/key-prefix.ts';
 
 const DRAINED_KEY = `${KEY_PREFIX}:hosts:drained`;
 /** Channel for the name of a host about which an order was given: a wake-up only, the set is what counts. */

@@ -7,7 +7,7 @@ import type { InjectOptions } from 'fastify';
 import { hashApiKey } from '../../shared/api-keys.ts';
 import { avatarPictureKeys } from '../../shared/artifacts/avatar-pictures.ts';
 import { artifactKeys } from '../../shared/artifacts/keys.ts';
-import { KEY_PREFIX } from '../../shared/redis.ts';
+import { KEY_PREFIX } from '../../shared/redis/key-prefix.ts';
 import { savePreview } from '../../shared/renders/preview.ts';
 import { GpuDrains } from '../../shared/workers/gpu-drains.ts';
 import { type Heartbeat, startHeartbeat } from '../../shared/workers/heartbeat.ts';

@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { it } from 'node:test';
 import { enrolGpus } from '../../shared/jobs/queues.ts';
 import { COUNTS_KEY, counterField } from '../../shared/metrics/series.ts';
-import { KEY_PREFIX } from '../../shared/redis.ts';
+import { KEY_PREFIX } from '../../shared/redis/key-prefix.ts';
 import type { QueueHistories } from '../../shared/views/queue-history-view.ts';
 import { startApi } from '../support/api.ts';
 

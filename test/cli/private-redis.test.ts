@@ -6,7 +6,7 @@ import path from 'node:path';
 import { test } from 'node:test';
 import { PrivateRedis } from '../../cli/private-redis.ts';
 import { processIdentitySchema } from '../../shared/process/process-life.ts';
-import { waitUntilReady, workerConnection } from '../../shared/redis.ts';
+import { waitUntilReady, workerConnection } from '../../shared/redis/connections.ts';
 import { until } from '../support/until.ts';
 
 test('a Redis of the farm that is killed is started again at the same address, and ends when it is told to', async (t) => {

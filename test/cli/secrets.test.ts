@@ -13,7 +13,7 @@ import { hashApiKey } from '../../shared/api-keys.ts';
 import { loadConfig } from '../../shared/config/load.ts';
 import type { FarmError } from '../../shared/errors.ts';
 import { readEnvironment } from '../../shared/process/environment.ts';
-import { waitUntilReady } from '../../shared/redis.ts';
+import { waitUntilReady } from '../../shared/redis/connections.ts';
 import { type CliRun, livingFamily, runCliIn } from '../support/run-cli.ts';
 import { buildSmallAvatar, SMALL_MODEL } from '../support/small-avatar.ts';
 import { syllables, writeWav } from '../support/sound.ts';

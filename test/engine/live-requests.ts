@@ -6,7 +6,7 @@ import { gpuQueue, jobId, jobOptions, LIVE_CHANNEL, openQueue } from '../../shar
 import type { ChannelEntry, LiveSummary } from '../../shared/live/frames.ts';
 import { type LivePayload, saveLivePayload } from '../../shared/live/live-payload.ts';
 import { frameChannelKey, RedisFrameReader } from '../../shared/live/redis-channel.ts';
-import { workerConnection } from '../../shared/redis.ts';
+import { workerConnection } from '../../shared/redis/connections.ts';
 import { until } from '../support/until.ts';
 
 const NOTHING = Buffer.alloc(0);

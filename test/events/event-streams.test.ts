@@ -9,7 +9,7 @@ import { EventStreams } from '../../api/events/event-streams.ts';
 import { openServices } from '../../api/services.ts';
 import { hashApiKey } from '../../shared/api-keys.ts';
 import { renderEventSchema } from '../../shared/events.ts';
-import { readerConnection } from '../../shared/redis.ts';
+import { readerConnection } from '../../shared/redis/connections.ts';
 import { EVENTS_KEY, eventsKey, recordKey } from '../../shared/renders/keys.ts';
 import { startApi } from '../support/api.ts';
 import { SILENT_LOGGER } from '../support/quiet-log.ts';

@@ -5,7 +5,7 @@ import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { after, before, describe, it } from 'node:test';
 import type { Render } from '../../api/grpc/messages/farm.ts';
-import { workerConnection } from '../../shared/redis.ts';
+import { workerConnection } from '../../shared/redis/connections.ts';
 import type { RenderView } from '../../shared/views/render-view.ts';
 import { FARM, TestClient } from '../grpc/clients.ts';
 import { ffmpeg } from '../media/media-files.ts';

@@ -5,7 +5,7 @@ import path from 'node:path';
 import { after, before, describe, it } from 'node:test';
 import { Redis } from 'ioredis';
 import { patiently } from '../../client/patience.ts';
-import { KEY_PREFIX } from '../../shared/redis.ts';
+import { KEY_PREFIX } from '../../shared/redis/key-prefix.ts';
 import { nameOf } from '../support/command-names.ts';
 import { type CutFarm, startCutFarm } from '../support/cut-farm.ts';
 import { syllables, writeWav } from '../support/sound.ts';

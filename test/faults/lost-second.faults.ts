@@ -10,7 +10,7 @@ import { freePort } from '../../cli/private-redis.ts';
 import type { NodeFarmClient } from '../../client/node/farm-client.ts';
 import { patiently } from '../../client/patience.ts';
 import { FarmError } from '../../shared/errors.ts';
-import { waitUntilReady, workerConnection } from '../../shared/redis.ts';
+import { waitUntilReady, workerConnection } from '../../shared/redis/connections.ts';
 import { isTerminal } from '../../shared/renders/record.ts';
 import { startFarm } from '../support/farm.ts';
 import { SMALL_MODEL } from '../support/small-avatar.ts';

@@ -5,7 +5,7 @@ import { after, before, describe, it } from 'node:test';
 import type { Job } from 'bullmq';
 import type { Redis } from 'ioredis';
 import { QueueClients } from '../../shared/jobs/queues.ts';
-import { workerConnection } from '../../shared/redis.ts';
+import { workerConnection } from '../../shared/redis/connections.ts';
 import { gpuOnce, renderOn, startSecondWorker } from '../farm/second-worker.ts';
 import { endProcess } from '../gpu/gpu-process.ts';
 import { DEMO_MODEL, startFarm, type TestFarm } from '../support/farm.ts';

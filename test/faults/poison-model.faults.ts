@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { it } from 'node:test';
 import { setTimeout as delay } from 'node:timers/promises';
 import { QueueClients } from '../../shared/jobs/queues.ts';
-import { workerConnection } from '../../shared/redis.ts';
+import { workerConnection } from '../../shared/redis/connections.ts';
 import { SMALL_MODEL } from '../support/small-avatar.ts';
 import { DisturbedRenders } from './disturbed-render.ts';
 

@@ -3,7 +3,7 @@ import { once } from 'node:events';
 import path from 'node:path';
 import { it } from 'node:test';
 import { QueueClients } from '../../shared/jobs/queues.ts';
-import { workerConnection } from '../../shared/redis.ts';
+import { workerConnection } from '../../shared/redis/connections.ts';
 import { syllables, writeWav } from '../support/sound.ts';
 import { until } from '../support/until.ts';
 import { MixedFarm } from './mixed-farm.ts';

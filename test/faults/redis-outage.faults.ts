@@ -7,7 +7,7 @@ import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { it } from 'node:test';
 import { freePort } from '../../cli/private-redis.ts';
-import { waitUntilReady, workerConnection } from '../../shared/redis.ts';
+import { waitUntilReady, workerConnection } from '../../shared/redis/connections.ts';
 import { startFarm } from '../support/farm.ts';
 import { SMALL_MODEL } from '../support/small-avatar.ts';
 import { syllables, writeWav } from '../support/sound.ts';

@@ -8,7 +8,7 @@ import { after, before, describe, it } from 'node:test';
 import type { Redis } from 'ioredis';
 import { freePort } from '../../cli/private-redis.ts';
 import { NodeFarmClient } from '../../client/node/farm-client.ts';
-import { waitUntilReady, workerConnection } from '../../shared/redis.ts';
+import { waitUntilReady, workerConnection } from '../../shared/redis/connections.ts';
 import { recordKey } from '../../shared/renders/keys.ts';
 import { Bucket } from '../../shared/s3/bucket.ts';
 import type { HostView } from '../../shared/views/host-view.ts';

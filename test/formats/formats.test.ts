@@ -4,7 +4,7 @@ import { storedErrorSchema, toStoredError } from '../../shared/formats/stored-er
 import { type Job, jobSchema } from '../../shared/jobs/jobs.ts';
 import { jobOptions, QueueClients } from '../../shared/jobs/queues.ts';
 import { liveSummarySchema } from '../../shared/live/frames.ts';
-import { KEY_PREFIX } from '../../shared/redis.ts';
+import { KEY_PREFIX } from '../../shared/redis/key-prefix.ts';
 import { renderRecordSchema, segmentReceiptSchema } from '../../shared/renders/record.ts';
 import { heartbeatSchema, readHeartbeats, startHeartbeat } from '../../shared/workers/heartbeat.ts';
 import { Consumer } from '../../worker/jobs/consumer.ts';

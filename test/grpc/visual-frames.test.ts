@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { after, before, describe, it } from 'node:test';
 import { Client, credentials } from '@grpc/grpc-js';
 import type { CompositeBatchResponse } from '../../api/grpc/messages/monolithic.ts';
-import { workerConnection } from '../../shared/redis.ts';
+import { workerConnection } from '../../shared/redis/connections.ts';
 import { startHeartbeat } from '../../shared/workers/heartbeat.ts';
 import { LiveRequests } from '../engine/live-requests.ts';
 import { startFarm, type TestFarm } from '../support/farm.ts';

@@ -10,7 +10,7 @@ import {
   QueueClients,
   SEGMENT_BAND,
 } from '../../shared/jobs/queues.ts';
-import { KEY_PREFIX } from '../../shared/redis.ts';
+import { KEY_PREFIX } from '../../shared/redis/key-prefix.ts';
 import type { RenderPriority } from '../../shared/renders/record.ts';
 import { clockOf, fairPriorities, fairTurns, fairTurnsOfOwner, setClockBack } from '../../worker/jobs/fair-order.ts';
 import { startRedisServer } from '../support/redis-server.ts';

@@ -5,7 +5,7 @@ import { after, test } from 'node:test';
 import { Worker } from 'bullmq';
 import { QueueClients } from '../../shared/jobs/queues.ts';
 import { ownIdentity, type ProcessIdentity } from '../../shared/process/process-life.ts';
-import { KEY_PREFIX } from '../../shared/redis.ts';
+import { KEY_PREFIX } from '../../shared/redis/key-prefix.ts';
 import { releaseLostJobs, workerName } from '../../worker/jobs/lost-jobs.ts';
 import { startRedisServer } from '../support/redis-server.ts';
 

@@ -3,7 +3,7 @@ import { after, test } from 'node:test';
 import { setTimeout as delay } from 'node:timers/promises';
 import { type Job as BullJob, type Queue, Worker } from 'bullmq';
 import { jobOptions, QueueClients } from '../../shared/jobs/queues.ts';
-import { KEY_PREFIX } from '../../shared/redis.ts';
+import { KEY_PREFIX } from '../../shared/redis/key-prefix.ts';
 import { Consumer } from '../../worker/jobs/consumer.ts';
 import type { JobHandler } from '../../worker/jobs/job-runner.ts';
 import { UnendedRuns } from '../../worker/jobs/unended-runs.ts';

@@ -9,7 +9,7 @@ import type { DirectChannel, LiveJob } from '../../shared/jobs/jobs.ts';
 import type { FrameWriter, Opened } from '../../shared/live/frames.ts';
 import { livePayloadKey } from '../../shared/live/live-payload.ts';
 import { frameChannelKey } from '../../shared/live/redis-channel.ts';
-import { workerConnection } from '../../shared/redis.ts';
+import { workerConnection } from '../../shared/redis/connections.ts';
 import { FrameChannels, type OfferTaker } from '../../worker/gpu/frame-channels.ts';
 import { QUIET_LOG } from '../support/quiet-log.ts';
 import { RedisProxy } from '../support/redis-proxy.ts';

@@ -10,7 +10,7 @@ import { VisualInputs } from '../../api/live/visual-inputs.ts';
 import { Models } from '../../api/models.ts';
 import { loadConfig } from '../../shared/config/load.ts';
 import { QueueClients } from '../../shared/jobs/queues.ts';
-import { producerConnection, waitUntilReady, workerConnection } from '../../shared/redis.ts';
+import { producerConnection, waitUntilReady, workerConnection } from '../../shared/redis/connections.ts';
 import { FEATURE_ROWS_AFTER } from '../../shared/sound/rates.ts';
 import type { TestFarm } from '../support/farm.ts';
 import { QUIET_LOG } from '../support/quiet-log.ts';

@@ -4,7 +4,7 @@ import { after, describe, it } from 'node:test';
 import { FencedOut } from '../../shared/live/frames.ts';
 import { saveLivePayload } from '../../shared/live/live-payload.ts';
 import { frameChannelKey, RedisFrameReader, RedisFrameWriter } from '../../shared/live/redis-channel.ts';
-import { workerConnection } from '../../shared/redis.ts';
+import { workerConnection } from '../../shared/redis/connections.ts';
 import { RedisProxy } from '../support/redis-proxy.ts';
 import { startRedisServer } from '../support/redis-server.ts';
 

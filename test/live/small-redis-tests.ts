@@ -4,7 +4,7 @@ import path from 'node:path';
 import { after, before, describe, it } from 'node:test';
 import { isDeepStrictEqual } from 'node:util';
 import type { Redis } from 'ioredis';
-import { workerConnection } from '../../shared/redis.ts';
+import { workerConnection } from '../../shared/redis/connections.ts';
 import { MONOLITHIC, TestClient } from '../grpc/clients.ts';
 import type { TestFarm } from '../support/farm.ts';
 import { decodeFrames } from '../support/ffprobe.ts';

@@ -4,7 +4,7 @@ import { type Queue, UnrecoverableError, Worker } from 'bullmq';
 import { loadConfig } from '../../shared/config/load.ts';
 import { QueueClients } from '../../shared/jobs/queues.ts';
 import { readEnvironment } from '../../shared/process/environment.ts';
-import { KEY_PREFIX } from '../../shared/redis.ts';
+import { KEY_PREFIX } from '../../shared/redis/key-prefix.ts';
 import { newRenderId } from '../../shared/renders/id.ts';
 import { RenderStore } from '../../shared/renders/store.ts';
 import { Dispatcher } from '../../worker/media/dispatch.ts';

@@ -6,7 +6,7 @@ import { FarmError } from '../../shared/errors.ts';
 import type { SegmentJob } from '../../shared/jobs/jobs.ts';
 import { gpuQueue, jobOptions, QueueClients } from '../../shared/jobs/queues.ts';
 import { readEnvironment } from '../../shared/process/environment.ts';
-import { KEY_PREFIX } from '../../shared/redis.ts';
+import { KEY_PREFIX } from '../../shared/redis/key-prefix.ts';
 import { type Heartbeat, startHeartbeat } from '../../shared/workers/heartbeat.ts';
 import { SegmentPlacement } from '../../worker/jobs/segment-placement.ts';
 import { Relocation } from '../../worker/queues/relocation.ts';

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { after, describe, it } from 'node:test';
 import { openQueue } from '../../shared/jobs/queues.ts';
-import { producerConnection, waitUntilReady } from '../../shared/redis.ts';
+import { producerConnection, waitUntilReady } from '../../shared/redis/connections.ts';
 import { startRedisServer } from '../support/redis-server.ts';
 
 describe('a queue', async () => {

@@ -1,15 +1,15 @@
 import assert from 'node:assert/strict';
 import { type TestContext, test } from 'node:test';
 import type { Redis } from 'ioredis';
-import { lookAtRedis } from '../../shared/redis/health.ts';
-import { FARM_SLOT } from '../../shared/redis/primary-finder.ts';
 import {
   producerConnection,
   type RedisPlace,
   readerConnection,
   waitUntilReady,
   workerConnection,
-} from '../../shared/redis.ts';
+} from '../../shared/redis/connections.ts';
+import { lookAtRedis } from '../../shared/redis/health.ts';
+import { FARM_SLOT } from '../../shared/redis/primary-finder.ts';
 import { ClusterServers, missingTls, SentinelServers } from '../support/redis-servers.ts';
 import { until } from '../support/until.ts';
 

@@ -5,8 +5,8 @@ import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { after, test } from 'node:test';
 import { freePort } from '../../cli/private-redis.ts';
+import { waitUntilReady, workerConnection } from '../../shared/redis/connections.ts';
 import { FARM_COMMANDS, FARM_RULES, missingRights } from '../../shared/redis/rights.ts';
-import { waitUntilReady, workerConnection } from '../../shared/redis.ts';
 import { RedisServer } from '../support/redis-servers.ts';
 
 /** test/faults/redis-rights.faults.ts has a whole farm run with these rights. */

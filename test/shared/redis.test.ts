@@ -7,7 +7,12 @@ import { after, test } from 'node:test';
 import { setTimeout as delay } from 'node:timers/promises';
 import type { Redis } from 'ioredis';
 import { PrivateRedis } from '../../cli/private-redis.ts';
-import { producerConnection, readerConnection, waitUntilReady, workerConnection } from '../../shared/redis.ts';
+import {
+  producerConnection,
+  readerConnection,
+  waitUntilReady,
+  workerConnection,
+} from '../../shared/redis/connections.ts';
 import { until } from '../support/until.ts';
 
 const folder = await mkdtemp(path.join(tmpdir(), 'farm-test-producer-'));

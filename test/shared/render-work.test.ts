@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { beforeEach, test } from 'node:test';
-import { KEY_PREFIX } from '../../shared/redis.ts';
+import { KEY_PREFIX } from '../../shared/redis/key-prefix.ts';
 import { RenderStore } from '../../shared/renders/store.ts';
 import { RenderWork } from '../../shared/renders/work.ts';
 import { startRedisServer } from '../support/redis-server.ts';

@@ -5,7 +5,7 @@ import { z } from 'zod';
 import { FarmError } from '../../shared/errors.ts';
 import { type Repeated, type RepeatLog, repeat } from '../../shared/process/repeat.ts';
 import { DEAD_AFTER_MS } from '../../shared/process/signs-of-life.ts';
-import { KEY_PREFIX } from '../../shared/redis.ts';
+import { KEY_PREFIX } from '../../shared/redis/key-prefix.ts';
 import { HEARTBEAT_KEY_PREFIX } from '../../shared/workers/heartbeat.ts';
 import type { PipelineThread } from '../engine/pipeline-thread.ts';
 import type { LoadResult, LoadTask } from '../engine/thread-protocol.ts';

@@ -1,7 +1,7 @@
 import type { Queue } from 'bullmq';
 import type { JobName } from '../../shared/jobs/jobs.ts';
 import { WORKER_TIMING } from '../../shared/jobs/queues.ts';
-import { KEY_PREFIX } from '../../shared/redis.ts';
+import { KEY_PREFIX } from '../../shared/redis/key-prefix.ts';
 import { JobRunner, type JobRunnerOptions } from './job-runner.ts';
 import { LastingWorker } from './lasting-worker.ts';
 import { releaseLostJobs, workerName } from './lost-jobs.ts';

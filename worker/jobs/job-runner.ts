@@ -7,7 +7,7 @@ import { count } from '../../shared/metrics/tally.ts';
 import type { Logger } from '../../shared/process/log.ts';
 import { withProgress } from '../../shared/process/progress.ts';
 import { ignored, logged, unexpected } from '../../shared/process/unheard.ts';
-import { isConnectionFault } from '../../shared/redis-outage.ts';
+import { isConnectionFault } from '../../shared/redis/outage.ts';
 import type { TraceSpan } from '../../shared/tracing/contract.ts';
 import { JobWatch } from './job-watch.ts';
 import { Pace } from './pace.ts';

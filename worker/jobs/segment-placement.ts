@@ -1,7 +1,7 @@
 import type { Redis } from 'ioredis';
 import type { Config } from '../../shared/config/load.ts';
 import { backlogIn, countJobs, type QueueCounts } from '../../shared/jobs/queue-counts.ts';
-import { KEY_PREFIX } from '../../shared/redis.ts';
+import { KEY_PREFIX } from '../../shared/redis/key-prefix.ts';
 import { type Heartbeat, readHeartbeats } from '../../shared/workers/heartbeat.ts';
 import { costOn, type GpuState, gpusForModel, placeWork, willingGpus } from '../../shared/workers/placement.ts';
 

@@ -1,7 +1,7 @@
 import { entryVersion } from '../../shared/config/model-config.ts';
 import { type JobOf, prepareJobOf } from '../../shared/jobs/jobs.ts';
 import { jobId } from '../../shared/jobs/queues.ts';
-import { untilKnown } from '../../shared/outcome.ts';
+import { untilKnown } from '../../shared/redis/outcome.ts';
 import { isVideo } from '../../shared/renders/outputs.ts';
 import { framesOf, type RenderPlan, type RenderRecord, type SegmentReceipt } from '../../shared/renders/record.ts';
 import { samplesOf } from '../../shared/sound/frame-rate.ts';

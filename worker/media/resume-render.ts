@@ -4,7 +4,7 @@ import { entryVersion } from '../../shared/config/model-config.ts';
 import { FarmError } from '../../shared/errors.ts';
 import { prepareJobOf } from '../../shared/jobs/jobs.ts';
 import { jobId } from '../../shared/jobs/queues.ts';
-import { untilKnown } from '../../shared/outcome.ts';
+import { untilKnown } from '../../shared/redis/outcome.ts';
 import { isVideo } from '../../shared/renders/outputs.ts';
 import type { RenderPlan, RenderRecord, SegmentReceipt } from '../../shared/renders/record.ts';
 import { removeFilesIfGone } from '../jobs/ended-renders.ts';

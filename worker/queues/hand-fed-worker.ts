@@ -4,7 +4,7 @@ import type { Redis } from 'ioredis';
 import type { JobName } from '../../shared/jobs/jobs.ts';
 import { WORKER_TIMING } from '../../shared/jobs/queues.ts';
 import { ignored, logged } from '../../shared/process/unheard.ts';
-import { KEY_PREFIX } from '../../shared/redis.ts';
+import { KEY_PREFIX } from '../../shared/redis/key-prefix.ts';
 import type { JobRunner } from '../jobs/job-runner.ts';
 import { LastingWorker } from '../jobs/lasting-worker.ts';
 import { workerName } from '../jobs/lost-jobs.ts';

@@ -2,7 +2,7 @@ import type { Redis } from 'ioredis';
 import { z } from 'zod';
 import { backlogIn, countJobs, type QueueCounts } from '../../shared/jobs/queue-counts.ts';
 import { enrolledGpus, GPU_ROSTER_KEY, gpuQueue, leaseKey } from '../../shared/jobs/queues.ts';
-import { KEY_PREFIX } from '../../shared/redis.ts';
+import { KEY_PREFIX } from '../../shared/redis/key-prefix.ts';
 import { GpuDrains } from '../../shared/workers/gpu-drains.ts';
 import { readHeartbeats, workerOf } from '../../shared/workers/heartbeat.ts';
 

@@ -1,20 +1,16 @@
 import { type Command, Redis, type RedisOptions, ReplyError } from 'ioredis';
-import { FarmError } from './errors.ts';
+import { FarmError } from '../errors.ts';
+import { gatherWrites } from '../process/gathered-writes.ts';
+import { logged } from '../process/unheard.ts';
+import { type RedisAddress, readGuidedAddress, tlsOptions } from './address.ts';
 import { RedisUnavailable } from './outcome.ts';
-import { gatherWrites } from './process/gathered-writes.ts';
-import { logged } from './process/unheard.ts';
-import { type RedisAddress, readGuidedAddress, tlsOptions } from './redis/address.ts';
-import { nameOfPrimary, primaryConnector } from './redis/primary-connector.ts';
-
-/** Every key of the farm carries this hash tag, so that a cluster keeps them in one slot. BullMQ uses it as prefix. */
-export const KEY_PREFIX = '{farm}';
+import { nameOfPrimary, primaryConnector } from './primary-connector.ts';
 
 /** How long a producer waits for one answer before it says that Redis is unavailable. */
 const COMMAND_TIMEOUT_MS = 1500;
 /** The slowest that pictures travel to a Redis that is well, on a busy machine: 10 MB/s. */
 const SLOWEST_BYTES_PER_MS = 10_000;
 const RECONNECT_MAX_MS = 1000;
-export const OLDEST_REDIS = { major: 6, minor: 2 };
 
 const shared: RedisOptions = {
   retryStrategy: (attempt) => Math.min(50 * 2 ** Math.min(attempt, 6), RECONNECT_MAX_MS),
@@ -255,20 +251,4 @@ export async function waitUntilReady(redis: Redis, timeoutMs: number): Promise<v
     clearTimeout(timer);
     redis.off('ready', ready.resolve);
   }
-}
-
-/** Why this Redis is unsuitable: it is too old, or it may evict queued jobs. Empty when it is suitable. */
-export async function findRedisProblems(redis: Redis): Promise<string[]> {
-  const info = await redis.info();
-  const version = /redis_version:(\S+)/.exec(info)?.[1] ?? '0.0';
-  const policy = /maxmemory_policy:(\S+)/.exec(info)?.[1] ?? 'noeviction';
-  const [major = 0, minor = 0] = version.split('.').map(Number);
-  const problems: string[] = [];
-  if (major < OLDEST_REDIS.major || (major === OLDEST_REDIS.major && minor < OLDEST_REDIS.minor)) {
-    problems.push(`Redis ${version} is too old; the farm needs ${OLDEST_REDIS.major}.${OLDEST_REDIS.minor} or newer`);
-  }
-  if (policy !== 'noeviction') {
-    problems.push(`maxmemory-policy is ${policy}, which can throw queued jobs away; set it to noeviction`);
-  }
-  return problems;
 }

@@ -1,6 +1,6 @@
 import { setTimeout as delay } from 'node:timers/promises';
 import type { Redis } from 'ioredis';
-import { type Repeated, type RepeatLog, repeat } from './process/repeat.ts';
+import { type Repeated, type RepeatLog, repeat } from '../process/repeat.ts';
 
 const ASK_EVERY_MS = 1000;
 
