@@ -1,6 +1,6 @@
 import { type AvatarPictures, avatarPictureKeys, avatarPicturesSchema } from '../shared/artifacts/avatar-pictures.ts';
 import type { ArtifactStore } from '../shared/artifacts/store.ts';
-import { FarmError } from '../shared/errors.ts';
+import { FarmError } from '../shared/errors/farm-error.ts';
 import type { AvatarPicturesView } from '../shared/views/models-view.ts';
 import type { Models } from './models.ts';
 

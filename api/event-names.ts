@@ -1,5 +1,5 @@
 import { z } from 'zod';
-import { unknownName } from '../shared/faulty-input.ts';
+import { unknownName } from '../shared/errors/faulty-input.ts';
 
 /** Names of events that a client wants, each once. One that is not known is refused with those that are. */
 export const eventNames = <N extends string>(known: readonly N[]) =>

@@ -2,7 +2,7 @@ import { setTimeout as delay } from 'node:timers/promises';
 import type { Redis } from 'ioredis';
 import type { Config } from '../shared/config/load.ts';
 import { frameRatesOf } from '../shared/config/model-hearing.ts';
-import { FarmError } from '../shared/errors.ts';
+import { FarmError } from '../shared/errors/farm-error.ts';
 import { enrolledGpus, type QueueClients } from '../shared/jobs/queues.ts';
 import { COUNTS_KEY, counterField } from '../shared/metrics/series.ts';
 import { afterwards, untilKnown } from '../shared/redis/outcome.ts';

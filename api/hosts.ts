@@ -1,6 +1,6 @@
 import { setTimeout as delay } from 'node:timers/promises';
 import type { Redis } from 'ioredis';
-import { FarmError } from '../shared/errors.ts';
+import { FarmError } from '../shared/errors/farm-error.ts';
 import { backlogOf, GPU_ROSTER_KEY, type QueueClients } from '../shared/jobs/queues.ts';
 import { afterwards, untilKnown } from '../shared/redis/outcome.ts';
 import type { HostList, HostView } from '../shared/views/host-view.ts';

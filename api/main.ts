@@ -5,7 +5,7 @@ import { type Config, loadConfig } from '../shared/config/load.ts';
 import { keysWithoutEffect } from '../shared/config/no-effect.ts';
 import { keptToThisMachine, refuseOpenAddress } from '../shared/config/open-address.ts';
 import { ConfigReload } from '../shared/config/reload.ts';
-import { FarmError } from '../shared/errors.ts';
+import { FarmError } from '../shared/errors/farm-error.ts';
 import { farmMark } from '../shared/farm/farm-mark.ts';
 import { confirmAfterReconnects, confirmFarm } from '../shared/farm/identity.ts';
 import { startReporting } from '../shared/metrics/report.ts';

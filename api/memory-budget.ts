@@ -1,5 +1,5 @@
 import { totalmem } from 'node:os';
-import { FarmError } from '../shared/errors.ts';
+import { FarmError } from '../shared/errors/farm-error.ts';
 import { MB } from '../shared/units.ts';
 
 /** The part of the machine's memory that a front end may fill when nothing is configured; workers need the rest. */

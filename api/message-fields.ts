@@ -1,6 +1,6 @@
 import { z } from 'zod';
 import type { Config } from '../shared/config/load.ts';
-import { FarmError } from '../shared/errors.ts';
+import { FarmError } from '../shared/errors/farm-error.ts';
 import { JPEG_QUALITY, SAMPLE_RATE_HZ_RANGE } from '../shared/limits.ts';
 import { FRAME_RATES } from '../shared/sound/frame-rate.ts';
 import { SAMPLE_RATE_HZ } from '../shared/sound/rates.ts';

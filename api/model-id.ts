@@ -1,5 +1,5 @@
 import type { Config } from '../shared/config/load.ts';
-import { FarmError } from '../shared/errors.ts';
+import { FarmError } from '../shared/errors/farm-error.ts';
 
 /**
  * The model that a request means, over every door alike: the one it names, and the only one there is when it names none.

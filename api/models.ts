@@ -3,7 +3,7 @@ import type { Redis } from 'ioredis';
 import type { Config } from '../shared/config/load.ts';
 import { hasPictures, type ModelConfig } from '../shared/config/model-config.ts';
 import type { ConfigReload } from '../shared/config/reload.ts';
-import { FarmError } from '../shared/errors.ts';
+import { FarmError } from '../shared/errors/farm-error.ts';
 import { UNLOAD_CHANNEL } from '../shared/jobs/queues.ts';
 import type { HostModels } from '../shared/model-files/host-models.ts';
 import { afterwards, untilKnown } from '../shared/redis/outcome.ts';

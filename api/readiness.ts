@@ -1,7 +1,7 @@
 import { setTimeout as delay } from 'node:timers/promises';
 import type { Redis } from 'ioredis';
 import type { ArtifactStore } from '../shared/artifacts/store.ts';
-import { FarmError } from '../shared/errors.ts';
+import { FarmError } from '../shared/errors/farm-error.ts';
 import type { DiskReserve } from '../shared/files/disk-reserve.ts';
 import { ignored } from '../shared/process/unheard.ts';
 import { KEY_PREFIX } from '../shared/redis/key-prefix.ts';

@@ -1,5 +1,5 @@
 import { setTimeout as delay } from 'node:timers/promises';
-import { FarmError } from '../shared/errors.ts';
+import { FarmError } from '../shared/errors/farm-error.ts';
 import { ignored } from '../shared/process/unheard.ts';
 
 /** Time for what was told to stop to say so. */

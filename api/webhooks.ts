@@ -1,7 +1,7 @@
 import { randomUUID } from 'node:crypto';
 import type { Redis } from 'ioredis';
 import type { Config } from '../shared/config/load.ts';
-import { FarmError } from '../shared/errors.ts';
+import { FarmError } from '../shared/errors/farm-error.ts';
 import { ENDS_OF_RENDERS, type WebhookEventName } from '../shared/events.ts';
 import { parseOutsideUrl } from '../shared/net/outside-url.ts';
 import type { RenderWebhook } from '../shared/renders/record.ts';

@@ -1,7 +1,7 @@
 import { availableParallelism } from 'node:os';
 import { parseArgs } from 'node:util';
 import { buildBenchModels } from '../avatars/bench/build.ts';
-import { FarmError } from '../shared/errors.ts';
+import { FarmError } from '../shared/errors/farm-error.ts';
 import { whyUnavailable } from '../worker/onnx/execution-providers.ts';
 import { saveFigures } from './figures.ts';
 import { MACHINE } from './harness/machine.ts';

@@ -7,7 +7,7 @@ import { stringify } from 'yaml';
 import { NodeFarmClient } from '../client/node/farm-client.ts';
 import { checkInput, checkOutput } from '../client/node/files.ts';
 import { type Config, loadConfig } from '../shared/config/load.ts';
-import { FarmError } from '../shared/errors.ts';
+import { FarmError } from '../shared/errors/farm-error.ts';
 import { exitCodeOf, onEndRequest } from '../shared/process/end-requests.ts';
 import { reportFailure } from '../shared/process/report-failure.ts';
 import { ignored } from '../shared/process/unheard.ts';

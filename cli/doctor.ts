@@ -5,7 +5,7 @@ import { z } from 'zod';
 import { type Config, DEMO_AVATAR_DIR, loadConfig } from '../shared/config/load.ts';
 import { keysWithoutEffect } from '../shared/config/no-effect.ts';
 import { grpcAddresses, isWithoutKeys, keptToThisMachine, refuseOpenAddress } from '../shared/config/open-address.ts';
-import { FarmError } from '../shared/errors.ts';
+import { FarmError } from '../shared/errors/farm-error.ts';
 import { makeDataFolder } from '../shared/files/data-folder.ts';
 import { childEnvironment, toolEnvironment } from '../shared/process/environment.ts';
 import { ignored } from '../shared/process/unheard.ts';

@@ -1,7 +1,7 @@
 import path from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 import { loadConfig } from '../shared/config/load.ts';
-import { FarmError } from '../shared/errors.ts';
+import { FarmError } from '../shared/errors/farm-error.ts';
 import { hasEnded, isSurelyAlive, type ProcessIdentity } from '../shared/process/process-life.ts';
 import { readHolder } from './farm-lock.ts';
 import { printJson, sayUnless } from './json-output.ts';

@@ -1,5 +1,5 @@
 import { checkInput } from '../client/node/files.ts';
-import { FarmError } from '../shared/errors.ts';
+import { FarmError } from '../shared/errors/farm-error.ts';
 import type { FrameRate } from '../shared/sound/frame-rate.ts';
 import { outputOf } from '../shared/tools/tool-output.ts';
 import { MINUTE_MS } from '../shared/units.ts';

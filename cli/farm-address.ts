@@ -1,6 +1,6 @@
 import { NodeFarmClient } from '../client/node/farm-client.ts';
 import { type Config, loadConfig, readPlainKey } from '../shared/config/load.ts';
-import { FarmError } from '../shared/errors.ts';
+import { FarmError } from '../shared/errors/farm-error.ts';
 import { readFarmAddress } from '../shared/process/environment.ts';
 
 /** Which farm a command speaks to. */

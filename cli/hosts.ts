@@ -1,5 +1,5 @@
 import { setTimeout as delay } from 'node:timers/promises';
-import { FarmError } from '../shared/errors.ts';
+import { FarmError } from '../shared/errors/farm-error.ts';
 import type { HostView } from '../shared/views/host-view.ts';
 import { type FarmOptions, openFarm } from './farm-address.ts';
 import { printJson } from './json-output.ts';

@@ -5,7 +5,7 @@ import path from 'node:path';
 import type { LiveFrame, LiveMessage } from '../client/live-messages.ts';
 import type { LiveSession } from '../client/live-session.ts';
 import { checkInput } from '../client/node/files.ts';
-import { FarmError } from '../shared/errors.ts';
+import { FarmError } from '../shared/errors/farm-error.ts';
 import { toolEnvironment } from '../shared/process/environment.ts';
 import type { FrameRate } from '../shared/sound/frame-rate.ts';
 import { type FarmOptions, openFarm } from './farm-address.ts';

@@ -1,7 +1,7 @@
 import path from 'node:path';
 import type { Config } from '../shared/config/load.ts';
 import { refuseOpenAddress } from '../shared/config/open-address.ts';
-import { FarmError } from '../shared/errors.ts';
+import { FarmError } from '../shared/errors/farm-error.ts';
 import { readEnvironment } from '../shared/process/environment.ts';
 import { CLOSING_MS } from '../shared/process/shutdown.ts';
 import { ignored } from '../shared/process/unheard.ts';

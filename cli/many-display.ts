@@ -1,4 +1,4 @@
-import type { FarmError } from '../shared/errors.ts';
+import type { FarmError } from '../shared/errors/farm-error.ts';
 import type { RenderView } from '../shared/views/render-view.ts';
 import { printJsonLine } from './json-output.ts';
 import { fitted, progressBar } from './progress.ts';

@@ -1,4 +1,4 @@
-import { FarmError } from '../shared/errors.ts';
+import { FarmError } from '../shared/errors/farm-error.ts';
 import type { ModelView } from '../shared/views/models-view.ts';
 import { type FarmOptions, openFarm } from './farm-address.ts';
 import { printJson } from './json-output.ts';

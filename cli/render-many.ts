@@ -3,7 +3,7 @@ import { mkdir } from 'node:fs/promises';
 import path from 'node:path';
 import type { NodeFarmClient } from '../client/node/farm-client.ts';
 import { type Patience, patiently } from '../client/patience.ts';
-import { FarmError } from '../shared/errors.ts';
+import { FarmError } from '../shared/errors/farm-error.ts';
 import { exitCodeOf, onEndRequest } from '../shared/process/end-requests.ts';
 import type { RenderView } from '../shared/views/render-view.ts';
 import { openFarm } from './farm-address.ts';

@@ -5,7 +5,7 @@ import type { NodeFarmClient } from '../client/node/farm-client.ts';
 import type { OutputRules } from '../client/node/files.ts';
 import { type Patience, patiently } from '../client/patience.ts';
 import type { SubmitOptions } from '../client/requests.ts';
-import { FarmError } from '../shared/errors.ts';
+import { FarmError } from '../shared/errors/farm-error.ts';
 import { exitCodeOf, onEndRequest } from '../shared/process/end-requests.ts';
 import type { RenderView } from '../shared/views/render-view.ts';
 import { openFarm } from './farm-address.ts';

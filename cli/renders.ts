@@ -1,6 +1,6 @@
 import type { FollowedEvent } from '../client/events.ts';
 import type { NodeFarmClient } from '../client/node/farm-client.ts';
-import { FarmError } from '../shared/errors.ts';
+import { FarmError } from '../shared/errors/farm-error.ts';
 import { EVENTS_MISSED, type RenderEventName } from '../shared/events.ts';
 import { isVideo } from '../shared/renders/outputs.ts';
 import { isTerminal, type RenderStatus } from '../shared/renders/record.ts';

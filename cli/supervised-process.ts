@@ -2,7 +2,7 @@ import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { createInterface } from 'node:readline';
 import { setTimeout as delay } from 'node:timers/promises';
-import { FarmError } from '../shared/errors.ts';
+import { FarmError } from '../shared/errors/farm-error.ts';
 import { childEnvironment } from '../shared/process/environment.ts';
 import { Patience } from '../shared/process/patience.ts';
 import type { ProcessMessage, StartMessage, SupervisorMessage } from '../shared/process/supervised.ts';

@@ -1,6 +1,6 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { FarmClient } from '../client/farm-client.ts';
-import { FarmError } from '../shared/errors.ts';
+import { FarmError } from '../shared/errors/farm-error.ts';
 import type { DeliveryTry } from '../shared/views/webhook-view.ts';
 import { type FarmOptions, openFarm } from './farm-address.ts';
 import { printJson, sayUnless } from './json-output.ts';

@@ -1,5 +1,5 @@
 import { z } from 'zod';
-import { FarmError } from '../shared/errors.ts';
+import { FarmError } from '../shared/errors/farm-error.ts';
 import { errorReportSchema } from '../shared/renders/record.ts';
 import { parseJson } from './json.ts';
 

@@ -1,4 +1,4 @@
-import { FarmError } from '../shared/errors.ts';
+import { FarmError } from '../shared/errors/farm-error.ts';
 import { EVENTS_MISSED, type RenderEvent, type RenderEventName, renderEventSchema } from '../shared/events.ts';
 import type { RenderStatus } from '../shared/renders/record.ts';
 import type { Connection } from './connection.ts';

@@ -1,5 +1,5 @@
 import { z } from 'zod';
-import { FarmError } from '../shared/errors.ts';
+import { FarmError } from '../shared/errors/farm-error.ts';
 import { isTerminal } from '../shared/renders/record.ts';
 import { type Batch, batchSchema } from '../shared/views/batch-view.ts';
 import { type Estimate, estimateSchema } from '../shared/views/estimate-view.ts';

@@ -1,4 +1,4 @@
-import { FarmError } from '../shared/errors.ts';
+import { FarmError } from '../shared/errors/farm-error.ts';
 import { type UploadView, uploadViewSchema } from '../shared/views/upload-view.ts';
 import type { Connection } from './connection.ts';
 import { json, type UploadedSound } from './requests.ts';

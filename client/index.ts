@@ -1,6 +1,7 @@
 /** The client of a farm, for browsers and Node. docs/client.md describes it. */
 
-export { type ErrorCode, type ErrorReport, FarmError } from '../shared/errors.ts';
+export type { ErrorCode } from '../shared/errors/catalogue.ts';
+export { type ErrorReport, FarmError } from '../shared/errors/farm-error.ts';
 export {
   EVENTS_MISSED,
   RENDER_EVENTS,

@@ -1,5 +1,5 @@
 import type { BackgroundMode } from '../shared/background-mode.ts';
-import { FarmError } from '../shared/errors.ts';
+import { FarmError } from '../shared/errors/farm-error.ts';
 import type { Connection } from './connection.ts';
 import { parseJson } from './json.ts';
 import { LiveInbox } from './live-inbox.ts';

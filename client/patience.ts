@@ -1,4 +1,5 @@
-import { type ErrorCode, FarmError } from '../shared/errors.ts';
+import type { ErrorCode } from '../shared/errors/catalogue.ts';
+import { FarmError } from '../shared/errors/farm-error.ts';
 import { wait } from './wait.ts';
 
 /** Faults that pass by themselves when a front end or Redis starts again. */

@@ -1,4 +1,4 @@
-import { FarmError } from '../shared/errors.ts';
+import { FarmError } from '../shared/errors/farm-error.ts';
 import { isVideo } from '../shared/renders/outputs.ts';
 import { isTerminal } from '../shared/renders/record.ts';
 import { type RenderView, renderViewSchema } from '../shared/views/render-view.ts';

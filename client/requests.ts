@@ -1,5 +1,5 @@
 import type { BackgroundMode } from '../shared/background-mode.ts';
-import { FarmError } from '../shared/errors.ts';
+import { FarmError } from '../shared/errors/farm-error.ts';
 import type { WebhookEventName } from '../shared/events.ts';
 import type { MarkForm, SyncMode } from '../shared/footage.ts';
 import type { Output } from '../shared/renders/outputs.ts';

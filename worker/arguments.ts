@@ -1,7 +1,7 @@
 import { parseArgs } from 'node:util';
 import { z } from 'zod';
 import { hostTag } from '../shared/config/host-section.ts';
-import { FarmError } from '../shared/errors.ts';
+import { FarmError } from '../shared/errors/farm-error.ts';
 import { LAST_GPU } from '../shared/limits.ts';
 
 /** What a worker process does: it serves the queue of one GPU, whose number it may claim itself, or those of the media workers. */

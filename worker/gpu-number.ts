@@ -2,7 +2,7 @@ import { randomUUID } from 'node:crypto';
 import { setTimeout as delay } from 'node:timers/promises';
 import type { Redis } from 'ioredis';
 import type { Config } from '../shared/config/load.ts';
-import { FarmError } from '../shared/errors.ts';
+import { FarmError } from '../shared/errors/farm-error.ts';
 import { gpuQueue, leaseKey } from '../shared/jobs/queues.ts';
 import { readEnvironment, useCudaDevice } from '../shared/process/environment.ts';
 import { hasEnded, isWithinSight } from '../shared/process/process-life.ts';

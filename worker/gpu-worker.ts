@@ -1,7 +1,7 @@
 import { setTimeout as delay } from 'node:timers/promises';
 import { storeSettings } from '../shared/artifacts/open.ts';
 import type { Config } from '../shared/config/load.ts';
-import type { FarmError } from '../shared/errors.ts';
+import type { FarmError } from '../shared/errors/farm-error.ts';
 import type { LiveJob, SegmentJob } from '../shared/jobs/jobs.ts';
 import { enrolGpus, gpuQueue, UNLOAD_CHANNEL } from '../shared/jobs/queues.ts';
 import type { OnOffer } from '../shared/live/direct/frame-link.ts';

@@ -2,7 +2,7 @@ import { once } from 'node:events';
 import { createServer } from 'node:http';
 import { z } from 'zod';
 import { optionalListenAddress } from '../shared/config/value-forms.ts';
-import { FarmError } from '../shared/errors.ts';
+import { FarmError } from '../shared/errors/farm-error.ts';
 import { findListenFault } from '../shared/process/listen-fault.ts';
 
 /** Where a worker shows how it is, to what starts it again when it hangs: a cluster's probes, a monitor. */

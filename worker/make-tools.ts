@@ -1,7 +1,7 @@
 import { openArtifacts, storeSettings } from '../shared/artifacts/open.ts';
 import type { Config } from '../shared/config/load.ts';
 import { ConfigReload } from '../shared/config/reload.ts';
-import { FarmError } from '../shared/errors.ts';
+import { FarmError } from '../shared/errors/farm-error.ts';
 import { farmMark } from '../shared/farm/farm-mark.ts';
 import { confirmAfterReconnects, confirmFarm } from '../shared/farm/identity.ts';
 import { type Logger, writeOut } from '../shared/process/log.ts';

@@ -1,7 +1,7 @@
 import { isIPv6 } from 'node:net';
 import { type Role, UNGUESSABLE_LENGTH } from '../../shared/api-keys.ts';
 import type { Config } from '../../shared/config/load.ts';
-import { FarmError } from '../../shared/errors.ts';
+import { FarmError } from '../../shared/errors/farm-error.ts';
 import type { Logger } from '../../shared/process/log.ts';
 import { ANYBODY, type Caller, mayDo } from './caller.ts';
 import { type KeyChanges, KeyRing } from './key-ring.ts';

@@ -2,7 +2,7 @@ import { timingSafeEqual } from 'node:crypto';
 import { setMaxListeners } from 'node:events';
 import { isDeepStrictEqual } from 'node:util';
 import { type ApiKey, hashApiKey, SHORTEST_HASHED_KEY } from '../../shared/api-keys.ts';
-import { FarmError } from '../../shared/errors.ts';
+import { FarmError } from '../../shared/errors/farm-error.ts';
 import type { Caller } from './caller.ts';
 
 interface Held {

@@ -6,7 +6,7 @@ import {
   type ServerInterceptor,
   ServerListenerBuilder,
 } from '@grpc/grpc-js';
-import { FarmError } from '../../shared/errors.ts';
+import { FarmError } from '../../shared/errors/farm-error.ts';
 import { KB } from '../../shared/units.ts';
 import { MemoryBudget, type MemoryShare } from '../memory-budget.ts';
 import { isOpenToEverybody } from './auth.ts';

@@ -6,7 +6,7 @@ import type {
   Metadata,
   ServerWritableStream,
 } from '@grpc/grpc-js';
-import { FarmError } from '../../shared/errors.ts';
+import { FarmError } from '../../shared/errors/farm-error.ts';
 import type { Logger } from '../../shared/process/log.ts';
 import type { Caller } from '../access/caller.ts';
 import { forRequest } from '../request-context.ts';

@@ -1,6 +1,6 @@
 import { z } from 'zod';
 import type { Config } from '../../shared/config/load.ts';
-import { FarmError } from '../../shared/errors.ts';
+import { FarmError } from '../../shared/errors/farm-error.ts';
 import { BATCH_FRAMES, MOUTH_FRAMES } from '../../shared/limits.ts';
 import { VISUAL_CHANNELS, visualFrameBytes } from '../../shared/live/visual-frames.ts';
 import { AUDIO_KIND_FACTS } from '../../shared/sound/audio-kinds.ts';

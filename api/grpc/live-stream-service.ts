@@ -1,5 +1,5 @@
 import type { Config } from '../../shared/config/load.ts';
-import { FarmError } from '../../shared/errors.ts';
+import { FarmError } from '../../shared/errors/farm-error.ts';
 import type { Caller } from '../access/caller.ts';
 import { liveSession, type SessionInput } from '../live/live-session.ts';
 import type { StreamedFrame } from '../live/live-stream.ts';

@@ -1,6 +1,6 @@
 import type { Redis } from 'ioredis';
 import type { Config } from '../../shared/config/load.ts';
-import { FarmError } from '../../shared/errors.ts';
+import { FarmError } from '../../shared/errors/farm-error.ts';
 import { GB, MB } from '../../shared/units.ts';
 import { type Heartbeat, readHeartbeats, workerOf } from '../../shared/workers/heartbeat.ts';
 import { holdersOf, totalsOf } from '../model-view.ts';

@@ -1,7 +1,7 @@
 import { setTimeout as delay } from 'node:timers/promises';
 import type { UntypedServiceImplementation } from '@grpc/grpc-js';
 import type { Config } from '../../shared/config/load.ts';
-import { FarmError } from '../../shared/errors.ts';
+import { FarmError } from '../../shared/errors/farm-error.ts';
 import { currentWorkers, type Heartbeat, readHeartbeats } from '../../shared/workers/heartbeat.ts';
 import { type Caller, mayDo } from '../access/caller.ts';
 import { modelIdOf } from '../model-id.ts';

@@ -12,7 +12,7 @@ import {
 import { ReflectionService } from '@grpc/reflection';
 import type { Config } from '../../shared/config/load.ts';
 import type { GrpcAddress } from '../../shared/config/open-address.ts';
-import { FarmError } from '../../shared/errors.ts';
+import { FarmError } from '../../shared/errors/farm-error.ts';
 import { findListenFault } from '../../shared/process/listen-fault.ts';
 import { ignored, logged } from '../../shared/process/unheard.ts';
 import { MB } from '../../shared/units.ts';

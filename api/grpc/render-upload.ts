@@ -1,5 +1,5 @@
 import { Readable } from 'node:stream';
-import { FarmError } from '../../shared/errors.ts';
+import { FarmError } from '../../shared/errors/farm-error.ts';
 import type { Batch } from '../../shared/views/batch-view.ts';
 import type { RenderView } from '../../shared/views/render-view.ts';
 import type { Caller } from '../access/caller.ts';

@@ -1,5 +1,6 @@
 import { Metadata, type StatusObject } from '@grpc/grpc-js';
-import { type ErrorCode, FarmError } from '../../shared/errors.ts';
+import type { ErrorCode } from '../../shared/errors/catalogue.ts';
+import { FarmError } from '../../shared/errors/farm-error.ts';
 
 /** Trailing metadata of every failed call. */
 const ERROR_CODE_KEY = 'farm-error-code';

@@ -1,4 +1,4 @@
-import { FarmError } from '../../shared/errors.ts';
+import { FarmError } from '../../shared/errors/farm-error.ts';
 import type { RenderSpec, SubmitRenderRequest } from './messages/farm.ts';
 
 type Next = Promise<IteratorResult<SubmitRenderRequest>>;

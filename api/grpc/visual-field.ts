@@ -1,5 +1,5 @@
 import { ServerInterceptingCall, type ServerInterceptor, ServerListenerBuilder } from '@grpc/grpc-js';
-import { FarmError } from '../../shared/errors.ts';
+import { FarmError } from '../../shared/errors/farm-error.ts';
 import { logged } from '../../shared/process/unheard.ts';
 import { VisualInputs } from '../live/visual-inputs.ts';
 import { FieldReader } from './field-reader.ts';

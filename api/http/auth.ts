@@ -1,7 +1,7 @@
 import type { IncomingHttpHeaders } from 'node:http';
 import type { FastifyReply, FastifyRequest } from 'fastify';
 import type { Role } from '../../shared/api-keys.ts';
-import { FarmError } from '../../shared/errors.ts';
+import { FarmError } from '../../shared/errors/farm-error.ts';
 import type { Caller } from '../access/caller.ts';
 import { isMetricsToken } from '../access/metrics-token.ts';
 import type { Services } from '../services.ts';

@@ -1,4 +1,4 @@
-import { FarmError } from '../../shared/errors.ts';
+import { FarmError } from '../../shared/errors/farm-error.ts';
 
 /** Bytes [start, end], both inclusive, as HTTP counts them. */
 export interface ByteRange {

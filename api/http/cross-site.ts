@@ -1,8 +1,8 @@
 import type { IncomingHttpHeaders } from 'node:http';
 import type { FastifyReply, FastifyRequest } from 'fastify';
 import type { Config } from '../../shared/config/load.ts';
-import { FarmError } from '../../shared/errors.ts';
-import { shown } from '../../shared/faulty-input.ts';
+import { FarmError } from '../../shared/errors/farm-error.ts';
+import { shown } from '../../shared/errors/faulty-input.ts';
 import { sendError } from './errors.ts';
 
 /**

@@ -1,8 +1,9 @@
 import type { FastifyError, FastifyReply, FastifyRequest } from 'fastify';
 import { hasZodFastifySchemaValidationErrors } from 'fastify-type-provider-zod';
-import { type ErrorCode, FarmError } from '../../shared/errors.ts';
-import { shown, unknownName } from '../../shared/faulty-input.ts';
-import '../../shared/plain-words.ts';
+import type { ErrorCode } from '../../shared/errors/catalogue.ts';
+import { FarmError } from '../../shared/errors/farm-error.ts';
+import { shown, unknownName } from '../../shared/errors/faulty-input.ts';
+import '../../shared/errors/plain-words.ts';
 
 /** Seconds to wait that a refusal suggests which may pass by itself. */
 const RETRY_AFTER_SECONDS: Partial<Record<ErrorCode, number>> = {

@@ -2,8 +2,8 @@ import { isIP } from 'node:net';
 import type { FastifyReply, FastifyRequest } from 'fastify';
 import type { Config } from '../../shared/config/load.ts';
 import { isLoopback } from '../../shared/config/open-address.ts';
-import { FarmError } from '../../shared/errors.ts';
-import { shown } from '../../shared/faulty-input.ts';
+import { FarmError } from '../../shared/errors/farm-error.ts';
+import { shown } from '../../shared/errors/faulty-input.ts';
 import { sendError } from './errors.ts';
 
 const HOST = /^(?<name>\[[^\]]*\]|[^:]*)(?::\d*)?$/;

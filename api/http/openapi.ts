@@ -2,7 +2,7 @@ import swagger from '@fastify/swagger';
 import type { FastifyInstance } from 'fastify';
 import { jsonSchemaTransform, jsonSchemaTransformObject } from 'fastify-type-provider-zod';
 import { z } from 'zod';
-import { ERROR_CATALOGUE, type ErrorCode } from '../../shared/errors.ts';
+import { ERROR_CATALOGUE, type ErrorCode } from '../../shared/errors/catalogue.ts';
 import { errorBodySchema } from '../../shared/views/render-view.ts';
 import type { Access } from '../access/access.ts';
 import { withExample } from './api-examples.ts';

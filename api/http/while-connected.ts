@@ -1,5 +1,5 @@
 import type { FastifyReply } from 'fastify';
-import { FarmError } from '../../shared/errors.ts';
+import { FarmError } from '../../shared/errors/farm-error.ts';
 
 /** Aborted when the caller goes away. Fastify's own signal is aborted as soon as the body of a request has been read. */
 export function whileConnected({ raw }: Pick<FastifyReply, 'raw'>): AbortSignal {

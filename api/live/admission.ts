@@ -1,5 +1,5 @@
 import type { Config } from '../../shared/config/load.ts';
-import { FarmError } from '../../shared/errors.ts';
+import { FarmError } from '../../shared/errors/farm-error.ts';
 import { type Repeated, type RepeatLog, repeat } from '../../shared/process/repeat.ts';
 import { ignored } from '../../shared/process/unheard.ts';
 import { type StreamKind, streamsOn } from '../../shared/workers/placement.ts';

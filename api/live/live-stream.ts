@@ -1,5 +1,5 @@
 import { randomBytes } from 'node:crypto';
-import { FarmError } from '../../shared/errors.ts';
+import { FarmError } from '../../shared/errors/farm-error.ts';
 import { ignored, logged } from '../../shared/process/unheard.ts';
 import { type FrameRate, frameMs, USUAL_FRAME_RATE } from '../../shared/sound/frame-rate.ts';
 import type { Hearing } from '../../shared/sound/hearing.ts';

@@ -2,7 +2,7 @@ import type { Redis } from 'ioredis';
 import { withMode } from '../../shared/background-mode.ts';
 import type { Config } from '../../shared/config/load.ts';
 import { hasIdleClip } from '../../shared/config/model-config.ts';
-import { FarmError } from '../../shared/errors.ts';
+import { FarmError } from '../../shared/errors/farm-error.ts';
 import type { QueueClients } from '../../shared/jobs/queues.ts';
 import { SAMPLE_RATE_HZ_RANGE } from '../../shared/limits.ts';
 import type { LiveSummary } from '../../shared/live/frames.ts';

@@ -1,4 +1,4 @@
-import { FarmError } from '../../shared/errors.ts';
+import { FarmError } from '../../shared/errors/farm-error.ts';
 import { isSound } from '../../shared/sound/full-scale.ts';
 
 export type SampleFormat = 'F32LE' | 'S16LE';

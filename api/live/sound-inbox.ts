@@ -1,4 +1,4 @@
-import { FarmError } from '../../shared/errors.ts';
+import { FarmError } from '../../shared/errors/farm-error.ts';
 import type { LiveStream } from './live-stream.ts';
 import { PcmDecoder, type SampleFormat } from './pcm.ts';
 

@@ -1,5 +1,5 @@
 import { setImmediate as immediate } from 'node:timers/promises';
-import { FarmError } from '../../shared/errors.ts';
+import { FarmError } from '../../shared/errors/farm-error.ts';
 import type { LivePayload } from '../../shared/live/live-payload.ts';
 import {
   VISUAL_CHANNELS,

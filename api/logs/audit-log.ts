@@ -1,4 +1,4 @@
-import { FarmError } from '../../shared/errors.ts';
+import { FarmError } from '../../shared/errors/farm-error.ts';
 import { currentRequest } from '../request-context.ts';
 import type { Lines } from './lines.ts';
 

@@ -3,7 +3,7 @@ import { setTimeout as delay } from 'node:timers/promises';
 import type { Redis } from 'ioredis';
 import type { Config } from '../../shared/config/load.ts';
 import { frameRatesOf } from '../../shared/config/model-hearing.ts';
-import { FarmError } from '../../shared/errors.ts';
+import { FarmError } from '../../shared/errors/farm-error.ts';
 import { enrolledGpus } from '../../shared/jobs/queues.ts';
 import { type ProcessReport, readReports } from '../../shared/metrics/report.ts';
 import { COUNTS_KEY, readSeries, type Series } from '../../shared/metrics/series.ts';

@@ -1,4 +1,4 @@
-import { FarmError } from '../../shared/errors.ts';
+import { FarmError } from '../../shared/errors/farm-error.ts';
 import type { Batch } from '../../shared/views/batch-view.ts';
 import type { RenderView } from '../../shared/views/render-view.ts';
 import type { RenderOptions, RenderSubmission, StoredUpload, Submitter } from './submission.ts';

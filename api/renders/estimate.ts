@@ -1,7 +1,7 @@
 import type { Redis } from 'ioredis';
 import type { Config } from '../../shared/config/load.ts';
 import { frameRateOf } from '../../shared/config/model-hearing.ts';
-import { FarmError } from '../../shared/errors.ts';
+import { FarmError } from '../../shared/errors/farm-error.ts';
 import { backlogIn, countJobs } from '../../shared/jobs/queue-counts.ts';
 import { cutRange } from '../../shared/renders/frame-range.ts';
 import type { RenderRequest } from '../../shared/renders/record.ts';

@@ -1,6 +1,6 @@
 import path from 'node:path';
 import { artifactKeys } from '../../shared/artifacts/keys.ts';
-import { FarmError } from '../../shared/errors.ts';
+import { FarmError } from '../../shared/errors/farm-error.ts';
 import { formOf, isVideo } from '../../shared/renders/outputs.ts';
 import { framesOf, isTerminal, type RenderRecord } from '../../shared/renders/record.ts';
 

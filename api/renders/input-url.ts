@@ -1,6 +1,6 @@
 import { Readable } from 'node:stream';
 import type { Config } from '../../shared/config/load.ts';
-import { FarmError } from '../../shared/errors.ts';
+import { FarmError } from '../../shared/errors/farm-error.ts';
 import { NAME_MAX } from '../../shared/limits.ts';
 import { askOutside, type OutsideAnswer } from '../../shared/net/ask-outside.ts';
 import { parseOutsideUrl } from '../../shared/net/outside-url.ts';

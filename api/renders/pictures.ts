@@ -1,6 +1,6 @@
 import { buffer } from 'node:stream/consumers';
 import { setTimeout as delay } from 'node:timers/promises';
-import { FarmError } from '../../shared/errors.ts';
+import { FarmError } from '../../shared/errors/farm-error.ts';
 import { isVideo } from '../../shared/renders/outputs.ts';
 import { isTerminal } from '../../shared/renders/record.ts';
 import { type FrameRate, frameMs } from '../../shared/sound/frame-rate.ts';

@@ -2,7 +2,7 @@ import type { Readable } from 'node:stream';
 import { isDeepStrictEqual } from 'node:util';
 import { artifactKeys } from '../../shared/artifacts/keys.ts';
 import type { ArtifactStore } from '../../shared/artifacts/store.ts';
-import { FarmError } from '../../shared/errors.ts';
+import { FarmError } from '../../shared/errors/farm-error.ts';
 import { logged } from '../../shared/process/unheard.ts';
 import { afterwards, untilKnown } from '../../shared/redis/outcome.ts';
 import { type Preview, readPreview } from '../../shared/renders/preview.ts';

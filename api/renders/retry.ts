@@ -2,7 +2,7 @@ import { limitsOfOwner } from '../../shared/api-keys.ts';
 import { artifactKeys } from '../../shared/artifacts/keys.ts';
 import type { ArtifactStore } from '../../shared/artifacts/store.ts';
 import type { Config } from '../../shared/config/load.ts';
-import { FarmError } from '../../shared/errors.ts';
+import { FarmError } from '../../shared/errors/farm-error.ts';
 import { addPrepareJob, type QueueClients } from '../../shared/jobs/queues.ts';
 import { logged } from '../../shared/process/unheard.ts';
 import { untilKnown } from '../../shared/redis/outcome.ts';

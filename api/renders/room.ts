@@ -1,5 +1,5 @@
 import type { Config } from '../../shared/config/load.ts';
-import { FarmError } from '../../shared/errors.ts';
+import { FarmError } from '../../shared/errors/farm-error.ts';
 import type { DiskReserve } from '../../shared/files/disk-reserve.ts';
 import type { RenderStore } from '../../shared/renders/store.ts';
 import type { StoredTotals } from '../../shared/renders/stored-bytes.ts';

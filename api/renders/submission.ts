@@ -6,7 +6,7 @@ import type { ArtifactStore } from '../../shared/artifacts/store.ts';
 import { withMode } from '../../shared/background-mode.ts';
 import { hasIdleClip } from '../../shared/config/model-config.ts';
 import { frameRateOf } from '../../shared/config/model-hearing.ts';
-import { FarmError } from '../../shared/errors.ts';
+import { FarmError } from '../../shared/errors/farm-error.ts';
 import type { Footage, MarkForm, SyncMode } from '../../shared/footage.ts';
 import { addPrepareJob, type QueueClients } from '../../shared/jobs/queues.ts';
 import type { Logger } from '../../shared/process/log.ts';

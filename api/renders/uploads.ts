@@ -6,7 +6,7 @@ import type { ResumableUploads } from '../../shared/artifacts/resumable-uploads.
 import type { ArtifactStore } from '../../shared/artifacts/store.ts';
 import { partBytesOf } from '../../shared/artifacts/upload-parts.ts';
 import type { Config } from '../../shared/config/load.ts';
-import { FarmError } from '../../shared/errors.ts';
+import { FarmError } from '../../shared/errors/farm-error.ts';
 import { newRenderId } from '../../shared/renders/id.ts';
 import { ownUploadsKey, recordKey, uploadKey, uploadsKey } from '../../shared/renders/keys.ts';
 import { HOUR_MS, MB } from '../../shared/units.ts';

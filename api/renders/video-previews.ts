@@ -1,4 +1,4 @@
-import { FarmError } from '../../shared/errors.ts';
+import { FarmError } from '../../shared/errors/farm-error.ts';
 import { Patience } from '../../shared/process/patience.ts';
 import { ignored } from '../../shared/process/unheard.ts';
 import { type FrameRate, frameMs } from '../../shared/sound/frame-rate.ts';

@@ -1,4 +1,4 @@
-import { ERROR_CATALOGUE } from '../../shared/errors.ts';
+import { ERROR_CATALOGUE } from '../../shared/errors/catalogue.ts';
 import { isVideo } from '../../shared/renders/outputs.ts';
 import {
   framesOf,

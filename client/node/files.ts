@@ -2,7 +2,7 @@ import { randomUUID } from 'node:crypto';
 import { constants, openAsBlob } from 'node:fs';
 import { access, open, rename, rm, stat } from 'node:fs/promises';
 import path from 'node:path';
-import { FarmError } from '../../shared/errors.ts';
+import { FarmError } from '../../shared/errors/farm-error.ts';
 import { ifMissing, ignored } from '../../shared/process/unheard.ts';
 
 /** Files of this machine: what is sent to a farm, and what comes back. */

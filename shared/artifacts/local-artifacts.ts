@@ -16,7 +16,7 @@ import {
 import path from 'node:path';
 import type { Duplex, Readable } from 'node:stream';
 import { pipeline } from 'node:stream/promises';
-import { FarmError } from '../errors.ts';
+import { FarmError } from '../errors/farm-error.ts';
 import { ifMissing, ignored } from '../process/unheard.ts';
 import type { RenderFolder } from '../retention/leftover.ts';
 import { readFolders } from '../retention/stored-folders.ts';

@@ -1,4 +1,4 @@
-import { FarmError } from '../errors.ts';
+import { FarmError } from '../errors/farm-error.ts';
 
 /**
  * What a file of the store that is being written has failed with: whatever the operating system refuses here is a fault

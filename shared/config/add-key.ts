@@ -1,5 +1,5 @@
 import { isMap, isSeq } from 'yaml';
-import { FarmError } from '../errors.ts';
+import { FarmError } from '../errors/farm-error.ts';
 import { type ConfigFile, changeConfig, refuseAlias, rewritten } from './change-config.ts';
 import { parseConfigDocument } from './document.ts';
 import type { KeyEntry } from './schema.ts';

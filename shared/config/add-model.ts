@@ -2,7 +2,7 @@ import { readFile, stat } from 'node:fs/promises';
 import path from 'node:path';
 import { isDeepStrictEqual } from 'node:util';
 import { type Document, isMap } from 'yaml';
-import { FarmError } from '../errors.ts';
+import { FarmError } from '../errors/farm-error.ts';
 import { decodeText } from '../files/text-file.ts';
 import { ifMissing } from '../process/unheard.ts';
 import type { AudioKind } from '../sound/audio-kinds.ts';

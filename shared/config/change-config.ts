@@ -2,7 +2,7 @@ import { readFile, stat, writeFile } from 'node:fs/promises';
 import path from 'node:path';
 import { type Document, isAlias } from 'yaml';
 import { LocalArtifacts } from '../artifacts/local-artifacts.ts';
-import { FarmError } from '../errors.ts';
+import { FarmError } from '../errors/farm-error.ts';
 import { decodeText, encodeText, NEW_TEXT_FORM } from '../files/text-file.ts';
 import { ifMissing } from '../process/unheard.ts';
 import { indentOf, lineEndOf } from './insert-entry.ts';

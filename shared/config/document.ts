@@ -1,5 +1,5 @@
 import { type Document, type ParsedNode, parseDocument, YAMLParseError } from 'yaml';
-import { FarmError } from '../errors.ts';
+import { FarmError } from '../errors/farm-error.ts';
 
 /** Top-level keys with this prefix are free for the user: a place for values that anchors and merge keys share. */
 const OWNERS_KEY = /^x-/;

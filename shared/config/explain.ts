@@ -1,6 +1,6 @@
 import { z } from 'zod';
-import { insteadOf } from '../faulty-input.ts';
-import '../plain-words.ts';
+import { insteadOf } from '../errors/faulty-input.ts';
+import '../errors/plain-words.ts';
 import { configSchema } from './schema.ts';
 
 /** No value in them is quoted: it may be a key, or an address with a password. */

@@ -3,7 +3,7 @@ import { hostname } from 'node:os';
 import path from 'node:path';
 import { fileURLToPath } from 'node:url';
 import type { ApiKey } from '../api-keys.ts';
-import { FarmError } from '../errors.ts';
+import { FarmError } from '../errors/farm-error.ts';
 import { decodeText } from '../files/text-file.ts';
 import { type Environment, readAwsSecrets, readEnvironment } from '../process/environment.ts';
 import { readGuidedAddress } from '../redis/address.ts';

@@ -1,5 +1,5 @@
 import { BlockList, isIP } from 'node:net';
-import { FarmError } from '../errors.ts';
+import { FarmError } from '../errors/farm-error.ts';
 import type { Config } from './load.ts';
 
 /** Which addresses the farm's servers listen on, and whether that lets strangers in. */

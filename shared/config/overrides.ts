@@ -1,5 +1,5 @@
 import { parse } from 'yaml';
-import { FarmError } from '../errors.ts';
+import { FarmError } from '../errors/farm-error.ts';
 
 /**
  * Lays FARM_SECTION__KEY variables over the values of the configuration file.

@@ -1,6 +1,6 @@
 import { stat } from 'node:fs/promises';
 import { isDeepStrictEqual } from 'node:util';
-import { FarmError } from '../errors.ts';
+import { FarmError } from '../errors/farm-error.ts';
 import type { Logger } from '../process/log.ts';
 import { type Repeated, repeat } from '../process/repeat.ts';
 import { unexpected } from '../process/unheard.ts';

@@ -1,7 +1,7 @@
 import { randomUUID } from 'node:crypto';
 import { readdir, readFile, rm, writeFile } from 'node:fs/promises';
 import path from 'node:path';
-import { FarmError } from '../errors.ts';
+import { FarmError } from '../errors/farm-error.ts';
 import { makeDataFolder } from '../files/data-folder.ts';
 import { ifMissing, ignored } from '../process/unheard.ts';
 import { linkOnce } from './link-once.ts';

@@ -1,7 +1,7 @@
 import { randomBytes } from 'node:crypto';
 import { setTimeout as delay } from 'node:timers/promises';
 import type { Redis } from 'ioredis';
-import { FarmError } from '../errors.ts';
+import { FarmError } from '../errors/farm-error.ts';
 import { KEY_PREFIX } from '../redis/key-prefix.ts';
 import { INDEX_KEY } from '../renders/keys.ts';
 import { type FarmMark, MARK_NAME } from './mark.ts';

@@ -1,6 +1,6 @@
 import { statfs } from 'node:fs/promises';
 import path from 'node:path';
-import { FarmError } from '../errors.ts';
+import { FarmError } from '../errors/farm-error.ts';
 import { GB } from '../units.ts';
 
 /** Asking the disk takes no time, but a network drive that hangs may. */

@@ -2,7 +2,8 @@
  * Reads and writes text files in the encodings of editors: UTF-8 with or without a byte order mark, UTF-16 with one.
  */
 
-import { type ErrorCode, FarmError } from '../errors.ts';
+import type { ErrorCode } from '../errors/catalogue.ts';
+import { FarmError } from '../errors/farm-error.ts';
 
 export interface TextForm {
   readonly encoding: 'utf-8' | 'utf-16le' | 'utf-16be';

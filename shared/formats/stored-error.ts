@@ -1,5 +1,6 @@
 import { z } from 'zod';
-import { ERROR_CATALOGUE, type ErrorCode, type ErrorReport } from '../errors.ts';
+import { ERROR_CATALOGUE, type ErrorCode } from '../errors/catalogue.ts';
+import type { ErrorReport } from '../errors/farm-error.ts';
 
 /** Errors in records and frame channels, which processes of several versions of the farm read and write. */
 

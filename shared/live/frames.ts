@@ -1,5 +1,5 @@
 import { z } from 'zod';
-import type { ErrorReport } from '../errors.ts';
+import type { ErrorReport } from '../errors/farm-error.ts';
 import type { LivePayload } from './live-payload.ts';
 
 /**

@@ -1,6 +1,6 @@
 import { setTimeout as delay } from 'node:timers/promises';
 import type { Redis } from 'ioredis';
-import { FarmError } from '../errors.ts';
+import { FarmError } from '../errors/farm-error.ts';
 import { KEY_PREFIX } from '../redis/key-prefix.ts';
 import { isVisualForm, type VisualForm } from './visual-frames.ts';
 

@@ -1,6 +1,6 @@
 import type { Redis } from 'ioredis';
 import { z } from 'zod';
-import { type ErrorReport, FarmError } from '../errors.ts';
+import { type ErrorReport, FarmError } from '../errors/farm-error.ts';
 import { storedErrorSchema, toStoredError } from '../formats/stored-error.ts';
 import { ignored } from '../process/unheard.ts';
 import { KEY_PREFIX } from '../redis/key-prefix.ts';

@@ -1,4 +1,4 @@
-import { FarmError } from '../errors.ts';
+import { FarmError } from '../errors/farm-error.ts';
 import { Bucket } from '../s3/bucket.ts';
 import type { BucketSettings } from '../s3/bucket-settings.ts';
 import { shownAddress } from './address.ts';

@@ -2,7 +2,7 @@ import { type Dirent, existsSync } from 'node:fs';
 import { mkdir, readdir, readFile, rename, rm, stat, symlink, utimes, writeFile } from 'node:fs/promises';
 import path from 'node:path';
 import { z } from 'zod';
-import { FarmError } from '../errors.ts';
+import { FarmError } from '../errors/farm-error.ts';
 import { linkOnce } from '../farm/link-once.ts';
 import { ignored } from '../process/unheard.ts';
 import { GB, MINUTE_MS } from '../units.ts';

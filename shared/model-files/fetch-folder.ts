@@ -1,7 +1,7 @@
 import { createHash } from 'node:crypto';
 import { mkdir, readdir, rename, rm, stat } from 'node:fs/promises';
 import path from 'node:path';
-import { FarmError } from '../errors.ts';
+import { FarmError } from '../errors/farm-error.ts';
 import { hashFile } from '../files/hash-file.ts';
 import { shownAddress } from './address.ts';
 import { type FetchedFile, type FetchOptions, fetchInto, hashFolder } from './fetch.ts';

@@ -1,7 +1,7 @@
 import { setTimeout as delay } from 'node:timers/promises';
 import type { Config } from '../config/load.ts';
 import type { ModelConfig } from '../config/model-config.ts';
-import { FarmError } from '../errors.ts';
+import { FarmError } from '../errors/farm-error.ts';
 import { ignored } from '../process/unheard.ts';
 import { GB, MB } from '../units.ts';
 import type { RemoteFile } from './address.ts';

@@ -1,4 +1,4 @@
-import { FarmError } from '../errors.ts';
+import { FarmError } from '../errors/farm-error.ts';
 import { askOutside, type OutsideAnswer } from '../net/ask-outside.ts';
 import { type AddressList, refusalByList, shownAddress } from './address.ts';
 import type { OpenedFile, Source } from './source.ts';

@@ -1,6 +1,6 @@
 import { rm } from 'node:fs/promises';
 import path from 'node:path';
-import { FarmError } from '../errors.ts';
+import { FarmError } from '../errors/farm-error.ts';
 import { holdLock } from '../files/folder-lock.ts';
 import { externalFilesOf } from '../onnx/external-files.ts';
 import { ignored } from '../process/unheard.ts';

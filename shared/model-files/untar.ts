@@ -4,7 +4,7 @@ import path from 'node:path';
 import { pipeline, type Readable } from 'node:stream';
 import { finished } from 'node:stream/promises';
 import { createGunzip } from 'node:zlib';
-import { FarmError } from '../errors.ts';
+import { FarmError } from '../errors/farm-error.ts';
 import { ignored } from '../process/unheard.ts';
 import { GrowingRoom, type MakeRoom } from './growing-room.ts';
 

@@ -1,7 +1,7 @@
 import { once } from 'node:events';
 import { request as httpRequest, type IncomingHttpHeaders, type IncomingMessage, type RequestOptions } from 'node:http';
 import { request as httpsRequest } from 'node:https';
-import { FarmError } from '../errors.ts';
+import { FarmError } from '../errors/farm-error.ts';
 import type { AddressRules } from './address-rules.ts';
 import { checkedLookup, type LookupAll } from './checked-lookup.ts';
 import { parseOutsideUrl } from './outside-url.ts';

@@ -1,6 +1,6 @@
 import { isIP } from 'node:net';
-import { FarmError } from '../errors.ts';
-import { shown } from '../faulty-input.ts';
+import { FarmError } from '../errors/farm-error.ts';
+import { shown } from '../errors/faulty-input.ts';
 import { type AddressRules, refusalOf } from './address-rules.ts';
 
 /** Longer ones are no address that a person or a program of good will sends. */

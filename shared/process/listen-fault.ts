@@ -1,6 +1,6 @@
 import { once } from 'node:events';
 import { createServer } from 'node:net';
-import { FarmError } from '../errors.ts';
+import { FarmError } from '../errors/farm-error.ts';
 
 /**
  * Why a server could not listen on an address, found out by trying it: `port_taken`, or `config_invalid` for an address

@@ -1,4 +1,4 @@
-import { FarmError } from '../errors.ts';
+import { FarmError } from '../errors/farm-error.ts';
 
 /**
  * Ends a command that failed: what happened and what to do on standard error, exit code 1. With --json on its command

@@ -1,4 +1,4 @@
-import { type ErrorReport, FarmError } from '../errors.ts';
+import { type ErrorReport, FarmError } from '../errors/farm-error.ts';
 import type { ProcessState } from '../views/process-view.ts';
 import { ALIVE_EVERY_MS } from './signs-of-life.ts';
 

@@ -1,5 +1,5 @@
 import { readFileSync } from 'node:fs';
-import { FarmError } from '../errors.ts';
+import { FarmError } from '../errors/farm-error.ts';
 
 /**
  * Where Redis is: one server, the primary that Sentinels name, or the node of a Redis Cluster that has the farm's slot.

@@ -1,5 +1,5 @@
 import { type Command, Redis, type RedisOptions, ReplyError } from 'ioredis';
-import { FarmError } from '../errors.ts';
+import { FarmError } from '../errors/farm-error.ts';
 import { gatherWrites } from '../process/gathered-writes.ts';
 import { logged } from '../process/unheard.ts';
 import { type RedisAddress, readGuidedAddress, tlsOptions } from './address.ts';

@@ -1,5 +1,5 @@
 import { setTimeout as delay } from 'node:timers/promises';
-import { FarmError } from '../errors.ts';
+import { FarmError } from '../errors/farm-error.ts';
 
 /** A command that Redis did not answer, or refused because it cannot serve now. */
 export class RedisUnavailable extends FarmError {

@@ -1,4 +1,4 @@
-import { FarmError } from '../errors.ts';
+import { FarmError } from '../errors/farm-error.ts';
 import type { RenderPlan, RenderRequest } from './record.ts';
 
 /**

@@ -1,5 +1,5 @@
 import type { Redis } from 'ioredis';
-import { FarmError } from '../errors.ts';
+import { FarmError } from '../errors/farm-error.ts';
 import type { ListPosition } from './index-walk.ts';
 import { ACTIVE_KEY, ownerActiveKey, recordKey } from './keys.ts';
 import { type RenderRecord, renderRecordSchema } from './record.ts';

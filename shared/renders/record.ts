@@ -1,6 +1,6 @@
 import { z } from 'zod';
 import { BACKGROUND_MODES } from '../background-mode.ts';
-import { ERROR_CATALOGUE, type ErrorCode } from '../errors.ts';
+import { ERROR_CATALOGUE, type ErrorCode } from '../errors/catalogue.ts';
 import { footageSchema } from '../footage.ts';
 import { storedErrorSchema } from '../formats/stored-error.ts';
 import { originSchema } from '../jobs/origin.ts';

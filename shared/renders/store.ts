@@ -1,6 +1,6 @@
 import { randomUUID } from 'node:crypto';
 import type { Redis } from 'ioredis';
-import { type ErrorReport, FarmError } from '../errors.ts';
+import { type ErrorReport, FarmError } from '../errors/farm-error.ts';
 import { EVENT_OF_STATUS } from '../events.ts';
 import { toStoredError } from '../formats/stored-error.ts';
 import type { Origin } from '../jobs/origin.ts';

@@ -1,5 +1,5 @@
 import { z } from 'zod';
-import { FarmError } from '../errors.ts';
+import { FarmError } from '../errors/farm-error.ts';
 
 /** For what is kept of a render and has not the form that this version of the farm knows. @param what begins a sentence. */
 export function unreadable(what: string, cause: unknown): FarmError {

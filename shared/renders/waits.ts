@@ -1,6 +1,6 @@
 import type { Redis } from 'ioredis';
 import { z } from 'zod';
-import type { FarmError } from '../errors.ts';
+import type { FarmError } from '../errors/farm-error.ts';
 import { MINUTE_MS } from '../units.ts';
 import { recordKey, waitsKey } from './keys.ts';
 import { errorReportSchema } from './record.ts';

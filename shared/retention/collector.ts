@@ -4,7 +4,7 @@ import { artifactKeys, keptKeys } from '../artifacts/keys.ts';
 import { storeSettings } from '../artifacts/open.ts';
 import type { ArtifactStore } from '../artifacts/store.ts';
 import type { Config } from '../config/load.ts';
-import { FarmError } from '../errors.ts';
+import { FarmError } from '../errors/farm-error.ts';
 import { farmMark } from '../farm/farm-mark.ts';
 import { confirmFarm, type IdentityLog, isSameFarm } from '../farm/identity.ts';
 import type { FarmMark } from '../farm/mark.ts';

@@ -1,4 +1,5 @@
-import { type ErrorCode, FarmError } from '../errors.ts';
+import type { ErrorCode } from '../errors/catalogue.ts';
+import { FarmError } from '../errors/farm-error.ts';
 import { type BucketSettings, bucketName } from './bucket-settings.ts';
 
 /** What goes wrong between a host and a bucket: whether it passes by itself, and what to do about it if not. */

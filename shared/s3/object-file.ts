@@ -1,6 +1,6 @@
 import { buffer } from 'node:stream/consumers';
 import type { OpenFile } from '../artifacts/store.ts';
-import { FarmError } from '../errors.ts';
+import { FarmError } from '../errors/farm-error.ts';
 import { MB } from '../units.ts';
 import type { Bucket } from './bucket.ts';
 

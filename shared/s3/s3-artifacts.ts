@@ -8,7 +8,7 @@ import { artifactKeys } from '../artifacts/keys.ts';
 import type { ResumableUploads } from '../artifacts/resumable-uploads.ts';
 import type { ArtifactStore, ByteRange, CheckOut, LocalFiles, OpenFile, StoredFile } from '../artifacts/store.ts';
 import { writeFault } from '../artifacts/write-fault.ts';
-import { FarmError } from '../errors.ts';
+import { FarmError } from '../errors/farm-error.ts';
 import { progressNoter } from '../process/progress.ts';
 import { logged } from '../process/unheard.ts';
 import type { RenderFolder } from '../retention/leftover.ts';

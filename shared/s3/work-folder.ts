@@ -2,7 +2,7 @@ import { randomUUID } from 'node:crypto';
 import { mkdir, readdir, rm, stat } from 'node:fs/promises';
 import { hostname } from 'node:os';
 import path from 'node:path';
-import { FarmError } from '../errors.ts';
+import { FarmError } from '../errors/farm-error.ts';
 import { makeDataFolder } from '../files/data-folder.ts';
 import { ifMissing, logged } from '../process/unheard.ts';
 import { DAY_MS } from '../units.ts';

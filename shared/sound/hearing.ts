@@ -1,5 +1,5 @@
 /** What one lip-sync network hears: a kind of features, and how many of their rows around a frame. */
-import { FarmError } from '../errors.ts';
+import { FarmError } from '../errors/farm-error.ts';
 import { AUDIO_KIND_FACTS, AUDIO_KINDS, type AudioKind, type RowContext } from './audio-kinds.ts';
 import type { HubertChunks } from './hubert-chunks.ts';
 

@@ -1,4 +1,5 @@
-import { type ErrorCode, FarmError } from '../errors.ts';
+import type { ErrorCode } from '../errors/catalogue.ts';
+import { FarmError } from '../errors/farm-error.ts';
 import { NOT_FOUND, NOT_RUN } from './confined.ts';
 
 /**

@@ -3,7 +3,7 @@ import { readdir } from 'node:fs/promises';
 import { type AddressInfo, connect } from 'node:net';
 import { buffer } from 'node:stream/consumers';
 import { describe, it } from 'node:test';
-import { ERROR_CATALOGUE, type ErrorCode } from '../../shared/errors.ts';
+import { ERROR_CATALOGUE, type ErrorCode } from '../../shared/errors/catalogue.ts';
 import { errorBodySchema } from '../../shared/views/render-view.ts';
 import { startApi } from '../support/api.ts';
 import { until } from '../support/until.ts';

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 import { ANYBODY, type Caller } from '../../api/access/caller.ts';
-import { FarmError } from '../../shared/errors.ts';
+import { FarmError } from '../../shared/errors/farm-error.ts';
 import { hasAllFacets, repairFacets } from '../../shared/renders/facet-repair.ts';
 import { labelKey, statusKey } from '../../shared/renders/facets.ts';
 import { INDEX_KEY, recordKey } from '../../shared/renders/keys.ts';

@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { buildDemoAvatar } from '../../avatars/demo/build.ts';
 import { type CheckOptions, checkProvider, cpuOutputs } from '../../bench/provider-check.ts';
-import { FarmError } from '../../shared/errors.ts';
+import { FarmError } from '../../shared/errors/farm-error.ts';
 
 /** A tenth of the step of an 8-bit picture. */
 const MAX_ERROR = 0.1 / 255;

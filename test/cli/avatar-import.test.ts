@@ -9,7 +9,7 @@ import sharp, { type Sharp } from 'sharp';
 import { stringify } from 'yaml';
 import { buildBenchModels } from '../../avatars/bench/build.ts';
 import { loadConfig } from '../../shared/config/load.ts';
-import { FarmError } from '../../shared/errors.ts';
+import { FarmError } from '../../shared/errors/farm-error.ts';
 import { checkAvatarFiles } from '../../worker/avatar/avatar.ts';
 import { readCropRects } from '../../worker/avatar/crop-rects.ts';
 import { convertCheckpoint } from '../../worker/checkpoints/convert-checkpoint.ts';

@@ -11,7 +11,7 @@ import { freePort } from '../../cli/private-redis.ts';
 import { NodeFarmClient } from '../../client/node/farm-client.ts';
 import { hashApiKey } from '../../shared/api-keys.ts';
 import { loadConfig } from '../../shared/config/load.ts';
-import type { FarmError } from '../../shared/errors.ts';
+import type { FarmError } from '../../shared/errors/farm-error.ts';
 import { readEnvironment } from '../../shared/process/environment.ts';
 import { waitUntilReady } from '../../shared/redis/connections.ts';
 import { type CliRun, livingFamily, runCliIn } from '../support/run-cli.ts';

@@ -1,5 +1,5 @@
 import { existsSync, writeFileSync } from 'node:fs';
-import { FarmError } from '../../shared/errors.ts';
+import { FarmError } from '../../shared/errors/farm-error.ts';
 import { endUnstarted, reportReady, showLife } from '../../shared/process/supervised.ts';
 
 /** A process that behaves badly the first time that it is started, and well after that: `node … <how> <marker file>`. */

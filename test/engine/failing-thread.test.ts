@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
-import type { FarmError } from '../../shared/errors.ts';
+import type { FarmError } from '../../shared/errors/farm-error.ts';
 import { PipelineThread } from '../../worker/engine/pipeline-thread.ts';
 import type { PipelineThreadSettings } from '../../worker/engine/thread-protocol.ts';
 

@@ -6,7 +6,7 @@ import { after, beforeEach, describe, it } from 'node:test';
 import { stringify } from 'yaml';
 import { ENTRIES } from '../../cli/farm-processes.ts';
 import { freePort } from '../../cli/private-redis.ts';
-import type { FarmError } from '../../shared/errors.ts';
+import type { FarmError } from '../../shared/errors/farm-error.ts';
 import { folderMark } from '../../shared/farm/folder-mark.ts';
 import { confirmFarm, isSameFarm } from '../../shared/farm/identity.ts';
 import { RenderStore } from '../../shared/renders/store.ts';

@@ -3,7 +3,7 @@ import { readdir, readFile } from 'node:fs/promises';
 import path from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 import { patiently } from '../../client/patience.ts';
-import type { FarmError } from '../../shared/errors.ts';
+import type { FarmError } from '../../shared/errors/farm-error.ts';
 import { isTerminal, type RenderStatus } from '../../shared/renders/record.ts';
 import type { RenderView } from '../../shared/views/render-view.ts';
 import type { CutFarm } from '../support/cut-farm.ts';

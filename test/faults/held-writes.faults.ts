@@ -3,7 +3,7 @@ import { Readable } from 'node:stream';
 import { test } from 'node:test';
 import { ANYBODY } from '../../api/access/caller.ts';
 import { artifactKeys } from '../../shared/artifacts/keys.ts';
-import type { FarmError } from '../../shared/errors.ts';
+import type { FarmError } from '../../shared/errors/farm-error.ts';
 import type { RenderView } from '../../shared/views/render-view.ts';
 import { startApi } from '../support/api.ts';
 import { DEMO_MODEL } from '../support/farm.ts';

@@ -9,7 +9,7 @@ import { setTimeout as delay } from 'node:timers/promises';
 import { freePort } from '../../cli/private-redis.ts';
 import type { NodeFarmClient } from '../../client/node/farm-client.ts';
 import { patiently } from '../../client/patience.ts';
-import { FarmError } from '../../shared/errors.ts';
+import { FarmError } from '../../shared/errors/farm-error.ts';
 import { waitUntilReady, workerConnection } from '../../shared/redis/connections.ts';
 import { isTerminal } from '../../shared/renders/record.ts';
 import { startFarm } from '../support/farm.ts';

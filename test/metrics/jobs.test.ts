@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { it } from 'node:test';
-import { FarmError } from '../../shared/errors.ts';
+import { FarmError } from '../../shared/errors/farm-error.ts';
 import { jobOptions, QueueClients } from '../../shared/jobs/queues.ts';
 import { readSeries } from '../../shared/metrics/series.ts';
 import { takeCounts } from '../../shared/metrics/tally.ts';

@@ -6,7 +6,7 @@ import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { after, beforeEach, describe, it } from 'node:test';
 import { gzipSync } from 'node:zlib';
-import { FarmError } from '../../shared/errors.ts';
+import { FarmError } from '../../shared/errors/farm-error.ts';
 import { type RemoteFile, remoteFile } from '../../shared/model-files/address.ts';
 import { type EnsureOptions, ModelFiles, type ModelFilesOptions } from '../../shared/model-files/model-files.ts';
 import { Bucket } from '../../shared/s3/bucket.ts';

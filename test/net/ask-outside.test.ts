@@ -3,7 +3,7 @@ import { once } from 'node:events';
 import { createServer, type RequestListener } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { after, test } from 'node:test';
-import { FarmError } from '../../shared/errors.ts';
+import { FarmError } from '../../shared/errors/farm-error.ts';
 import { PUBLIC_ONLY } from '../../shared/net/address-rules.ts';
 import { askOutside, type OutsideRequest, readBounded } from '../../shared/net/ask-outside.ts';
 import type { LookupAll } from '../../shared/net/checked-lookup.ts';

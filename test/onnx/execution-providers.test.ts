@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { FarmError } from '../../shared/errors.ts';
+import { FarmError } from '../../shared/errors/farm-error.ts';
 import { librariesNotFound, openOnFirstProvider, whyUnavailable } from '../../worker/onnx/execution-providers.ts';
 
 test('the CPU is always available', () => {

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import type { BackgroundMode } from '../../shared/background-mode.ts';
-import { FarmError } from '../../shared/errors.ts';
+import { FarmError } from '../../shared/errors/farm-error.ts';
 import { backgroundIndex, backgroundOfFrame, checkBackground } from '../../worker/pipeline/background.ts';
 import { resizeBicubic } from '../../worker/pipeline/bicubic.ts';
 import { compositeFrame } from '../../worker/pipeline/composite.ts';

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { FarmError } from '../../shared/errors.ts';
+import { FarmError } from '../../shared/errors/farm-error.ts';
 import { frameCount } from '../../shared/sound/frame-rate.ts';
 import { FEATURE_SIZE } from '../../shared/sound/rates.ts';
 import {

@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { type ErrorCode, FarmError } from '../../shared/errors.ts';
+import type { ErrorCode } from '../../shared/errors/catalogue.ts';
+import { FarmError } from '../../shared/errors/farm-error.ts';
 import { Blocklist } from '../../worker/queues/blocklist.ts';
 
 const SEGMENT = { name: 'segment', modelId: 'ann' } as const;

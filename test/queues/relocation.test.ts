@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { afterEach, beforeEach, test } from 'node:test';
 import { FlowProducer, type Job, Worker } from 'bullmq';
 import { loadConfig } from '../../shared/config/load.ts';
-import { FarmError } from '../../shared/errors.ts';
+import { FarmError } from '../../shared/errors/farm-error.ts';
 import type { SegmentJob } from '../../shared/jobs/jobs.ts';
 import { gpuQueue, jobOptions, QueueClients } from '../../shared/jobs/queues.ts';
 import { readEnvironment } from '../../shared/process/environment.ts';

@@ -2,7 +2,8 @@ import assert from 'node:assert/strict';
 import { readFileSync } from 'node:fs';
 import { test } from 'node:test';
 import { status as grpcStatuses } from '@grpc/grpc-js';
-import { ERROR_CATALOGUE, type ErrorCode, FarmError } from '../../shared/errors.ts';
+import { ERROR_CATALOGUE, type ErrorCode } from '../../shared/errors/catalogue.ts';
+import { FarmError } from '../../shared/errors/farm-error.ts';
 import { errorReportSchema } from '../../shared/renders/record.ts';
 
 const CODES = Object.keys(ERROR_CATALOGUE) as ErrorCode[];

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { beforeEach, test } from 'node:test';
-import { FarmError } from '../../shared/errors.ts';
+import { FarmError } from '../../shared/errors/farm-error.ts';
 import { COUNTS_KEY } from '../../shared/metrics/series.ts';
 import { EVENTS_KEY } from '../../shared/renders/keys.ts';
 import type { RenderStatus, SegmentReceipt } from '../../shared/renders/record.ts';

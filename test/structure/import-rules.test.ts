@@ -108,8 +108,8 @@ describe('each rule', () => {
 
   it('lets a tree pass that keeps them all', () => {
     const files = toFiles({
-      'shared/errors.ts': '',
-      'api/app.ts': `import { FarmError } from '../shared/errors.ts';\nimport { readFile } from 'node:fs/promises';`,
+      'shared/errors/farm-error.ts': '',
+      'api/app.ts': `import { FarmError } from '../shared/errors/farm-error.ts';\nimport { readFile } from 'node:fs/promises';`,
       'worker/pipeline/contract.ts': '',
       'worker/pipeline/mel.ts': `import type { Rect } from './contract.ts';`,
       'worker/pipeline/pipeline.ts': `import { computeMel } from './mel.ts';`,

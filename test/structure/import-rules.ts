@@ -54,7 +54,7 @@ const PIPELINE_TOOLS = [
 /** All that the folders without Redis, jobs and configuration may use of `shared/`. */
 const FOR_PURE_ROOMS = [
   'shared/background-mode.ts',
-  'shared/errors.ts',
+  'shared/errors/farm-error.ts',
   'shared/limits.ts',
   'shared/onnx/encode.ts',
   'shared/onnx/graph.ts',
@@ -102,7 +102,7 @@ export const RULES: readonly Rule[] = [
       (file, { file: target, specifier }) =>
         isStageOrTool(file) &&
         !specifier.startsWith('node:') &&
-        ![CONTRACT, ...SOUND_DATA, 'shared/errors.ts', ...PIPELINE_TOOLS].includes(target ?? specifier),
+        ![CONTRACT, ...SOUND_DATA, 'shared/errors/farm-error.ts', ...PIPELINE_TOOLS].includes(target ?? specifier),
     ),
   },
   {

@@ -11,7 +11,7 @@ import { PrivateRedis } from '../../cli/private-redis.ts';
 import { LocalArtifacts } from '../../shared/artifacts/local-artifacts.ts';
 import { loadConfig } from '../../shared/config/load.ts';
 import { ConfigReload } from '../../shared/config/reload.ts';
-import { FarmError } from '../../shared/errors.ts';
+import { FarmError } from '../../shared/errors/farm-error.ts';
 import { producerConnection, waitUntilReady } from '../../shared/redis/connections.ts';
 import { newRenderId } from '../../shared/renders/id.ts';
 import type { RenderPlan, RenderRequest, RenderStatus } from '../../shared/renders/record.ts';

@@ -1,7 +1,7 @@
 /** One avatar: its background pictures and crop rects, opened and checked together. */
 
 import { hasIdleClip, hasPictures, type ModelConfig } from '../../shared/config/model-config.ts';
-import { FarmError } from '../../shared/errors.ts';
+import { FarmError } from '../../shared/errors/farm-error.ts';
 import type { AvatarFrames, GivenFace, Rect } from '../pipeline/contract.ts';
 import type { BackdropSource } from './backdrop.ts';
 import { listBackgroundFiles } from './background-files.ts';

@@ -2,7 +2,7 @@
 
 import { readdir } from 'node:fs/promises';
 import { basename, join } from 'node:path';
-import { FarmError } from '../../shared/errors.ts';
+import { FarmError } from '../../shared/errors/farm-error.ts';
 import { ifMissing } from '../../shared/process/unheard.ts';
 import { rangesInWords } from './number-ranges.ts';
 

@@ -3,7 +3,7 @@
  * picture. Nothing in the file is run: numbers of Python and NumPy are all that it may hold.
  */
 
-import { FarmError } from '../../shared/errors.ts';
+import { FarmError } from '../../shared/errors/farm-error.ts';
 import { readWholeFile } from '../../shared/files/regular-file.ts';
 import { PickleGlobal, type PickleWorld, readPickle } from '../checkpoints/pickle.ts';
 import { Unreadable } from '../checkpoints/unreadable.ts';

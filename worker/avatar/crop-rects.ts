@@ -4,7 +4,7 @@
  */
 
 import { z } from 'zod';
-import { FarmError } from '../../shared/errors.ts';
+import { FarmError } from '../../shared/errors/farm-error.ts';
 import { readWholeFile } from '../../shared/files/regular-file.ts';
 import { decodeText } from '../../shared/files/text-file.ts';
 import type { Rect } from '../pipeline/contract.ts';

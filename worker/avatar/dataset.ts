@@ -7,7 +7,7 @@
 import { existsSync } from 'node:fs';
 import { readdir } from 'node:fs/promises';
 import { join } from 'node:path';
-import { FarmError } from '../../shared/errors.ts';
+import { FarmError } from '../../shared/errors/farm-error.ts';
 import { listBackgroundFiles, numberOfPicture } from './background-files.ts';
 import { readCoordRects } from './coords-file.ts';
 import { type FilledRects, fillRects } from './fill-rects.ts';

@@ -1,6 +1,6 @@
 /** An avatar's pictures of faces that were cut out before: the crops, or the rois from which the mouth is hidden. */
 
-import { FarmError } from '../../shared/errors.ts';
+import { FarmError } from '../../shared/errors/farm-error.ts';
 import type { RgbImage } from '../pipeline/contract.ts';
 import { listBackgroundFiles } from './background-files.ts';
 import { decodePicture, readPictureFile, readPictureSize } from './picture-file.ts';

@@ -1,6 +1,6 @@
 /** A rect for every picture: those that are missing are made of their neighbours', or refused. */
 
-import { FarmError } from '../../shared/errors.ts';
+import { FarmError } from '../../shared/errors/farm-error.ts';
 import type { Rect } from '../pipeline/contract.ts';
 import type { Finding } from './finding.ts';
 import type { GivenRects } from './given-rects.ts';

@@ -1,7 +1,7 @@
 /** The frames of an uploaded video as its file lists them, and which of them is seen in each picture taken from it. */
 
 import { z } from 'zod';
-import { FarmError } from '../../shared/errors.ts';
+import { FarmError } from '../../shared/errors/farm-error.ts';
 import { type FrameRate, USUAL_FRAME_RATE } from '../../shared/sound/frame-rate.ts';
 import { outputOf } from '../../shared/tools/tool-output.ts';
 import { MINUTE_MS } from '../../shared/units.ts';

@@ -2,7 +2,7 @@
 
 import { readdir } from 'node:fs/promises';
 import { join } from 'node:path';
-import { FarmError } from '../../shared/errors.ts';
+import { FarmError } from '../../shared/errors/farm-error.ts';
 import { readWholeFile } from '../../shared/files/regular-file.ts';
 import { decodeText } from '../../shared/files/text-file.ts';
 import type { Rect } from '../pipeline/contract.ts';

@@ -1,7 +1,7 @@
 /** The pictures of an avatar's idle clip: what it does while it listens. They are shown as they are, without a mouth. */
 
 import { hasIdleClip, type ModelConfig } from '../../shared/config/model-config.ts';
-import { FarmError } from '../../shared/errors.ts';
+import { FarmError } from '../../shared/errors/farm-error.ts';
 import type { AvatarFrames } from '../pipeline/contract.ts';
 import type { BackdropSource } from './backdrop.ts';
 import { listBackgroundFiles } from './background-files.ts';

@@ -1,6 +1,6 @@
 /** Face landmarks (`.lms` files: 110 lines of "x y", picture pixels) and the crop rect they give. */
 
-import { FarmError } from '../../shared/errors.ts';
+import { FarmError } from '../../shared/errors/farm-error.ts';
 import type { Rect } from '../pipeline/contract.ts';
 
 export const LANDMARK_COUNT = 110;

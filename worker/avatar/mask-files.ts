@@ -1,6 +1,6 @@
 /** An avatar's masks: for each picture one of the same number, which says what of it is not the face. */
 
-import { FarmError } from '../../shared/errors.ts';
+import { FarmError } from '../../shared/errors/farm-error.ts';
 import { listNumberedPictures, numberOfPicture } from './background-files.ts';
 
 /** Numbers that a message lists. */

@@ -3,7 +3,8 @@
 import { artifactKeys } from '../../shared/artifacts/keys.ts';
 import type { ArtifactStore } from '../../shared/artifacts/store.ts';
 import type { Config } from '../../shared/config/load.ts';
-import { type ErrorCode, FarmError } from '../../shared/errors.ts';
+import type { ErrorCode } from '../../shared/errors/catalogue.ts';
+import { FarmError } from '../../shared/errors/farm-error.ts';
 import type { DiskReserve } from '../../shared/files/disk-reserve.ts';
 import { readWholeFile } from '../../shared/files/regular-file.ts';
 import { decodeText } from '../../shared/files/text-file.ts';

@@ -1,6 +1,6 @@
 /** The alpha of an avatar's pictures: which have one, and its values. */
 
-import { FarmError } from '../../shared/errors.ts';
+import { FarmError } from '../../shared/errors/farm-error.ts';
 import { requireFile } from '../../shared/files/regular-file.ts';
 import { loadSharp, PICTURE_GUARDS, type PictureSize, unreadable } from './picture-file.ts';
 

@@ -4,7 +4,7 @@
  * picture.
  */
 
-import { FarmError } from '../../shared/errors.ts';
+import { FarmError } from '../../shared/errors/farm-error.ts';
 import { readWholeFile, requireFile } from '../../shared/files/regular-file.ts';
 import { MOST_PIXELS } from '../media/upload-input.ts';
 import type { RgbImage } from '../pipeline/contract.ts';

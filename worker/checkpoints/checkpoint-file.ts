@@ -1,6 +1,6 @@
 /** A checkpoint of PyTorch: what its pickle describes, and the values of the tensors in it, read when they are asked for. */
 
-import { FarmError } from '../../shared/errors.ts';
+import { FarmError } from '../../shared/errors/farm-error.ts';
 import type { CheckpointContent } from './checkpoint-content.ts';
 import { FileBytes } from './file-bytes.ts';
 import { openLegacy } from './legacy-checkpoint.ts';

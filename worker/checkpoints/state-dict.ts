@@ -1,6 +1,6 @@
 /** The tensors of a network in what a training saved, under the names that the network itself gives them. */
 
-import { FarmError } from '../../shared/errors.ts';
+import { FarmError } from '../../shared/errors/farm-error.ts';
 import { TensorLayout } from './tensor-layout.ts';
 
 export type StateDict = ReadonlyMap<string, TensorLayout>;

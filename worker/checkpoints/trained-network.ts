@@ -1,6 +1,6 @@
 /** Which network a state dict is of, told by the names and shapes in it. */
 
-import { FarmError } from '../../shared/errors.ts';
+import { FarmError } from '../../shared/errors/farm-error.ts';
 import { AUDIO_KIND_FACTS, AUDIO_KINDS, type AudioKind, type RowContext } from '../../shared/sound/audio-kinds.ts';
 import type { StateDict } from './state-dict.ts';
 

@@ -1,4 +1,4 @@
-import { FarmError } from '../../shared/errors.ts';
+import { FarmError } from '../../shared/errors/farm-error.ts';
 import type { CheckpointFile } from './checkpoint-file.ts';
 import type { StateDict } from './state-dict.ts';
 import { MAX_VALUES } from './tensor-layout.ts';

@@ -3,7 +3,7 @@ import { parseArgs } from 'node:util';
 import { LocalArtifacts } from '../../shared/artifacts/local-artifacts.ts';
 import { type Config, loadConfig } from '../../shared/config/load.ts';
 import { hasPictures, type ModelConfig } from '../../shared/config/model-config.ts';
-import { FarmError } from '../../shared/errors.ts';
+import { FarmError } from '../../shared/errors/farm-error.ts';
 import { reportFailure } from '../../shared/process/report-failure.ts';
 import { type Avatar, openAvatar, videosToExtract } from '../avatar/avatar.ts';
 import { unseenBackdrop } from '../avatar/backdrop.ts';

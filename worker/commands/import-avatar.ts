@@ -5,7 +5,7 @@ import { isDeepStrictEqual } from 'node:util';
 import { LocalArtifacts } from '../../shared/artifacts/local-artifacts.ts';
 import { addModel, hasModel, type NewModel } from '../../shared/config/add-model.ts';
 import type { Config } from '../../shared/config/load.ts';
-import { FarmError } from '../../shared/errors.ts';
+import { FarmError } from '../../shared/errors/farm-error.ts';
 import { reportFailure } from '../../shared/process/report-failure.ts';
 import type { Quality } from '../../shared/views/quality-view.ts';
 import { readCropRects } from '../avatar/crop-rects.ts';

@@ -3,7 +3,7 @@
 import { readdir, readFile, stat, writeFile } from 'node:fs/promises';
 import path from 'node:path';
 import type { LocalArtifacts } from '../../shared/artifacts/local-artifacts.ts';
-import { FarmError } from '../../shared/errors.ts';
+import { FarmError } from '../../shared/errors/farm-error.ts';
 import { ifMissing, ignored } from '../../shared/process/unheard.ts';
 import type { AudioKind } from '../../shared/sound/audio-kinds.ts';
 import { hearingOfFile } from '../../shared/sound/hearing-of-file.ts';

@@ -2,7 +2,7 @@
 
 import path from 'node:path';
 import { parseArgs } from 'node:util';
-import { FarmError } from '../../shared/errors.ts';
+import { FarmError } from '../../shared/errors/farm-error.ts';
 import { MODEL_ID } from '../../shared/limits.ts';
 import { type Environment, readEnvironment } from '../../shared/process/environment.ts';
 import { AUDIO_KINDS, type AudioKind } from '../../shared/sound/audio-kinds.ts';

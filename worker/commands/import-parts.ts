@@ -2,7 +2,7 @@
 
 import { mkdir, rm } from 'node:fs/promises';
 import path from 'node:path';
-import { FarmError } from '../../shared/errors.ts';
+import { FarmError } from '../../shared/errors/farm-error.ts';
 import { AUDIO_KIND_FACTS, type AudioKind } from '../../shared/sound/audio-kinds.ts';
 import {
   type Dataset,

@@ -5,7 +5,7 @@ import path from 'node:path';
 import { Readable } from 'node:stream';
 import { pipeline } from 'node:stream/promises';
 import { parseArgs } from 'node:util';
-import { FarmError } from '../../shared/errors.ts';
+import { FarmError } from '../../shared/errors/farm-error.ts';
 import { reportFailure } from '../../shared/process/report-failure.ts';
 import { MEL_BANDS } from '../../shared/sound/rates.ts';
 import { AudioFile } from '../media/audio-file.ts';

@@ -1,6 +1,6 @@
 import { type Config, loadConfig } from '../../shared/config/load.ts';
 import { hasPictures, type ModelConfig } from '../../shared/config/model-config.ts';
-import { FarmError } from '../../shared/errors.ts';
+import { FarmError } from '../../shared/errors/farm-error.ts';
 import { USUAL_HEARING } from '../../shared/sound/hearing.ts';
 import { describeHearing } from '../../shared/sound/row-reach.ts';
 import { videosToExtract } from '../avatar/avatar.ts';

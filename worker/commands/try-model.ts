@@ -3,7 +3,7 @@
 import { fileURLToPath } from 'node:url';
 import type { Config } from '../../shared/config/load.ts';
 import type { ModelConfig } from '../../shared/config/model-config.ts';
-import { FarmError } from '../../shared/errors.ts';
+import { FarmError } from '../../shared/errors/farm-error.ts';
 import { loadSettings } from '../models/load-settings.ts';
 import { type LoadedModel, loadAlone } from '../models/loaded-model.ts';
 import { findProblems } from '../models/model-problems.ts';

@@ -1,5 +1,5 @@
 import type { StoreSettings } from '../../shared/artifacts/open.ts';
-import type { ErrorReport } from '../../shared/errors.ts';
+import type { ErrorReport } from '../../shared/errors/farm-error.ts';
 import { type FramesOutput, isVideo, type VideoOutput } from '../../shared/renders/outputs.ts';
 import type { FrameRate } from '../../shared/sound/frame-rate.ts';
 import type { PreparedPicture } from '../compositor/contract.ts';

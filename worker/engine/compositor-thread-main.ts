@@ -1,7 +1,7 @@
 import { setPriority } from 'node:os';
 import { type MessagePort, parentPort, workerData } from 'node:worker_threads';
 import { openArtifacts } from '../../shared/artifacts/open.ts';
-import { FarmError } from '../../shared/errors.ts';
+import { FarmError } from '../../shared/errors/farm-error.ts';
 import { createLogger, UNBUFFERED } from '../../shared/process/log.ts';
 import type { CompositorThreadSettings, ToCompositor } from './compositor-protocol.ts';
 import { FrameOutputs } from './frame-outputs.ts';

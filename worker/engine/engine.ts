@@ -1,6 +1,6 @@
 import { openArtifacts } from '../../shared/artifacts/open.ts';
 import type { ArtifactStore } from '../../shared/artifacts/store.ts';
-import { FarmError } from '../../shared/errors.ts';
+import { FarmError } from '../../shared/errors/farm-error.ts';
 import { frameMemory } from '../../shared/process/spare-memory.ts';
 import { ignored, unexpected } from '../../shared/process/unheard.ts';
 import { openFootage } from '../models/footage-model.ts';

@@ -1,4 +1,4 @@
-import { FarmError } from '../../shared/errors.ts';
+import { FarmError } from '../../shared/errors/farm-error.ts';
 import { ignored } from '../../shared/process/unheard.ts';
 import type { HeldMemory } from '../pipeline/contract.ts';
 import type {

@@ -1,5 +1,5 @@
 import type { ArtifactStore } from '../../shared/artifacts/store.ts';
-import { FarmError } from '../../shared/errors.ts';
+import { FarmError } from '../../shared/errors/farm-error.ts';
 import { frameMemory } from '../../shared/process/spare-memory.ts';
 import { unexpected } from '../../shared/process/unheard.ts';
 import type { CompositorReport, FinishTimings, FromCompositor, LiveEnd, ToCompositor } from './compositor-protocol.ts';

@@ -1,4 +1,4 @@
-import { FarmError } from '../../shared/errors.ts';
+import { FarmError } from '../../shared/errors/farm-error.ts';
 import type { FrameMemory } from '../../shared/process/spare-memory.ts';
 import { Compositor } from '../compositor/compositor.ts';
 import { planeLayout } from '../compositor/planes.ts';

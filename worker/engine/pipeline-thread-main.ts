@@ -1,6 +1,6 @@
 import { setPriority } from 'node:os';
 import { type MessagePort, parentPort, workerData } from 'node:worker_threads';
-import { FarmError } from '../../shared/errors.ts';
+import { FarmError } from '../../shared/errors/farm-error.ts';
 import { createLogger, UNBUFFERED } from '../../shared/process/log.ts';
 import type { FromCompositor } from './compositor-protocol.ts';
 import { Engine } from './engine.ts';

@@ -1,6 +1,6 @@
 import type { StoreSettings } from '../../shared/artifacts/open.ts';
 import type { ModelConfig } from '../../shared/config/model-config.ts';
-import type { ErrorReport } from '../../shared/errors.ts';
+import type { ErrorReport } from '../../shared/errors/farm-error.ts';
 import type { FramesOutput, VideoOutput } from '../../shared/renders/outputs.ts';
 import type { SegmentReceipt } from '../../shared/renders/record.ts';
 import type { FrameRate } from '../../shared/sound/frame-rate.ts';

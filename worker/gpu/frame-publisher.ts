@@ -1,4 +1,4 @@
-import type { ErrorReport } from '../../shared/errors.ts';
+import type { ErrorReport } from '../../shared/errors/farm-error.ts';
 import type { FrameWriter, LiveSummary } from '../../shared/live/frames.ts';
 import type { LiveFrame } from '../engine/pipeline-thread.ts';
 

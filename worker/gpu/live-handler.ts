@@ -1,5 +1,6 @@
 import type { Redis } from 'ioredis';
-import { ERROR_CATALOGUE, FarmError } from '../../shared/errors.ts';
+import { ERROR_CATALOGUE } from '../../shared/errors/catalogue.ts';
+import { FarmError } from '../../shared/errors/farm-error.ts';
 import type { LiveJob } from '../../shared/jobs/jobs.ts';
 import type { TakeOffer } from '../../shared/live/direct/frame-link.ts';
 import { FencedOut } from '../../shared/live/frames.ts';

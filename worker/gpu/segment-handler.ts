@@ -1,6 +1,6 @@
 import { artifactKeys } from '../../shared/artifacts/keys.ts';
 import type { ArtifactStore, ByteRange } from '../../shared/artifacts/store.ts';
-import { FarmError } from '../../shared/errors.ts';
+import { FarmError } from '../../shared/errors/farm-error.ts';
 import { walkOver } from '../../shared/footage.ts';
 import type { SegmentJob } from '../../shared/jobs/jobs.ts';
 import { logged } from '../../shared/process/unheard.ts';

@@ -1,6 +1,6 @@
 import type { ModelConfig } from '../../shared/config/model-config.ts';
 import type { ConfigReload } from '../../shared/config/reload.ts';
-import { FarmError } from '../../shared/errors.ts';
+import { FarmError } from '../../shared/errors/farm-error.ts';
 import type { OwnHost } from '../own-host.ts';
 
 export interface KnownModels {

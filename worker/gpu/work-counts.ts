@@ -1,4 +1,4 @@
-import { FarmError } from '../../shared/errors.ts';
+import { FarmError } from '../../shared/errors/farm-error.ts';
 import { count, observe } from '../../shared/metrics/tally.ts';
 import type { SilenceCounts } from '../pipeline/contract.ts';
 

@@ -1,7 +1,7 @@
 import { setTimeout as delay } from 'node:timers/promises';
 import { type Job as BullJob, DelayedError, UnrecoverableError, WaitingError, type Worker } from 'bullmq';
 import type { Redis } from 'ioredis';
-import { FarmError } from '../../shared/errors.ts';
+import { FarmError } from '../../shared/errors/farm-error.ts';
 import { isOfNewerFormat, type Job, type JobName, type JobOf, jobSchema } from '../../shared/jobs/jobs.ts';
 import { count } from '../../shared/metrics/tally.ts';
 import type { Logger } from '../../shared/process/log.ts';

@@ -1,5 +1,5 @@
 import { setTimeout as delay } from 'node:timers/promises';
-import { FarmError } from '../../shared/errors.ts';
+import { FarmError } from '../../shared/errors/farm-error.ts';
 
 /** How soon what Redis refused is given to it again, in ms. */
 export const TRY_REDIS_AGAIN_MS = 1000;

@@ -1,5 +1,6 @@
 import type { Config } from '../../shared/config/load.ts';
-import { ERROR_CATALOGUE, FarmError } from '../../shared/errors.ts';
+import { ERROR_CATALOGUE } from '../../shared/errors/catalogue.ts';
+import { FarmError } from '../../shared/errors/farm-error.ts';
 import type { JobOf, RenderJob } from '../../shared/jobs/jobs.ts';
 import { jobId } from '../../shared/jobs/queues.ts';
 import type { Logger } from '../../shared/process/log.ts';

@@ -1,7 +1,7 @@
 import { artifactKeys } from '../../shared/artifacts/keys.ts';
 import { openLocalFile } from '../../shared/artifacts/local-file.ts';
 import type { ArtifactStore, OpenFile } from '../../shared/artifacts/store.ts';
-import { FarmError } from '../../shared/errors.ts';
+import { FarmError } from '../../shared/errors/farm-error.ts';
 import type { AudioSource, IndexRange } from '../pipeline/contract.ts';
 
 const BYTES_PER_SAMPLE = 4;

@@ -1,4 +1,4 @@
-import { FarmError } from '../../shared/errors.ts';
+import { FarmError } from '../../shared/errors/farm-error.ts';
 import type { VideoOutput } from '../../shared/renders/outputs.ts';
 import { USUAL_FRAME_RATE } from '../../shared/sound/frame-rate.ts';
 import { outputOf } from '../../shared/tools/tool-output.ts';

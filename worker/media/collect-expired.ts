@@ -1,5 +1,5 @@
 import type { Redis } from 'ioredis';
-import { FarmError } from '../../shared/errors.ts';
+import { FarmError } from '../../shared/errors/farm-error.ts';
 import { type Repeated, type RepeatLog, repeat } from '../../shared/process/repeat.ts';
 import type { Collector } from '../../shared/retention/collector.ts';
 import { isNextTurn } from '../../shared/retention/collector-lease.ts';

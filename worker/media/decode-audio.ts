@@ -1,5 +1,5 @@
 import { stat } from 'node:fs/promises';
-import { FarmError } from '../../shared/errors.ts';
+import { FarmError } from '../../shared/errors/farm-error.ts';
 import type { SoundForEar } from '../../shared/renders/record.ts';
 import { SAMPLE_RATE_HZ } from '../../shared/sound/rates.ts';
 import { Resampler } from '../../shared/sound/resample.ts';

@@ -1,6 +1,7 @@
 import type { Queue } from 'bullmq';
 import type { Redis } from 'ioredis';
-import { ERROR_CATALOGUE, type ErrorCode, FarmError } from '../../shared/errors.ts';
+import { ERROR_CATALOGUE, type ErrorCode } from '../../shared/errors/catalogue.ts';
+import { FarmError } from '../../shared/errors/farm-error.ts';
 import { prepareJobOf, type RenderJob, stitchJobOf } from '../../shared/jobs/jobs.ts';
 import { jobId, prepareQueue, type QueueClients, stitchQueue } from '../../shared/jobs/queues.ts';
 import type { RenderPlan, RenderRecord } from '../../shared/renders/record.ts';

@@ -1,5 +1,5 @@
 import { type FileHandle, open } from 'node:fs/promises';
-import { FarmError } from '../../shared/errors.ts';
+import { FarmError } from '../../shared/errors/farm-error.ts';
 import { formOf, RATES_TAKEN_AS_THEY_ARE, type SoundTrack } from './sound-track.ts';
 import {
   afterChunk,

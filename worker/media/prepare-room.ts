@@ -1,6 +1,6 @@
 import { limitsOfOwner } from '../../shared/api-keys.ts';
 import type { Config } from '../../shared/config/load.ts';
-import { FarmError } from '../../shared/errors.ts';
+import { FarmError } from '../../shared/errors/farm-error.ts';
 import type { DiskReserve } from '../../shared/files/disk-reserve.ts';
 import type { RenderRecord } from '../../shared/renders/record.ts';
 import type { RenderWork, WorkLimits } from '../../shared/renders/work.ts';

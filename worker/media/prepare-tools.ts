@@ -1,7 +1,7 @@
 import type { Redis } from 'ioredis';
 import type { ArtifactStore } from '../../shared/artifacts/store.ts';
 import type { Config } from '../../shared/config/load.ts';
-import { FarmError } from '../../shared/errors.ts';
+import { FarmError } from '../../shared/errors/farm-error.ts';
 import type { DiskReserve } from '../../shared/files/disk-reserve.ts';
 import { isTerminal, type RenderPlan, type RenderRecord } from '../../shared/renders/record.ts';
 import type { RenderStore } from '../../shared/renders/store.ts';

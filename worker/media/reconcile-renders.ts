@@ -1,4 +1,4 @@
-import { FarmError } from '../../shared/errors.ts';
+import { FarmError } from '../../shared/errors/farm-error.ts';
 import { type Repeated, type RepeatLog, repeat } from '../../shared/process/repeat.ts';
 import { isTerminal } from '../../shared/renders/record.ts';
 import type { RenderStore } from '../../shared/renders/store.ts';

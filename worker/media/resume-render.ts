@@ -1,7 +1,7 @@
 import { artifactKeys } from '../../shared/artifacts/keys.ts';
 import type { ArtifactStore } from '../../shared/artifacts/store.ts';
 import { entryVersion } from '../../shared/config/model-config.ts';
-import { FarmError } from '../../shared/errors.ts';
+import { FarmError } from '../../shared/errors/farm-error.ts';
 import { prepareJobOf } from '../../shared/jobs/jobs.ts';
 import { jobId } from '../../shared/jobs/queues.ts';
 import { untilKnown } from '../../shared/redis/outcome.ts';

@@ -1,4 +1,4 @@
-import { FarmError } from '../../shared/errors.ts';
+import { FarmError } from '../../shared/errors/farm-error.ts';
 import { type ProbedStream, probe } from '../tools/ffmpeg.ts';
 import { refuseImplausibleForm } from './plausible-sound.ts';
 import { UPLOAD_GUARDS } from './upload-input.ts';

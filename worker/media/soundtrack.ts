@@ -1,6 +1,6 @@
 import { artifactKeys } from '../../shared/artifacts/keys.ts';
 import type { ArtifactStore } from '../../shared/artifacts/store.ts';
-import { FarmError } from '../../shared/errors.ts';
+import { FarmError } from '../../shared/errors/farm-error.ts';
 import type { VideoOutput } from '../../shared/renders/outputs.ts';
 import { framesOf, type RenderPlan, type SoundForEar } from '../../shared/renders/record.ts';
 import { type FrameRate, USUAL_FRAME_RATE } from '../../shared/sound/frame-rate.ts';

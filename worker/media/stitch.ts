@@ -1,6 +1,6 @@
 import { artifactKeys } from '../../shared/artifacts/keys.ts';
 import type { ArtifactStore } from '../../shared/artifacts/store.ts';
-import { FarmError } from '../../shared/errors.ts';
+import { FarmError } from '../../shared/errors/farm-error.ts';
 import type { JobOf } from '../../shared/jobs/jobs.ts';
 import { jobId } from '../../shared/jobs/queues.ts';
 import { count, observe } from '../../shared/metrics/tally.ts';

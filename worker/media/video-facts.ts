@@ -1,7 +1,7 @@
 /** What the headers of a video say of its pictures, as far as it matters to whoever takes them out. */
 
 import { z } from 'zod';
-import { FarmError } from '../../shared/errors.ts';
+import { FarmError } from '../../shared/errors/farm-error.ts';
 import { outputOf } from '../../shared/tools/tool-output.ts';
 import { MINUTE_MS } from '../../shared/units.ts';
 import { UPLOAD_GUARDS } from './upload-input.ts';

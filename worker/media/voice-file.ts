@@ -3,7 +3,7 @@
 import { artifactKeys } from '../../shared/artifacts/keys.ts';
 import type { ArtifactStore } from '../../shared/artifacts/store.ts';
 import type { Config } from '../../shared/config/load.ts';
-import { FarmError } from '../../shared/errors.ts';
+import { FarmError } from '../../shared/errors/farm-error.ts';
 import type { RenderPlan, RenderRecord } from '../../shared/renders/record.ts';
 import type { FrameRate } from '../../shared/sound/frame-rate.ts';
 import { IdleTrack, idleAfterFrames, NOT_IDLE, passIdle } from '../../shared/sound/idle-track.ts';

@@ -1,7 +1,7 @@
 /** Path, hash and size of a model's file, as receipts of renders name it. */
 
 import { realpath, stat } from 'node:fs/promises';
-import { FarmError } from '../../shared/errors.ts';
+import { FarmError } from '../../shared/errors/farm-error.ts';
 import { type FileHash, hashFile } from '../../shared/files/hash-file.ts';
 import { externalFilesOf } from '../../shared/onnx/external-files.ts';
 import { ignored } from '../../shared/process/unheard.ts';

@@ -1,4 +1,4 @@
-import { FarmError } from '../../shared/errors.ts';
+import { FarmError } from '../../shared/errors/farm-error.ts';
 import { MB } from '../../shared/units.ts';
 import type { EvictionPolicy } from './eviction.ts';
 import type { ModelSlot } from './model-slot.ts';

@@ -1,7 +1,7 @@
 /** The models of one GPU process: loaded when a request needs them, unloaded when others need the room. */
 
 import { loadsTheSame, type ModelConfig } from '../../shared/config/model-config.ts';
-import { FarmError } from '../../shared/errors.ts';
+import { FarmError } from '../../shared/errors/farm-error.ts';
 import type { LoadedModelState } from '../../shared/workers/heartbeat.ts';
 import type { PreparationLog } from '../prepared/prepare-avatar.ts';
 import { PreparedAvatars } from '../prepared/prepared-avatars.ts';

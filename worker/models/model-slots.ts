@@ -1,7 +1,7 @@
 /** The models in memory, and whether they are within the limits. */
 
 import { entryVersion } from '../../shared/config/model-config.ts';
-import type { FarmError } from '../../shared/errors.ts';
+import type { FarmError } from '../../shared/errors/farm-error.ts';
 import { logged, unexpected } from '../../shared/process/unheard.ts';
 import { USUAL_HEARING } from '../../shared/sound/hearing.ts';
 import type { LoadedModelState } from '../../shared/workers/heartbeat.ts';

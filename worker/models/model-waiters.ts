@@ -1,4 +1,4 @@
-import { FarmError } from '../../shared/errors.ts';
+import { FarmError } from '../../shared/errors/farm-error.ts';
 import type { ModelSlot, ModelUse, UseKind } from './model-slot.ts';
 
 export interface UseOptions {

@@ -7,7 +7,7 @@
 import { existsSync, readdirSync } from 'node:fs';
 import { createRequire } from 'node:module';
 import { dirname, join } from 'node:path';
-import { FarmError } from '../../shared/errors.ts';
+import { FarmError } from '../../shared/errors/farm-error.ts';
 import type { NodesByProvider } from './node-placement.ts';
 import { listSupportedBackends } from './onnxruntime.ts';
 import { outputOf } from './system-tools.ts';

@@ -1,7 +1,7 @@
 /** Which of some ONNX files is the lip-sync network and which the audio encoder, told by the tensors that they take. */
 
 import { basename, dirname, relative } from 'node:path';
-import { FarmError } from '../../shared/errors.ts';
+import { FarmError } from '../../shared/errors/farm-error.ts';
 import type { PortShape } from '../../shared/onnx/port-shapes.ts';
 import type { AudioKind } from '../../shared/sound/audio-kinds.ts';
 import { lipSyncPorts, USUAL_PORTS } from '../../shared/sound/lip-sync-ports.ts';

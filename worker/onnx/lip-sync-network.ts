@@ -1,6 +1,6 @@
 /** The lip-sync network: the masked face and the speech features around a frame → the face speaking. */
 
-import { FarmError } from '../../shared/errors.ts';
+import { FarmError } from '../../shared/errors/farm-error.ts';
 import { BATCH_FRAMES } from '../../shared/limits.ts';
 import type { Hearing, HearingWishes } from '../../shared/sound/hearing.ts';
 import { hearingOfFile, portNamesOfFile } from '../../shared/sound/hearing-of-file.ts';

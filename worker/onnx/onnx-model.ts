@@ -1,6 +1,6 @@
 /** One ONNX file as one session: its checked shapes, its provider, its runs. */
 
-import { FarmError } from '../../shared/errors.ts';
+import { FarmError } from '../../shared/errors/farm-error.ts';
 import type { ByteNames } from './byte-graph.ts';
 import type { ProviderReport } from './execution-providers.ts';
 import { type OnnxModelOptions, type OpenSession, openSessionOnFirstProvider } from './onnx-session.ts';

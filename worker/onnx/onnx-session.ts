@@ -1,7 +1,7 @@
 /** Opens a session on the first provider that can run the file, checks it against its contract and warms it up. */
 
 import { dirname } from 'node:path';
-import { FarmError } from '../../shared/errors.ts';
+import { FarmError } from '../../shared/errors/farm-error.ts';
 import { requireFile } from '../../shared/files/regular-file.ts';
 import type { ByteNames } from './byte-graph.ts';
 import { type ByteModel, NotWrapped } from './byte-model.ts';

@@ -3,7 +3,7 @@
  * and in what else they take, so each kind has a form that finds its place in what a file declares.
  */
 
-import { FarmError } from '../../shared/errors.ts';
+import { FarmError } from '../../shared/errors/farm-error.ts';
 import { requireFile } from '../../shared/files/regular-file.ts';
 import type { AudioEncoder } from '../pipeline/contract.ts';
 import { openOnFirstProvider, type PassedOverProvider, type ProviderReport } from './execution-providers.ts';

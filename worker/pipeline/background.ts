@@ -1,5 +1,5 @@
 /** Which of the avatar's pictures is the background of a frame, and the checks of that picture. */
-import { FarmError } from '../../shared/errors.ts';
+import { FarmError } from '../../shared/errors/farm-error.ts';
 import {
   type AvatarFrames,
   type BackgroundMode,

@@ -1,6 +1,6 @@
 /** A request for frames, the parts that make them, and the check that the two fit. */
 
-import { FarmError } from '../../shared/errors.ts';
+import { FarmError } from '../../shared/errors/farm-error.ts';
 import type { FrameRate } from '../../shared/sound/frame-rate.ts';
 import { audioFloats, USUAL_HEARING } from '../../shared/sound/hearing.ts';
 import type { IdleTrack } from '../../shared/sound/idle-track.ts';

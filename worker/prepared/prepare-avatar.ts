@@ -2,7 +2,7 @@
 
 import { randomInt } from 'node:crypto';
 import { setImmediate as othersFirst } from 'node:timers/promises';
-import { FarmError } from '../../shared/errors.ts';
+import { FarmError } from '../../shared/errors/farm-error.ts';
 import type { Logger } from '../../shared/process/log.ts';
 import { logged } from '../../shared/process/unheard.ts';
 import { noteUnwritable } from './prepared-files.ts';

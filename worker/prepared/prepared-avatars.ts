@@ -1,7 +1,7 @@
 /** The prepared avatars of one thread: where their files are, and whose turn it is to be prepared. */
 
 import { join } from 'node:path';
-import { FarmError } from '../../shared/errors.ts';
+import { FarmError } from '../../shared/errors/farm-error.ts';
 import { unexpected } from '../../shared/process/unheard.ts';
 import { DAY_MS } from '../../shared/units.ts';
 import { BackdropReader } from '../avatar/backdrop.ts';

@@ -1,6 +1,6 @@
 /** The pictures of one avatar in their prepared forms: from memory, from their files, or prepared now. */
 
-import { FarmError } from '../../shared/errors.ts';
+import { FarmError } from '../../shared/errors/farm-error.ts';
 import type { PreparedPicture } from '../compositor/contract.ts';
 import type { NetworkSize, Rect, RgbImage } from '../pipeline/contract.ts';
 import type { PreparedAvatar, PreparedShare } from './contract.ts';

@@ -1,5 +1,5 @@
 import { setPriority } from 'node:os';
-import { FarmError } from '../../shared/errors.ts';
+import { FarmError } from '../../shared/errors/farm-error.ts';
 import { unexpected } from '../../shared/process/unheard.ts';
 import { BackdropReader } from '../avatar/backdrop.ts';
 import { Compositor } from '../compositor/compositor.ts';

@@ -3,7 +3,7 @@
 import { type ChildProcess, fork } from 'node:child_process';
 import { once } from 'node:events';
 import { join } from 'node:path';
-import { FarmError } from '../../shared/errors.ts';
+import { FarmError } from '../../shared/errors/farm-error.ts';
 import { childEnvironment } from '../../shared/process/environment.ts';
 import type { PictureOrder } from './prepare-picture.ts';
 import type { FromPreparing, ToPreparing } from './preparing-protocol.ts';

@@ -1,4 +1,4 @@
-import type { ErrorReport } from '../../shared/errors.ts';
+import type { ErrorReport } from '../../shared/errors/farm-error.ts';
 import type { FoundSources, PictureOrder } from './prepare-picture.ts';
 
 /** All messages between a process that prepares pictures and the thread that has started it. */

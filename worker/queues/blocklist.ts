@@ -1,4 +1,5 @@
-import type { ErrorCode, FarmError } from '../../shared/errors.ts';
+import type { ErrorCode } from '../../shared/errors/catalogue.ts';
+import type { FarmError } from '../../shared/errors/farm-error.ts';
 import type { LiveJob, SegmentJob } from '../../shared/jobs/jobs.ts';
 import type { BlockedModel } from '../../shared/workers/heartbeat.ts';
 import type { JobHandler } from '../jobs/job-runner.ts';

@@ -1,5 +1,5 @@
 import type { ModelConfig } from '../../shared/config/model-config.ts';
-import { FarmError } from '../../shared/errors.ts';
+import { FarmError } from '../../shared/errors/farm-error.ts';
 import type { SegmentJob } from '../../shared/jobs/jobs.ts';
 import { type JobContext, type JobHandler, TryAgain } from '../jobs/job-runner.ts';
 import type { OwnHost } from '../own-host.ts';

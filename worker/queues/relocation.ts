@@ -1,5 +1,5 @@
 import type { Job as BullJob } from 'bullmq';
-import { FarmError } from '../../shared/errors.ts';
+import { FarmError } from '../../shared/errors/farm-error.ts';
 import { jobSchema, type SegmentJob } from '../../shared/jobs/jobs.ts';
 import { gpuQueue, jobOptions, type QueueClients } from '../../shared/jobs/queues.ts';
 import { logged } from '../../shared/process/unheard.ts';

@@ -2,7 +2,7 @@ import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { setPriority } from 'node:os';
 import type { Writable } from 'node:stream';
-import { FarmError } from '../../shared/errors.ts';
+import { FarmError } from '../../shared/errors/farm-error.ts';
 import { toolEnvironment } from '../../shared/process/environment.ts';
 import { ignored } from '../../shared/process/unheard.ts';
 import { confined, only } from '../../shared/tools/confined.ts';

@@ -1,6 +1,6 @@
 import fluent from 'fluent-ffmpeg';
 import { z } from 'zod';
-import { FarmError } from '../../shared/errors.ts';
+import { FarmError } from '../../shared/errors/farm-error.ts';
 import { toolEnvironment } from '../../shared/process/environment.ts';
 import { confined, only } from '../../shared/tools/confined.ts';
 import { failureOf, notStarted } from '../../shared/tools/tool-faults.ts';

@@ -1,5 +1,5 @@
 import type { Config } from '../../shared/config/load.ts';
-import { FarmError } from '../../shared/errors.ts';
+import { FarmError } from '../../shared/errors/farm-error.ts';
 import { askOutside, readBounded } from '../../shared/net/ask-outside.ts';
 import type { DeliveryTry } from '../../shared/views/webhook-view.ts';
 import { type Deliveries, type Delivery, shownUrl } from '../../shared/webhooks/deliveries.ts';

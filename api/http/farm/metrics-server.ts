@@ -3,7 +3,7 @@ import { createServer, type IncomingMessage, type ServerResponse } from 'node:ht
 import type { AddressInfo } from 'node:net';
 import type { Config } from '../../../shared/config/load.ts';
 import { metricsHost } from '../../../shared/config/open-address.ts';
-import { FarmError } from '../../../shared/errors.ts';
+import { FarmError } from '../../../shared/errors/farm-error.ts';
 import { findListenFault } from '../../../shared/process/listen-fault.ts';
 import { unexpected } from '../../../shared/process/unheard.ts';
 import { isMetricsToken } from '../../access/metrics-token.ts';

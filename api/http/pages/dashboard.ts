@@ -4,7 +4,7 @@ import { FastifyAdapter } from '@bull-board/fastify';
 import type { Job, Queue } from 'bullmq';
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
 import { z } from 'zod';
-import { FarmError } from '../../../shared/errors.ts';
+import { FarmError } from '../../../shared/errors/farm-error.ts';
 import { jobSchema } from '../../../shared/jobs/jobs.ts';
 import { enrolledGpus, MEDIA_QUEUES, type MediaQueue, WEBHOOK_QUEUE } from '../../../shared/jobs/queues.ts';
 import { repeat } from '../../../shared/process/repeat.ts';

@@ -1,5 +1,5 @@
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
-import { FarmError } from '../../../shared/errors.ts';
+import { FarmError } from '../../../shared/errors/farm-error.ts';
 import type { Services } from '../../services.ts';
 import { clearSessionCookie, sessionToken, setSessionCookie } from './session-cookie.ts';
 import { pathOnFarm, SIGN_IN, SIGN_IN_POLICY, SIGN_OUT, signedInPage, signInPage } from './sign-in-page.ts';

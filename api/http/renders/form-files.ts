@@ -1,6 +1,6 @@
 import type { Readable } from 'node:stream';
 import type { Multipart } from '@fastify/multipart';
-import { FarmError } from '../../../shared/errors.ts';
+import { FarmError } from '../../../shared/errors/farm-error.ts';
 import { MARK_FORMS } from '../../../shared/footage.ts';
 import { NAME_MAX } from '../../../shared/limits.ts';
 import { newRenderId } from '../../../shared/renders/id.ts';

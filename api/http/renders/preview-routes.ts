@@ -2,7 +2,7 @@ import { Readable } from 'node:stream';
 import type { WebSocket } from '@fastify/websocket';
 import type { FastifyPluginAsyncZod } from 'fastify-type-provider-zod';
 import { z } from 'zod';
-import { FarmError } from '../../../shared/errors.ts';
+import { FarmError } from '../../../shared/errors/farm-error.ts';
 import { LAST_FRAME } from '../../../shared/limits.ts';
 import { type RenderPicture, watchPictures } from '../../renders/pictures.ts';
 import type { Services } from '../../services.ts';

@@ -1,9 +1,9 @@
 import { z } from 'zod';
 import { BACKGROUND_MODES } from '../../../shared/background-mode.ts';
 import type { Config } from '../../../shared/config/load.ts';
-import { FarmError } from '../../../shared/errors.ts';
+import { FarmError } from '../../../shared/errors/farm-error.ts';
+import { shown, unknownName } from '../../../shared/errors/faulty-input.ts';
 import { WEBHOOK_EVENTS, type WebhookEventName } from '../../../shared/events.ts';
-import { shown, unknownName } from '../../../shared/faulty-input.ts';
 import { SYNC_MODES, type SyncMode } from '../../../shared/footage.ts';
 import { JPEG_QUALITY, LAST_FRAME, LAST_START_FRAME, LONGEST_SILENCE_MS } from '../../../shared/limits.ts';
 import { MAX_URL_LENGTH } from '../../../shared/net/outside-url.ts';

@@ -1,6 +1,6 @@
 import type { FastifyPluginAsyncZod } from 'fastify-type-provider-zod';
 import { z } from 'zod';
-import type { ErrorCode } from '../../../shared/errors.ts';
+import type { ErrorCode } from '../../../shared/errors/catalogue.ts';
 import { LAST_FRAME, NAME_MAX } from '../../../shared/limits.ts';
 import { logged } from '../../../shared/process/unheard.ts';
 import { RENDER_ID } from '../../../shared/renders/id.ts';

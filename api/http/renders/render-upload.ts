@@ -3,7 +3,7 @@ import type { MultipartValue } from '@fastify/multipart';
 import type { FastifyRequest } from 'fastify';
 import { z } from 'zod';
 import type { Config } from '../../../shared/config/load.ts';
-import { FarmError } from '../../../shared/errors.ts';
+import { FarmError } from '../../../shared/errors/farm-error.ts';
 import { MB } from '../../../shared/units.ts';
 import type { RenderOptions, RenderSubmission, StoredUpload } from '../../renders/submission.ts';
 import type { Services } from '../../services.ts';

@@ -2,7 +2,7 @@ import { once } from 'node:events';
 import type { WebSocket } from '@fastify/websocket';
 import type { FastifyPluginAsync } from 'fastify';
 import { z } from 'zod';
-import { FarmError } from '../../../shared/errors.ts';
+import { FarmError } from '../../../shared/errors/farm-error.ts';
 import type { Caller } from '../../access/caller.ts';
 import { liveSession, type SessionInput, type SessionOutput } from '../../live/live-session.ts';
 import { type StreamOpening, streamOpenSchema } from '../../live/stream-open.ts';

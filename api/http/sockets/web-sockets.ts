@@ -1,7 +1,7 @@
 import { once } from 'node:events';
 import type { WebSocket } from '@fastify/websocket';
 import type { FastifyRequest } from 'fastify';
-import { FarmError } from '../../../shared/errors.ts';
+import { FarmError } from '../../../shared/errors/farm-error.ts';
 import { ignored } from '../../../shared/process/unheard.ts';
 import type { AccessLog } from '../../logs/access-log.ts';
 import { RunningWork } from '../../running-work.ts';

@@ -1,5 +1,5 @@
 import type { NetConnectOpts } from 'node:net';
-import { FarmError } from '../../errors.ts';
+import { FarmError } from '../../errors/farm-error.ts';
 
 /** `unix:/path/of/a/socket` or `tcp:host:port`, as a job names its front end. */
 const TCP_ADDRESS = /^tcp:(?<host>.+):(?<port>\d{1,5})$/;

@@ -1,5 +1,5 @@
 import { setTimeout as delay } from 'node:timers/promises';
-import type { ErrorReport } from '../../errors.ts';
+import type { ErrorReport } from '../../errors/farm-error.ts';
 import { ignored } from '../../process/unheard.ts';
 import {
   type ChannelRun,

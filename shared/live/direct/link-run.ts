@@ -1,5 +1,5 @@
 import type { Socket } from 'node:net';
-import type { ErrorReport } from '../../errors.ts';
+import type { ErrorReport } from '../../errors/farm-error.ts';
 import { toStoredError } from '../../formats/stored-error.ts';
 import type { FinishedFrame, LiveSummary } from '../frames.ts';
 import { IncomingBytes } from './incoming-bytes.ts';

@@ -1,5 +1,5 @@
 import { Metadata, type ServiceError, status } from '@grpc/grpc-js';
-import { ERROR_CATALOGUE } from '../../../shared/errors.ts';
+import { ERROR_CATALOGUE } from '../../../shared/errors/catalogue.ts';
 import { FARM, farmCode, MONOLITHIC, methodOf, type TestClient } from '../../grpc/clients.ts';
 import { mutateBytes, nastyNumber, nastyText } from '../mutate.ts';
 import type { Random } from '../random.ts';

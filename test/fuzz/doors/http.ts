@@ -1,6 +1,6 @@
 import { connect } from 'node:net';
 import { buffer } from 'node:stream/consumers';
-import { ERROR_CATALOGUE, type ErrorCode } from '../../../shared/errors.ts';
+import { ERROR_CATALOGUE, type ErrorCode } from '../../../shared/errors/catalogue.ts';
 import { errorBodySchema } from '../../../shared/views/render-view.ts';
 import { mutateBytes, mutateValue, nastyNumber, nastyText } from '../mutate.ts';
 import type { Random } from '../random.ts';

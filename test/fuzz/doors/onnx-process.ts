@@ -1,4 +1,4 @@
-import { FarmError } from '../../../shared/errors.ts';
+import { FarmError } from '../../../shared/errors/farm-error.ts';
 import { OnnxAudioEncoder } from '../../../worker/onnx/audio-encoder.ts';
 import { OnnxLipSyncNetwork } from '../../../worker/onnx/lip-sync-network.ts';
 

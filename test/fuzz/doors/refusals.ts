@@ -1,4 +1,5 @@
-import { type ErrorCode, FarmError } from '../../../shared/errors.ts';
+import type { ErrorCode } from '../../../shared/errors/catalogue.ts';
+import { FarmError } from '../../../shared/errors/farm-error.ts';
 
 /** Does `work`, which may be refused with one of these codes of the catalogue, and with nothing else. */
 export async function allowRefusals(

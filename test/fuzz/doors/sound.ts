@@ -1,5 +1,5 @@
 import { readFile, writeFile } from 'node:fs/promises';
-import type { ErrorCode } from '../../../shared/errors.ts';
+import type { ErrorCode } from '../../../shared/errors/catalogue.ts';
 import { decodeAudio } from '../../../worker/media/decode-audio.ts';
 import { ffmpeg, lavfi } from '../../media/media-files.ts';
 import { mutateBytes } from '../mutate.ts';

@@ -1,7 +1,5 @@
-import { ERROR_CATALOGUE, type ErrorCode } from './errors/catalogue.ts';
-import { withoutSecrets } from './secrets.ts';
-
-export { ERROR_CATALOGUE, type ErrorCode };
+import { withoutSecrets } from '../secrets.ts';
+import { ERROR_CATALOGUE, type ErrorCode } from './catalogue.ts';
 
 /** Failures that a worker, its files or its machine may have caused: the same job may succeed on another GPU. */
 const MAY_LIE_WITH_THE_WORKER: ReadonlySet<ErrorCode> = new Set([
