@@ -1,7 +1,7 @@
 import { type Command, Option } from 'commander';
 import { BACKGROUND_MODES } from '../shared/background-mode.ts';
-import { RENDER_EVENTS, WEBHOOK_EVENTS } from '../shared/events.ts';
-import { SYNC_MODES } from '../shared/footage.ts';
+import { RENDER_EVENTS, WEBHOOK_EVENTS } from '../shared/renders/events.ts';
+import { SYNC_MODES } from '../shared/renders/footage.ts';
 import { OUTPUTS } from '../shared/renders/outputs.ts';
 import { RENDER_PRIORITIES, RENDER_STATUSES } from '../shared/renders/record.ts';
 import { bench } from './bench.ts';

@@ -1,7 +1,7 @@
 import type { FollowedEvent } from '../client/events.ts';
 import type { NodeFarmClient } from '../client/node/farm-client.ts';
 import { FarmError } from '../shared/errors/farm-error.ts';
-import { EVENTS_MISSED, type RenderEventName } from '../shared/events.ts';
+import { EVENTS_MISSED, type RenderEventName } from '../shared/renders/events.ts';
 import { isVideo } from '../shared/renders/outputs.ts';
 import { isTerminal, type RenderStatus } from '../shared/renders/record.ts';
 import { NO_FINDING, qualityLines } from '../shared/views/quality-words.ts';

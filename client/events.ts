@@ -1,5 +1,5 @@
 import { FarmError } from '../shared/errors/farm-error.ts';
-import { EVENTS_MISSED, type RenderEvent, type RenderEventName, renderEventSchema } from '../shared/events.ts';
+import { EVENTS_MISSED, type RenderEvent, type RenderEventName, renderEventSchema } from '../shared/renders/events.ts';
 import type { RenderStatus } from '../shared/renders/record.ts';
 import type { Connection } from './connection.ts';
 import { parseJson } from './json.ts';

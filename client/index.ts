@@ -8,8 +8,8 @@ export {
   type RenderEvent,
   type RenderEventName,
   type WebhookEventName,
-} from '../shared/events.ts';
-export type { MarkForm, SyncMode } from '../shared/footage.ts';
+} from '../shared/renders/events.ts';
+export type { MarkForm, SyncMode } from '../shared/renders/footage.ts';
 export { isTerminal, type RenderPriority, type RenderStatus } from '../shared/renders/record.ts';
 export type { Batch } from '../shared/views/batch-view.ts';
 export type { Estimate } from '../shared/views/estimate-view.ts';

@@ -1,7 +1,7 @@
 import type { BackgroundMode } from '../shared/background-mode.ts';
 import { FarmError } from '../shared/errors/farm-error.ts';
-import type { WebhookEventName } from '../shared/events.ts';
-import type { MarkForm, SyncMode } from '../shared/footage.ts';
+import type { WebhookEventName } from '../shared/renders/events.ts';
+import type { MarkForm, SyncMode } from '../shared/renders/footage.ts';
 import type { Output } from '../shared/renders/outputs.ts';
 import type { RenderPriority, RenderStatus } from '../shared/renders/record.ts';
 

@@ -1,4 +1,4 @@
-import type { RenderEventName } from '../shared/events.ts';
+import type { RenderEventName } from '../shared/renders/events.ts';
 
 const EVENTS: readonly (RenderEventName | 'events.missed')[] = [
   ...(['render.queued', 'render.running', 'render.progress', 'render.completed', 'render.failed'] as const),

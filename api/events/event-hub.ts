@@ -1,7 +1,7 @@
 import { setTimeout as delay } from 'node:timers/promises';
 import type { Redis } from 'ioredis';
-import { compareEventIds } from '../../shared/events.ts';
 import { ignored, logged } from '../../shared/process/unheard.ts';
+import { compareEventIds } from '../../shared/renders/events.ts';
 import { EVENTS_KEY } from '../../shared/renders/keys.ts';
 import { type Entries, type EventLog, type LoggedEvent, readEntries } from './event-log.ts';
 

@@ -1,5 +1,10 @@
 import type { Redis } from 'ioredis';
-import { RENDER_EVENTS, type RenderEventName, type StoredEvent, storedEventSchema } from '../../shared/events.ts';
+import {
+  RENDER_EVENTS,
+  type RenderEventName,
+  type StoredEvent,
+  storedEventSchema,
+} from '../../shared/renders/events.ts';
 import { EVENTS_KEY, eventsKey, recordKey } from '../../shared/renders/keys.ts';
 
 /** An event as it lies in a stream. */

@@ -7,7 +7,7 @@ import {
   type RenderEventName,
   type StoredEvent,
   toRenderEvent,
-} from '../../shared/events.ts';
+} from '../../shared/renders/events.ts';
 import { unknownRender } from '../../shared/renders/reader.ts';
 import { isTerminal, type RenderRecord, type RenderStatus } from '../../shared/renders/record.ts';
 import type { RenderStore } from '../../shared/renders/store.ts';

@@ -1,8 +1,8 @@
 import { z } from 'zod';
 import type { Config } from '../../shared/config/load.ts';
-import { WEBHOOK_EVENTS } from '../../shared/events.ts';
 import { LAST_FRAME, LAST_START_FRAME, LONGEST_SILENCE_MS, NAME_MAX } from '../../shared/limits.ts';
 import { MAX_URL_LENGTH } from '../../shared/net/outside-url.ts';
+import { WEBHOOK_EVENTS } from '../../shared/renders/events.ts';
 import { labelsSchema } from '../../shared/renders/record.ts';
 import { eventNames } from '../event-names.ts';
 import {

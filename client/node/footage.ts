@@ -1,7 +1,7 @@
 import { readdir, readFile, stat } from 'node:fs/promises';
 import path from 'node:path';
 import { FarmError } from '../../shared/errors/farm-error.ts';
-import type { SyncMode } from '../../shared/footage.ts';
+import type { SyncMode } from '../../shared/renders/footage.ts';
 import type { FootageOptions } from '../requests.ts';
 import { openInput } from './files.ts';
 

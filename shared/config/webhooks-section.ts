@@ -1,5 +1,5 @@
 import { z } from 'zod';
-import { ENDS_OF_RENDERS, WEBHOOK_EVENTS } from '../events.ts';
+import { ENDS_OF_RENDERS, WEBHOOK_EVENTS } from '../renders/events.ts';
 import { WEBHOOK_SECRET } from '../webhooks/signature.ts';
 import { orDefault, positiveInt, section } from './value-forms.ts';
 

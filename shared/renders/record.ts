@@ -1,11 +1,11 @@
 import { z } from 'zod';
 import { BACKGROUND_MODES } from '../background-mode.ts';
 import { ERROR_CATALOGUE, type ErrorCode } from '../errors/catalogue.ts';
-import { footageSchema } from '../footage.ts';
 import { storedErrorSchema } from '../formats/stored-error.ts';
 import { originSchema } from '../jobs/origin.ts';
 import { JPEG_QUALITY, LABEL_KEY, LABEL_VALUE, MOST_LABELS } from '../limits.ts';
 import { FRAME_RATES } from '../sound/frame-rate.ts';
+import { footageSchema } from './footage.ts';
 import { OUTPUTS } from './outputs.ts';
 
 /** The record of a render, in Redis: one JSON value per field, each written by the process that does that part. */

@@ -1,12 +1,12 @@
 import { randomUUID } from 'node:crypto';
 import type { Redis } from 'ioredis';
 import { type ErrorReport, FarmError } from '../errors/farm-error.ts';
-import { EVENT_OF_STATUS } from '../events.ts';
 import { toStoredError } from '../formats/stored-error.ts';
 import type { Origin } from '../jobs/origin.ts';
 import { COUNTS_KEY } from '../metrics/series.ts';
 import { KEY_PREFIX } from '../redis/key-prefix.ts';
 import { HOUR_MS, MINUTE_MS } from '../units.ts';
+import { EVENT_OF_STATUS } from './events.ts';
 import {
   ACTIVE_KEY,
   eventsKey,

@@ -1,6 +1,6 @@
 import { z } from 'zod';
 import { BACKGROUND_MODES } from '../background-mode.ts';
-import { MARK_FORMS, SYNC_MODES } from '../footage.ts';
+import { MARK_FORMS, SYNC_MODES } from '../renders/footage.ts';
 import { OUTPUTS } from '../renders/outputs.ts';
 import {
   errorReportSchema,

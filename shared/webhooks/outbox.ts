@@ -1,8 +1,14 @@
 import type { Redis } from 'ioredis';
-import { RENDER_EVENTS, type RenderEventName, storedEventSchema, toRenderEvent, WEBHOOK_TEST } from '../events.ts';
 import type { WebhookJob } from '../jobs/jobs.ts';
 import { jobOptions, type QueueClients, WEBHOOK_QUEUE } from '../jobs/queues.ts';
 import { WEBHOOK_CHANNEL } from '../renders/event-scripts.ts';
+import {
+  RENDER_EVENTS,
+  type RenderEventName,
+  storedEventSchema,
+  toRenderEvent,
+  WEBHOOK_TEST,
+} from '../renders/events.ts';
 import { WEBHOOK_OUTBOX_KEY } from '../renders/keys.ts';
 import type { RenderWebhook } from '../renders/record.ts';
 import { Deliveries, type Delivery } from './deliveries.ts';

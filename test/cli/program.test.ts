@@ -8,7 +8,7 @@ import type { Command } from 'commander';
 import { completionScript } from '../../cli/completion.ts';
 import { label, namesOf, time } from '../../cli/options.ts';
 import { buildProgram } from '../../cli/program.ts';
-import { RENDER_EVENTS } from '../../shared/events.ts';
+import { RENDER_EVENTS } from '../../shared/renders/events.ts';
 
 const run = promisify(execFile);
 const program = buildProgram();

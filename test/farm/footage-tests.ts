@@ -4,7 +4,7 @@ import { before, it } from 'node:test';
 import sharp from 'sharp';
 import { openInput } from '../../client/node/files.ts';
 import { footageOf } from '../../client/node/footage.ts';
-import type { SyncMode } from '../../shared/footage.ts';
+import type { SyncMode } from '../../shared/renders/footage.ts';
 import type { TestFarm } from '../support/farm.ts';
 import { decodeFrames, decodeSound } from '../support/ffprobe.ts';
 import {

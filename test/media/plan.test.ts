@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { configSchema } from '../../shared/config/schema.ts';
-import type { SyncMode } from '../../shared/footage.ts';
+import type { SyncMode } from '../../shared/renders/footage.ts';
 import { cutSegments, leastSamples, planRender, rangeOf } from '../../worker/media/plan.ts';
 
 test('a render is cut into segments of one length, the last one shorter', () => {

@@ -1,8 +1,13 @@
 import assert from 'node:assert/strict';
 import { beforeEach, describe, it } from 'node:test';
 import { FarmError } from '../../shared/errors/farm-error.ts';
-import { type RenderEventName, renderEventSchema, storedEventSchema, toRenderEvent } from '../../shared/events.ts';
 import { MOST_EVENTS } from '../../shared/renders/event-scripts.ts';
+import {
+  type RenderEventName,
+  renderEventSchema,
+  storedEventSchema,
+  toRenderEvent,
+} from '../../shared/renders/events.ts';
 import { EVENTS_KEY, eventsKey, recordKey, WEBHOOK_OUTBOX_KEY } from '../../shared/renders/keys.ts';
 import { RenderStore } from '../../shared/renders/store.ts';
 import { startRedisServer } from '../support/redis-server.ts';

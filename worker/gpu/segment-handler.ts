@@ -1,9 +1,9 @@
 import { artifactKeys } from '../../shared/artifacts/keys.ts';
 import type { ArtifactStore, ByteRange } from '../../shared/artifacts/store.ts';
 import { FarmError } from '../../shared/errors/farm-error.ts';
-import { walkOver } from '../../shared/footage.ts';
 import type { SegmentJob } from '../../shared/jobs/jobs.ts';
 import { logged } from '../../shared/process/unheard.ts';
+import { walkOver } from '../../shared/renders/footage.ts';
 import { isVideo } from '../../shared/renders/outputs.ts';
 import { framesOf, isTerminal, type RenderRecord, type SegmentReceipt } from '../../shared/renders/record.ts';
 import type { RenderStore } from '../../shared/renders/store.ts';

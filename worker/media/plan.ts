@@ -1,6 +1,6 @@
 import type { Config } from '../../shared/config/load.ts';
 import { FarmError } from '../../shared/errors/farm-error.ts';
-import { endsWithVideo } from '../../shared/footage.ts';
+import { endsWithVideo } from '../../shared/renders/footage.ts';
 import { cutRange } from '../../shared/renders/frame-range.ts';
 import { framesOf, type RenderPlan, type RenderRequest } from '../../shared/renders/record.ts';
 import { frameCount, samplesPerFrame, USUAL_FRAME_RATE } from '../../shared/sound/frame-rate.ts';

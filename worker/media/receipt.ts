@@ -1,5 +1,5 @@
 import { PING_PONG } from '../../shared/background-mode.ts';
-import { walkOver } from '../../shared/footage.ts';
+import { walkOver } from '../../shared/renders/footage.ts';
 import { framesOf, type RenderPlan, type RenderRecord, type SegmentReceipt } from '../../shared/renders/record.ts';
 import { sumTimings } from '../../shared/renders/timings.ts';
 import { USUAL_FRAME_RATE } from '../../shared/sound/frame-rate.ts';

@@ -1,6 +1,6 @@
 import { createHash } from 'node:crypto';
 import { PING_PONG } from '../../shared/background-mode.ts';
-import { walkOver } from '../../shared/footage.ts';
+import { walkOver } from '../../shared/renders/footage.ts';
 import { isVideo } from '../../shared/renders/outputs.ts';
 import type { RenderPlan, RenderRecord, RenderRequest } from '../../shared/renders/record.ts';
 import { USUAL_FRAME_RATE } from '../../shared/sound/frame-rate.ts';

@@ -1,4 +1,4 @@
-import { EVENTS_MISSED } from '../../../shared/events.ts';
+import { EVENTS_MISSED } from '../../../shared/renders/events.ts';
 import type { StreamItem } from '../../events/event-streams.ts';
 
 /** How soon a browser that has lost the connection comes again. */

@@ -1,8 +1,8 @@
 import type { Readable } from 'node:stream';
 import type { Multipart } from '@fastify/multipart';
 import { FarmError } from '../../../shared/errors/farm-error.ts';
-import { MARK_FORMS } from '../../../shared/footage.ts';
 import { NAME_MAX } from '../../../shared/limits.ts';
+import { MARK_FORMS } from '../../../shared/renders/footage.ts';
 import { newRenderId } from '../../../shared/renders/id.ts';
 import type { RenderOptions, RenderSubmission, StoredFile, StoredUpload } from '../../renders/submission.ts';
 

@@ -1,5 +1,5 @@
 import { z } from 'zod';
-import type { BackgroundMode } from './background-mode.ts';
+import type { BackgroundMode } from '../background-mode.ts';
 
 /** A person's own video, which a render shows in place of the avatar's pictures: as requests and records have it. */
 

@@ -1,7 +1,7 @@
 import { z } from 'zod';
-import { storedErrorSchema } from './formats/stored-error.ts';
-import { isVideo, OUTPUTS } from './renders/outputs.ts';
-import { errorReportSchema, RENDER_STATUSES, type RenderStatus } from './renders/record.ts';
+import { storedErrorSchema } from '../formats/stored-error.ts';
+import { isVideo, OUTPUTS } from './outputs.ts';
+import { errorReportSchema, RENDER_STATUSES, type RenderStatus } from './record.ts';
 
 /** What happens to renders, as streams of events and webhooks tell it. docs/webhooks.md describes it for users. */
 
