@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { KNOWN_KEYS } from '../shared/config-files.ts';
+import { KNOWN_KEYS } from './config-files.ts';
 import { keysIn } from './key-table.ts';
 import { gpuKeys } from './tables/gpus.ts';
 import { limitKeys } from './tables/limits.ts';

@@ -12,7 +12,7 @@ import { footageOf } from '../../client/node/footage.ts';
 import { openArtifacts } from '../../shared/artifacts/open.ts';
 import { DAY_MS } from '../../shared/units.ts';
 import type { UploadView as Upload } from '../../shared/views/upload-view.ts';
-import { artifactStoreContract } from '../shared/artifact-store-contract.ts';
+import { artifactStoreContract } from '../artifacts/store-contract.ts';
 import { startApi } from '../support/api.ts';
 import { startDoor } from '../support/door.ts';
 import { startFarm } from '../support/farm.ts';

@@ -3,7 +3,7 @@ import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { after, type TestContext } from 'node:test';
 import { openArtifacts } from '../../shared/artifacts/open.ts';
-import { artifactStoreContract } from '../shared/artifact-store-contract.ts';
+import { artifactStoreContract } from '../artifacts/store-contract.ts';
 import { startS3 } from '../support/s3-server.ts';
 
 const server = await startS3();

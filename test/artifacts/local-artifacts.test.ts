@@ -5,7 +5,7 @@ import path from 'node:path';
 import { type TestContext, test } from 'node:test';
 import { artifactKeys } from '../../shared/artifacts/keys.ts';
 import { LocalArtifacts } from '../../shared/artifacts/local-artifacts.ts';
-import { artifactStoreContract } from './artifact-store-contract.ts';
+import { artifactStoreContract } from './store-contract.ts';
 
 async function makeFolder(t: TestContext): Promise<string> {
   const folder = await mkdtemp(path.join(tmpdir(), 'farm-test-artifacts-'));

@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { readGuidedAddress } from '../../shared/redis/address.ts';
 import { withoutSecrets } from '../../shared/secrets.ts';
-import { complaints, load } from './config-files.ts';
+import { complaints, load } from '../config/config-files.ts';
 
 test('an address names Sentinels, the primary, who asks and which database', () => {
   const url = 'rediss+sentinel://fa%40rm:p%2Fw@one.test,[::1]:7000,10.0.0.1:26380/mine/3';
