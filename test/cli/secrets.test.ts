@@ -101,7 +101,8 @@ describe('a farm with secrets in its configuration and its environment', () => {
   it('answers without them, whatever is asked and with whatever key', async () => {
     const client = new NodeFarmClient(url, HASHED_KEY);
     const speech = path.join(folder, 'speech.wav');
-    await writeWav(speech, syllables(0.4));
+    // Of a rate at which the farm leaves the file to ffprobe.
+    await writeWav(speech, syllables(0.4, 96_000), 96_000);
     const { id } = await client.submit(speech);
     await client.finished(id);
     const paths = [

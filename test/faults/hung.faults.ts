@@ -33,7 +33,8 @@ describe('what hangs is noticed and replaced, and renders end', () => {
   before(async () => {
     folder = await mkdtemp(path.join(tmpdir(), 'farm-hung-'));
     speech = path.join(folder, 'speech.wav');
-    await writeWav(speech, syllables(2));
+    // Of a rate at which the farm leaves the file to ffprobe.
+    await writeWav(speech, syllables(2, 96_000), 96_000);
     await putProbeInPath();
     farm = await startFarm({
       models: { small: SMALL_MODEL, ...(await faultyModels()) },

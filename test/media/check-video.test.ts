@@ -1,4 +1,5 @@
 import assert from 'node:assert/strict';
+import { copyFile, readFile, truncate, writeFile } from 'node:fs/promises';
 import { before, suite, test } from 'node:test';
 import { checkInStep } from '../../worker/media/check-video.ts';
 import { ffmpeg, lavfi, privateFolder } from './media-files.ts';
@@ -51,6 +52,43 @@ suite('a finished video is looked at, packet by packet', { concurrency: 3 }, () 
       await assert.rejects(checkInStep(file(name), FRAMES, NEVER), { code: 'encode_failed', message });
     });
   }
+
+  test('one that was cut off is named, wherever that was', async () => {
+    const { length } = await readFile(file('good.mp4'));
+    for (const bytes of [length - 1, length - 300, length >> 1]) {
+      await copyFile(file('good.mp4'), file('cut.mp4'));
+      await truncate(file('cut.mp4'), bytes);
+      await assert.rejects(checkInStep(file('cut.mp4'), FRAMES, NEVER), {
+        code: 'encode_failed',
+        message: new RegExp(`^The finished video is not whole: it was cut off: it has ${bytes} bytes of`),
+      });
+    }
+  });
+
+  /** Of the first track, the picture's: where in a box, counted from its name, which number is put there, and what is said. */
+  const inIndex: [what: string, box: string, at: number, value: number, message: RegExp][] = [
+    ['a picture that is longer', 'stsz', 16 + 4 * 20, 900, /is damaged: picture 20 has other bytes than its own/],
+    ['pictures that lie elsewhere', 'stco', 12, 700, /is damaged: picture 0 has other bytes than its own/],
+    ['pictures that lie behind the end', 'stco', 12, 0x7fffffff, /not in step: it has no picture/],
+    ['pictures without a time', 'stts', 12, 30, /not in step: it has 30 of 50 pictures/],
+    ['no settings of a decoder', 'avcC', 0, 0x66726565, /cannot be read: AVC decoder description/],
+    ['no tracks', 'moov', 0, 0x66726565, /is not whole: it has no index/],
+  ];
+  for (const [what, box, at, value, message] of inIndex) {
+    test(`an index with ${what} is named`, async () => {
+      const bytes = await readFile(file('good.mp4'));
+      bytes.writeUInt32BE(value, bytes.indexOf(box) + at);
+      const name = file(`${what.replaceAll(' ', '-')}.mp4`);
+      await writeFile(name, bytes);
+      await assert.rejects(checkInStep(name, FRAMES, NEVER), { code: 'encode_failed', message });
+    });
+  }
+
+  test('what is not there is a fault of the machine, and an aborted check ends with the reason', async () => {
+    await assert.rejects(checkInStep(file('nowhere.mp4'), FRAMES, NEVER), { code: 'ENOENT' });
+    const reason = new Error('cancelled');
+    await assert.rejects(checkInStep(file('good.mp4'), FRAMES, AbortSignal.abort(reason)), reason);
+  });
 
   test('a WebM counts in milliseconds, at either rate, and must have the alpha that it promises', async () => {
     const coding = ['-c:v', 'libvpx-vp9', '-deadline', 'realtime', '-cpu-used', '8', '-c:a', 'libopus'];

@@ -1,16 +1,14 @@
 import { FarmError } from '../../shared/errors/farm-error.ts';
+import { progressNoter } from '../../shared/process/progress.ts';
 import type { VideoOutput } from '../../shared/renders/outputs.ts';
 import { USUAL_FRAME_RATE } from '../../shared/sound/frame-rate.ts';
-import { outputOf } from '../../shared/tools/tool-output.ts';
-import { MINUTE_MS } from '../../shared/units.ts';
+import { findCutOff } from './cut-off.ts';
 import type { VideoForm } from './join-segments.ts';
 import { SOUND_PACKET_S } from './soundtrack.ts';
+import { packetsOf, type VideoPacket } from './video-packets.ts';
 
 /** By how much a packet may be off its time: WebM counts in milliseconds, in which sound does not begin at a whole one. */
 const SLACK_TICKS: Readonly<Record<VideoOutput, number>> = { mp4: 0, webm: 1 };
-/** As ffprobe names the alpha of a packet. */
-const ALPHA = 'Matroska BlockAdditional';
-const CHECK_TIMEOUT_MS = 10 * MINUTE_MS;
 
 /** One track's packets, in ticks of its own clock. */
 interface PacketRun {
@@ -26,24 +24,24 @@ interface PacketRun {
   withAlpha: number;
   /** The first packet that is not at its expected time. */
   misplaced?: { readonly packet: number; readonly expected: number; readonly got: number };
+  /** The first packet whose bytes are not those of a picture. */
+  damaged?: number;
 }
 
 interface TimedTrack {
   readonly run: PacketRun;
-  readonly secondsPerTick: number;
-  /** As the file says. */
-  readonly seconds: number;
+  ticksPerSecond: number;
 }
 
-/** Durations of picture and sound as a file says them. */
+/** When picture and sound of a video end, from its beginning. */
 export interface VideoSeconds {
   readonly videoSeconds: number;
   readonly audioSeconds: number;
 }
 
 /**
- * Looks at every packet of a finished video: the picture has its frames, the packets of picture and sound follow each
- * other at even distances, and both begin and end within a frame of each other.
+ * Looks at every packet of a finished video: the file holds the bytes of all of them, the picture has its frames, the
+ * packets of picture and sound follow each other at even distances, and both begin and end within a frame of each other.
  * Where the video has alpha, each of its pictures must bring its own.
  * @throws FarmError `encode_failed`, which says what is wrong, or the fault of the machine.
  */
@@ -55,8 +53,16 @@ export async function checkInStep(
 ): Promise<VideoSeconds> {
   const slack = SLACK_TICKS[output];
   const frameSeconds = 1 / frameRate;
+  const missing = await findCutOff(videoPath);
+  if (missing) throw new FarmError('encode_failed', `The finished video is not whole: ${missing}`);
   const { picture, sound } = await readPackets(videoPath, slack, signal);
-  const { count, withAlpha } = picture.run;
+  const { count, withAlpha, damaged } = picture.run;
+  if (damaged !== undefined) {
+    throw new FarmError(
+      'encode_failed',
+      `The finished video is damaged: picture ${damaged} has other bytes than its own`,
+    );
+  }
   const wrong =
     faultOf('picture', picture, frameSeconds, slack) ??
     faultOf('sound', sound, SOUND_PACKET_S[output], slack) ??
@@ -65,28 +71,28 @@ export async function checkInStep(
     differenceOf('begin', startOf(picture), startOf(sound), frameSeconds) ??
     differenceOf('end', endOf(picture), endOf(sound), frameSeconds);
   if (wrong) throw new FarmError('encode_failed', `The finished video is not in step: ${wrong}`);
-  return { videoSeconds: picture.seconds, audioSeconds: sound.seconds };
+  return { videoSeconds: endOf(picture), audioSeconds: endOf(sound) };
 }
 
 function faultOf(
   what: string,
-  { run, secondsPerTick }: TimedTrack,
+  { run, ticksPerSecond }: TimedTrack,
   packetSeconds: number,
   slack: number,
 ): string | undefined {
   const { count, spacing, misplaced } = run;
   if (count === 0) return `it has no ${what}`;
   if (misplaced) {
-    const [got, expected] = [misplaced.got, misplaced.expected].map((ticks) => (ticks * secondsPerTick).toFixed(3));
+    const [got, expected] = [misplaced.got, misplaced.expected].map((ticks) => (ticks / ticksPerSecond).toFixed(3));
     return `packet ${misplaced.packet} of the ${what} is at ${got} s, expected ${expected} s`;
   }
-  const seconds = spacing * secondsPerTick;
-  if (count === 1 || Math.abs(seconds - packetSeconds) < slack * secondsPerTick + 1e-6) return undefined;
+  const seconds = spacing / ticksPerSecond;
+  if (count === 1 || Math.abs(seconds - packetSeconds) < slack / ticksPerSecond + 1e-6) return undefined;
   return `packets of the ${what} come every ${seconds} s, expected ${packetSeconds} s`;
 }
 
-const startOf = ({ run, secondsPerTick }: TimedTrack): number => run.start * secondsPerTick;
-const endOf = ({ run, secondsPerTick }: TimedTrack): number => run.end * secondsPerTick;
+const startOf = ({ run, ticksPerSecond }: TimedTrack): number => run.start / ticksPerSecond;
+const endOf = ({ run, ticksPerSecond }: TimedTrack): number => run.end / ticksPerSecond;
 
 function differenceOf(
   what: string,
@@ -103,57 +109,31 @@ async function readPackets(
   slack: number,
   signal: AbortSignal,
 ): Promise<{ picture: TimedTrack; sound: TimedTrack }> {
-  const runs = new Map<string, PacketRun>();
-  const tracks = new Map<string, TimedTrack>();
-  for await (const line of linesOf(path, signal)) {
-    const [section, ...fields] = line.split(',');
-    if (section === 'packet') {
-      const [index = '', pts, duration] = fields;
-      const packet = { pts: Number(pts), duration: Number(duration), hasAlpha: fields.includes(ALPHA) };
-      addPacket(runs, index, packet, slack);
-    } else if (section === 'stream') {
-      const [index = '', kind = '', timeBase = '', duration] = fields;
-      const [numerator = 0, denominator = 1] = timeBase.split('/').map(Number);
-      const run = runs.get(index) ?? noPackets();
-      const secondsPerTick = numerator / denominator;
-      // WebM says it of the whole file only.
-      const seconds = duration === 'N/A' ? (run.end - run.start) * secondsPerTick : Number(duration);
-      tracks.set(kind, { run, secondsPerTick, seconds });
-    }
+  const noteProgress = progressNoter();
+  const tracks = { video: noTrack(), audio: noTrack() };
+  for await (const packet of packetsOf(path, signal)) {
+    const track = tracks[packet.kind];
+    track.ticksPerSecond = packet.ticksPerSecond;
+    addPacket(track.run, packet, slack);
+    noteProgress();
   }
-  const none = { run: noPackets(), secondsPerTick: 0, seconds: 0 };
-  return { picture: tracks.get('video') ?? none, sound: tracks.get('audio') ?? none };
+  return { picture: tracks.video, sound: tracks.audio };
 }
 
-const noPackets = (): PacketRun => ({ count: 0, start: 0, spacing: 0, last: 0, end: 0, withAlpha: 0 });
+const noTrack = (): TimedTrack => ({
+  run: { count: 0, start: 0, spacing: 0, last: 0, end: 0, withAlpha: 0 },
+  ticksPerSecond: 1,
+});
 
-function addPacket(
-  runs: Map<string, PacketRun>,
-  index: string,
-  { pts, duration, hasAlpha }: { readonly pts: number; readonly duration: number; readonly hasAlpha: boolean },
-  slack: number,
-): void {
-  const run = runs.get(index) ?? { ...noPackets(), start: pts };
-  runs.set(index, run);
+function addPacket(run: PacketRun, { pts, duration, hasAlpha, isWhole }: VideoPacket, slack: number): void {
+  if (run.count === 0) run.start = pts;
   if (run.count === 1) run.spacing = pts - run.last;
   const expected = run.count === 0 ? pts : run.last + run.spacing;
   // A time stamp that is missing reads as NaN, and is near nothing.
   if (!(Math.abs(pts - expected) <= slack)) run.misplaced ??= { packet: run.count, expected, got: pts };
+  if (!isWhole) run.damaged ??= run.count;
   run.count++;
   if (hasAlpha) run.withAlpha++;
   run.last = pts;
-  run.end = pts + duration;
-}
-
-/** Packets first, then the tracks that they belong to. */
-async function* linesOf(path: string, signal: AbortSignal): AsyncGenerator<string> {
-  const entries =
-    'packet=stream_index,pts,duration:packet_side_data=side_data_type:stream=index,codec_type,time_base,duration';
-  const args = ['-v', 'error', '-of', 'csv', '-show_entries', entries, path];
-  let rest = '';
-  for await (const chunk of outputOf('ffprobe', args, { signal, timeoutMs: CHECK_TIMEOUT_MS })) {
-    const lines = `${rest}${chunk.toString('latin1')}`.split('\n');
-    rest = lines.pop() ?? '';
-    yield* lines;
-  }
+  run.end = pts + (duration || run.spacing);
 }
