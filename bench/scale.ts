@@ -6,7 +6,7 @@ import { saveFigures } from './figures.ts';
 import { GrpcCalls } from './grpc-calls.ts';
 import { busyWarning, MACHINE, machineState } from './harness/machine.ts';
 import { figure } from './harness/table.ts';
-import { type LoadOutcome, type LoadTools, sendRequests, submitRenders, talk } from './scale/loads.ts';
+import { type LoadOutcome, type LoadTools, meetWorkers, sendRequests, submitRenders, talk } from './scale/loads.ts';
 import { type Observation, observe } from './scale/observation.ts';
 import { MODEL_ID, ScaleFarm } from './scale/scale-farm.ts';
 import { atRest, type Figures, underLoad } from './scale/scale-figures.ts';
@@ -33,7 +33,7 @@ interface Column {
 interface Options {
   readonly frameMs: number;
   readonly seconds: number;
-  readonly loads: readonly [name: string, run: (tools: LoadTools) => Promise<LoadOutcome>][];
+  readonly loads: readonly (readonly [name: string, run: (tools: LoadTools) => Promise<LoadOutcome>])[];
   readonly showCommands: boolean;
 }
 
@@ -83,12 +83,17 @@ async function measureFarms(sizes: readonly number[], options: Options): Promise
         process.stderr.write(`${gpus} GPUs left out: there is no time for them\n`);
         break;
       }
+      const strangers = gpus - farm.gpuCount;
       await farm.growTo(gpus);
       const tools = { calls, client: new NodeFarmClient(farm.httpUrl), modelId: MODEL_ID, ...options };
-      await sendRequests({ ...tools, seconds: 1 }, 4);
       await delay(SETTLE_MS);
       const seen = (during: () => Promise<void>) => observe(redis, farm.pids, during);
-      columns.push({ gpus, figures: await measureFarm(gpus, tools, options, seen) });
+      const meeting = [
+        'GPUs met, one request of one frame each',
+        (given: LoadTools) => meetWorkers(given, { gpus, strangers }),
+      ] as const;
+      const loads = [meeting, ...options.loads];
+      columns.push({ gpus, figures: await measureFarm(gpus, tools, { ...options, loads }, seen) });
       lastMs = performance.now() - startedAt;
       process.stderr.write(`${gpus} GPUs: ${(lastMs / 1000).toFixed(0)} s\n`);
       await saveFigures('scale', { frameMs: options.frameMs, columns });

@@ -1,7 +1,9 @@
 import { parseArgs } from 'node:util';
 import { loadConfig } from '../../shared/config/load.ts';
+import { type ReportingTools, startReporting } from '../../shared/metrics/report.ts';
 import { createLogger } from '../../shared/process/log.ts';
 import { endUnstarted, reportReady, showLife } from '../../shared/process/supervised.ts';
+import { RedisOutage } from '../../shared/redis/outage.ts';
 import { startGpuWorker } from '../../worker/gpu-worker.ts';
 import { makeTools } from '../../worker/make-tools.ts';
 
@@ -17,10 +19,17 @@ async function start(): Promise<void> {
   const pipeline = new URL(`./simulated-thread.ts?frameMs=${values['frame-ms']}`, import.meta.url);
   const config = loadConfig();
   process.setMaxListeners(0);
+  const reporting: ReportingTools[] = [];
   for (let gpuId = Number(values.from); gpuId < Number(values.to); gpuId++) {
-    const tools = await makeTools(config, createLogger(`gpu-${gpuId}`, config.logging));
+    const name = `gpu-${gpuId}`;
+    const log = createLogger(name, config.logging);
+    const tools = await makeTools(config, log);
     await startGpuWorker(gpuId, config, tools, { pipeline });
+    new RedisOutage(tools.connection, log);
+    reporting.push({ redis: tools.connection, name, log });
   }
+  // As in worker/main.ts. All at once: the first tells what all workers of this process have counted in two seconds.
+  for (const each of reporting) startReporting(each);
   reportReady();
 }
 

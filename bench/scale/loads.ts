@@ -28,18 +28,35 @@ const SPEECH = fileURLToPath(new URL('../../avatars/demo/sample-speech.wav', imp
 /** Samples of sound for one frame. */
 const SAMPLES_PER_FRAME = 640;
 const UNARY_FRAMES = 24;
+const MEETINGS_PER_SECOND = 20;
 
 /** Unary requests of 24 frames. */
 export async function sendRequests(tools: LoadTools, requestsPerSecond: number): Promise<LoadOutcome> {
+  return await unary(tools, requestsPerSecond, UNARY_FRAMES);
+}
+
+/**
+ * One request of one frame for each GPU, in turn: the first that a worker gets from a front end goes by its queue, and
+ * brings the connection for all later ones. What is counted is counted for the GPUs that have had none so far.
+ */
+export async function meetWorkers(
+  tools: LoadTools,
+  { gpus, strangers }: { readonly gpus: number; readonly strangers: number },
+): Promise<LoadOutcome> {
+  const outcome = await unary({ ...tools, seconds: gpus / MEETINGS_PER_SECOND }, MEETINGS_PER_SECOND, 1);
+  return { ...outcome, gpuJobs: strangers, frames: strangers };
+}
+
+async function unary(tools: LoadTools, requestsPerSecond: number, frames: number): Promise<LoadOutcome> {
   const { calls, modelId, frameMs, seconds } = tools;
-  const audio = Buffer.alloc(UNARY_FRAMES * SAMPLES_PER_FRAME * Float32Array.BYTES_PER_ELEMENT);
+  const audio = Buffer.alloc(frames * SAMPLES_PER_FRAME * Float32Array.BYTES_PER_ELEMENT);
   const addedMs: number[] = [];
   const failures = await atRate(requestsPerSecond, seconds, async () => {
     const sentAt = performance.now();
-    await calls.infer(modelId, audio, UNARY_FRAMES);
-    addedMs.push(performance.now() - sentAt - UNARY_FRAMES * frameMs);
+    await calls.infer(modelId, audio, frames);
+    addedMs.push(performance.now() - sentAt - frames * frameMs);
   });
-  return { gpuJobs: addedMs.length, frames: addedMs.length * UNARY_FRAMES, addedMs, failures };
+  return { gpuJobs: addedMs.length, frames: addedMs.length * frames, addedMs, failures };
 }
 
 /** Streams of people who talk: the sound of each comes in pieces, as it is spoken. */

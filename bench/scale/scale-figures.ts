@@ -19,6 +19,8 @@ export function atRest(rest: Observation, gpus: number): Figures {
     '  Redis in + out, KB/s': (rest.bytesIn + rest.bytesOut) / 1000 / rest.seconds,
     '  CPU of Redis, % of a core': share(REDIS),
     '  CPU of a GPU worker, % of a core': share(GPU_WORKERS) / gpus,
+    '  CPU of the front end, % of a core': share(FRONT_END),
+    '  CPU of the media worker, % of a core': share(MEDIA),
     '  connections to Redis, a GPU': rest.connections / gpus,
     '  memory of Redis, MB': rest.redisMb,
   };
