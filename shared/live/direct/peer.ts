@@ -2,6 +2,7 @@ import type { Socket } from 'node:net';
 import type { LiveJob } from '../../jobs/jobs.ts';
 import { freeNow } from '../../process/free-now.ts';
 import { ignored, unexpected } from '../../process/unheard.ts';
+import { HOUR_MS } from '../../units.ts';
 import { partsOf } from '../live-payload.ts';
 import type { DirectInbox, Sender } from './inbox.ts';
 import { IncomingBytes } from './incoming-bytes.ts';
@@ -28,8 +29,12 @@ const PROVE_WITHIN_MS = 2000;
 const MOST_REFUSALS = 8;
 /** Runs at the same time on one connection. */
 const MOST_RUNS = 256;
-/** A connection without runs is closed after this time; the worker connects again when it needs to. */
-const IDLE_MS = 60_000;
+/**
+ * A connection without runs is closed after this time; the worker connects again when it needs to. Long, since without a
+ * connection a job goes by a queue, which costs seventy commands of Redis: in a large farm it may take minutes until a
+ * front end comes to a GPU again.
+ */
+const IDLE_MS = HOUR_MS;
 /** How soon a connection is found dead whose other end has vanished. */
 const KEEP_ALIVE_MS = 5000;
 
