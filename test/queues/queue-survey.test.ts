@@ -68,8 +68,14 @@ describe('what GPU workers know of each other’s queues', () => {
     await redis.config('RESETSTAT');
     const survey = new QueueSurvey(redis);
     const surveys = [await survey.read(), ...(await Promise.all(gpuIds.map(() => survey.read())))];
-    const counted = Number(/cmdstat_llen:calls=(\d+)/.exec(await redis.info('commandstats'))?.[1]);
-    assert.equal(counted, 2 * gpuIds.length, 'each queue is counted once, not once for each worker');
+    const done = await redis.info('commandstats');
+    const calls = (command: string) => Number(new RegExp(`cmdstat_${command}:calls=(\\d+)`).exec(done)?.[1] ?? 0);
+    assert.equal(calls('llen'), 2 * gpuIds.length, 'each queue is counted once, not once for each worker');
+    assert.deepEqual(
+      [calls('mget'), calls('eval')],
+      [surveys.length + 1, 1],
+      'a survey costs one command to read; beside that the leases and the queues are read once, for all',
+    );
     for (const { busy } of surveys)
       assert.deepEqual(
         busy.map(({ gpuId }) => gpuId),

@@ -1,7 +1,7 @@
 import type { Redis } from 'ioredis';
 import { z } from 'zod';
 import { backlogIn, countJobs, type QueueCounts } from '../../shared/jobs/queue-counts.ts';
-import { enrolledGpus, GPU_ROSTER_KEY, gpuQueue, leaseKey } from '../../shared/jobs/queues.ts';
+import { enrolledGpus, gpuQueue, leaseKey } from '../../shared/jobs/queues.ts';
 import { KEY_PREFIX } from '../../shared/redis/key-prefix.ts';
 import { GpuDrains } from '../../shared/workers/gpu-drains.ts';
 import { readHeartbeats, workerOf } from '../../shared/workers/heartbeat.ts';
@@ -41,13 +41,6 @@ export type Survey = z.infer<typeof surveySchema>;
 
 const NOTHING: Survey = { busy: [], orphans: [] };
 
-/** KEYS survey, turn, GPUs. ARGV ms a GPU, most ms. Returns nil to whoever is to make the survey, else the last one. */
-const TAKE_TURN_OR_READ = `
-local ms = math.min(tonumber(ARGV[2]), math.max(1, ARGV[1] * redis.call('SCARD', KEYS[3])))
-if redis.call('SET', KEYS[2], 1, 'NX', 'PX', ms) then return nil end
-return redis.call('GET', KEYS[1]) or ''
-`;
-
 export class QueueSurvey {
   readonly #redis: Redis;
   readonly #drains: GpuDrains;
@@ -57,23 +50,27 @@ export class QueueSurvey {
     this.#drains = new GpuDrains(redis);
   }
 
-  /** The latest survey, at most a second old, or a new one that this makes. */
+  /** The latest survey, at most a second old, or a new one that this makes. One command where somebody has made it. */
   async read(): Promise<Survey> {
-    const keys = [SURVEY_KEY, TURN_KEY, GPU_ROSTER_KEY];
-    const last = await this.#redis.eval(TAKE_TURN_OR_READ, 3, ...keys, GOOD_FOR_MS.aGpu, GOOD_FOR_MS.most);
-    if (last === '') return NOTHING;
-    if (typeof last === 'string') return surveySchema.safeParse(JSON.parse(last)).data ?? NOTHING;
-    const survey = await this.#make();
-    await this.#redis.set(SURVEY_KEY, JSON.stringify(survey), 'PX', LIFETIME_MS);
-    return survey;
+    const [turn, last = null] = await this.#redis.mget(TURN_KEY, SURVEY_KEY);
+    const isOwnTurn = turn === null && (await this.#redis.set(TURN_KEY, 1, 'PX', GOOD_FOR_MS.most, 'NX')) !== null;
+    if (isOwnTurn) return await this.#make();
+    return last === null ? NOTHING : (surveySchema.safeParse(JSON.parse(last)).data ?? NOTHING);
   }
 
   async #make(): Promise<Survey> {
-    const [gpuIds, heartbeats, drained] = await Promise.all([
-      enrolledGpus(this.#redis),
-      readHeartbeats(this.#redis),
-      this.#drains.all(),
+    const gpuIds = await enrolledGpus(this.#redis);
+    const survey = await this.#look(gpuIds);
+    const goodForMs = Math.min(GOOD_FOR_MS.most, Math.max(1, GOOD_FOR_MS.aGpu * gpuIds.length));
+    await Promise.all([
+      this.#redis.set(SURVEY_KEY, JSON.stringify(survey), 'PX', LIFETIME_MS),
+      this.#redis.set(TURN_KEY, 1, 'PX', goodForMs),
     ]);
+    return survey;
+  }
+
+  async #look(gpuIds: readonly number[]): Promise<Survey> {
+    const [heartbeats, drained] = await Promise.all([readHeartbeats(this.#redis), this.#drains.all()]);
     const [counts, leases] = await Promise.all([countJobs(this.#redis, gpuIds), this.#leases(gpuIds)]);
     const busy = gpuIds.map((gpuId, index): BusyQueue => {
       const { waiting, delayed, active } = counts[index] as QueueCounts;
