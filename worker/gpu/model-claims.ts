@@ -22,6 +22,8 @@ const PATIENCE_MS = DEAD_AFTER_MS + 1000;
 const TRY_EVERY_MS = 250;
 /** Of a farm that has ended, so that its key goes. */
 const LIFETIME_MS = 60_000;
+/** Looks between two renewals of a claim that stands: three fit into its lifetime. */
+const RENEW_EVERY_LOOKS = 10;
 
 const claimSchema = z.object({ worker: z.string(), host: z.string(), hash: z.string() });
 type Claim = z.infer<typeof claimSchema>;
@@ -76,6 +78,7 @@ export class ModelClaims {
   /** By the key under which the registry has the model: its id, or that of an earlier entry. */
   readonly #own = new Map<string, Own>();
   readonly #looking: Repeated;
+  #looks = 0;
 
   constructor(tools: ModelClaimsTools) {
     this.#tools = tools;
@@ -138,13 +141,21 @@ export class ModelClaims {
 
   /** Lets go of what is not in memory any more, and sees whether what was refused still is. */
   async #look(): Promise<void> {
-    for (const [key, { hash }] of [...this.#own]) {
-      if (this.#hashOf(key) === hash) this.#note(key, { hash, refusal: await this.#claim(key, hash) });
-      else {
+    const isRenewal = ++this.#looks % RENEW_EVERY_LOOKS === 0;
+    for (const [key, { hash, refusal }] of [...this.#own]) {
+      if (this.#hashOf(key) === hash) {
+        const stands = refusal === undefined && !isRenewal && (await this.#stands(key, hash));
+        if (!stands) this.#note(key, { hash, refusal: await this.#claim(key, hash) });
+      } else {
         this.#note(key, undefined);
         await this.#tools.redis.eval(RELEASE, 1, redisKeyOf(key), this.#tools.workerId, this.#textOf(hash));
       }
     }
+  }
+
+  /** Whether the claim is still there: one that is was agreed with by all others. */
+  async #stands(key: string, hash: string): Promise<boolean> {
+    return (await this.#tools.redis.hget(redisKeyOf(key), this.#tools.workerId)) === this.#textOf(hash);
   }
 
   /** Returns why the model must not be used; undefined when it may. */
