@@ -166,11 +166,10 @@ export function startHeartbeat(
 ) {
   const beat = async () => {
     const heartbeat: Heartbeat = { workerId, ...describe() };
-    await redis
-      .multi()
-      .set(heartbeatKey(workerId), JSON.stringify(heartbeat), 'PX', DEAD_AFTER_MS)
-      .sadd(WORKERS_KEY, workerId)
-      .exec();
+    await Promise.all([
+      redis.set(heartbeatKey(workerId), JSON.stringify(heartbeat), 'PX', DEAD_AFTER_MS),
+      redis.sadd(WORKERS_KEY, workerId),
+    ]);
   };
   const beating = repeat(beat, { name: 'heartbeat', everyMs: ALIVE_EVERY_MS, log });
   return {
