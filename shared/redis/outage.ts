@@ -1,45 +1,52 @@
 import { setTimeout as delay } from 'node:timers/promises';
 import type { Redis } from 'ioredis';
-import { type Repeated, type RepeatLog, repeat } from '../process/repeat.ts';
+import { type RepeatLog, repeat } from '../process/repeat.ts';
+import { unexpected } from '../process/unheard.ts';
 
 const ASK_EVERY_MS = 1000;
 
 /**
  * Notes when Redis goes away and when it is back, once each in the log: a process with many connections and queues would
- * say it a dozen times a second. A Redis that is connected and does not answer is away, too.
+ * say it a dozen times a second.
  */
 export class RedisOutage {
-  readonly #asking: Repeated;
-  #answeredAtMs = performance.now();
+  readonly #connection: Redis;
+  readonly #log: RepeatLog;
+  #awaySinceMs: number | undefined;
 
   /** @param connection one whose commands wait until Redis is back. */
   constructor(connection: Redis, log: RepeatLog) {
-    let away = false;
+    this.#connection = connection;
+    this.#log = log;
     connection.on('close', () => {
-      if (!away) log.warn({}, 'Redis is away; work waits for it');
-      away = true;
+      if (this.#awaySinceMs === undefined) log.warn({}, 'Redis is away; work waits for it');
+      this.#awaySinceMs ??= performance.now();
     });
     connection.on('ready', () => {
-      if (away) log.info({ afterSeconds: Math.round(this.#silentMs / 1000) }, 'Redis is back');
-      away = false;
+      if (this.#awaySinceMs !== undefined) {
+        const afterSeconds = Math.round((performance.now() - this.#awaySinceMs) / 1000);
+        log.info({ afterSeconds }, 'Redis is back');
+      }
+      this.#awaySinceMs = undefined;
     });
-    const ask = async () => {
-      await connection.ping();
-      this.#answeredAtMs = performance.now();
-    };
-    this.#asking = repeat(ask, { name: 'ask Redis', everyMs: ASK_EVERY_MS, log, keepsProcessAlive: false });
   }
 
-  /** Resolves once Redis has not answered for so long, or the signal is aborted. */
+  /**
+   * Resolves once Redis has not answered for so long, or the signal is aborted. Redis is asked from now on: one that is
+   * connected and does not answer is away, too.
+   */
   async awayFor(ms: number, signal: AbortSignal): Promise<void> {
-    while (!signal.aborted && this.#silentMs < ms + ASK_EVERY_MS) {
+    let answeredAtMs = this.#awaySinceMs ?? performance.now();
+    const ask = async () => {
+      await this.#connection.ping();
+      answeredAtMs = performance.now();
+    };
+    const options = { name: 'ask Redis', everyMs: ASK_EVERY_MS, log: this.#log, first: 'now' } as const;
+    const asking = repeat(ask, { ...options, keepsProcessAlive: false });
+    while (!signal.aborted && performance.now() - answeredAtMs < ms + ASK_EVERY_MS) {
       await delay(ASK_EVERY_MS, undefined, { ref: false });
-      this.#asking.now();
     }
-  }
-
-  get #silentMs(): number {
-    return performance.now() - this.#answeredAtMs;
+    asking.stop().catch(unexpected);
   }
 }
 
