@@ -190,6 +190,18 @@ describe('the direct frame channel', () => {
     await until('the others have gone', () => listener.connections <= before);
   });
 
+  it('closes a connection over which nothing runs when there is one too many', async () => {
+    const { inbox } = request('idle');
+    const idle = await stranger();
+    idle.write(Buffer.concat([open(inbox), jsonMessage(KIND.leave, 1)]));
+    await until('its run has ended', () => inbox.takenAtMs !== undefined && !inbox.isConnected);
+    const before = listener.connections;
+    const sockets = await Promise.all(Array.from({ length: MOST_CONNECTIONS + 1 - before }, () => stranger()));
+    await closed(idle);
+    for (const socket of sockets) socket.destroy();
+    await until('the others have gone', () => listener.connections < before);
+  });
+
   it('has a folder of its own where the path under storage.root is too long, and removes it', async () => {
     const far = await FrameListener.start(
       { ...settings, storageRoot: path.join(storageRoot, 'x'.repeat(100)) },

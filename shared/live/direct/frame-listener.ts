@@ -53,6 +53,8 @@ export class FrameListener {
         if (name !== undefined && this.#workers.get(name) === peer) this.#workers.delete(name);
       });
     });
+    // The worker that was turned away comes again, and finds a place.
+    server.on('drop', () => [...this.#peers].find(({ isIdle }) => isIdle)?.close());
   }
 
   /** Throws what the system says when the address cannot be had. */

@@ -88,6 +88,11 @@ export class Peer {
     socket.on('close', () => this.#end());
   }
 
+  /** True of a worker's connection over which nothing runs. */
+  get isIdle(): boolean {
+    return this.#isProven && this.#runs.size === 0;
+  }
+
   close(): void {
     this.#socket.destroy();
   }
