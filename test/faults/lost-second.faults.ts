@@ -1,6 +1,4 @@
 import assert from 'node:assert/strict';
-import { type ChildProcess, spawn } from 'node:child_process';
-import { once } from 'node:events';
 import { mkdtemp, readdir, rm, stat, truncate } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
@@ -10,9 +8,9 @@ import { freePort } from '../../cli/private-redis.ts';
 import type { NodeFarmClient } from '../../client/node/farm-client.ts';
 import { patiently } from '../../client/patience.ts';
 import { FarmError } from '../../shared/errors/farm-error.ts';
-import { waitUntilReady, workerConnection } from '../../shared/redis/connections.ts';
 import { isTerminal } from '../../shared/renders/record.ts';
 import { startFarm } from '../support/farm.ts';
+import { RedisServer } from '../support/redis-servers.ts';
 import { SMALL_MODEL } from '../support/small-avatar.ts';
 import { syllables, writeWav } from '../support/sound.ts';
 
@@ -25,7 +23,8 @@ const FORBEARANCE_MS = 120_000;
 it('every render that Redis still knows ends, with all its frames, after its last second was lost', async (t) => {
   const folder = await mkdtemp(path.join(tmpdir(), 'farm-lost-second-'));
   const port = await freePort();
-  let redis = await startRedis(port, folder);
+  let redis = await RedisServer.start(folder, { lines: ['appendonly yes'] }, { port });
+  const data = path.join(folder, String(port));
   try {
     await using farm = await startFarm({
       models: { small: SMALL_MODEL },
@@ -43,12 +42,11 @@ it('every render that Redis still knows ends, with all its frames, after its las
     for (let round = 0; round < ROUNDS; round++) {
       const { id } = await farm.client.submit(speech, { output: 'frames' });
       await delay(200 + 400 * round);
-      const sizeBefore = await sizeOf(folder);
+      const sizeBefore = await sizeOf(data);
       await delay(LOST_MS);
-      redis.kill('SIGKILL');
-      await once(redis, 'exit');
-      await truncate(await fileOf(folder), sizeBefore);
-      redis = await startRedis(port, folder);
+      await redis.kill();
+      await truncate(await fileOf(data), sizeBefore);
+      redis = await redis.again();
       const startedAtMs = performance.now();
       const known = await endOf(farm.client, id);
       if (!known) forgotten++;
@@ -62,7 +60,7 @@ it('every render that Redis still knows ends, with all its frames, after its las
     assert.ok(forgotten < ROUNDS);
     assert.deepEqual(await unfinished(farm.client), []);
   } finally {
-    redis.kill('SIGKILL');
+    await redis.kill();
     await rm(folder, { recursive: true, force: true });
   }
 });
@@ -91,16 +89,4 @@ async function fileOf(folder: string): Promise<string> {
 
 async function sizeOf(folder: string): Promise<number> {
   return (await stat(await fileOf(folder))).size;
-}
-
-async function startRedis(port: number, folder: string): Promise<ChildProcess> {
-  const child = spawn(
-    'redis-server',
-    ['--port', String(port), '--bind', '127.0.0.1', '--dir', folder, '--appendonly', 'yes', '--save', ''],
-    { stdio: 'ignore' },
-  );
-  const connection = workerConnection(`redis://127.0.0.1:${port}`);
-  await waitUntilReady(connection, 10_000);
-  connection.disconnect();
-  return child;
 }

@@ -1,14 +1,12 @@
 import assert from 'node:assert/strict';
-import { spawn } from 'node:child_process';
-import { once } from 'node:events';
 import { openAsBlob } from 'node:fs';
 import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { it } from 'node:test';
 import { freePort } from '../../cli/private-redis.ts';
-import { waitUntilReady, workerConnection } from '../../shared/redis/connections.ts';
 import { startFarm } from '../support/farm.ts';
+import { RedisServer } from '../support/redis-servers.ts';
 import { SMALL_MODEL } from '../support/small-avatar.ts';
 import { syllables, writeWav } from '../support/sound.ts';
 import { until } from '../support/until.ts';
@@ -19,7 +17,7 @@ const HANGS_AFTER_MS = 30_000;
 it('answers 503 while Redis is down, and works again when it is back', async () => {
   const folder = await mkdtemp(path.join(tmpdir(), 'farm-outage-'));
   const port = await freePort();
-  let redis = await startRedis(port, folder);
+  let redis = await RedisServer.start(folder, { lines: ['appendonly yes'] }, { port });
   try {
     await using farm = await startFarm({
       models: { small: SMALL_MODEL },
@@ -33,7 +31,7 @@ it('answers 503 while Redis is down, and works again when it is back', async () 
     assert.equal((await fetch(`${farm.url}/dashboard`)).status, 401);
     const { id } = await submit(farm.url, speech, headers);
 
-    await stop(redis);
+    await redis.kill('SIGTERM');
     // Nobody starts Redis before these answers have come: a request that waited for it would never be answered.
     const signal = AbortSignal.timeout(HANGS_AFTER_MS);
     const answers = await Promise.all([
@@ -48,13 +46,13 @@ it('answers 503 while Redis is down, and works again when it is back', async () 
     }
     assert.equal((await fetch(`${farm.url}/healthz`)).status, 200);
 
-    redis = await startRedis(port, folder);
+    redis = await redis.again();
     await untilCompleted(farm.url, id, headers);
     const next = await submit(farm.url, speech, headers);
     await untilCompleted(farm.url, next.id, headers);
 
     // A farm that is ended while Redis is away waits for it in vain, and hands nothing back.
-    await stop(redis);
+    await redis.kill('SIGTERM');
     await farm.farm.stop();
     const said = (name: string, text: string) =>
       farm.log.filter((line) => line.startsWith(`${name} `) && line.includes(text)).length;
@@ -65,29 +63,10 @@ it('answers 503 while Redis is down, and works again when it is back', async () 
       assert.equal(said(name, 'fault of the queue'), 0);
     }
   } finally {
-    await stop(redis);
+    await redis.kill('SIGTERM');
     await rm(folder, { recursive: true, force: true });
   }
 });
-
-async function startRedis(port: number, folder: string) {
-  const child = spawn(
-    'redis-server',
-    ['--port', String(port), '--bind', '127.0.0.1', '--dir', folder, '--appendonly', 'yes', '--save', ''],
-    { stdio: 'ignore' },
-  );
-  const connection = workerConnection(`redis://127.0.0.1:${port}`);
-  await waitUntilReady(connection, 10_000);
-  connection.disconnect();
-  return child;
-}
-
-async function stop(child: Awaited<ReturnType<typeof startRedis>>): Promise<void> {
-  if (child.exitCode !== null || child.signalCode !== null) return;
-  const ended = once(child, 'exit');
-  child.kill('SIGTERM');
-  await ended;
-}
 
 async function submit(url: string, speech: string, headers: Record<string, string>): Promise<{ id: string }> {
   const body = new FormData();
