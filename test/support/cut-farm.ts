@@ -2,11 +2,10 @@ import { mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { stringify } from 'yaml';
-import { farmProcesses } from '../../cli/farm-processes.ts';
 import { freePort, PrivateRedis } from '../../cli/private-redis.ts';
-import { Supervisor } from '../../cli/processes.ts';
 import { NodeFarmClient } from '../../client/node/farm-client.ts';
 import { nameOf } from './command-names.ts';
+import { startFarmProcesses } from './farm-processes.ts';
 import { RedisProxy } from './redis-proxy.ts';
 import { buildSmallAvatar, SMALL_MODEL } from './small-avatar.ts';
 
@@ -29,9 +28,12 @@ export async function startCutFarm(
   settings: Record<string, object> & { gpus?: { count: number } } = {},
 ): Promise<CutFarm> {
   await buildSmallAvatar();
+  await using started = new AsyncDisposableStack();
   const folder = await mkdtemp(path.join(tmpdir(), 'farm-test-cut-'));
+  started.defer(async () => await rm(folder, { recursive: true, force: true }));
   const redis = await PrivateRedis.start(path.join(folder, 'redis'));
-  const proxy = new RedisProxy(redis.url);
+  started.defer(async () => await redis.stop());
+  const proxy = started.use(new RedisProxy(redis.url));
   const port = await freePort();
   const configPath = path.join(folder, 'config.yaml');
   const config = {
@@ -40,38 +42,20 @@ export async function startCutFarm(
     ...{ storage: { root: path.join(folder, 'data'), segment_cache_gb: 0, ...settings.storage } },
   };
   await writeFile(configPath, stringify(config));
-  const log: string[] = [];
-  const supervisor = new Supervisor({
-    environment: { FARM_CONFIG: configPath },
-    inheritOverrides: false,
-    onLine: (name, line) => void log.push(`${name} ${line}`),
-    drainMs: 10_000,
-  });
-  const dispose = async () => {
-    await supervisor.stop();
-    await proxy[Symbol.asyncDispose]();
-    await redis.stop();
-    await rm(folder, { recursive: true, force: true });
-  };
   // Each script is sent whole once, and known by its hash from then on.
   proxy.judge = (command) => nameOf(command) === '';
-  try {
-    const specs = farmProcesses(config.gpus.count, undefined).map(async (spec) => ({
-      ...spec,
-      environment: { ...spec.environment, FARM_REDIS__URL: await proxy.open(spec.name) },
-    }));
-    await supervisor.start(await Promise.all(specs));
-  } catch (error) {
-    await dispose();
-    throw error;
-  }
+  const { supervisor, log } = await startFarmProcesses(configPath, config.gpus.count, async (name) => ({
+    FARM_REDIS__URL: await proxy.open(name),
+  }));
+  started.defer(async () => await supervisor.stop());
   const url = `http://127.0.0.1:${port}`;
   const client = new NodeFarmClient(url);
+  const running = started.move();
   return {
     ...{ client, url, proxy, redisUrl: redis.url, folder, log },
     get pids() {
       return supervisor.pids;
     },
-    [Symbol.asyncDispose]: dispose,
+    [Symbol.asyncDispose]: async () => await running.disposeAsync(),
   };
 }

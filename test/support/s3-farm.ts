@@ -2,13 +2,12 @@ import { mkdtemp, readdir, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { stringify } from 'yaml';
-import { farmProcesses } from '../../cli/farm-processes.ts';
 import { freePort, PrivateRedis } from '../../cli/private-redis.ts';
-import { Supervisor } from '../../cli/processes.ts';
 import { NodeFarmClient } from '../../client/node/farm-client.ts';
 import type { BucketSettings } from '../../shared/s3/bucket-settings.ts';
 import type { KeyFarm } from '../config/key-farm.ts';
 import { PREPARED_DIR } from './farm.ts';
+import { startFarmProcesses } from './farm-processes.ts';
 import { buildSmallAvatar, SMALL_MODEL } from './small-avatar.ts';
 
 /** A farm whose processes see nothing of each other's disks: each has a storage.root of its own. */
@@ -31,9 +30,12 @@ export async function startS3Farm(
   keys?: KeyFarm,
 ): Promise<S3Farm> {
   await buildSmallAvatar();
+  await using started = new AsyncDisposableStack();
   const folder = await mkdtemp(path.join(tmpdir(), 'farm-test-s3-farm-'));
+  started.defer(async () => await rm(folder, { recursive: true, force: true }));
   const disks = path.join(folder, 'disks');
   const redis = await PrivateRedis.start(path.join(folder, 'redis'));
+  started.defer(async () => await redis.stop());
   const port = keys?.httpPort ?? (await freePort());
   const configPath = keys?.configPath ?? path.join(folder, 'config.yaml');
   const config = {
@@ -45,33 +47,18 @@ export async function startS3Farm(
   };
   if (keys) await keys.configure(config);
   else await writeFile(configPath, stringify(config));
-  const log: string[] = [];
-  const supervisor = new Supervisor({
-    environment: { FARM_CONFIG: configPath },
-    inheritOverrides: false,
-    onLine: (name, line) => void log.push(`${name} ${line}`),
-    drainMs: 10_000,
-  });
-  const dispose = async () => {
-    await supervisor.stop();
-    await redis.stop();
-    await rm(folder, { recursive: true, force: true });
-  };
-  const specs = farmProcesses(config.gpus.count, undefined).map((spec) => ({
-    ...spec,
-    environment: { ...spec.environment, FARM_STORAGE__ROOT: path.join(disks, spec.name) },
+  const { supervisor, log } = await startFarmProcesses(configPath, config.gpus.count, (name) => ({
+    FARM_STORAGE__ROOT: path.join(disks, name),
   }));
-  await supervisor.start(specs).catch(async (error: unknown) => {
-    await dispose();
-    throw error;
-  });
+  started.defer(async () => await supervisor.stop());
   const url = `http://127.0.0.1:${port}`;
+  const running = started.move();
   return {
     ...{ client: new NodeFarmClient(url), url, log },
     async onDisks() {
       const names = await readdir(disks, { recursive: true });
       return names.filter((name) => name.includes(path.sep)).sort();
     },
-    [Symbol.asyncDispose]: dispose,
+    [Symbol.asyncDispose]: async () => await running.disposeAsync(),
   };
 }
