@@ -2,7 +2,7 @@ import { FarmError } from '../errors/farm-error.ts';
 import { Bucket } from '../s3/bucket.ts';
 import type { BucketSettings } from '../s3/bucket-settings.ts';
 import { shownAddress } from './address.ts';
-import type { FolderEntry, OpenedFile, Source } from './source.ts';
+import type { BegunFile, FolderEntry, OpenedFile, Source } from './source.ts';
 
 /** Files in buckets. */
 export class BucketSource implements Source {
@@ -17,7 +17,7 @@ export class BucketSource implements Source {
   async open(
     address: string,
     known: string | undefined,
-    begun: { readonly tag: string; readonly bytes: number } | undefined,
+    begun: BegunFile | undefined,
     signal: AbortSignal,
   ): Promise<OpenedFile | undefined> {
     const { bucket, key } = this.#place(address);

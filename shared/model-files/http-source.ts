@@ -1,7 +1,7 @@
 import { FarmError } from '../errors/farm-error.ts';
 import { askOutside, type OutsideAnswer } from '../net/ask-outside.ts';
 import { type AddressList, refusalByList, shownAddress } from './address.ts';
-import type { OpenedFile, Source } from './source.ts';
+import type { BegunFile, OpenedFile, Source } from './source.ts';
 
 const MOST_REDIRECTS = 5;
 const REDIRECTS: ReadonlySet<number> = new Set([301, 302, 303, 307, 308]);
@@ -25,7 +25,7 @@ export class HttpSource implements Source {
   async open(
     address: string,
     known: string | undefined,
-    begun: { readonly tag: string; readonly bytes: number } | undefined,
+    begun: BegunFile | undefined,
     signal: AbortSignal,
   ): Promise<OpenedFile | undefined> {
     const resumes = begun !== undefined && begun.tag !== '' && begun.bytes > 0;

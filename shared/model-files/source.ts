@@ -15,6 +15,12 @@ export interface OpenedFile extends RemoteFacts {
   readonly body: Readable;
 }
 
+/** A part of a file that was read before. */
+export interface BegunFile {
+  readonly tag: string;
+  readonly bytes: number;
+}
+
 /** One of several in a folder. */
 export interface FolderEntry {
   readonly name: string;
@@ -28,12 +34,12 @@ export interface Source {
   /**
    * Begins to read a file.
    * @param known tag of what is here already: undefined is returned when it is still the same.
-   * @param begun tag and length of a part that was read before: the rest comes, where the file is still the same.
+   * @param begun of this file the rest comes, where it is still the same.
    */
   open(
     address: string,
     known: string | undefined,
-    begun: { readonly tag: string; readonly bytes: number } | undefined,
+    begun: BegunFile | undefined,
     signal: AbortSignal,
   ): Promise<OpenedFile | undefined>;
 }

@@ -80,6 +80,11 @@ export class KeptIndex {
     if (keys.length > 0) await this.#run(FORGET, ...keys);
   }
 
+  /** Knows of no entry any more. */
+  async forgetAll(): Promise<void> {
+    await this.#redis.del(...KEYS);
+  }
+
   /** Those of these entries that are known. */
   async known(keys: readonly string[]): Promise<Set<string>> {
     if (keys.length === 0) return new Set();

@@ -102,7 +102,7 @@ export class SegmentCache {
 
   /** Removes all that is kept. */
   async clear(): Promise<void> {
-    await this.#index.evict(-1);
+    await this.#index.forgetAll();
     await this.#artifacts.remove(keptKeys.all);
   }
 
