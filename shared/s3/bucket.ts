@@ -8,6 +8,7 @@ import { MB } from '../units.ts';
 import { bucketFault, isMissing, passesByItself } from './bucket-fault.ts';
 import type { BucketSettings } from './bucket-settings.ts';
 import { loadS3, makeS3Client, type S3Module } from './client.ts';
+import { type ObjectRange, type PartWanted, readUnbroken } from './unbroken-read.ts';
 
 /** What is known of an object without reading it. */
 export interface ObjectFacts {
@@ -74,7 +75,7 @@ export class Bucket {
    * The bytes of an object, or [start, end] of them, both inclusive. A connection that breaks is made again where it
    * broke; should the object be another one by then, the stream fails.
    */
-  read(key: string, range?: { readonly start: number; readonly end: number }, signal?: AbortSignal): Readable {
+  read(key: string, range?: ObjectRange, signal?: AbortSignal): Readable {
     return Readable.from(this.#chunks(key, range, signal), { objectMode: false });
   }
 
@@ -248,56 +249,20 @@ export class Bucket {
     return prefix ? key.slice(prefix.length + 1) : key;
   }
 
-  async *#chunks(
-    key: string,
-    range: { readonly start: number; readonly end: number } | undefined,
-    signal: AbortSignal | undefined,
-  ): AsyncGenerator<Uint8Array> {
-    let at = range?.start ?? 0;
-    let end = range?.end ?? Number.POSITIVE_INFINITY;
-    let etag: string | undefined;
-    for (let failures = 0; at <= end; ) {
-      const asked = range || at > 0 ? { Range: `bytes=${at}-${range?.end ?? ''}` } : {};
-      const answer = await this.request(`Could not read ${key}`, signal, async ({ client, s3, http }) => {
-        const command = { ...this.place(key), ...asked, ...(etag ? { IfMatch: etag } : {}) };
-        return await client.send(new s3.GetObjectCommand(command), http);
-      });
-      etag = answer.ETag;
-      // Without a length it ends where the answer ends.
-      if (end === Number.POSITIVE_INFINITY && answer.ContentLength !== undefined) end = at + answer.ContentLength - 1;
-      // HTTP lets a server send everything instead of a range.
-      const from = answer.ContentRange === undefined ? 0 : at;
-      try {
-        for await (const chunk of partOf(answer.Body as Readable, at - from, end - from)) {
-          at += chunk.length;
-          failures = 0;
-          yield chunk;
-        }
-        return;
-      } catch (error) {
-        signal?.throwIfAborted();
-        // The request for the rest waits as long as it must; a server that breaks every answer is given up.
-        if (++failures === BROKEN_ANSWERS || !passesByItself(error)) {
-          throw bucketFault(error, `Could not read ${key}`, this.settings);
-        }
-      }
+  async *#chunks(key: string, range: ObjectRange | undefined, signal: AbortSignal | undefined) {
+    const what = `Could not read ${key}`;
+    const ask = async (wanted: PartWanted) =>
+      await this.request(what, signal, ({ client, s3, http }) =>
+        client.send(new s3.GetObjectCommand({ ...this.place(key), ...wanted }), http),
+      );
+    try {
+      yield* readUnbroken(ask, range, signal);
+    } catch (error) {
+      signal?.throwIfAborted();
+      throw bucketFault(error, what, this.settings);
     }
   }
 }
-
-/** The bytes [first, last] of what comes. */
-async function* partOf(bytes: AsyncIterable<Uint8Array>, first: number, last: number): AsyncGenerator<Uint8Array> {
-  let at = 0;
-  for await (const chunk of bytes) {
-    const part = chunk.subarray(Math.max(first - at, 0), Math.max(last + 1 - at, 0));
-    at += chunk.length;
-    if (part.length > 0) yield part;
-    if (at > last + 1) return;
-  }
-}
-
-/** Answers that may break, one after the other, without a byte between. */
-const BROKEN_ANSWERS = 4;
 
 function ifMissingObject(error: unknown): undefined {
   if (!isMissing(error)) throw error;
