@@ -4,7 +4,7 @@ import type { Config } from '../../shared/config/load.ts';
 import { LAST_FRAME, LONGEST_SILENCE_MS } from '../../shared/limits.ts';
 import { between, checkMessage, frameRate, modelId } from '../message-fields.ts';
 import { estimateRender } from '../renders/estimate.ts';
-import { withRange } from '../renders/submission.ts';
+import { withRange } from '../renders/request.ts';
 import type { Services } from '../services.ts';
 import type { Calls } from './calls.ts';
 import type {

@@ -16,7 +16,7 @@ import {
   oneOf,
   silenceGate,
 } from '../message-fields.ts';
-import { type RenderOptions, withLabels, withPriority, withRange, withSilence } from '../renders/submission.ts';
+import { type RenderOptions, withLabels, withPriority, withRange, withSilence } from '../renders/request.ts';
 import { withWebhook } from '../webhooks.ts';
 import { OUTPUT_NAMES, toOutput, toPriority } from './render-message.ts';
 

@@ -4,7 +4,7 @@ import type { Batch } from '../../shared/views/batch-view.ts';
 import type { RenderView } from '../../shared/views/render-view.ts';
 import type { Caller } from '../access/caller.ts';
 import { type BatchItem, MOST_IN_A_BATCH, submitBatch } from '../renders/batch.ts';
-import type { StoredUpload } from '../renders/submission.ts';
+import type { StoredUpload } from '../renders/request.ts';
 import type { Services } from '../services.ts';
 import type { RenderSpec, SubmitRenderRequest } from './messages/farm.ts';
 import { type RenderWish, readSpec } from './render-spec.ts';

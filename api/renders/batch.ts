@@ -1,7 +1,8 @@
 import { FarmError } from '../../shared/errors/farm-error.ts';
 import type { Batch } from '../../shared/views/batch-view.ts';
 import type { RenderView } from '../../shared/views/render-view.ts';
-import type { RenderOptions, RenderSubmission, StoredUpload, Submitter } from './submission.ts';
+import type { RenderOptions, StoredUpload } from './request.ts';
+import type { RenderSubmission, Submitter } from './submission.ts';
 
 /** Several renders in one request: each is taken or refused by itself. */
 

@@ -1,85 +1,34 @@
-import { createHash } from 'node:crypto';
 import type { Readable } from 'node:stream';
-import { isDeepStrictEqual } from 'node:util';
 import { artifactKeys } from '../../shared/artifacts/keys.ts';
 import type { ArtifactStore } from '../../shared/artifacts/store.ts';
-import { withMode } from '../../shared/background-mode.ts';
-import { hasIdleClip } from '../../shared/config/model-config.ts';
-import { frameRateOf } from '../../shared/config/model-hearing.ts';
 import { FarmError } from '../../shared/errors/farm-error.ts';
 import { addPrepareJob, type QueueClients } from '../../shared/jobs/queues.ts';
 import type { Logger } from '../../shared/process/log.ts';
 import { logged } from '../../shared/process/unheard.ts';
 import { afterwards, RedisUnavailable, untilKnown } from '../../shared/redis/outcome.ts';
-import type { Footage, MarkForm, SyncMode } from '../../shared/renders/footage.ts';
+import type { MarkForm } from '../../shared/renders/footage.ts';
 import { newRenderId } from '../../shared/renders/id.ts';
-import type { RenderPriority, RenderRecord, RenderRequest } from '../../shared/renders/record.ts';
+import type { RenderRecord, RenderRequest } from '../../shared/renders/record.ts';
 import type { RenderOwner } from '../../shared/renders/store.ts';
-import { withFrameRate } from '../../shared/sound/frame-rate.ts';
 import { GB } from '../../shared/units.ts';
 import type { RenderView } from '../../shared/views/render-view.ts';
 import { type Caller, seesAll } from '../access/caller.ts';
 import type { AuditLog } from '../logs/audit-log.ts';
 import type { Models } from '../models.ts';
 import { currentOrigin } from '../request-context.ts';
-import type { WantedWebhook, Webhooks } from '../webhooks.ts';
+import type { Webhooks } from '../webhooks.ts';
 import { fetchInput } from './input-url.ts';
+import {
+  fingerprint,
+  isSameRequest,
+  type RenderOptions,
+  requestOf,
+  type StoredFile,
+  type StoredUpload,
+} from './request.ts';
 import { keyStorageFull, limitReached, queueFull, RenderRoom, type RoomTools } from './room.ts';
 import { UploadMeter } from './upload-meter.ts';
 import { toView, viewRender } from './view.ts';
-
-/** What a caller chooses about a render; the rest of the request is known once the upload has been read. */
-export type RenderOptions = Pick<
-  RenderRequest,
-  | ('modelId' | 'output' | 'startFrameIndex' | 'jpegQuality' | 'labels' | 'priority' | 'range')
-  | ('backgroundMode' | 'fromNeutral' | 'audioLeadMs' | 'audioTailMs' | 'frameRate' | 'cache')
-> & {
-  /** Whether the mouth is closed and still in silence; absent: as the model says. */
-  readonly silenceGate?: boolean;
-  /** Absent: as the configuration says, if it does. */
-  readonly webhook?: WantedWebhook;
-  /** Of footage; absent: cut. */
-  readonly syncMode?: SyncMode;
-};
-
-/** Labels as a request keeps them: in one order, so that the same request is known again, and none when there are none. */
-export function withLabels(labels: Readonly<Record<string, string>>): Pick<RenderOptions, 'labels'> {
-  const sorted = Object.entries(labels).sort(([a], [b]) => (a < b ? -1 : 1));
-  return sorted.length > 0 ? { labels: Object.fromEntries(sorted) } : {};
-}
-
-/** The priority as a request keeps it: a normal one is not written, so that the same request is known again. */
-export function withPriority(priority: RenderPriority): Pick<RenderOptions, 'priority'> {
-  return priority === 'normal' ? {} : { priority };
-}
-
-/** FarmError('request_invalid') for a range that holds no frame. @param to 0 or absent: to the end. */
-export function withRange(from = 0, to = 0): Pick<RenderOptions, 'range'> {
-  if (from === 0 && to === 0) return {};
-  if (to !== 0 && to <= from) throw new FarmError('request_invalid', `to: got ${to}, expected more than from, ${from}`);
-  return { range: to === 0 ? { from } : { from, to } };
-}
-
-/** Silence around the sound, in ms, as a request keeps it: none is not written. */
-export function withSilence(leadMs: number, tailMs: number): Pick<RenderOptions, 'audioLeadMs' | 'audioTailMs'> {
-  return { ...(leadMs > 0 ? { audioLeadMs: leadMs } : {}), ...(tailMs > 0 ? { audioTailMs: tailMs } : {}) };
-}
-
-/** An upload that lies in the store under the id of the render it is for. */
-export type StoredUpload = Pick<RenderRequest, 'fileName' | 'uploadBytes' | 'uploadSha256'> & {
-  readonly renderId: string;
-  /** Whether it is kept when the render is refused. */
-  readonly stays?: boolean;
-  /** Where a video came with the sound; `uploadBytes` counts it too. */
-  readonly footage?: Omit<Footage, 'syncMode'>;
-};
-
-/** One file of an upload. */
-export interface StoredFile {
-  readonly fileName: string;
-  readonly bytes: number;
-  readonly sha256: string;
-}
 
 /** Crop rects and landmarks are small: an hour of landmarks is not as large. */
 const MOST_MARKS_MB = 64;
@@ -192,7 +141,7 @@ export class RenderSubmission {
   async #submit(upload: StoredUpload, options: RenderOptions, submitter: Submitter): Promise<RenderView> {
     const { store } = this.#tools;
     const { renderId } = upload;
-    const request = await this.#requestOf(upload, options);
+    const request = await requestOf(upload, options, this.#tools.config.models.get(options.modelId));
     if (upload.stays) await this.#refuseAnother(renderId, request);
     const wanted = options.webhook;
     const admit = async () => {
@@ -219,26 +168,10 @@ export class RenderSubmission {
     }
   }
 
-  async #requestOf(
-    { renderId: _, stays: ___, footage, ...file }: StoredUpload,
-    options: RenderOptions,
-  ): Promise<RenderRequest> {
-    const { webhook: __, backgroundMode, frameRate, silenceGate, syncMode = 'cut', ...chosen } = options;
-    const usual = this.#tools.config.models.get(options.modelId);
-    const isGated = silenceGate ?? usual?.silenceGate ?? false;
-    const request = {
-      ...{ ...chosen, ...file, ...withFrameRate(frameRate, usual && (await frameRateOf(usual))) },
-      ...(isGated ? { silenceGate: true as const } : {}),
-      ...(isGated && !footage && usual && hasIdleClip(usual) ? { idleAfterMs: usual.idleAfterMs } : {}),
-    };
-    if (footage) return { ...request, footage: { ...footage, syncMode } };
-    return { ...request, ...withMode(backgroundMode, usual?.backgroundMode) };
-  }
-
   /** An upload in parts is one render. FarmError('idempotency_conflict') where that was asked for in another way. */
   async #refuseAnother(renderId: string, request: RenderRequest): Promise<void> {
     const made = await this.#tools.store.find(renderId);
-    if (!made || isDeepStrictEqual(sameParts(made.request), sameParts(request))) return;
+    if (!made || isSameRequest(made.request, request)) return;
     const message = `Upload ${renderId} was rendered from another request: begin another upload for this one`;
     throw new FarmError('idempotency_conflict', message);
   }
@@ -297,16 +230,4 @@ function viewOfTaken(renderId: string, request: RenderRequest): RenderView {
   const nowMs = Date.now();
   const progress = { framesDone: 0, framesRepeating: 0 };
   return toView({ renderId, status: 'queued', request, createdAtMs: nowMs }, progress, undefined, nowMs);
-}
-
-/** Two requests are the same when the same sound is to be rendered in the same way, whatever the file is called. */
-function fingerprint(request: RenderRequest): string {
-  return createHash('sha256')
-    .update(JSON.stringify(sameParts(request)))
-    .digest('hex');
-}
-
-function sameParts({ fileName: _, webhook: __, cache: ___, footage, ...request }: RenderRequest) {
-  const same = footage ? { ...request, footage: { ...footage, fileName: '' } } : request;
-  return JSON.parse(JSON.stringify(same)) as unknown;
 }

@@ -12,7 +12,8 @@ import { ownUploadsKey, recordKey, uploadKey, uploadsKey } from '../../shared/re
 import { HOUR_MS, MB } from '../../shared/units.ts';
 import type { UploadView } from '../../shared/views/upload-view.ts';
 import { type Caller, maySee } from '../access/caller.ts';
-import type { RenderSubmission, StoredUpload } from './submission.ts';
+import type { StoredUpload } from './request.ts';
+import type { RenderSubmission } from './submission.ts';
 
 const recordSchema = z.object({
   owner: z.string().optional(),

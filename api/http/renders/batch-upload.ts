@@ -3,7 +3,8 @@ import { z } from 'zod';
 import type { Config } from '../../../shared/config/load.ts';
 import { FarmError } from '../../../shared/errors/farm-error.ts';
 import { type BatchItem, MOST_IN_A_BATCH, submitterOf } from '../../renders/batch.ts';
-import type { RenderSubmission, StoredUpload, Submitter } from '../../renders/submission.ts';
+import type { StoredUpload } from '../../renders/request.ts';
+import type { RenderSubmission, Submitter } from '../../renders/submission.ts';
 import { fileFieldsSchema, jsonFieldsSchema, readFields } from './render-fields.ts';
 import { addField, formLimits, ofBody, storePart } from './render-upload.ts';
 

@@ -5,7 +5,7 @@ import { FRAME_RATE_WORDS, FRAME_RATES } from '../../../shared/sound/frame-rate.
 import { estimateSchema } from '../../../shared/views/estimate-view.ts';
 import { modelIdOf } from '../../model-id.ts';
 import { estimateRender } from '../../renders/estimate.ts';
-import { withRange } from '../../renders/submission.ts';
+import { withRange } from '../../renders/request.ts';
 import type { Services } from '../../services.ts';
 import { BODY_REFUSALS, failures } from '../openapi.ts';
 

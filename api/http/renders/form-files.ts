@@ -4,7 +4,8 @@ import { FarmError } from '../../../shared/errors/farm-error.ts';
 import { NAME_MAX } from '../../../shared/limits.ts';
 import { MARK_FORMS } from '../../../shared/renders/footage.ts';
 import { newRenderId } from '../../../shared/renders/id.ts';
-import type { RenderOptions, RenderSubmission, StoredFile, StoredUpload } from '../../renders/submission.ts';
+import type { RenderOptions, StoredFile, StoredUpload } from '../../renders/request.ts';
+import type { RenderSubmission } from '../../renders/submission.ts';
 
 export type FilePart = Extract<Multipart, { type: 'file' }>;
 

@@ -14,7 +14,7 @@ import { FRAME_RATE_WORDS, FRAME_RATES } from '../../../shared/sound/frame-rate.
 import { eventNames, eventNamesInText } from '../../event-names.ts';
 import { onceFor } from '../../message-fields.ts';
 import { modelIdOf } from '../../model-id.ts';
-import { type RenderOptions, withLabels, withPriority, withRange, withSilence } from '../../renders/submission.ts';
+import { type RenderOptions, withLabels, withPriority, withRange, withSilence } from '../../renders/request.ts';
 import { withWebhook } from '../../webhooks.ts';
 import { wholeNumber } from '../whole-number.ts';
 
