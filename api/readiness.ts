@@ -6,7 +6,8 @@ import type { DiskReserve } from '../shared/files/disk-reserve.ts';
 import { ignored } from '../shared/process/unheard.ts';
 import { KEY_PREFIX } from '../shared/redis/key-prefix.ts';
 import type { ReadinessProblem, ReadinessView } from '../shared/views/health-view.ts';
-import { type Heartbeat, readHeartbeats } from '../shared/workers/heartbeat.ts';
+import type { Heartbeat } from '../shared/workers/heartbeat.ts';
+import type { RecentWorkers } from './recent-workers.ts';
 import { SilentWorkers } from './silent-workers.ts';
 
 /** Anybody may ask: so often at most is it looked anew, and a file written. */
@@ -19,6 +20,7 @@ const PROBE_LIFETIME_MS = 10_000;
 
 export interface ReadinessTools {
   readonly redis: Redis;
+  readonly workers: Pick<RecentWorkers, 'read'>;
   readonly artifacts: Pick<ArtifactStore, 'probe'>;
   /** New work is refused below it. */
   readonly disk: DiskReserve;
@@ -39,7 +41,7 @@ export class Readiness {
     this.#silent = new SilentWorkers(tools.redis);
   }
 
-  /** As it was at most half a second ago. Never rejects: what cannot be found out is a problem. */
+  /** As it was at most a second ago. Never rejects: what cannot be found out is a problem. */
   async look(): Promise<ReadinessView> {
     this.#looking ??= this.#look().finally(() => {
       setTimeout(() => {
@@ -56,11 +58,11 @@ export class Readiness {
   }
 
   async #lookAtWorkers(): Promise<Omit<ReadinessView, 'status'>> {
-    const { redis, stuckMs } = this.#tools;
+    const { redis, workers, stuckMs } = this.#tools;
     try {
       // A Redis that is full or read-only answers what is asked of it, and takes nothing.
       await redis.set(PROBE_KEY, 1, 'PX', PROBE_LIFETIME_MS);
-      const heartbeats = await readHeartbeats(redis);
+      const heartbeats = await workers.read();
       const stuck = heartbeats.filter(({ silentMs = 0 }) => silentMs > stuckMs / 2);
       const takes = heartbeats.filter((worker) => !worker.draining && !stuck.includes(worker));
       const gpus = takes.flatMap(({ gpuId }) => gpuId ?? []);

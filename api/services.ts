@@ -39,7 +39,7 @@ import { RenderRetry } from './renders/retry.ts';
 import { RenderSubmission } from './renders/submission.ts';
 import { Uploads } from './renders/uploads.ts';
 import { VideoPreviews } from './renders/video-previews.ts';
-import { RendersWithoutWorker } from './renders/without-worker.ts';
+import { RendersWithoutWorker, type WithoutWorkerTools } from './renders/without-worker.ts';
 import { Webhooks } from './webhooks.ts';
 
 /** Where processes of an earlier version run beside this one, their renders are found by filters after so long. */
@@ -104,7 +104,7 @@ export function openServices({ config, redis, log, reload }: ServiceTools): Serv
   const artifacts = openArtifacts(storeSettings(config), { patienceMs: STORE_PATIENCE_MS });
   const disk = new DiskReserve(config.storageRoot, config.limits.disk_reserve_gb);
   const work = new RenderWork(redis);
-  const { networks, models } = openModels(config, redis, { reload, audit, log });
+  const { networks, models, workers } = openModels(config, redis, { reload, audit, log });
   const webhooks = new Webhooks(config, redis);
   const submission = new RenderSubmission({
     ...{ config, store, work, disk, artifacts, queues, models, webhooks, log, audit },
@@ -115,8 +115,8 @@ export function openServices({ config, redis, log, reload }: ServiceTools): Serv
   const { live, closeLive } = openLive({ config, redis, queues, models, log, audit });
   const gpus = new GpuService(config, redis, queues, audit);
   const collector = new Collector({ config, redis, queues, store, artifacts, log });
-  const readiness = new Readiness({ redis, artifacts, disk, stuckMs: stuckMsOf(config) });
-  const { withoutWorker, stopLooking } = lookAfterRenders({ config, redis, store }, log);
+  const readiness = new Readiness({ redis, workers, artifacts, disk, stuckMs: stuckMsOf(config) });
+  const { withoutWorker, stopLooking } = lookAfterRenders({ config, redis, workers, store }, log);
   return {
     ...{ config, access, sessions, memory, redis, queues, models, submission, renders, retry, live, gpus },
     ...{ withoutWorker, events, webhooks, collector, readiness, ...logs },
@@ -169,7 +169,8 @@ function openModels(
   { log, ...tools }: Pick<ServiceTools, 'log'> & { reload: ServiceTools['reload']; audit: AuditLog },
 ) {
   const networks = new ModelNetworks(config, log);
-  return { networks, models: new Models(config, redis, { ...tools, files: networks.files }) };
+  const models = new Models(config, redis, { ...tools, files: networks.files });
+  return { networks, models, workers: models.workers };
 }
 
 function stuckMsOf({ limits }: Config): number {
@@ -177,7 +178,7 @@ function stuckMsOf({ limits }: Config): number {
 }
 
 /** Looks for renders that no filter finds, now and then, and for those without a worker once that is started. */
-function lookAfterRenders(tools: { config: Config; redis: Redis; store: RenderStore }, log: Logger) {
+function lookAfterRenders(tools: WithoutWorkerTools, log: Logger) {
   const repairing = repeat(() => repairFacets(tools.redis), {
     ...{ name: 'look for renders that no filter finds', everyMs: REPAIR_EVERY_MS, log },
     ...({ first: 'now', keepsProcessAlive: false } as const),

@@ -1,5 +1,5 @@
 import type { Redis } from 'ioredis';
-import { type Heartbeat, haveLeft } from '../shared/workers/heartbeat.ts';
+import { type Heartbeat, haveLeft, workerOf } from '../shared/workers/heartbeat.ts';
 
 /** A worker that is silent for longer is gone, and whether the farm works depends on the others. */
 const GONE_AFTER_MS = 60_000;
@@ -34,11 +34,7 @@ export class SilentWorkers {
 
 /** A later process serves the same GPU; any later media worker takes the place of one. */
 function isReplaced({ workerId, gpuId, host, startedAtMs }: Heartbeat, alive: readonly Heartbeat[]): boolean {
-  return alive.some(
-    (other) =>
-      other.workerId !== workerId &&
-      other.gpuId === gpuId &&
-      (gpuId !== null || other.host === host) &&
-      other.startedAtMs > startedAtMs,
-  );
+  const isLike = (other: Heartbeat) => other.gpuId === null && other.host === host;
+  const others = gpuId === null ? alive.filter(isLike) : [workerOf(alive, gpuId)];
+  return others.some((other) => other && other.workerId !== workerId && other.startedAtMs > startedAtMs);
 }

@@ -6,8 +6,9 @@ import { statusKey } from '../../shared/renders/facets.ts';
 import type { RenderStatus } from '../../shared/renders/record.ts';
 import type { RenderStore } from '../../shared/renders/store.ts';
 import { MINUTE_MS } from '../../shared/units.ts';
-import { type Heartbeat, readHeartbeats } from '../../shared/workers/heartbeat.ts';
+import type { Heartbeat } from '../../shared/workers/heartbeat.ts';
 import { whyNoGpu, whyNoMedia } from '../../shared/workers/no-worker.ts';
+import type { RecentWorkers } from '../recent-workers.ts';
 
 const LOOK_EVERY_MS = 2500;
 /** The wait for a worker, among those for other things. */
@@ -19,6 +20,7 @@ const OF_MEDIA_WORKERS: readonly RenderStatus[] = ['queued', 'preparing', 'stitc
 export interface WithoutWorkerTools {
   readonly config: Config;
   readonly redis: Redis;
+  readonly workers: Pick<RecentWorkers, 'read'>;
   readonly store: RenderStore;
 }
 
@@ -53,8 +55,9 @@ export class RendersWithoutWorker {
 
   /** Looks once. What is found at two looks in a row waits: a worker that is started again is silent for some seconds. */
   async look(): Promise<void> {
-    const { redis, store } = this.#tools;
-    const found = await this.#find(await readHeartbeats(redis));
+    const { workers, store } = this.#tools;
+    const isIdle = (await store.countActive()) === 0;
+    const found = isIdle ? new Map<string, string>() : await this.#find(await workers.read());
     const told = new Set([...found.keys()].filter((id) => this.#found.has(id)));
     for (const id of told) await this.#wait(id, found.get(id) ?? '');
     // What another front end has told, before it ended, is among those of the first look.

@@ -1,7 +1,8 @@
 import assert from 'node:assert/strict';
 import { beforeEach, describe, it, type TestContext } from 'node:test';
+import { RendersWithoutWorker } from '../../api/renders/without-worker.ts';
 import { renderViewSchema } from '../../shared/views/render-view.ts';
-import { type Heartbeat, startHeartbeat } from '../../shared/workers/heartbeat.ts';
+import { type Heartbeat, readHeartbeats, startHeartbeat } from '../../shared/workers/heartbeat.ts';
 import { startApi } from '../support/api.ts';
 import { QUIET_LOG } from '../support/quiet-log.ts';
 import { until } from '../support/until.ts';
@@ -41,9 +42,14 @@ async function worker(
   return leave;
 }
 
+/** Of a front end that asks the workers each time. */
+const newLooks = () =>
+  new RendersWithoutWorker({ config: services.config, redis, store, workers: { read: () => readHeartbeats(redis) } });
+const looks = newLooks();
+
 /** As the front end does every few seconds. */
 async function look(times = 2): Promise<void> {
-  for (let time = 0; time < times; time++) await services.withoutWorker.look();
+  for (let time = 0; time < times; time++) await looks.look();
 }
 
 const waitingOf = async (id: string) =>
@@ -108,7 +114,7 @@ describe('a render that no worker can go on with', () => {
   it('fails when none came in time, and can be retried', async () => {
     const id = await api.renderIn('rendering');
     await until('it has failed', async () => {
-      await look();
+      await services.withoutWorker.look();
       return (await store.get(id)).status === 'failed';
     });
     const { error } = await store.get(id);
@@ -122,8 +128,7 @@ describe('a render that no worker can go on with', () => {
     assert.equal((await waitingOf(id))?.code, 'no_worker');
     await worker(t, 0);
     await worker(t, null);
-    const { RendersWithoutWorker } = await import('../../api/renders/without-worker.ts');
-    await new RendersWithoutWorker({ config: services.config, redis, store }).look();
+    await newLooks().look();
     assert.equal(await waitingOf(id), null);
   });
 });
