@@ -2,7 +2,6 @@ import { setTimeout as delay } from 'node:timers/promises';
 import { storeSettings } from '../shared/artifacts/open.ts';
 import type { Config } from '../shared/config/load.ts';
 import type { FarmError } from '../shared/errors/farm-error.ts';
-import type { LiveJob, SegmentJob } from '../shared/jobs/jobs.ts';
 import { enrolGpus, gpuQueue, UNLOAD_CHANNEL } from '../shared/jobs/queues.ts';
 import type { OnOffer } from '../shared/live/direct/frame-link.ts';
 import { WIRE_VERSION } from '../shared/live/direct/wire.ts';
@@ -16,24 +15,19 @@ import { PipelineThread, type ThreadEntries } from './engine/pipeline-thread.ts'
 import type { PipelineThreadSettings } from './engine/thread-protocol.ts';
 import { EntryHistory } from './gpu/entry-history.ts';
 import { FrameChannels } from './gpu/frame-channels.ts';
-import { liveHandler, liveJobLost } from './gpu/live-handler.ts';
 import { startMemoryRecycle } from './gpu/memory-recycle.ts';
 import { ModelClaims } from './gpu/model-claims.ts';
 import { ModelUsage } from './gpu/model-usage.ts';
-import { segmentHandler } from './gpu/segment-handler.ts';
 import { startStateLog } from './gpu/state-log.ts';
 import { LoadCount } from './gpu/work-counts.ts';
-import { WorkLog } from './gpu/work-log.ts';
 import { modelLimits, WorkerModels } from './gpu/worker-models.ts';
-import { RenderJobs } from './jobs/render-jobs.ts';
+import { gpuJobs } from './gpu-jobs.ts';
 import { endAllRuns } from './jobs/unended-runs.ts';
 import type { WorkerTools } from './jobs/worker-tools.ts';
-import { keptSegments, openCache } from './kept-segments-tools.ts';
 import { loadSettings } from './models/load-settings.ts';
 import { deviceName } from './onnx/device-name.ts';
-import { Blocklist, givingAway } from './queues/blocklist.ts';
+import { Blocklist } from './queues/blocklist.ts';
 import { GpuQueues } from './queues/gpu-queues.ts';
-import { onlyWithTags, toHostsWithTags } from './queues/host-needs.ts';
 import { Lease } from './queues/lease.ts';
 import { WorkerProcess } from './worker-process.ts';
 
@@ -238,45 +232,17 @@ class GpuWorker {
   }
 
   async #takeJobs(): Promise<void> {
+    const parts = {
+      ...{ gpuId: this.#gpuId, config: this.#config, tools: this.#tools, thread: this.#thread, usage: this.#usage },
+      ...{ blocklist: this.#blocklist, claims: this.#claims, history: this.#history, channels: this.#channels },
+    };
     this.#queues = new GpuQueues({
-      gpuId: this.#gpuId,
+      ...parts,
       holder: this.#self.holder,
-      config: this.#config,
-      tools: this.#tools,
-      blocklist: this.#blocklist,
-      ...this.#jobs(),
+      ...gpuJobs({ ...parts, workerId: this.#self.workerId }),
       onChange: () => this.#beat(),
     });
     await this.#queues.start();
-  }
-
-  #jobs() {
-    const { live: redis, renders, artifacts, cancellation, configReload, host } = this.#tools;
-    const jobs = new RenderJobs(renders, cancellation, this.#config);
-    const common = {
-      ...{ gpuId: this.#gpuId, models: this.#config.models, thread: this.#thread, usage: this.#usage },
-      ...{ configReload, cancellation, blocklist: this.#blocklist, claims: this.#claims, host },
-      workLog: new WorkLog({ config: this.#config, name: gpuQueue(this.#gpuId), log: this.#tools.log }),
-    };
-    const { workerId } = this.#self;
-    const kept = keptSegments(openCache(this.#config, this.#tools), this.#tools);
-    const segment = segmentHandler({ ...common, workerId, history: this.#history, renders, artifacts, kept });
-    const live = liveHandler({ ...common, redis, channels: this.#channels });
-    const lost = (job: SegmentJob | LiveJob) =>
-      job.name === 'live' ? liveJobLost(redis, job, this.#gpuId) : jobs.lost(job);
-    return {
-      jobs: {
-        handlers: {
-          segment: toHostsWithTags(
-            common,
-            givingAway(this.#blocklist, jobs.handler<'segment'>(onlyWithTags(common, segment))),
-          ),
-          live,
-        },
-        onLost: lost,
-      },
-      onOffered: live,
-    };
   }
 }
 
