@@ -1,12 +1,16 @@
 import assert from 'node:assert/strict';
 import { execFile } from 'node:child_process';
-import { chmod, mkdir, rm, writeFile } from 'node:fs/promises';
+import { chmod, mkdir, readFile, rm, writeFile } from 'node:fs/promises';
 import path from 'node:path';
 import { afterEach, describe, it } from 'node:test';
 import { promisify } from 'node:util';
+import { artifactKeys } from '../../shared/artifacts/keys.ts';
+import { LocalArtifacts } from '../../shared/artifacts/local-artifacts.ts';
 import type { ErrorCode } from '../../shared/errors/catalogue.ts';
+import type { RenderPlan } from '../../shared/renders/record.ts';
 import { outputOf } from '../../shared/tools/tool-output.ts';
 import { decodeAudio } from '../../worker/media/decode-audio.ts';
+import { makeVideo } from '../../worker/media/make-video.ts';
 import { probe, runFfmpeg } from '../../worker/tools/ffmpeg.ts';
 import { ffmpeg, lavfi, privateFolder } from './media-files.ts';
 
@@ -95,6 +99,33 @@ describe('a machine that fails a tool is no fault of the sound', () => {
     await assert.rejects(decodeAudio(file('gone'), { mouth: file('mouth.f32') }, 60, LIMITS.signal), {
       code: 'storage_failed',
     });
+  });
+});
+
+describe('segments of one form', () => {
+  const artifacts = new LocalArtifacts(file('store'));
+  const h264 = ['-c:v', 'libx264', '-pix_fmt', 'yuv420p', '-bf', '0'];
+  const PLAN = { frameCount: 20, segmentGpus: [0, 0] } as unknown as RenderPlan;
+  const FORM = { output: 'mp4', hasAlpha: false } as const;
+  const make = (renderId: string) => makeVideo(artifacts, renderId, { plan: PLAN, form: FORM }, LIMITS.signal);
+  /** As a GPU worker and `prepare` leave them. @param other coding of the second segment, beyond the usual one. */
+  async function leaveParts(renderId: string, other: readonly string[] = []): Promise<void> {
+    for (const [index, coding] of [[], other].entries()) {
+      await ffmpeg(...lavfi('testsrc=s=64x48:r=25:d=0.4'), ...h264, ...coding, file('part.mp4'));
+      await artifacts.put(artifactKeys.segmentVideo(renderId, index, 'mp4'), await readFile(file('part.mp4')));
+    }
+    await ffmpeg(...lavfi('sine=d=0.8:r=48000'), '-c:a', 'aac', file('sound.mp4'));
+    await artifacts.put(artifactKeys.soundtrack(renderId, 'mp4'), await readFile(file('sound.mp4')));
+  }
+
+  it('become a video without any program; those of several need ffmpeg', async () => {
+    await leaveParts('alike');
+    await leaveParts('unlike', ['-profile:v', 'baseline']);
+    for (const tool of TOOLS) await instead(tool, 'kill -9 $$');
+    assert.equal((await make('alike')).videoSeconds, 0.8);
+    await assert.rejects(make('unlike'), { code: 'tool_failed' });
+    await restore();
+    assert.equal((await make('unlike')).videoSeconds, 0.8);
   });
 });
 

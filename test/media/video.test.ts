@@ -1,11 +1,14 @@
 import assert from 'node:assert/strict';
+import { execFile } from 'node:child_process';
 import { copyFile, mkdir, readFile, writeFile } from 'node:fs/promises';
 import { before, suite, test } from 'node:test';
+import { promisify } from 'node:util';
 import { PlaneConverter } from '../../worker/compositor/plane-converter.ts';
 import { planeLayout } from '../../worker/compositor/planes.ts';
 import { checkInStep } from '../../worker/media/check-video.ts';
 import { decodeAudio } from '../../worker/media/decode-audio.ts';
 import { SegmentEncoder } from '../../worker/media/encode-segment.ts';
+import { joinMp4 } from '../../worker/media/join-mp4.ts';
 import { joinCommand, segmentList } from '../../worker/media/join-segments.ts';
 import { soundtrackCommand } from '../../worker/media/soundtrack.ts';
 import type { RgbImage } from '../../worker/pipeline/contract.ts';
@@ -23,6 +26,7 @@ import {
   trackOf,
 } from './media-files.ts';
 
+const run = promisify(execFile);
 const file = privateFolder();
 const NEVER = new AbortController().signal;
 const SETTINGS = { crf: 20, preset: 'veryfast' };
@@ -153,6 +157,8 @@ suite('segments', { concurrency: 3 }, () => {
   });
 });
 
+const PARTS = SEGMENTS.map((_, index) => file(`parts/00000${index}.mp4`));
+
 /** Joins the two segments with a sound, as the farm does. */
 async function join(sound: string, frameCount = FRAME_COUNT): Promise<string> {
   const output = file(`joined-${sound}.mp4`);
@@ -161,9 +167,14 @@ async function join(sound: string, frameCount = FRAME_COUNT): Promise<string> {
   const soundtrack = file(`${sound}.mp4`);
   const limits = { signal: NEVER, timeoutMs: 60_000 };
   await runFfmpeg(soundtrackCommand({ ...decoded.ear, path: ear }, { start: 0, end: frameCount }, soundtrack), limits);
-  await runFfmpeg(joinCommand(file('parts/all.ffconcat'), soundtrack, output), limits);
+  assert.ok(await joinMp4(PARTS, soundtrack, output, NEVER));
   await checkInStep(output, frameCount, NEVER);
   return output;
+}
+
+/** A checksum of what a track decodes to, and all that ffmpeg says meanwhile. */
+async function decoded(name: string, track: string): Promise<{ stdout: string; stderr: string }> {
+  return await run('ffmpeg', ['-v', 'warning', '-i', name, '-map', `0:${track}`, '-f', 'md5', '-']);
 }
 
 function secondsOf({ packets }: Track): number {
@@ -212,6 +223,69 @@ suite('joined videos', { concurrency: 3 }, () => {
     await ffmpeg(...inputs, ...outputs);
     const expected = Buffer.concat(await Promise.all(parts.map((part) => readFile(file(`${part}.yuv`)))));
     assert.ok(expected.equals(await readFile(file('joined.yuv'))));
+  });
+
+  test('it is what ffmpeg makes of the same parts, packet by packet, and ffmpeg has nothing to say of it', async () => {
+    const byFfmpeg = file('by-ffmpeg.mp4');
+    const command = joinCommand(file('parts/all.ffconcat'), file('stereo.wav.mp4'), byFfmpeg);
+    await runFfmpeg(command, { signal: NEVER, timeoutMs: 60_000 });
+    assert.deepEqual(await readTracks(stereo), await readTracks(byFfmpeg));
+    for (const track of ['v', 'a']) {
+      const [ours, theirs] = await Promise.all([stereo, byFfmpeg].map((name) => decoded(name, track)));
+      assert.match(ours?.stdout ?? '', /^MD5=\w+/);
+      assert.deepEqual(ours, { stdout: theirs?.stdout, stderr: '' });
+    }
+  });
+
+  test('pictures and sound of the same half second lie side by side', async () => {
+    const { stdout } = await run('ffprobe', [
+      '-v',
+      'error',
+      '-show_entries',
+      'packet=pts_time,pos',
+      '-of',
+      'csv',
+      stereo,
+    ]);
+    const packets = stdout
+      .trim()
+      .split('\n')
+      .map((line) => line.split(',').slice(1).map(Number))
+      .sort(([, a = 0], [, b = 0]) => a - b);
+    let latest = 0;
+    for (const [seconds = 0] of packets) {
+      assert.ok(seconds > latest - 0.6, `what is played at ${seconds} s lies behind what is played at ${latest} s`);
+      latest = Math.max(latest, seconds);
+    }
+  });
+
+  const unusual: [what: string, input: string[], coding: string[]][] = [
+    ['B-frames', [], ['-bf', '2']],
+    ['other settings of the encoder', [], ['-profile:v', 'baseline']],
+    ['another rate', ['-r', '20'], []],
+    ['fragments', [], ['-movflags', '+frag_keyframe+empty_moov']],
+    ['a second track', lavfi('sine=d=1'), ['-c:a', 'aac']],
+  ];
+  for (const [what, input, coding] of unusual) {
+    test(`a segment with ${what} is left to ffmpeg`, async () => {
+      const name = file(`${what.replaceAll(' ', '-')}.mp4`);
+      const h264 = ['-c:v', 'libx264', '-preset', 'veryfast', '-crf', '20', '-bf', '0', '-threads', '2'];
+      await ffmpeg('-i', PARTS[1] as string, ...input, ...h264, ...coding, name);
+      assert.equal(await joinMp4([PARTS[0] as string, name], file('mono.wav.mp4'), file('left.mp4'), NEVER), false);
+    });
+  }
+
+  test('a segment that is cut off, or none at all, is left to ffmpeg', async () => {
+    const [first = '', second = ''] = PARTS;
+    const bytes = await readFile(second);
+    // The index comes after the pictures, so there is none in the first case, and too few pictures in the second one.
+    const cuts = [bytes.subarray(0, 900), Buffer.concat([bytes.subarray(bytes.indexOf('moov') - 4)])];
+    for (const [at, cut] of cuts.entries()) {
+      await writeFile(file(`cut-${at}.mp4`), cut);
+      const joined = joinMp4([first, file(`cut-${at}.mp4`)], file('mono.wav.mp4'), file('left.mp4'), NEVER);
+      assert.equal(await joined, false);
+    }
+    assert.equal(await joinMp4([], file('mono.wav.mp4'), file('left.mp4'), NEVER), false);
   });
 
   test('a player can start before the whole file is there', async () => {

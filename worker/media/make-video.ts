@@ -6,6 +6,7 @@ import type { RenderPlan } from '../../shared/renders/record.ts';
 import { MINUTE_MS } from '../../shared/units.ts';
 import { runFfmpeg } from '../tools/ffmpeg.ts';
 import { checkInStep } from './check-video.ts';
+import { joinMp4 } from './join-mp4.ts';
 import { joinCommand, segmentList, type VideoForm } from './join-segments.ts';
 import type { VideoFacts } from './receipt.ts';
 import { soundtrackOf } from './soundtrack.ts';
@@ -29,8 +30,11 @@ export async function makeVideo(
   const soundKey = await soundtrackOf(artifacts, renderId, { ...plan, frameRate }, signal, output);
   await using files = await artifacts.checkOut([listKey, soundKey, ...keys], { signal });
   return await artifacts.publish(artifactKeys.video(renderId, output), async (target) => {
-    const command = joinCommand(files.path(listKey), files.path(soundKey), target, form);
-    await runFfmpeg(command, { signal, timeoutMs: JOIN_TIMEOUT_MS });
+    const segments = keys.map((key) => files.path(key));
+    if (output !== 'mp4' || !(await joinMp4(segments, files.path(soundKey), target, signal))) {
+      const command = joinCommand(files.path(listKey), files.path(soundKey), target, form);
+      await runFfmpeg(command, { signal, timeoutMs: JOIN_TIMEOUT_MS });
+    }
     const [measured, { sha256, sizeBytes }] = await Promise.all([
       checkInStep(target, plan.frameCount, signal, form),
       hashFile(target),

@@ -34,7 +34,7 @@ export function stitchHandler(tools: StitchTools) {
     if (!plan) throw new FarmError('internal', `Render ${renderId} is to be stitched but has no plan`);
     const segments = await renders.segments.receipts(renderId);
     checkComplete(plan, segments);
-    // ffmpeg joins and checks in processes of its own meanwhile.
+    // Beside joining and checking, which wait for the disk.
     const looking = looks.look(record, segments, { signal, log });
     const { output, frameRate } = record.request;
     const form = isVideo(output) ? { output, hasAlpha: segments.some(({ alpha }) => alpha), frameRate } : undefined;

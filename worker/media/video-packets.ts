@@ -1,4 +1,4 @@
-import type { EncodedPacket, InputTrack } from 'mediabunny';
+import type { EncodedPacket, EncodedPacketSink, InputTrack } from 'mediabunny';
 import { FarmError } from '../../shared/errors/farm-error.ts';
 
 /** The packets of a finished video as players find them. Another hand reads here than has written the file. */
@@ -32,13 +32,13 @@ export async function* packetsOf(path: string, signal: AbortSignal): AsyncGenera
   try {
     const runs: TrackRun[] = [];
     for (const track of (await input.canRead()) ? await input.getTracks() : []) {
-      const run = await runOf(track, new EncodedPacketSink(track).packets());
+      const run = await runOf(track, new EncodedPacketSink(track));
       if (run) runs.push(run);
     }
     for (let run = earliest(runs); run?.next; run = earliest(runs)) {
       signal.throwIfAborted();
       yield toPacket(run, run.next);
-      run.next = await nextOf(run.packets);
+      run.next = (await run.sink.getNextPacket(run.next)) ?? undefined;
     }
   } catch (error) {
     signal.throwIfAborted();
@@ -53,12 +53,12 @@ interface TrackRun {
   readonly ticksPerSecond: number;
   /** Bytes of the length before each part of a picture of H.264; 0 for what has no such parts. */
   readonly lengthBytes: number;
-  readonly packets: AsyncGenerator<EncodedPacket>;
+  readonly sink: EncodedPacketSink;
   next: EncodedPacket | undefined;
 }
 
 /** Undefined for a track that is neither picture nor sound. */
-async function runOf(track: InputTrack, packets: AsyncGenerator<EncodedPacket>): Promise<TrackRun | undefined> {
+async function runOf(track: InputTrack, sink: EncodedPacketSink): Promise<TrackRun | undefined> {
   const isPicture = track.isVideoTrack();
   if (!isPicture && !track.isAudioTrack()) return undefined;
   const ticksPerSecond = await track.getTimeResolution();
@@ -66,13 +66,8 @@ async function runOf(track: InputTrack, packets: AsyncGenerator<EncodedPacket>):
   const lengthBytes = config ? lengthBytesIn(config.description) : 0;
   return {
     ...{ kind: isPicture ? 'video' : 'audio', ticksPerSecond, lengthBytes },
-    ...{ packets, next: await nextOf(packets) },
+    ...{ sink, next: (await sink.getFirstPacket()) ?? undefined },
   };
-}
-
-async function nextOf(packets: AsyncGenerator<EncodedPacket>): Promise<EncodedPacket | undefined> {
-  const { value, done } = await packets.next();
-  return done ? undefined : value;
 }
 
 function earliest(runs: readonly TrackRun[]): TrackRun | undefined {
