@@ -58,19 +58,23 @@ describe('a render whose farm is at fault, at other steps', () => {
     return await farm.client.get(id);
   };
 
-  const KILLED: [step: string, script: string, status: string][] = [
-    ['decoding', 'case "$*" in *f32le*) kill -9 $$;; esac; exec "$REAL" "$@"', 'preparing'],
-    ['encoding', 'case "$*" in *libx264*) kill -9 $$;; esac; exec "$REAL" "$@"', 'rendering'],
+  const KILLED: [step: string, output: 'mp4' | 'webm', script: string, status: string][] = [
+    ['decoding', 'mp4', 'case "$*" in *f32le*) kill -9 $$;; esac; exec "$REAL" "$@"', 'preparing'],
+    ['encoding', 'mp4', 'case "$*" in *libx264*) kill -9 $$;; esac; exec "$REAL" "$@"', 'rendering'],
+    // An MP4 is joined without ffmpeg.
     [
       'joining',
+      'webm',
       'case "$*" in *concat*) echo "No space left on device" >&2; exit 1;; esac; exec "$REAL" "$@"',
       'stitching',
     ],
   ];
-  for (const [step, script, status] of KILLED) {
+  for (const [step, output, script, status] of KILLED) {
     it(`waits while ffmpeg fails at ${step}, says so, and gives the same video once it works`, async () => {
+      const expected =
+        output === 'mp4' ? undisturbed : await videoOf((await farm.client.submit(speech, { output })).id);
       await tools.replace('ffmpeg', script);
-      const { id } = await farm.client.submit(speech);
+      const { id } = await farm.client.submit(speech, { output });
       const view = await waits(id);
       assert.equal(view.status, status);
       assert.equal(view.waiting?.code, step === 'joining' ? 'storage_full' : 'tool_failed');
@@ -80,7 +84,7 @@ describe('a render whose farm is at fault, at other steps', () => {
       client.close();
       assert.equal(waiting?.code, view.waiting?.code);
       await tools.restore();
-      assert.equal(await videoOf(id), undisturbed);
+      assert.equal(await videoOf(id), expected);
       assert.equal((await farm.client.get(id)).waiting, null);
     });
   }

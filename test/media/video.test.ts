@@ -288,6 +288,14 @@ suite('joined videos', { concurrency: 3 }, () => {
     assert.equal(await joinMp4([], file('mono.wav.mp4'), file('left.mp4'), NEVER), false);
   });
 
+  test('a full disk and a missing part are said as they are, and an aborted joining ends with the reason', async () => {
+    const sound = file('mono.wav.mp4');
+    await assert.rejects(joinMp4(PARTS, sound, '/dev/full', NEVER), { code: 'ENOSPC' });
+    await assert.rejects(joinMp4(PARTS, file('nowhere.mp4'), file('left.mp4'), NEVER), { code: 'ENOENT' });
+    const reason = new Error('cancelled');
+    await assert.rejects(joinMp4(PARTS, sound, file('left.mp4'), AbortSignal.abort(reason)), reason);
+  });
+
   test('a player can start before the whole file is there', async () => {
     const boxes = await boxesOf(mono);
     assert.ok(boxes.indexOf('moov') < boxes.indexOf('mdat'), boxes.join());
