@@ -159,9 +159,11 @@ const OUTPUT_FORMAT = 5;
 /** Of a render with another frame rate than 25: a worker of the formats before would make 25 frames a second. */
 const FRAME_RATE_FORMAT = 5;
 
+const withFormat = z.object({ format: z.number() });
+
 /** Whether this data was written for workers of a newer version than this. */
 export function isOfNewerFormat(data: unknown): boolean {
-  const parsed = z.object({ format: z.number() }).safeParse(data);
+  const parsed = withFormat.safeParse(data);
   return parsed.success && parsed.data.format > JOB_FORMAT;
 }
 

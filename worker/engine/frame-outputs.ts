@@ -6,9 +6,10 @@ import type { CompositorReport, FinishTimings, FromCompositor, LiveEnd, ToCompos
 import { FinishClock } from './finish-clock.ts';
 import { FrameLine } from './frame-line.ts';
 import { FramePainter, type FrameToPaint } from './frame-painter.ts';
-import { type FrameSink, type SinkTools, withSink } from './frame-sinks.ts';
+import { buffersOf, type FrameSink, type SinkTools, withSink } from './frame-sinks.ts';
 import { NoteTaker } from './note-taker.ts';
 import { TaskFrames } from './task-frames.ts';
+import type { FrameBytes } from './thread-protocol.ts';
 
 /** Progress goes to Redis, so it is reported twice a second at most. */
 const PROGRESS_EVERY_MS = 500;
@@ -68,9 +69,12 @@ export class FrameOutputs {
   async #write(task: TaskFrames): Promise<void> {
     const { taskId } = task;
     const { toPipeline, toMain } = this.#tools;
+    let last: readonly FrameBytes[] = [];
     let error: FarmError | undefined;
     try {
-      await withSink(task, this.#tools, (sink) => this.#fill(sink, task));
+      await withSink(task, this.#tools, async (sink) => {
+        last = await this.#fill(sink, task);
+      });
     } catch (thrown) {
       error = FarmError.from(thrown, 'inference_failed');
       task.giveUp(error);
@@ -80,11 +84,12 @@ export class FrameOutputs {
     this.#tasks.delete(taskId);
     const { timings } = task.clock;
     if (task.end && error) toMain({ type: 'failed', taskId, error: error.toReport() });
-    else if (task.end) toMain(withTimings(task.end, timings));
+    else if (task.end) toMain({ ...withTimings(task.end, timings), frames: last }, buffersOf(last));
     toPipeline({ type: 'closed', taskId, timings, ...(error && { error: error.toReport() }) });
   }
 
-  async #fill(sink: FrameSink, task: TaskFrames): Promise<void> {
+  /** @returns the frames that go with the end. */
+  async #fill(sink: FrameSink, task: TaskFrames): Promise<readonly FrameBytes[]> {
     let framesDone = 0;
     const { output } = task;
     const notes = output.kind !== 'live' && output.notes ? new NoteTaker(output.notes, this.#tools) : undefined;
@@ -98,8 +103,9 @@ export class FrameOutputs {
       notes?.note(frame);
       await sink.write(frame);
     }
-    await sink.finish();
+    const last = await sink.finish();
     await notes?.finish();
+    return last;
   }
 
   /** A preview shows how far a render is. */

@@ -21,8 +21,8 @@ import type { FrameBytes } from './thread-protocol.ts';
 export interface FrameSink extends AsyncDisposable {
   /** Takes the next frame; waits while too many frames are being encoded or written. */
   write(frame: FrameToPaint): Promise<void>;
-  /** Resolves when every frame that was passed to `write` is where it belongs. */
-  finish(): Promise<void>;
+  /** Resolves when every frame that was passed to `write` is where it belongs, but for those that go with the end. */
+  finish(): Promise<readonly FrameBytes[]>;
 }
 
 export interface SinkTools {
@@ -83,13 +83,19 @@ class SegmentVideo implements FrameSink {
     }
   }
 
-  async finish(): Promise<void> {
+  async finish(): Promise<readonly FrameBytes[]> {
     await this.#clock.encode(() => this.#encoder.finish());
+    return [];
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
     await this.#encoder.abandon();
   }
+}
+
+/** The memory of frames, for whoever hands it over. */
+export function buffersOf(frames: readonly FrameBytes[]): ArrayBuffer[] {
+  return frames.map(({ data }) => data.buffer);
 }
 
 /** One file a frame; they are written side by side. */
@@ -109,7 +115,7 @@ function frameFolder(
   });
 }
 
-/** Frames are sent to the main thread, which each message wakes. */
+/** Frames are sent to the main thread, which each message wakes: the last group goes with the end. */
 function liveFrames(
   taskId: number,
   { form, groupBytes }: Extract<FrameOutput, { kind: 'live' }>,
@@ -117,22 +123,21 @@ function liveFrames(
 ): FrameSink {
   let group: FrameBytes[] = [];
   let bytes = 0;
-  const send = () => {
-    if (group.length > 0)
-      toMain(
-        { type: 'frames', taskId, frames: group },
-        group.map(({ data }) => data.buffer),
-      );
+  const takeGroup = () => {
+    const frames = group;
     [group, bytes] = [[], 0];
+    return frames;
   };
   const finish: FinishFrame = async (frame, before) => {
     const data = form.kind === 'raw' ? painter.pixels(frame).data : await painter.jpeg(frame, form.quality);
     await before;
     group.push({ frameIndex: frame.frameIndex, data });
     bytes += data.length;
-    if (bytes >= groupBytes) send();
+    if (bytes < groupBytes) return;
+    const frames = takeGroup();
+    toMain({ type: 'frames', taskId, frames }, buffersOf(frames));
   };
-  return new FramesInFlight(finish, send);
+  return new FramesInFlight(finish, takeGroup);
 }
 
 /** Paints and encodes a frame, and puts it where it belongs; `before` settles when the frame before it is there. */
@@ -144,13 +149,14 @@ const FRAMES_IN_FLIGHT = 4;
 /** Encodes and writes several frames at once. */
 class FramesInFlight implements FrameSink {
   readonly #finish: FinishFrame;
-  readonly #afterLast: () => void;
+  readonly #takeRest: () => readonly FrameBytes[];
   readonly #inFlight: Promise<void>[] = [];
   #last: Promise<void> = Promise.resolve();
 
-  constructor(finish: FinishFrame, afterLast: () => void = () => {}) {
+  /** @param takeRest after the last frame, those that go with the end. */
+  constructor(finish: FinishFrame, takeRest: () => readonly FrameBytes[] = () => []) {
     this.#finish = finish;
-    this.#afterLast = afterLast;
+    this.#takeRest = takeRest;
   }
 
   async write(frame: FrameToPaint): Promise<void> {
@@ -161,9 +167,9 @@ class FramesInFlight implements FrameSink {
     if (this.#inFlight.length >= FRAMES_IN_FLIGHT) await this.#inFlight.shift();
   }
 
-  async finish(): Promise<void> {
+  async finish(): Promise<readonly FrameBytes[]> {
     await Promise.all(this.#inFlight.splice(0));
-    this.#afterLast();
+    return this.#takeRest();
   }
 
   async [Symbol.asyncDispose](): Promise<void> {

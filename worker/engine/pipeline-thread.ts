@@ -257,6 +257,8 @@ export class PipelineThread {
       return;
     }
     this.#pending.delete(message.taskId);
+    if (message.type === 'live-done' && message.frames?.length)
+      task?.onReport({ type: 'frames', taskId: message.taskId, frames: message.frames });
     if (message.type === 'failed') task?.settle.reject(FarmError.fromReport(message.error));
     else if (message.type !== 'aborted') task?.settle.resolve(message);
     else task?.settle.reject(new FarmError('internal', 'The pipeline thread aborted a task that nobody had aborted'));

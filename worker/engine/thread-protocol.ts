@@ -164,7 +164,8 @@ export type FromPipelineThread =
   | { type: 'rendered'; taskId: number; result: SegmentResult }
   /** Finished frames of a live task, in order; their bytes are transferred, not copied. */
   | { type: 'frames'; taskId: number; frames: readonly FrameBytes[] }
-  | { type: 'live-done'; taskId: number; result: LiveResult }
+  /** With the last frames, where these are not told one by one: each message wakes the main thread. */
+  | { type: 'live-done'; taskId: number; result: LiveResult; frames?: readonly FrameBytes[] }
   | { type: 'loaded'; taskId: number; result: LoadResult }
   | { type: 'failed'; taskId: number; error: ErrorReport }
   | { type: 'aborted'; taskId: number }

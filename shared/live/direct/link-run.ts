@@ -68,8 +68,9 @@ export class LinkRun {
   /** Resolves when the connection has taken it, or is lost. */
   async frame({ frameIndex, data }: FinishedFrame): Promise<void> {
     const first = data.subarray(0, PIECE_BYTES);
-    send(this.#socket, numbersMessage(KIND.frame, this.#id, frameIndex, data.length));
-    if (first.length > 0) send(this.#socket, header(KIND.bytes, this.#id, first.length), first);
+    const announced = numbersMessage(KIND.frame, this.#id, frameIndex, data.length);
+    if (first.length === 0) send(this.#socket, announced);
+    else send(this.#socket, Buffer.concat([announced, header(KIND.bytes, this.#id, first.length)]), first);
     if (first.length < data.length) {
       await sendBytes(this.#socket, this.#id, data.subarray(first.length), () => this.#isOpen);
     }

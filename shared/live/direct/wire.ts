@@ -91,10 +91,14 @@ export const errorOf = (body: Buffer) => storedErrorSchema.parse(JSON.parse(body
 /** The header of a message. @param bodyBytes of its body. */
 export function header(kind: Kind, run: number, bodyBytes: number): Buffer {
   const bytes = Buffer.allocUnsafe(HEADER_BYTES);
-  bytes.writeUInt32BE(bodyBytes, 0);
-  bytes.writeUInt8(kind, 4);
-  bytes.writeUInt32BE(run, 5);
+  writeHeader(bytes, kind, run, bodyBytes);
   return bytes;
+}
+
+function writeHeader(message: Buffer, kind: Kind, run: number, bodyBytes: number): void {
+  message.writeUInt32BE(bodyBytes, 0);
+  message.writeUInt8(kind, 4);
+  message.writeUInt32BE(run, 5);
 }
 
 export function jsonMessage(kind: Kind, run: number, body: object = {}): Buffer {
@@ -104,7 +108,8 @@ export function jsonMessage(kind: Kind, run: number, body: object = {}): Buffer 
 
 /** A message whose body is some numbers. */
 export function numbersMessage(kind: Kind, run: number, ...numbers: number[]): Buffer {
-  const message = Buffer.concat([header(kind, run, 4 * numbers.length), Buffer.allocUnsafe(4 * numbers.length)]);
+  const message = Buffer.allocUnsafe(HEADER_BYTES + 4 * numbers.length);
+  writeHeader(message, kind, run, 4 * numbers.length);
   for (const [place, number] of numbers.entries()) message.writeUInt32BE(number, HEADER_BYTES + 4 * place);
   return message;
 }
@@ -112,7 +117,10 @@ export function numbersMessage(kind: Kind, run: number, ...numbers: number[]): B
 /** Writes messages, or their parts; all that is sent in one turn of the event loop leaves together. */
 export function send(socket: Socket, ...parts: readonly Uint8Array[]): void {
   gatherWrites(socket);
-  for (const part of parts) socket.write(part);
+  const bytes = parts.reduce((sum, part) => sum + part.length, 0);
+  // A small copy takes less than a part of a write.
+  if (parts.length > 1 && bytes <= SMALL_BYTES) socket.write(Buffer.concat(parts, bytes));
+  else for (const part of parts) socket.write(part);
 }
 
 /**
