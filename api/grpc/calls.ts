@@ -109,11 +109,12 @@ export class Calls {
     const onRevoked = () => controller.abort(revoked.reason);
     revoked.addEventListener('abort', onRevoked);
     const ended = this.#running.begin(controller);
+    let isDone = false;
     // grpc-js emits this for an answered call as well, once its status is sent: only then has the call ended.
     call.once('cancelled', () => {
       ended();
       revoked.removeEventListener('abort', onRevoked);
-      controller.abort(goneReason(call));
+      if (!isDone) controller.abort(goneReason(call));
     });
     const context = contextOf(call);
     try {
@@ -125,6 +126,8 @@ export class Calls {
         this.#log.error({ call: call.getPath(), request: context?.origin.request, err: thrown }, 'call failed');
       }
       throw error;
+    } finally {
+      isDone = true;
     }
   }
 }
