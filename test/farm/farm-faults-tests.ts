@@ -51,7 +51,7 @@ export function describeFarmFaults(farm: TestFarm, tools: StandInTools): void {
     it('waits while ffmpeg finds the disk full, says so, and gives the same video once there is room', async () => {
       await tools.replace(
         'ffmpeg',
-        'case "$*" in *concat*) echo "No space left on device" >&2; exit 1;; esac; exec "$REAL" "$@"',
+        'case "$*" in *aac_coder*) echo "No space left on device" >&2; exit 1;; esac; exec "$REAL" "$@"',
       );
       const { id } = await farm.client.submit(speech);
       const command = runCli('render', '--resume', id, '--url', farm.url, '--out', path.join(folder, 'waited.mp4'));
