@@ -26,7 +26,7 @@ interface Places {
 /** Converts pictures and areas of any size. One a thread: every call uses the same memory again. */
 export class PlaneConverter {
   #kernel: Kernel<Exports> | undefined;
-  #bytes = new Uint8Array(0);
+  #bytes = Buffer.alloc(0);
 
   /**
    * As `convertArea` in `planes.ts`, to the byte.
@@ -37,12 +37,13 @@ export class PlaneConverter {
     check(pixels, area, picture, planes);
     const stride = width + (width % 2);
     const places = this.#reserve(stride);
+    const to = Buffer.from(planes.buffer, planes.byteOffset, planes.length);
     for (let row = 0; row < height; row += BAND_ROWS) {
       const rows = Math.min(BAND_ROWS, height - row);
       this.#bytes.set(data.subarray(row * width * CHANNELS, (row + rows) * width * CHANNELS), places.pixels);
       const { pixels: rgb, y, u, v } = places;
       this.#exports.convertRows(rgb, width * CHANNELS, width, rows, 0, y, stride, u, v, stride / 2);
-      this.#copyOut(places, stride, rows + (rows % 2), { x1: area.x1, y1: area.y1 + row }, picture, planes);
+      this.#copyOut(places, stride, rows + (rows % 2), { x1: area.x1, y1: area.y1 + row }, picture, to);
     }
   }
 
@@ -57,7 +58,7 @@ export class PlaneConverter {
     rows: number,
     area: Pick<Rect, 'x1' | 'y1'>,
     picture: PictureSize,
-    planes: Uint8Array,
+    planes: Buffer,
   ): void {
     const { width, uAt, vAt } = planeLayout(picture);
     const [left, top] = [area.x1 / 2, area.y1 / 2];
@@ -79,17 +80,18 @@ export class PlaneConverter {
     fromStride: number,
     count: number,
     rows: number,
-    planes: Uint8Array,
+    planes: Buffer,
     to: number,
     toStride: number,
   ): void {
     if (count === fromStride && count === toStride) {
-      planes.set(this.#bytes.subarray(from, from + rows * count), to);
+      this.#bytes.copy(planes, to, from, from + rows * count);
       return;
     }
+    // Hundreds of rows a frame: a view of each would be most of what this thread leaves to the garbage collector.
     for (let row = 0; row < rows; row++) {
       const start = from + row * fromStride;
-      planes.set(this.#bytes.subarray(start, start + count), to + row * toStride);
+      this.#bytes.copy(planes, to + row * toStride, start, start + count);
     }
   }
 
@@ -102,7 +104,7 @@ export class PlaneConverter {
     const end = v + aligned((BAND_ROWS * width) / 4);
     if (end > this.#bytes.length) {
       this.#kernel = startKernel<Exports>(WASM, end);
-      this.#bytes = new Uint8Array(this.#kernel.memory);
+      this.#bytes = Buffer.from(this.#kernel.memory);
     } else this.#bytes.fill(0, 0, pixels);
     return { pixels, y, u, v };
   }

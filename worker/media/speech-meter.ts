@@ -82,20 +82,26 @@ export class SpeechMeter {
 
 /** Whether the frame at the end of `line` is most alike to itself some period before: more than at the lags around that. */
 function isVoiced(line: Float64Array): boolean {
-  let [before, last] = [Number.POSITIVE_INFINITY, Number.POSITIVE_INFINITY];
+  let before = Number.POSITIVE_INFINITY;
+  let last = Number.POSITIVE_INFINITY;
   for (let lag = SHORTEST_LAG; lag <= LONGEST_LAG + 1; lag++) {
     const now = likeness(line, lag);
     if (last >= VOICED && last > before && last >= now) return true;
-    [before, last] = [last, now];
+    before = last;
+    last = now;
   }
   return false;
 }
 
 /** Normalised correlation with what came `lag` samples before, −1 … 1. */
 function likeness(line: Float64Array, lag: number): number {
-  let [product, own, other] = [0, 0, 0];
+  // Pairs of numbers would be arrays, a hundred megabytes of them in a minute of sound.
+  let product = 0;
+  let own = 0;
+  let other = 0;
   for (let at = LONGEST_LAG + 1; at < line.length; at++) {
-    const [a, b] = [line[at] as number, line[at - lag] as number];
+    const a = line[at] as number;
+    const b = line[at - lag] as number;
     product += a * b;
     own += a * a;
     other += b * b;

@@ -188,29 +188,39 @@ export function drawText(
   ink: number,
 ): void {
   for (const [place, glyph] of [...text].entries()) {
-    drawGlyph(picture, GLYPHS[glyph] ?? [], at.x + place * (GLYPH_WIDTH + SPACE), at.y, ink);
+    drawGlyph(picture, coverOf(glyph), at.x + place * (GLYPH_WIDTH + SPACE), at.y, ink);
   }
 }
 
-function drawGlyph(
-  { width, data }: RgbImage,
-  lines: readonly (readonly Point[])[],
-  left: number,
-  top: number,
-  ink: number,
-): void {
-  const strokes = lines.flatMap((points) => points.slice(1).map((end, at) => [points[at] as Point, end].map(toPixels)));
-  for (let y = -1; y <= TEXT_HEIGHT; y++) {
-    for (let x = -1; x <= GLYPH_WIDTH; x++) {
-      const distance = Math.min(...strokes.map(([a, b]) => distanceTo(x, y, a as Point, b as Point)));
-      const cover = Math.max(0, Math.min(1, (STROKE + SOFT - distance) / SOFT));
-      if (!(cover > 0)) continue;
-      const to = ((top + y) * width + left + x) * 3;
-      for (let channel = to; channel < to + 3; channel++) {
-        data[channel] = Math.round((data[channel] as number) * (1 - cover) + ink * cover);
-      }
+/** Sizes of a glyph with the pixel around it into which its strokes fade. */
+const [COVER_WIDTH, COVER_HEIGHT] = [GLYPH_WIDTH + 2, TEXT_HEIGHT + 2];
+
+function drawGlyph({ width, data }: RgbImage, cover: Float64Array, left: number, top: number, ink: number): void {
+  for (const [at, share] of cover.entries()) {
+    if (share === 0) continue;
+    const [x, y] = [left - 1 + (at % COVER_WIDTH), top - 1 + Math.floor(at / COVER_WIDTH)];
+    const to = (y * width + x) * 3;
+    for (let channel = to; channel < to + 3; channel++) {
+      data[channel] = Math.round((data[channel] as number) * (1 - share) + ink * share);
     }
   }
+}
+
+const covers = new Map<string, Float64Array>();
+
+/** How much of each pixel a glyph covers, row for row. Drawn once: every sheet has the same few glyphs, again and again. */
+function coverOf(glyph: string): Float64Array {
+  const known = covers.get(glyph);
+  if (known) return known;
+  const lines = GLYPHS[glyph] ?? [];
+  const strokes = lines.flatMap((points) => points.slice(1).map((end, at) => [points[at] as Point, end].map(toPixels)));
+  const cover = Float64Array.from({ length: COVER_WIDTH * COVER_HEIGHT }, (_, at) => {
+    const [x, y] = [(at % COVER_WIDTH) - 1, Math.floor(at / COVER_WIDTH) - 1];
+    const distance = Math.min(...strokes.map(([a, b]) => distanceTo(x, y, a as Point, b as Point)));
+    return Math.max(0, Math.min(1, (STROKE + SOFT - distance) / SOFT));
+  });
+  covers.set(glyph, cover);
+  return cover;
 }
 
 function toPixels([x, y]: Point): Point {
