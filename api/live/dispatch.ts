@@ -47,18 +47,16 @@ export class LiveDispatcher {
   async pick(wish: PlacementWish): Promise<Placement | undefined> {
     const { modelId, frames, avoid } = wish;
     const heartbeats = await this.#workers.lately();
-    const { visualForm = 'floats', mouths = false } = wish;
-    const able = gpusForModel(heartbeats, modelId).filter((gpuId) => {
-      const worker = workerOf(heartbeats, gpuId);
-      return takesVisualForm(worker, visualForm) && (worker?.givesMouths || !mouths);
-    });
-    const others = able.filter((gpuId) => gpuId !== avoid);
+    const able = ableGpus(heartbeats, wish);
+    const others = avoid === undefined ? able : able.filter((gpuId) => gpuId !== avoid);
     const candidates = others.length > 0 ? others : able;
     if (candidates.length === 0) return undefined;
     const preferredGpu = [wish.preferredGpu, this.#config.models.get(modelId)?.preferredGpu].find(
       (gpuId) => gpuId !== undefined && candidates.includes(gpuId),
     );
-    const worker = workerOf(heartbeats, this.#choose({ modelId, frames, preferredGpu }, candidates, heartbeats));
+    // Each piece of a stream prefers a GPU: what the others are at is not asked for it.
+    const chosen = preferredGpu ?? this.#choose({ modelId, frames }, candidates, heartbeats);
+    const worker = workerOf(heartbeats, chosen);
     if (!worker) return undefined;
     const { workerId, host, frameChannel } = worker;
     return { gpuId: worker.gpuId as number, workerId, host, frameChannel };
@@ -130,4 +128,17 @@ export class LiveDispatcher {
     const [gpuId] = placeWork([frames], states, policy, this.#turn++ % states.length);
     return gpuId as number;
   }
+}
+
+/** The GPUs whose workers take such a request. */
+function ableGpus(
+  heartbeats: readonly Heartbeat[],
+  { modelId, visualForm = 'floats', mouths = false }: PlacementWish,
+): readonly number[] {
+  const gpuIds = gpusForModel(heartbeats, modelId);
+  if (visualForm === 'floats' && !mouths) return gpuIds;
+  return gpuIds.filter((gpuId) => {
+    const worker = workerOf(heartbeats, gpuId);
+    return takesVisualForm(worker, visualForm) && (worker?.givesMouths || !mouths);
+  });
 }
