@@ -2,6 +2,7 @@ import { fileURLToPath } from 'node:url';
 import type { ServiceDefinition } from '@grpc/grpc-js';
 import { loadSync, type PackageDefinition } from '@grpc/proto-loader';
 import { FarmError } from '../../shared/errors/farm-error.ts';
+import { freeNow } from '../../shared/process/free-now.ts';
 
 /** The .proto files as the server and its reflection use them. */
 
@@ -49,9 +50,32 @@ export function serviceOf(name: ServiceName): ServiceDefinition {
           return new FarmError('request_invalid', `Not a message of ${definition.path}: ${(cause as Error).message}`);
         }
       };
-      return [method, { ...definition, requestDeserialize }];
+      return [
+        method,
+        { ...definition, requestDeserialize, responseSerialize: givingBack(definition.responseSerialize) },
+      ];
     }),
   );
+}
+
+/** Frames, which an answer is made of and nobody else has. */
+interface WithFrames {
+  readonly composited_frames?: readonly Buffer[];
+  readonly frame?: { readonly data: Buffer } | null;
+}
+
+/**
+ * Gives the memory of an answer's frames back once they are in its message, and that of the message once grpc-js has
+ * copied it behind its prefix. Left to V8 a front end spends more time on collecting all of its heap than on the frames.
+ */
+function givingBack(serialize: (answer: WithFrames) => Buffer) {
+  return (answer: WithFrames): Buffer => {
+    const message = serialize(answer);
+    for (const frame of answer.composited_frames ?? []) freeNow(frame);
+    if (answer.frame) freeNow(answer.frame.data);
+    process.nextTick(freeNow, message);
+    return message;
+  };
 }
 
 /** The number of a field in a method's request. */
