@@ -85,7 +85,8 @@ export class FrameLink {
 
   async #connect(): Promise<Socket> {
     const socket = connect({ ...connectOptions(this.#address), noDelay: true, keepAlive: true });
-    socket.setKeepAlive(true, KEEP_ALIVE_MS);
+    // Each run may wait until the connection takes more.
+    socket.setKeepAlive(true, KEEP_ALIVE_MS).setMaxListeners(0);
     socket.on('error', ignored('it is closed then, and its runs go on elsewhere'));
     try {
       await once(socket, 'connect', { signal: AbortSignal.timeout(CONNECT_WITHIN_MS) });

@@ -73,7 +73,8 @@ export class Peer {
       bytes: (run, part) => this.#receiveBytes(run, part),
     });
     this.#proof = setTimeout(() => this.#refuse('It showed no token in time'), PROVE_WITHIN_MS);
-    socket.setNoDelay(true).setKeepAlive(true, KEEP_ALIVE_MS);
+    // Each run may wait until the connection takes more.
+    socket.setNoDelay(true).setKeepAlive(true, KEEP_ALIVE_MS).setMaxListeners(0);
     socket.on('data', (chunk) => {
       try {
         reader.push(chunk);
