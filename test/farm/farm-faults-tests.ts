@@ -1,12 +1,12 @@
 import assert from 'node:assert/strict';
-import { createHash } from 'node:crypto';
-import { mkdtemp, readdir, readFile, rm } from 'node:fs/promises';
+import { mkdtemp, readdir, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { after, before, describe, it } from 'node:test';
 import type { Render } from '../../api/grpc/messages/farm.ts';
 import { FARM, TestClient } from '../grpc/clients.ts';
 import type { TestFarm } from '../support/farm.ts';
+import { videoHash } from '../support/result-files.ts';
 import { runCli } from '../support/run-cli.ts';
 import { syllables, writeWav } from '../support/sound.ts';
 import type { StandInTools } from '../support/tools.ts';
@@ -28,19 +28,9 @@ export function describeFarmFaults(farm: TestFarm, tools: StandInTools): void {
       folder = await mkdtemp(path.join(tmpdir(), 'farm-test-faults-'));
       speech = path.join(folder, 'speech.wav');
       await writeWav(speech, syllables(1.2));
-      undisturbed = await videoOf((await farm.client.submit(speech)).id);
+      undisturbed = await videoHash(farm.client, (await farm.client.submit(speech)).id);
     });
     after(async () => await rm(folder, { recursive: true, force: true }));
-
-    /** SHA-256 of the video of a render, once it is there. */
-    async function videoOf(id: string): Promise<string> {
-      await farm.client.finished(id);
-      const target = path.join(folder, `${id}.mp4`);
-      await farm.client.saveVideo(id, target);
-      return createHash('sha256')
-        .update(await readFile(target))
-        .digest('hex');
-    }
 
     /** Names of the segments that lie in the store. */
     const segmentsOf = async (id: string) => {
@@ -66,7 +56,7 @@ export function describeFarmFaults(farm: TestFarm, tools: StandInTools): void {
       await command.until(/The farm waits and tries again: storage_full/);
       await tools.restore();
       assert.equal(await command.exited, 0, command.output());
-      assert.equal(await videoOf(id), undisturbed);
+      assert.equal(await videoHash(farm.client, id), undisturbed);
       assert.equal((await farm.client.get(id)).waiting, null);
     });
 
@@ -81,7 +71,7 @@ export function describeFarmFaults(farm: TestFarm, tools: StandInTools): void {
       const retry = runCli('retry', id, '--url', farm.url);
       assert.equal(await retry.exited, 0, retry.output());
       assert.match(retry.output(), new RegExp(`^Render ${id} is \\w+; farm render --resume ${id} watches it`));
-      assert.equal(await videoOf(id), undisturbed);
+      assert.equal(await videoHash(farm.client, id), undisturbed);
       assert.equal((await farm.client.retry(id)).status, 'completed');
       const renderedAgain = farm.log.filter((line) => line.includes(id) && line.includes('segment rendered'));
       assert.equal(renderedAgain.length, SEGMENTS);

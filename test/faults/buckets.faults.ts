@@ -18,6 +18,7 @@ import { startDoor } from '../support/door.ts';
 import { startFarm } from '../support/farm.ts';
 import { writeFootage } from '../support/footage.ts';
 import { type MotoServer, startMoto, whyNoMoto } from '../support/moto-server.ts';
+import { videoHash } from '../support/result-files.ts';
 import { type S3Farm, startS3Farm } from '../support/s3-farm.ts';
 import { startS3 } from '../support/s3-server.ts';
 import { SMALL_MODEL } from '../support/small-avatar.ts';
@@ -141,7 +142,7 @@ describe('a render whose files are in a bucket', () => {
     door.open();
     const backAt = performance.now();
     assert.equal((await farm.client.finished(id)).status, 'completed');
-    assert.equal(await videoOf(farm.client, id), fromFolder[0]);
+    assert.equal(await videoHash(farm.client, id), fromFolder[0]);
     const seconds = (ms: number) => (ms / 1000).toFixed(1);
     t.diagnostic(
       `figure: a bucket away for ${AWAY_MS / 1000} s: said after ${seconds(said)} s, complete ${seconds(performance.now() - backAt)} s after it was back`,
@@ -221,7 +222,7 @@ describe('a render whose files are in a bucket', () => {
   async function rendersOf(client: NodeFarmClient): Promise<string[]> {
     const { video, rects } = await writeFootage(folder);
     const footage = await footageOf(video, rects, 'bounce');
-    const hashes = [await videoOf(client, (await client.submit(speech)).id)];
+    const hashes = [await videoHash(client, (await client.submit(speech)).id)];
     for (const more of [{}, { footage }]) {
       const { id } = await client.submit(speech, { output: 'frames', ...more });
       const { status, error } = await client.finished(id);
@@ -234,13 +235,3 @@ describe('a render whose files are in a bucket', () => {
     return hashes;
   }
 });
-
-async function videoOf(client: NodeFarmClient, id: string): Promise<string> {
-  const { status, error } = await client.finished(id);
-  assert.equal(status, 'completed', JSON.stringify(error));
-  const file = path.join(folder, `${id}.mp4`);
-  await client.saveVideo(id, file);
-  return createHash('sha256')
-    .update(await readFile(file))
-    .digest('hex');
-}

@@ -1,5 +1,4 @@
 import assert from 'node:assert/strict';
-import { createHash } from 'node:crypto';
 import { mkdtemp, readFile, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
@@ -10,6 +9,7 @@ import type { RenderView } from '../../shared/views/render-view.ts';
 import { FARM, TestClient } from '../grpc/clients.ts';
 import { ffmpeg } from '../media/media-files.ts';
 import { startFarm, type TestFarm } from '../support/farm.ts';
+import { videoHash } from '../support/result-files.ts';
 import { SMALL_MODEL } from '../support/small-avatar.ts';
 import { syllables, writeWav } from '../support/sound.ts';
 import { type StandInTools, standInTools } from '../support/tools.ts';
@@ -36,22 +36,12 @@ describe('a render whose farm is at fault, at other steps', () => {
     speech = path.join(folder, 'speech.flac');
     await writeWav(path.join(folder, 'speech.wav'), syllables(1.2));
     await ffmpeg('-i', path.join(folder, 'speech.wav'), speech);
-    undisturbed = await videoOf((await farm.client.submit(speech)).id);
+    undisturbed = await videoHash(farm.client, (await farm.client.submit(speech)).id);
   });
   after(async () => {
     await farm[Symbol.asyncDispose]();
     await rm(folder, { recursive: true, force: true });
   });
-
-  /** SHA-256 of the video of a render, once it is there. */
-  async function videoOf(id: string): Promise<string> {
-    await farm.client.finished(id);
-    const target = path.join(folder, `${id}.mp4`);
-    await farm.client.saveVideo(id, target);
-    return createHash('sha256')
-      .update(await readFile(target))
-      .digest('hex');
-  }
 
   const waits = async (id: string): Promise<RenderView> => {
     await until('the render waits', async () => (await farm.client.get(id)).waiting !== null);
@@ -72,7 +62,9 @@ describe('a render whose farm is at fault, at other steps', () => {
   for (const [step, output, script, status] of KILLED) {
     it(`waits while ffmpeg fails at ${step}, says so, and gives the same video once it works`, async () => {
       const expected =
-        output === 'mp4' ? undisturbed : await videoOf((await farm.client.submit(speech, { output })).id);
+        output === 'mp4'
+          ? undisturbed
+          : await videoHash(farm.client, (await farm.client.submit(speech, { output })).id);
       await tools.replace('ffmpeg', script);
       const { id } = await farm.client.submit(speech, { output });
       const view = await waits(id);
@@ -84,7 +76,7 @@ describe('a render whose farm is at fault, at other steps', () => {
       client.close();
       assert.equal(waiting?.code, view.waiting?.code);
       await tools.restore();
-      assert.equal(await videoOf(id), expected);
+      assert.equal(await videoHash(farm.client, id), expected);
       assert.equal((await farm.client.get(id)).waiting, null);
     });
   }
@@ -96,7 +88,7 @@ describe('a render whose farm is at fault, at other steps', () => {
     await tools.restore();
     const answers = await Promise.all([farm.client.retry(id), farm.client.retry(id)]);
     for (const { status, error } of answers) assert.deepEqual([status === 'failed', error], [false, null]);
-    assert.equal(await videoOf(id), undisturbed);
+    assert.equal(await videoHash(farm.client, id), undisturbed);
   });
 
   it('that failed before it was planned is retried from its upload, and is not when that is gone', async () => {
@@ -110,7 +102,7 @@ describe('a render whose farm is at fault, at other steps', () => {
     const { status } = (await client.unary(FARM, 'RetryRender', { render_id: kept.id })) as unknown as Render;
     client.close();
     assert.notEqual(status, 'FAILED');
-    assert.equal(await videoOf(kept.id), undisturbed);
+    assert.equal(await videoHash(farm.client, kept.id), undisturbed);
   });
 
   it('is not failed by a Redis that is out of memory, and the front end answers 503 meanwhile', async () => {
@@ -127,6 +119,6 @@ describe('a render whose farm is at fault, at other steps', () => {
     assert.notEqual((await farm.client.get(id)).status, 'failed');
     await redis.config('SET', 'maxmemory', '0');
     redis.disconnect();
-    assert.equal(await videoOf(id), undisturbed);
+    assert.equal(await videoHash(farm.client, id), undisturbed);
   });
 });

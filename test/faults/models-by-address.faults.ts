@@ -1,6 +1,5 @@
 import assert from 'node:assert/strict';
 import { execFile } from 'node:child_process';
-import { createHash } from 'node:crypto';
 import { mkdtemp, readdir, readFile, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
@@ -9,6 +8,7 @@ import { promisify } from 'node:util';
 import { Bucket } from '../../shared/s3/bucket.ts';
 import { FileServer, tarOf } from '../model-files/file-server.ts';
 import { DEMO_MODEL, startFarm, type TestFarm } from '../support/farm.ts';
+import { videoHash } from '../support/result-files.ts';
 import { startS3 } from '../support/s3-server.ts';
 import { buildSmallAvatar, SMALL_MODEL } from '../support/small-avatar.ts';
 import { syllables, writeWav } from '../support/sound.ts';
@@ -31,12 +31,7 @@ async function picturesOf({ background_dir }: typeof DEMO_MODEL): Promise<Record
 
 async function videoOf({ client }: TestFarm): Promise<string> {
   const { id } = await client.submit(sound, { modelId: 'demo' });
-  assert.equal((await client.finished(id)).status, 'completed');
-  const file = path.join(folder, `${id}.mp4`);
-  await client.saveVideo(id, file);
-  return createHash('sha256')
-    .update(await readFile(file))
-    .digest('hex');
+  return await videoHash(client, id);
 }
 
 /** Serves the files of an entry. @returns its entry by address. */

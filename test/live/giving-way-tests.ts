@@ -1,12 +1,11 @@
 import assert from 'node:assert/strict';
-import { createHash } from 'node:crypto';
-import { readFile } from 'node:fs/promises';
 import path from 'node:path';
 import { after, before, describe, it } from 'node:test';
 import { liveAliveKey } from '../../shared/live/live-payload.ts';
 import { CANCEL_CHANNEL } from '../../shared/renders/store.ts';
 import { LiveRequests, summaryOf } from '../engine/live-requests.ts';
 import type { TestFarm } from '../support/farm.ts';
+import { videoHash } from '../support/result-files.ts';
 import { syllables, writeWav } from '../support/sound.ts';
 import { until } from '../support/until.ts';
 
@@ -46,17 +45,8 @@ export function describeGivingWay(farm: TestFarm): void {
       return (await live.queue.getActive()).some(({ name }) => name === 'segment');
     }
 
-    async function hashOfVideo(id: string): Promise<string> {
-      assert.equal((await farm.client.finished(id)).status, 'completed');
-      const file = path.join(farm.folder, `${id}.mp4`);
-      await farm.client.saveVideo(id, file);
-      return createHash('sha256')
-        .update(await readFile(file))
-        .digest('hex');
-    }
-
     it('are answered while a segment runs, and its pictures stay the same', async () => {
-      const undisturbed = await hashOfVideo((await farm.client.submit(speech, { modelId: 'small' })).id);
+      const undisturbed = await videoHash(farm.client, (await farm.client.submit(speech, { modelId: 'small' })).id);
       const id = await startRender();
       const first = await ask(1);
       assert.equal(first.frames.size, 1, JSON.stringify(first.end));
@@ -67,7 +57,7 @@ export function describeGivingWay(farm: TestFarm): void {
       }
       const many = await Promise.all(Array.from({ length: AT_ONCE + 3 }, () => ask(4)));
       for (const answer of many) assert.equal(answer.frames.size, 4, JSON.stringify(answer.end));
-      assert.equal(await hashOfVideo(id), undisturbed);
+      assert.equal(await videoHash(farm.client, id), undisturbed);
     });
 
     it('are answered when the wake-up is lost', async () => {
