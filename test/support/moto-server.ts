@@ -11,26 +11,23 @@ import { until } from './until.ts';
 
 const run = promisify(execFile);
 const VENV = path.join(import.meta.dirname, '../../node_modules/.cache/moto');
+/** Its programs are called through it: they name its folder in their first line, which may have been moved since. */
+const PYTHON = path.join(VENV, 'bin/python');
+const PROGRAM = path.join(VENV, 'bin/moto_server');
 const PACKAGE = 'moto[server,s3]==5.2.5';
 const INSTALLED_WITHIN_MS = 240_000;
 
 /** Why there is none on this machine; undefined when it is installed now. */
 export async function whyNoMoto(): Promise<string | undefined> {
-  const program = path.join(VENV, 'bin/moto_server');
-  const isThere = await access(program).then(
+  const isThere = await access(PROGRAM).then(
     () => true,
     () => false,
   );
   if (isThere) return undefined;
   try {
     await run('python3', ['-m', 'venv', VENV], { timeout: INSTALLED_WITHIN_MS });
-    const pip = [
-      path.join(VENV, 'bin/pip'),
-      ['install', '--quiet', PACKAGE],
-      { timeout: INSTALLED_WITHIN_MS },
-    ] as const;
-    await run(...pip);
-    await access(program);
+    await run(PYTHON, ['-m', 'pip', 'install', '--quiet', PACKAGE], { timeout: INSTALLED_WITHIN_MS });
+    await access(PROGRAM);
     return undefined;
   } catch (error) {
     return `skipped: moto cannot be had here: ${(error as Error).message.split('\n')[0]}`;
@@ -46,7 +43,7 @@ export interface MotoServer extends AsyncDisposable {
 export async function startMoto(bucket = 'farm'): Promise<MotoServer> {
   Object.assign(process.env, { AWS_ACCESS_KEY_ID: 'moto', AWS_SECRET_ACCESS_KEY: 'moto-secret' });
   const port = await freePort();
-  const child = spawn(path.join(VENV, 'bin/moto_server'), ['-H', '127.0.0.1', '-p', String(port)], { stdio: 'ignore' });
+  const child = spawn(PYTHON, [PROGRAM, '-H', '127.0.0.1', '-p', String(port)], { stdio: 'ignore' });
   const ended = new Promise((resolve) => child.once('exit', resolve));
   const settings = {
     ...{ bucket, prefix: 'below', endpoint: `http://127.0.0.1:${port}`, region: 'us-east-1' },
