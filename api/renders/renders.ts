@@ -29,7 +29,7 @@ import {
 } from './files.ts';
 import { SharedLooks } from './shared-looks.ts';
 import type { LocateVideo } from './video-previews.ts';
-import { viewRender } from './view.ts';
+import { readView, viewRender } from './view.ts';
 
 /** A file of a render, to be sent whole or in part. */
 export interface RenderFile extends RenderFileName {
@@ -85,8 +85,8 @@ export class RenderService {
   constructor(tools: RenderServiceTools) {
     this.#tools = tools;
     const look = async (renderId: string) => {
-      const record = await tools.store.get(renderId);
-      return { owner: record.owner, view: await this.#view(record) };
+      const { record, view } = await readView(renderId, tools.store);
+      return { owner: record.owner, view };
     };
     this.#looks = new SharedLooks(look, SHARED_FOR_MS);
     this.#previews = new SharedLooks((renderId) => this.#preview(renderId), SHARED_FOR_MS);
@@ -94,7 +94,9 @@ export class RenderService {
 
   /** How a render stands. FarmError('render_unknown'). */
   async get(renderId: string, caller: Caller): Promise<RenderView> {
-    return await this.#view(await this.#record(renderId, caller));
+    const { record, view } = await readView(renderId, this.#tools.store);
+    if (!maySee(caller, record.owner)) throw unknownRender(renderId);
+    return view;
   }
 
   /** A page of renders, newest first. FarmError('render_unknown') for a page behind a render that is not there. */

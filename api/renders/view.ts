@@ -14,14 +14,36 @@ import { USUAL_FRAME_RATE } from '../../shared/sound/frame-rate.ts';
 import { SAMPLE_RATE_HZ } from '../../shared/sound/rates.ts';
 import type { RenderView } from '../../shared/views/render-view.ts';
 
+const NO_PROGRESS: RenderProgress = { framesDone: 0, framesRepeating: 0 };
+
 /** A render as the API shows it, with what is derived from its record: speed, time left, links. */
-export async function viewRender(record: RenderRecord, store: RenderStore): Promise<RenderView> {
-  const { renderId } = record;
-  const [progress, stages] = record.plan
-    ? await Promise.all([store.segments.progress(renderId), store.segments.stageTimings(renderId)])
-    : [{ framesDone: 0, framesRepeating: 0 }, undefined];
-  const wait = isTerminal(record.status) ? undefined : await store.waits.longest(renderId);
+export async function viewRender(record: RenderRecord, { segments, waits }: RenderStore): Promise<RenderView> {
+  const { renderId, plan, status } = record;
+  const [progress, stages, wait] = await Promise.all([
+    plan ? segments.progress(renderId) : NO_PROGRESS,
+    plan ? segments.stageTimings(renderId) : undefined,
+    isTerminal(status) ? undefined : waits.longest(renderId),
+  ]);
   return toView(record, progress, stages, Date.now(), wait);
+}
+
+/**
+ * The same, and its record, all read in one go: whoever polls a render costs one write to Redis and one answer.
+ * FarmError: render_unknown, record_unreadable.
+ */
+export async function readView(
+  renderId: string,
+  store: RenderStore,
+): Promise<{ readonly record: RenderRecord; readonly view: RenderView }> {
+  const [record, progress, stages, wait] = await Promise.all([
+    store.get(renderId),
+    store.segments.progress(renderId),
+    store.segments.stageTimings(renderId),
+    store.waits.longest(renderId),
+  ]);
+  const { plan, status } = record;
+  const lasting = isTerminal(status) ? undefined : wait;
+  return { record, view: toView(record, plan ? progress : NO_PROGRESS, stages, Date.now(), lasting) };
 }
 
 export function toView(
