@@ -6,7 +6,7 @@ import { readEnvironment } from '../shared/process/environment.ts';
 import { CLOSING_MS } from '../shared/process/shutdown.ts';
 import { ignored } from '../shared/process/unheard.ts';
 import type { ProcessState } from '../shared/views/process-view.ts';
-import { untilPortsFree } from './doctor-ports.ts';
+import { untilPortsFree } from './doctor/ports.ts';
 import { lockFolder } from './farm-lock.ts';
 import { farmProcesses } from './farm-processes.ts';
 import { PrivateRedis } from './private-redis.ts';

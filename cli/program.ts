@@ -5,7 +5,7 @@ import { checkAvatar, importAvatar } from './avatar.ts';
 import { completionScript, SHELLS } from './completion.ts';
 import { checkConfig } from './config-check.ts';
 import { demo } from './demo.ts';
-import { doctor } from './doctor.ts';
+import { doctor } from './doctor/doctor.ts';
 import { down } from './down.ts';
 import { collectExpired } from './gc.ts';
 import { drainGpu, listGpus, resumeGpu } from './gpu.ts';

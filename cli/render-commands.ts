@@ -8,9 +8,9 @@ import { bench } from './bench.ts';
 import { type EstimateCommandOptions, estimate } from './estimate.ts';
 import { live } from './live.ts';
 import { frameRate, label, namesOf, positiveNumber, speaksJson, speaksToFarm, time, wholeNumber } from './options.ts';
-import { render } from './render.ts';
-import { renderMany } from './render-many.ts';
-import type { RenderCommandOptions } from './render-request.ts';
+import { render } from './render/render.ts';
+import { renderMany } from './render/render-many.ts';
+import type { RenderCommandOptions } from './render/request.ts';
 import { cancelRender, listRenders, removeRenders, retryRender, showRender, watch } from './renders.ts';
 
 /** Of the names of events about renders. */

@@ -1,9 +1,9 @@
 import type { Redis } from 'ioredis';
-import type { Config } from '../shared/config/load.ts';
-import { producerConnection, waitUntilReady } from '../shared/redis/connections.ts';
-import { lookAtRedis } from '../shared/redis/health.ts';
-import { findRedisProblems } from '../shared/redis/suitability.ts';
-import { withoutSecrets } from '../shared/secrets.ts';
+import type { Config } from '../../shared/config/load.ts';
+import { producerConnection, waitUntilReady } from '../../shared/redis/connections.ts';
+import { lookAtRedis } from '../../shared/redis/health.ts';
+import { findRedisProblems } from '../../shared/redis/suitability.ts';
+import { withoutSecrets } from '../../shared/secrets.ts';
 
 const PATIENCE_MS = 2000;
 const subject = 'Redis';

@@ -1,14 +1,14 @@
 import path from 'node:path';
-import { checkInput } from '../client/node/files.ts';
-import { footageOf } from '../client/node/footage.ts';
-import type { SubmitOptions } from '../client/requests.ts';
-import type { BackgroundMode } from '../shared/background-mode.ts';
-import type { WebhookEventName } from '../shared/renders/events.ts';
-import type { SyncMode } from '../shared/renders/footage.ts';
-import type { Output } from '../shared/renders/outputs.ts';
-import type { RenderPriority } from '../shared/renders/record.ts';
-import type { FrameRate } from '../shared/sound/frame-rate.ts';
-import type { FarmOptions } from './farm-address.ts';
+import { checkInput } from '../../client/node/files.ts';
+import { footageOf } from '../../client/node/footage.ts';
+import type { SubmitOptions } from '../../client/requests.ts';
+import type { BackgroundMode } from '../../shared/background-mode.ts';
+import type { WebhookEventName } from '../../shared/renders/events.ts';
+import type { SyncMode } from '../../shared/renders/footage.ts';
+import type { Output } from '../../shared/renders/outputs.ts';
+import type { RenderPriority } from '../../shared/renders/record.ts';
+import type { FrameRate } from '../../shared/sound/frame-rate.ts';
+import type { FarmOptions } from '../farm-address.ts';
 
 /** What `farm render` was asked for, and what it asks the farm for. */
 

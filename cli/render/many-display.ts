@@ -1,7 +1,7 @@
-import type { FarmError } from '../shared/errors/farm-error.ts';
-import type { RenderView } from '../shared/views/render-view.ts';
-import { printJsonLine } from './json-output.ts';
-import { fitted, progressBar } from './progress.ts';
+import type { FarmError } from '../../shared/errors/farm-error.ts';
+import type { RenderView } from '../../shared/views/render-view.ts';
+import { printJsonLine } from '../json-output.ts';
+import { fitted, progressBar } from '../progress.ts';
 
 /** Shows many renders: a line for each that has ended, and on a terminal one below them for all. */
 export class ManyDisplay {

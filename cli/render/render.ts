@@ -1,27 +1,20 @@
 import { randomUUID } from 'node:crypto';
 import { stat } from 'node:fs/promises';
 import path from 'node:path';
-import type { NodeFarmClient } from '../client/node/farm-client.ts';
-import type { OutputRules } from '../client/node/files.ts';
-import { type Patience, patiently } from '../client/patience.ts';
-import type { SubmitOptions } from '../client/requests.ts';
-import { FarmError } from '../shared/errors/farm-error.ts';
-import { exitCodeOf, onEndRequest } from '../shared/process/end-requests.ts';
-import type { RenderView } from '../shared/views/render-view.ts';
-import { openFarm } from './farm-address.ts';
-import { printJsonLine } from './json-output.ts';
-import { JsonProgress, type Progress, ProgressDisplay, timingsTable } from './progress.ts';
-import {
-  checkSound,
-  outputOf,
-  type RenderCommandOptions,
-  requestWithFootage,
-  type Sound,
-  soundOf,
-} from './render-request.ts';
-import { checkResult, fetchResult, resultNameOf } from './render-result.ts';
-import { cancelIfRunning } from './renders.ts';
-import { sizeOf } from './sizes.ts';
+import type { NodeFarmClient } from '../../client/node/farm-client.ts';
+import type { OutputRules } from '../../client/node/files.ts';
+import { type Patience, patiently } from '../../client/patience.ts';
+import type { SubmitOptions } from '../../client/requests.ts';
+import { FarmError } from '../../shared/errors/farm-error.ts';
+import { exitCodeOf, onEndRequest } from '../../shared/process/end-requests.ts';
+import type { RenderView } from '../../shared/views/render-view.ts';
+import { openFarm } from '../farm-address.ts';
+import { printJsonLine } from '../json-output.ts';
+import { JsonProgress, type Progress, ProgressDisplay, timingsTable } from '../progress.ts';
+import { cancelIfRunning } from '../renders.ts';
+import { sizeOf } from '../sizes.ts';
+import { checkSound, outputOf, type RenderCommandOptions, requestWithFootage, type Sound, soundOf } from './request.ts';
+import { checkResult, fetchResult, resultNameOf } from './result.ts';
 
 /** `farm render AUDIO`, or `farm render --resume ID`: submits, shows progress, fetches the result. */
 export async function render(audio: string | undefined, options: RenderCommandOptions): Promise<void> {

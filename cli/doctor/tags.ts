@@ -1,6 +1,6 @@
-import type { Config } from '../shared/config/load.ts';
-import { readHeartbeats } from '../shared/workers/heartbeat.ts';
-import { whyNoGpu } from '../shared/workers/no-worker.ts';
+import type { Config } from '../../shared/config/load.ts';
+import { readHeartbeats } from '../../shared/workers/heartbeat.ts';
+import { whyNoGpu } from '../../shared/workers/no-worker.ts';
 
 const REDIS_PATIENCE_MS = 2000;
 
@@ -34,7 +34,7 @@ export async function checkTags(config: Config): Promise<TagFinding[]> {
 /** None when Redis is not named, or does not answer: another check says so. */
 async function heartbeatsOf({ redis }: Config) {
   if (!redis.url) return [];
-  const { producerConnection, waitUntilReady } = await import('../shared/redis/connections.ts');
+  const { producerConnection, waitUntilReady } = await import('../../shared/redis/connections.ts');
   const connection = producerConnection(redis);
   try {
     await waitUntilReady(connection, REDIS_PATIENCE_MS);

@@ -1,12 +1,12 @@
 import { mkdir, readdir } from 'node:fs/promises';
 import path from 'node:path';
-import type { NodeFarmClient } from '../client/node/farm-client.ts';
-import { checkOutput, type OutputRules } from '../client/node/files.ts';
-import { type Patience, patiently } from '../client/patience.ts';
-import { FarmError } from '../shared/errors/farm-error.ts';
-import { ifMissing } from '../shared/process/unheard.ts';
-import { formOf, isVideo, type Output } from '../shared/renders/outputs.ts';
-import type { RenderView } from '../shared/views/render-view.ts';
+import type { NodeFarmClient } from '../../client/node/farm-client.ts';
+import { checkOutput, type OutputRules } from '../../client/node/files.ts';
+import { type Patience, patiently } from '../../client/patience.ts';
+import { FarmError } from '../../shared/errors/farm-error.ts';
+import { ifMissing } from '../../shared/process/unheard.ts';
+import { formOf, isVideo, type Output } from '../../shared/renders/outputs.ts';
+import type { RenderView } from '../../shared/views/render-view.ts';
 
 /** What comes back of a render: a video, or a folder of frames. */
 

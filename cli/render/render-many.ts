@@ -1,15 +1,15 @@
 import { randomUUID } from 'node:crypto';
 import { mkdir } from 'node:fs/promises';
 import path from 'node:path';
-import type { NodeFarmClient } from '../client/node/farm-client.ts';
-import { type Patience, patiently } from '../client/patience.ts';
-import { FarmError } from '../shared/errors/farm-error.ts';
-import { exitCodeOf, onEndRequest } from '../shared/process/end-requests.ts';
-import type { RenderView } from '../shared/views/render-view.ts';
-import { openFarm } from './farm-address.ts';
+import type { NodeFarmClient } from '../../client/node/farm-client.ts';
+import { type Patience, patiently } from '../../client/patience.ts';
+import { FarmError } from '../../shared/errors/farm-error.ts';
+import { exitCodeOf, onEndRequest } from '../../shared/process/end-requests.ts';
+import type { RenderView } from '../../shared/views/render-view.ts';
+import { openFarm } from '../farm-address.ts';
 import { ManyDisplay } from './many-display.ts';
-import { checkSound, outputOf, type RenderCommandOptions, requestOf, type Sound, soundOf } from './render-request.ts';
-import { checkResult, fetchResult, resultNameOf } from './render-result.ts';
+import { checkSound, outputOf, type RenderCommandOptions, requestOf, type Sound, soundOf } from './request.ts';
+import { checkResult, fetchResult, resultNameOf } from './result.ts';
 
 interface Task {
   readonly sound: Sound;

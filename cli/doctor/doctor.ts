@@ -2,20 +2,25 @@ import { execFile } from 'node:child_process';
 import { statfs } from 'node:fs/promises';
 import { promisify } from 'node:util';
 import { z } from 'zod';
-import { type Config, DEMO_AVATAR_DIR, loadConfig } from '../shared/config/load.ts';
-import { keysWithoutEffect } from '../shared/config/no-effect.ts';
-import { grpcAddresses, isWithoutKeys, keptToThisMachine, refuseOpenAddress } from '../shared/config/open-address.ts';
-import { FarmError } from '../shared/errors/farm-error.ts';
-import { makeDataFolder } from '../shared/files/data-folder.ts';
-import { childEnvironment, toolEnvironment } from '../shared/process/environment.ts';
-import { ignored } from '../shared/process/unheard.ts';
-import { GB } from '../shared/units.ts';
-import { buildDemoAvatar } from './demo-avatar.ts';
-import { checkPorts } from './doctor-ports.ts';
-import { checkStore } from './doctor-store.ts';
-import { checkTags, type TagFinding } from './doctor-tags.ts';
-import { ENTRIES } from './farm-processes.ts';
-import { printJson } from './json-output.ts';
+import { type Config, DEMO_AVATAR_DIR, loadConfig } from '../../shared/config/load.ts';
+import { keysWithoutEffect } from '../../shared/config/no-effect.ts';
+import {
+  grpcAddresses,
+  isWithoutKeys,
+  keptToThisMachine,
+  refuseOpenAddress,
+} from '../../shared/config/open-address.ts';
+import { FarmError } from '../../shared/errors/farm-error.ts';
+import { makeDataFolder } from '../../shared/files/data-folder.ts';
+import { childEnvironment, toolEnvironment } from '../../shared/process/environment.ts';
+import { ignored } from '../../shared/process/unheard.ts';
+import { GB } from '../../shared/units.ts';
+import { buildDemoAvatar } from '../demo-avatar.ts';
+import { ENTRIES } from '../farm-processes.ts';
+import { printJson } from '../json-output.ts';
+import { checkPorts } from './ports.ts';
+import { checkStore } from './store.ts';
+import { checkTags, type TagFinding } from './tags.ts';
 
 const run = promisify(execFile);
 /** A tool that hangs is as good as none. */
@@ -118,7 +123,7 @@ async function checkRedis({ redis }: Config): Promise<Finding> {
       remedy: 'apt-get install redis-server, or set REDIS_URL',
     };
   }
-  return await (await import('./doctor-redis.ts')).checkConfiguredRedis(redis);
+  return await (await import('./redis.ts')).checkConfiguredRedis(redis);
 }
 
 async function checkFfmpeg(): Promise<Finding> {

@@ -1,8 +1,8 @@
-import { openArtifacts, storeSettings } from '../shared/artifacts/open.ts';
-import type { Config } from '../shared/config/load.ts';
-import { ERROR_CATALOGUE } from '../shared/errors/catalogue.ts';
-import { FarmError } from '../shared/errors/farm-error.ts';
-import { bucketPlace } from '../shared/s3/bucket-settings.ts';
+import { openArtifacts, storeSettings } from '../../shared/artifacts/open.ts';
+import type { Config } from '../../shared/config/load.ts';
+import { ERROR_CATALOGUE } from '../../shared/errors/catalogue.ts';
+import { FarmError } from '../../shared/errors/farm-error.ts';
+import { bucketPlace } from '../../shared/s3/bucket-settings.ts';
 
 /** Somebody looks at the terminal meanwhile. */
 const PATIENCE_MS = 1000;
