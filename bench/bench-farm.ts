@@ -3,7 +3,7 @@ import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { fileURLToPath, pathToFileURL } from 'node:url';
 import { stringify } from 'yaml';
-import { freePort } from '../cli/private-redis.ts';
+import { freePort } from '../cli/supervisor/private-redis.ts';
 import { NodeFarmClient } from '../client/node/farm-client.ts';
 
 const THIS_BUILD = fileURLToPath(new URL('..', import.meta.url));

@@ -1,7 +1,7 @@
 import { loadConfig } from '../shared/config/load.ts';
 import { buildDemoAvatar } from './demo-avatar.ts';
-import { ENTRIES } from './farm-processes.ts';
 import { runEntry } from './run-entry.ts';
+import { ENTRIES } from './supervisor/farm-processes.ts';
 
 export interface ImportAvatarOptions {
   readonly id?: string;

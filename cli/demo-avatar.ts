@@ -2,7 +2,7 @@ import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { type Config, DEMO_AVATAR_DIR } from '../shared/config/load.ts';
 import { FarmError } from '../shared/errors/farm-error.ts';
-import { ENTRIES } from './farm-processes.ts';
+import { ENTRIES } from './supervisor/farm-processes.ts';
 
 /**
  * Builds the demo avatar if the configuration uses it; its builder does nothing when it is there already. What it says

@@ -17,8 +17,8 @@ import { httpUrl } from './farm-address.ts';
 import { printJsonLine, sayUnless } from './json-output.ts';
 import { LocalFarm } from './local-farm.ts';
 import { formatLine } from './log-lines.ts';
-import { freePort } from './private-redis.ts';
 import { JsonProgress, ProgressDisplay, timingsTable } from './progress.ts';
+import { freePort } from './supervisor/private-redis.ts';
 
 const SAMPLE_SPEECH = fileURLToPath(new URL('../avatars/demo/sample-speech.wav', import.meta.url));
 

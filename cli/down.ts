@@ -3,11 +3,11 @@ import { setTimeout as delay } from 'node:timers/promises';
 import { loadConfig } from '../shared/config/load.ts';
 import { FarmError } from '../shared/errors/farm-error.ts';
 import { hasEnded, isSurelyAlive, type ProcessIdentity } from '../shared/process/process-life.ts';
-import { readHolder } from './farm-lock.ts';
 import { printJson, sayUnless } from './json-output.ts';
 import { longestDrainMs } from './local-farm.ts';
 import type { JsonOption } from './options.ts';
-import { stopLeftoverRedis } from './private-redis.ts';
+import { readHolder } from './supervisor/farm-lock.ts';
+import { stopLeftoverRedis } from './supervisor/private-redis.ts';
 
 const LOOK_EVERY_MS = 100;
 /** For what a farm does beside draining: ending Redis, tidying up. */

@@ -7,10 +7,10 @@ import { CLOSING_MS } from '../shared/process/shutdown.ts';
 import { ignored } from '../shared/process/unheard.ts';
 import type { ProcessState } from '../shared/views/process-view.ts';
 import { untilPortsFree } from './doctor/ports.ts';
-import { lockFolder } from './farm-lock.ts';
-import { farmProcesses } from './farm-processes.ts';
-import { PrivateRedis } from './private-redis.ts';
-import { Supervisor } from './processes.ts';
+import { lockFolder } from './supervisor/farm-lock.ts';
+import { farmProcesses } from './supervisor/farm-processes.ts';
+import { PrivateRedis } from './supervisor/private-redis.ts';
+import { Supervisor } from './supervisor/supervisor.ts';
 
 export interface LocalFarmOptions {
   readonly config: Config;

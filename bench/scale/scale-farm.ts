@@ -3,10 +3,10 @@ import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { stringify } from 'yaml';
-import { ENTRIES } from '../../cli/farm-processes.ts';
-import { freePort, PrivateRedis } from '../../cli/private-redis.ts';
-import { Supervisor } from '../../cli/processes.ts';
-import type { ProcessSpec } from '../../cli/supervised-process.ts';
+import { ENTRIES } from '../../cli/supervisor/farm-processes.ts';
+import { freePort, PrivateRedis } from '../../cli/supervisor/private-redis.ts';
+import type { ProcessSpec } from '../../cli/supervisor/supervised-process.ts';
+import { Supervisor } from '../../cli/supervisor/supervisor.ts';
 import { writeCheapAvatar } from '../cheap-avatar.ts';
 
 const GPU_HOST = fileURLToPath(new URL('./gpu-host.ts', import.meta.url));

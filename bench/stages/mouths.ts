@@ -1,4 +1,4 @@
-import { freePort } from '../../cli/private-redis.ts';
+import { freePort } from '../../cli/supervisor/private-redis.ts';
 import { DEMO_AVATAR_DIR } from '../../shared/config/load.ts';
 import { type BenchFarm, startBenchFarm } from '../bench-farm.ts';
 import { givenFaces } from '../given-faces.ts';

@@ -5,7 +5,7 @@ import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { stringify } from 'yaml';
 import { Metrics } from '../../api/metrics/metrics.ts';
-import { PrivateRedis } from '../../cli/private-redis.ts';
+import { PrivateRedis } from '../../cli/supervisor/private-redis.ts';
 import { type Config, loadConfig } from '../../shared/config/load.ts';
 import { count, observe, takeCounts } from '../../shared/metrics/tally.ts';
 import { waitUntilReady, workerConnection } from '../../shared/redis/connections.ts';

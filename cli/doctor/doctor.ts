@@ -16,8 +16,8 @@ import { childEnvironment, toolEnvironment } from '../../shared/process/environm
 import { ignored } from '../../shared/process/unheard.ts';
 import { GB } from '../../shared/units.ts';
 import { buildDemoAvatar } from '../demo-avatar.ts';
-import { ENTRIES } from '../farm-processes.ts';
 import { printJson } from '../json-output.ts';
+import { ENTRIES } from '../supervisor/farm-processes.ts';
 import { checkPorts } from './ports.ts';
 import { checkStore } from './store.ts';
 import { checkTags, type TagFinding } from './tags.ts';

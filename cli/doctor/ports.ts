@@ -3,7 +3,7 @@ import type { Config } from '../../shared/config/load.ts';
 import { grpcAddresses, metricsHost } from '../../shared/config/open-address.ts';
 import { findListenFault } from '../../shared/process/listen-fault.ts';
 import { isSurelyAlive } from '../../shared/process/process-life.ts';
-import { readHolder } from '../farm-lock.ts';
+import { readHolder } from '../supervisor/farm-lock.ts';
 
 export interface PortFault {
   readonly text: string;

@@ -16,7 +16,7 @@ import {
   serviceOf,
 } from '../../api/grpc/protos.ts';
 import { startGrpc } from '../../api/grpc/server.ts';
-import { freePort } from '../../cli/private-redis.ts';
+import { freePort } from '../../cli/supervisor/private-redis.ts';
 import { hashApiKey, newApiKey } from '../../shared/api-keys.ts';
 import { artifactKeys } from '../../shared/artifacts/keys.ts';
 import { savePreview } from '../../shared/renders/preview.ts';

@@ -7,7 +7,7 @@ import path from 'node:path';
 import { test } from 'node:test';
 import pino from 'pino';
 import { Replicas } from '../../api/renders/replicas.ts';
-import { freePort } from '../../cli/private-redis.ts';
+import { freePort } from '../../cli/supervisor/private-redis.ts';
 import { producerConnection, waitUntilReady } from '../../shared/redis/connections.ts';
 import { RedisServer } from '../support/redis-servers.ts';
 import { until } from '../support/until.ts';

@@ -4,7 +4,7 @@ import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { afterEach, beforeEach, describe, it } from 'node:test';
 import { setInterval } from 'node:timers/promises';
-import { lockFolder, readHolder } from '../../cli/farm-lock.ts';
+import { lockFolder, readHolder } from '../../cli/supervisor/farm-lock.ts';
 import { ownIdentity } from '../../shared/process/process-life.ts';
 import { until } from '../support/until.ts';
 

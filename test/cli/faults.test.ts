@@ -7,7 +7,7 @@ import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { after, before, describe, it } from 'node:test';
 import { stringify } from 'yaml';
-import { freePort } from '../../cli/private-redis.ts';
+import { freePort } from '../../cli/supervisor/private-redis.ts';
 import { DEMO_MODEL } from '../support/farm.ts';
 import { FARM, livingFamily, runCommand } from '../support/run-cli.ts';
 import { syllables, writeWav } from '../support/sound.ts';

@@ -4,7 +4,7 @@ import { mkdtemp, readFile, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { test } from 'node:test';
-import { PrivateRedis } from '../../cli/private-redis.ts';
+import { PrivateRedis } from '../../cli/supervisor/private-redis.ts';
 import { processIdentitySchema } from '../../shared/process/process-life.ts';
 import { waitUntilReady, workerConnection } from '../../shared/redis/connections.ts';
 import { until } from '../support/until.ts';

@@ -3,7 +3,7 @@ import { readdir, readFile, writeFile } from 'node:fs/promises';
 import { connect, createServer, type Server, type Socket } from 'node:net';
 import path from 'node:path';
 import { after, before, describe, it } from 'node:test';
-import { freePort } from '../../cli/private-redis.ts';
+import { freePort } from '../../cli/supervisor/private-redis.ts';
 import { NodeFarmClient } from '../../client/node/farm-client.ts';
 import { startFarm, type TestFarm } from '../support/farm.ts';
 import { inspectVideo } from '../support/ffprobe.ts';

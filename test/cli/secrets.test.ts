@@ -7,7 +7,7 @@ import { after, before, describe, it } from 'node:test';
 import { inspect } from 'node:util';
 import { Redis } from 'ioredis';
 import { stringify } from 'yaml';
-import { freePort } from '../../cli/private-redis.ts';
+import { freePort } from '../../cli/supervisor/private-redis.ts';
 import { NodeFarmClient } from '../../client/node/farm-client.ts';
 import { hashApiKey } from '../../shared/api-keys.ts';
 import { loadConfig } from '../../shared/config/load.ts';
@@ -207,7 +207,7 @@ describe('a farm with secrets in its configuration and its environment', () => {
 });
 
 it('a farm of its own Redis keeps that from the other users of the machine', async () => {
-  const { PrivateRedis } = await import('../../cli/private-redis.ts');
+  const { PrivateRedis } = await import('../../cli/supervisor/private-redis.ts');
   const folder = await mkdtemp(path.join(tmpdir(), 'farm-secrets-redis-'));
   const own = await PrivateRedis.start(folder);
   try {

@@ -3,9 +3,9 @@ import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { after, before, describe, it } from 'node:test';
-import { Supervisor } from '../../cli/processes.ts';
-import { RestartWaits } from '../../cli/restart-waits.ts';
-import { SupervisedProcess } from '../../cli/supervised-process.ts';
+import { RestartWaits } from '../../cli/supervisor/restart-waits.ts';
+import { SupervisedProcess } from '../../cli/supervisor/supervised-process.ts';
+import { Supervisor } from '../../cli/supervisor/supervisor.ts';
 import { until } from '../support/until.ts';
 
 const ENTRY = path.join(import.meta.dirname, 'supervised-entry.ts');

@@ -4,7 +4,7 @@ import path from 'node:path';
 import type { ChannelCredentials } from '@grpc/grpc-js';
 import { parse, stringify } from 'yaml';
 import type { CompositeBatchResponse } from '../../api/grpc/messages/monolithic.ts';
-import { freePort } from '../../cli/private-redis.ts';
+import { freePort } from '../../cli/supervisor/private-redis.ts';
 import { NodeFarmClient } from '../../client/node/farm-client.ts';
 import type { SubmitOptions } from '../../client/requests.ts';
 import { MONOLITHIC, TestClient } from '../grpc/clients.ts';

@@ -4,7 +4,7 @@ import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { it } from 'node:test';
 import { stringify } from 'yaml';
-import { freePort } from '../../cli/private-redis.ts';
+import { freePort } from '../../cli/supervisor/private-redis.ts';
 import { NodeFarmClient } from '../../client/node/farm-client.ts';
 import { runCli } from '../support/run-cli.ts';
 import { buildSmallAvatar, SMALL_MODEL } from '../support/small-avatar.ts';

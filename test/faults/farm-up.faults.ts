@@ -5,7 +5,7 @@ import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { after, before, describe, it } from 'node:test';
 import { stringify } from 'yaml';
-import { freePort } from '../../cli/private-redis.ts';
+import { freePort } from '../../cli/supervisor/private-redis.ts';
 import { NodeFarmClient } from '../../client/node/farm-client.ts';
 import { buildDemoAvatar, DEMO_MODEL, PREPARED_DIR } from '../support/farm.ts';
 import { type CliRun, FARM, livingFamily, runCli, runCommand } from '../support/run-cli.ts';

@@ -4,7 +4,7 @@ import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { it } from 'node:test';
 import { setTimeout as delay } from 'node:timers/promises';
-import { freePort } from '../../cli/private-redis.ts';
+import { freePort } from '../../cli/supervisor/private-redis.ts';
 import type { NodeFarmClient } from '../../client/node/farm-client.ts';
 import { patiently } from '../../client/patience.ts';
 import { FarmError } from '../../shared/errors/farm-error.ts';

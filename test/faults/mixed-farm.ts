@@ -5,7 +5,7 @@ import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { promisify } from 'node:util';
 import { stringify } from 'yaml';
-import { freePort, PrivateRedis } from '../../cli/private-redis.ts';
+import { freePort, PrivateRedis } from '../../cli/supervisor/private-redis.ts';
 import { NodeFarmClient } from '../../client/node/farm-client.ts';
 import { MONOLITHIC, TestClient } from '../grpc/clients.ts';
 import { buildSmallAvatar, SMALL_MODEL } from '../support/small-avatar.ts';

@@ -3,7 +3,7 @@ import { mkdtemp, readdir, readFile, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { after, before, describe, it } from 'node:test';
-import { freePort } from '../../cli/private-redis.ts';
+import { freePort } from '../../cli/supervisor/private-redis.ts';
 import { makeStubs, noPythonGrpc, runPython } from '../grpc/python.ts';
 import { differences, renderedFrames } from '../grpc/speech.ts';
 import { DEMO_MODEL, startFarm, type TestFarm } from '../support/farm.ts';

@@ -4,7 +4,7 @@ import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { it } from 'node:test';
-import { freePort } from '../../cli/private-redis.ts';
+import { freePort } from '../../cli/supervisor/private-redis.ts';
 import { startFarm } from '../support/farm.ts';
 import { RedisServer } from '../support/redis-servers.ts';
 import { SMALL_MODEL } from '../support/small-avatar.ts';

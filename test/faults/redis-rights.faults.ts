@@ -3,7 +3,7 @@ import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { it, type TestContext } from 'node:test';
-import { freePort } from '../../cli/private-redis.ts';
+import { freePort } from '../../cli/supervisor/private-redis.ts';
 import { FARM_COMMANDS, FARM_RULES } from '../../shared/redis/rights.ts';
 import { f32, speech } from '../grpc/speech.ts';
 import { SocketClient } from '../live/socket-client.ts';

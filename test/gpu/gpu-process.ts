@@ -5,7 +5,7 @@ import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { after } from 'node:test';
 import { stringify } from 'yaml';
-import { ENTRIES } from '../../cli/farm-processes.ts';
+import { ENTRIES } from '../../cli/supervisor/farm-processes.ts';
 import { buildSmallAvatar, SMALL_MODEL } from '../support/small-avatar.ts';
 import { untilReady } from '../support/until-ready.ts';
 

@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import type { ChildProcess } from 'node:child_process';
 import { afterEach, test } from 'node:test';
 import { isDeepStrictEqual } from 'node:util';
-import { freePort } from '../../cli/private-redis.ts';
+import { freePort } from '../../cli/supervisor/private-redis.ts';
 import type { LiveJob } from '../../shared/jobs/jobs.ts';
 import { LiveRequests } from '../engine/live-requests.ts';
 import { startRedisServer } from '../support/redis-server.ts';

@@ -8,7 +8,7 @@ import { after, before, describe, it, type TestContext } from 'node:test';
 import { promisify } from 'node:util';
 import { credentials, status } from '@grpc/grpc-js';
 import { startGrpc } from '../../api/grpc/server.ts';
-import { freePort } from '../../cli/private-redis.ts';
+import { freePort } from '../../cli/supervisor/private-redis.ts';
 import { createLogger } from '../../shared/process/log.ts';
 import { startApi } from '../support/api.ts';
 import { FARM, failureOf, farmCode, HEALTH, type Message, MONOLITHIC, TestClient } from './clients.ts';

@@ -3,7 +3,7 @@ import { test } from 'node:test';
 import { status } from '@grpc/grpc-js';
 import { METHOD_ROLES } from '../../api/grpc/auth.ts';
 import { startGrpc } from '../../api/grpc/server.ts';
-import { freePort } from '../../cli/private-redis.ts';
+import { freePort } from '../../cli/supervisor/private-redis.ts';
 import { hashApiKey } from '../../shared/api-keys.ts';
 import { createLogger, UNBUFFERED } from '../../shared/process/log.ts';
 import { startApi } from '../support/api.ts';

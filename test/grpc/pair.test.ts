@@ -3,7 +3,7 @@ import { readFile } from 'node:fs/promises';
 import { after, before, describe, it } from 'node:test';
 import sharp from 'sharp';
 import type { CompositeBatchResponse } from '../../api/grpc/messages/monolithic.ts';
-import { freePort } from '../../cli/private-redis.ts';
+import { freePort } from '../../cli/supervisor/private-redis.ts';
 import { encodeJpeg } from '../../worker/media/jpeg.ts';
 import { InferenceSession, Tensor } from '../../worker/onnx/onnxruntime.ts';
 import { writeMouth } from '../../worker/pipeline/mouth.ts';

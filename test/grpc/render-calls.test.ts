@@ -8,7 +8,7 @@ import { after, describe, it } from 'node:test';
 import { status } from '@grpc/grpc-js';
 import type { Render, RenderBatch, RenderEstimate, RenderSpec } from '../../api/grpc/messages/farm.ts';
 import { startGrpc } from '../../api/grpc/server.ts';
-import { freePort } from '../../cli/private-redis.ts';
+import { freePort } from '../../cli/supervisor/private-redis.ts';
 import { artifactKeys } from '../../shared/artifacts/keys.ts';
 import { startApi } from '../support/api.ts';
 import { DEMO_MODEL } from '../support/farm.ts';

@@ -6,7 +6,7 @@ import path from 'node:path';
 import { after, test } from 'node:test';
 import { setTimeout as delay } from 'node:timers/promises';
 import type { Redis } from 'ioredis';
-import { PrivateRedis } from '../../cli/private-redis.ts';
+import { PrivateRedis } from '../../cli/supervisor/private-redis.ts';
 import {
   producerConnection,
   readerConnection,

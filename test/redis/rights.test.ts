@@ -4,7 +4,7 @@ import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { after, test } from 'node:test';
-import { freePort } from '../../cli/private-redis.ts';
+import { freePort } from '../../cli/supervisor/private-redis.ts';
 import { waitUntilReady, workerConnection } from '../../shared/redis/connections.ts';
 import { FARM_COMMANDS, FARM_RULES, missingRights } from '../../shared/redis/rights.ts';
 import { RedisServer } from '../support/redis-servers.ts';

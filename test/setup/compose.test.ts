@@ -5,7 +5,7 @@ import { describe, it } from 'node:test';
 import { fileURLToPath } from 'node:url';
 import { Ajv } from 'ajv';
 import { parse } from 'yaml';
-import { farmProcesses } from '../../cli/farm-processes.ts';
+import { farmProcesses } from '../../cli/supervisor/farm-processes.ts';
 import { loadConfig } from '../../shared/config/load.ts';
 import { refuseOpenAddress } from '../../shared/config/open-address.ts';
 import { readEnvironment } from '../../shared/process/environment.ts';

@@ -7,7 +7,7 @@ import path from 'node:path';
 import { after, describe, it } from 'node:test';
 import { fileURLToPath } from 'node:url';
 import { promisify } from 'node:util';
-import { farmProcesses } from '../../cli/farm-processes.ts';
+import { farmProcesses } from '../../cli/supervisor/farm-processes.ts';
 import { loadConfig } from '../../shared/config/load.ts';
 import { readEnvironment } from '../../shared/process/environment.ts';
 import { CLOSING_MS } from '../../shared/process/shutdown.ts';

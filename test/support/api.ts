@@ -7,7 +7,7 @@ import pino from 'pino';
 import { stringify } from 'yaml';
 import { buildApp } from '../../api/app.ts';
 import { openServices, type Services } from '../../api/services.ts';
-import { PrivateRedis } from '../../cli/private-redis.ts';
+import { PrivateRedis } from '../../cli/supervisor/private-redis.ts';
 import { LocalArtifacts } from '../../shared/artifacts/local-artifacts.ts';
 import { loadConfig } from '../../shared/config/load.ts';
 import { ConfigReload } from '../../shared/config/reload.ts';

@@ -2,7 +2,7 @@ import { mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { stringify } from 'yaml';
-import { freePort, PrivateRedis } from '../../cli/private-redis.ts';
+import { freePort, PrivateRedis } from '../../cli/supervisor/private-redis.ts';
 import { NodeFarmClient } from '../../client/node/farm-client.ts';
 import { nameOf } from './command-names.ts';
 import { startFarmProcesses } from './farm-processes.ts';

@@ -1,5 +1,5 @@
-import { farmProcesses } from '../../cli/farm-processes.ts';
-import { Supervisor } from '../../cli/processes.ts';
+import { farmProcesses } from '../../cli/supervisor/farm-processes.ts';
+import { Supervisor } from '../../cli/supervisor/supervisor.ts';
 
 export interface FarmProcesses {
   readonly supervisor: Supervisor;

@@ -2,7 +2,7 @@ import { execFile, spawn } from 'node:child_process';
 import { access } from 'node:fs/promises';
 import path from 'node:path';
 import { promisify } from 'node:util';
-import { freePort } from '../../cli/private-redis.ts';
+import { freePort } from '../../cli/supervisor/private-redis.ts';
 import type { BucketSettings } from '../../shared/s3/bucket-settings.ts';
 import { makeS3Client } from '../../shared/s3/client.ts';
 import { until } from './until.ts';

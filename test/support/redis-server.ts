@@ -3,7 +3,7 @@ import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { after } from 'node:test';
 import type { Redis } from 'ioredis';
-import { PrivateRedis } from '../../cli/private-redis.ts';
+import { PrivateRedis } from '../../cli/supervisor/private-redis.ts';
 import { waitUntilReady, workerConnection } from '../../shared/redis/connections.ts';
 
 const READY_WITHIN_MS = 10_000;

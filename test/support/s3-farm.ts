@@ -2,7 +2,7 @@ import { mkdtemp, readdir, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { stringify } from 'yaml';
-import { freePort, PrivateRedis } from '../../cli/private-redis.ts';
+import { freePort, PrivateRedis } from '../../cli/supervisor/private-redis.ts';
 import { NodeFarmClient } from '../../client/node/farm-client.ts';
 import type { BucketSettings } from '../../shared/s3/bucket-settings.ts';
 import type { KeyFarm } from '../config/key-farm.ts';

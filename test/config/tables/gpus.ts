@@ -5,7 +5,7 @@ import path from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 import type { Redis } from 'ioredis';
 import sharp from 'sharp';
-import { PrivateRedis } from '../../../cli/private-redis.ts';
+import { PrivateRedis } from '../../../cli/supervisor/private-redis.ts';
 import { workerConnection } from '../../../shared/redis/connections.ts';
 import type { Receipt, RenderView } from '../../../shared/views/render-view.ts';
 import { failureOf, farmCode } from '../../grpc/clients.ts';

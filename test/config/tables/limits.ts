@@ -11,7 +11,7 @@ import { type ClientDuplexStream, credentials, status } from '@grpc/grpc-js';
 import { Webhook } from 'standardwebhooks';
 import { parse } from 'yaml';
 import type { Open, StreamRequest } from '../../../api/grpc/messages/farm.ts';
-import { freePort } from '../../../cli/private-redis.ts';
+import { freePort } from '../../../cli/supervisor/private-redis.ts';
 import { NodeFarmClient } from '../../../client/node/farm-client.ts';
 import { hashApiKey } from '../../../shared/api-keys.ts';
 import { failureOf, farmCode, type Message, MONOLITHIC, TestClient } from '../../grpc/clients.ts';

@@ -3,7 +3,7 @@ import { access, copyFile, readdir, readFile, writeFile } from 'node:fs/promises
 import path from 'node:path';
 import { status } from '@grpc/grpc-js';
 import sharp from 'sharp';
-import { freePort } from '../../../cli/private-redis.ts';
+import { freePort } from '../../../cli/supervisor/private-redis.ts';
 import { Bucket } from '../../../shared/s3/bucket.ts';
 import type { Receipt } from '../../../shared/views/render-view.ts';
 import { COMPOSITING, failureOf, INFERENCE, TestClient } from '../../grpc/clients.ts';

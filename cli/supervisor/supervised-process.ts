@@ -2,12 +2,12 @@ import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { createInterface } from 'node:readline';
 import { setTimeout as delay } from 'node:timers/promises';
-import { FarmError } from '../shared/errors/farm-error.ts';
-import { childEnvironment } from '../shared/process/environment.ts';
-import { Patience } from '../shared/process/patience.ts';
-import type { ProcessMessage, StartMessage, SupervisorMessage } from '../shared/process/supervised.ts';
-import { ignored, unexpected } from '../shared/process/unheard.ts';
-import type { ProcessState } from '../shared/views/process-view.ts';
+import { FarmError } from '../../shared/errors/farm-error.ts';
+import { childEnvironment } from '../../shared/process/environment.ts';
+import { Patience } from '../../shared/process/patience.ts';
+import type { ProcessMessage, StartMessage, SupervisorMessage } from '../../shared/process/supervised.ts';
+import { ignored, unexpected } from '../../shared/process/unheard.ts';
+import type { ProcessState } from '../../shared/views/process-view.ts';
 import { describeEnd, RestartWaits } from './restart-waits.ts';
 
 export interface ProcessSpec {

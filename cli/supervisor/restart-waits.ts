@@ -1,4 +1,4 @@
-import { MINUTE_MS } from '../shared/units.ts';
+import { MINUTE_MS } from '../../shared/units.ts';
 
 const FIRST_WAIT_MS = 1000;
 const LONGEST_WAIT_MS = MINUTE_MS;

@@ -4,17 +4,17 @@ import path from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 import { isDeepStrictEqual } from 'node:util';
 import { z } from 'zod';
-import { FarmError } from '../shared/errors/farm-error.ts';
-import { linkOnce } from '../shared/farm/link-once.ts';
-import { makeDataFolder } from '../shared/files/data-folder.ts';
+import { FarmError } from '../../shared/errors/farm-error.ts';
+import { linkOnce } from '../../shared/farm/link-once.ts';
+import { makeDataFolder } from '../../shared/files/data-folder.ts';
 import {
   hasEnded,
   isWithinSight,
   ownIdentity,
   type ProcessIdentity,
   processIdentitySchema,
-} from '../shared/process/process-life.ts';
-import { ignored, logged } from '../shared/process/unheard.ts';
+} from '../../shared/process/process-life.ts';
+import { ignored, logged } from '../../shared/process/unheard.ts';
 
 /** farm.pid in the data folder: which `farm up` has it, so that there is one at a time and `farm down` finds it. */
 

@@ -1,4 +1,4 @@
-import type { ProcessState } from '../shared/views/process-view.ts';
+import type { ProcessState } from '../../shared/views/process-view.ts';
 import { type ProcessSpec, type SupervisedOptions, SupervisedProcess } from './supervised-process.ts';
 
 /** Starts the farm's processes, restarts what crashes or hangs, and stops all of them together. */

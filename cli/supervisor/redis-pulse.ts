@@ -1,5 +1,5 @@
 import { connect, type Socket } from 'node:net';
-import { ignored } from '../shared/process/unheard.ts';
+import { ignored } from '../../shared/process/unheard.ts';
 
 const ASK_EVERY_MS = 1000;
 /** Answers AUTH, and never PING. */

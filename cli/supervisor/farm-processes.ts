@@ -1,7 +1,7 @@
 import { fileURLToPath } from 'node:url';
 import type { ProcessSpec } from './supervised-process.ts';
 
-const entry = (file: string) => fileURLToPath(new URL(`../${file}`, import.meta.url));
+const entry = (file: string) => fileURLToPath(new URL(`../../${file}`, import.meta.url));
 
 export const ENTRIES = {
   api: entry('api/main.ts'),

@@ -5,17 +5,17 @@ import { mkdir, readFile, rm, writeFile } from 'node:fs/promises';
 import { createServer } from 'node:net';
 import path from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
-import { FarmError } from '../shared/errors/farm-error.ts';
-import { Patience } from '../shared/process/patience.ts';
+import { FarmError } from '../../shared/errors/farm-error.ts';
+import { Patience } from '../../shared/process/patience.ts';
 import {
   hasEnded,
   identityOf,
   isSurelyAlive,
   type ProcessIdentity,
   processIdentitySchema,
-} from '../shared/process/process-life.ts';
-import { ignored } from '../shared/process/unheard.ts';
-import type { ProcessState } from '../shared/views/process-view.ts';
+} from '../../shared/process/process-life.ts';
+import { ignored } from '../../shared/process/unheard.ts';
+import type { ProcessState } from '../../shared/views/process-view.ts';
 import { RedisPulse } from './redis-pulse.ts';
 import { describeEnd, RestartWaits } from './restart-waits.ts';
 
