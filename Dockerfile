@@ -38,7 +38,7 @@ USER 1000:1000
 VOLUME /data
 EXPOSE 8080 50053
 ENTRYPOINT ["tini", "--"]
-CMD ["node", "worker/main.ts", "--gpu", "0"]
+CMD ["node", "--max-semi-space-size=4", "worker/main.ts", "--gpu", "0"]
 
 # The last stage is what a plain `docker build` makes.
 FROM farm

@@ -4,6 +4,7 @@ import { mkdir, mkdtemp, readdir, readFile, rm, symlink, writeFile } from 'node:
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { buildDemoAvatar } from '../../avatars/demo/build.ts';
+import { GPU_NODE_OPTIONS } from '../../cli/supervisor/farm-processes.ts';
 import { childEnvironment } from '../../shared/process/environment.ts';
 import { writeAllocationTable } from '../allocations.ts';
 import { type Row, row, type Stage } from '../harness/contract.ts';
@@ -12,8 +13,8 @@ import type { RoundDone, RoundWanted } from '../worker-process.ts';
 
 /**
  * Memory of a GPU worker's threads with one avatar of 523 pictures of 1280×720, all of them kept, looked at from
- * outside: above a process that has the same network open and nothing else. Both have the allocator's settings that a farm
- * gives its workers. And what JavaScript allocates for a frame, as V8's collector tells it.
+ * outside: above a process that has the same network open and nothing else. Both have the settings that a farm gives its
+ * workers. And what JavaScript allocates for a frame, as V8's collector tells it.
  */
 
 const ROOT = path.join(import.meta.dirname, '../..');
@@ -45,7 +46,7 @@ export const stage: Stage = {
     const entry = { model_path: generatorPath, audio_encoder_path: encoderPath, ...(await longAvatar(folder)) };
     const args = ['--root', ROOT, '--model', JSON.stringify(entry)];
     const worker = fork(WORKER, args, {
-      execArgv: ['--trace-gc', '--import', SAMPLER],
+      execArgv: [...GPU_NODE_OPTIONS, '--trace-gc', '--import', SAMPLER],
       stdio: ['ignore', 'pipe', 'inherit', 'ipc'],
       env: childEnvironment({}),
     });

@@ -14,6 +14,8 @@ export interface ProcessSpec {
   /** Shown in front of its log lines. */
   readonly name: string;
   readonly script: string;
+  /** For Node itself; absent: none. */
+  readonly nodeOptions?: readonly string[];
   readonly args: readonly string[];
   /** Set in this process alone. */
   readonly environment: Record<string, string>;
@@ -157,9 +159,9 @@ export class SupervisedProcess {
 
   /** Starts it and waits until it is ready. FarmError when it ends before: what it says, or `internal`. */
   async #run(): Promise<Run> {
-    const { name, script, args, environment } = this.#spec;
+    const { name, nodeOptions = [], script, args, environment } = this.#spec;
     this.#fault = undefined;
-    const child = spawn(process.execPath, [script, ...args], {
+    const child = spawn(process.execPath, [...nodeOptions, script, ...args], {
       env: childEnvironment({ ...this.#options.environment, ...environment }, this.#options.inheritOverrides),
       stdio: ['ignore', 'pipe', 'pipe', 'ipc'],
       // A process group of its own: a terminal's Ctrl-C would end the ffmpeg of a segment that is to be finished.

@@ -44,9 +44,9 @@ describe('the compose files', () => {
   });
 
   it('run what `farm up` runs, with the same words', () => {
-    const own = farmProcesses(2, undefined).map(({ name, script, args }) => [
+    const own = farmProcesses(2, undefined).map(({ name, nodeOptions = [], script, args }) => [
       name,
-      ['node', relative(ROOT, script), ...args],
+      ['node', ...nodeOptions, relative(ROOT, script), ...args],
     ]);
     const composed = HAS_COMMAND.map((name) => [name, farm.services[name]?.command]);
     assert.deepEqual(Object.fromEntries(composed), Object.fromEntries(own));

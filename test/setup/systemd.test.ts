@@ -45,8 +45,8 @@ describe('the units for systemd', () => {
   });
 
   it('run what `farm up` runs, with the same words', () => {
-    const own = farmProcesses(1, undefined).map(({ script, args }) =>
-      [path.relative(ROOT, script), ...args].join(' ').replace('--gpu 0', '--gpu %i'),
+    const own = farmProcesses(1, undefined).map(({ nodeOptions = [], script, args }) =>
+      [...nodeOptions, path.relative(ROOT, script), ...args].join(' ').replace('--gpu 0', '--gpu %i'),
     );
     const commands = WORKERS.map((unit) => valuesOf(unit, 'ExecStart')[0]?.replace('/usr/bin/node ', ''));
     assert.deepEqual(commands, own);
