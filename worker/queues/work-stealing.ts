@@ -77,7 +77,7 @@ export class WorkStealing {
 
   async #takeOne(): Promise<TakenJob | undefined> {
     const { redis, survey, ownGpuId, ownWorkerId } = this.#tools;
-    const found = (await survey.read()).busy.filter(({ gpuId }) => gpuId !== ownGpuId);
+    const found = (await survey.read()).busy.filter((queue) => queue.gpuId !== ownGpuId && this.#mayGive(queue));
     if (found.length === 0) return undefined;
     const victims = lookedInto(found, ownGpuId);
     const workerIds = victims.flatMap(({ workerId }) => workerId ?? []);
@@ -99,6 +99,14 @@ export class WorkStealing {
       await job?.handBack();
     }
     return undefined;
+  }
+
+  /**
+   * Whether it is worth to look into a queue. A job that waits where none runs is about to be taken by the queue's own
+   * worker: live jobs come so, and all idle GPUs of a large farm would look at each of them.
+   */
+  #mayGive({ abandoned, waiting, active }: BusyQueue): boolean {
+    return abandoned || (this.#tools.sharing && waiting > 0 && active > 0);
   }
 
   /** The survey may be a second old. */
