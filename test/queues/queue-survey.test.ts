@@ -5,8 +5,10 @@ import { countJobs } from '../../shared/jobs/queue-counts.ts';
 import { enrolGpus, jobOptions, leaseKey, QueueClients } from '../../shared/jobs/queues.ts';
 import { startHeartbeat } from '../../shared/workers/heartbeat.ts';
 import { QueueSurvey } from '../../worker/queues/queue-survey.ts';
-import { QUIET_LOG } from '../support/quiet-log.ts';
+import { WorkStealing } from '../../worker/queues/work-stealing.ts';
+import { QUIET_LOG, SILENT_LOGGER } from '../support/quiet-log.ts';
 import { startRedisServer } from '../support/redis-server.ts';
+import { until } from '../support/until.ts';
 
 const server = await startRedisServer();
 const redis = await server.connect();
@@ -68,8 +70,7 @@ describe('what GPU workers know of each other’s queues', () => {
     await redis.config('RESETSTAT');
     const survey = new QueueSurvey(redis);
     const surveys = [await survey.read(), ...(await Promise.all(gpuIds.map(() => survey.read())))];
-    const done = await redis.info('commandstats');
-    const calls = (command: string) => Number(new RegExp(`cmdstat_${command}:calls=(\\d+)`).exec(done)?.[1] ?? 0);
+    const calls = await callsOf();
     assert.equal(calls('llen'), 2 * gpuIds.length, 'each queue is counted once, not once for each worker');
     assert.deepEqual(
       [calls('mget'), calls('eval')],
@@ -82,7 +83,33 @@ describe('what GPU workers know of each other’s queues', () => {
         [7],
       );
   });
+
+  it('keeps an idle one from looking into a queue whose own worker is about to take what waits there', async (t) => {
+    await enrolGpus(redis, [0, 1]);
+    await beatOf(t, 0);
+    await beatOf(t, 1);
+    await redis.set(leaseKey('gpu-1'), 'somebody');
+    await add(1, 'a');
+    const survey = new QueueSurvey(redis);
+    assert.equal((await survey.read()).busy.length, 1);
+    await redis.config('RESETSTAT');
+    const own = { ownGpuId: 0, ownWorkerId: 'worker-0', isIdle: () => true, sharing: true };
+    const runnerFor = () => assert.fail('nothing is to be taken');
+    const stealing = new WorkStealing({ redis, queues, survey, log: SILENT_LOGGER, runnerFor, ...own });
+    t.after(() => stealing.stop(0));
+    await until('it has looked twice', async () => (await callsOf())('smembers') >= 2 * LOOKS);
+    assert.equal((await callsOf())('evalsha'), 0);
+  });
 });
+
+/** Sets that a survey reads: GPUs, workers, and GPUs that are out of service. */
+const LOOKS = 3;
+
+/** How often Redis has done a command, in scripts too. */
+async function callsOf(): Promise<(command: string) => number> {
+  const done = await redis.info('commandstats');
+  return (command) => Number(new RegExp(`cmdstat_${command}:calls=(\\d+)`).exec(done)?.[1] ?? 0);
+}
 
 async function beatOf(t: TestContext, gpuId: number, draining = false): Promise<void> {
   const state = { gpuId, host: 'here', pid: 1, startedAtMs: 1, provider: null, device: null, models: [] };
