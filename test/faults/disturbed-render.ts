@@ -21,16 +21,10 @@ export type Moment = 'uploading' | Extract<RenderStatus, 'queued' | 'preparing' 
 /** A fault; what it returns undoes it, where it does not mend itself. */
 export type Fault = () => Promise<(() => Promise<void>) | undefined>;
 
-export interface Outcome {
-  /** False if the render had passed that moment before it could be disturbed. */
-  readonly disturbed: boolean;
-  readonly view: RenderView;
-  /** From the fault to the end of the render. */
-  readonly endedAfterS: number;
-}
-
 const LOOK_EVERY_MS = 3;
 const PATIENCE_MS = 120_000;
+/** A render may be quicker than the eye that waits for its moment. */
+const TRIES = 5;
 /** Makes the file large enough for its render to be caught in `prepare`. */
 const SAMPLE_RATE_HZ = 96_000;
 
@@ -70,10 +64,20 @@ export class DisturbedRenders implements AsyncDisposable {
   }
 
   /**
-   * Renders, disturbs at the moment, and waits for the end. Throws when the render does not complete or when a frame of
-   * it differs from the undisturbed one.
+   * Renders, disturbs at the moment, and waits for the end. Throws when the render does not complete, when a frame of it
+   * differs from the undisturbed one, or when no render was caught at that moment.
+   * @returns seconds from the fault to the end of the render.
    */
-  async disturb(moment: Moment, fault: Fault): Promise<Outcome> {
+  async disturb(moment: Moment, fault: Fault): Promise<number> {
+    for (let attempt = 0; attempt < TRIES; attempt++) {
+      const endedAfterS = await this.#disturbOne(moment, fault);
+      if (endedAfterS !== undefined) return endedAfterS;
+    }
+    throw new Error(`No render was caught while it was ${moment}`);
+  }
+
+  /** Undefined when the render had passed the moment before it could be disturbed. */
+  async #disturbOne(moment: Moment, fault: Fault): Promise<number | undefined> {
     const output = moment === 'stitching' ? 'mp4' : 'frames';
     let faultAtMs = Number.NaN;
     let undone: Promise<void> | undefined;
@@ -93,7 +97,7 @@ export class DisturbedRenders implements AsyncDisposable {
     if (digest !== (output === 'mp4' ? this.#expectedVideo : this.#expectedFrames))
       throw new Error(`The ${output} of ${id} differ from those of the undisturbed render`);
     await this.farm.client.remove(id);
-    return { disturbed, view, endedAfterS };
+    return disturbed ? endedAfterS : undefined;
   }
 
   /** Submits the sound for another model, and returns the id of the render. */
