@@ -1,4 +1,4 @@
-import { mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { fileURLToPath, pathToFileURL } from 'node:url';
@@ -34,8 +34,9 @@ export async function startBenchFarm(
   const folder = await mkdtemp(path.join(tmpdir(), 'farm-bench-'));
   const configPath = path.join(folder, 'config.yaml');
   const [port, grpcAddress] = [await freePort(), `127.0.0.1:${await freePort()}`];
-  // What a benchmark renders again is to be rendered; builds of before know no such key.
-  const kept = root === THIS_BUILD ? { segment_cache_gb: 0 } : {};
+  // What a benchmark renders again is to be rendered; earlier builds may know no such key.
+  const keys = await readFile(path.join(root, 'config.example.yaml'), 'utf8');
+  const kept = keys.includes('segment_cache_gb') ? { segment_cache_gb: 0 } : {};
   const own = { http: { port }, storage: { root: folder, ...kept } };
   const { server = {}, ...given }: { server?: object } = await settings(folder);
   await writeFile(configPath, stringify({ ...own, ...given, server: { port: grpcAddress, ...server } }));
