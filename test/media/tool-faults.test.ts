@@ -7,6 +7,7 @@ import { promisify } from 'node:util';
 import { artifactKeys } from '../../shared/artifacts/keys.ts';
 import { LocalArtifacts } from '../../shared/artifacts/local-artifacts.ts';
 import type { ErrorCode } from '../../shared/errors/catalogue.ts';
+import type { Logger } from '../../shared/process/log.ts';
 import type { RenderPlan } from '../../shared/renders/record.ts';
 import { outputOf } from '../../shared/tools/tool-output.ts';
 import { decodeAudio } from '../../worker/media/decode-audio.ts';
@@ -107,7 +108,9 @@ describe('segments of one form', () => {
   const h264 = ['-c:v', 'libx264', '-pix_fmt', 'yuv420p', '-bf', '0'];
   const PLAN = { frameCount: 20, segmentGpus: [0, 0] } as unknown as RenderPlan;
   const FORM = { output: 'mp4', hasAlpha: false } as const;
-  const make = (renderId: string) => makeVideo(artifacts, renderId, { plan: PLAN, form: FORM }, LIMITS.signal);
+  const said: unknown[] = [];
+  const log = { info: (about: unknown) => said.push(about) } as unknown as Logger;
+  const make = (renderId: string) => makeVideo(artifacts, renderId, { plan: PLAN, form: FORM }, { ...LIMITS, log });
   /** As a GPU worker and `prepare` leave them. @param other coding of the second segment, beyond the usual one. */
   async function leaveParts(renderId: string, other: readonly string[] = []): Promise<void> {
     for (const [index, coding] of [[], other].entries()) {
@@ -118,14 +121,16 @@ describe('segments of one form', () => {
     await artifacts.put(artifactKeys.soundtrack(renderId, 'mp4'), await readFile(file('sound.mp4')));
   }
 
-  it('become a video without any program; those of several need ffmpeg', async () => {
+  it('become a video without any program; those of several need ffmpeg, and the log says why', async () => {
     await leaveParts('alike');
     await leaveParts('unlike', ['-profile:v', 'baseline']);
     for (const tool of TOOLS) await instead(tool, 'kill -9 $$');
     assert.equal((await make('alike')).videoSeconds, 0.8);
+    assert.deepEqual(said, []);
     await assert.rejects(make('unlike'), { code: 'tool_failed' });
     await restore();
     assert.equal((await make('unlike')).videoSeconds, 0.8);
+    assert.deepEqual(said, Array(2).fill({ reason: 'segments of several forms' }));
   });
 });
 

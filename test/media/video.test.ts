@@ -167,7 +167,7 @@ async function join(sound: string, frameCount = FRAME_COUNT): Promise<string> {
   const soundtrack = file(`${sound}.mp4`);
   const limits = { signal: NEVER, timeoutMs: 60_000 };
   await runFfmpeg(soundtrackCommand({ ...decoded.ear, path: ear }, { start: 0, end: frameCount }, soundtrack), limits);
-  assert.ok(await joinMp4(PARTS, soundtrack, output, NEVER));
+  assert.equal(await joinMp4(PARTS, soundtrack, output, NEVER), undefined);
   await checkInStep(output, frameCount, NEVER);
   return output;
 }
@@ -259,34 +259,53 @@ suite('joined videos', { concurrency: 3 }, () => {
     }
   });
 
-  const unusual: [what: string, input: string[], coding: string[]][] = [
-    ['B-frames', [], ['-bf', '2']],
-    ['other settings of the encoder', [], ['-profile:v', 'baseline']],
-    ['another rate', ['-r', '20'], []],
-    ['fragments', [], ['-movflags', '+frag_keyframe+empty_moov']],
-    ['a second track', lavfi('sine=d=1'), ['-c:a', 'aac']],
+  const unusual: [what: string, input: string[], coding: string[], said: RegExp][] = [
+    ['B-frames', [], ['-bf', '2'], /a box ctts/],
+    ['other settings of the encoder', [], ['-profile:v', 'baseline'], /several forms/],
+    ['another rate', ['-r', '20'], [], /several forms/],
+    ['fragments', [], ['-movflags', '+frag_keyframe+empty_moov'], /fragments/],
+    ['a second track', lavfi('sine=d=1'), ['-c:a', 'aac'], /several boxes trak/],
   ];
-  for (const [what, input, coding] of unusual) {
+  for (const [what, input, coding, said] of unusual) {
     test(`a segment with ${what} is left to ffmpeg`, async () => {
       const name = file(`${what.replaceAll(' ', '-')}.mp4`);
       const h264 = ['-c:v', 'libx264', '-preset', 'veryfast', '-crf', '20', '-bf', '0', '-threads', '2'];
       await ffmpeg('-i', PARTS[1] as string, ...input, ...h264, ...coding, name);
-      assert.equal(await joinMp4([PARTS[0] as string, name], file('mono.wav.mp4'), file('left.mp4'), NEVER), false);
+      const parts = [PARTS[0] as string, name];
+      assert.match((await joinMp4(parts, file('mono.wav.mp4'), file('left.mp4'), NEVER)) ?? '', said);
     });
   }
 
   test('a segment that is cut off, or none at all, is left to ffmpeg', async () => {
     const [first = '', second = ''] = PARTS;
     const bytes = await readFile(second);
-    // The index comes after the pictures, so there is none in the first case, and too few pictures in the second one.
-    const cuts = [bytes.subarray(0, 900), Buffer.concat([bytes.subarray(bytes.indexOf('moov') - 4)])];
+    // The index comes after the pictures, so there is none in the first case, and no pictures in the second one.
+    const [kind, index] = [bytes.subarray(0, bytes.readUInt32BE()), bytes.subarray(bytes.indexOf('moov') - 4)];
+    const cuts = [bytes.subarray(0, 900), Buffer.concat([kind, index])];
     for (const [at, cut] of cuts.entries()) {
       await writeFile(file(`cut-${at}.mp4`), cut);
       const joined = joinMp4([first, file(`cut-${at}.mp4`)], file('mono.wav.mp4'), file('left.mp4'), NEVER);
-      assert.equal(await joined, false);
+      assert.match((await joined) ?? '', at === 0 ? /another length/ : /an end before its time/);
     }
-    assert.equal(await joinMp4([], file('mono.wav.mp4'), file('left.mp4'), NEVER), false);
+    assert.equal(await joinMp4([], file('mono.wav.mp4'), file('left.mp4'), NEVER), 'no segment');
   });
+
+  const damages: [box: string, at: number, value: number, said: RegExp][] = [
+    ['stsz', 8, 0xffff_ffff, /more samples than the file holds/],
+    ['stsc', 16, 0xffff_ffff, /more samples in a place/],
+    ['stts', 16, 0xffff_ffff, /far apart/],
+    ['mdhd', 16, 0, /far apart/],
+    ['mvhd', -4, 12, /another length|out of range/],
+  ];
+  for (const [box, at, value, said] of damages) {
+    test(`sound with a damaged box ${box} is left to ffmpeg, at once`, async () => {
+      const bytes = await readFile(file('mono.wav.mp4'));
+      bytes.writeUInt32BE(value, bytes.lastIndexOf(box) + at);
+      await writeFile(file(`damaged-${box}.mp4`), bytes);
+      const joined = joinMp4(PARTS, file(`damaged-${box}.mp4`), file('left.mp4'), NEVER);
+      assert.match((await joined) ?? '', said);
+    });
+  }
 
   test('a full disk and a missing part are said as they are, and an aborted joining ends with the reason', async () => {
     const sound = file('mono.wav.mp4');

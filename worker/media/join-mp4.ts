@@ -23,7 +23,8 @@ const [PICTURES_ID, SOUND_ID] = [1, 2];
 /**
  * Writes segments of H.264 and their sound as one MP4.
  * @param segmentPaths in their order, one or more.
- * @returns false where a part is not as the farm's own ffmpeg writes it: what was written is no video.
+ * @returns undefined when it is done. Where a part is not as the farm's own ffmpeg writes it: what is unusual about it, and
+ * what was written is no video.
  * @throws the signal's reason; what the file system throws.
  */
 export async function joinMp4(
@@ -31,7 +32,7 @@ export async function joinMp4(
   soundPath: string,
   outputPath: string,
   signal: AbortSignal,
-): Promise<boolean> {
+): Promise<string | undefined> {
   try {
     const segments: Mp4Track[] = [];
     for (const path of segmentPaths) {
@@ -44,9 +45,10 @@ export async function joinMp4(
     await using output = await open(outputPath, 'w');
     await output.writeFile(headOf(pictures, sound, pieces));
     await copySamples({ pictures: segments, sound: [sound] }, pieces, output, signal);
-    return true;
+    return undefined;
   } catch (error) {
-    if (error instanceof UnusualMp4) return false;
+    // Numbers are read and written in boxes of any length.
+    if (error instanceof UnusualMp4 || error instanceof RangeError) return error.message;
     throw error;
   }
 }
@@ -119,15 +121,18 @@ function byTurn(
 ): (Piece | undefined)[] {
   const pieces: { track: Piece['track']; samples: number; bytes: number }[] = [];
   let [time, sample] = [0, 0];
+  if (spacings.reduce((sum, { count }) => sum + count, 0) !== sizes.length) {
+    throw new UnusualMp4('samples without a time');
+  }
   for (const { count, ticks } of spacings) {
     for (const last = sample + count; sample < last; sample++, time += ticks) {
       const turn = Math.floor(time / (TURN_SECONDS * ticksPerSecond));
+      if (!(turn <= sizes.length)) throw new UnusualMp4('samples that are far apart');
       pieces[turn] ??= { track, samples: 0, bytes: 0 };
       pieces[turn].samples++;
       pieces[turn].bytes += sizes[sample] ?? 0;
     }
   }
-  if (sample !== sizes.length) throw new UnusualMp4('samples without a time');
   return pieces;
 }
 

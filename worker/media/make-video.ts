@@ -4,6 +4,7 @@ import type { ArtifactStore } from '../../shared/artifacts/store.ts';
 import { hashFile } from '../../shared/files/hash-file.ts';
 import type { RenderPlan } from '../../shared/renders/record.ts';
 import { MINUTE_MS } from '../../shared/units.ts';
+import type { JobContext } from '../jobs/job-runner.ts';
 import { runFfmpeg } from '../tools/ffmpeg.ts';
 import { checkInStep } from './check-video.ts';
 import { joinMp4 } from './join-mp4.ts';
@@ -21,7 +22,7 @@ export async function makeVideo(
   artifacts: ArtifactStore,
   renderId: string,
   { plan, form }: { readonly plan: RenderPlan; readonly form: VideoForm },
-  signal: AbortSignal,
+  { signal, log }: Pick<JobContext, 'signal' | 'log'>,
 ): Promise<VideoFacts> {
   const { output, frameRate } = form;
   const keys = plan.segmentGpus.map((_, index) => artifactKeys.segmentVideo(renderId, index, output));
@@ -31,7 +32,9 @@ export async function makeVideo(
   await using files = await artifacts.checkOut([listKey, soundKey, ...keys], { signal });
   return await artifacts.publish(artifactKeys.video(renderId, output), async (target) => {
     const segments = keys.map((key) => files.path(key));
-    if (output !== 'mp4' || !(await joinMp4(segments, files.path(soundKey), target, signal))) {
+    const unusual = output === 'mp4' ? await joinMp4(segments, files.path(soundKey), target, signal) : undefined;
+    if (unusual !== undefined) log.info({ reason: unusual }, 'ffmpeg joins the segments of this MP4');
+    if (output !== 'mp4' || unusual !== undefined) {
       const command = joinCommand(files.path(listKey), files.path(soundKey), target, form);
       await runFfmpeg(command, { signal, timeoutMs: JOIN_TIMEOUT_MS });
     }

@@ -65,11 +65,18 @@ export function withNumbers(content: Buffer, numbers: Readonly<Record<number, nu
   return changed;
 }
 
+/** What tells of a file's tracks: contents of its `ftyp` and `moov`. */
+export interface FileIndex {
+  readonly kind: Buffer;
+  readonly index: Buffer;
+  readonly fileBytes: number;
+}
+
 /**
  * Reads what tells of a file's tracks, and not the tracks.
  * @throws UnusualMp4; what the file system throws.
  */
-export async function readIndex(file: FileHandle): Promise<{ readonly kind: Buffer; readonly index: Buffer }> {
+export async function readIndex(file: FileHandle): Promise<FileIndex> {
   const { size } = await file.stat();
   const found = new Map<string, Buffer>();
   const header = Buffer.alloc(HEADER_BYTES);
@@ -85,7 +92,7 @@ export async function readIndex(file: FileHandle): Promise<{ readonly kind: Buff
   }
   const [kind, index] = [found.get('ftyp'), found.get('moov')];
   if (!kind || !index) throw new UnusualMp4('no index');
-  return { kind, index };
+  return { kind, index, fileBytes: size };
 }
 
 /** Fills `into` with what lies at `at`. @throws UnusualMp4 where the file ends before that. */

@@ -36,13 +36,13 @@ const CONTAINERS = new Set(['edts', 'mdia', 'minf']);
 /** @throws UnusualMp4; what the file system throws. */
 export async function readTrack(path: string, handler: 'vide' | 'soun'): Promise<Mp4Track> {
   await using file = await open(path);
-  const { kind, index } = await readIndex(file);
+  const { kind, index, fileBytes } = await readIndex(file);
   if (boxesIn(index).some(({ name }) => name === 'mvex')) throw new UnusualMp4('fragments');
   const [movie, trak] = [versionZero(contentOf(index, 'mvhd')), contentOf(index, 'trak')];
   const media = contentOf(trak, 'mdia');
   if (contentOf(media, 'hdlr').toString('latin1', 8, 12) !== handler) throw new UnusualMp4(`no track of ${handler}`);
   const tables = contentOf(media, 'minf', 'stbl');
-  const sizes = sizesIn(contentOf(tables, 'stsz'));
+  const sizes = sizesIn(contentOf(tables, 'stsz'), fileBytes);
   const keys = boxesIn(tables).some(({ name }) => name === 'stss') ? rowsOf(contentOf(tables, 'stss'), 1) : undefined;
   return {
     ...{ path, kind, movie, trak, sizes },
@@ -110,8 +110,9 @@ function rowsOf(content: Buffer, columns: number): number[][] {
   );
 }
 
-function sizesIn(table: Buffer): Uint32Array {
+function sizesIn(table: Buffer, fileBytes: number): Uint32Array {
   const [all, count] = table.length >= 12 ? [table.readUInt32BE(4), table.readUInt32BE(8)] : [0, 0];
+  if (all * count > fileBytes) throw new UnusualMp4('more samples than the file holds');
   if (all !== 0) return new Uint32Array(count).fill(all);
   if (table.length !== 12 + count * 4) throw new UnusualMp4('a table of another length');
   return Uint32Array.from({ length: count }, (_, sample) => table.readUInt32BE(12 + sample * 4));
@@ -127,6 +128,7 @@ function startOf(tables: Buffer, sizes: Uint32Array): number {
     if (runs[run + 1]?.[0] === chunk + 1) run++;
     const [, samples = 0, form] = runs[run] ?? [];
     if (offset !== at || form !== 1) throw new UnusualMp4('samples in several places');
+    if (sample + samples > sizes.length) throw new UnusualMp4('more samples in a place than there are');
     for (const last = sample + samples; sample < last; sample++) at += sizes[sample] ?? 0;
   }
   if (sample !== sizes.length || sample === 0) throw new UnusualMp4('samples without a place');

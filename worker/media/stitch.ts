@@ -38,7 +38,7 @@ export function stitchHandler(tools: StitchTools) {
     const looking = looks.look(record, segments, { signal, log });
     const { output, frameRate } = record.request;
     const form = isVideo(output) ? { output, hasAlpha: segments.some(({ alpha }) => alpha), frameRate } : undefined;
-    const video = await (form ? makeVideo(artifacts, renderId, { plan, form }, signal) : undefined)?.finally(
+    const video = await (form ? makeVideo(artifacts, renderId, { plan, form }, { signal, log }) : undefined)?.finally(
       () => looking,
     );
     const look = await looks.withWaterfall(await looking, record, segments, { signal, log });
