@@ -47,8 +47,9 @@ export async function joinMp4(
     await copySamples({ pictures: segments, sound: [sound] }, pieces, output, signal);
     return undefined;
   } catch (error) {
-    // Numbers are read and written in boxes of any length.
-    if (error instanceof UnusualMp4 || error instanceof RangeError) return error.message;
+    // Numbers are read and written in boxes of any length. What has no code says that memory is short.
+    const isUnusual = error instanceof UnusualMp4 || (error instanceof RangeError && 'code' in error);
+    if (isUnusual) return error.message;
     throw error;
   }
 }
