@@ -42,8 +42,9 @@ export async function readView(
     store.waits.longest(renderId),
   ]);
   const { plan, status } = record;
-  const lasting = isTerminal(status) ? undefined : wait;
-  return { record, view: toView(record, plan ? progress : NO_PROGRESS, stages, Date.now(), lasting) };
+  // What came between the record and these is for the next look.
+  const [done, times] = plan ? [progress, stages] : [NO_PROGRESS, undefined];
+  return { record, view: toView(record, done, times, Date.now(), isTerminal(status) ? undefined : wait) };
 }
 
 export function toView(

@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict';
 import { beforeEach, test } from 'node:test';
+import { readView } from '../../api/renders/view.ts';
 import { FarmError } from '../../shared/errors/farm-error.ts';
 import { COUNTS_KEY } from '../../shared/metrics/series.ts';
 import { EVENTS_KEY } from '../../shared/renders/keys.ts';
@@ -53,6 +54,18 @@ type Status = keyof typeof WAYS;
 async function statusNow(): Promise<string> {
   return (await store.get('r1')).status;
 }
+
+test('what has come of a render beyond its record is not shown before that has its plan', async () => {
+  await WAYS.preparing();
+  const timings = { mel: 1, encoder: 2, background: 3, visual_input: 4, inference: 5, composite: 6, encode: 7 };
+  const about = { gpu: 0, worker: 'gpu-0', provider: 'cpu', width: 64, height: 48, attempt: 1, wall_ms: 1 };
+  const frames = { start: 0, end: 100 };
+  await store.segments.saveReceipt('r1', { index: 0, frames, ...about, timings_ms: timings, model_files: [] });
+  const stages = async () => (await readView('r1', store)).view.timings_ms.stages;
+  assert.equal(await stages(), null);
+  await store.startRendering('r1', SAMPLE_PLAN);
+  assert.deepEqual(await stages(), timings);
+});
 
 test('an admitted render has its record and counts as active', async () => {
   const beforeMs = Date.now();
