@@ -4,7 +4,7 @@ import { type Repeated, type RepeatLog, repeat } from '../../shared/process/repe
 import { ignored } from '../../shared/process/unheard.ts';
 import { type StreamKind, streamsOn } from '../../shared/workers/placement.ts';
 import type { LiveDispatcher } from './dispatch.ts';
-import { freeStreams, newSlotId, type StreamOwner, type StreamSlots } from './slots.ts';
+import { freeStreams, NOWHERE, type StreamOwner, type StreamSlots } from './slots.ts';
 
 /** Often enough that a slot survives when Redis is away for a few seconds. */
 const RENEW_EVERY_MS = 3000;
@@ -37,15 +37,16 @@ export class StreamAdmission {
 
   /**
    * A place on the GPU that suits the stream best and has room. While no GPU can render the model, the stream is
-   * admitted without a place and waits for a worker, as unary requests do. The place is free again once `signal` is
-   * aborted.
+   * admitted without one and waits for a worker, as unary requests do; for its API key it counts all the same. The place
+   * is free again once `signal` is aborted.
    * @throws FarmError `capacity_full` with what is in use; `key_limit_reached`.
    */
   async admit(stream: StreamKind, owner: StreamOwner, signal: AbortSignal): Promise<StreamPlace> {
     const gpuIds = await this.#dispatcher.able(stream.modelId);
-    const slot = gpuIds.length > 0 ? await this.#take(stream, gpuIds, owner) : unplaced(owner);
+    const isPlaced = gpuIds.length > 0;
+    const slot = await (isPlaced ? this.#take(stream, gpuIds, owner) : this.#slots.take([NOWHERE], owner));
     if (!slot) throw await this.#full(stream, gpuIds);
-    const place = this.#place(stream, slot.slotId, slot.gpuId);
+    const place = this.#place(stream, slot.slotId, isPlaced ? slot.gpuId : undefined);
     signal.addEventListener('abort', () => place.leave(), { once: true });
     if (signal.aborted) place.leave();
     return place;
@@ -79,7 +80,7 @@ export class StreamAdmission {
       keep: (whereNow) => {
         const renew = async () => {
           const now = whereNow();
-          if (now !== undefined) await this.#slots.renew(slotId, await this.#shareOn(now, stream));
+          await this.#slots.renew(slotId, now === undefined ? NOWHERE : await this.#shareOn(now, stream));
         };
         if (left) return;
         renewal = repeat(renew, { name: "renew a stream's place", everyMs: RENEW_EVERY_MS, log: this.#log });
@@ -117,9 +118,4 @@ export class StreamAdmission {
       `No room for another stream of "${modelId}". Free capacity of the farm: ${free} streams; ${parts.join('; ')}`,
     );
   }
-}
-
-/** For a stream that waits for a GPU. */
-function unplaced(owner: StreamOwner) {
-  return { slotId: newSlotId(owner), gpuId: undefined };
 }

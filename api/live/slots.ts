@@ -1,6 +1,7 @@
 import { randomBytes } from 'node:crypto';
 import type { Redis } from 'ioredis';
 import { FarmError } from '../../shared/errors/farm-error.ts';
+import { LAST_GPU } from '../../shared/limits.ts';
 import { KEY_PREFIX } from '../../shared/redis/key-prefix.ts';
 
 /**
@@ -17,6 +18,9 @@ export interface Share {
   readonly gpuId: number;
   readonly share: number;
 }
+
+/** Of a stream that waits for a GPU: it counts for its API key alone. No GPU has this number. */
+export const NOWHERE: Share = { gpuId: LAST_GPU + 1, share: 0 };
 
 /** What the streams of a GPU take of it together. */
 export interface Usage {
@@ -150,8 +154,7 @@ export class StreamSlots {
   }
 }
 
-/** For a stream that has no GPU yet. */
-export function newSlotId({ name }: StreamOwner = NOBODY): string {
+function newSlotId({ name }: StreamOwner): string {
   return `${ownedBy(name)}${randomBytes(9).toString('base64url')}`;
 }
 

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { beforeEach, test } from 'node:test';
-import { freeStreams, StreamSlots } from '../../api/live/slots.ts';
+import { freeStreams, NOWHERE, StreamSlots } from '../../api/live/slots.ts';
 import { startRedisServer } from '../support/redis-server.ts';
 
 const server = await startRedisServer();
@@ -44,6 +44,15 @@ test('a key has as many streams as it may have, whichever front end it asks; oth
   assert.ok(await slots.take([share(0, 9)]));
   await others.release(first?.slotId as string);
   assert.ok(await slots.take([share(0, 9)], ann));
+});
+
+test('streams that wait for a GPU count for their key, and take nothing of any GPU', async () => {
+  const ann = { name: 'ann', mostStreams: 2 };
+  for (let stream = 1; stream <= 2; stream++) assert.ok(await slots.take([NOWHERE], ann));
+  await assert.rejects(others.take([NOWHERE], ann), { code: 'key_limit_reached' });
+  await assert.rejects(others.take([share(0, 9)], ann), { code: 'key_limit_reached' });
+  for (let stream = 1; stream <= 3; stream++) assert.ok(await slots.take([NOWHERE]));
+  assert.ok(await others.take([share(0, 1)]));
 });
 
 test('a stream that ends makes room', async () => {
