@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { execFile } from 'node:child_process';
-import { copyFile, mkdir, readFile, writeFile } from 'node:fs/promises';
+import { copyFile, mkdir, open, readFile, writeFile } from 'node:fs/promises';
 import { before, suite, test } from 'node:test';
 import { promisify } from 'node:util';
 import { PlaneConverter } from '../../worker/compositor/plane-converter.ts';
@@ -306,6 +306,25 @@ suite('joined videos', { concurrency: 3 }, () => {
       assert.match((await joined) ?? '', said);
     });
   }
+
+  test('segments of more than 4 GB together are left to ffmpeg', async () => {
+    const bytes = await readFile(PARTS[0] as string);
+    const [data, index, sizes] = ['mdat', 'moov', 'stsz'].map((name) => bytes.indexOf(name) - 4) as [
+      number,
+      number,
+      number,
+    ];
+    // Its last picture grows to 2.2 GB, which take no room on the disk.
+    const grown = 2_200_000_000;
+    const lastAt = sizes + 16 + 4 * bytes.readUInt32BE(sizes + 16);
+    bytes.writeUInt32BE(bytes.readUInt32BE(lastAt) + grown, lastAt);
+    bytes.writeUInt32BE(bytes.readUInt32BE(data) + grown, data);
+    await using large = await open(file('large.mp4'), 'w');
+    await large.write(bytes.subarray(0, index));
+    await large.write(bytes.subarray(index), undefined, undefined, index + grown);
+    const parts = [file('large.mp4'), file('large.mp4')];
+    assert.equal(await joinMp4(parts, file('mono.wav.mp4'), file('left.mp4'), NEVER), 'more than 4 GB');
+  });
 
   test('a full disk and a missing part are said as they are, and an aborted joining ends with the reason', async () => {
     const sound = file('mono.wav.mp4');

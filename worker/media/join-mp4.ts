@@ -140,9 +140,13 @@ function byTurn(
 /** All that stands before the samples. @throws UnusualMp4 for a file of more than 4 GB. */
 function headOf(pictures: Pictures, sound: Mp4Track, pieces: readonly Piece[]): Buffer {
   const kind = boxOf('ftyp', pictures.first.kind);
-  const start = kind.length + indexOf(pictures, sound, pieces, 0).length + HEADER_BYTES;
   const bytes = pieces.reduce((sum, piece) => sum + piece.bytes, 0);
-  if (start + bytes > MOST_BYTES) throw new UnusualMp4('more than 4 GB');
+  const refuseLongerThan = (most: number) => {
+    if (bytes > most) throw new UnusualMp4('more than 4 GB');
+  };
+  refuseLongerThan(MOST_BYTES);
+  const start = kind.length + indexOf(pictures, sound, pieces, 0).length + HEADER_BYTES;
+  refuseLongerThan(MOST_BYTES - start);
   const header = boxOf('mdat');
   header.writeUInt32BE(HEADER_BYTES + bytes);
   return Buffer.concat([kind, indexOf(pictures, sound, pieces, start), header]);
