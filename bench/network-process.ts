@@ -69,7 +69,8 @@ async function main([way, path = '', size, threads]: readonly string[]): Promise
   process.on('message', (frames: number) => {
     void takeTurn(runFrame, frames).then((turn) => process.send?.(turn));
   });
-  process.on('disconnect', () => process.exit());
+  // Node's own exit may wait for a thread of V8 that waits for ever. There is nothing to finish here.
+  process.on('disconnect', () => process.kill(process.pid, 'SIGKILL'));
   process.send?.('open');
 }
 
