@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict';
 import { execFile } from 'node:child_process';
+import { once } from 'node:events';
 import { mkdtemp, readFile, rm } from 'node:fs/promises';
 import { connect } from 'node:net';
 import { tmpdir } from 'node:os';
@@ -7,10 +8,14 @@ import path from 'node:path';
 import { after, before, describe, it, type TestContext } from 'node:test';
 import { promisify } from 'node:util';
 import { credentials, status } from '@grpc/grpc-js';
+import type { Open } from '../../api/grpc/messages/farm.ts';
 import { startGrpc } from '../../api/grpc/server.ts';
 import { freePort } from '../../cli/supervisor/private-redis.ts';
+import { hashApiKey } from '../../shared/api-keys.ts';
 import { createLogger } from '../../shared/process/log.ts';
 import { startApi } from '../support/api.ts';
+import { buildSmallAvatar, SMALL_MODEL } from '../support/small-avatar.ts';
+import { until } from '../support/until.ts';
 import { FARM, failureOf, farmCode, HEALTH, type Message, MONOLITHIC, TestClient } from './clients.ts';
 import { reflectedServices } from './reflection.ts';
 
@@ -62,6 +67,26 @@ describe('access over gRPC', () => {
     assert.equal(await client.healthStatus(), WITHOUT_WORKERS);
     const services = await reflectedServices(address);
     for (const name of [MONOLITHIC, FARM, HEALTH]) assert.ok(services.includes(name), `${name} in ${services}`);
+  });
+
+  it('counts the streams of a key also while there is no GPU that could make their frames', async (t) => {
+    await buildSmallAvatar();
+    const talker = { name: 'talker', sha256: hashApiKey(KEY), role: 'render', max_streams: 1 };
+    const client = clientOf(t, await serve(t, { models: { small: SMALL_MODEL }, auth: { keys: [talker] } }));
+    const open = async () => {
+      const stream = client.stream({ key: KEY });
+      stream.write({ open: { model_id: 'small' } as Open });
+      await once(stream, 'data');
+      return stream.on('error', () => {});
+    };
+    const first = await open();
+    assert.equal(farmCode(await failureOf(open())), 'key_limit_reached');
+    first.cancel();
+    const opensAgain = async () => {
+      (await open()).cancel();
+      return true;
+    };
+    await until('the first has left its place', () => opensAgain().catch(() => false));
   });
 
   it('answers no HTTP/1.1, which is all that a page can have a browser send here', async (t) => {
