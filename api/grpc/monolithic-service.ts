@@ -59,7 +59,8 @@ class MonolithicService {
     const { live, config } = this.#services;
     const preferredGpu = request.preferred_gpu < 0 ? undefined : request.preferred_gpu;
     try {
-      const { gpuId, modelLoadMs } = await live.load(modelIdOf(config, request.model_id), preferredGpu, signal);
+      const modelId = modelIdOf(config, request.model_id);
+      const { gpuId, modelLoadMs } = await live.load(modelId, { preferredGpu }, signal);
       return { success: true, error: '', gpu_id: gpuId, load_time_ms: modelLoadMs };
     } catch (thrown) {
       return { success: false, error: refusalText(thrown), gpu_id: NO_GPU, load_time_ms: 0 };

@@ -97,7 +97,9 @@ async function loadPairModel(
   try {
     const modelId = modelIdOf(services.config, model_id);
     const gpuIds = force_reload ? await unloaded(services, modelId, signal) : [undefined];
-    const loads = await Promise.all(gpuIds.map((gpuId) => services.live.load(modelId, gpuId, signal)));
+    const loads = await Promise.all(
+      gpuIds.map((gpuId) => services.live.load(modelId, { preferredGpu: gpuId }, signal)),
+    );
     const loadedOn = loads.map(({ gpuId }) => gpuId);
     return {
       success: true,

@@ -23,6 +23,8 @@ export interface PlacementWish {
   readonly avoid?: number | undefined;
   /** Chosen if it can render the model, before the GPU that the model's entry prefers. */
   readonly preferredGpu?: number | undefined;
+  /** All others are left out. */
+  readonly onlyGpu?: number | undefined;
   /** Of the request's visual inputs: workers that do not take it are left out. Floats are taken by all. */
   readonly visualForm?: VisualForm | undefined;
   /** Workers that do not give mouths in place of frames are left out. */
@@ -133,9 +135,9 @@ export class LiveDispatcher {
 /** The GPUs whose workers take such a request. */
 function ableGpus(
   heartbeats: readonly Heartbeat[],
-  { modelId, visualForm = 'floats', mouths = false }: PlacementWish,
+  { modelId, onlyGpu, visualForm = 'floats', mouths = false }: PlacementWish,
 ): readonly number[] {
-  const gpuIds = gpusForModel(heartbeats, modelId);
+  const gpuIds = gpusForModel(heartbeats, modelId).filter((gpuId) => gpuId === (onlyGpu ?? gpuId));
   if (visualForm === 'floats' && !mouths) return gpuIds;
   return gpuIds.filter((gpuId) => {
     const worker = workerOf(heartbeats, gpuId);

@@ -26,7 +26,7 @@ import { DEAD_AFTER_MS } from '../../shared/process/signs-of-life.ts';
 import { ignored, unexpected } from '../../shared/process/unheard.ts';
 import { CANCEL_CHANNEL } from '../../shared/renders/store.ts';
 import { currentOrigin } from '../request-context.ts';
-import type { LiveDispatcher, Placement } from './dispatch.ts';
+import type { LiveDispatcher, Placement, PlacementWish } from './dispatch.ts';
 import type { RequestChannel } from './request-channel.ts';
 import type { RequestChannels } from './request-channels.ts';
 
@@ -34,9 +34,11 @@ import type { RequestChannels } from './request-channels.ts';
 export type LiveWork = Omit<
   LiveJob,
   'name' | 'requestId' | 'origin' | 'attempt' | 'expiresAtMs' | 'direct' | 'format'
-> & {
-  readonly preferredGpu?: number | undefined;
-};
+> &
+  GpuWish;
+
+/** Where it should run. */
+export type GpuWish = Pick<PlacementWish, 'preferredGpu' | 'onlyGpu'>;
 
 export interface LiveFrame {
   readonly frameIndex: number;
@@ -100,8 +102,8 @@ type TimedPlacement = Placement & { readonly untilMs: number };
 /** One request while it runs, through all its attempts. */
 class LiveRun {
   readonly #tools: LiveRequestTools;
-  readonly #work: Omit<LiveWork, 'preferredGpu'>;
-  readonly #preferredGpu: number | undefined;
+  readonly #work: Omit<LiveWork, keyof GpuWish>;
+  readonly #gpuWish: GpuWish;
   readonly #requestId = randomBytes(9).toString('base64url');
   readonly #origin = currentOrigin();
   #visualForm: VisualForm = 'floats';
@@ -112,9 +114,9 @@ class LiveRun {
 
   constructor(tools: LiveRequestTools, work: LiveWork) {
     this.#tools = tools;
-    const { preferredGpu, ...rest } = work;
+    const { preferredGpu, onlyGpu, ...rest } = work;
     this.#work = rest;
-    this.#preferredGpu = preferredGpu;
+    this.#gpuWish = { preferredGpu, onlyGpu };
     this.#next = work.frames.start;
   }
 
@@ -188,7 +190,7 @@ class LiveRun {
   async #place(failedGpu: number | undefined, untilMs: number, signal: AbortSignal): Promise<Placement> {
     const { modelId, frames, mouths } = this.#work;
     const wish = {
-      ...{ modelId, mouths, avoid: failedGpu, preferredGpu: this.#preferredGpu, visualForm: this.#visualForm },
+      ...{ modelId, mouths, avoid: failedGpu, ...this.#gpuWish, visualForm: this.#visualForm },
       frames: frames.end - this.#next,
     };
     for (;;) {
@@ -196,7 +198,8 @@ class LiveRun {
       if (place) return place;
       if (performance.now() > untilMs) {
         const why = await this.#tools.dispatcher.whyNone(modelId);
-        throw new FarmError('deadline_exceeded', why ?? `No GPU worker that can render "${modelId}" takes work`);
+        const which = wish.onlyGpu === undefined ? 'No GPU worker' : `No worker of GPU ${wish.onlyGpu}`;
+        throw new FarmError('deadline_exceeded', why ?? `${which} that can render "${modelId}" takes work`);
       }
       await delay(LOOK_EVERY_MS, undefined, { signal }).catch(() => {
         throw cancelled();

@@ -19,7 +19,7 @@ import type { Models } from '../models.ts';
 import { StreamAdmission } from './admission.ts';
 import type { FrameContext } from './audio-context.ts';
 import { LiveDispatcher } from './dispatch.ts';
-import { LiveRequests, type LiveRequestTools, type LiveWork } from './live-request.ts';
+import { type GpuWish, LiveRequests, type LiveRequestTools, type LiveWork } from './live-request.ts';
 import { LiveSound, type SilenceWatch, type SoundPiece } from './live-sound.ts';
 import { LiveStream } from './live-stream.ts';
 import { RecentHearing } from './recent-hearing.ts';
@@ -138,19 +138,18 @@ export class LiveService {
 
   /**
    * Loads a model on a GPU.
-   * @param preferredGpu chosen if its worker is alive; else, or without it, a GPU that has the model or little to do.
+   * @param wish without one, a GPU that has the model or little to do is chosen.
    * FarmError: model_unknown, model_unusable, model_too_large, deadline_exceeded, request_cancelled, worker_lost.
    */
-  async load(modelId: string, preferredGpu: number | undefined, signal: AbortSignal): Promise<LiveSummary> {
+  async load(modelId: string, wish: GpuWish, signal: AbortSignal): Promise<LiveSummary> {
     const { audit = new AuditLog() } = this.#tools;
-    return await audit.noting('model.load', { model: modelId, gpu: preferredGpu }, () =>
-      this.#load(modelId, preferredGpu, signal),
-    );
+    const gpu = wish.onlyGpu ?? wish.preferredGpu;
+    return await audit.noting('model.load', { model: modelId, gpu }, () => this.#load(modelId, wish, signal));
   }
 
-  async #load(modelId: string, preferredGpu: number | undefined, signal: AbortSignal): Promise<LiveSummary> {
+  async #load(modelId: string, wish: GpuWish, signal: AbortSignal): Promise<LiveSummary> {
     await this.#tools.models.refuseUnusable(modelId, 'network');
-    const answers = this.#requests.run({ ...NO_FRAMES, modelId, preferredGpu }, NOTHING, signal);
+    const answers = this.#requests.run({ ...NO_FRAMES, modelId, ...wish }, NOTHING, signal);
     const answer = await answers.next();
     if (answer.done) return answer.value;
     throw new FarmError('internal', `GPU ${answer.value.gpuId} made a frame that nobody asked for`);

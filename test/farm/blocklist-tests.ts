@@ -49,9 +49,12 @@ export function describeBlocklist(farm: TestFarm): void {
     const whileDrained = async (gpuId: number, work: () => Promise<void>) => {
       await farm.client.drainGpu(gpuId);
       await gpuOnce(farm, gpuId, 'drained', ({ state }) => state === 'drained');
-      await work();
-      await farm.client.resumeGpu(gpuId);
-      await gpuOnce(farm, gpuId, 'ready', ({ state }) => state === 'ready');
+      try {
+        await work();
+      } finally {
+        await farm.client.resumeGpu(gpuId);
+        await gpuOnce(farm, gpuId, 'ready', ({ state }) => state === 'ready');
+      }
     };
 
     it('fails no render: what it cannot do is done by another', async () => {
@@ -77,6 +80,15 @@ export function describeBlocklist(farm: TestFarm): void {
         const { id } = await farm.client.submit(speech, { modelId: 'small' });
         await assert.rejects(farm.client.finished(id), { code: 'model_unusable', message: /garbage\.onnx/ });
       });
+    });
+
+    it('loads a model on the GPU that is named, also on one that was resumed a moment ago', async () => {
+      // The model prefers GPU 7.
+      const withoutWish = async () => (await farm.client.loadModel('elsewhere')).gpu;
+      await whileDrained(7, async () => {
+        await until('the front end has seen the drain', async () => (await withoutWish()) === 0);
+      });
+      assert.equal((await farm.client.loadModel('elsewhere', 7)).gpu, 7);
     });
 
     it('is refused a model whose files differ from those that another has in memory, with both hashes', async () => {

@@ -50,7 +50,7 @@ function loadModel(app: App, { live, models }: Services): void {
       await models.refuseUnusable(id, 'network');
       await models.refuseGpu(id, gpu);
     }
-    const { gpuId, modelWasLoaded, modelLoadMs } = await live.load(id, gpu, whileConnected(reply));
+    const { gpuId, modelWasLoaded, modelLoadMs } = await live.load(id, { onlyGpu: gpu }, whileConnected(reply));
     return { id, gpu: gpuId, was_loaded: modelWasLoaded, load_ms: modelLoadMs };
   });
 }
