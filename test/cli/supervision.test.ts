@@ -4,14 +4,15 @@ import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { after, before, describe, it } from 'node:test';
 import { RestartWaits } from '../../cli/supervisor/restart-waits.ts';
-import { SupervisedProcess } from '../../cli/supervisor/supervised-process.ts';
+import { type SilenceLimits, SupervisedProcess } from '../../cli/supervisor/supervised-process.ts';
 import { Supervisor } from '../../cli/supervisor/supervisor.ts';
 import { until } from '../support/until.ts';
 
 const ENTRY = path.join(import.meta.dirname, 'supervised-entry.ts');
-/** Long enough for a process to start on a busy machine. */
-const START_MS = 3000;
-const HUNG_MS = 2000;
+/** Never over for a process that does well, however busy the machine is. */
+const PATIENT: SilenceLimits = { startMs: 60_000, hungMs: 60_000 };
+/** Over for one that hangs, and perhaps for the one after it. */
+const IMPATIENT = { startMs: 3000, hungMs: 2000 } as const;
 
 describe('a process of the farm', { concurrency: true }, () => {
   let folder = '';
@@ -20,7 +21,7 @@ describe('a process of the farm', { concurrency: true }, () => {
   });
   after(() => rm(folder, { recursive: true, force: true }));
 
-  function supervise(how: string) {
+  function supervise(how: string, limits: Partial<SilenceLimits> = {}) {
     const said: string[] = [];
     const supervised = new SupervisedProcess(
       { name: 'one', script: ENTRY, args: [how, path.join(folder, how)], environment: {} },
@@ -29,7 +30,7 @@ describe('a process of the farm', { concurrency: true }, () => {
         inheritOverrides: true,
         onLine: (_, line) => said.push(line),
         drainMs: 5000,
-        limits: { startMs: START_MS, hungMs: HUNG_MS },
+        limits: { ...PATIENT, ...limits },
       },
       () => {},
     );
@@ -48,7 +49,7 @@ describe('a process of the farm', { concurrency: true }, () => {
   });
 
   it('whose main thread is blocked is ended and started again', async () => {
-    const { supervised, said, runsAgain } = supervise('blocks');
+    const { supervised, said, runsAgain } = supervise('blocks', { hungMs: IMPATIENT.hungMs });
     await supervised.start();
     const first = supervised.pid;
     await runsAgain();
@@ -58,7 +59,7 @@ describe('a process of the farm', { concurrency: true }, () => {
   });
 
   it('that is stopped by SIGSTOP is ended and started again', async () => {
-    const { supervised, said, runsAgain } = supervise('stops');
+    const { supervised, said, runsAgain } = supervise('stops', { hungMs: IMPATIENT.hungMs });
     await supervised.start();
     process.kill(supervised.pid as number, 'SIGSTOP');
     await runsAgain();
@@ -67,7 +68,7 @@ describe('a process of the farm', { concurrency: true }, () => {
   });
 
   it('that does not become ready is ended and started again, while the farm waits for it', async () => {
-    const { supervised, said } = supervise('never ready');
+    const { supervised, said } = supervise('never ready', { startMs: IMPATIENT.startMs });
     await supervised.start();
     assert.match(said[0] ?? '', /nothing happened in its start for 3 s\); starting it again$/);
     assert.equal(supervised.state.state, 'running');
