@@ -3,7 +3,7 @@ import { once } from 'node:events';
 import { writeFile } from 'node:fs/promises';
 import { type IncomingMessage, request } from 'node:http';
 import { text } from 'node:stream/consumers';
-import { after, describe, it } from 'node:test';
+import { after, afterEach, describe, it } from 'node:test';
 import { status } from '@grpc/grpc-js';
 import type { InjectOptions } from 'fastify';
 import pino from 'pino';
@@ -39,8 +39,9 @@ const ENTRIES = [
   entry('hasty', 'render', { requests_per_minute: 3 }),
 ];
 const PLAIN_KEY = 'a-plain-key';
+const AUTH = { keys: ENTRIES, api_keys: [PLAIN_KEY] };
 const { app, services, artifacts, store, warnings, reconfigure, renderIn } = await startApi({
-  auth: { keys: ENTRIES, api_keys: [PLAIN_KEY] },
+  auth: AUTH,
   server: { port: `127.0.0.1:${await freePort()}` },
 });
 const grpcServer = await startGrpc(services, pino({ level: 'silent' }));
@@ -262,6 +263,8 @@ describe('limits of a key', () => {
 });
 
 describe('keys that change while the farm runs', () => {
+  afterEach(() => reconfigure({ auth: AUTH }));
+
   it('refuses a removed key at once, ends what runs for it, and lets a new one in', async () => {
     const id = await renderIn('rendering', {}, 'ann');
     const watching = grpc.watch(FARM, 'WatchRender', { render_id: id }, as('ann'));
@@ -281,7 +284,6 @@ describe('keys that change while the farm runs', () => {
 
   it('does not take an upload whose key was removed before it was complete', async () => {
     const url = new URL(await app.listen({ port: 0, host: '127.0.0.1' }));
-    await reconfigure({ auth: { keys: ENTRIES } });
     const { renders: before } = (await ask('ops', '/v1/renders')).json();
     const headers = { 'content-type': 'multipart/form-data; boundary=x', ...bearer(KEYS.ann) };
     const sending = request(url, { path: '/v1/renders', method: 'POST', headers });
@@ -345,7 +347,6 @@ describe('refusals', () => {
       statuses.push((await app.inject({ ...from, headers: bearer(`guess-${guess}`) })).statusCode);
     }
     assert.deepEqual([statuses.indexOf(429), statuses.at(-1)], [20, 429]);
-    await reconfigure({ auth: { keys: ENTRIES, api_keys: [PLAIN_KEY] } });
     const plain = await app.inject({ ...from, headers: bearer(PLAIN_KEY) });
     assert.deepEqual([plain.statusCode, codeOf(plain)], [429, 'rate_limited']);
     assert.equal((await app.inject({ ...from, headers: bearer(KEYS.boss) })).statusCode, 200);

@@ -112,13 +112,13 @@ describe('WebSockets', async () => {
     assert.equal((await client.closed).code, 1009);
   });
 
-  it('end when their key is removed', async () => {
+  it('end when their key is removed', async (t) => {
+    t.after(() => api.reconfigure({ auth: AUTH }));
     await using client = await SocketClient.open(live(), { key: KEY });
     await api.reconfigure({ auth: OTHERS });
     const message = await client.next();
     assert.ok(message && 'error' in message);
     assert.deepEqual(await client.closed, { code: 1008, reason: 'unauthorised' });
-    await api.reconfigure({ auth: AUTH });
   });
 
   it('are told when the front end ends', async () => {

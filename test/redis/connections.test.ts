@@ -87,7 +87,8 @@ async function failToSave(): Promise<void> {
 }
 
 for (const [word, begin, end] of REFUSING) {
-  test(`a Redis that answers ${word} is unavailable, in whatever way it is asked, and serves again afterwards`, async () => {
+  test(`a Redis that answers ${word} is unavailable, in whatever way it is asked, and serves again afterwards`, async (t) => {
+    t.after(end);
     await begin();
     const message = new RegExp(`^Redis refuses to work: (?:${word}|EXECABORT) `);
     for (const [name, give] of WRITES) {
@@ -107,7 +108,8 @@ for (const [word, begin, end] of REFUSING) {
   });
 }
 
-test('a connection to a Redis that was made a copy is made again, since its address may lead elsewhere', async () => {
+test('a connection to a Redis that was made a copy is made again, since its address may lead elsewhere', async (t) => {
+  t.after(() => operator.replicaof('NO', 'ONE'));
   let left = false;
   redis.once('close', () => {
     left = true;
@@ -121,8 +123,13 @@ test('a connection to a Redis that was made a copy is made again, since its addr
   await until('it is connected again', () => redis.status === 'ready');
 });
 
-test('connections that Redis lets in no more are made again by themselves when it lets them in', async () => {
+test('connections that Redis lets in no more are made again by themselves when it lets them in', async (t) => {
   const { password } = new URL(server.url);
+  const letIn = async () => {
+    await operator.call('ACL', 'SETUSER', 'default', 'on');
+    await operator.config('SET', 'requirepass', password);
+  };
+  t.after(letIn);
   const ask = (connection: Redis) => connection.set('key', 'a');
   for (const begin of [
     // Those that there are stay known, and are cut by the next order.
@@ -138,8 +145,7 @@ test('connections that Redis lets in no more are made again by themselves when i
       return answer instanceof Error;
     });
     await assert.rejects(ask(redis), { code: 'redis_unavailable' });
-    await operator.call('ACL', 'SETUSER', 'default', 'on');
-    await operator.config('SET', 'requirepass', password);
+    await letIn();
     for (const connection of [redis, reader, worker]) {
       await until('it is let in again', () =>
         ask(connection).then(
@@ -151,15 +157,17 @@ test('connections that Redis lets in no more are made again by themselves when i
   }
 });
 
-test('a Redis that wants a password which a worker does not give is unavailable until it wants none', async () => {
+test('a Redis that wants a password which a worker does not give is unavailable until it wants none', async (t) => {
   const { host, password } = new URL(server.url);
   const stranger = workerConnection(`redis://${host}`);
+  t.after(async () => {
+    stranger.disconnect();
+    await operator.config('SET', 'requirepass', password);
+  });
   await assert.rejects(stranger.set('key', 'a'), { code: 'redis_unavailable', message: /NOAUTH/ });
   await operator.config('SET', 'requirepass', '');
   await waitUntilReady(stranger, 10_000);
   assert.equal(await stranger.set('key', 'a'), 'OK');
-  await operator.config('SET', 'requirepass', password);
-  stranger.disconnect();
 });
 
 test('a connection that waits to be made again ends when it is told to, with all that was under way on it', async () => {
