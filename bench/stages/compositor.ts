@@ -2,9 +2,10 @@ import { readdir } from 'node:fs/promises';
 import path from 'node:path';
 import sharp from 'sharp';
 import { buildDemoAvatar } from '../../avatars/demo/build.ts';
+import { cutArea } from '../../worker/compositor/area-layout.ts';
 import { Compositor } from '../../worker/compositor/compositor.ts';
-import { mouthArea, type PictureSize, type PreparedPicture } from '../../worker/compositor/contract.ts';
-import { cutRim } from '../../worker/compositor/crop.ts';
+import type { PictureSize, PreparedPicture } from '../../worker/compositor/contract.ts';
+import { cutOut, cutRim } from '../../worker/compositor/crop.ts';
 import { PlainCompositor } from '../../worker/compositor/plain-compositor.ts';
 import { encodeJpeg } from '../../worker/media/jpeg.ts';
 import { compositeFrame } from '../../worker/pipeline/composite.ts';
@@ -125,12 +126,13 @@ async function makeFrame(file: string, index: number, size: PictureSize, side: n
   const crop = makeCrop(NETWORK);
   cutCrop(picture, rect, crop);
   const prepared = {
-    ...{ ...size, quality: QUALITY, rect, rim: cutRim(crop), area: cut(picture, mouthArea(size, rect)) },
+    ...{ ...size, quality: QUALITY, rect, rim: cutRim(crop), area: cutArea(picture, rect, false) },
     ...new Compositor().encodeBackground(picture, rect, QUALITY),
   };
   const inner = { x1: CROP_MARGIN, y1: CROP_MARGIN, x2: CROP_MARGIN + NETWORK, y2: CROP_MARGIN + NETWORK };
-  const mouth = cut(crop, inner);
-  const feathered = { ...prepared, weights: mouthWeights(rect, NETWORK, 'feather', undefined) };
+  const mouth = cutOut(crop, inner);
+  const weights = mouthWeights(rect, NETWORK, 'feather', undefined);
+  const feathered = { ...prepared, weights, area: cutArea(picture, rect, true) };
   return { picture, prepared, feathered, crop, mouth, planes: planesOf(mouth) };
 }
 
@@ -139,14 +141,6 @@ function rectOf({ width, height }: PictureSize, side: number, index: number): Re
   const x1 = Math.round(width * 0.43 - side / 2) + ((index * 7) % 16);
   const y1 = Math.round(height * 0.66 - side / 2) + ((index * 5) % 16);
   return { x1, y1, x2: x1 + side, y2: y1 + side };
-}
-
-function cut({ data, width }: RgbImage, { x1, y1, x2, y2 }: Rect): Uint8Array {
-  const rows = Array.from({ length: y2 - y1 }, (_, row) => {
-    const start = (y1 + row) * width;
-    return data.subarray((start + x1) * 3, (start + x2) * 3);
-  });
-  return new Uint8Array(Buffer.concat(rows));
 }
 
 function planesOf(mouth: Uint8Array): Float32Array {

@@ -11,7 +11,8 @@ import { count, observe, takeCounts } from '../../shared/metrics/tally.ts';
 import { waitUntilReady, workerConnection } from '../../shared/redis/connections.ts';
 import { RenderStore } from '../../shared/renders/store.ts';
 import { startSpan, startTracing, stopTracing } from '../../shared/tracing/tracing.ts';
-import { mouthArea, rimBytes } from '../../worker/compositor/contract.ts';
+import { areaLayout } from '../../worker/compositor/area-layout.ts';
+import { rimBytes } from '../../worker/compositor/contract.ts';
 import { assess } from '../../worker/quality/assess.ts';
 import { measureFrame } from '../../worker/quality/measure-frame.ts';
 import { drawWaveform } from '../../worker/quality/waveform.ts';
@@ -120,8 +121,8 @@ async function spanRows(): Promise<Row[]> {
 
 async function qualityRows(): Promise<Row[]> {
   const picture = { width: 1280, height: 720, rect: { x1: 500, y1: 200, x2: 724, y2: 424 } };
-  const area = mouthArea(picture, picture.rect);
-  const pixels = new Uint8Array((area.x2 - area.x1) * (area.y2 - area.y1) * 3).map((_, at) => at * 7);
+  const { byteLength } = areaLayout(picture, picture.rect, false);
+  const pixels = new Uint8Array(byteLength).map((_, at) => at * 7);
   const mouth = new Uint8Array(320 * 320 * 3).map((_, at) => at * 13);
   const measured = { ...picture, area: pixels, rim: new Uint8Array(rimBytes(320)) };
   const levels = Float64Array.from({ length: FRAMES }, (_, at) => 0.1 * Math.sin(at / 3) ** 2);

@@ -1,5 +1,6 @@
 import sharp from 'sharp';
-import { type FrameCompositor, mouthArea, type PreparedPicture, rimBytes } from '../../worker/compositor/contract.ts';
+import { cutArea } from '../../worker/compositor/area-layout.ts';
+import { type FrameCompositor, type PreparedPicture, rimBytes } from '../../worker/compositor/contract.ts';
 import { mouthBytes, type NetworkSize, type Rect, type RgbImage } from '../../worker/pipeline/contract.ts';
 
 /** A picture, a rect in it, and what the network says belongs there. */
@@ -96,7 +97,8 @@ export function preparedPicture(compositor: FrameCompositor, example: Case): Pre
   const { picture, rect, quality, rim, weights } = example;
   const { width, height } = picture;
   const prepared = compositor.encodeBackground(picture, rect, quality);
-  return { width, height, quality, rect, rim, weights, area: cutRgb(picture, mouthArea(picture, rect)), ...prepared };
+  const area = cutArea(picture, rect, weights !== undefined);
+  return { width, height, quality, rect, rim, weights, area, ...prepared };
 }
 
 /** Pixels of the finished frame. */

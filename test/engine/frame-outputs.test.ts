@@ -4,8 +4,9 @@ import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { type TestContext, test } from 'node:test';
 import { LocalArtifacts } from '../../shared/artifacts/local-artifacts.ts';
+import { cutArea } from '../../worker/compositor/area-layout.ts';
 import { Compositor } from '../../worker/compositor/compositor.ts';
-import { mouthArea, type PreparedPicture, rimBytes } from '../../worker/compositor/contract.ts';
+import { type PreparedPicture, rimBytes } from '../../worker/compositor/contract.ts';
 import type {
   CompositorReport,
   FrameOutput,
@@ -29,10 +30,8 @@ const END: LiveEnd = {
 };
 
 function preparedPicture(): PreparedPicture {
-  const area = mouthArea(SIZE, RECT);
   const prepared = new Compositor().encodeBackground(BACKGROUND, RECT, QUALITY);
-  const areaBytes = (area.x2 - area.x1) * (area.y2 - area.y1) * 3;
-  const pixels = { area: new Uint8Array(areaBytes).fill(90), rim: new Uint8Array(rimBytes(160)).fill(90) };
+  const pixels = { area: cutArea(BACKGROUND, RECT, false), rim: new Uint8Array(rimBytes(160)).fill(90) };
   return { ...SIZE, ...prepared, ...pixels, quality: QUALITY, rect: RECT };
 }
 

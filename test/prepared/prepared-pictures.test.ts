@@ -4,7 +4,7 @@ import path from 'node:path';
 import { describe, it, type TestContext } from 'node:test';
 import sharp from 'sharp';
 import { decodePicture, type PictureSize } from '../../worker/avatar/picture-file.ts';
-import { mouthArea } from '../../worker/compositor/contract.ts';
+import { cutArea } from '../../worker/compositor/area-layout.ts';
 import { cutRim } from '../../worker/compositor/crop.ts';
 import { PlainCompositor } from '../../worker/compositor/plain-compositor.ts';
 import { convertArea, planeLayout } from '../../worker/compositor/planes.ts';
@@ -85,12 +85,11 @@ describe('a prepared picture', () => {
     const avatar = await writeSources(folder, 2);
     const pixels = await pixelsOf(avatar, 1);
     const crop = cropOf(pixels);
-    const { x1, y1, x2, y2 } = mouthArea(SIZE, RECT);
     for (const from of ['the maker', 'the file']) {
       const pictures = await open(t, path.join(folder, 'prepared'), avatar);
       const found = await pictures.picture(1);
       const { jpeg, rows } = new PlainCompositor().encodeBackground(pixels, RECT, QUALITY);
-      const area = await cutOut(pixels, x1, y1, x2 - x1, y2 - y1);
+      const area = cutArea(pixels, RECT, false);
       const expected = { ...SIZE, quality: QUALITY, rect: RECT, jpeg, rows, area, rim: cutRim(crop) };
       assert.deepEqual(plain(found), plain(expected), from);
       assert.ok(found.jpeg.buffer instanceof SharedArrayBuffer);

@@ -7,7 +7,8 @@ import { artifactKeys } from '../../shared/artifacts/keys.ts';
 import { LocalArtifacts } from '../../shared/artifacts/local-artifacts.ts';
 import { frameCount } from '../../shared/sound/frame-rate.ts';
 import { SAMPLE_RATE_HZ } from '../../shared/sound/rates.ts';
-import { mouthArea, rimBytes } from '../../worker/compositor/contract.ts';
+import { areaLayout } from '../../worker/compositor/area-layout.ts';
+import { rimBytes } from '../../worker/compositor/contract.ts';
 import { AudioFile } from '../../worker/media/audio-file.ts';
 import { mouthWeights } from '../../worker/pipeline/pipeline.ts';
 import { assess } from '../../worker/quality/assess.ts';
@@ -102,9 +103,8 @@ describe('the numbers of a render', () => {
 describe('the measures of a frame', () => {
   const SIZE = { width: 96, height: 80 };
   const rect = { x1: 20, y1: 10, x2: 70, y2: 60 };
-  const area = mouthArea(SIZE, rect);
-  const pixels = new Uint8Array((area.x2 - area.x1) * (area.y2 - area.y1) * 3).fill(90);
-  const picture = { ...SIZE, rect, area: pixels, rim: new Uint8Array(rimBytes(160)).fill(90) };
+  const areaOf = (isMixed: boolean) => new Uint8Array(areaLayout(SIZE, rect, isMixed).byteLength).fill(90);
+  const picture = { ...SIZE, rect, area: areaOf(false), rim: new Uint8Array(rimBytes(160)).fill(90) };
   const mouth = (level: number) => new Uint8Array(160 * 160 * 3).fill(level);
 
   it('see a step of 10 levels at the border, and none where there is none', () => {
@@ -121,7 +121,7 @@ describe('the measures of a frame', () => {
   it('see nothing of a step at a border that fades in', () => {
     const weights = mouthWeights(rect, 160, 'feather', undefined);
     const none = measureFrame(picture, mouth(110));
-    const feathered = measureFrame({ ...picture, weights }, mouth(110));
+    const feathered = measureFrame({ ...picture, area: areaOf(true), weights }, mouth(110));
     assert.equal(none.seam, 40_000);
     assert.ok(feathered.seam < none.seam / 50, `${feathered.seam}`);
   });

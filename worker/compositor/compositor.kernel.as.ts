@@ -7,6 +7,7 @@ import { writeBlock, writeEmptyBlock } from './jpeg-block.as';
 import { readMcu } from './jpeg-mcu.as';
 import { CHROMA, LUMA, ROWS, SAMPLES_CB, SAMPLES_CR, SAMPLES_Y } from './layout.as';
 
+export { spread } from './area.as';
 export { joinCrop } from './crop.as';
 export { mix } from './mix.as';
 export { resize } from './resize.as';

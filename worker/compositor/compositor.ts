@@ -1,5 +1,6 @@
 /** The compositor that a thread uses: what plain-compositor.ts defines, done by a kernel in WebAssembly. */
 import { CROP_MARGIN, type Rect, type RgbImage } from '../pipeline/contract.ts';
+import { areaLayout } from './area-layout.ts';
 import {
   checkPictureSize,
   type FrameCompositor,
@@ -69,7 +70,12 @@ export class Compositor implements FrameCompositor {
     const [width, height] = [area.x2 - area.x1, area.y2 - area.y1];
     // What is copied bit by bit may come to have a byte of 255, and one of 0 after it, wherever it had none.
     const most = 2 * (end - first) + Math.ceil(width / MCU_SIDE) * Math.ceil(height / MCU_SIDE) * LARGEST_MCU_BYTES;
-    const [pixels, before, patched, apart] = this.#reserve(picture.area.length, end - first, most, bytesApart(picture));
+    const [pixels, before, patched, apart] = this.#reserve(
+      width * height * CHANNELS,
+      end - first,
+      most,
+      bytesApart(picture),
+    );
     const { bytes, run } = this.#kernel;
     this.#kernel.setQuality(quality);
     this.#paint(picture, area, pixels, apart, mouth);
@@ -104,19 +110,29 @@ export class Compositor implements FrameCompositor {
 
   planes(picture: MouthPicture, mouth: Uint8Array, planes: Uint8Array): void {
     const area = mouthArea(picture, picture.rect);
-    const [pixels, apart] = this.#reserve(picture.area.length, bytesApart(picture));
+    const [width, height] = [area.x2 - area.x1, area.y2 - area.y1];
+    const [pixels, apart] = this.#reserve(width * height * CHANNELS, bytesApart(picture));
     this.#paint(picture, area, pixels, apart, mouth);
-    const data = this.#kernel.bytes.subarray(pixels, pixels + picture.area.length);
-    this.#planes.convertArea({ width: area.x2 - area.x1, height: area.y2 - area.y1, data }, area, picture, planes);
+    const data = this.#kernel.bytes.subarray(pixels, pixels + width * height * CHANNELS);
+    this.#planes.convertArea({ width, height, data }, area, picture, planes);
   }
 
   /** Fills the kernel's memory at `pixels` with the frame's mouth area. @param apart see `#putMouth`. */
   #paint(picture: MouthPicture, area: MouthArea, pixels: number, apart: number, mouth: Uint8Array): void {
-    const { area: background, rect } = picture;
-    this.#kernel.bytes.set(background, pixels);
+    const { rect } = picture;
     const stride = (area.x2 - area.x1) * CHANNELS;
+    this.#putArea(picture, pixels, apart);
     const at = pixels + (rect.y1 - area.y1) * stride + (rect.x1 - area.x1) * CHANNELS;
     this.#putMouth(picture, mouth, at, stride, apart);
+  }
+
+  /** Puts what is kept of the area to `pixels`. @param apart memory for it, where it has gaps. */
+  #putArea(picture: MouthPicture, pixels: number, apart: number): void {
+    const { area, rect, weights } = picture;
+    const { bytes, run } = this.#kernel;
+    const { before, stride, gapBytes, gaps } = areaLayout(picture, rect, weights !== undefined);
+    bytes.set(area, gaps > 0 ? apart : pixels);
+    if (gaps > 0) run.spread(apart, area.length, pixels, before, stride - gapBytes, gapBytes, gaps);
   }
 
   /**
@@ -159,9 +175,12 @@ export class Compositor implements FrameCompositor {
   }
 }
 
-/** Memory for a mouth that is mixed with its picture: its pixels, then their weights. None for any other mouth. */
-function bytesApart({ weights }: MouthPlace): number {
-  return weights ? weights.length * (CHANNELS + 1) : 0;
+/**
+ * Memory for a mouth that is mixed with its picture: its pixels, then their weights. For any other, for what is kept of
+ * the area that it goes into.
+ */
+function bytesApart({ weights, area }: MouthPlace & Partial<Pick<MouthPicture, 'area'>>): number {
+  return weights ? weights.length * (CHANNELS + 1) : (area?.length ?? 0);
 }
 
 /** Bytes of a file whose length is not known yet. */

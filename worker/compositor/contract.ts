@@ -68,7 +68,7 @@ export interface PreparedJpeg {
 export interface MouthPicture extends PictureSize {
   /** Where the crop lies. */
   readonly rect: Rect;
-  /** RGB of `mouthArea(this, rect)`, row-major, no padding. */
+  /** RGB of `mouthArea(this, rect)`, row-major, without the gaps of `areaLayout`. */
   readonly area: Uint8Array;
   /** What of the (S+8)² crop is around the network's picture, see `rimBytes`. */
   readonly rim: Uint8Array;

@@ -1,5 +1,5 @@
 /** A crop in two parts: the network's picture in its middle, and the rim around it, which stays the background's. */
-import { CROP_MARGIN, mouthBytes, type NetworkSize, type RgbImage } from '../pipeline/contract.ts';
+import { CROP_MARGIN, mouthBytes, type NetworkSize, type Rect, type RgbImage } from '../pipeline/contract.ts';
 import { rimBytes } from './contract.ts';
 
 const CHANNELS = 3;
@@ -39,6 +39,17 @@ export function joinCrop(rim: Uint8Array, mouth: Uint8Array, crop: Uint8Array): 
     const line = mouth.subarray(row * size * CHANNELS, (row + 1) * size * CHANNELS);
     crop.set(line, ((row + CROP_MARGIN) * side + CROP_MARGIN) * CHANNELS);
   }
+}
+
+/** A part of a picture: RGB, row-major, no padding. */
+export function cutOut({ data, width }: RgbImage, { x1, y1, x2, y2 }: Rect): Uint8Array {
+  const line = (x2 - x1) * CHANNELS;
+  const cut = new Uint8Array(line * (y2 - y1));
+  for (let y = y1; y < y2; y++) {
+    const from = (y * width + x1) * CHANNELS;
+    cut.set(data.subarray(from, from + line), (y - y1) * line);
+  }
+  return cut;
 }
 
 /** Calls `visit` for each piece of the rim that lies in one row: its places in crop and rim, and its bytes. */

@@ -32,6 +32,7 @@ type Place = ('LUMA' | 'CHROMA' | 'RECIPROCALS' | 'ZIGZAG' | 'UNZIGZAG') | ('ROW
 /** Functions of compositor.kernel.as.ts. Addresses and strides are in bytes. */
 export interface KernelFunctions {
   joinCrop(size: number): void;
+  spread(...[from, length, to, before, between, gapBytes, gaps]: number[]): void;
   mix(...[from, weights, to, toStride, width, height]: number[]): void;
   resize(...[from, fromStride, width, height, to, toStride, targetWidth, targetHeight]: number[]): void;
   encodeRow(...[pixels, width, height, areaX1, areaX2, to]: number[]): number;

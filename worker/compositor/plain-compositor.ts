@@ -2,6 +2,7 @@
 import { resizeBicubic } from '../pipeline/bicubic.ts';
 import { CROP_MARGIN, type Rect, type RgbImage } from '../pipeline/contract.ts';
 import { mixBack } from '../pipeline/mix-back.ts';
+import { areaLayout, withGaps } from './area-layout.ts';
 import {
   checkPictureSize,
   type FrameCompositor,
@@ -112,8 +113,9 @@ function rowAt(rows: Int32Array, row: number): RowPlaces {
 /** The picture's mouth area with a mouth in it. */
 function paintedArea(picture: MouthPicture, mouth: Uint8Array): RgbImage {
   const area = mouthArea(picture, picture.rect);
-  const background = areaPicture(picture.area, area);
-  const painted = areaPicture(picture.area.slice(), area);
+  const pixels = withGaps(areaLayout(picture, picture.rect, picture.weights !== undefined), picture.area);
+  const background = areaPicture(pixels, area);
+  const painted = areaPicture(pixels.slice(), area);
   putMouth({ ...picture, rect: moved(picture.rect, area) }, mouth, background, painted);
   return painted;
 }

@@ -1,13 +1,13 @@
 /** An avatar's idle clip, and what frames look like that show it: alone, or mixed with the picture that speaks. */
 
 import { IDLE_WHOLE, type IdleMoment } from '../../shared/sound/idle-track.ts';
-import { type FrameCompositor, mouthArea, type PreparedPicture } from '../compositor/contract.ts';
+import { cutArea } from '../compositor/area-layout.ts';
+import type { FrameCompositor, PreparedPicture } from '../compositor/contract.ts';
 import { PlaneConverter } from '../compositor/plane-converter.ts';
 import { alphaBytes, planeLayout } from '../compositor/planes.ts';
 import { putBehind } from '../compositor/put-behind.ts';
 import type { AvatarPictures, RgbImage } from '../pipeline/contract.ts';
 import type { PictureKeys } from './picture-keys.ts';
-import { cutOut } from './prepare-picture.ts';
 import type { PreparedPictures } from './prepared-pictures.ts';
 
 /** Pictures in their prepared forms, and their pixels as the avatar's files have them. */
@@ -76,7 +76,10 @@ export class IdleClip {
     const [mine, theirs] = await Promise.all([pixelsOf(this.#talk, index), pixelsOf(this.#clip, place)]);
     const { shares, alpha } = await this.#sharesOf(index, moment);
     const { picture, weights } = putBehind(mine, shares, theirs, own.rect, own.weights);
-    const mixed = { ...own, ...this.#encoded(picture, own), weights: weights && shared(weights) };
+    const mixed = {
+      ...{ ...own, ...this.#encoded(picture, own), weights: weights && shared(weights) },
+      area: shared(cutArea(picture, own.rect, weights !== undefined)),
+    };
     this.#mixtures.set(mixed, { pixels: picture, alpha });
     return mixed;
   }
@@ -106,11 +109,10 @@ export class IdleClip {
 
   /** The parts of a prepared picture that its pixels decide, in memory that other threads see. */
   #encoded(picture: RgbImage, { rect, quality }: PreparedPicture) {
-    const { x1, y1, x2, y2 } = mouthArea(picture, rect);
     const { jpeg, rows } = this.#compositor.encodeBackground(picture, rect, quality);
     const places = new Int32Array(new SharedArrayBuffer(rows.byteLength));
     places.set(rows);
-    return { jpeg: shared(jpeg), rows: places, area: shared(cutOut(picture, x1, y1, x2 - x1, y2 - y1)) };
+    return { jpeg: shared(jpeg), rows: places };
   }
 
   /** How much of each pixel is the avatar's own picture, of 255; with alpha, what is more opaque counts for more. */

@@ -1,14 +1,24 @@
 import { SpareMemory } from '../../shared/process/spare-memory.ts';
 import type { PreparedPicture } from '../compositor/contract.ts';
 
+/** Pictures of an avatar differ a little. */
+const ROOM_TO_GROW = 1.25;
+
 /** Memory of the pictures that are read for one frame and not kept, of all avatars of a thread; other threads see it. */
 export class PictureMemory {
   readonly #spare = new SpareMemory((byteLength) => new SharedArrayBuffer(byteLength));
+  #read = new Uint8Array(0);
   readonly #lent = new WeakMap<PreparedPicture, SharedArrayBuffer>();
 
   /** At least so many bytes, with arbitrary contents. */
   take(byteLength: number): SharedArrayBuffer {
     return this.#spare.take(byteLength).buffer;
+  }
+
+  /** So many bytes for what is read from a file and copied at once: the next call may give the same memory. */
+  forReading(byteLength: number): Uint8Array {
+    if (this.#read.length < byteLength) this.#read = new Uint8Array(byteLength * ROOM_TO_GROW);
+    return this.#read.subarray(0, byteLength);
   }
 
   /** Remembers that a picture which is not kept lies in `memory`, nothing else with it. */

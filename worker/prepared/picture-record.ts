@@ -5,6 +5,7 @@
  */
 
 import { crc32 } from 'node:zlib';
+import { type AreaLayout, leaveGapsOut } from '../compositor/area-layout.ts';
 import type { PreparedJpeg } from '../compositor/contract.ts';
 
 /**
@@ -109,19 +110,33 @@ export function readHead(head: Uint8Array, key: string): PictureHead | undefined
   };
 }
 
-/** The arrays of the main part, without a copy. @param memory holds it from `offset` on, a multiple of 4. */
-export function viewMain(head: PictureHead, memory: ArrayBufferLike, offset: number) {
-  const jpegAt = offset + head.rowCount * ROW_VALUE_BYTES;
+/** Bytes that `takeMain` takes. @param area of the picture, as all that follow. */
+export function bytesToTake({ main, areaBytes }: PictureHead, area: AreaLayout): number {
+  return main.byteLength - areaBytes + area.byteLength;
+}
+
+/**
+ * The arrays of the main part, of the area what frames show of it.
+ * @param main the part of the file.
+ * @param memory receives them: `bytesToTake`.
+ */
+export function takeMain(head: PictureHead, main: Uint8Array, area: AreaLayout, memory: ArrayBufferLike) {
+  const jpegAt = head.rowCount * ROW_VALUE_BYTES;
   const areaAt = jpegAt + head.jpegBytes;
-  const rimAt = areaAt + head.areaBytes;
+  const rimAt = areaAt + area.byteLength;
   const weightsAt = rimAt + head.rimBytes;
-  return {
-    rows: new Int32Array(memory, offset, head.rowCount),
+  const taken = {
+    rows: new Int32Array(memory, 0, head.rowCount),
     jpeg: new Uint8Array(memory, jpegAt, head.jpegBytes),
-    area: new Uint8Array(memory, areaAt, head.areaBytes),
+    area: new Uint8Array(memory, areaAt, area.byteLength),
     rim: new Uint8Array(memory, rimAt, head.rimBytes),
     ...(head.weightBytes > 0 ? { weights: new Uint8Array(memory, weightsAt, head.weightBytes) } : {}),
   };
+  const restAt = areaAt + head.areaBytes;
+  new Uint8Array(memory).set(main.subarray(0, areaAt));
+  leaveGapsOut(area, main.subarray(areaAt, restAt), taken.area);
+  new Uint8Array(memory).set(main.subarray(restAt), rimAt);
+  return taken;
 }
 
 export function crc32Of(bytes: Uint8Array): number {

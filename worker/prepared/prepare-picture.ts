@@ -6,7 +6,7 @@ import { type Backdrop, BackdropReader, type BackdropSource } from '../avatar/ba
 import { decodeAlpha } from '../avatar/picture-alpha.ts';
 import { decodePicture, type PictureSize, readPictureFile, readPictureSize } from '../avatar/picture-file.ts';
 import { type FrameCompositor, mouthArea } from '../compositor/contract.ts';
-import { cutRim } from '../compositor/crop.ts';
+import { cutOut, cutRim } from '../compositor/crop.ts';
 import { putBehind, type SeenPicture } from '../compositor/put-behind.ts';
 import { CROP_MARGIN, type RgbImage } from '../pipeline/contract.ts';
 import { checkFace, fillCrop, makeCrop, mouthWeights } from '../pipeline/pipeline.ts';
@@ -111,29 +111,17 @@ function partsOf(
 ): Omit<PictureParts, 'hiddenFace' | 'weights'> {
   const crop = makeCrop(side);
   fillCrop(crop, face, (whole) => compositor.cutCrop(pixels, rect, whole));
-  const { x1, y1, x2, y2 } = mouthArea(seen, rect);
-  const area = cutOut(seen, x1, y1, x2 - x1, y2 - y1);
   return {
     ...compositor.encodeBackground(seen, rect, quality),
-    area,
+    area: cutOut(seen, mouthArea(seen, rect)),
     rim: cutRim(crop),
-    face: cutOut(crop, CROP_MARGIN, CROP_MARGIN, side, side),
+    face: cutOut(crop, { x1: CROP_MARGIN, y1: CROP_MARGIN, x2: CROP_MARGIN + side, y2: CROP_MARGIN + side }),
   };
 }
 
 /** Pictures of faces may have either of two sizes, which are checked against the network's. */
 async function decodeFace(file: Uint8Array, path: string): Promise<RgbImage> {
   return await decodePicture(file, await readPictureSize(path), path);
-}
-
-/** A part of a picture: RGB, row-major, no padding. */
-export function cutOut({ data, width }: RgbImage, x: number, y: number, columns: number, rows: number): Uint8Array {
-  const cut = new Uint8Array(columns * rows * 3);
-  for (let row = 0; row < rows; row++) {
-    const from = ((y + row) * width + x) * 3;
-    cut.set(data.subarray(from, from + columns * 3), row * columns * 3);
-  }
-  return cut;
 }
 
 function sha256(file: Uint8Array): string {

@@ -1,23 +1,19 @@
 /** The pictures of one avatar in their prepared forms: from memory, from their files, or prepared now. */
 
 import { FarmError } from '../../shared/errors/farm-error.ts';
+import { areaLayout } from '../compositor/area-layout.ts';
 import type { PreparedPicture } from '../compositor/contract.ts';
 import type { NetworkSize, Rect, RgbImage } from '../pipeline/contract.ts';
 import type { PreparedAvatar, PreparedShare } from './contract.ts';
 import type { WholePicture } from './known-picture.ts';
 import { PictureKeys } from './picture-keys.ts';
-import { type PictureHead, readHead, viewMain } from './picture-record.ts';
+import { bytesToTake, type PictureHead, readHead, takeMain } from './picture-record.ts';
 import type { PicturesOptions } from './pictures-options.ts';
 import { type FoundSources, noteHashes, type PictureOrder, readPicture, readSeenPicture } from './prepare-picture.ts';
 import { noteUnwritable } from './prepared-files.ts';
 import { yuvPlanes } from './prepared-planes.ts';
 
-interface PlaceInMemory {
-  readonly memory: SharedArrayBuffer;
-  readonly isKept: boolean;
-}
-
-/** For each picture kept, on average: 523 pictures of 1280×720 take 97 MB at most. */
+/** For each picture kept, on average: 523 pictures of 1280×720 take 97 MB at most, and half of that as a rule. */
 const KEPT_BYTES_PER_PIXEL = 0.2;
 /** Small pictures take little memory, whatever is kept of them. */
 const LEAST_KEPT_BYTES = 64 * 1024;
@@ -95,16 +91,14 @@ export class PreparedPictures implements PreparedAvatar {
   async picture(index: number): Promise<PreparedPicture> {
     const kept = this.#kept.get(index);
     if (kept !== undefined) return kept;
-    let place: PlaceInMemory | undefined;
+    let main: Uint8Array | undefined;
     const head = this.keys.of(index)?.read('main', (found) => {
-      place = this.#placeFor(found);
-      return new Uint8Array(place.memory, 0, found.main.byteLength);
+      main = this.#options.memory.forReading(found.main.byteLength);
+      return main;
     });
-    if (head !== undefined && place !== undefined) return this.#view(index, head, place);
+    if (head !== undefined && main !== undefined) return this.#take(index, head, main);
     const { head: made, file } = await this.prepare(index);
-    const madePlace = this.#placeFor(made);
-    new Uint8Array(madePlace.memory).set(file.subarray(made.main.start, made.main.start + made.main.byteLength));
-    return this.#view(index, made, madePlace);
+    return this.#take(index, made, file.subarray(made.main.start, made.main.start + made.main.byteLength));
   }
 
   giveBack(picture: PreparedPicture): void {
@@ -250,12 +244,6 @@ export class PreparedPictures implements PreparedAvatar {
     into.set(file.subarray(start, start + byteLength));
   }
 
-  #placeFor({ main }: PictureHead): PlaceInMemory {
-    const { byteLength } = main;
-    const isKept = this.#hasRoomFor(byteLength);
-    return { memory: isKept ? new SharedArrayBuffer(byteLength) : this.#options.memory.take(byteLength), isKept };
-  }
-
   #hasRoomFor(byteLength: number): boolean {
     const { cachedFrames } = this.#options;
     const share = Math.max(LEAST_KEPT_BYTES, this.width * this.height * KEPT_BYTES_PER_PIXEL);
@@ -263,14 +251,20 @@ export class PreparedPictures implements PreparedAvatar {
     return count < cachedFrames && this.#cachedBytes + byteLength <= cachedFrames * share;
   }
 
-  #view(index: number, head: PictureHead, { memory, isKept }: PlaceInMemory): PreparedPicture {
-    const { size } = this.#options.avatar;
-    const picture = { ...size, quality: this.quality, rect: this.rect(index), ...viewMain(head, memory, 0) };
-    if (isKept && !this.#kept.has(index)) {
+  /** Copies what frames need of a picture to where all threads see it. @param main the part of its file. */
+  #take(index: number, head: PictureHead, main: Uint8Array): PreparedPicture {
+    const { avatar, memory: spare } = this.#options;
+    const rect = this.rect(index);
+    const area = areaLayout(avatar.size, rect, head.weightBytes > 0);
+    const byteLength = bytesToTake(head, area);
+    const isKept = this.#hasRoomFor(byteLength) && !this.#kept.has(index);
+    const memory = isKept ? new SharedArrayBuffer(byteLength) : spare.take(byteLength);
+    const picture = { ...avatar.size, quality: this.quality, rect, ...takeMain(head, main, area, memory) };
+    if (isKept) {
       this.#kept.set(index, picture);
-      this.#cachedBytes += head.main.byteLength;
+      this.#cachedBytes += byteLength;
     } else {
-      this.#options.memory.lend(picture, memory);
+      spare.lend(picture, memory);
     }
     return picture;
   }

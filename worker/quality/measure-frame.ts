@@ -2,6 +2,7 @@
  * What can be said of one frame before it is put together, from the network's mouth and the picture that it goes into:
  * in whole numbers, so that it is the same on every machine.
  */
+import { areaLayout, placeInArea } from '../compositor/area-layout.ts';
 import { type MouthPicture, mouthArea } from '../compositor/contract.ts';
 import { sizeOfMouth } from '../compositor/crop.ts';
 import { CROP_MARGIN } from '../pipeline/contract.ts';
@@ -84,7 +85,9 @@ function seamOf(picture: MouthPicture, mouth: Uint8Array): Pick<FrameMeasures, '
   const area = mouthArea(picture, rect);
   const size = sizeOfMouth(mouth);
   const [width, height, scale] = [rect.x2 - rect.x1, rect.y2 - rect.y1, size + 2 * CROP_MARGIN];
-  const at = (x: number, y: number) => ((y - area.y1) * (area.x2 - area.x1) + x - area.x1) * CHANNELS;
+  const layout = areaLayout(picture, rect, weights !== undefined);
+  const at = (x: number, y: number) =>
+    placeInArea(layout, ((y - area.y1) * (area.x2 - area.x1) + x - area.x1) * CHANNELS);
   // Where in the picture a pixel of the network's picture comes to lie.
   const xOf = (column: number) => rect.x1 + Math.floor(((CROP_MARGIN + column) * width) / scale);
   const yOf = (row: number) => rect.y1 + Math.floor(((CROP_MARGIN + row) * height) / scale);
