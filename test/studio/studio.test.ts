@@ -178,7 +178,7 @@ describe('the studio, in Chromium', { skip: NO_BROWSER }, () => {
     await page.route(cut, (route) => route.abort());
     await open('/');
     await page.getByRole('button', { name: 'Record' }).click();
-    await page.getByRole('button', { name: 'Stop (0:01)' }).click();
+    await page.getByRole('button', { name: /^Stop \(0:0[1-9]\)/ }).click();
     await page.getByText('recording.webm').waitFor();
     await page.getByRole('radio', { name: 'ann', exact: true }).check();
     await page.getByRole('button', { name: 'Render', exact: true }).click();
