@@ -104,8 +104,13 @@ describe('farm render', () => {
   const files = async () => (await readdir(farm.folder)).sort();
   /** Does something while no frame is made, so that no render ends before it is meant to. */
   const whileNothingIsMade = async (work: () => Promise<void>) => {
-    await client.drainGpu(0);
-    await work().finally(() => client.resumeGpu(0));
+    try {
+      await client.drainGpu(0);
+      await until('it takes no more work', async () => (await client.gpus()).gpus[0]?.state === 'drained');
+      await work();
+    } finally {
+      await client.resumeGpu(0);
+    }
   };
 
   it('takes address and key from the config.yaml beside it, and makes the video under its own name at the end', async () => {
@@ -190,9 +195,10 @@ describe('farm render', () => {
     assert.equal((await client.get(id)).status, 'completed');
   });
 
-  it('gives up after the patience it was given, and says how to go on', () =>
+  it('gives up after the patience it was given, and says how to go on', (t) =>
     whileNothingIsMade(async () => {
       const other = await Link.to(farm.url);
+      t.after(() => other.close());
       const words = ['--out', 'x.mp4', '--url', other.url, '--api-key', KEY, '--patience', '1'];
       const command = rendering('speech.wav', ...words);
       await command.until(/^Render r/m);
