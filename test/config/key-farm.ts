@@ -117,18 +117,23 @@ export class KeyFarm {
     return composited_frames;
   }
 
-  /** Does something while these GPUs take no work. */
+  /** Does something while these GPUs take no work; they do again when this resolves. */
   async withoutGpus<T>(gpuIds: readonly number[], work: () => Promise<T>): Promise<T> {
-    for (const gpuId of gpuIds) await this.client.drainGpu(gpuId);
-    await until('they are out of service', async () => {
-      const { gpus } = await this.client.gpus();
-      return gpuIds.every((gpuId) => gpus.find(({ gpu }) => gpu === gpuId)?.state === 'drained');
-    });
+    const allAre = (state: string) =>
+      until(`GPUs ${gpuIds} are ${state}`, async () => {
+        const { gpus } = await this.client.gpus();
+        return gpuIds.every((gpuId) => gpus.find(({ gpu }) => gpu === gpuId)?.state === state);
+      });
+    let done: T;
     try {
-      return await work();
+      for (const gpuId of gpuIds) await this.client.drainGpu(gpuId);
+      await allAre('drained');
+      done = await work();
     } finally {
       for (const gpuId of gpuIds) await this.client.resumeGpu(gpuId);
     }
+    await allAre('ready');
+    return done;
   }
 
   /** Speech of this length as a file. */

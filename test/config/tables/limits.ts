@@ -45,7 +45,7 @@ const BATCH_WAIT_MS = 100;
 const ATTEMPTS = 2;
 const FAULT_MINUTES = 0.03;
 /** Longer than anything else that is computed here takes from one sign of progress to the next. */
-const STUCK_SECONDS = 4;
+const STUCK_SECONDS = 10;
 /** Of the two seconds for an idle model no more than this should pass until the farm has noticed. */
 const IDLE_MINUTES = 0.03;
 const PING_WITHIN_MS = 20_000;
@@ -109,7 +109,7 @@ async function start(farm: KeyFarm): Promise<Bench> {
     },
     dashboard: { read_only: false },
     http: { allowed_hosts: ['farm.test'], allowed_origins: [PRODUCT], trusted_proxies: ['127.0.0.0/8'] },
-    inputs: { url_hosts: ['127.0.0.1'], url_networks: ['127.0.0.1/32'], url_timeout_seconds: 2 },
+    inputs: { url_hosts: ['127.0.0.1'], url_networks: ['127.0.0.1/32'], url_timeout_seconds: 4 },
     limits: {
       max_upload_mb: 1,
       max_audio_minutes: 0.05,
@@ -229,22 +229,53 @@ async function openStream({ grpc }: KeyFarm, key = API_KEY): Promise<ClientDuple
   return stream;
 }
 
+/** Renders of `ann` that are cancelled at the end of their block, since the farm takes only two at a time. */
+class CancelledRenders {
+  readonly #farm: KeyFarm;
+  readonly #ids: string[] = [];
+
+  constructor(farm: KeyFarm) {
+    this.#farm = farm;
+  }
+
+  async submit(file: string, client = this.#farm.client): Promise<string> {
+    const { id } = await client.submit(file, { modelId: 'ann' });
+    this.#ids.push(id);
+    return id;
+  }
+
+  async cancel(): Promise<void> {
+    for (const id of this.#ids.splice(0)) await this.#farm.client.cancel(id);
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.cancel();
+  }
+}
+
 /** The key "framer" has one render of 50 frames, more than it may have; that one is taken all the same. */
 async function refusesFrames(farm: KeyFarm): Promise<void> {
   const framer = new NodeFarmClient(farm.url, FRAMER_KEY);
   const speech = await farm.speech(2);
   await farm.withoutGpus([0], async () => {
-    const { id } = await framer.submit(speech, { modelId: 'ann' });
+    await using taken = new CancelledRenders(farm);
+    const id = await taken.submit(speech, framer);
     await until('it is planned', async () => (await framer.get(id)).status === 'rendering');
     await assert.rejects(framer.submit(speech, { modelId: 'ann' }), {
       code: 'key_limit_reached',
       message: /^50 frames of the key "framer" are unfinished/,
     });
-    const other = await farm.client.submit(speech, { modelId: 'ann' });
-    for (const taken of [id, other.id]) await farm.client.cancel(taken);
-    const next = await framer.submit(speech, { modelId: 'ann' });
-    await farm.client.cancel(next.id);
+    await taken.submit(speech);
+    await taken.cancel();
+    await taken.submit(speech, framer);
   });
+}
+
+/** What a render has waited for, from now until it has ended. */
+async function waitsOf({ client }: KeyFarm, renderId: string): Promise<Set<string>> {
+  const codes = new Set<string>();
+  for await (const { waiting } of client.watch(renderId)) if (waiting) codes.add(waiting.code);
+  return codes;
 }
 
 async function isLoaded({ client }: KeyFarm, modelId: string): Promise<boolean> {
@@ -328,7 +359,8 @@ export const limitKeys: KeyTable<Bench> = {
       await assert.rejects(studio.models(), { code: 'rate_limited' });
       await refusesFrames(farm);
       await refusesBytes(farm, new NodeFarmClient(farm.url, KEEPER_KEY), 0.4 * MB, 'key_limit_reached');
-      const talk = await openStream(farm, TALKER_KEY);
+      using ends = new DisposableStack();
+      const talk = ends.adopt(await openStream(farm, TALKER_KEY), (stream) => stream.cancel());
       assert.equal(farmCode(await failureOf(openStream(farm, TALKER_KEY))), 'key_limit_reached');
       const ended = once(talk, 'error');
       const settings = parse(await readFile(farm.configPath, 'utf8'));
@@ -395,6 +427,14 @@ export const limitKeys: KeyTable<Bench> = {
           await once(socket, 'close');
         }),
       );
+      ends.dispose();
+      // The farm hears of each end by itself, and takes nobody until then.
+      await until('there is room again', () =>
+        farm.client.models().then(
+          () => true,
+          () => false,
+        ),
+      );
     },
     'webhooks.allow_private_addresses webhooks.allowed_addresses': async ({ farm }) => {
       const test = async (url: string) => {
@@ -448,17 +488,24 @@ export const limitKeys: KeyTable<Bench> = {
       await farm.client.finished(id);
       const headers = { authorization: `Bearer ${API_KEY}` };
       const watch = () => fetch(`${farm.url}/v1/renders/${id}/preview?as=mjpeg`, { headers });
-      const answers = await Promise.all([watch(), watch()]);
-      assert.deepEqual(answers.map(({ status }) => status).sort(), [200, 429]);
-      await Promise.all(answers.map((answer) => answer.body?.cancel()));
+      // Again where the first one was over when the farm came to the second.
+      await until('one of two is refused', async () => {
+        const answers = await Promise.all([watch(), watch()]);
+        await Promise.all(answers.map((answer) => answer.body?.cancel()));
+        return (
+          answers
+            .map(({ status }) => status)
+            .sort()
+            .join() === '200,429'
+        );
+      });
     },
     'server.queue_size': async ({ farm }) => {
       const speech = await farm.speech(0.1);
       await farm.withoutGpus([0], async () => {
-        const taken = [await farm.client.submit(speech, { modelId: 'ann' })];
-        taken.push(await farm.client.submit(speech, { modelId: 'ann' }));
-        await assert.rejects(farm.client.submit(speech, { modelId: 'ann' }), { code: 'queue_full' });
-        for (const { id } of taken) await farm.client.cancel(id);
+        await using taken = new CancelledRenders(farm);
+        for (let render = 0; render < 2; render++) await taken.submit(speech);
+        await assert.rejects(taken.submit(speech), { code: 'queue_full' });
       });
     },
     'limits.max_upload_mb': async ({ farm }) => {
@@ -486,7 +533,7 @@ export const limitKeys: KeyTable<Bench> = {
       const { id = '' } = await submit(`http://127.0.0.1:${port}/a.wav`);
       assert.equal((await farm.client.finished(id)).frames.total, 13);
       assert.match((await submit(`http://localhost:${port}/a.wav`)).error?.message ?? '', /does not list localhost/);
-      assert.match((await submit(`http://127.0.0.1:${port}/slow`)).error?.message ?? '', /within 2 s/);
+      assert.match((await submit(`http://127.0.0.1:${port}/slow`)).error?.message ?? '', /within 4 s/);
     },
     'limits.max_audio_minutes': async ({ farm }) => {
       const { id } = await farm.client.submit(await farm.speech(4), { modelId: 'ann' });
@@ -512,9 +559,12 @@ export const limitKeys: KeyTable<Bench> = {
       await until('nobody has used it for so long that it goes', async () => !(await isLoaded(farm, 'ann')));
     },
     'live.frame_listen live.frame_advertise': async ({ farm, framesCame }) => {
-      const before = framesCame();
-      const [frame] = await farm.frames('ann', KEYED);
-      assert.ok(framesCame() - before > (frame?.length ?? 0));
+      // A worker that did not reach the front end in time sends by Redis, and for some seconds does not try again.
+      await until('a frame comes by the address that is advertised', async () => {
+        const before = framesCame();
+        const [frame] = await farm.frames('ann', KEYED);
+        return framesCame() - before > (frame?.length ?? 0);
+      });
     },
     'live.batch_wait_ms': async ({ farm }) => {
       await farm.frames('counting', KEYED);
@@ -546,19 +596,20 @@ export const limitKeys: KeyTable<Bench> = {
     },
     'render.farm_fault_minutes': async ({ farm }) => {
       const speech = await farm.speech(0.1);
-      const { id } = await farm.withoutGpus([0], async () => {
-        const view = await farm.client.submit(speech, { modelId: 'ann' });
-        await until('it is planned', async () => (await farm.client.get(view.id)).status === 'rendering');
-        await rm(path.join(farm.folder, 'data/renders', view.id, 'audio.f32'));
-        return view;
+      const { id, waits } = await farm.withoutGpus([0], async () => {
+        const { id } = await farm.client.submit(speech, { modelId: 'ann' });
+        await until('it is planned', async () => (await farm.client.get(id)).status === 'rendering');
+        await rm(path.join(farm.folder, 'data/renders', id, 'audio.f32'));
+        // From before the GPU takes it: it does not wait for long.
+        return { id, waits: waitsOf(farm, id) };
       });
-      await until('it waits for its sound', async () => (await farm.client.get(id)).waiting?.code === 'storage_failed');
+      assert.ok((await waits).has('storage_failed'));
       await assert.rejects(farm.client.finished(id), { code: 'storage_failed' });
     },
     'limits.stuck_seconds': async ({ farm }) => {
       const worker = async () => (await farm.client.gpus()).gpus[0];
       const before = (await worker())?.worker;
-      await assert.rejects(farm.frames('hanging', KEYED), /made no progress for 4 s/);
+      await assert.rejects(farm.frames('hanging', KEYED), new RegExp(`made no progress for ${STUCK_SECONDS} s`));
       await until('its worker is replaced', async () => {
         const now = await worker();
         return now?.state === 'ready' && now.worker !== before;
