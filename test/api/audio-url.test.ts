@@ -43,7 +43,7 @@ const models = { demo: DEMO_MODEL };
 const { app, artifacts, services } = await startApi({
   models,
   limits: { max_upload_mb: 1 },
-  inputs: { url_hosts: ['127.0.0.1', '*.example.com'], url_networks: ['127.0.0.1'], url_timeout_seconds: 1 },
+  inputs: { url_hosts: ['127.0.0.1', '*.example.com'], url_networks: ['127.0.0.1'], url_timeout_seconds: 3 },
 });
 
 async function submit(fields: object, headers: Record<string, string> = {}) {
@@ -122,7 +122,7 @@ describe('a sound by its address', () => {
       says: /gone\.wav answered 404/,
     },
     { name: 'what breaks off', fields: at('/cut.wav'), status: 502, code: 'remote_failed', says: /broke off/ },
-    { name: 'what takes too long', fields: at('/slow.wav'), status: 502, code: 'remote_failed', says: /within 1 s/ },
+    { name: 'what takes too long', fields: at('/slow.wav'), status: 502, code: 'remote_failed', says: /within 3 s/ },
     { name: 'what is too large', fields: at('/large.wav'), status: 413, code: 'upload_too_large', says: /1 MB/ },
     { name: 'what is empty', fields: at('/empty.wav'), status: 422, code: 'audio_empty', says: /empty/ },
     {

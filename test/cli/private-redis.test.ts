@@ -40,7 +40,7 @@ test('a Redis of the farm that does not answer is ended and started again', asyn
   const redis = await PrivateRedis.start(folder, {
     say: (line) => said.push(line),
     onState: ({ state, last_end }) => states.push(`${state} ${last_end}`),
-    silentAfterMs: 2000,
+    silentAfterMs: 4000,
   });
   try {
     const { pid } = processIdentitySchema.parse(JSON.parse(await readFile(path.join(folder, 'redis.pid'), 'utf8')));
@@ -49,7 +49,7 @@ test('a Redis of the farm that does not answer is ended and started again', asyn
   } finally {
     await redis.stop();
   }
-  const why = 'it did not answer for 2 s';
+  const why = 'it did not answer for 4 s';
   assert.equal(said[0], `redis ended unexpectedly (${why}); starting it again`);
   assert.deepEqual(states, ['running null', `waiting ${why}`, `running ${why}`]);
 });

@@ -1,7 +1,6 @@
 import assert from 'node:assert/strict';
 import { execFile } from 'node:child_process';
 import { chmod, mkdir, readFile, rm, writeFile } from 'node:fs/promises';
-import path from 'node:path';
 import { afterEach, describe, it } from 'node:test';
 import { promisify } from 'node:util';
 import { artifactKeys } from '../../shared/artifacts/keys.ts';
@@ -24,12 +23,13 @@ const BIN = file('bin');
 const realPaths = new Map<string, string>();
 for (const tool of TOOLS) realPaths.set(tool, (await promisify(execFile)('which', [tool])).stdout.trim());
 await mkdir(BIN);
-process.env.PATH = `${BIN}:${process.env.PATH}`;
+const PATH = `${BIN}:${process.env.PATH}`;
 const instead = async (tool: (typeof TOOLS)[number], script: string, mode = 0o755) => {
   await writeFile(`${BIN}/${tool}`, `#!/bin/sh\n${script}\n`);
   await chmod(`${BIN}/${tool}`, mode);
 };
 const restore = async () => {
+  process.env.PATH = PATH;
   for (const tool of TOOLS) await instead(tool, `exec ${realPaths.get(tool)} "$@"`);
 };
 await restore();
@@ -93,7 +93,6 @@ describe('a machine that fails a tool is no fault of the sound', () => {
     await assert.rejects(probe(file(SOUND), []), { code: 'dependency_missing', message: /^ffprobe was not found/ });
     await rm(`${BIN}/ffmpeg`);
     await assert.rejects(encodeTo(file('out.f32')), { code: 'dependency_missing', message: /^ffmpeg was not found/ });
-    process.env.PATH = `${BIN}:${path.dirname(realPaths.get('ffmpeg') ?? '')}`;
   });
 
   it('when the upload is not there', async () => {

@@ -108,7 +108,7 @@ describe('a bucket', () => {
       answering.closeAllConnections();
     });
     const { port } = answering.address() as AddressInfo;
-    const there = new Bucket({ ...server.settings, endpoint: `http://127.0.0.1:${port}` }, { patienceMs: 300 });
+    const there = new Bucket({ ...server.settings, endpoint: `http://127.0.0.1:${port}` }, { patienceMs: 2000 });
     await assert.rejects(there.put('x', Buffer.from('x')), { code: 'storage_failed', message: /OperationAborted/ });
     assert.ok(busy > 1, 'it passes by itself, so it is tried again');
     assert.equal(await there.put('x', Buffer.from('x'), { ifAbsent: true }), false);
@@ -143,18 +143,20 @@ describe('a bucket', () => {
     ['QuotaExceeded', 403, 'storage_full', /quota/],
     ['SlowDown', 503, 'storage_failed', /SlowDown: 503/],
   ] as const) {
-    it(`says what to do about ${name}`, async () => {
+    it(`says what to do about ${name}`, async (t) => {
       const answering = createServer((request, response) => {
         request.resume();
         response.writeHead(status, { 'content-type': 'application/xml' });
         response.end(`<Error><Code>${name}</Code><Message>In the words of the server.</Message></Error>`);
       });
       await once(answering.listen(0, '127.0.0.1'), 'listening');
+      t.after(() => {
+        answering.close();
+        answering.closeAllConnections();
+      });
       const { port } = answering.address() as AddressInfo;
       const there = new Bucket({ ...server.settings, endpoint: `http://127.0.0.1:${port}` }, { patienceMs: 0 });
       await assert.rejects(there.put('x', Buffer.from('x')), { code, message: advice });
-      answering.close();
-      answering.closeAllConnections();
     });
   }
 });
