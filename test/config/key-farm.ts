@@ -8,6 +8,7 @@ import { freePort } from '../../cli/supervisor/private-redis.ts';
 import { NodeFarmClient } from '../../client/node/farm-client.ts';
 import type { SubmitOptions } from '../../client/requests.ts';
 import { MONOLITHIC, TestClient } from '../grpc/clients.ts';
+import { whileDrained } from '../support/drained-gpus.ts';
 import { type CliRun, livingFamily, runCli } from '../support/run-cli.ts';
 import { syllables, writeWav } from '../support/sound.ts';
 import { until } from '../support/until.ts';
@@ -119,21 +120,7 @@ export class KeyFarm {
 
   /** Does something while these GPUs take no work; they do again when this resolves. */
   async withoutGpus<T>(gpuIds: readonly number[], work: () => Promise<T>): Promise<T> {
-    const allAre = (state: string) =>
-      until(`GPUs ${gpuIds} are ${state}`, async () => {
-        const { gpus } = await this.client.gpus();
-        return gpuIds.every((gpuId) => gpus.find(({ gpu }) => gpu === gpuId)?.state === state);
-      });
-    let done: T;
-    try {
-      for (const gpuId of gpuIds) await this.client.drainGpu(gpuId);
-      await allAre('drained');
-      done = await work();
-    } finally {
-      for (const gpuId of gpuIds) await this.client.resumeGpu(gpuId);
-    }
-    await allAre('ready');
-    return done;
+    return await whileDrained(this, gpuIds, work);
   }
 
   /** Speech of this length as a file. */

@@ -6,6 +6,7 @@ import path from 'node:path';
 import { after, before, describe, it } from 'node:test';
 import type { GpuView } from '../../shared/views/gpu-view.ts';
 import { endProcess } from '../gpu/gpu-process.ts';
+import { whileDrained } from '../support/drained-gpus.ts';
 import type { TestFarm } from '../support/farm.ts';
 import { SMALL_MODEL } from '../support/small-avatar.ts';
 import { syllables, writeWav } from '../support/sound.ts';
@@ -46,17 +47,6 @@ export function describeBlocklist(farm: TestFarm): void {
       return models.find(({ model_id }) => model_id === 'small')?.blocked;
     };
 
-    const whileDrained = async (gpuId: number, work: () => Promise<void>) => {
-      await farm.client.drainGpu(gpuId);
-      await gpuOnce(farm, gpuId, 'drained', ({ state }) => state === 'drained');
-      try {
-        await work();
-      } finally {
-        await farm.client.resumeGpu(gpuId);
-        await gpuOnce(farm, gpuId, 'ready', ({ state }) => state === 'ready');
-      }
-    };
-
     it('fails no render: what it cannot do is done by another', async () => {
       // Nobody holds the model, so the segments are spread over both.
       assert.deepEqual(await gpusThatRender(farm, speech, 'small'), new Set([0]));
@@ -76,7 +66,7 @@ export function describeBlocklist(farm: TestFarm): void {
     });
 
     it('fails with the reason what no other GPU takes', async () => {
-      await whileDrained(0, async () => {
+      await whileDrained(farm, [0], async () => {
         const { id } = await farm.client.submit(speech, { modelId: 'small' });
         await assert.rejects(farm.client.finished(id), { code: 'model_unusable', message: /garbage\.onnx/ });
       });
@@ -85,7 +75,7 @@ export function describeBlocklist(farm: TestFarm): void {
     it('loads a model on the GPU that is named, also on one that was resumed a moment ago', async () => {
       // The model prefers GPU 7.
       const withoutWish = async () => (await farm.client.loadModel('elsewhere')).gpu;
-      await whileDrained(7, async () => {
+      await whileDrained(farm, [7], async () => {
         await until('the front end has seen the drain', async () => (await withoutWish()) === 0);
       });
       assert.equal((await farm.client.loadModel('elsewhere', 7)).gpu, 7);
@@ -93,7 +83,7 @@ export function describeBlocklist(farm: TestFarm): void {
 
     it('is refused a model whose files differ from those that another has in memory, with both hashes', async () => {
       await farm.client.loadModel('differing', 0);
-      await whileDrained(0, async () => {
+      await whileDrained(farm, [0], async () => {
         const load = farm.client.loadModel('differing', 7);
         const on = `[0-9a-f]{12} on ${hostname()}`;
         const message = new RegExp(`differing hash to ${on} \\(gpu-7-\\w+\\), and to ${on} \\(gpu-0-`);

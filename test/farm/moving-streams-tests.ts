@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import type { ChildProcess } from 'node:child_process';
-import { after, before, describe, it } from 'node:test';
+import { after, before, beforeEach, describe, it } from 'node:test';
 import type { Frame, Open } from '../../api/grpc/messages/farm.ts';
 import { endProcess } from '../gpu/gpu-process.ts';
 import { type Message, TestClient } from '../grpc/clients.ts';
@@ -19,10 +19,10 @@ export function describeMovingStreams(farm: TestFarm, other: () => ChildProcess)
   describe('a live stream at home on a GPU', () => {
     let client: TestClient;
 
-    before(async () => {
+    before(() => {
       client = new TestClient(farm.grpcAddress);
-      await until('streams go to it', async () => (await home()) === 7);
     });
+    beforeEach(async () => await until('streams go to it', async () => (await home()) === 7));
     after(() => client.close());
 
     /** The first GPU of a stream. The front end may know of a new worker, or that a drain has ended, a moment later. */
@@ -58,14 +58,16 @@ export function describeMovingStreams(farm: TestFarm, other: () => ChildProcess)
     };
 
     it('goes on with another when that is drained, each frame once', async () => {
-      const gpus = await stream(async () => {
-        await farm.client.drainGpu(7);
-        await gpuOnce(farm, 7, 'out of service', ({ state }) => state !== 'ready');
-        await until('streams go elsewhere', async () => (await home()) === 0);
-      });
-      assert.deepEqual([gpus[0], gpus.at(-1)], [7, 0]);
-      await farm.client.resumeGpu(7);
-      await until('it takes streams again', async () => (await home()) === 7);
+      try {
+        const gpus = await stream(async () => {
+          await farm.client.drainGpu(7);
+          await gpuOnce(farm, 7, 'out of service', ({ state }) => state !== 'ready');
+          await until('streams go elsewhere', async () => (await home()) === 0);
+        });
+        assert.deepEqual([gpus[0], gpus.at(-1)], [7, 0]);
+      } finally {
+        await farm.client.resumeGpu(7);
+      }
     });
 
     it('goes on with another when its worker is killed and never comes back, each frame once', async () => {

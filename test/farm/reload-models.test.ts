@@ -5,10 +5,10 @@ import { after, before, describe, it } from 'node:test';
 import { isDeepStrictEqual } from 'node:util';
 import { TestClient } from '../grpc/clients.ts';
 import { drawPicture, openWorkspace, type Workspace, writeTinyModel } from '../models/workspace.ts';
+import { whileDrained } from '../support/drained-gpus.ts';
 import { startFarm, type TestFarm } from '../support/farm.ts';
 import { syllables, writeWav } from '../support/sound.ts';
 import { until } from '../support/until.ts';
-import { gpuOnce } from './second-worker.ts';
 import { entryOf, infer, type ModelEntry, rewriteModels } from './small-models.ts';
 
 const PROCESSES = 3;
@@ -67,15 +67,13 @@ describe('a configuration that changes under a running farm', () => {
     await rewriteModels(farm, models, others);
   };
   /** A render that was planned, and none of it made, when these models came. */
-  const plannedBefore = async (models: Record<string, ModelEntry>, modelId: string) => {
-    await farm.client.drainGpu(0);
-    await gpuOnce(farm, 0, 'drained', ({ state }) => state === 'drained');
-    const { id } = await farm.client.submit(speech, { modelId, output: 'frames' });
-    await until('it is planned', async () => (await farm.client.get(id)).status === 'rendering');
-    await have(models);
-    await farm.client.resumeGpu(0);
-    return id;
-  };
+  const plannedBefore = (models: Record<string, ModelEntry>, modelId: string) =>
+    whileDrained(farm, [0], async () => {
+      const { id } = await farm.client.submit(speech, { modelId, output: 'frames' });
+      await until('it is planned', async () => (await farm.client.get(id)).status === 'rendering');
+      await have(models);
+      return id;
+    });
   const listed = async () => (await farm.client.models()).models.map(({ id }) => id);
   const reloads = () => farm.log.filter((line) => line.includes('configuration reloaded')).length;
 
@@ -145,12 +143,15 @@ describe('a configuration that changes under a running farm', () => {
   it('keeps the old configuration when the file is wrong, and says why', async () => {
     const file = path.join(farm.folder, 'config.yaml');
     await rename(file, `${file}.good`);
-    await writeFile(file, 'models:\n  ann:\n    modle_path: x\n');
-    const faults = () => farm.log.filter((line) => /not reloaded.*|modle_path/.test(line)).length;
-    await until('every process has refused it', () => faults() >= PROCESSES);
-    assert.ok(farm.log.some((line) => line.includes('models.ann.modle_path: unknown key')));
-    await frameOf('ann');
-    await rename(`${file}.good`, file);
+    try {
+      await writeFile(file, 'models:\n  ann:\n    modle_path: x\n');
+      const faults = () => farm.log.filter((line) => /not reloaded.*|modle_path/.test(line)).length;
+      await until('every process has refused it', () => faults() >= PROCESSES);
+      assert.ok(farm.log.some((line) => line.includes('models.ann.modle_path: unknown key')));
+      await frameOf('ann');
+    } finally {
+      await rename(`${file}.good`, file);
+    }
   });
 
   it('names changed keys that need a restart', async () => {

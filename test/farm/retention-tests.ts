@@ -7,6 +7,7 @@ import { workerConnection } from '../../shared/redis/connections.ts';
 import { KEY_PREFIX } from '../../shared/redis/key-prefix.ts';
 import { INDEX_KEY, recordKey, STORED_SUMS_KEY } from '../../shared/renders/keys.ts';
 import { StoredBytes } from '../../shared/renders/stored-bytes.ts';
+import { whileDrained } from '../support/drained-gpus.ts';
 import type { TestFarm } from '../support/farm.ts';
 import { RESULT_FILES } from '../support/result-files.ts';
 import { runCli } from '../support/run-cli.ts';
@@ -71,17 +72,18 @@ export function describeRetention(farm: TestFarm): void {
       await farm.client.finished(done);
       assert.match(await gc(), /Nothing has expired/);
 
-      await farm.client.drainGpu(0);
-      const running = (await farm.client.submit(speech)).id;
-      await until('it is planned', async () => (await farm.client.get(running)).status === 'rendering');
-      for (const id of [orphan, done, running]) await age(id, 300);
-      const shown = await gc('--dry-run');
-      assert.match(shown, new RegExp(`files +${orphan} +\\d.* KB +files without a record, untouched for 300 days`));
-      assert.match(shown, /1 would go/);
-      assert.deepEqual(await listed(), [orphan, done, running].sort());
-      assert.match(await gc(), /1 removed/);
-      assert.deepEqual(await listed(), [done, running].sort());
-      await farm.client.resumeGpu(0);
+      const running = await whileDrained(farm, [0], async () => {
+        const { id } = await farm.client.submit(speech);
+        await until('it is planned', async () => (await farm.client.get(id)).status === 'rendering');
+        for (const each of [orphan, done, id]) await age(each, 300);
+        const shown = await gc('--dry-run');
+        assert.match(shown, new RegExp(`files +${orphan} +\\d.* KB +files without a record, untouched for 300 days`));
+        assert.match(shown, /1 would go/);
+        assert.deepEqual(await listed(), [orphan, done, id].sort());
+        assert.match(await gc(), /1 removed/);
+        assert.deepEqual(await listed(), [done, id].sort());
+        return id;
+      });
       await farm.client.finished(running);
       assert.equal((await farm.client.receipt(running)).frames, 25);
     });
@@ -110,11 +112,17 @@ export function describeRetention(farm: TestFarm): void {
 
     it("is removed by one process at a time, and by none while the data folder is another farm's", async () => {
       await redis.set(`${KEY_PREFIX}:gc:lease`, 'another process', 'PX', 60_000);
-      await assert.rejects(farm.client.collectExpired(false), { code: 'gc_running' });
-      await redis.del(`${KEY_PREFIX}:gc:lease`);
+      try {
+        await assert.rejects(farm.client.collectExpired(false), { code: 'gc_running' });
+      } finally {
+        await redis.del(`${KEY_PREFIX}:gc:lease`);
+      }
       const id = await redis.getset(`${KEY_PREFIX}:id`, 'farm-000000000000');
-      await assert.rejects(farm.client.collectExpired(true), { code: 'farm_mismatch' });
-      await redis.set(`${KEY_PREFIX}:id`, id ?? '');
+      try {
+        await assert.rejects(farm.client.collectExpired(true), { code: 'farm_mismatch' });
+      } finally {
+        await redis.set(`${KEY_PREFIX}:id`, id ?? '');
+      }
       assert.deepEqual((await farm.client.collectExpired(true)).items, []);
     });
   });

@@ -7,6 +7,7 @@ import { after, before, describe, it } from 'node:test';
 import type { GpuView } from '../../shared/views/gpu-view.ts';
 import { gpuOnce, gpusThatRender, startSecondWorker } from '../farm/second-worker.ts';
 import { endProcess } from '../gpu/gpu-process.ts';
+import { whileDrained } from '../support/drained-gpus.ts';
 import { startFarm, type TestFarm } from '../support/farm.ts';
 import { runCli } from '../support/run-cli.ts';
 import { buildSmallAvatar, SMALL_MODEL } from '../support/small-avatar.ts';
@@ -56,11 +57,9 @@ describe('two workers whose files of one model differ', () => {
     const says = new RegExp(
       `small hash to [0-9a-f]{12} on ${hostname()} \\(gpu-7-\\w+\\), and to [0-9a-f]{12} on ${hostname()} \\(gpu-0-`,
     );
-    await farm.client.drainGpu(0);
-    await gpuOnce(farm, 0, 'drained', ({ state }) => state === 'drained');
-    await assert.rejects(load(OTHER), { code: 'model_files_differ', message: says });
-    await farm.client.resumeGpu(0);
-    await gpuOnce(farm, 0, 'ready', ({ state }) => state === 'ready');
+    await whileDrained(farm, [0], async () => {
+      await assert.rejects(load(OTHER), { code: 'model_files_differ', message: says });
+    });
     const seen = await gpuOnce(farm, OTHER, 'known to differ', (gpu) => !isFine(gpu));
     assert.match(stateOf(seen)?.problems.join() ?? '', says);
     const { models } = await farm.client.models();

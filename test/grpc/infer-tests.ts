@@ -3,9 +3,9 @@ import { after, before, describe, it } from 'node:test';
 import { status } from '@grpc/grpc-js';
 import sharp from 'sharp';
 import type { CompositeBatchRequest, CompositeBatchResponse } from '../../api/grpc/messages/monolithic.ts';
+import { whileDrained } from '../support/drained-gpus.ts';
 import type { TestFarm } from '../support/farm.ts';
 import { faceBrightness } from '../support/small-avatar.ts';
-import { until } from '../support/until.ts';
 import { type CallSettings, failureOf, MONOLITHIC, TestClient } from './clients.ts';
 import { differences, f32, renderedFrames, speech } from './speech.ts';
 
@@ -130,10 +130,7 @@ export function describeInfer(farm: TestFarm): void {
       assert.equal(large.code, status.RESOURCE_EXHAUSTED);
       assert.equal((await frames({ batch_size: 1 })).length, 1);
       // Nothing of the late call has stayed on the GPU.
-      await farm.client.drainGpu(0);
-      const isDrained = async () => (await farm.client.gpus()).gpus[0]?.state === 'drained';
-      await until('the GPU is drained', isDrained);
-      await farm.client.resumeGpu(0);
+      await whileDrained(farm, [0], async () => {});
     });
 
     describe('answers success = false and says what was got and what is expected', () => {
