@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { mkdtemp, readdir, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
-import { after, before, describe, it } from 'node:test';
+import { after, afterEach, before, describe, it } from 'node:test';
 import type { Render } from '../../api/grpc/messages/farm.ts';
 import { FARM, TestClient } from '../grpc/clients.ts';
 import type { TestFarm } from '../support/farm.ts';
@@ -30,6 +30,7 @@ export function describeFarmFaults(farm: TestFarm, tools: StandInTools): void {
       await writeWav(speech, syllables(1.2));
       undisturbed = await videoHash(farm.client, (await farm.client.submit(speech)).id);
     });
+    afterEach(async () => await tools.restore());
     after(async () => await rm(folder, { recursive: true, force: true }));
 
     /** Names of the segments that lie in the store. */

@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { mkdtemp, readFile, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
-import { after, before, describe, it } from 'node:test';
+import { after, afterEach, before, describe, it } from 'node:test';
 import type { Render } from '../../api/grpc/messages/farm.ts';
 import { workerConnection } from '../../shared/redis/connections.ts';
 import type { RenderView } from '../../shared/views/render-view.ts';
@@ -38,6 +38,7 @@ describe('a render whose farm is at fault, at other steps', () => {
     await ffmpeg('-i', path.join(folder, 'speech.wav'), speech);
     undisturbed = await videoHash(farm.client, (await farm.client.submit(speech)).id);
   });
+  afterEach(async () => await tools.restore());
   after(async () => {
     await farm[Symbol.asyncDispose]();
     await rm(folder, { recursive: true, force: true });
@@ -109,16 +110,19 @@ describe('a render whose farm is at fault, at other steps', () => {
     const redis = workerConnection(farm.farm.redisUrl);
     const { id } = await farm.client.submit(speech);
     await redis.config('SET', 'maxmemory', '1mb');
-    const body = new FormData();
-    body.set('audio', new Blob([await readFile(speech)]), 'speech.wav');
-    const refused = await fetch(`${farm.url}/v1/renders`, { method: 'POST', body });
-    const { error } = (await refused.json()) as { error: { code: string; message: string } };
-    assert.deepEqual([refused.status, error.code], [503, 'redis_unavailable']);
-    assert.match(error.message, /OOM/);
-    assert.ok(Number(refused.headers.get('retry-after')) > 0);
-    assert.notEqual((await farm.client.get(id)).status, 'failed');
-    await redis.config('SET', 'maxmemory', '0');
-    redis.disconnect();
+    try {
+      const body = new FormData();
+      body.set('audio', new Blob([await readFile(speech)]), 'speech.wav');
+      const refused = await fetch(`${farm.url}/v1/renders`, { method: 'POST', body });
+      const { error } = (await refused.json()) as { error: { code: string; message: string } };
+      assert.deepEqual([refused.status, error.code], [503, 'redis_unavailable']);
+      assert.match(error.message, /OOM/);
+      assert.ok(Number(refused.headers.get('retry-after')) > 0);
+      assert.notEqual((await farm.client.get(id)).status, 'failed');
+    } finally {
+      await redis.config('SET', 'maxmemory', '0');
+      redis.disconnect();
+    }
     assert.equal(await videoHash(farm.client, id), undisturbed);
   });
 });
