@@ -222,7 +222,8 @@ class LiveRun {
     let [isQueued, done] = [false, false];
     try {
       isQueued = !(await channel.handOver(job));
-      // Redis has the payload first: the job follows on the same connection.
+      // The payload is there first: on its own connection the job follows it, and to another Redis it has to wait for it.
+      if (isQueued && this.#tools.liveRedis !== this.#tools.redis) await channel.prepare();
       if (isQueued) await Promise.all([channel.prepare(), this.#enqueue(gpuId, job)]);
       let heardAtMs = 0;
       for (;;) {
@@ -267,11 +268,8 @@ class LiveRun {
     if (!(await dispatcher.isCurrent(place))) return true;
     if (!isQueued) return false;
     if (heardAtMs === 0 && !(await dispatcher.takesWork(place))) return true;
-    if (heardAtMs > 0) {
-      return (
-        performance.now() - heardAtMs > DEAD_AFTER_MS && (await liveRedis.exists(liveAliveKey(this.#requestId))) === 0
-      );
-    }
+    const isSilent = async () => (await liveRedis.exists(liveAliveKey(this.#requestId))) === 0;
+    if (heardAtMs > 0) return performance.now() - heardAtMs > DEAD_AFTER_MS && (await isSilent());
     if (performance.now() > place.untilMs) {
       throw new FarmError('deadline_exceeded', `No worker picked the request up within ${waitMs / 1000} s`);
     }
