@@ -51,3 +51,17 @@ test('sound is brought back to its loudness, and to one channel when both are th
   assert.match(filterOf({ gain: 2 }) ?? '', /^aformat=sample_fmts=fltp,volume=2:precision=float,/);
   assert.match(filterOf({ channels: 1 }) ?? '', /^pan=mono\|c0=c0,/);
 });
+
+test('a narrow sound gets no bits for what it does not hold, a full one as many as before', () => {
+  const aacOf = (changes: Partial<typeof SOUND>) => {
+    const { outputOptions } = soundtrackCommand({ ...SOUND, ...changes }, { start: 0, end: 1 }, '/s/sound.mp4');
+    const from = outputOptions.indexOf('-b:a');
+    return outputOptions.slice(from, outputOptions.indexOf('-map_metadata')).join(' ');
+  };
+  assert.equal(aacOf({}), '-b:a 160000');
+  assert.equal(aacOf({ sampleRateHz: 48_000, channels: 1 }), '-b:a 160000');
+  assert.equal(aacOf({ sampleRateHz: 24_000, channels: 1 }), '-b:a 144000 -cutoff 12000');
+  assert.equal(aacOf({ sampleRateHz: 16_000, channels: 2 }), '-b:a 160000 -cutoff 8000');
+  assert.equal(aacOf({ sampleRateHz: 16_000, channels: 1 }), '-b:a 96000 -cutoff 8000');
+  assert.equal(aacOf({ sampleRateHz: 8000, channels: 1 }), '-b:a 96000 -cutoff 4000');
+});

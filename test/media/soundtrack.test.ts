@@ -1,8 +1,10 @@
 import assert from 'node:assert/strict';
+import { execFile } from 'node:child_process';
 import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { after, test } from 'node:test';
+import { promisify } from 'node:util';
 import { artifactKeys } from '../../shared/artifacts/keys.ts';
 import { LocalArtifacts } from '../../shared/artifacts/local-artifacts.ts';
 import { createLogger } from '../../shared/process/log.ts';
@@ -67,4 +69,29 @@ test('a job that is to end says so, and nothing stays of a render that is gone',
   await renders.cancel('gone');
   await encodeSoundAhead({ renders, artifacts }, record, { signal: NEVER, log });
   assert.equal(await artifacts.size(artifactKeys.soundtrack('gone')), undefined);
+});
+
+/** What ffmpeg makes of a file, as 16-bit samples at 48 kHz. */
+async function heard(input: readonly string[], file: string): Promise<Int16Array> {
+  const form = ['-ar', '48000', '-ac', '1', '-f', 's16le', '-'];
+  const options = { encoding: 'buffer', maxBuffer: 2 ** 24 } as const;
+  const { stdout } = await promisify(execFile)('ffmpeg', ['-v', 'error', ...input, '-i', file, ...form], options);
+  return new Int16Array(new Uint8Array(stdout).buffer);
+}
+
+test('a voice recorded at 16 kHz is heard as it was: what is lost lies 45 dB below it', async () => {
+  const [seconds, rateHz] = [4, 16_000];
+  const speech = await readFile(new URL('../../avatars/demo/sample-speech.wav', import.meta.url));
+  await planned('voice');
+  await artifacts.publish(artifactKeys.sound('voice'), (target) =>
+    writeFile(target, speech.subarray(44, 44 + 2 * seconds * rateHz)),
+  );
+  const plan = { ...PLAN, frameCount: seconds * 25 };
+  const encoded = await heard([], artifacts.localPath(await soundtrackOf(artifacts, 'voice', plan, NEVER)));
+  const raw = ['-f', 's16le', '-ar', String(rateHz), '-ac', '1'];
+  const given = await heard(raw, artifacts.localPath(artifactKeys.sound('voice')));
+  const power = (valueAt: (index: number) => number) => given.reduce((sum, _, index) => sum + valueAt(index) ** 2, 0);
+  const lost = power((index) => (given[index] ?? 0) - (encoded[index] ?? 0));
+  const below = 10 * Math.log10(power((index) => given[index] ?? 0) / lost);
+  assert.ok(below > 45, `what is lost lies ${below.toFixed(1)} dB below`);
 });
