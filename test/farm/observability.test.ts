@@ -158,7 +158,7 @@ describe('a render', () => {
       return missing.length === 0;
     }).finally(() => assert.deepEqual(missing, []));
     const before = numberOf(page, starts);
-    process.kill(farm.farm.pids.get('gpu-0') ?? 0, 'SIGKILL');
+    farm.kill('gpu-0');
     await until('it has been started again', async () => numberOf(await scrape(), starts) === before + 1);
     assert.equal(numberOf(await scrape(), frames), FRAMES);
   });

@@ -51,7 +51,7 @@ export function describeRetention(farm: TestFarm): void {
       const [half] = left === undefined ? [] : await readdir(path.join(renders, left));
       return half !== undefined && (await stat(path.join(renders, left ?? '', half))).size > 0;
     });
-    process.kill(farm.farm.pids.get('api') ?? 0, 'SIGKILL');
+    farm.kill('api');
     await until(
       'the next front end answers',
       async () =>

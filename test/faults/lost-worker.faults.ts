@@ -73,7 +73,7 @@ describe('when a GPU worker is killed and never comes back', () => {
     const { id } = await farm.client.submit(speech, { modelId: 'demo' });
     const stitch = async () => await queues.media('media').getJob(`stitch-${id}`);
     await until('the stitch has begun', async () => (await (await stitch())?.getState()) === 'active');
-    process.kill(farm.farm.pids.get('media') as number, 'SIGKILL');
+    farm.kill('media');
     const killedAtMs = Date.now();
     await until('it is taken up again', async () => ((await stitch())?.attemptsStarted ?? 0) > 1);
     t.diagnostic(`taken up again after ${Date.now() - killedAtMs} ms`);

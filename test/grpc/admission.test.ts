@@ -90,7 +90,7 @@ describe('live streams', () => {
   it('are given back by a front end that dies', async () => {
     await open();
     assert.equal((await capacity()).used, 1);
-    process.kill(farm.farm.pids.get('api') as number, 'SIGKILL');
+    farm.kill('api');
     await until('the farm answers and the stream is forgotten', async () =>
       capacity().then(
         ({ used }) => used === 0,

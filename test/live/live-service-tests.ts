@@ -256,7 +256,7 @@ export function describeLiveService(farm: TestFarm): void {
       for await (const frame of framesOf(stream)) {
         longestGapMs = Math.max(longestGapMs, performance.now() - lastAtMs);
         lastAtMs = performance.now();
-        if (frames.push(frame) === 5) process.kill(farm.farm.pids.get('gpu-0') ?? 0, 'SIGKILL');
+        if (frames.push(frame) === 5) farm.kill('gpu-0');
       }
       t.diagnostic(`the stream stood still for ${Math.round(longestGapMs)} ms`);
       assert.equal(frames.length, whole.length);

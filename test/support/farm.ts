@@ -35,6 +35,8 @@ export interface TestFarm extends AsyncDisposable {
   readonly folder: string;
   /** What the processes logged, line by line. */
   readonly log: readonly string[];
+  /** Kills a process of the farm by its name, such as "gpu-0"; throws when it does not run. */
+  kill(name: string): void;
 }
 
 /**
@@ -75,6 +77,12 @@ export async function startFarm(settings: Record<string, object> = {}): Promise<
     farm,
     folder,
     log,
+    kill(name) {
+      const pid = farm.pids.get(name);
+      // For 0 the system would take the group of this process.
+      if (!pid) throw new Error(`${name} does not run`);
+      process.kill(pid, 'SIGKILL');
+    },
     async [Symbol.asyncDispose]() {
       await farm.stop();
       await rm(folder, { recursive: true, force: true });
