@@ -62,9 +62,13 @@ export function describeSmallRedis(farm: TestFarm): void {
         assert.equal(answer.composited_frames.length, FRAMES);
       };
       await ask();
-      const [came = 0, left = 0, kept = 0] = await traffic(ask);
       assert.ok(floats.length > 10 * 2 ** 20);
-      for (const bytes of [came, left, kept]) assert.ok(bytes < SMALL_BYTES, `${came}, ${left}, ${kept} bytes`);
+      // The longer a request takes, the more heartbeats and looks of the farm come in between: a quick one shows its own.
+      let bytes: number[] = [];
+      await until('one brings little', async () => {
+        bytes = await traffic(ask);
+        return bytes.every((count) => count < SMALL_BYTES);
+      }).finally(() => assert.ok(Math.max(...bytes) < SMALL_BYTES, `${bytes} bytes`));
     });
 
     it('gets no picture of a render: its preview, of frames of its video, is a file while it runs, and gone after it', async () => {
