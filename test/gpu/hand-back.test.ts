@@ -17,9 +17,8 @@ const PAYLOAD = { audio: Buffer.from(SOUND.buffer) };
 const MANY_FRAMES = 2000;
 
 const workers: ChildProcess[] = [];
-afterEach(async () => {
-  await Promise.all(workers.splice(0).map((worker) => endProcess(worker, 'SIGKILL')));
-});
+const endWorkers = () => Promise.all(workers.splice(0).map((worker) => endProcess(worker, 'SIGKILL')));
+afterEach(endWorkers);
 
 async function startWorker(gpuId = 0, more: readonly string[] = []): Promise<ChildProcess> {
   const worker = await startGpuProcess(gpuId, configPath, redis.url, more);
@@ -53,14 +52,13 @@ async function askHealth(port: number, path: string): Promise<[status: number, s
   }
 }
 
-test('a job that a draining worker hands back is finished by the next one, each frame once', async () => {
-  await using live = new LiveRequests(redis.url);
+/** Has a worker drain at a long job, which the next one finishes. Returns what the first said of its health meanwhile. */
+async function handBack(live: LiveRequests): Promise<unknown[]> {
   const port = await freePort();
   const first = await startWorker(0, ['--health', `:${port}`]);
   assert.deepEqual(await askHealth(port, '/readyz'), [200, 'ready']);
   const whileDraining: unknown[] = [];
   const job = live.job({ frames: { start: 0, end: MANY_FRAMES }, totalSamples: SOUND.length, output: 'jpeg' });
-  let drained = false;
   const frames = await readAll(live, job, async () => {
     const ended = endProcess(first, 'SIGTERM');
     for (let health = await askHealth(port, '/readyz'); health; health = await askHealth(port, '/readyz')) {
@@ -68,15 +66,22 @@ test('a job that a draining worker hands back is finished by the next one, each 
       assert.equal((await askHealth(port, '/healthz'))?.[0] ?? 200, 200);
     }
     await ended;
-    drained = true;
     await startWorker();
   });
-  assert.ok(drained);
-  assert.deepEqual(whileDraining[0], [503, 'draining']);
+  await endWorkers();
   assert.deepEqual(
     frames,
     Array.from({ length: MANY_FRAMES }, (_, index) => index),
   );
+  return whileDraining;
+}
+
+test('a job that a draining worker hands back is finished by the next one, each frame once', async () => {
+  await using live = new LiveRequests(redis.url);
+  let said: unknown[] = [];
+  // On a machine that stands still for as long as the drain lasts nothing is seen of it.
+  for (let tries = 3; said.length === 0 && tries > 0; tries--) said = await handBack(live);
+  assert.deepEqual(said[0], [503, 'draining']);
 });
 
 test('the queue of a worker that is gone is worked off by another one, live jobs too', async () => {
