@@ -11,8 +11,8 @@ import { until } from '../support/until.ts';
 
 /** A live request whose payload goes to another Redis than its job, as with redis.live_url. */
 
-/** Less than the front end waits for an answer of Redis. */
-const HELD_MS = 1000;
+/** Much less than the front end waits for an answer of Redis. */
+const HELD_MS = 500;
 const { services } = await startApi({ live: { frame_channel: 'redis' } });
 const { config, redis, queues, models } = services;
 const server = await startRedisServer();

@@ -183,7 +183,7 @@ test('a connection that waits to be made again ends when it is told to, with all
 });
 
 test('a command that brings much, and what is sent after it, is given the time that this takes', async () => {
-  await redis.client('PAUSE', 2500, 'WRITE');
+  await redis.client('PAUSE', 3000, 'WRITE');
   const small = assert.rejects(redis.set('small', 'a'), { code: 'redis_unavailable' });
   const pictures = redis.hset('large', 'pictures', Buffer.alloc(40 * 2 ** 20));
   await Promise.all([small, pictures, redis.set('after', 'it')]);
