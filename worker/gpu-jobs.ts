@@ -28,6 +28,8 @@ export interface GpuJobsParts {
   readonly claims: ModelClaims;
   readonly history: EntryHistory;
   readonly channels: FrameChannels;
+  /** Resolves once the heartbeat in Redis says what is so now. */
+  readonly stateWritten: () => Promise<void>;
 }
 
 /** What a GPU worker does with each job that it takes, and with one whose worker was lost. */

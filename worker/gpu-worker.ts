@@ -173,6 +173,10 @@ class GpuWorker {
     this.#heartbeat?.now();
   }
 
+  async #stateWritten(): Promise<void> {
+    await this.#heartbeat?.written();
+  }
+
   async #startHeartbeat(): Promise<void> {
     const { connection, log } = this.#tools;
     this.#heartbeat = startHeartbeat(connection, this.#self.workerId, () => this.#describe(), log);
@@ -239,7 +243,7 @@ class GpuWorker {
     this.#queues = new GpuQueues({
       ...parts,
       holder: this.#self.holder,
-      ...gpuJobs({ ...parts, workerId: this.#self.workerId }),
+      ...gpuJobs({ ...parts, workerId: this.#self.workerId, stateWritten: () => this.#stateWritten() }),
       onChange: () => this.#beat(),
     });
     await this.#queues.start();

@@ -157,7 +157,10 @@ const leftKey = (workerId: string) => `${KEY_PREFIX}:left:${workerId}`;
 /** Longer than anybody looks for a worker that is silent. */
 const LEFT_LIFETIME_MS = 120_000;
 
-/** Publishes `describe()` now and every second until `stop`, which also removes the last heartbeat. */
+/**
+ * Publishes `describe()` now and every second until `stop`, which also removes the last heartbeat. `now` does not wait;
+ * `written` resolves once what `describe()` says now is in Redis.
+ */
 export function startHeartbeat(
   redis: Redis,
   workerId: string,
@@ -171,11 +174,17 @@ export function startHeartbeat(
       redis.sadd(WORKERS_KEY, workerId),
     ]);
   };
+  let isOver = false;
   const beating = repeat(beat, { name: 'heartbeat', everyMs: ALIVE_EVERY_MS, log });
   return {
     first: beat(),
     now: beating.now,
+    async written(): Promise<void> {
+      // Sent on the same connection, so none that was described before is written after it.
+      if (!isOver) await beat();
+    },
     async stop(): Promise<void> {
+      isOver = true;
       await beating.stop();
       await redis
         .multi()

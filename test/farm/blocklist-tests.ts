@@ -8,6 +8,7 @@ import type { GpuView } from '../../shared/views/gpu-view.ts';
 import { endProcess } from '../gpu/gpu-process.ts';
 import { whileDrained } from '../support/drained-gpus.ts';
 import type { TestFarm } from '../support/farm.ts';
+import { RedisProxy } from '../support/redis-proxy.ts';
 import { SMALL_MODEL } from '../support/small-avatar.ts';
 import { syllables, writeWav } from '../support/sound.ts';
 import { until } from '../support/until.ts';
@@ -19,6 +20,7 @@ export function describeBlocklist(farm: TestFarm): void {
   describe('a GPU whose files of a model are broken', () => {
     let broken: ChildProcess;
     let speech = '';
+    let proxy: RedisProxy;
 
     before(async () => {
       speech = path.join(farm.folder, 'speech.wav');
@@ -28,12 +30,17 @@ export function describeBlocklist(farm: TestFarm): void {
       // White space changes no picture, and the hash.
       const rects = path.join(farm.folder, 'rects.json');
       await writeFile(rects, `${await readFile(SMALL_MODEL.crop_rects_path, 'utf8')}\n`);
-      broken = await startSecondWorker(farm, 7, {
+      proxy = new RedisProxy(farm.farm.redisUrl);
+      const own = {
         small: { ...SMALL_MODEL, model_path: garbage },
         differing: { ...SMALL_MODEL, crop_rects_path: rects },
-      });
+      };
+      broken = await startSecondWorker(farm, 7, own, await proxy.open('GPU 7'));
     });
-    after(async () => await endProcess(broken, 'SIGTERM'));
+    after(async () => {
+      await endProcess(broken, 'SIGTERM');
+      await proxy[Symbol.asyncDispose]();
+    });
 
     /** Renders until the broken model is blocked; says as what. */
     const failUntilBlocked = async () => {
@@ -79,6 +86,22 @@ export function describeBlocklist(farm: TestFarm): void {
         await until('the front end has seen the drain', async () => (await withoutWish()) === 0);
       });
       assert.equal((await farm.client.loadModel('elsewhere', 7)).gpu, 7);
+    });
+
+    it('has a model that was loaded unloaded at once, however slow its way to Redis is', async () => {
+      const models = ['fine', 'elsewhere'];
+      for (const id of models) await farm.client.unloadModel(id).catch(() => {});
+      proxy.line('GPU 7').slow(300);
+      try {
+        // The second is loaded while the heartbeat that tells of the first is under way.
+        const unloaded = models.map(async (id) => {
+          await farm.client.loadModel(id, 7);
+          return (await farm.client.unloadModel(id)).gpus;
+        });
+        assert.deepEqual(await Promise.all(unloaded), [[7], [7]]);
+      } finally {
+        proxy.line('GPU 7').open();
+      }
     });
 
     it('is refused a model whose files differ from those that another has in memory, with both hashes', async () => {

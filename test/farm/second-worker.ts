@@ -13,16 +13,18 @@ const ASK_EVERY_MS = 60;
 /**
  * Starts a GPU worker for a running farm that no supervisor looks after, as on another host.
  * @param models laid over the farm's own in this worker's configuration.
+ * @param redisUrl another way to the farm's Redis.
  */
 export async function startSecondWorker(
   farm: TestFarm,
   gpuId: number,
   models: Record<string, object> = {},
+  redisUrl: string = farm.farm.redisUrl,
 ): Promise<ChildProcess> {
   const own = parse(await readFile(path.join(farm.folder, 'config.yaml'), 'utf8')) as { models: object };
   const configPath = path.join(farm.folder, `gpu-${gpuId}.yaml`);
   await writeFile(configPath, stringify({ ...own, models: { ...own.models, ...models } }));
-  return await startGpuProcess(gpuId, configPath, farm.farm.redisUrl);
+  return await startGpuProcess(gpuId, configPath, redisUrl);
 }
 
 /** What the farm says of a GPU once that fits. */

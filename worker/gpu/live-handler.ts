@@ -32,6 +32,8 @@ export interface LiveHandlerTools extends KnownModels {
   readonly blocklist: Blocklist;
   readonly claims: Pick<ModelClaims, 'load'>;
   readonly workLog: WorkLog;
+  /** Resolves once the heartbeat in Redis says what is so now. */
+  readonly stateWritten: () => Promise<void>;
 }
 
 const NO_WORK = { audioMs: 0, inferenceMs: 0, compositeMs: 0 };
@@ -125,6 +127,8 @@ async function work(
     await usableModel(tools, job.modelId);
     const load = await claims.load({ modelId: job.modelId, waitMs: job.waitMs }, signal);
     if (job.loadOnly) {
+      // Whoever hears that it is loaded may have it unloaded at once, and is to find it.
+      await tools.stateWritten();
       await publisher.done({ gpuId, ...load, ...NO_WORK });
       return 'loaded';
     }
