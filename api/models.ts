@@ -50,7 +50,7 @@ export class Models {
    * FarmError('model_unknown' | 'model_unusable') for a model that no worker of the farm could use; those of
    * `HostModels.ready` while its network is not here.
    * @param needs `pictures` for all that makes frames, `network` where the client brings the pictures, or none are needed.
-   * @param asOf 'lately' asks what the workers said in the last half second, and asks them again before it refuses.
+   * @param asOf 'lately' asks what the workers said a moment ago, and asks them anew before it refuses.
    */
   async refuseUnusable(
     modelId: string,
@@ -63,7 +63,7 @@ export class Models {
     await this.#files?.ready(model, { part: 'network', waitMs: FETCHED_WITHIN_MS });
     if (needs === 'pictures' && !hasPictures(model)) throw unusable(modelId, [NO_PICTURES]);
     if (asOf === 'lately' && problemsEverywhere(await this.workers.lately(), modelId).length === 0) return;
-    const problems = problemsEverywhere(await readHeartbeats(this.#redis), modelId);
+    const problems = problemsEverywhere(await this.workers.now(), modelId);
     if (problems.length > 0) throw unusable(modelId, problems);
   }
 
@@ -77,17 +77,14 @@ export class Models {
     throw new FarmError('model_unknown', `There is no model "${modelId}"; configured: ${known}`);
   }
 
-  /** FarmError('request_invalid') when no worker of that GPU is alive that could use the model. */
+  /**
+   * FarmError('request_invalid') when no worker of that GPU is alive that could use the model. One that has not heard of
+   * the model may do so when it next looks: a request waits for that.
+   */
   async refuseGpu(modelId: string, gpuId: number): Promise<void> {
-    const deadlineMs = performance.now() + HEARS_WITHIN_MS;
-    let heartbeats = await readHeartbeats(this.#redis);
-    // A worker hears of a model that was added a moment ago when it next looks.
-    while (isNewTo(workerOf(heartbeats, gpuId), modelId) && performance.now() < deadlineMs) {
-      await delay(LOOK_EVERY_MS);
-      heartbeats = await readHeartbeats(this.#redis);
-    }
+    const heartbeats = await this.workers.now();
     const able = gpusForModel(heartbeats, modelId);
-    if (able.includes(gpuId)) return;
+    if (able.includes(gpuId) || isNewTo(workerOf(heartbeats, gpuId), modelId)) return;
     const others = able.join(', ') || 'none';
     throw new FarmError(
       'request_invalid',
@@ -127,7 +124,7 @@ export class Models {
 
   /** Loads of the model that are in memory, each told from the next one, with their GPUs. */
   async #loads(modelId: string): Promise<Map<string, number>> {
-    const holders = holdersOf(await readHeartbeats(this.#redis), modelId);
+    const holders = holdersOf(await this.workers.now(), modelId);
     return new Map(holders.map(({ workerId, loadedAtMs, gpuId }) => [`${workerId} ${loadedAtMs}`, gpuId]));
   }
 }
@@ -143,15 +140,13 @@ function problemsEverywhere(heartbeats: readonly Heartbeat[], modelId: string): 
   return first && workers.every((worker) => problemsOn(worker).length > 0) ? problemsOn(first) : [];
 }
 
-/** True for a worker that does not know of the model. */
+/** True for a worker that takes work and does not know of the model. */
 function isNewTo(worker: Heartbeat | undefined, modelId: string): boolean {
-  return worker !== undefined && !worker.models.some((model) => model.modelId === modelId);
+  return worker?.draining === false && !worker.models.some((model) => model.modelId === modelId);
 }
 
 /** Of a network, from an address. */
 const FETCHED_WITHIN_MS = 10_000;
-/** Two looks at the configuration file, and a heartbeat. */
-const HEARS_WITHIN_MS = 3000;
 const UNLOAD_PATIENCE_MS = 10_000;
 const LOOK_EVERY_MS = 50;
 

@@ -1,11 +1,13 @@
-import { setTimeout as delay } from 'node:timers/promises';
 import type { UntypedServiceImplementation } from '@grpc/grpc-js';
 import type { Config } from '../../shared/config/load.ts';
 import { FarmError } from '../../shared/errors/farm-error.ts';
 import { currentWorkers, type Heartbeat, readHeartbeats } from '../../shared/workers/heartbeat.ts';
+import { gpusForModel } from '../../shared/workers/placement.ts';
 import { type Caller, mayDo } from '../access/caller.ts';
+import type { GpuWish } from '../live/live-request.ts';
 import { modelIdOf } from '../model-id.ts';
 import { holdersOf, totalsOf } from '../model-view.ts';
+import type { Models } from '../models.ts';
 import type { Services } from '../services.ts';
 import type { Calls } from './calls.ts';
 import type {
@@ -22,10 +24,6 @@ import { refusalText } from './status.ts';
 /** What the two services of the separated pair have in common: the models, with the same messages. */
 
 export type PairServices = Pick<Services, 'config' | 'redis' | 'live' | 'models'>;
-
-/** A worker that has loaded a model says so at once; its heartbeat is looked for until then. */
-const HEARS_WITHIN_MS = 3000;
-const LOOK_EVERY_MS = 50;
 
 /**
  * The handlers of both services for models.
@@ -96,16 +94,13 @@ async function loadPairModel(
   }
   try {
     const modelId = modelIdOf(services.config, model_id);
-    const gpuIds = force_reload ? await unloaded(services, modelId, signal) : [undefined];
-    const loads = await Promise.all(
-      gpuIds.map((gpuId) => services.live.load(modelId, { preferredGpu: gpuId }, signal)),
-    );
-    const loadedOn = loads.map(({ gpuId }) => gpuId);
+    const wishes = force_reload ? await unloaded(services.models, modelId, signal) : [ANYWHERE];
+    const loads = await Promise.all(wishes.map((wish) => services.live.load(modelId, wish, signal)));
     return {
       success: true,
       error: '',
       load_time_ms: Math.max(...loads.map(({ modelLoadMs }) => modelLoadMs)),
-      stats: await statsOnceLoaded(services, modelId, loadedOn, signal),
+      stats: pairStats(await readHeartbeats(services.redis), modelId),
     };
   } catch (thrown) {
     return { success: false, error: refusalText(thrown), load_time_ms: 0, stats: null };
@@ -125,32 +120,16 @@ async function unloadPairModel(
   }
 }
 
-/** Has the model unloaded wherever it is loaded: these GPUs, or any one where none had it. */
-async function unloaded(
-  { models, redis }: PairServices,
-  modelId: string,
-  signal: AbortSignal,
-): Promise<(number | undefined)[]> {
-  await models.refuseUnusable(modelId, 'network');
-  if (holdersOf(await readHeartbeats(redis), modelId).length === 0) return [undefined];
-  return await models.unload(modelId, signal);
-}
+const ANYWHERE: GpuWish = {};
 
-async function statsOnceLoaded(
-  { redis }: PairServices,
-  modelId: string,
-  gpuIds: readonly number[],
-  signal: AbortSignal,
-): Promise<ModelStats> {
-  const deadlineMs = performance.now() + HEARS_WITHIN_MS;
-  for (;;) {
-    const heartbeats = await readHeartbeats(redis);
-    const holders = holdersOf(heartbeats, modelId).map(({ gpuId }) => gpuId);
-    if (gpuIds.every((gpuId) => holders.includes(gpuId)) || performance.now() > deadlineMs) {
-      return pairStats(heartbeats, modelId);
-    }
-    await delay(LOOK_EVERY_MS, undefined, { signal });
-  }
+/** Has the model unloaded wherever it is loaded. Where to load it again: there, as far as those GPUs take work. */
+async function unloaded(models: Models, modelId: string, signal: AbortSignal): Promise<GpuWish[]> {
+  await models.refuseUnusable(modelId, 'network');
+  if (holdersOf(await models.workers.now(), modelId).length === 0) return [ANYWHERE];
+  const gpuIds = await models.unload(modelId, signal);
+  const able = gpusForModel(await models.workers.now(), modelId);
+  const again = gpuIds.filter((gpuId) => able.includes(gpuId));
+  return again.length > 0 ? again.map((onlyGpu) => ({ onlyGpu })) : [ANYWHERE];
 }
 
 function sum(values: readonly number[]): number {

@@ -2,7 +2,7 @@ import type { Config } from '../../shared/config/load.ts';
 import { FarmError } from '../../shared/errors/farm-error.ts';
 import { type Repeated, type RepeatLog, repeat } from '../../shared/process/repeat.ts';
 import { ignored } from '../../shared/process/unheard.ts';
-import { type StreamKind, streamsOn } from '../../shared/workers/placement.ts';
+import { measuredCost, type StreamKind, streamsOn } from '../../shared/workers/placement.ts';
 import type { LiveDispatcher } from './dispatch.ts';
 import { freeStreams, NOWHERE, type StreamOwner, type StreamSlots } from './slots.ts';
 
@@ -42,18 +42,25 @@ export class StreamAdmission {
    * @throws FarmError `capacity_full` with what is in use; `key_limit_reached`.
    */
   async admit(stream: StreamKind, owner: StreamOwner, signal: AbortSignal): Promise<StreamPlace> {
-    const gpuIds = await this.#dispatcher.able(stream.modelId);
-    const isPlaced = gpuIds.length > 0;
-    const slot = await (isPlaced ? this.#take(stream, gpuIds, owner) : this.#slots.take([NOWHERE], owner));
-    if (!slot) throw await this.#full(stream, gpuIds);
-    const place = this.#place(stream, slot.slotId, isPlaced ? slot.gpuId : undefined);
+    const lately = await this.#take(stream, await this.#dispatcher.able(stream.modelId, 'lately'), owner);
+    const { slotId, gpuId } = lately ?? (await this.#takeNow(stream, owner));
+    const place = this.#place(stream, slotId, gpuId === NOWHERE.gpuId ? undefined : gpuId);
     signal.addEventListener('abort', () => place.leave(), { once: true });
     if (signal.aborted) place.leave();
     return place;
   }
 
+  /** A slot by what the workers say now: a GPU may have been resumed a moment ago, or a model measured. */
+  async #takeNow(stream: StreamKind, owner: StreamOwner) {
+    const gpuIds = await this.#dispatcher.able(stream.modelId, 'now');
+    const slot = await (gpuIds.length > 0 ? this.#take(stream, gpuIds, owner) : this.#slots.take([NOWHERE], owner));
+    if (!slot) throw await this.#full(stream, gpuIds);
+    return slot;
+  }
+
   /** A slot on one of these GPUs; undefined when none has room. */
   async #take(stream: StreamKind, gpuIds: readonly number[], owner: StreamOwner) {
+    if (gpuIds.length === 0) return undefined;
     const takeOneOf = async (some: readonly number[]) => {
       const ranked = await this.#dispatcher.rank(stream.modelId, some, MOST_RANKED);
       return await this.#slots.take(await Promise.all(ranked.map((gpuId) => this.#shareOn(gpuId, stream))), owner);
@@ -97,7 +104,10 @@ export class StreamAdmission {
   }
 
   async #shareOn(gpuId: number, stream: StreamKind) {
-    const heartbeats = await this.#dispatcher.heartbeats();
+    let heartbeats = await this.#dispatcher.heartbeats();
+    // Its model may have been loaded and measured a moment ago: else the stream would take a whole GPU.
+    const isMeasured = this.#fixed > 0 || measuredCost(heartbeats, gpuId, stream.modelId);
+    if (!isMeasured) heartbeats = await this.#dispatcher.heartbeats('now');
     return { gpuId, share: 1 / streamsOn(heartbeats, gpuId, stream, this.#fixed) };
   }
 

@@ -45,10 +45,18 @@ export class LiveDispatcher {
     this.#config = config;
   }
 
-  /** A GPU whose worker is alive and can render the model, or undefined when there is none now. */
+  /**
+   * A GPU whose worker is alive and can render the model, or undefined when there is none now. Before there is none, or
+   * none but the one to avoid, the workers are asked anew.
+   */
   async pick(wish: PlacementWish): Promise<Placement | undefined> {
+    const place = this.#pickFrom(await this.#workers.lately(), wish);
+    if (place && place.gpuId !== wish.avoid) return place;
+    return this.#pickFrom(await this.#workers.now(), wish);
+  }
+
+  #pickFrom(heartbeats: readonly Heartbeat[], wish: PlacementWish): Placement | undefined {
     const { modelId, frames, avoid } = wish;
-    const heartbeats = await this.#workers.lately();
     const able = ableGpus(heartbeats, wish);
     const others = avoid === undefined ? able : able.filter((gpuId) => gpuId !== avoid);
     const candidates = others.length > 0 ? others : able;
@@ -64,14 +72,20 @@ export class LiveDispatcher {
     return { gpuId: worker.gpuId as number, workerId, host, frameChannel };
   }
 
-  /** The GPUs that can render a model. */
-  async able(modelId: string): Promise<readonly number[]> {
-    return gpusForModel(await this.#workers.lately(), modelId);
+  /** The GPUs that can render a model. @param asOf 'now' asks their workers anew, before a request is refused. */
+  async able(modelId: string, asOf: 'now' | 'lately'): Promise<readonly number[]> {
+    return gpusForModel(await this.#workers[asOf](), modelId);
   }
 
-  /** Why no GPU takes requests for a model now, as a sentence; undefined when one does. */
-  async whyNone(modelId: string): Promise<string | undefined> {
-    return whyNoGpu(await this.#workers.read(), modelId, this.#config.models.get(modelId)?.needs ?? []);
+  /** Why no GPU takes such requests now, as a sentence; undefined when one does. */
+  async whyNone({ modelId, onlyGpu }: Pick<PlacementWish, 'modelId' | 'onlyGpu'>): Promise<string | undefined> {
+    const all = await this.#workers.read();
+    const needs = this.#config.models.get(modelId)?.needs ?? [];
+    if (onlyGpu === undefined) return whyNoGpu(all, modelId, needs);
+    const asked = all.filter(({ gpuId }) => gpuId === onlyGpu);
+    if (asked.length === 0) return `GPU ${onlyGpu} has no worker any more`;
+    const why = whyNoGpu(asked, modelId, needs);
+    return why && `Only GPU ${onlyGpu} is asked: ${why}`;
   }
 
   /** Of these GPUs, up to `most`, the one that a stream of the model should go to first. */
@@ -112,9 +126,9 @@ export class LiveDispatcher {
     return () => add(-frames);
   }
 
-  /** The workers' heartbeats, read at most half a second ago. */
-  async heartbeats(): Promise<readonly Heartbeat[]> {
-    return await this.#workers.read();
+  /** The workers' heartbeats, read at most half a second ago. @param asOf 'now' reads them anew. */
+  async heartbeats(asOf: 'now' | 'read' = 'read'): Promise<readonly Heartbeat[]> {
+    return await this.#workers[asOf]();
   }
 
   #choose(

@@ -32,6 +32,11 @@ export class KnownWorkers {
     return await this.#known(() => this.#workers.lately());
   }
 
+  /** Read after this call began. @throws as `read`. */
+  async now(): Promise<readonly Heartbeat[]> {
+    return await this.#known(() => this.#workers.now());
+  }
+
   async #known(read: () => Promise<readonly Heartbeat[]>): Promise<readonly Heartbeat[]> {
     try {
       return this.#note(await read());

@@ -2,15 +2,7 @@ import { randomBytes } from 'node:crypto';
 import { setTimeout as delay } from 'node:timers/promises';
 import type { Redis } from 'ioredis';
 import { FarmError } from '../../shared/errors/farm-error.ts';
-import {
-  FIFTH_LIVE_FORMAT,
-  FOURTH_LIVE_FORMAT,
-  GATE_FORMAT,
-  IDLE_FORMAT,
-  type LiveJob,
-  SECOND_LIVE_FORMAT,
-  THIRD_LIVE_FORMAT,
-} from '../../shared/jobs/jobs.ts';
+import type { LiveJob } from '../../shared/jobs/jobs.ts';
 import { gpuQueue, jobId, jobOptions, type QueueClients } from '../../shared/jobs/queues.ts';
 import type { LiveSummary } from '../../shared/live/frames.ts';
 import {
@@ -27,6 +19,7 @@ import { ignored, unexpected } from '../../shared/process/unheard.ts';
 import { CANCEL_CHANNEL } from '../../shared/renders/store.ts';
 import { currentOrigin } from '../request-context.ts';
 import type { LiveDispatcher, Placement, PlacementWish } from './dispatch.ts';
+import { liveFormat } from './job-format.ts';
 import type { RequestChannel } from './request-channel.ts';
 import type { RequestChannels } from './request-channels.ts';
 
@@ -161,18 +154,9 @@ class LiveRun {
     const wait = Math.max(0, untilMs - performance.now());
     // The time of the day is for workers of a version that compares it with its own clock.
     const times = { waitMs: wait, expiresAtMs: Date.now() + wait };
-    const format = this.#format(direct);
+    const format = liveFormat({ ...this.#work, direct }, this.#visualForm);
     const work = { ...this.#origin, ...this.#work };
     return { name: 'live', requestId: this.#requestId, attempt, ...times, direct, ...format, ...work };
-  }
-
-  #format(direct: LiveJob['direct']): Pick<LiveJob, 'format'> {
-    if (this.#work.idle) return { format: IDLE_FORMAT };
-    if (this.#work.frameRate) return { format: FIFTH_LIVE_FORMAT };
-    if (this.#work.voices) return { format: GATE_FORMAT };
-    if (this.#work.backgroundMode) return { format: FOURTH_LIVE_FORMAT };
-    if (this.#work.mouths) return { format: THIRD_LIVE_FORMAT };
-    return direct || this.#visualForm !== 'floats' ? { format: SECOND_LIVE_FORMAT } : {};
   }
 
   #tellTimes(startedAtMs: number, { moments }: LiveSummary): void {
@@ -188,23 +172,25 @@ class LiveRun {
 
   /** A GPU to ask; waits for one to appear while there is none. */
   async #place(failedGpu: number | undefined, untilMs: number, signal: AbortSignal): Promise<Placement> {
-    const { modelId, frames, mouths } = this.#work;
-    const wish = {
-      ...{ modelId, mouths, avoid: failedGpu, ...this.#gpuWish, visualForm: this.#visualForm },
-      frames: frames.end - this.#next,
-    };
+    const wish = this.#wish(failedGpu);
     for (;;) {
       const place = await this.#tools.dispatcher.pick(wish);
       if (place) return place;
       if (performance.now() > untilMs) {
-        const why = await this.#tools.dispatcher.whyNone(modelId);
-        const which = wish.onlyGpu === undefined ? 'No GPU worker' : `No worker of GPU ${wish.onlyGpu}`;
-        throw new FarmError('deadline_exceeded', why ?? `${which} that can render "${modelId}" takes work`);
+        const why = await this.#tools.dispatcher.whyNone(wish);
+        throw new FarmError('deadline_exceeded', why ?? `No GPU worker that can render "${wish.modelId}" takes work`);
       }
       await delay(LOOK_EVERY_MS, undefined, { signal }).catch(() => {
         throw cancelled();
       });
     }
+  }
+
+  /** Of what is left of the request. @param avoid the GPU that has just failed it. */
+  #wish(avoid: number | undefined): PlacementWish {
+    const { modelId, frames, mouths } = this.#work;
+    const left = frames.end - this.#next;
+    return { modelId, frames: left, mouths, avoid, ...this.#gpuWish, visualForm: this.#visualForm };
   }
 
   /**
@@ -253,9 +239,9 @@ class LiveRun {
     }
   }
 
-  async #mayDoBetterElsewhere(error: FarmError, { attempt, modelId }: LiveJob, gpuId: number): Promise<boolean> {
+  async #mayDoBetterElsewhere(error: FarmError, { attempt }: LiveJob, gpuId: number): Promise<boolean> {
     if (!error.mayLieWithWorker || attempt === MOST_ATTEMPTS) return false;
-    const other = await this.#tools.dispatcher.pick({ modelId, frames: 1, avoid: gpuId, visualForm: this.#visualForm });
+    const other = await this.#tools.dispatcher.pick(this.#wish(gpuId));
     return other !== undefined && other.gpuId !== gpuId;
   }
 

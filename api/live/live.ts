@@ -126,7 +126,7 @@ export class LiveService {
       rowsAhead: FEATURE_ROWS_AFTER,
     };
     const audio = Buffer.from(samples.buffer, samples.byteOffset, samples.byteLength);
-    const visual = await visualPayload(request.visualFrames, request, await this.#tools.models.workers.lately());
+    const visual = await visualPayload(request.visualFrames, request, this.#tools.models.workers);
     const answers = this.#requests.run(work, { audio, ...visual, audioFeatures }, signal);
     const frames: Buffer[] = [];
     for (;;) {
@@ -139,7 +139,8 @@ export class LiveService {
   /**
    * Loads a model on a GPU.
    * @param wish without one, a GPU that has the model or little to do is chosen.
-   * FarmError: model_unknown, model_unusable, model_too_large, deadline_exceeded, request_cancelled, worker_lost.
+   * FarmError: model_unknown, model_unusable, model_too_large, request_invalid when `onlyGpu` cannot use the model,
+   * deadline_exceeded, request_cancelled, worker_lost.
    */
   async load(modelId: string, wish: GpuWish, signal: AbortSignal): Promise<LiveSummary> {
     const { audit = new AuditLog() } = this.#tools;
@@ -148,7 +149,9 @@ export class LiveService {
   }
 
   async #load(modelId: string, wish: GpuWish, signal: AbortSignal): Promise<LiveSummary> {
+    // This asks the workers anew, and the GPU is chosen by what they say now.
     await this.#tools.models.refuseUnusable(modelId, 'network');
+    if (wish.onlyGpu !== undefined) await this.#tools.models.refuseGpu(modelId, wish.onlyGpu);
     const answers = this.#requests.run({ ...NO_FRAMES, modelId, ...wish }, NOTHING, signal);
     const answer = await answers.next();
     if (answer.done) return answer.value;

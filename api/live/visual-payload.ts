@@ -10,6 +10,7 @@ import {
   wrongVisualSize,
 } from '../../shared/live/visual-frames.ts';
 import { currentWorkers, type Heartbeat, takesVisualForm } from '../../shared/workers/heartbeat.ts';
+import type { RecentWorkers } from '../recent-workers.ts';
 import type { VisualInputs } from './visual-inputs.ts';
 import { visualKernel } from './visual-kernel.ts';
 
@@ -22,18 +23,22 @@ export type VisualPayload = Pick<LivePayload, 'visualFrames' | 'visualForm'>;
  * The visual inputs of a request as they travel: in the lightest form that says the same and that every GPU worker
  * takes, since any of them may get the request in the end.
  * @param inputs handed over: none are left in them.
- * @throws FarmError `request_invalid` for another S than the model's, where a worker has it loaded; else the worker finds
- * out.
+ * @param known the workers; asked anew before a size is refused, since another network may have been loaded.
+ * @throws FarmError `request_invalid` for another S than the model's on all workers that have it loaded; where none has,
+ * the worker finds out.
  */
 export async function visualPayload(
   inputs: VisualInputs,
   { modelId, frameCount }: { readonly modelId: string; readonly frameCount: number },
-  heartbeats: readonly Heartbeat[],
+  known: Pick<RecentWorkers, 'lately' | 'now'>,
 ): Promise<VisualPayload> {
   if (inputs.byteLength === 0) return { visualFrames: inputs.take(), visualForm: 'floats' };
-  const workers = currentWorkers(heartbeats);
-  checkSize(inputs.byteLength, frameCount, sizeOf(modelId, workers));
-  const { form } = inputs;
+  const { form, byteLength } = inputs;
+  const fault = (on: readonly Heartbeat[]) => sizeFault(byteLength, frameCount, sizesOf(modelId, on));
+  let workers = currentWorkers(await known.lately());
+  if (fault(workers)) workers = currentWorkers(await known.now());
+  const wrong = fault(workers);
+  if (wrong) throw new FarmError('request_invalid', wrong);
   const values = inputs.take();
   if (form === 'planes' && takenByAll('crops', workers)) {
     const crops = await cropsOf(values, frameCount);
@@ -47,15 +52,17 @@ export async function visualPayload(
   return { visualFrames: unpacked(values, form), visualForm: 'floats' };
 }
 
-/** S of the model, where a worker has it loaded. */
-function sizeOf(modelId: string, workers: readonly Heartbeat[]): number | undefined {
+/** S of the model on each worker that has it loaded. */
+function sizesOf(modelId: string, workers: readonly Heartbeat[]): number[] {
   const states = workers.flatMap(({ models }) => models.filter((model) => model.modelId === modelId));
-  return states.find(({ loaded }) => loaded?.networkSize !== undefined)?.loaded?.networkSize;
+  return states.flatMap(({ loaded }) => loaded?.networkSize ?? []);
 }
 
-function checkSize(gotBytes: number, frames: number, size: number | undefined): void {
-  if (size === undefined || gotBytes === frames * visualFrameBytes('floats', size)) return;
-  throw new FarmError('request_invalid', wrongVisualSize(gotBytes, frames, size));
+/** What is wrong with so many bytes, when they are of none of these sizes. */
+function sizeFault(gotBytes: number, frames: number, sizes: readonly number[]): string | undefined {
+  const [first] = sizes;
+  const isRight = (size: number) => gotBytes === frames * visualFrameBytes('floats', size);
+  return first === undefined || sizes.some(isRight) ? undefined : wrongVisualSize(gotBytes, frames, first);
 }
 
 function takenByAll(form: VisualForm, workers: readonly Heartbeat[]): boolean {

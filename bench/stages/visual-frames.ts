@@ -181,6 +181,7 @@ async function memoryRows(here: Client): Promise<Row[]> {
 async function stepRows(here: Client): Promise<Row[]> {
   const frames = givenFaces(FRAMES);
   const heartbeats = await readHeartbeats(here.redis);
+  const workers = { lately: async () => heartbeats, now: async () => heartbeats };
   let inputs = new VisualInputs(0);
   const timed = await inTurn(
     {
@@ -188,7 +189,7 @@ async function stepRows(here: Client): Promise<Row[]> {
         inputs = new VisualInputs(frames.length);
         for (let at = 0; at < frames.length; at += 16_384) inputs.push(frames.subarray(at, at + 16_384));
       },
-      crop: async () => await visualPayload(inputs, { modelId: 'demo', frameCount: FRAMES }, heartbeats),
+      crop: async () => await visualPayload(inputs, { modelId: 'demo', frameCount: FRAMES }, workers),
     },
     { rounds: 10 },
   );

@@ -88,6 +88,14 @@ export function describeBlocklist(farm: TestFarm): void {
       assert.equal((await farm.client.loadModel('elsewhere', 7)).gpu, 7);
     });
 
+    it('is asked once to load what it cannot, when it is named', async () => {
+      // More failures in a row than these two would have the model blocked.
+      for (const time of ['first', 'second']) {
+        const load = farm.client.loadModel('small', 7);
+        await assert.rejects(load, { code: 'model_unusable', message: /garbage\.onnx/ }, `the ${time} time`);
+      }
+    });
+
     it('has a model that was loaded unloaded at once, however slow its way to Redis is', async () => {
       const models = ['fine', 'elsewhere'];
       for (const id of models) await farm.client.unloadModel(id).catch(() => {});

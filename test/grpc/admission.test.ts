@@ -1,12 +1,9 @@
 import assert from 'node:assert/strict';
 import { after, afterEach, before, describe, it } from 'node:test';
-import { type ClientDuplexStream, status } from '@grpc/grpc-js';
-import type { Open, StreamRequest } from '../../api/grpc/messages/farm.ts';
+import { status } from '@grpc/grpc-js';
 import { DEMO_MODEL, startFarm, type TestFarm } from '../support/farm.ts';
 import { until } from '../support/until.ts';
-import { failureOf, farmCode, type Message, TestClient } from './clients.ts';
-
-type Stream = ClientDuplexStream<StreamRequest, Message>;
+import { failureOf, farmCode, openStream, type StreamCall, TestClient } from './clients.ts';
 
 const ROUNDED_BY_MS = 0.05;
 
@@ -17,7 +14,7 @@ describe('live streams', () => {
   /** What the farm says that it holds. */
   let most = 0;
   /** Streams of the test that runs. */
-  const opened: Stream[] = [];
+  const opened: StreamCall[] = [];
 
   before(async () => {
     farm = await startFarm({
@@ -37,19 +34,7 @@ describe('live streams', () => {
     await farm[Symbol.asyncDispose]();
   });
 
-  /** A stream that has been let in. */
-  const open = async (): Promise<Stream> => {
-    const stream = client.stream();
-    opened.push(stream);
-    // Who cancels hears of it; these tests do not ask.
-    stream.on('error', () => {});
-    stream.write({ open: { model_id: 'demo' } as Open });
-    const letIn = Promise.withResolvers<void>();
-    stream.once('data', () => letIn.resolve());
-    stream.once('error', letIn.reject);
-    await letIn.promise;
-    return stream;
-  };
+  const open = () => openStream(client, 'demo', opened);
   const openMost = () => Promise.all(Array.from({ length: most }, open));
   const capacity = async () => (await farm.client.gpus()).capacity;
   const frameMs = async () => (await farm.client.gpus()).gpus[0]?.models[0]?.frame_ms ?? null;

@@ -15,7 +15,7 @@ import {
 } from '@grpc/grpc-js';
 import { loadSync } from '@grpc/proto-loader';
 import { protoPath as healthProto } from 'grpc-health-check';
-import type { StreamRequest } from '../../api/grpc/messages/farm.ts';
+import type { Open, StreamRequest } from '../../api/grpc/messages/farm.ts';
 import { until } from '../support/until.ts';
 
 /** A client as any user would build it: grpc-js and the .proto files, nothing of the server. */
@@ -45,6 +45,8 @@ export interface CallSettings {
 
 /** A message that came over a stream. */
 export type Message = Record<string, unknown>;
+
+export type StreamCall = ClientDuplexStream<StreamRequest, Message>;
 
 export class TestClient extends Client {
   constructor(address: string, credentials: ChannelCredentials = channelCredentials.createInsecure()) {
@@ -168,4 +170,21 @@ function metadataOf({ key }: CallSettings): Metadata {
 
 function optionsOf({ timeoutMs }: CallSettings): CallOptions {
   return timeoutMs === undefined ? {} : { deadline: Date.now() + timeoutMs };
+}
+
+/**
+ * Opens a stream and waits until it is let in.
+ * @param opened gets it before that, so that it can be cancelled whatever comes of it.
+ */
+export async function openStream(client: TestClient, model_id: string, opened: StreamCall[]): Promise<StreamCall> {
+  const stream = client.stream();
+  opened.push(stream);
+  // Who cancels hears of it; these tests do not ask.
+  stream.on('error', () => {});
+  stream.write({ open: { model_id } as Open });
+  const letIn = Promise.withResolvers<void>();
+  stream.once('data', () => letIn.resolve());
+  stream.once('error', letIn.reject);
+  await letIn.promise;
+  return stream;
 }

@@ -1,29 +1,37 @@
 import assert from 'node:assert/strict';
 import { after, before, describe, it } from 'node:test';
 import type { HealthResponse, LoadModelResponse, ModelInfo, ModelStats } from '../../api/grpc/messages/monolithic.ts';
+import { freePort } from '../../cli/supervisor/private-redis.ts';
 import { infer } from '../farm/small-models.ts';
+import { whileDrained } from '../support/drained-gpus.ts';
 import { startFarm, type TestFarm } from '../support/farm.ts';
 import { SMALL_MODEL } from '../support/small-avatar.ts';
 import { until } from '../support/until.ts';
-import { MONOLITHIC, TestClient } from './clients.ts';
+import { failureOf, farmCode, MONOLITHIC, openStream, type StreamCall, TestClient } from './clients.ts';
+import { InferenceClient } from './pair-clients.ts';
 
 describe('models over gRPC', () => {
   let farm: TestFarm;
   let client: TestClient;
+  let inference: InferenceClient;
   const load = (model_id: string, preferred_gpu: number) =>
     client.unary<LoadModelResponse>(MONOLITHIC, 'LoadModel', { model_id, preferred_gpu });
   const list = async () => (await client.unary<{ models: ModelInfo[] }>(MONOLITHIC, 'ListModels', {})).models;
 
   before(async () => {
+    const inferencePort = await freePort();
     farm = await startFarm({
       models: { first: SMALL_MODEL, second: SMALL_MODEL, broken: { ...SMALL_MODEL, background_dir: '' } },
       gpus: { count: 2 },
       capacity: { max_models: 7 },
+      live: { max_streams_per_gpu: 1 },
+      server: { inference_port: `127.0.0.1:${inferencePort}` },
     });
     client = new TestClient(farm.grpcAddress);
+    inference = new InferenceClient(`127.0.0.1:${inferencePort}`);
   });
   after(async () => {
-    client.close();
+    for (const each of [client, inference]) each.close();
     await farm[Symbol.asyncDispose]();
   });
 
@@ -71,6 +79,44 @@ describe('models over gRPC', () => {
   it('are loaded elsewhere when the GPU that is preferred is not there', async () => {
     const { success, gpu_id } = await load('first', 9);
     assert.ok(success && (gpu_id === 0 || gpu_id === 1));
+  });
+
+  /** GPU 1 is back after this, of which the front end has not heard yet. @param work while it was drained. */
+  const afterDrain = async (work: () => Promise<void> = async () => {}) =>
+    await whileDrained(farm, [1], async () => {
+      await until('the front end has seen the drain', async () => (await load('first', 1)).gpu_id === 0);
+      await work();
+    });
+
+  it('are loaded on the GPU that is preferred, also on one that was resumed a moment ago', async () => {
+    await afterDrain();
+    assert.equal((await load('first', 1)).gpu_id, 1);
+  });
+
+  it('are loaded anew on each GPU that has them, also on one that was resumed a moment ago', async () => {
+    assert.equal((await load('second', 0)).gpu_id, 0);
+    await afterDrain();
+    const { success, error } = await inference.load('second', true);
+    assert.ok(success, error);
+    const second = (await farm.client.models()).models.find(({ id }) => id === 'second');
+    assert.deepEqual(
+      second?.loaded_on.map(({ gpu }) => gpu),
+      [0, 1],
+    );
+  });
+
+  it('have room for another stream on a GPU that was resumed a moment ago', async () => {
+    const streams: StreamCall[] = [];
+    const open = () => openStream(client, 'first', streams);
+    try {
+      await afterDrain(async () => {
+        await open();
+        assert.equal(farmCode(await failureOf(open())), 'capacity_full');
+      });
+      await open();
+    } finally {
+      for (const stream of streams) stream.cancel();
+    }
   });
 
   it('are not loaded when they are unknown or cannot be used', async () => {

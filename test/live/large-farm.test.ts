@@ -8,12 +8,14 @@ import type { Config } from '../../shared/config/load.ts';
 import { LIVE_CHANNEL } from '../../shared/jobs/queues.ts';
 import { QUIET_LOG } from '../support/quiet-log.ts';
 import { startRedisServer } from '../support/redis-server.ts';
+import { calls, tellsOf } from './told-workers.ts';
 
 /** What a request asks of Redis must not grow with the number of GPUs: counted there. */
 
 const GPUS = 200;
 const server = await startRedisServer();
 const redis = await server.connect();
+const beat = tellsOf(redis);
 const config = {
   models: new Map(),
   gpus: { assignment_strategy: 'least-loaded' },
@@ -38,7 +40,7 @@ describe('live work on a farm of many GPUs', () => {
       }),
     );
     assert.equal(new Set(places).size, GPUS);
-    assert.equal(await calls('mget'), 1);
+    assert.equal(await calls(redis, 'mget'), 1);
   });
 
   it('streams are let in as long as any GPU has room, and renewed without a look at the others', async () => {
@@ -54,7 +56,7 @@ describe('live work on a farm of many GPUs', () => {
     const slots = new StreamSlots(redis);
     await redis.config('RESETSTAT');
     await slots.renew(':one', { gpuId: 0, share: 0.5 });
-    assert.equal(await calls('hgetall'), 0);
+    assert.equal(await calls(redis, 'hgetall'), 0);
   });
 
   it('wakes the worker of the queue alone, and all of them where it is of a version that hears no other', async () => {
@@ -64,20 +66,3 @@ describe('live work on a farm of many GPUs', () => {
     assert.equal(await placing.wakeUpChannel(3), LIVE_CHANNEL);
   });
 });
-
-async function beat(gpuId: number, more: object = { ownLiveChannels: true }): Promise<void> {
-  const workerId = `worker-${gpuId}`;
-  const usage = { requestCount: 0, totalInferenceMs: 0, lastUsedAtMs: null };
-  const loaded = { loadMs: 90, msPerFrame: 8, loadedAtMs: 7, memoryBytes: 1024 };
-  const cost = { loadMs: 90, frameMs: 10 };
-  const models = [{ modelId: 'ann', loaded, problems: [], cost, blocked: null, usage }];
-  const about = { host: 'here', pid: 1, startedAtMs: 5, provider: null, device: null, draining: false };
-  const heartbeat = { workerId, gpuId, ...about, models, runningJobs: 0, eventLoopBlockedMaxMs: 0, ...more };
-  await redis.set(`{farm}:heartbeat:${workerId}`, JSON.stringify(heartbeat));
-  await redis.sadd('{farm}:workers', workerId);
-}
-
-/** How often Redis has done a command, in scripts too. */
-async function calls(command: string): Promise<number> {
-  return Number(new RegExp(`cmdstat_${command}:calls=(\\d+)`).exec(await redis.info('commandstats'))?.[1] ?? 0);
-}

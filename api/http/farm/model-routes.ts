@@ -29,7 +29,7 @@ function listModels(app: App, { models }: Services): void {
   app.get('/v1/models', { schema, config: { access: 'render' } }, async () => await models.list());
 }
 
-function loadModel(app: App, { live, models }: Services): void {
+function loadModel(app: App, { live }: Services): void {
   const refusals = [
     'model_unknown',
     'model_unusable',
@@ -45,12 +45,8 @@ function loadModel(app: App, { live, models }: Services): void {
     response: { 200: loadAnswerSchema, ...failures(...refusals, ...BODY_REFUSALS) },
   };
   app.post('/v1/models/:id/load', { schema, config: { access: 'render' } }, async ({ params: { id }, body }, reply) => {
-    const gpu = body?.gpu;
-    if (gpu !== undefined) {
-      await models.refuseUnusable(id, 'network');
-      await models.refuseGpu(id, gpu);
-    }
-    const { gpuId, modelWasLoaded, modelLoadMs } = await live.load(id, { onlyGpu: gpu }, whileConnected(reply));
+    const wish = { onlyGpu: body?.gpu };
+    const { gpuId, modelWasLoaded, modelLoadMs } = await live.load(id, wish, whileConnected(reply));
     return { id, gpu: gpuId, was_loaded: modelWasLoaded, load_ms: modelLoadMs };
   });
 }
