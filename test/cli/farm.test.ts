@@ -12,6 +12,7 @@ import { writeVideo } from '../avatar/videos.ts';
 import { DEMO_MODEL, PREPARED_DIR } from '../support/farm.ts';
 import { inspectVideo } from '../support/ffprobe.ts';
 import { FARM, livingFamily, runCli, runCliIn, runCommand } from '../support/run-cli.ts';
+import { untilSegmentRuns } from '../support/running-segment.ts';
 import { syllables, writeWav } from '../support/sound.ts';
 import { until } from '../support/until.ts';
 
@@ -66,8 +67,7 @@ describe('the farm command', () => {
     const first = runCli('up', '--config', file);
     await first.until(/The farm is up/);
     const client = new NodeFarmClient(url);
-    const { id } = await client.submit(speech);
-    for await (const view of client.watch(id)) if (view.frames.done > 0) break;
+    const { id } = await untilSegmentRuns(client, () => client.submit(speech));
     const gone = once(first.child, 'exit');
     first.child.kill('SIGKILL');
     await gone;
@@ -81,8 +81,7 @@ describe('the farm command', () => {
     assert.match(third.output(), /farm_running/);
 
     // Ctrl-C in a terminal goes to all that is in the foreground. What runs is finished all the same.
-    const long = await client.submit(speech);
-    for await (const view of client.watch(long.id)) if (view.frames.done > 0) break;
+    await untilSegmentRuns(client, () => client.submit(speech));
     process.kill(-(second.child.pid ?? 0), 'SIGINT');
     assert.equal(await second.exited, 0);
     assert.match(second.output(), /Draining[\s\S]*segment rendered[\s\S]*The farm has stopped/);

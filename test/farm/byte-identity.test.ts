@@ -9,6 +9,7 @@ import { footageOf } from '../../client/node/footage.ts';
 import { DEMO_MODEL, startFarm, type TestFarm } from '../support/farm.ts';
 import { writeFootage } from '../support/footage.ts';
 import { framesOf as storedFrames } from '../support/result-files.ts';
+import { untilSegmentRuns } from '../support/running-segment.ts';
 import { CLEAR_MODEL, IDLE_DIR, SMALL_HEARERS, SMALL_MODEL } from '../support/small-avatar.ts';
 import { syllables, writeWav } from '../support/sound.ts';
 import { checkFrames, decodeWebm, TransparentRenders } from './transparent.ts';
@@ -61,7 +62,8 @@ describe('the same audio gives the same bytes', () => {
     assert.ok(
       Buffer.concat(await framesOf(farm, speech, RANGE)).equals(Buffer.concat(frames.slice(RANGE.from, RANGE.to))),
     );
-    await expectSame('mp4', await hashOfVideo(farm.client, shortSpeech, folder));
+    const whole = await farm.client.submit(shortSpeech, { modelId: 'demo' });
+    await expectSame('mp4', await hashOfRender(farm.client, whole.id, folder));
     const own = await writeFootage(folder);
     const footage = await footageOf(own.video, own.rects, 'bounce');
     const dub = async () => {
@@ -86,11 +88,11 @@ describe('the same audio gives the same bytes', () => {
       const part = await framesOf(farm, speech, RANGE, modelId);
       assert.equal(hashOf(part), hashOf(whole.slice(RANGE.from - 10)), modelId);
     }
-    const killed = await hashOfVideo(farm.client, shortSpeech, folder, async (renderId) => {
-      await killInMidRender(farm, renderId, 'gpu-1');
-    });
-    await expectSame('mp4', killed);
-    assert.ok(farm.log.some((line) => /gpu-1 ended unexpectedly/.test(line)));
+    const submit = () => farm.client.submit(shortSpeech, { modelId: 'demo' });
+    const { id, gpu } = await untilSegmentRuns(farm.client, submit, 1);
+    farm.kill(`gpu-${gpu}`);
+    await expectSame('mp4', await hashOfRender(farm.client, id, folder));
+    assert.ok(farm.log.some((line) => line.includes(`gpu-${gpu} ended unexpectedly`)));
   });
 
   async function expectSame(kind: string, hash: string): Promise<void> {
@@ -122,17 +124,6 @@ function hashOf(files: readonly Buffer[]): string {
   return hash.digest('hex');
 }
 
-async function hashOfVideo(
-  client: NodeFarmClient,
-  speech: string,
-  folder: string,
-  meanwhile: (renderId: string) => Promise<void> = async () => {},
-): Promise<string> {
-  const { id } = await client.submit(speech, { modelId: 'demo' });
-  await meanwhile(id);
-  return await hashOfRender(client, id, folder);
-}
-
 async function hashOfRender(client: NodeFarmClient, id: string, folder: string): Promise<string> {
   let done = 0;
   for await (const { frames } of client.watch(id)) {
@@ -142,18 +133,4 @@ async function hashOfRender(client: NodeFarmClient, id: string, folder: string):
   const file = path.join(folder, `${id}.mp4`);
   await client.saveVideo(id, file);
   return hashOf([await readFile(file)]);
-}
-
-async function killInMidRender({ farm, client }: TestFarm, renderId: string, name: string): Promise<void> {
-  await untilFramesDone(client, renderId, 1);
-  const pid = farm.pids.get(name);
-  assert.ok(pid, `${name} runs`);
-  process.kill(pid, 'SIGKILL');
-}
-
-async function untilFramesDone(client: NodeFarmClient, renderId: string, frames: number): Promise<void> {
-  for await (const view of client.watch(renderId)) {
-    assert.ok(view.status !== 'completed', 'the render ended before the worker could be killed');
-    if (view.frames.done >= frames) return;
-  }
 }
