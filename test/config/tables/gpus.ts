@@ -12,6 +12,7 @@ import { failureOf, farmCode } from '../../grpc/clients.ts';
 import { heavyNetwork } from '../../onnx/tiny-onnx.ts';
 import { missingTls, SentinelServers } from '../../support/redis-servers.ts';
 import { until } from '../../support/until.ts';
+import { CancelledRenders } from '../cancelled-renders.ts';
 import type { KeyFarm } from '../key-farm.ts';
 import type { KeyTable } from '../key-table.ts';
 import { COUNTED, countingEncoder, countingNetwork, RECT, SIZE, writeParts } from '../pictures.ts';
@@ -190,18 +191,17 @@ export const gpuKeys: KeyTable<Bench> = {
     'limits.max_unfinished_frames limits.max_waiting_uploads_gb': async ({ farm }) => {
       // 500 frames and 0.64 MB each: of two, one waits; of three, two would be too much to wait.
       const speech = await farm.speech(20);
-      const submit = async () => (await farm.client.submit(speech, { modelId: 'ann' })).id;
       const reached = (id: string, status: string) =>
         until(`it is ${status}`, async () => (await farm.client.get(id)).status === status);
       await farm.withoutGpus([0, 1], async () => {
-        const first = await submit();
+        await using taken = new CancelledRenders(farm);
+        const first = await taken.submit(speech);
         await reached(first, 'rendering');
-        const other = await submit();
-        await assert.rejects(submit(), { code: 'queue_full', message: /max_waiting_uploads_gb/ });
+        const other = await taken.submit(speech);
+        await assert.rejects(taken.submit(speech), { code: 'queue_full', message: /max_waiting_uploads_gb/ });
         await reached(other, 'preparing');
         await farm.client.cancel(first);
         await reached(other, 'rendering');
-        await farm.client.cancel(other);
       });
     },
     'limits.storage_quota_gb': async ({ farm }) => {
@@ -231,15 +231,15 @@ export const gpuKeys: KeyTable<Bench> = {
     },
     'gpus.assignment_strategy gpus.allow_multi_gpu_models': async (bench) => {
       const { farm } = bench;
-      const long = await farm.client.submit(await farm.speech(30), { modelId: 'ann' });
-      for await (const { status } of farm.client.watch(long.id)) if (status === 'rendering') break;
+      await using taken = new CancelledRenders(farm);
+      const long = await taken.submit(await farm.speech(30));
+      for await (const { status } of farm.client.watch(long)) if (status === 'rendering') break;
       // In turn they would go to different GPUs; the other one is done first both times.
       const short = [await farm.render('ann', 1), await farm.render('ann', 0.5)];
       const gpusOf = short.map(({ segments }) => [...new Set(segments.map(({ gpu }) => gpu))]);
-      assert.notEqual((await farm.client.get(long.id)).status, 'completed');
+      assert.notEqual((await farm.client.get(long)).status, 'completed');
       assert.deepEqual(gpusOf[0], gpusOf[1]);
       assert.equal(gpusOf[0]?.length, 1, 'all segments of a render are on one GPU');
-      await farm.client.cancel(long.id);
       bench.segments = short[0]?.segments ?? [];
     },
     'render.segment_frames': async ({ segments }) => {

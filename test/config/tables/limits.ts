@@ -20,6 +20,7 @@ import { heavyNetwork, moodyNetwork } from '../../onnx/tiny-onnx.ts';
 import { OtlpReceiver } from '../../support/otlp-receiver.ts';
 import { SseClient } from '../../support/sse.ts';
 import { until } from '../../support/until.ts';
+import { CancelledRenders } from '../cancelled-renders.ts';
 import type { KeyFarm } from '../key-farm.ts';
 import type { KeyTable } from '../key-table.ts';
 import { countingNetwork, hangingNetwork, slowNetwork, writeParts } from '../pictures.ts';
@@ -227,30 +228,6 @@ async function openStream({ grpc }: KeyFarm, key = API_KEY): Promise<ClientDuple
   stream.on('error', () => {});
   stream.resume();
   return stream;
-}
-
-/** Renders of `ann` that are cancelled at the end of their block, since the farm takes only two at a time. */
-class CancelledRenders {
-  readonly #farm: KeyFarm;
-  readonly #ids: string[] = [];
-
-  constructor(farm: KeyFarm) {
-    this.#farm = farm;
-  }
-
-  async submit(file: string, client = this.#farm.client): Promise<string> {
-    const { id } = await client.submit(file, { modelId: 'ann' });
-    this.#ids.push(id);
-    return id;
-  }
-
-  async cancel(): Promise<void> {
-    for (const id of this.#ids.splice(0)) await this.#farm.client.cancel(id);
-  }
-
-  async [Symbol.asyncDispose](): Promise<void> {
-    await this.cancel();
-  }
 }
 
 /** The key "framer" has one render of 50 frames, more than it may have; that one is taken all the same. */
