@@ -36,12 +36,12 @@ describe('health over gRPC', () => {
     await processes.redis.stop();
     await client.untilHealth('NOT_SERVING');
     assert.equal((await client.unary<HealthResponse>(MONOLITHIC, 'Health', {})).healthy, false);
-    for (const call of [
-      client.unary(MONOLITHIC, 'ListModels', {}),
-      client.unary<LoadModelResponse>(MONOLITHIC, 'LoadModel', { model_id: 'small', preferred_gpu: -1 }),
-      client.unary(FARM, 'GetRender', { render_id: 'r0-00' }),
+    for (const ask of [
+      () => client.unary(MONOLITHIC, 'ListModels', {}),
+      () => client.unary<LoadModelResponse>(MONOLITHIC, 'LoadModel', { model_id: 'small', preferred_gpu: -1 }),
+      () => client.unary(FARM, 'GetRender', { render_id: 'r0-00' }),
     ]) {
-      const error = await failureOf(call);
+      const error = await failureOf(ask());
       assert.deepEqual([error.code, farmCode(error)], [status.UNAVAILABLE, 'redis_unavailable']);
     }
     assert.deepEqual(watched.slice(0, 2), ['NOT_SERVING', 'SERVING']);
