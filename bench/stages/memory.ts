@@ -5,7 +5,7 @@ import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { buildDemoAvatar } from '../../avatars/demo/build.ts';
 import { GPU_NODE_OPTIONS } from '../../cli/supervisor/farm-processes.ts';
-import { childEnvironment } from '../../shared/process/environment.ts';
+import { childEnvironment, gpuTunables } from '../../shared/process/environment.ts';
 import { writeAllocationTable } from '../allocations.ts';
 import { type Row, row, type Stage } from '../harness/contract.ts';
 import { rssMbOf } from '../harness/process-cpu.ts';
@@ -48,7 +48,7 @@ export const stage: Stage = {
     const worker = fork(WORKER, args, {
       execArgv: [...GPU_NODE_OPTIONS, '--trace-gc', '--import', SAMPLER],
       stdio: ['ignore', 'pipe', 'inherit', 'ipc'],
-      env: childEnvironment({}),
+      env: childEnvironment(gpuTunables()),
     });
     opened.defer(() => end(worker));
     return await rowsOf(worker, networkMb, signal);
@@ -104,7 +104,7 @@ function collectedMb(told: string): number {
 async function rssOfNetwork(generatorPath: string, signal: AbortSignal): Promise<number> {
   const child = fork(NETWORK, ['inside', generatorPath, '320', '2'], {
     stdio: ['ignore', 'ignore', 'inherit', 'ipc'],
-    env: childEnvironment({}),
+    env: childEnvironment(gpuTunables()),
   });
   await once(child, 'message', { signal });
   child.send(NETWORK_FRAMES);

@@ -6,6 +6,8 @@ import path from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { buildBenchModels } from '../../avatars/bench/build.ts';
 import { buildDemoAvatar } from '../../avatars/demo/build.ts';
+import { GPU_NODE_OPTIONS } from '../../cli/supervisor/farm-processes.ts';
+import { childEnvironment, gpuTunables } from '../../shared/process/environment.ts';
 import { writeCheapNetworks } from '../cheap-avatar.ts';
 import { type Row, row, type Stage } from '../harness/contract.ts';
 import { ratios } from '../harness/rounds.ts';
@@ -29,6 +31,8 @@ const CHEAP_FRAMES = 256;
 const CHEAP_FRAMES_BEFORE = 64;
 /** That of the worker's threads, so that other programs take as much from both. */
 const PRIORITY = ['nice', '-n', '5'];
+/** Settings that a farm gives its workers; bare `session.run` has those of any program. */
+const AS_IN_A_FARM = { execArgv: [...GPU_NODE_OPTIONS], env: childEnvironment(gpuTunables()) };
 /** ONNX Runtime's bare threads stay awake for a while after a run. */
 const PAUSE_MS = 100;
 
@@ -155,7 +159,7 @@ async function start(
   const [execPath = process.execPath, ...execArgv] = [...before, process.execPath];
   const child = fork(script, args, {
     execPath,
-    execArgv,
+    ...(script === WORKER ? AS_IN_A_FARM : { execArgv }),
     stdio: ['ignore', 'ignore', 'inherit', 'ipc'],
   });
   opened.defer(async () => {

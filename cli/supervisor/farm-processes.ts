@@ -1,4 +1,5 @@
 import { fileURLToPath } from 'node:url';
+import { gpuTunables } from '../../shared/process/environment.ts';
 import type { ProcessSpec } from './supervised-process.ts';
 
 const entry = (file: string) => fileURLToPath(new URL(`../../${file}`, import.meta.url));
@@ -29,7 +30,7 @@ export function farmProcesses(gpuCount: number, cudaDevices: readonly string[] |
     nodeOptions: GPU_NODE_OPTIONS,
     script: ENTRIES.worker,
     args: ['--gpu', String(gpuId)],
-    environment: { CUDA_VISIBLE_DEVICES: cudaDevices?.[gpuId] ?? String(gpuId) },
+    environment: { ...gpuTunables(), CUDA_VISIBLE_DEVICES: cudaDevices?.[gpuId] ?? String(gpuId) },
   }));
   return [
     { name: 'api', script: ENTRIES.api, args: [], environment: {}, hearsOfOthers: true },
