@@ -85,14 +85,14 @@ export class RenderSegments {
    * were written; where a worker of an older version wrote some, all are read and added up. FarmError('record_unreadable').
    */
   async stageTimings(renderId: string): Promise<StageTimings | undefined> {
-    const answers = await this.#redis
-      .multi()
-      .hget(recordKey(renderId), RECEIPT_SUMS_FIELD)
-      .hlen(receiptsKey(renderId))
-      .exec();
-    const [sums, count] = (answers ?? []).map(([, answer]) => answer);
+    // No transaction: Redis refuses one, even of reads, while it is out of memory. What is saved between the two makes
+    // the counts differ.
+    const [sums, count] = await Promise.all([
+      this.#redis.hget(recordKey(renderId), RECEIPT_SUMS_FIELD),
+      this.#redis.hlen(receiptsKey(renderId)),
+    ]);
     if (count === 0) return undefined;
-    const known = receiptSumsSchema.safeParse(JSON.parse(String(sums ?? null))).data;
+    const known = receiptSumsSchema.safeParse(JSON.parse(sums ?? 'null')).data;
     if (known && known.count === count) return roundTimings(known.timings_ms);
     return sumTimings(await this.receipts(renderId));
   }

@@ -67,6 +67,14 @@ test('what has come of a render beyond its record is not shown before that has i
   assert.deepEqual(await stages(), timings);
 });
 
+test('a render can be looked at while Redis is out of memory', async (t) => {
+  await WAYS.rendering();
+  await redis.config('SET', 'maxmemory', '1');
+  t.after(() => redis.config('SET', 'maxmemory', '0'));
+  assert.equal((await readView('r1', store)).view.status, 'rendering');
+  await assert.rejects(store.startStitching('r1'), /OOM/);
+});
+
 test('an admitted render has its record and counts as active', async () => {
   const beforeMs = Date.now();
   await admit('r1');
