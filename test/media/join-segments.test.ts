@@ -64,4 +64,6 @@ test('a narrow sound gets no bits for what it does not hold, a full one as many 
   assert.equal(aacOf({ sampleRateHz: 16_000, channels: 2 }), '-b:a 160000 -cutoff 8000');
   assert.equal(aacOf({ sampleRateHz: 16_000, channels: 1 }), '-b:a 96000 -cutoff 8000');
   assert.equal(aacOf({ sampleRateHz: 8000, channels: 1 }), '-b:a 96000 -cutoff 4000');
+  // A call of two, one on each side.
+  assert.equal(aacOf({ sampleRateHz: 8000, channels: 2 }), '-b:a 160000 -cutoff 4000');
 });

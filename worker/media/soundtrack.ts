@@ -10,7 +10,7 @@ import { type FfmpegCommand, runFfmpeg } from '../tools/ffmpeg.ts';
 /** The sound of a video. Its bytes depend on the plan only, so it may be encoded at any time, by anyone, and again. */
 
 const AUDIO_RATE_HZ = 48_000;
-/** Bits a second of AAC. */
+/** Bits a second of AAC: the least for each channel, the most for all. */
 const [LEAST_AAC_BITS, MOST_AAC_BITS] = [96_000, 160_000];
 /**
  * For each Hz of a channel that holds any sound, up to the most. With more the encoder searches twice as long for bits
@@ -35,7 +35,7 @@ const ENCODERS: Readonly<Record<VideoOutput, (sound: SoundForEar) => readonly st
 
 function aacOptions({ sampleRateHz, channels }: SoundForEar): string[] {
   const bandHz = Math.floor(sampleRateHz / 2);
-  const bits = Math.min(MOST_AAC_BITS, Math.max(LEAST_AAC_BITS, AAC_BITS_A_HZ * bandHz * channels));
+  const bits = Math.min(MOST_AAC_BITS, channels * Math.max(LEAST_AAC_BITS, AAC_BITS_A_HZ * bandHz));
   const cutoff = bandHz < FULL_BAND_HZ ? ['-cutoff', String(bandHz)] : [];
   return ['-c:a', 'aac', '-aac_coder', AAC_CODER, '-b:a', String(bits), ...cutoff];
 }
