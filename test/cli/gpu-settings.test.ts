@@ -3,7 +3,7 @@ import { readFile } from 'node:fs/promises';
 import path from 'node:path';
 import { describe, it } from 'node:test';
 import { farmProcesses, GPU_NODE_OPTIONS } from '../../cli/supervisor/farm-processes.ts';
-import { gpuTunables } from '../../shared/process/environment.ts';
+import { gpuTunables, toolEnvironment } from '../../shared/process/environment.ts';
 
 const ROOT = path.join(import.meta.dirname, '../..');
 
@@ -13,6 +13,12 @@ describe('the settings of a GPU worker', () => {
     assert.equal(gpu?.environment.GLIBC_TUNABLES, gpuTunables().GLIBC_TUNABLES);
     assert.deepEqual(gpuTunables(''), { GLIBC_TUNABLES: 'glibc.malloc.hugetlb=1' });
     assert.deepEqual(gpuTunables('glibc.malloc.check=3'), { GLIBC_TUNABLES: 'glibc.malloc.check=3' });
+  });
+
+  it('are not those of the programs that it starts', () => {
+    const toolsOf = (GLIBC_TUNABLES: string) => toolEnvironment({ PATH: '/bin', GLIBC_TUNABLES });
+    assert.deepEqual(toolsOf(gpuTunables('').GLIBC_TUNABLES), { PATH: '/bin' });
+    assert.deepEqual(toolsOf('glibc.malloc.check=3'), { PATH: '/bin', GLIBC_TUNABLES: 'glibc.malloc.check=3' });
   });
 
   for (const file of [

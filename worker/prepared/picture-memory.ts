@@ -1,6 +1,8 @@
 import { SpareMemory } from '../../shared/process/spare-memory.ts';
 import type { PreparedPicture } from '../compositor/contract.ts';
 
+/** Of what is read from files: pictures of 8K with a large mouth have more, which is not kept. */
+const KEPT_READ_BYTES = 16 * 2 ** 20;
 /** Pictures of an avatar differ a little. */
 const ROOM_TO_GROW = 1.25;
 
@@ -17,6 +19,7 @@ export class PictureMemory {
 
   /** So many bytes for what is read from a file and copied at once: the next call may give the same memory. */
   forReading(byteLength: number): Uint8Array {
+    if (byteLength > KEPT_READ_BYTES) return new Uint8Array(byteLength);
     if (this.#read.length < byteLength) this.#read = new Uint8Array(byteLength * ROOM_TO_GROW);
     return this.#read.subarray(0, byteLength);
   }
