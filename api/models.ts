@@ -63,7 +63,9 @@ export class Models {
     await this.#files?.ready(model, { part: 'network', waitMs: FETCHED_WITHIN_MS });
     if (needs === 'pictures' && !hasPictures(model)) throw unusable(modelId, [NO_PICTURES]);
     if (asOf === 'lately' && problemsEverywhere(await this.workers.lately(), modelId).length === 0) return;
-    const problems = problemsEverywhere(await this.workers.now(), modelId);
+    // A reading of one's own waits for nobody else's.
+    const workers = asOf === 'lately' ? await this.workers.now() : await readHeartbeats(this.#redis);
+    const problems = problemsEverywhere(workers, modelId);
     if (problems.length > 0) throw unusable(modelId, problems);
   }
 
@@ -78,13 +80,21 @@ export class Models {
   }
 
   /**
-   * FarmError('request_invalid') when no worker of that GPU is alive that could use the model. One that has not heard of
-   * the model may do so when it next looks: a request waits for that.
+   * FarmError('request_invalid') when no worker of that GPU is alive that could use the model, 'deadline_exceeded' when it
+   * does not hear of a model that was added within the time that a live request may wait.
    */
-  async refuseGpu(modelId: string, gpuId: number): Promise<void> {
-    const heartbeats = await this.workers.now();
+  async refuseGpu(modelId: string, gpuId: number, signal: AbortSignal): Promise<void> {
+    const untilMs = performance.now() + this.#config.limits.live_wait_seconds * 1000;
+    let heartbeats = await this.workers.now();
+    while (isNewTo(workerOf(heartbeats, gpuId), modelId)) {
+      if (performance.now() > untilMs) {
+        throw new FarmError('deadline_exceeded', `The worker of GPU ${gpuId} has no "${modelId}" in its configuration`);
+      }
+      await delay(LOOK_EVERY_MS, undefined, { signal });
+      heartbeats = await this.workers.now();
+    }
     const able = gpusForModel(heartbeats, modelId);
-    if (able.includes(gpuId) || isNewTo(workerOf(heartbeats, gpuId), modelId)) return;
+    if (able.includes(gpuId)) return;
     const others = able.join(', ') || 'none';
     throw new FarmError(
       'request_invalid',

@@ -84,8 +84,8 @@ export class LiveDispatcher {
     if (onlyGpu === undefined) return whyNoGpu(all, modelId, needs);
     const asked = all.filter(({ gpuId }) => gpuId === onlyGpu);
     if (asked.length === 0) return `GPU ${onlyGpu} has no worker any more`;
-    const why = whyNoGpu(asked, modelId, needs);
-    return why && `Only GPU ${onlyGpu} is asked: ${why}`;
+    const why = whyNoGpu(asked, modelId, needs) ?? `it takes no work for "${modelId}"`;
+    return `Only GPU ${onlyGpu} is asked: ${why}`;
   }
 
   /** Of these GPUs, up to `most`, the one that a stream of the model should go to first. */

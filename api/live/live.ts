@@ -149,9 +149,10 @@ export class LiveService {
   }
 
   async #load(modelId: string, wish: GpuWish, signal: AbortSignal): Promise<LiveSummary> {
-    // This asks the workers anew, and the GPU is chosen by what they say now.
-    await this.#tools.models.refuseUnusable(modelId, 'network');
-    if (wish.onlyGpu !== undefined) await this.#tools.models.refuseGpu(modelId, wish.onlyGpu);
+    // The GPU is chosen by what the workers say now.
+    await this.#tools.models.workers.now();
+    await this.#tools.models.refuseUnusable(modelId, 'network', 'lately');
+    if (wish.onlyGpu !== undefined) await this.#tools.models.refuseGpu(modelId, wish.onlyGpu, signal);
     const answers = this.#requests.run({ ...NO_FRAMES, modelId, ...wish }, NOTHING, signal);
     const answer = await answers.next();
     if (answer.done) return answer.value;

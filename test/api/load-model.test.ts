@@ -6,24 +6,44 @@ import { QUIET_LOG } from '../support/quiet-log.ts';
 
 const { app, services } = await startApi({ limits: { live_wait_seconds: 1 } });
 
-const load = async (gpu: number) => {
+type ModelStates = Heartbeat['models'];
+
+function demo(problems: string[]): ModelStates[number] {
+  const usage = { requestCount: 0, totalInferenceMs: 0, lastUsedAtMs: null };
+  return { modelId: 'demo', loaded: null, problems, cost: null, blocked: null, usage };
+}
+
+function startWorker(gpuId: number, models: ModelStates) {
+  return startHeartbeat(
+    services.redis,
+    `gpu-${gpuId}-one`,
+    () => ({
+      ...{ gpuId, host: 'one', pid: 1, startedAtMs: 0, provider: null, device: null, models },
+      ...{ draining: false, runningJobs: 0, eventLoopBlockedMaxMs: 0 },
+    }),
+    QUIET_LOG,
+  );
+}
+
+async function load(gpu: number) {
   const answer = await app.inject({ method: 'POST', url: '/v1/models/demo/load', payload: { gpu } });
   const { code, message } = answer.json().error;
   return [answer.statusCode, code, message];
-};
+}
 
 describe('a model to be loaded on a GPU', () => {
-  it('is waited for while its worker has not heard of it, and refused at once where there is no worker', async (t) => {
-    const worker = (): Omit<Heartbeat, 'workerId'> => ({
-      ...{ gpuId: 0, host: 'one', pid: 1, startedAtMs: 0, provider: null, device: null, models: [] },
-      ...{ draining: false, runningJobs: 0, eventLoopBlockedMaxMs: 0 },
-    });
-    const heartbeat = startHeartbeat(services.redis, 'gpu-0-one', worker, QUIET_LOG);
-    t.after(() => heartbeat.stop());
-    await heartbeat.first;
-    const nowhere = 'gpu: GPU 5 has no worker that can use "demo"; those that can: none';
-    assert.deepEqual(await load(5), [400, 'request_invalid', nowhere]);
-    const unheard = 'Only GPU 0 is asked: No GPU worker can use "demo": none has it in its configuration';
+  it('is waited for while its worker has not heard of it, and refused at once when that cannot use it', async (t) => {
+    const heard: ModelStates = [];
+    const workers = [startWorker(0, heard), startWorker(1, [demo([])])];
+    for (const worker of workers) t.after(() => worker.stop());
+    await Promise.all(workers.map(({ first }) => first));
+    const cannot = (gpu: number) => `gpu: GPU ${gpu} has no worker that can use "demo"; those that can: 1`;
+    assert.deepEqual(await load(5), [400, 'request_invalid', cannot(5)]);
+    const unheard = 'The worker of GPU 0 has no "demo" in its configuration';
     assert.deepEqual(await load(0), [504, 'deadline_exceeded', unheard]);
+    const waiting = load(0);
+    heard.push(demo(['no picture']));
+    await workers[0]?.written();
+    assert.deepEqual(await waiting, [400, 'request_invalid', cannot(0)]);
   });
 });

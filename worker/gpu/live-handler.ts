@@ -128,7 +128,7 @@ async function work(
     const load = await claims.load({ modelId: job.modelId, waitMs: job.waitMs }, signal);
     if (job.loadOnly) {
       // Whoever hears that it is loaded may have it unloaded at once, and is to find it.
-      await tools.stateWritten();
+      await unlessAborted(tools.stateWritten(), signal);
       await publisher.done({ gpuId, ...load, ...NO_WORK });
       return 'loaded';
     }
@@ -162,6 +162,15 @@ async function work(
     await publisher.failed(error.toReport()).catch(untold);
     throw error;
   }
+}
+
+/** @throws `signal.reason` once that is aborted, whatever becomes of the promise. */
+async function unlessAborted(promise: Promise<void>, signal: AbortSignal): Promise<void> {
+  signal.throwIfAborted();
+  const aborted = new Promise<never>((_, reject) => {
+    signal.addEventListener('abort', () => reject(signal.reason), { once: true });
+  });
+  await Promise.race([promise, aborted]);
 }
 
 /** The work on the frames from `firstFrame` on. */
