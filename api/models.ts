@@ -90,7 +90,7 @@ export class Models {
       if (performance.now() > untilMs) {
         throw new FarmError('deadline_exceeded', `The worker of GPU ${gpuId} has no "${modelId}" in its configuration`);
       }
-      await delay(LOOK_EVERY_MS, undefined, { signal });
+      await delay(LOOK_EVERY_MS, undefined, { signal }).catch(() => signal.throwIfAborted());
       heartbeats = await this.workers.now();
     }
     const able = gpusForModel(heartbeats, modelId);
@@ -125,7 +125,7 @@ export class Models {
           `Model "${modelId}" is in use; it will be unloaded when it no longer is`,
         );
       }
-      await delay(LOOK_EVERY_MS, undefined, { signal });
+      await delay(LOOK_EVERY_MS, undefined, { signal }).catch(() => signal.throwIfAborted());
       const now = await afterwards(what, () => this.#loads(modelId));
       left = new Map([...loads].filter(([load]) => now.has(load)));
     }

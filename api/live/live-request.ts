@@ -208,9 +208,7 @@ class LiveRun {
     let [isQueued, done] = [false, false];
     try {
       isQueued = !(await channel.handOver(job));
-      // The payload is there first: on its own connection the job follows it, and to another Redis it has to wait for it.
-      if (isQueued && this.#tools.liveRedis !== this.#tools.redis) await channel.prepare();
-      if (isQueued) await Promise.all([channel.prepare(), this.#enqueue(gpuId, job)]);
+      if (isQueued) await this.#queue(gpuId, job, channel);
       let heardAtMs = 0;
       for (;;) {
         const entries = await channel.next(LOOK_EVERY_MS);
@@ -237,6 +235,13 @@ class LiveRun {
       const stays = ignored('the worker finds that nobody waits any more, before the job or a second into it');
       if (isQueued && !done) await this.#withdraw(gpuId, job).catch(stays);
     }
+  }
+
+  /** The payload is there before the job: which follows it on the same connection, or waits for it to be in another Redis. */
+  async #queue(gpuId: number, job: LiveJob, channel: RequestChannel): Promise<void> {
+    const prepared = channel.prepare();
+    if (this.#tools.liveRedis !== this.#tools.redis) await prepared;
+    await Promise.all([prepared, this.#enqueue(gpuId, job)]);
   }
 
   async #mayDoBetterElsewhere(error: FarmError, { attempt }: LiveJob, gpuId: number): Promise<boolean> {

@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
+import { FarmError } from '../../shared/errors/farm-error.ts';
 import { type Heartbeat, startHeartbeat } from '../../shared/workers/heartbeat.ts';
 import { startApi } from '../support/api.ts';
 import { QUIET_LOG } from '../support/quiet-log.ts';
@@ -41,6 +42,9 @@ describe('a model to be loaded on a GPU', () => {
     assert.deepEqual(await load(5), [400, 'request_invalid', cannot(5)]);
     const unheard = 'The worker of GPU 0 has no "demo" in its configuration';
     assert.deepEqual(await load(0), [504, 'deadline_exceeded', unheard]);
+    const gone = new FarmError('request_cancelled', 'The client went away');
+    const left = services.live.load('demo', { onlyGpu: 0 }, AbortSignal.abort(gone));
+    await assert.rejects(left, { code: 'request_cancelled' });
     const waiting = load(0);
     heard.push(demo(['no picture']));
     await workers[0]?.written();
